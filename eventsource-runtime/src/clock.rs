@@ -1,0 +1,99 @@
+//! Where time and identifiers come from: values that are handed in, so that a test can count instead.
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use uuid::Uuid;
+
+/// A moment, in microseconds since 1970-01-01T00:00:00Z.
+///
+/// It says when an event was recorded and serves to measure lag; nothing is ever ordered by it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment that lies `micros` microseconds after 1970 began.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970 began.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds from `earlier` to this moment; negative where the clocks disagree.
+    #[expect(clippy::cast_precision_loss, reason = "a lag of 2^52 microseconds is 142 years")]
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / 1e6
+    }
+}
+
+/// RFC 3339 in UTC, such as `2026-11-21T12:00:00.000001Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp:.6}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Tells the time and makes identifiers. Users may implement it; [`system`] is the default.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The present moment. It may step back; nothing depends on its order.
+    fn now(&self) -> Timestamp;
+
+    /// A new identifier, unique in the world.
+    fn new_id(&self) -> Uuid;
+}
+
+/// The clock and the identifiers of the operating system: wall time and UUIDs of version 7.
+pub fn system() -> Arc<dyn Clock> {
+    Arc::new(System)
+}
+
+#[derive(Debug)]
+struct System;
+
+impl Clock for System {
+    fn now(&self) -> Timestamp {
+        let elapsed = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Timestamp(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// A clock for tests: each reading is a millisecond after the last, each identifier one more than the last.
+///
+/// ```
+/// # use eventsource_runtime::clock::{Clock, Counting};
+/// let clock = Counting::default();
+/// assert!(clock.now() < clock.now());
+/// assert_ne!(clock.new_id(), clock.new_id());
+/// ```
+#[derive(Debug, Default)]
+pub struct Counting {
+    millis: AtomicI64,
+    ids: AtomicU64,
+}
+
+impl Clock for Counting {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.millis.fetch_add(1, Ordering::Relaxed) * 1000)
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.ids.fetch_add(1, Ordering::Relaxed)) + 1)
+    }
+}

@@ -1,0 +1,79 @@
+//! Aggregates: state that is rebuilt from events and decides about commands.
+
+use std::error::Error;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::EventSet;
+
+/// A consistency boundary: the state that a stream of events leads to. Implemented by `#[derive(Aggregate)]`.
+///
+/// `Default` is the state before the first event.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an aggregate",
+    note = "add `#[derive(Aggregate, Default)]` to `{Self}`"
+)]
+pub trait Aggregate: Default + Send + Sync + 'static {
+    /// The stored name of the type; part of every stream id.
+    const NAME: &'static str;
+    /// When and how the state is kept beside the events.
+    const SNAPSHOT: Option<Snapshot<Self>> = None;
+    /// What tells one aggregate of the type from another.
+    type Id: fmt::Display + Clone + Send + Sync + 'static;
+    /// The events, as an enum.
+    type Event: EventSet;
+    /// What a refused command gets.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Applies one event.
+    fn evolve(&mut self, event: Self::Event);
+}
+
+/// How often an aggregate's state is kept, and how it is written and read.
+///
+/// The functions stand here as values, so that an aggregate without snapshots needs no `Serialize`.
+pub struct Snapshot<A> {
+    every: u64,
+    encode: fn(&A) -> serde_json::Result<Vec<u8>>,
+    decode: fn(&[u8]) -> serde_json::Result<A>,
+}
+
+impl<A: Serialize + DeserializeOwned> Snapshot<A> {
+    /// A snapshot as JSON after every `every` events.
+    #[must_use]
+    pub const fn json(every: u64) -> Self {
+        Self { every, encode: |state| serde_json::to_vec(state), decode: |bytes| serde_json::from_slice(bytes) }
+    }
+}
+
+impl<A> Snapshot<A> {
+    /// After how many events a snapshot is due.
+    #[must_use]
+    pub const fn every(&self) -> u64 {
+        self.every
+    }
+
+    /// Writes the state.
+    ///
+    /// # Errors
+    /// The state cannot be written as JSON.
+    pub fn encode(&self, state: &A) -> serde_json::Result<Vec<u8>> {
+        (self.encode)(state)
+    }
+
+    /// Reads a state back.
+    ///
+    /// # Errors
+    /// The bytes are no state of this type.
+    pub fn decode(&self, bytes: &[u8]) -> serde_json::Result<A> {
+        (self.decode)(bytes)
+    }
+}
+
+impl<A> fmt::Debug for Snapshot<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("every", &self.every).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+//! Commands, and how an aggregate handles them.
+
+use std::future::Future;
+
+use serde::de::DeserializeOwned;
+
+use super::Aggregate;
+use crate::telemetry::Attributes;
+
+/// A request to change one aggregate; implemented by `#[derive(Command)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a command",
+    note = "add `#[derive(Command, Clone, Deserialize)]` and `#[command(aggregate = ..)]` to `{Self}`"
+)]
+pub trait Command: Clone + DeserializeOwned + Send + Sync + 'static {
+    /// The name on the wire, in spans and in metrics.
+    const NAME: &'static str;
+    /// The name of the command's span: `command.` and its name.
+    const SPAN: &'static str;
+    /// The aggregate that decides.
+    type Aggregate: Aggregate;
+
+    /// Which aggregate of the type.
+    fn id(&self) -> &<Self::Aggregate as Aggregate>::Id;
+
+    /// Records the fields that were named as attributes; nothing else of a command reaches telemetry.
+    fn attributes(&self, _attributes: &mut Attributes) {}
+}
+
+/// The commands that an aggregate handles; implemented by `#[command_handler]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` handles no commands",
+    note = "put `#[command_handler]` on an `impl {Self}` block whose methods take commands"
+)]
+pub trait Handlers: Aggregate {
+    /// What the handlers need beside the state; `()` when nothing.
+    type Services: Send + Sync + 'static;
+
+    /// Names every command to the registry.
+    fn register<R: Registry<Self>>(registry: &mut R);
+}
+
+/// Collects the commands of an aggregate. Implemented by the command bus; users call it only through
+/// [`Handlers::register`].
+pub trait Registry<A: Handlers> {
+    /// `A` handles `C`.
+    fn command<C: Command<Aggregate = A>>(&mut self)
+    where
+        A: Handle<C>;
+}
+
+/// Decides about one command; implemented by `#[command_handler]` for each method.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `{C}`",
+    note = "add a method that takes `{C}` to the `#[command_handler]` block of `{Self}`"
+)]
+pub trait Handle<C: Command<Aggregate = Self>>: Handlers {
+    /// Whether `handle_command` makes a span for this command.
+    fn enable_tracing(&self, _command: &C) -> bool {
+        true
+    }
+
+    /// The attributes that the method names for its `handle_command` span.
+    fn attributes(&self, _command: &C, _services: &Self::Services, _attributes: &mut Attributes) {}
+
+    /// Decides: the events that the command leads to, or a refusal. It changes nothing, and may be called again.
+    fn handle(
+        &self,
+        command: C,
+        services: &Self::Services,
+    ) -> impl Future<Output = Result<Vec<Self::Event>, Self::Error>> + Send;
+}

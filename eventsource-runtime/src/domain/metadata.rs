@@ -1,0 +1,56 @@
+//! What an application keeps beside a payload.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Names and values that are stored with each event of a command and never reach telemetry.
+///
+/// Cloning is cheap; an empty map takes no memory.
+///
+/// ```
+/// # use eventsource_runtime::Metadata;
+/// let metadata = Metadata::from_iter([("tenant", "north")]);
+/// assert_eq!(metadata.get("tenant"), Some("north"));
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Metadata(Option<Arc<BTreeMap<String, String>>>);
+
+impl Metadata {
+    /// The value under a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Sets a value, replacing the one that the name had.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Arc::make_mut(self.0.get_or_insert_default()).insert(name.into(), value.into());
+        self
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|map| map.is_empty())
+    }
+
+    /// The names and values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Metadata {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        pairs.into_iter().fold(Self::default(), |metadata, (name, value)| metadata.with(name, value))
+    }
+}
+
+/// The names alone; values may hold anything.
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}

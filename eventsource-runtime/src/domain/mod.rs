@@ -1,0 +1,280 @@
+//! What an application is made of: events, aggregates, commands, queries, and the envelope around a stored event.
+
+mod aggregate;
+mod command;
+mod event;
+mod metadata;
+mod query;
+mod upcast;
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+pub use aggregate::{Aggregate, Snapshot};
+pub use command::{Command, Handle, Handlers, Registry};
+pub use event::{AnyEvent, Apply, Decision, EncodeError, Event, EventDef, EventSet, Includes, IntoEvents};
+pub use metadata::Metadata;
+pub use query::{HandleQuery, Query, QueryHandlers, QueryRegistry};
+pub(crate) use upcast::decode_payload;
+pub use upcast::{DecodeError, DecodeFault, Upcast, UpcastError};
+
+use crate::clock::Timestamp;
+use crate::store::{Position, StreamId, Version};
+use crate::telemetry::TraceContext;
+
+/// Everything the store keeps about an event beside its payload.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// Unique in the world; the same when an append is retried.
+    pub id: Uuid,
+    /// The stream that holds the event.
+    pub stream: StreamId,
+    /// The place in the stream: from 1, without holes.
+    pub version: Version,
+    /// The place in the store's global feed.
+    pub position: Position,
+    /// The stored name of the event's type.
+    pub event_type: Arc<str>,
+    /// The version of the payload's schema.
+    pub schema_version: u32,
+    /// When the event was recorded, by the clock of the process that appended it.
+    pub recorded_at: Timestamp,
+    /// Shared by all that follows from one first message.
+    pub correlation_id: Option<Uuid>,
+    /// The command or event that led to this event.
+    pub causation_id: Option<Uuid>,
+    /// What the application wished to keep beside the payload.
+    pub metadata: Metadata,
+    /// The trace in which the event was persisted.
+    pub trace_context: Option<TraceContext>,
+}
+
+/// An event as the store keeps it: the envelope and the payload's bytes, exactly as they were written.
+#[derive(Clone)]
+pub struct StoredEvent {
+    envelope: Arc<Envelope>,
+    payload: Bytes,
+}
+
+impl StoredEvent {
+    /// Joins what a store has read.
+    #[must_use]
+    pub fn new(envelope: Envelope, payload: Bytes) -> Self {
+        Self { envelope: Arc::new(envelope), payload }
+    }
+
+    /// The payload as it was written.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// What a decoder needs of the event.
+    #[must_use]
+    pub fn as_ref(&self) -> EventRef<'_> {
+        EventRef {
+            stream: &self.envelope.stream,
+            version: self.envelope.version,
+            position: self.envelope.position,
+            event_type: &self.envelope.event_type,
+            schema_version: self.envelope.schema_version,
+            payload: &self.payload,
+        }
+    }
+
+    /// Whether this is an `E`, by its stored name or one of its aliases.
+    #[must_use]
+    pub fn is<E: Event>(&self) -> bool {
+        *self.envelope.event_type == *E::NAME || E::ALIASES.contains(&&*self.envelope.event_type)
+    }
+
+    /// Reads the payload as an `E`, upcasting an older one.
+    ///
+    /// # Errors
+    /// The payload does not fit the type.
+    pub fn decode<E: Event>(&self) -> Result<Recorded<E>, DecodeError> {
+        let payload = decode_payload(&self.as_ref())?;
+        Ok(Recorded { envelope: Arc::clone(&self.envelope), payload })
+    }
+}
+
+/// The envelope's fields: `stored.version`, `stored.event_type`.
+impl Deref for StoredEvent {
+    type Target = Envelope;
+
+    fn deref(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+impl PartialEq for StoredEvent {
+    fn eq(&self, other: &Self) -> bool {
+        self.envelope == other.envelope && self.payload == other.payload
+    }
+}
+
+/// Without the payload, which may hold anything.
+impl fmt::Debug for StoredEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredEvent").field("envelope", &self.envelope).finish_non_exhaustive()
+    }
+}
+
+/// What is needed to read a stored event, borrowed from wherever the store has it.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct EventRef<'a> {
+    /// The stream that holds the event.
+    pub stream: &'a StreamId,
+    /// The place in the stream.
+    pub version: Version,
+    /// The place in the global feed.
+    pub position: Position,
+    /// The stored name of the event's type.
+    pub event_type: &'a str,
+    /// The version of the payload's schema.
+    pub schema_version: u32,
+    /// The payload as it was written.
+    pub payload: &'a [u8],
+}
+
+impl<'a> EventRef<'a> {
+    /// Borrows what a store has read.
+    #[must_use]
+    pub const fn new(
+        stream: &'a StreamId,
+        (version, position): (Version, Position),
+        (event_type, schema_version): (&'a str, u32),
+        payload: &'a [u8],
+    ) -> Self {
+        Self { stream, version, position, event_type, schema_version, payload }
+    }
+}
+
+impl fmt::Debug for EventRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventRef")
+            .field("stream", self.stream)
+            .field("version", &self.version)
+            .field("event_type", &self.event_type)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event that was read back: its fields through `Deref`, its envelope through methods.
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct OrderPlaced { customer: String }
+/// fn describe(event: &Recorded<OrderPlaced>) -> String {
+///     format!("{} placed order {}", event.customer, event.aggregate_id())
+/// }
+/// ```
+pub struct Recorded<E> {
+    envelope: Arc<Envelope>,
+    payload: E,
+}
+
+impl<E> Recorded<E> {
+    /// Everything that is kept beside the payload.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// Unique in the world.
+    pub fn event_id(&self) -> Uuid {
+        self.envelope.id
+    }
+
+    /// The stream that holds the event.
+    pub fn stream_id(&self) -> &StreamId {
+        &self.envelope.stream
+    }
+
+    /// The type of the aggregate that decided the event.
+    pub fn aggregate_type(&self) -> &str {
+        self.envelope.stream.aggregate_type()
+    }
+
+    /// The aggregate's identifier, as text.
+    pub fn aggregate_id(&self) -> &str {
+        self.envelope.stream.aggregate_id()
+    }
+
+    /// The place in the stream, from 1.
+    pub fn version(&self) -> Version {
+        self.envelope.version
+    }
+
+    /// The place in the global feed.
+    pub fn position(&self) -> Position {
+        self.envelope.position
+    }
+
+    /// The stored name of the event's type.
+    pub fn event_type(&self) -> &str {
+        &self.envelope.event_type
+    }
+
+    /// The schema version under which the payload was stored; the payload itself is today's.
+    pub fn schema_version(&self) -> u32 {
+        self.envelope.schema_version
+    }
+
+    /// When the event was recorded.
+    pub fn recorded_at(&self) -> Timestamp {
+        self.envelope.recorded_at
+    }
+
+    /// Shared by all that follows from one first message.
+    pub fn correlation_id(&self) -> Option<Uuid> {
+        self.envelope.correlation_id
+    }
+
+    /// The command or event that led to this event.
+    pub fn causation_id(&self) -> Option<Uuid> {
+        self.envelope.causation_id
+    }
+
+    /// What the application keeps beside the payload.
+    pub fn metadata(&self) -> &Metadata {
+        &self.envelope.metadata
+    }
+
+    /// The trace in which the event was persisted.
+    pub fn trace_context(&self) -> Option<&TraceContext> {
+        self.envelope.trace_context.as_ref()
+    }
+
+    /// The payload, without its envelope.
+    pub fn into_payload(self) -> E {
+        self.payload
+    }
+}
+
+impl<E> Deref for Recorded<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.payload
+    }
+}
+
+impl<E: Clone> Clone for Recorded<E> {
+    fn clone(&self) -> Self {
+        Self { envelope: Arc::clone(&self.envelope), payload: self.payload.clone() }
+    }
+}
+
+/// Without the payload, which may hold anything.
+impl<E> fmt::Debug for Recorded<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorded").field("envelope", &self.envelope).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,78 @@
+//! Queries, and who answers them.
+
+use std::future::Future;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::BoxError;
+use crate::telemetry::Attributes;
+
+/// A question to the read side; implemented by `#[derive(Query)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a query",
+    note = "add `#[derive(Query, Deserialize)]` and `#[query(output = ..)]` to `{Self}`"
+)]
+pub trait Query: DeserializeOwned + Send + 'static {
+    /// The name on the wire, in spans and in metrics.
+    const NAME: &'static str;
+    /// The name of the query's span: `query.` and its name.
+    const SPAN: &'static str;
+    /// The answer.
+    type Output: Send + 'static;
+
+    /// Records the fields that were named as attributes; nothing else of a query reaches telemetry.
+    fn attributes(&self, _attributes: &mut Attributes) {}
+
+    /// How many items the answer holds, where it is a collection.
+    fn result_count(_output: &Self::Output) -> Option<usize> {
+        None
+    }
+
+    /// The answer as JSON; `None` where its type has no `Serialize`.
+    ///
+    /// # Errors
+    /// The answer cannot be written as JSON.
+    fn to_json(_output: &Self::Output) -> Option<serde_json::Result<serde_json::Value>> {
+        None
+    }
+}
+
+/// The queries that a type answers; implemented by `#[query_handler]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` answers no queries",
+    note = "put `#[query_handler]` on an `impl {Self}` block whose methods take queries"
+)]
+pub trait QueryHandlers: Send + Sync + Sized + 'static {
+    /// Names every query to the registry.
+    fn register<R: QueryRegistry<Self>>(registry: &mut R);
+}
+
+/// Collects the queries of a handler. Implemented by the query bus; users call it only through
+/// [`QueryHandlers::register`].
+pub trait QueryRegistry<H: QueryHandlers> {
+    /// `H` answers `Q`.
+    fn query<Q: Query>(&mut self)
+    where
+        H: HandleQuery<Q>;
+}
+
+/// Answers one query; implemented by `#[query_handler]` for each method.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not answer `{Q}`",
+    note = "add a method that takes `{Q}` to the `#[query_handler]` block of `{Self}`"
+)]
+pub trait HandleQuery<Q: Query>: QueryHandlers {
+    /// Why there is no answer.
+    type Error: Into<BoxError> + Send + 'static;
+
+    /// Whether the query makes a span.
+    fn enable_tracing(&self, _query: &Q) -> bool {
+        true
+    }
+
+    /// The attributes that the method names for the query's span.
+    fn attributes(&self, _query: &Q, _attributes: &mut Attributes) {}
+
+    /// Answers.
+    fn handle(&self, query: Q) -> impl Future<Output = Result<Q::Output, Self::Error>> + Send;
+}

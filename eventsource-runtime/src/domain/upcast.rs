@@ -1,0 +1,110 @@
+//! Reading payloads that this or an earlier version of the program wrote.
+
+use crate::error::BoxError;
+use crate::store::{StreamId, Version};
+
+use super::{Event, EventRef};
+
+/// Turns a payload of one schema version into the next version's.
+pub type Upcast = fn(serde_json::Value) -> Result<serde_json::Value, UpcastError>;
+
+/// An old payload could not be turned into a newer one.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct UpcastError {
+    reason: String,
+}
+
+impl UpcastError {
+    /// Says what was expected of the payload. The text reaches logs: keep the payload's values out of it.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// A stored event that this program cannot read. It is never skipped in silence.
+#[derive(Debug, thiserror::Error)]
+#[error("event {version} of `{stream}` (`{event_type}`, schema version {schema_version}) cannot be read: {fault}")]
+#[non_exhaustive]
+pub struct DecodeError {
+    /// The stream that holds the event.
+    pub stream: StreamId,
+    /// The event's place in the stream.
+    pub version: Version,
+    /// The stored name of the event's type.
+    pub event_type: String,
+    /// The stored schema version.
+    pub schema_version: u32,
+    /// What is wrong with it.
+    pub fault: DecodeFault,
+    #[source]
+    source: Option<BoxError>,
+}
+
+/// Why a stored event cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeFault {
+    /// No event of the set has this name.
+    #[error("no event has this name; list it in `events(..)`, or give its new type `alias = \"..\"`")]
+    UnknownType,
+    /// A later version of the program wrote it.
+    #[error("it was written by a newer version of this program")]
+    Newer,
+    /// An earlier version wrote it, and no upcaster leads from there to today.
+    #[error("it is older than the oldest `upcast(..)`")]
+    NoUpcast,
+    /// An upcaster refused it.
+    #[error("an upcaster refused it")]
+    Upcast,
+    /// The payload is not what the type expects.
+    #[error("the payload does not fit the type")]
+    Payload,
+}
+
+impl DecodeError {
+    pub(crate) fn unknown_type(event: &EventRef<'_>) -> Self {
+        Self::new(event, DecodeFault::UnknownType, None)
+    }
+
+    fn new(event: &EventRef<'_>, fault: DecodeFault, source: Option<BoxError>) -> Self {
+        Self {
+            stream: event.stream.clone(),
+            version: event.version,
+            event_type: event.event_type.into(),
+            schema_version: event.schema_version,
+            fault,
+            source,
+        }
+    }
+}
+
+/// Reads a payload straight into `E`; only an old schema version goes through a JSON tree, for its upcasters.
+pub(crate) fn decode_payload<E: Event>(event: &EventRef<'_>) -> Result<E, DecodeError> {
+    if event.schema_version == E::VERSION {
+        return serde_json::from_slice(event.payload).map_err(|error| unfit(event, error));
+    }
+    let payload = upcast(event, E::VERSION, E::UPCASTS)?;
+    serde_json::from_value(payload).map_err(|error| unfit(event, error))
+}
+
+#[cold]
+fn unfit(event: &EventRef<'_>, error: serde_json::Error) -> DecodeError {
+    // serde's text quotes values of the payload, which must not reach logs: place and kind are enough.
+    let place = format!("{:?} at line {}, column {}", error.classify(), error.line(), error.column());
+    DecodeError::new(event, DecodeFault::Payload, Some(place.into()))
+}
+
+fn upcast(event: &EventRef<'_>, target: u32, upcasts: &[(u32, Upcast)]) -> Result<serde_json::Value, DecodeError> {
+    if event.schema_version > target {
+        return Err(DecodeError::new(event, DecodeFault::Newer, None));
+    }
+    let mut payload = serde_json::from_slice(event.payload).map_err(|error| unfit(event, error))?;
+    for version in event.schema_version..target {
+        let Some((_, step)) = upcasts.iter().find(|(from, _)| *from == version) else {
+            return Err(DecodeError::new(event, DecodeFault::NoUpcast, None));
+        };
+        payload = step(payload).map_err(|error| DecodeError::new(event, DecodeFault::Upcast, Some(error.into())))?;
+    }
+    Ok(payload)
+}

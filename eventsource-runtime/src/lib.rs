@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod clock;
+mod domain;
+pub mod error;
+pub mod projection;
+pub mod store;
+pub mod telemetry;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use domain::*;

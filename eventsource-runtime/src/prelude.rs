@@ -1,0 +1,1 @@
+//! What an application imports: `use eventsource_runtime::prelude::*;`.

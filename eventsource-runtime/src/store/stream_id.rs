@@ -1,0 +1,82 @@
+//! Names of streams.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of a stream: the aggregate's type, a hyphen, the aggregate's id, such as `Order-42`.
+///
+/// Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId {
+    name: Arc<str>,
+    /// Where the hyphen stands.
+    hyphen: usize,
+}
+
+/// The text is no stream id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no stream id; write the aggregate's type, a hyphen and the aggregate's id")]
+pub struct InvalidStreamId(String);
+
+impl StreamId {
+    /// The stream of one aggregate. The type's name holds no hyphen: the derive refuses one.
+    #[must_use]
+    pub fn new(aggregate_type: &str, aggregate_id: impl fmt::Display) -> Self {
+        Self { name: format!("{aggregate_type}-{aggregate_id}").into(), hyphen: aggregate_type.len() }
+    }
+
+    /// The whole name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// The part before the first hyphen.
+    #[must_use]
+    pub fn aggregate_type(&self) -> &str {
+        self.name.get(..self.hyphen).unwrap_or_default()
+    }
+
+    /// The part after the first hyphen.
+    #[must_use]
+    pub fn aggregate_id(&self) -> &str {
+        self.name.get(self.hyphen + 1..).unwrap_or_default()
+    }
+}
+
+impl std::str::FromStr for StreamId {
+    type Err = InvalidStreamId;
+
+    fn from_str(name: &str) -> Result<Self, InvalidStreamId> {
+        match name.find('-') {
+            Some(hyphen) if hyphen > 0 => Ok(Self { name: name.into(), hyphen }),
+            _ => Err(InvalidStreamId(name.into())),
+        }
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.name, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_at_the_first_hyphen() {
+        let id: StreamId = "Order-2026-11".parse().unwrap();
+        assert_eq!((id.aggregate_type(), id.aggregate_id()), ("Order", "2026-11"));
+        assert_eq!(id, StreamId::new("Order", "2026-11"));
+        assert!("Order".parse::<StreamId>().is_err());
+        assert!("-1".parse::<StreamId>().is_err());
+    }
+}

@@ -1,0 +1,301 @@
+//! Span attributes: what may be one, and how user code is kept from doing harm while one is computed.
+
+use std::borrow::Cow;
+use std::fmt::{self, Debug, Display, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::backend::List;
+
+/// The longest text that an attribute takes, in bytes; the rest is cut, and the cut is counted.
+pub const MAX_TEXT: usize = 1024;
+
+/// What stands in for an attribute whose expression panicked.
+const PANICKED: &str = "<panicked>";
+
+/// The attributes of one span, in the order in which they were recorded.
+#[derive(Default)]
+pub struct Attributes {
+    pub(super) list: List,
+    cut: u64,
+}
+
+impl Attributes {
+    /// Records a value; `None` records nothing.
+    pub fn record<V: AttributeValue + ?Sized>(&mut self, key: &'static str, value: &V) {
+        self.with(key, &mut |slot| value.record(slot));
+    }
+
+    /// Lets a closure record the value, so that a panic in it costs this attribute alone.
+    pub fn with(&mut self, key: &'static str, record: &mut dyn FnMut(&mut Slot<'_>)) {
+        let before = self.list.len();
+        let mut slot = Slot { key, attributes: self };
+        if catch_unwind(AssertUnwindSafe(|| record(&mut slot))).is_err() {
+            self.list.truncate(before);
+            self.list.text(key, Cow::Borrowed(PANICKED));
+            self.cut += 1;
+        }
+    }
+
+    /// How many attributes were recorded.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether nothing was recorded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.len() == 0
+    }
+
+    /// How many attributes were cut or replaced, since this was last asked.
+    pub(super) fn take_cut(&mut self) -> u64 {
+        std::mem::take(&mut self.cut)
+    }
+
+    /// A text that is known while compiling.
+    pub(crate) fn text(&mut self, key: &'static str, value: &'static str) {
+        self.list.text(key, Cow::Borrowed(value));
+    }
+
+    /// A text of the runtime's own making, cut like a user's.
+    pub(crate) fn string(&mut self, key: &'static str, value: &str) {
+        Slot { key, attributes: self }.text(value);
+    }
+
+    /// A count or a place, which never exceeds `i64` in practice.
+    pub(crate) fn number(&mut self, key: &'static str, value: u64) {
+        self.list.int(key, i64::try_from(value).unwrap_or(i64::MAX));
+    }
+
+    /// A measurement.
+    pub(crate) fn float(&mut self, key: &'static str, value: f64) {
+        self.list.float(key, value);
+    }
+
+    /// A flag.
+    pub(crate) fn flag(&mut self, key: &'static str, value: bool) {
+        self.list.bool(key, value);
+    }
+
+    /// Texts, in order.
+    pub(crate) fn texts(&mut self, key: &'static str, values: &mut dyn Iterator<Item = Cow<'static, str>>) {
+        self.list.texts(key, values);
+    }
+}
+
+/// Without the values, which may be long.
+impl Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attributes").field("len", &self.list.len()).finish_non_exhaustive()
+    }
+}
+
+/// The place of one attribute; whoever gets it records one value, or none.
+#[derive(Debug)]
+pub struct Slot<'a> {
+    key: &'static str,
+    attributes: &'a mut Attributes,
+}
+
+impl Slot<'_> {
+    /// A value of a type that can be an attribute.
+    pub fn record<V: AttributeValue + ?Sized>(&mut self, value: &V) {
+        value.record(self);
+    }
+
+    /// A text, cut at [`MAX_TEXT`].
+    pub fn text(&mut self, value: &str) {
+        let kept = value.floor_char_boundary(MAX_TEXT);
+        if kept < value.len() {
+            self.attributes.cut += 1;
+        }
+        self.attributes.list.text(self.key, Cow::Owned(value[..kept].to_owned()));
+    }
+
+    /// A whole number.
+    pub fn int(&mut self, value: i64) {
+        self.attributes.list.int(self.key, value);
+    }
+
+    /// A number.
+    pub fn float(&mut self, value: f64) {
+        self.attributes.list.float(self.key, value);
+    }
+
+    /// A flag.
+    pub fn bool(&mut self, value: bool) {
+        self.attributes.list.bool(self.key, value);
+    }
+
+    /// What `Display` writes, up to [`MAX_TEXT`]: formatting stops there.
+    pub fn display(&mut self, value: &dyn Display) {
+        self.formatted(format_args!("{value}"));
+    }
+
+    /// What `Debug` writes, up to [`MAX_TEXT`]: formatting stops there.
+    pub fn debug(&mut self, value: &dyn Debug) {
+        self.formatted(format_args!("{value:?}"));
+    }
+
+    fn formatted(&mut self, arguments: fmt::Arguments<'_>) {
+        let mut text = Bounded { text: String::new(), full: false };
+        // An error is either the bound, which is counted, or the user's own, after which the text so far stands.
+        let _ = text.write_fmt(arguments);
+        if text.full {
+            self.attributes.cut += 1;
+        }
+        self.attributes.list.text(self.key, Cow::Owned(text.text));
+    }
+}
+
+/// A string that refuses to grow beyond [`MAX_TEXT`].
+struct Bounded {
+    text: String,
+    full: bool,
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_TEXT - self.text.len();
+        let kept = text.floor_char_boundary(room);
+        self.text.push_str(&text[..kept]);
+        if kept < text.len() {
+            self.full = true;
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+/// What can be the value of an attribute: numbers, texts, flags, UUIDs, lists of texts, and an `Option` or a reference
+/// of these. Anything else is recorded with `%` (its `Display`) or `?` (its `Debug`). Open for implementation.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of an attribute",
+    note = "write `%` before the expression to record what `Display` shows, or `?` for `Debug`"
+)]
+pub trait AttributeValue {
+    /// Records the value, or nothing.
+    fn record(&self, slot: &mut Slot<'_>);
+}
+
+macro_rules! values {
+    ($($kind:ident: $($type:ty),*;)*) => {
+        $($(impl AttributeValue for $type {
+            fn record(&self, slot: &mut Slot<'_>) {
+                slot.$kind((*self).into());
+            }
+        })*)*
+    };
+}
+values! {
+    int: i8, i16, i32, i64, u8, u16, u32;
+    float: f32, f64;
+    bool: bool;
+}
+
+macro_rules! wide {
+    ($($type:ty),*) => {
+        $(impl AttributeValue for $type {
+            /// As a number where it fits into 64 bits with a sign, otherwise as text.
+            fn record(&self, slot: &mut Slot<'_>) {
+                match i64::try_from(*self) {
+                    Ok(value) => slot.int(value),
+                    Err(_) => slot.display(self),
+                }
+            }
+        })*
+    };
+}
+wide!(u64, usize, isize, u128, i128);
+
+macro_rules! displayed {
+    ($($type:ty),*) => {
+        $(impl AttributeValue for $type {
+            fn record(&self, slot: &mut Slot<'_>) {
+                slot.display(self);
+            }
+        })*
+    };
+}
+displayed!(char, crate::store::StreamId, crate::clock::Timestamp);
+
+macro_rules! counted {
+    ($($type:ty),*) => {
+        $(impl AttributeValue for $type {
+            fn record(&self, slot: &mut Slot<'_>) {
+                self.get().record(slot);
+            }
+        })*
+    };
+}
+counted!(crate::store::Version, crate::store::Position);
+
+impl AttributeValue for Uuid {
+    fn record(&self, slot: &mut Slot<'_>) {
+        slot.text(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    }
+}
+
+impl AttributeValue for str {
+    fn record(&self, slot: &mut Slot<'_>) {
+        slot.text(self);
+    }
+}
+
+impl AttributeValue for String {
+    fn record(&self, slot: &mut Slot<'_>) {
+        slot.text(self);
+    }
+}
+
+impl AttributeValue for Cow<'_, str> {
+    fn record(&self, slot: &mut Slot<'_>) {
+        slot.text(self);
+    }
+}
+
+impl<V: AttributeValue> AttributeValue for Option<V> {
+    fn record(&self, slot: &mut Slot<'_>) {
+        if let Some(value) = self {
+            value.record(slot);
+        }
+    }
+}
+
+macro_rules! pointers {
+    ($($type:ty),*) => {
+        $(impl<V: AttributeValue + ?Sized> AttributeValue for $type {
+            fn record(&self, slot: &mut Slot<'_>) {
+                (**self).record(slot);
+            }
+        })*
+    };
+}
+pointers!(&V, &mut V, Box<V>, Rc<V>, Arc<V>);
+
+impl<T: AsRef<str>> AttributeValue for [T] {
+    fn record(&self, slot: &mut Slot<'_>) {
+        let mut texts = self.iter().map(|text| {
+            let text = text.as_ref();
+            Cow::Owned(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())
+        });
+        slot.attributes.list.texts(slot.key, &mut texts);
+    }
+}
+
+impl<T: AsRef<str>> AttributeValue for Vec<T> {
+    fn record(&self, slot: &mut Slot<'_>) {
+        self.as_slice().record(slot);
+    }
+}
+
+impl<T: AsRef<str>, const N: usize> AttributeValue for [T; N] {
+    fn record(&self, slot: &mut Slot<'_>) {
+        self.as_slice().record(slot);
+    }
+}

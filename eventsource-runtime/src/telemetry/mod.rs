@@ -1,0 +1,36 @@
+//! Spans, metrics and trace context: what is emitted, and every way to switch it off.
+//!
+//! The other modules call this one alone. Without the feature `otel` the same names stand for nothing: see `off`.
+
+mod attributes;
+mod links;
+pub(crate) mod log;
+pub mod names;
+#[cfg(feature = "otel")]
+mod otel;
+#[cfg(not(feature = "otel"))]
+mod off;
+mod outcome;
+mod propagation;
+mod site;
+
+#[cfg(not(feature = "otel"))]
+use off as backend;
+#[cfg(feature = "otel")]
+use otel as backend;
+
+pub use attributes::{AttributeValue, Attributes, MAX_TEXT, Slot};
+pub(crate) use backend::metrics;
+pub(crate) use backend::{Start, detached};
+pub use backend::{CurrentSpan, ManualSpan, Options, Scope, Span, Traced, current_span, set_enabled, span};
+#[doc(hidden)]
+pub use backend::{start, sync, traced};
+pub use links::Linked;
+pub use site::{Kind, Literal, Site};
+#[cfg(feature = "otel")]
+pub use otel::{Telemetry, TelemetryBuilder, TelemetryError};
+pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
+pub use propagation::{InvalidTraceContext, TraceContext};
+
+/// Whether the crate was built with the feature `otel`.
+pub const AVAILABLE: bool = cfg!(feature = "otel");

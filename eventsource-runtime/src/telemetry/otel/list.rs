@@ -1,0 +1,55 @@
+//! The attributes of a span as OpenTelemetry takes them.
+
+use std::borrow::Cow;
+
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+
+#[derive(Default)]
+pub(in crate::telemetry) struct List(Vec<KeyValue>);
+
+impl List {
+    pub(in crate::telemetry) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(in crate::telemetry) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    pub(in crate::telemetry) fn text(&mut self, key: &'static str, value: Cow<'static, str>) {
+        self.push(key, Value::String(value.into()));
+    }
+
+    pub(in crate::telemetry) fn int(&mut self, key: &'static str, value: i64) {
+        self.push(key, Value::I64(value));
+    }
+
+    pub(in crate::telemetry) fn float(&mut self, key: &'static str, value: f64) {
+        self.push(key, Value::F64(value));
+    }
+
+    pub(in crate::telemetry) fn bool(&mut self, key: &'static str, value: bool) {
+        self.push(key, Value::Bool(value));
+    }
+
+    pub(in crate::telemetry) fn texts(
+        &mut self,
+        key: &'static str,
+        values: &mut dyn Iterator<Item = Cow<'static, str>>,
+    ) {
+        let values = values.map(StringValue::from).collect();
+        self.push(key, Value::Array(Array::String(values)));
+    }
+
+    pub(super) fn into_vec(self) -> Vec<KeyValue> {
+        self.0
+    }
+
+    fn push(&mut self, key: &'static str, value: Value) {
+        if self.0.is_empty() {
+            // Most spans have fewer attributes than this: one allocation does.
+            self.0.reserve(8);
+        }
+        self.0.push(KeyValue::new(key, value));
+    }
+}

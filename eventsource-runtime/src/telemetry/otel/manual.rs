@@ -1,0 +1,103 @@
+//! Spans by hand, and the span that is current.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt;
+
+use super::run::{sync, traced};
+use super::span::{Span, evaluate};
+use super::start::{Options, Start};
+use super::toggle;
+use crate::telemetry::site::Kind;
+use crate::telemetry::{AttributeValue, Attributes, Outcome};
+
+/// The span in whose body the caller runs.
+#[derive(Debug)]
+pub struct CurrentSpan(Option<Context>);
+
+/// The span in whose body this is called: of a traced function, a handler, or any OpenTelemetry span.
+///
+/// Where spans are off it is none, and what is recorded on it goes nowhere.
+#[must_use]
+pub fn current_span() -> CurrentSpan {
+    if !toggle::may_be_on() || !toggle::is_on() {
+        return CurrentSpan(None);
+    }
+    CurrentSpan(Context::map_current(|current| current.span().is_recording().then(|| current.clone())))
+}
+
+impl CurrentSpan {
+    /// Records an attribute that is only known half-way.
+    pub fn record<V: AttributeValue>(&self, key: &'static str, value: V) {
+        if let Some(context) = &self.0 {
+            let list = evaluate(&mut [&mut |attributes| attributes.record(key, &value)]);
+            context.span().set_attributes(list.into_vec());
+        }
+    }
+}
+
+/// A span made by hand, behind the same switches as the generated ones.
+///
+/// ```
+/// # use eventsource_runtime::telemetry;
+/// let rows = telemetry::span("import.batch").attribute("import.source", "partner").in_scope(|| 3);
+/// assert_eq!(rows, 3);
+/// ```
+#[must_use = "a span starts when its body runs"]
+#[derive(Debug)]
+pub struct ManualSpan {
+    start: Option<Box<(Start, Attributes)>>,
+}
+
+/// A span of that name, of low cardinality: no ids in it.
+pub fn span(name: impl Into<Cow<'static, str>>) -> ManualSpan {
+    let on = toggle::may_be_on() && toggle::is_on();
+    ManualSpan { start: on.then(|| Box::new((Start::new(name, Kind::Internal), Attributes::default()))) }
+}
+
+impl ManualSpan {
+    /// Sets the kind.
+    pub fn kind(mut self, kind: Kind) -> Self {
+        if let Some(start) = &mut self.start {
+            start.0.kind = kind;
+        }
+        self
+    }
+
+    /// Records an attribute at start.
+    pub fn attribute<V: AttributeValue>(mut self, key: &'static str, value: V) -> Self {
+        if let Some(start) = &mut self.start {
+            start.1.record(key, &value);
+        }
+        self
+    }
+
+    /// Sets parent, links, or a component's switch.
+    pub fn options(mut self, set: impl FnOnce(&mut Options)) -> Self {
+        if let Some(start) = &mut self.start {
+            set(&mut start.0.options);
+        }
+        self
+    }
+
+    /// Runs a closure in the span.
+    pub fn in_scope<R>(self, body: impl FnOnce() -> R) -> R {
+        sync(self.begin(), body, nothing)
+    }
+
+    /// Runs a future in the span. Dropped before it is done, the span ends as cancelled.
+    pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        traced(self.begin(), body, nothing)
+    }
+
+    fn begin(self) -> Span {
+        let Some(start) = self.start else { return Span::OFF };
+        let (start, mut attributes) = *start;
+        let mut known = |known: &mut Attributes| known.list = std::mem::take(&mut attributes.list);
+        start.begin(&mut known, &mut |_| ())
+    }
+}
+
+fn nothing<R>(_: &R, _: &mut Outcome) {}

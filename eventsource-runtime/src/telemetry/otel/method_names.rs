@@ -1,0 +1,47 @@
+//! Names of methods' spans: the type in snake case, a dot, the method. An attribute macro on a method cannot see the
+//! type, so that the name is joined at the first call and kept.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+/// One entry a traced method and type; there are as many as the program has.
+static NAMES: LazyLock<RwLock<HashMap<(&'static str, &'static str), &'static str>>> = LazyLock::new(RwLock::default);
+
+pub(super) fn joined(type_name: &'static str, method: &'static str) -> &'static str {
+    let key = (type_name, method);
+    if let Some(name) = NAMES.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return name;
+    }
+    let name = format!("{}.{method}", snake_case(bare(type_name)));
+    NAMES.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert_with(|| name.leak())
+}
+
+/// The last segment of a type's path, without its parameters.
+fn bare(type_name: &str) -> &str {
+    let path = type_name.split('<').next().unwrap_or(type_name);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    let mut before = '_';
+    for character in name.chars() {
+        if character.is_uppercase() && before != '_' && !before.is_uppercase() {
+            snake.push('_');
+        }
+        snake.extend(character.to_lowercase());
+        before = character;
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_named_after_its_type() {
+        assert_eq!(joined("shop::NotificationService<alloc::string::String>", "send"), "notification_service.send");
+        assert_eq!(joined("HTTPClient", "get"), "httpclient.get");
+    }
+}

@@ -1,0 +1,288 @@
+//! The instruments, and one function for each fact that they count. Attribute values are names from a closed set:
+//! no function takes an id.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
+use opentelemetry::{KeyValue, global};
+
+use super::pipeline::{Active, SCOPE};
+use crate::store::StoreInfo;
+use crate::telemetry::names;
+
+/// Bounds of durations, in seconds: from a tenth of a millisecond to ten seconds.
+const SECONDS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Bounds of lags, in seconds: up to a day behind.
+const LAGS: [f64; 14] =
+    [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0];
+/// Bounds of counts.
+const COUNTS: [f64; 12] = [0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 10_000.0, 100_000.0];
+
+/// Every instrument of the crate, made from one meter.
+pub(super) struct Instruments {
+    command_duration: Histogram<f64>,
+    command_total: Counter<u64>,
+    events_produced: Counter<u64>,
+    query_duration: Histogram<f64>,
+    query_total: Counter<u64>,
+    query_result_size: Histogram<u64>,
+    projection_lag: Histogram<f64>,
+    projection_events: Counter<u64>,
+    events_loaded: Histogram<u64>,
+    append_conflicts: Counter<u64>,
+    retries: Counter<u64>,
+    clock_skew: Counter<u64>,
+    context_malformed: Counter<u64>,
+    attributes_cut: Counter<u64>,
+    db_operation_duration: Histogram<f64>,
+    gaps: Arc<Mutex<Vec<Weak<Gap>>>>,
+}
+
+impl Instruments {
+    pub(super) fn new(meter: &Meter) -> Self {
+        let gaps = Arc::default();
+        observe_gaps(meter, Arc::clone(&gaps));
+        let counter = |name: &'static str, unit: &'static str| meter.u64_counter(name).with_unit(unit).build();
+        let seconds = |name: &'static str, bounds: &[f64]| {
+            meter.f64_histogram(name).with_unit("s").with_boundaries(bounds.to_vec()).build()
+        };
+        let counts = |name: &'static str, unit: &'static str| {
+            meter.u64_histogram(name).with_unit(unit).with_boundaries(COUNTS.to_vec()).build()
+        };
+        Self {
+            command_duration: seconds(names::CQRS_COMMAND_DURATION, &SECONDS),
+            command_total: counter(names::CQRS_COMMAND_TOTAL, "{command}"),
+            events_produced: counter(names::CQRS_EVENTS_PRODUCED, "{event}"),
+            query_duration: seconds(names::CQRS_QUERY_DURATION, &SECONDS),
+            query_total: counter(names::CQRS_QUERY_TOTAL, "{query}"),
+            query_result_size: counts(names::CQRS_QUERY_RESULT_SIZE, "{item}"),
+            projection_lag: seconds(names::CQRS_PROJECTION_LAG, &LAGS),
+            projection_events: counter(names::EVENTSOURCE_PROJECTION_EVENTS, "{event}"),
+            events_loaded: counts(names::EVENTSOURCE_EVENTS_LOADED, "{event}"),
+            append_conflicts: counter(names::EVENTSOURCE_APPEND_CONFLICTS, "{conflict}"),
+            retries: counter(names::EVENTSOURCE_RETRIES, "{retry}"),
+            clock_skew: counter(names::EVENTSOURCE_CLOCK_SKEW, "{event}"),
+            context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
+            attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
+            db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &SECONDS),
+            gaps,
+        }
+    }
+}
+
+impl fmt::Debug for Instruments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Instruments")
+    }
+}
+
+/// The instruments of a meter provider that somebody else installed, until they install another.
+static FOREIGN: ArcSwapOption<Foreign> = ArcSwapOption::const_empty();
+
+struct Foreign {
+    provider: Arc<dyn MeterProvider + Send + Sync>,
+    instruments: Instruments,
+}
+
+fn with(record: impl FnOnce(&Instruments)) {
+    if super::toggle::metrics_are_off() {
+        return;
+    }
+    let active = Active::current();
+    match active.pipeline() {
+        Some(pipeline) => record(&pipeline.instruments),
+        None => record(&foreign().instruments),
+    }
+}
+
+fn foreign() -> Arc<Foreign> {
+    let provider = global::meter_provider();
+    if let Some(known) = &*FOREIGN.load()
+        && Arc::ptr_eq(&known.provider, &provider)
+    {
+        return Arc::clone(known);
+    }
+    let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()));
+    let made = Arc::new(Foreign { provider, instruments });
+    FOREIGN.store(Some(Arc::clone(&made)));
+    made
+}
+
+fn side(side: &'static str) -> KeyValue {
+    KeyValue::new(names::CQRS_SIDE, side)
+}
+
+/// A kind of message, how it ended, and the failure's name if it failed.
+pub(crate) struct Ended<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) error_type: Option<&'a str>,
+    pub(crate) elapsed: Duration,
+}
+
+impl Ended<'_> {
+    fn attributes(&self, at: &'static str, type_key: &'static str, status_key: &'static str) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(4);
+        attributes.push(side(at));
+        attributes.push(KeyValue::new(type_key, self.name));
+        attributes.push(KeyValue::new(status_key, self.status));
+        if let Some(error_type) = self.error_type {
+            attributes.push(KeyValue::new(names::ERROR_TYPE, error_type.to_owned()));
+        }
+        attributes
+    }
+}
+
+pub(crate) fn command(ended: &Ended<'_>, events: u64) {
+    with(|instruments| {
+        let attributes = ended.attributes("write", names::COMMAND_TYPE, names::COMMAND_STATUS);
+        instruments.command_duration.record(ended.elapsed.as_secs_f64(), &attributes);
+        instruments.command_total.add(1, &attributes);
+        if events > 0 {
+            instruments.events_produced.add(events, &attributes[..2]);
+        }
+    });
+}
+
+pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
+    with(|instruments| {
+        let attributes = ended.attributes("read", names::QUERY_TYPE, names::QUERY_STATUS);
+        instruments.query_duration.record(ended.elapsed.as_secs_f64(), &attributes);
+        instruments.query_total.add(1, &attributes);
+        if let Some(results) = results {
+            instruments.query_result_size.record(results as u64, &attributes[..2]);
+        }
+    });
+}
+
+/// How far behind an event a projection was when it applied it. A negative lag counts as none, and as skew.
+pub(crate) fn projection_lag(projection: &'static str, event_type: &str, seconds: f64) {
+    with(|instruments| {
+        if seconds < 0.0 {
+            instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, "projection")]);
+        }
+        let attributes = [
+            side("projection"),
+            KeyValue::new(names::PROJECTION_NAME, projection),
+            KeyValue::new(names::EVENT_TYPE, event_type.to_owned()),
+        ];
+        instruments.projection_lag.record(seconds.max(0.0), &attributes);
+    });
+}
+
+pub(crate) fn projection_events(projection: &'static str, status: &'static str, events: u64) {
+    with(|instruments| {
+        let attributes = [KeyValue::new(names::PROJECTION_NAME, projection), KeyValue::new(names::STATUS, status)];
+        instruments.projection_events.add(events, &attributes);
+    });
+}
+
+pub(crate) fn events_loaded(aggregate_type: &'static str, events: u64) {
+    with(|instruments| {
+        instruments.events_loaded.record(events, &[KeyValue::new(names::AGGREGATE_TYPE, aggregate_type)]);
+    });
+}
+
+pub(crate) fn append_conflict(aggregate_type: &'static str) {
+    with(|instruments| {
+        instruments.append_conflicts.add(1, &[KeyValue::new(names::AGGREGATE_TYPE, aggregate_type)]);
+    });
+}
+
+pub(crate) fn retry(component: &'static str, error_type: &str) {
+    with(|instruments| {
+        let attributes = [
+            KeyValue::new(names::EVENTSOURCE_COMPONENT, component),
+            KeyValue::new(names::ERROR_TYPE, error_type.to_owned()),
+        ];
+        instruments.retries.add(1, &attributes);
+    });
+}
+
+pub(crate) fn context_malformed(component: &'static str) {
+    with(|instruments| {
+        instruments.context_malformed.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]);
+    });
+}
+
+pub(super) fn attributes_cut(count: u64) {
+    with(|instruments| {
+        instruments.attributes_cut.add(count, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, "span")]);
+    });
+}
+
+/// The duration of a call to a database; stores within the process make none.
+pub(crate) fn store_operation(info: &StoreInfo, operation: &'static str, error: Option<&str>, elapsed: Duration) {
+    let Some(system) = info.system else { return };
+    with(|instruments| {
+        let mut attributes = vec![
+            KeyValue::new(names::DB_SYSTEM_NAME, system),
+            KeyValue::new(names::DB_OPERATION_NAME, operation),
+            KeyValue::new(names::DB_COLLECTION_NAME, info.collection),
+        ];
+        if let Some((address, port)) = &info.server {
+            attributes.push(KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)));
+            attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
+        }
+        if let Some(error) = error {
+            attributes.push(KeyValue::new(names::ERROR_TYPE, error.to_owned()));
+        }
+        instruments.db_operation_duration.record(elapsed.as_secs_f64(), &attributes);
+    });
+}
+
+/// How many positions a projection is behind the head of its store, for as long as the projection runs.
+#[derive(Debug)]
+pub(crate) struct Gap {
+    projection: &'static str,
+    head: AtomicU64,
+    checkpoint: AtomicU64,
+}
+
+impl Gap {
+    /// A gap that is observed until the value is dropped.
+    pub(crate) fn observed(projection: &'static str) -> Arc<Self> {
+        let gap = Arc::new(Self { projection, head: AtomicU64::new(0), checkpoint: AtomicU64::new(0) });
+        with(|instruments| {
+            let mut gaps = instruments.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+            gaps.retain(|gap| gap.strong_count() > 0);
+            gaps.push(Arc::downgrade(&gap));
+        });
+        gap
+    }
+
+    /// The last position that is known to be in the store.
+    pub(crate) fn head(&self, position: u64) {
+        self.head.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// The last position that the projection is done with.
+    pub(crate) fn checkpoint(&self, position: u64) {
+        self.checkpoint.store(position, Ordering::Relaxed);
+        self.head(position);
+    }
+
+    fn positions(&self) -> u64 {
+        self.head.load(Ordering::Relaxed).saturating_sub(self.checkpoint.load(Ordering::Relaxed))
+    }
+}
+
+/// The callback reads atomics under a lock that nothing else holds for long; it cannot panic, which would end the
+/// exporter's thread.
+fn observe_gaps(meter: &Meter, gaps: Arc<Mutex<Vec<Weak<Gap>>>>) {
+    meter
+        .u64_observable_gauge(names::EVENTSOURCE_PROJECTION_GAP)
+        .with_unit("{position}")
+        .with_callback(move |observer| {
+            let gaps = gaps.lock().unwrap_or_else(PoisonError::into_inner);
+            for gap in gaps.iter().filter_map(Weak::upgrade) {
+                observer.observe(gap.positions(), &[KeyValue::new(names::PROJECTION_NAME, gap.projection)]);
+            }
+        })
+        .build();
+}

@@ -1,0 +1,24 @@
+//! Telemetry over the OpenTelemetry API; `off` is the twin that does nothing.
+
+mod init;
+mod list;
+mod manual;
+mod method_names;
+pub(crate) mod metrics;
+mod pipeline;
+mod run;
+mod span;
+mod start;
+mod toggle;
+mod tree;
+
+pub use init::{Telemetry, TelemetryBuilder, TelemetryError};
+pub(super) use list::List;
+pub use manual::{CurrentSpan, ManualSpan, current_span, span};
+pub use run::{Scope, Traced, sync, traced};
+pub use span::Span;
+pub(super) use span::current_trace_context;
+pub(crate) use span::detached;
+pub(crate) use start::Start;
+pub use start::{Options, start};
+pub use toggle::set_enabled;

@@ -1,0 +1,181 @@
+//! Where spans and metrics go: what a set-up installed, what a scope brought along, or OpenTelemetry's globals.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use arc_swap::ArcSwapOption;
+use opentelemetry::trace::{SpanContext, Tracer, TracerProvider};
+use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+
+use super::metrics::Instruments;
+
+/// The version of OpenTelemetry's conventions that the names follow.
+const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
+
+/// The instrumentation scope of every span and metric.
+pub(super) static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
+    InstrumentationScope::builder("eventsource-runtime")
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(SCHEMA)
+        .build()
+});
+
+/// What the last set-up installed, until somebody replaces OpenTelemetry's global provider.
+static INSTALLED: ArcSwapOption<Pipeline> = ArcSwapOption::const_empty();
+
+/// One set-up's tracer and instruments.
+pub(super) struct Pipeline {
+    pub(super) tracer: SdkTracer,
+    pub(super) sampling: Sampling,
+    pub(super) instruments: Instruments,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline").field("sampling", &self.sampling).finish_non_exhaustive()
+    }
+}
+
+/// What is known of a sampler without asking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sampling {
+    /// Every span.
+    AlwaysOn,
+    /// No span.
+    AlwaysOff,
+    /// A share of the traces, by trace id alone.
+    Ratio,
+    /// As the parent; the others as the root says.
+    ParentBased(Root),
+    /// A sampler of the user's, which may read attributes.
+    Custom,
+}
+
+/// What a parent-based sampler does with a span that has no parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    On,
+    Off,
+    Ratio,
+}
+
+/// What a sampler will say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Record,
+    Drop,
+    /// It must be asked; `reads` tells whether it may look at attributes.
+    Ask {
+        reads: bool,
+    },
+}
+
+impl Sampling {
+    pub(super) fn predict(self, parent: Option<&SpanContext>) -> Verdict {
+        match (self, parent) {
+            (Self::AlwaysOn, _) => Verdict::Record,
+            (Self::AlwaysOff, _) => Verdict::Drop,
+            (Self::ParentBased(_), Some(parent)) if parent.is_sampled() => Verdict::Record,
+            (Self::ParentBased(_), Some(_)) => Verdict::Drop,
+            (Self::ParentBased(Root::On), None) => Verdict::Record,
+            (Self::ParentBased(Root::Off), None) => Verdict::Drop,
+            (Self::Ratio, _) | (Self::ParentBased(Root::Ratio), None) => Verdict::Ask { reads: false },
+            (Self::Custom, _) => Verdict::Ask { reads: true },
+        }
+    }
+}
+
+/// The pipeline that a span or a measurement goes to.
+pub(super) enum Active {
+    /// Brought along by the context.
+    Scoped(Arc<Pipeline>),
+    /// Installed for the process.
+    Installed(Arc<Pipeline>),
+    /// Whatever OpenTelemetry's globals hold at this moment.
+    Foreign,
+}
+
+/// A pipeline in a context: what runs below it emits there, not to the process's.
+#[derive(Clone)]
+struct Scoped(Arc<Pipeline>);
+
+impl Active {
+    pub(super) fn current() -> Self {
+        Context::map_current(Self::of)
+    }
+
+    pub(super) fn of(context: &Context) -> Self {
+        if let Some(Scoped(pipeline)) = context.get::<Scoped>() {
+            return Self::Scoped(Arc::clone(pipeline));
+        }
+        match &*INSTALLED.load() {
+            Some(pipeline) => Self::Installed(Arc::clone(pipeline)),
+            None => Self::Foreign,
+        }
+    }
+
+    pub(super) fn pipeline(&self) -> Option<&Pipeline> {
+        match self {
+            Self::Scoped(pipeline) | Self::Installed(pipeline) => Some(pipeline),
+            Self::Foreign => None,
+        }
+    }
+
+    pub(super) fn sampling(&self) -> Sampling {
+        self.pipeline().map_or(Sampling::Custom, |pipeline| pipeline.sampling)
+    }
+}
+
+/// A context that carries nothing of `context` but its pipeline: where new roots begin.
+pub(super) fn root_of(context: &Context) -> Context {
+    match context.get::<Scoped>() {
+        Some(scoped) => Context::new().with_value(scoped.clone()),
+        None => Context::new(),
+    }
+}
+
+/// A context below which spans and metrics go to `pipeline`.
+pub(super) fn scope(context: &Context, pipeline: Arc<Pipeline>) -> Context {
+    context.with_value(Scoped(pipeline))
+}
+
+/// Makes `pipeline` the process's, and its provider OpenTelemetry's global one.
+pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
+    INSTALLED.store(Some(Arc::clone(&pipeline)));
+    global::set_tracer_provider(Watched { provider, pipeline });
+}
+
+/// Ends the pipeline's time as the process's, if it still is.
+pub(super) fn uninstall(pipeline: &Arc<Pipeline>) {
+    let current = INSTALLED.load();
+    if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, pipeline)) {
+        INSTALLED.compare_and_swap(&*current, None);
+    }
+}
+
+/// The provider as OpenTelemetry's globals hold it. When they are given another one this is dropped, and with it goes
+/// our cached tracer: that is how a replaced provider is noticed without asking at every span.
+struct Watched {
+    provider: SdkTracerProvider,
+    pipeline: Arc<Pipeline>,
+}
+
+impl TracerProvider for Watched {
+    type Tracer = SdkTracer;
+
+    fn tracer_with_scope(&self, scope: InstrumentationScope) -> SdkTracer {
+        self.provider.tracer_with_scope(scope)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        uninstall(&self.pipeline);
+    }
+}
+
+/// OpenTelemetry's global tracer at this moment; it is never kept, because nobody tells when it changes.
+pub(super) fn foreign_tracer() -> impl Tracer<Span = global::BoxedSpan> {
+    global::tracer_with_scope(SCOPE.clone())
+}

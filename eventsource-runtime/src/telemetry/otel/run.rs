@@ -1,0 +1,175 @@
+//! How a body runs in its span: attached while a closure runs, and in each poll of a future.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::span::Span;
+use crate::telemetry::{Outcome, log};
+
+/// Runs the body of a traced function.
+#[inline(always)]
+pub fn sync<R>(span: Span, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mut Outcome)) -> R {
+    if span.is_off() { body() } else { sync_on(span, body, inspect) }
+}
+
+#[inline(never)]
+fn sync_on<R>(span: Span, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mut Outcome)) -> R {
+    let entered = span.enter();
+    let returned = body();
+    drop(entered);
+    span.finish_inspected(&mut Some(|outcome: &mut Outcome| inspect(&returned, outcome)));
+    returned
+}
+
+impl Span {
+    fn finish_inspected(self, inspect: &mut Option<impl FnOnce(&mut Outcome)>) {
+        if self.is_recording()
+            && let Some(inspect) = inspect.take()
+        {
+            let mut outcome = Outcome::default();
+            inspect(&mut outcome);
+            if let Some(error_type) = &outcome.error_type {
+                self.in_scope(|| log::failure(error_type));
+            }
+            self.finish(outcome);
+        } else {
+            self.succeed();
+        }
+    }
+}
+
+pin_project! {
+    /// The body of a traced async function: attached in each poll, ended with the value or with the drop.
+    pub struct Traced<F, I> {
+        #[pin]
+        body: Option<F>,
+        inspect: Option<I>,
+        span: Span,
+    }
+
+    impl<F, I> PinnedDrop for Traced<F, I> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if !this.span.is_off() {
+                // What the body's destructors do belongs to the span as well.
+                let _entered = this.span.enter();
+                this.body.set(None);
+            }
+        }
+    }
+}
+
+/// Runs the body of a traced async function.
+#[inline(always)]
+pub fn traced<F, R, I>(span: Span, body: F, inspect: I) -> Traced<F, I>
+where
+    F: Future<Output = R>,
+    I: FnOnce(&R, &mut Outcome),
+{
+    Traced { body: Some(body), inspect: Some(inspect), span }
+}
+
+impl<F: Future, I: FnOnce(&F::Output, &mut Outcome)> Future for Traced<F, I> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(body) = this.body.as_pin_mut() else { return Poll::Pending };
+        if this.span.is_off() {
+            return body.poll(task);
+        }
+        poll_on(this.span, body, this.inspect, task)
+    }
+}
+
+#[inline(never)]
+fn poll_on<F: Future, I: FnOnce(&F::Output, &mut Outcome)>(
+    span: &mut Span,
+    body: Pin<&mut F>,
+    inspect: &mut Option<I>,
+    task: &mut TaskContext<'_>,
+) -> Poll<F::Output> {
+    let entered = span.enter();
+    let polled = body.poll(task);
+    drop(entered);
+    if let Poll::Ready(returned) = &polled {
+        let span = std::mem::replace(span, Span::OFF);
+        let mut inspect = inspect.take().map(|inspect| |outcome: &mut Outcome| inspect(returned, outcome));
+        span.finish_inspected(&mut inspect);
+    }
+    polled
+}
+
+impl<F, I> fmt::Debug for Traced<F, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Traced").field(&self.span).finish()
+    }
+}
+
+pin_project! {
+    /// Runs a future in a span that outlives it.
+    pub(crate) struct InSpan<'a, F> {
+        #[pin]
+        body: F,
+        span: &'a Span,
+    }
+}
+
+impl Span {
+    /// Runs a future in the span, without ending it.
+    pub(crate) fn run<F: Future>(&self, body: F) -> InSpan<'_, F> {
+        InSpan { body, span: self }
+    }
+}
+
+impl<F: Future> Future for InSpan<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = this.span.enter();
+        this.body.poll(task)
+    }
+}
+
+
+/// What surrounds code that runs elsewhere on behalf of a span: on a writer thread, or in a task of its own.
+///
+/// It keeps the span's context, not the span: the span is ended by whoever started it.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    context: Option<opentelemetry::Context>,
+    muted: bool,
+}
+
+impl Scope {
+    /// Runs a closure in the scope.
+    pub fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
+        body()
+    }
+
+    /// Runs a future in the scope: attached in each poll.
+    pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        let mut body = Box::pin(body);
+        std::future::poll_fn(move |task| self.in_scope(|| body.as_mut().poll(task)))
+    }
+
+    fn enter(&self) -> (Option<opentelemetry::ContextGuard>, Option<super::toggle::Mute>) {
+        let attached = self.context.clone().map(opentelemetry::Context::attach);
+        (attached, self.muted.then(super::toggle::Mute::new))
+    }
+}
+
+impl Span {
+    /// What surrounds the span's code; `muted` keeps the spans below it off, as in a batch that has one span in all.
+    pub(crate) fn scope(&self, muted: bool) -> Scope {
+        Scope { context: self.context().cloned(), muted: muted || self.is_muted() }
+    }
+}

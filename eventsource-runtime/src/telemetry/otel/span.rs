@@ -1,0 +1,220 @@
+//! The one span type of the crate, over OpenTelemetry's API.
+//!
+//! A span is in one of three states. *Off*: nothing is made and nothing is changed, the code runs as if there were no
+//! span. *Muted*: its component is switched off, and so is every span of ours below it. *Live*: it has a context,
+//! which is attached while its body runs and, for a future, in each poll; never across an await.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use opentelemetry::trace::{Status, TraceContextExt, TraceState};
+use opentelemetry::{Context, ContextGuard, KeyValue};
+
+use super::toggle::Mute;
+use super::{List, metrics, pipeline};
+use crate::telemetry::{Attributes, Outcome, TraceContext, names};
+
+/// The most links and span events that a span keeps; the rest is counted.
+pub(super) const MOST: usize = 128;
+
+/// A span that has started; dropped before it is finished, it ends as cancelled, or as failed in a panic.
+pub struct Span(State);
+
+enum State {
+    Off,
+    Muted,
+    Live(Live),
+}
+
+struct Live {
+    context: Context,
+    recording: bool,
+}
+
+impl Span {
+    /// A span that runs its body in `context`.
+    pub(super) fn live(context: Context, recording: bool) -> Self {
+        Self(State::Live(Live { context, recording }))
+    }
+}
+
+/// The state in which code runs that belongs to a span.
+pub(super) enum Entered {
+    Nothing,
+    Muted { _mute: Mute },
+    Attached { _guard: ContextGuard },
+}
+
+impl Span {
+    /// No span.
+    pub const OFF: Self = Self(State::Off);
+    pub(super) const MUTED: Self = Self(State::Muted);
+
+    /// Whether this is no span at all.
+    #[inline(always)]
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.0, State::Off)
+    }
+
+    /// Whether what is recorded can be seen by anybody.
+    pub(crate) fn is_recording(&self) -> bool {
+        matches!(&self.0, State::Live(live) if live.recording)
+    }
+
+    pub(super) fn is_muted(&self) -> bool {
+        matches!(self.0, State::Muted)
+    }
+
+    pub(super) fn context(&self) -> Option<&Context> {
+        match &self.0 {
+            State::Live(live) => Some(&live.context),
+            State::Off | State::Muted => None,
+        }
+    }
+
+    pub(super) fn enter(&self) -> Entered {
+        match &self.0 {
+            State::Off => Entered::Nothing,
+            State::Muted => Entered::Muted { _mute: Mute::new() },
+            State::Live(live) => Entered::Attached { _guard: live.context.clone().attach() },
+        }
+    }
+
+    /// Runs a closure in the span, without ending it.
+    pub(crate) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
+        body()
+    }
+
+    /// Sets attributes, if anybody can see them.
+    pub(crate) fn record(&self, record: &mut dyn FnMut(&mut Attributes)) {
+        if let State::Live(Live { context, recording: true }) = &self.0 {
+            context.span().set_attributes(evaluate(&mut [record]).into_vec());
+        }
+    }
+
+    /// Adds a span event. Beyond the cap it is only counted, and its attributes are not even computed.
+    pub(crate) fn event(&self, ordinal: usize, name: &'static str, record: &mut dyn FnMut(&mut Attributes)) {
+        if let State::Live(Live { context, recording: true }) = &self.0 {
+            let attributes = if ordinal < MOST { evaluate(&mut [record]).into_vec() } else { Vec::new() };
+            context.span().add_event(name, attributes);
+        }
+    }
+
+    /// Ends the span: failed if the outcome has an error's name, otherwise with no status.
+    pub(crate) fn finish(self, outcome: Outcome) {
+        let Some(Live { context, recording }) = self.into_live() else { return };
+        if recording {
+            let span = context.span();
+            span.set_attributes(outcome.attributes.list.into_vec());
+            if let Some(error_type) = outcome.error_type {
+                span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
+                span.set_status(Status::error(""));
+            }
+        }
+        context.span().end();
+    }
+
+    /// Ends the span without a status.
+    pub(crate) fn succeed(self) {
+        self.finish(Outcome::default());
+    }
+
+    /// Ends the span with status Error and the failure's name.
+    pub(crate) fn fail(self, error_type: impl Into<Cow<'static, str>>) {
+        self.finish(Outcome { error_type: Some(error_type.into()), ..Outcome::default() });
+    }
+
+    fn into_live(mut self) -> Option<Live> {
+        match std::mem::replace(&mut self.0, State::Off) {
+            State::Live(live) => Some(live),
+            State::Off | State::Muted => None,
+        }
+    }
+}
+
+/// Ends a span whose body did not finish: it panicked, or its future was dropped.
+impl Drop for Span {
+    #[inline]
+    fn drop(&mut self) {
+        if let State::Live(live) = &self.0 {
+            live.abandon();
+        }
+    }
+}
+
+impl Live {
+    #[cold]
+    fn abandon(&self) {
+        let span = self.context.span();
+        if std::thread::panicking() {
+            span.set_attribute(KeyValue::new(names::ERROR_TYPE, "panic"));
+            span.set_status(Status::error(""));
+        } else {
+            span.set_attribute(KeyValue::new(names::EVENTSOURCE_CANCELLED, true));
+        }
+        span.end();
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            State::Off => "Span(off)",
+            State::Muted => "Span(muted)",
+            State::Live(_) => "Span(live)",
+        })
+    }
+}
+
+pub(super) fn evaluate(records: &mut [&mut dyn FnMut(&mut Attributes)]) -> List {
+    let mut attributes = Attributes::default();
+    for record in records {
+        record(&mut attributes);
+    }
+    let cut = attributes.take_cut();
+    if cut > 0 {
+        metrics::attributes_cut(cut);
+    }
+    attributes.list
+}
+
+pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
+    Context::map_current(|current| {
+        if !current.has_active_span() {
+            return None;
+        }
+        let span = current.span();
+        let context = span.span_context();
+        if !context.is_valid() {
+            return None;
+        }
+        let trace_id = u128::from_be_bytes(context.trace_id().to_bytes());
+        let span_id = u64::from_be_bytes(context.span_id().to_bytes());
+        let made = TraceContext::new(trace_id, span_id, context.trace_flags().to_u8());
+        Some(if *context.trace_state() == TraceState::NONE { made } else { made.with_state(&context.trace_state().header()) })
+    })
+}
+
+/// Runs in the background what belongs to the caller's set-up, but to none of its traces.
+#[derive(Clone)]
+pub(crate) struct Detached(Context);
+
+/// What the caller's context says about where telemetry goes, without its span.
+pub(crate) fn detached() -> Detached {
+    Detached(Context::map_current(pipeline::root_of))
+}
+
+impl Detached {
+    /// Runs a closure under it.
+    pub(crate) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _guard = self.0.clone().attach();
+        body()
+    }
+
+    /// A span that is none of its own, but runs its body under it.
+    pub(crate) fn into_span(self) -> Span {
+        Span::live(self.0, false)
+    }
+}
+

@@ -1,0 +1,299 @@
+//! How a span starts: where it hangs, what it is told, and whether anybody has to be asked.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
+    Tracer,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+
+use super::method_names;
+use super::pipeline::{self, Active, Verdict};
+use super::span::{MOST, Span, evaluate};
+use super::toggle;
+use crate::telemetry::links::Linked;
+use crate::telemetry::site::{Kind, Literal, Site};
+use crate::telemetry::{Attributes, TraceContext, names};
+
+/// Where a span hangs in the trace.
+#[derive(Default)]
+enum Parent {
+    #[default]
+    Current,
+    Root,
+    Remote(TraceContext),
+}
+
+/// What a span is told before it starts, beside its attributes.
+#[derive(Default)]
+pub struct Options {
+    disabled: bool,
+    owner: Option<&'static str>,
+    parent: Parent,
+    links: Vec<Link>,
+    links_dropped: u64,
+}
+
+impl Options {
+    /// Switches the span off, and every span of ours below it.
+    pub fn enable(&mut self, enabled: bool) {
+        self.disabled = !enabled;
+    }
+
+    /// Puts the name of the type before the name of its method.
+    #[doc(hidden)]
+    pub fn owner(&mut self, type_name: &'static str) {
+        self.owner = Some(type_name);
+    }
+
+    /// Starts a new trace.
+    pub fn root(&mut self) {
+        self.parent = Parent::Root;
+    }
+
+    /// Continues the trace that something carries; without one the current span stays the parent.
+    pub fn parent(&mut self, parent: &(impl Linked + ?Sized)) {
+        parent.contexts(&mut |context, _| self.parent = Parent::Remote(context.clone()));
+    }
+
+    /// Links to what something carries. Beyond 128 links the rest is counted.
+    pub fn links(&mut self, links: &(impl Linked + ?Sized)) {
+        links.contexts(&mut |context, event| {
+            if self.links.len() == MOST {
+                self.links_dropped += 1;
+                return;
+            }
+            let event = event.map(|id| KeyValue::new(names::EVENTSOURCE_EVENT_ID, id.to_string()));
+            self.links.push(Link::new(span_context(context), event.into_iter().collect(), 0));
+        });
+    }
+
+    /// Marks every link as one from a replay.
+    pub(crate) fn replay(&mut self) {
+        for link in &mut self.links {
+            link.attributes.push(KeyValue::new(names::EVENTSOURCE_REPLAY, true));
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("disabled", &self.disabled).finish_non_exhaustive()
+    }
+}
+
+/// A span about to start.
+#[derive(Debug)]
+pub(crate) struct Start {
+    name: Cow<'static, str>,
+    pub(super) kind: Kind,
+    pub(super) options: Options,
+}
+
+impl Start {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
+        Self { name: name.into(), kind, options: Options::default() }
+    }
+
+    /// Sets parent, links, or the component's switch; skipped where spans are off anyway.
+    #[must_use]
+    pub(crate) fn options(mut self, set: impl FnOnce(&mut Options)) -> Self {
+        if toggle::may_be_on() {
+            set(&mut self.options);
+        }
+        self
+    }
+
+    /// Starts the span. `known` is what the runtime tells, always at start; `user` is what the user named, evaluated
+    /// before the start only where a sampler may read it, and otherwise only if the span records.
+    pub(crate) fn begin(
+        self,
+        known: &mut dyn FnMut(&mut Attributes),
+        user: &mut dyn FnMut(&mut Attributes),
+    ) -> Span {
+        if !toggle::may_be_on() {
+            return Span::OFF;
+        }
+        self.begin_on(known, user)
+    }
+
+    #[inline(never)]
+    fn begin_on(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
+        if !toggle::is_on() {
+            return Span::OFF;
+        }
+        if self.options.disabled {
+            return Span::MUTED;
+        }
+        let Some((active, verdict)) = self.verdict() else { return Span::OFF };
+        let parent = self.parent();
+        match verdict {
+            Verdict::Drop => unsampled(&parent),
+            Verdict::Record => self.build(&active, &parent, known, user, When::Before),
+            Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
+            Verdict::Ask { reads: false } => self.build(&active, &parent, known, user, When::IfRecording),
+        }
+    }
+
+    /// What the sampler will say; `None` where it would drop a span whose parent it dropped: then nothing changes.
+    fn verdict(&self) -> Option<(Active, Verdict)> {
+        Context::map_current(|current| {
+            let active = Active::of(current);
+            let remote;
+            let parent = match &self.options.parent {
+                Parent::Current => current.has_active_span().then(|| current.span().span_context().clone()),
+                Parent::Root => None,
+                Parent::Remote(context) => {
+                    remote = span_context(context);
+                    Some(remote)
+                }
+            };
+            let parent = parent.filter(SpanContext::is_valid);
+            let verdict = active.sampling().predict(parent.as_ref());
+            let below_unsampled = matches!(self.options.parent, Parent::Current)
+                && parent.as_ref().is_some_and(|parent| !parent.is_sampled());
+            (verdict != Verdict::Drop || !below_unsampled).then_some((active, verdict))
+        })
+    }
+
+    fn parent(&self) -> Context {
+        let current = Context::current();
+        match &self.options.parent {
+            Parent::Current => current,
+            Parent::Root => pipeline::root_of(&current),
+            Parent::Remote(context) => pipeline::root_of(&current).with_remote_span_context(span_context(context)),
+        }
+    }
+
+    fn build(
+        self,
+        active: &Active,
+        parent: &Context,
+        known: &mut dyn FnMut(&mut Attributes),
+        user: &mut dyn FnMut(&mut Attributes),
+        when: When,
+    ) -> Span {
+        let dropped = self.options.links_dropped;
+        let mut links_dropped = |attributes: &mut Attributes| {
+            if dropped > 0 {
+                attributes.number(names::EVENTSOURCE_LINKS_DROPPED, dropped);
+            }
+        };
+        let attributes = match when {
+            When::Before => evaluate(&mut [known, &mut links_dropped, user]),
+            When::IfRecording => evaluate(&mut [known, &mut links_dropped]),
+        };
+        let mut builder =
+            SpanBuilder::from_name(self.name).with_kind(kind(self.kind)).with_attributes(attributes.into_vec());
+        if !self.options.links.is_empty() {
+            builder = builder.with_links(self.options.links);
+        }
+        let mut late = || match when {
+            When::Before => Vec::new(),
+            When::IfRecording => evaluate(&mut [user]).into_vec(),
+        };
+        match active.pipeline() {
+            Some(pipeline) => live(&pipeline.tracer, builder, parent, &mut late),
+            None => live(&pipeline::foreign_tracer(), builder, parent, &mut late),
+        }
+    }
+}
+
+/// When the user's attributes are evaluated.
+#[derive(Clone, Copy)]
+enum When {
+    Before,
+    IfRecording,
+}
+
+fn live<T>(tracer: &T, builder: SpanBuilder, parent: &Context, late: &mut dyn FnMut() -> Vec<KeyValue>) -> Span
+where
+    T: Tracer,
+    T::Span: Send + Sync + 'static,
+{
+    let mut span = tracer.build_with_context(builder, parent);
+    let recording = span.is_recording();
+    if recording {
+        span.set_attributes(late());
+    } else {
+        // Without a provider the API hands back the parent's own context, or none: there is nothing to attach.
+        let made = span.span_context();
+        if !made.is_valid() || made.span_id() == parent.span().span_context().span_id() {
+            return Span::OFF;
+        }
+    }
+    Span::live(parent.with_span(span), recording)
+}
+
+/// A span that a built-in sampler drops, without asking it: what runs below sees an unsampled parent.
+fn unsampled(parent: &Context) -> Span {
+    let ids = RandomIdGenerator::default();
+    let above = parent.span().span_context().clone();
+    let trace_id = if above.is_valid() { above.trace_id() } else { ids.new_trace_id() };
+    let state = above.trace_state().clone();
+    let dropped = SpanContext::new(trace_id, ids.new_span_id(), TraceFlags::default(), false, state);
+    Span::live(parent.with_remote_span_context(dropped), false)
+}
+
+fn kind(kind: Kind) -> SpanKind {
+    match kind {
+        Kind::Internal => SpanKind::Internal,
+        Kind::Client => SpanKind::Client,
+        Kind::Server => SpanKind::Server,
+        Kind::Producer => SpanKind::Producer,
+        Kind::Consumer => SpanKind::Consumer,
+    }
+}
+
+fn span_context(context: &TraceContext) -> SpanContext {
+    let state = context.tracestate().and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
+    SpanContext::new(
+        TraceId::from(context.trace_id()),
+        SpanId::from(context.span_id()),
+        TraceFlags::new(context.flags()),
+        true,
+        state,
+    )
+}
+
+/// Starts the span of a traced function.
+#[inline(always)]
+pub fn start(
+    site: &'static Site,
+    options: &mut dyn FnMut(&mut Options),
+    attributes: &mut dyn FnMut(&mut Attributes),
+) -> Span {
+    if toggle::may_be_on() { start_on(site, options, attributes) } else { Span::OFF }
+}
+
+#[inline(never)]
+fn start_on(
+    site: &'static Site,
+    set: &mut dyn FnMut(&mut Options),
+    attributes: &mut dyn FnMut(&mut Attributes),
+) -> Span {
+    if !toggle::is_on() {
+        return Span::OFF;
+    }
+    let mut start = Start::new(site.name, site.kind);
+    set(&mut start.options);
+    if let Some(owner) = start.options.owner {
+        start.name = Cow::Borrowed(method_names::joined(owner, site.name));
+    }
+    start.begin_on(&mut |known| literals(site, known), attributes)
+}
+
+fn literals(site: &Site, attributes: &mut Attributes) {
+    for (key, literal) in site.attributes {
+        match *literal {
+            Literal::Text(value) => attributes.list.text(key, Cow::Borrowed(value)),
+            Literal::Int(value) => attributes.list.int(key, value),
+            Literal::Float(value) => attributes.list.float(key, value),
+            Literal::Bool(value) => attributes.list.bool(key, value),
+        }
+    }
+}
+

@@ -1,0 +1,80 @@
+//! The process-wide switch: one byte, read with one relaxed load wherever a span might start.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const OFF: u8 = 0;
+const ON: u8 = 1;
+/// Nobody has asked yet: the first span reads `OTEL_SDK_DISABLED`.
+const UNREAD: u8 = 2;
+/// `OTEL_SDK_DISABLED` is stronger than the switch.
+const DISABLED: u8 = 4;
+
+static SWITCH: AtomicU8 = AtomicU8::new(UNREAD);
+
+thread_local! {
+    /// How many components that are switched off surround the code that this thread runs.
+    static MUTED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Switches all spans of the process on or off, at any time. `OTEL_SDK_DISABLED=true` is stronger.
+///
+/// Spans that have started end as they would have.
+pub fn set_enabled(enabled: bool) {
+    if read() != DISABLED {
+        SWITCH.store(if enabled { ON } else { OFF }, Ordering::Relaxed);
+    }
+}
+
+/// False where spans are surely off; the whole cost of a span that is off.
+#[inline(always)]
+pub(super) fn may_be_on() -> bool {
+    // `DISABLED` is stored with the bits of `OFF` tested here, so that one comparison tells.
+    SWITCH.load(Ordering::Relaxed) & (ON | UNREAD) != 0
+}
+
+/// Whether spans are on, once `may_be_on` has said that they may be.
+pub(super) fn is_on() -> bool {
+    read() == ON && MUTED.try_with(Cell::get).unwrap_or(0) == 0
+}
+
+fn read() -> u8 {
+    match SWITCH.load(Ordering::Relaxed) {
+        UNREAD => {
+            let read = if disabled_by_environment() { DISABLED } else { ON };
+            // Whoever was faster has read the same variable, or was told by `set_enabled`.
+            match SWITCH.compare_exchange(UNREAD, read, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => read,
+                Err(other) => other,
+            }
+        }
+        other => other,
+    }
+}
+
+/// Whether the environment switches metrics off; the switch of the process is for spans alone.
+pub(super) fn metrics_are_off() -> bool {
+    read() == DISABLED
+}
+
+/// Whether `OTEL_SDK_DISABLED` is `true`, in whatever case.
+pub(super) fn disabled_by_environment() -> bool {
+    std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
+/// Keeps spans off on this thread until it is dropped.
+#[derive(Debug)]
+pub(super) struct Mute(());
+
+impl Mute {
+    pub(super) fn new() -> Self {
+        let _ = MUTED.try_with(|depth| depth.set(depth.get() + 1));
+        Self(())
+    }
+}
+
+impl Drop for Mute {
+    fn drop(&mut self) {
+        let _ = MUTED.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
+    }
+}

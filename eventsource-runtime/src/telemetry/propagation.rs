@@ -1,0 +1,185 @@
+//! W3C trace context, as it is kept with every event.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The length of a `traceparent` of version 00.
+const PARENT_LENGTH: usize = 55;
+/// The longest `tracestate` that is kept, in bytes.
+const MAX_STATE: usize = 512;
+/// The most members that a `tracestate` may have.
+const MAX_MEMBERS: usize = 32;
+
+/// Which span of which trace led to something, sampled or not.
+///
+/// ```
+/// # use eventsource_runtime::telemetry::TraceContext;
+/// let context: TraceContext = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse()?;
+/// assert!(context.is_sampled());
+/// assert_eq!(context.trace_id(), 0x0af7651916cd43dd8448eb211c80319c);
+/// # Ok::<(), eventsource_runtime::telemetry::InvalidTraceContext>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    trace_id: u128,
+    span_id: u64,
+    flags: u8,
+    state: Option<Box<str>>,
+}
+
+/// The text is no `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a W3C traceparent; it starts a new trace")]
+pub struct InvalidTraceContext;
+
+impl TraceContext {
+    pub(crate) fn new(trace_id: u128, span_id: u64, flags: u8) -> Self {
+        Self { trace_id, span_id, flags, state: None }
+    }
+
+    /// The context of the span that is current here, if there is one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        super::backend::current_trace_context()
+    }
+
+    /// Adds a `tracestate`. One that is empty, too long or no list of members is left out, as the standard allows.
+    #[must_use]
+    pub fn with_state(self, state: &str) -> Self {
+        Self { state: is_state(state).then(|| state.into()), ..self }
+    }
+
+    /// The trace.
+    #[must_use]
+    pub fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    /// The span.
+    #[must_use]
+    pub fn span_id(&self) -> u64 {
+        self.span_id
+    }
+
+    /// The flags as they came; the lowest bit says sampled.
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        self.flags
+    }
+
+    /// Whether the span was sampled.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// The `traceparent` header.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        self.to_string()
+    }
+
+    /// The `tracestate` header, if there is one.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+}
+
+fn is_state(state: &str) -> bool {
+    let printable = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    !state.is_empty()
+        && state.len() <= MAX_STATE
+        && printable(state)
+        && state.split(',').count() <= MAX_MEMBERS
+        && state.split(',').all(|member| member.trim().is_empty() || member.contains('='))
+}
+
+/// The `traceparent` header.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+    }
+}
+
+impl fmt::Debug for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Reads a `traceparent` header. A later version than 00 may be longer; what it adds is ignored.
+impl FromStr for TraceContext {
+    type Err = InvalidTraceContext;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTraceContext> {
+        let bytes = text.as_bytes();
+        let parent: &[u8; PARENT_LENGTH] = bytes.first_chunk().ok_or(InvalidTraceContext)?;
+        let version = hex(&parent[..2])?;
+        let hyphens = [2, 35, 52].iter().all(|&at| parent[at] == b'-');
+        let ends = bytes.len() == PARENT_LENGTH || (version != 0 && bytes[PARENT_LENGTH] == b'-');
+        let trace_id = hex(&parent[3..35])?;
+        let span_id = hex(&parent[36..52])?;
+        let flags = hex(&parent[53..])?;
+        if !hyphens || !ends || version == 0xff || trace_id == 0 || span_id == 0 {
+            return Err(InvalidTraceContext);
+        }
+        let narrow = |_| InvalidTraceContext;
+        Ok(Self::new(trace_id, span_id.try_into().map_err(narrow)?, flags.try_into().map_err(narrow)?))
+    }
+}
+
+/// Lower-case digits alone, as the standard demands: no sign, no upper case.
+fn hex(digits: &[u8]) -> Result<u128, InvalidTraceContext> {
+    digits.iter().try_fold(0, |number: u128, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return Err(InvalidTraceContext),
+        };
+        Ok(number << 4 | u128::from(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn comes_back_as_it_was_written() {
+        let context: TraceContext = PARENT.parse().unwrap();
+        assert_eq!(context.to_string(), PARENT);
+        assert_eq!(context.with_state("a=1,b=2").tracestate(), Some("a=1,b=2"));
+    }
+
+    #[test]
+    fn refuses_what_the_standard_refuses() {
+        for text in [
+            "",
+            "00",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01more",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-é",
+        ] {
+            assert_eq!(text.parse::<TraceContext>(), Err(InvalidTraceContext), "{text}");
+        }
+        let later = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more";
+        assert!(later.parse::<TraceContext>().is_ok());
+    }
+
+    #[test]
+    fn a_state_that_is_empty_hostile_or_too_long_is_left_out() {
+        let context: TraceContext = PARENT.parse().unwrap();
+        for state in ["", "no equals", "a=1\r\nx: y", &"a=1,".repeat(40), &format!("a={}", "x".repeat(600))] {
+            assert_eq!(context.clone().with_state(state).tracestate(), None, "{state}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What is known of a span while compiling.
+
+/// How a span relates to its neighbours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Within the process.
+    #[default]
+    Internal,
+    /// A call to something remote.
+    Client,
+    /// The handling of a remote call.
+    Server,
+    /// Something sent, to be processed later.
+    Producer,
+    /// The processing of something sent.
+    Consumer,
+}
+
+/// The value of an attribute that is known while compiling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Literal {
+    /// A text.
+    Text(&'static str),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A flag.
+    Bool(bool),
+}
+
+/// The fixed part of a span: one static for each traced function.
+#[derive(Debug)]
+pub struct Site {
+    /// The span's name.
+    pub name: &'static str,
+    /// The span's kind.
+    pub kind: Kind,
+    /// The attributes whose values are literals.
+    pub attributes: &'static [(&'static str, Literal)],
+}
