@@ -12,3 +12,6 @@ pub mod telemetry;
 pub mod __private;
 
 pub use domain::*;
+pub use eventsource_macros::{
+    Aggregate, Command, Event, Query, command_handler, projection, query_handler, traced,
+};
