@@ -21,7 +21,7 @@ use otel as backend;
 
 pub use attributes::{AttributeValue, Attributes, MAX_TEXT, Slot};
 pub(crate) use backend::metrics;
-pub(crate) use backend::{Start, detached};
+pub(crate) use backend::Start;
 pub use backend::{CurrentSpan, ManualSpan, Options, Scope, Span, Traced, current_span, set_enabled, span};
 #[doc(hidden)]
 pub use backend::{start, sync, traced};
