@@ -90,7 +90,7 @@ pub(super) fn trace(spans: &[SpanData], resolve: Resolve<'_>, style: Style) -> S
     };
     let all = Extent { first, whole: since(last, first) };
     let widest = rows.iter().map(|row| row.prefix.chars().count() + row.span.name.chars().count()).max().unwrap_or(0);
-    let column = widest.clamp(16, (style.width * 2 / 5).max(16));
+    let column = widest.clamp(12, (style.width * 2 / 5).max(12));
     let mut lines = Lines { style, text: String::new() };
     let id = spans.first().map(|span| short(span.span_context.trace_id())).unwrap_or_default();
     let count = if spans.len() == 1 { "1 span".to_owned() } else { format!("{} spans", spans.len()) };
@@ -190,11 +190,11 @@ impl Lines {
         let name = text::shown(&span.name, column - indented);
         self.paint(Paint::Dim, &prefix);
         self.paint(if prefix.is_empty() { Paint::Bold } else { Paint::Plain }, &name);
-        self.text.push_str(&" ".repeat((column - indented).saturating_sub(name.chars().count()) + 1));
+        self.text.push_str(&" ".repeat((column - indented).saturating_sub(name.chars().count()) + 2));
         self.paint(if failed { Paint::Red } else { Paint::Cyan }, &bar(span, all));
         let taken = text::duration(since(span.end_time, span.start_time));
         self.paint(Paint::Plain, &format!("{taken:>DURATION$}"));
-        let mut room = self.style.width.saturating_sub(column + 1 + BAR + DURATION);
+        let mut room = self.style.width.saturating_sub(column + 2 + BAR + DURATION);
         for (paint, part) in parts(span, known, resolve) {
             if room < 6 {
                 break;

@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn values_are_short() {
         assert_eq!(value(&Value::from("0193f2a4-7c3e-7d1a-9b2c-0123456789ab")), "…456789ab");
-        assert_eq!(value(&Value::Array(vec!["A".into(), "B".into()].into())), "A,B");
+        let texts = vec![opentelemetry::StringValue::from("A"), "B".into()];
+        assert_eq!(value(&Value::Array(texts.into())), "A,B");
         assert_eq!(value(&Value::F64(0.012_34)), "0.012");
         assert_eq!(value(&Value::I64(-7)), "-7");
     }
