@@ -6,11 +6,9 @@
 
 mod error;
 
-
 use std::future::Future;
 
 pub use error::{ProjectionError, ProjectionStopped};
-
 
 use crate::domain::StoredEvent;
 use crate::store::{EventStore, Position};

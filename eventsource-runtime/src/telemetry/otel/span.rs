@@ -192,7 +192,11 @@ pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
         let trace_id = u128::from_be_bytes(context.trace_id().to_bytes());
         let span_id = u64::from_be_bytes(context.span_id().to_bytes());
         let made = TraceContext::new(trace_id, span_id, context.trace_flags().to_u8());
-        Some(if *context.trace_state() == TraceState::NONE { made } else { made.with_state(&context.trace_state().header()) })
+        Some(if *context.trace_state() == TraceState::NONE {
+            made
+        } else {
+            made.with_state(&context.trace_state().header())
+        })
     })
 }
 
@@ -217,4 +221,3 @@ impl Detached {
         Span::live(self.0, false)
     }
 }
-

@@ -1,8 +1,6 @@
 //! Log events for operators: one function a fact, a stable target a component, and the ids of the trace and span in
 //! which the fact happened. The targets are listed in `registry.yaml`.
 
-use std::fmt::Display;
-
 use super::{TraceContext, names};
 
 /// Emits an event that bears the ids of the current span; both are empty without one. Nothing is computed where nobody
@@ -15,6 +13,12 @@ macro_rules! event {
         }
     };
 }
+
+#[cfg(feature = "otel")]
+mod set_up;
+
+#[cfg(feature = "otel")]
+pub(super) use set_up::{export_fails, export_works, setting_ignored};
 
 /// The ids of the current span as a log event bears them; empty without a span.
 fn ids() -> (String, String) {
@@ -66,19 +70,4 @@ pub(crate) fn projection_stopped(projection: &str, position: u64, error_type: &s
         },
         "stopped"
     );
-}
-
-/// A variable of the environment has a value that means nothing here.
-pub(crate) fn setting_ignored(variable: &str, value: &str, hint: &str) {
-    event!(names::LOG_TELEMETRY, WARN, { variable, value, hint }, "setting ignored");
-}
-
-/// An exporter began to fail: spans or metrics are lost until it works again.
-pub(crate) fn export_fails(signal: &str, error: &dyn Display) {
-    event!(names::LOG_TELEMETRY, WARN, { signal, error = %error }, "export fails");
-}
-
-/// An exporter that failed works again.
-pub(crate) fn export_works(signal: &str) {
-    event!(names::LOG_TELEMETRY, INFO, { signal }, "export works again");
 }
