@@ -21,12 +21,12 @@ use off as backend;
 use otel as backend;
 
 pub use attributes::{AttributeValue, Attributes, MAX_TEXT, Slot};
+pub(crate) use backend::Start;
 pub(crate) use backend::metrics;
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
     set_enabled, span,
 };
-pub(crate) use backend::{Start, detached};
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{Traced, start, sync, traced};

@@ -35,39 +35,20 @@ pub(crate) fn failure(error_type: &str) {
 
 /// A command was rejected by its handler: the caller's affair, not the operator's.
 pub(crate) fn command_rejected(command: &str, error_type: &str) {
-    event!(names::LOG_COMMAND, INFO, { cqrs.command.r#type = command, error.r#type = error_type }, "rejected");
+    event!(names::LOG_COMMAND, INFO, { command, error.r#type = error_type }, "rejected");
 }
 
-/// A command runs again because somebody else wrote to its stream meanwhile.
-pub(crate) fn command_retried(command: &str, attempt: u32) {
-    event!(names::LOG_COMMAND, DEBUG, { cqrs.command.r#type = command, eventsource.retry.count = attempt }, "conflict, trying again");
+/// A command met a conflict, because somebody else wrote to its stream meanwhile, and is decided again.
+pub(crate) fn command_retried(command: &str, retry: u32) {
+    event!(names::LOG_COMMAND, INFO, { command, retry }, "retried after a conflict");
 }
 
-/// A projection failed and will try again.
-pub(crate) fn projection_retried(projection: &str, position: u64, attempt: u32, error_type: &str) {
-    event!(
-        names::LOG_PROJECTION,
-        WARN,
-        {
-            eventsource.projection.name = projection,
-            eventsource.position = position,
-            eventsource.retry.count = attempt,
-            error.r#type = error_type
-        },
-        "failed, trying again"
-    );
+/// A projection's batch failed and is tried again.
+pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str) {
+    event!(names::LOG_PROJECTION, WARN, { projection, retry, error.r#type = error_type }, "retried");
 }
 
-/// A projection failed for good; its checkpoint stays before the event.
-pub(crate) fn projection_stopped(projection: &str, position: u64, error_type: &str) {
-    event!(
-        names::LOG_PROJECTION,
-        ERROR,
-        {
-            eventsource.projection.name = projection,
-            eventsource.position = position,
-            error.r#type = error_type
-        },
-        "stopped"
-    );
+/// A projection gave up; its checkpoint stays where it is.
+pub(crate) fn projection_stopped(projection: &str, checkpoint: u64, error_type: &str) {
+    event!(names::LOG_PROJECTION, ERROR, { projection, checkpoint, error.r#type = error_type }, "stopped");
 }

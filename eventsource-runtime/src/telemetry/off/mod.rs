@@ -61,6 +61,8 @@ impl Span {
 
     pub(crate) fn fail(self, _: impl Into<Cow<'static, str>>) {}
 
+    pub(crate) fn fail_saying(self, _: impl Into<Cow<'static, str>>, _: String) {}
+
     pub(crate) fn scope(&self, _: bool) -> Scope {
         Scope(())
     }
@@ -71,6 +73,15 @@ impl Span {
 pub struct Scope(());
 
 impl Scope {
+    pub(crate) fn detached() -> Self {
+        Self(())
+    }
+
+    #[must_use]
+    pub(crate) fn muted(self) -> Self {
+        self
+    }
+
     /// Runs a closure.
     pub fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
         body()
@@ -182,22 +193,4 @@ pub fn set_enabled(_: bool) {}
 
 pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
     None
-}
-
-/// Nothing that work in the background could belong to.
-#[derive(Clone)]
-pub(crate) struct Detached(());
-
-pub(crate) fn detached() -> Detached {
-    Detached(())
-}
-
-impl Detached {
-    pub(crate) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
-        body()
-    }
-
-    pub(crate) fn into_span(self) -> Span {
-        Span::OFF
-    }
 }

@@ -18,7 +18,6 @@ pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use run::{Scope, Traced, sync, traced};
 pub use span::Span;
 pub(super) use span::current_trace_context;
-pub(crate) use span::detached;
 pub(crate) use start::Start;
 pub use start::{Options, start};
 pub use toggle::set_enabled;

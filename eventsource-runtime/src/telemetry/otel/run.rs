@@ -7,6 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::pipeline;
 use super::span::Span;
 use crate::telemetry::{Outcome, log};
 
@@ -148,6 +149,17 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Nothing of the caller's trace, but its pipeline: for work in the background.
+    pub(crate) fn detached() -> Self {
+        Self { context: Some(opentelemetry::Context::map_current(pipeline::root_of)), muted: false }
+    }
+
+    /// The same without spans: for upkeep.
+    #[must_use]
+    pub(crate) fn muted(self) -> Self {
+        Self { muted: true, ..self }
+    }
+
     /// Runs a closure in the scope.
     pub fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
         let _entered = self.enter();
