@@ -7,11 +7,7 @@
 //! [`EventStore`] is open: implement it for a store of your own and wrap that in [`Traced`], which adds the spans and
 //! metrics that all stores have in common.
 
-
-
-
 mod stream_id;
-
 
 use std::fmt;
 use std::future::Future;
@@ -21,11 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-
-
-
 pub use stream_id::StreamId;
-
 
 use crate::clock::Timestamp;
 use crate::domain::{AnyEvent, DecodeError, EncodeError, EventRef, Metadata, StoredEvent};
@@ -258,7 +250,9 @@ pub enum AppendError {
         id: Uuid,
     },
     /// A payload is longer than [`MAX_PAYLOAD`]. Told before any input or output.
-    #[error("a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}; keep large content elsewhere")]
+    #[error(
+        "a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}; keep large content elsewhere"
+    )]
     TooLarge {
         /// The stream of the append.
         stream: StreamId,
@@ -283,11 +277,9 @@ impl AppendError {
     pub fn check_sizes(stream: &StreamId, events: &[NewEvent]) -> Result<(), Self> {
         match events.iter().find(|event| event.payload.len() > MAX_PAYLOAD) {
             None => Ok(()),
-            Some(event) => Err(Self::TooLarge {
-                stream: stream.clone(),
-                event_type: event.event_type,
-                size: event.payload.len(),
-            }),
+            Some(event) => {
+                Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size: event.payload.len() })
+            }
         }
     }
 

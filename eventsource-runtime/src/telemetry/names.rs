@@ -138,3 +138,5 @@ pub const LOG_PROJECTION: &str = "eventsource::projection";
 pub const LOG_SPAN: &str = "eventsource::span";
 /// `eventsource::telemetry`
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";
+/// `eventsource.aggregate.exists`
+pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";

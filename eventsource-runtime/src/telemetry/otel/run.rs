@@ -139,7 +139,6 @@ impl<F: Future> Future for InSpan<'_, F> {
     }
 }
 
-
 /// What surrounds code that runs elsewhere on behalf of a span: on a writer thread, or in a task of its own.
 ///
 /// It keeps the span's context, not the span: the span is ended by whoever started it.
