@@ -128,8 +128,6 @@ pub const SERVER_ADDRESS: &str = "server.address";
 pub const SERVER_PORT: &str = "server.port";
 /// `status`
 pub const STATUS: &str = "status";
-/// `eventsource.aggregate.exists`
-pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";
 /// `eventsource::command`
 pub const LOG_COMMAND: &str = "eventsource::command";
 /// `eventsource::projection`
