@@ -7,6 +7,8 @@ pub mod error;
 pub mod projection;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(hidden)]
 pub mod __private;
