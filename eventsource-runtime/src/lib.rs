@@ -2,9 +2,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod clock;
+pub mod dispatch;
 mod domain;
 pub mod error;
+pub mod prelude;
 pub mod projection;
+mod repository;
 pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]
@@ -14,3 +17,4 @@ pub mod testing;
 pub mod __private;
 
 pub use domain::*;
+pub use repository::{Loaded, Repository};

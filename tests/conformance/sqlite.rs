@@ -20,7 +20,8 @@ static FILES: LazyLock<PathBuf> = LazyLock::new(|| {
     let files = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sqlite");
     std::fs::create_dir_all(&files).unwrap();
     for file in files.read_dir().unwrap().flatten() {
-        let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
+        let age =
+            file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
         if age.is_ok_and(|age| age > Duration::from_secs(600)) {
             let _ = std::fs::remove_file(file.path());
         }

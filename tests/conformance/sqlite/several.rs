@@ -27,7 +27,10 @@ async fn the_last_handle_closes_the_file() {
     let store = open(&file).await;
     let reader = store.reader();
     drop(store);
-    assert_eq!(reader.read(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))).await.unwrap(), 1);
+    assert_eq!(
+        reader.read(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))).await.unwrap(),
+        1
+    );
     drop(reader);
     // The connection that closes last removes the log.
     let log = file.with_extension("db-wal");
@@ -92,7 +95,8 @@ async fn a_newer_schema_is_refused() {
 #[tokio::test]
 async fn what_is_no_database_is_refused() {
     let file = a_file();
-    std::fs::write(&file, "this is a letter, and a long one, so that nobody takes it for a database".repeat(100)).unwrap();
+    std::fs::write(&file, "this is a letter, and a long one, so that nobody takes it for a database".repeat(100))
+        .unwrap();
     let refused = eventsource_runtime::store::SqliteStore::open(&file).await;
     assert!(matches!(refused, Err(StoreError::Backend { .. })), "{refused:?}");
     assert!(eventsource_runtime::store::SqliteStore::open("/no/such/folder/a.db").await.is_err());

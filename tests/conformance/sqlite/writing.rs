@@ -5,9 +5,10 @@ use std::sync::Arc;
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::projection::{Batch, Projection, ProjectionError, ProjectionStore, StepResult};
 use eventsource_runtime::store::{
-    AppendError, EventStore, ExpectedVersion, Filter, Position, Sqlite, SqliteStore, SqliteTransaction, StreamId, Version,
+    AppendError, EventStore, ExpectedVersion, Filter, Position, Sqlite, SqliteStore, SqliteTransaction, StreamId,
+    Version,
 };
-use eventsource_runtime::telemetry;
+use eventsource_runtime::telemetry::Scope;
 use rusqlite::Connection;
 
 use super::{a_file, a_stream, events, open};
@@ -157,7 +158,7 @@ async fn noted(store: &SqliteStore) -> i64 {
 
 async fn apply(store: &SqliteStore, fails: Fails) -> Result<(), ProjectionError> {
     let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
-    let scope = telemetry::span_scope();
+    let scope = Scope::current();
     store.apply_batch(versions(fails), Batch { events: page.events, checkpoint: page.scanned }, scope).await
 }
 

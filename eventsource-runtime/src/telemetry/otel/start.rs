@@ -117,11 +117,7 @@ impl Start {
 
     /// Starts the span. `known` is what the runtime tells, always at start; `user` is what the user named, evaluated
     /// before the start only where a sampler may read it, and otherwise only if the span records.
-    pub(crate) fn begin(
-        self,
-        known: &mut dyn FnMut(&mut Attributes),
-        user: &mut dyn FnMut(&mut Attributes),
-    ) -> Span {
+    pub(crate) fn begin(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
         if !toggle::may_be_on() {
             return Span::OFF;
         }
@@ -307,4 +303,3 @@ fn literals(site: &Site, attributes: &mut Attributes) {
         }
     }
 }
-
