@@ -10,6 +10,8 @@ pub mod projection;
 mod repository;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(hidden)]
 pub mod __private;

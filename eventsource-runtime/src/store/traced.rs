@@ -110,9 +110,7 @@ impl Call {
                 self.span.succeed();
             }
             Some(error) => {
-                if self.span.is_recording() {
-                    self.span.in_scope(|| log::failure(error));
-                }
+                self.span.in_scope(|| log::failure(error));
                 self.span.fail(error);
             }
         }

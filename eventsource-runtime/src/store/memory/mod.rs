@@ -15,7 +15,6 @@ use super::{
 use crate::domain::StoredEvent;
 pub use projections::MemoryTransaction;
 use projections::Projections;
-pub(super) use projections::{not_open, panicked};
 use state::{Chunks, State};
 
 /// A store in memory, with its spans and metrics.

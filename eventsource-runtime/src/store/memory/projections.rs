@@ -1,6 +1,5 @@
 //! Projections on the store in memory: their checkpoints, and steps that are futures.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,7 +88,7 @@ impl ProjectionStore for Memory {
         let (projections, name) = (&self.shared.projections, projection.name());
         let turn = projections.turn(name);
         let _turn = turn.lock().await;
-        let Some(checkpoint) = projections.checkpoint(name) else { return Err(not_open(name)) };
+        let Some(checkpoint) = projections.checkpoint(name) else { return Err(ProjectionError::not_open(name)) };
         let steps = async {
             for event in batch.events.iter().filter(|event| event.position > checkpoint) {
                 projection.apply(event, &MemoryTransaction).await?;
@@ -106,7 +105,7 @@ impl ProjectionStore for Memory {
         let turn = projections.turn(name);
         let _turn = turn.lock().await;
         if projections.checkpoint(name).is_none() {
-            return Err(not_open(name));
+            return Err(ProjectionError::not_open(name));
         }
         caught(async { projection.reset(&MemoryTransaction).await }).await?;
         projections.checkpoints().insert(name, Position::START);
@@ -114,22 +113,12 @@ impl ProjectionStore for Memory {
     }
 }
 
-pub(in crate::store) fn not_open(name: &str) -> ProjectionError {
-    ProjectionError::new(format!("projection `{name}` has no checkpoint in this store; open it first"))
-}
-
-/// What a step that panicked ends with.
-pub(in crate::store) fn panicked(panic: &(dyn Any + Send)) -> ProjectionError {
-    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    ProjectionError::new(format!("a step panicked: {}", said.unwrap_or("it did not say why")))
-}
-
 /// Turns a panic of a step into its error.
 async fn caught(steps: impl Future<Output = StepResult> + Send) -> StepResult {
     let mut steps = Box::pin(steps);
     poll_fn(move |task| match catch_unwind(AssertUnwindSafe(|| steps.as_mut().poll(task))) {
         Ok(polled) => polled,
-        Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+        Err(panic) => Poll::Ready(Err(ProjectionError::panicked(&*panic))),
     })
     .await
 }

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::domain::StoredEvent;
 pub use options::{SqliteOptions, Synchronous};
-use threads::Threads;
+use threads::{QueryOnly, Threads};
 pub use transaction::SqliteTransaction;
 use writer::Append;
 
@@ -173,7 +173,12 @@ impl SqliteReader {
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let result = self.threads.read(|connection, _| read(connection)).await?;
+        let alone = self.threads.is_alone();
+        let guarded = move |connection: &rusqlite::Connection, _: &dyn Fn() -> bool| {
+            let _only = alone.then(|| QueryOnly::new(connection)).transpose()?;
+            read(connection)
+        };
+        let result = self.threads.read(guarded).await?;
         result.map_err(|error| StoreError::backend("run a query", error))
     }
 }

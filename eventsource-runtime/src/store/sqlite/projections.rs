@@ -10,7 +10,6 @@ use super::read::{number, signed};
 use super::{Sqlite, SqliteTransaction};
 use crate::projection::{Backend, Batch, Projection, ProjectionError, ProjectionStore, StepResult, Transaction};
 use crate::store::Position;
-use crate::store::memory::{not_open, panicked};
 use crate::telemetry::Scope;
 
 const CHECKPOINT: &str = "SELECT position FROM projection_checkpoints WHERE projection = ?1";
@@ -53,7 +52,7 @@ impl ProjectionStore for Sqlite {
     ) -> Result<(), ProjectionError> {
         let apply = move |tx: &SqliteTransaction<'_>| {
             let name = projection.name();
-            let checkpoint = checkpoint(tx, name)?.ok_or_else(|| not_open(name))?;
+            let checkpoint = checkpoint(tx, name)?.ok_or_else(|| ProjectionError::not_open(name))?;
             // What is behind the checkpoint was applied by a batch whose outcome nobody was told.
             let mut events = batch.events.iter().filter(|event| event.position > checkpoint);
             scope.in_scope(|| events.try_for_each(|event| projection.apply(event, tx)))?;
@@ -68,7 +67,7 @@ impl ProjectionStore for Sqlite {
     async fn reset_projection(&self, projection: Arc<dyn Projection<Self>>) -> Result<(), ProjectionError> {
         let reset = move |tx: &SqliteTransaction<'_>| {
             let name = projection.name();
-            checkpoint(tx, name)?.ok_or_else(|| not_open(name))?;
+            checkpoint(tx, name)?.ok_or_else(|| ProjectionError::not_open(name))?;
             projection.reset(tx)?;
             move_checkpoint(tx, name, Position::START)
         };
@@ -93,7 +92,7 @@ fn in_transaction<T>(
 ) -> Result<T, ProjectionError> {
     begin(connection)?;
     let result = catch_unwind(AssertUnwindSafe(|| steps(&SqliteTransaction::new(connection))));
-    match result.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+    match result.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))) {
         Ok(_) if connection.is_autocommit() => Err(ProjectionError::new(
             "a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store",
         )),

@@ -115,10 +115,7 @@ impl Threads {
                 answer
             }
             None => {
-                let (job, answer) = job(|connection, abandoned| {
-                    let _only = QueryOnly::new(connection);
-                    read(connection, abandoned)
-                });
+                let (job, answer) = job(read);
                 self.writes.push(Command::Job(job)).await?;
                 answer
             }
@@ -142,6 +139,11 @@ impl Threads {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether one connection serves reads and writes.
+    pub(super) fn is_alone(&self) -> bool {
+        self.reads.is_none()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -197,18 +199,19 @@ pub(super) fn run(job: Job, connection: &Connection) {
     let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
 }
 
-/// Refuses writes on the connection that else may write.
-struct QueryOnly<'a>(&'a Connection);
+/// Refuses writes on a connection that else may write, as long as it lives.
+pub(super) struct QueryOnly<'a>(&'a Connection);
 
 impl<'a> QueryOnly<'a> {
-    fn new(connection: &'a Connection) -> Self {
-        let _ = connection::run(connection, "PRAGMA query_only = ON");
-        Self(connection)
+    pub(super) fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
+        // Not as a prepared statement that is kept: it has its effect while it is prepared.
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(Self(connection))
     }
 }
 
 impl Drop for QueryOnly<'_> {
     fn drop(&mut self) {
-        let _ = connection::run(self.0, "PRAGMA query_only = OFF");
+        let _ = self.0.pragma_update(None, "query_only", false);
     }
 }
