@@ -11,11 +11,13 @@ pub use serde_json;
 
 use crate::domain::{Event, EventDef, Recorded, StoredEvent};
 use crate::projection::{ProjectionError, StepResult};
-use crate::telemetry::{Start, log, names};
 pub use crate::telemetry::{
     Attributes, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue, Site, Slot,
-    Span, start, sync, traced,
+    Span,
 };
+use crate::telemetry::{Start, log, names};
+#[cfg(feature = "otel")]
+pub use crate::telemetry::{start, sync, traced};
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
 pub fn check<V: crate::telemetry::AttributeValue + ?Sized>(_: &V) {}

@@ -2,16 +2,20 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod clock;
+pub mod dispatch;
 mod domain;
 pub mod error;
+pub mod prelude;
 pub mod projection;
+mod repository;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(hidden)]
 pub mod __private;
 
 pub use domain::*;
-pub use eventsource_macros::{
-    Aggregate, Command, Event, Query, command_handler, projection, query_handler, traced,
-};
+pub use eventsource_macros::{Aggregate, Command, Event, Query, command_handler, projection, query_handler, traced};
+pub use repository::{Loaded, Repository};

@@ -12,13 +12,13 @@ mod start;
 mod toggle;
 mod tree;
 
-pub use init::{Telemetry, TelemetryBuilder, TelemetryError};
+pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use run::{Scope, Traced, sync, traced};
 pub use span::Span;
 pub(super) use span::current_trace_context;
-pub(crate) use span::detached;
 pub(crate) use start::Start;
 pub use start::{Options, start};
 pub use toggle::set_enabled;
+pub use tree::TraceTree;

@@ -7,6 +7,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::pipeline;
 use super::span::Span;
 use crate::telemetry::{Outcome, log};
 
@@ -138,7 +139,6 @@ impl<F: Future> Future for InSpan<'_, F> {
     }
 }
 
-
 /// What surrounds code that runs elsewhere on behalf of a span: on a writer thread, or in a task of its own.
 ///
 /// It keeps the span's context, not the span: the span is ended by whoever started it.
@@ -149,6 +149,23 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// What surrounds the caller.
+    #[must_use]
+    pub fn current() -> Self {
+        Self { context: Some(opentelemetry::Context::current()), muted: super::toggle::is_muted() }
+    }
+
+    /// Nothing of the caller's trace, but its pipeline: for work in the background.
+    pub(crate) fn detached() -> Self {
+        Self { context: Some(opentelemetry::Context::map_current(pipeline::root_of)), muted: false }
+    }
+
+    /// The same without spans: for upkeep.
+    #[must_use]
+    pub(crate) fn muted(self) -> Self {
+        Self { muted: true, ..self }
+    }
+
     /// Runs a closure in the scope.
     pub fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
         let _entered = self.enter();

@@ -11,7 +11,7 @@ use opentelemetry::trace::{Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use super::toggle::Mute;
-use super::{List, metrics, pipeline};
+use super::{List, metrics};
 use crate::telemetry::{Attributes, Outcome, TraceContext, names};
 
 /// The most links and span events that a span keeps; the rest is counted.
@@ -125,6 +125,14 @@ impl Span {
         self.finish(Outcome { error_type: Some(error_type.into()), ..Outcome::default() });
     }
 
+    /// Ends the span with status Error, the failure's name and a description that is ours.
+    pub(crate) fn fail_saying(self, error_type: impl Into<Cow<'static, str>>, description: String) {
+        if let State::Live(Live { context, recording: true }) = &self.0 {
+            context.span().set_status(Status::error(description));
+        }
+        self.fail(error_type);
+    }
+
     fn into_live(mut self) -> Option<Live> {
         match std::mem::replace(&mut self.0, State::Off) {
             State::Live(live) => Some(live),
@@ -192,29 +200,10 @@ pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
         let trace_id = u128::from_be_bytes(context.trace_id().to_bytes());
         let span_id = u64::from_be_bytes(context.span_id().to_bytes());
         let made = TraceContext::new(trace_id, span_id, context.trace_flags().to_u8());
-        Some(if *context.trace_state() == TraceState::NONE { made } else { made.with_state(&context.trace_state().header()) })
+        Some(if *context.trace_state() == TraceState::NONE {
+            made
+        } else {
+            made.with_state(&context.trace_state().header())
+        })
     })
 }
-
-/// Runs in the background what belongs to the caller's set-up, but to none of its traces.
-#[derive(Clone)]
-pub(crate) struct Detached(Context);
-
-/// What the caller's context says about where telemetry goes, without its span.
-pub(crate) fn detached() -> Detached {
-    Detached(Context::map_current(pipeline::root_of))
-}
-
-impl Detached {
-    /// Runs a closure under it.
-    pub(crate) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
-        let _guard = self.0.clone().attach();
-        body()
-    }
-
-    /// A span that is none of its own, but runs its body under it.
-    pub(crate) fn into_span(self) -> Span {
-        Span::live(self.0, false)
-    }
-}
-
