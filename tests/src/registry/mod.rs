@@ -25,6 +25,7 @@ struct Group {
     #[serde(rename = "type")]
     of: GroupType,
     brief: String,
+    #[expect(dead_code, reason = "Weaver wants it")]
     stability: Option<String>,
     display_name: Option<String>,
     span_kind: Option<String>,
@@ -48,6 +49,7 @@ enum GroupType {
 }
 
 /// What Weaver has no words for.
+#[expect(clippy::struct_excessive_bools, reason = "the file's flags, as they stand there")]
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Annotations {
@@ -75,7 +77,7 @@ struct Log {
 #[serde(untagged)]
 enum Attribute {
     Reference(Reference),
-    Definition(Definition),
+    Definition(Box<Definition>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,6 +103,7 @@ struct Definition {
     #[serde(rename = "type")]
     of: AttributeType,
     brief: String,
+    #[expect(dead_code, reason = "Weaver wants it")]
     stability: String,
     examples: Vec<serde_yaml_ng::Value>,
     #[serde(default)]
@@ -152,7 +155,7 @@ impl Group {
 
     fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.attributes.iter().filter_map(|attribute| match attribute {
-            Attribute::Definition(definition) => Some(definition),
+            Attribute::Definition(definition) => Some(&**definition),
             Attribute::Reference(_) => None,
         })
     }
