@@ -29,6 +29,11 @@ pub fn error_type<E: Debug + ?Sized>(error: &E) -> Cow<'static, str> {
     named(&mut |name| write!(name, "{error:?}")).unwrap_or(Cow::Borrowed(short_name::<E>()))
 }
 
+/// As [`error_type`], for an error that has been boxed since: `E` is what it was.
+pub(crate) fn error_type_or<E>(error: &BoxError) -> Cow<'static, str> {
+    named(&mut |name| write!(name, "{error:?}")).unwrap_or(Cow::Borrowed(short_name::<E>()))
+}
+
 fn named(print: &mut dyn FnMut(&mut FirstWord) -> fmt::Result) -> Option<Cow<'static, str>> {
     let mut word = FirstWord::default();
     // An error here only says that the word has ended, or that the user's `Debug` gave up.

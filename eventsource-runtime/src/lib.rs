@@ -2,13 +2,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod clock;
+pub mod dispatch;
 mod domain;
 pub mod error;
+pub mod prelude;
 pub mod projection;
+mod repository;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(hidden)]
 pub mod __private;
 
 pub use domain::*;
+pub use repository::{Loaded, Repository};

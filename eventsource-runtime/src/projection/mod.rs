@@ -5,10 +5,13 @@
 //! they follow live, event by event.
 
 mod error;
+mod follower;
+mod runner;
 
 use std::future::Future;
 
 pub use error::{ProjectionError, ProjectionStopped};
+pub use runner::{ProjectionRunner, Projections};
 
 use crate::domain::StoredEvent;
 use crate::store::{EventStore, Position};
@@ -105,8 +108,7 @@ pub trait ProjectionStore: EventStore {
 
     /// Applies a batch and moves the checkpoint, in one transaction: both or neither.
     ///
-    /// `around` is called where the steps run, on whatever thread that is, with the closure that runs them; for
-    /// steps that are futures, in each poll.
+    /// The steps run in `scope`, on whatever thread that is.
     fn apply_batch(
         &self,
         projection: std::sync::Arc<dyn Projection<Self::Backend>>,

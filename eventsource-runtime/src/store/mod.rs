@@ -7,7 +7,13 @@
 //! [`EventStore`] is open: implement it for a store of your own and wrap that in [`Traced`], which adds the spans and
 //! metrics that all stores have in common.
 
+mod head;
+mod memory;
+mod reading;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stream_id;
+mod traced;
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +23,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+pub use memory::{Memory, MemoryStore, MemoryTransaction};
+pub use reading::{EventFeed, StreamEvents, Subscription};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
 pub use stream_id::StreamId;
+pub use traced::Traced;
 
 use crate::clock::Timestamp;
 use crate::domain::{AnyEvent, DecodeError, EncodeError, EventRef, Metadata, StoredEvent};

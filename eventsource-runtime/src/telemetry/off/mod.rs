@@ -80,6 +80,12 @@ impl Span {
 pub struct Scope(());
 
 impl Scope {
+    /// What surrounds the caller: nothing.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(())
+    }
+
     pub(crate) fn detached() -> Self {
         Self(())
     }

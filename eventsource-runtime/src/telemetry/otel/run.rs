@@ -149,6 +149,12 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// What surrounds the caller.
+    #[must_use]
+    pub fn current() -> Self {
+        Self { context: Some(opentelemetry::Context::current()), muted: super::toggle::is_muted() }
+    }
+
     /// Nothing of the caller's trace, but its pipeline: for work in the background.
     pub(crate) fn detached() -> Self {
         Self { context: Some(opentelemetry::Context::map_current(pipeline::root_of)), muted: false }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
@@ -91,11 +92,18 @@ pub(crate) struct Start {
     name: Cow<'static, str>,
     pub(super) kind: Kind,
     pub(super) options: Options,
+    since: Option<SystemTime>,
 }
 
 impl Start {
     pub(crate) fn new(name: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
-        Self { name: name.into(), kind, options: Options::default() }
+        Self { name: name.into(), kind, options: Options::default(), since: None }
+    }
+
+    /// Dates the start back, for a span of which it is only known afterwards whether it is worth making.
+    #[must_use]
+    pub(crate) fn since(self, since: SystemTime) -> Self {
+        Self { since: Some(since), ..self }
     }
 
     /// Sets parent, links, or the component's switch; skipped where spans are off anyway.
@@ -184,6 +192,9 @@ impl Start {
         };
         let mut builder =
             SpanBuilder::from_name(self.name).with_kind(kind(self.kind)).with_attributes(attributes.into_vec());
+        if let Some(since) = self.since {
+            builder = builder.with_start_time(since);
+        }
         if !self.options.links.is_empty() {
             builder = builder.with_links(self.options.links);
         }

@@ -35,7 +35,12 @@ pub(super) fn may_be_on() -> bool {
 
 /// Whether spans are on, once `may_be_on` has said that they may be.
 pub(super) fn is_on() -> bool {
-    read() == ON && MUTED.try_with(Cell::get).unwrap_or(0) == 0
+    read() == ON && !is_muted()
+}
+
+/// Whether a component that is switched off surrounds the caller.
+pub(super) fn is_muted() -> bool {
+    MUTED.try_with(Cell::get).unwrap_or(0) > 0
 }
 
 fn read() -> u8 {

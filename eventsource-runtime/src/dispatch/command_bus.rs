@@ -1,0 +1,290 @@
+//! Commands to the aggregates that decide about them.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::{DispatchError, DispatchJsonError};
+use super::json::{COMMANDS, Refused, Switches, shown};
+use super::{BoxFuture, Committed, Context};
+use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
+use crate::repository::{Handled, Repository};
+use crate::store::EventStore;
+use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
+
+type Refusal<C> = <<C as Command>::Aggregate as Aggregate>::Error;
+type Dispatched<C> = Result<Committed, DispatchError<Refusal<C>>>;
+
+/// Takes commands to the aggregates that decide about them, each in a `command.{Type}` span.
+///
+/// Cloning is cheap. See [`CommandBus::dispatch`].
+#[derive(Clone)]
+pub struct CommandBus {
+    routes: Arc<Routes>,
+    switches: Switches,
+}
+
+#[derive(Default)]
+struct Routes {
+    /// A `Box<dyn Route<C>>` under the type of each `C`.
+    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    named: HashMap<&'static str, Box<dyn JsonRoute>>,
+}
+
+/// Puts a [`CommandBus`] together.
+#[derive(Default)]
+#[must_use = "the bus comes out of `build`"]
+pub struct CommandBusBuilder {
+    routes: Routes,
+    switches: Switches,
+}
+
+impl CommandBusBuilder {
+    /// Routes every command of the aggregate to its repository. A second repository for one aggregate replaces the
+    /// first.
+    pub fn aggregate<A: Handlers, S: EventStore>(mut self, repository: Repository<A, S, A::Services>) -> Self {
+        A::register(&mut Registrar { repository, routes: &mut self.routes });
+        self
+    }
+
+    /// Switches the commands' spans on or off, and every span of ours below them. On unless set.
+    pub fn enable_tracing(mut self, enabled: bool) -> Self {
+        self.switches.tracing = enabled;
+        self
+    }
+
+    /// Switches the commands' metrics on or off; independent of tracing. On unless set.
+    pub fn enable_metrics(mut self, enabled: bool) -> Self {
+        self.switches.metrics = enabled;
+        self
+    }
+
+    /// The bus.
+    #[must_use]
+    pub fn build(self) -> CommandBus {
+        CommandBus { routes: Arc::new(self.routes), switches: self.switches }
+    }
+}
+
+impl CommandBus {
+    /// Begins to put a bus together.
+    pub fn builder() -> CommandBusBuilder {
+        CommandBusBuilder::default()
+    }
+
+    /// Handles a command: loads its aggregate, lets it decide, and appends the events.
+    ///
+    /// A conflict with another append is decided again, a bounded number of times. The future may be dropped at any
+    /// point; then the events may have been appended or not, all of them or none.
+    ///
+    /// # Errors
+    /// The aggregate refused the command, or it could not be loaded, or the events could not be appended.
+    pub fn dispatch<C: Command>(&self, command: C) -> BoxFuture<'_, Dispatched<C>>
+    where
+        C::Aggregate: Handle<C>,
+    {
+        self.dispatch_with(command, Context::default())
+    }
+
+    /// Handles a command that comes with an id, a correlation or metadata.
+    ///
+    /// # Errors
+    /// As [`CommandBus::dispatch`].
+    pub fn dispatch_with<C: Command>(&self, command: C, context: Context) -> BoxFuture<'_, Dispatched<C>>
+    where
+        C::Aggregate: Handle<C>,
+    {
+        match self.routes.typed.get(&TypeId::of::<C>()).and_then(|route| route.downcast_ref::<Box<dyn Route<C>>>()) {
+            Some(route) => route.dispatch(command, context, self.switches),
+            None => Box::pin(std::future::ready(no_handler::<C>(&command, self.switches))),
+        }
+    }
+
+    /// Handles a command off the wire, by its name.
+    ///
+    /// # Errors
+    /// No command has this name, the payload does not fit it, or as [`CommandBus::dispatch`].
+    pub async fn dispatch_json(&self, name: &str, payload: &[u8]) -> Result<Committed, DispatchJsonError> {
+        self.dispatch_json_with(name, payload, Context::default()).await
+    }
+
+    /// Handles a command off the wire that comes with an id, a correlation or metadata.
+    ///
+    /// # Errors
+    /// As [`CommandBus::dispatch_json`].
+    pub async fn dispatch_json_with(
+        &self,
+        name: &str,
+        payload: &[u8],
+        context: Context,
+    ) -> Result<Committed, DispatchJsonError> {
+        match self.routes.named.get(name) {
+            Some(route) => route.dispatch(self, payload, context).await,
+            None => {
+                let command = shown(name);
+                COMMANDS.unknown(&command, self.switches);
+                Err(DispatchJsonError::UnknownCommand { command })
+            }
+        }
+    }
+}
+
+/// Takes one type of command to its repository.
+trait Route<C: Command>: Send + Sync {
+    fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>>;
+}
+
+impl<A, S, C> Route<C> for Repository<A, S, A::Services>
+where
+    A: Handle<C>,
+    S: EventStore,
+    C: Command<Aggregate = A>,
+{
+    fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let span = command_span(&command, switches);
+            let result = span.run(self.handle(command, context)).await;
+            end::<C>(span, &result, started, switches);
+            result.map(|handled| handled.committed)
+        })
+    }
+}
+
+fn command_span<C: Command>(command: &C, switches: Switches) -> Span {
+    Start::new(C::SPAN, Kind::Internal).options(|options| options.enable(switches.tracing)).begin(
+        &mut |known| {
+            known.text(names::CQRS_SIDE, "write");
+            known.text(names::CQRS_COMMAND_TYPE, C::NAME);
+            known.text(names::EVENTSOURCE_AGGREGATE_TYPE, C::Aggregate::NAME);
+            known.string(names::EVENTSOURCE_AGGREGATE_ID, &command.id().to_string());
+        },
+        &mut |user| command.attributes(user),
+    )
+}
+
+fn end<C: Command>(span: Span, result: &Result<Handled, DispatchError<Refusal<C>>>, started: Instant, on: Switches) {
+    let elapsed = started.elapsed();
+    let error_type = result.as_ref().err().map(DispatchError::error_type);
+    let status = match result {
+        Ok(_) => "success",
+        Err(DispatchError::Rejected(_)) => "rejected",
+        Err(_) => "error",
+    };
+    span.record(&mut |later| {
+        later.text(names::CQRS_COMMAND_STATUS, status);
+        if let Ok(handled) = result {
+            later.number(names::CQRS_EVENTS_COUNT, handled.committed.events);
+            later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut handled.type_names());
+            later.number(names::EVENTSOURCE_VERSION, handled.committed.version.get());
+            later.number(names::EVENTSOURCE_RETRY_COUNT, handled.retries.into());
+        }
+        if let (Some(error_type), "rejected") = (&error_type, status) {
+            later.string(names::ERROR_TYPE, error_type);
+        }
+    });
+    span.in_scope(|| {
+        match (&error_type, status) {
+            (Some(error_type), "rejected") => log::command_rejected(C::NAME, error_type),
+            (Some(error_type), _) => log::failure(error_type),
+            (None, _) => {}
+        }
+        if on.metrics {
+            let ended = metrics::Ended { name: C::NAME, status, error_type: error_type.as_deref(), elapsed };
+            metrics::command(&ended, result.as_ref().map_or(0, Handled::appended));
+        }
+    });
+    // A refusal is the domain's decision: the span bears its name but no status.
+    let failure = error_type.filter(|_| status == "error");
+    span.finish(Outcome { error_type: failure, ..Outcome::default() });
+}
+
+fn no_handler<C: Command>(command: &C, switches: Switches) -> Dispatched<C> {
+    let span = command_span(command, switches);
+    let error = DispatchError::NoHandler { command: C::NAME };
+    let error_type = error.error_type();
+    span.record(&mut |later| later.text(names::CQRS_COMMAND_STATUS, "error"));
+    span.in_scope(|| {
+        log::failure(&error_type);
+        if switches.metrics {
+            let error_type = Some(&*error_type);
+            let elapsed = std::time::Duration::ZERO;
+            metrics::command(&metrics::Ended { name: C::NAME, status: "error", error_type, elapsed }, 0);
+        }
+    });
+    span.fail_saying(error_type, format!("No handler for {}", C::NAME));
+    Err(error)
+}
+
+/// Reads one type of command from JSON and dispatches it.
+trait JsonRoute: Send + Sync {
+    fn dispatch<'a>(
+        &'a self,
+        bus: &'a CommandBus,
+        payload: &'a [u8],
+        context: Context,
+    ) -> BoxFuture<'a, Result<Committed, DispatchJsonError>>;
+}
+
+struct Json<C>(std::marker::PhantomData<fn() -> C>);
+
+impl<C: Command> JsonRoute for Json<C>
+where
+    C::Aggregate: Handle<C>,
+{
+    fn dispatch<'a>(
+        &'a self,
+        bus: &'a CommandBus,
+        payload: &'a [u8],
+        context: Context,
+    ) -> BoxFuture<'a, Result<Committed, DispatchJsonError>> {
+        let command = match COMMANDS.read::<C>((C::NAME, C::SPAN), payload, bus.switches) {
+            Ok(command) => command,
+            Err(refused) => return Box::pin(std::future::ready(Err(refuse::<C>(refused)))),
+        };
+        Box::pin(async move {
+            let dispatched = bus.dispatch_with(command, context).await;
+            dispatched.map_err(|error| DispatchJsonError::from_typed(C::NAME, error))
+        })
+    }
+}
+
+fn refuse<C: Command>(refused: Refused) -> DispatchJsonError {
+    match refused {
+        Refused::TooLarge(size) => DispatchJsonError::TooLarge { command: C::NAME, size },
+        Refused::BadPayload(source) => DispatchJsonError::BadPayload { command: C::NAME, source },
+    }
+}
+
+/// Takes the commands of one aggregate into the routes.
+struct Registrar<'a, A: Handlers, S> {
+    repository: Repository<A, S, A::Services>,
+    routes: &'a mut Routes,
+}
+
+impl<A: Handlers, S: EventStore> Registry<A> for Registrar<'_, A, S> {
+    fn command<C: Command<Aggregate = A>>(&mut self)
+    where
+        A: Handle<C>,
+    {
+        let route: Box<dyn Route<C>> = Box::new(self.repository.clone());
+        self.routes.typed.insert(TypeId::of::<C>(), Box::new(route));
+        self.routes.named.insert(C::NAME, Box::new(Json::<C>(std::marker::PhantomData)));
+    }
+}
+
+impl fmt::Debug for CommandBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<_> = self.routes.named.keys().collect();
+        names.sort();
+        f.debug_struct("CommandBus").field("commands", &names).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CommandBusBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandBusBuilder").field("commands", &self.routes.named.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,176 @@
+//! Why a message led to nothing.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use crate::error::{BoxError, error_type};
+use crate::store::{AppendError, StoreError};
+
+/// Why a command led to nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError<E: Error + 'static> {
+    /// The aggregate refused it: the decision of the domain, not a fault.
+    #[error(transparent)]
+    Rejected(E),
+    /// No repository was given to the bus for the command's aggregate.
+    #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
+    NoHandler {
+        /// The command's name.
+        command: &'static str,
+    },
+    /// The aggregate could not be loaded.
+    #[error(transparent)]
+    Load(#[from] StoreError),
+    /// The events could not be appended; a conflict comes here when its retries are used up.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl<E: Error + 'static> DispatchError<E> {
+    /// A short, stable name for telemetry: the variant of a refusal, or the kind of fault.
+    pub fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Self::Rejected(refusal) => error_type(refusal),
+            Self::NoHandler { .. } => Cow::Borrowed("no_handler"),
+            Self::Load(error) => Cow::Borrowed(error.error_type()),
+            Self::Append(error) => Cow::Borrowed(error.error_type()),
+        }
+    }
+
+    /// Whether the domain refused the command.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+}
+
+/// Why a command that came as JSON led to nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchJsonError {
+    /// No command of this name is handled.
+    #[error("No handler for {command}")]
+    UnknownCommand {
+        /// The name that came, cut at 64 bytes.
+        command: String,
+    },
+    /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
+    #[error("a payload of {size} bytes for `{command}` is longer than {limit}", limit = super::MAX_JSON)]
+    TooLarge {
+        /// The command's name.
+        command: &'static str,
+        /// The payload's length in bytes.
+        size: usize,
+    },
+    /// The payload is not what the command expects.
+    #[error("the payload does not fit `{command}`")]
+    BadPayload {
+        /// The command's name.
+        command: &'static str,
+        /// What is wrong with it, and where.
+        source: serde_json::Error,
+    },
+    /// The aggregate refused it.
+    #[error("`{command}` was rejected: {source}")]
+    Rejected {
+        /// The command's name.
+        command: &'static str,
+        /// The refusal's variant.
+        error_type: Cow<'static, str>,
+        /// The refusal.
+        source: BoxError,
+    },
+    /// The aggregate could not be loaded.
+    #[error(transparent)]
+    Load(StoreError),
+    /// The events could not be appended.
+    #[error(transparent)]
+    Append(AppendError),
+}
+
+impl DispatchJsonError {
+    pub(super) fn from_typed<E: Error + Send + Sync + 'static>(
+        command: &'static str,
+        error: DispatchError<E>,
+    ) -> Self {
+        let error_type = error.error_type();
+        match error {
+            DispatchError::Rejected(refusal) => Self::Rejected { command, error_type, source: Box::new(refusal) },
+            DispatchError::NoHandler { command } => Self::UnknownCommand { command: command.to_owned() },
+            DispatchError::Load(error) => Self::Load(error),
+            DispatchError::Append(error) => Self::Append(error),
+        }
+    }
+}
+
+/// Why a query got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// No handler was given to the bus for the query.
+    #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
+    NoHandler {
+        /// The query's name.
+        query: &'static str,
+    },
+    /// The handler failed.
+    #[error("`{query}` failed")]
+    Failed {
+        /// The query's name.
+        query: &'static str,
+        /// A short, stable name of the failure.
+        error_type: Cow<'static, str>,
+        /// What the handler returned.
+        source: BoxError,
+    },
+}
+
+impl QueryError {
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        match self {
+            Self::NoHandler { .. } => "no_handler",
+            Self::Failed { error_type, .. } => error_type,
+        }
+    }
+}
+
+/// Why a query that came as JSON got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecuteJsonError {
+    /// No query of this name is answered.
+    #[error("No handler for {query}")]
+    UnknownQuery {
+        /// The name that came, cut at 64 bytes.
+        query: String,
+    },
+    /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
+    #[error("a payload of {size} bytes for `{query}` is longer than {limit}", limit = super::MAX_JSON)]
+    TooLarge {
+        /// The query's name.
+        query: &'static str,
+        /// The payload's length in bytes.
+        size: usize,
+    },
+    /// The payload is not what the query expects.
+    #[error("the payload does not fit `{query}`")]
+    BadPayload {
+        /// The query's name.
+        query: &'static str,
+        /// What is wrong with it, and where.
+        source: serde_json::Error,
+    },
+    /// The answer has no `Serialize`, or its `Serialize` failed.
+    #[error("the answer to `{query}` cannot be written as JSON; derive `Serialize` for its output")]
+    Answer {
+        /// The query's name.
+        query: &'static str,
+        /// What `Serialize` said, if there is one.
+        source: Option<serde_json::Error>,
+    },
+    /// The handler failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}

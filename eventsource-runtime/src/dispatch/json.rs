@@ -1,0 +1,114 @@
+//! Messages off the wire: limits, and the telemetry of those that reach no handler.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::MAX_JSON;
+use crate::telemetry::{Kind, Start, log, metrics, names};
+
+/// The longest part of an unknown name that is shown.
+const LONGEST_NAME: usize = 64;
+
+/// Commands and queries differ in their names alone.
+#[derive(Clone, Copy)]
+pub(super) struct Side {
+    pub(super) side: &'static str,
+    pub(super) unknown_span: &'static str,
+    pub(super) type_key: &'static str,
+    pub(super) count: fn(&metrics::Ended<'_>),
+}
+
+pub(super) const COMMANDS: Side = Side {
+    side: "write",
+    unknown_span: "command.unknown",
+    type_key: names::CQRS_COMMAND_TYPE,
+    count: |ended| metrics::command(ended, 0),
+};
+
+pub(super) const QUERIES: Side = Side {
+    side: "read",
+    unknown_span: "query.unknown",
+    type_key: names::CQRS_QUERY_TYPE,
+    count: |ended| metrics::query(ended, None),
+};
+
+/// What a bus is allowed to emit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switches {
+    pub(super) tracing: bool,
+    pub(super) metrics: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { tracing: true, metrics: true }
+    }
+}
+
+/// A name as errors and spans may show it: cut, since anybody can have sent it.
+pub(super) fn shown(name: &str) -> String {
+    name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
+}
+
+/// Why a message reached no handler.
+pub(super) enum Refused {
+    TooLarge(usize),
+    BadPayload(serde_json::Error),
+}
+
+impl Refused {
+    fn error_type(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too_large",
+            Self::BadPayload(_) => "bad_payload",
+        }
+    }
+}
+
+impl Side {
+    /// Reads a message within the limits; one that does not fit leaves an Error span of its kind.
+    pub(super) fn read<M: serde::de::DeserializeOwned>(
+        self,
+        (name, span): (&'static str, &'static str),
+        payload: &[u8],
+        switches: Switches,
+    ) -> Result<M, Refused> {
+        let read = match payload.len() {
+            size if size > MAX_JSON => Err(Refused::TooLarge(size)),
+            _ => serde_json::from_slice(payload).map_err(Refused::BadPayload),
+        };
+        read.inspect_err(|refused| self.refuse(span, (name, name), refused.error_type().into(), switches))
+    }
+
+    /// Tells of a message that nobody handles. The name is not ours, so it names neither the span nor the metric.
+    pub(super) fn unknown(self, name: &str, switches: Switches) {
+        self.refuse(self.unknown_span, ("unknown", name), Cow::Borrowed("no_handler"), switches);
+    }
+
+    fn refuse(
+        self,
+        span: &'static str,
+        (counted, shown): (&'static str, &str),
+        error_type: Cow<'static, str>,
+        switches: Switches,
+    ) {
+        let span = Start::new(span, Kind::Internal).options(|options| options.enable(switches.tracing)).begin(
+            &mut |known| {
+                known.text(names::CQRS_SIDE, self.side);
+                known.string(self.type_key, shown);
+            },
+            &mut |_| (),
+        );
+        span.in_scope(|| {
+            log::failure(&error_type);
+            if switches.metrics {
+                let error_type = Some(&*error_type);
+                (self.count)(&metrics::Ended { name: counted, status: "error", error_type, elapsed: Duration::ZERO });
+            }
+        });
+        match &*error_type {
+            "no_handler" => span.fail_saying(error_type, format!("No handler for {shown}")),
+            _ => span.fail(error_type),
+        }
+    }
+}

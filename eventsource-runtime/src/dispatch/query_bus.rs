@@ -1,0 +1,240 @@
+//! Queries to whoever answers them.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::BoxFuture;
+use super::error::{ExecuteJsonError, QueryError};
+use super::json::{QUERIES, Refused, Switches, shown};
+use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
+use crate::error::{BoxError, error_type_or};
+use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
+
+type Answered<Q> = Result<<Q as Query>::Output, QueryError>;
+
+/// Takes queries to whoever answers them, each in a `query.{Type}` span.
+///
+/// Cloning is cheap.
+#[derive(Clone)]
+pub struct QueryBus {
+    routes: Arc<Routes>,
+    switches: Switches,
+}
+
+#[derive(Default)]
+struct Routes {
+    /// A `Box<dyn Route<Q>>` under the type of each `Q`.
+    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    named: HashMap<&'static str, Box<dyn JsonRoute>>,
+}
+
+/// Puts a [`QueryBus`] together.
+#[derive(Default)]
+#[must_use = "the bus comes out of `build`"]
+pub struct QueryBusBuilder {
+    routes: Routes,
+    switches: Switches,
+}
+
+impl QueryBusBuilder {
+    /// Routes every query of the handler to it. A second handler of one query replaces the first.
+    pub fn handler<H: QueryHandlers>(mut self, handler: H) -> Self {
+        H::register(&mut Registrar { handler: Arc::new(handler), routes: &mut self.routes });
+        self
+    }
+
+    /// Switches the queries' spans on or off, and every span of ours below them. On unless set.
+    pub fn enable_tracing(mut self, enabled: bool) -> Self {
+        self.switches.tracing = enabled;
+        self
+    }
+
+    /// Switches the queries' metrics on or off; independent of tracing. On unless set.
+    pub fn enable_metrics(mut self, enabled: bool) -> Self {
+        self.switches.metrics = enabled;
+        self
+    }
+
+    /// The bus.
+    #[must_use]
+    pub fn build(self) -> QueryBus {
+        QueryBus { routes: Arc::new(self.routes), switches: self.switches }
+    }
+}
+
+impl QueryBus {
+    /// Begins to put a bus together.
+    pub fn builder() -> QueryBusBuilder {
+        QueryBusBuilder::default()
+    }
+
+    /// Answers a query. The future may be dropped at any point.
+    ///
+    /// # Errors
+    /// No handler was given to the bus for the query, or the handler failed.
+    pub fn execute<Q: Query>(&self, query: Q) -> BoxFuture<'_, Answered<Q>> {
+        match self.routes.typed.get(&TypeId::of::<Q>()).and_then(|route| route.downcast_ref::<Box<dyn Route<Q>>>()) {
+            Some(route) => route.execute(query, self.switches),
+            None => Box::pin(std::future::ready(no_handler::<Q>(self.switches))),
+        }
+    }
+
+    /// Answers a query off the wire, by its name, with JSON.
+    ///
+    /// # Errors
+    /// No query has this name, the payload does not fit it, its answer has no `Serialize`, or as
+    /// [`QueryBus::execute`].
+    pub async fn execute_json(&self, name: &str, payload: &[u8]) -> Result<serde_json::Value, ExecuteJsonError> {
+        match self.routes.named.get(name) {
+            Some(route) => route.execute(self, payload).await,
+            None => {
+                let query = shown(name);
+                QUERIES.unknown(&query, self.switches);
+                Err(ExecuteJsonError::UnknownQuery { query })
+            }
+        }
+    }
+}
+
+/// Takes one type of query to its handler.
+trait Route<Q: Query>: Send + Sync {
+    fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>>;
+}
+
+impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
+    fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>> {
+        let started = Instant::now();
+        let enabled = switches.tracing && self.enable_tracing(&query);
+        let span = query_span::<Q>(enabled, &mut |user| {
+            query.attributes(user);
+            HandleQuery::attributes(&**self, &query, user);
+        });
+        Box::pin(async move {
+            // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
+            let answer = span.run(async { self.handle(query).await }).await;
+            let answer = answer.map_err(|error| failed::<Q, H::Error>(error));
+            end::<Q>(span, &answer, started, switches);
+            answer
+        })
+    }
+}
+
+fn query_span<Q: Query>(enabled: bool, user: &mut dyn FnMut(&mut crate::telemetry::Attributes)) -> Span {
+    Start::new(Q::SPAN, Kind::Internal).options(|options| options.enable(enabled)).begin(
+        &mut |known| {
+            known.text(names::CQRS_SIDE, "read");
+            known.text(names::CQRS_QUERY_TYPE, Q::NAME);
+        },
+        user,
+    )
+}
+
+fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError {
+    let source = error.into();
+    QueryError::Failed { query: Q::NAME, error_type: error_type_or::<E>(&source), source }
+}
+
+fn end<Q: Query>(span: Span, answer: &Answered<Q>, started: Instant, switches: Switches) {
+    let elapsed = started.elapsed();
+    let results = answer.as_ref().ok().and_then(Q::result_count);
+    let error_type = answer.as_ref().err().map(|error| error.error_type().to_owned());
+    let status = if answer.is_ok() { "success" } else { "error" };
+    if let Some(results) = results {
+        span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
+    }
+    span.in_scope(|| {
+        if let Some(error_type) = &error_type {
+            log::failure(error_type);
+        }
+        if switches.metrics {
+            let ended = metrics::Ended { name: Q::NAME, status, error_type: error_type.as_deref(), elapsed };
+            metrics::query(&ended, results);
+        }
+    });
+    span.finish(Outcome { error_type: error_type.map(Into::into), ..Outcome::default() });
+}
+
+fn no_handler<Q: Query>(switches: Switches) -> Answered<Q> {
+    let span = query_span::<Q>(switches.tracing, &mut |_| ());
+    let error = QueryError::NoHandler { query: Q::NAME };
+    span.in_scope(|| {
+        log::failure(error.error_type());
+        if switches.metrics {
+            let error_type = Some(error.error_type());
+            let elapsed = std::time::Duration::ZERO;
+            metrics::query(&metrics::Ended { name: Q::NAME, status: "error", error_type, elapsed }, None);
+        }
+    });
+    span.fail_saying("no_handler", format!("No handler for {}", Q::NAME));
+    Err(error)
+}
+
+/// Reads one type of query from JSON, executes it and writes the answer as JSON.
+trait JsonRoute: Send + Sync {
+    fn execute<'a>(
+        &'a self,
+        bus: &'a QueryBus,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>>;
+}
+
+struct Json<Q>(std::marker::PhantomData<fn() -> Q>);
+
+impl<Q: Query> JsonRoute for Json<Q> {
+    fn execute<'a>(
+        &'a self,
+        bus: &'a QueryBus,
+        payload: &'a [u8],
+    ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>> {
+        let query = match QUERIES.read::<Q>((Q::NAME, Q::SPAN), payload, bus.switches) {
+            Ok(query) => query,
+            Err(refused) => return Box::pin(std::future::ready(Err(refuse::<Q>(refused)))),
+        };
+        Box::pin(async move {
+            let output = bus.execute(query).await?;
+            let unwritable = |source| ExecuteJsonError::Answer { query: Q::NAME, source };
+            Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
+        })
+    }
+}
+
+fn refuse<Q: Query>(refused: Refused) -> ExecuteJsonError {
+    match refused {
+        Refused::TooLarge(size) => ExecuteJsonError::TooLarge { query: Q::NAME, size },
+        Refused::BadPayload(source) => ExecuteJsonError::BadPayload { query: Q::NAME, source },
+    }
+}
+
+/// Takes the queries of one handler into the routes.
+struct Registrar<'a, H> {
+    handler: Arc<H>,
+    routes: &'a mut Routes,
+}
+
+impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
+    fn query<Q: Query>(&mut self)
+    where
+        H: HandleQuery<Q>,
+    {
+        let route: Box<dyn Route<Q>> = Box::new(Arc::clone(&self.handler));
+        self.routes.typed.insert(TypeId::of::<Q>(), Box::new(route));
+        self.routes.named.insert(Q::NAME, Box::new(Json::<Q>(std::marker::PhantomData)));
+    }
+}
+
+impl fmt::Debug for QueryBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<_> = self.routes.named.keys().collect();
+        names.sort();
+        f.debug_struct("QueryBus").field("queries", &names).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for QueryBusBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryBusBuilder").field("queries", &self.routes.named.len()).finish_non_exhaustive()
+    }
+}
