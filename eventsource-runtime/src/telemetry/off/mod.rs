@@ -46,10 +46,6 @@ impl Span {
     /// No span.
     pub const OFF: Self = Self(());
 
-    pub(crate) fn is_recording(&self) -> bool {
-        false
-    }
-
     pub(crate) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
         body()
     }
