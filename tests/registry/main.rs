@@ -127,13 +127,12 @@ fn spans(body: impl FnOnce()) -> Vec<SpanData> {
 fn a_span_is_held_against_the_registry() {
     let registry = Registry::load();
     let good = || {
-        span("handler.placed")
-            .attribute(names::CQRS_SIDE, "projection")
-            .attribute(names::EVENTSOURCE_HANDLER_NAME, "placed")
-            .attribute(names::EVENTSOURCE_EVENT_TYPE, "OrderPlaced")
-            .attribute(names::EVENTSOURCE_VERSION, 1)
-            .attribute(names::EVENTSOURCE_POSITION, 1)
-            .attribute("order.carrier", "named by the user")
+        span("handle_command")
+            .attribute(names::CQRS_SIDE, "write")
+            .attribute(names::CQRS_COMMAND_TYPE, "PlaceOrder")
+            .attribute(names::EVENTSOURCE_AGGREGATE_TYPE, "Order")
+            .attribute(names::EVENTSOURCE_AGGREGATE_ID, "1")
+            .attribute("order.line_count", "named by the user")
             .in_scope(|| ());
     };
     let captured = spans(good);
@@ -141,24 +140,33 @@ fn a_span_is_held_against_the_registry() {
 
     let mut bad = captured[0].clone();
     bad.span_kind = SpanKind::Client;
-    bad.attributes.retain(|attribute| attribute.key.as_str() != names::EVENTSOURCE_POSITION);
+    bad.attributes.retain(|attribute| attribute.key.as_str() != names::EVENTSOURCE_AGGREGATE_ID);
     bad.attributes.push(KeyValue::new("eventsource.invented", true));
-    bad.attributes.push(KeyValue::new(names::EVENTSOURCE_VERSION, "one"));
+    bad.attributes.push(KeyValue::new(names::CQRS_EVENTS_COUNT, "one"));
     bad.attributes.push(KeyValue::new(names::CQRS_SIDE, "sideways"));
     bad.events.events.push(Event::new("invented", std::time::SystemTime::now(), Vec::new(), 0));
     assert_eq!(
         registry.check_span(&bad),
         [
-            "span `handler.placed`: is client, not internal",
-            "span `handler.placed`: attribute `eventsource.invented` is not listed",
-            "span `handler.placed`: attribute `eventsource.version` is a string, not a int",
-            "span `handler.placed`: attribute `cqrs.side` cannot be `sideways`",
-            "span `handler.placed`: attribute `eventsource.position` is missing",
-            "span `handler.placed`: event `invented` is not listed",
+            "span `handle_command`: is client, not internal",
+            "span `handle_command`: attribute `eventsource.invented` is not listed",
+            "span `handle_command`: attribute `cqrs.events.count` is a string, not a int",
+            "span `handle_command`: attribute `cqrs.side` cannot be `sideways`",
+            "span `handle_command`: attribute `eventsource.aggregate.id` is missing",
+            "span `handle_command`: event `invented` is not listed",
         ]
     );
 
     bad.name = "nowhere".into();
     assert_eq!(registry.check_span(&bad), ["span `nowhere` is not listed"]);
-    assert!(registry.lists_span("command.PlaceOrder") && !registry.lists_span("command."));
+    for (name, kind, listed) in [
+        ("command.PlaceOrder", SpanKind::Internal, true),
+        ("command.", SpanKind::Internal, false),
+        ("projection.Orders", SpanKind::Consumer, true),
+        ("projection.insert_read_model", SpanKind::Internal, false),
+    ] {
+        bad.name = name.into();
+        bad.span_kind = kind;
+        assert_eq!(registry.lists_span(&bad), listed, "{name}");
+    }
 }

@@ -12,17 +12,17 @@ use super::{AttributeType, Definition, Group, GroupType, Registry};
 const RESERVED: [&str; 6] = ["cqrs.", "eventsource.", "db.", "server.", "messaging.", "error."];
 
 impl Registry {
-    /// Whether a span of that name is listed; spans of users' own functions are not.
+    /// Whether such a span is listed; spans of users' own functions are not.
     #[must_use]
-    pub fn lists_span(&self, name: &str) -> bool {
-        self.span(name).is_some()
+    pub fn lists_span(&self, span: &SpanData) -> bool {
+        self.span(&span.name, &span.span_kind).is_some()
     }
 
     /// What is wrong with a span: its name, its kind, an attribute that is not listed or of another type, a required
     /// one that is missing; and the same for its events and links. Nothing, if it is as the registry says.
     #[must_use]
     pub fn check_span(&self, span: &SpanData) -> Vec<String> {
-        let Some(group) = self.span(&span.name) else {
+        let Some(group) = self.span(&span.name, &span.span_kind) else {
             return vec![format!("span `{}` is not listed", span.name)];
         };
         let mut check =
@@ -44,15 +44,26 @@ impl Registry {
         check.faults
     }
 
-    /// The group of a span; a name without a part that varies wins.
-    fn span(&self, name: &str) -> Option<&Group> {
+    /// The group of a span; a name without a part that varies wins. Where a part varies the kind must be right too: a
+    /// function of the user's may have a span called `projection.insert_read_model`.
+    fn span(&self, name: &str, kind: &SpanKind) -> Option<&Group> {
         let named = |group: &&Group| group.annotations.span_name.as_deref() == Some(name);
         let begins = |group: &&Group| {
             let prefix = group.annotations.span_name.as_deref().and_then(|template| template.split_once('{'));
-            prefix.is_some_and(|(prefix, _)| name.len() > prefix.len() && name.starts_with(prefix))
+            let fits = prefix.is_some_and(|(prefix, _)| name.len() > prefix.len() && name.starts_with(prefix));
+            fits && has_kind(group, kind)
         };
         self.of(GroupType::Span).find(named).or_else(|| self.of(GroupType::Span).find(begins))
     }
+}
+
+fn expected_kind(group: &Group) -> &str {
+    group.span_kind.as_deref().unwrap_or("internal")
+}
+
+fn has_kind(group: &Group, kind: &SpanKind) -> bool {
+    let any = group.annotations.any_kind && *kind == SpanKind::Internal;
+    any || format!("{kind:?}").to_lowercase() == expected_kind(group)
 }
 
 struct Check<'a> {
@@ -67,10 +78,8 @@ impl Check<'_> {
     }
 
     fn kind(&mut self, group: &Group, kind: &SpanKind) {
-        let expected = group.span_kind.as_deref().unwrap_or("internal");
-        let actual = format!("{kind:?}").to_lowercase();
-        if actual != expected && !(group.annotations.any_kind && *kind == SpanKind::Internal) {
-            self.fault(&format!("is {actual}, not {expected}"));
+        if !has_kind(group, kind) {
+            self.fault(&format!("is {}, not {}", format!("{kind:?}").to_lowercase(), expected_kind(group)));
         }
     }
 
@@ -112,7 +121,7 @@ impl Check<'_> {
         match groups.find(|group| listed && group.name.as_deref() == Some(&*event.name)) {
             // Beyond the cap an event is only counted; one at the cap may be bare.
             Some(group) if !event.attributes.is_empty() => {
-                self.attributes(&[group], &event.attributes, false);
+                self.attributes(&[group], &event.attributes, group.annotations.user_attributes);
                 self.required(group.references().map(|reference| reference.to.as_str()), &event.attributes);
             }
             Some(_) => {}

@@ -87,7 +87,8 @@ fn span_events(registry: &Registry) -> String {
         let name = group.name.clone().unwrap_or_default();
         let spans = registry.of(GroupType::Span).filter(|span| span.annotations.span_events.contains(&name));
         let spans = codes(spans.filter_map(|span| span.annotations.span_name.as_deref()));
-        let attributes = codes(group.references().map(|reference| reference.to.as_str()));
+        let named = if group.annotations.user_attributes { ", what users named" } else { "" };
+        let attributes = codes(group.references().map(|reference| reference.to.as_str())) + named;
         row(&mut text, &[code(&name), spans, group.brief.clone(), attributes]);
     }
     text
