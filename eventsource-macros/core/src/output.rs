@@ -1,6 +1,6 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Expr, Ident};
 
@@ -65,6 +65,13 @@ pub(crate) fn borrowed(expr: &Expr) -> TokenStream {
             | Expr::Tuple(_)
     );
     if tight { quote_spanned!(span=> &#expr) } else { quote_spanned!(span=> &(#expr)) }
+}
+
+/// A body in the braces of the user's: what is said about the function is said about the user's tokens.
+pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
+    let mut group = Group::new(body.delimiter(), tokens);
+    group.set_span(body.span());
+    group
 }
 
 /// Where an expression starts, as code of ours: errors show there, names resolve at the macro.
