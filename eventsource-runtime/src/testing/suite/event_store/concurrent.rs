@@ -122,7 +122,8 @@ pub async fn dropped_futures_leave_the_store_consistent<S: EventStore>(open: imp
             drop(dropped_after(polls, store.read_stream(&stream, Version::START, 10)).await);
             drop(dropped_after(polls, store.read_all(Position::START, &Filter::all(), 10)).await);
             drop(dropped_after(polls, store.head()).await);
-            dropped_after(polls, store.changed(Position::new(u64::MAX))).await;
+            // Nothing need ever wake this one a second time.
+            dropped_after(polls.min(1), store.changed(Position::new(u64::MAX))).await;
             // Made again it is stored once, whether or not the dropped one was.
             let again = store.append(&stream, ExpectedVersion::NoStream, batch).await.expect("it can be made again");
             assert_eq!(again.version, 3);
