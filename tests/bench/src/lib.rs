@@ -1,1 +1,5 @@
-//! stub
+//! Eventsource beside the least work possible and beside its peers, in one run. See the README for the commands.
+
+pub mod calls;
+pub mod sample;
+pub mod table;
