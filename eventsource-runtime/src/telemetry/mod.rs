@@ -3,6 +3,7 @@
 //! The other modules call this one alone. Without the feature `otel` the same names stand for nothing: see `off`.
 
 mod attributes;
+mod error;
 mod links;
 pub(crate) mod log;
 pub mod names;
@@ -22,13 +23,17 @@ use otel as backend;
 pub use attributes::{AttributeValue, Attributes, MAX_TEXT, Slot};
 pub(crate) use backend::metrics;
 pub(crate) use backend::Start;
-pub use backend::{CurrentSpan, ManualSpan, Options, Scope, Span, Traced, current_span, set_enabled, span};
+pub use backend::{
+    CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, current_span, set_enabled, span,
+};
+#[cfg(feature = "otel")]
 #[doc(hidden)]
-pub use backend::{start, sync, traced};
+pub use backend::{Traced, start, sync, traced};
+pub use error::TelemetryError;
 pub use links::Linked;
 pub use site::{Kind, Literal, Site};
 #[cfg(feature = "otel")]
-pub use otel::{Telemetry, TelemetryBuilder, TelemetryError};
+pub use otel::{TelemetryGuard, TraceTree};
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
 

@@ -130,3 +130,11 @@ pub const SERVER_PORT: &str = "server.port";
 pub const STATUS: &str = "status";
 /// `eventsource.aggregate.exists`
 pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";
+/// `eventsource::command`
+pub const LOG_COMMAND: &str = "eventsource::command";
+/// `eventsource::projection`
+pub const LOG_PROJECTION: &str = "eventsource::projection";
+/// `eventsource::span`
+pub const LOG_SPAN: &str = "eventsource::span";
+/// `eventsource::telemetry`
+pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

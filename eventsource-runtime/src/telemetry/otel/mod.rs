@@ -12,7 +12,7 @@ mod start;
 mod toggle;
 mod tree;
 
-pub use init::{Telemetry, TelemetryBuilder, TelemetryError};
+pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use run::{Scope, Traced, sync, traced};
@@ -21,3 +21,4 @@ pub(super) use span::current_trace_context;
 pub(crate) use start::Start;
 pub use start::{Options, start};
 pub use toggle::set_enabled;
+pub use tree::TraceTree;

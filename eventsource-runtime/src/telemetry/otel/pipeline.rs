@@ -127,12 +127,13 @@ impl Active {
     }
 }
 
-/// A context that carries nothing of `context` but its pipeline: where new roots begin.
+/// A context that carries nothing of `context` but its pipeline, and that an exporter is at work: where new roots begin.
 pub(super) fn root_of(context: &Context) -> Context {
-    match context.get::<Scoped>() {
+    let root = match context.get::<Scoped>() {
         Some(scoped) => Context::new().with_value(scoped.clone()),
         None => Context::new(),
-    }
+    };
+    if context.is_telemetry_suppressed() { root.with_telemetry_suppressed() } else { root }
 }
 
 /// A context below which spans and metrics go to `pipeline`.
@@ -146,12 +147,11 @@ pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
     global::set_tracer_provider(Watched { provider, pipeline });
 }
 
-/// Ends the pipeline's time as the process's, if it still is.
-pub(super) fn uninstall(pipeline: &Arc<Pipeline>) {
+/// Ends the pipeline's time as the process's; false if somebody else has ended it.
+pub(super) fn uninstall(pipeline: &Arc<Pipeline>) -> bool {
     let current = INSTALLED.load();
-    if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, pipeline)) {
-        INSTALLED.compare_and_swap(&*current, None);
-    }
+    let is_ours = |installed: Option<&Arc<Pipeline>>| installed.is_some_and(|other| Arc::ptr_eq(other, pipeline));
+    is_ours(current.as_ref()) && is_ours(INSTALLED.compare_and_swap(&*current, None).as_ref())
 }
 
 /// The provider as OpenTelemetry's globals hold it. When they are given another one this is dropped, and with it goes

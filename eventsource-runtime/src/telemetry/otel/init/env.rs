@@ -1,0 +1,262 @@
+//! The environment as the set-up reads it: a value, so that tests need not touch the process's.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::telemetry::log;
+
+/// The variables that matter, as they were when the builder was made.
+#[derive(Clone, Default)]
+pub(super) struct Env {
+    values: HashMap<String, String>,
+}
+
+/// What is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    Traces,
+    Metrics,
+}
+
+/// Where a signal goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exporter {
+    Otlp,
+    Console,
+}
+
+/// Where OTLP is sent, and which variable says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub(super) variable: &'static str,
+    pub(super) url: String,
+}
+
+/// How contexts travel in headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Propagator {
+    TraceContext,
+    Baggage,
+}
+
+impl Signal {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    fn exporter_variable(self) -> &'static str {
+        match self {
+            Self::Traces => "OTEL_TRACES_EXPORTER",
+            Self::Metrics => "OTEL_METRICS_EXPORTER",
+        }
+    }
+
+    fn endpoint_variable(self) -> &'static str {
+        match self {
+            Self::Traces => "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            Self::Metrics => "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        }
+    }
+
+    fn protocol_variable(self) -> &'static str {
+        match self {
+            Self::Traces => "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            Self::Metrics => "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        }
+    }
+}
+
+impl Env {
+    pub(super) fn of_process() -> Self {
+        let matters = |name: &str| name.starts_with("OTEL_") || matches!(name, "COLUMNS" | "NO_COLOR" | "TERM");
+        let values = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .filter(|(name, _)| matters(name))
+            .collect();
+        Self { values }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(values: &[(&str, &str)]) -> Self {
+        Self { values: values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+    }
+
+    /// The value of a variable; empty means unset, as the specification wants it.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn is_disabled(&self) -> bool {
+        self.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// What was asked for by name; `None` where nothing was. An unknown name is passed over with a warning.
+    pub(super) fn exporters(&self, signal: Signal) -> Option<Vec<Exporter>> {
+        let variable = signal.exporter_variable();
+        let names = self.get(variable)?;
+        let mut exporters = Vec::new();
+        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match name {
+                "otlp" => exporters.push(Exporter::Otlp),
+                "console" => exporters.push(Exporter::Console),
+                "none" => {}
+                other => log::setting_ignored(variable, other, "write `otlp`, `console` or `none`"),
+            }
+        }
+        exporters.dedup();
+        Some(exporters)
+    }
+
+    /// Logs are not exported from here: they go to whatever takes the events of `tracing`.
+    pub(super) fn check_logs(&self) {
+        let variable = "OTEL_LOGS_EXPORTER";
+        if let Some(other) = self.get(variable).filter(|name| *name != "none") {
+            log::setting_ignored(variable, other, "logs go through `tracing`; export them from your subscriber");
+        }
+    }
+
+    /// Where a signal's OTLP goes, if anything says so. The path of the signal is appended to the general endpoint alone.
+    pub(super) fn endpoint(&self, signal: Signal) -> Option<Endpoint> {
+        let own = signal.endpoint_variable();
+        if let Some(url) = self.get(own) {
+            return Some(Endpoint { variable: own, url: url.to_owned() });
+        }
+        let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        self.get(general).map(|base| Endpoint { variable: general, url: with_path(base, signal) })
+    }
+
+    /// Where OTLP goes when it was asked for by name without an endpoint.
+    pub(super) fn default_endpoint(signal: Signal) -> Endpoint {
+        Endpoint { variable: signal.exporter_variable(), url: with_path("http://localhost:4318", signal) }
+    }
+
+    /// The protocol that a variable asks for, with the variable.
+    pub(super) fn protocol(&self, signal: Signal) -> Option<(&'static str, &str)> {
+        let own = signal.protocol_variable();
+        let general = "OTEL_EXPORTER_OTLP_PROTOCOL";
+        self.get(own).map(|value| (own, value)).or_else(|| self.get(general).map(|value| (general, value)))
+    }
+
+    /// The name of the service: what the environment says, or the code's.
+    pub(super) fn service_name(&self, code: &str) -> String {
+        let attribute = || self.resource_attributes().into_iter().find(|(key, _)| key == "service.name");
+        self.get("OTEL_SERVICE_NAME")
+            .map(str::to_owned)
+            .or_else(|| attribute().map(|(_, value)| value))
+            .unwrap_or_else(|| code.to_owned())
+    }
+
+    /// The pairs of `OTEL_RESOURCE_ATTRIBUTES`, decoded. One bad pair voids all of them, as the specification wants it.
+    pub(super) fn resource_attributes(&self) -> Vec<(String, String)> {
+        let variable = "OTEL_RESOURCE_ATTRIBUTES";
+        let Some(text) = self.get(variable) else { return Vec::new() };
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once('=')?;
+            let (key, value) = (decode(key.trim())?, decode(value.trim())?);
+            (!key.is_empty()).then_some((key, value))
+        };
+        let pairs: Option<Vec<_>> = text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect();
+        pairs.unwrap_or_else(|| {
+            log::setting_ignored(variable, text, "write `key=value,key=value`, with `,` and `=` as `%2C` and `%3D`");
+            Vec::new()
+        })
+    }
+
+    /// How contexts travel. Baggage only where it is asked for.
+    pub(super) fn propagators(&self) -> Vec<Propagator> {
+        let variable = "OTEL_PROPAGATORS";
+        let Some(names) = self.get(variable) else { return vec![Propagator::TraceContext] };
+        let mut propagators = Vec::new();
+        for name in names.split(',').map(str::trim) {
+            match name {
+                "tracecontext" => propagators.push(Propagator::TraceContext),
+                "baggage" => propagators.push(Propagator::Baggage),
+                "none" | "" => {}
+                other => log::setting_ignored(variable, other, "write `tracecontext`, `baggage` or `none`"),
+            }
+        }
+        propagators.dedup();
+        propagators
+    }
+}
+
+fn with_path(base: &str, signal: Signal) -> String {
+    format!("{}/v1/{}", base.trim_end_matches('/'), signal.name())
+}
+
+/// Undoes percent-encoding; `None` where it is broken.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            let value = digit(rest.next()?)? * 16 + digit(rest.next()?)?;
+            bytes.push(u8::try_from(value).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The names alone: a header of OTLP may be a secret.
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_has_its_own_endpoint_or_the_general_one_with_its_path() {
+        let env = Env::of(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"),
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://metrics/in"),
+        ]);
+        assert_eq!(env.endpoint(Signal::Traces).unwrap().url, "http://collector:4318/v1/traces");
+        assert_eq!(env.endpoint(Signal::Metrics).unwrap().url, "http://metrics/in");
+        assert_eq!(Env::default().endpoint(Signal::Traces), None);
+        assert_eq!(Env::of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]).endpoint(Signal::Traces), None);
+    }
+
+    #[test]
+    fn exporters_are_a_list_whose_unknown_names_are_passed_over() {
+        let exporters = |names| Env::of(&[("OTEL_TRACES_EXPORTER", names)]).exporters(Signal::Traces);
+        assert_eq!(exporters("otlp, console"), Some(vec![Exporter::Otlp, Exporter::Console]));
+        assert_eq!(exporters("none"), Some(vec![]));
+        assert_eq!(exporters("zipkin"), Some(vec![]));
+        assert_eq!(Env::default().exporters(Signal::Traces), None);
+    }
+
+    #[test]
+    fn the_environment_names_the_service_before_the_code() {
+        let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=from%20attributes,team=a%2Cb");
+        assert_eq!(Env::of(&[("OTEL_SERVICE_NAME", "orders"), attributes]).service_name("code"), "orders");
+        assert_eq!(Env::of(&[attributes]).service_name("code"), "from attributes");
+        assert_eq!(Env::default().service_name("code"), "code");
+        assert_eq!(Env::of(&[attributes]).resource_attributes()[1], ("team".into(), "a,b".into()));
+        assert_eq!(Env::of(&[("OTEL_RESOURCE_ATTRIBUTES", "a=1,b=%zz")]).resource_attributes(), []);
+    }
+
+    #[test]
+    fn baggage_travels_only_where_it_is_asked_for() {
+        let propagators = |names| Env::of(&[("OTEL_PROPAGATORS", names)]).propagators();
+        assert_eq!(Env::default().propagators(), [Propagator::TraceContext]);
+        assert_eq!(propagators("tracecontext,baggage"), [Propagator::TraceContext, Propagator::Baggage]);
+        assert_eq!(propagators("none"), []);
+        assert_eq!(propagators("b3"), []);
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let env = Env::of(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")]);
+        assert_eq!(format!("{env:?}"), "{\"OTEL_EXPORTER_OTLP_HEADERS\"}");
+    }
+}

@@ -1,0 +1,209 @@
+//! A set-up that runs: where it applies, and how it ends.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll};
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry::trace::noop::NoopTracerProvider;
+use opentelemetry::{Context, ContextGuard, global};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use pin_project_lite::pin_project;
+
+use super::env::Signal;
+use super::flush::{self, Job};
+use crate::telemetry::TelemetryError;
+use crate::telemetry::otel::pipeline::{self, Pipeline};
+
+/// Telemetry that was set up. Call [`shutdown`](Self::shutdown) at the end of the program: it exports what is left.
+///
+/// Dropped without it, an installed set-up stays installed and goes on exporting on its schedule, so what it has not
+/// exported when the process ends is lost. One made with [`build`](super::TelemetryBuilder::build) is shut down in the
+/// background, and nobody waits for it.
+#[must_use = "call `shutdown` at the end, or the last spans are lost"]
+pub struct Telemetry {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pipeline: Arc<Pipeline>,
+    tracers: SdkTracerProvider,
+    meters: SdkMeterProvider,
+    timeout: Duration,
+    installed: bool,
+    ended: AtomicBool,
+}
+
+impl Telemetry {
+    pub(super) fn new(
+        pipeline: Pipeline,
+        tracers: SdkTracerProvider,
+        meters: SdkMeterProvider,
+        timeout: Duration,
+        installed: bool,
+    ) -> Self {
+        let pipeline = Arc::new(pipeline);
+        let shared = Shared { pipeline, tracers, meters, timeout, installed, ended: AtomicBool::new(false) };
+        let telemetry = Self { shared: Arc::new(shared) };
+        if installed {
+            telemetry.install();
+        }
+        telemetry
+    }
+
+    fn install(&self) {
+        let shared = &self.shared;
+        pipeline::install(Arc::clone(&shared.pipeline), shared.tracers.clone());
+        global::set_meter_provider(shared.meters.clone());
+    }
+
+    /// The provider behind it: for instrumentation of others that is handed one, instead of asking OpenTelemetry's
+    /// globals.
+    #[must_use]
+    pub fn tracer_provider(&self) -> &SdkTracerProvider {
+        &self.shared.tracers
+    }
+
+    /// Sends what this thread does to this set-up, until the guard is dropped. In async code use [`run`](Self::run): a
+    /// guard must not live across an await.
+    pub fn attach(&self) -> TelemetryGuard {
+        TelemetryGuard { _guard: self.context().attach() }
+    }
+
+    /// Sends what a future does to this set-up. It applies in each poll, and while the future is dropped.
+    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        Scoped { body: Some(body), context: self.context() }
+    }
+
+    fn context(&self) -> Context {
+        pipeline::scope(&Context::current(), Arc::clone(&self.shared.pipeline))
+    }
+
+    /// Exports what has ended so far. It waits no longer than [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout),
+    /// and blocks no thread of a runtime; it needs none either.
+    ///
+    /// # Errors
+    /// An exporter failed, or took too long.
+    pub async fn force_flush(&self) -> Result<(), TelemetryError> {
+        flush::waiting(self.shared.flush_jobs(), self.shared.timeout, || ()).await
+    }
+
+    /// Exports what is left, then ends the exporters. It waits no longer than
+    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), and blocks no thread of a runtime; it needs none
+    /// either. Dropped before it is done, it goes on in the background. A second call does nothing.
+    ///
+    /// # Errors
+    /// An exporter failed, or took too long: then what was left may be lost.
+    pub async fn shutdown(&self) -> Result<(), TelemetryError> {
+        let Some(jobs) = self.shared.shutdown_jobs() else { return Ok(()) };
+        let shared = Arc::clone(&self.shared);
+        flush::waiting(jobs, self.shared.timeout, move || shared.uninstall()).await
+    }
+
+    /// Like [`shutdown`](Self::shutdown), where there is nothing to await it: the caller's thread waits.
+    ///
+    /// # Errors
+    /// As [`shutdown`](Self::shutdown).
+    pub fn shutdown_blocking(&self) -> Result<(), TelemetryError> {
+        let Some(jobs) = self.shared.shutdown_jobs() else { return Ok(()) };
+        flush::blocking(jobs, self.shared.timeout, || self.shared.uninstall())
+    }
+}
+
+impl Shared {
+    fn flush_jobs(&self) -> Vec<Job> {
+        let (tracers, meters) = (self.tracers.clone(), self.meters.clone());
+        vec![
+            Job { signal: Signal::Traces, run: Box::new(move || tracers.force_flush()) },
+            Job { signal: Signal::Metrics, run: Box::new(move || meters.force_flush()) },
+        ]
+    }
+
+    /// `None` where they were handed out before. The batch processor keeps the result of its last export to itself when
+    /// it is shut down, hence the flush before.
+    fn shutdown_jobs(&self) -> Option<Vec<Job>> {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let (tracers, meters, timeout) = (self.tracers.clone(), self.meters.clone(), self.timeout);
+        let traces = move || {
+            let flushed = tracers.force_flush();
+            flushed.and(tracers.shutdown_with_timeout(timeout))
+        };
+        Some(vec![
+            Job { signal: Signal::Traces, run: Box::new(traces) },
+            Job { signal: Signal::Metrics, run: Box::new(move || meters.shutdown_with_timeout(timeout)) },
+        ])
+    }
+
+    /// Gives OpenTelemetry's globals back, unless somebody else has them by now.
+    fn uninstall(&self) {
+        if self.installed && pipeline::uninstall(&self.pipeline) {
+            global::set_tracer_provider(NoopTracerProvider::new());
+        }
+    }
+}
+
+/// An SDK's provider that nobody has shut down blocks in its destructor, so that is left to another thread.
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if self.shared.installed {
+            return;
+        }
+        if let Some(jobs) = self.shared.shutdown_jobs() {
+            let timeout = self.shared.timeout;
+            // Without a thread to spare the destructor does what it does.
+            let _ = thread::Builder::new().spawn(move || flush::blocking(jobs, timeout, || ()));
+        }
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("installed", &self.shared.installed)
+            .field("pipeline", &self.shared.pipeline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps a thread's telemetry with one set-up until it is dropped.
+#[must_use = "the set-up applies until the guard is dropped"]
+#[derive(Debug)]
+pub struct TelemetryGuard {
+    _guard: ContextGuard,
+}
+
+pin_project! {
+    struct Scoped<F> {
+        #[pin]
+        body: Option<F>,
+        context: Context,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _attached = this.context.clone().attach();
+            this.body.set(None);
+        }
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _attached = this.context.clone().attach();
+        match this.body.as_pin_mut() {
+            Some(body) => body.poll(task),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Setting telemetry up: from the environment, and from code where the environment has no say.
+
+mod env;
+mod flush;
+mod handle;
+#[cfg(not(feature = "otlp"))]
+mod no_otlp;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod reporting;
+mod sampler;
+#[cfg(test)]
+mod tests;
+
+#[cfg(not(feature = "otlp"))]
+use no_otlp as otlp;
+
+use std::time::Duration;
+
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry::{KeyValue, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
+use opentelemetry_sdk::trace::{
+    BatchSpanProcessor, Sampler, SdkTracerProvider, ShouldSample, SimpleSpanProcessor, SpanExporter, SpanProcessor,
+    TracerProviderBuilder,
+};
+
+use self::env::{Env, Exporter, Propagator, Signal};
+use super::metrics::Instruments;
+use super::pipeline::{Pipeline, SCOPE, Sampling};
+use super::tree::Console;
+use crate::telemetry::{TelemetryError, log};
+pub use handle::{Telemetry, TelemetryGuard};
+
+/// How long flushing may take where nothing else was said.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Telemetry about to be set up; made by [`Telemetry::from_env`].
+#[must_use = "nothing is set up before `install` or `build`"]
+#[derive(Debug)]
+pub struct TelemetryBuilder {
+    env: Env,
+    service_name: String,
+    sampler: Option<Box<dyn ShouldSample>>,
+    spans: TracerProviderBuilder,
+    meters: MeterProviderBuilder,
+    console_without_endpoint: bool,
+    console_traces: Option<usize>,
+    timeout: Duration,
+}
+
+impl Telemetry {
+    /// Reads the environment: see the table of variables on the page about telemetry. `service_name` is what the
+    /// service is called where the environment does not name it.
+    ///
+    /// Spans and metrics go over OTLP where an endpoint is set or `otlp` is asked for by name (feature `otlp`); with
+    /// `console` the trace tree goes to stderr. Without any of these spans are made, and their contexts stored and
+    /// passed on, but exported nowhere.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
+    /// use eventsource_runtime::telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::from_env("orders").console_without_endpoint().install()?;
+    /// // … the application …
+    /// telemetry.shutdown().await
+    /// # }
+    /// ```
+    pub fn from_env(service_name: impl Into<String>) -> TelemetryBuilder {
+        TelemetryBuilder::new(service_name.into(), Env::of_process())
+    }
+
+    /// Reads nothing from the environment: every span is recorded, and goes where the builder is told.
+    pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
+        TelemetryBuilder::new(service_name.into(), Env::default())
+    }
+}
+
+impl TelemetryBuilder {
+    fn new(service_name: String, env: Env) -> Self {
+        Self {
+            env,
+            service_name,
+            sampler: None,
+            spans: SdkTracerProvider::builder(),
+            meters: SdkMeterProvider::builder(),
+            console_without_endpoint: false,
+            console_traces: None,
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// Prints the trace tree on stderr where the environment asks for no exporter at all.
+    pub fn console_without_endpoint(mut self) -> Self {
+        self.console_without_endpoint = true;
+        self
+    }
+
+    /// Prints the first so many traces only, wherever the trace tree is printed.
+    pub fn console_traces(mut self, limit: usize) -> Self {
+        self.console_traces = Some(limit);
+        self
+    }
+
+    /// Decides with this sampler instead of the environment's. It is asked about every span, and sees the attributes
+    /// that users named.
+    pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
+        self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// Adds a processor, before those that the environment asks for.
+    pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.spans = self.spans.with_span_processor(processor);
+        self
+    }
+
+    /// Adds an exporter that gets its spans in batches, on a thread of its own.
+    pub fn span_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
+        self.span_processor(BatchSpanProcessor::builder(exporter).build())
+    }
+
+    /// Adds an exporter that gets each span as it ends, on the thread that ends it: for tests.
+    pub fn simple_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
+        self.span_processor(SimpleSpanProcessor::new(exporter))
+    }
+
+    /// Adds an exporter of metrics, which gets them every `OTEL_METRIC_EXPORT_INTERVAL` and when they are flushed.
+    pub fn metric_exporter(self, exporter: impl PushMetricExporter) -> Self {
+        self.meters(|meters| meters.with_reader(PeriodicReader::builder(exporter).build()))
+    }
+
+    /// Adds readers and views of metrics: OpenTelemetry's SDK has no name for a reader in general, so its own builder
+    /// takes it.
+    pub fn meters(mut self, add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder) -> Self {
+        self.meters = add(self.meters);
+        self
+    }
+
+    /// How long flushing may take, in [`Telemetry::force_flush`] and [`Telemetry::shutdown`]: 5 seconds unless set.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets telemetry up for the process, and makes it OpenTelemetry's global one, with the propagator of
+    /// `OTEL_PROPAGATORS`. A set-up installed before is replaced; its owner still has to shut it down. Where
+    /// `OTEL_SDK_DISABLED` is `true` only the propagator is set.
+    ///
+    /// # Errors
+    /// The environment asks for what is not there, or an exporter cannot be made.
+    pub fn install(self) -> Result<Telemetry, TelemetryError> {
+        let propagators = self.env.propagators();
+        let installed = !self.env.is_disabled();
+        let telemetry = self.set_up(installed)?;
+        global::set_text_map_propagator(propagator(&propagators));
+        Ok(telemetry)
+    }
+
+    /// Sets telemetry up for what [`Telemetry::attach`] or [`Telemetry::run`] surrounds, and nothing else: for tests, and
+    /// for several set-ups in one process.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install).
+    pub fn build(self) -> Result<Telemetry, TelemetryError> {
+        self.set_up(false)
+    }
+
+    fn set_up(mut self, installed: bool) -> Result<Telemetry, TelemetryError> {
+        let sampling = if self.env.is_disabled() {
+            self.spans = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff);
+            self.meters = SdkMeterProvider::builder();
+            Sampling::AlwaysOff
+        } else {
+            self.add_exporters()?;
+            self.env.check_logs();
+            self.choose_sampler()
+        };
+        let resource = self.resource();
+        let tracers = self.spans.with_resource(resource.clone()).build();
+        let meters = self.meters.with_resource(resource).build();
+        let pipeline = Pipeline {
+            tracer: tracers.tracer_with_scope(SCOPE.clone()),
+            sampling,
+            instruments: Instruments::new(&meters.meter_with_scope(SCOPE.clone())),
+        };
+        Ok(Telemetry::new(pipeline, tracers, meters, self.timeout, installed))
+    }
+
+    fn choose_sampler(&mut self) -> Sampling {
+        let spans = std::mem::take(&mut self.spans);
+        if let Some(own) = self.sampler.take() {
+            self.spans = spans.with_sampler(own);
+            return Sampling::Custom;
+        }
+        let (sampler, sampling) = sampler::of(&self.env);
+        self.spans = spans.with_sampler(sampler);
+        sampling
+    }
+
+    fn add_exporters(&mut self) -> Result<(), TelemetryError> {
+        for exporter in self.exporters(Signal::Traces) {
+            let spans = std::mem::take(&mut self.spans);
+            self.spans = match exporter {
+                Exporter::Otlp => otlp::traces(&self.env, &self.endpoint(Signal::Traces), spans)?,
+                Exporter::Console => spans.with_span_processor(self.console()),
+            };
+        }
+        for exporter in self.exporters(Signal::Metrics) {
+            match exporter {
+                Exporter::Otlp => {
+                    let meters = std::mem::take(&mut self.meters);
+                    self.meters = otlp::metrics(&self.env, &self.endpoint(Signal::Metrics), meters)?;
+                }
+                Exporter::Console => {
+                    log::setting_ignored("OTEL_METRICS_EXPORTER", "console", "metrics are not shown in the terminal");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn exporters(&self, signal: Signal) -> Vec<Exporter> {
+        if let Some(exporters) = self.env.exporters(signal) {
+            return exporters;
+        }
+        match self.env.endpoint(signal) {
+            Some(_) => vec![Exporter::Otlp],
+            None if signal == Signal::Traces && self.console_without_endpoint => vec![Exporter::Console],
+            None => Vec::new(),
+        }
+    }
+
+    fn endpoint(&self, signal: Signal) -> env::Endpoint {
+        self.env.endpoint(signal).unwrap_or_else(|| Env::default_endpoint(signal))
+    }
+
+    fn console(&self) -> Console {
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let colour = terminal && self.env.get("NO_COLOR").is_none() && self.env.get("TERM") != Some("dumb");
+        let width = self.env.get("COLUMNS").and_then(|columns| columns.parse().ok());
+        Console::on_stderr(width, colour, self.console_traces)
+    }
+
+    fn resource(&self) -> Resource {
+        let attributes = self.env.resource_attributes().into_iter().map(|(key, value)| KeyValue::new(key, value));
+        Resource::builder_empty()
+            .with_detector(Box::new(TelemetryResourceDetector))
+            .with_attributes(attributes)
+            .with_service_name(self.env.service_name(&self.service_name))
+            .build()
+    }
+}
+
+fn propagator(propagators: &[Propagator]) -> TextMapCompositePropagator {
+    let boxed = |propagator: &Propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
+        match propagator {
+            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
+            Propagator::Baggage => Box::new(BaggagePropagator::new()),
+        }
+    };
+    TextMapCompositePropagator::new(propagators.iter().map(boxed).collect())
+}

@@ -1,0 +1,75 @@
+//! The sampler that the environment names, and what is known of it without asking.
+
+use opentelemetry_sdk::trace::Sampler;
+
+use super::env::Env;
+use crate::telemetry::log;
+use crate::telemetry::otel::pipeline::{Root, Sampling};
+
+const VARIABLE: &str = "OTEL_TRACES_SAMPLER";
+const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+/// The sampler of `OTEL_TRACES_SAMPLER`. An unknown name or a bad share is passed over with a warning, as the
+/// specification wants it: a typo must not cost the traces.
+pub(super) fn of(env: &Env) -> (Sampler, Sampling) {
+    let root = |sampler: Sampler| Sampler::ParentBased(Box::new(sampler));
+    match env.get(VARIABLE).unwrap_or("parentbased_always_on") {
+        "always_on" => (Sampler::AlwaysOn, Sampling::AlwaysOn),
+        "always_off" => (Sampler::AlwaysOff, Sampling::AlwaysOff),
+        "traceidratio" => (Sampler::TraceIdRatioBased(share(env)), Sampling::Ratio),
+        "parentbased_always_on" => (root(Sampler::AlwaysOn), Sampling::ParentBased(Root::On)),
+        "parentbased_always_off" => (root(Sampler::AlwaysOff), Sampling::ParentBased(Root::Off)),
+        "parentbased_traceidratio" => {
+            (root(Sampler::TraceIdRatioBased(share(env))), Sampling::ParentBased(Root::Ratio))
+        }
+        other => {
+            log::setting_ignored(VARIABLE, other, "`parentbased_always_on` is used");
+            (root(Sampler::AlwaysOn), Sampling::ParentBased(Root::On))
+        }
+    }
+}
+
+fn share(env: &Env) -> f64 {
+    let Some(text) = env.get(ARGUMENT) else { return 1.0 };
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => share,
+        _ => {
+            log::setting_ignored(ARGUMENT, text, "write a share from 0.0 to 1.0; 1.0 is used");
+            1.0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampling(name: &str, argument: &str) -> (String, Sampling) {
+        let (sampler, sampling) = of(&Env::of(&[(VARIABLE, name), (ARGUMENT, argument)]));
+        (format!("{sampler:?}"), sampling)
+    }
+
+    #[test]
+    fn every_built_in_sampler_is_known_without_asking_it() {
+        let cases = [
+            ("always_on", "AlwaysOn", Sampling::AlwaysOn),
+            ("always_off", "AlwaysOff", Sampling::AlwaysOff),
+            ("traceidratio", "TraceIdRatioBased(0.25)", Sampling::Ratio),
+            ("parentbased_always_on", "ParentBased(AlwaysOn)", Sampling::ParentBased(Root::On)),
+            ("parentbased_always_off", "ParentBased(AlwaysOff)", Sampling::ParentBased(Root::Off)),
+            ("parentbased_traceidratio", "ParentBased(TraceIdRatioBased(0.25))", Sampling::ParentBased(Root::Ratio)),
+            ("", "ParentBased(AlwaysOn)", Sampling::ParentBased(Root::On)),
+            ("jaeger_remote", "ParentBased(AlwaysOn)", Sampling::ParentBased(Root::On)),
+        ];
+        for (name, sampler, known) in cases {
+            assert_eq!(sampling(name, "0.25"), (sampler.to_owned(), known), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_share_that_is_none_samples_everything() {
+        for share in ["", "1.5", "-1", "half", "NaN"] {
+            assert_eq!(sampling("traceidratio", share).0, "TraceIdRatioBased(1.0)", "{share}");
+        }
+    }
+}

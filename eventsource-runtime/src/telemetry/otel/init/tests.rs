@@ -1,0 +1,325 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SpanData, SpanExporter};
+use tokio::runtime::{Builder, Runtime};
+
+use super::env::Env;
+use super::{Telemetry, TelemetryBuilder};
+use crate::telemetry::otel::metrics;
+use crate::telemetry::{TelemetryError, TraceContext, span};
+
+fn builder(env: &[(&str, &str)]) -> TelemetryBuilder {
+    TelemetryBuilder::new("tests".to_owned(), Env::of(env))
+}
+
+fn captured(env: &[(&str, &str)]) -> (Telemetry, InMemorySpanExporter) {
+    let exporter = InMemorySpanExporter::default();
+    (builder(env).simple_exporter(exporter.clone()).build().unwrap(), exporter)
+}
+
+fn names(exporter: &InMemorySpanExporter) -> Vec<String> {
+    exporter.get_finished_spans().unwrap().into_iter().map(|span| span.name.into_owned()).collect()
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+#[test]
+fn spans_and_metrics_go_where_they_were_sent() {
+    let metrics = InMemoryMetricExporter::default();
+    let spans = InMemorySpanExporter::default();
+    let telemetry =
+        builder(&[]).simple_exporter(spans.clone()).metric_exporter(metrics.clone()).build().unwrap();
+    {
+        let _attached = telemetry.attach();
+        span("outer").in_scope(|| span("inner").in_scope(|| metrics::append_conflict("Order")));
+    }
+    span("elsewhere").in_scope(|| ());
+    assert_eq!(names(&spans), ["inner", "outer"]);
+    telemetry.shutdown_blocking().unwrap();
+    let collected = metrics.get_finished_metrics().unwrap();
+    let metric = collected[0].scope_metrics().next().unwrap().metrics().next().unwrap();
+    assert_eq!(metric.name(), crate::telemetry::names::EVENTSOURCE_APPEND_CONFLICTS);
+}
+
+#[test]
+fn two_set_ups_in_one_process_keep_apart() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let (first, first_spans) = captured(&[]);
+    let (second, second_spans) = captured(&[]);
+    let work = |name: &'static str| async move {
+        for _ in 0..20 {
+            span(name).run(tokio::task::yield_now()).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    runtime.block_on(async {
+        let one = tokio::spawn(first.run(work("one")));
+        let two = tokio::spawn(second.run(work("two")));
+        one.await.unwrap();
+        two.await.unwrap();
+    });
+    assert_eq!(names(&first_spans), ["one"; 20]);
+    assert_eq!(names(&second_spans), ["two"; 20]);
+}
+
+#[test]
+fn what_a_dropped_future_ends_goes_to_its_set_up() {
+    struct OnDrop;
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            span("dropped").in_scope(|| ());
+        }
+    }
+    let (telemetry, spans) = captured(&[]);
+    let running = telemetry.run(async {
+        let _guard = OnDrop;
+        std::future::pending::<()>().await;
+    });
+    current_thread().block_on(async {
+        let polled = tokio::time::timeout(Duration::from_millis(1), running).await;
+        assert!(polled.is_err());
+    });
+    assert_eq!(names(&spans), ["dropped"]);
+}
+
+#[test]
+fn a_disabled_environment_makes_nothing() {
+    let (telemetry, spans) = captured(&[("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://x")]);
+    let _attached = telemetry.attach();
+    span("any").in_scope(|| ());
+    assert_eq!(names(&spans), [""; 0]);
+    telemetry.shutdown_blocking().unwrap();
+}
+
+#[test]
+fn the_environment_chooses_the_sampler_and_the_code_overrules_it() {
+    let off = [("OTEL_TRACES_SAMPLER", "always_off")];
+    let (telemetry, spans) = captured(&off);
+    let carried = {
+        let _attached = telemetry.attach();
+        span("unsampled").in_scope(TraceContext::current)
+    };
+    assert_eq!(names(&spans), [""; 0]);
+    assert!(carried.is_some_and(|context| !context.is_sampled()), "a context travels, sampled or not");
+
+    let spans = InMemorySpanExporter::default();
+    let telemetry = builder(&off).sampler(Sampler::AlwaysOn).simple_exporter(spans.clone()).build().unwrap();
+    let _attached = telemetry.attach();
+    span("sampled").in_scope(|| ());
+    assert_eq!(names(&spans), ["sampled"]);
+}
+
+#[test]
+fn the_resource_names_the_service_and_what_the_environment_adds() {
+    let builder = builder(&[("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")]);
+    let resource = builder.resource();
+    let get = |key: &'static str| resource.get(&key.into()).map(|value| value.to_string());
+    assert_eq!(get("service.name").as_deref(), Some("tests"));
+    assert_eq!(get("deployment.environment.name").as_deref(), Some("test"));
+    assert_eq!(get("telemetry.sdk.language").as_deref(), Some("rust"));
+}
+
+#[test]
+fn without_an_exporter_contexts_still_travel() {
+    let telemetry = builder(&[("OTEL_TRACES_EXPORTER", "none")]).console_without_endpoint().build().unwrap();
+    let _attached = telemetry.attach();
+    assert!(span("any").in_scope(TraceContext::current).unwrap().is_sampled());
+}
+
+/// Never comes back.
+#[derive(Debug)]
+struct Hanging;
+
+impl SpanExporter for Hanging {
+    fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        std::thread::sleep(Duration::from_secs(600));
+        std::future::ready(Ok(()))
+    }
+}
+
+const DEADLINE: Duration = Duration::from_millis(300);
+const LATE: Duration = Duration::from_millis(100);
+
+fn hanging() -> Telemetry {
+    let telemetry = builder(&[]).span_exporter(Hanging).shutdown_timeout(DEADLINE).build().unwrap();
+    let attached = telemetry.attach();
+    span("stuck").in_scope(|| ());
+    drop(attached);
+    telemetry
+}
+
+fn assert_in_time(started: Instant, result: &Result<(), TelemetryError>) {
+    assert!(matches!(result, Err(TelemetryError::TimedOut { .. })), "{result:?}");
+    assert!(started.elapsed() <= DEADLINE + LATE, "{:?}", started.elapsed());
+}
+
+async fn shuts_down_in_time() {
+    let telemetry = hanging();
+    let started = Instant::now();
+    assert_in_time(started, &telemetry.shutdown().await);
+    let again = Instant::now();
+    telemetry.shutdown().await.unwrap();
+    assert!(again.elapsed() < LATE, "a second call does nothing");
+}
+
+#[test]
+fn a_hanging_exporter_does_not_hold_up_shutdown() {
+    current_thread().block_on(shuts_down_in_time());
+    let one_worker = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    one_worker.block_on(async { tokio::spawn(shuts_down_in_time()).await.unwrap() });
+    let telemetry = hanging();
+    let started = Instant::now();
+    assert_in_time(started, &telemetry.shutdown_blocking());
+    telemetry.shutdown_blocking().unwrap();
+}
+
+#[test]
+fn a_hanging_exporter_does_not_hold_up_the_runtime_or_a_drop() {
+    let ticks = AtomicU32::new(0);
+    current_thread().block_on(async {
+        let telemetry = hanging();
+        let tick = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                ticks.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        tokio::select! {
+            result = telemetry.force_flush() => assert!(result.is_err()),
+            () = tick => {}
+        }
+        let started = Instant::now();
+        drop(telemetry);
+        assert!(started.elapsed() < LATE);
+    });
+    assert!(ticks.into_inner() >= 10, "the runtime's only thread was blocked");
+}
+
+#[derive(Debug)]
+struct Failing(Arc<AtomicU32>);
+
+impl SpanExporter for Failing {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.fetch_add(u32::try_from(batch.len()).unwrap(), Ordering::Relaxed);
+        Err(OTelSdkError::InternalFailure("no route to the collector".into()))
+    }
+}
+
+#[test]
+fn a_failing_exporter_is_told_at_shutdown() {
+    let seen = Arc::new(AtomicU32::new(0));
+    let telemetry = builder(&[]).span_exporter(Failing(Arc::clone(&seen))).build().unwrap();
+    {
+        let _attached = telemetry.attach();
+        span("lost").in_scope(|| ());
+    }
+    let result = telemetry.shutdown_blocking();
+    assert!(matches!(result, Err(TelemetryError::NotExported { signal: "traces", .. })), "{result:?}");
+    assert_eq!(seen.load(Ordering::Relaxed), 1);
+}
+
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn an_endpoint_without_the_feature_is_an_error_that_names_it() {
+    let error = builder(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")]).build().unwrap_err();
+    assert!(error.to_string().contains("`otlp`"), "{error}");
+    assert!(error.to_string().contains("`OTEL_EXPORTER_OTLP_ENDPOINT`"), "{error}");
+}
+
+#[cfg(feature = "otlp")]
+mod otlp {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{self, Receiver};
+
+    use super::*;
+
+    /// Takes requests and answers them with nothing; tells their paths.
+    fn receiver() -> (String, Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let tell = tell.clone();
+                std::thread::spawn(move || answer(stream.unwrap(), &tell));
+            }
+        });
+        (address, told)
+    }
+
+    fn answer(mut stream: TcpStream, tell: &mpsc::Sender<String>) {
+        let mut request = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let read = stream.read(&mut buffer).unwrap_or(0);
+            request.extend_from_slice(&buffer[..read]);
+            let text = String::from_utf8_lossy(&request);
+            let Some(head) = text.find("\r\n\r\n") else {
+                if read == 0 {
+                    return;
+                }
+                continue;
+            };
+            let lower = text.to_lowercase();
+            let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+            if text.contains("x-protobuf") && request.len() >= head + 4 + length.unwrap_or(0) {
+                let path = text.split_whitespace().nth(1).unwrap().to_owned();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                tell.send(path).unwrap();
+                request.clear();
+            }
+        }
+    }
+
+    #[test]
+    fn spans_and_metrics_leave_a_program_with_one_thread() {
+        let (address, told) = receiver();
+        current_thread().block_on(async {
+            let telemetry = builder(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address)]).build().unwrap();
+            telemetry
+                .run(async {
+                    span("sent").run(tokio::task::yield_now()).await;
+                    metrics::append_conflict("Order");
+                })
+                .await;
+            telemetry.shutdown().await.unwrap();
+        });
+        let mut paths: Vec<_> = told.try_iter().collect();
+        paths.sort();
+        assert_eq!(paths, ["/v1/metrics", "/v1/traces"]);
+    }
+
+    #[test]
+    fn a_receiver_that_is_not_there_is_told_and_costs_nothing_else() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let endpoint = format!("http://{gone}/v1/traces");
+        let telemetry = builder(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint)]).build().unwrap();
+        {
+            let _attached = telemetry.attach();
+            span("lost").in_scope(|| ());
+        }
+        assert!(telemetry.shutdown_blocking().is_err());
+    }
+
+    #[test]
+    fn what_would_lose_everything_later_is_refused_at_once() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317");
+        for env in [
+            [endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
+            [endpoint, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")],
+            [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost"), ("", "")],
+            [("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"), ("", "")],
+        ] {
+            let error = builder(&env).build().unwrap_err();
+            assert!(matches!(error, TelemetryError::Unsupported { .. }), "{error}");
+        }
+    }
+}

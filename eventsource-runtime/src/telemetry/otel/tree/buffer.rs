@@ -1,0 +1,188 @@
+//! Spans wait here until the last of their trace that runs in this process has ended; then the trace is printed.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry::trace::{Span as _, SpanContext, SpanId, TraceId};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use super::render::{self, Style};
+
+/// The most spans that wait. Beyond them the trace with the most is printed, unfinished as it is.
+const MOST_SPANS: usize = 4096;
+/// The most traces that are watched; spans of further ones are printed alone.
+const MOST_TRACES: usize = 1024;
+/// How many spans' names are kept for links that lead to them.
+const MOST_NAMES: usize = 4096;
+
+/// The processor that prints traces as trees.
+pub(in crate::telemetry::otel) struct Console {
+    style: Style,
+    limit: Option<usize>,
+    /// Set once the last trace of the limit is printed: from then on a span costs one load.
+    quiet: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    out: Box<dyn Write + Send>,
+    traces: HashMap<TraceId, Waiting>,
+    spans: usize,
+    names: Names,
+    printed: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    running: usize,
+    ended: Vec<SpanData>,
+}
+
+/// The names of the spans that ended last.
+#[derive(Default)]
+struct Names {
+    of: HashMap<SpanId, Cow<'static, str>>,
+    order: VecDeque<SpanId>,
+}
+
+impl Names {
+    fn add(&mut self, span: &SpanData) {
+        let id = span.span_context.span_id();
+        if self.of.insert(id, span.name.clone()).is_none() {
+            self.order.push_back(id);
+        }
+        if self.order.len() > MOST_NAMES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.of.remove(&oldest);
+        }
+    }
+
+    fn get(&self, context: &SpanContext) -> Option<String> {
+        self.of.get(&context.span_id()).map(|name| name.clone().into_owned())
+    }
+}
+
+impl Console {
+    pub(in crate::telemetry::otel) fn on_stderr(width: Option<usize>, colour: bool, limit: Option<usize>) -> Self {
+        let style = Style { width: width.unwrap_or(super::WIDTH).max(40), colour };
+        Self::new(Box::new(std::io::stderr()), style, limit)
+    }
+
+    pub(super) fn new(out: Box<dyn Write + Send>, style: Style, limit: Option<usize>) -> Self {
+        let names = Names::default();
+        let state = State { out, traces: HashMap::new(), spans: 0, names, printed: 0 };
+        Self { style, limit, quiet: AtomicBool::new(limit == Some(0)), state: Mutex::new(state) }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    fn with(&self, act: impl FnOnce(&mut State)) {
+        // A panic while printing leaves a state that is still whole: at worst a trace is printed in part.
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn print(&self, state: &mut State, spans: &[SpanData]) {
+        if spans.is_empty() || self.is_quiet() {
+            return;
+        }
+        let names = &state.names;
+        let lines = render::trace(spans, &|context| names.get(context), self.style);
+        // There is nobody to tell that a terminal is gone.
+        let _ = state.out.write_all(lines.as_bytes()).and_then(|()| state.out.flush());
+        state.printed += 1;
+        if self.limit.is_some_and(|limit| state.printed >= limit) {
+            self.quiet.store(true, Ordering::Relaxed);
+            state.traces = HashMap::new();
+            state.spans = 0;
+        }
+    }
+
+    fn ended(&self, state: &mut State, span: SpanData) {
+        let trace = span.span_context.trace_id();
+        let sampled = span.span_context.is_sampled();
+        state.names.add(&span);
+        let Some(waiting) = state.traces.get_mut(&trace) else {
+            if sampled {
+                self.print(state, &[span]);
+            }
+            return;
+        };
+        waiting.running = waiting.running.saturating_sub(1);
+        if sampled {
+            waiting.ended.push(span);
+            state.spans += 1;
+        }
+        if waiting.running == 0 {
+            let ended = state.traces.remove(&trace).map(|waiting| waiting.ended).unwrap_or_default();
+            state.spans -= ended.len();
+            self.print(state, &ended);
+        } else if state.spans > MOST_SPANS {
+            let most = state.traces.values_mut().max_by_key(|waiting| waiting.ended.len());
+            let ended = most.map(|waiting| std::mem::take(&mut waiting.ended)).unwrap_or_default();
+            state.spans -= ended.len();
+            self.print(state, &ended);
+        }
+    }
+
+    /// Prints what has ended of the traces that still run, in the order in which it began.
+    fn print_unfinished(&self) {
+        self.with(|state| {
+            let mut unfinished: Vec<_> =
+                state.traces.values_mut().map(|waiting| std::mem::take(&mut waiting.ended)).collect();
+            state.spans = 0;
+            unfinished.retain(|spans| !spans.is_empty());
+            unfinished.sort_by_key(|spans| spans.iter().map(|span| span.start_time).min());
+            for spans in unfinished {
+                self.print(state, &spans);
+            }
+        });
+    }
+}
+
+impl SpanProcessor for Console {
+    fn on_start(&self, span: &mut Span, _: &Context) {
+        if self.is_quiet() {
+            return;
+        }
+        let trace = span.span_context().trace_id();
+        self.with(|state| {
+            if let Some(waiting) = state.traces.get_mut(&trace) {
+                waiting.running += 1;
+            } else if state.traces.len() < MOST_TRACES {
+                state.traces.insert(trace, Waiting { running: 1, ended: Vec::new() });
+            }
+        });
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if !self.is_quiet() {
+            self.with(|state| self.ended(state, span));
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.print_unfinished();
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        self.print_unfinished();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").field("style", &self.style).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}

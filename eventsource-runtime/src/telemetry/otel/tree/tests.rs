@@ -1,0 +1,214 @@
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
+    TraceState, Tracer, TracerProvider,
+};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanEvents, SpanLinks};
+
+use super::TraceTree;
+use super::buffer::Console;
+use super::render::Style;
+use crate::telemetry::names;
+
+fn context(trace: u128, id: u64) -> SpanContext {
+    SpanContext::new(TraceId::from(trace << 96), SpanId::from(id), TraceFlags::SAMPLED, false, TraceState::NONE)
+}
+
+/// A span of trace `trace`, from and to in milliseconds.
+fn span(trace: u128, id: u64, parent: u64, name: &'static str, from: u64, to: u64) -> SpanData {
+    let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + Duration::from_millis(millis);
+    SpanData {
+        span_context: context(trace, id),
+        parent_span_id: SpanId::from(parent),
+        parent_span_is_remote: false,
+        span_kind: SpanKind::Internal,
+        name: Cow::Borrowed(name),
+        start_time: at(from),
+        end_time: at(to),
+        attributes: Vec::new(),
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: InstrumentationScope::default(),
+    }
+}
+
+fn command() -> Vec<SpanData> {
+    let mut load = span(0xabcd_1234, 2, 1, "load_aggregate", 0, 2);
+    load.attributes.push(KeyValue::new(names::EVENTSOURCE_EVENTS_LOADED, 3));
+    let mut store = span(0xabcd_1234, 3, 2, "event_store.load", 0, 2);
+    store.span_kind = SpanKind::Client;
+    store.attributes.push(KeyValue::new(names::DB_SYSTEM_NAME, "sqlite"));
+    let mut command = span(0xabcd_1234, 1, 0, "command.PlaceOrder", 0, 8);
+    command.attributes.extend([
+        KeyValue::new(names::CQRS_SIDE, "write"),
+        KeyValue::new(names::CQRS_COMMAND_STATUS, "success"),
+        KeyValue::new("command.user_id", "user-7"),
+        KeyValue::new(names::EVENTSOURCE_AGGREGATE_ID, "0193f2a4-7c3e-7d1a-9b2c-0123456789ab"),
+    ]);
+    // As they end: children first.
+    vec![store, load, span(0xabcd_1234, 4, 1, "persist_events", 4, 8), command]
+}
+
+#[test]
+fn a_trace_is_a_tree() {
+    assert_eq!(
+        TraceTree::new().render(&command()),
+        "\
+trace abcd1234 · 4 spans · 8.00 ms
+command.PlaceOrder      ████████████████  8.00 ms  command.user_id=user-7  id=…456789ab
+├─ load_aggregate       ████              2.00 ms  loaded=3
+│  └─ event_store.load  ████              2.00 ms  client  db=sqlite
+└─ persist_events               ████████  4.00 ms
+"
+    );
+}
+
+#[test]
+fn a_link_names_the_span_that_it_leads_to() {
+    let mut projection = span(0x5678, 9, 0, "projection.Orders", 10, 12);
+    projection.span_kind = SpanKind::Consumer;
+    projection.links.links.push(Link::new(context(0xabcd_1234, 4), Vec::new(), 0));
+    let alone = TraceTree::new().render(std::slice::from_ref(&projection));
+    assert!(alone.contains("~> trace abcd1234  consumer"), "{alone}");
+
+    projection.links.links.push(Link::new(context(0xffff, 4), Vec::new(), 0));
+    let mut spans = command();
+    spans.push(projection);
+    let text = TraceTree::new().render(&spans);
+    assert!(text.contains("~> persist_events (trace abcd1234) +1  consumer"), "{text}");
+}
+
+#[test]
+fn failures_rejections_and_cancellations_stand_out() {
+    let mut failed = span(1, 1, 0, "a", 0, 1);
+    failed.status = Status::error("");
+    failed.attributes.push(KeyValue::new(names::ERROR_TYPE, "Conflict"));
+    let mut rejected = span(2, 2, 0, "b", 1, 2);
+    rejected.attributes.push(KeyValue::new(names::CQRS_COMMAND_STATUS, "rejected"));
+    rejected.attributes.push(KeyValue::new(names::ERROR_TYPE, "Empty"));
+    let mut cancelled = span(3, 3, 0, "c", 2, 3);
+    cancelled.attributes.push(KeyValue::new(names::EVENTSOURCE_CANCELLED, true));
+    let spans = [failed, rejected, cancelled];
+    let text = TraceTree::new().render(&spans);
+    assert!(text.contains("  ✗ Conflict\n"), "{text}");
+    assert!(text.contains("  Empty  status=rejected\n"), "{text}");
+    assert!(text.contains("  cancelled\n"), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+    let coloured = TraceTree::new().coloured().render(&spans);
+    assert!(coloured.contains("\x1b[31m✗ Conflict\x1b[0m"), "{coloured}");
+}
+
+#[test]
+fn hostile_spans_stay_on_their_line() {
+    let mut hostile = span(1, 1, 1, "\u{1b}[2J\nname\u{202e}", 0, 1);
+    hostile.status = Status::error("one\ntwo\u{1b}]0;title\u{7}");
+    hostile.attributes.push(KeyValue::new("evil\r", "\u{2066}value\u{200b}\u{9b}31m"));
+    let mut circular = vec![span(2, 2, 3, "circle", 0, 1), span(2, 3, 2, "closed", 0, 1)];
+    circular.push(hostile);
+    let text = TraceTree::new().width(200).render(&circular);
+    assert_eq!(text.lines().count(), 5, "{text}");
+    assert!(text.contains("circle") && text.contains("closed"), "{text}");
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(!text.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{text:?}");
+    assert!(text.contains("\\u{1b}[2J"), "{text}");
+}
+
+#[test]
+fn lines_keep_to_the_width() {
+    let long: &'static str = "a_name_that_is_much_longer_than_any_column_could_ever_be";
+    let mut spans: Vec<_> = (1..30).map(|id| span(7, id, id - 1, long, 0, 100 - id)).collect();
+    for span in &mut spans {
+        span.attributes.push(KeyValue::new("text", "x".repeat(500)));
+        span.attributes.push(KeyValue::new("more", "y".repeat(500)));
+    }
+    for width in [40, 80, 132] {
+        let text = TraceTree::new().width(width).render(&spans);
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= width.max(45), "{width}: {widest}\n{text}");
+        assert!(text.lines().skip(1).all(|line| line.contains("a_name")), "{text}");
+    }
+}
+
+#[derive(Clone, Default)]
+struct Screen(Arc<Mutex<Vec<u8>>>);
+
+impl Screen {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn console(limit: Option<usize>) -> (SdkTracerProvider, Screen) {
+    let screen = Screen::default();
+    let console = Console::new(Box::new(screen.clone()), Style { width: 100, colour: false }, limit);
+    (SdkTracerProvider::builder().with_span_processor(console).build(), screen)
+}
+
+#[test]
+fn a_trace_is_printed_when_its_last_span_has_ended() {
+    let (provider, screen) = console(None);
+    let tracer = provider.tracer("tests");
+    let root = Context::new().with_span(tracer.build_with_context(SpanBuilder::from_name("root"), &Context::new()));
+    let mut late = tracer.build_with_context(SpanBuilder::from_name("late"), &root);
+    root.span().end();
+    assert_eq!(screen.text(), "");
+    late.end();
+    assert!(screen.text().contains("· 2 spans ·"), "{}", screen.text());
+    assert!(screen.text().contains("└─ late"), "{}", screen.text());
+
+    let linked = SpanBuilder::from_name("projection")
+        .with_links(vec![Link::new(root.span().span_context().clone(), Vec::new(), 0)]);
+    tracer.build_with_context(linked, &Context::new()).end();
+    assert!(screen.text().contains("~> root (trace "), "{}", screen.text());
+}
+
+#[test]
+fn an_unfinished_trace_is_printed_at_the_end() {
+    let (provider, screen) = console(None);
+    let tracer = provider.tracer("tests");
+    let root = Context::new().with_span(tracer.build_with_context(SpanBuilder::from_name("root"), &Context::new()));
+    tracer.build_with_context(SpanBuilder::from_name("child"), &root).end();
+    provider.shutdown().unwrap();
+    assert!(screen.text().contains("child"), "{}", screen.text());
+    assert!(screen.text().contains("parent shown elsewhere"), "{}", screen.text());
+}
+
+#[test]
+fn after_the_first_traces_it_is_quiet() {
+    let (provider, screen) = console(Some(2));
+    let tracer = provider.tracer("tests");
+    for name in ["one", "two", "three"] {
+        tracer.build_with_context(SpanBuilder::from_name(name), &Context::new()).end();
+    }
+    assert!(screen.text().contains("two"), "{}", screen.text());
+    assert!(!screen.text().contains("three"), "{}", screen.text());
+}
+
+#[test]
+fn a_huge_trace_does_not_wait_in_memory() {
+    let (provider, screen) = console(None);
+    let tracer = provider.tracer("tests");
+    let root = Context::new().with_span(tracer.build_with_context(SpanBuilder::from_name("root"), &Context::new()));
+    for _ in 0..5000 {
+        tracer.build_with_context(SpanBuilder::from_name("child"), &root).end();
+    }
+    assert!(screen.text().contains("4097 spans"));
+}

@@ -1,0 +1,69 @@
+//! The product as its users meet it: one module a behaviour.
+
+mod cancellation;
+mod propagation;
+mod read_path;
+mod toggles;
+mod write_path;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::SqliteStore;
+use eventsource_tests::orders::{Order, OrderLine, PlaceOrder, ShipOrder};
+use uuid::Uuid;
+
+fn place(order_id: Uuid) -> PlaceOrder {
+    PlaceOrder {
+        order_id,
+        user_id: "user-7".into(),
+        customer: "Ada".into(),
+        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
+        shipping_address: "1 Analytical Row".into(),
+    }
+}
+
+fn ship(order_id: Uuid) -> ShipOrder {
+    ShipOrder { order_id, carrier: "North Post".into(), tracking: "T-1".into() }
+}
+
+async fn sqlite() -> SqliteStore {
+    SqliteStore::open(":memory:").await.expect("a store in memory opens")
+}
+
+fn bus<S: EventStore>(store: &S) -> CommandBus {
+    CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build()
+}
+
+/// A future that is dropped when it has been polled a number of times and is still pending; then its value is `None`.
+struct DroppedAfter<F> {
+    body: Option<Pin<Box<F>>>,
+    polls: usize,
+}
+
+fn dropped_after<F: Future>(polls: usize, body: F) -> DroppedAfter<F> {
+    DroppedAfter { body: Some(Box::pin(body)), polls }
+}
+
+impl<F: Future> Future for DroppedAfter<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.polls == 0 {
+            self.body = None;
+            return Poll::Ready(None);
+        }
+        self.polls -= 1;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        match body.as_mut().poll(task) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if self.polls == 0 => {
+                self.body = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Projections and queries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{MemoryStore, SqliteStore, SqliteTransaction};
+use eventsource_tests::orders::{OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus};
+use eventsource_tests::recorder::Recorder;
+use uuid::Uuid;
+
+use crate::{bus, place, ship, sqlite};
+
+async fn place_many(store: &SqliteStore, count: usize) -> Position {
+    let bus = bus(store);
+    let mut last = Position::START;
+    for _ in 0..count {
+        last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
+    }
+    last
+}
+
+async fn rows(store: &SqliteStore, table: &'static str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {table}");
+    store.reader().read(move |connection| connection.query_row(&sql, [], |row| row.get(0))).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_write_can_be_read_when_it_was_waited_for() {
+    let store = sqlite().await;
+    let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();
+    for placed in 1..=20 {
+        let committed = bus(&store).dispatch(place(Uuid::now_v7())).await.unwrap();
+        projections.wait_for(committed.position).await.unwrap();
+        assert_eq!(queries.execute(OrdersByStatus { status: "placed".into() }).await.unwrap().len(), placed);
+    }
+    assert_eq!(projections.checkpoint("OrderReadModel").map(Position::get), Some(20));
+    projections.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn catching_up_makes_one_span_a_batch_with_a_link_for_each_event() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let store = sqlite().await;
+            let last = place_many(&store, 40).await;
+            let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+            projections.wait_for(last).await.unwrap();
+            projections.shutdown().await.unwrap();
+            assert_eq!(rows(&store, "order_views").await, 40);
+        })
+        .await;
+    let trees = recorder.trees();
+    let batch = trees.span("projection.OrderReadModel");
+    assert_eq!(batch.links.links.len(), 40);
+    assert!(!trees.names().contains("handler."), "{}", trees.names());
+    assert!(trees.render().contains("eventsource.batch.size=40"));
+}
+
+#[tokio::test]
+async fn a_rebuild_replays_into_an_emptied_read_model() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let store = sqlite().await;
+            let last = place_many(&store, 3).await;
+            let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+            projections.wait_for(last).await.unwrap();
+            projections.shutdown().await.unwrap();
+            let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).rebuild().spawn();
+            projections.wait_for(last).await.unwrap();
+            projections.shutdown().await.unwrap();
+            assert_eq!(rows(&store, "order_views").await, 3);
+        })
+        .await;
+    let rendered = recorder.trees().render();
+    assert!(rendered.contains("~> persist_events eventsource.event.id={event} eventsource.replay=true"), "{rendered}");
+}
+
+/// Counts, and fails at one event a number of times.
+struct Flaky {
+    fail_at: u64,
+    failures: AtomicUsize,
+}
+
+#[projection]
+impl Flaky {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("CREATE TABLE counted (n INTEGER)")?)
+    }
+
+    fn placed(&self, event: &Recorded<OrderPlaced>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute("INSERT INTO counted VALUES (?1)", [event.position().get()])?;
+        let fails = event.position() == self.fail_at
+            && self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if fails { Err(ProjectionError::new("not this time")) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_fails_is_rolled_back_and_tried_again() {
+    let store = sqlite().await;
+    let last = place_many(&store, 20).await;
+    let flaky = Flaky { fail_at: 13, failures: AtomicUsize::new(3) };
+    let projections = ProjectionRunner::new(store.clone()).projection(flaky).spawn();
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(rows(&store, "counted").await, 20);
+}
+
+#[tokio::test]
+async fn a_projection_that_gives_up_says_where_and_why() {
+    let store = sqlite().await;
+    let last = place_many(&store, 20).await;
+    let flaky = Flaky { fail_at: 13, failures: AtomicUsize::new(usize::MAX) };
+    let projections = ProjectionRunner::new(store.clone()).projection(flaky).max_retries(2).spawn();
+    let stopped = projections.wait_for(last).await.unwrap_err();
+    let ProjectionStopped::Failed { projection, checkpoint, source, .. } = stopped else { panic!("{stopped}") };
+    assert_eq!((projection, checkpoint.get(), source.to_string().as_str()), ("Flaky", 12, "not this time"));
+    assert!(projections.shutdown().await.is_err());
+    assert_eq!(rows(&store, "counted").await, 12);
+}
+
+#[tokio::test]
+async fn a_set_up_that_fails_comes_out_of_wait_for() {
+    let store = sqlite().await;
+    let last = place_many(&store, 1).await;
+    let first = ProjectionRunner::new(store.clone()).projection(Flaky { fail_at: 0, failures: AtomicUsize::new(0) });
+    let first = first.spawn();
+    first.wait_for(last).await.unwrap();
+    first.shutdown().await.unwrap();
+
+    /// Creates the same table under another name of its own.
+    struct Clashing;
+    #[projection]
+    impl Clashing {
+        #[projection(setup)]
+        fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+            Ok(tx.execute_batch("CREATE TABLE counted (n INTEGER)")?)
+        }
+        fn placed(&self, _: &Recorded<OrderPlaced>, _: &SqliteTransaction<'_>) {}
+    }
+    let clashing = ProjectionRunner::new(store).projection(Clashing).max_retries(0).spawn();
+    let error = clashing.wait_for(last).await.unwrap_err();
+    assert!(matches!(error, ProjectionStopped::Failed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn waiting_has_a_deadline() {
+    let store = MemoryStore::new();
+    let projections = ProjectionRunner::new(store).projection(Counting::default()).spawn();
+    let late = projections.wait_for_within(Position::new(1), Duration::from_millis(1)).await.unwrap_err();
+    assert!(matches!(late, ProjectionStopped::Late { .. }), "{late}");
+}
+
+/// A projection that needs no store of its own, with an async method.
+#[derive(Clone, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+#[projection]
+impl Counting {
+    async fn placed(&self, _: &Recorded<OrderPlaced>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn events_that_nobody_listens_to_do_not_hold_up_a_wait() {
+    let store = MemoryStore::new();
+    let counting = Counting::default();
+    let projections = ProjectionRunner::new(store.clone()).projection(counting.clone()).spawn();
+    let order = Uuid::now_v7();
+    bus(&store).dispatch(place(order)).await.unwrap();
+    let shipped = bus(&store).dispatch(ship(order)).await.unwrap();
+    projections.wait_for(shipped.position).await.unwrap();
+    assert_eq!(counting.0.load(Ordering::SeqCst), 1);
+    projections.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn queries_go_by_type_and_by_name() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let store = sqlite().await;
+            let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+            let last = place_many(&store, 2).await;
+            projections.wait_for(last).await.unwrap();
+            let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();
+            let json = queries.execute_json("OrdersByStatus", b"{\"status\":\"placed\"}").await.unwrap();
+            assert_eq!(json.as_array().map(Vec::len), Some(2));
+            assert!(queries.execute_json("Unheard", b"{}").await.is_err());
+            assert!(queries.execute_json("OrdersByStatus", b"[]").await.is_err());
+            projections.shutdown().await.unwrap();
+        })
+        .await;
+    let rendered = recorder.trees().render();
+    assert!(rendered.contains("cqrs.query.result_count=2"), "{rendered}");
+    assert!(rendered.contains("query.unknown ERROR \"No handler for Unheard\""), "{rendered}");
+}

@@ -1,0 +1,105 @@
+//! Telemetry of one test, apart from every other's.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::telemetry::{Telemetry, TelemetryBuilder};
+use opentelemetry::Context;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Span, SpanData, SpanProcessor};
+
+use crate::trees::Trees;
+
+/// Captures the spans of what runs in it.
+#[derive(Debug)]
+pub struct Recorder {
+    telemetry: Telemetry,
+    spans: InMemorySpanExporter,
+    balance: Balance,
+}
+
+impl Recorder {
+    /// Captures every span.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// Captures with a set-up of the test's own.
+    ///
+    /// # Panics
+    /// If the set-up is refused.
+    pub fn with(set: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> Self {
+        let spans = InMemorySpanExporter::default();
+        let balance = Balance::default();
+        let builder = Telemetry::builder("tests").simple_exporter(spans.clone()).span_processor(balance.clone());
+        let telemetry = set(builder).build().expect("the set-up is in order");
+        Self { telemetry, spans, balance }
+    }
+
+    /// Runs a future, capturing its spans.
+    pub async fn run<F: Future>(&self, body: F) -> F::Output {
+        self.telemetry.run(body).await
+    }
+
+    /// The spans that have ended, in the order in which they did.
+    ///
+    /// # Panics
+    /// If the exporter has been poisoned.
+    #[must_use]
+    pub fn spans(&self) -> Vec<SpanData> {
+        self.spans.get_finished_spans().expect("the exporter works")
+    }
+
+    /// The spans that have ended, as trees.
+    #[must_use]
+    pub fn trees(&self) -> Trees {
+        Trees::new(self.spans())
+    }
+
+    /// How many spans have started and not ended.
+    #[must_use]
+    pub fn open_spans(&self) -> usize {
+        self.balance.open.load(Ordering::SeqCst)
+    }
+
+    /// How many spans have started.
+    #[must_use]
+    pub fn started_spans(&self) -> usize {
+        self.balance.started.load(Ordering::SeqCst)
+    }
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Counts starts against ends.
+#[derive(Clone, Debug, Default)]
+struct Balance {
+    open: Arc<AtomicUsize>,
+    started: Arc<AtomicUsize>,
+}
+
+impl SpanProcessor for Balance {
+    fn on_start(&self, _: &mut Span, _: &Context) {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        self.started.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn on_end(&self, _: SpanData) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
