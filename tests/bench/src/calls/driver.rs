@@ -13,8 +13,8 @@ use crate::table::{Table, number, verdict};
 
 /// How often each variant is timed.
 const ROUNDS: usize = 51;
-/// The numbers of calls whose difference callgrind counts: what comes before and after them cancels out.
-const COUNTS: [u64; 2] = [2_000, 12_000];
+/// How many calls callgrind counts.
+const COUNTED: u32 = 10_000;
 
 /// The programs that run a variant.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +100,12 @@ fn judged(aim: Aim, shape: Shape, bare: Option<f64>, instructions: Option<f64>, 
             (format!("≤ bare + {more}, no allocation"), bare.map(|bare| bare + more), 0)
         }
     };
-    // Start-up differs by some hundred instructions from run to run: that is less than a tenth of one a call.
-    let few_instructions = instructions.zip(most).is_none_or(|(counted, most)| counted < most + 0.1);
-    format!("{text}: {}", verdict(few_instructions && allocations <= allowed))
+    // The calls of the loop itself and of the counted function come to less than a tenth of an instruction.
+    match instructions.zip(most) {
+        Some((counted, most)) => format!("{text}: {}", verdict(counted < most + 0.1 && allocations <= allowed)),
+        None if allocations <= allowed => format!("{text}: not counted"),
+        None => format!("{text}: {}", verdict(false)),
+    }
 }
 
 fn command(program: impl AsRef<OsStr>, variant: &Variant) -> Command {
@@ -171,27 +174,21 @@ fn count_all(program: &Path, shape: Shape) -> io::Result<Vec<Option<f64>>> {
     })
 }
 
+/// What callgrind collects on the calling thread, within the function of the worker that makes the calls.
 fn count(program: &Path, variant: &Variant, shape: Shape) -> io::Result<f64> {
-    let [few, many] = COUNTS;
-    let more = collected(program, variant, shape, many)? - collected(program, variant, shape, few)?;
-    #[expect(clippy::cast_precision_loss, reason = "far fewer instructions than an f64 can count")]
-    Ok(more as f64 / (many - few) as f64)
-}
-
-/// What callgrind collected on the first thread: the others belong to collectors.
-fn collected(program: &Path, variant: &Variant, shape: Shape, count: u64) -> io::Result<i64> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("callgrind");
     let output = command("valgrind", variant)
-        .args(["--tool=callgrind", "--separate-threads=yes"])
+        .args(["--tool=callgrind", "--separate-threads=yes", "--toggle-collect=*calls::worker::counted*"])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(program)
-        .args([variant.key, shape.name(), "--count", &count.to_string()])
+        .args([variant.key, shape.name(), "--count", &COUNTED.to_string()])
         .output()?;
     let first_thread = file.with_file_name("callgrind-01");
     let profile = std::fs::read_to_string(if first_thread.exists() { first_thread } else { file }).unwrap_or_default();
     let total = profile.lines().find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));
-    total.and_then(|total| total.trim().parse().ok()).ok_or_else(|| {
+    let total: Option<f64> = total.and_then(|total| total.trim().parse().ok());
+    total.map(|total| total / f64::from(COUNTED)).ok_or_else(|| {
         io::Error::other(format!("valgrind failed on `{}`: {}", variant.key, String::from_utf8_lossy(&output.stderr)))
     })
 }
