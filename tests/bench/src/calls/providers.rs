@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor};
 
@@ -41,7 +41,8 @@ impl ShouldSample for Reading {
         attributes: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
-        let refused = attributes.iter().any(|attribute| attribute.value.as_str() == self.refuse);
+        let refuses = |value: &Value| matches!(value, Value::String(text) if text.as_str() == self.refuse);
+        let refused = attributes.iter().any(|attribute| refuses(&attribute.value));
         SamplingResult {
             decision: if refused { SamplingDecision::Drop } else { SamplingDecision::RecordAndSample },
             attributes: Vec::new(),
