@@ -10,9 +10,12 @@ pub mod projection;
 mod repository;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc(hidden)]
 pub mod __private;
 
 pub use domain::*;
+pub use eventsource_macros::{Aggregate, Command, Event, Query, command_handler, projection, query_handler, traced};
 pub use repository::{Loaded, Repository};

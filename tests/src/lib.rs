@@ -3,5 +3,7 @@
 #[expect(missing_docs, dead_code, unreachable_pub, reason = "a program, which is a module here for its domain")]
 #[path = "../contract/orders.rs"]
 pub mod orders;
+#[cfg(feature = "otel")]
 pub mod recorder;
+#[cfg(feature = "otel")]
 pub mod trees;

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::upcast::{DecodeError, Upcast, decode_payload};
 use super::EventRef;
+use super::upcast::{DecodeError, Upcast, decode_payload};
 use crate::telemetry::Attributes;
 
 /// A fact that happened to an aggregate; implemented by `#[derive(Event)]`.
@@ -108,7 +108,12 @@ impl<S> EventDef<S> {
     where
         S: Includes<E>,
     {
-        Self { name: E::NAME, aliases: E::ALIASES, version: E::VERSION, decode: |event| decode_payload::<E>(event).map(S::include) }
+        Self {
+            name: E::NAME,
+            aliases: E::ALIASES,
+            version: E::VERSION,
+            decode: |event| decode_payload::<E>(event).map(S::include),
+        }
     }
 
     /// The stored name.

@@ -1,5 +1,6 @@
 //! Why a projection's step failed, and why a projection stopped.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -20,6 +21,18 @@ impl ProjectionError {
     /// A failure without a cause.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { error_type: Cow::Borrowed("projection"), cause: reason.into().into() }
+    }
+
+    /// A batch for a projection that the store does not know.
+    pub(crate) fn not_open(projection: &str) -> Self {
+        Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))
+    }
+
+    /// What a step that panicked ends with.
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
+        let reason = format!("a step panicked: {}", said.unwrap_or("it did not say why"));
+        Self { error_type: Cow::Borrowed("panic"), cause: reason.into() }
     }
 
     /// What went wrong.

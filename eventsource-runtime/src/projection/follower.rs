@@ -259,8 +259,7 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Waits before the next attempt; `None` if the runner is stopped meanwhile.
     async fn pause(&self, retry: u32, error_type: &str) -> Option<()> {
-        let checkpoint = self.progress.borrow().checkpoint;
-        log::projection_retried(self.projection.name(), checkpoint.get(), retry + 1, error_type);
+        log::projection_retried(self.projection.name(), retry + 1, error_type);
         if self.options.metrics {
             metrics::retry("projection", error_type);
         }

@@ -8,12 +8,10 @@ mod error;
 mod follower;
 mod runner;
 
-
 use std::future::Future;
 
 pub use error::{ProjectionError, ProjectionStopped};
 pub use runner::{ProjectionRunner, Projections};
-
 
 use crate::domain::StoredEvent;
 use crate::store::{EventStore, Position};

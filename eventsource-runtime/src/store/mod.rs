@@ -7,11 +7,13 @@
 //! [`EventStore`] is open: implement it for a store of your own and wrap that in [`Traced`], which adds the spans and
 //! metrics that all stores have in common.
 
-
-
-
+mod head;
+mod memory;
+mod reading;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stream_id;
-
+mod traced;
 
 use std::fmt;
 use std::future::Future;
@@ -21,11 +23,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-
-
-
+pub use memory::{Memory, MemoryStore, MemoryTransaction};
+pub use reading::{EventFeed, StreamEvents, Subscription};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
 pub use stream_id::StreamId;
-
+pub use traced::Traced;
 
 use crate::clock::Timestamp;
 use crate::domain::{AnyEvent, DecodeError, EncodeError, EventRef, Metadata, StoredEvent};
@@ -258,7 +261,9 @@ pub enum AppendError {
         id: Uuid,
     },
     /// A payload is longer than [`MAX_PAYLOAD`]. Told before any input or output.
-    #[error("a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}; keep large content elsewhere")]
+    #[error(
+        "a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}; keep large content elsewhere"
+    )]
     TooLarge {
         /// The stream of the append.
         stream: StreamId,
@@ -283,11 +288,9 @@ impl AppendError {
     pub fn check_sizes(stream: &StreamId, events: &[NewEvent]) -> Result<(), Self> {
         match events.iter().find(|event| event.payload.len() > MAX_PAYLOAD) {
             None => Ok(()),
-            Some(event) => Err(Self::TooLarge {
-                stream: stream.clone(),
-                event_type: event.event_type,
-                size: event.payload.len(),
-            }),
+            Some(event) => {
+                Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size: event.payload.len() })
+            }
         }
     }
 

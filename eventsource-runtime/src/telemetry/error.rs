@@ -11,7 +11,9 @@ use crate::error::BoxError;
 #[non_exhaustive]
 pub enum TelemetryError {
     /// A variable asks for what this build leaves out.
-    #[error("`{variable}` asks for an exporter that is not built in; enable the cargo feature `{feature}` of `eventsource-runtime`, or unset it")]
+    #[error(
+        "`{variable}` asks for an exporter that is not built in; enable the cargo feature `{feature}` of `eventsource-runtime`, or unset it"
+    )]
     FeatureMissing {
         /// The variable that asks for it.
         variable: &'static str,

@@ -7,10 +7,10 @@ mod error;
 mod links;
 pub(crate) mod log;
 pub mod names;
-#[cfg(feature = "otel")]
-mod otel;
 #[cfg(not(feature = "otel"))]
 mod off;
+#[cfg(feature = "otel")]
+mod otel;
 mod outcome;
 mod propagation;
 mod site;
@@ -21,21 +21,22 @@ use off as backend;
 use otel as backend;
 
 pub use attributes::{AttributeValue, Attributes, MAX_TEXT, Slot};
-pub(crate) use backend::metrics;
 pub(crate) use backend::Start;
+pub(crate) use backend::metrics;
 pub use backend::{
-    CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, current_span, set_enabled, span,
+    CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
+    set_enabled, span,
 };
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{Traced, start, sync, traced};
 pub use error::TelemetryError;
 pub use links::Linked;
-pub use site::{Kind, Literal, Site};
 #[cfg(feature = "otel")]
-pub use otel::{TelemetryGuard, TraceTree};
+pub use otel::TraceTree;
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
+pub use site::{Kind, Literal, Site};
 
 /// Whether the crate was built with the feature `otel`.
 pub const AVAILABLE: bool = cfg!(feature = "otel");

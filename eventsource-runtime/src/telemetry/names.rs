@@ -128,8 +128,6 @@ pub const SERVER_ADDRESS: &str = "server.address";
 pub const SERVER_PORT: &str = "server.port";
 /// `status`
 pub const STATUS: &str = "status";
-/// `eventsource.aggregate.exists`
-pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";
 /// `eventsource::command`
 pub const LOG_COMMAND: &str = "eventsource::command";
 /// `eventsource::projection`
@@ -138,3 +136,5 @@ pub const LOG_PROJECTION: &str = "eventsource::projection";
 pub const LOG_SPAN: &str = "eventsource::span";
 /// `eventsource::telemetry`
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";
+/// `eventsource.aggregate.exists`
+pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";

@@ -144,7 +144,6 @@ impl<F: Future> Future for InSpan<'_, F> {
     }
 }
 
-
 /// What surrounds code that runs elsewhere on behalf of a span: on a writer thread, or in a task of its own.
 ///
 /// It keeps the span's context, not the span: the span is ended by whoever started it.
@@ -155,6 +154,12 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// What surrounds the caller.
+    #[must_use]
+    pub fn current() -> Self {
+        Self { context: Some(opentelemetry::Context::current()), muted: super::toggle::is_muted() }
+    }
+
     /// Nothing of the caller's trace, but its pipeline: for work in the background.
     pub(crate) fn detached() -> Self {
         Self { context: Some(opentelemetry::Context::map_current(pipeline::root_of)), muted: false }

@@ -11,7 +11,7 @@ use opentelemetry::trace::{Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use super::toggle::Mute;
-use super::{List, metrics, pipeline};
+use super::{List, metrics};
 use crate::telemetry::{Attributes, Outcome, TraceContext, names};
 
 /// The most links and span events that a span keeps; the rest is counted.
@@ -200,6 +200,10 @@ pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
         let trace_id = u128::from_be_bytes(context.trace_id().to_bytes());
         let span_id = u64::from_be_bytes(context.span_id().to_bytes());
         let made = TraceContext::new(trace_id, span_id, context.trace_flags().to_u8());
-        Some(if *context.trace_state() == TraceState::NONE { made } else { made.with_state(&context.trace_state().header()) })
+        Some(if *context.trace_state() == TraceState::NONE {
+            made
+        } else {
+            made.with_state(&context.trace_state().header())
+        })
     })
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
@@ -108,11 +109,18 @@ pub(crate) struct Start {
     name: Cow<'static, str>,
     pub(super) kind: Kind,
     pub(super) options: Options,
+    since: Option<SystemTime>,
 }
 
 impl Start {
     pub(crate) fn new(name: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
-        Self { name: name.into(), kind, options: Options::default() }
+        Self { name: name.into(), kind, options: Options::default(), since: None }
+    }
+
+    /// Dates the start back, for a span of which it is only known afterwards whether it is worth making.
+    #[must_use]
+    pub(crate) fn since(self, since: SystemTime) -> Self {
+        Self { since: Some(since), ..self }
     }
 
     /// Sets parent, links, or the component's switch; skipped where spans are off anyway.
@@ -126,11 +134,7 @@ impl Start {
 
     /// Starts the span. `known` is what the runtime tells, always at start; `user` is what the user named, evaluated
     /// before the start only where a sampler may read it, and otherwise only if the span records.
-    pub(crate) fn begin(
-        self,
-        known: &mut dyn FnMut(&mut Attributes),
-        user: &mut dyn FnMut(&mut Attributes),
-    ) -> Span {
+    pub(crate) fn begin(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
         if !toggle::may_be_on() || !toggle::is_on() {
             return Span::OFF;
         }
@@ -185,6 +189,7 @@ impl Start {
             span_kind: Some(kind(self.kind)),
             attributes: Some(attributes.into_vec()),
             links: self.options.links,
+            start_time: self.since,
             ..SpanBuilder::default()
         };
         let mut late = || match when {
@@ -282,7 +287,7 @@ fn start_on(
         return span;
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
-    Start { name: Cow::Borrowed(name), kind: site.kind, options }.begin_on(&mut |known| literals(site, known), attributes)
+    Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None }.begin_on(&mut |known| literals(site, known), attributes)
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {
@@ -295,4 +300,3 @@ fn literals(site: &Site, attributes: &mut Attributes) {
         }
     }
 }
-

@@ -41,7 +41,12 @@ pub(super) fn is_on() -> bool {
         UNREAD if !first_read() => return false,
         _ => {}
     }
-    MUTED.try_with(Cell::get).unwrap_or(0) == 0
+    !is_muted()
+}
+
+/// Whether a component that is switched off surrounds the caller.
+pub(super) fn is_muted() -> bool {
+    MUTED.try_with(Cell::get).unwrap_or(0) > 0
 }
 
 /// Whoever was faster has read the same variable, or was told by `set_enabled`.

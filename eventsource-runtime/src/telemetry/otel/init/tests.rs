@@ -34,8 +34,7 @@ fn current_thread() -> Runtime {
 fn spans_and_metrics_go_where_they_were_sent() {
     let metrics = InMemoryMetricExporter::default();
     let spans = InMemorySpanExporter::default();
-    let telemetry =
-        builder(&[]).simple_exporter(spans.clone()).metric_exporter(metrics.clone()).build().unwrap();
+    let telemetry = builder(&[]).simple_exporter(spans.clone()).metric_exporter(metrics.clone()).build().unwrap();
     {
         let _attached = telemetry.attach();
         span("outer").in_scope(|| span("inner").in_scope(|| metrics::append_conflict("Order")));
@@ -269,7 +268,8 @@ mod otlp {
                 continue;
             };
             let lower = text.to_lowercase();
-            let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+            let length =
+                lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
             if text.contains("x-protobuf") && request.len() >= head + 4 + length.unwrap_or(0) {
                 let path = text.split_whitespace().nth(1).unwrap().to_owned();
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();

@@ -74,9 +74,8 @@ impl TraceTree {
         traces.sort_by_key(|spans| spans.iter().map(|span| span.start_time).min());
         let names: HashMap<SpanId, &str> =
             spans.iter().map(|span| (span.span_context.span_id(), span.name.as_ref())).collect();
-        let resolve = |context: &opentelemetry::trace::SpanContext| {
-            names.get(&context.span_id()).map(|name| (*name).to_owned())
-        };
+        let resolve =
+            |context: &opentelemetry::trace::SpanContext| names.get(&context.span_id()).map(|name| (*name).to_owned());
         traces.iter().map(|spans| render::trace(spans, &resolve, self.style)).collect()
     }
 }

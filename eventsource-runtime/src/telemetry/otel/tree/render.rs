@@ -13,6 +13,8 @@ use crate::telemetry::names;
 
 const BAR: usize = 16;
 const DURATION: usize = 9;
+/// How much of a name is shown however deep it is nested.
+const NAME: usize = 12;
 
 /// The attributes worth a place on the line, the most telling first, and what they are called there. A user's own come
 /// after these, the others of ours not at all.
@@ -90,7 +92,7 @@ pub(super) fn trace(spans: &[SpanData], resolve: Resolve<'_>, style: Style) -> S
     };
     let all = Extent { first, whole: since(last, first) };
     let widest = rows.iter().map(|row| row.prefix.chars().count() + row.span.name.chars().count()).max().unwrap_or(0);
-    let column = widest.clamp(12, (style.width * 2 / 5).max(12));
+    let column = widest.clamp(NAME + 1, style.width * 2 / 5);
     let mut lines = Lines { style, text: String::new() };
     let id = spans.first().map(|span| short(span.span_context.trace_id())).unwrap_or_default();
     let count = if spans.len() == 1 { "1 span".to_owned() } else { format!("{} spans", spans.len()) };
@@ -185,7 +187,7 @@ impl Lines {
     fn row(&mut self, row: &Row<'_>, column: usize, all: &Extent, known: &HashSet<SpanId>, resolve: Resolve<'_>) {
         let span = row.span;
         let failed = matches!(span.status, Status::Error { .. });
-        let prefix = indentation(&row.prefix, column);
+        let prefix = indentation(&row.prefix, column - span.name.chars().count().min(NAME));
         let indented = prefix.chars().count();
         let name = text::shown(&span.name, column - indented);
         self.paint(Paint::Dim, &prefix);
@@ -208,13 +210,13 @@ impl Lines {
     }
 }
 
-/// The indentation, cut from the left where it would leave no room for the name.
-fn indentation(prefix: &str, column: usize) -> String {
-    let (wide, most) = (prefix.chars().count(), column.saturating_sub(12));
+/// The indentation, cut from the left to `most` where it would leave no room for the name.
+fn indentation(prefix: &str, most: usize) -> String {
+    let wide = prefix.chars().count();
     if wide <= most {
         return prefix.to_owned();
     }
-    std::iter::once('…').chain(prefix.chars().skip(wide + 1 - most)).collect()
+    std::iter::once('…').chain(prefix.chars().skip(wide + 1 - most)).take(most).collect()
 }
 
 /// Where in the trace the span ran.

@@ -174,8 +174,11 @@ fn a_trace_is_printed_when_its_last_span_has_ended() {
     assert!(screen.text().contains("· 2 spans ·"), "{}", screen.text());
     assert!(screen.text().contains("└─ late"), "{}", screen.text());
 
-    let linked = SpanBuilder::from_name("projection")
-        .with_links(vec![Link::new(root.span().span_context().clone(), Vec::new(), 0)]);
+    let linked = SpanBuilder::from_name("projection").with_links(vec![Link::new(
+        root.span().span_context().clone(),
+        Vec::new(),
+        0,
+    )]);
     tracer.build_with_context(linked, &Context::new()).end();
     assert!(screen.text().contains("~> root (trace "), "{}", screen.text());
 }

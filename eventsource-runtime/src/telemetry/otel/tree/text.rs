@@ -54,10 +54,11 @@ pub(super) fn value(value: &Value) -> String {
 
 /// A UUID keeps its end: the beginning of a version 7 is the time, which neighbours share.
 fn short_id(text: &str) -> Cow<'_, str> {
-    let is_uuid = text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| match at {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    });
+    let is_uuid = text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
     if is_uuid { Cow::Owned(format!("…{}", &text[28..])) } else { Cow::Borrowed(text) }
 }
 
@@ -79,9 +80,19 @@ mod tests {
 
     #[test]
     fn hostile_text_is_shown_inert() {
-        for hostile in
-            ["\u{1b}[31m", "a\nb", "\r", "\0", "\u{9b}m", "\u{202e}x", "\u{2066}", "\u{200b}", "\u{feff}", "\u{7f}", "\t"]
-        {
+        for hostile in [
+            "\u{1b}[31m",
+            "a\nb",
+            "\r",
+            "\0",
+            "\u{9b}m",
+            "\u{202e}x",
+            "\u{2066}",
+            "\u{200b}",
+            "\u{feff}",
+            "\u{7f}",
+            "\t",
+        ] {
             let text = shown(hostile, 80);
             assert!(text.chars().all(is_inert), "{text:?}");
             assert!(text.contains("\\u{"), "{text:?}");

@@ -1,0 +1,55 @@
+//! The end of the feed, as far as this process knows it, and who waits for it to move.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use super::Position;
+
+/// The position of the last event that is known to be committed. While nobody waits, moving it costs two atomics.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    position: AtomicU64,
+    waiting: AtomicUsize,
+    moved: Notify,
+}
+
+impl Head {
+    /// Moves the head forward and wakes those that wait. It never moves back.
+    pub(super) fn publish(&self, position: Position) {
+        self.position.fetch_max(position.get(), Ordering::SeqCst);
+        // In one total order with the two steps of `beyond`: either the waiter sees the head, or we see the waiter.
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// Waits until the head is beyond a position.
+    pub(super) async fn beyond(&self, position: Position) {
+        let _waiting = Waiting::new(&self.waiting);
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if self.position.load(Ordering::SeqCst) > position.get() {
+                return;
+            }
+            moved.await;
+        }
+    }
+}
+
+/// Counts one who waits, for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,144 @@
+//! The store in memory: for tests, for examples, and for what need not outlive the process.
+
+mod projections;
+mod state;
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::head::Head;
+use super::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
+    StoreInfo, StreamId, Traced, Version, Visitor,
+};
+use crate::domain::StoredEvent;
+pub use projections::MemoryTransaction;
+use projections::Projections;
+use state::{Chunks, State};
+
+/// A store in memory, with its spans and metrics.
+pub type MemoryStore = Traced<Memory>;
+
+impl Traced<Memory> {
+    /// An empty store. Its clones share its events.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::over(Memory::default())
+    }
+}
+
+impl Default for Traced<Memory> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The store in memory. [`MemoryStore`] is the same with its spans and metrics.
+///
+/// Events are kept as they were encoded and are decoded by whoever reads them, as in any other store. An append is one
+/// step under a lock, so that nothing of it is seen before all of it is. No code of a user runs under the lock.
+#[derive(Clone, Default)]
+pub struct Memory {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    head: Head,
+    projections: Projections,
+}
+
+impl Memory {
+    /// No step under the lock leaves the state half changed, so that a panic in one, which memory alone could cause,
+    /// is no reason to refuse the next.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn chunks(&self, stream: &StreamId, after: Version) -> Chunks {
+        self.state().chunks(stream, after)
+    }
+}
+
+impl EventStore for Memory {
+    fn info(&self) -> StoreInfo {
+        StoreInfo::in_process("events")
+    }
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        AppendError::check_sizes(stream, &events)?;
+        let appended = self.state().append(stream, expected, events)?;
+        self.shared.head.publish(appended.position);
+        Ok(appended)
+    }
+
+    async fn fold<V: Visitor>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
+        let (mut after, mut visited) = (fold.after, 0);
+        let (earlier, mut chunks) = {
+            let state = self.state();
+            let earlier = fold.first_event.and_then(|id| state.earlier(&fold.stream, id));
+            let chunks = if earlier.is_some() { Chunks::default() } else { state.chunks(&fold.stream, after) };
+            (earlier, chunks)
+        };
+        while !chunks.is_empty() {
+            for event in chunks.events() {
+                visited += 1;
+                after = event.version;
+                if let ControlFlow::Break(()) = visitor.visit(event.as_ref()) {
+                    return Ok(Folded { visitor, visited, earlier });
+                }
+            }
+            if chunks.are_last() {
+                break;
+            }
+            chunks = self.chunks(&fold.stream, after);
+        }
+        Ok(Folded { visitor, visited, earlier })
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        mut after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut events = Vec::new();
+        loop {
+            let chunks = self.chunks(stream, after);
+            events.extend(chunks.events().take(limit - events.len()).cloned());
+            match events.last() {
+                Some(last) if events.len() < limit && !chunks.are_last() => after = last.version,
+                _ => return Ok(events),
+            }
+        }
+    }
+
+    async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        let mut page = Page { events: Vec::new(), scanned: after };
+        // Page by page, so that appends wait for no more than one.
+        while self.state().scan(&mut page, filter, limit) {}
+        Ok(page)
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        Ok(self.state().head())
+    }
+
+    async fn changed(&self, position: Position) {
+        self.shared.head.beyond(position).await;
+    }
+}
+
+/// How much is kept, not what.
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("head", &self.state().head()).finish_non_exhaustive()
+    }
+}

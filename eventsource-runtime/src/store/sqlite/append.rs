@@ -1,0 +1,199 @@
+//! One append, inside the transaction of its group.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::connection::run;
+use super::read::{number, signed};
+use crate::store::{
+    AppendError, Appended, Conflict, ExpectedVersion, NewEvent, Origin, Position, StoreError, StreamId, Version,
+};
+
+const LAST: &str = "SELECT version, position FROM events WHERE stream_id = ?1 ORDER BY version DESC LIMIT 1";
+const INSERT: &str = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, \
+    correlation_id, causation_id, metadata, traceparent, tracestate, payload) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+const KNOWN: &str = "SELECT stream_id, version, position, event_type = ?2 AND schema_version = ?3 AND payload = ?4 \
+    FROM events WHERE event_id = ?1";
+
+fn failed(error: rusqlite::Error) -> AppendError {
+    StoreError::backend("append events", error).into()
+}
+
+/// Appends the events of one caller, all or none. An error other than of the database leaves the transaction as it was.
+pub(super) fn append(
+    connection: &Connection,
+    stream: &StreamId,
+    expected: ExpectedVersion,
+    events: &[NewEvent],
+) -> Result<Appended, AppendError> {
+    let (actual, position) = last(connection, stream).map_err(failed)?;
+    if !expected.admits(actual) {
+        return match repeated(connection, stream, events)? {
+            Some(appended) => Ok(appended),
+            None => Err(Conflict::new(stream.clone(), expected, actual).into()),
+        };
+    }
+    if events.is_empty() {
+        return Ok(Appended::new(actual, position, 0));
+    }
+    match insert_all(connection, stream, actual, events).map_err(failed)? {
+        Inserted::All(appended) => Ok(appended),
+        Inserted::None { taken } => match repeated(connection, stream, events)? {
+            Some(appended) => Ok(appended),
+            None => Err(mismatch(stream, &events[taken])),
+        },
+    }
+}
+
+/// Where a stream stands.
+fn last(connection: &Connection, stream: &StreamId) -> rusqlite::Result<(Version, Position)> {
+    let mut statement = connection.prepare_cached(LAST)?;
+    let mut rows = statement.query([stream.as_str()])?;
+    match rows.next()? {
+        None => Ok((Version::START, Position::START)),
+        Some(row) => Ok((Version::new(number(row, 0)?), Position::new(number(row, 1)?))),
+    }
+}
+
+enum Inserted {
+    All(Appended),
+    /// The id of one of the events is taken.
+    None {
+        taken: usize,
+    },
+}
+
+fn insert_all(
+    connection: &Connection,
+    stream: &StreamId,
+    actual: Version,
+    events: &[NewEvent],
+) -> rusqlite::Result<Inserted> {
+    // A single statement is undone by SQLite itself if it fails.
+    let savepoint = events.len() > 1;
+    if savepoint {
+        run(connection, "SAVEPOINT append")?;
+    }
+    let mut written: Option<Written<'_>> = None;
+    let mut statement = connection.prepare_cached(INSERT)?;
+    for (ordinal, event) in events.iter().enumerate() {
+        let common = match written.take() {
+            Some(common) if std::ptr::eq(common.origin, &*event.origin) => common,
+            _ => Written::new(&event.origin),
+        };
+        let version = actual.get() + ordinal as u64 + 1;
+        let inserted = insert(&mut statement, stream, version, event, &common);
+        written = Some(common);
+        match inserted {
+            Ok(()) => {}
+            Err(error) if is_unique(&error) => {
+                if savepoint {
+                    run(connection, "ROLLBACK TO append")?;
+                    run(connection, "RELEASE append")?;
+                }
+                return Ok(Inserted::None { taken: ordinal });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if savepoint {
+        run(connection, "RELEASE append")?;
+    }
+    let count = events.len() as u64;
+    let position = u64::try_from(connection.last_insert_rowid()).unwrap_or_default();
+    Ok(Inserted::All(Appended::new(Version::new(actual.get() + count), Position::new(position), count)))
+}
+
+fn insert(
+    statement: &mut rusqlite::Statement<'_>,
+    stream: &StreamId,
+    version: u64,
+    event: &NewEvent,
+    common: &Written<'_>,
+) -> rusqlite::Result<()> {
+    let origin = common.origin;
+    let inserted = statement.execute(params![
+        stream.as_str(),
+        signed(version),
+        event.id.as_bytes(),
+        event.event_type,
+        event.schema_version,
+        origin.recorded_at.as_micros(),
+        origin.correlation_id.as_ref().map(uuid::Uuid::as_bytes),
+        origin.causation_id.as_ref().map(uuid::Uuid::as_bytes),
+        common.metadata,
+        common.traceparent,
+        origin.trace_context.as_ref().and_then(|context| context.tracestate()),
+        &*event.payload,
+    ]);
+    inserted.map(drop)
+}
+
+fn is_unique(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_extended_error_code();
+    code == Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+}
+
+/// What the events of one append have in common, as it is stored.
+struct Written<'a> {
+    origin: &'a Origin,
+    metadata: Option<String>,
+    traceparent: Option<String>,
+}
+
+impl<'a> Written<'a> {
+    fn new(origin: &'a Arc<Origin>) -> Self {
+        let metadata = (!origin.metadata.is_empty()).then(|| {
+            let texts = origin.metadata.iter().map(|(name, value)| (name.to_owned(), value.into()));
+            serde_json::Value::Object(texts.collect()).to_string()
+        });
+        let traceparent = origin.trace_context.as_ref().map(ToString::to_string);
+        Self { origin, metadata, traceparent }
+    }
+}
+
+/// The result of the append that stored these very events, if one did. What is new at first must be new throughout:
+/// no part of an append is ever stored.
+fn repeated(connection: &Connection, stream: &StreamId, events: &[NewEvent]) -> Result<Option<Appended>, AppendError> {
+    let mut last: Option<(u64, u64)> = None;
+    for (ordinal, event) in events.iter().enumerate() {
+        let Some(known) = known(connection, stream, event).map_err(failed)? else {
+            match last {
+                Some(_) => return Err(mismatch(stream, event)),
+                None => continue,
+            }
+        };
+        let follows = last.map_or(ordinal == 0, |(version, _)| known.version == version + 1);
+        if !known.same || !follows {
+            return Err(mismatch(stream, event));
+        }
+        last = Some((known.version, known.position));
+    }
+    Ok(last.map(|(version, position)| {
+        Appended::new(Version::new(version), Position::new(position), events.len() as u64).repeated()
+    }))
+}
+
+fn mismatch(stream: &StreamId, event: &NewEvent) -> AppendError {
+    AppendError::IdempotencyMismatch { stream: stream.clone(), id: event.id }
+}
+
+/// An event whose id is stored.
+struct Known {
+    version: u64,
+    position: u64,
+    /// In this stream and with this content. When it was decided, and in which trace, may differ.
+    same: bool,
+}
+
+fn known(connection: &Connection, stream: &StreamId, event: &NewEvent) -> rusqlite::Result<Option<Known>> {
+    let mut statement = connection.prepare_cached(KNOWN)?;
+    let given = params![event.id.as_bytes(), event.event_type, event.schema_version, &*event.payload];
+    let row = statement.query_row(given, |row| {
+        let same = row.get_ref(0)?.as_str()? == stream.as_str() && row.get(3)?;
+        Ok(Known { version: number(row, 1)?, position: number(row, 2)?, same })
+    });
+    row.optional()
+}

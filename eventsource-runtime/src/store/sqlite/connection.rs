@@ -1,0 +1,109 @@
+//! Connections: how they are set up, and how transactions begin and end.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::options::{SqliteOptions, Synchronous};
+use crate::store::StoreError;
+
+/// How often a transaction that cannot begin is tried again, each time for as long as the busy timeout.
+const ATTEMPTS: u32 = 6;
+/// How many prepared statements a connection keeps.
+const STATEMENTS: usize = 128;
+/// How large the log may stay after it was copied into the file, in bytes.
+const LOG_LIMIT: i64 = 64 * 1024 * 1024;
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<Connection, StoreError> {
+    let failed = |error| StoreError::backend("open the database", error);
+    // Without `SQLITE_OPEN_URI`, so that a path is a path whatever it looks like.
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if role == Role::Writer {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    set_up(&connection, options, role).map_err(failed)?;
+    Ok(connection)
+}
+
+fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> rusqlite::Result<()> {
+    connection.busy_timeout(options.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let cache = -i64::from(options.cache_kib.min(i32::MAX as u32));
+    connection.pragma_update(None, "cache_size", cache)?;
+    // So that `REPLACE` meets the trigger that forbids to delete events.
+    connection.pragma_update(None, "recursive_triggers", true)?;
+    match role {
+        Role::Reader => connection.pragma_update(None, "query_only", true),
+        Role::Writer => {
+            write_ahead(connection, options.busy_timeout * ATTEMPTS)?;
+            connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+            match options.synchronous {
+                Synchronous::Normal => connection.pragma_update(None, "synchronous", "NORMAL"),
+                Synchronous::Full => {
+                    connection.pragma_update(None, "synchronous", "FULL")?;
+                    // Where the disk needs to be told twice; elsewhere it has no effect.
+                    connection.pragma_update(None, "fullfsync", true)
+                }
+            }
+        }
+    }
+}
+
+/// Switches to the write-ahead log. SQLite does not wait for others that open the file at the same time, so we do.
+fn write_ahead(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
+            Err(error) if is_busy(&error) && begun.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(error),
+            // A database in memory has no log, and needs none: it has one connection.
+            Ok(mode) if mode == "wal" || mode == "memory" => return Ok(()),
+            Ok(_) => return Err(rusqlite::Error::InvalidQuery),
+        }
+    }
+}
+
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Begins a transaction that writes. It takes the lock at once: one that began by reading would fail without waiting.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    let mut attempt = 1;
+    loop {
+        match run(connection, "BEGIN IMMEDIATE") {
+            Err(error) if is_busy(&error) && attempt < ATTEMPTS => attempt += 1,
+            other => return other,
+        }
+    }
+}
+
+/// Commits, or undoes everything and says why.
+pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
+    run(connection, "COMMIT").inspect_err(|_| rollback(connection))
+}
+
+/// Undoes what is not committed; nothing if there is no transaction.
+pub(super) fn rollback(connection: &Connection) {
+    if !connection.is_autocommit() {
+        // It fails only where SQLite has undone the transaction itself.
+        let _ = run(connection, "ROLLBACK");
+    }
+}
+
+/// Runs a statement without parameters or rows.
+pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.raw_execute().map(drop)
+}

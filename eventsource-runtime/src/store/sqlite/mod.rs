@@ -1,0 +1,190 @@
+//! The store in a SQLite file.
+//!
+//! One thread owns the connection that writes. Appends that wait for it are committed together, which is what makes
+//! many of them cheap; each still succeeds or fails on its own. A few threads read, each with its own connection. No
+//! call blocks a thread of the async runtime.
+//!
+//! Several processes may use one file. Their writes take turns; each sees what the others have committed at the latest
+//! after a tenth of a second.
+
+mod append;
+mod connection;
+mod fold;
+mod options;
+mod projections;
+mod queue;
+mod read;
+mod schema;
+mod threads;
+mod transaction;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
+    StoreInfo, StreamId, Traced, Version, Visitor,
+};
+use crate::domain::StoredEvent;
+pub use options::{SqliteOptions, Synchronous};
+use threads::{QueryOnly, Threads};
+pub use transaction::SqliteTransaction;
+use writer::Append;
+
+/// How often another process's commits are looked for, where somebody waits.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A store in a SQLite file, with its spans and metrics.
+pub type SqliteStore = Traced<Sqlite>;
+
+impl Traced<Sqlite> {
+    /// Opens the store in a file, which is created if it is not there, with the default options.
+    ///
+    /// The path `:memory:` opens a store that nobody else can see and that ends with its last handle. Its one
+    /// connection serves reads and writes in turn: SQLite can share such a database between connections only under
+    /// table locks that make readers fail.
+    ///
+    /// ```
+    /// # use eventsource_runtime::store::SqliteStore;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let store = SqliteStore::open(":memory:").await?;
+    /// # Ok::<(), eventsource_runtime::store::StoreError>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The file cannot be opened or is no database, or its schema is newer than this program.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, SqliteOptions::default()).await
+    }
+
+    /// Opens the store in a file with options.
+    ///
+    /// # Errors
+    /// The file cannot be opened or is no database, or its schema is newer than this program.
+    pub async fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        let threads = Threads::start(path.as_ref(), options).await?;
+        Ok(Self::over(Sqlite { threads: Arc::new(threads) }))
+    }
+
+    /// Reads the database with SQL of your own, for queries over read models.
+    #[must_use]
+    pub fn reader(&self) -> SqliteReader {
+        SqliteReader { threads: Arc::clone(&self.inner().threads) }
+    }
+
+    /// Closes the store for all its handles and waits until its connections are closed. What was asked before is still
+    /// done; what is asked later ends with [`StoreError::Closed`].
+    ///
+    /// Dropping the last handle closes the store as well, without waiting.
+    pub async fn close(&self) {
+        self.inner().threads.close().await;
+    }
+}
+
+/// The store in a SQLite file. [`SqliteStore`] is the same with its spans and metrics.
+#[derive(Clone)]
+pub struct Sqlite {
+    threads: Arc<Threads>,
+}
+
+impl EventStore for Sqlite {
+    fn info(&self) -> StoreInfo {
+        StoreInfo::database("sqlite", "events")
+    }
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        AppendError::check_sizes(stream, &events)?;
+        let (reply, answer) = oneshot::channel();
+        self.threads.append(Append { stream: stream.clone(), expected, events, reply }).await?;
+        answer.await.unwrap_or(Err(AppendError::Store(StoreError::Closed)))
+    }
+
+    async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        self.threads.read(move |connection, abandoned| fold::fold(connection, &fold, visitor, abandoned)).await?
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let stream = stream.clone();
+        self.threads.read(move |connection, _| read::stream(connection, &stream, after, limit)).await?
+    }
+
+    async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        let filter = filter.clone();
+        self.threads.read(move |connection, _| read::all(connection, after, &filter, limit)).await?
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.threads.read(|connection, _| read::head(connection)).await?
+    }
+
+    async fn changed(&self, position: Position) {
+        loop {
+            // A closed store does not change, and says so when it is read.
+            let waited = tokio::time::timeout(POLL, self.threads.head().beyond(position)).await;
+            if waited.is_ok() || self.threads.is_closed() {
+                return;
+            }
+            match self.head().await {
+                Ok(head) => self.threads.head().publish(head),
+                // Whoever waits reads next, and gets the error there.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").field("path", &self.threads.path()).finish_non_exhaustive()
+    }
+}
+
+/// Reads the database with SQL of your own, made by [`SqliteStore::reader`]. Cloning is cheap; the store stays open
+/// while a reader lives.
+#[derive(Clone)]
+pub struct SqliteReader {
+    threads: Arc<Threads>,
+}
+
+impl SqliteReader {
+    /// Runs a closure with a connection, on a thread that reads. The connection refuses writes, sees what is committed,
+    /// and is shared with other readers: use `prepare_cached` and leave no transaction open.
+    ///
+    /// Dropped before the closure began, it is not run. A panic in the closure goes on in the caller.
+    ///
+    /// # Errors
+    /// What the closure returned, as [`StoreError::Backend`], or the store is closed.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let alone = self.threads.is_alone();
+        let guarded = move |connection: &rusqlite::Connection, _: &dyn Fn() -> bool| {
+            let _only = alone.then(|| QueryOnly::new(connection)).transpose()?;
+            read(connection)
+        };
+        let result = self.threads.read(guarded).await?;
+        result.map_err(|error| StoreError::backend("run a query", error))
+    }
+}
+
+impl fmt::Debug for SqliteReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteReader").field("path", &self.threads.path()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! Reading events in pages, with their envelopes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::{Envelope, Metadata, StoredEvent};
+use crate::store::traced::stored_context;
+use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
+
+/// How many rows are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
+const SCANNED: usize = 8192;
+
+const HEAD: &str = "SELECT ifnull(max(position), 0) FROM events";
+const STREAM: &str = "SELECT position, stream_id, version, event_id, event_type, schema_version, recorded_at, \
+    correlation_id, causation_id, metadata, traceparent, tracestate, payload FROM events \
+    WHERE stream_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
+const FEED: &str = "SELECT position, stream_id, version, event_id, event_type, schema_version, recorded_at, \
+    correlation_id, causation_id, metadata, traceparent, tracestate, payload FROM events \
+    WHERE position > ?1 ORDER BY position LIMIT ?2";
+
+/// A number as SQLite keeps it. What does not fit is beyond any event.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number that is never negative.
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number = row.get_ref(column)?.as_i64()?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+pub(super) fn head(connection: &Connection) -> Result<Position, StoreError> {
+    let read = || connection.prepare_cached(HEAD)?.query_row([], |row| number(row, 0));
+    read().map(Position::new).map_err(|error| StoreError::backend("read the feed's head", error))
+}
+
+pub(super) fn stream(
+    connection: &Connection,
+    stream: &StreamId,
+    after: Version,
+    limit: usize,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let read = || {
+        let mut statement = connection.prepare_cached(STREAM)?;
+        let mut names = Shared::default();
+        let limit = signed(limit as u64);
+        let rows =
+            statement.query_map(params![stream.as_str(), signed(after.get()), limit], |row| event(row, &mut names))?;
+        rows.collect::<rusqlite::Result<_>>()
+    };
+    read().map_err(|error| StoreError::backend("load a stream", error))
+}
+
+pub(super) fn all(connection: &Connection, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+    let mut page = Page { events: Vec::new(), scanned: after };
+    let everything = *filter == Filter::all();
+    // One look shows as much as is wanted, unless the filter hides some.
+    let most = if everything { limit } else { SCANNED.max(limit) };
+    let mut read = || -> rusqlite::Result<()> {
+        let mut statement = connection.prepare_cached(FEED)?;
+        let mut rows = statement.query(params![signed(after.get()), signed(most as u64)])?;
+        let mut names = Shared::default();
+        while page.events.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            if everything || shown(row, filter)? {
+                page.events.push(event(row, &mut names)?);
+            }
+            page.scanned = Position::new(number(row, 0)?);
+        }
+        Ok(())
+    };
+    read().map_err(|error| StoreError::backend("read the feed", error))?;
+    Ok(page)
+}
+
+/// Told by two columns, so that the pages of a hidden event's payload are not even read.
+fn shown(row: &Row<'_>, filter: &Filter) -> rusqlite::Result<bool> {
+    let stream = row.get_ref(1)?.as_str()?;
+    let aggregate_type = stream.split_once('-').map_or(stream, |(aggregate_type, _)| aggregate_type);
+    Ok(filter.shows(row.get_ref(4)?.as_str()?, aggregate_type))
+}
+
+/// Names that the events of a page have in common.
+#[derive(Default)]
+struct Shared {
+    types: Vec<Arc<str>>,
+    stream: Option<StreamId>,
+}
+
+impl Shared {
+    fn event_type(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.types.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        let made: Arc<str> = name.into();
+        self.types.push(Arc::clone(&made));
+        made
+    }
+
+    fn stream(&mut self, name: &str) -> rusqlite::Result<StreamId> {
+        match &self.stream {
+            Some(known) if known.as_str() == name => Ok(known.clone()),
+            _ => {
+                let stream: StreamId = name.parse().map_err(|error| unreadable(1, Type::Text, error))?;
+                Ok(self.stream.insert(stream).clone())
+            }
+        }
+    }
+}
+
+fn unreadable(column: usize, found: Type, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, found, Box::new(error))
+}
+
+fn event(row: &Row<'_>, shared: &mut Shared) -> rusqlite::Result<StoredEvent> {
+    let envelope = Envelope {
+        position: Position::new(number(row, 0)?),
+        stream: shared.stream(row.get_ref(1)?.as_str()?)?,
+        version: Version::new(number(row, 2)?),
+        id: Uuid::from_bytes(row.get(3)?),
+        event_type: shared.event_type(row.get_ref(4)?.as_str()?),
+        schema_version: row.get(5)?,
+        recorded_at: Timestamp::from_micros(row.get(6)?),
+        correlation_id: row.get::<_, Option<[u8; 16]>>(7)?.map(Uuid::from_bytes),
+        causation_id: row.get::<_, Option<[u8; 16]>>(8)?.map(Uuid::from_bytes),
+        metadata: metadata(row.get_ref(9)?.as_str_or_null()?)?,
+        trace_context: stored_context(row.get_ref(10)?.as_str_or_null()?, row.get_ref(11)?.as_str_or_null()?),
+    };
+    Ok(StoredEvent::new(envelope, Bytes::copy_from_slice(row.get_ref(12)?.as_blob()?)))
+}
+
+fn metadata(text: Option<&str>) -> rusqlite::Result<Metadata> {
+    let Some(text) = text else { return Ok(Metadata::default()) };
+    let texts: BTreeMap<String, String> =
+        serde_json::from_str(text).map_err(|error| unreadable(9, Type::Text, error))?;
+    Ok(texts.into_iter().collect())
+}

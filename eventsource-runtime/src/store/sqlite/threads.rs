@@ -1,0 +1,217 @@
+//! The threads of a store: one that writes, a few that read, and how they are asked.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::connection::{self, Role, rollback};
+use super::options::SqliteOptions;
+use super::queue::{ClosedAtEnd, Queue};
+use super::schema;
+use super::writer::{self, Append, Command};
+use crate::store::StoreError;
+use crate::store::head::Head;
+
+/// Something to be done with a connection. It answers its caller itself.
+pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+type Answer<T> = oneshot::Receiver<Result<T, Box<dyn Any + Send>>>;
+
+/// The threads, for as long as a handle of the store lives.
+pub(super) struct Threads {
+    path: PathBuf,
+    head: Arc<Head>,
+    writes: Arc<Queue<Command>>,
+    /// `None` for a database in memory, whose one connection belongs to the thread that writes.
+    reads: Option<Arc<Queue<Job>>>,
+    /// Says `None` when the last thread has closed its connection.
+    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+impl Threads {
+    pub(super) async fn start(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let alone = path.as_os_str() == ":memory:" || path.as_os_str().is_empty();
+        let (running, ended) = mpsc::channel(1);
+        let threads = Self {
+            path: path.to_owned(),
+            head: Arc::default(),
+            writes: Arc::new(Queue::new()),
+            reads: (!alone).then(|| Arc::new(Queue::new())),
+            ended: tokio::sync::Mutex::new(ended),
+        };
+        let (head, writes) = (Arc::clone(&threads.head), Arc::clone(&threads.writes));
+        let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, &running, move |connection| {
+            let _closed = ClosedAtEnd(&*writes);
+            writer::run(connection, &writes, &head);
+        });
+        opened?.await.unwrap_or(Err(StoreError::Closed))?;
+        let readers = if let Some(reads) = &threads.reads { vec![reads; options.readers] } else { Vec::new() };
+        for reads in readers {
+            let reads = Arc::clone(reads);
+            let opened =
+                threads.spawn("eventsource-sqlite-read", &options, Role::Reader, &running, move |connection| {
+                    let _closed = ClosedAtEnd(&*reads);
+                    let mut jobs = Vec::with_capacity(1);
+                    while reads.take(1, &mut jobs) {
+                        jobs.drain(..).for_each(|job| run(job, connection));
+                    }
+                });
+            opened?.await.unwrap_or(Err(StoreError::Closed))?;
+        }
+        Ok(threads)
+    }
+
+    /// Starts a thread that opens its connection and then works with it; the receiver tells when it is open.
+    fn spawn(
+        &self,
+        name: &str,
+        options: &SqliteOptions,
+        role: Role,
+        running: &mpsc::Sender<()>,
+        work: impl FnOnce(&Connection) + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
+        let (opened, told) = oneshot::channel();
+        let (path, options, running) = (self.path.clone(), options.clone(), running.clone());
+        let body = move || {
+            // Dropped last, when the connection is closed.
+            let _running = running;
+            let connection = connection::open(&path, &options, role).and_then(|connection| {
+                if role == Role::Writer {
+                    schema::migrate(&connection)?;
+                }
+                Ok(connection)
+            });
+            match connection {
+                Err(error) => drop(opened.send(Err(error))),
+                Ok(connection) => {
+                    // If nobody waits for the store any more, its queue is closed, and there is no work.
+                    let _ = opened.send(Ok(()));
+                    work(&connection);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        thread.map_err(|error| StoreError::backend("start a thread", error))?;
+        Ok(told)
+    }
+
+    pub(super) async fn append(&self, append: Append) -> Result<(), StoreError> {
+        self.writes.push(Command::Append(append)).await
+    }
+
+    /// Runs a closure on a thread that reads; it is told when its caller has gone. Its panic goes on in the caller.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let answer = match &self.reads {
+            Some(reads) => {
+                let (job, answer) = job(read);
+                reads.push(job).await?;
+                answer
+            }
+            None => {
+                let (job, answer) = job(read);
+                self.writes.push(Command::Job(job)).await?;
+                answer
+            }
+        };
+        answered(answer).await
+    }
+
+    /// Runs a closure on the thread that writes. Its panic goes on in the caller.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = job(|connection, _| write(connection));
+        self.writes.push(Command::Job(job)).await?;
+        answered(answer).await
+    }
+
+    pub(super) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether one connection serves reads and writes.
+    pub(super) fn is_alone(&self) -> bool {
+        self.reads.is_none()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.writes.is_closed()
+    }
+
+    pub(super) async fn close(&self) {
+        self.stop();
+        while self.ended.lock().await.recv().await.is_some() {}
+    }
+
+    fn stop(&self) {
+        self.writes.close();
+        if let Some(reads) = &self.reads {
+            reads.close();
+        }
+    }
+}
+
+/// Without waiting: what the threads still do is to close their connections.
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn answered<T>(answer: Answer<T>) -> Result<T, StoreError> {
+    match answer.await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => Err(StoreError::Closed),
+    }
+}
+
+/// A job that runs a closure and answers with what it returned, or with its panic. If its caller has gone before, it
+/// does nothing.
+fn job<T: Send + 'static>(body: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static) -> (Job, Answer<T>) {
+    let (reply, answer) = oneshot::channel();
+    let job = move |connection: &Connection| {
+        if reply.is_closed() {
+            return;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| body(connection, &|| reply.is_closed())));
+        // What a closure forgot to end would hold back everybody who comes after it.
+        rollback(connection);
+        drop(reply.send(result));
+    };
+    (Box::new(job), answer)
+}
+
+/// Runs a job. The drop of what nobody waits for any more may panic, and must not end the thread.
+pub(super) fn run(job: Job, connection: &Connection) {
+    let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
+}
+
+/// Refuses writes on a connection that else may write, as long as it lives.
+pub(super) struct QueryOnly<'a>(&'a Connection);
+
+impl<'a> QueryOnly<'a> {
+    pub(super) fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
+        // Not as a prepared statement that is kept: it has its effect while it is prepared.
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for QueryOnly<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.pragma_update(None, "query_only", false);
+    }
+}

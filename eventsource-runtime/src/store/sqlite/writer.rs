@@ -1,0 +1,113 @@
+//! The thread that writes: appends in groups, and everything else one by one.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::append;
+use super::connection::{begin, commit, rollback};
+use super::queue::Queue;
+use super::threads::{self, Job};
+use crate::store::head::Head;
+use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, Position, StoreError, StreamId};
+
+/// How many appends share a commit at most.
+const GROUP: usize = 256;
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    Append(Append),
+    Job(Job),
+}
+
+/// An append, and who waits for it.
+pub(super) struct Append {
+    pub(super) stream: StreamId,
+    pub(super) expected: ExpectedVersion,
+    pub(super) events: Vec<NewEvent>,
+    pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+type Outcome = Result<Appended, AppendError>;
+
+/// Does what is asked, in order, until the queue is closed and empty.
+pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head) {
+    let mut commands = Vec::with_capacity(GROUP);
+    let mut group = Vec::with_capacity(GROUP);
+    while queue.take(GROUP, &mut commands) {
+        for command in commands.drain(..) {
+            match command {
+                // Its caller has gone before it began.
+                Command::Append(append) if append.reply.is_closed() => {}
+                Command::Append(append) => group.push(append),
+                Command::Job(job) => {
+                    write(connection, head, &mut group);
+                    threads::run(job, connection);
+                }
+            }
+        }
+        write(connection, head, &mut group);
+    }
+}
+
+/// Why a group was not committed.
+enum Failure {
+    /// The transaction did not begin or did not commit, whatever was in it.
+    Whole(&'static str, rusqlite::Error),
+    /// One of its appends met an error of the database, and nothing can be said of the others.
+    Statement(StoreError),
+}
+
+fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>) {
+    if group.is_empty() {
+        return;
+    }
+    match attempt(connection, group) {
+        Ok(outcomes) => answer(head, group.drain(..).zip(outcomes)),
+        Err(Failure::Whole(attempted, error)) => {
+            let error = Arc::new(error);
+            for append in group.drain(..) {
+                let _ = append.reply.send(Err(StoreError::backend(attempted, Arc::clone(&error)).into()));
+            }
+        }
+        Err(Failure::Statement(error)) if group.len() == 1 => {
+            answer(head, group.drain(..).zip([Err(AppendError::Store(error))]));
+        }
+        // Each on its own, so that only those fail that cannot be made.
+        Err(Failure::Statement(_)) => {
+            for append in std::mem::take(group) {
+                write(connection, head, &mut vec![append]);
+            }
+        }
+    }
+}
+
+/// Makes a group of appends in one transaction.
+fn attempt(connection: &Connection, group: &[Append]) -> Result<Vec<Outcome>, Failure> {
+    begin(connection).map_err(|error| Failure::Whole("begin an append", error))?;
+    let mut outcomes = Vec::with_capacity(group.len());
+    for append in group {
+        match append::append(connection, &append.stream, append.expected, &append.events) {
+            Err(AppendError::Store(error)) => {
+                rollback(connection);
+                return Err(Failure::Statement(error));
+            }
+            outcome => outcomes.push(outcome),
+        }
+    }
+    commit(connection).map_err(|error| Failure::Whole("commit an append", error))?;
+    Ok(outcomes)
+}
+
+fn answer(head: &Head, outcomes: impl Iterator<Item = (Append, Outcome)>) {
+    let mut last = Position::START;
+    for (append, outcome) in outcomes {
+        if let Ok(appended) = &outcome {
+            last = last.max(appended.position);
+        }
+        // A caller who has gone is told nothing; what was committed stays.
+        let _ = append.reply.send(outcome);
+    }
+    head.publish(last);
+}

@@ -1,0 +1,276 @@
+//! The spans and metrics of every store: one decorator, and nothing in the stores themselves.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
+    StoreInfo, StreamId, Version, Visitor,
+};
+use crate::domain::StoredEvent;
+use crate::projection::{Batch, Projection, ProjectionError, ProjectionStore};
+use crate::telemetry::{Attributes, Kind, Scope, Span, Start, TraceContext, log, metrics, names};
+
+const INSERT: &str = "INSERT";
+const SELECT: &str = "SELECT";
+/// The most names of event types that a span lists.
+const MOST_TYPES: usize = 128;
+
+/// A store with its spans and metrics.
+///
+/// It makes the spans `event_store.append`, `event_store.load` and `event_store.read_all`, and for databases the metric
+/// `db.client.operation.duration`. Results are those of the inner store, whatever becomes of the telemetry; all
+/// guarantees, those on dropped futures too, are the inner store's. Cloning is as cheap as cloning the inner store.
+///
+/// ```
+/// # use eventsource_runtime::store::MemoryStore;
+/// let quiet = MemoryStore::new().enable_tracing(false).enable_metrics(false);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Traced<S> {
+    inner: S,
+    tracing: bool,
+    metrics: bool,
+}
+
+impl<S> Traced<S> {
+    /// Adds spans and metrics to a store; both are on.
+    #[must_use]
+    pub const fn over(inner: S) -> Self {
+        Self { inner, tracing: true, metrics: true }
+    }
+
+    /// Switches the store's spans on or off.
+    #[must_use]
+    pub fn enable_tracing(self, enabled: bool) -> Self {
+        Self { tracing: enabled, ..self }
+    }
+
+    /// Switches the store's metrics on or off.
+    #[must_use]
+    pub fn enable_metrics(self, enabled: bool) -> Self {
+        Self { metrics: enabled, ..self }
+    }
+
+    /// The store without its telemetry.
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: EventStore> Traced<S> {
+    fn call(&self, name: &'static str, operation: &'static str, known: &mut dyn FnMut(&mut Attributes)) -> Call {
+        let info = self.inner.info();
+        let span = self.start(name, &info).begin(
+            &mut |attributes| {
+                database(&info, operation, attributes);
+                known(attributes);
+            },
+            &mut |_| (),
+        );
+        Call { begun: self.begun(&info), span, info, operation }
+    }
+
+    fn start(&self, name: &'static str, info: &StoreInfo) -> Start {
+        let kind = if info.system.is_some() { Kind::Client } else { Kind::Internal };
+        Start::new(name, kind).options(|options| options.enable(self.tracing))
+    }
+
+    /// Only calls to databases are measured: for the others even the clock would cost more than the call.
+    fn begun(&self, info: &StoreInfo) -> Option<Instant> {
+        (self.metrics && info.system.is_some()).then(Instant::now)
+    }
+
+    fn load_call(&self, stream: &StreamId, after: Version) -> Call {
+        self.call("event_store.load", SELECT, &mut |attributes| {
+            attributes.string(names::EVENTSOURCE_STREAM_ID, stream.as_str());
+            attributes.number(names::EVENTSOURCE_FROM_VERSION, after.get().saturating_add(1));
+        })
+    }
+}
+
+/// A call to the store that is under way.
+struct Call {
+    span: Span,
+    info: StoreInfo,
+    operation: &'static str,
+    begun: Option<Instant>,
+}
+
+impl Call {
+    fn end(self, error: Option<&'static str>, record: &mut dyn FnMut(&mut Attributes)) {
+        if let Some(begun) = self.begun {
+            metrics::store_operation(&self.info, self.operation, error, begun.elapsed());
+        }
+        match error {
+            None => {
+                self.span.record(record);
+                self.span.succeed();
+            }
+            Some(error) => {
+                self.span.in_scope(|| log::failure(error));
+                self.span.fail(error);
+            }
+        }
+    }
+}
+
+/// The attributes of a call to a database; a store within the process has none.
+fn database(info: &StoreInfo, operation: &'static str, attributes: &mut Attributes) {
+    let Some(system) = info.system else { return };
+    attributes.text(names::DB_SYSTEM_NAME, system);
+    attributes.text(names::DB_OPERATION_NAME, operation);
+    attributes.text(names::DB_COLLECTION_NAME, info.collection);
+    if let Some((address, port)) = &info.server {
+        attributes.string(names::SERVER_ADDRESS, address);
+        attributes.number(names::SERVER_PORT, u64::from(*port));
+    }
+}
+
+fn append_attributes(
+    (stream, expected): (&StreamId, ExpectedVersion),
+    events: &[NewEvent],
+    is_database: bool,
+    attributes: &mut Attributes,
+) {
+    let count = events.len() as u64;
+    if is_database && count >= 2 {
+        attributes.number(names::DB_OPERATION_BATCH_SIZE, count);
+    }
+    attributes.string(names::EVENTSOURCE_STREAM_ID, stream.as_str());
+    attributes.number(names::EVENTSOURCE_EVENT_COUNT, count);
+    let mut types = events.iter().take(MOST_TYPES).map(|event| Cow::Borrowed(event.event_type));
+    attributes.texts(names::EVENTSOURCE_EVENT_TYPES, &mut types);
+    attributes.with(names::EVENTSOURCE_EXPECTED_VERSION, &mut |slot| slot.display(&expected));
+}
+
+impl<S: EventStore> EventStore for Traced<S> {
+    fn info(&self) -> StoreInfo {
+        self.inner.info()
+    }
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        let recorded_at = events.last().map(|event| event.origin.recorded_at);
+        let is_database = self.inner.info().system.is_some();
+        let call = self.call("event_store.append", INSERT, &mut |attributes| {
+            append_attributes((stream, expected), &events, is_database, attributes);
+        });
+        let result = call.span.run(self.inner.append(stream, expected, events)).await;
+        call.end(result.as_ref().err().map(AppendError::error_type), &mut |attributes| {
+            let Ok(appended) = &result else { return };
+            attributes.number(names::EVENTSOURCE_POSITION, appended.position.get());
+            attributes.number(names::EVENTSOURCE_VERSION, appended.version.get());
+            // A repeated append was recorded when it was first made, which this one does not know.
+            if let (Some(recorded_at), false) = (&recorded_at, appended.repeated) {
+                attributes.record(names::EVENTSOURCE_EVENT_RECORDED_AT, recorded_at);
+            }
+        });
+        result
+    }
+
+    async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        let call = self.load_call(&fold.stream, fold.after);
+        let result = call.span.run(self.inner.fold(fold, visitor)).await;
+        call.end(result.as_ref().err().map(StoreError::error_type), &mut |attributes| {
+            let visited = result.as_ref().map_or(0, |folded| folded.visited);
+            attributes.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
+        });
+        result
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let call = self.load_call(stream, after);
+        let result = call.span.run(self.inner.read_stream(stream, after, limit)).await;
+        call.end(result.as_ref().err().map(StoreError::error_type), &mut |attributes| {
+            attributes.number(names::EVENTSOURCE_EVENTS_LOADED, result.as_ref().map_or(0, Vec::len) as u64);
+        });
+        result
+    }
+
+    async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        let info = self.inner.info();
+        let begun = self.begun(&info);
+        // An empty page makes no span, so the span is only made when the page is known, and dated back.
+        let since = self.tracing.then(SystemTime::now);
+        let result = self.inner.read_all(after, filter, limit).await;
+        let span = match (&result, since) {
+            (Ok(page), _) if page.events.is_empty() => Span::OFF,
+            (_, None) => Span::OFF,
+            (_, Some(since)) => self.start("event_store.read_all", &info).since(since).begin(
+                &mut |attributes| {
+                    database(&info, SELECT, attributes);
+                    attributes.number(names::EVENTSOURCE_FROM_POSITION, after.get().saturating_add(1));
+                },
+                &mut |_| (),
+            ),
+        };
+        let call = Call { span, info, operation: SELECT, begun };
+        call.end(result.as_ref().err().map(StoreError::error_type), &mut |attributes| {
+            let Ok(page) = &result else { return };
+            attributes.number(names::EVENTSOURCE_TO_POSITION, page.scanned.get());
+            attributes.number(names::EVENTSOURCE_EVENTS_LOADED, page.events.len() as u64);
+        });
+        result
+    }
+
+    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
+        self.inner.head()
+    }
+
+    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
+        self.inner.changed(position)
+    }
+}
+
+/// Projections have spans of their own, which the runner makes.
+impl<S: ProjectionStore> ProjectionStore for Traced<S> {
+    type Backend = S::Backend;
+
+    fn open_projection(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+    ) -> impl Future<Output = Result<Position, ProjectionError>> + Send {
+        self.inner.open_projection(projection)
+    }
+
+    fn apply_batch(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        batch: Batch,
+        scope: Scope,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        self.inner.apply_batch(projection, batch, scope)
+    }
+
+    fn reset_projection(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        self.inner.reset_projection(projection)
+    }
+}
+
+/// Reads a stored trace context. Malformed text is no error: the event has none then, and that is counted.
+#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only databases keep the context as text"))]
+pub(super) fn stored_context(traceparent: Option<&str>, tracestate: Option<&str>) -> Option<TraceContext> {
+    let Ok(context) = traceparent?.parse::<TraceContext>() else {
+        metrics::context_malformed("store");
+        return None;
+    };
+    Some(match tracestate {
+        Some(state) => context.with_state(state),
+        None => context,
+    })
+}

@@ -1,0 +1,54 @@
+//! Log events for operators: one function a fact, a stable target a component, and the ids of the trace and span in
+//! which the fact happened. The targets are listed in `registry.yaml`.
+
+use super::{TraceContext, names};
+
+/// Emits an event that bears the ids of the current span; both are empty without one. Nothing is computed where nobody
+/// listens.
+macro_rules! event {
+    ($target:expr, $level:ident, { $($fields:tt)* }, $message:literal) => {
+        if tracing::enabled!(target: $target, tracing::Level::$level) {
+            let (trace_id, span_id) = ids();
+            tracing::event!(target: $target, tracing::Level::$level, trace_id, span_id, $($fields)*, $message);
+        }
+    };
+}
+
+#[cfg(feature = "otel")]
+mod set_up;
+
+#[cfg(feature = "otel")]
+pub(super) use set_up::{export_fails, export_works, setting_ignored};
+
+/// The ids of the current span as a log event bears them; empty without a span.
+fn ids() -> (String, String) {
+    match TraceContext::current() {
+        Some(context) => (format!("{:032x}", context.trace_id()), format!("{:016x}", context.span_id())),
+        None => Default::default(),
+    }
+}
+
+/// A traced function, or a component's operation, failed in the current span.
+pub(crate) fn failure(error_type: &str) {
+    event!(names::LOG_SPAN, ERROR, { error.r#type = error_type }, "failed");
+}
+
+/// A command was rejected by its handler: the caller's affair, not the operator's.
+pub(crate) fn command_rejected(command: &str, error_type: &str) {
+    event!(names::LOG_COMMAND, INFO, { command, error.r#type = error_type }, "rejected");
+}
+
+/// A command met a conflict, because somebody else wrote to its stream meanwhile, and is decided again.
+pub(crate) fn command_retried(command: &str, retry: u32) {
+    event!(names::LOG_COMMAND, INFO, { command, retry }, "retried after a conflict");
+}
+
+/// A projection's batch failed and is tried again.
+pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str) {
+    event!(names::LOG_PROJECTION, WARN, { projection, retry, error.r#type = error_type }, "retried");
+}
+
+/// A projection gave up; its checkpoint stays where it is.
+pub(crate) fn projection_stopped(projection: &str, checkpoint: u64, error_type: &str) {
+    event!(names::LOG_PROJECTION, ERROR, { projection, checkpoint, error.r#type = error_type }, "stopped");
+}

@@ -1,0 +1,101 @@
+//! A set-up that sets nothing up, so that a program's `main` compiles with and without the feature `otel`. What takes
+//! or hands out types of OpenTelemetry's SDK is missing.
+
+use std::future::{Future, ready};
+use std::time::Duration;
+
+use crate::telemetry::TelemetryError;
+
+/// Telemetry in a build without the feature `otel`: none.
+#[must_use = "call `shutdown` at the end, for builds with the feature `otel`"]
+#[derive(Debug)]
+pub struct Telemetry(());
+
+/// A set-up that will do nothing; made by [`Telemetry::from_env`].
+#[must_use = "nothing is set up before `install` or `build`"]
+#[derive(Debug)]
+pub struct TelemetryBuilder(());
+
+/// Keeps nothing.
+#[must_use = "the set-up applies until the guard is dropped"]
+#[derive(Debug)]
+pub struct TelemetryGuard(());
+
+impl Telemetry {
+    /// Reads nothing: without the feature `otel` there is nothing to set up.
+    pub fn from_env(_: impl Into<String>) -> TelemetryBuilder {
+        TelemetryBuilder(())
+    }
+
+    /// Sets nothing up.
+    pub fn builder(_: impl Into<String>) -> TelemetryBuilder {
+        TelemetryBuilder(())
+    }
+
+    /// Does nothing.
+    pub fn attach(&self) -> TelemetryGuard {
+        TelemetryGuard(())
+    }
+
+    /// Runs the future.
+    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        body
+    }
+
+    /// Does nothing.
+    ///
+    /// # Errors
+    /// None.
+    pub fn force_flush(&self) -> impl Future<Output = Result<(), TelemetryError>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Does nothing.
+    ///
+    /// # Errors
+    /// None.
+    pub fn shutdown(&self) -> impl Future<Output = Result<(), TelemetryError>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Does nothing.
+    ///
+    /// # Errors
+    /// None.
+    pub fn shutdown_blocking(&self) -> Result<(), TelemetryError> {
+        Ok(())
+    }
+}
+
+impl TelemetryBuilder {
+    /// Does nothing.
+    pub fn console_without_endpoint(self) -> Self {
+        self
+    }
+
+    /// Does nothing.
+    pub fn console_traces(self, _: usize) -> Self {
+        self
+    }
+
+    /// Does nothing.
+    pub fn shutdown_timeout(self, _: Duration) -> Self {
+        self
+    }
+
+    /// Sets nothing up.
+    ///
+    /// # Errors
+    /// None.
+    pub fn install(self) -> Result<Telemetry, TelemetryError> {
+        Ok(Telemetry(()))
+    }
+
+    /// Sets nothing up.
+    ///
+    /// # Errors
+    /// None.
+    pub fn build(self) -> Result<Telemetry, TelemetryError> {
+        Ok(Telemetry(()))
+    }
+}

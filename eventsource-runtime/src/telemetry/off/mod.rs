@@ -1,0 +1,208 @@
+//! Telemetry in a build without the feature `otel`: the same names, with nothing behind them. Closures that would
+//! compute attributes are compiled and never called.
+
+mod init;
+pub(crate) mod metrics;
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::time::SystemTime;
+
+use super::links::Linked;
+use super::site::Kind;
+use super::{AttributeValue, Attributes, Outcome, TraceContext};
+
+pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
+
+/// Attributes that nobody will see.
+#[derive(Default)]
+pub(in crate::telemetry) struct List;
+
+impl List {
+    pub(in crate::telemetry) fn len(&self) -> usize {
+        0
+    }
+
+    pub(in crate::telemetry) fn truncate(&mut self, _: usize) {}
+
+    pub(in crate::telemetry) fn text(&mut self, _: &'static str, _: Cow<'static, str>) {}
+
+    pub(in crate::telemetry) fn int(&mut self, _: &'static str, _: i64) {}
+
+    pub(in crate::telemetry) fn float(&mut self, _: &'static str, _: f64) {}
+
+    pub(in crate::telemetry) fn bool(&mut self, _: &'static str, _: bool) {}
+
+    pub(in crate::telemetry) fn texts(&mut self, _: &'static str, _: &mut dyn Iterator<Item = Cow<'static, str>>) {}
+}
+
+/// No span.
+#[derive(Debug)]
+pub struct Span(());
+
+impl Span {
+    /// No span.
+    pub const OFF: Self = Self(());
+
+    pub(crate) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
+        body()
+    }
+
+    pub(crate) fn run<F: Future>(&self, body: F) -> F {
+        body
+    }
+
+    pub(crate) fn record(&self, _: &mut dyn FnMut(&mut Attributes)) {}
+
+    pub(crate) fn event(&self, _: usize, _: &'static str, _: &mut dyn FnMut(&mut Attributes)) {}
+
+    pub(crate) fn finish(self, _: Outcome) {}
+
+    pub(crate) fn succeed(self) {}
+
+    pub(crate) fn fail(self, _: impl Into<Cow<'static, str>>) {}
+
+    pub(crate) fn fail_saying(self, _: impl Into<Cow<'static, str>>, _: String) {}
+
+    pub(crate) fn scope(&self, _: bool) -> Scope {
+        Scope(())
+    }
+}
+
+/// Nothing that surrounds code that runs elsewhere.
+#[derive(Clone, Debug)]
+pub struct Scope(());
+
+impl Scope {
+    /// What surrounds the caller: nothing.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(())
+    }
+
+    pub(crate) fn detached() -> Self {
+        Self(())
+    }
+
+    #[must_use]
+    pub(crate) fn muted(self) -> Self {
+        self
+    }
+
+    /// Runs a closure.
+    pub fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
+        body()
+    }
+
+    /// Runs a future.
+    pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        body
+    }
+}
+
+/// What a span would be told before it starts.
+#[derive(Debug, Default)]
+pub struct Options(());
+
+impl Options {
+    /// Does nothing.
+    pub fn enable(&mut self, _: bool) {}
+
+    /// Does nothing.
+    #[doc(hidden)]
+    pub fn owner(&mut self, _: &'static str) {}
+
+    /// Does nothing.
+    pub fn root(&mut self) {}
+
+    /// Does nothing.
+    pub fn parent(&mut self, _: &(impl Linked + ?Sized)) {}
+
+    /// Does nothing.
+    pub fn links(&mut self, _: &(impl Linked + ?Sized)) {}
+
+    pub(crate) fn replay(&mut self) {}
+}
+
+/// A span that will not start.
+#[derive(Debug)]
+pub(crate) struct Start(());
+
+impl Start {
+    pub(crate) fn new(_: impl Into<Cow<'static, str>>, _: Kind) -> Self {
+        Self(())
+    }
+
+    #[must_use]
+    pub(crate) fn options(self, _: impl FnOnce(&mut Options)) -> Self {
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn since(self, _: SystemTime) -> Self {
+        self
+    }
+
+    pub(crate) fn begin(self, _: &mut dyn FnMut(&mut Attributes), _: &mut dyn FnMut(&mut Attributes)) -> Span {
+        Span::OFF
+    }
+}
+
+/// No span to record on.
+#[derive(Debug)]
+pub struct CurrentSpan(());
+
+/// No span: without the feature `otel` nothing is recorded.
+#[must_use]
+pub fn current_span() -> CurrentSpan {
+    CurrentSpan(())
+}
+
+impl CurrentSpan {
+    /// Records nothing.
+    pub fn record<V: AttributeValue>(&self, _: &'static str, _: V) {}
+}
+
+/// A span made by hand, of which only its body is left.
+#[must_use = "the body is what is left to run"]
+#[derive(Debug)]
+pub struct ManualSpan(());
+
+/// No span: without the feature `otel` only its body runs.
+pub fn span(_: impl Into<Cow<'static, str>>) -> ManualSpan {
+    ManualSpan(())
+}
+
+impl ManualSpan {
+    /// Does nothing.
+    pub fn kind(self, _: Kind) -> Self {
+        self
+    }
+
+    /// Does nothing.
+    pub fn attribute<V: AttributeValue>(self, _: &'static str, _: V) -> Self {
+        self
+    }
+
+    /// Does nothing; the closure is not called.
+    pub fn options(self, _: impl FnOnce(&mut Options)) -> Self {
+        self
+    }
+
+    /// Runs a closure.
+    pub fn in_scope<R>(self, body: impl FnOnce() -> R) -> R {
+        body()
+    }
+
+    /// Runs a future.
+    pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        body
+    }
+}
+
+/// Does nothing: without the feature `otel` spans are off.
+pub fn set_enabled(_: bool) {}
+
+pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
+    None
+}

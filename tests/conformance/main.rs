@@ -1,0 +1,4 @@
+//! The suites that every adapter has to pass, run on each of ours.
+
+mod memory;
+mod sqlite;

@@ -1,0 +1,56 @@
+//! The SQLite store: in a file, in memory, and what only a file can show.
+
+mod several;
+mod writing;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::event_store_suite;
+use eventsource_runtime::store::{NewEvent, Origin, SqliteOptions, SqliteStore, StreamId, Synchronous};
+use uuid::Uuid;
+
+event_store_suite!(in_memory, || async { SqliteStore::open(":memory:").await.unwrap() });
+event_store_suite!(in_a_file, || async { open(&a_file()).await });
+
+/// Where the files of the tests are; those that earlier runs have left behind are removed.
+static FILES: LazyLock<PathBuf> = LazyLock::new(|| {
+    let files = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sqlite");
+    std::fs::create_dir_all(&files).unwrap();
+    for file in files.read_dir().unwrap().flatten() {
+        let age =
+            file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
+        if age.is_ok_and(|age| age > Duration::from_secs(600)) {
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+    files
+});
+
+/// A file that no other test has.
+fn a_file() -> PathBuf {
+    FILES.join(format!("{}.db", Uuid::now_v7()))
+}
+
+/// A store in a file, without waiting for the disk.
+async fn open(file: &Path) -> SqliteStore {
+    SqliteStore::open_with(file, SqliteOptions::default().synchronous(Synchronous::Normal)).await.unwrap()
+}
+
+fn a_stream() -> StreamId {
+    StreamId::new("Order", Uuid::now_v7())
+}
+
+fn events(count: usize) -> Vec<NewEvent> {
+    let origin = std::sync::Arc::new(Origin::at(Timestamp::from_micros(1)));
+    let event = |ordinal: usize| NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "Placed",
+        schema_version: 1,
+        payload: ordinal.to_string().into(),
+        origin: origin.clone(),
+    };
+    (0..count).map(event).collect()
+}

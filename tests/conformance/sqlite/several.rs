@@ -1,0 +1,116 @@
+//! One file, opened again and by several at once.
+
+use eventsource_runtime::store::{EventStore, ExpectedVersion, Position, StoreError, Version};
+use rusqlite::Connection;
+
+use super::{a_file, a_stream, events, open};
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_when_the_file_is_opened_again() {
+    let (file, stream) = (a_file(), a_stream());
+    let store = open(&file).await;
+    let appended = store.append(&stream, ExpectedVersion::NoStream, events(3)).await.unwrap();
+    store.close().await;
+    assert!(matches!(store.head().await, Err(StoreError::Closed)));
+    let refused = store.append(&stream, ExpectedVersion::Any, events(1)).await;
+    assert_eq!(refused.unwrap_err().error_type(), "closed");
+
+    let store = open(&file).await;
+    assert_eq!(store.head().await.unwrap(), appended.position);
+    assert_eq!(store.read_stream(&stream, Version::START, 10).await.unwrap().len(), 3);
+    assert_eq!(store.append(&stream, ExpectedVersion::Exists, events(1)).await.unwrap().version, 4);
+}
+
+#[tokio::test]
+async fn the_last_handle_closes_the_file() {
+    let file = a_file();
+    let store = open(&file).await;
+    let reader = store.reader();
+    drop(store);
+    assert_eq!(
+        reader.read(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))).await.unwrap(),
+        1
+    );
+    drop(reader);
+    // The connection that closes last removes the log.
+    let log = file.with_extension("db-wal");
+    while log.exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_open_a_new_file_at_once() {
+    let file = a_file();
+    let openers: Vec<_> = (0..8)
+        .map(|_| {
+            let file = file.clone();
+            tokio::spawn(async move {
+                let store = open(&file).await;
+                store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+                store
+            })
+        })
+        .collect();
+    for opener in openers {
+        opener.await.unwrap();
+    }
+    assert_eq!(open(&file).await.head().await.unwrap(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_on_one_file_see_each_other_and_take_turns() {
+    let file = a_file();
+    let (one, other) = (open(&file).await, open(&file).await);
+    let mut subscription = other.subscribe(Position::START);
+    let stream = a_stream();
+    let writers: Vec<_> = [one.clone(), other.clone(), one, other]
+        .into_iter()
+        .map(|store| {
+            let stream = stream.clone();
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    store.append(&stream, ExpectedVersion::Any, events(2)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for version in 1..=400 {
+        assert_eq!(subscription.next().await.unwrap().version, version);
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let file = a_file();
+    open(&file).await.close().await;
+    Connection::open(&file).unwrap().execute("INSERT INTO eventsource_schema (version) VALUES (99)", []).unwrap();
+    let refused = eventsource_runtime::store::SqliteStore::open(&file).await;
+    assert!(matches!(refused, Err(StoreError::Schema { found: 99, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused() {
+    let file = a_file();
+    std::fs::write(&file, "this is a letter, and a long one, so that nobody takes it for a database".repeat(100))
+        .unwrap();
+    let refused = eventsource_runtime::store::SqliteStore::open(&file).await;
+    assert!(matches!(refused, Err(StoreError::Backend { .. })), "{refused:?}");
+    assert!(eventsource_runtime::store::SqliteStore::open("/no/such/folder/a.db").await.is_err());
+}
+
+#[tokio::test]
+async fn malformed_contexts_are_left_out_when_they_are_read() {
+    let (file, stream) = (a_file(), a_stream());
+    let store = open(&file).await;
+    store.append(&stream, ExpectedVersion::NoStream, events(1)).await.unwrap();
+    let sql = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, traceparent, \
+        tracestate, payload) VALUES (?1, 2, randomblob(16), 'Placed', 1, 1, ?2, 'a=1', x'00')";
+    Connection::open(&file).unwrap().execute(sql, (stream.as_str(), "00-zero-zero-00")).unwrap();
+    let events = store.read_stream(&stream, Version::START, 10).await.unwrap();
+    assert_eq!(events.len(), 2);
+    assert_eq!(events[1].trace_context, None);
+}

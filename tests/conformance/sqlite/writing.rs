@@ -1,0 +1,199 @@
+//! What is written together, and what is never written.
+
+use std::sync::Arc;
+
+use eventsource_runtime::StoredEvent;
+use eventsource_runtime::projection::{Batch, Projection, ProjectionError, ProjectionStore, StepResult};
+use eventsource_runtime::store::{
+    AppendError, EventStore, ExpectedVersion, Filter, Position, Sqlite, SqliteStore, SqliteTransaction, StreamId,
+    Version,
+};
+use eventsource_runtime::telemetry::Scope;
+use rusqlite::Connection;
+
+use super::{a_file, a_stream, events, open};
+
+#[tokio::test]
+async fn events_are_neither_changed_nor_deleted() {
+    let (file, stream) = (a_file(), a_stream());
+    let store = open(&file).await;
+    store.append(&stream, ExpectedVersion::NoStream, events(2)).await.unwrap();
+    let connection = Connection::open(&file).unwrap();
+    for sql in ["UPDATE events SET payload = x'00'", "DELETE FROM events", "DELETE FROM events WHERE version = 2"] {
+        let refused = connection.execute(sql, []).unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{sql}: {refused}");
+    }
+    assert_eq!(store.read_stream(&stream, Version::START, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn readers_do_not_write() {
+    for path in [a_file(), ":memory:".into()] {
+        let store = SqliteStore::open(&path).await.unwrap();
+        let reader = store.reader();
+        let written = reader.read(|connection| connection.execute_batch("CREATE TABLE mine (id)")).await;
+        assert!(written.is_err());
+        // A transaction that a reader forgets to end ends with it.
+        reader.read(|connection| connection.execute_batch("BEGIN; SELECT * FROM events")).await.unwrap();
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+        assert_eq!(store.head().await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_reader_is_its_callers_alone() {
+    let store = open(&a_file()).await;
+    let reader = store.reader();
+    let panicked = tokio::spawn(async move { reader.read(|_| -> rusqlite::Result<()> { panic!("mine") }).await }).await;
+    assert!(panicked.unwrap_err().is_panic());
+    for _ in 0..10 {
+        assert_eq!(store.head().await.unwrap(), Position::START);
+    }
+}
+
+/// Many appends are put in the queue while the writer is busy, so that they become one group; a third of them fail, each
+/// in another way.
+#[tokio::test]
+async fn a_failing_append_does_not_undo_its_neighbours() {
+    let store = open(&a_file()).await;
+    let known = events(1);
+    store.append(&a_stream(), ExpectedVersion::NoStream, known.clone()).await.unwrap();
+    let appends = (0..90).map(|number| {
+        let (store, known) = (store.clone(), known.clone());
+        let stream = StreamId::new("Order", number);
+        async move {
+            let (expected, batch) = match number % 9 {
+                0 => (ExpectedVersion::Exact(Version::new(7)), events(2)),
+                3 => (ExpectedVersion::Any, [events(2), known].concat()),
+                6 => (ExpectedVersion::NoStream, [events(1), known, events(1)].concat()),
+                _ => (ExpectedVersion::NoStream, events(2)),
+            };
+            (number, stream.clone(), store.append(&stream, expected, batch).await)
+        }
+    });
+    for (number, stream, result) in together(appends).await {
+        let stored = store.read_stream(&stream, Version::START, 10).await.unwrap().len();
+        match number % 9 {
+            0 => assert!(matches!(result, Err(AppendError::Conflict(_))), "{number}: {result:?}"),
+            3 | 6 => assert!(matches!(result, Err(AppendError::IdempotencyMismatch { .. })), "{number}: {result:?}"),
+            _ => assert_eq!(result.unwrap().version, 2),
+        }
+        assert_eq!(stored, if number % 3 == 0 { 0 } else { 2 }, "{number}");
+    }
+}
+
+/// Polls all futures in turn, so that all have asked before the first is answered.
+async fn together<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
+    let mut outputs = Vec::new();
+    std::future::poll_fn(|task| {
+        for slot in &mut futures {
+            if let Some(future) = slot
+                && let std::task::Poll::Ready(output) = future.as_mut().poll(task)
+            {
+                outputs.push(output);
+                *slot = None;
+            }
+        }
+        if futures.iter().all(Option::is_none) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    outputs
+}
+
+/// Notes the versions that it is shown, and fails as it is told.
+struct Versions {
+    fails: Fails,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fails {
+    Never,
+    At(u64),
+    PanicsAt(u64),
+    CommitsAt(u64),
+}
+
+impl Projection<Sqlite> for Versions {
+    fn name(&self) -> &'static str {
+        "Versions"
+    }
+
+    fn span_name(&self) -> &'static str {
+        "projection.Versions"
+    }
+
+    fn event_types(&self) -> Vec<&'static str> {
+        vec!["Placed"]
+    }
+
+    fn setup<'a>(&'a self, tx: &'a SqliteTransaction<'_>) -> StepResult {
+        Ok(tx.execute_batch("CREATE TABLE versions (version INTEGER PRIMARY KEY)")?)
+    }
+
+    fn reset<'a>(&'a self, tx: &'a SqliteTransaction<'_>) -> StepResult {
+        Ok(tx.execute_batch("DELETE FROM versions")?)
+    }
+
+    fn apply<'a>(&'a self, event: &'a StoredEvent, tx: &'a SqliteTransaction<'_>) -> StepResult {
+        let version = event.version.get();
+        tx.execute("INSERT INTO versions (version) VALUES (?1)", [i64::try_from(version).unwrap()])?;
+        match self.fails {
+            Fails::At(at) if at == version => Err(ProjectionError::new("told to")),
+            Fails::PanicsAt(at) if at == version => panic!("told to"),
+            Fails::CommitsAt(at) if at == version => Ok(tx.execute_batch("COMMIT; BEGIN; ROLLBACK")?),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn versions(fails: Fails) -> Arc<dyn Projection<Sqlite>> {
+    Arc::new(Versions { fails })
+}
+
+async fn noted(store: &SqliteStore) -> i64 {
+    let count = |connection: &Connection| connection.query_row("SELECT count(*) FROM versions", [], |row| row.get(0));
+    store.reader().read(count).await.unwrap()
+}
+
+async fn apply(store: &SqliteStore, fails: Fails) -> Result<(), ProjectionError> {
+    let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
+    let scope = Scope::current();
+    store.apply_batch(versions(fails), Batch { events: page.events, checkpoint: page.scanned }, scope).await
+}
+
+#[tokio::test]
+async fn a_batch_and_its_checkpoint_are_one() {
+    for path in [a_file(), ":memory:".into()] {
+        let store = SqliteStore::open(&path).await.unwrap();
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(5)).await.unwrap();
+        assert!(apply(&store, Fails::Never).await.is_err(), "it is not open");
+        for _ in 0..2 {
+            assert_eq!(store.open_projection(versions(Fails::Never)).await.unwrap(), Position::START);
+        }
+        for fails in [Fails::At(3), Fails::PanicsAt(5)] {
+            assert!(apply(&store, fails).await.unwrap_err().to_string().contains("told to"));
+            assert_eq!(noted(&store).await, 0, "a failing step undoes the batch");
+            assert_eq!(store.open_projection(versions(fails)).await.unwrap(), Position::START);
+        }
+        apply(&store, Fails::Never).await.unwrap();
+        assert_eq!(noted(&store).await, 5);
+        assert_eq!(store.open_projection(versions(Fails::Never)).await.unwrap(), 5);
+        // The same batch again, as after an unknown outcome, has no effect.
+        apply(&store, Fails::At(1)).await.unwrap();
+        assert_eq!(noted(&store).await, 5);
+        store.reset_projection(versions(Fails::Never)).await.unwrap();
+        assert_eq!(noted(&store).await, 0);
+        assert_eq!(store.open_projection(versions(Fails::Never)).await.unwrap(), Position::START);
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_ends_the_transaction_fails_the_batch() {
+    let store = open(&a_file()).await;
+    store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+    store.open_projection(versions(Fails::Never)).await.unwrap();
+    let error = apply(&store, Fails::CommitsAt(1)).await.unwrap_err();
+    assert!(error.to_string().contains("ended the batch"), "{error}");
+    assert_eq!(store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap().position, 2);
+}
