@@ -180,9 +180,8 @@ pub(super) fn evaluate(records: &mut [&mut dyn FnMut(&mut Attributes)]) -> List 
     for record in records {
         record(&mut attributes);
     }
-    let cut = attributes.take_cut();
-    if cut > 0 {
-        metrics::attributes_cut(cut);
+    if attributes.cut > 0 {
+        metrics::attributes_cut(attributes.cut);
     }
     attributes.list
 }
