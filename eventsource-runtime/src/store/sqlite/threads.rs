@@ -108,17 +108,14 @@ impl Threads {
         &self,
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let answer = match &self.reads {
-            Some(reads) => {
-                let (job, answer) = job(read);
-                reads.push(job).await?;
-                answer
-            }
-            None => {
-                let (job, answer) = job(read);
-                self.writes.push(Command::Job(job)).await?;
-                answer
-            }
+        let answer = if let Some(reads) = &self.reads {
+            let (job, answer) = job(read);
+            reads.push(job).await?;
+            answer
+        } else {
+            let (job, answer) = job(read);
+            self.writes.push(Command::Job(job)).await?;
+            answer
         };
         answered(answer).await
     }

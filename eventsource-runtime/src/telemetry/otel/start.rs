@@ -151,8 +151,7 @@ impl Start {
         let verdict = active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid()));
         match verdict {
             Verdict::Drop => unsampled(&parent),
-            Verdict::Record => self.build(&active, &parent, known, user, When::Before),
-            Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
+            Verdict::Record | Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
             Verdict::Ask { reads: false } => self.build(&active, &parent, known, user, When::IfRecording),
         }
     }
@@ -287,7 +286,8 @@ fn start_on(
         return span;
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
-    Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None }.begin_on(&mut |known| literals(site, known), attributes)
+    Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None }
+        .begin_on(&mut |known| literals(site, known), attributes)
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {

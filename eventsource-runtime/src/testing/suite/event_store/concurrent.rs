@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::*;
+use super::{
+    AppendError, EventStore, ExpectedVersion, Filter, Position, Version, a_stream, an_event, appended, dropped_after,
+    events, stored,
+};
 use crate::store::Traced;
 
 /// Of all that append to one stream with the version that they have seen, one wins each version.

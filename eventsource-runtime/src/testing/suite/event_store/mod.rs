@@ -156,12 +156,12 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
     .await
 }
 
-fn with_metadata(origin: Origin) -> Origin {
+fn with_metadata(origin: &Origin) -> Origin {
     Origin {
         correlation_id: Some(Uuid::now_v7()),
         causation_id: Some(Uuid::now_v7()),
         metadata: Metadata::from_iter([("tenant", "north \"1\""), ("zero", "\0")]),
         trace_context: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse().ok(),
-        ..origin
+        ..origin.clone()
     }
 }
