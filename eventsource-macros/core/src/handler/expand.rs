@@ -43,7 +43,9 @@ fn register(model: &Model, handlers: &[&Handler]) -> TokenStream {
         ),
     };
     let calls = handlers.iter().map(|Handler { cfgs, message: Argument { ty, .. }, .. }| {
-        quote_spanned!(first_span(ty)=> #(#cfgs)* #runtime::#registers::#add::<#ty>(#registry);)
+        let place = first_span(ty);
+        let at = runtime.at(place);
+        quote_spanned!(place=> #(#cfgs)* <__EsRegistry as #at::#registers<Self>>::#add::<#ty>(#registry);)
     });
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
@@ -69,9 +71,11 @@ fn handle(model: &Model, handler: &Handler) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let Handler { cfgs, message: Argument { ty, .. }, .. } = handler;
     let telemetry = telemetry(model, handler);
+    let place = first_span(ty);
+    let at = runtime.at(place);
     let (handles, body) = match kind {
-        Kind::Command => (quote_spanned!(first_span(ty)=> #runtime::Handle<#ty>), decide(model, handler)),
-        Kind::Query => (quote_spanned!(first_span(ty)=> #runtime::HandleQuery<#ty>), answer(model, handler)),
+        Kind::Command => (quote_spanned!(place=> #at::Handle<#ty>), decide(model, handler)),
+        Kind::Query => (quote_spanned!(place=> #at::HandleQuery<#ty>), answer(model, handler)),
     };
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
@@ -98,7 +102,9 @@ fn decide(model: &Model, handler: &Handler) -> TokenStream {
     let called = called(handler, &given);
     let set = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Aggregate>::Event);
     let error = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Aggregate>::Error);
-    let decided = quote_spanned!(first_span(returned)=> #runtime::Decision::<#set, #error>::decide(#called));
+    let place = first_span(returned);
+    let at = runtime.at(place);
+    let decided = quote_spanned!(place=> #at::Decision::<#set, #error>::decide(#called));
     quote_spanned! {located(method.span())=>
         async fn handle(
             &self,
@@ -113,11 +119,12 @@ fn decide(model: &Model, handler: &Handler) -> TokenStream {
 /// `handle` of a query.
 fn answer(model: &Model, handler: &Handler) -> TokenStream {
     let Model { runtime, .. } = model;
-    let private = runtime.private();
     let Handler { method, message: Argument { ty, .. }, returned, .. } = handler;
     let query = local("__es_query");
     let called = called(handler, &query.to_token_stream());
-    let error = quote_spanned!(first_span(returned)=> <#returned as #private::Fallible>::Error);
+    let place = first_span(returned);
+    let private = runtime.private_at(place);
+    let error = quote_spanned!(place=> <#returned as #private::Fallible>::Error);
     quote_spanned! {located(method.span())=>
         type Error = #error;
 

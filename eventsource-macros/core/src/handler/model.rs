@@ -1,11 +1,10 @@
 //! What the methods mean: which handles what. Every check is here.
 
-use quote::ToTokens as _;
 use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
 
 use super::Kind;
 use super::parse::Parsed;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::paths::Runtime;
@@ -179,10 +178,7 @@ fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<
         }
     }
     let enable_tracing = options.expr(keys::ENABLE_TRACING);
-    if let Some(expr) = &enable_tracing {
-        refuse_jumps(diagnostics, "`enable_tracing`", expr);
-    }
-    (attributes, enable_tracing)
+    (attributes, enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr)))
 }
 
 fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: &[Handler]) {
@@ -191,7 +187,7 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: &[Handler]) {
         let same =
             |earlier: &&Handler| alike(&earlier.message.ty, ty) && earlier.cfgs.is_empty() && handler.cfgs.is_empty();
         if let Some(earlier) = handlers.iter().take(index).find(same) {
-            let (name, method) = (ty.to_token_stream(), &earlier.method);
+            let (name, method) = (shown(ty), &earlier.method);
             let message = kind.message();
             diagnostics.error(ty, format!("`{name}` is handled by `{method}` already; a {message} has one handler"));
         }
@@ -202,7 +198,7 @@ fn services(diagnostics: &mut Diagnostics, handlers: &[Handler]) -> Option<Type>
     let mut all = handlers.iter().filter_map(|handler| handler.services.as_ref());
     let first = &all.next()?.ty;
     for other in all.filter(|other| !alike(&other.ty, first)) {
-        let (first, other_name) = (first.to_token_stream(), other.ty.to_token_stream());
+        let (first, other_name) = (shown(first), shown(&other.ty));
         let message =
             format!("services are `&{first}` above and `&{other_name}` here; all handlers of a block take the same");
         diagnostics.error(&other.ty, message);

@@ -27,9 +27,11 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing(model);
     let events = model.handlers.iter().map(|Handler { step: Step { cfgs, .. }, event, .. }| {
-        quote_spanned! {first_span(event)=>
+        let place = first_span(event);
+        let at = runtime.at(place);
+        quote_spanned! {place=>
             #(#cfgs)*
-            (<#event as #runtime::Event>::NAME, <#event as #runtime::Event>::ALIASES)
+            (<#event as #at::Event>::NAME, <#event as #at::Event>::ALIASES)
         }
     });
     let setup = model.setup.as_ref().map(|step| slot(&names, step, "setup"));
@@ -65,15 +67,21 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenStream, syn::Generics) {
     let mut generics = model.generics.clone();
     if let Some(transaction) = &model.transaction {
-        let alias = quote_spanned! {first_span(transaction)=>
-            type #backend = <#transaction as #runtime::projection::Transaction>::Backend;
+        let place = first_span(transaction);
+        let at = runtime.at(place);
+        let alias = quote_spanned! {place=>
+            type #backend = <#transaction as #at::projection::Transaction>::Backend;
         };
         return (alias, generics);
     }
     let handlers = model.handlers.iter().map(|handler| &handler.step);
     let mut steps = handlers.chain(&model.setup).chain(&model.reset);
     let bound = match steps.find_map(|step| step.asyncness) {
-        Some(word) => quote_spanned!(located(word.span)=> #runtime::projection::AsyncBackend),
+        Some(word) => {
+            let place = located(word.span);
+            let at = runtime.at(place);
+            quote_spanned!(place=> #at::projection::AsyncBackend)
+        }
         None => quote_spanned!(Span::mixed_site()=> #runtime::projection::Backend),
     };
     generics.params.push(parse_quote_spanned!(Span::mixed_site()=> #backend: #bound));
@@ -93,7 +101,8 @@ fn enable_tracing(model: &Model) -> Option<TokenStream> {
 }
 
 /// `setup` or `reset`.
-fn slot(Names { runtime, private, backend }: &Names, step: &Step, name: &str) -> TokenStream {
+fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
+    let Names { runtime, private, backend } = names;
     let Step { cfgs, method, asyncness, takes_transaction } = step;
     let name = local(name);
     let transaction = local("__es_tx");
@@ -108,7 +117,7 @@ fn slot(Names { runtime, private, backend }: &Names, step: &Step, name: &str) ->
             <#backend as #runtime::projection::Backend>::ready(#private::IntoStep::into_step(#call))
         },
         Some(word) => {
-            let boxed = quote_spanned!(located(word.span)=> <#backend as #runtime::projection::AsyncBackend>::boxed);
+            let boxed = boxed(names, *word);
             quote_spanned!(Span::mixed_site()=> #boxed(async move { #private::IntoStep::into_step(#call.await) }))
         }
     };
@@ -121,6 +130,13 @@ fn slot(Names { runtime, private, backend }: &Names, step: &Step, name: &str) ->
             #run
         }
     }
+}
+
+/// Where only some back ends have futures, the word `async` is at fault.
+fn boxed(Names { runtime, backend, .. }: &Names, word: syn::Token![async]) -> TokenStream {
+    let place = located(word.span);
+    let at = runtime.at(place);
+    quote_spanned!(place=> <#backend as #at::projection::AsyncBackend>::boxed)
 }
 
 fn apply(model: &Model, names: &Names) -> TokenStream {
@@ -142,18 +158,21 @@ fn apply(model: &Model, names: &Names) -> TokenStream {
 }
 
 /// Decodes one event and runs its method.
-fn arm(Names { runtime, private, backend }: &Names, handler: &Handler) -> TokenStream {
+fn arm(names: &Names, handler: &Handler) -> TokenStream {
+    let Names { runtime, private, backend } = names;
     let Handler { step: Step { cfgs, method, asyncness, takes_transaction }, event: ty, name, span } = handler;
     let (stored, event, error) = (local("__es_stored"), local("__es_event"), local("__es_error"));
     let transaction = takes_transaction.then(|| {
         let transaction = local("__es_tx");
         quote_spanned!(Span::mixed_site()=> , #transaction)
     });
-    let call = quote_spanned!(located(method.span())=> Self::#method(self, &#event #transaction));
+    let place = located(method.span());
+    let at = runtime.private_at(place);
+    let call = quote_spanned!(place=> Self::#method(self, &#event #transaction));
     let handler = quote_spanned!(Span::mixed_site()=> &#private::Handler { span: #span, method: #name });
     let handled = match asyncness {
-        None => quote_spanned!(located(method.span())=> #private::handle(&#event, #handler, || #call)),
-        Some(_) => quote_spanned!(located(method.span())=> #private::handle_async(&#event, #handler, #call).await),
+        None => quote_spanned!(place=> #at::handle(&#event, #handler, || #call)),
+        Some(_) => quote_spanned!(place=> #at::handle_async(&#event, #handler, #call).await),
     };
     let step = quote_spanned! {Span::mixed_site()=>
         match #private::decode::<#ty>(#stored) {
@@ -164,7 +183,7 @@ fn arm(Names { runtime, private, backend }: &Names, handler: &Handler) -> TokenS
     let run = match asyncness {
         None => quote_spanned!(Span::mixed_site()=> <#backend as #runtime::projection::Backend>::ready(#step)),
         Some(word) => {
-            let boxed = quote_spanned!(located(word.span)=> <#backend as #runtime::projection::AsyncBackend>::boxed);
+            let boxed = boxed(names, *word);
             quote_spanned!(Span::mixed_site()=> #boxed(async move { #step }))
         }
     };

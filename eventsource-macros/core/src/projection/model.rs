@@ -1,11 +1,10 @@
 //! What the methods mean: which takes what event. Every check is here.
 
-use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, GenericArgument, Generics, Ident, LitStr, PatType, PathArguments, Type, TypeReference};
 
 use super::parse::Parsed;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::options::Options;
@@ -64,7 +63,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     }
     let mut found = Found::default();
     for (method, options) in block.methods.iter().zip(methods) {
-        add(diagnostics, &mut found, method, options);
+        if let Some(options) = options {
+            add(diagnostics, &mut found, method, options);
+        }
     }
     let transaction = transaction(diagnostics, found.transactions);
     let name = projection_name(diagnostics, name, &block.self_ty);
@@ -153,7 +154,7 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
         return;
     };
     let Some(event) = recorded(&first.ty) else {
-        let message = format!("{METHOD} takes `&Recorded<Event>` first; this is `{}`", first.ty.to_token_stream());
+        let message = format!("{METHOD} takes `&Recorded<Event>` first; this is `{}`", shown(&first.ty));
         diagnostics.error(&first.ty, message);
         return;
     };
@@ -166,7 +167,7 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
     let cfgs = method.cfgs();
     let same = |earlier: &&Handler| alike(&earlier.event, &event) && earlier.step.cfgs.is_empty() && cfgs.is_empty();
     if let Some(earlier) = found.handlers.iter().find(same) {
-        let name = event.to_token_stream();
+        let name = shown(&event);
         let message = format!("`{name}` is taken by `{}` already; a projection has one method an event", earlier.name);
         diagnostics.error(&event, message);
         return;

@@ -20,8 +20,8 @@ pub(super) struct Parsed {
     pub(super) enable_tracing: Option<Expr>,
     /// Without the methods' `#[projection(..)]`.
     pub(super) block: ImplBlock,
-    /// One for each method.
-    pub(super) methods: Vec<Options>,
+    /// One for each method; none after a mistake.
+    pub(super) methods: Vec<Option<Options>>,
 }
 
 impl Parsed {
@@ -53,7 +53,8 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
 }
 
 /// By whatever path the macro is written, its attributes on methods are read alike.
-fn method_options(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Options {
+fn method_options(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Option<Options> {
+    let before = diagnostics.count();
     let mut tokens = TokenStream::new();
     for attribute in attributes {
         match &attribute.meta {
@@ -67,5 +68,6 @@ fn method_options(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Op
             }
         }
     }
-    Options::parse(diagnostics, METHOD, tokens)
+    let options = Options::parse(diagnostics, METHOD, tokens);
+    (diagnostics.count() == before).then_some(options)
 }

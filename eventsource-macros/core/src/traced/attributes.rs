@@ -46,10 +46,15 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, tokens: TokenStream) -> Vec<En
         } else if read.iter().any(|earlier| earlier.key.value() == key) {
             diagnostics.error(&entry.key, format!("attribute `{key}` is given twice; keep one"));
         }
-        if let Value::Typed(expr) | Value::Display(expr) | Value::Debug(expr) = &entry.value {
-            jumps::refuse(diagnostics, "an attribute", expr);
+        let stays = match &entry.value {
+            Value::Typed(expr) | Value::Display(expr) | Value::Debug(expr) => {
+                jumps::refuse(diagnostics, "an attribute", expr)
+            }
+            Value::Literal(_) => true,
+        };
+        if stays {
+            read.push(entry);
         }
-        read.push(entry);
         Ok(())
     });
     read

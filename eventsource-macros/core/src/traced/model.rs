@@ -130,9 +130,7 @@ fn parent(diagnostics: &mut Diagnostics, options: &mut Options) -> Parent {
 }
 
 fn expr(diagnostics: &mut Diagnostics, options: &mut Options, key: &str) -> Option<Expr> {
-    let expr = options.expr(key)?;
-    jumps::refuse(diagnostics, &format!("`{key}`"), &expr);
-    Some(expr)
+    options.expr(key).filter(|expr| jumps::refuse(diagnostics, &format!("`{key}`"), expr))
 }
 
 /// Literals go into the site; the rest is evaluated.
