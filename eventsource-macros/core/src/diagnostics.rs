@@ -35,7 +35,7 @@ impl Diagnostics {
 
     /// One `compile_error!` a mistake; nothing if there was none.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.errors.into_iter().map(|error| error.into_compile_error()).collect()
+        self.errors.into_iter().map(syn::Error::into_compile_error).collect()
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         handlers.extend(handler(diagnostics, kind, method, written));
     }
     distinct(diagnostics, kind, &handlers);
-    let services = services(diagnostics, &handlers);
+    let services = services(diagnostics, &mut handlers);
     Some(Model { kind, runtime, generics: block.generics, self_ty: block.self_ty, services, handlers })
 }
 
@@ -167,14 +167,17 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
 
 /// What a handler's `#[traced]` may say: the span is the runtime's, with its name, kind and parent.
 fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<Expr>) {
-    const INSTEAD: &str = "the runtime makes a handler's span; keep `attributes(..)` and `enable_tracing`";
+    const INSTEAD: &str = "keep `attributes(..)` and `enable_tracing`";
     let Written { name, mut options, attributes, .. } = written;
     if let Some(name) = name {
-        diagnostics.error(name, format!("a handler's span has its name already; {INSTEAD}"));
+        diagnostics.error(name, format!("the runtime names a handler's span; {INSTEAD}"));
     }
     for key in [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::CRATE] {
         if let Some(given) = options.take(key) {
-            diagnostics.error(&given.key, format!("`{key}` has no effect on a handler; {INSTEAD}"));
+            diagnostics.error(
+                &given.key,
+                format!("`{key}` has no place on a handler, whose span the runtime makes; {INSTEAD}"),
+            );
         }
     }
     let enable_tracing = options.expr(keys::ENABLE_TRACING);
@@ -194,14 +197,19 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: &[Handler]) {
     }
 }
 
-fn services(diagnostics: &mut Diagnostics, handlers: &[Handler]) -> Option<Type> {
-    let mut all = handlers.iter().filter_map(|handler| handler.services.as_ref());
-    let first = &all.next()?.ty;
-    for other in all.filter(|other| !alike(&other.ty, first)) {
-        let (first, other_name) = (shown(first), shown(&other.ty));
+/// The services of the first handler that takes some; handlers that take others are mistakes, and dropped.
+fn services(diagnostics: &mut Diagnostics, handlers: &mut Vec<Handler>) -> Option<Type> {
+    let first = handlers.iter().find_map(|handler| handler.services.as_ref())?.ty.clone();
+    handlers.retain(|handler| {
+        let Some(Argument { ty, .. }) = handler.services.as_ref().filter(|services| !alike(&services.ty, &first))
+        else {
+            return true;
+        };
+        let (first, other) = (shown(&first), shown(ty));
         let message =
-            format!("services are `&{first}` above and `&{other_name}` here; all handlers of a block take the same");
-        diagnostics.error(&other.ty, message);
-    }
-    Some(first.clone())
+            format!("services are `&{first}` above and `&{other}` here; all handlers of a block take the same");
+        diagnostics.error(ty, message);
+        false
+    });
+    Some(first)
 }

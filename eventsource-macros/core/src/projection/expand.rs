@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::parse_quote_spanned;
+use syn::{Ident, parse_quote_spanned};
 
 use super::model::{Handler, Model, Step};
 use crate::output::{block, first_span, local, located};
@@ -13,13 +13,15 @@ struct Names {
     runtime: Runtime,
     private: TokenStream,
     /// The back end, as the impl names it.
-    backend: TokenStream,
+    backend: Ident,
 }
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let runtime = model.runtime.clone();
     let private = runtime.private();
-    let backend = quote_spanned!(Span::mixed_site()=> __EsBackend);
+    // Where a transaction tells the back end, it is at fault when there is none.
+    let place = model.transaction.as_ref().map_or_else(Span::mixed_site, first_span);
+    let backend = backend_at(place);
     let names = Names { runtime, private, backend };
     let Names { runtime, private, backend } = &names;
     let Model { self_ty, name, span, .. } = model;
@@ -76,13 +78,12 @@ fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenSt
     }
     let handlers = model.handlers.iter().map(|handler| &handler.step);
     let mut steps = handlers.chain(&model.setup).chain(&model.reset);
-    let bound = match steps.find_map(|step| step.asyncness) {
-        Some(word) => {
-            let place = located(word.span);
-            let at = runtime.at(place);
-            quote_spanned!(place=> #at::projection::AsyncBackend)
-        }
-        None => quote_spanned!(Span::mixed_site()=> #runtime::projection::Backend),
+    let bound = if let Some(word) = steps.find_map(|step| step.asyncness) {
+        let place = located(word.span);
+        let at = runtime.at(place);
+        quote_spanned!(place=> #at::projection::AsyncBackend)
+    } else {
+        quote_spanned!(Span::mixed_site()=> #runtime::projection::Backend)
     };
     generics.params.push(parse_quote_spanned!(Span::mixed_site()=> #backend: #bound));
     (TokenStream::new(), generics)
@@ -91,7 +92,7 @@ fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenSt
 /// The expression may use `self`, as the user writes it.
 fn enable_tracing(model: &Model) -> Option<TokenStream> {
     model.enable_tracing.as_ref().map(|enabled| {
-        let this = syn::Ident::new("self", Span::call_site());
+        let this = Ident::new("self", Span::call_site());
         quote_spanned! {Span::mixed_site()=>
             fn enable_tracing(&#this) -> ::core::option::Option<bool> {
                 ::core::option::Option::Some(#enabled)
@@ -132,10 +133,14 @@ fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
     }
 }
 
+fn backend_at(span: Span) -> Ident {
+    Ident::new("__EsBackend", span)
+}
+
 /// Where only some back ends have futures, the word `async` is at fault.
-fn boxed(Names { runtime, backend, .. }: &Names, word: syn::Token![async]) -> TokenStream {
+fn boxed(Names { runtime, .. }: &Names, word: syn::Token![async]) -> TokenStream {
     let place = located(word.span);
-    let at = runtime.at(place);
+    let (at, backend) = (runtime.at(place), backend_at(place));
     quote_spanned!(place=> <#backend as #at::projection::AsyncBackend>::boxed)
 }
 
@@ -161,7 +166,7 @@ fn apply(model: &Model, names: &Names) -> TokenStream {
 fn arm(names: &Names, handler: &Handler) -> TokenStream {
     let Names { runtime, private, backend } = names;
     let Handler { step: Step { cfgs, method, asyncness, takes_transaction }, event: ty, name, span } = handler;
-    let (stored, event, error) = (local("__es_stored"), local("__es_event"), local("__es_error"));
+    let (stored, event, error) = (local("__es_stored"), Ident::new("__es_event", first_span(ty)), local("__es_error"));
     let transaction = takes_transaction.then(|| {
         let transaction = local("__es_tx");
         quote_spanned!(Span::mixed_site()=> , #transaction)
@@ -170,13 +175,15 @@ fn arm(names: &Names, handler: &Handler) -> TokenStream {
     let at = runtime.private_at(place);
     let call = quote_spanned!(place=> Self::#method(self, &#event #transaction));
     let handler = quote_spanned!(Span::mixed_site()=> &#private::Handler { span: #span, method: #name });
-    let handled = match asyncness {
-        None => quote_spanned!(place=> #at::handle(&#event, #handler, || #call)),
-        Some(_) => quote_spanned!(place=> #at::handle_async(&#event, #handler, #call).await),
+    let borrowed = quote_spanned!(first_span(ty)=> &#event);
+    let taken = if asyncness.is_some() {
+        quote_spanned!(place=> #at::handle_async(#borrowed, #handler, #call).await)
+    } else {
+        quote_spanned!(place=> #at::handle(#borrowed, #handler, || #call))
     };
     let step = quote_spanned! {Span::mixed_site()=>
         match #private::decode::<#ty>(#stored) {
-            ::core::result::Result::Ok(#event) => #handled,
+            ::core::result::Result::Ok(#event) => #taken,
             ::core::result::Result::Err(#error) => ::core::result::Result::Err(#error),
         }
     };

@@ -67,7 +67,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
             add(diagnostics, &mut found, method, options);
         }
     }
-    let transaction = transaction(diagnostics, found.transactions);
+    let transaction = found.transactions.into_iter().next();
     let name = projection_name(diagnostics, name, &block.self_ty);
     let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
     let Found { setup, reset, handlers, .. } = found;
@@ -98,14 +98,12 @@ fn projection_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, self_ty:
         }
         return name;
     }
-    match last_segment(self_ty) {
-        Some(segment) => LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span()),
-        None => {
-            diagnostics
-                .error(self_ty, "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`");
-            LitStr::new("", proc_macro2::Span::call_site())
-        }
+    if let Some(segment) = last_segment(self_ty) {
+        return LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span());
     }
+    let message = "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`";
+    diagnostics.error(self_ty, message);
+    LitStr::new("", proc_macro2::Span::call_site())
 }
 
 fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) {
@@ -202,7 +200,13 @@ fn takes_transaction(
     let Some(argument) = argument else { return Some(false) };
     match &*argument.ty {
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
-            transactions.push(with_static_lifetimes((**elem).clone()));
+            let transaction = with_static_lifetimes((**elem).clone());
+            if transactions.first().is_some_and(|first| !alike(first, &transaction)) {
+                let message = "the methods of a projection take one kind of transaction; another stands above";
+                diagnostics.error(elem, message);
+                return None;
+            }
+            transactions.push(transaction);
             Some(true)
         }
         ty => {
@@ -210,13 +214,4 @@ fn takes_transaction(
             None
         }
     }
-}
-
-fn transaction(diagnostics: &mut Diagnostics, transactions: Vec<Type>) -> Option<Type> {
-    let mut transactions = transactions.into_iter();
-    let first = transactions.next()?;
-    for other in transactions.filter(|other| !alike(other, &first)) {
-        diagnostics.error(&other, "the methods of a projection take one kind of transaction; another stands above");
-    }
-    Some(first)
 }

@@ -74,7 +74,7 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
             let (key, ident) = shorthand(first);
             return Ok(Entry { key, value: Value::Typed(ident) });
         }
-        dotted(first, input)?
+        dotted(&first, input)?
     } else {
         return Err(input.error("expected an attribute, such as `\"key\" = expression`"));
     };
@@ -94,7 +94,7 @@ fn shorthand(ident: Ident) -> (LitStr, Expr) {
     (key, Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path }))
 }
 
-fn dotted(first: Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
+fn dotted(first: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
     let mut key = first.unraw().to_string();
     while input.peek(Token![.]) {
         input.parse::<Token![.]>()?;
