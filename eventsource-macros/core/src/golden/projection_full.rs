@@ -1,9 +1,27 @@
 impl OrderReadModel {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
     async fn create(&self, tx: &PostgresTransaction<'_>) -> StepResult {
         todo!()
     }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
     fn clear(&self) {}
     #[traced("insert")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
     async fn placed(
         &self,
         event: &Recorded<OrderPlaced>,
@@ -11,6 +29,12 @@ impl OrderReadModel {
     ) -> StepResult {
         todo!()
     }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
     fn shipped(&self, event: &Recorded<OrderShipped>) {}
 }
 const _: () = {

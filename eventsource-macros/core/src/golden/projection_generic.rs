@@ -1,4 +1,10 @@
 impl<T: Sink> Counts<T> {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
     async fn placed(&self, event: &Recorded<OrderPlaced>) {
         todo!()
     }

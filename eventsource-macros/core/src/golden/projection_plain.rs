@@ -1,4 +1,10 @@
 impl OrderReadModel {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
     fn placed(
         &self,
         event: &Recorded<OrderPlaced>,

@@ -7,6 +7,7 @@ use syn::{Attribute, Expr, LitStr, Meta};
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Form, Options, Word};
+use crate::output::shape_lints;
 use crate::paths::{self, Runtime};
 use crate::signature::ImplBlock;
 
@@ -42,6 +43,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
     for method in &mut block.methods {
         let attributes = method.take_attributes(keys::PROJECTION);
         methods.push(method_options(diagnostics, &attributes));
+        method.attrs.push(shape_lints());
     }
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
