@@ -2,7 +2,7 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Expr, Ident};
+use syn::{Attribute, Expr, Ident, parse_quote};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names.
 pub(crate) fn block(impls: &TokenStream) -> TokenStream {
@@ -13,9 +13,9 @@ pub(crate) fn block(impls: &TokenStream) -> TokenStream {
     }
 }
 
-/// The lints that the shape of a handler's method would set off; the shape is ours, not the user's.
-pub(crate) fn handler_lints() -> TokenStream {
-    quote! {
+/// The lints that the shape of a handler's or a projection's method would set off; the shape is ours, not the user's.
+pub(crate) fn shape_lints() -> Attribute {
+    parse_quote! {
         #[allow(
             // A handler owns its message and may be written as `async`, whether it makes use of that or not.
             clippy::needless_pass_by_value,

@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use eventsource_runtime::{Aggregate, Apply, Event};
 use serde::{Deserialize, Serialize};
 
@@ -6,10 +8,10 @@ struct Placed;
 #[derive(Event, Serialize, Deserialize)]
 struct Shipped;
 
-impl Apply<Placed> for Order {
+impl<T> Apply<Placed> for Order<T> {
     fn apply(&mut self, _: Placed) {}
 }
-impl Apply<Shipped> for Order {
+impl<T> Apply<Shipped> for Order<T> {
     fn apply(&mut self, _: Shipped) {}
 }
 

@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use eventsource_runtime::{Aggregate, Apply, Event};
 use serde::{Deserialize, Serialize};
 

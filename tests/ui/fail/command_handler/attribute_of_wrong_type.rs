@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use eventsource_runtime::{Aggregate, Apply, Command, Event, command_handler};
 use serde::{Deserialize, Serialize};
 

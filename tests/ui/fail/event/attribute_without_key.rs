@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use eventsource_runtime::Event;
 use serde::{Deserialize, Serialize};
 

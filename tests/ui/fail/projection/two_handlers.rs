@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use eventsource_runtime::{Event, Recorded, projection};
 use serde::{Deserialize, Serialize};
 

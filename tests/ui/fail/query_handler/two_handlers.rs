@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use eventsource_runtime::{Query, query_handler};
 use serde::Deserialize;
 

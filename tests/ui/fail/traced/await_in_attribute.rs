@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use eventsource_runtime::traced;
 
 #[traced(attributes("later" = later.await))]
