@@ -1,13 +1,15 @@
 //! What expansions call. Hidden, and outside the promises of semantic versioning: the runtime requires the macros'
 //! exact version.
 
+use std::fmt::{Debug, Display};
 use std::future::Future;
 
 use serde::Serialize;
 
+pub use serde;
 pub use serde_json;
 
-use crate::domain::{Event, Recorded, StoredEvent};
+use crate::domain::{Event, EventDef, Recorded, StoredEvent};
 use crate::projection::{ProjectionError, StepResult};
 pub use crate::telemetry::{
     Attributes, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue, Site, Slot,
@@ -19,6 +21,77 @@ pub use crate::telemetry::{start, sync, traced};
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
 pub fn check<V: crate::telemetry::AttributeValue + ?Sized>(_: &V) {}
+
+/// The same for a value that is shown by its `Display`.
+pub fn check_display<V: Display + ?Sized>(_: &V) {}
+
+/// The same for a value that is shown by its `Debug`.
+pub fn check_debug<V: Debug + ?Sized>(_: &V) {}
+
+/// The same for a parent or a link.
+pub fn check_linked<L: crate::telemetry::Linked + ?Sized>(_: &L) {}
+
+/// Two events of one set that are stored under one name could not be told apart when they are read: fails to compile.
+pub const fn distinct_names<S>(events: &[EventDef<S>]) {
+    let mut later = 1;
+    while later < events.len() {
+        let mut earlier = 0;
+        while earlier < later {
+            assert!(
+                !share_a_name(&events[earlier], &events[later]),
+                "two events of the aggregate are stored under one name; give one another `name` or `alias`"
+            );
+            earlier += 1;
+        }
+        later += 1;
+    }
+}
+
+const fn share_a_name<S>(one: &EventDef<S>, other: &EventDef<S>) -> bool {
+    let mut index = 0;
+    while index < other.aliases().len() {
+        if is_named(one, other.aliases()[index]) {
+            return true;
+        }
+        index += 1;
+    }
+    is_named(one, other.name())
+}
+
+const fn is_named<S>(event: &EventDef<S>, name: &str) -> bool {
+    let mut index = 0;
+    while index < event.aliases().len() {
+        if same(event.aliases()[index], name) {
+            return true;
+        }
+        index += 1;
+    }
+    same(event.name(), name)
+}
+
+/// `==` of texts, which a constant cannot have yet.
+const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut index = 0;
+    while index < one.len() && index < other.len() && one[index] == other[index] {
+        index += 1;
+    }
+    index == one.len() && index == other.len()
+}
+
+/// What a query's method returns: the macro sees the type, but not through an alias.
+#[diagnostic::on_unimplemented(
+    message = "a query handler cannot return `{Self}`",
+    note = "return `Result<the query's output, an error>`"
+)]
+pub trait Fallible {
+    /// Why there is no answer.
+    type Error;
+}
+
+impl<T, E> Fallible for Result<T, E> {
+    type Error = E;
+}
 
 /// Gives a body that does not end a type. It is never called.
 pub fn never<T>() -> T {

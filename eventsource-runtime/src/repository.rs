@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
 use crate::domain::{
-    Aggregate, AnyEvent, Command, DecodeError, EventRef, EventSet, Handle, IntoEvents,
+    Aggregate, Command, DecodeError, EventRef, EventSet, Handle, IntoEvents,
 };
 use crate::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Fold, NewEvent, Origin, Position, StoreError, StreamId, Version,

@@ -1,6 +1,8 @@
 //! What a user writes: the public face of the crates, as one program. It is run as a test, and is the domain of the
 //! other tests.
 
+#![expect(missing_docs, missing_debug_implementations, reason = "an application's own types")]
+
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{SqliteReader, SqliteStore, SqliteTransaction};
 use serde::{Deserialize, Serialize};

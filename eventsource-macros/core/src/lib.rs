@@ -1,1 +1,26 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+mod aggregate;
+mod diagnostics;
+mod event;
+mod fields;
+mod generics;
+mod handler;
+mod keys;
+mod message;
+mod options;
+mod output;
+mod paths;
+mod projection;
+mod signature;
+mod traced;
+
+// cfg(test)
+// mod golden;
+
+pub use aggregate::derive as aggregate;
+pub use event::derive as event;
+pub use handler::{command_handler, query_handler};
+pub use message::{command, query};
+pub use projection::attribute as projection;
+pub use traced::{Instrumentation, attribute_macro as traced};

@@ -1,0 +1,135 @@
+//! The enum of events, and the impls of it and of the aggregate.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+
+use super::model::{Event, Model};
+use crate::output::{block, enum_lints, local, located};
+
+pub(super) fn expand(model: &Model) -> TokenStream {
+    let mut tokens = set(model);
+    let mut impls = debug(model);
+    impls.extend(model.events.iter().map(|event| member(model, event)));
+    impls.extend(event_set(model));
+    impls.extend(aggregate(model));
+    tokens.extend(block(&impls));
+    tokens
+}
+
+/// The enum stands outside the block of impls: users name it.
+fn set(Model { vis, ident, set, events, derive, .. }: &Model) -> TokenStream {
+    let about = format!(" The events of [`{ident}`], in the order in which they are listed there.");
+    let derive = (!derive.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #[derive(#(#derive),*)]));
+    let lints = enum_lints();
+    let variants = events.iter().map(|Event { variant, path }| {
+        let about = format!(" See [`{variant}`].");
+        quote_spanned!(Span::mixed_site()=> #[doc = #about] #variant(#path))
+    });
+    quote_spanned! {Span::mixed_site()=>
+        #[doc = #about]
+        #derive
+        #lints
+        #vis enum #set {
+            #(#variants),*
+        }
+    }
+}
+
+/// The name of the event alone: payloads may hold anything.
+fn debug(Model { set, events, debug, .. }: &Model) -> TokenStream {
+    if !debug || events.is_empty() {
+        return TokenStream::new();
+    }
+    let out = local("__es_out");
+    let arms = events.iter().map(|Event { variant, .. }| {
+        let name = variant.to_string();
+        quote_spanned!(Span::mixed_site()=> Self::#variant(_) => #name)
+    });
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl ::core::fmt::Debug for #set {
+            fn fmt(&self, #out: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::fmt::Formatter::write_str(#out, match self { #(#arms),* })
+            }
+        }
+    }
+}
+
+fn member(Model { runtime, set, .. }: &Model, Event { variant, path }: &Event) -> TokenStream {
+    let event = local("__es_event");
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl #runtime::Includes<#path> for #set {
+            fn include(#event: #path) -> Self {
+                Self::#variant(#event)
+            }
+        }
+
+        #[automatically_derived]
+        impl ::core::convert::From<#path> for #set {
+            fn from(#event: #path) -> Self {
+                Self::#variant(#event)
+            }
+        }
+    }
+}
+
+fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
+    let private = runtime.private();
+    let event = local("__es_event");
+    let defs = events
+        .iter()
+        .map(|Event { variant, path }| quote_spanned!(located(variant.span())=> #runtime::EventDef::of::<#path>()));
+    let arms = events
+        .iter()
+        .map(|Event { variant, .. }| quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #event));
+    // After a mistake there may be no events, and a reference to such an enum is not known to be none.
+    let this = local("self");
+    let this = if events.is_empty() {
+        quote_spanned!(Span::mixed_site()=> *#this)
+    } else {
+        quote_spanned!(Span::mixed_site()=> #this)
+    };
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl #runtime::EventSet for #set {
+            const EVENTS: &'static [#runtime::EventDef<Self>] = &[#(#defs),*];
+
+            fn as_event(&self) -> &dyn #runtime::AnyEvent {
+                match #this { #(#arms),* }
+            }
+        }
+
+        const _: () = #private::distinct_names(<#set as #runtime::EventSet>::EVENTS);
+    }
+}
+
+fn aggregate(model: &Model) -> TokenStream {
+    let Model { runtime, ident, name, id, error, set, events, snapshot, .. } = model;
+    let event = local("__es_event");
+    let snapshot = snapshot.map(|every| {
+        quote_spanned! {Span::mixed_site()=>
+            const SNAPSHOT: ::core::option::Option<#runtime::Snapshot<Self>> =
+                ::core::option::Option::Some(#runtime::Snapshot::json(#every));
+        }
+    });
+    // The whole of `<Self as Apply<E>>` lies on the event, where its absence is reported.
+    let arms = events.iter().map(|Event { variant, path }| {
+        let apply = quote_spanned!(located(variant.span())=> <Self as #runtime::Apply<#path>>::apply(self, #event));
+        quote_spanned!(Span::mixed_site()=> #set::#variant(#event) => #apply)
+    });
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl #runtime::Aggregate for #ident {
+            const NAME: &'static str = #name;
+            #snapshot
+            type Id = #id;
+            type Event = #set;
+            type Error = #error;
+
+            fn evolve(&mut self, #event: Self::Event) {
+                match #event { #(#arms),* }
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `#[derive(Aggregate)]`.
+
+mod expand;
+mod model;
+mod parse;
+
+use proc_macro2::TokenStream;
+
+use crate::diagnostics::report;
+
+/// Expands `#[derive(Aggregate)]`.
+#[must_use]
+pub fn derive(item: TokenStream) -> TokenStream {
+    report(|diagnostics| {
+        let Some(parsed) = parse::parse(diagnostics, item) else { return TokenStream::new() };
+        expand::expand(&model::model(diagnostics, parsed))
+    })
+}

@@ -1,0 +1,118 @@
+//! What an aggregate's options mean; every check is here.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt as _;
+use syn::{Data, DeriveInput, Ident, LitStr, Path, Type, Visibility, parse_quote_spanned};
+
+use super::parse::{Parsed, Snapshot};
+use crate::diagnostics::Diagnostics;
+use crate::paths::Runtime;
+use crate::signature::{alike, ends_in};
+
+pub(super) struct Model {
+    pub(super) runtime: Runtime,
+    pub(super) vis: Visibility,
+    pub(super) ident: Ident,
+    pub(super) name: LitStr,
+    pub(super) id: Type,
+    pub(super) error: Type,
+    /// The enum.
+    pub(super) set: Ident,
+    pub(super) events: Vec<Event>,
+    pub(super) derive: Vec<Path>,
+    /// Whether the enum's `Debug` is ours: the name of the event, without its payload.
+    pub(super) debug: bool,
+    pub(super) snapshot: Option<u64>,
+}
+
+/// One event of the enum.
+pub(super) struct Event {
+    pub(super) variant: Ident,
+    pub(super) path: Path,
+}
+
+pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
+    let Parsed { input, runtime, id, error, name, events, snapshot, derive, event } = parsed;
+    shape(diagnostics, &input);
+    let ident = input.ident;
+    if id.is_none() {
+        diagnostics.error(&ident, "an aggregate has an id; write `#[aggregate(id = Type)]`");
+    }
+    if events.as_ref().is_none_or(Vec::is_empty) {
+        diagnostics.error(&ident, "an aggregate has events; write `#[aggregate(events(A, B))]`");
+    }
+    let set = event.and_then(|path| enum_name(diagnostics, &path));
+    Model {
+        name: stored_name(diagnostics, name, &ident),
+        id: id.unwrap_or_else(|| parse_quote_spanned!(Span::mixed_site()=> u64)),
+        error: error.unwrap_or_else(|| parse_quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible)),
+        set: set.unwrap_or_else(|| Ident::new(&format!("{}Event", ident.unraw()), ident.span())),
+        events: distinct(diagnostics, events.unwrap_or_default()),
+        debug: !derive.iter().any(|path| ends_in(path, "Debug")),
+        derive,
+        snapshot: snapshot.and_then(|snapshot| every(diagnostics, &snapshot)),
+        vis: input.vis,
+        runtime,
+        ident,
+    }
+}
+
+fn shape(diagnostics: &mut Diagnostics, input: &DeriveInput) {
+    if let Data::Union(data) = &input.data {
+        diagnostics.error(data.union_token, "an aggregate is a struct or an enum");
+    }
+    if !input.generics.params.is_empty() {
+        diagnostics.error(&input.generics, "an aggregate cannot be generic; its name and its events are stored");
+    }
+}
+
+fn stored_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, ident: &Ident) -> LitStr {
+    let Some(name) = name else { return LitStr::new(&ident.unraw().to_string(), ident.span()) };
+    if name.value().is_empty() {
+        diagnostics.error(&name, "the stored name is empty; write `name = \"..\"`");
+    }
+    if name.value().contains('-') {
+        let message = "the stored name has no hyphen, which divides it from the id in a stream's; write `_`";
+        diagnostics.error(&name, message);
+    }
+    name
+}
+
+fn enum_name(diagnostics: &mut Diagnostics, path: &Path) -> Option<Ident> {
+    let name = path.get_ident().cloned();
+    if name.is_none() {
+        diagnostics.error(path, "the enum of events is made here; write its name without a path");
+    }
+    name
+}
+
+fn every(diagnostics: &mut Diagnostics, Snapshot { key, every }: &Snapshot) -> Option<u64> {
+    let Some(written) = every else {
+        diagnostics.error(key, "`snapshot` says how often; write `snapshot(every = 100)`");
+        return None;
+    };
+    let number = written.base10_parse().ok().filter(|every: &u64| *every > 0);
+    if number.is_none() {
+        diagnostics.error(written, format!("`{written}` is no count of events; write a whole number from 1 up"));
+    }
+    number
+}
+
+/// The events, each with the variant that is named after it.
+fn distinct(diagnostics: &mut Diagnostics, paths: Vec<Path>) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    for path in paths {
+        let Some(variant) = path.segments.last().map(|segment| segment.ident.clone()) else { continue };
+        match events.iter().find(|earlier| earlier.variant == variant) {
+            None => events.push(Event { variant, path }),
+            Some(earlier) if alike(&earlier.path, &path) => {
+                diagnostics.error(&path, format!("event `{variant}` is given twice; keep one"));
+            }
+            Some(_) => {
+                let message = format!("two events are called `{variant}`, as their variants would be; rename one");
+                diagnostics.error(&path, message);
+            }
+        }
+    }
+    events
+}

@@ -1,0 +1,117 @@
+//! Mistakes in what the user wrote: all are collected, and reported together.
+
+use std::fmt::Display;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+
+/// The mistakes found so far in one item.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct Diagnostics {
+    errors: Vec<syn::Error>,
+}
+
+impl Diagnostics {
+    /// Reports a mistake at the tokens that are at fault.
+    pub(crate) fn error(&mut self, tokens: impl ToTokens, message: impl Display) {
+        self.errors.push(syn::Error::new_spanned(tokens, message));
+    }
+
+    /// Reports what a parser found.
+    pub(crate) fn push(&mut self, error: syn::Error) {
+        self.errors.push(error);
+    }
+
+    /// The value, or nothing after the mistake was reported.
+    pub(crate) fn take<T>(&mut self, parsed: syn::Result<T>) -> Option<T> {
+        parsed.map_err(|error| self.push(error)).ok()
+    }
+
+    /// One `compile_error!` a mistake; nothing if there was none.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.errors.into_iter().map(|error| error.into_compile_error()).collect()
+    }
+}
+
+/// Runs an expansion, and adds what it reported.
+pub(crate) fn report(expand: impl FnOnce(&mut Diagnostics) -> TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let mut tokens = expand(&mut diagnostics);
+    tokens.extend(diagnostics.into_tokens());
+    tokens
+}
+
+/// Says what was probably meant, or else what there is: the end of a message about an unknown word.
+pub(crate) fn hint(written: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|word| (distance(written, word), word)).min();
+    match nearest {
+        Some((steps, word)) if steps * 3 <= word.len().max(written.len()) => format!("did you mean `{word}`?"),
+        Some(_) => format!("there {}", list(known)),
+        None => "there is none here".to_owned(),
+    }
+}
+
+fn list(known: &[&str]) -> String {
+    let quoted: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => format!("is only {last}"),
+        Some((last, others)) => format!("are {} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// How many letters have to be added, removed, replaced or swapped with a neighbour.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    let mut last = None;
+    for (row, letter) in from.chars().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, other) in to.iter().enumerate() {
+            let swapped = last == Some(*other) && column > 0 && to.get(column - 1) == Some(&letter);
+            let steps = [
+                above.get(column).map(|steps| steps + usize::from(letter != *other)),
+                above.get(column + 1).map(|steps| steps + 1),
+                current.last().map(|steps| steps + 1),
+                before.get(column.wrapping_sub(1)).filter(|_| swapped).map(|steps| steps + 1),
+            ];
+            current.push(steps.into_iter().flatten().min().unwrap_or(0));
+        }
+        before = std::mem::replace(&mut above, current);
+        last = Some(letter);
+    }
+    above.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_the_steps_between_words() {
+        assert_eq!(distance("name", "name"), 0);
+        assert_eq!(distance("nmae", "name"), 1);
+        assert_eq!(distance("atributes", "attributes"), 1);
+        assert_eq!(distance("", "id"), 2);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn suggests_a_near_word_and_lists_the_words_otherwise() {
+        assert_eq!(hint("verison", &["name", "version"]), "did you mean `version`?");
+        assert_eq!(hint("colour", &["name", "version", "alias"]), "there are `name`, `version` and `alias`");
+        assert_eq!(hint("colour", &["name"]), "there is only `name`");
+    }
+
+    #[test]
+    fn reports_every_mistake() {
+        let tokens = report(|diagnostics| {
+            diagnostics.error(quote::quote!(a), "first");
+            diagnostics.error(quote::quote!(b), "second");
+            TokenStream::new()
+        });
+        assert_eq!(tokens.to_string().matches("compile_error").count(), 2);
+    }
+}

@@ -1,0 +1,47 @@
+//! The impl of an event.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+
+use super::model::Model;
+use crate::fields;
+use crate::generics::{bound, message_bounds};
+use crate::output::block;
+
+pub(super) fn expand(model: &Model) -> TokenStream {
+    let Model { runtime, ident, generics, name, .. } = model;
+    let private = runtime.private();
+    let stored = message_bounds(&private);
+    let generics = bound(generics, &quote_spanned!(Span::mixed_site()=> #private::serde::Serialize + #stored));
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let constants = constants(model);
+    let attributes = fields::record(&private, &model.attributes);
+    block(&quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl #impl_generics #runtime::Event for #ident #ty_generics #where_clause {
+            const NAME: &'static str = #name;
+            #constants
+            #attributes
+        }
+    })
+}
+
+/// What differs from the trait's defaults.
+fn constants(Model { runtime, version, aliases, upcasts, .. }: &Model) -> TokenStream {
+    let mut constants = TokenStream::new();
+    if *version > 1 {
+        constants.extend(quote_spanned!(Span::mixed_site()=> const VERSION: u32 = #version;));
+    }
+    if !aliases.is_empty() {
+        constants.extend(quote_spanned! {Span::mixed_site()=>
+            const ALIASES: &'static [&'static str] = &[#(#aliases),*];
+        });
+    }
+    if !upcasts.is_empty() {
+        let upcasts = upcasts.iter().map(|(from, path)| quote_spanned!(Span::mixed_site()=> (#from, #path)));
+        constants.extend(quote_spanned! {Span::mixed_site()=>
+            const UPCASTS: &'static [(u32, #runtime::Upcast)] = &[#(#upcasts),*];
+        });
+    }
+    constants
+}

@@ -1,0 +1,88 @@
+//! What was written: the type and its options.
+
+use proc_macro2::TokenStream;
+use syn::parse::ParseStream;
+use syn::{DeriveInput, LitInt, LitStr, Path, Token};
+
+use crate::diagnostics::Diagnostics;
+use crate::fields::{self, Attribute};
+use crate::keys;
+use crate::options::{Form, Options, Value, Word, entries};
+use crate::paths::{self, Runtime};
+
+const OPTIONS: &[Word] = &[
+    Word::new(keys::NAME, Form::Text),
+    Word::new(keys::VERSION, Form::Number),
+    Word::new(keys::ALIAS, Form::TextOrList),
+    Word::new(keys::UPCAST, Form::List),
+    paths::CRATE,
+];
+
+pub(super) struct Parsed {
+    pub(super) input: DeriveInput,
+    pub(super) runtime: Runtime,
+    pub(super) name: Option<LitStr>,
+    pub(super) version: Option<LitInt>,
+    pub(super) aliases: Vec<LitStr>,
+    pub(super) upcasts: Vec<Upcast>,
+    pub(super) attributes: Vec<Attribute>,
+}
+
+/// `1 => path`.
+pub(super) struct Upcast {
+    pub(super) from: LitInt,
+    pub(super) path: Path,
+}
+
+pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
+    let input: DeriveInput = diagnostics.take(syn::parse2(item))?;
+    let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::EVENT);
+    let attributes = attributes(diagnostics, &input);
+    Some(Parsed {
+        runtime: Runtime::from_options(&mut options),
+        name: options.text(keys::NAME),
+        version: options.number(keys::VERSION),
+        aliases: aliases(diagnostics, &mut options),
+        upcasts: upcasts(diagnostics, &mut options),
+        attributes,
+        input,
+    })
+}
+
+fn attributes(diagnostics: &mut Diagnostics, input: &DeriveInput) -> Vec<Attribute> {
+    let mut marked = fields::marked(diagnostics, input, &[fields::ATTRIBUTE], keys::EVENT);
+    marked.iter_mut().filter_map(|marked| fields::attribute(diagnostics, marked)).collect()
+}
+
+fn aliases(diagnostics: &mut Diagnostics, options: &mut Options) -> Vec<LitStr> {
+    let mut aliases = Vec::new();
+    match options.take(keys::ALIAS).map(|given| given.value) {
+        Some(Value::Text(alias)) => aliases.push(alias),
+        Some(Value::List(list)) => entries(diagnostics, list.stream(), |_, input| {
+            aliases.push(input.parse()?);
+            Ok(())
+        }),
+        _ => (),
+    }
+    aliases
+}
+
+fn upcasts(diagnostics: &mut Diagnostics, options: &mut Options) -> Vec<Upcast> {
+    let mut upcasts = Vec::new();
+    if let Some(list) = options.list(keys::UPCAST) {
+        entries(diagnostics, list.stream(), |_, input| {
+            upcasts.push(upcast(input)?);
+            Ok(())
+        });
+    }
+    upcasts
+}
+
+fn upcast(input: ParseStream<'_>) -> syn::Result<Upcast> {
+    let fault = |error: syn::Error| {
+        syn::Error::new(error.span(), "an upcast is a version and a function; write `1 => from_v1`")
+    };
+    let from = input.parse().map_err(fault)?;
+    input.parse::<Token![=>]>().map_err(fault)?;
+    Ok(Upcast { from, path: input.parse().map_err(fault)? })
+}

@@ -1,0 +1,114 @@
+//! Fields that a message names as attributes, with `attribute` or `attribute = "key"`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::ext::IdentExt as _;
+use syn::{Data, DataStruct, DeriveInput, LitStr, Member};
+
+use crate::diagnostics::Diagnostics;
+use crate::keys;
+use crate::options::{Form, Given, Options, Value, Word};
+use crate::output::{local, located};
+
+/// `attribute`, which every message's field takes.
+pub(crate) const ATTRIBUTE: Word = Word::new(keys::ATTRIBUTE, Form::FlagOrText);
+
+/// A field that is recorded on spans.
+pub(crate) struct Attribute {
+    pub(crate) key: LitStr,
+    pub(crate) member: Member,
+}
+
+/// A field with what its helper attribute says.
+pub(crate) struct Marked {
+    pub(crate) member: Member,
+    pub(crate) options: Options,
+}
+
+/// The fields of a struct with their options; nothing for an enum, whose fields may carry none.
+pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: &[Word], helper: &str) -> Vec<Marked> {
+    match &input.data {
+        Data::Struct(data) => of_struct(diagnostics, data, words, helper),
+        Data::Enum(data) => {
+            for variant in &data.variants {
+                let fields = variant.fields.iter().flat_map(|field| &field.attrs);
+                for attribute in variant.attrs.iter().chain(fields).filter(|it| it.path().is_ident(helper)) {
+                    let message = format!("`#[{helper}(..)]` belongs on a field of a struct; an enum has none");
+                    diagnostics.error(attribute, message);
+                }
+            }
+            Vec::new()
+        }
+        Data::Union(data) => {
+            diagnostics.error(data.union_token, "a union cannot be stored; make it a struct");
+            Vec::new()
+        }
+    }
+}
+
+fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: &[Word], helper: &str) -> Vec<Marked> {
+    data.fields
+        .members()
+        .zip(&data.fields)
+        .map(|(member, field)| {
+            let options = Options::from_attributes(diagnostics, words, &field.attrs, helper);
+            Marked { member, options }
+        })
+        .collect()
+}
+
+/// Reads `attribute` of a field.
+pub(crate) fn attribute(diagnostics: &mut Diagnostics, marked: &mut Marked) -> Option<Attribute> {
+    let Given { key, value } = marked.options.take(keys::ATTRIBUTE)?;
+    let member = marked.member.clone();
+    match (value, &member) {
+        (Value::Text(text), _) if text.value().is_empty() => {
+            diagnostics.error(text, "the key of an attribute is empty; write `attribute = \"..\"`");
+            None
+        }
+        (Value::Text(key), _) => Some(Attribute { key, member }),
+        (_, Member::Named(name)) => {
+            let key = LitStr::new(&name.unraw().to_string(), name.span());
+            Some(Attribute { key, member })
+        }
+        (_, Member::Unnamed(_)) => {
+            diagnostics.error(key, "a field without a name needs a key; write `attribute = \"..\"`");
+            None
+        }
+    }
+}
+
+/// Reports keys that are given to two fields.
+pub(crate) fn distinct(diagnostics: &mut Diagnostics, attributes: &[Attribute]) {
+    for (index, attribute) in attributes.iter().enumerate() {
+        if attributes.iter().take(index).any(|earlier| earlier.key.value() == attribute.key.value()) {
+            let message = format!("attribute `{}` is given twice; keep one", attribute.key.value());
+            diagnostics.error(&attribute.key, message);
+        }
+    }
+}
+
+/// The method that records the fields; nothing if there are none.
+pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenStream {
+    if attributes.is_empty() {
+        return TokenStream::new();
+    }
+    let out = local("__es_attributes");
+    let slot = local("__es_slot");
+    let records = attributes.iter().map(|Attribute { key, member }| {
+        let value = borrowed(member);
+        quote_spanned! {Span::mixed_site()=>
+            #private::Attributes::with(#out, #key, &mut |#slot| #private::Slot::record(#slot, #value));
+        }
+    });
+    quote_spanned! {Span::mixed_site()=>
+        fn attributes(&self, #out: &mut #private::Attributes) {
+            #(#records)*
+        }
+    }
+}
+
+/// `&self.field`, where an error about its type belongs on the field.
+pub(crate) fn borrowed(member: &Member) -> TokenStream {
+    quote_spanned!(located(syn::spanned::Spanned::span(member))=> &self.#member)
+}

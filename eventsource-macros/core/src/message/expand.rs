@@ -1,0 +1,70 @@
+//! The impl of a command or a query.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::{Member, Type};
+
+use super::model::{Model, Target};
+use crate::fields;
+use crate::generics::{bound, message_bounds};
+use crate::output::{block, local, probes};
+
+pub(super) fn expand(model: &Model) -> TokenStream {
+    let Model { runtime, ident, generics, name, span, target, attributes } = model;
+    let private = runtime.private();
+    let sent = message_bounds(&private);
+    let (message, bounds, items) = match target {
+        Target::Command { aggregate, id } => (
+            quote_spanned!(Span::mixed_site()=> Command),
+            quote_spanned!(Span::mixed_site()=> ::core::clone::Clone + #sent),
+            command(runtime, aggregate, id.as_ref()),
+        ),
+        Target::Query { output } => (quote_spanned!(Span::mixed_site()=> Query), sent, query(&private, output)),
+    };
+    let generics = bound(generics, &bounds);
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let record = fields::record(&private, attributes);
+    block(&quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl #impl_generics #runtime::#message for #ident #ty_generics #where_clause {
+            const NAME: &'static str = #name;
+            const SPAN: &'static str = #span;
+            #items
+            #record
+        }
+    })
+}
+
+fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {
+    let private = runtime.private();
+    let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
+    quote_spanned! {Span::mixed_site()=>
+        type Aggregate = #aggregate;
+
+        fn id(&self) -> &<Self::Aggregate as #runtime::Aggregate>::Id {
+            #id
+        }
+    }
+}
+
+/// The answer's type decides whether it can be counted and written: the probes find out.
+fn query(private: &TokenStream, output: &Type) -> TokenStream {
+    let answer = local("__es_answer");
+    let lists = probes(private, &["AnswerList", "AnswerValue"]);
+    let json = probes(private, &["AnswerJson", "AnswerOpaque"]);
+    quote_spanned! {Span::mixed_site()=>
+        type Output = #output;
+
+        fn result_count(#answer: &Self::Output) -> ::core::option::Option<usize> {
+            #lists
+            (&&#private::Answer(#answer)).count()
+        }
+
+        fn to_json(
+            #answer: &Self::Output,
+        ) -> ::core::option::Option<#private::serde_json::Result<#private::serde_json::Value>> {
+            #json
+            (&&#private::Answer(#answer)).json()
+        }
+    }
+}

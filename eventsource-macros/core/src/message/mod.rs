@@ -1,0 +1,46 @@
+//! `#[derive(Command)]` and `#[derive(Query)]`: one shape, two kinds.
+
+mod expand;
+mod model;
+mod parse;
+
+use proc_macro2::TokenStream;
+
+use crate::diagnostics::report;
+use crate::keys;
+
+/// Which message is derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Command,
+    Query,
+}
+
+impl Kind {
+    /// The helper attribute, which also begins the span's name.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Command => keys::COMMAND,
+            Self::Query => keys::QUERY,
+        }
+    }
+}
+
+/// Expands `#[derive(Command)]`.
+#[must_use]
+pub fn command(item: TokenStream) -> TokenStream {
+    derive(Kind::Command, item)
+}
+
+/// Expands `#[derive(Query)]`.
+#[must_use]
+pub fn query(item: TokenStream) -> TokenStream {
+    derive(Kind::Query, item)
+}
+
+fn derive(kind: Kind, item: TokenStream) -> TokenStream {
+    report(|diagnostics| {
+        let model = parse::parse(diagnostics, kind, item).and_then(|parsed| model::model(diagnostics, kind, parsed));
+        model.map_or_else(TokenStream::new, |model| expand::expand(&model))
+    })
+}

@@ -1,0 +1,73 @@
+//! What a message's options mean; every check is here.
+
+use syn::ext::IdentExt as _;
+use syn::{Data, DeriveInput, Generics, Ident, LitStr, Member, Type};
+
+use super::Kind;
+use super::parse::Parsed;
+use crate::diagnostics::Diagnostics;
+use crate::fields::{self, Attribute};
+use crate::generics::refuse_lifetimes;
+use crate::paths::Runtime;
+
+pub(super) struct Model {
+    pub(super) runtime: Runtime,
+    pub(super) ident: Ident,
+    pub(super) generics: Generics,
+    pub(super) name: LitStr,
+    /// `command.` or `query.` and the name.
+    pub(super) span: LitStr,
+    pub(super) target: Target,
+    pub(super) attributes: Vec<Attribute>,
+}
+
+pub(super) enum Target {
+    /// Which aggregate decides, and where its id is; none after a mistake.
+    Command { aggregate: Type, id: Option<Member> },
+    /// What the answer is.
+    Query { output: Type },
+}
+
+/// Nothing if the message leads nowhere: an impl would only set off more errors.
+pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -> Option<Model> {
+    let Parsed { input, runtime, name, target, ids, attributes } = parsed;
+    let what = kind.word();
+    refuse_lifetimes(diagnostics, &input.generics, &format!("a {what}"));
+    fields::distinct(diagnostics, &attributes);
+    let name = name.unwrap_or_else(|| LitStr::new(&input.ident.unraw().to_string(), input.ident.span()));
+    if name.value().is_empty() {
+        diagnostics.error(&name, "the name is empty; write `name = \"..\"`");
+    }
+    let id = (kind == Kind::Command).then(|| id(diagnostics, &input, ids)).flatten();
+    let target = match (kind, target) {
+        (Kind::Command, Some(aggregate)) => Target::Command { aggregate, id },
+        (Kind::Query, Some(output)) => Target::Query { output },
+        (Kind::Command, None) => {
+            diagnostics.error(&input.ident, "a command names its aggregate; write `#[command(aggregate = Type)]`");
+            return None;
+        }
+        (Kind::Query, None) => {
+            diagnostics.error(&input.ident, "a query names its answer; write `#[query(output = Type)]`");
+            return None;
+        }
+    };
+    let span = LitStr::new(&format!("{what}.{}", name.value()), name.span());
+    Some(Model { runtime, ident: input.ident, generics: input.generics, name, span, target, attributes })
+}
+
+fn id(diagnostics: &mut Diagnostics, input: &DeriveInput, ids: Vec<(Ident, Member)>) -> Option<Member> {
+    if let Data::Enum(data) = &input.data {
+        diagnostics.error(data.enum_token, "a command is a struct, one for each intention");
+        return None;
+    }
+    let mut ids = ids.into_iter();
+    let first = ids.next();
+    for (word, _) in ids {
+        diagnostics.error(word, "option `id` is given to two fields; keep one");
+    }
+    if first.is_none() && matches!(input.data, Data::Struct(_)) {
+        let message = "a command says which aggregate it is for; write `#[command(id)]` on the field with the id";
+        diagnostics.error(&input.ident, message);
+    }
+    first.map(|(_, member)| member)
+}

@@ -1,0 +1,35 @@
+//! The path of the runtime crate, which a user may have renamed or re-exported.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+
+use crate::keys;
+use crate::options::{Form, Options, Word};
+
+/// `crate = path`, which every macro takes.
+pub(crate) const CRATE: Word = Word::new(keys::CRATE, Form::Path);
+
+/// The runtime crate, as the expansion names it.
+#[derive(Clone)]
+pub(crate) struct Runtime(Option<syn::Path>);
+
+impl Runtime {
+    /// From `crate = path`, or the crate's own name.
+    pub(crate) fn from_options(options: &mut Options) -> Self {
+        Self(options.path(keys::CRATE))
+    }
+
+    /// Its module for expansions.
+    pub(crate) fn private(&self) -> TokenStream {
+        quote_spanned!(Span::mixed_site()=> #self::__private)
+    }
+}
+
+impl ToTokens for Runtime {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match &self.0 {
+            Some(path) => path.to_tokens(tokens),
+            None => tokens.extend(quote_spanned!(Span::mixed_site()=> ::eventsource_runtime)),
+        }
+    }
+}

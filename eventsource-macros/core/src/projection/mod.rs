@@ -1,0 +1,21 @@
+//! `#[projection]`.
+
+mod expand;
+mod model;
+mod parse;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::diagnostics::report;
+
+/// Expands `#[projection]`.
+#[must_use]
+pub fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
+    report(|diagnostics| {
+        let Some(parsed) = parse::parse(diagnostics, options, item.clone()) else { return item };
+        let block = parsed.cleaned();
+        let impls = model::model(diagnostics, parsed).map(|model| expand::expand(&model));
+        quote!(#block #impls)
+    })
+}

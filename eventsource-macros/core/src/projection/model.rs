@@ -1,0 +1,221 @@
+//! What the methods mean: which takes what event. Every check is here.
+
+use quote::ToTokens as _;
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Expr, GenericArgument, Generics, Ident, LitStr, PatType, PathArguments, Type, TypeReference};
+
+use super::parse::Parsed;
+use crate::diagnostics::Diagnostics;
+use crate::generics::with_static_lifetimes;
+use crate::keys;
+use crate::options::Options;
+use crate::paths::Runtime;
+use crate::signature::{Function, ImplBlock, alike, last_segment, plain, shared_receiver};
+
+const METHOD: &str = "a projection's method";
+
+pub(super) struct Model {
+    pub(super) runtime: Runtime,
+    pub(super) generics: Generics,
+    pub(super) self_ty: Type,
+    pub(super) name: LitStr,
+    /// `projection.` and the name.
+    pub(super) span: LitStr,
+    pub(super) enable_tracing: Option<Expr>,
+    /// What the methods write with, with `'static` for its lifetimes; none runs on every store.
+    pub(super) transaction: Option<Type>,
+    pub(super) setup: Option<Step>,
+    pub(super) reset: Option<Step>,
+    pub(super) handlers: Vec<Handler>,
+}
+
+/// A method, and how it is called.
+pub(super) struct Step {
+    pub(super) cfgs: Vec<Attribute>,
+    pub(super) method: Ident,
+    /// The word `async`, where it stands.
+    pub(super) asyncness: Option<syn::Token![async]>,
+    pub(super) takes_transaction: bool,
+}
+
+/// A method that takes an event.
+pub(super) struct Handler {
+    pub(super) step: Step,
+    pub(super) event: Type,
+    /// The method's name without `r#`, and its span's.
+    pub(super) name: String,
+    pub(super) span: String,
+}
+
+/// What the methods were found to be.
+#[derive(Default)]
+struct Found {
+    transactions: Vec<Type>,
+    setup: Option<Step>,
+    reset: Option<Step>,
+    handlers: Vec<Handler>,
+}
+
+/// Nothing if the block is none that can be a projection.
+pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
+    let Parsed { runtime, name, enable_tracing, block, methods } = parsed;
+    if !is_inherent(diagnostics, &block) {
+        return None;
+    }
+    let mut found = Found::default();
+    for (method, options) in block.methods.iter().zip(methods) {
+        add(diagnostics, &mut found, method, options);
+    }
+    let transaction = transaction(diagnostics, found.transactions);
+    let name = projection_name(diagnostics, name, &block.self_ty);
+    let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
+    let Found { setup, reset, handlers, .. } = found;
+    let (generics, self_ty) = (block.generics, block.self_ty);
+    Some(Model { runtime, generics, self_ty, name, span, enable_tracing, transaction, setup, reset, handlers })
+}
+
+fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {
+    if let Some(path) = &block.trait_path {
+        diagnostics.error(path, "`#[projection]` belongs on `impl Type { .. }`; this implements a trait");
+        return false;
+    }
+    for other in &block.others {
+        let message = "every item under `#[projection]` is a method of it; move this into another `impl`";
+        diagnostics.error(other, message);
+    }
+    if block.methods.is_empty() {
+        let message = "`#[projection]` follows no event; add a method that takes `&Recorded<Event>`";
+        diagnostics.error(&block.self_ty, message);
+    }
+    true
+}
+
+fn projection_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, self_ty: &Type) -> LitStr {
+    if let Some(name) = name {
+        if name.value().is_empty() {
+            diagnostics.error(&name, "the projection's name is empty; write `name = \"..\"`");
+        }
+        return name;
+    }
+    match last_segment(self_ty) {
+        Some(segment) => LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span()),
+        None => {
+            diagnostics
+                .error(self_ty, "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`");
+            LitStr::new("", proc_macro2::Span::call_site())
+        }
+    }
+}
+
+fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) {
+    let is_sound = shared_receiver(diagnostics, &method.sig, METHOD).is_some();
+    let is_sound = plain(diagnostics, &method.sig, METHOD) && is_sound;
+    let (setup, reset) = (options.flag(keys::SETUP), options.flag(keys::RESET));
+    if let (Some(_), Some(reset)) = (&setup, &reset) {
+        diagnostics.error(reset, "`reset` contradicts `setup`; write two methods");
+    }
+    let arguments: Vec<&PatType> = method.arguments().collect();
+    match (setup, reset) {
+        (Some(word), _) => slot(diagnostics, &mut found.transactions, &mut found.setup, (method, &arguments), &word),
+        (None, Some(word)) => slot(diagnostics, &mut found.transactions, &mut found.reset, (method, &arguments), &word),
+        (None, None) if is_sound => handler(diagnostics, found, method, &arguments),
+        (None, None) => (),
+    }
+}
+
+/// A method that takes the transaction at most.
+fn slot(
+    diagnostics: &mut Diagnostics,
+    transactions: &mut Vec<Type>,
+    slot: &mut Option<Step>,
+    (method, arguments): (&Function, &[&PatType]),
+    word: &Ident,
+) {
+    if let Some(earlier) = slot {
+        let message = format!("`{}` is the `{word}` already; a projection has one", earlier.method);
+        diagnostics.error(word, message);
+        return;
+    }
+    if let Some(argument) = arguments.get(1) {
+        diagnostics.error(argument, format!("the `{word}` takes `&self` and the transaction; remove this"));
+        return;
+    }
+    let Some(takes_transaction) = takes_transaction(diagnostics, transactions, arguments.first().copied()) else {
+        return;
+    };
+    *slot = Some(step(method, takes_transaction));
+}
+
+fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, arguments: &[&PatType]) {
+    let Some(first) = arguments.first() else {
+        let message = format!("{METHOD} takes `&Recorded<Event>`; this one takes nothing");
+        diagnostics.error(&method.sig.ident, message);
+        return;
+    };
+    let Some(event) = recorded(&first.ty) else {
+        let message = format!("{METHOD} takes `&Recorded<Event>` first; this is `{}`", first.ty.to_token_stream());
+        diagnostics.error(&first.ty, message);
+        return;
+    };
+    if let Some(argument) = arguments.get(2) {
+        diagnostics.error(argument, format!("{METHOD} takes one event and the transaction; remove this"));
+        return;
+    }
+    let second = arguments.get(1).copied();
+    let Some(takes_transaction) = takes_transaction(diagnostics, &mut found.transactions, second) else { return };
+    let cfgs = method.cfgs();
+    let same = |earlier: &&Handler| alike(&earlier.event, &event) && earlier.step.cfgs.is_empty() && cfgs.is_empty();
+    if let Some(earlier) = found.handlers.iter().find(same) {
+        let name = event.to_token_stream();
+        let message = format!("`{name}` is taken by `{}` already; a projection has one method an event", earlier.name);
+        diagnostics.error(&event, message);
+        return;
+    }
+    let name = method.sig.ident.unraw().to_string();
+    let span = format!("handler.{name}");
+    found.handlers.push(Handler { step: step(method, takes_transaction), event, name, span });
+}
+
+fn step(method: &Function, takes_transaction: bool) -> Step {
+    Step { cfgs: method.cfgs(), method: method.sig.ident.clone(), asyncness: method.sig.asyncness, takes_transaction }
+}
+
+/// `E` of `&Recorded<E>`.
+fn recorded(ty: &Type) -> Option<Type> {
+    let Type::Reference(TypeReference { mutability: None, elem, .. }) = ty else { return None };
+    let segment = last_segment(elem).filter(|segment| segment.ident == "Recorded")?;
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let mut arguments = arguments.args.iter();
+    match (arguments.next(), arguments.next()) {
+        (Some(GenericArgument::Type(event)), None) => Some(event.clone()),
+        _ => None,
+    }
+}
+
+/// Whether there is a transaction among the arguments; nothing after a mistake.
+fn takes_transaction(
+    diagnostics: &mut Diagnostics,
+    transactions: &mut Vec<Type>,
+    argument: Option<&PatType>,
+) -> Option<bool> {
+    let Some(argument) = argument else { return Some(false) };
+    match &*argument.ty {
+        Type::Reference(TypeReference { mutability: None, elem, .. }) => {
+            transactions.push(with_static_lifetimes((**elem).clone()));
+            Some(true)
+        }
+        ty => {
+            diagnostics.error(ty, format!("{METHOD} borrows the transaction; write `&` before its type"));
+            None
+        }
+    }
+}
+
+fn transaction(diagnostics: &mut Diagnostics, transactions: Vec<Type>) -> Option<Type> {
+    let mut transactions = transactions.into_iter();
+    let first = transactions.next()?;
+    for other in transactions.filter(|other| !alike(other, &first)) {
+        diagnostics.error(&other, "the methods of a projection take one kind of transaction; another stands above");
+    }
+    Some(first)
+}

@@ -1,0 +1,232 @@
+//! Functions and impl blocks as the macros see them: signatures parsed, bodies left as tokens, so that a half-typed body
+//! reaches the editor and the compiler as it is.
+
+use proc_macro2::{Group, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, FnArg, Generics, ImplItem, Pat, PatIdent, PatType, Path, Receiver, ReceiverKind, ReturnType, Signature,
+    Token, Type, Visibility,
+};
+
+use crate::diagnostics::Diagnostics;
+
+/// A function or method.
+#[derive(Clone)]
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    /// Missing in a trait's method without a default.
+    pub(crate) body: Option<Group>,
+}
+
+impl Function {
+    /// Takes out the attributes of that name, by whatever path: `traced` or `eventsource_runtime::traced`.
+    pub(crate) fn take_attributes(&mut self, name: &str) -> Vec<Attribute> {
+        self.attrs.extract_if(.., |attribute| ends_in(attribute.path(), name)).collect()
+    }
+
+    /// The attributes that decide whether the method is compiled.
+    pub(crate) fn cfgs(&self) -> Vec<Attribute> {
+        self.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
+    }
+
+    /// The arguments beside the receiver.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &PatType> {
+        self.sig.inputs.iter().filter_map(|argument| match argument {
+            FnArg::Typed(argument) => Some(argument),
+            FnArg::Receiver(_) => None,
+        })
+    }
+
+    /// The type that is returned, if it is written.
+    pub(crate) fn returned(&self) -> Option<&Type> {
+        match &self.sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => Some(ty),
+        }
+    }
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let sig = input.parse()?;
+        let body = if input.peek(Token![;]) {
+            input.parse::<Token![;]>()?;
+            None
+        } else if input.peek(syn::token::Brace) {
+            Some(input.parse()?)
+        } else {
+            return Err(input.error("expected the function's body"));
+        };
+        Ok(Self { attrs, vis, sig, body })
+    }
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self { attrs, vis, sig, body } = self;
+        tokens.extend(quote!(#(#attrs)* #vis #sig));
+        match body {
+            Some(body) => body.to_tokens(tokens),
+            None => tokens.extend(quote!(;)),
+        }
+    }
+}
+
+/// `impl Type { .. }`.
+pub(crate) struct ImplBlock {
+    attrs: Vec<Attribute>,
+    unsafety: Option<Token![unsafe]>,
+    pub(crate) impl_token: Token![impl],
+    pub(crate) generics: Generics,
+    pub(crate) self_ty: Type,
+    /// The trait, which no macro of ours takes.
+    pub(crate) trait_path: Option<Path>,
+    braces: Span,
+    pub(crate) methods: Vec<Function>,
+    /// Constants, types and macros.
+    pub(crate) others: Vec<ImplItem>,
+}
+
+impl Parse for ImplBlock {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let unsafety = input.parse()?;
+        let impl_token = input.parse()?;
+        let mut generics: Generics = input.parse()?;
+        let mut trait_path = None;
+        let fork = input.fork();
+        if fork.parse::<Path>().is_ok() && fork.peek(Token![for]) {
+            trait_path = Some(input.parse()?);
+            input.parse::<Token![for]>()?;
+        }
+        let self_ty = input.parse()?;
+        generics.where_clause = input.parse()?;
+        let content;
+        let braces = syn::braced!(content in input);
+        let mut methods = Vec::new();
+        let mut others = Vec::new();
+        while !content.is_empty() {
+            if content.fork().parse::<Function>().is_ok() {
+                methods.push(content.parse()?);
+            } else {
+                others.push(content.parse()?);
+            }
+        }
+        let braces = braces.span.join();
+        Ok(Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, methods, others })
+    }
+}
+
+impl ToTokens for ImplBlock {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, methods, others } = self;
+        let (impl_generics, _, where_clause) = generics.split_for_impl();
+        let trait_path = trait_path.iter();
+        let mut items = Group::new(proc_macro2::Delimiter::Brace, quote!(#(#others)* #(#methods)*));
+        items.set_span(*braces);
+        tokens.extend(quote! {
+            #(#attrs)* #unsafety #impl_token #impl_generics #(#trait_path for)* #self_ty #where_clause #items
+        });
+    }
+}
+
+/// Whether the last segment of a path has this name.
+pub(crate) fn ends_in(path: &Path, name: &str) -> bool {
+    path.segments.last().is_some_and(|segment| segment.ident == name)
+}
+
+/// The last segment of a type's path.
+pub(crate) fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        Type::Group(group) => last_segment(&group.elem),
+        Type::Paren(paren) => last_segment(&paren.elem),
+        _ => None,
+    }
+}
+
+/// Whether two pieces of syntax are written alike.
+pub(crate) fn alike(one: &impl ToTokens, other: &impl ToTokens) -> bool {
+    one.to_token_stream().to_string() == other.to_token_stream().to_string()
+}
+
+/// Reports a receiver that is not `&self`; `what` is what takes it, `instead` what the user may have wanted.
+pub(crate) fn shared_receiver<'a>(
+    diagnostics: &mut Diagnostics,
+    sig: &'a Signature,
+    what: &str,
+) -> Option<&'a Receiver> {
+    let Some(receiver) = sig.receiver() else {
+        diagnostics.error(&sig.ident, format!("{what} takes `&self`; move other functions into another `impl`"));
+        return None;
+    };
+    if !matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) {
+        diagnostics.error(receiver, format!("{what} takes `&self`, not `{}`", quote!(#receiver)));
+        return None;
+    }
+    Some(receiver)
+}
+
+/// Reports generics and `unsafe`, which no generated call could serve.
+pub(crate) fn plain(diagnostics: &mut Diagnostics, sig: &Signature, what: &str) -> bool {
+    let generic = sig.generics.params.iter().any(|parameter| !matches!(parameter, syn::GenericParam::Lifetime(_)));
+    if generic {
+        diagnostics.error(&sig.generics, format!("{what} cannot be generic; name the type"));
+    }
+    if let syn::Safety::Unsafe(token) = &sig.safety {
+        diagnostics.error(token, format!("{what} cannot be `unsafe`; use an `unsafe` block in it"));
+    }
+    !generic && !matches!(sig.safety, syn::Safety::Unsafe(_))
+}
+
+/// The pattern for a reference to the value: what it binds, without `mut` and `ref`.
+pub(crate) fn borrowed_pattern(mut pattern: Pat) -> Pat {
+    struct Borrowed;
+    impl VisitMut for Borrowed {
+        fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
+            pattern.mutability = None;
+            pattern.by_ref = None;
+            visit_mut::visit_pat_ident_mut(self, pattern);
+        }
+    }
+    Borrowed.visit_pat_mut(&mut pattern);
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_typed_body_stays_as_it_is() {
+        let function: Function = syn::parse_quote!(fn f(&self) { self. });
+        assert_eq!(quote!(#function).to_string(), "fn f (& self) { self . }");
+        let block: ImplBlock = syn::parse_quote!(impl<T> A<T> where T: B { const C: u8 = 1; fn f() { let } });
+        assert_eq!(block.methods.len(), 1);
+        assert_eq!(block.others.len(), 1);
+        assert!(quote!(#block).to_string().contains("fn f () { let }"));
+    }
+
+    #[test]
+    fn a_trait_is_told_from_a_type() {
+        let block: ImplBlock = syn::parse_quote!(impl a::B<C> for D<E> {});
+        assert!(block.trait_path.is_some());
+        let block: ImplBlock = syn::parse_quote!(impl a::B<C> {});
+        assert!(block.trait_path.is_none());
+    }
+
+    #[test]
+    fn a_pattern_loses_what_a_reference_cannot_have() {
+        let function: Function = syn::parse_quote!(
+            fn f(mut command: C) {}
+        );
+        let pattern = function.arguments().next().map(|argument| borrowed_pattern((*argument.pat).clone()));
+        assert_eq!(quote!(#pattern).to_string(), "command");
+    }
+}

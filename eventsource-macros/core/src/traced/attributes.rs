@@ -1,0 +1,244 @@
+//! The entries of `attributes(..)` and `record(..)`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::ext::IdentExt as _;
+use syn::parse::ParseStream;
+use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Token, UnOp};
+
+use super::jumps;
+use crate::diagnostics::Diagnostics;
+use crate::options::entries;
+use crate::output::{borrowed, local};
+
+/// `"key" = value`.
+pub(crate) struct Entry {
+    pub(crate) key: LitStr,
+    pub(crate) value: Value,
+}
+
+pub(crate) enum Value {
+    Literal(Literal),
+    /// By its type.
+    Typed(Expr),
+    /// `%`: by `Display`.
+    Display(Expr),
+    /// `?`: by `Debug`.
+    Debug(Expr),
+}
+
+/// A value that is known while compiling.
+pub(crate) enum Literal {
+    Text(LitStr),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+/// Reads the entries; a key may be given once.
+pub(crate) fn read(diagnostics: &mut Diagnostics, tokens: TokenStream) -> Vec<Entry> {
+    let mut read: Vec<Entry> = Vec::new();
+    entries(diagnostics, tokens, |diagnostics, input| {
+        let entry = entry(input)?;
+        let key = entry.key.value();
+        if key.is_empty() {
+            diagnostics.error(&entry.key, "the key of an attribute is empty; write `\"key\" = expression`");
+        } else if read.iter().any(|earlier| earlier.key.value() == key) {
+            diagnostics.error(&entry.key, format!("attribute `{key}` is given twice; keep one"));
+        }
+        if let Value::Typed(expr) | Value::Display(expr) | Value::Debug(expr) = &entry.value {
+            jumps::refuse(diagnostics, "an attribute", expr);
+        }
+        read.push(entry);
+        Ok(())
+    });
+    read
+}
+
+fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
+    if input.peek(Token![%]) || input.peek(Token![?]) {
+        let sigil = Sigil::parse(input)?;
+        let (key, ident) = shorthand(input.call(Ident::parse_any)?);
+        return Ok(Entry { key, value: sigil.value(ident) });
+    }
+    let key = if input.peek(LitStr) {
+        input.parse()?
+    } else if input.peek(Ident::peek_any) {
+        let first = input.call(Ident::parse_any)?;
+        if input.is_empty() || input.peek(Token![,]) {
+            let (key, ident) = shorthand(first);
+            return Ok(Entry { key, value: Value::Typed(ident) });
+        }
+        dotted(first, input)?
+    } else {
+        return Err(input.error("expected an attribute, such as `\"key\" = expression`"));
+    };
+    if !input.peek(Token![=]) {
+        let message = format!("attribute `{0}` has no value; write `\"{0}\" = expression`", key.value());
+        return Err(syn::Error::new(key.span(), message));
+    }
+    input.parse::<Token![=]>()?;
+    let sigil = Sigil::parse(input)?;
+    Ok(Entry { key, value: sigil.value(input.parse()?) })
+}
+
+/// A name that is key and value.
+fn shorthand(ident: Ident) -> (LitStr, Expr) {
+    let key = LitStr::new(&ident.unraw().to_string(), ident.span());
+    let path = syn::Path::from(ident);
+    (key, Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path }))
+}
+
+fn dotted(first: Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let mut key = first.unraw().to_string();
+    while input.peek(Token![.]) {
+        input.parse::<Token![.]>()?;
+        let part = input.call(Ident::parse_any)?;
+        key = format!("{key}.{}", part.unraw());
+    }
+    Ok(LitStr::new(&key, first.span()))
+}
+
+/// What stands before a value.
+enum Sigil {
+    None,
+    Display,
+    Debug,
+}
+
+impl Sigil {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.parse::<Option<Token![%]>>()?.is_some() {
+            Ok(Self::Display)
+        } else if input.parse::<Option<Token![?]>>()?.is_some() {
+            Ok(Self::Debug)
+        } else {
+            Ok(Self::None)
+        }
+    }
+
+    fn value(self, expr: Expr) -> Value {
+        match self {
+            Self::None => literal(&expr).map_or(Value::Typed(expr), Value::Literal),
+            Self::Display => Value::Display(expr),
+            Self::Debug => Value::Debug(expr),
+        }
+    }
+}
+
+/// The literal, if the expression is one that an attribute can have; a wider number is left to its type.
+fn literal(expr: &Expr) -> Option<Literal> {
+    match expr {
+        Expr::Lit(ExprLit { lit, .. }) => match lit {
+            Lit::Str(text) => Some(Literal::Text(text.clone())),
+            Lit::Int(number) => number.base10_parse().ok().map(Literal::Int),
+            Lit::Float(number) => number.base10_parse().ok().map(Literal::Float),
+            Lit::Bool(flag) => Some(Literal::Bool(flag.value)),
+            _ => None,
+        },
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match literal(expr)? {
+            Literal::Int(number) => Some(Literal::Int(-number)),
+            Literal::Float(number) => Some(Literal::Float(-number)),
+            Literal::Text(_) | Literal::Bool(_) => None,
+        },
+        _ => None,
+    }
+}
+
+/// The statement that records an entry. A panic in its expression costs this attribute alone.
+pub(crate) fn attribute(private: &TokenStream, out: &Ident, Entry { key, value }: &Entry) -> TokenStream {
+    let (method, expr) = match value {
+        Value::Literal(literal) => {
+            let value = match literal {
+                Literal::Text(text) => quote_spanned!(text.span()=> #text),
+                Literal::Int(number) => quote_spanned!(key.span()=> &#number),
+                Literal::Float(number) => quote_spanned!(key.span()=> &#number),
+                Literal::Bool(flag) => quote_spanned!(key.span()=> &#flag),
+            };
+            return quote_spanned!(Span::mixed_site()=> #private::Attributes::record(#out, #key, #value););
+        }
+        Value::Typed(expr) => ("record", expr),
+        Value::Display(expr) => ("display", expr),
+        Value::Debug(expr) => ("debug", expr),
+    };
+    let (method, slot, value) = (local(method), local("__es_slot"), borrowed(expr));
+    quote_spanned! {Span::mixed_site()=>
+        #private::Attributes::with(#out, #key, &mut |#slot| #private::Slot::#method(#slot, #value));
+    }
+}
+
+/// The statement that checks the type of an entry without evaluating it; nothing for a literal.
+pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Option<TokenStream> {
+    let (check, expr) = match value {
+        Value::Literal(_) => return None,
+        Value::Typed(expr) => ("check", expr),
+        Value::Display(expr) => ("check_display", expr),
+        Value::Debug(expr) => ("check_debug", expr),
+    };
+    let (check, value) = (local(check), borrowed(expr));
+    Some(quote_spanned!(Span::mixed_site()=> #private::#check(#value);))
+}
+
+/// An attribute of the `Site`.
+pub(super) fn constant(private: &TokenStream, key: &LitStr, literal: &Literal) -> TokenStream {
+    let literal = match literal {
+        Literal::Text(text) => quote_spanned!(Span::mixed_site()=> Text(#text)),
+        Literal::Int(number) => quote_spanned!(Span::mixed_site()=> Int(#number)),
+        Literal::Float(number) => quote_spanned!(Span::mixed_site()=> Float(#number)),
+        Literal::Bool(flag) => quote_spanned!(Span::mixed_site()=> Bool(#flag)),
+    };
+    quote_spanned!(key.span()=> (#key, #private::Literal::#literal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_source(source: &str) -> (Vec<String>, String) {
+        let mut diagnostics = Diagnostics::default();
+        let entries = read(&mut diagnostics, source.parse().expect("the test's own tokens"));
+        let shown = entries.iter().map(|Entry { key, value }| {
+            let kind = match value {
+                Value::Literal(Literal::Text(_)) => "text",
+                Value::Literal(Literal::Int(_)) => "int",
+                Value::Literal(Literal::Float(_)) => "float",
+                Value::Literal(Literal::Bool(_)) => "bool",
+                Value::Typed(_) => "typed",
+                Value::Display(_) => "display",
+                Value::Debug(_) => "debug",
+            };
+            format!("{}: {kind}", key.value())
+        });
+        (shown.collect(), diagnostics.into_tokens().to_string())
+    }
+
+    #[test]
+    fn reads_every_form() {
+        let (entries, errors) = read_source(
+            r#""a.b" = "x", c = -1, d.type = 1.5, e = true, f, %g, ?h, "i" = %j.k(), l = ?m, n = 18446744073709551615"#,
+        );
+        assert_eq!(errors, "");
+        assert_eq!(
+            entries,
+            [
+                "a.b: text",
+                "c: int",
+                "d.type: float",
+                "e: bool",
+                "f: typed",
+                "g: display",
+                "h: debug",
+                "i: display",
+                "l: debug",
+                "n: typed",
+            ]
+        );
+    }
+
+    #[test]
+    fn mistakes_are_reported_one_by_one() {
+        let (entries, errors) = read_source(r#""a", "b" = 1, b = 2, "" = 3, 7 = 8, "c" = d?, e"#);
+        assert_eq!(errors.matches("compile_error").count(), 5, "{errors}");
+        assert_eq!(entries.last().map(String::as_str), Some("e: typed"));
+    }
+}

@@ -1,0 +1,134 @@
+//! The body in its span. Two statements: the first borrows the arguments for the attributes, the second may move them.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use super::attributes::{attribute, constant};
+use super::model::{Model, Parent, Returned};
+use crate::output::{borrowed, first_span, like, local, probes};
+use crate::signature::Function;
+
+pub(super) fn expand(model: &Model) -> TokenStream {
+    let Function { attrs, vis, sig, .. } = &model.function;
+    let site = site(model);
+    let start = start(model);
+    let run = if sig.asyncness.is_some() { run_async(model) } else { run_sync(model) };
+    let body = like(&model.body, quote!(#site #start #run));
+    quote!(#(#attrs)* #vis #sig #body)
+}
+
+fn site(Model { runtime, name, kind, constants, .. }: &Model) -> TokenStream {
+    let private = runtime.private();
+    let constants = constants.iter().map(|(key, literal)| constant(&private, key, literal));
+    quote_spanned! {Span::mixed_site()=>
+        static __ES_SITE: #private::Site = #private::Site {
+            name: #name,
+            kind: #private::Kind::#kind,
+            attributes: &[#(#constants),*],
+        };
+    }
+}
+
+fn start(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let span = local("__es_span");
+    let options = options(model);
+    let out = local("__es_attributes");
+    let attributes = if model.attributes.is_empty() {
+        quote_spanned!(Span::mixed_site()=> |_| ())
+    } else {
+        let records = model.attributes.iter().map(|entry| attribute(&private, &out, entry));
+        quote_spanned!(Span::mixed_site()=> |#out| { #(#records)* })
+    };
+    quote_spanned! {Span::mixed_site()=>
+        let #span = #private::start(&__ES_SITE, &mut #options, &mut #attributes);
+    }
+}
+
+fn options(Model { runtime, owner, parent, links, enable_tracing, .. }: &Model) -> TokenStream {
+    let private = runtime.private();
+    let options = local("__es_options");
+    let mut calls = TokenStream::new();
+    if *owner {
+        calls.extend(quote_spanned! {Span::mixed_site()=>
+            #private::Options::owner(#options, ::core::any::type_name::<Self>());
+        });
+    }
+    if let Some(enabled) = enable_tracing {
+        calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::enable(#options, #enabled);));
+    }
+    match parent {
+        Parent::Current => (),
+        Parent::Root => calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::root(#options);)),
+        Parent::Of(parent) => {
+            let parent = borrowed(parent);
+            calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::parent(#options, #parent);));
+        }
+    }
+    if let Some(links) = links {
+        let links = borrowed(links);
+        calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links);));
+    }
+    if calls.is_empty() {
+        quote_spanned!(Span::mixed_site()=> |_| ())
+    } else {
+        quote_spanned!(Span::mixed_site()=> |#options| { #calls })
+    }
+}
+
+fn run_sync(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let span = local("__es_span");
+    let inspect = inspect(model);
+    let body = &model.body;
+    let returned = match &model.returned {
+        Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> #ty),
+        Returned::Never => quote_spanned!(Span::mixed_site()=> -> !),
+        // A closure cannot say `impl Trait`; without a type its body needs none.
+        Returned::Opaque => TokenStream::new(),
+    };
+    quote_spanned!(Span::mixed_site()=> #private::sync(#span, move || #returned #body, #inspect))
+}
+
+fn run_async(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let span = local("__es_span");
+    let inspect = inspect(model);
+    let body = &model.body;
+    let (typed, end) = match &model.returned {
+        // A block has no place for its type, and without one its last expression is not coerced.
+        Returned::Type(ty) => {
+            let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
+            (quote_spanned!(Span::mixed_site()=> if false { return #never; }), TokenStream::new())
+        }
+        Returned::Opaque => (TokenStream::new(), TokenStream::new()),
+        // Nor is `!` a type that a future can be said to have.
+        Returned::Never => (TokenStream::new(), quote_spanned!(Span::mixed_site()=> ; #private::never())),
+    };
+    quote_spanned! {Span::mixed_site()=>
+        #private::traced(#span, async move { #typed #body }, #inspect).await #end
+    }
+}
+
+/// What the returned value leaves on the span.
+fn inspect(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
+    let private = runtime.private();
+    let (value, outcome, out) = (local("__es_returned"), local("__es_outcome"), local("__es_attributes"));
+    let probe = matches!(returned, Returned::Type(_)).then(|| {
+        let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
+        quote_spanned!(Span::mixed_site()=> { #probes (&&&#private::Returned(#value)).outcome(#outcome); })
+    });
+    let records = (!record.is_empty()).then(|| {
+        // The user's expressions say `result`, so this is the one name that they can see.
+        let result = syn::Ident::new("result", Span::call_site());
+        let records = record.iter().map(|entry| attribute(&private, &out, entry));
+        quote_spanned! {Span::mixed_site()=>
+            let (#result, #out) = (#value, &mut #outcome.attributes);
+            #(#records)*
+        }
+    });
+    if probe.is_none() && records.is_none() {
+        return quote_spanned!(Span::mixed_site()=> |_, _| ());
+    }
+    quote_spanned!(Span::mixed_site()=> |#value, #outcome| { #probe #records })
+}

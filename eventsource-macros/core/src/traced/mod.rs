@@ -1,0 +1,38 @@
+//! `#[traced]`.
+
+mod attributes;
+mod expand;
+mod jumps;
+mod model;
+mod off;
+mod parse;
+
+use proc_macro2::TokenStream;
+
+pub(crate) use attributes::{Entry, attribute};
+pub(crate) use jumps::refuse as refuse_jumps;
+pub(crate) use parse::{Written, read};
+
+use crate::diagnostics::report;
+
+/// Whether spans are generated, as the macro crate's feature `otel` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instrumentation {
+    /// The function runs in a span.
+    On,
+    /// The function stays as it is; the options are checked all the same.
+    Off,
+}
+
+/// Expands `#[traced]`.
+#[must_use]
+pub fn attribute_macro(instrumentation: Instrumentation, options: TokenStream, item: TokenStream) -> TokenStream {
+    report(|diagnostics| {
+        let Some(parsed) = parse::parse(diagnostics, options, item.clone()) else { return item };
+        match (model::model(diagnostics, parsed), instrumentation) {
+            (Err(function), _) => function,
+            (Ok(model), Instrumentation::On) => expand::expand(&model),
+            (Ok(model), Instrumentation::Off) => off::expand(&model),
+        }
+    })
+}

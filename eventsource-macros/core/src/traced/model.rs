@@ -1,0 +1,176 @@
+//! What a traced function's options mean; every check is here.
+
+use proc_macro2::{Group, Span, TokenStream};
+use quote::ToTokens as _;
+use syn::ext::IdentExt as _;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Expr, Ident, LitStr, ReturnType, Type, parse_quote_spanned};
+
+use super::attributes::{Entry, Literal, Value};
+use super::jumps;
+use super::parse::{Parsed, Written};
+use crate::diagnostics::{Diagnostics, hint};
+use crate::keys;
+use crate::options::Options;
+use crate::output::local;
+use crate::paths::Runtime;
+use crate::signature::Function;
+
+/// The kinds as they are written, and as the runtime calls them.
+const KINDS: [(&str, &str); 5] = [
+    ("internal", "Internal"),
+    ("client", "Client"),
+    ("server", "Server"),
+    ("producer", "Producer"),
+    ("consumer", "Consumer"),
+];
+
+pub(super) struct Model {
+    pub(super) runtime: Runtime,
+    pub(super) function: Function,
+    pub(super) body: Group,
+    pub(super) returned: Returned,
+    pub(super) name: LitStr,
+    /// Whether the name of the method's type comes before its own.
+    pub(super) owner: bool,
+    /// A variant of the runtime's `Kind`.
+    pub(super) kind: Ident,
+    pub(super) constants: Vec<(LitStr, Literal)>,
+    pub(super) attributes: Vec<Entry>,
+    pub(super) record: Vec<Entry>,
+    pub(super) parent: Parent,
+    pub(super) links: Option<Expr>,
+    pub(super) enable_tracing: Option<Expr>,
+}
+
+/// Where the span hangs.
+pub(super) enum Parent {
+    Current,
+    Root,
+    Of(Expr),
+}
+
+/// What the function returns, as a closure may repeat it.
+pub(super) enum Returned {
+    /// A type, with `_` for each `impl Trait` in it.
+    Type(Type),
+    /// `impl Trait`, whose name nobody knows.
+    Opaque,
+    /// `!`
+    Never,
+}
+
+/// The model, or else the function as it was.
+pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Model, TokenStream> {
+    let Parsed { written: Written { name, attributes, mut options }, record, function } = parsed;
+    let runtime = Runtime::from_options(&mut options);
+    let kind = kind(diagnostics, &mut options);
+    let parent = parent(diagnostics, &mut options);
+    let links = expr(diagnostics, &mut options, keys::LINKS);
+    let enable_tracing = expr(diagnostics, &mut options, keys::ENABLE_TRACING);
+    if let Some(name) = name.as_ref().filter(|name| name.value().is_empty()) {
+        diagnostics.error(name, "the span's name is empty; write `#[traced(\"component.operation\")]`");
+    }
+    let Some(body) = body(diagnostics, &function) else { return Err(function.into_token_stream()) };
+    let (constants, attributes) = split(attributes);
+    Ok(Model {
+        owner: name.is_none() && function.sig.receiver().is_some(),
+        name: name.unwrap_or_else(|| LitStr::new(&function.sig.ident.unraw().to_string(), function.sig.ident.span())),
+        returned: returned(&function.sig.output),
+        runtime,
+        function,
+        body,
+        kind,
+        constants,
+        attributes,
+        record,
+        parent,
+        links,
+        enable_tracing,
+    })
+}
+
+fn body(diagnostics: &mut Diagnostics, function: &Function) -> Option<Group> {
+    if let Some(word) = &function.sig.constness {
+        diagnostics.error(word, "a `const fn` cannot make a span; remove `const` or `#[traced]`");
+        return None;
+    }
+    if function.body.is_none() {
+        diagnostics.error(
+            &function.sig.ident,
+            "a method without a body makes no span; write `#[traced]` where it is implemented",
+        );
+    }
+    function.body.clone()
+}
+
+fn kind(diagnostics: &mut Diagnostics, options: &mut Options) -> Ident {
+    let Some(written) = options.text(keys::KIND) else { return local("Internal") };
+    let value = written.value();
+    let known = KINDS.iter().find(|(word, _)| *word == value);
+    if known.is_none() {
+        let words = KINDS.map(|(word, _)| word);
+        diagnostics.error(&written, format!("`{value}` is no kind of span; {}", hint(&value, &words)));
+    }
+    local(known.map_or("Internal", |(_, variant)| variant))
+}
+
+fn parent(diagnostics: &mut Diagnostics, options: &mut Options) -> Parent {
+    let root = options.flag(keys::ROOT);
+    let parent = expr(diagnostics, options, keys::PARENT);
+    match (root, parent) {
+        (None, None) => Parent::Current,
+        (Some(_), None) => Parent::Root,
+        (None, Some(parent)) => Parent::Of(parent),
+        (Some(root), Some(_)) => {
+            diagnostics.error(root, "`root` contradicts `parent`; keep one");
+            Parent::Root
+        }
+    }
+}
+
+fn expr(diagnostics: &mut Diagnostics, options: &mut Options, key: &str) -> Option<Expr> {
+    let expr = options.expr(key)?;
+    jumps::refuse(diagnostics, &format!("`{key}`"), &expr);
+    Some(expr)
+}
+
+/// Literals go into the site; the rest is evaluated.
+fn split(entries: Vec<Entry>) -> (Vec<(LitStr, Literal)>, Vec<Entry>) {
+    let (mut constants, mut attributes) = (Vec::new(), Vec::new());
+    for Entry { key, value } in entries {
+        match value {
+            Value::Literal(literal) => constants.push((key, literal)),
+            value => attributes.push(Entry { key, value }),
+        }
+    }
+    (constants, attributes)
+}
+
+fn returned(output: &ReturnType) -> Returned {
+    match output {
+        ReturnType::Default => Returned::Type(parse_quote_spanned!(Span::mixed_site()=> ())),
+        ReturnType::Type(_, ty) => match &**ty {
+            Type::Never(_) => Returned::Never,
+            Type::ImplTrait(_) => Returned::Opaque,
+            ty => {
+                let mut ty = ty.clone();
+                Inferred.visit_type_mut(&mut ty);
+                Returned::Type(ty)
+            }
+        },
+    }
+}
+
+/// Puts `_` for each `impl Trait`.
+struct Inferred;
+
+impl VisitMut for Inferred {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if matches!(ty, Type::ImplTrait(_)) {
+            *ty = parse_quote_spanned!(Span::mixed_site()=> _);
+        } else {
+            visit_mut::visit_type_mut(self, ty);
+        }
+    }
+}

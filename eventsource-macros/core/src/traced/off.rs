@@ -1,0 +1,64 @@
+//! The function without a span: its options are checked, and nothing is evaluated.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::Type;
+
+use super::attributes::check;
+use super::model::{Model, Parent, Returned};
+use crate::output::{borrowed, like};
+use crate::signature::Function;
+
+pub(super) fn expand(model: &Model) -> TokenStream {
+    let Model { function: Function { attrs, vis, sig, .. }, body, .. } = model;
+    let checks = checks(model);
+    if checks.is_empty() {
+        return quote!(#(#attrs)* #vis #sig #body);
+    }
+    // The body keeps a block of its own, as if nothing stood before it.
+    let body = like(body, quote!(#checks #body));
+    quote!(#(#attrs)* #vis #sig #body)
+}
+
+fn checks(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let enabled =
+        model.enable_tracing.iter().map(|enabled| quote_spanned!(Span::mixed_site()=> let _: bool = #enabled;));
+    let parent = match &model.parent {
+        Parent::Of(parent) => Some(parent),
+        Parent::Current | Parent::Root => None,
+    };
+    let linked = parent.into_iter().chain(&model.links).map(|linked| {
+        let linked = borrowed(linked);
+        quote_spanned!(Span::mixed_site()=> #private::check_linked(#linked);)
+    });
+    let attributes = model.attributes.iter().filter_map(|entry| check(&private, entry));
+    let start: TokenStream = enabled.chain(linked).chain(attributes).collect();
+    let start = (!start.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #start };));
+    let end = record(model);
+    quote_spanned!(Span::mixed_site()=> #start #end)
+}
+
+/// The expressions of `record(..)`, where the type of `result` can be written.
+fn record(model: &Model) -> Option<TokenStream> {
+    let private = model.runtime.private();
+    let Returned::Type(ty) = &model.returned else { return None };
+    let checks: TokenStream = model.record.iter().filter_map(|entry| check(&private, entry)).collect();
+    if checks.is_empty() || has_inferred(ty) {
+        return None;
+    }
+    let result = syn::Ident::new("result", Span::call_site());
+    Some(quote_spanned!(Span::mixed_site()=> let _ = |#result: &#ty| { #checks };))
+}
+
+fn has_inferred(ty: &Type) -> bool {
+    struct Find(bool);
+    impl<'ast> syn::visit::Visit<'ast> for Find {
+        fn visit_type_infer(&mut self, _: &'ast syn::TypeInfer) {
+            self.0 = true;
+        }
+    }
+    let mut find = Find(false);
+    syn::visit::Visit::visit_type(&mut find, ty);
+    find.0
+}

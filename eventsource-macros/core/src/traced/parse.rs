@@ -1,0 +1,106 @@
+//! What was written: the function and its options.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::quote;
+use syn::{Attribute, Lit, LitStr};
+
+use super::attributes::{self, Entry};
+use crate::diagnostics::Diagnostics;
+use crate::keys;
+use crate::options::{Form, Options, Word};
+use crate::paths;
+use crate::signature::Function;
+
+const OPTIONS: &[Word] = &[
+    Word::new(keys::ATTRIBUTES, Form::List),
+    Word::new(keys::RECORD, Form::List),
+    Word::new(keys::KIND, Form::Text),
+    Word::new(keys::LINKS, Form::Expr),
+    Word::new(keys::PARENT, Form::Expr),
+    Word::new(keys::ROOT, Form::Flag),
+    Word::new(keys::ENABLE_TRACING, Form::Expr),
+    paths::CRATE,
+];
+
+/// The options of a `#[traced]`; on a handler's method its attributes and switch alone are of use.
+pub(crate) struct Written {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) attributes: Vec<Entry>,
+    /// All but the attributes.
+    pub(crate) options: Options,
+}
+
+pub(super) struct Parsed {
+    pub(super) written: Written,
+    pub(super) record: Vec<Entry>,
+    pub(super) function: Function,
+}
+
+pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: TokenStream) -> Option<Parsed> {
+    let mut written = read(diagnostics, options);
+    let record = written.options.list(keys::RECORD).map(|list| attributes::read(diagnostics, list.stream()));
+    let Ok(mut function) = syn::parse2::<Function>(item.clone()) else {
+        let first = item.into_iter().next();
+        diagnostics.error(quote!(#first), "`#[traced]` belongs on a function or a method");
+        return None;
+    };
+    for attribute in function.take_attributes(keys::TRACED) {
+        diagnostics.error(attribute, "`#[traced]` is given twice; keep one");
+    }
+    hoist_inner_attributes(&mut function);
+    Some(Parsed { written, record: record.unwrap_or_default(), function })
+}
+
+/// Reads the options; the name, a literal, comes first.
+pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Written {
+    let mut rest = options.clone().into_iter();
+    let name = match rest.next() {
+        Some(TokenTree::Literal(literal)) => Some(literal),
+        _ => None,
+    };
+    let tokens = match (&name, rest.next()) {
+        (None, _) => options,
+        (Some(_), None) => TokenStream::new(),
+        (Some(_), Some(TokenTree::Punct(comma))) if comma.as_char() == ',' => rest.collect(),
+        (Some(_), Some(other)) => {
+            diagnostics.error(other, "expected `,` after the span's name");
+            TokenStream::new()
+        }
+    };
+    let name = name.and_then(|literal| match Lit::new(literal) {
+        Lit::Str(name) => Some(name),
+        other => {
+            diagnostics.error(other, "the span's name is a text; write `#[traced(\"component.operation\")]`");
+            None
+        }
+    });
+    let mut options = Options::parse(diagnostics, OPTIONS, tokens);
+    let attributes = options.list(keys::ATTRIBUTES).map(|list| attributes::read(diagnostics, list.stream()));
+    Written { name, attributes: attributes.unwrap_or_default(), options }
+}
+
+/// Attributes at the beginning of the body stand for the function; the body is about to become a closure's.
+fn hoist_inner_attributes(function: &mut Function) {
+    let Some(body) = &function.body else { return };
+    let mut rest = body.stream();
+    while let Some((attribute, others)) = inner_attribute(&rest) {
+        function.attrs.push(attribute);
+        rest = others;
+    }
+    let mut hoisted = Group::new(Delimiter::Brace, rest);
+    hoisted.set_span(body.span());
+    function.body = Some(hoisted);
+}
+
+fn inner_attribute(tokens: &TokenStream) -> Option<(Attribute, TokenStream)> {
+    let mut rest = tokens.clone().into_iter();
+    match (rest.next()?, rest.next()?, rest.next()?) {
+        (TokenTree::Punct(hash), TokenTree::Punct(bang), TokenTree::Group(inside))
+            if hash.as_char() == '#' && bang.as_char() == '!' && inside.delimiter() == Delimiter::Bracket =>
+        {
+            let attribute = syn::parse::Parser::parse2(Attribute::parse_outer, quote!(#hash #inside)).ok()?;
+            Some((attribute.into_iter().next()?, rest.collect()))
+        }
+        _ => None,
+    }
+}

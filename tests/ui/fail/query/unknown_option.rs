@@ -1,0 +1,10 @@
+use eventsource_runtime::Query;
+use serde::Deserialize;
+
+#[derive(Query, Deserialize)]
+#[query(output = u64, error = String)]
+struct Orders {
+    status: String,
+}
+
+fn main() {}

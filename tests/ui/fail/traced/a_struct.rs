@@ -1,0 +1,6 @@
+use eventsource_runtime::traced;
+
+#[traced]
+struct Send;
+
+fn main() {}

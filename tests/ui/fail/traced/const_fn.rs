@@ -1,0 +1,6 @@
+use eventsource_runtime::traced;
+
+#[traced]
+const fn send() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use eventsource_runtime::traced;
+
+#[traced(kind = "client", "send")]
+fn send(recipient: &str) {}
+
+fn main() {}

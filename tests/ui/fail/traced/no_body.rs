@@ -1,0 +1,8 @@
+use eventsource_runtime::traced;
+
+trait Send {
+    #[traced]
+    fn send(&self);
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use eventsource_runtime::traced;
+
+#[traced(attributes(%range))]
+fn send(range: std::ops::Range<u8>) {}
+
+fn main() {}

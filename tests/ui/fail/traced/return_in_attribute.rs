@@ -1,0 +1,6 @@
+use eventsource_runtime::traced;
+
+#[traced(enable_tracing = return, attributes("a" = { break; }))]
+fn send(recipient: &str) {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use eventsource_runtime::traced;
+
+#[traced]
+#[traced("send")]
+fn send(recipient: &str) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use eventsource_runtime::traced;
+
+#[traced(kind = "clinet")]
+fn send(recipient: &str) {}
+
+fn main() {}

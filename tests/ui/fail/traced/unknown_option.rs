@@ -1,0 +1,6 @@
+use eventsource_runtime::traced;
+
+#[traced(atributes("recipient" = recipient))]
+fn send(recipient: &str) {}
+
+fn main() {}
