@@ -108,15 +108,11 @@ impl Threads {
         &self,
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let answer = if let Some(reads) = &self.reads {
-            let (job, answer) = job(read);
-            reads.push(job).await?;
-            answer
-        } else {
-            let (job, answer) = job(read);
-            self.writes.push(Command::Job(job)).await?;
-            answer
-        };
+        let (job, answer) = job(read);
+        match &self.reads {
+            Some(reads) => reads.push(job).await?,
+            None => self.writes.push(Command::Job(job)).await?,
+        }
         answered(answer).await
     }
 

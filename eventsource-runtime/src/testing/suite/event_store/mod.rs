@@ -1,5 +1,8 @@
 //! What every event store has to do. [`event_store_suite!`](crate::event_store_suite) makes a test of each function.
 
+#![allow(clippy::missing_panics_doc, reason = "a test says no by a panic")]
+#![allow(clippy::wildcard_imports, reason = "the parts of the suite share its tools")]
+
 mod append;
 mod concurrent;
 mod idempotent;
