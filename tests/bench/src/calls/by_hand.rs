@@ -37,8 +37,7 @@ pub(super) fn keep_tracers(provider: Option<SdkTracerProvider>) {
 
 /// Makes an unsampled span current.
 pub(super) fn below_unsampled() -> ContextGuard {
-    let unsampled =
-        SpanContext::new(TraceId::from(7), SpanId::from(7), TraceFlags::default(), false, TraceState::NONE);
+    let unsampled = SpanContext::new(TraceId::from(7), SpanId::from(7), TraceFlags::default(), false, TraceState::NONE);
     Context::new().with_remote_span_context(unsampled).attach()
 }
 

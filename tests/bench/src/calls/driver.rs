@@ -55,7 +55,10 @@ fn valgrind_is_there() -> bool {
 }
 
 fn measure(programs: Programs<'_>, shape: Shape, instructions: bool) -> io::Result<HashMap<&'static str, Measured>> {
-    let mut workers = VARIANTS.iter().map(|variant| Worker::start(programs.worker, variant, shape)).collect::<io::Result<Vec<_>>>()?;
+    let mut workers = VARIANTS
+        .iter()
+        .map(|variant| Worker::start(programs.worker, variant, shape))
+        .collect::<io::Result<Vec<_>>>()?;
     let mut nanoseconds = vec![Samples::default(); workers.len()];
     for _ in 0..ROUNDS {
         for (worker, samples) in workers.iter_mut().zip(&mut nanoseconds) {

@@ -5,9 +5,7 @@ use std::any::Any;
 use opentelemetry_sdk::trace::Sampler;
 use uuid::Uuid;
 
-use super::by_hand::{
-    bare, bare_async, below_unsampled, by_boxed, by_boxed_async, by_sdk, by_sdk_async, keep_tracers,
-};
+use super::by_hand::{bare, bare_async, below_unsampled, by_boxed, by_boxed_async, by_sdk, by_sdk_async, keep_tracers};
 use super::providers::{REFUSING, TAKING, parent_based, provider};
 use super::{fastrace, ours, repeat, repeat_async, tracing};
 
@@ -81,8 +79,7 @@ const OURS: Calls =
     Calls { sync: |calls| repeat(calls, ours::send), future: |calls| repeat_async(calls, ID, ours::send_async) };
 const BOXED: Calls =
     Calls { sync: |calls| repeat(calls, by_boxed), future: |calls| repeat_async(calls, ID, by_boxed_async) };
-const SDK: Calls =
-    Calls { sync: |calls| repeat(calls, by_sdk), future: |calls| repeat_async(calls, ID, by_sdk_async) };
+const SDK: Calls = Calls { sync: |calls| repeat(calls, by_sdk), future: |calls| repeat_async(calls, ID, by_sdk_async) };
 const TRACING: Calls = Calls {
     sync: |calls| repeat(calls, tracing::instrumented),
     future: |calls| repeat_async(calls, ID, tracing::instrumented_async),
@@ -119,47 +116,81 @@ pub const VARIANTS: &[Variant] = &[
         .sampler(&[("OTEL_TRACES_SAMPLER", "parentbased_always_on")])
         .against("boxed-below")
         .aim(Aim::AtMost(150.0, 0)),
-    Variant::new("boxed-below", "by hand, BoxedTracer, below an unsampled span", || {
-        keep_tracers(Some(provider(parent_based())));
-        Box::new(below_unsampled())
-    }, BOXED),
+    Variant::new(
+        "boxed-below",
+        "by hand, BoxedTracer, below an unsampled span",
+        || {
+            keep_tracers(Some(provider(parent_based())));
+            Box::new(below_unsampled())
+        },
+        BOXED,
+    ),
     Variant::new("ours-refused", "ours, root sampled out", ours::built_in, OURS)
         .sampler(&[("OTEL_TRACES_SAMPLER", "always_off")])
         .against("boxed-refused")
         .aim(Aim::AtMost(1400.0, 3)),
-    Variant::new("boxed-refused", "by hand, BoxedTracer, sampled out", || {
-        kept(|| keep_tracers(Some(provider(Sampler::AlwaysOff))))
-    }, BOXED),
-    Variant::new("sdk-refused", "by hand, SdkTracer, sampled out", || {
-        kept(|| keep_tracers(Some(provider(Sampler::AlwaysOff))))
-    }, SDK),
-    Variant::new("bridge-refused", "tracing-opentelemetry, sampled out", || {
-        kept(|| tracing::bridge(Sampler::AlwaysOff))
-    }, TRACING),
+    Variant::new(
+        "boxed-refused",
+        "by hand, BoxedTracer, sampled out",
+        || kept(|| keep_tracers(Some(provider(Sampler::AlwaysOff)))),
+        BOXED,
+    ),
+    Variant::new(
+        "sdk-refused",
+        "by hand, SdkTracer, sampled out",
+        || kept(|| keep_tracers(Some(provider(Sampler::AlwaysOff)))),
+        SDK,
+    ),
+    Variant::new(
+        "bridge-refused",
+        "tracing-opentelemetry, sampled out",
+        || kept(|| tracing::bridge(Sampler::AlwaysOff)),
+        TRACING,
+    ),
     Variant::new("ours-recorded", "ours, recorded", ours::built_in, OURS)
         .sampler(&[("OTEL_TRACES_SAMPLER", "always_on")])
         .against("boxed-recorded")
         .aim(Aim::AtMost(2800.0, 5)),
-    Variant::new("boxed-recorded", "by hand, BoxedTracer, recorded", || {
-        kept(|| keep_tracers(Some(provider(Sampler::AlwaysOn))))
-    }, BOXED),
-    Variant::new("sdk-recorded", "by hand, SdkTracer, recorded", || {
-        kept(|| keep_tracers(Some(provider(Sampler::AlwaysOn))))
-    }, SDK),
-    Variant::new("bridge-recorded", "tracing-opentelemetry, recorded", || {
-        kept(|| tracing::bridge(Sampler::AlwaysOn))
-    }, TRACING),
-    Variant::new("fastrace-recorded", "fastrace, recorded, a root per 100 calls", || kept(fastrace::set_up), FASTRACE_RECORDED),
+    Variant::new(
+        "boxed-recorded",
+        "by hand, BoxedTracer, recorded",
+        || kept(|| keep_tracers(Some(provider(Sampler::AlwaysOn)))),
+        BOXED,
+    ),
+    Variant::new(
+        "sdk-recorded",
+        "by hand, SdkTracer, recorded",
+        || kept(|| keep_tracers(Some(provider(Sampler::AlwaysOn)))),
+        SDK,
+    ),
+    Variant::new(
+        "bridge-recorded",
+        "tracing-opentelemetry, recorded",
+        || kept(|| tracing::bridge(Sampler::AlwaysOn)),
+        TRACING,
+    ),
+    Variant::new(
+        "fastrace-recorded",
+        "fastrace, recorded, a root per 100 calls",
+        || kept(fastrace::set_up),
+        FASTRACE_RECORDED,
+    ),
     Variant::new("ours-reading-refused", "ours, a sampler reads and refuses", || ours::reading(REFUSING), OURS)
         .against("boxed-reading-refused")
         .aim(Aim::AtMost(2150.0, 5)),
-    Variant::new("boxed-reading-refused", "by hand, BoxedTracer, a sampler reads and refuses", || {
-        kept(|| keep_tracers(Some(provider(REFUSING))))
-    }, BOXED),
+    Variant::new(
+        "boxed-reading-refused",
+        "by hand, BoxedTracer, a sampler reads and refuses",
+        || kept(|| keep_tracers(Some(provider(REFUSING)))),
+        BOXED,
+    ),
     Variant::new("ours-reading-recorded", "ours, a sampler reads and takes", || ours::reading(TAKING), OURS)
         .against("boxed-reading-recorded")
         .aim(Aim::AtMost(2800.0, 5)),
-    Variant::new("boxed-reading-recorded", "by hand, BoxedTracer, a sampler reads and takes", || {
-        kept(|| keep_tracers(Some(provider(TAKING))))
-    }, BOXED),
+    Variant::new(
+        "boxed-reading-recorded",
+        "by hand, BoxedTracer, a sampler reads and takes",
+        || kept(|| keep_tracers(Some(provider(TAKING)))),
+        BOXED,
+    ),
 ];
