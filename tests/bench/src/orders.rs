@@ -142,7 +142,7 @@ impl AnyCommand {
             0 => Self::Place(OrderPlaced {
                 customer: "Ada Lovelace".to_owned(),
                 address: "12 Analytical Row, Marylebone, London W1G 9SY, United Kingdom".to_owned(),
-                note: "Please leave it with the neighbours at number fourteen.".to_owned(),
+                note: "Please leave it with the neighbours at number fourteen, please.".to_owned(),
             }),
             ordinal if ordinal % 3 == 0 => Self::Note(NoteTaken {
                 author: "support".to_owned(),
