@@ -112,7 +112,8 @@ async fn methods_are_named_after_their_type() {
         assert_eq!(moves("Ada", (1, 2)).count(), 2);
     })
     .await;
-    let expected = "http_client.get\n  . half.way=1\n  . url=http://here/orders\nhttp_client.consume\nopaque.greet\nmoves\n";
+    let expected =
+        "http_client.get\n  . half.way=1\n  . url=http://here/orders\nhttp_client.consume\nopaque.greet\nmoves\n";
     assert_eq!(tree, expected);
 }
 

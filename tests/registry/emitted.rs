@@ -11,8 +11,8 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, SqliteStore};
 use eventsource_runtime::telemetry;
 use eventsource_tests::orders::{
-    NotificationService, Order, OrderCancelled, OrderLine, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus, PlaceOrder,
-    ShipOrder,
+    NotificationService, Order, OrderCancelled, OrderLine, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus,
+    PlaceOrder, ShipOrder,
 };
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
@@ -90,7 +90,9 @@ impl Seen {
 fn points(metric: &Metric) -> Vec<Vec<KeyValue>> {
     fn of<T>(data: &MetricData<T>) -> Vec<Vec<KeyValue>> {
         match data {
-            MetricData::Gauge(gauge) => gauge.data_points().map(|point| point.attributes().cloned().collect()).collect(),
+            MetricData::Gauge(gauge) => {
+                gauge.data_points().map(|point| point.attributes().cloned().collect()).collect()
+            }
             MetricData::Sum(sum) => sum.data_points().map(|point| point.attributes().cloned().collect()).collect(),
             MetricData::Histogram(histogram) => {
                 histogram.data_points().map(|point| point.attributes().cloned().collect()).collect()

@@ -36,8 +36,7 @@ impl Registry {
         let Some(group) = self.of(GroupType::Metric).find(|group| group.metric_name.as_deref() == Some(name)) else {
             return vec![format!("metric `{name}` is not listed")];
         };
-        let mut check =
-            Check { definitions: self.definitions(), at: format!("metric `{name}`"), faults: Vec::new() };
+        let mut check = Check { definitions: self.definitions(), at: format!("metric `{name}`"), faults: Vec::new() };
         if group.unit.as_deref() != Some(unit) {
             check.fault(&format!("is measured in `{unit}`"));
         }

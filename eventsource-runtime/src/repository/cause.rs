@@ -1,0 +1,56 @@
+//! What led to an append, and the ids that follow from it.
+
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::dispatch::Context;
+use crate::store::Origin;
+
+/// The id of a command's event: the command's id, moved on by the ordinal. A retried command makes the same ids, and
+/// those of a version 7 UUID keep its time, so that an index on them grows at its end.
+pub(super) fn event_id(command_id: Uuid, ordinal: u64) -> Uuid {
+    /// Odd, so that no two ordinals meet.
+    const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+    /// The bits below the variant.
+    const LOW: u128 = (1 << 62) - 1;
+    let id = command_id.as_u128();
+    let moved = (id & LOW) + u128::from((ordinal + 1).wrapping_mul(STEP));
+    Uuid::from_u128((id & !LOW) | (moved & LOW))
+}
+
+/// What led to an append.
+pub(super) struct Cause {
+    pub(super) context: Context,
+    pub(super) command_id: Uuid,
+    /// Whether there is a command behind the id.
+    pub(super) caused: bool,
+}
+
+impl Cause {
+    pub(super) fn origin(&self, clock: &dyn Clock) -> Origin {
+        let caused = self.caused.then_some(self.command_id);
+        Origin {
+            correlation_id: self.context.correlation_id.or(caused),
+            causation_id: caused,
+            metadata: self.context.metadata.clone(),
+            ..Origin::at(clock.now())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn event_ids_are_the_same_again_and_differ_by_ordinal() {
+        let command = Uuid::now_v7();
+        let ids: HashSet<_> = (0..1000).map(|ordinal| event_id(command, ordinal)).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(!ids.contains(&command));
+        assert!(ids.contains(&event_id(command, 7)));
+        assert!(ids.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122));
+    }
+}

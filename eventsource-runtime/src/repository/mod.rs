@@ -1,0 +1,233 @@
+//! The write side of one aggregate: load, decide, append, and again where somebody else was faster.
+
+mod cause;
+mod replay;
+mod steps;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use self::cause::{Cause, event_id};
+use self::replay::Replay;
+use self::steps::failed;
+use crate::clock::{self, Clock};
+use crate::dispatch::{Committed, Context, DispatchError};
+use crate::domain::{Aggregate, Command, EventSet, Handle, IntoEvents};
+use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
+use crate::telemetry::names;
+
+/// How often a conflict is retried, unless the repository is told otherwise.
+const RETRIES: u32 = 10;
+
+/// Loads and appends the aggregates of one type. It keeps no state of theirs: every load reads the store.
+///
+/// Cloning is cheap. Futures may be dropped at any point; an append whose future was dropped may have been made.
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct Deposited { cents: u64 }
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, events(Deposited))]
+/// # struct Account { cents: u64 }
+/// # impl Apply<Deposited> for Account { fn apply(&mut self, event: Deposited) { self.cents += event.cents; } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let accounts = Repository::<Account, _>::new(MemoryStore::new());
+/// let id = "ada".to_owned();
+/// accounts.append(&id, ExpectedVersion::NoStream, Deposited { cents: 500 }).await?;
+///
+/// let account = accounts.load(&id).await?;
+/// assert_eq!((account.state.cents, account.version.get()), (500, 1));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Repository<A, S, V = ()> {
+    store: S,
+    services: Arc<V>,
+    retries: u32,
+    tracing: bool,
+    metrics: bool,
+    clock: Arc<dyn Clock>,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+/// An aggregate as its stream says, and where the stream stood.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Loaded<A> {
+    /// The state after the last event.
+    pub state: A,
+    /// The version of the last event; 0 if there is none.
+    pub version: Version,
+    /// The position of the last event; 0 if there is none.
+    pub position: Position,
+}
+
+impl<A: Aggregate, S: EventStore> Repository<A, S> {
+    /// A repository over a store, for handlers that need no services.
+    pub fn new(store: S) -> Self {
+        Self {
+            store,
+            services: Arc::new(()),
+            retries: RETRIES,
+            tracing: true,
+            metrics: true,
+            clock: clock::system(),
+            aggregate: PhantomData,
+        }
+    }
+}
+
+impl<A, S, V> Repository<A, S, V> {
+    /// Gives the command handlers what they need beside the state.
+    pub fn with_services<W>(self, services: W) -> Repository<A, S, W> {
+        Repository {
+            store: self.store,
+            services: Arc::new(services),
+            retries: self.retries,
+            tracing: self.tracing,
+            metrics: self.metrics,
+            clock: self.clock,
+            aggregate: PhantomData,
+        }
+    }
+
+    /// Switches `load_aggregate`, `handle_command` and `persist_events` on or off, and every span of ours below them.
+    #[must_use]
+    pub fn enable_tracing(self, enabled: bool) -> Self {
+        Self { tracing: enabled, ..self }
+    }
+
+    /// Switches the repository's metrics on or off; independent of tracing.
+    #[must_use]
+    pub fn enable_metrics(self, enabled: bool) -> Self {
+        Self { metrics: enabled, ..self }
+    }
+
+    /// How many times a command is decided again after a conflict; 10 unless set. 0 gives every conflict to the caller.
+    #[must_use]
+    pub fn max_retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// Takes time and identifiers from `clock`.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+}
+
+impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> {
+    /// The aggregate's state and version; the default state and 0 if it has no events.
+    pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
+        let stream = StreamId::new(A::NAME, id);
+        let replay = self.replay(&stream, Replay::default(), None).await?;
+        Ok(replay.into_loaded())
+    }
+
+    /// Whether the aggregate has any events.
+    pub async fn exists(&self, id: &A::Id) -> Result<bool, StoreError> {
+        let stream = StreamId::new(A::NAME, id);
+        let span = self.span("aggregate_exists", &stream, &mut |_| ());
+        let found = span.run(self.store.read_stream(&stream, Version::START, 1)).await;
+        match found {
+            Ok(events) => {
+                let exists = !events.is_empty();
+                span.record(&mut |later| later.flag(names::EVENTSOURCE_AGGREGATE_EXISTS, exists));
+                span.succeed();
+                Ok(exists)
+            }
+            Err(error) => Err(failed(span, error, StoreError::error_type)),
+        }
+    }
+
+    /// Appends events that no command led to. Nothing is decided and nothing retried.
+    pub async fn append(
+        &self,
+        id: &A::Id,
+        expected: ExpectedVersion,
+        events: impl IntoEvents<A::Event> + Send,
+    ) -> Result<Committed, AppendError> {
+        let mut list = Vec::new();
+        events.into_events(&mut list);
+        let cause = Cause { context: Context::default(), command_id: self.clock.new_id(), caused: false };
+        let appended = self.persist(&StreamId::new(A::NAME, id), expected, &list, &cause).await?;
+        Ok(Committed::new(appended, cause.command_id))
+    }
+
+    /// Handles a command: loads, decides, persists; again after a conflict, with what has been appended since.
+    pub(crate) async fn handle<C>(&self, command: C, context: Context) -> Result<Handled, DispatchError<A::Error>>
+    where
+        C: Command<Aggregate = A>,
+        A: Handle<C, Services = V>,
+    {
+        let stream = StreamId::new(A::NAME, command.id());
+        let first_event = context.command_id.map(|id| event_id(id, 0));
+        let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
+        let cause = Cause { context, command_id, caused: true };
+        let mut replay = Replay::default();
+        for retries in 0.. {
+            replay = self.replay(&stream, replay, first_event).await?;
+            if let Some(earlier) = replay.earlier {
+                return Ok(Handled::new(Committed::new(earlier, command_id), Vec::new(), retries));
+            }
+            let events = self.decide(&stream, &replay.state, command.clone()).await?;
+            if events.is_empty() {
+                let nothing = Appended::new(replay.version, replay.position, 0);
+                return Ok(Handled::new(Committed::new(nothing, command_id), Vec::new(), retries));
+            }
+            match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
+                Ok(appended) => {
+                    let types = events.iter().map(|event| event.as_event().name()).collect();
+                    return Ok(Handled::new(Committed::new(appended, command_id), types, retries));
+                }
+                Err(AppendError::Conflict(_)) if retries < self.retries => self.pause(C::NAME, retries).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        unreachable!("the loop ends when the retries do")
+    }
+}
+
+/// A handled command, as its span and its caller learn of it.
+pub(crate) struct Handled {
+    pub(crate) committed: Committed,
+    pub(crate) event_types: Vec<&'static str>,
+    pub(crate) retries: u32,
+}
+
+impl Handled {
+    fn new(committed: Committed, event_types: Vec<&'static str>, retries: u32) -> Self {
+        Self { committed, event_types, retries }
+    }
+
+    /// How many events were appended now, not by an earlier dispatch of the same command.
+    pub(crate) fn appended(&self) -> u64 {
+        if self.committed.repeated { 0 } else { self.committed.events }
+    }
+
+    pub(crate) fn type_names(&self) -> impl Iterator<Item = Cow<'static, str>> {
+        self.event_types.iter().map(|name| Cow::Borrowed(*name))
+    }
+}
+
+impl<A, S: Clone, V> Clone for Repository<A, S, V> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            services: Arc::clone(&self.services),
+            clock: Arc::clone(&self.clock),
+            aggregate: PhantomData,
+            ..*self
+        }
+    }
+}
+
+impl<A: Aggregate, S: fmt::Debug, V> fmt::Debug for Repository<A, S, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").field("aggregate", &A::NAME).field("store", &self.store).finish_non_exhaustive()
+    }
+}

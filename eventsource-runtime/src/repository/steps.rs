@@ -1,0 +1,202 @@
+//! The steps of a command, each in its span: load, decide, persist.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::Repository;
+use super::cause::{Cause, event_id};
+use super::replay::Replay;
+use crate::dispatch::DispatchError;
+use crate::domain::{Aggregate, Command, EventSet, Handle};
+use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Fold, NewEvent, StoreError, StreamId};
+use crate::telemetry::{Attributes, Kind, Span, Start, log, metrics, names};
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> {
+    pub(super) async fn pause(&self, command: &'static str, retries: u32) {
+        log::command_retried(command, retries + 1);
+        if self.metrics {
+            metrics::retry("repository", "conflict");
+        }
+        match retries.checked_sub(1) {
+            // Mostly the other append is done by now.
+            None => tokio::task::yield_now().await,
+            Some(exponent) => tokio::time::sleep(jittered(exponent)).await,
+        }
+    }
+
+    /// Brings a state up to the stream's end, in a `load_aggregate` span.
+    pub(super) async fn replay(
+        &self,
+        stream: &StreamId,
+        replay: Replay<A>,
+        first_event: Option<Uuid>,
+    ) -> Result<Replay<A>, StoreError> {
+        let span = self.span("load_aggregate", stream, &mut |_| ());
+        let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
+        let folded = span.run(self.store.fold(fold, replay)).await;
+        let result = folded.and_then(|folded| {
+            let visited = folded.visited;
+            let mut replay = folded.visitor;
+            replay.earlier = folded.earlier;
+            match replay.error.take() {
+                None => Ok((visited, replay)),
+                Some(error) => Err(error.into()),
+            }
+        });
+        match result {
+            Ok((visited, replay)) => {
+                span.record(&mut |later| {
+                    later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
+                    later.number(names::EVENTSOURCE_VERSION, replay.version.get());
+                    later.flag(names::EVENTSOURCE_SNAPSHOT_USED, false);
+                });
+                span.succeed();
+                if self.metrics {
+                    metrics::events_loaded(A::NAME, visited);
+                }
+                Ok(replay)
+            }
+            Err(error) => Err(failed(span, error, StoreError::error_type)),
+        }
+    }
+
+    /// Runs the handler, in a `handle_command` span. A refusal leaves the span without a status.
+    pub(super) async fn decide<C>(
+        &self,
+        stream: &StreamId,
+        state: &A,
+        command: C,
+    ) -> Result<Vec<A::Event>, DispatchError<A::Error>>
+    where
+        C: Command<Aggregate = A>,
+        A: Handle<C, Services = V>,
+    {
+        let enabled = self.tracing && state.enable_tracing(&command);
+        let span = Start::new("handle_command", Kind::Internal).options(|options| options.enable(enabled)).begin(
+            &mut |known| {
+                known.text(names::CQRS_SIDE, "write");
+                known.text(names::CQRS_COMMAND_TYPE, C::NAME);
+                aggregate(stream, known);
+            },
+            &mut |user| state.attributes(&command, &self.services, user),
+        );
+        // In the block, so that a plain method runs in the span as well: it has decided when `handle` returns.
+        let decided = span.run(async { state.handle(command, &self.services).await }).await;
+        match &decided {
+            Ok(events) => {
+                span.record(&mut |later| later.number(names::CQRS_EVENTS_COUNT, events.len() as u64));
+                for (ordinal, event) in events.iter().enumerate() {
+                    let event = event.as_event();
+                    span.event(ordinal, names::DOMAIN_EVENT_PRODUCED, &mut |attributes| {
+                        attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.name());
+                        event.record(attributes);
+                    });
+                }
+            }
+            Err(refusal) => {
+                let error_type = crate::error::error_type(refusal);
+                span.record(&mut |later| later.string(names::ERROR_TYPE, &error_type));
+            }
+        }
+        span.succeed();
+        decided.map_err(DispatchError::Rejected)
+    }
+
+    /// Appends in a `persist_events` span, whose context is stored with each event.
+    pub(super) async fn persist(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: &[A::Event],
+        cause: &Cause,
+    ) -> Result<Appended, AppendError> {
+        let span = self.span("persist_events", stream, &mut |known| {
+            known.number(names::EVENTSOURCE_EVENT_COUNT, events.len() as u64);
+            known.string(names::EVENTSOURCE_EXPECTED_VERSION, &expected.to_string());
+        });
+        let appended = span
+            .run(async {
+                let origin = Arc::new(cause.origin(&*self.clock));
+                let encoded = events.iter().enumerate().map(|(ordinal, event)| {
+                    NewEvent::encode(event_id(cause.command_id, ordinal as u64), event.as_event(), Arc::clone(&origin))
+                });
+                let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+                self.store.append(stream, expected, encoded).await
+            })
+            .await;
+        match appended {
+            Ok(appended) => {
+                persisted(&span, events, &appended);
+                span.succeed();
+                Ok(appended)
+            }
+            Err(error) => {
+                if self.metrics && matches!(error, AppendError::Conflict(_)) {
+                    metrics::append_conflict(A::NAME);
+                }
+                Err(failed(span, error, AppendError::error_type))
+            }
+        }
+    }
+
+    pub(super) fn span(&self, name: &'static str, stream: &StreamId, known: &mut dyn FnMut(&mut Attributes)) -> Span {
+        Start::new(name, Kind::Internal).options(|options| options.enable(self.tracing)).begin(
+            &mut |attributes| {
+                attributes.text(names::CQRS_SIDE, "write");
+                aggregate(stream, attributes);
+                known(attributes);
+            },
+            &mut |_| (),
+        )
+    }
+}
+
+fn aggregate(stream: &StreamId, attributes: &mut Attributes) {
+    attributes.string(names::EVENTSOURCE_AGGREGATE_TYPE, stream.aggregate_type());
+    attributes.string(names::EVENTSOURCE_AGGREGATE_ID, stream.aggregate_id());
+}
+
+fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
+    span.record(&mut |later| later.number(names::EVENTSOURCE_VERSION, appended.version.get()));
+    for (ordinal, event) in events.iter().enumerate() {
+        // The versions and positions of one append are consecutive.
+        let before_last = (events.len() - 1 - ordinal) as u64;
+        span.event(ordinal, names::EVENT_PERSISTED, &mut |attributes| {
+            attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.as_event().name());
+            attributes.number(names::EVENTSOURCE_VERSION, appended.version.get().saturating_sub(before_last));
+            attributes.number(names::EVENTSOURCE_POSITION, appended.position.get().saturating_sub(before_last));
+        });
+    }
+}
+
+/// Ends a span with the failure's name and hands the failure on.
+pub(super) fn failed<E>(span: Span, error: E, error_type: impl Fn(&E) -> &'static str) -> E {
+    span.fail(error_type(&error));
+    error
+}
+
+/// A pause that grows with the attempts and differs between tasks, so that they do not collide again.
+fn jittered(exponent: u32) -> Duration {
+    let pause = Duration::from_millis(1 << exponent.min(6)).min(LONGEST_PAUSE);
+    let random = RandomState::new().hash_one(exponent) % 512;
+    pause * (512 + u32::try_from(random).unwrap_or_default()) / 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        for exponent in 0..40 {
+            let pause = jittered(exponent);
+            assert!(pause >= Duration::from_micros(500) && pause <= LONGEST_PAUSE, "{pause:?}");
+        }
+    }
+}

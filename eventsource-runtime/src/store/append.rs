@@ -1,0 +1,188 @@
+//! What goes into an append, what comes out, and why it may not.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{ExpectedVersion, Position, StoreError, StreamId, Version};
+use crate::clock::Timestamp;
+use crate::domain::{AnyEvent, EncodeError, Metadata};
+use crate::telemetry::TraceContext;
+
+/// The longest payload that a store takes, in bytes: 8 MiB.
+pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
+
+/// What the events of one append have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// When they are recorded.
+    pub recorded_at: Timestamp,
+    /// Shared by all that follows from one first message.
+    pub correlation_id: Option<Uuid>,
+    /// The command or event that led to them.
+    pub causation_id: Option<Uuid>,
+    /// What the application keeps beside them.
+    pub metadata: Metadata,
+    /// The trace in which they are persisted.
+    pub trace_context: Option<TraceContext>,
+}
+
+impl Origin {
+    /// Events recorded at `recorded_at`, in the trace that is current where this is called.
+    #[must_use]
+    pub fn at(recorded_at: Timestamp) -> Self {
+        Self {
+            recorded_at,
+            correlation_id: None,
+            causation_id: None,
+            metadata: Metadata::default(),
+            trace_context: TraceContext::current(),
+        }
+    }
+}
+
+/// An event on its way into a store.
+#[derive(Clone, PartialEq)]
+pub struct NewEvent {
+    /// Unique in the world; an append that is retried with the same ids is stored once.
+    pub id: Uuid,
+    /// The stored name of the event's type.
+    pub event_type: &'static str,
+    /// The version of the payload's schema.
+    pub schema_version: u32,
+    /// The payload, kept byte for byte.
+    pub payload: Bytes,
+    /// What it shares with the other events of the append.
+    pub origin: Arc<Origin>,
+}
+
+impl NewEvent {
+    /// Writes an event as JSON.
+    ///
+    /// # Errors
+    /// The event cannot be written as JSON.
+    pub fn encode(id: Uuid, event: &dyn AnyEvent, origin: Arc<Origin>) -> Result<Self, EncodeError> {
+        let payload = event.encode()?.into();
+        Ok(Self { id, event_type: event.name(), schema_version: event.version(), payload, origin })
+    }
+}
+
+/// Without the payload, which may hold anything.
+impl fmt::Debug for NewEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewEvent").field("id", &self.id).field("event_type", &self.event_type).finish_non_exhaustive()
+    }
+}
+
+/// Where an append ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The version of the last event.
+    pub version: Version,
+    /// The position of the last event.
+    pub position: Position,
+    /// How many events were appended.
+    pub events: u64,
+    /// Whether an earlier append had stored the very same events, so that this one changed nothing.
+    pub repeated: bool,
+}
+
+impl Appended {
+    /// `events` events, the last at `version` and `position`.
+    #[must_use]
+    pub const fn new(version: Version, position: Position, events: u64) -> Self {
+        Self { version, position, events, repeated: false }
+    }
+
+    /// The result of an append that had been made before.
+    #[must_use]
+    pub const fn repeated(self) -> Self {
+        Self { repeated: true, ..self }
+    }
+}
+
+/// Somebody else appended first: nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{stream}` is at version {actual}, expected {expected}; load it again and decide anew")]
+#[non_exhaustive]
+pub struct Conflict {
+    /// The stream.
+    pub stream: StreamId,
+    /// What the append expected.
+    pub expected: ExpectedVersion,
+    /// What it found.
+    pub actual: Version,
+}
+
+impl Conflict {
+    /// A stream that is not where the append expected it.
+    #[must_use]
+    pub fn new(stream: StreamId, expected: ExpectedVersion, actual: Version) -> Self {
+        Self { stream, expected, actual }
+    }
+}
+
+/// Nothing was appended, and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The stream is not where the append expected it.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// An event id is already in the store, with other content or in another place.
+    #[error("event {id} of `{stream}` is already stored with other content; give each event an id of its own")]
+    IdempotencyMismatch {
+        /// The stream of the append.
+        stream: StreamId,
+        /// The event that is there already.
+        id: Uuid,
+    },
+    /// A payload is longer than [`MAX_PAYLOAD`]. Told before any input or output.
+    #[error(
+        "a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}; keep large content elsewhere"
+    )]
+    TooLarge {
+        /// The stream of the append.
+        stream: StreamId,
+        /// The stored name of the event's type.
+        event_type: &'static str,
+        /// The payload's length in bytes.
+        size: usize,
+    },
+    /// An event cannot be written as JSON.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AppendError {
+    /// Refuses payloads that are too long, before any input or output.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`] for the first such event.
+    pub fn check_sizes(stream: &StreamId, events: &[NewEvent]) -> Result<(), Self> {
+        match events.iter().find(|event| event.payload.len() > MAX_PAYLOAD) {
+            None => Ok(()),
+            Some(event) => {
+                Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size: event.payload.len() })
+            }
+        }
+    }
+
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "conflict",
+            Self::IdempotencyMismatch { .. } => "idempotency_mismatch",
+            Self::TooLarge { .. } => "too_large",
+            Self::Encode(_) => "encode",
+            Self::Store(error) => error.error_type(),
+        }
+    }
+}

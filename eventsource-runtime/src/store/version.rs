@@ -1,0 +1,99 @@
+//! Places: in a stream, in the feed, and where an append expects its stream to be.
+
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// Before the first.
+            pub const START: Self = Self(0);
+
+            /// The number as a type.
+            #[must_use]
+            pub const fn new(number: u64) -> Self {
+                Self(number)
+            }
+
+            /// The bare number.
+            #[must_use]
+            pub const fn get(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl From<$name> for u64 {
+            fn from(number: $name) -> u64 {
+                number.0
+            }
+        }
+
+        impl PartialEq<u64> for $name {
+            fn eq(&self, other: &u64) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+number! {
+    /// The place of an event in its stream, from 1 and without holes; the version of an aggregate is that of its last
+    /// event, 0 before the first.
+    Version
+}
+number! {
+    /// The place of an event in the store's global feed. Positions ascend in the order in which events become visible;
+    /// they may have holes.
+    Position
+}
+
+/// What an append expects of its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpectedVersion {
+    /// Nothing: append at the end, wherever that is.
+    Any,
+    /// The stream has no events.
+    NoStream,
+    /// The stream has events.
+    Exists,
+    /// The last event has this version; `Exact(Version::START)` is the same as `NoStream`.
+    Exact(Version),
+}
+
+impl ExpectedVersion {
+    /// Whether a stream at `actual` is what was expected.
+    #[must_use]
+    pub fn admits(self, actual: Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => actual == Version::START,
+            Self::Exists => actual > Version::START,
+            Self::Exact(version) => actual == version,
+        }
+    }
+}
+
+impl fmt::Display for ExpectedVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::NoStream => f.write_str("no_stream"),
+            Self::Exists => f.write_str("exists"),
+            Self::Exact(version) => version.fmt(f),
+        }
+    }
+}
