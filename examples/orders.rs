@@ -7,7 +7,7 @@
 //! It reads `examples/data/orders.jsonl` unless told otherwise, and keeps `orders.db` in the current folder. Stop it
 //! and run it again on the same files: each line has an id, so that no command is handled twice.
 
-use std::fmt;
+use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ struct OrderLine {
     quantity: u32,
 }
 
-#[derive(Aggregate, Clone, Debug, Default)]
+#[derive(Aggregate, Default)]
 #[aggregate(id = Uuid, error = OrderError, events(OrderPlaced, OrderShipped, OrderCancelled))]
 struct Order {
     status: Status,
@@ -171,12 +171,6 @@ impl OrderViews {
         Ok(())
     }
 
-    #[projection(reset)]
-    fn clear(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
-        tx.execute_batch("DELETE FROM order_views")?;
-        Ok(())
-    }
-
     #[traced("projection.insert_read_model", attributes("projection.action" = "create"))]
     fn placed(&self, event: &Recorded<OrderPlaced>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
         tx.execute("INSERT INTO order_views VALUES (?1, 'placed', ?2)", (event.aggregate_id(), &event.customer))?;
@@ -252,13 +246,13 @@ struct Counts {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Arguments { input, db } = Arguments::parse()?;
+    let arguments = Arguments::parse()?;
     let telemetry = Telemetry::from_env("orders").console_without_endpoint().console_traces(TRACES).install()?;
-    let store = SqliteStore::open(&db).await?;
+    let store = SqliteStore::open(&arguments.db).await?;
     let commands = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
     let projections = ProjectionRunner::new(store.clone()).projection(OrderViews).spawn();
 
-    let lines = input.lines()?;
+    let lines = arguments.lines()?;
     let mut progress = Progress::new(lines.len());
     let mut counts = Counts::default();
     for (number, line) in lines.iter().enumerate() {
@@ -282,8 +276,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let by_status = queries.execute(OrdersByStatus {}).await?;
     projections.shutdown().await?;
     telemetry.shutdown().await?;
-    println!("{}", Report { by_status, counts });
-    println!("the events are in {}", db.display());
+    report(&by_status, &counts);
+    println!("the events are in {}", arguments.db.display());
     Ok(())
 }
 
@@ -298,16 +292,8 @@ async fn handle(commands: &CommandBus, line: &str) -> Result<Committed, LineErro
 enum LineError {
     #[error("not a command: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("{0}{cause}", cause = cause(.0))]
+    #[error("{0}{}", .0.source().map(|cause| format!(": {cause}")).unwrap_or_default())]
     Dispatch(#[from] DispatchJsonError),
-}
-
-/// What is wrong with a payload, which the error itself leaves to its source.
-fn cause(error: &DispatchJsonError) -> String {
-    match error {
-        DispatchJsonError::BadPayload { source, .. } => format!(": {source}"),
-        _ => String::new(),
-    }
 }
 
 impl Counts {
@@ -329,25 +315,16 @@ impl Counts {
 }
 
 /// The read model and the counts, as tables.
-struct Report {
-    by_status: Vec<StatusCount>,
-    counts: Counts,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<12}{:>8}{:>11}", "status", "orders", "customers")?;
-        for StatusCount { status, orders, customers } in &self.by_status {
-            writeln!(f, "{status:<12}{orders:>8}{customers:>11}")?;
-        }
-        let Counts { done, unchanged, repeated, rejected, failed, .. } = self.counts;
-        writeln!(f)?;
-        writeln!(f, "{done} done, {unchanged} without effect, {repeated} done before")?;
-        write!(f, "{rejected} rejected, {failed} failed")
+fn report(by_status: &[StatusCount], counts: &Counts) {
+    println!("{:<12}{:>8}{:>11}", "status", "orders", "customers");
+    for StatusCount { status, orders, customers } in by_status {
+        println!("{status:<12}{orders:>8}{customers:>11}");
     }
+    let Counts { done, unchanged, repeated, rejected, failed, .. } = counts;
+    println!("\n{done} done, {unchanged} without effect, {repeated} done before, {rejected} rejected, {failed} failed");
 }
 
-/// A bar on a terminal; nothing where the output is read by a program.
+/// A bar on a terminal; nothing where a program reads the output.
 struct Progress {
     done: usize,
     of: usize,
@@ -387,44 +364,35 @@ impl Progress {
 
 /// What the command line says.
 struct Arguments {
-    input: Input,
+    /// `None` for the standard input.
+    input: Option<PathBuf>,
     db: PathBuf,
-}
-
-enum Input {
-    Standard,
-    File(PathBuf),
 }
 
 impl Arguments {
     fn parse() -> Result<Self, String> {
-        let mut parsed = Self {
-            input: Input::File(concat!(env!("CARGO_MANIFEST_DIR"), "/data/orders.jsonl").into()),
-            db: "orders.db".into(),
-        };
+        let input = concat!(env!("CARGO_MANIFEST_DIR"), "/data/orders.jsonl").into();
+        let mut parsed = Self { input: Some(input), db: "orders.db".into() };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "-" => parsed.input = Input::Standard,
+                "-" => parsed.input = None,
                 "--db" => parsed.db = arguments.next().ok_or("`--db` needs a path")?.into(),
                 option if option.starts_with('-') => {
                     return Err(format!("unknown option `{option}`; write `[FILE | -] [--db PATH]`"));
                 }
-                file => parsed.input = Input::File(file.into()),
+                file => parsed.input = Some(file.into()),
             }
         }
         Ok(parsed)
     }
-}
 
-impl Input {
     /// The lines. One that is no UTF-8 is kept, for its error to be told.
-    fn lines(self) -> io::Result<Vec<String>> {
-        let reader: Box<dyn BufRead> = match self {
-            Self::Standard => Box::new(io::stdin().lock()),
-            Self::File(path) => Box::new(BufReader::new(File::open(path)?)),
+    fn lines(&self) -> io::Result<Vec<String>> {
+        let reader: Box<dyn BufRead> = match &self.input {
+            None => Box::new(io::stdin().lock()),
+            Some(path) => Box::new(BufReader::new(File::open(path)?)),
         };
-        let lines = reader.split(b'\n').map(|line| Ok(String::from_utf8_lossy(&line?).into_owned()));
-        lines.collect()
+        reader.split(b'\n').map(|line| Ok(String::from_utf8_lossy(&line?).into_owned())).collect()
     }
 }

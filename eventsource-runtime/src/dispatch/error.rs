@@ -71,7 +71,7 @@ pub enum DispatchJsonError {
         source: serde_json::Error,
     },
     /// The aggregate refused it.
-    #[error("`{command}` was rejected: {source}")]
+    #[error("`{command}` was rejected")]
     Rejected {
         /// The command's name.
         command: &'static str,
