@@ -32,14 +32,13 @@ struct OrderPlaced {
 }
 
 #[derive(Event, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[event(name = "OrderShipped", version = 2, upcast(1 => carrier_unknown))]
+#[event(name = "OrderShipped", version = 2, upcast(1 => carrier_unknown))] // version 1 had no carrier
 struct OrderShipped {
     #[event(attribute = "order.carrier")]
     carrier: String,
     tracking: String,
 }
 
-/// Version 1 had no carrier.
 fn carrier_unknown(mut payload: serde_json::Value) -> Result<serde_json::Value, UpcastError> {
     let shipped = payload.as_object_mut().ok_or_else(|| UpcastError::new("a shipped order is an object"))?;
     shipped.insert("carrier".into(), "unknown".into());
@@ -292,8 +291,11 @@ async fn handle(commands: &CommandBus, line: &str) -> Result<Committed, LineErro
 enum LineError {
     #[error("not a command: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("{0}{}", .0.source().map(|cause| format!(": {cause}")).unwrap_or_default())]
-    Dispatch(#[from] DispatchJsonError),
+    #[error("{error}{cause}", cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default())]
+    Dispatch {
+        #[from]
+        error: DispatchJsonError,
+    },
 }
 
 impl Counts {
@@ -308,7 +310,7 @@ impl Counts {
     }
 
     fn fault(&mut self, error: &LineError) {
-        let rejected = matches!(error, LineError::Dispatch(DispatchJsonError::Rejected { .. }));
+        let rejected = matches!(error, LineError::Dispatch { error: DispatchJsonError::Rejected { .. } });
         let count = if rejected { &mut self.rejected } else { &mut self.failed };
         *count += 1;
     }
