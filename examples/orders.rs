@@ -1,4 +1,4 @@
-//! Orders from a file: each line a command, the events in SQLite, a projection that follows, and every step traced.
+//! Orders from a file: each line a command, the events in `SQLite`, a projection that follows, and every step traced.
 //!
 //! ```text
 //! cargo run -p eventsource-examples --example orders -- [FILE | -] [--db PATH]
@@ -243,6 +243,7 @@ struct Line<'a> {
 #[derive(Default)]
 struct Counts {
     done: u64,
+    unchanged: u64,
     repeated: u64,
     rejected: u64,
     failed: u64,
@@ -297,13 +298,25 @@ async fn handle(commands: &CommandBus, line: &str) -> Result<Committed, LineErro
 enum LineError {
     #[error("not a command: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error(transparent)]
+    #[error("{0}{cause}", cause = cause(.0))]
     Dispatch(#[from] DispatchJsonError),
+}
+
+/// What is wrong with a payload, which the error itself leaves to its source.
+fn cause(error: &DispatchJsonError) -> String {
+    match error {
+        DispatchJsonError::BadPayload { source, .. } => format!(": {source}"),
+        _ => String::new(),
+    }
 }
 
 impl Counts {
     fn committed(&mut self, committed: &Committed) {
-        let count = if committed.repeated { &mut self.repeated } else { &mut self.done };
+        let count = match committed {
+            committed if committed.repeated => &mut self.repeated,
+            committed if committed.events == 0 => &mut self.unchanged,
+            _ => &mut self.done,
+        };
         *count += 1;
         self.last = self.last.max(committed.position);
     }
@@ -327,9 +340,10 @@ impl fmt::Display for Report {
         for StatusCount { status, orders, customers } in &self.by_status {
             writeln!(f, "{status:<12}{orders:>8}{customers:>11}")?;
         }
-        let Counts { done, repeated, rejected, failed, .. } = self.counts;
+        let Counts { done, unchanged, repeated, rejected, failed, .. } = self.counts;
         writeln!(f)?;
-        write!(f, "{done} done, {repeated} done before, {rejected} rejected, {failed} failed")
+        writeln!(f, "{done} done, {unchanged} without effect, {repeated} done before")?;
+        write!(f, "{rejected} rejected, {failed} failed")
     }
 }
 

@@ -1,3 +1,4 @@
+//! An account: commands in, events stored, a projection out, and the trace of it all on stderr.
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
 use serde::{Deserialize, Serialize};

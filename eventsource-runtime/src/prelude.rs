@@ -2,10 +2,9 @@
 
 pub use crate::dispatch::{CommandBus, Committed, Context, DispatchError, QueryBus, QueryError};
 pub use crate::projection::{ProjectionError, ProjectionRunner, ProjectionStopped};
-pub use crate::repository::{Loaded, Repository};
 pub use crate::store::{EventStore, ExpectedVersion, MemoryStore, Position, StoreError, StreamId, Version};
 pub use crate::telemetry::{Telemetry, TraceContext, current_span};
-pub use crate::{
-    Aggregate, Apply, Command, Event, Metadata, Query, Recorded, UpcastError, command_handler, projection,
-    query_handler, traced,
-};
+// Traits, and the macros that bear their names.
+pub use crate::{Aggregate, Command, Event, Query};
+pub use crate::{Apply, Loaded, Metadata, Recorded, Repository, UpcastError};
+pub use crate::{command_handler, projection, query_handler, traced};

@@ -6,9 +6,9 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_tests::orders::{OrderPlaced, OrderReadModel};
 use eventsource_tests::recorder::Recorder;
-use opentelemetry::trace::{Link, SamplingDecision, SamplingResult, SpanKind, TraceId};
+use opentelemetry::trace::{Link, SpanKind, TraceId, TraceState};
 use opentelemetry::{Context as OtelContext, KeyValue};
-use opentelemetry_sdk::trace::{Sampler, ShouldSample};
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 use uuid::Uuid;
 
 use crate::{bus, place, sqlite};
@@ -78,7 +78,7 @@ impl ShouldSample for Watching {
         let keys = attributes.iter().map(|attribute| attribute.key.to_string()).collect();
         self.0.lock().unwrap().push((name.to_owned(), kind.clone(), keys, links.len()));
         let decision = SamplingDecision::RecordAndSample;
-        SamplingResult { decision, attributes: Vec::new(), trace_state: Default::default() }
+        SamplingResult { decision, attributes: Vec::new(), trace_state: TraceState::NONE }
     }
 }
 

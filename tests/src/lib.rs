@@ -1,9 +1,11 @@
-//! What the tests share: a domain, and trees of spans to compare.
+//! What the tests share: a domain, trees of spans to compare, and the registry of all that is emitted.
 
-#[expect(missing_docs, dead_code, unreachable_pub, reason = "a program, which is a module here for its domain")]
+#[expect(dead_code, reason = "a program, which is a module here for its domain")]
 #[path = "../contract/orders.rs"]
 pub mod orders;
+pub mod own_store;
 #[cfg(feature = "otel")]
 pub mod recorder;
+pub mod registry;
 #[cfg(feature = "otel")]
 pub mod trees;

@@ -44,6 +44,14 @@ impl Recorder {
         self.telemetry.run(body).await
     }
 
+    /// Exports what is waiting, metrics too.
+    ///
+    /// # Panics
+    /// If an exporter fails.
+    pub async fn flush(&self) {
+        self.telemetry.force_flush().await.expect("the exporters work");
+    }
+
     /// The spans that have ended, in the order in which they did.
     ///
     /// # Panics

@@ -20,7 +20,8 @@ const PANICKED: &str = "<panicked>";
 #[derive(Default)]
 pub struct Attributes {
     pub(super) list: List,
-    cut: u64,
+    /// How many were cut or replaced.
+    pub(super) cut: u64,
 }
 
 impl Attributes {
@@ -50,11 +51,6 @@ impl Attributes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.len() == 0
-    }
-
-    /// How many attributes were cut or replaced, since this was last asked.
-    pub(super) fn take_cut(&mut self) -> u64 {
-        std::mem::take(&mut self.cut)
     }
 
     /// A text that is known while compiling.

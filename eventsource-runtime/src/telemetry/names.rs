@@ -1,140 +1,189 @@
-//! Names of attributes, metrics and span events, generated from `registry.yaml`; do not edit.
+//! Names of attributes, metrics, spans, span events and log targets, generated from `registry.yaml`; do not edit.
 
-/// `aggregate.type`
+// Attributes
+
+/// `aggregate.type`: the name of the aggregate's type.
 pub const AGGREGATE_TYPE: &str = "aggregate.type";
-/// `command.status`
+/// `command.status`: how the command ended, `success`, `rejected` or `error`.
 pub const COMMAND_STATUS: &str = "command.status";
-/// `command.type`
+/// `command.type`: the name of the command; `unknown` where no such command is handled.
 pub const COMMAND_TYPE: &str = "command.type";
-/// `cqrs.command.duration`
-pub const CQRS_COMMAND_DURATION: &str = "cqrs.command.duration";
-/// `cqrs.command.status`
+/// `cqrs.command.status`: how the command ended.
 pub const CQRS_COMMAND_STATUS: &str = "cqrs.command.status";
-/// `cqrs.command.total`
-pub const CQRS_COMMAND_TOTAL: &str = "cqrs.command.total";
-/// `cqrs.command.type`
+/// `cqrs.command.type`: the name of the command.
 pub const CQRS_COMMAND_TYPE: &str = "cqrs.command.type";
-/// `cqrs.events.count`
+/// `cqrs.events.count`: how many events the command produced.
 pub const CQRS_EVENTS_COUNT: &str = "cqrs.events.count";
-/// `cqrs.events.produced`
-pub const CQRS_EVENTS_PRODUCED: &str = "cqrs.events.produced";
-/// `cqrs.projection.lag`
+/// `cqrs.projection.lag`: seconds from the recording of the first event to its commit in the read model; never negative.
 pub const CQRS_PROJECTION_LAG: &str = "cqrs.projection.lag";
-/// `cqrs.query.duration`
-pub const CQRS_QUERY_DURATION: &str = "cqrs.query.duration";
-/// `cqrs.query.result_count`
+/// `cqrs.query.result_count`: how many items the answer holds, where it is a list or an option.
 pub const CQRS_QUERY_RESULT_COUNT: &str = "cqrs.query.result_count";
-/// `cqrs.query.result_size`
-pub const CQRS_QUERY_RESULT_SIZE: &str = "cqrs.query.result_size";
-/// `cqrs.query.total`
-pub const CQRS_QUERY_TOTAL: &str = "cqrs.query.total";
-/// `cqrs.query.type`
+/// `cqrs.query.type`: the name of the query.
 pub const CQRS_QUERY_TYPE: &str = "cqrs.query.type";
-/// `cqrs.side`
+/// `cqrs.side`: the side of the application.
 pub const CQRS_SIDE: &str = "cqrs.side";
-/// `db.client.operation.duration`
-pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
-/// `db.collection.name`
+/// `db.collection.name`: the table.
 pub const DB_COLLECTION_NAME: &str = "db.collection.name";
-/// `db.operation.batch.size`
+/// `db.operation.batch.size`: how many rows are written together, from 2 up.
 pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
-/// `db.operation.name`
+/// `db.operation.name`: the operation.
 pub const DB_OPERATION_NAME: &str = "db.operation.name";
-/// `db.system.name`
+/// `db.system.name`: the database; absent for a store within the process.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
-/// `domain_event_produced`
-pub const DOMAIN_EVENT_PRODUCED: &str = "domain_event_produced";
-/// `error.type`
+/// `error.type`: the short, stable name of the failure or of the rejection; never its text.
 pub const ERROR_TYPE: &str = "error.type";
-/// `event.type`
+/// `event.type`: the stored name of the event.
 pub const EVENT_TYPE: &str = "event.type";
-/// `event_persisted`
-pub const EVENT_PERSISTED: &str = "event_persisted";
-/// `eventsource.aggregate.id`
-pub const EVENTSOURCE_AGGREGATE_ID: &str = "eventsource.aggregate.id";
-/// `eventsource.aggregate.type`
-pub const EVENTSOURCE_AGGREGATE_TYPE: &str = "eventsource.aggregate.type";
-/// `eventsource.append.conflicts`
-pub const EVENTSOURCE_APPEND_CONFLICTS: &str = "eventsource.append.conflicts";
-/// `eventsource.attributes.cut`
-pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
-/// `eventsource.batch.size`
-pub const EVENTSOURCE_BATCH_SIZE: &str = "eventsource.batch.size";
-/// `eventsource.cancelled`
-pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
-/// `eventsource.clock.skew`
-pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
-/// `eventsource.component`
-pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
-/// `eventsource.context.malformed`
-pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
-/// `eventsource.event.count`
-pub const EVENTSOURCE_EVENT_COUNT: &str = "eventsource.event.count";
-/// `eventsource.event.id`
-pub const EVENTSOURCE_EVENT_ID: &str = "eventsource.event.id";
-/// `eventsource.event.recorded_at`
-pub const EVENTSOURCE_EVENT_RECORDED_AT: &str = "eventsource.event.recorded_at";
-/// `eventsource.event.type`
-pub const EVENTSOURCE_EVENT_TYPE: &str = "eventsource.event.type";
-/// `eventsource.event.types`
-pub const EVENTSOURCE_EVENT_TYPES: &str = "eventsource.event.types";
-/// `eventsource.events.loaded`
-pub const EVENTSOURCE_EVENTS_LOADED: &str = "eventsource.events.loaded";
-/// `eventsource.expected_version`
-pub const EVENTSOURCE_EXPECTED_VERSION: &str = "eventsource.expected_version";
-/// `eventsource.from_position`
-pub const EVENTSOURCE_FROM_POSITION: &str = "eventsource.from_position";
-/// `eventsource.from_version`
-pub const EVENTSOURCE_FROM_VERSION: &str = "eventsource.from_version";
-/// `eventsource.handler.name`
-pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
-/// `eventsource.links.dropped`
-pub const EVENTSOURCE_LINKS_DROPPED: &str = "eventsource.links.dropped";
-/// `eventsource.position`
-pub const EVENTSOURCE_POSITION: &str = "eventsource.position";
-/// `eventsource.projection.events`
-pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
-/// `eventsource.projection.gap`
-pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
-/// `eventsource.projection.name`
-pub const EVENTSOURCE_PROJECTION_NAME: &str = "eventsource.projection.name";
-/// `eventsource.projection.status`
-pub const EVENTSOURCE_PROJECTION_STATUS: &str = "eventsource.projection.status";
-/// `eventsource.replay`
-pub const EVENTSOURCE_REPLAY: &str = "eventsource.replay";
-/// `eventsource.retries`
-pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
-/// `eventsource.retry.count`
-pub const EVENTSOURCE_RETRY_COUNT: &str = "eventsource.retry.count";
-/// `eventsource.snapshot.used`
-pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";
-/// `eventsource.snapshot.version`
-pub const EVENTSOURCE_SNAPSHOT_VERSION: &str = "eventsource.snapshot.version";
-/// `eventsource.stream.id`
-pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
-/// `eventsource.to_position`
-pub const EVENTSOURCE_TO_POSITION: &str = "eventsource.to_position";
-/// `eventsource.version`
-pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
-/// `projection.name`
-pub const PROJECTION_NAME: &str = "projection.name";
-/// `query.status`
-pub const QUERY_STATUS: &str = "query.status";
-/// `query.type`
-pub const QUERY_TYPE: &str = "query.type";
-/// `server.address`
-pub const SERVER_ADDRESS: &str = "server.address";
-/// `server.port`
-pub const SERVER_PORT: &str = "server.port";
-/// `status`
-pub const STATUS: &str = "status";
-/// `eventsource::command`
-pub const LOG_COMMAND: &str = "eventsource::command";
-/// `eventsource::projection`
-pub const LOG_PROJECTION: &str = "eventsource::projection";
-/// `eventsource::span`
-pub const LOG_SPAN: &str = "eventsource::span";
-/// `eventsource::telemetry`
-pub const LOG_TELEMETRY: &str = "eventsource::telemetry";
-/// `eventsource.aggregate.exists`
+/// `eventsource.aggregate.exists`: whether the aggregate has any events.
 pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";
+/// `eventsource.aggregate.id`: the identifier of the aggregate.
+pub const EVENTSOURCE_AGGREGATE_ID: &str = "eventsource.aggregate.id";
+/// `eventsource.aggregate.type`: the name of the aggregate's type.
+pub const EVENTSOURCE_AGGREGATE_TYPE: &str = "eventsource.aggregate.type";
+/// `eventsource.batch.size`: how many events a batch holds, from 2 up.
+pub const EVENTSOURCE_BATCH_SIZE: &str = "eventsource.batch.size";
+/// `eventsource.cancelled`: whether the span ended because its future was dropped before it was done.
+pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
+/// `eventsource.component`: the part of the runtime that counts.
+pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
+/// `eventsource.event.count`: how many events are appended together.
+pub const EVENTSOURCE_EVENT_COUNT: &str = "eventsource.event.count";
+/// `eventsource.event.id`: the identifier of the event that carried a link's context.
+pub const EVENTSOURCE_EVENT_ID: &str = "eventsource.event.id";
+/// `eventsource.event.recorded_at`: when the event was recorded, in RFC 3339.
+pub const EVENTSOURCE_EVENT_RECORDED_AT: &str = "eventsource.event.recorded_at";
+/// `eventsource.event.type`: the stored name of the event.
+pub const EVENTSOURCE_EVENT_TYPE: &str = "eventsource.event.type";
+/// `eventsource.event.types`: the stored names of the events, in order.
+pub const EVENTSOURCE_EVENT_TYPES: &str = "eventsource.event.types";
+/// `eventsource.events.loaded`: how many events were read.
+pub const EVENTSOURCE_EVENTS_LOADED: &str = "eventsource.events.loaded";
+/// `eventsource.expected_version`: the version that the stream must have for the append to succeed.
+pub const EVENTSOURCE_EXPECTED_VERSION: &str = "eventsource.expected_version";
+/// `eventsource.from_position`: the first position that is read or applied.
+pub const EVENTSOURCE_FROM_POSITION: &str = "eventsource.from_position";
+/// `eventsource.from_version`: the first version that is read.
+pub const EVENTSOURCE_FROM_VERSION: &str = "eventsource.from_version";
+/// `eventsource.handler.name`: the method that handles the event.
+pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
+/// `eventsource.links.dropped`: how many links were left out, beyond the 128 that a span keeps.
+pub const EVENTSOURCE_LINKS_DROPPED: &str = "eventsource.links.dropped";
+/// `eventsource.position`: the place of the event among all events of the store; of the last one where there are several.
+pub const EVENTSOURCE_POSITION: &str = "eventsource.position";
+/// `eventsource.projection.name`: the name of the projection.
+pub const EVENTSOURCE_PROJECTION_NAME: &str = "eventsource.projection.name";
+/// `eventsource.projection.status`: what became of the events.
+pub const EVENTSOURCE_PROJECTION_STATUS: &str = "eventsource.projection.status";
+/// `eventsource.replay`: whether events of the past are applied again.
+pub const EVENTSOURCE_REPLAY: &str = "eventsource.replay";
+/// `eventsource.retry.count`: how often it was tried again.
+pub const EVENTSOURCE_RETRY_COUNT: &str = "eventsource.retry.count";
+/// `eventsource.snapshot.used`: whether the aggregate was loaded from a snapshot.
+pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";
+/// `eventsource.stream.id`: the identifier of the stream.
+pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
+/// `eventsource.to_position`: the last position that was read or applied.
+pub const EVENTSOURCE_TO_POSITION: &str = "eventsource.to_position";
+/// `eventsource.version`: the version of the aggregate, or of the event.
+pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
+/// `projection.name`: the name of the projection.
+pub const PROJECTION_NAME: &str = "projection.name";
+/// `query.status`: how the query ended, `success` or `error`.
+pub const QUERY_STATUS: &str = "query.status";
+/// `query.type`: the name of the query; `unknown` where no such query is handled.
+pub const QUERY_TYPE: &str = "query.type";
+/// `server.address`: the host of the database, where there is one.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// `server.port`: the port of the database, where there is one.
+pub const SERVER_PORT: &str = "server.port";
+/// `status`: what became of the events.
+pub const STATUS: &str = "status";
+
+// The names that the constants of attributes have elsewhere
+
+/// `db.system.name`
+pub const ATTR_DB_SYSTEM: &str = DB_SYSTEM_NAME;
+/// `eventsource.aggregate.id`
+pub const ATTR_AGGREGATE_ID: &str = EVENTSOURCE_AGGREGATE_ID;
+/// `eventsource.aggregate.type`
+pub const ATTR_AGGREGATE_TYPE: &str = EVENTSOURCE_AGGREGATE_TYPE;
+/// `eventsource.event.count`
+pub const ATTR_EVENT_COUNT: &str = EVENTSOURCE_EVENT_COUNT;
+/// `eventsource.event.type`
+pub const ATTR_EVENT_TYPE: &str = EVENTSOURCE_EVENT_TYPE;
+/// `eventsource.version`
+pub const ATTR_VERSION: &str = EVENTSOURCE_VERSION;
+
+// Metrics
+
+/// `cqrs.command.duration`, in `s`: how long a command took, from dispatch to commit.
+pub const CQRS_COMMAND_DURATION: &str = "cqrs.command.duration";
+/// `cqrs.command.total`, in `{command}`: commands that ended.
+pub const CQRS_COMMAND_TOTAL: &str = "cqrs.command.total";
+/// `cqrs.events.produced`, in `{event}`: events that commands produced.
+pub const CQRS_EVENTS_PRODUCED: &str = "cqrs.events.produced";
+/// `cqrs.query.duration`, in `s`: how long a query took.
+pub const CQRS_QUERY_DURATION: &str = "cqrs.query.duration";
+/// `cqrs.query.result_size`, in `{item}`: how many items an answer holds, where it is a list or an option.
+pub const CQRS_QUERY_RESULT_SIZE: &str = "cqrs.query.result_size";
+/// `cqrs.query.total`, in `{query}`: queries that ended.
+pub const CQRS_QUERY_TOTAL: &str = "cqrs.query.total";
+/// `db.client.operation.duration`, in `s`: how long a call to the database took; stores within the process have none.
+pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
+/// `eventsource.append.conflicts`, in `{conflict}`: appends that met a stream of another version than expected.
+pub const EVENTSOURCE_APPEND_CONFLICTS: &str = "eventsource.append.conflicts";
+/// `eventsource.attributes.cut`, in `{attribute}`: attributes that were cut at 1,024 bytes, or whose expression panicked.
+pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
+/// `eventsource.clock.skew`, in `{event}`: events that were recorded after they were applied, says another clock.
+pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
+/// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are none.
+pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
+/// `eventsource.projection.events`, in `{event}`: events that a projection is done with.
+pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
+/// `eventsource.projection.gap`, in `{position}`: the head of the store less the projection's checkpoint.
+pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
+/// `eventsource.retries`, in `{retry}`: what was tried again.
+pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
+
+// Spans: whole names, or what stands before the part that varies
+
+/// `command.{CommandType}`: one command, from dispatch to commit. One that nobody handles is `command.unknown`.
+pub const COMMAND_PREFIX: &str = "command.";
+/// `load_aggregate`: the aggregate's state is rebuilt from its events.
+pub const LOAD_AGGREGATE: &str = "load_aggregate";
+/// `handle_command`: the command's handler decides, which is your code alone.
+pub const HANDLE_COMMAND: &str = "handle_command";
+/// `persist_events`: the events are written. Its context is stored with each of them.
+pub const PERSIST_EVENTS: &str = "persist_events";
+/// `aggregate_exists`: whether an aggregate has any events.
+pub const AGGREGATE_EXISTS: &str = "aggregate_exists";
+/// `event_store.append`: the store appends events to a stream.
+pub const EVENT_STORE_APPEND: &str = "event_store.append";
+/// `event_store.load`: the store reads a stream.
+pub const EVENT_STORE_LOAD: &str = "event_store.load";
+/// `event_store.read_all`: the store reads a page of all events. An empty page makes no span.
+pub const EVENT_STORE_READ_ALL: &str = "event_store.read_all";
+/// `query.{QueryType}`: one query. One that nobody handles is `query.unknown`.
+pub const QUERY_PREFIX: &str = "query.";
+/// `projection.{Name}`: a projection applies an event, or a batch of them while it catches up or is rebuilt. It is off unless the projection or its runner switches it on.
+pub const PROJECTION_PREFIX: &str = "projection.";
+/// `handler.{method}`: a method of a traced projection handles an event, while the projection is live.
+pub const HANDLER_PREFIX: &str = "handler.";
+
+// Span events
+
+/// `domain_event_produced`: the handler decided on an event.
+pub const DOMAIN_EVENT_PRODUCED: &str = "domain_event_produced";
+/// `event_persisted`: an event was written.
+pub const EVENT_PERSISTED: &str = "event_persisted";
+
+// Log targets
+
+/// `eventsource::command`: rejected, retried after a conflict.
+pub const LOG_COMMAND: &str = "eventsource::command";
+/// `eventsource::projection`: retried, stopped.
+pub const LOG_PROJECTION: &str = "eventsource::projection";
+/// `eventsource::span`: failed.
+pub const LOG_SPAN: &str = "eventsource::span";
+/// `eventsource::telemetry`: setting ignored, export fails, export works again.
+pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

@@ -1,1 +1,8 @@
-//! stub
+//! Eventsource beside the least work possible and beside its peers, in one run. See the README for the commands.
+
+pub mod calls;
+pub mod orders;
+pub mod raw;
+pub mod sample;
+pub mod scratch;
+pub mod table;

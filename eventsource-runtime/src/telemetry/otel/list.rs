@@ -46,9 +46,9 @@ impl List {
     }
 
     fn push(&mut self, key: &'static str, value: Value) {
-        if self.0.is_empty() {
+        if self.0.capacity() == 0 {
             // Most spans have fewer attributes than this: one allocation does.
-            self.0.reserve(8);
+            self.0 = Vec::with_capacity(8);
         }
         self.0.push(KeyValue::new(key, value));
     }

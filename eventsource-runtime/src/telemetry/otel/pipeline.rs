@@ -1,7 +1,8 @@
 //! Where spans and metrics go: what a set-up installed, what a scope brought along, or OpenTelemetry's globals.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::trace::{SpanContext, Tracer, TracerProvider};
@@ -23,6 +24,12 @@ pub(super) static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
 
 /// What the last set-up installed, until somebody replaces OpenTelemetry's global provider.
 static INSTALLED: ArcSwapOption<Pipeline> = ArcSwapOption::const_empty();
+
+/// Whether `INSTALLED` drops what is below an unsampled span: so that this, which happens most, costs one load.
+static DROPS_BELOW_UNSAMPLED: AtomicBool = AtomicBool::new(false);
+
+/// Held while both of them change.
+static CHANGE: Mutex<()> = Mutex::new(());
 
 /// One set-up's tracer and instruments.
 pub(super) struct Pipeline {
@@ -74,15 +81,26 @@ pub(super) enum Verdict {
 impl Sampling {
     pub(super) fn predict(self, parent: Option<&SpanContext>) -> Verdict {
         match (self, parent) {
-            (Self::AlwaysOn, _) => Verdict::Record,
-            (Self::AlwaysOff, _) => Verdict::Drop,
+            (Self::AlwaysOn, _) | (Self::ParentBased(Root::On), None) => Verdict::Record,
             (Self::ParentBased(_), Some(parent)) if parent.is_sampled() => Verdict::Record,
-            (Self::ParentBased(_), Some(_)) => Verdict::Drop,
-            (Self::ParentBased(Root::On), None) => Verdict::Record,
-            (Self::ParentBased(Root::Off), None) => Verdict::Drop,
+            (Self::AlwaysOff, _) | (Self::ParentBased(Root::Off), None) | (Self::ParentBased(_), Some(_)) => {
+                Verdict::Drop
+            }
             (Self::Ratio, _) | (Self::ParentBased(Root::Ratio), None) => Verdict::Ask { reads: false },
             (Self::Custom, _) => Verdict::Ask { reads: true },
         }
+    }
+
+    const fn drops_below_unsampled(self) -> bool {
+        matches!(self, Self::AlwaysOff | Self::ParentBased(_))
+    }
+}
+
+/// Whether a span below an unsampled one of `context` is surely dropped. Where this says no, the sampler may.
+pub(super) fn drops_below_unsampled(context: &Context) -> bool {
+    match context.get::<Scoped>() {
+        Some(Scoped(pipeline)) => pipeline.sampling.drops_below_unsampled(),
+        None => DROPS_BELOW_UNSAMPLED.load(Ordering::Relaxed),
     }
 }
 
@@ -143,15 +161,25 @@ pub(super) fn scope(context: &Context, pipeline: Arc<Pipeline>) -> Context {
 
 /// Makes `pipeline` the process's, and its provider OpenTelemetry's global one.
 pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
-    INSTALLED.store(Some(Arc::clone(&pipeline)));
+    let changing = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let replaced = INSTALLED.swap(Some(Arc::clone(&pipeline)));
+    DROPS_BELOW_UNSAMPLED.store(pipeline.sampling.drops_below_unsampled(), Ordering::Relaxed);
+    drop(changing);
+    // Its end may run an exporter: not under the lock.
+    drop(replaced);
     global::set_tracer_provider(Watched { provider, pipeline });
 }
 
 /// Ends the pipeline's time as the process's; false if somebody else has ended it.
 pub(super) fn uninstall(pipeline: &Arc<Pipeline>) -> bool {
-    let current = INSTALLED.load();
-    let is_ours = |installed: Option<&Arc<Pipeline>>| installed.is_some_and(|other| Arc::ptr_eq(other, pipeline));
-    is_ours(current.as_ref()) && is_ours(INSTALLED.compare_and_swap(&*current, None).as_ref())
+    let _changing = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_ours = INSTALLED.load().as_ref().is_some_and(|installed| Arc::ptr_eq(installed, pipeline));
+    if is_ours {
+        DROPS_BELOW_UNSAMPLED.store(false, Ordering::Relaxed);
+        // The caller has the same pipeline, so nothing ends here.
+        INSTALLED.store(None);
+    }
+    is_ours
 }
 
 /// The provider as OpenTelemetry's globals hold it. When they are given another one this is dropped, and with it goes

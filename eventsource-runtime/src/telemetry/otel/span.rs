@@ -103,16 +103,16 @@ impl Span {
 
     /// Ends the span: failed if the outcome has an error's name, otherwise with no status.
     pub(crate) fn finish(self, outcome: Outcome) {
-        let Some(Live { context, recording }) = self.into_live() else { return };
-        if recording {
-            let span = context.span();
+        let Some(Live { context, recording: true }) = self.into_live() else { return };
+        let span = context.span();
+        if outcome.attributes.list.len() > 0 {
             span.set_attributes(outcome.attributes.list.into_vec());
-            if let Some(error_type) = outcome.error_type {
-                span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
-                span.set_status(Status::error(""));
-            }
         }
-        context.span().end();
+        if let Some(error_type) = outcome.error_type {
+            span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
+            span.set_status(Status::error(""));
+        }
+        span.end();
     }
 
     /// Ends the span without a status.
@@ -180,9 +180,8 @@ pub(super) fn evaluate(records: &mut [&mut dyn FnMut(&mut Attributes)]) -> List 
     for record in records {
         record(&mut attributes);
     }
-    let cut = attributes.take_cut();
-    if cut > 0 {
-        metrics::attributes_cut(cut);
+    if attributes.cut > 0 {
+        metrics::attributes_cut(attributes.cut);
     }
     attributes.list
 }

@@ -34,7 +34,7 @@ pub struct Options {
     disabled: bool,
     owner: Option<&'static str>,
     parent: Parent,
-    links: Vec<Link>,
+    links: Option<Vec<Link>>,
     links_dropped: u64,
 }
 
@@ -62,19 +62,36 @@ impl Options {
 
     /// Links to what something carries. Beyond 128 links the rest is counted.
     pub fn links(&mut self, links: &(impl Linked + ?Sized)) {
+        let kept = self.links.get_or_insert_default();
         links.contexts(&mut |context, event| {
-            if self.links.len() == MOST {
+            if kept.len() == MOST {
                 self.links_dropped += 1;
                 return;
             }
             let event = event.map(|id| KeyValue::new(names::EVENTSOURCE_EVENT_ID, id.to_string()));
-            self.links.push(Link::new(span_context(context), event.into_iter().collect(), 0));
+            kept.push(Link::new(span_context(context), event.into_iter().collect(), 0));
         });
+    }
+
+    /// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and
+    /// so would be this one; then nothing changes.
+    #[inline]
+    fn without_sampler(&self) -> Option<Span> {
+        if self.disabled {
+            return Some(Span::MUTED);
+        }
+        let below_dropped = matches!(self.parent, Parent::Current)
+            && Context::map_current(|current| {
+                let span = current.span();
+                let above = span.span_context();
+                !above.is_sampled() && above.is_valid() && pipeline::drops_below_unsampled(current)
+            });
+        below_dropped.then_some(Span::OFF)
     }
 
     /// Marks every link as one from a replay.
     pub(crate) fn replay(&mut self) {
-        for link in &mut self.links {
+        for link in self.links.iter_mut().flatten() {
             link.attributes.push(KeyValue::new(names::EVENTSOURCE_REPLAY, true));
         }
     }
@@ -118,49 +135,25 @@ impl Start {
     /// Starts the span. `known` is what the runtime tells, always at start; `user` is what the user named, evaluated
     /// before the start only where a sampler may read it, and otherwise only if the span records.
     pub(crate) fn begin(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
-        if !toggle::may_be_on() {
+        if !toggle::may_be_on() || !toggle::is_on() {
             return Span::OFF;
         }
-        self.begin_on(known, user)
+        match self.options.without_sampler() {
+            Some(span) => span,
+            None => self.begin_on(known, user),
+        }
     }
 
-    #[inline(never)]
     fn begin_on(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
-        if !toggle::is_on() {
-            return Span::OFF;
-        }
-        if self.options.disabled {
-            return Span::MUTED;
-        }
-        let Some((active, verdict)) = self.verdict() else { return Span::OFF };
         let parent = self.parent();
+        let active = Active::of(&parent);
+        let above = parent.span();
+        let verdict = active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid()));
         match verdict {
             Verdict::Drop => unsampled(&parent),
-            Verdict::Record => self.build(&active, &parent, known, user, When::Before),
-            Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
+            Verdict::Record | Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
             Verdict::Ask { reads: false } => self.build(&active, &parent, known, user, When::IfRecording),
         }
-    }
-
-    /// What the sampler will say; `None` where it would drop a span whose parent it dropped: then nothing changes.
-    fn verdict(&self) -> Option<(Active, Verdict)> {
-        Context::map_current(|current| {
-            let active = Active::of(current);
-            let remote;
-            let parent = match &self.options.parent {
-                Parent::Current => current.has_active_span().then(|| current.span().span_context().clone()),
-                Parent::Root => None,
-                Parent::Remote(context) => {
-                    remote = span_context(context);
-                    Some(remote)
-                }
-            };
-            let parent = parent.filter(SpanContext::is_valid);
-            let verdict = active.sampling().predict(parent.as_ref());
-            let below_unsampled = matches!(self.options.parent, Parent::Current)
-                && parent.as_ref().is_some_and(|parent| !parent.is_sampled());
-            (verdict != Verdict::Drop || !below_unsampled).then_some((active, verdict))
-        })
     }
 
     fn parent(&self) -> Context {
@@ -190,17 +183,17 @@ impl Start {
             When::Before => evaluate(&mut [known, &mut links_dropped, user]),
             When::IfRecording => evaluate(&mut [known, &mut links_dropped]),
         };
-        let mut builder =
-            SpanBuilder::from_name(self.name).with_kind(kind(self.kind)).with_attributes(attributes.into_vec());
-        if let Some(since) = self.since {
-            builder = builder.with_start_time(since);
-        }
-        if !self.options.links.is_empty() {
-            builder = builder.with_links(self.options.links);
-        }
+        let builder = SpanBuilder {
+            name: self.name,
+            span_kind: Some(kind(self.kind)),
+            attributes: Some(attributes.into_vec()),
+            links: self.options.links,
+            start_time: self.since,
+            ..SpanBuilder::default()
+        };
         let mut late = || match when {
-            When::Before => Vec::new(),
-            When::IfRecording => evaluate(&mut [user]).into_vec(),
+            When::Before => None,
+            When::IfRecording => Some(evaluate(&mut [user]).into_vec()),
         };
         match active.pipeline() {
             Some(pipeline) => live(&pipeline.tracer, builder, parent, &mut late),
@@ -216,23 +209,25 @@ enum When {
     IfRecording,
 }
 
-fn live<T>(tracer: &T, builder: SpanBuilder, parent: &Context, late: &mut dyn FnMut() -> Vec<KeyValue>) -> Span
+fn live<T>(tracer: &T, builder: SpanBuilder, parent: &Context, late: &mut dyn FnMut() -> Option<Vec<KeyValue>>) -> Span
 where
     T: Tracer,
     T::Span: Send + Sync + 'static,
 {
     let mut span = tracer.build_with_context(builder, parent);
-    let recording = span.is_recording();
-    if recording {
-        span.set_attributes(late());
-    } else {
-        // Without a provider the API hands back the parent's own context, or none: there is nothing to attach.
-        let made = span.span_context();
-        if !made.is_valid() || made.span_id() == parent.span().span_context().span_id() {
-            return Span::OFF;
+    if span.is_recording() {
+        if let Some(attributes) = late() {
+            span.set_attributes(attributes);
         }
+        return Span::live(parent.with_span(span), true);
     }
-    Span::live(parent.with_span(span), recording)
+    // Without a provider the API hands back the parent's own context, or none: there is nothing to attach.
+    let made = span.span_context();
+    if !made.is_valid() || made.span_id() == parent.span().span_context().span_id() {
+        return Span::OFF;
+    }
+    // Nobody can tell a span that does not record from its context.
+    Span::live(parent.with_remote_span_context(made.clone()), false)
 }
 
 /// A span that a built-in sampler drops, without asking it: what runs below sees an unsampled parent.
@@ -285,12 +280,14 @@ fn start_on(
     if !toggle::is_on() {
         return Span::OFF;
     }
-    let mut start = Start::new(site.name, site.kind);
-    set(&mut start.options);
-    if let Some(owner) = start.options.owner {
-        start.name = Cow::Borrowed(method_names::joined(owner, site.name));
+    let mut options = Options::default();
+    set(&mut options);
+    if let Some(span) = options.without_sampler() {
+        return span;
     }
-    start.begin_on(&mut |known| literals(site, known), attributes)
+    let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
+    Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None }
+        .begin_on(&mut |known| literals(site, known), attributes)
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {

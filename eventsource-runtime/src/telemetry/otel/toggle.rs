@@ -1,16 +1,19 @@
 //! The process-wide switch: one byte, read with one relaxed load wherever a span might start.
 
 use std::cell::Cell;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+/// Off, by `set_enabled` or by `OTEL_SDK_DISABLED`. Zero, so that one comparison with memory tells.
 const OFF: u8 = 0;
 const ON: u8 = 1;
 /// Nobody has asked yet: the first span reads `OTEL_SDK_DISABLED`.
 const UNREAD: u8 = 2;
-/// `OTEL_SDK_DISABLED` is stronger than the switch.
-const DISABLED: u8 = 4;
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNREAD);
+
+/// `OTEL_SDK_DISABLED`, which is stronger than the switch; read once.
+static DISABLED: LazyLock<bool> = LazyLock::new(disabled_by_environment);
 
 thread_local! {
     /// How many components that are switched off surround the code that this thread runs.
@@ -21,21 +24,24 @@ thread_local! {
 ///
 /// Spans that have started end as they would have.
 pub fn set_enabled(enabled: bool) {
-    if read() != DISABLED {
-        SWITCH.store(if enabled { ON } else { OFF }, Ordering::Relaxed);
-    }
+    SWITCH.store(if enabled && !*DISABLED { ON } else { OFF }, Ordering::Relaxed);
 }
 
 /// False where spans are surely off; the whole cost of a span that is off.
 #[inline(always)]
 pub(super) fn may_be_on() -> bool {
-    // `DISABLED` is stored with the bits of `OFF` tested here, so that one comparison tells.
-    SWITCH.load(Ordering::Relaxed) & (ON | UNREAD) != 0
+    SWITCH.load(Ordering::Relaxed) != OFF
 }
 
 /// Whether spans are on, once `may_be_on` has said that they may be.
+#[inline]
 pub(super) fn is_on() -> bool {
-    read() == ON && !is_muted()
+    match SWITCH.load(Ordering::Relaxed) {
+        OFF => return false,
+        UNREAD if !first_read() => return false,
+        _ => {}
+    }
+    !is_muted()
 }
 
 /// Whether a component that is switched off surrounds the caller.
@@ -43,23 +49,19 @@ pub(super) fn is_muted() -> bool {
     MUTED.try_with(Cell::get).unwrap_or(0) > 0
 }
 
-fn read() -> u8 {
-    match SWITCH.load(Ordering::Relaxed) {
-        UNREAD => {
-            let read = if disabled_by_environment() { DISABLED } else { ON };
-            // Whoever was faster has read the same variable, or was told by `set_enabled`.
-            match SWITCH.compare_exchange(UNREAD, read, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => read,
-                Err(other) => other,
-            }
-        }
-        other => other,
+/// Whoever was faster has read the same variable, or was told by `set_enabled`.
+#[cold]
+fn first_read() -> bool {
+    let read = if *DISABLED { OFF } else { ON };
+    match SWITCH.compare_exchange(UNREAD, read, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => read == ON,
+        Err(other) => other == ON,
     }
 }
 
 /// Whether the environment switches metrics off; the switch of the process is for spans alone.
 pub(super) fn metrics_are_off() -> bool {
-    read() == DISABLED
+    *DISABLED
 }
 
 /// Whether `OTEL_SDK_DISABLED` is `true`, in whatever case.

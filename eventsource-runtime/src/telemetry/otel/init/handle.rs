@@ -131,12 +131,12 @@ impl Shared {
             return None;
         }
         let (tracers, meters, timeout) = (self.tracers.clone(), self.meters.clone(), self.timeout);
-        let traces = move || {
+        let last_spans = move || {
             let flushed = tracers.force_flush();
             flushed.and(tracers.shutdown_with_timeout(timeout))
         };
         Some(vec![
-            Job { signal: Signal::Traces, run: Box::new(traces) },
+            Job { signal: Signal::Traces, run: Box::new(last_spans) },
             Job { signal: Signal::Metrics, run: Box::new(move || meters.shutdown_with_timeout(timeout)) },
         ])
     }

@@ -138,7 +138,7 @@ struct Hanging;
 
 impl SpanExporter for Hanging {
     fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
-        std::thread::sleep(Duration::from_secs(600));
+        std::thread::sleep(Duration::from_mins(10));
         std::future::ready(Ok(()))
     }
 }

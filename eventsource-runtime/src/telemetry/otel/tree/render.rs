@@ -16,14 +16,16 @@ const DURATION: usize = 9;
 /// How much of a name is shown however deep it is nested.
 const NAME: usize = 12;
 
-/// The attributes worth a place on the line, the most telling first, and what they are called there. A user's own come
-/// after these, the others of ours not at all.
-const TELLING: [(&str, &str); 15] = [
+/// The attributes that say at once what happened, and what they are called on the line. A user's own come next.
+const FIRST: [(&str, &str); 5] = [
     (names::CQRS_COMMAND_STATUS, "status"),
     (names::EVENTSOURCE_PROJECTION_STATUS, "status"),
     (names::EVENTSOURCE_RETRY_COUNT, "retries"),
     (names::EVENTSOURCE_EVENT_TYPES, "events"),
     (names::EVENTSOURCE_EVENT_TYPE, "event"),
+];
+/// What else is worth a place; the others of ours are not.
+const THEN: [(&str, &str); 11] = [
     (names::EVENTSOURCE_VERSION, "version"),
     (names::EVENTSOURCE_EVENTS_LOADED, "loaded"),
     (names::CQRS_QUERY_RESULT_COUNT, "results"),
@@ -34,11 +36,16 @@ const TELLING: [(&str, &str); 15] = [
     (names::EVENTSOURCE_TO_POSITION, "to"),
     (names::CQRS_PROJECTION_LAG, "lag"),
     (names::DB_SYSTEM_NAME, "db"),
+    (names::EVENTSOURCE_AGGREGATE_ID, "id"),
 ];
 /// Where the names of ours, and of the conventions that ours follow, begin.
 const OURS: [&str; 5] = ["cqrs.", "eventsource.", "db.", "server.", "error."];
 /// What goes without saying.
-const EXPECTED: [&str; 2] = ["success", "applied"];
+const EXPECTED: [(&str, &str); 3] = [
+    (names::CQRS_COMMAND_STATUS, "success"),
+    (names::EVENTSOURCE_PROJECTION_STATUS, "applied"),
+    (names::EVENTSOURCE_RETRY_COUNT, "0"),
+];
 
 /// Names the span that a link leads to, if it is known.
 pub(super) type Resolve<'a> = &'a dyn Fn(&SpanContext) -> Option<String>;
@@ -201,7 +208,14 @@ impl Lines {
             if room < 6 {
                 break;
             }
-            let part = text::shown(&part, room - 2);
+            let mut part = text::shown(&part, self.style.width);
+            if part.chars().count() + 2 > room {
+                // Half an attribute tells nothing, and the next one may fit.
+                if matches!(paint, Paint::Dim) {
+                    continue;
+                }
+                part = text::shown(&part, room - 2);
+            }
             room -= part.chars().count() + 2;
             self.text.push_str("  ");
             self.paint(paint, &part);
@@ -279,21 +293,18 @@ fn links(span: &SpanData, resolve: Resolve<'_>, parts: &mut Vec<(Paint, String)>
 }
 
 fn attributes(span: &SpanData, parts: &mut Vec<(Paint, String)>) {
-    for (key, short) in TELLING {
-        if let Some(value) = attribute(span, key)
-            && !EXPECTED.contains(&value.as_str().as_ref())
-        {
-            parts.push((Paint::Dim, format!("{short}={}", text::value(value))));
-        }
-    }
+    let known = |(key, short): &(&str, &str)| {
+        let value = attribute(span, key)?;
+        let expected = EXPECTED.contains(&(key, value.as_str().as_ref()));
+        (!expected).then(|| (Paint::Dim, format!("{short}={}", text::value(value))))
+    };
+    parts.extend(FIRST.iter().filter_map(known));
     for KeyValue { key, value, .. } in &span.attributes {
         if !OURS.iter().any(|ours| key.as_str().starts_with(ours)) {
             parts.push((Paint::Dim, format!("{key}={}", text::value(value))));
         }
     }
-    if let Some(id) = attribute(span, names::EVENTSOURCE_AGGREGATE_ID) {
-        parts.push((Paint::Dim, format!("id={}", text::value(id))));
-    }
+    parts.extend(THEN.iter().filter_map(known));
 }
 
 /// The value that was set last: OpenTelemetry keeps all of them.

@@ -1,0 +1,104 @@
+//! OpenTelemetry's globals: a process has them once, so this is one test, in a process of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::telemetry::{Telemetry, TraceContext, span};
+use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::{TraceContextExt, Tracer};
+use opentelemetry::{Context, global};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData, SpanExporter};
+
+fn names(exporter: &InMemorySpanExporter) -> Vec<String> {
+    let names = exporter.get_finished_spans().unwrap().into_iter().map(|span| span.name.into_owned()).collect();
+    exporter.reset();
+    names
+}
+
+/// Makes spans while it exports, as a client of HTTP that is traced would.
+#[derive(Debug, Clone, Default)]
+struct Talkative {
+    exported: Arc<AtomicUsize>,
+}
+
+impl SpanExporter for Talkative {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.exported.fetch_add(batch.len(), Ordering::SeqCst);
+        span("POST").in_scope(|| global::tracer("http").in_span("connect", |_| ()));
+        span("POST").options(eventsource_runtime::telemetry::Options::root).in_scope(|| ());
+        Ok(())
+    }
+}
+
+struct Headers;
+
+impl Extractor for Headers {
+    fn get(&self, key: &str) -> Option<&str> {
+        (key == "traceparent").then_some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent"]
+    }
+}
+
+#[test]
+fn the_process_has_one_set_up_at_a_time() {
+    span("before").in_scope(|| assert_eq!(TraceContext::current(), None));
+
+    let first = InMemorySpanExporter::default();
+    let installed = Telemetry::builder("first").simple_exporter(first.clone()).install().unwrap();
+    span("ours").in_scope(|| global::tracer("theirs").in_span("theirs", |_| span("ours again").in_scope(|| ())));
+    let spans = first.get_finished_spans().unwrap();
+    assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
+    assert_eq!(spans[1].parent_span_id, spans[2].span_context.span_id());
+    assert_eq!(names(&first), ["ours again", "theirs", "ours"]);
+    let extracted =
+        global::get_text_map_propagator(|propagator| propagator.extract_with_context(&Context::new(), &Headers));
+    assert!(extracted.span().span_context().is_valid(), "headers are understood");
+
+    // Somebody else's provider, set behind our back.
+    let second = InMemorySpanExporter::default();
+    global::set_tracer_provider(SdkTracerProvider::builder().with_simple_exporter(second.clone()).build());
+    span("replaced").in_scope(|| ());
+    assert_eq!((names(&first), names(&second)), (vec![], vec!["replaced".to_owned()]));
+
+    // Ours ends, and leaves theirs alone.
+    installed.shutdown_blocking().unwrap();
+    span("still theirs").in_scope(|| ());
+    assert_eq!(names(&second), ["still theirs"]);
+
+    // Installed again: it takes over, and what it ends it gives back.
+    let third = InMemorySpanExporter::default();
+    let installed = Telemetry::builder("third").simple_exporter(third.clone()).install().unwrap();
+    span("third").in_scope(|| ());
+    assert_eq!((names(&second), names(&third)), (vec![], vec!["third".to_owned()]));
+    installed.shutdown_blocking().unwrap();
+    span("after").in_scope(|| assert_eq!(TraceContext::current(), None));
+
+    // Dropped, it stays installed.
+    let fourth = InMemorySpanExporter::default();
+    drop(Telemetry::builder("fourth").simple_exporter(fourth.clone()).install().unwrap());
+    span("goes on").in_scope(|| ());
+    assert_eq!(names(&fourth), ["goes on"]);
+
+    exporters_are_not_traced();
+}
+
+fn exporters_are_not_traced() {
+    let talkative = Talkative::default();
+    let telemetry = Telemetry::builder("talkative")
+        .span_exporter(talkative.clone())
+        .shutdown_timeout(Duration::from_secs(10))
+        .install()
+        .unwrap();
+    span("the only one").in_scope(|| ());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for _ in 0..3 {
+        runtime.block_on(telemetry.force_flush()).unwrap();
+    }
+    runtime.block_on(telemetry.shutdown()).unwrap();
+    assert_eq!(talkative.exported.load(Ordering::SeqCst), 1);
+}

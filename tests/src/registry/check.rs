@@ -1,0 +1,171 @@
+//! Spans held against the registry.
+
+use std::collections::BTreeMap;
+
+use opentelemetry::trace::{Event, SpanKind};
+use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::{AttributeType, Definition, Group, GroupType, Registry};
+
+/// Where the names begin that only the registry may give out.
+const RESERVED: [&str; 6] = ["cqrs.", "eventsource.", "db.", "server.", "messaging.", "error."];
+
+impl Registry {
+    /// Whether such a span is listed; spans of users' own functions are not.
+    #[must_use]
+    pub fn lists_span(&self, span: &SpanData) -> bool {
+        self.span(&span.name, &span.span_kind).is_some()
+    }
+
+    /// The id of the group that lists such a span.
+    #[must_use]
+    pub fn span_group(&self, span: &SpanData) -> Option<&str> {
+        self.span(&span.name, &span.span_kind).map(|group| group.id.as_str())
+    }
+
+    /// The ids of the groups of all spans.
+    #[must_use]
+    pub fn span_groups(&self) -> Vec<&str> {
+        self.of(GroupType::Span).map(|group| group.id.as_str()).collect()
+    }
+
+    /// What is wrong with a measurement: its name, its unit, or its attributes. Nothing, if it is as the registry says.
+    #[must_use]
+    pub fn check_metric(&self, name: &str, unit: &str, attributes: &[KeyValue]) -> Vec<String> {
+        let Some(group) = self.of(GroupType::Metric).find(|group| group.metric_name.as_deref() == Some(name)) else {
+            return vec![format!("metric `{name}` is not listed")];
+        };
+        let mut check =
+            Check { definitions: self.definitions(), at: format!("metric `{name}`"), faults: Vec::new() };
+        if group.unit.as_deref() != Some(unit) {
+            check.fault(&format!("is measured in `{unit}`"));
+        }
+        check.attributes(&[group], attributes, false);
+        let required = group.references().filter(|reference| reference.is_required());
+        check.required(required.map(|reference| reference.to.as_str()), attributes);
+        check.faults
+    }
+
+    /// What is wrong with a span: its name, its kind, an attribute that is not listed or of another type, a required
+    /// one that is missing; and the same for its events and links. Nothing, if it is as the registry says.
+    #[must_use]
+    pub fn check_span(&self, span: &SpanData) -> Vec<String> {
+        let Some(group) = self.span(&span.name, &span.span_kind) else {
+            return vec![format!("span `{}` is not listed", span.name)];
+        };
+        let mut check =
+            Check { definitions: self.definitions(), at: format!("span `{}`", span.name), faults: Vec::new() };
+        check.kind(group, &span.span_kind);
+        let any = self.group("span.eventsource.any");
+        let listed: Vec<_> = [Some(group), any].into_iter().flatten().collect();
+        check.attributes(&listed, &span.attributes, group.annotations.user_attributes);
+        let required = group.references().filter(|reference| reference.is_required() && reference.is_at_start());
+        check.required(required.map(|reference| reference.to.as_str()), &span.attributes);
+        for event in &span.events.events {
+            check.event(self, group, event);
+        }
+        if let Some(links) = self.group("link.eventsource") {
+            for link in &span.links.links {
+                check.attributes(&[links], &link.attributes, false);
+            }
+        }
+        check.faults
+    }
+
+    /// The group of a span; a name without a part that varies wins. Where a part varies the kind must be right too: a
+    /// function of the user's may have a span called `projection.insert_read_model`.
+    fn span(&self, name: &str, kind: &SpanKind) -> Option<&Group> {
+        let named = |group: &&Group| group.annotations.span_name.as_deref() == Some(name);
+        let begins = |group: &&Group| {
+            let prefix = group.annotations.span_name.as_deref().and_then(|template| template.split_once('{'));
+            let fits = prefix.is_some_and(|(prefix, _)| name.len() > prefix.len() && name.starts_with(prefix));
+            fits && has_kind(group, kind)
+        };
+        self.of(GroupType::Span).find(named).or_else(|| self.of(GroupType::Span).find(begins))
+    }
+}
+
+fn expected_kind(group: &Group) -> &str {
+    group.span_kind.as_deref().unwrap_or("internal")
+}
+
+fn has_kind(group: &Group, kind: &SpanKind) -> bool {
+    let any = group.annotations.any_kind && *kind == SpanKind::Internal;
+    any || format!("{kind:?}").to_lowercase() == expected_kind(group)
+}
+
+struct Check<'a> {
+    definitions: BTreeMap<&'a str, &'a Definition>,
+    at: String,
+    faults: Vec<String>,
+}
+
+impl Check<'_> {
+    fn fault(&mut self, what: &str) {
+        self.faults.push(format!("{}: {what}", self.at));
+    }
+
+    fn kind(&mut self, group: &Group, kind: &SpanKind) {
+        if !has_kind(group, kind) {
+            self.fault(&format!("is {}, not {}", format!("{kind:?}").to_lowercase(), expected_kind(group)));
+        }
+    }
+
+    fn attributes(&mut self, listed: &[&Group], attributes: &[KeyValue], open: bool) {
+        for KeyValue { key, value, .. } in attributes {
+            let key = key.as_str();
+            let is_listed = listed.iter().any(|group| group.references().any(|reference| reference.to == key));
+            match self.definitions.get(key).copied().filter(|_| is_listed) {
+                Some(definition) => self.value(definition, value),
+                None if open && !RESERVED.iter().any(|reserved| key.starts_with(reserved)) => {}
+                None => self.fault(&format!("attribute `{key}` is not listed")),
+            }
+        }
+    }
+
+    fn value(&mut self, definition: &Definition, value: &Value) {
+        let (expected, actual) = (definition.of.name(), name_of_type(value));
+        if expected != actual {
+            self.fault(&format!("attribute `{}` is a {actual}, not a {expected}", definition.id));
+        }
+        if let AttributeType::Members { members } = &definition.of
+            && members.iter().all(|member| member.value != value.as_str())
+        {
+            self.fault(&format!("attribute `{}` cannot be `{value}`", definition.id));
+        }
+    }
+
+    fn required<'k>(&mut self, keys: impl Iterator<Item = &'k str>, attributes: &[KeyValue]) {
+        for key in keys {
+            if attributes.iter().all(|attribute| attribute.key.as_str() != key) {
+                self.fault(&format!("attribute `{key}` is missing"));
+            }
+        }
+    }
+
+    fn event(&mut self, registry: &Registry, span: &Group, event: &Event) {
+        let listed = span.annotations.span_events.iter().any(|name| **name == *event.name);
+        let groups = &mut registry.of(GroupType::Event);
+        match groups.find(|group| listed && group.name.as_deref() == Some(&*event.name)) {
+            // Beyond the cap an event is only counted; one at the cap may be bare.
+            Some(group) if !event.attributes.is_empty() => {
+                self.attributes(&[group], &event.attributes, group.annotations.user_attributes);
+                self.required(group.references().map(|reference| reference.to.as_str()), &event.attributes);
+            }
+            Some(_) => {}
+            None => self.fault(&format!("event `{}` is not listed", event.name)),
+        }
+    }
+}
+
+fn name_of_type(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "boolean",
+        Value::I64(_) => "int",
+        Value::F64(_) => "double",
+        Value::String(_) => "string",
+        Value::Array(Array::String(_)) => "string[]",
+        _ => "value of another type",
+    }
+}

@@ -1,0 +1,232 @@
+//! The registry of everything that the runtime emits: read, rendered as constants and as a page, and held against spans.
+
+mod check;
+mod constants;
+mod page;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The registry as the file has it.
+const SOURCE: &str = include_str!("../../../eventsource-runtime/registry.yaml");
+
+/// `registry.yaml`, whose shape is OpenTelemetry Weaver's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    id: String,
+    #[serde(rename = "type")]
+    of: GroupType,
+    brief: String,
+    #[expect(dead_code, reason = "Weaver wants it")]
+    stability: Option<String>,
+    display_name: Option<String>,
+    span_kind: Option<String>,
+    name: Option<String>,
+    metric_name: Option<String>,
+    instrument: Option<String>,
+    unit: Option<String>,
+    #[serde(default)]
+    attributes: Vec<Attribute>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum GroupType {
+    AttributeGroup,
+    Span,
+    Event,
+    Metric,
+}
+
+/// What Weaver has no words for.
+#[expect(clippy::struct_excessive_bools, reason = "the file's flags, as they stand there")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Annotations {
+    span_name: Option<String>,
+    parent: Option<String>,
+    user_attributes: bool,
+    any_kind: bool,
+    span_event: bool,
+    span_events: Vec<String>,
+    observable: bool,
+    constant: Option<String>,
+    log: Option<Log>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    target: String,
+    level: String,
+    message: String,
+    fields: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Attribute {
+    Reference(Reference),
+    Definition(Box<Definition>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reference {
+    #[serde(rename = "ref")]
+    to: String,
+    requirement_level: Level,
+    note: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Level {
+    Plain(String),
+    Condition { conditionally_required: String },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    id: String,
+    #[serde(rename = "type")]
+    of: AttributeType,
+    brief: String,
+    #[expect(dead_code, reason = "Weaver wants it")]
+    stability: String,
+    examples: Vec<serde_yaml_ng::Value>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum AttributeType {
+    Named(String),
+    Members { members: Vec<Member> },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    #[expect(dead_code, reason = "Weaver wants it")]
+    id: String,
+    value: String,
+    brief: String,
+}
+
+impl Reference {
+    fn is_at_start(&self) -> bool {
+        self.note.as_deref() == Some("at start")
+    }
+
+    fn is_required(&self) -> bool {
+        matches!(&self.requirement_level, Level::Plain(level) if level == "required")
+    }
+}
+
+impl AttributeType {
+    fn name(&self) -> &str {
+        match self {
+            Self::Named(name) => name,
+            Self::Members { .. } => "string",
+        }
+    }
+}
+
+impl Group {
+    fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.attributes.iter().filter_map(|attribute| match attribute {
+            Attribute::Reference(reference) => Some(reference),
+            Attribute::Definition(_) => None,
+        })
+    }
+
+    fn definitions(&self) -> impl Iterator<Item = &Definition> {
+        self.attributes.iter().filter_map(|attribute| match attribute {
+            Attribute::Definition(definition) => Some(&**definition),
+            Attribute::Reference(_) => None,
+        })
+    }
+}
+
+impl Registry {
+    /// Reads the registry of the runtime.
+    ///
+    /// # Panics
+    /// If the file is not in shape, or refers to an attribute that it does not define.
+    #[must_use]
+    pub fn load() -> Self {
+        let registry: Self = serde_yaml_ng::from_str(SOURCE).expect("registry.yaml has the shape of a registry");
+        let definitions = registry.definitions();
+        for group in &registry.groups {
+            for reference in group.references() {
+                assert!(
+                    definitions.contains_key(reference.to.as_str()),
+                    "{}: no attribute `{}`",
+                    group.id,
+                    reference.to
+                );
+            }
+        }
+        registry
+    }
+
+    /// The constants: what `src/telemetry/names.rs` must hold.
+    #[must_use]
+    pub fn constants(&self) -> String {
+        constants::render(self)
+    }
+
+    /// The page about telemetry: what `docs/telemetry.md` must hold.
+    #[must_use]
+    pub fn page(&self) -> String {
+        page::render(self)
+    }
+
+    /// The names of all constants.
+    #[must_use]
+    pub fn constant_names(&self) -> Vec<String> {
+        constants::names(self)
+    }
+
+    /// The keys of all attributes, with the id of the group that defines them.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<(&str, &str)> {
+        self.groups
+            .iter()
+            .flat_map(|group| group.definitions().map(|definition| (definition.id.as_str(), group.id.as_str())))
+            .collect()
+    }
+
+    /// The names of all metrics, with their units.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<(&str, &str)> {
+        let metrics = self.of(GroupType::Metric);
+        metrics.filter_map(|group| Some((group.metric_name.as_deref()?, group.unit.as_deref()?))).collect()
+    }
+
+    fn of(&self, wanted: GroupType) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(move |group| group.of == wanted)
+    }
+
+    fn group(&self, id: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.id == id)
+    }
+
+    fn definitions(&self) -> BTreeMap<&str, &Definition> {
+        let definitions = self.groups.iter().flat_map(Group::definitions);
+        definitions.map(|definition| (definition.id.as_str(), definition)).collect()
+    }
+}
