@@ -17,6 +17,8 @@ mod traced;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod mutated;
 
 pub use aggregate::derive as aggregate;
 pub use event::derive as event;

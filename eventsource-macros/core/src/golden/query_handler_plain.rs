@@ -30,10 +30,10 @@ const _: () = {
         ) {
             ::eventsource_runtime::__private::Attributes::with(
                 __es_attributes,
-                "query",
+                "query.status",
                 &mut |__es_slot| ::eventsource_runtime::__private::Slot::display(
                     __es_slot,
-                    &query,
+                    &query.status,
                 ),
             );
         }
@@ -51,6 +51,3 @@ const _: () = {
         }
     }
 };
-::core::compile_error! {
-    "expected `,`"
-}

@@ -43,11 +43,11 @@ fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member
     let place = first_span(aggregate);
     let at = runtime.at(place);
     let target = quote_spanned!(place=> type Aggregate = #aggregate;);
-    let returned = quote_spanned!(place=> <Self::Aggregate as #at::Aggregate>::Id);
+    let returned = quote_spanned!(place=> &<Self::Aggregate as #at::Aggregate>::Id);
     quote_spanned! {Span::mixed_site()=>
         #target
 
-        fn id(&self) -> &#returned {
+        fn id(&self) -> #returned {
             #id
         }
     }

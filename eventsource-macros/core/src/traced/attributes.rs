@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::{Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Token, UnOp};
+use syn::{Expr, ExprField, ExprLit, ExprPath, ExprUnary, Ident, Lit, LitStr, Token, UnOp};
 
 use super::jumps;
 use crate::diagnostics::Diagnostics;
@@ -61,47 +61,44 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, tokens: TokenStream) -> Vec<En
 }
 
 fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
-    if input.peek(Token![%]) || input.peek(Token![?]) {
-        let sigil = Sigil::parse(input)?;
-        let (key, ident) = shorthand(input.call(Ident::parse_any)?);
-        return Ok(Entry { key, value: sigil.value(ident) });
-    }
-    let key = if input.peek(LitStr) {
-        input.parse()?
-    } else if input.peek(Ident::peek_any) {
-        let first = input.call(Ident::parse_any)?;
-        if input.is_empty() || input.peek(Token![,]) {
-            let (key, ident) = shorthand(first);
-            return Ok(Entry { key, value: Value::Typed(ident) });
+    let before = Sigil::parse(input)?;
+    if input.peek(LitStr) && matches!(before, Sigil::None) {
+        let key: LitStr = input.parse()?;
+        if !input.peek(Token![=]) {
+            let message = format!("attribute `{0}` has no value; write `\"{0}\" = expression`", key.value());
+            return Err(syn::Error::new(key.span(), message));
         }
-        dotted(&first, input)?
-    } else {
-        return Err(input.error("expected an attribute, such as `\"key\" = expression`"));
-    };
-    if !input.peek(Token![=]) {
-        let message = format!("attribute `{0}` has no value; write `\"{0}\" = expression`", key.value());
-        return Err(syn::Error::new(key.span(), message));
+        return assigned(key, input);
     }
+    if !input.peek(Ident::peek_any) {
+        return Err(input.error("expected an attribute, such as `\"key\" = expression`"));
+    }
+    let (key, expr) = dotted(input)?;
+    if input.peek(Token![=]) && matches!(before, Sigil::None) {
+        return assigned(key, input);
+    }
+    Ok(Entry { key, value: before.value(expr) })
+}
+
+fn assigned(key: LitStr, input: ParseStream<'_>) -> syn::Result<Entry> {
     input.parse::<Token![=]>()?;
     let sigil = Sigil::parse(input)?;
     Ok(Entry { key, value: sigil.value(input.parse()?) })
 }
 
-/// A name that is key and value.
-fn shorthand(ident: Ident) -> (LitStr, Expr) {
-    let key = LitStr::new(&ident.unraw().to_string(), ident.span());
-    let path = syn::Path::from(ident);
-    (key, Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path }))
-}
-
-fn dotted(first: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
+/// A name, or a name and its fields: a key, and a value as well if no other is given.
+fn dotted(input: ParseStream<'_>) -> syn::Result<(LitStr, Expr)> {
+    let first = input.call(Ident::parse_any)?;
+    let span = first.span();
     let mut key = first.unraw().to_string();
+    let mut expr = Expr::Path(ExprPath { attrs: Vec::new(), qself: None, path: first.into() });
     while input.peek(Token![.]) {
-        input.parse::<Token![.]>()?;
-        let part = input.call(Ident::parse_any)?;
-        key = format!("{key}.{}", part.unraw());
+        let dot_token = input.parse()?;
+        let field = input.call(Ident::parse_any)?;
+        key = format!("{key}.{}", field.unraw());
+        expr = Expr::Field(ExprField { attrs: Vec::new(), base: Box::new(expr), dot_token, member: field.into() });
     }
-    Ok(LitStr::new(&key, first.span()))
+    Ok((LitStr::new(&key, span), expr))
 }
 
 /// What stands before a value.
@@ -220,7 +217,7 @@ mod tests {
     #[test]
     fn reads_every_form() {
         let (entries, errors) = read_source(
-            r#""a.b" = "x", c = -1, d.type = 1.5, e = true, f, %g, ?h, "i" = %j.k(), l = ?m, n = 18446744073709551615"#,
+            r#""a.b" = "x", c = -1, d.type = 1.5, e = true, f, %g, ?h, "i" = %j.k(), l = ?m, n = 18446744073709551615, o.p, %self.q"#,
         );
         assert_eq!(errors, "");
         assert_eq!(
@@ -236,6 +233,8 @@ mod tests {
                 "i: display",
                 "l: debug",
                 "n: typed",
+                "o.p: typed",
+                "self.q: display",
             ]
         );
     }

@@ -2,7 +2,7 @@
 
 use eventsource_runtime::traced;
 
-#[traced(kind = "clinet", links = a?, color = 1, attributes(b.c))]
+#[traced(kind = "clinet", links = a?, color = 1, attributes("b"))]
 fn send(recipient: &str) {}
 
 fn main() {}

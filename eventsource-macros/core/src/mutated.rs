@@ -1,0 +1,96 @@
+//! No input makes an expansion panic: real items, with each token in turn removed, doubled, or replaced.
+
+use std::str::FromStr as _;
+
+use proc_macro2::{Group, TokenStream, TokenTree};
+
+use crate::Instrumentation;
+
+type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
+
+const TRACED: Expansion = |options, item| crate::traced(Instrumentation::On, options, item);
+const TRACED_OFF: Expansion = |options, item| crate::traced(Instrumentation::Off, options, item);
+const EVENT: Expansion = |_, item| crate::event(item);
+const AGGREGATE: Expansion = |_, item| crate::aggregate(item);
+const COMMAND: Expansion = |_, item| crate::command(item);
+const QUERY: Expansion = |_, item| crate::query(item);
+
+/// Options and an item for each macro.
+const SEEDS: [(Expansion, &str, &str); 9] = [
+    (
+        TRACED,
+        r#""a.b", kind = "client", attributes("k" = 1, %x, a.b = ?y, z), links = q, root"#,
+        "pub async fn f<T>(&self, x: T) -> R { a? }",
+    ),
+    (
+        TRACED_OFF,
+        r#"record("k" = result), parent = q, enable_tracing = self.on, crate = a::b"#,
+        "fn f(self: Arc<Self>) -> impl T { #![allow(x)] }",
+    ),
+    (
+        EVENT,
+        "",
+        r#"#[event(name = "a", version = 3, alias("b", "c"), upcast(1 => f, 2 => g))] struct E<T>(#[event(attribute = "k")] T);"#,
+    ),
+    (
+        AGGREGATE,
+        "",
+        r#"#[aggregate(id = Map<K, V>, error = E, events(A, b::B<C>), snapshot(every = 3), derive(Debug), name = "a")] pub struct A { x: u8 }"#,
+    ),
+    (
+        COMMAND,
+        "",
+        r#"#[command(aggregate = A, name = "n", crate = c)] struct C<'a> { #[command(id, attribute)] id: u8, #[command(attribute = "k")] k: &'a str }"#,
+    ),
+    (QUERY, "", r#"#[query(output = Vec<T>)] enum Q { A(#[query(attribute)] u8), B { c: u8 } }"#),
+    (
+        crate::command_handler,
+        "crate = a",
+        "impl<T> A<T> where T: B { #[traced(attributes(x), enable_tracing = y)] async fn f(&self, Place { x, mut y }: Place, s: &S<'_>) -> Result<E, F> { g } }",
+    ),
+    (crate::query_handler, "", "impl A { #[cfg(x)] fn f(&self, q: Q) -> R<T> { g } const C: u8 = 1; }"),
+    (
+        crate::projection,
+        r#"name = "a", enable_tracing = true"#,
+        "impl A { #[projection(setup)] fn s(&self, tx: &Tx<'_>) {} async fn f(&self, e: &Recorded<E>, tx: &Tx<'_>) -> R {} }",
+    ),
+];
+
+/// Tokens that stand in for others.
+const STRANGERS: [&str; 8] = ["", "x x", "=", ",", "\"\"", "0", "{}", "'a"];
+
+#[test]
+fn nothing_panics() {
+    for (expand, options, item) in SEEDS {
+        let (options, item) = (tokens(options), tokens(item));
+        for mutated in mutations(&options) {
+            expand(mutated, item.clone());
+        }
+        for mutated in mutations(&item) {
+            expand(options.clone(), mutated);
+        }
+    }
+}
+
+fn tokens(source: &str) -> TokenStream {
+    TokenStream::from_str(source).expect("the test's own tokens")
+}
+
+/// Every stream that differs in one token, however deep.
+fn mutations(stream: &TokenStream) -> Vec<TokenStream> {
+    let trees: Vec<TokenTree> = stream.clone().into_iter().collect();
+    let mut mutated = Vec::new();
+    for (index, tree) in trees.iter().enumerate() {
+        let with = |middle: TokenStream| -> TokenStream {
+            let before = trees.iter().take(index).cloned();
+            before.chain(middle).chain(trees.iter().skip(index + 1).cloned()).collect()
+        };
+        mutated.extend(STRANGERS.map(|stranger| with(tokens(stranger))));
+        mutated.push(with([tree.clone(), tree.clone()].into_iter().collect()));
+        if let TokenTree::Group(group) = tree {
+            let inside = mutations(&group.stream()).into_iter();
+            mutated.extend(inside.map(|inside| with(TokenTree::from(Group::new(group.delimiter(), inside)).into())));
+        }
+    }
+    mutated
+}
