@@ -287,7 +287,8 @@ fn start_on(
         return span;
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
-    Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None }.begin_on(&mut |known| literals(site, known), attributes)
+    Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None }
+        .begin_on(&mut |known| literals(site, known), attributes)
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {
