@@ -1,4 +1,4 @@
-//! Orders from a file: each line a command, the events in SQLite, a projection that follows, and every step traced.
+//! Orders from a file: each line a command, the events in `SQLite`, a projection that follows, and every step traced.
 //!
 //! ```text
 //! cargo run -p eventsource-examples --example orders -- [FILE | -] [--db PATH]

@@ -94,6 +94,7 @@ impl<T, E> Fallible for Result<T, E> {
 }
 
 /// Gives a body that does not end a type. It is never called.
+#[must_use]
 pub fn never<T>() -> T {
     unreachable!("the branch that calls this is never taken")
 }

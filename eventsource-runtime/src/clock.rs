@@ -14,17 +14,20 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The moment that lies `micros` microseconds after 1970 began.
+    #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
     /// Microseconds since 1970 began.
+    #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Seconds from `earlier` to this moment; negative where the clocks disagree.
     #[expect(clippy::cast_precision_loss, reason = "a lag of 2^52 microseconds is 142 years")]
+    #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
         self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
@@ -56,6 +59,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
 }
 
 /// The clock and the identifiers of the operating system: wall time and UUIDs of version 7.
+#[must_use]
 pub fn system() -> Arc<dyn Clock> {
     Arc::new(System)
 }

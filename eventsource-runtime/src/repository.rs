@@ -12,12 +12,10 @@ use uuid::Uuid;
 
 use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
-use crate::domain::{
-    Aggregate, Command, DecodeError, EventRef, EventSet, Handle, IntoEvents,
-};
+use crate::domain::{Aggregate, Command, DecodeError, EventRef, EventSet, Handle, IntoEvents};
 use crate::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Fold, NewEvent, Origin, Position, StoreError, StreamId, Version,
-    Visitor,
+    AppendError, Appended, EventStore, ExpectedVersion, Fold, NewEvent, Origin, Position, StoreError, StreamId,
+    Version, Visitor,
 };
 use crate::telemetry::{Attributes, Kind, Span, Start, log, metrics, names};
 
@@ -164,11 +162,7 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
     }
 
     /// Handles a command: loads, decides, persists; again after a conflict, with what has been appended since.
-    pub(crate) async fn handle<C>(
-        &self,
-        command: C,
-        context: Context,
-    ) -> Result<Handled, DispatchError<A::Error>>
+    pub(crate) async fn handle<C>(&self, command: C, context: Context) -> Result<Handled, DispatchError<A::Error>>
     where
         C: Command<Aggregate = A>,
         A: Handle<C, Services = V>,

@@ -1,4 +1,4 @@
-//! The SQLite store: in a file, in memory, and what only a file can show.
+//! The `SQLite` store: in a file, in memory, and what only a file can show.
 
 mod several;
 mod writing;
@@ -22,7 +22,7 @@ static FILES: LazyLock<PathBuf> = LazyLock::new(|| {
     for file in files.read_dir().unwrap().flatten() {
         let age =
             file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
-        if age.is_ok_and(|age| age > Duration::from_secs(600)) {
+        if age.is_ok_and(|age| age > Duration::from_mins(10)) {
             let _ = std::fs::remove_file(file.path());
         }
     }

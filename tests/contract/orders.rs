@@ -129,11 +129,7 @@ impl Order {
         if self.status != Status::New {
             return Err(OrderError::WrongStatus("already placed"));
         }
-        Ok(OrderPlaced {
-            customer: command.customer,
-            lines: command.lines,
-            shipping_address: command.shipping_address,
-        })
+        Ok(OrderPlaced { customer: command.customer, lines: command.lines, shipping_address: command.shipping_address })
     }
 
     async fn ship(&self, command: ShipOrder) -> Result<OrderShipped, OrderError> {
@@ -154,7 +150,9 @@ impl OrderReadModel {
     /// Runs once, in a transaction of its own, before the first event.
     #[projection(setup)]
     fn create_tables(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
-        tx.execute_batch("CREATE TABLE order_views (order_id TEXT PRIMARY KEY, status TEXT NOT NULL, customer TEXT NOT NULL)")?;
+        tx.execute_batch(
+            "CREATE TABLE order_views (order_id TEXT PRIMARY KEY, status TEXT NOT NULL, customer TEXT NOT NULL)",
+        )?;
         Ok(())
     }
 
@@ -201,6 +199,7 @@ pub struct OrderQueries {
 }
 
 impl OrderQueries {
+    #[must_use]
     pub fn new(db: SqliteReader) -> Self {
         Self { db }
     }
@@ -229,6 +228,7 @@ pub struct NotificationService {
 }
 
 impl NotificationService {
+    #[must_use]
     pub fn new(enable_tracing: bool) -> Self {
         Self { enable_tracing }
     }

@@ -1,9 +1,12 @@
 //! Futures that are dropped, at every point at which they wait.
 
+use std::convert::Infallible;
+
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{bus, dropped_after, place, ship, sqlite};
@@ -44,13 +47,40 @@ async fn a_command_is_dropped_everywhere_on_sqlite() {
     dropped_everywhere(sqlite().await).await;
 }
 
+#[derive(Event, Serialize, Deserialize)]
+struct Waited;
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Waited))]
+struct Patience;
+
+impl Apply<Waited> for Patience {
+    fn apply(&mut self, _: Waited) {}
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Patience)]
+struct Wait {
+    #[command(id)]
+    id: Uuid,
+}
+
+#[command_handler]
+impl Patience {
+    async fn wait(&self, _: Wait) -> Result<Waited, Infallible> {
+        std::future::pending().await
+    }
+}
+
 #[tokio::test]
 async fn a_dropped_command_says_that_it_was_cancelled() {
     let recorder = Recorder::new();
-    let store = sqlite().await;
-    let dropped = recorder.run(dropped_after(1, bus(&store).dispatch(place(Uuid::now_v7())))).await;
+    let bus = CommandBus::builder().aggregate(Repository::<Patience, _>::new(MemoryStore::new())).build();
+    let dropped = recorder.run(dropped_after(1, bus.dispatch(Wait { id: Uuid::now_v7() }))).await;
     assert!(dropped.is_none());
-    let rendered = recorder.trees().render();
-    assert!(rendered.contains("eventsource.cancelled=true"), "{rendered}");
+    let trees = recorder.trees();
+    assert_eq!(trees.names(), "command.Wait(load_aggregate(event_store.load) handle_command)");
+    let rendered = trees.render();
+    assert_eq!(rendered.matches("eventsource.cancelled=true").count(), 2, "{rendered}");
     assert!(!rendered.contains("ERROR"), "{rendered}");
 }

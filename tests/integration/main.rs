@@ -5,6 +5,7 @@ mod otlp;
 mod propagation;
 mod read_path;
 mod toggles;
+mod traced;
 mod write_path;
 
 use std::future::Future;

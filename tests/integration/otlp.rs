@@ -74,8 +74,10 @@ fn an_independent_receiver_gets_the_same_tree() {
 
 fn drawn(span: &Received, all: &[Received]) -> String {
     let name = |id: &str| all.iter().find(|span| span.span_id == id).map_or("?", |span| &span.name);
-    let links: String = span.links.iter().map(|link| format!("~>{}", name(&link.span_id))).collect();
-    let below: Vec<_> = all.iter().filter(|child| child.parent_span_id == span.span_id).map(|child| drawn(child, all)).collect();
+    let links: Vec<_> = span.links.iter().map(|link| format!("~>{}", name(&link.span_id))).collect();
+    let links = links.concat();
+    let below: Vec<_> =
+        all.iter().filter(|child| child.parent_span_id == span.span_id).map(|child| drawn(child, all)).collect();
     let below = if below.is_empty() { String::new() } else { format!("({})", below.join(" ")) };
     format!("{}/{}{links}{below}", span.name, span.kind)
 }

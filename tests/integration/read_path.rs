@@ -125,6 +125,19 @@ async fn a_projection_that_gives_up_says_where_and_why() {
     assert_eq!(rows(&store, "counted").await, 12);
 }
 
+/// Creates the same table under another name of its own.
+struct Clashing;
+
+#[projection]
+impl Clashing {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("CREATE TABLE counted (n INTEGER)")?)
+    }
+
+    fn placed(&self, _: &Recorded<OrderPlaced>, _: &SqliteTransaction<'_>) {}
+}
+
 #[tokio::test]
 async fn a_set_up_that_fails_comes_out_of_wait_for() {
     let store = sqlite().await;
@@ -134,16 +147,6 @@ async fn a_set_up_that_fails_comes_out_of_wait_for() {
     first.wait_for(last).await.unwrap();
     first.shutdown().await.unwrap();
 
-    /// Creates the same table under another name of its own.
-    struct Clashing;
-    #[projection]
-    impl Clashing {
-        #[projection(setup)]
-        fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
-            Ok(tx.execute_batch("CREATE TABLE counted (n INTEGER)")?)
-        }
-        fn placed(&self, _: &Recorded<OrderPlaced>, _: &SqliteTransaction<'_>) {}
-    }
     let clashing = ProjectionRunner::new(store).projection(Clashing).max_retries(0).spawn();
     let error = clashing.wait_for(last).await.unwrap_err();
     assert!(matches!(error, ProjectionStopped::Failed { .. }), "{error}");

@@ -191,7 +191,10 @@ async fn a_repository_serves_without_a_bus() {
     let conflict = orders.append(&id, ExpectedVersion::Exact(Version::new(1)), event).await.unwrap_err();
     let AppendError::Conflict(conflict) = conflict else { panic!("{conflict}") };
     assert_eq!(conflict.actual, 2);
-    assert_eq!(conflict.to_string(), format!("`Order-{id}` is at version 2, expected 1; load it again and decide anew"));
+    assert_eq!(
+        conflict.to_string(),
+        format!("`Order-{id}` is at version 2, expected 1; load it again and decide anew")
+    );
 }
 
 #[tokio::test]

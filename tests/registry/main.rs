@@ -1,5 +1,7 @@
 //! The registry and what is made of it agree: `UPDATE_REGISTRY=1` writes the generated files anew.
 
+mod emitted;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use eventsource_runtime::telemetry::{Telemetry, TelemetryBuilder};
 use opentelemetry::Context;
+use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, Span, SpanData, SpanProcessor};
 
 use crate::trees::Trees;
 
@@ -42,6 +43,20 @@ impl Recorder {
     /// Runs a future, capturing its spans.
     pub async fn run<F: Future>(&self, body: F) -> F::Output {
         self.telemetry.run(body).await
+    }
+
+    /// A tracer of somebody else's, over the same provider.
+    #[must_use]
+    pub fn tracer(&self) -> SdkTracer {
+        self.telemetry.tracer_provider().tracer("somebody-else")
+    }
+
+    /// Exports what is waiting, metrics too.
+    ///
+    /// # Panics
+    /// If an exporter fails.
+    pub async fn flush(&self) {
+        self.telemetry.force_flush().await.expect("the exporters work");
     }
 
     /// The spans that have ended, in the order in which they did.

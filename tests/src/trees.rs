@@ -24,7 +24,7 @@ impl Trees {
 
     /// Shows `name` wherever a value holds `value`.
     #[must_use]
-    pub fn replace(mut self, value: impl ToString, name: &'static str) -> Self {
+    pub fn replace(mut self, value: impl std::fmt::Display, name: &'static str) -> Self {
         self.replaced.push((value.to_string(), name));
         self
     }
@@ -35,7 +35,10 @@ impl Trees {
     /// If there is none.
     #[must_use]
     pub fn span(&self, name: &str) -> &SpanData {
-        self.spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span `{name}` in\n{}", self.names()))
+        self.spans
+            .iter()
+            .find(|span| span.name == name)
+            .unwrap_or_else(|| panic!("no span `{name}` in\n{}", self.names()))
     }
 
     /// The names alone, indented by depth: `command.PlaceOrder(load_aggregate(event_store.load))`.
@@ -63,7 +66,9 @@ impl Trees {
     }
 
     fn roots(&self) -> impl Iterator<Item = &SpanData> {
-        self.spans.iter().filter(|span| self.spans.iter().all(|other| other.span_context.span_id() != span.parent_span_id))
+        self.spans
+            .iter()
+            .filter(|span| self.spans.iter().all(|other| other.span_context.span_id() != span.parent_span_id))
     }
 
     fn children(&self, parent: SpanId) -> impl Iterator<Item = &SpanData> {

@@ -23,6 +23,11 @@ impl Diagnostics {
         self.errors.push(error);
     }
 
+    /// How many mistakes were reported.
+    pub(crate) fn count(&self) -> usize {
+        self.errors.len()
+    }
+
     /// The value, or nothing after the mistake was reported.
     pub(crate) fn take<T>(&mut self, parsed: syn::Result<T>) -> Option<T> {
         parsed.map_err(|error| self.push(error)).ok()
@@ -30,7 +35,7 @@ impl Diagnostics {
 
     /// One `compile_error!` a mistake; nothing if there was none.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.errors.into_iter().map(|error| error.into_compile_error()).collect()
+        self.errors.into_iter().map(syn::Error::into_compile_error).collect()
     }
 }
 
@@ -40,6 +45,17 @@ pub(crate) fn report(expand: impl FnOnce(&mut Diagnostics) -> TokenStream) -> To
     let mut tokens = expand(&mut diagnostics);
     tokens.extend(diagnostics.into_tokens());
     tokens
+}
+
+/// Source as a message shows it: without the spaces between tokens.
+pub(crate) fn shown(tokens: impl ToTokens) -> String {
+    let mut text = tokens.to_token_stream().to_string();
+    for (spaced, tight) in
+        [("& ", "&"), (" :: ", "::"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" ;", ";")]
+    {
+        text = text.replace(spaced, tight);
+    }
+    text
 }
 
 /// Says what was probably meant, or else what there is: the end of a message about an unknown word.

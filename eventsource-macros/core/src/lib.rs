@@ -15,8 +15,8 @@ mod projection;
 mod signature;
 mod traced;
 
-// cfg(test)
-// mod golden;
+#[cfg(test)]
+mod golden;
 
 pub use aggregate::derive as aggregate;
 pub use event::derive as event;

@@ -101,7 +101,7 @@ impl Options {
             match &attribute.meta {
                 Meta::List(list) => options.extend(diagnostics, words, list.tokens.clone()),
                 Meta::Path(_) => {
-                    diagnostics.error(attribute, format!("`#[{helper}]` is empty; write `#[{helper}(..)]`"))
+                    diagnostics.error(attribute, format!("`#[{helper}]` is empty; write `#[{helper}(..)]`"));
                 }
                 Meta::NameValue(_) => {
                     diagnostics.error(attribute, format!("`#[{helper}]` takes a list; write `#[{helper}(..)]`"));

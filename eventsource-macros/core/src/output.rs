@@ -1,8 +1,8 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Expr, Ident};
+use syn::{Attribute, Expr, Ident, parse_quote};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names.
 pub(crate) fn block(impls: &TokenStream) -> TokenStream {
@@ -13,9 +13,9 @@ pub(crate) fn block(impls: &TokenStream) -> TokenStream {
     }
 }
 
-/// The lints that the shape of a handler's method would set off; the shape is ours, not the user's.
-pub(crate) fn handler_lints() -> TokenStream {
-    quote! {
+/// The lints that the shape of a handler's or a projection's method would set off; the shape is ours, not the user's.
+pub(crate) fn shape_lints() -> Attribute {
+    parse_quote! {
         #[allow(
             // A handler owns its message and may be written as `async`, whether it makes use of that or not.
             clippy::needless_pass_by_value,
@@ -65,6 +65,13 @@ pub(crate) fn borrowed(expr: &Expr) -> TokenStream {
             | Expr::Tuple(_)
     );
     if tight { quote_spanned!(span=> &#expr) } else { quote_spanned!(span=> &(#expr)) }
+}
+
+/// A body in the braces of the user's: what is said about the function is said about the user's tokens.
+pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
+    let mut group = Group::new(body.delimiter(), tokens);
+    group.set_span(body.span());
+    group
 }
 
 /// Where an expression starts, as code of ours: errors show there, names resolve at the macro.

@@ -9,6 +9,16 @@ use crate::options::{Form, Options, Word};
 /// `crate = path`, which every macro takes.
 pub(crate) const CRATE: Word = Word::new(keys::CRATE, Form::Path);
 
+/// Names resolve as before; only the place changes.
+fn relocated(path: TokenStream, span: Span) -> TokenStream {
+    path.into_iter()
+        .map(|mut token| {
+            token.set_span(token.span().located_at(span));
+            token
+        })
+        .collect()
+}
+
 /// The runtime crate, as the expansion names it.
 #[derive(Clone)]
 pub(crate) struct Runtime(Option<syn::Path>);
@@ -22,6 +32,16 @@ impl Runtime {
     /// Its module for expansions.
     pub(crate) fn private(&self) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> #self::__private)
+    }
+
+    /// The crate, as a path that lies on a token of the user's: an error about what it names belongs there.
+    pub(crate) fn at(&self, span: Span) -> TokenStream {
+        relocated(self.to_token_stream(), span)
+    }
+
+    /// The module for expansions, on a token of the user's.
+    pub(crate) fn private_at(&self, span: Span) -> TokenStream {
+        relocated(self.private(), span)
     }
 }
 

@@ -10,7 +10,7 @@ use syn::{
     Token, Type, Visibility,
 };
 
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, shown};
 
 /// A function or method.
 #[derive(Clone)]
@@ -167,7 +167,7 @@ pub(crate) fn shared_receiver<'a>(
         return None;
     };
     if !matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) {
-        diagnostics.error(receiver, format!("{what} takes `&self`, not `{}`", quote!(#receiver)));
+        diagnostics.error(receiver, format!("{what} takes `&self`, not `{}`", shown(receiver)));
         return None;
     }
     Some(receiver)

@@ -120,13 +120,12 @@ impl CommandBus {
         payload: &[u8],
         context: Context,
     ) -> Result<Committed, DispatchJsonError> {
-        match self.routes.named.get(name) {
-            Some(route) => route.dispatch(self, payload, context).await,
-            None => {
-                let command = shown(name);
-                COMMANDS.unknown(&command, self.switches);
-                Err(DispatchJsonError::UnknownCommand { command })
-            }
+        if let Some(route) = self.routes.named.get(name) {
+            route.dispatch(self, payload, context).await
+        } else {
+            let command = shown(name);
+            COMMANDS.unknown(&command, self.switches);
+            Err(DispatchJsonError::UnknownCommand { command })
         }
     }
 }

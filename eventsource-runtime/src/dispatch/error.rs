@@ -89,10 +89,7 @@ pub enum DispatchJsonError {
 }
 
 impl DispatchJsonError {
-    pub(super) fn from_typed<E: Error + Send + Sync + 'static>(
-        command: &'static str,
-        error: DispatchError<E>,
-    ) -> Self {
+    pub(super) fn from_typed<E: Error + Send + Sync + 'static>(command: &'static str, error: DispatchError<E>) -> Self {
         let error_type = error.error_type();
         match error {
             DispatchError::Rejected(refusal) => Self::Rejected { command, error_type, source: Box::new(refusal) },

@@ -12,21 +12,21 @@ const LONGEST_NAME: usize = 64;
 /// Commands and queries differ in their names alone.
 #[derive(Clone, Copy)]
 pub(super) struct Side {
-    pub(super) side: &'static str,
+    pub(super) name: &'static str,
     pub(super) unknown_span: &'static str,
     pub(super) type_key: &'static str,
     pub(super) count: fn(&metrics::Ended<'_>),
 }
 
 pub(super) const COMMANDS: Side = Side {
-    side: "write",
+    name: "write",
     unknown_span: "command.unknown",
     type_key: names::CQRS_COMMAND_TYPE,
     count: |ended| metrics::command(ended, 0),
 };
 
 pub(super) const QUERIES: Side = Side {
-    side: "read",
+    name: "read",
     unknown_span: "query.unknown",
     type_key: names::CQRS_QUERY_TYPE,
     count: |ended| metrics::query(ended, None),
@@ -94,7 +94,7 @@ impl Side {
     ) {
         let span = Start::new(span, Kind::Internal).options(|options| options.enable(switches.tracing)).begin(
             &mut |known| {
-                known.text(names::CQRS_SIDE, self.side);
+                known.text(names::CQRS_SIDE, self.name);
                 known.string(self.type_key, shown);
             },
             &mut |_| (),

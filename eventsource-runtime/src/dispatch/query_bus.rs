@@ -88,13 +88,12 @@ impl QueryBus {
     /// No query has this name, the payload does not fit it, its answer has no `Serialize`, or as
     /// [`QueryBus::execute`].
     pub async fn execute_json(&self, name: &str, payload: &[u8]) -> Result<serde_json::Value, ExecuteJsonError> {
-        match self.routes.named.get(name) {
-            Some(route) => route.execute(self, payload).await,
-            None => {
-                let query = shown(name);
-                QUERIES.unknown(&query, self.switches);
-                Err(ExecuteJsonError::UnknownQuery { query })
-            }
+        if let Some(route) = self.routes.named.get(name) {
+            route.execute(self, payload).await
+        } else {
+            let query = shown(name);
+            QUERIES.unknown(&query, self.switches);
+            Err(ExecuteJsonError::UnknownQuery { query })
         }
     }
 }

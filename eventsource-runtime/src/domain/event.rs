@@ -104,6 +104,7 @@ pub struct EventDef<S> {
 
 impl<S> EventDef<S> {
     /// The definition of `E` in the set.
+    #[must_use]
     pub const fn of<E: Event>() -> Self
     where
         S: Includes<E>,
@@ -117,16 +118,19 @@ impl<S> EventDef<S> {
     }
 
     /// The stored name.
+    #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
     /// The version of the payload that is written today.
+    #[must_use]
     pub const fn version(&self) -> u32 {
         self.version
     }
 
     /// Former stored names.
+    #[must_use]
     pub const fn aliases(&self) -> &'static [&'static str] {
         self.aliases
     }

@@ -82,14 +82,14 @@ impl DecodeError {
 /// Reads a payload straight into `E`; only an old schema version goes through a JSON tree, for its upcasters.
 pub(crate) fn decode_payload<E: Event>(event: &EventRef<'_>) -> Result<E, DecodeError> {
     if event.schema_version == E::VERSION {
-        return serde_json::from_slice(event.payload).map_err(|error| unfit(event, error));
+        return serde_json::from_slice(event.payload).map_err(|error| unfit(event, &error));
     }
     let payload = upcast(event, E::VERSION, E::UPCASTS)?;
-    serde_json::from_value(payload).map_err(|error| unfit(event, error))
+    serde_json::from_value(payload).map_err(|error| unfit(event, &error))
 }
 
 #[cold]
-fn unfit(event: &EventRef<'_>, error: serde_json::Error) -> DecodeError {
+fn unfit(event: &EventRef<'_>, error: &serde_json::Error) -> DecodeError {
     // serde's text quotes values of the payload, which must not reach logs: place and kind are enough.
     let place = format!("{:?} at line {}, column {}", error.classify(), error.line(), error.column());
     DecodeError::new(event, DecodeFault::Payload, Some(place.into()))
@@ -99,7 +99,7 @@ fn upcast(event: &EventRef<'_>, target: u32, upcasts: &[(u32, Upcast)]) -> Resul
     if event.schema_version > target {
         return Err(DecodeError::new(event, DecodeFault::Newer, None));
     }
-    let mut payload = serde_json::from_slice(event.payload).map_err(|error| unfit(event, error))?;
+    let mut payload = serde_json::from_slice(event.payload).map_err(|error| unfit(event, &error))?;
     for version in event.schema_version..target {
         let Some((_, step)) = upcasts.iter().find(|(from, _)| *from == version) else {
             return Err(DecodeError::new(event, DecodeFault::NoUpcast, None));

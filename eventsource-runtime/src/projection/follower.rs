@@ -236,10 +236,7 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Tries until it succeeds, the retries are used up, or the runner is stopped (`None`).
-    async fn persistently<'a, T, F>(
-        &'a self,
-        attempt: impl Fn(&'a Self) -> F,
-    ) -> Result<Option<T>, ProjectionError>
+    async fn persistently<'a, T, F>(&'a self, attempt: impl Fn(&'a Self) -> F) -> Result<Option<T>, ProjectionError>
     where
         F: Future<Output = Result<T, ProjectionError>>,
     {

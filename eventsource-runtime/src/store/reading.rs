@@ -35,7 +35,6 @@ impl<S: EventStore> Traced<S> {
 
     /// The events of the global feed after a position, in order: first those that are there, then each as it is
     /// committed, without gap or duplicate.
-    #[must_use]
     pub fn subscribe(&self, after: Position) -> Subscription<S> {
         Subscription { feed: self.feed(after, Filter::all()) }
     }

@@ -80,8 +80,6 @@ pub const EVENTSOURCE_REPLAY: &str = "eventsource.replay";
 pub const EVENTSOURCE_RETRY_COUNT: &str = "eventsource.retry.count";
 /// `eventsource.snapshot.used`: whether the aggregate was loaded from a snapshot.
 pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";
-/// `eventsource.snapshot.version`: the version of the snapshot.
-pub const EVENTSOURCE_SNAPSHOT_VERSION: &str = "eventsource.snapshot.version";
 /// `eventsource.stream.id`: the identifier of the stream.
 pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
 /// `eventsource.to_position`: the last position that was read or applied.

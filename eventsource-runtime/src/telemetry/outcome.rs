@@ -66,6 +66,7 @@ mod tests {
     struct Refused;
 
     #[test]
+    #[expect(clippy::needless_borrow, reason = "as expansions write it, whatever the type")]
     fn an_error_is_found_behind_any_type() {
         let mut outcome = Outcome::default();
         (&&&Returned(&Err::<(), _>(Refused))).outcome(&mut outcome);

@@ -18,6 +18,35 @@ impl Registry {
         self.span(&span.name, &span.span_kind).is_some()
     }
 
+    /// The id of the group that lists such a span.
+    #[must_use]
+    pub fn span_group(&self, span: &SpanData) -> Option<&str> {
+        self.span(&span.name, &span.span_kind).map(|group| group.id.as_str())
+    }
+
+    /// The ids of the groups of all spans.
+    #[must_use]
+    pub fn span_groups(&self) -> Vec<&str> {
+        self.of(GroupType::Span).map(|group| group.id.as_str()).collect()
+    }
+
+    /// What is wrong with a measurement: its name, its unit, or its attributes. Nothing, if it is as the registry says.
+    #[must_use]
+    pub fn check_metric(&self, name: &str, unit: &str, attributes: &[KeyValue]) -> Vec<String> {
+        let Some(group) = self.of(GroupType::Metric).find(|group| group.metric_name.as_deref() == Some(name)) else {
+            return vec![format!("metric `{name}` is not listed")];
+        };
+        let mut check =
+            Check { definitions: self.definitions(), at: format!("metric `{name}`"), faults: Vec::new() };
+        if group.unit.as_deref() != Some(unit) {
+            check.fault(&format!("is measured in `{unit}`"));
+        }
+        check.attributes(&[group], attributes, false);
+        let required = group.references().filter(|reference| reference.is_required());
+        check.required(required.map(|reference| reference.to.as_str()), attributes);
+        check.faults
+    }
+
     /// What is wrong with a span: its name, its kind, an attribute that is not listed or of another type, a required
     /// one that is missing; and the same for its events and links. Nothing, if it is as the registry says.
     #[must_use]

@@ -11,7 +11,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let mut impls = debug(model);
     impls.extend(model.events.iter().map(|event| member(model, event)));
     impls.extend(event_set(model));
-    impls.extend(aggregate(model));
+    if !model.is_generic {
+        impls.extend(aggregate(model));
+    }
     tokens.extend(block(&impls));
     tokens
 }
@@ -76,13 +78,15 @@ fn member(Model { runtime, set, .. }: &Model, Event { variant, path }: &Event) -
 
 fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
     let private = runtime.private();
-    let event = local("__es_event");
-    let defs = events
-        .iter()
-        .map(|Event { variant, path }| quote_spanned!(located(variant.span())=> #runtime::EventDef::of::<#path>()));
-    let arms = events
-        .iter()
-        .map(|Event { variant, .. }| quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #event));
+    let defs = events.iter().map(|Event { variant, path }| {
+        let place = located(variant.span());
+        let at = runtime.at(place);
+        quote_spanned!(place=> #at::EventDef::of::<#path>())
+    });
+    let arms = events.iter().map(|Event { variant, .. }| {
+        let event = syn::Ident::new("__es_event", located(variant.span()));
+        quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #event)
+    });
     // After a mistake there may be no events, and a reference to such an enum is not known to be none.
     let this = local("self");
     let this = if events.is_empty() {
@@ -113,14 +117,19 @@ fn aggregate(model: &Model) -> TokenStream {
                 ::core::option::Option::Some(#runtime::Snapshot::json(#every));
         }
     });
+    let place = located(ident.span());
+    let at = runtime.at(place);
+    let aggregate = quote_spanned!(place=> #at::Aggregate);
     // The whole of `<Self as Apply<E>>` lies on the event, where its absence is reported.
     let arms = events.iter().map(|Event { variant, path }| {
-        let apply = quote_spanned!(located(variant.span())=> <Self as #runtime::Apply<#path>>::apply(self, #event));
+        let place = located(variant.span());
+        let at = runtime.at(place);
+        let apply = quote_spanned!(place=> <Self as #at::Apply<#path>>::apply(self, #event));
         quote_spanned!(Span::mixed_site()=> #set::#variant(#event) => #apply)
     });
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
-        impl #runtime::Aggregate for #ident {
+        impl #aggregate for #ident {
             const NAME: &'static str = #name;
             #snapshot
             type Id = #id;

@@ -23,6 +23,8 @@ pub(super) struct Model {
     /// Whether the enum's `Debug` is ours: the name of the event, without its payload.
     pub(super) debug: bool,
     pub(super) snapshot: Option<u64>,
+    /// A mistake, after which an impl would be another.
+    pub(super) is_generic: bool,
 }
 
 /// One event of the enum.
@@ -51,6 +53,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
         debug: !derive.iter().any(|path| ends_in(path, "Debug")),
         derive,
         snapshot: snapshot.and_then(|snapshot| every(diagnostics, &snapshot)),
+        is_generic: !input.generics.params.is_empty(),
         vis: input.vis,
         runtime,
         ident,

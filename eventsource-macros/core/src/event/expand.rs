@@ -6,7 +6,7 @@ use quote::quote_spanned;
 use super::model::Model;
 use crate::fields;
 use crate::generics::{bound, message_bounds};
-use crate::output::block;
+use crate::output::{block, located};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let Model { runtime, ident, generics, name, .. } = model;
@@ -16,9 +16,12 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let constants = constants(model);
     let attributes = fields::record(&private, &model.attributes);
+    let place = located(ident.span());
+    let at = runtime.at(place);
+    let event = quote_spanned!(place=> #at::Event);
     block(&quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
-        impl #impl_generics #runtime::Event for #ident #ty_generics #where_clause {
+        impl #impl_generics #event for #ident #ty_generics #where_clause {
             const NAME: &'static str = #name;
             #constants
             #attributes

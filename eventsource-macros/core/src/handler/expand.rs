@@ -25,7 +25,7 @@ fn register(model: &Model, handlers: &[&Handler]) -> TokenStream {
     let Model { kind, runtime, generics, self_ty, .. } = model;
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let registry = local("__es_registry");
-    let (handles, registers, add, services) = match kind {
+    let (target, registry_trait, add, services) = match kind {
         Kind::Command => {
             let services = services(model);
             (
@@ -43,14 +43,16 @@ fn register(model: &Model, handlers: &[&Handler]) -> TokenStream {
         ),
     };
     let calls = handlers.iter().map(|Handler { cfgs, message: Argument { ty, .. }, .. }| {
-        quote_spanned!(first_span(ty)=> #(#cfgs)* #runtime::#registers::#add::<#ty>(#registry);)
+        let place = first_span(ty);
+        let at = runtime.at(place);
+        quote_spanned!(place=> #(#cfgs)* <__EsRegistry as #at::#registry_trait<Self>>::#add::<#ty>(#registry);)
     });
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
-        impl #impl_generics #runtime::#handles for #self_ty #where_clause {
+        impl #impl_generics #runtime::#target for #self_ty #where_clause {
             #services
 
-            fn register<__EsRegistry: #runtime::#registers<Self>>(#registry: &mut __EsRegistry) {
+            fn register<__EsRegistry: #runtime::#registry_trait<Self>>(#registry: &mut __EsRegistry) {
                 #(#calls)*
             }
         }
@@ -69,14 +71,16 @@ fn handle(model: &Model, handler: &Handler) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let Handler { cfgs, message: Argument { ty, .. }, .. } = handler;
     let telemetry = telemetry(model, handler);
-    let (handles, body) = match kind {
-        Kind::Command => (quote_spanned!(first_span(ty)=> #runtime::Handle<#ty>), decide(model, handler)),
-        Kind::Query => (quote_spanned!(first_span(ty)=> #runtime::HandleQuery<#ty>), answer(model, handler)),
+    let place = first_span(ty);
+    let at = runtime.at(place);
+    let (target, body) = match kind {
+        Kind::Command => (quote_spanned!(place=> #at::Handle<#ty>), decide(model, handler)),
+        Kind::Query => (quote_spanned!(place=> #at::HandleQuery<#ty>), answer(model, handler)),
     };
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[automatically_derived]
-        impl #impl_generics #handles for #self_ty #where_clause {
+        impl #impl_generics #target for #self_ty #where_clause {
             #telemetry
             #body
         }
@@ -98,7 +102,9 @@ fn decide(model: &Model, handler: &Handler) -> TokenStream {
     let called = called(handler, &given);
     let set = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Aggregate>::Event);
     let error = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Aggregate>::Error);
-    let decided = quote_spanned!(first_span(returned)=> #runtime::Decision::<#set, #error>::decide(#called));
+    let place = first_span(returned);
+    let at = runtime.at(place);
+    let decided = quote_spanned!(place=> #at::Decision::<#set, #error>::decide(#called));
     quote_spanned! {located(method.span())=>
         async fn handle(
             &self,
@@ -113,18 +119,20 @@ fn decide(model: &Model, handler: &Handler) -> TokenStream {
 /// `handle` of a query.
 fn answer(model: &Model, handler: &Handler) -> TokenStream {
     let Model { runtime, .. } = model;
-    let private = runtime.private();
     let Handler { method, message: Argument { ty, .. }, returned, .. } = handler;
     let query = local("__es_query");
     let called = called(handler, &query.to_token_stream());
-    let error = quote_spanned!(first_span(returned)=> <#returned as #private::Fallible>::Error);
+    let place = first_span(returned);
+    let private = runtime.private_at(place);
+    let error = quote_spanned!(place=> <#returned as #private::Fallible>::Error);
+    let result = quote_spanned!(place=> ::core::result::Result<<#ty as #runtime::Query>::Output, Self::Error>);
     quote_spanned! {located(method.span())=>
         type Error = #error;
 
         async fn handle(
             &self,
             #query: #ty,
-        ) -> ::core::result::Result<<#ty as #runtime::Query>::Output, Self::Error> {
+        ) -> #result {
             #called
         }
     }
@@ -132,8 +140,9 @@ fn answer(model: &Model, handler: &Handler) -> TokenStream {
 
 /// The call of the user's method, where an error about what it returns belongs on that type.
 fn called(Handler { method, is_async, returned, .. }: &Handler, arguments: &TokenStream) -> TokenStream {
-    let awaited = is_async.then(|| quote_spanned!(Span::mixed_site()=> .await));
-    quote_spanned!(first_span(returned)=> Self::#method(self, #arguments) #awaited)
+    let place = first_span(returned);
+    let awaited = is_async.then(|| quote_spanned!(place=> .await));
+    quote_spanned!(place=> Self::#method(self, #arguments) #awaited)
 }
 
 /// The methods that tell the runtime what the handler's `#[traced]` says, with the user's own names bound.

@@ -1,11 +1,10 @@
 //! What the methods mean: which handles what. Every check is here.
 
-use quote::ToTokens as _;
 use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
 
 use super::Kind;
 use super::parse::Parsed;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::paths::Runtime;
@@ -52,7 +51,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         handlers.extend(handler(diagnostics, kind, method, written));
     }
     distinct(diagnostics, kind, &handlers);
-    let services = services(diagnostics, &handlers);
+    let services = services(diagnostics, &mut handlers);
     Some(Model { kind, runtime, generics: block.generics, self_ty: block.self_ty, services, handlers })
 }
 
@@ -168,21 +167,21 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
 
 /// What a handler's `#[traced]` may say: the span is the runtime's, with its name, kind and parent.
 fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<Expr>) {
-    const INSTEAD: &str = "the runtime makes a handler's span; keep `attributes(..)` and `enable_tracing`";
+    const INSTEAD: &str = "keep `attributes(..)` and `enable_tracing`";
     let Written { name, mut options, attributes, .. } = written;
     if let Some(name) = name {
-        diagnostics.error(name, format!("a handler's span has its name already; {INSTEAD}"));
+        diagnostics.error(name, format!("the runtime names a handler's span; {INSTEAD}"));
     }
     for key in [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::CRATE] {
         if let Some(given) = options.take(key) {
-            diagnostics.error(&given.key, format!("`{key}` has no effect on a handler; {INSTEAD}"));
+            diagnostics.error(
+                &given.key,
+                format!("`{key}` has no place on a handler, whose span the runtime makes; {INSTEAD}"),
+            );
         }
     }
     let enable_tracing = options.expr(keys::ENABLE_TRACING);
-    if let Some(expr) = &enable_tracing {
-        refuse_jumps(diagnostics, "`enable_tracing`", expr);
-    }
-    (attributes, enable_tracing)
+    (attributes, enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr)))
 }
 
 fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: &[Handler]) {
@@ -191,21 +190,26 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: &[Handler]) {
         let same =
             |earlier: &&Handler| alike(&earlier.message.ty, ty) && earlier.cfgs.is_empty() && handler.cfgs.is_empty();
         if let Some(earlier) = handlers.iter().take(index).find(same) {
-            let (name, method) = (ty.to_token_stream(), &earlier.method);
+            let (name, method) = (shown(ty), &earlier.method);
             let message = kind.message();
             diagnostics.error(ty, format!("`{name}` is handled by `{method}` already; a {message} has one handler"));
         }
     }
 }
 
-fn services(diagnostics: &mut Diagnostics, handlers: &[Handler]) -> Option<Type> {
-    let mut all = handlers.iter().filter_map(|handler| handler.services.as_ref());
-    let first = &all.next()?.ty;
-    for other in all.filter(|other| !alike(&other.ty, first)) {
-        let (first, other_name) = (first.to_token_stream(), other.ty.to_token_stream());
+/// The services of the first handler that takes some; handlers that take others are mistakes, and dropped.
+fn services(diagnostics: &mut Diagnostics, handlers: &mut Vec<Handler>) -> Option<Type> {
+    let first = handlers.iter().find_map(|handler| handler.services.as_ref())?.ty.clone();
+    handlers.retain(|handler| {
+        let Some(Argument { ty, .. }) = handler.services.as_ref().filter(|services| !alike(&services.ty, &first))
+        else {
+            return true;
+        };
+        let (first, other) = (shown(&first), shown(ty));
         let message =
-            format!("services are `&{first}` above and `&{other_name}` here; all handlers of a block take the same");
-        diagnostics.error(&other.ty, message);
-    }
-    Some(first.clone())
+            format!("services are `&{first}` above and `&{other}` here; all handlers of a block take the same");
+        diagnostics.error(ty, message);
+        false
+    });
+    Some(first)
 }

@@ -2,13 +2,13 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Attribute, Meta, parse_quote};
+use syn::{Attribute, Meta};
 
 use super::Kind;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::Options;
-use crate::output::handler_lints;
+use crate::output::shape_lints;
 use crate::paths::{self, Runtime};
 use crate::signature::ImplBlock;
 use crate::traced::{self, Written};
@@ -39,18 +39,12 @@ pub(super) fn parse(
         report_shape(diagnostics, kind, item);
         return None;
     };
-    let lints: Attribute = parse_lints();
     let mut written = Vec::new();
     for method in &mut block.methods {
         written.push(traced(diagnostics, &method.take_attributes(keys::TRACED)));
-        method.attrs.push(lints.clone());
+        method.attrs.push(shape_lints());
     }
     Some(Parsed { runtime: Runtime::from_options(&mut options), block, traced: written })
-}
-
-fn parse_lints() -> Attribute {
-    let lints = handler_lints();
-    parse_quote!(#lints)
 }
 
 fn report_shape(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream) {

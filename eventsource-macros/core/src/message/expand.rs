@@ -7,26 +7,28 @@ use syn::{Member, Type};
 use super::model::{Model, Target};
 use crate::fields;
 use crate::generics::{bound, message_bounds};
-use crate::output::{block, local, probes};
+use crate::output::{block, first_span, local, located, probes};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let Model { runtime, ident, generics, name, span, target, attributes } = model;
     let private = runtime.private();
+    let place = located(ident.span());
+    let at = runtime.at(place);
     let sent = message_bounds(&private);
     let (message, bounds, items) = match target {
         Target::Command { aggregate, id } => (
-            quote_spanned!(Span::mixed_site()=> Command),
+            quote_spanned!(place=> #at::Command),
             quote_spanned!(Span::mixed_site()=> ::core::clone::Clone + #sent),
             command(runtime, aggregate, id.as_ref()),
         ),
-        Target::Query { output } => (quote_spanned!(Span::mixed_site()=> Query), sent, query(&private, output)),
+        Target::Query { output } => (quote_spanned!(place=> #at::Query), sent, query(&private, output)),
     };
     let generics = bound(generics, &bounds);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let record = fields::record(&private, attributes);
     block(&quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
-        impl #impl_generics #runtime::#message for #ident #ty_generics #where_clause {
+        impl #impl_generics #message for #ident #ty_generics #where_clause {
             const NAME: &'static str = #name;
             const SPAN: &'static str = #span;
             #items
@@ -38,10 +40,14 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {
     let private = runtime.private();
     let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
+    let place = first_span(aggregate);
+    let at = runtime.at(place);
+    let target = quote_spanned!(place=> type Aggregate = #aggregate;);
+    let returned = quote_spanned!(place=> <Self::Aggregate as #at::Aggregate>::Id);
     quote_spanned! {Span::mixed_site()=>
-        type Aggregate = #aggregate;
+        #target
 
-        fn id(&self) -> &<Self::Aggregate as #runtime::Aggregate>::Id {
+        fn id(&self) -> &#returned {
             #id
         }
     }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::parse_quote_spanned;
+use syn::{Ident, parse_quote_spanned};
 
 use super::model::{Handler, Model, Step};
 use crate::output::{block, first_span, local, located};
@@ -13,13 +13,15 @@ struct Names {
     runtime: Runtime,
     private: TokenStream,
     /// The back end, as the impl names it.
-    backend: TokenStream,
+    backend: Ident,
 }
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let runtime = model.runtime.clone();
     let private = runtime.private();
-    let backend = quote_spanned!(Span::mixed_site()=> __EsBackend);
+    // Where a transaction tells the back end, it is at fault when there is none.
+    let place = model.transaction.as_ref().map_or_else(Span::mixed_site, first_span);
+    let backend = backend_at(place);
     let names = Names { runtime, private, backend };
     let Names { runtime, private, backend } = &names;
     let Model { self_ty, name, span, .. } = model;
@@ -27,9 +29,11 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing(model);
     let events = model.handlers.iter().map(|Handler { step: Step { cfgs, .. }, event, .. }| {
-        quote_spanned! {first_span(event)=>
+        let place = first_span(event);
+        let at = runtime.at(place);
+        quote_spanned! {place=>
             #(#cfgs)*
-            (<#event as #runtime::Event>::NAME, <#event as #runtime::Event>::ALIASES)
+            (<#event as #at::Event>::NAME, <#event as #at::Event>::ALIASES)
         }
     });
     let setup = model.setup.as_ref().map(|step| slot(&names, step, "setup"));
@@ -65,16 +69,21 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenStream, syn::Generics) {
     let mut generics = model.generics.clone();
     if let Some(transaction) = &model.transaction {
-        let alias = quote_spanned! {first_span(transaction)=>
-            type #backend = <#transaction as #runtime::projection::Transaction>::Backend;
+        let place = first_span(transaction);
+        let at = runtime.at(place);
+        let alias = quote_spanned! {place=>
+            type #backend = <#transaction as #at::projection::Transaction>::Backend;
         };
         return (alias, generics);
     }
     let handlers = model.handlers.iter().map(|handler| &handler.step);
     let mut steps = handlers.chain(&model.setup).chain(&model.reset);
-    let bound = match steps.find_map(|step| step.asyncness) {
-        Some(word) => quote_spanned!(located(word.span)=> #runtime::projection::AsyncBackend),
-        None => quote_spanned!(Span::mixed_site()=> #runtime::projection::Backend),
+    let bound = if let Some(word) = steps.find_map(|step| step.asyncness) {
+        let place = located(word.span);
+        let at = runtime.at(place);
+        quote_spanned!(place=> #at::projection::AsyncBackend)
+    } else {
+        quote_spanned!(Span::mixed_site()=> #runtime::projection::Backend)
     };
     generics.params.push(parse_quote_spanned!(Span::mixed_site()=> #backend: #bound));
     (TokenStream::new(), generics)
@@ -83,7 +92,7 @@ fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenSt
 /// The expression may use `self`, as the user writes it.
 fn enable_tracing(model: &Model) -> Option<TokenStream> {
     model.enable_tracing.as_ref().map(|enabled| {
-        let this = syn::Ident::new("self", Span::call_site());
+        let this = Ident::new("self", Span::call_site());
         quote_spanned! {Span::mixed_site()=>
             fn enable_tracing(&#this) -> ::core::option::Option<bool> {
                 ::core::option::Option::Some(#enabled)
@@ -93,7 +102,8 @@ fn enable_tracing(model: &Model) -> Option<TokenStream> {
 }
 
 /// `setup` or `reset`.
-fn slot(Names { runtime, private, backend }: &Names, step: &Step, name: &str) -> TokenStream {
+fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
+    let Names { runtime, private, backend } = names;
     let Step { cfgs, method, asyncness, takes_transaction } = step;
     let name = local(name);
     let transaction = local("__es_tx");
@@ -108,7 +118,7 @@ fn slot(Names { runtime, private, backend }: &Names, step: &Step, name: &str) ->
             <#backend as #runtime::projection::Backend>::ready(#private::IntoStep::into_step(#call))
         },
         Some(word) => {
-            let boxed = quote_spanned!(located(word.span)=> <#backend as #runtime::projection::AsyncBackend>::boxed);
+            let boxed = boxed(names, *word);
             quote_spanned!(Span::mixed_site()=> #boxed(async move { #private::IntoStep::into_step(#call.await) }))
         }
     };
@@ -121,6 +131,17 @@ fn slot(Names { runtime, private, backend }: &Names, step: &Step, name: &str) ->
             #run
         }
     }
+}
+
+fn backend_at(span: Span) -> Ident {
+    Ident::new("__EsBackend", span)
+}
+
+/// Where only some back ends have futures, the word `async` is at fault.
+fn boxed(Names { runtime, .. }: &Names, word: syn::Token![async]) -> TokenStream {
+    let place = located(word.span);
+    let (at, backend) = (runtime.at(place), backend_at(place));
+    quote_spanned!(place=> <#backend as #at::projection::AsyncBackend>::boxed)
 }
 
 fn apply(model: &Model, names: &Names) -> TokenStream {
@@ -142,29 +163,34 @@ fn apply(model: &Model, names: &Names) -> TokenStream {
 }
 
 /// Decodes one event and runs its method.
-fn arm(Names { runtime, private, backend }: &Names, handler: &Handler) -> TokenStream {
+fn arm(names: &Names, handler: &Handler) -> TokenStream {
+    let Names { runtime, private, backend } = names;
     let Handler { step: Step { cfgs, method, asyncness, takes_transaction }, event: ty, name, span } = handler;
-    let (stored, event, error) = (local("__es_stored"), local("__es_event"), local("__es_error"));
+    let (stored, event, error) = (local("__es_stored"), Ident::new("__es_event", first_span(ty)), local("__es_error"));
     let transaction = takes_transaction.then(|| {
         let transaction = local("__es_tx");
         quote_spanned!(Span::mixed_site()=> , #transaction)
     });
-    let call = quote_spanned!(located(method.span())=> Self::#method(self, &#event #transaction));
+    let place = located(method.span());
+    let at = runtime.private_at(place);
+    let call = quote_spanned!(place=> Self::#method(self, &#event #transaction));
     let handler = quote_spanned!(Span::mixed_site()=> &#private::Handler { span: #span, method: #name });
-    let handled = match asyncness {
-        None => quote_spanned!(located(method.span())=> #private::handle(&#event, #handler, || #call)),
-        Some(_) => quote_spanned!(located(method.span())=> #private::handle_async(&#event, #handler, #call).await),
+    let borrowed = quote_spanned!(first_span(ty)=> &#event);
+    let taken = if asyncness.is_some() {
+        quote_spanned!(place=> #at::handle_async(#borrowed, #handler, #call).await)
+    } else {
+        quote_spanned!(place=> #at::handle(#borrowed, #handler, || #call))
     };
     let step = quote_spanned! {Span::mixed_site()=>
         match #private::decode::<#ty>(#stored) {
-            ::core::result::Result::Ok(#event) => #handled,
+            ::core::result::Result::Ok(#event) => #taken,
             ::core::result::Result::Err(#error) => ::core::result::Result::Err(#error),
         }
     };
     let run = match asyncness {
         None => quote_spanned!(Span::mixed_site()=> <#backend as #runtime::projection::Backend>::ready(#step)),
         Some(word) => {
-            let boxed = quote_spanned!(located(word.span)=> <#backend as #runtime::projection::AsyncBackend>::boxed);
+            let boxed = boxed(names, *word);
             quote_spanned!(Span::mixed_site()=> #boxed(async move { #step }))
         }
     };

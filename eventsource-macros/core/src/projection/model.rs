@@ -1,11 +1,10 @@
 //! What the methods mean: which takes what event. Every check is here.
 
-use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, GenericArgument, Generics, Ident, LitStr, PatType, PathArguments, Type, TypeReference};
 
 use super::parse::Parsed;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::options::Options;
@@ -64,9 +63,11 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     }
     let mut found = Found::default();
     for (method, options) in block.methods.iter().zip(methods) {
-        add(diagnostics, &mut found, method, options);
+        if let Some(options) = options {
+            add(diagnostics, &mut found, method, options);
+        }
     }
-    let transaction = transaction(diagnostics, found.transactions);
+    let transaction = found.transactions.into_iter().next();
     let name = projection_name(diagnostics, name, &block.self_ty);
     let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
     let Found { setup, reset, handlers, .. } = found;
@@ -97,14 +98,12 @@ fn projection_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, self_ty:
         }
         return name;
     }
-    match last_segment(self_ty) {
-        Some(segment) => LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span()),
-        None => {
-            diagnostics
-                .error(self_ty, "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`");
-            LitStr::new("", proc_macro2::Span::call_site())
-        }
+    if let Some(segment) = last_segment(self_ty) {
+        return LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span());
     }
+    let message = "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`";
+    diagnostics.error(self_ty, message);
+    LitStr::new("", proc_macro2::Span::call_site())
 }
 
 fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) {
@@ -153,7 +152,7 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
         return;
     };
     let Some(event) = recorded(&first.ty) else {
-        let message = format!("{METHOD} takes `&Recorded<Event>` first; this is `{}`", first.ty.to_token_stream());
+        let message = format!("{METHOD} takes `&Recorded<Event>` first; this is `{}`", shown(&first.ty));
         diagnostics.error(&first.ty, message);
         return;
     };
@@ -166,7 +165,7 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
     let cfgs = method.cfgs();
     let same = |earlier: &&Handler| alike(&earlier.event, &event) && earlier.step.cfgs.is_empty() && cfgs.is_empty();
     if let Some(earlier) = found.handlers.iter().find(same) {
-        let name = event.to_token_stream();
+        let name = shown(&event);
         let message = format!("`{name}` is taken by `{}` already; a projection has one method an event", earlier.name);
         diagnostics.error(&event, message);
         return;
@@ -201,7 +200,13 @@ fn takes_transaction(
     let Some(argument) = argument else { return Some(false) };
     match &*argument.ty {
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
-            transactions.push(with_static_lifetimes((**elem).clone()));
+            let transaction = with_static_lifetimes((**elem).clone());
+            if transactions.first().is_some_and(|first| !alike(first, &transaction)) {
+                let message = "the methods of a projection take one kind of transaction; another stands above";
+                diagnostics.error(elem, message);
+                return None;
+            }
+            transactions.push(transaction);
             Some(true)
         }
         ty => {
@@ -209,13 +214,4 @@ fn takes_transaction(
             None
         }
     }
-}
-
-fn transaction(diagnostics: &mut Diagnostics, transactions: Vec<Type>) -> Option<Type> {
-    let mut transactions = transactions.into_iter();
-    let first = transactions.next()?;
-    for other in transactions.filter(|other| !alike(other, &first)) {
-        diagnostics.error(&other, "the methods of a projection take one kind of transaction; another stands above");
-    }
-    Some(first)
 }

@@ -7,6 +7,7 @@ use syn::{Attribute, Expr, LitStr, Meta};
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Form, Options, Word};
+use crate::output::shape_lints;
 use crate::paths::{self, Runtime};
 use crate::signature::ImplBlock;
 
@@ -20,8 +21,8 @@ pub(super) struct Parsed {
     pub(super) enable_tracing: Option<Expr>,
     /// Without the methods' `#[projection(..)]`.
     pub(super) block: ImplBlock,
-    /// One for each method.
-    pub(super) methods: Vec<Options>,
+    /// One for each method; none after a mistake.
+    pub(super) methods: Vec<Option<Options>>,
 }
 
 impl Parsed {
@@ -42,6 +43,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
     for method in &mut block.methods {
         let attributes = method.take_attributes(keys::PROJECTION);
         methods.push(method_options(diagnostics, &attributes));
+        method.attrs.push(shape_lints());
     }
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
@@ -53,7 +55,8 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
 }
 
 /// By whatever path the macro is written, its attributes on methods are read alike.
-fn method_options(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Options {
+fn method_options(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Option<Options> {
+    let before = diagnostics.count();
     let mut tokens = TokenStream::new();
     for attribute in attributes {
         match &attribute.meta {
@@ -67,5 +70,6 @@ fn method_options(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Op
             }
         }
     }
-    Options::parse(diagnostics, METHOD, tokens)
+    let options = Options::parse(diagnostics, METHOD, tokens);
+    (diagnostics.count() == before).then_some(options)
 }

@@ -46,10 +46,15 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, tokens: TokenStream) -> Vec<En
         } else if read.iter().any(|earlier| earlier.key.value() == key) {
             diagnostics.error(&entry.key, format!("attribute `{key}` is given twice; keep one"));
         }
-        if let Value::Typed(expr) | Value::Display(expr) | Value::Debug(expr) = &entry.value {
-            jumps::refuse(diagnostics, "an attribute", expr);
+        let stays = match &entry.value {
+            Value::Typed(expr) | Value::Display(expr) | Value::Debug(expr) => {
+                jumps::refuse(diagnostics, "an attribute", expr)
+            }
+            Value::Literal(_) => true,
+        };
+        if stays {
+            read.push(entry);
         }
-        read.push(entry);
         Ok(())
     });
     read
@@ -69,7 +74,7 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
             let (key, ident) = shorthand(first);
             return Ok(Entry { key, value: Value::Typed(ident) });
         }
-        dotted(first, input)?
+        dotted(&first, input)?
     } else {
         return Err(input.error("expected an attribute, such as `\"key\" = expression`"));
     };
@@ -89,7 +94,7 @@ fn shorthand(ident: Ident) -> (LitStr, Expr) {
     (key, Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path }))
 }
 
-fn dotted(first: Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
+fn dotted(first: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
     let mut key = first.unraw().to_string();
     while input.peek(Token![.]) {
         input.parse::<Token![.]>()?;

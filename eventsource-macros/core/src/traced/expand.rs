@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 
 use super::attributes::{attribute, constant};
 use super::model::{Model, Parent, Returned};
-use crate::output::{borrowed, first_span, local, probes};
+use crate::output::{borrowed, first_span, like, local, probes};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -13,14 +13,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let site = site(model);
     let start = start(model);
     let run = if sig.asyncness.is_some() { run_async(model) } else { run_sync(model) };
-    quote! {
-        #(#attrs)*
-        #vis #sig {
-            #site
-            #start
-            #run
-        }
-    }
+    let body = like(&model.body, quote!(#site #start #run));
+    quote!(#(#attrs)* #vis #sig #body)
 }
 
 fn site(Model { runtime, name, kind, constants, .. }: &Model) -> TokenStream {

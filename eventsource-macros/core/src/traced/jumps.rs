@@ -10,20 +10,25 @@ use syn::{
 use crate::diagnostics::Diagnostics;
 
 /// Reports `return`, `?`, `.await`, `break` and `continue` that would leave the expression of `what`.
-pub(crate) fn refuse(diagnostics: &mut Diagnostics, what: &str, expr: &Expr) {
-    Jumps { diagnostics, what, loops: 0 }.visit_expr(expr);
+/// Whether there was none.
+pub(crate) fn refuse(diagnostics: &mut Diagnostics, what: &str, expr: &Expr) -> bool {
+    let mut jumps = Jumps { diagnostics, what, loops: 0, found: false };
+    jumps.visit_expr(expr);
+    !jumps.found
 }
 
 struct Jumps<'a> {
     diagnostics: &'a mut Diagnostics,
     what: &'a str,
     loops: usize,
+    found: bool,
 }
 
 impl Jumps<'_> {
     fn report(&mut self, token: impl ToTokens, jump: &str, instead: &str) {
         let message = format!("`{jump}` cannot leave the expression of {}; {instead}", self.what);
         self.diagnostics.error(token, message);
+        self.found = true;
     }
 
     fn in_loop(&mut self, visit: impl FnOnce(&mut Self)) {

@@ -53,7 +53,7 @@ pub(super) enum Parent {
 /// What the function returns, as a closure may repeat it.
 pub(super) enum Returned {
     /// A type, with `_` for each `impl Trait` in it.
-    Type(Type),
+    Type(Box<Type>),
     /// `impl Trait`, whose name nobody knows.
     Opaque,
     /// `!`
@@ -130,9 +130,7 @@ fn parent(diagnostics: &mut Diagnostics, options: &mut Options) -> Parent {
 }
 
 fn expr(diagnostics: &mut Diagnostics, options: &mut Options, key: &str) -> Option<Expr> {
-    let expr = options.expr(key)?;
-    jumps::refuse(diagnostics, &format!("`{key}`"), &expr);
-    Some(expr)
+    options.expr(key).filter(|expr| jumps::refuse(diagnostics, &format!("`{key}`"), expr))
 }
 
 /// Literals go into the site; the rest is evaluated.
@@ -149,14 +147,14 @@ fn split(entries: Vec<Entry>) -> (Vec<(LitStr, Literal)>, Vec<Entry>) {
 
 fn returned(output: &ReturnType) -> Returned {
     match output {
-        ReturnType::Default => Returned::Type(parse_quote_spanned!(Span::mixed_site()=> ())),
+        ReturnType::Default => Returned::Type(Box::new(parse_quote_spanned!(Span::mixed_site()=> ()))),
         ReturnType::Type(_, ty) => match &**ty {
             Type::Never(_) => Returned::Never,
             Type::ImplTrait(_) => Returned::Opaque,
             ty => {
                 let mut ty = ty.clone();
                 Inferred.visit_type_mut(&mut ty);
-                Returned::Type(ty)
+                Returned::Type(Box::new(ty))
             }
         },
     }

@@ -6,7 +6,7 @@ use syn::Type;
 
 use super::attributes::check;
 use super::model::{Model, Parent, Returned};
-use crate::output::borrowed;
+use crate::output::{borrowed, like};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -16,7 +16,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         return quote!(#(#attrs)* #vis #sig #body);
     }
     // The body keeps a block of its own, as if nothing stood before it.
-    quote!(#(#attrs)* #vis #sig { #checks #body })
+    let body = like(body, quote!(#checks #body));
+    quote!(#(#attrs)* #vis #sig #body)
 }
 
 fn checks(model: &Model) -> TokenStream {

@@ -80,7 +80,7 @@ fn insert_all(
     let mut statement = connection.prepare_cached(INSERT)?;
     for (ordinal, event) in events.iter().enumerate() {
         let common = match written.take() {
-            Some(common) if std::ptr::eq(common.origin, &*event.origin) => common,
+            Some(common) if std::ptr::eq(common.origin, Arc::as_ptr(&event.origin)) => common,
             _ => Written::new(&event.origin),
         };
         let version = actual.get() + ordinal as u64 + 1;

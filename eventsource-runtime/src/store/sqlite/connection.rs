@@ -58,7 +58,7 @@ fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> rusql
     }
 }
 
-/// Switches to the write-ahead log. SQLite does not wait for others that open the file at the same time, so we do.
+/// Switches to the write-ahead log. `SQLite` does not wait for others that open the file at the same time, so we do.
 fn write_ahead(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
     let begun = Instant::now();
     loop {

@@ -68,7 +68,7 @@ impl<V: Visitor> Folding<V> {
             read += 1;
             self.visited += 1;
             self.after = Version::new(number(row, 0)?);
-            if self.visit(stream, row)?.is_break() || (self.visited % GLANCE == 0 && abandoned()) {
+            if self.visit(stream, row)?.is_break() || (self.visited.is_multiple_of(GLANCE) && abandoned()) {
                 self.ended = true;
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! The store in a SQLite file.
+//! The store in a `SQLite` file.
 //!
 //! One thread owns the connection that writes. Appends that wait for it are committed together, which is what makes
 //! many of them cheap; each still succeeds or fails on its own. A few threads read, each with its own connection. No
@@ -39,14 +39,14 @@ use writer::Append;
 /// How often another process's commits are looked for, where somebody waits.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A store in a SQLite file, with its spans and metrics.
+/// A store in a `SQLite` file, with its spans and metrics.
 pub type SqliteStore = Traced<Sqlite>;
 
 impl Traced<Sqlite> {
     /// Opens the store in a file, which is created if it is not there, with the default options.
     ///
     /// The path `:memory:` opens a store that nobody else can see and that ends with its last handle. Its one
-    /// connection serves reads and writes in turn: SQLite can share such a database between connections only under
+    /// connection serves reads and writes in turn: `SQLite` can share such a database between connections only under
     /// table locks that make readers fail.
     ///
     /// ```
@@ -86,7 +86,7 @@ impl Traced<Sqlite> {
     }
 }
 
-/// The store in a SQLite file. [`SqliteStore`] is the same with its spans and metrics.
+/// The store in a `SQLite` file. [`SqliteStore`] is the same with its spans and metrics.
 #[derive(Clone)]
 pub struct Sqlite {
     threads: Arc<Threads>,

@@ -1,4 +1,4 @@
-//! What can be chosen when a SQLite store is opened.
+//! What can be chosen when a `SQLite` store is opened.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub enum Synchronous {
     Normal,
 }
 
-/// What can be chosen when a SQLite store is opened.
+/// What can be chosen when a `SQLite` store is opened.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Projections on SQLite: steps and checkpoint in one transaction, on the thread that writes.
+//! Projections on `SQLite`: steps and checkpoint in one transaction, on the thread that writes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -24,7 +24,7 @@ const FEED: &str = "SELECT position, stream_id, version, event_id, event_type, s
     correlation_id, causation_id, metadata, traceparent, tracestate, payload FROM events \
     WHERE position > ?1 ORDER BY position LIMIT ?2";
 
-/// A number as SQLite keeps it. What does not fit is beyond any event.
+/// A number as `SQLite` keeps it. What does not fit is beyond any event.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -15,6 +15,7 @@ use super::schema;
 use super::writer::{self, Append, Command};
 use crate::store::StoreError;
 use crate::store::head::Head;
+use crate::telemetry::Scope;
 
 /// Something to be done with a connection. It answers its caller itself.
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -108,18 +109,11 @@ impl Threads {
         &self,
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let answer = match &self.reads {
-            Some(reads) => {
-                let (job, answer) = job(read);
-                reads.push(job).await?;
-                answer
-            }
-            None => {
-                let (job, answer) = job(read);
-                self.writes.push(Command::Job(job)).await?;
-                answer
-            }
-        };
+        let (job, answer) = job(read);
+        match &self.reads {
+            Some(reads) => reads.push(job).await?,
+            None => self.writes.push(Command::Job(job)).await?,
+        }
         answered(answer).await
     }
 
@@ -178,15 +172,16 @@ async fn answered<T>(answer: Answer<T>) -> Result<T, StoreError> {
     }
 }
 
-/// A job that runs a closure and answers with what it returned, or with its panic. If its caller has gone before, it
-/// does nothing.
+/// A job that runs a closure, in the caller's scope, and answers with what it returned, or with its panic. If its
+/// caller has gone before, it does nothing.
 fn job<T: Send + 'static>(body: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static) -> (Job, Answer<T>) {
     let (reply, answer) = oneshot::channel();
+    let scope = Scope::current();
     let job = move |connection: &Connection| {
         if reply.is_closed() {
             return;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| body(connection, &|| reply.is_closed())));
+        let result = catch_unwind(AssertUnwindSafe(|| scope.in_scope(|| body(connection, &|| reply.is_closed()))));
         // What a closure forgot to end would hold back everybody who comes after it.
         rollback(connection);
         drop(reply.send(result));

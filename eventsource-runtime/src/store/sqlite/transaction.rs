@@ -22,7 +22,7 @@ impl<'a> SqliteTransaction<'a> {
     /// Runs one statement and tells how many rows it changed. The prepared statement is kept for the next time.
     ///
     /// # Errors
-    /// What SQLite says; in a step, `?` ends the batch with it.
+    /// What `SQLite` says; in a step, `?` ends the batch with it.
     pub fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.connection.prepare_cached(sql)?.execute(params)
     }
@@ -30,7 +30,7 @@ impl<'a> SqliteTransaction<'a> {
     /// Runs statements without parameters, separated by semicolons.
     ///
     /// # Errors
-    /// What SQLite says; in a step, `?` ends the batch with it.
+    /// What `SQLite` says; in a step, `?` ends the batch with it.
     pub fn execute_batch(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.execute_batch(sql)
     }

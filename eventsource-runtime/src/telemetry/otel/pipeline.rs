@@ -81,12 +81,11 @@ pub(super) enum Verdict {
 impl Sampling {
     pub(super) fn predict(self, parent: Option<&SpanContext>) -> Verdict {
         match (self, parent) {
-            (Self::AlwaysOn, _) => Verdict::Record,
-            (Self::AlwaysOff, _) => Verdict::Drop,
+            (Self::AlwaysOn, _) | (Self::ParentBased(Root::On), None) => Verdict::Record,
             (Self::ParentBased(_), Some(parent)) if parent.is_sampled() => Verdict::Record,
-            (Self::ParentBased(_), Some(_)) => Verdict::Drop,
-            (Self::ParentBased(Root::On), None) => Verdict::Record,
-            (Self::ParentBased(Root::Off), None) => Verdict::Drop,
+            (Self::AlwaysOff, _) | (Self::ParentBased(Root::Off), None) | (Self::ParentBased(_), Some(_)) => {
+                Verdict::Drop
+            }
             (Self::Ratio, _) | (Self::ParentBased(Root::Ratio), None) => Verdict::Ask { reads: false },
             (Self::Custom, _) => Verdict::Ask { reads: true },
         }

@@ -151,8 +151,7 @@ impl Start {
         let verdict = active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid()));
         match verdict {
             Verdict::Drop => unsampled(&parent),
-            Verdict::Record => self.build(&active, &parent, known, user, When::Before),
-            Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
+            Verdict::Record | Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
             Verdict::Ask { reads: false } => self.build(&active, &parent, known, user, When::IfRecording),
         }
     }

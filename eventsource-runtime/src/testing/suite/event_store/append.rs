@@ -1,6 +1,9 @@
 //! Appends: expectations, atomicity, and that what was written comes back.
 
-use super::*;
+use super::{
+    AppendError, Arc, EventStore, ExpectedVersion, Filter, NewEvent, Position, Version, a_stream, an_event, appended,
+    events, feed, origin, stored, with_metadata,
+};
 use crate::store::{Conflict, MAX_PAYLOAD};
 
 /// Each of the four expectations admits what it names and nothing else.
@@ -120,7 +123,7 @@ pub async fn payload_comes_back_byte_for_byte<S: EventStore>(open: impl AsyncFn(
 /// All that is kept beside a payload comes back, by stream and by feed.
 pub async fn envelope_comes_back<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
-    let origin = Arc::new(with_metadata(origin()));
+    let origin = Arc::new(with_metadata(&origin()));
     let new = NewEvent { schema_version: 7, origin: Arc::clone(&origin), ..an_event("Placed", "1") };
     let made = appended(&store, &stream, vec![new.clone(), an_event("Shipped", "2")]).await;
     let events = stored(&store, &stream).await;

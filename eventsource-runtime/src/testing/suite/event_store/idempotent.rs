@@ -1,6 +1,9 @@
 //! Appends that are made again.
 
-use super::*;
+use super::{
+    AppendError, Arc, EventStore, ExpectedVersion, NewEvent, Origin, Timestamp, Version, a_stream, an_event, appended,
+    events, is_mismatch, origin, stored, with_metadata,
+};
 
 /// The same events again give the first result, whatever is expected and whatever came after.
 pub async fn retried_append_returns_the_first_result<S: EventStore>(open: impl AsyncFn() -> S) {
@@ -18,7 +21,7 @@ pub async fn retried_append_returns_the_first_result<S: EventStore>(open: impl A
             assert_eq!(stored(&store, &stream).await.len(), before, "nothing is stored twice");
         }
         // Decided at another time and in another trace, it is the same event.
-        let later = Arc::new(Origin { recorded_at: Timestamp::from_micros(1), ..with_metadata(origin()) });
+        let later = Arc::new(Origin { recorded_at: Timestamp::from_micros(1), ..with_metadata(&origin()) });
         let batch = batch.into_iter().map(|event| NewEvent { origin: Arc::clone(&later), ..event }).collect();
         assert_eq!(appended(&store, &stream, batch).await, first.repeated());
     }

@@ -1,5 +1,8 @@
 //! What every event store has to do. [`event_store_suite!`](crate::event_store_suite) makes a test of each function.
 
+#![allow(clippy::missing_panics_doc, reason = "a test says no by a panic")]
+#![allow(clippy::wildcard_imports, reason = "the parts of the suite share its tools")]
+
 mod append;
 mod concurrent;
 mod idempotent;
@@ -156,12 +159,12 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
     .await
 }
 
-fn with_metadata(origin: Origin) -> Origin {
+fn with_metadata(origin: &Origin) -> Origin {
     Origin {
         correlation_id: Some(Uuid::now_v7()),
         causation_id: Some(Uuid::now_v7()),
         metadata: Metadata::from_iter([("tenant", "north \"1\""), ("zero", "\0")]),
         trace_context: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse().ok(),
-        ..origin
+        ..origin.clone()
     }
 }

@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use super::*;
+use super::{
+    Arc, EventStore, Filter, NewEvent, Origin, Position, StreamId, Uuid, Version, a_stream, an_event, appended, events,
+    feed, origin, stored,
+};
 use crate::domain::EventRef;
 use crate::store::{Fold, Visitor};
 

@@ -1,0 +1,79 @@
+/// The events of [`Order`], in the order in which they are listed there.
+#[derive(Clone, Debug)]
+#[allow(
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
+    clippy::derive_partial_eq_without_eq,
+)]
+pub(crate) enum OrderFact {
+    /// See [`OrderPlaced`].
+    OrderPlaced(OrderPlaced),
+    /// See [`OrderShipped`].
+    OrderShipped(shipping::OrderShipped),
+}
+const _: () = {
+    #[automatically_derived]
+    impl ::eventsource_runtime::Includes<OrderPlaced> for OrderFact {
+        fn include(__es_event: OrderPlaced) -> Self {
+            Self::OrderPlaced(__es_event)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<OrderPlaced> for OrderFact {
+        fn from(__es_event: OrderPlaced) -> Self {
+            Self::OrderPlaced(__es_event)
+        }
+    }
+    #[automatically_derived]
+    impl ::eventsource_runtime::Includes<shipping::OrderShipped> for OrderFact {
+        fn include(__es_event: shipping::OrderShipped) -> Self {
+            Self::OrderShipped(__es_event)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<shipping::OrderShipped> for OrderFact {
+        fn from(__es_event: shipping::OrderShipped) -> Self {
+            Self::OrderShipped(__es_event)
+        }
+    }
+    #[automatically_derived]
+    impl ::eventsource_runtime::EventSet for OrderFact {
+        const EVENTS: &'static [::eventsource_runtime::EventDef<Self>] = &[
+            ::eventsource_runtime::EventDef::of::<OrderPlaced>(),
+            ::eventsource_runtime::EventDef::of::<shipping::OrderShipped>(),
+        ];
+        fn as_event(&self) -> &dyn ::eventsource_runtime::AnyEvent {
+            match self {
+                Self::OrderPlaced(__es_event) => __es_event,
+                Self::OrderShipped(__es_event) => __es_event,
+            }
+        }
+    }
+    const _: () = ::eventsource_runtime::__private::distinct_names(
+        <OrderFact as ::eventsource_runtime::EventSet>::EVENTS,
+    );
+    #[automatically_derived]
+    impl ::eventsource_runtime::Aggregate for Order {
+        const NAME: &'static str = "order";
+        const SNAPSHOT: ::core::option::Option<::eventsource_runtime::Snapshot<Self>> = ::core::option::Option::Some(
+            ::eventsource_runtime::Snapshot::json(100u64),
+        );
+        type Id = Uuid;
+        type Event = OrderFact;
+        type Error = OrderError;
+        fn evolve(&mut self, __es_event: Self::Event) {
+            match __es_event {
+                OrderFact::OrderPlaced(__es_event) => {
+                    <Self as ::eventsource_runtime::Apply<
+                        OrderPlaced,
+                    >>::apply(self, __es_event)
+                }
+                OrderFact::OrderShipped(__es_event) => {
+                    <Self as ::eventsource_runtime::Apply<
+                        shipping::OrderShipped,
+                    >>::apply(self, __es_event)
+                }
+            }
+        }
+    }
+};

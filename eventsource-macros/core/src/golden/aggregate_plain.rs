@@ -1,0 +1,65 @@
+/// The events of [`Order`], in the order in which they are listed there.
+#[allow(
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
+    clippy::derive_partial_eq_without_eq,
+)]
+enum OrderEvent {
+    /// See [`OrderPlaced`].
+    OrderPlaced(OrderPlaced),
+}
+const _: () = {
+    #[automatically_derived]
+    impl ::core::fmt::Debug for OrderEvent {
+        fn fmt(&self, __es_out: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            ::core::fmt::Formatter::write_str(
+                __es_out,
+                match self {
+                    Self::OrderPlaced(_) => "OrderPlaced",
+                },
+            )
+        }
+    }
+    #[automatically_derived]
+    impl ::eventsource_runtime::Includes<OrderPlaced> for OrderEvent {
+        fn include(__es_event: OrderPlaced) -> Self {
+            Self::OrderPlaced(__es_event)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<OrderPlaced> for OrderEvent {
+        fn from(__es_event: OrderPlaced) -> Self {
+            Self::OrderPlaced(__es_event)
+        }
+    }
+    #[automatically_derived]
+    impl ::eventsource_runtime::EventSet for OrderEvent {
+        const EVENTS: &'static [::eventsource_runtime::EventDef<Self>] = &[
+            ::eventsource_runtime::EventDef::of::<OrderPlaced>(),
+        ];
+        fn as_event(&self) -> &dyn ::eventsource_runtime::AnyEvent {
+            match self {
+                Self::OrderPlaced(__es_event) => __es_event,
+            }
+        }
+    }
+    const _: () = ::eventsource_runtime::__private::distinct_names(
+        <OrderEvent as ::eventsource_runtime::EventSet>::EVENTS,
+    );
+    #[automatically_derived]
+    impl ::eventsource_runtime::Aggregate for Order {
+        const NAME: &'static str = "Order";
+        type Id = Uuid;
+        type Event = OrderEvent;
+        type Error = ::core::convert::Infallible;
+        fn evolve(&mut self, __es_event: Self::Event) {
+            match __es_event {
+                OrderEvent::OrderPlaced(__es_event) => {
+                    <Self as ::eventsource_runtime::Apply<
+                        OrderPlaced,
+                    >>::apply(self, __es_event)
+                }
+            }
+        }
+    }
+};

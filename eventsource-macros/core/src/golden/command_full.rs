@@ -1,0 +1,22 @@
+const _: () = {
+    #[automatically_derived]
+    impl<T> facade::Command for ShipOrder<T>
+    where
+        Self: ::core::clone::Clone + facade::__private::serde::de::DeserializeOwned
+            + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        const NAME: &'static str = "ship";
+        const SPAN: &'static str = "command.ship";
+        type Aggregate = Order;
+        fn id(&self) -> &<Self::Aggregate as facade::Aggregate>::Id {
+            &self.0
+        }
+        fn attributes(&self, __es_attributes: &mut facade::__private::Attributes) {
+            facade::__private::Attributes::with(
+                __es_attributes,
+                "order.id",
+                &mut |__es_slot| facade::__private::Slot::record(__es_slot, &self.0),
+            );
+        }
+    }
+};

@@ -1,0 +1,96 @@
+impl Order {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    async fn place(
+        &self,
+        mut command: PlaceOrder,
+        clock: &Clock,
+    ) -> Decided<[OrderPlaced; 2]> {
+        todo!()
+    }
+    #[cfg(feature = "shipping")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn ship(&self, _: ShipOrder) -> Result<(), OrderError> {
+        todo!()
+    }
+}
+const _: () = {
+    #[automatically_derived]
+    impl facade::Handlers for Order {
+        type Services = Clock;
+        fn register<__EsRegistry: facade::Registry<Self>>(
+            __es_registry: &mut __EsRegistry,
+        ) {
+            <__EsRegistry as facade::Registry<
+                Self,
+            >>::command::<PlaceOrder>(__es_registry);
+            #[cfg(feature = "shipping")]
+            <__EsRegistry as facade::Registry<
+                Self,
+            >>::command::<ShipOrder>(__es_registry);
+        }
+    }
+    #[automatically_derived]
+    impl facade::Handle<PlaceOrder> for Order {
+        #[allow(unused_variables)]
+        fn enable_tracing(&self, command: &PlaceOrder) -> bool {
+            self.on
+        }
+        #[allow(unused_variables)]
+        fn attributes(
+            &self,
+            command: &PlaceOrder,
+            clock: &Clock,
+            __es_attributes: &mut facade::__private::Attributes,
+        ) {
+            facade::__private::Attributes::with(
+                __es_attributes,
+                "order.lines",
+                &mut |__es_slot| facade::__private::Slot::record(
+                    __es_slot,
+                    &command.lines.len(),
+                ),
+            );
+            facade::__private::Attributes::record(__es_attributes, "fixed", &1i64);
+        }
+        async fn handle(
+            &self,
+            __es_command: PlaceOrder,
+            __es_services: &Clock,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<<Self as facade::Aggregate>::Event>,
+            <Self as facade::Aggregate>::Error,
+        > {
+            facade::Decision::<
+                <Self as facade::Aggregate>::Event,
+                <Self as facade::Aggregate>::Error,
+            >::decide(Self::place(self, __es_command, __es_services).await)
+        }
+    }
+    #[cfg(feature = "shipping")]
+    #[automatically_derived]
+    impl facade::Handle<ShipOrder> for Order {
+        async fn handle(
+            &self,
+            __es_command: ShipOrder,
+            _: &Clock,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<<Self as facade::Aggregate>::Event>,
+            <Self as facade::Aggregate>::Error,
+        > {
+            facade::Decision::<
+                <Self as facade::Aggregate>::Event,
+                <Self as facade::Aggregate>::Error,
+            >::decide(Self::ship(self, __es_command))
+        }
+    }
+};

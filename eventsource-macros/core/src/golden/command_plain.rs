@@ -1,0 +1,11 @@
+const _: () = {
+    #[automatically_derived]
+    impl ::eventsource_runtime::Command for ShipOrder {
+        const NAME: &'static str = "ShipOrder";
+        const SPAN: &'static str = "command.ShipOrder";
+        type Aggregate = Order;
+        fn id(&self) -> &<Self::Aggregate as ::eventsource_runtime::Aggregate>::Id {
+            &self.order_id
+        }
+    }
+};

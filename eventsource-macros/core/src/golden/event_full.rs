@@ -1,0 +1,33 @@
+const _: () = {
+    #[automatically_derived]
+    impl facade::eventsource::Event for OrderShipped {
+        const NAME: &'static str = "shipped";
+        const VERSION: u32 = 3u32;
+        const ALIASES: &'static [&'static str] = &["sent", "posted"];
+        const UPCASTS: &'static [(u32, facade::eventsource::Upcast)] = &[
+            (1u32, from_v1),
+            (2u32, old::from_v2),
+        ];
+        fn attributes(
+            &self,
+            __es_attributes: &mut facade::eventsource::__private::Attributes,
+        ) {
+            facade::eventsource::__private::Attributes::with(
+                __es_attributes,
+                "order.carrier",
+                &mut |__es_slot| facade::eventsource::__private::Slot::record(
+                    __es_slot,
+                    &self.carrier,
+                ),
+            );
+            facade::eventsource::__private::Attributes::with(
+                __es_attributes,
+                "weight",
+                &mut |__es_slot| facade::eventsource::__private::Slot::record(
+                    __es_slot,
+                    &self.weight,
+                ),
+            );
+        }
+    }
+};

@@ -1,0 +1,24 @@
+const _: () = {
+    #[automatically_derived]
+    impl<T: Clone> ::eventsource_runtime::Event for Noted<T>
+    where
+        Self: ::eventsource_runtime::__private::serde::Serialize
+            + ::eventsource_runtime::__private::serde::de::DeserializeOwned
+            + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        const NAME: &'static str = "Noted";
+        fn attributes(
+            &self,
+            __es_attributes: &mut ::eventsource_runtime::__private::Attributes,
+        ) {
+            ::eventsource_runtime::__private::Attributes::with(
+                __es_attributes,
+                "note",
+                &mut |__es_slot| ::eventsource_runtime::__private::Slot::record(
+                    __es_slot,
+                    &self.0,
+                ),
+            );
+        }
+    }
+};

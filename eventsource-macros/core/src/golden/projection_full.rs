@@ -1,0 +1,134 @@
+impl OrderReadModel {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> StepResult {
+        todo!()
+    }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn clear(&self) {}
+    #[traced("insert")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    async fn placed(
+        &self,
+        event: &Recorded<OrderPlaced>,
+        tx: &PostgresTransaction<'_>,
+    ) -> StepResult {
+        todo!()
+    }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn shipped(&self, event: &Recorded<OrderShipped>) {}
+}
+const _: () = {
+    type __EsBackend = <PostgresTransaction<
+        'static,
+    > as facade::projection::Transaction>::Backend;
+    #[automatically_derived]
+    impl facade::projection::Projection<__EsBackend> for OrderReadModel {
+        fn name(&self) -> &'static str {
+            "orders"
+        }
+        fn span_name(&self) -> &'static str {
+            "projection.orders"
+        }
+        fn enable_tracing(&self) -> ::core::option::Option<bool> {
+            ::core::option::Option::Some(self.traced)
+        }
+        fn event_types(&self) -> ::std::vec::Vec<&'static str> {
+            facade::__private::event_types(
+                &[
+                    (
+                        <OrderPlaced as facade::Event>::NAME,
+                        <OrderPlaced as facade::Event>::ALIASES,
+                    ),
+                    (
+                        <OrderShipped as facade::Event>::NAME,
+                        <OrderShipped as facade::Event>::ALIASES,
+                    ),
+                ],
+            )
+        }
+        fn setup<'__es>(
+            &'__es self,
+            __es_tx: &'__es <__EsBackend as facade::projection::Backend>::Transaction<'_>,
+        ) -> <__EsBackend as facade::projection::Backend>::Step<'__es> {
+            <__EsBackend as facade::projection::AsyncBackend>::boxed(async move {
+                facade::__private::IntoStep::into_step(Self::create(self, __es_tx).await)
+            })
+        }
+        fn reset<'__es>(
+            &'__es self,
+            _: &'__es <__EsBackend as facade::projection::Backend>::Transaction<'_>,
+        ) -> <__EsBackend as facade::projection::Backend>::Step<'__es> {
+            <__EsBackend as facade::projection::Backend>::ready(
+                facade::__private::IntoStep::into_step(Self::clear(self)),
+            )
+        }
+        fn apply<'__es>(
+            &'__es self,
+            __es_stored: &'__es facade::StoredEvent,
+            __es_tx: &'__es <__EsBackend as facade::projection::Backend>::Transaction<'_>,
+        ) -> <__EsBackend as facade::projection::Backend>::Step<'__es> {
+            if facade::StoredEvent::is::<OrderPlaced>(__es_stored) {
+                return <__EsBackend as facade::projection::AsyncBackend>::boxed(async move {
+                    match facade::__private::decode::<OrderPlaced>(__es_stored) {
+                        ::core::result::Result::Ok(__es_event) => {
+                            facade::__private::handle_async(
+                                    &__es_event,
+                                    &facade::__private::Handler {
+                                        span: "handler.placed",
+                                        method: "placed",
+                                    },
+                                    Self::placed(self, &__es_event, __es_tx),
+                                )
+                                .await
+                        }
+                        ::core::result::Result::Err(__es_error) => {
+                            ::core::result::Result::Err(__es_error)
+                        }
+                    }
+                });
+            }
+            if facade::StoredEvent::is::<OrderShipped>(__es_stored) {
+                return <__EsBackend as facade::projection::Backend>::ready(
+                    match facade::__private::decode::<OrderShipped>(__es_stored) {
+                        ::core::result::Result::Ok(__es_event) => {
+                            facade::__private::handle(
+                                &__es_event,
+                                &facade::__private::Handler {
+                                    span: "handler.shipped",
+                                    method: "shipped",
+                                },
+                                || Self::shipped(self, &__es_event),
+                            )
+                        }
+                        ::core::result::Result::Err(__es_error) => {
+                            ::core::result::Result::Err(__es_error)
+                        }
+                    },
+                );
+            }
+            <__EsBackend as facade::projection::Backend>::ready(
+                ::core::result::Result::Ok(()),
+            )
+        }
+    }
+};

@@ -1,0 +1,71 @@
+impl OrderReadModel {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn placed(
+        &self,
+        event: &Recorded<OrderPlaced>,
+        tx: &SqliteTransaction<'_>,
+    ) -> StepResult {
+        todo!()
+    }
+}
+const _: () = {
+    type __EsBackend = <SqliteTransaction<
+        'static,
+    > as ::eventsource_runtime::projection::Transaction>::Backend;
+    #[automatically_derived]
+    impl ::eventsource_runtime::projection::Projection<__EsBackend> for OrderReadModel {
+        fn name(&self) -> &'static str {
+            "OrderReadModel"
+        }
+        fn span_name(&self) -> &'static str {
+            "projection.OrderReadModel"
+        }
+        fn event_types(&self) -> ::std::vec::Vec<&'static str> {
+            ::eventsource_runtime::__private::event_types(
+                &[
+                    (
+                        <OrderPlaced as ::eventsource_runtime::Event>::NAME,
+                        <OrderPlaced as ::eventsource_runtime::Event>::ALIASES,
+                    ),
+                ],
+            )
+        }
+        fn apply<'__es>(
+            &'__es self,
+            __es_stored: &'__es ::eventsource_runtime::StoredEvent,
+            __es_tx: &'__es <__EsBackend as ::eventsource_runtime::projection::Backend>::Transaction<
+                '_,
+            >,
+        ) -> <__EsBackend as ::eventsource_runtime::projection::Backend>::Step<'__es> {
+            if ::eventsource_runtime::StoredEvent::is::<OrderPlaced>(__es_stored) {
+                return <__EsBackend as ::eventsource_runtime::projection::Backend>::ready(
+                    match ::eventsource_runtime::__private::decode::<
+                        OrderPlaced,
+                    >(__es_stored) {
+                        ::core::result::Result::Ok(__es_event) => {
+                            ::eventsource_runtime::__private::handle(
+                                &__es_event,
+                                &::eventsource_runtime::__private::Handler {
+                                    span: "handler.placed",
+                                    method: "placed",
+                                },
+                                || Self::placed(self, &__es_event, __es_tx),
+                            )
+                        }
+                        ::core::result::Result::Err(__es_error) => {
+                            ::core::result::Result::Err(__es_error)
+                        }
+                    },
+                );
+            }
+            <__EsBackend as ::eventsource_runtime::projection::Backend>::ready(
+                ::core::result::Result::Ok(()),
+            )
+        }
+    }
+};

@@ -1,0 +1,56 @@
+impl<S: Store> Queries<S> {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    async fn by_status(&self, query: OrdersByStatus) -> io::Result<Vec<OrderView>> {
+        todo!()
+    }
+}
+const _: () = {
+    #[automatically_derived]
+    impl<S: Store> ::eventsource_runtime::QueryHandlers for Queries<S> {
+        fn register<__EsRegistry: ::eventsource_runtime::QueryRegistry<Self>>(
+            __es_registry: &mut __EsRegistry,
+        ) {
+            <__EsRegistry as ::eventsource_runtime::QueryRegistry<
+                Self,
+            >>::query::<OrdersByStatus>(__es_registry);
+        }
+    }
+    #[automatically_derived]
+    impl<S: Store> ::eventsource_runtime::HandleQuery<OrdersByStatus> for Queries<S> {
+        #[allow(unused_variables)]
+        fn attributes(
+            &self,
+            query: &OrdersByStatus,
+            __es_attributes: &mut ::eventsource_runtime::__private::Attributes,
+        ) {
+            ::eventsource_runtime::__private::Attributes::with(
+                __es_attributes,
+                "query",
+                &mut |__es_slot| ::eventsource_runtime::__private::Slot::display(
+                    __es_slot,
+                    &query,
+                ),
+            );
+        }
+        type Error = <io::Result<
+            Vec<OrderView>,
+        > as ::eventsource_runtime::__private::Fallible>::Error;
+        async fn handle(
+            &self,
+            __es_query: OrdersByStatus,
+        ) -> ::core::result::Result<
+            <OrdersByStatus as ::eventsource_runtime::Query>::Output,
+            Self::Error,
+        > {
+            Self::by_status(self, __es_query).await
+        }
+    }
+};
+::core::compile_error! {
+    "expected `,`"
+}

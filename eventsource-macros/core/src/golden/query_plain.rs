@@ -1,0 +1,37 @@
+const _: () = {
+    #[automatically_derived]
+    impl ::eventsource_runtime::Query for OrdersByStatus {
+        const NAME: &'static str = "OrdersByStatus";
+        const SPAN: &'static str = "query.OrdersByStatus";
+        type Output = Vec<OrderView>;
+        fn result_count(__es_answer: &Self::Output) -> ::core::option::Option<usize> {
+            #[allow(unused_imports)]
+            use ::eventsource_runtime::__private::{AnswerList as _, AnswerValue as _};
+            (&&::eventsource_runtime::__private::Answer(__es_answer)).count()
+        }
+        fn to_json(
+            __es_answer: &Self::Output,
+        ) -> ::core::option::Option<
+            ::eventsource_runtime::__private::serde_json::Result<
+                ::eventsource_runtime::__private::serde_json::Value,
+            >,
+        > {
+            #[allow(unused_imports)]
+            use ::eventsource_runtime::__private::{AnswerJson as _, AnswerOpaque as _};
+            (&&::eventsource_runtime::__private::Answer(__es_answer)).json()
+        }
+        fn attributes(
+            &self,
+            __es_attributes: &mut ::eventsource_runtime::__private::Attributes,
+        ) {
+            ::eventsource_runtime::__private::Attributes::with(
+                __es_attributes,
+                "status",
+                &mut |__es_slot| ::eventsource_runtime::__private::Slot::record(
+                    __es_slot,
+                    &self.status,
+                ),
+            );
+        }
+    }
+};

@@ -1,0 +1,19 @@
+/// Sends.
+pub async fn send_email(
+    &self,
+    recipient: &Address,
+    message: Message,
+) -> Result<Id, io::Error> {
+    let _ = || {
+        let _: bool = self.on;
+        facade::__private::check_linked(&message.context());
+        facade::__private::check_linked(&&message.cause);
+        facade::__private::check(&recipient);
+        facade::__private::check_display(&recipient.domain());
+        facade::__private::check_debug(&&message);
+    };
+    let _ = |result: &Result<Id, io::Error>| {
+        facade::__private::check(&result.as_ref().ok());
+    };
+    { self.work(message).await }
+}

@@ -1,0 +1,230 @@
+//! `#[traced]`, in the shapes that functions have.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::telemetry::{self, Kind};
+use eventsource_tests::recorder::Recorder;
+use opentelemetry::Context as OtelContext;
+use opentelemetry::trace::{TraceContextExt, Tracer};
+use opentelemetry_sdk::trace::Sampler;
+
+use crate::dropped_after;
+
+/// Captures what a future leaves.
+async fn rendered<F: Future>(body: F) -> (F::Output, String) {
+    let recorder = Recorder::new();
+    let output = recorder.run(body).await;
+    assert_eq!(recorder.open_spans(), 0);
+    (output, recorder.trees().render())
+}
+
+#[derive(Debug)]
+struct Refused(#[expect(dead_code, reason = "fields stay out of telemetry")] &'static str);
+
+struct Opaque;
+
+impl Display for Opaque {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("shown")
+    }
+}
+
+#[traced(attributes("fixed" = 7, "length" = text.len(), text, "shown" = %Opaque, "debugged" = ?Some(1), "none" = none()))]
+fn values(text: &str) -> usize {
+    text.len()
+}
+
+fn none() -> Option<u32> {
+    None
+}
+
+#[tokio::test]
+async fn attributes_are_literals_expressions_arguments_and_formats() {
+    let (length, tree) = rendered(async { values("four") }).await;
+    assert_eq!(length, 4);
+    assert_eq!(tree, "values\n  . debugged=Some(1)\n  . fixed=7\n  . length=4\n  . shown=shown\n  . text=four\n");
+}
+
+#[traced("fails", kind = "server", record("rows" = result.as_ref().ok().copied()))]
+async fn fails(fail: bool) -> Result<u32, Refused> {
+    tokio::task::yield_now().await;
+    if fail {
+        return Err(Refused("secret"));
+    }
+    Ok(3)
+}
+
+#[tokio::test]
+async fn a_result_is_told_and_can_be_recorded() {
+    let (_, tree) = rendered(fails(false)).await;
+    assert_eq!(tree, "fails SERVER\n  . rows=3\n");
+    let (_, tree) = rendered(fails(true)).await;
+    assert_eq!(tree, "fails SERVER ERROR\n  . error.type=Refused\n");
+}
+
+#[traced]
+fn moves<T: Into<String>>(mut name: T, (left, right): (u8, u8)) -> impl Iterator<Item = u8>
+where
+    T: Clone,
+{
+    name = name.clone();
+    let _: String = name.into();
+    [left, right].into_iter()
+}
+
+struct HttpClient<T> {
+    base: T,
+}
+
+impl<T: Display> HttpClient<T> {
+    #[traced(attributes("url" = format!("{}/{path}", self.base)))]
+    async fn get<'a>(&self, path: &'a str) -> &'a str {
+        current_span().record("half.way", 1);
+        path
+    }
+
+    #[traced]
+    fn consume(self: Arc<Self>) -> Arc<Self> {
+        self
+    }
+}
+
+trait Greets {
+    #[traced]
+    fn greet(&self) -> &'static str {
+        "hello"
+    }
+}
+
+impl Greets for Opaque {}
+
+#[tokio::test]
+async fn methods_are_named_after_their_type() {
+    let client = Arc::new(HttpClient { base: "http://here" });
+    let (_, tree) = rendered(async {
+        assert_eq!(client.get("orders").await, "orders");
+        client.clone().consume();
+        Opaque.greet();
+        assert_eq!(moves("Ada", (1, 2)).count(), 2);
+    })
+    .await;
+    let expected = "http_client.get\n  . half.way=1\n  . url=http://here/orders\nhttp_client.consume\nopaque.greet\nmoves\n";
+    assert_eq!(tree, expected);
+}
+
+#[traced(root, links = context)]
+fn linked(context: Option<TraceContext>) {
+    let _ = context;
+}
+
+#[traced(parent = context)]
+fn continued(context: TraceContext) -> Option<TraceContext> {
+    let _ = context;
+    TraceContext::current()
+}
+
+#[traced]
+fn outer() {
+    let inside = TraceContext::current();
+    linked(inside);
+}
+
+#[tokio::test]
+async fn a_root_links_and_a_parent_is_continued() {
+    let (_, tree) = rendered(async { outer() }).await;
+    assert_eq!(tree, "outer\nlinked\n  ~> outer \n");
+    let remote: TraceContext = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap();
+    let (inside, _) = rendered(async { continued(remote.clone()) }).await;
+    assert_eq!(inside.unwrap().trace_id(), remote.trace_id());
+}
+
+#[traced(attributes("broken" = broken(), "after" = 1 + 1))]
+fn survives() -> u8 {
+    5
+}
+
+fn broken() -> u8 {
+    panic!("an attribute's expression")
+}
+
+#[traced]
+fn panics() {
+    panic!("the body")
+}
+
+#[tokio::test]
+async fn a_broken_attribute_costs_itself_and_a_panic_fails_the_span() {
+    let (value, tree) = rendered(async { survives() }).await;
+    assert_eq!((value, tree.as_str()), (5, "survives\n  . after=2\n  . broken=<panicked>\n"));
+    let (_, tree) = rendered(async { catch_unwind(AssertUnwindSafe(panics)) }).await;
+    assert_eq!(tree, "panics ERROR\n  . error.type=panic\n");
+}
+
+#[traced]
+async fn waits() {
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_dropped_future_ends_its_span() {
+    let (_, tree) = rendered(dropped_after(1, waits())).await;
+    assert_eq!(tree, "waits\n  . eventsource.cancelled=true\n");
+}
+
+#[tokio::test]
+async fn spans_by_hand_stand_behind_the_same_switch() {
+    let by_hand = || telemetry::span("by.hand").kind(Kind::Client).attribute("rows", 3).in_scope(|| values("x"));
+    let (_, tree) = rendered(async { by_hand() }).await;
+    assert!(tree.starts_with("by.hand CLIENT\n  . rows=3\n  values\n"), "{tree}");
+    let (_, tree) = rendered(async {
+        telemetry::span("off").options(|options| options.enable(false)).in_scope(by_hand);
+    })
+    .await;
+    assert_eq!(tree, "");
+}
+
+/// A span of somebody else's, over OpenTelemetry alone.
+fn foreign<R>(tracer: &impl Tracer<Span: Send + Sync + 'static>, name: &'static str, body: impl FnOnce() -> R) -> R {
+    let context = OtelContext::current_with_span(tracer.start(name));
+    let _guard = context.attach();
+    body()
+}
+
+#[traced]
+fn ours(body: &dyn Fn()) {
+    body();
+}
+
+/// Ours in theirs in ours, under each kind of sampler; what a sampler drops, it drops for all.
+#[tokio::test]
+async fn foreign_spans_and_ours_are_each_others_parents() {
+    let cases = [
+        (Sampler::AlwaysOn, "ours(theirs(ours))"),
+        (Sampler::AlwaysOff, ""),
+        (Sampler::ParentBased(Box::new(Sampler::AlwaysOn)), "ours(theirs(ours))"),
+        (Sampler::ParentBased(Box::new(Sampler::AlwaysOff)), ""),
+    ];
+    for (sampler, expected) in cases {
+        let recorder = Recorder::with(|builder| builder.sampler(sampler));
+        let tracer = recorder.tracer();
+        recorder.run(async { ours(&|| foreign(&tracer, "theirs", || ours(&|| ()))) }).await;
+        assert_eq!(recorder.trees().names(), expected);
+        assert_eq!(recorder.open_spans(), 0);
+    }
+}
+
+/// Below an unsampled parent the current context stays unsampled, whoever asks.
+#[tokio::test]
+async fn below_an_unsampled_parent_everybody_sees_it_unsampled() {
+    let recorder = Recorder::new();
+    let remote: TraceContext = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse().unwrap();
+    let inside = recorder.run(async { continued(remote.clone()) }).await;
+    let inside = inside.expect("a context is current");
+    assert_eq!(inside.trace_id(), remote.trace_id());
+    assert!(!inside.is_sampled());
+    assert_eq!(recorder.started_spans(), 0);
+}

@@ -1,0 +1,246 @@
+//! All that is emitted is listed, and all that is listed is emitted: the whole product runs, and is held against the
+//! registry.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use eventsource_runtime::clock::{Clock, Timestamp};
+use eventsource_runtime::dispatch::CommandBus;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, SqliteStore};
+use eventsource_runtime::telemetry;
+use eventsource_tests::orders::{
+    NotificationService, Order, OrderCancelled, OrderLine, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus, PlaceOrder,
+    ShipOrder,
+};
+use eventsource_tests::own_store::remote;
+use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Registry;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
+use opentelemetry_sdk::trace::SpanData;
+use uuid::Uuid;
+
+/// The spans of the domain's own functions.
+const USERS: [&str; 4] =
+    ["notification_service.send_email", "projection.insert_read_model", "projection.update_read_model", "users.own"];
+
+#[tokio::test]
+async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    recorder.run(product(&recorder)).await;
+    let registry = Registry::load();
+    let mut seen = Seen::default();
+    for span in recorder.spans() {
+        seen.span(&registry, &span);
+    }
+    for resource in metrics.get_finished_metrics().unwrap() {
+        for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+            seen.metric(&registry, metric);
+        }
+    }
+    assert!(seen.faults.is_empty(), "{:#?}", seen.faults);
+    assert_eq!(missing(registry.span_groups(), &seen.spans), Vec::<&str>::new(), "spans that nothing emits");
+    let names = registry.metrics().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(missing(names, &seen.metrics), Vec::<&str>::new(), "metrics that nothing emits");
+    let keys = registry.attributes().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(missing(keys, &seen.keys), Vec::<&str>::new(), "attributes that nothing emits");
+}
+
+fn missing<'a>(listed: Vec<&'a str>, seen: &BTreeSet<String>) -> Vec<&'a str> {
+    listed.into_iter().filter(|name| !seen.contains(*name)).collect()
+}
+
+#[derive(Default)]
+struct Seen {
+    spans: BTreeSet<String>,
+    metrics: BTreeSet<String>,
+    keys: BTreeSet<String>,
+    faults: BTreeSet<String>,
+}
+
+impl Seen {
+    fn span(&mut self, registry: &Registry, span: &SpanData) {
+        let Some(group) = registry.span_group(span) else {
+            if !USERS.contains(&&*span.name) {
+                self.faults.insert(format!("span `{}` is not listed", span.name));
+            }
+            return;
+        };
+        self.spans.insert(group.to_owned());
+        self.faults.extend(registry.check_span(span));
+        let events = span.events.events.iter().flat_map(|event| &event.attributes);
+        let links = span.links.links.iter().flat_map(|link| &link.attributes);
+        self.keys.extend(span.attributes.iter().chain(events).chain(links).map(|attribute| attribute.key.to_string()));
+    }
+
+    fn metric(&mut self, registry: &Registry, metric: &Metric) {
+        for attributes in points(metric) {
+            self.metrics.insert(metric.name().to_owned());
+            self.faults.extend(registry.check_metric(metric.name(), metric.unit(), &attributes));
+            self.keys.extend(attributes.iter().map(|attribute| attribute.key.to_string()));
+        }
+    }
+}
+
+/// The attributes of each point of a metric.
+fn points(metric: &Metric) -> Vec<Vec<KeyValue>> {
+    fn of<T>(data: &MetricData<T>) -> Vec<Vec<KeyValue>> {
+        match data {
+            MetricData::Gauge(gauge) => gauge.data_points().map(|point| point.attributes().cloned().collect()).collect(),
+            MetricData::Sum(sum) => sum.data_points().map(|point| point.attributes().cloned().collect()).collect(),
+            MetricData::Histogram(histogram) => {
+                histogram.data_points().map(|point| point.attributes().cloned().collect()).collect()
+            }
+            _ => panic!("a kind of metric that nothing makes"),
+        }
+    }
+    match metric.data() {
+        AggregatedMetrics::F64(data) => of(data),
+        AggregatedMetrics::U64(data) => of(data),
+        AggregatedMetrics::I64(data) => of(data),
+    }
+}
+
+fn place(order_id: Uuid) -> PlaceOrder {
+    PlaceOrder {
+        order_id,
+        user_id: "u".repeat(telemetry::MAX_TEXT + 1),
+        customer: "Ada".into(),
+        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
+        shipping_address: "1 Analytical Row".into(),
+    }
+}
+
+fn bus<S: EventStore>(store: &S) -> CommandBus {
+    CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone()).with_clock(Ahead::clock())).build()
+}
+
+/// Everything that the crates do, at least once.
+async fn product(recorder: &Recorder) {
+    let path = std::env::temp_dir().join(format!("eventsource-registry-{}.db", Uuid::now_v7()));
+    let store = SqliteStore::open(&path).await.unwrap();
+    write_side(&store).await;
+    malformed_context(&path, &store).await;
+    read_side(&store, recorder).await;
+    NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();
+    let remote = remote();
+    bus(&remote).dispatch(place(Uuid::now_v7())).await.unwrap();
+    store.close().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+}
+
+async fn write_side(store: &SqliteStore) {
+    let (bus, order) = (bus(store), Uuid::now_v7());
+    bus.dispatch(place(order)).await.unwrap();
+    bus.dispatch(place(order)).await.unwrap_err();
+    bus.dispatch(ShipOrder { order_id: order, carrier: "North Post".into(), tracking: "T-1".into() }).await.unwrap();
+    bus.dispatch_json("RefundOrder", b"{}").await.unwrap_err();
+    bus.dispatch_json("PlaceOrder", b"{}").await.unwrap_err();
+    conflicts(store).await;
+
+    let orders = Repository::<Order, _>::new(store.clone());
+    assert!(orders.exists(&order).await.unwrap());
+    let two = [cancelled(), cancelled()];
+    orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, two).await.unwrap();
+
+    // Dropped after one poll, which is most often where it waits for the store.
+    let poll_once = telemetry::span("users.own").run(async {
+        let mut dispatched = std::pin::pin!(bus.dispatch(place(Uuid::now_v7())));
+        std::future::poll_fn(|task| std::task::Poll::Ready(dispatched.as_mut().poll(task).is_ready())).await
+    });
+    poll_once.await;
+}
+
+fn cancelled() -> OrderCancelled {
+    OrderCancelled { reason: "too slow".into() }
+}
+
+/// Commands for one order, from several tasks at once, until two of them have met.
+async fn conflicts(store: &SqliteStore) {
+    let orders = Repository::<Order, _>::new(store.clone()).max_retries(1000);
+    let bus = Arc::new(CommandBus::builder().aggregate(orders).build());
+    for _ in 0..50 {
+        let order = Uuid::now_v7();
+        let race = |bus: &Arc<CommandBus>| {
+            let bus = Arc::clone(bus);
+            async move { bus.dispatch(place(order)).await }
+        };
+        let (first, second) = tokio::join!(race(&bus), race(&bus));
+        assert!(first.is_ok() != second.is_ok());
+    }
+}
+
+/// A row whose context nobody can read, as a foreign tool might have left it.
+async fn malformed_context(path: &std::path::Path, store: &SqliteStore) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, \
+        traceparent, payload) VALUES ('Elsewhere-1', 1, randomblob(16), 'Foreign', 1, 0, 'nonsense', x'7b7d')";
+    connection.execute(insert, []).unwrap();
+    let page = store.read_all(Position::START, &Filter::all().event_types(["Foreign"]), 10_000).await.unwrap();
+    assert_eq!(page.events[0].trace_context, None);
+}
+
+async fn read_side(store: &SqliteStore, recorder: &Recorder) {
+    let bus = bus(store);
+    let mut last = Position::START;
+    // Enough for a batch of more than 128 events, the first being of 64 and the next twice that.
+    for _ in 0..330 {
+        last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
+    }
+    let runner = || ProjectionRunner::new(store.clone()).projection(OrderReadModel);
+    let projections = runner().spawn();
+    projections.wait_for(last).await.unwrap();
+    last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
+    projections.wait_for(last).await.unwrap();
+    recorder.flush().await;
+    projections.shutdown().await.unwrap();
+
+    let projections = runner().rebuild().spawn();
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+
+    let failing = ProjectionRunner::new(store.clone()).projection(Failing).max_retries(1).spawn();
+    failing.wait_for(last).await.unwrap_err();
+
+    let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();
+    queries.execute(OrdersByStatus { status: "placed".into() }).await.unwrap();
+    queries.execute_json("Unheard", b"{}").await.unwrap_err();
+    recorder.flush().await;
+}
+
+struct Failing;
+
+#[projection(enable_tracing = true)]
+impl Failing {
+    fn placed(&self, _: &Recorded<OrderPlaced>) -> Result<(), ProjectionError> {
+        Err(ProjectionError::new("as it must"))
+    }
+}
+
+/// A clock that is an hour ahead, so that lags come out negative.
+#[derive(Debug)]
+struct Ahead(AtomicI64);
+
+impl Ahead {
+    fn clock() -> Arc<dyn Clock> {
+        let hour = 3_600_000_000;
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
+        Arc::new(Self(AtomicI64::new(i64::try_from(now).unwrap() + hour)))
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

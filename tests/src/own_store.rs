@@ -1,0 +1,62 @@
+//! A store as a stranger would write it, from outside and over the public port alone: a database on another machine,
+//! played by a store in memory.
+
+use std::sync::Arc;
+
+use eventsource_runtime::StoredEvent;
+use eventsource_runtime::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, MemoryStore, NewEvent, Page, Position,
+    StoreError, StoreInfo, StreamId, Traced, Version, Visitor,
+};
+
+/// The stranger's database.
+#[derive(Clone, Debug)]
+pub struct Remote(MemoryStore);
+
+/// The stranger's store, with the spans and metrics that all stores have.
+#[must_use]
+pub fn remote() -> Traced<Remote> {
+    Traced::over(Remote(MemoryStore::new().enable_tracing(false).enable_metrics(false)))
+}
+
+impl EventStore for Remote {
+    fn info(&self) -> StoreInfo {
+        let mut info = StoreInfo::database("other_sql", "journal");
+        info.server = Some((Arc::from("db.example.org"), 5432));
+        info
+    }
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        self.0.inner().append(stream, expected, events).await
+    }
+
+    async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        self.0.inner().fold(fold, visitor).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.0.inner().read_stream(stream, after, limit).await
+    }
+
+    async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        self.0.inner().read_all(after, filter, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.0.inner().head().await
+    }
+
+    async fn changed(&self, position: Position) {
+        self.0.inner().changed(position).await;
+    }
+}

@@ -1,0 +1,18 @@
+#![allow(unused)]
+
+use eventsource_runtime::{Aggregate, Apply, Event};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Placed;
+#[derive(Event, Serialize, Deserialize)]
+struct Shipped;
+
+impl Apply<Placed> for Order {
+    fn apply(&mut self, _: Placed) {}
+}
+#[derive(Aggregate, Default)]
+#[aggregate(id = u64, events(Placed, Shipped))]
+struct Order;
+
+fn main() {}

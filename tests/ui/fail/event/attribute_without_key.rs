@@ -1,0 +1,9 @@
+#![allow(unused)]
+
+use eventsource_runtime::Event;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct OrderShipped(#[event(attribute)] u64);
+
+fn main() {}

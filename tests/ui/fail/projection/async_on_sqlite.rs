@@ -1,0 +1,19 @@
+#![allow(unused)]
+
+use eventsource_runtime::store::SqliteTransaction;
+use eventsource_runtime::{Event, Recorded, projection};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Placed;
+#[derive(Event, Serialize, Deserialize)]
+struct Shipped;
+
+struct Rows;
+
+#[projection]
+impl Rows {
+    async fn placed(&self, event: &Recorded<Placed>, tx: &SqliteTransaction<'_>) {}
+}
+
+fn main() {}

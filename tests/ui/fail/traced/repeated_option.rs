@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use eventsource_runtime::traced;
+
+#[traced("send", kind = "client", kind = "server")]
+fn send(recipient: &str) {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use eventsource_runtime::traced;
+
+#[traced(enable_tracing = return, attributes("a" = { break; }))]
+fn send(recipient: &str) {}
+
+fn main() {}
