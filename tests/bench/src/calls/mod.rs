@@ -39,7 +39,7 @@ impl Shape {
 }
 
 /// Calls a function `calls` times, with arguments that the compiler cannot see through.
-#[inline(always)]
+#[inline]
 fn repeat(calls: u64, call: impl Fn(u64, &Uuid) -> u64) {
     let id = Uuid::from_u128(0x0194_1f3c_7a2e_7bcd_8e4f_0123_4567_89ab);
     for count in 0..calls {
@@ -48,14 +48,14 @@ fn repeat(calls: u64, call: impl Fn(u64, &Uuid) -> u64) {
 }
 
 /// Calls an async function `calls` times, and polls what it returns once.
-#[inline(always)]
+#[inline]
 fn repeat_async<'a, F: Future<Output = u64>>(calls: u64, id: &'a Uuid, call: impl Fn(u64, &'a Uuid) -> F) {
     for count in 0..calls {
         black_box(poll_once(call(black_box(count), black_box(id))));
     }
 }
 
-#[inline(always)]
+#[inline]
 fn poll_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -64,7 +64,7 @@ fn poll_once<F: Future>(future: F) -> F::Output {
 }
 
 /// The body of every variant: nothing that the compiler may leave out.
-#[inline(always)]
+#[inline]
 fn body(count: u64) -> u64 {
     black_box(count)
 }

@@ -43,8 +43,8 @@ impl ShouldSample for Reading {
         attributes: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
-        let refuses = |value: &Value| matches!(value, Value::String(text) if text.as_str() == self.refuse);
-        let refused = attributes.iter().any(|attribute| refuses(&attribute.value));
+        let named = |value: &Value| matches!(value, Value::String(text) if text.as_str() == self.refuse);
+        let refused = attributes.iter().any(|attribute| named(&attribute.value));
         SamplingResult {
             decision: if refused { SamplingDecision::Drop } else { SamplingDecision::RecordAndSample },
             attributes: Vec::new(),

@@ -14,7 +14,7 @@ const WARM_UP: u64 = 1_000;
 /// How long one timed sample should take.
 const SAMPLE: Duration = Duration::from_millis(4);
 /// How many calls are looked at for their allocations.
-const COUNTED: u64 = 1_000;
+const COUNTED: u32 = 1_000;
 /// No sample makes more calls than this between two flushes, so that no queue fills up.
 const LONGEST: u64 = 2_000;
 
@@ -119,9 +119,9 @@ pub fn count_allocations(allocator: &'static StatsAlloc<std::alloc::System>) {
     let kept = (order.variant.set_up)();
     (order.run)(WARM_UP);
     let region = Region::new(allocator);
-    (order.run)(COUNTED);
+    (order.run)(COUNTED.into());
     let change = region.change();
-    let calls = COUNTED as usize;
+    let calls = usize::try_from(COUNTED).unwrap_or(usize::MAX);
     println!("{} {}", (change.allocations + change.reallocations + calls / 2) / calls, change.bytes_allocated / calls);
     std::mem::forget(kept);
 }
