@@ -42,7 +42,7 @@ const SEEDS: [(Expansion, &str, &str); 9] = [
         "",
         r#"#[command(aggregate = A, name = "n", crate = c)] struct C<'a> { #[command(id, attribute)] id: u8, #[command(attribute = "k")] k: &'a str }"#,
     ),
-    (QUERY, "", r#"#[query(output = Vec<T>)] enum Q { A(#[query(attribute)] u8), B { c: u8 } }"#),
+    (QUERY, "", r"#[query(output = Vec<T>)] enum Q { A(#[query(attribute)] u8), B { c: u8 } }"),
     (
         crate::command_handler,
         "crate = a",

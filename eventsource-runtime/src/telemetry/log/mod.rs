@@ -14,11 +14,15 @@ macro_rules! event {
     };
 }
 
+#[cfg(feature = "otlp")]
+mod export;
 #[cfg(feature = "otel")]
 mod set_up;
 
+#[cfg(feature = "otlp")]
+pub(super) use export::{export_fails, export_works};
 #[cfg(feature = "otel")]
-pub(super) use set_up::{export_fails, export_works, setting_ignored};
+pub(super) use set_up::setting_ignored;
 
 /// The ids of the current span as a log event bears them; empty without a span.
 fn ids() -> (String, String) {

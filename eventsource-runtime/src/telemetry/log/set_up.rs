@@ -1,21 +1,9 @@
 //! What the set-up tells operators.
 
-use std::fmt::Display;
-
 use super::ids;
 use crate::telemetry::names;
 
 /// A variable of the environment has a value that means nothing here.
 pub(in crate::telemetry) fn setting_ignored(variable: &str, value: &str, hint: &str) {
     event!(names::LOG_TELEMETRY, WARN, { variable, value, hint }, "setting ignored");
-}
-
-/// An exporter began to fail: spans or metrics are lost until it works again.
-pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
-    event!(names::LOG_TELEMETRY, WARN, { signal, error = %error }, "export fails");
-}
-
-/// An exporter that failed works again.
-pub(in crate::telemetry) fn export_works(signal: &str) {
-    event!(names::LOG_TELEMETRY, INFO, { signal }, "export works again");
 }

@@ -60,13 +60,6 @@ impl Signal {
             Self::Metrics => "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
         }
     }
-
-    fn protocol_variable(self) -> &'static str {
-        match self {
-            Self::Traces => "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-            Self::Metrics => "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-        }
-    }
 }
 
 impl Env {
@@ -131,13 +124,6 @@ impl Env {
     /// Where OTLP goes when it was asked for by name without an endpoint.
     pub(super) fn default_endpoint(signal: Signal) -> Endpoint {
         Endpoint { variable: signal.exporter_variable(), url: with_path("http://localhost:4318", signal) }
-    }
-
-    /// The protocol that a variable asks for, with the variable.
-    pub(super) fn protocol(&self, signal: Signal) -> Option<(&'static str, &str)> {
-        let own = signal.protocol_variable();
-        let general = "OTEL_EXPORTER_OTLP_PROTOCOL";
-        self.get(own).map(|value| (own, value)).or_else(|| self.get(general).map(|value| (general, value)))
     }
 
     /// The name of the service: what the environment says, or the code's.

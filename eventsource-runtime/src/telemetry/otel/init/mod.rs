@@ -7,6 +7,7 @@ mod handle;
 mod no_otlp;
 #[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(feature = "otlp")]
 mod reporting;
 mod sampler;
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) fn metrics(
 
 /// Refuses what would build and then lose everything at the first export.
 fn check(env: &Env, signal: Signal, endpoint: &Endpoint) -> Result<(), TelemetryError> {
-    if let Some((variable, value)) = env.protocol(signal).filter(|(_, value)| *value != "http/protobuf") {
+    if let Some((variable, value)) = protocol(env, signal).filter(|(_, value)| *value != "http/protobuf") {
         let hint = "write `http/protobuf` and the endpoint that takes it, as a rule port 4318";
         return Err(TelemetryError::Unsupported { variable, value: value.to_owned(), hint });
     }
@@ -44,6 +44,15 @@ fn check(env: &Env, signal: Signal, endpoint: &Endpoint) -> Result<(), Telemetry
         return Err(TelemetryError::Unsupported { variable: endpoint.variable, value: endpoint.url.clone(), hint });
     }
     Ok(())
+}
+
+/// The protocol that a variable asks for, with the variable.
+fn protocol(env: &Env, signal: Signal) -> Option<(&'static str, &str)> {
+    let own = match signal {
+        Signal::Traces => "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        Signal::Metrics => "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    };
+    [own, "OTEL_EXPORTER_OTLP_PROTOCOL"].into_iter().find_map(|name| env.get(name).map(|value| (name, value)))
 }
 
 fn failed(signal: Signal, error: ExporterBuildError) -> TelemetryError {

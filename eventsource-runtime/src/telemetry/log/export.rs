@@ -1,0 +1,16 @@
+//! What exporting tells operators.
+
+use std::fmt::Display;
+
+use super::ids;
+use crate::telemetry::names;
+
+/// An exporter began to fail: spans or metrics are lost until it works again.
+pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
+    event!(names::LOG_TELEMETRY, WARN, { signal, error = %error }, "export fails");
+}
+
+/// An exporter that failed works again.
+pub(in crate::telemetry) fn export_works(signal: &str) {
+    event!(names::LOG_TELEMETRY, INFO, { signal }, "export works again");
+}
