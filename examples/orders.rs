@@ -6,7 +6,10 @@
 //!
 //! It reads `examples/data/orders.jsonl` unless told otherwise, and keeps `orders.db` in the current folder. Stop it
 //! and run it again on the same files: each line has an id, so that no command is handled twice.
+//!
+//! It is longer than a file should be because it is one program, to be read from top to bottom.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -227,7 +230,8 @@ impl OrderQueries {
 struct Line<'a> {
     /// Makes the line safe to read again.
     id: Uuid,
-    command: &'a str,
+    #[serde(borrow)]
+    command: Cow<'a, str>,
     #[serde(borrow)]
     payload: &'a RawValue,
 }
@@ -251,16 +255,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let commands = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
     let projections = ProjectionRunner::new(store.clone()).projection(OrderViews).spawn();
 
-    let lines = arguments.lines()?;
-    let mut progress = Progress::new(lines.len());
+    let mut progress = Progress::new(arguments.count()?);
     let mut counts = Counts::default();
-    for (number, line) in lines.iter().enumerate() {
-        match handle(&commands, line).await {
+    for (number, line) in arguments.lines()?.enumerate() {
+        match handle(&commands, &line?).await {
             Ok(committed) => counts.committed(&committed),
             Err(error) => {
                 progress.interrupt();
                 counts.fault(&error);
-                eprintln!("line {}: {error}", number + 1);
+                // Escaped, since it quotes what anybody can have sent.
+                eprintln!("line {}: {}", number + 1, error.to_string().escape_debug());
             }
         }
         if number < TRACES {
@@ -280,10 +284,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn handle(commands: &CommandBus, line: &str) -> Result<Committed, LineError> {
-    let Line { id, command, payload } = serde_json::from_str(line)?;
+async fn handle(commands: &CommandBus, line: &[u8]) -> Result<Committed, LineError> {
+    let Line { id, command, payload } = serde_json::from_slice(line)?;
     let context = Context { command_id: Some(id), ..Context::default() };
-    Ok(commands.dispatch_json_with(command, payload.get().as_bytes(), context).await?)
+    Ok(commands.dispatch_json_with(&command, payload.get().as_bytes(), context).await?)
 }
 
 /// Why a line led to nothing.
@@ -329,22 +333,27 @@ fn report(by_status: &[StatusCount], counts: &Counts) {
 /// A bar on a terminal; nothing where a program reads the output.
 struct Progress {
     done: usize,
-    of: usize,
+    of: Option<usize>,
     shown: bool,
 }
 
 impl Progress {
     const WIDTH: usize = 40;
 
-    fn new(of: usize) -> Self {
+    fn new(of: Option<usize>) -> Self {
         Self { done: 0, of, shown: io::stderr().is_terminal() }
     }
 
     fn step(&mut self) {
         self.done += 1;
         if self.shown && self.done > TRACES {
-            let filled = Self::WIDTH * self.done / self.of;
-            eprint!("\r[{:<width$}] {}/{}", "#".repeat(filled), self.done, self.of, width = Self::WIDTH);
+            match self.of {
+                Some(of) => {
+                    let bar = "#".repeat(Self::WIDTH * self.done / of);
+                    eprint!("\r[{bar:<width$}] {}/{of}", self.done, width = Self::WIDTH);
+                }
+                None => eprint!("\r{} lines", self.done),
+            }
             // A bar that cannot be shown is no reason to stop.
             let _ = io::stderr().flush();
         }
@@ -389,12 +398,17 @@ impl Arguments {
         Ok(parsed)
     }
 
-    /// The lines. One that is no UTF-8 is kept, for its error to be told.
-    fn lines(&self) -> io::Result<Vec<String>> {
+    /// The lines, as they come.
+    fn lines(&self) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>>> {
         let reader: Box<dyn BufRead> = match &self.input {
             None => Box::new(io::stdin().lock()),
             Some(path) => Box::new(BufReader::new(File::open(path)?)),
         };
-        reader.split(b'\n').map(|line| Ok(String::from_utf8_lossy(&line?).into_owned())).collect()
+        Ok(reader.split(b'\n'))
+    }
+
+    /// How many lines there are, where that can be known before they are read.
+    fn count(&self) -> io::Result<Option<usize>> {
+        if self.input.is_none() { Ok(None) } else { Ok(Some(self.lines()?.count())) }
     }
 }
