@@ -4,6 +4,7 @@ mod cancellation;
 mod otlp;
 mod propagation;
 mod read_path;
+mod recovery;
 mod toggles;
 mod traced;
 mod write_path;

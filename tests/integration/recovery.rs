@@ -1,0 +1,128 @@
+//! Processes that die: what was acknowledged is there when the file is opened again.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, Synchronous};
+use eventsource_tests::orders::{OrderReadModel, PlaceOrder};
+use uuid::Uuid;
+
+use crate::{bus, place};
+
+/// Names the file, in the process that is killed.
+const CHILD: &str = "EVENTSOURCE_TESTS_DIES";
+/// How often a process is killed here; set to more for a long run.
+const CYCLES: &str = "EVENTSOURCE_TESTS_CYCLES";
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("eventsource-recovery-{}.db", Uuid::now_v7())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", self.0.display()));
+        }
+    }
+}
+
+/// A child appends and says what was acknowledged; it is killed after a number of acknowledgements that differs from
+/// cycle to cycle, in the middle of further appends and of a projection's batches.
+#[tokio::test]
+async fn killed_processes_lose_nothing_that_was_acknowledged() {
+    let cycles = std::env::var(CYCLES).ok().and_then(|cycles| cycles.parse().ok()).unwrap_or(10);
+    for synchronous in ["full", "normal"] {
+        let scratch = Scratch::new();
+        let mut acknowledged = Vec::new();
+        for cycle in 0..cycles {
+            acknowledged.extend(killed(&scratch.0, synchronous, 1 + cycle * 7 % 40));
+            verify(&scratch.0, &acknowledged).await;
+        }
+    }
+}
+
+/// The orders that a child has said to be stored before it was killed.
+fn killed(path: &Path, synchronous: &str, after: usize) -> Vec<Uuid> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["recovery::dies", "--exact", "--nocapture"])
+        .env(CHILD, path)
+        .env("EVENTSOURCE_TESTS_SYNCHRONOUS", synchronous)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut told = String::new();
+    let mut count = 0;
+    while count < after {
+        assert!(output.read_line(&mut told).unwrap() > 0, "the child ended by itself: {told}");
+        count += usize::from(told.lines().last().is_some_and(|line| line.parse::<Uuid>().is_ok()));
+    }
+    // SIGKILL on Unix: nothing of the child runs after this.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    output.read_to_string(&mut told).unwrap();
+    // The last line may have been cut by the kill.
+    told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
+}
+
+async fn verify(path: &Path, acknowledged: &[Uuid]) {
+    let store = SqliteStore::open(path).await.unwrap();
+    let mut feed = store.feed(Position::START, Filter::all());
+    let mut events = Vec::new();
+    while let Some(event) = feed.next().await.unwrap() {
+        events.push(event);
+    }
+    let stored: std::collections::HashSet<&str> = events.iter().map(|event| event.stream.aggregate_id()).collect();
+    assert_eq!(stored.len(), events.len(), "every order is stored once");
+    for order in acknowledged {
+        assert!(stored.contains(order.to_string().as_str()), "{order} was acknowledged and is gone");
+    }
+    let positions: Vec<_> = events.iter().map(|event| event.position.get()).collect();
+    assert!(positions.is_sorted_by(|before, after| before < after));
+
+    // Each event has had its effect once: the read model's key would refuse a second.
+    let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    projections.wait_for(events.last().map_or(Position::START, |event| event.position)).await.unwrap();
+    projections.shutdown().await.unwrap();
+    let sql = "SELECT count(*) FROM order_views";
+    let views: i64 =
+        store.reader().read(move |connection| connection.query_row(sql, [], |row| row.get(0))).await.unwrap();
+    assert_eq!(usize::try_from(views).unwrap(), events.len());
+    let check = "PRAGMA integrity_check";
+    let intact: String =
+        store.reader().read(move |connection| connection.query_row(check, [], |row| row.get(0))).await.unwrap();
+    assert_eq!(intact, "ok");
+    store.close().await;
+}
+
+/// Does its work only in the process that the test above starts and kills.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dies() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let synchronous = match std::env::var("EVENTSOURCE_TESTS_SYNCHRONOUS").as_deref() {
+        Ok("normal") => Synchronous::Normal,
+        _ => Synchronous::Full,
+    };
+    let store = SqliteStore::open_with(path, SqliteOptions::default().synchronous(synchronous)).await.unwrap();
+    let _projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    let writers: Vec<_> = (0..4).map(|_| tokio::spawn(append_for_ever(bus(&store)))).collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+async fn append_for_ever(bus: CommandBus) {
+    loop {
+        let command: PlaceOrder = place(Uuid::now_v7());
+        let order = command.order_id;
+        bus.dispatch(command).await.unwrap();
+        println!("{order}");
+    }
+}
