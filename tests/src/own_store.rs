@@ -1,6 +1,7 @@
 //! A store as a stranger would write it, from outside and over the public port alone: a database on another machine,
-//! played by a store in memory.
+//! played by a store in memory. Like a network it makes its callers wait, before and after each call.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use eventsource_runtime::StoredEvent;
@@ -19,6 +20,13 @@ pub fn remote() -> Traced<Remote> {
     Traced::over(Remote(MemoryStore::new().enable_tracing(false).enable_metrics(false)))
 }
 
+async fn distant<F: Future>(call: F) -> F::Output {
+    tokio::task::yield_now().await;
+    let answer = call.await;
+    tokio::task::yield_now().await;
+    answer
+}
+
 impl EventStore for Remote {
     fn info(&self) -> StoreInfo {
         let mut info = StoreInfo::database("other_sql", "journal");
@@ -32,11 +40,11 @@ impl EventStore for Remote {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        self.0.inner().append(stream, expected, events).await
+        distant(self.0.inner().append(stream, expected, events)).await
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        self.0.inner().fold(fold, visitor).await
+        distant(self.0.inner().fold(fold, visitor)).await
     }
 
     async fn read_stream(
@@ -45,15 +53,15 @@ impl EventStore for Remote {
         after: Version,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        self.0.inner().read_stream(stream, after, limit).await
+        distant(self.0.inner().read_stream(stream, after, limit)).await
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
-        self.0.inner().read_all(after, filter, limit).await
+        distant(self.0.inner().read_all(after, filter, limit)).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        self.0.inner().head().await
+        distant(self.0.inner().head()).await
     }
 
     async fn changed(&self, position: Position) {
