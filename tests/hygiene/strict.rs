@@ -1,0 +1,119 @@
+//! A documented domain under every lint.
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::SqliteTransaction;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A task was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize)]
+pub struct TaskOpened {
+    /// What there is to do.
+    pub title: String,
+}
+
+/// A task was done.
+#[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize)]
+pub struct TaskDone {}
+
+/// A thing to do.
+#[derive(Debug, Default, Aggregate)]
+#[aggregate(id = Uuid, error = TaskError, events(TaskOpened, TaskDone), derive(Clone, Debug, PartialEq, Eq))]
+pub struct Task {
+    open: bool,
+}
+
+impl Apply<TaskOpened> for Task {
+    fn apply(&mut self, _: TaskOpened) {
+        self.open = true;
+    }
+}
+
+impl Apply<TaskDone> for Task {
+    fn apply(&mut self, _: TaskDone) {
+        self.open = false;
+    }
+}
+
+/// Why a task refuses.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// There is nothing to do.
+    #[error("the task is not open")]
+    NotOpen,
+}
+
+/// Opens a task.
+#[derive(Clone, Debug, Command, Serialize, Deserialize)]
+#[command(aggregate = Task)]
+pub struct OpenTask {
+    /// Which.
+    #[command(id)]
+    pub task: Uuid,
+    /// What there is to do.
+    pub title: String,
+}
+
+/// Ends a task.
+#[derive(Clone, Debug, Command, Serialize, Deserialize)]
+#[command(aggregate = Task)]
+pub struct DoTask {
+    /// Which.
+    #[command(id)]
+    pub task: Uuid,
+}
+
+/// What the handlers need.
+#[derive(Debug)]
+pub struct Services {
+    /// Put before each title.
+    pub prefix: &'static str,
+}
+
+#[command_handler]
+impl Task {
+    #[traced(attributes("task.title_length" = command.title.len()))]
+    fn open(&self, command: OpenTask, services: &Services) -> Result<TaskOpened, TaskError> {
+        Ok(TaskOpened { title: format!("{}{}", services.prefix, command.title) })
+    }
+
+    async fn done(&self, _: DoTask, _: &Services) -> Result<[TaskDone; 1], TaskError> {
+        if self.open { Ok([TaskDone {}]) } else { Err(TaskError::NotOpen) }
+    }
+}
+
+/// Counts open tasks.
+#[derive(Debug)]
+pub struct OpenTasks;
+
+#[projection(name = "OpenTasks", enable_tracing = true)]
+impl OpenTasks {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute_batch("CREATE TABLE open_tasks (task TEXT PRIMARY KEY)")?;
+        Ok(())
+    }
+
+    fn opened(&self, event: &Recorded<TaskOpened>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute("INSERT INTO open_tasks VALUES (?1)", [event.aggregate_id()])?;
+        Ok(())
+    }
+}
+
+/// Greets.
+#[traced(attributes(name), record("length" = result.len()))]
+#[must_use]
+pub fn greet(name: &str) -> String {
+    format!("hello {name}")
+}
+
+#[tokio::test]
+async fn a_domain_works_under_every_lint() {
+    let repository = Repository::<Task, _>::new(MemoryStore::new()).with_services(Services { prefix: "do: " });
+    let bus = CommandBus::builder().aggregate(repository).build();
+    let task = Uuid::now_v7();
+    bus.dispatch(OpenTask { task, title: greet("tea") }).await.unwrap();
+    bus.dispatch(DoTask { task }).await.unwrap();
+    let refused = bus.dispatch(DoTask { task }).await.unwrap_err();
+    assert!(refused.is_rejected());
+}
