@@ -24,7 +24,7 @@ pub use upcast::{DecodeError, DecodeFault, Upcast, UpcastError};
 
 use crate::clock::Timestamp;
 use crate::store::{Position, StreamId, Version};
-use crate::telemetry::TraceContext;
+use crate::telemetry::{Linked, TraceContext};
 
 /// Everything the store keeps about an event beside its payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -276,5 +276,21 @@ impl<E: Clone> Clone for Recorded<E> {
 impl<E> fmt::Debug for Recorded<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorded").field("envelope", &self.envelope).finish_non_exhaustive()
+    }
+}
+
+impl<E> Linked for Recorded<E> {
+    fn contexts(&self, add: &mut dyn FnMut(&TraceContext, Option<Uuid>)) {
+        if let Some(context) = self.trace_context() {
+            add(context, Some(self.event_id()));
+        }
+    }
+}
+
+impl Linked for StoredEvent {
+    fn contexts(&self, add: &mut dyn FnMut(&TraceContext, Option<Uuid>)) {
+        if let Some(context) = &self.trace_context {
+            add(context, Some(self.id));
+        }
     }
 }

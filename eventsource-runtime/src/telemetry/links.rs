@@ -6,7 +6,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::TraceContext;
-use crate::domain::{Recorded, StoredEvent};
 
 /// Carries the trace context of what led to it. Open for implementation.
 #[diagnostic::on_unimplemented(
@@ -21,22 +20,6 @@ pub trait Linked {
 impl Linked for TraceContext {
     fn contexts(&self, add: &mut dyn FnMut(&TraceContext, Option<Uuid>)) {
         add(self, None);
-    }
-}
-
-impl<E> Linked for Recorded<E> {
-    fn contexts(&self, add: &mut dyn FnMut(&TraceContext, Option<Uuid>)) {
-        if let Some(context) = self.trace_context() {
-            add(context, Some(self.event_id()));
-        }
-    }
-}
-
-impl Linked for StoredEvent {
-    fn contexts(&self, add: &mut dyn FnMut(&TraceContext, Option<Uuid>)) {
-        if let Some(context) = &self.trace_context {
-            add(context, Some(self.id));
-        }
     }
 }
 
