@@ -17,7 +17,7 @@ pub use crate::telemetry::{
 };
 use crate::telemetry::{Start, log, names};
 #[cfg(feature = "otel")]
-pub use crate::telemetry::{start, sync, traced};
+pub use crate::telemetry::{enter, may_be_on, start, sync, traced};
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
 pub fn check<V: crate::telemetry::AttributeValue + ?Sized>(_: &V) {}

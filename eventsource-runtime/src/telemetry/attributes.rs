@@ -139,7 +139,8 @@ impl Slot<'_> {
     }
 
     fn formatted(&mut self, arguments: fmt::Arguments<'_>) {
-        let mut text = Bounded { text: String::new(), full: false };
+        // Most values are no longer than a UUID: one allocation does.
+        let mut text = Bounded { text: String::with_capacity(40), full: false };
         // An error is either the bound, which is counted, or the user's own, after which the text so far stands.
         let _ = text.write_fmt(arguments);
         if text.full {

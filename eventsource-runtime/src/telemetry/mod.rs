@@ -29,7 +29,7 @@ pub use backend::{
 };
 #[cfg(feature = "otel")]
 #[doc(hidden)]
-pub use backend::{Traced, start, sync, traced};
+pub use backend::{Traced, enter, may_be_on, start, sync, traced};
 pub use error::TelemetryError;
 pub use links::Linked;
 #[cfg(feature = "otel")]

@@ -13,6 +13,7 @@ pub async fn send_email(
         ],
     };
     let __es_span = facade::__private::start(
+        facade::__private::may_be_on(),
         &__ES_SITE,
         &mut |__es_options| {
             facade::__private::Options::owner(
@@ -44,36 +45,42 @@ pub async fn send_email(
             );
         },
     );
-    facade::__private::traced(
-            __es_span,
-            async move {
-                if false {
-                    return facade::__private::never::<Result<Id, io::Error>>();
-                }
-                { self.work(message).await }
-            },
-            |__es_returned, __es_outcome| {
-                {
-                    #[allow(unused_imports)]
-                    use facade::__private::{
-                        ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                    };
-                    (&&&facade::__private::Returned(__es_returned))
-                        .outcome(__es_outcome);
-                }
-                let (result, __es_attributes) = (
-                    __es_returned,
-                    &mut __es_outcome.attributes,
-                );
-                facade::__private::Attributes::with(
-                    __es_attributes,
-                    "id",
-                    &mut |__es_slot| facade::__private::Slot::record(
-                        __es_slot,
-                        &result.as_ref().ok(),
-                    ),
-                );
-            },
-        )
-        .await
+    let __es_body = async move {
+        if false {
+            return facade::__private::never::<Result<Id, io::Error>>();
+        }
+        { self.work(message).await }
+    };
+    match facade::__private::Span::if_on(__es_span) {
+        ::core::option::Option::None => __es_body.await,
+        ::core::option::Option::Some(__es_span) => {
+            facade::__private::traced(
+                    __es_span,
+                    __es_body,
+                    |__es_returned, __es_outcome| {
+                        {
+                            #[allow(unused_imports)]
+                            use facade::__private::{
+                                ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                            };
+                            (&&&facade::__private::Returned(__es_returned))
+                                .outcome(__es_outcome);
+                        }
+                        let (result, __es_attributes) = (
+                            __es_returned,
+                            &mut __es_outcome.attributes,
+                        );
+                        facade::__private::Attributes::with(
+                            __es_attributes,
+                            "id",
+                            &mut |__es_slot| facade::__private::Slot::record(
+                                __es_slot,
+                                &result.as_ref().ok(),
+                            ),
+                        );
+                    },
+                )
+                .await
+        }
+    }
 }

@@ -5,6 +5,7 @@ async fn run(self) -> ! {
         attributes: &[],
     };
     let __es_span = ::eventsource_runtime::__private::start(
+        ::eventsource_runtime::__private::may_be_on(),
         &__ES_SITE,
         &mut |__es_options| {
             ::eventsource_runtime::__private::Options::owner(
@@ -15,11 +16,13 @@ async fn run(self) -> ! {
         },
         &mut |_| (),
     );
-    ::eventsource_runtime::__private::traced(
-            __es_span,
-            async move { { loop {} } },
-            |_, _| (),
-        )
-        .await;
+    let __es_body = async move { { loop {} } };
+    match ::eventsource_runtime::__private::Span::if_on(__es_span) {
+        ::core::option::Option::None => __es_body.await,
+        ::core::option::Option::Some(__es_span) => {
+            ::eventsource_runtime::__private::traced(__es_span, __es_body, |_, _| ())
+                .await
+        }
+    };
     ::eventsource_runtime::__private::never()
 }

@@ -4,25 +4,28 @@ fn send() {
         kind: ::eventsource_runtime::__private::Kind::Internal,
         attributes: &[],
     };
-    let __es_span = ::eventsource_runtime::__private::start(
-        &__ES_SITE,
-        &mut |_| (),
-        &mut |_| (),
-    );
-    ::eventsource_runtime::__private::sync(
-        __es_span,
-        move || -> () {
-            work();
-        },
-        |__es_returned, __es_outcome| {
-            {
-                #[allow(unused_imports)]
-                use ::eventsource_runtime::__private::{
-                    ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                };
-                (&&&::eventsource_runtime::__private::Returned(__es_returned))
-                    .outcome(__es_outcome);
-            }
-        },
-    )
+    ::eventsource_runtime::__private::enter(move |__es_on: bool| -> () {
+        let __es_span = ::eventsource_runtime::__private::start(
+            __es_on,
+            &__ES_SITE,
+            &mut |_| (),
+            &mut |_| (),
+        );
+        ::eventsource_runtime::__private::sync(
+            __es_span,
+            move || -> () {
+                work();
+            },
+            |__es_returned, __es_outcome| {
+                {
+                    #[allow(unused_imports)]
+                    use ::eventsource_runtime::__private::{
+                        ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                    };
+                    (&&&::eventsource_runtime::__private::Returned(__es_returned))
+                        .outcome(__es_outcome);
+                }
+            },
+        )
+    })
 }

@@ -11,9 +11,8 @@ use crate::signature::Function;
 pub(super) fn expand(model: &Model) -> TokenStream {
     let Function { attrs, vis, sig, .. } = &model.function;
     let site = site(model);
-    let start = start(model);
     let run = if sig.asyncness.is_some() { run_async(model) } else { run_sync(model) };
-    let body = like(&model.body, quote!(#site #start #run));
+    let body = like(&model.body, quote!(#site #run));
     quote!(#(#attrs)* #vis #sig #body)
 }
 
@@ -29,7 +28,8 @@ fn site(Model { runtime, name, kind, constants, .. }: &Model) -> TokenStream {
     }
 }
 
-fn start(model: &Model) -> TokenStream {
+/// The statement that starts the span, if `on` says so.
+fn start(model: &Model, on: &TokenStream) -> TokenStream {
     let private = model.runtime.private();
     let span = local("__es_span");
     let options = options(model);
@@ -41,7 +41,7 @@ fn start(model: &Model) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> |#out| { #(#records)* })
     };
     quote_spanned! {Span::mixed_site()=>
-        let #span = #private::start(&__ES_SITE, &mut #options, &mut #attributes);
+        let #span = #private::start(#on, &__ES_SITE, &mut #options, &mut #attributes);
     }
 }
 
@@ -76,9 +76,12 @@ fn options(Model { runtime, owner, parent, links, enable_tracing, .. }: &Model) 
     }
 }
 
+/// All of it stands in a closure that owns the arguments, which runs out of line where spans may be on: so that where
+/// they are off nothing is left of it.
 fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
-    let span = local("__es_span");
+    let (span, on) = (local("__es_span"), local("__es_on"));
+    let start = start(model, &quote!(#on));
     let inspect = inspect(model);
     let body = &model.body;
     let returned = match &model.returned {
@@ -87,12 +90,18 @@ fn run_sync(model: &Model) -> TokenStream {
         // A closure cannot say `impl Trait`; without a type its body needs none.
         Returned::Opaque => TokenStream::new(),
     };
-    quote_spanned!(Span::mixed_site()=> #private::sync(#span, move || #returned #body, #inspect))
+    quote_spanned! {Span::mixed_site()=>
+        #private::enter(move |#on: bool| #returned {
+            #start
+            #private::sync(#span, move || #returned #body, #inspect)
+        })
+    }
 }
 
 fn run_async(model: &Model) -> TokenStream {
     let private = model.runtime.private();
-    let span = local("__es_span");
+    let (span, future) = (local("__es_span"), local("__es_body"));
+    let start = start(model, &quote_spanned!(Span::mixed_site()=> #private::may_be_on()));
     let inspect = inspect(model);
     let body = &model.body;
     let (typed, end) = match &model.returned {
@@ -106,7 +115,12 @@ fn run_async(model: &Model) -> TokenStream {
         Returned::Never => (TokenStream::new(), quote_spanned!(Span::mixed_site()=> ; #private::never())),
     };
     quote_spanned! {Span::mixed_site()=>
-        #private::traced(#span, async move { #typed #body }, #inspect).await #end
+        #start
+        let #future = async move { #typed #body };
+        match #private::Span::if_on(#span) {
+            ::core::option::Option::None => #future.await,
+            ::core::option::Option::Some(#span) => #private::traced(#span, #future, #inspect).await,
+        } #end
     }
 }
 

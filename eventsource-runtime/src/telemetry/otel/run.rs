@@ -9,7 +9,20 @@ use pin_project_lite::pin_project;
 
 use super::pipeline;
 use super::span::Span;
+use super::toggle;
 use crate::telemetry::{Outcome, log};
+
+/// Runs a traced function; it is told whether spans may be on. Where they are, that happens out of line.
+#[inline(always)]
+pub fn enter<R>(function: impl FnOnce(bool) -> R) -> R {
+    if toggle::may_be_on() { enter_on(function) } else { function(false) }
+}
+
+#[cold]
+#[inline(never)]
+fn enter_on<R>(function: impl FnOnce(bool) -> R) -> R {
+    function(true)
+}
 
 /// Runs the body of a traced function.
 #[inline(always)]
@@ -157,7 +170,7 @@ impl Scope {
     /// What surrounds the caller.
     #[must_use]
     pub fn current() -> Self {
-        Self { context: Some(opentelemetry::Context::current()), muted: super::toggle::is_muted() }
+        Self { context: Some(opentelemetry::Context::current()), muted: toggle::is_muted() }
     }
 
     /// Nothing of the caller's trace, but its pipeline: for work in the background.
@@ -183,9 +196,9 @@ impl Scope {
         std::future::poll_fn(move |task| self.in_scope(|| body.as_mut().poll(task)))
     }
 
-    fn enter(&self) -> (Option<opentelemetry::ContextGuard>, Option<super::toggle::Mute>) {
+    fn enter(&self) -> (Option<opentelemetry::ContextGuard>, Option<toggle::Mute>) {
         let attached = self.context.clone().map(opentelemetry::Context::attach);
-        (attached, self.muted.then(super::toggle::Mute::new))
+        (attached, self.muted.then(toggle::Mute::new))
     }
 }
 

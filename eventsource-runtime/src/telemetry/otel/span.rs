@@ -56,6 +56,19 @@ impl Span {
         matches!(self.0, State::Off)
     }
 
+    /// The span, unless this is none.
+    #[doc(hidden)]
+    #[inline(always)]
+    #[must_use]
+    pub fn if_on(self) -> Option<Self> {
+        if self.is_off() {
+            // So that the compiler need not see that there is nothing to drop.
+            std::mem::forget(self);
+            return None;
+        }
+        Some(self)
+    }
+
     /// Whether what is recorded can be seen by anybody.
     pub(crate) fn is_recording(&self) -> bool {
         matches!(&self.0, State::Live(live) if live.recording)

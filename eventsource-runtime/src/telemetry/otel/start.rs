@@ -261,14 +261,15 @@ fn span_context(context: &TraceContext) -> SpanContext {
     )
 }
 
-/// Starts the span of a traced function.
+/// Starts the span of a traced function, where spans may be on.
 #[inline(always)]
 pub fn start(
+    on: bool,
     site: &'static Site,
     options: &mut dyn FnMut(&mut Options),
     attributes: &mut dyn FnMut(&mut Attributes),
 ) -> Span {
-    if toggle::may_be_on() { start_on(site, options, attributes) } else { Span::OFF }
+    if on { start_on(site, options, attributes) } else { Span::OFF }
 }
 
 #[inline(never)]

@@ -28,8 +28,9 @@ pub fn set_enabled(enabled: bool) {
 }
 
 /// False where spans are surely off; the whole cost of a span that is off.
+#[doc(hidden)]
 #[inline(always)]
-pub(super) fn may_be_on() -> bool {
+pub fn may_be_on() -> bool {
     SWITCH.load(Ordering::Relaxed) != OFF
 }
 
