@@ -53,7 +53,7 @@ fn print(samples: &[Samples]) {
     let mut table = Table::new(&["", "events/s", "min–max", "ratio", "aim"]);
     let mut row = |title: &str, samples: &Samples, floor: Option<&Samples>| {
         let (least, most) = samples.range();
-        let ratio = floor.map(|floor| samples.median() / floor.median());
+        let ratio = floor.map(|floor| samples.ratio(floor));
         table.row([
             title.to_owned(),
             number(samples.median()),

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-/// The samples of one variant; more is better or worse as their unit says.
+/// The samples of one variant, round by round; more is better or worse as their unit says.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Adds a sample.
+    /// Adds the sample of the next round.
     pub fn push(&mut self, sample: f64) {
         self.0.push(sample);
-        self.0.sort_by(f64::total_cmp);
     }
 
     /// The middle sample.
@@ -19,17 +18,28 @@ impl Samples {
     /// There is none.
     #[must_use]
     pub fn median(&self) -> f64 {
-        let middle = self.0.len() / 2;
-        if self.0.len().is_multiple_of(2) { f64::midpoint(self.0[middle - 1], self.0[middle]) } else { self.0[middle] }
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }
     }
 
     /// The smallest and the largest sample.
-    ///
-    /// # Panics
-    /// There is none.
     #[must_use]
     pub fn range(&self) -> (f64, f64) {
-        (self.0[0], self.0[self.0.len() - 1])
+        self.0
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &sample| (least.min(sample), most.max(sample)))
+    }
+
+    /// How these compare with others of the same rounds: the middle one of the rounds' ratios. What slows a machine down
+    /// for a while slows both, so that this is steadier than the ratio of two medians.
+    ///
+    /// # Panics
+    /// There are no rounds.
+    #[must_use]
+    pub fn ratio(&self, others: &Self) -> f64 {
+        Self(self.0.iter().zip(&others.0).map(|(ours, theirs)| ours / theirs).collect()).median()
     }
 }
 

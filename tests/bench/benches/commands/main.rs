@@ -153,7 +153,7 @@ fn table() -> Table {
 fn row(table: &mut Table, title: &str, samples: &Samples, against: Option<(&str, &Samples, f64)>) {
     let (least, most) = samples.range();
     let (ratio, aim) = against.map_or_else(Default::default, |(name, other, aim)| {
-        let ratio = samples.median() / other.median();
+        let ratio = samples.ratio(other);
         let judged = if aim > 0.0 { format!("≥ {aim}: {}", verdict(ratio >= aim)) } else { String::new() };
         (format!("{ratio:.2} of {name}"), judged)
     });

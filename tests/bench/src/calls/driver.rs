@@ -81,7 +81,7 @@ fn print(shape: Shape, measured: &HashMap<&'static str, Measured>) {
     for variant in VARIANTS {
         let Measured { nanoseconds, allocations, instructions } = &measured[variant.key];
         let (least, most) = nanoseconds.range();
-        let ratio = variant.against.map(|peer| nanoseconds.median() / measured[peer].nanoseconds.median());
+        let ratio = variant.against.map(|peer| nanoseconds.ratio(&measured[peer].nanoseconds));
         table.row([
             variant.title.to_owned(),
             number(nanoseconds.median()),
