@@ -48,25 +48,51 @@ pub const fn distinct_names<S>(events: &[EventDef<S>]) {
 }
 
 const fn share_a_name<S>(one: &EventDef<S>, other: &EventDef<S>) -> bool {
-    let mut index = 0;
-    while index < other.aliases().len() {
-        if is_named(one, other.aliases()[index]) {
-            return true;
-        }
-        index += 1;
-    }
-    is_named(one, other.name())
+    have_one_in_common((one.name(), one.aliases()), (other.name(), other.aliases()))
 }
 
-const fn is_named<S>(event: &EventDef<S>, name: &str) -> bool {
+/// The stored names of events: of each the present one and the former ones.
+pub type EventNames = &'static [(&'static str, &'static [&'static str])];
+
+/// Two events of one projection that are stored under one name would both go to the first one's method: fails to
+/// compile.
+#[must_use]
+pub const fn distinct_handlers(events: EventNames) -> EventNames {
+    let mut later = 1;
+    while later < events.len() {
+        let mut earlier = 0;
+        while earlier < later {
+            assert!(
+                !have_one_in_common(events[earlier], events[later]),
+                "two events of the projection are stored under one name; give one another `name` or `alias`"
+            );
+            earlier += 1;
+        }
+        later += 1;
+    }
+    events
+}
+
+const fn have_one_in_common(one: (&str, &[&str]), (name, aliases): (&str, &[&str])) -> bool {
     let mut index = 0;
-    while index < event.aliases().len() {
-        if same(event.aliases()[index], name) {
+    while index < aliases.len() {
+        if is_one_of(one, aliases[index]) {
             return true;
         }
         index += 1;
     }
-    same(event.name(), name)
+    is_one_of(one, name)
+}
+
+const fn is_one_of((name, aliases): (&str, &[&str]), wanted: &str) -> bool {
+    let mut index = 0;
+    while index < aliases.len() {
+        if same(aliases[index], wanted) {
+            return true;
+        }
+        index += 1;
+    }
+    same(name, wanted)
 }
 
 /// `==` of texts, which a constant cannot have yet.
@@ -101,7 +127,7 @@ pub fn never<T>() -> T {
 
 /// The stored names of a projection's events, with the former ones.
 #[must_use]
-pub fn event_types(events: &[(&'static str, &'static [&'static str])]) -> Vec<&'static str> {
+pub fn event_types(events: EventNames) -> Vec<&'static str> {
     events.iter().flat_map(|(name, aliases)| std::iter::once(*name).chain(aliases.iter().copied())).collect()
 }
 

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::error::{BoxError, error_type};
-use crate::store::Position;
+use crate::store::{Position, StoreError};
 
 /// Any error that a projection's step can end with; `?` turns every other error into it.
 ///
@@ -28,10 +28,20 @@ impl ProjectionError {
         Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))
     }
 
-    /// What a step that panicked ends with.
+    /// A store that could not be asked.
+    pub(super) fn store(error: StoreError) -> Self {
+        Self { error_type: Cow::Borrowed(error.error_type()), cause: Box::new(error) }
+    }
+
+    /// Two projections of one runner would share a checkpoint.
+    pub(super) fn same_name(projection: &str) -> Self {
+        Self::new(format!("the runner has another projection of the name `{projection}`; give one of them its own"))
+    }
+
+    /// What a step, or the projection's task, that panicked ends with.
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
-        let reason = format!("a step panicked: {}", said.unwrap_or("it did not say why"));
+        let reason = format!("panicked: {}", said.unwrap_or("it did not say why"));
         Self { error_type: Cow::Borrowed("panic"), cause: reason.into() }
     }
 
@@ -47,8 +57,24 @@ impl ProjectionError {
         &self.error_type
     }
 
-    pub(crate) fn into_cause(self) -> BoxError {
+    pub(super) fn into_cause(self) -> BoxError {
         self.cause
+    }
+
+    /// Whether trying again cannot help.
+    pub(super) fn is_final(&self) -> bool {
+        let store = self.cause.downcast_ref::<StoreError>();
+        matches!(store, Some(StoreError::Closed | StoreError::Schema { .. })) || self.cause.is::<CheckpointMoved>()
+    }
+
+    /// Whether the store was closed.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.cause.downcast_ref(), Some(StoreError::Closed))
+    }
+
+    /// Where the checkpoint was found, if it was not where it had been left.
+    pub(super) fn found(&self) -> Option<Position> {
+        self.cause.downcast_ref().map(|moved: &CheckpointMoved| moved.found)
     }
 }
 
@@ -70,11 +96,36 @@ impl fmt::Debug for ProjectionError {
     }
 }
 
+/// A projection's checkpoint is not where the sender of a batch had left it; nothing of the batch was applied.
+///
+/// Events between the two places may be missing from the read model, or would be applied twice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the checkpoint of projection `{projection}` was left at {expected} and is at {found}; \
+     run the projection in one place only, or give one of those of that name another"
+)]
+#[non_exhaustive]
+pub struct CheckpointMoved {
+    /// The projection.
+    pub projection: &'static str,
+    /// Where the sender had left it.
+    pub expected: Position,
+    /// Where it is.
+    pub found: Position,
+}
+
+impl CheckpointMoved {
+    pub(super) fn new(projection: &'static str, expected: Position, found: Position) -> Self {
+        Self { projection, expected, found }
+    }
+}
+
 /// A projection does not run any more, or does not get there in time.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProjectionStopped {
-    /// A step failed, and failed again when it was retried; nothing of it was committed.
+    /// A step failed, and failed again when it was retried, with nothing of it committed; or the projection's task could
+    /// not go on: it panicked, its store was closed, or something else moved its checkpoint.
     #[error("projection `{projection}` stopped after position {checkpoint}; mend the cause and start it again")]
     Failed {
         /// The projection.
@@ -100,6 +151,14 @@ pub enum ProjectionStopped {
         /// The projection.
         projection: &'static str,
         /// The last position that was applied and committed.
+        checkpoint: Position,
+    },
+    /// The projection had not stopped when the deadline of the shut-down passed, and its task was aborted.
+    #[error("projection `{projection}` did not stop in time and was aborted after position {checkpoint}")]
+    Aborted {
+        /// The projection.
+        projection: &'static str,
+        /// The last position that is known to be applied and committed.
         checkpoint: Position,
     },
 }

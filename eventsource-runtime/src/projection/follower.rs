@@ -1,53 +1,27 @@
 //! One projection's way through the feed.
 
-use std::error::Error;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::error::ProjectionError;
-use super::runner::Options;
-use super::{Batch, Projection, ProjectionStore};
-use crate::domain::StoredEvent;
-use crate::store::{Filter, Page, Position, StoreError};
-use crate::telemetry::{Kind, Scope, Span, Start, log, metrics, names};
+use super::caught::caught;
+use super::error::{CheckpointMoved, ProjectionError};
+use super::retry::upkeep;
+use super::runner::{Asked, Options};
+use super::running::{Progress, Stage};
+use super::step::{Mode, Step};
+use super::{Projection, ProjectionStore};
+use crate::store::{Filter, Page, Position};
+use crate::telemetry::{log, metrics};
 
-/// Pages of up to this many events are applied one by one, each in a transaction and a span of its own.
-const LIVE: usize = 8;
-/// The sizes between which batches adapt.
+/// The sizes between which batches adapt. A page that holds the smallest is never applied one by one.
 const SMALLEST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 2048;
 /// A batch longer than this halves the next one, so that it does not hold up commands; a much shorter one doubles it.
 const LONG_BATCH: Duration = Duration::from_millis(50);
 /// How far the checkpoint in the store may lag behind events that the projection does not handle.
 const UNSAVED: u64 = 1000;
-/// The pauses between attempts.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How far a projection is, as others see it.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    pub(super) checkpoint: Position,
-    pub(super) stage: Stage,
-}
-
-#[derive(Debug, Default)]
-pub(super) enum Stage {
-    #[default]
-    Running,
-    ShutDown,
-    Failed(Arc<dyn Error + Send + Sync + 'static>),
-}
-
-impl Stage {
-    pub(super) fn has_ended(&self) -> bool {
-        !matches!(self, Self::Running)
-    }
-}
 
 pub(super) struct Follower<S: ProjectionStore> {
     pub(super) store: S,
@@ -64,207 +38,168 @@ struct Place {
     checkpoint: Position,
     /// Done with, in the store.
     saved: Position,
-    /// Until here the events are replayed: they were there before a rebuild began.
-    replay_until: Position,
+    /// Until here the feed is the past: it was there when the runner was started.
+    past: Position,
+    /// The past is replayed into an emptied read model.
+    rebuilding: bool,
     batch: usize,
 }
 
+impl Place {
+    /// How a page is applied: event by event where the projection is live, which it is when it has caught up with the
+    /// past and has not fallen behind since.
+    fn mode(&self, page: &Page) -> Mode {
+        let past = self.checkpoint < self.past;
+        if past || page.events.len() >= SMALLEST_BATCH {
+            Mode::Batch { replay: past && self.rebuilding }
+        } else {
+            Mode::Live
+        }
+    }
+
+    fn saved_at(&mut self, position: Position) {
+        self.saved = position;
+        self.checkpoint = self.checkpoint.max(position);
+    }
+}
+
 impl<S: ProjectionStore> Follower<S> {
-    pub(super) async fn run(mut self) {
-        let stage = match self.follow().await {
+    pub(super) async fn run(self, head: Asked) {
+        let stage = match caught(self.follow(head)).await {
             Ok(()) => Stage::ShutDown,
+            // The store was closed under a projection that was to stop anyway.
+            Err(error) if error.is_closed() && self.is_stopped() => Stage::ShutDown,
             Err(error) => {
                 let checkpoint = self.progress.borrow().checkpoint;
                 log::projection_stopped(self.projection.name(), checkpoint.get(), error.error_type());
-                Stage::Failed(error.into_cause().into())
+                Stage::failed(error)
             }
         };
         self.progress.send_modify(|progress| progress.stage = stage);
     }
 
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
     /// Follows the feed until it is told to stop, or a step fails for good.
-    async fn follow(&mut self) -> Result<(), ProjectionError> {
-        let opened = self.persistently(|this| this.store.open_projection(Arc::clone(&this.projection))).await?;
-        let Some(mut checkpoint) = opened else { return Ok(()) };
-        let mut replay_until = Position::START;
-        if self.options.rebuild {
-            replay_until = self.store.head().await?;
-            let reset = self.persistently(|this| this.store.reset_projection(Arc::clone(&this.projection))).await?;
-            if reset.is_none() {
-                return Ok(());
-            }
-            checkpoint = Position::START;
-        }
-        let mut place = Place { checkpoint, saved: checkpoint, replay_until, batch: SMALLEST_BATCH };
+    async fn follow(&self, head: Asked) -> Result<(), ProjectionError> {
+        let Some(mut place) = self.start(head).await? else { return Ok(()) };
         self.tell(&place);
         let filter = Filter::all().event_types(self.projection.event_types());
-        loop {
-            let Some(page) = self.read(&place, &filter).await else { break };
+        while let Some(page) = self.ask(|store| store.read_all(place.checkpoint, &filter, place.batch)).await? {
             if page.scanned == place.checkpoint {
-                let changed = self.store.changed(place.checkpoint);
-                if unless_stopped(&mut self.stopped, changed).await.is_none() {
+                if self.unless_stopped(upkeep(self.store.changed(place.checkpoint))).await.is_none() {
                     break;
                 }
             } else {
-                self.apply(page, &mut place).await?;
+                self.apply(&page, &mut place).await?;
+                // Steps in memory may never wait, and then nothing else would run on this thread.
+                tokio::task::yield_now().await;
             }
         }
         self.save(&mut place).await
     }
 
-    /// The next page of the feed. Reading is upkeep, without spans; while it fails it is tried again.
-    async fn read(&mut self, place: &Place, filter: &Filter) -> Option<Page> {
-        let mut attempt = 0;
-        loop {
-            let reading = Scope::detached().muted().run(self.store.read_all(place.checkpoint, filter, place.batch));
-            match unless_stopped(&mut self.stopped, reading).await? {
-                Ok(page) => return Some(page),
-                Err(error) => self.pause(attempt, StoreError::error_type(&error)).await?,
+    /// Opens the projection, and empties it if it is to be rebuilt; `None` if the runner is stopped meanwhile.
+    async fn start(&self, head: Asked) -> Result<Option<Place>, ProjectionError> {
+        let head = match head.await {
+            Ok(head) => Some(head),
+            Err(_) => self.ask(S::head).await?,
+        };
+        let (Some(past), Some(mut checkpoint)) = (head, self.open().await?) else { return Ok(None) };
+        if let Some(gap) = &self.gap {
+            gap.head(past.get());
+        }
+        if self.options.rebuild {
+            let reset = self.persistently(|this, _| upkeep(this.store.reset_projection(Arc::clone(&this.projection))));
+            if reset.await?.is_none() {
+                return Ok(None);
             }
-            attempt += 1;
+            checkpoint = Position::START;
+        }
+        let rebuilding = self.options.rebuild;
+        Ok(Some(Place { checkpoint, saved: checkpoint, past, rebuilding, batch: SMALLEST_BATCH }))
+    }
+
+    /// The checkpoint in the store. Like reading, setting up is upkeep, without spans.
+    async fn open(&self) -> Result<Option<Position>, ProjectionError> {
+        self.persistently(|this, _| upkeep(this.store.open_projection(Arc::clone(&this.projection)))).await
+    }
+
+    async fn apply(&self, page: &Page, place: &mut Place) -> Result<(), ProjectionError> {
+        if let Some(gap) = &self.gap {
+            gap.head(page.scanned.get());
+        }
+        let mode = place.mode(page);
+        let is_batch = matches!(mode, Mode::Batch { .. });
+        if is_batch && self.apply_at_once(page, mode, place).await? {
+            return Ok(());
+        }
+        self.apply_one_by_one(page, mode, place).await
+    }
+
+    /// Whether the page is done with. If not, it is to be applied one by one, so that all before the event at fault is
+    /// applied and the failure can name it.
+    async fn apply_at_once(&self, page: &Page, mode: Mode, place: &mut Place) -> Result<bool, ProjectionError> {
+        let started = Instant::now();
+        let step = Step { events: &page.events, from: place.saved, to: page.scanned, mode, retry: 0 };
+        match self.attempt(step).await {
+            Ok(()) => {
+                place.batch = adapted(place.batch, started.elapsed());
+                place.saved_at(page.scanned);
+                self.tell(place);
+                self.refresh_head().await;
+                Ok(true)
+            }
+            Err(error) if error.is_final() => Err(error),
+            Err(_) => self.find_out(page, place).await.map(|found| found.is_none()),
         }
     }
 
-    async fn apply(&mut self, page: Page, place: &mut Place) -> Result<(), ProjectionError> {
-        let replay = place.checkpoint < place.replay_until;
-        let catching_up = replay || page.events.len() > LIVE;
-        if catching_up {
-            let started = Instant::now();
-            if self.attempt(&page.events, page.scanned, Mode::Batch { replay }).await.is_ok() {
-                place.checkpoint = page.scanned;
-                place.saved = page.scanned;
-                place.batch = adapted(place.batch, started.elapsed());
-                self.tell(place);
-                return Ok(());
-            }
-            // One by one, so that all before the event at fault is applied and the failure can name it.
+    /// Where a batch that failed left the checkpoint. A store without transactions has kept the steps before the one at
+    /// fault, and a commit that was reported as failed may have been made.
+    async fn find_out(&self, page: &Page, place: &mut Place) -> Result<Option<()>, ProjectionError> {
+        let Some(stored) = self.open().await? else { return Ok(None) };
+        if stored < place.saved || stored > page.scanned {
+            return Err(CheckpointMoved::new(self.projection.name(), place.saved, stored).into());
         }
+        place.saved_at(stored);
+        self.tell(place);
+        Ok(Some(()))
+    }
+
+    async fn apply_one_by_one(&self, page: &Page, mode: Mode, place: &mut Place) -> Result<(), ProjectionError> {
         for event in &page.events {
-            let events = std::slice::from_ref(event);
-            let mode = if replay { Mode::Batch { replay } } else { Mode::Live };
-            let applied = self.persistently(|this| this.attempt(events, event.position, mode)).await?;
+            if event.position <= place.checkpoint {
+                continue;
+            }
+            let first =
+                Step { events: std::slice::from_ref(event), from: place.saved, to: event.position, mode, retry: 0 };
+            let applied = self.persistently(|this, retry| this.attempt(Step { retry, ..first })).await?;
             if applied.is_none() {
                 return Ok(());
             }
-            place.checkpoint = event.position;
-            place.saved = event.position;
+            place.saved_at(event.position);
             self.tell(place);
+            if self.is_stopped() {
+                return Ok(());
+            }
         }
         place.checkpoint = page.scanned;
         self.tell(place);
         if place.checkpoint.get() - place.saved.get() > UNSAVED { self.save(place).await } else { Ok(()) }
     }
 
-    /// Applies events in one transaction, in a `projection.{Name}` span.
-    async fn attempt(&self, events: &[StoredEvent], to: Position, mode: Mode) -> Result<(), ProjectionError> {
-        let span = self.span(events, to, mode);
-        let scope = span.scope(!matches!(mode, Mode::Live));
-        let batch = Batch { events: events.to_vec(), checkpoint: to };
-        let result = self.store.apply_batch(Arc::clone(&self.projection), batch, scope).await;
-        match &result {
-            Ok(()) => span.in_scope(|| self.applied(&span, events)),
-            Err(error) => span.in_scope(|| log::failure(error.error_type())),
-        }
-        match &result {
-            Ok(()) => span.succeed(),
-            Err(error) => span.fail(error.error_type().to_owned()),
-        }
-        result
-    }
-
-    /// What a batch that was committed leaves on its span and in the metrics.
-    fn applied(&self, span: &Span, events: &[StoredEvent]) {
-        let Some(first) = events.first() else { return };
-        let now = self.options.clock.now();
-        span.record(&mut |later| {
-            later.float(names::CQRS_PROJECTION_LAG, now.seconds_since(first.recorded_at).max(0.0));
-            later.text(names::EVENTSOURCE_PROJECTION_STATUS, "applied");
-        });
-        if self.options.metrics {
-            for event in events {
-                let lag = now.seconds_since(event.recorded_at);
-                metrics::projection_lag(self.projection.name(), &event.event_type, lag);
-            }
-            metrics::projection_events(self.projection.name(), "applied", events.len() as u64);
-        }
-    }
-
-    fn span(&self, events: &[StoredEvent], to: Position, mode: Mode) -> Span {
-        let enabled = self.projection.enable_tracing().unwrap_or(self.options.tracing) && !events.is_empty();
-        let replay = matches!(mode, Mode::Batch { replay: true });
-        let start = Start::new(self.projection.span_name(), Kind::Consumer).options(|options| {
-            options.enable(enabled);
-            if enabled {
-                options.root();
-                options.links(events);
-            }
-            if replay {
-                options.replay();
-            }
-        });
-        start.begin(
-            &mut |known| {
-                known.text(names::CQRS_SIDE, "projection");
-                known.text(names::EVENTSOURCE_PROJECTION_NAME, self.projection.name());
-                match events {
-                    [event] => {
-                        known.string(names::EVENTSOURCE_EVENT_TYPE, &event.event_type);
-                        known.string(names::EVENTSOURCE_AGGREGATE_ID, event.stream.aggregate_id());
-                        known.number(names::EVENTSOURCE_VERSION, event.version.get());
-                        known.string(names::EVENTSOURCE_EVENT_RECORDED_AT, &event.recorded_at.to_string());
-                    }
-                    events => known.number(names::EVENTSOURCE_BATCH_SIZE, events.len() as u64),
-                }
-                let from = events.first().map_or(to, |event| event.position);
-                known.number(names::EVENTSOURCE_FROM_POSITION, from.get());
-                known.number(names::EVENTSOURCE_TO_POSITION, to.get());
-                if replay {
-                    known.flag(names::EVENTSOURCE_REPLAY, true);
-                }
-            },
-            &mut |_| (),
-        )
-    }
-
     /// Moves the checkpoint in the store past events that the projection does not handle.
     async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
         if place.saved < place.checkpoint {
-            self.attempt(&[], place.checkpoint, Mode::Live).await?;
-            place.saved = place.checkpoint;
-        }
-        Ok(())
-    }
-
-    /// Tries until it succeeds, the retries are used up, or the runner is stopped (`None`).
-    async fn persistently<'a, T, F>(&'a self, attempt: impl Fn(&'a Self) -> F) -> Result<Option<T>, ProjectionError>
-    where
-        F: Future<Output = Result<T, ProjectionError>>,
-    {
-        for retry in 0.. {
-            match attempt(self).await {
-                Ok(value) => return Ok(Some(value)),
-                Err(error) if retry == self.options.retries => return Err(error),
-                Err(error) => {
-                    if self.pause(retry, error.error_type()).await.is_none() {
-                        return Ok(None);
-                    }
-                }
+            let first = Step { events: &[], from: place.saved, to: place.checkpoint, mode: Mode::Live, retry: 0 };
+            if self.persistently(|this, retry| this.attempt(Step { retry, ..first })).await?.is_some() {
+                place.saved = place.checkpoint;
             }
         }
-        unreachable!("the loop ends when the retries do")
-    }
-
-    /// Waits before the next attempt; `None` if the runner is stopped meanwhile.
-    async fn pause(&self, retry: u32, error_type: &str) -> Option<()> {
-        log::projection_retried(self.projection.name(), retry + 1, error_type);
-        if self.options.metrics {
-            metrics::retry("projection", error_type);
-        }
-        if let (Some(gap), Ok(head)) = (&self.gap, self.store.head().await) {
-            gap.head(head.get());
-        }
-        let pause = FIRST_PAUSE.saturating_mul(1 << retry.min(10)).min(LONGEST_PAUSE);
-        unless_stopped(&mut self.stopped.clone(), tokio::time::sleep(pause)).await
+        Ok(())
     }
 
     fn tell(&self, place: &Place) {
@@ -275,15 +210,6 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
-/// How a batch runs.
-#[derive(Clone, Copy)]
-enum Mode {
-    /// One event, with the spans of its handler.
-    Live,
-    /// Any number, with one span in all.
-    Batch { replay: bool },
-}
-
 fn adapted(batch: usize, took: Duration) -> usize {
     if took > LONG_BATCH {
         (batch / 2).max(SMALLEST_BATCH)
@@ -292,19 +218,6 @@ fn adapted(batch: usize, took: Duration) -> usize {
     } else {
         batch
     }
-}
-
-/// The value of a future, unless the runner is stopped first.
-async fn unless_stopped<F: Future>(stopped: &mut watch::Receiver<bool>, body: F) -> Option<F::Output> {
-    let mut body = pin!(body);
-    let mut stop = pin!(stopped.wait_for(|stop| *stop));
-    std::future::poll_fn(|task| {
-        if stop.as_mut().poll(task).is_ready() {
-            return std::task::Poll::Ready(None);
-        }
-        body.as_mut().poll(task).map(Some)
-    })
-    .await
 }
 
 #[cfg(test)]

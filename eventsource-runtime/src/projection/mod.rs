@@ -4,14 +4,20 @@
 //! effect once, whenever the process dies. [`ProjectionRunner`] runs projections: first they catch up in batches, then
 //! they follow live, event by event.
 
+mod caught;
 mod error;
 mod follower;
+mod retry;
 mod runner;
+mod running;
+mod step;
 
 use std::future::Future;
 
-pub use error::{ProjectionError, ProjectionStopped};
-pub use runner::{ProjectionRunner, Projections};
+pub(crate) use caught::caught;
+pub use error::{CheckpointMoved, ProjectionError, ProjectionStopped};
+pub use runner::ProjectionRunner;
+pub use running::Projections;
 
 use crate::domain::StoredEvent;
 use crate::store::{EventStore, Position};
@@ -91,8 +97,21 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
 pub struct Batch {
     /// The events, in order; none if only the checkpoint moves.
     pub events: Vec<StoredEvent>,
+    /// Where the sender left the checkpoint.
+    pub from: Position,
     /// Where the checkpoint stands when they have been applied.
     pub checkpoint: Position,
+}
+
+impl Batch {
+    /// Refuses the batch if the checkpoint in the store is not where the sender left it. Without this, two runners of
+    /// one projection, or one of them and a rebuild, would each pass over what the other had counted as done.
+    ///
+    /// # Errors
+    /// The checkpoint was moved by somebody else, or by this very batch: its sender knows whether it sent it before.
+    pub fn check(&self, projection: &'static str, stored: Position) -> Result<(), CheckpointMoved> {
+        if stored == self.from { Ok(()) } else { Err(CheckpointMoved::new(projection, self.from, stored)) }
+    }
 }
 
 /// A store that projections can run on. Open for implementation.
@@ -106,7 +125,9 @@ pub trait ProjectionStore: EventStore {
         projection: std::sync::Arc<dyn Projection<Self::Backend>>,
     ) -> impl Future<Output = Result<Position, ProjectionError>> + Send;
 
-    /// Applies a batch and moves the checkpoint, in one transaction: both or neither.
+    /// Applies a batch and moves the checkpoint, in one transaction: both or neither. It begins with [`Batch::check`].
+    ///
+    /// A store that cannot undo a step moves the checkpoint past each event as soon as that has been applied.
     ///
     /// The steps run in `scope`, on whatever thread that is.
     fn apply_batch(

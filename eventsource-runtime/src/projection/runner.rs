@@ -1,21 +1,23 @@
-//! Runs projections in tasks of their own, and tells how far they are.
+//! Starts projections in tasks of their own.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::error::ProjectionStopped;
-use super::follower::{Follower, Progress, Stage};
+use super::error::ProjectionError;
+use super::follower::Follower;
+use super::running::{Progress, Projections, Running, Stage};
 use super::{Projection, ProjectionStore};
 use crate::clock::{self, Clock};
-use crate::store::Position;
+use crate::store::{EventStore, Position, StoreError};
 use crate::telemetry::{Scope, metrics};
 
-/// How long `wait_for` waits.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a failing step is tried again before the projection stops.
 const RETRIES: u32 = 5;
 
@@ -85,29 +87,57 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Starts a task for each projection. A set-up that fails comes out of `wait_for` and `shutdown`.
+    /// Starts a task for each projection. A set-up that fails comes out of `wait_for` and `shutdown`, and so does a
+    /// name that another projection of the runner has.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn spawn(self) -> Projections {
         let (stop, stopped) = watch::channel(false);
-        let scope = Scope::detached();
-        let running = self.projections.into_iter().map(|projection| {
-            let name = projection.name();
-            let (progress, seen) = watch::channel(Progress::default());
-            let gap = self.options.metrics.then(|| metrics::Gap::observed(name));
-            let follower = Follower {
-                store: self.store.clone(),
-                projection,
-                options: self.options.clone(),
-                progress,
-                stopped: stopped.clone(),
-                gap,
-            };
-            let task = tokio::spawn(scope.clone().run(follower.run()));
-            Running { name, progress: seen, task }
+        let mut names = HashSet::new();
+        let running = self.projections.iter().map(|projection| {
+            if names.insert(projection.name()) { self.start(projection, &stopped) } else { refused(projection.name()) }
         });
         Projections { running: running.collect(), stop }
+    }
+
+    fn start(&self, projection: &Arc<dyn Projection<S::Backend>>, stopped: &watch::Receiver<bool>) -> Running {
+        let name = projection.name();
+        let scope = Scope::detached();
+        let (progress, seen) = watch::channel(Progress::default());
+        let follower = Follower {
+            store: self.store.clone(),
+            projection: Arc::clone(projection),
+            options: self.options.clone(),
+            progress,
+            stopped: stopped.clone(),
+            gap: if self.options.metrics { metrics::Gap::observed(name) } else { None },
+        };
+        let head = scope.clone().muted().in_scope(|| head_of(&self.store));
+        Running { name, progress: seen, task: tokio::spawn(scope.run(follower.run(head))) }
+    }
+}
+
+/// A projection that does not start, because another one of the runner has its name.
+fn refused(name: &'static str) -> Running {
+    let stage = Stage::failed(ProjectionError::same_name(name));
+    let (_, progress) = watch::channel(Progress { checkpoint: Position::START, stage });
+    Running { name, progress, task: tokio::spawn(std::future::ready(())) }
+}
+
+/// The head of the store, on its way.
+pub(super) type Asked = Pin<Box<dyn Future<Output = Result<Position, StoreError>> + Send>>;
+
+/// Asks for the head at once, not when the task comes to it: what is appended after `spawn` is live, not the past.
+fn head_of<S: EventStore>(store: &S) -> Asked {
+    let store = store.clone();
+    let mut head: Asked = Box::pin(async move { store.head().await });
+    let first = catch_unwind(AssertUnwindSafe(|| head.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+    match first {
+        Ok(Poll::Ready(head)) => Box::pin(std::future::ready(head)),
+        Ok(Poll::Pending) => head,
+        // In the task, where panics are told.
+        Err(panic) => Box::pin(async move { resume_unwind(panic) }),
     }
 }
 
@@ -115,105 +145,5 @@ impl<S: ProjectionStore> fmt::Debug for ProjectionRunner<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.projections.iter().map(|projection| projection.name()).collect();
         f.debug_struct("ProjectionRunner").field("projections", &names).finish_non_exhaustive()
-    }
-}
-
-/// Projections that are running.
-///
-/// Dropping this stops them as [`Projections::shutdown`] does, without waiting: each finishes or rolls back the batch
-/// that it is at.
-#[derive(Debug)]
-#[must_use = "dropping this stops the projections"]
-pub struct Projections {
-    running: Vec<Running>,
-    stop: watch::Sender<bool>,
-}
-
-#[derive(Debug)]
-struct Running {
-    name: &'static str,
-    progress: watch::Receiver<Progress>,
-    task: JoinHandle<()>,
-}
-
-impl Projections {
-    /// Waits until every projection has applied all events up to a position, at most 30 seconds.
-    ///
-    /// # Errors
-    /// A projection stopped before it got there, or the deadline passed.
-    pub async fn wait_for(&self, position: Position) -> Result<(), ProjectionStopped> {
-        self.wait_for_within(position, DEADLINE).await
-    }
-
-    /// Waits until every projection has applied all events up to a position, at most `deadline`.
-    ///
-    /// # Errors
-    /// A projection stopped before it got there, or the deadline passed.
-    pub async fn wait_for_within(&self, position: Position, deadline: Duration) -> Result<(), ProjectionStopped> {
-        let until = tokio::time::Instant::now() + deadline;
-        for running in &self.running {
-            running.wait_for(position, until).await?;
-        }
-        Ok(())
-    }
-
-    /// The last position that a projection is done with; `None` if there is no such projection.
-    #[must_use]
-    pub fn checkpoint(&self, projection: &str) -> Option<Position> {
-        let running = self.running.iter().find(|running| running.name == projection)?;
-        Some(running.progress.borrow().checkpoint)
-    }
-
-    /// Stops the projections and waits until each has finished or rolled back the batch that it is at.
-    ///
-    /// # Errors
-    /// The first projection that had failed.
-    pub async fn shutdown(mut self) -> Result<(), ProjectionStopped> {
-        // Nobody listens where every projection has stopped by itself.
-        let _ = self.stop.send(true);
-        let mut result = Ok(());
-        for running in &mut self.running {
-            // A panic of ours is told by the progress, which then ends without a stage.
-            let _ = (&mut running.task).await;
-            result = result.and(running.failure());
-        }
-        result
-    }
-}
-
-impl Drop for Projections {
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
-    }
-}
-
-impl Running {
-    async fn wait_for(&self, position: Position, until: tokio::time::Instant) -> Result<(), ProjectionStopped> {
-        let mut progress = self.progress.clone();
-        let arrived = progress.wait_for(|progress| progress.checkpoint >= position || progress.stage.has_ended());
-        let checkpoint = match tokio::time::timeout_at(until, arrived).await {
-            Ok(Ok(progress)) if progress.checkpoint >= position => return Ok(()),
-            Ok(Ok(progress)) => progress.checkpoint,
-            // The task is gone, as when the runtime shuts down.
-            Ok(Err(_)) => self.progress.borrow().checkpoint,
-            Err(_) => {
-                let checkpoint = self.progress.borrow().checkpoint;
-                return Err(ProjectionStopped::Late { projection: self.name, checkpoint, wanted: position });
-            }
-        };
-        self.failure()?;
-        Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint })
-    }
-
-    fn failure(&self) -> Result<(), ProjectionStopped> {
-        let progress = self.progress.borrow();
-        match &progress.stage {
-            Stage::Failed(source) => Err(ProjectionStopped::Failed {
-                projection: self.name,
-                checkpoint: progress.checkpoint,
-                source: Arc::clone(source),
-            }),
-            Stage::Running | Stage::ShutDown => Ok(()),
-        }
     }
 }

@@ -41,6 +41,18 @@ const _: () = {
     type __EsBackend = <PostgresTransaction<
         'static,
     > as facade::projection::Transaction>::Backend;
+    const __ES_EVENTS: facade::__private::EventNames = facade::__private::distinct_handlers(
+        &[
+            (
+                <OrderPlaced as facade::Event>::NAME,
+                <OrderPlaced as facade::Event>::ALIASES,
+            ),
+            (
+                <OrderShipped as facade::Event>::NAME,
+                <OrderShipped as facade::Event>::ALIASES,
+            ),
+        ],
+    );
     #[automatically_derived]
     impl facade::projection::Projection<__EsBackend> for OrderReadModel {
         fn name(&self) -> &'static str {
@@ -53,18 +65,7 @@ const _: () = {
             ::core::option::Option::Some(self.traced)
         }
         fn event_types(&self) -> ::std::vec::Vec<&'static str> {
-            facade::__private::event_types(
-                &[
-                    (
-                        <OrderPlaced as facade::Event>::NAME,
-                        <OrderPlaced as facade::Event>::ALIASES,
-                    ),
-                    (
-                        <OrderShipped as facade::Event>::NAME,
-                        <OrderShipped as facade::Event>::ALIASES,
-                    ),
-                ],
-            )
+            facade::__private::event_types(__ES_EVENTS)
         }
         fn setup<'__es>(
             &'__es self,

@@ -22,14 +22,16 @@ const _: () = {
             "projection.Counts"
         }
         fn event_types(&self) -> ::std::vec::Vec<&'static str> {
-            ::eventsource_runtime::__private::event_types(
-                &[
-                    (
-                        <OrderPlaced as ::eventsource_runtime::Event>::NAME,
-                        <OrderPlaced as ::eventsource_runtime::Event>::ALIASES,
-                    ),
-                ],
-            )
+            ::eventsource_runtime::__private::event_types(const {
+                ::eventsource_runtime::__private::distinct_handlers(
+                    &[
+                        (
+                            <OrderPlaced as ::eventsource_runtime::Event>::NAME,
+                            <OrderPlaced as ::eventsource_runtime::Event>::ALIASES,
+                        ),
+                    ],
+                )
+            })
         }
         fn apply<'__es>(
             &'__es self,

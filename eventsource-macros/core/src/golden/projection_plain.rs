@@ -17,6 +17,14 @@ const _: () = {
     type __EsBackend = <SqliteTransaction<
         'static,
     > as ::eventsource_runtime::projection::Transaction>::Backend;
+    const __ES_EVENTS: ::eventsource_runtime::__private::EventNames = ::eventsource_runtime::__private::distinct_handlers(
+        &[
+            (
+                <OrderPlaced as ::eventsource_runtime::Event>::NAME,
+                <OrderPlaced as ::eventsource_runtime::Event>::ALIASES,
+            ),
+        ],
+    );
     #[automatically_derived]
     impl ::eventsource_runtime::projection::Projection<__EsBackend> for OrderReadModel {
         fn name(&self) -> &'static str {
@@ -26,14 +34,7 @@ const _: () = {
             "projection.OrderReadModel"
         }
         fn event_types(&self) -> ::std::vec::Vec<&'static str> {
-            ::eventsource_runtime::__private::event_types(
-                &[
-                    (
-                        <OrderPlaced as ::eventsource_runtime::Event>::NAME,
-                        <OrderPlaced as ::eventsource_runtime::Event>::ALIASES,
-                    ),
-                ],
-            )
+            ::eventsource_runtime::__private::event_types(__ES_EVENTS)
         }
         fn apply<'__es>(
             &'__es self,

@@ -36,11 +36,13 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             (<#event as #at::Event>::NAME, <#event as #at::Event>::ALIASES)
         }
     });
+    let (assertion, events) = distinct(model, private, &quote_spanned!(Span::mixed_site()=> &[#(#events),*]));
     let setup = model.setup.as_ref().map(|step| slot(&names, step, "setup"));
     let reset = model.reset.as_ref().map(|step| slot(&names, step, "reset"));
     let apply = apply(model, &names);
     block(&quote_spanned! {Span::mixed_site()=>
         #alias
+        #assertion
 
         #[automatically_derived]
         impl #impl_generics #runtime::projection::Projection<#backend> for #self_ty #where_clause {
@@ -55,7 +57,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #enable_tracing
 
             fn event_types(&self) -> ::std::vec::Vec<&'static str> {
-                #private::event_types(&[#(#events),*])
+                #private::event_types(#events)
             }
 
             #setup
@@ -63,6 +65,17 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #apply
         }
     })
+}
+
+/// The list of events, refused if two of them share a stored name: a constant of its own, which `cargo check` looks at;
+/// where there are parameters, on which it may depend, one in place.
+fn distinct(model: &Model, private: &TokenStream, events: &TokenStream) -> (TokenStream, TokenStream) {
+    let checked = quote_spanned!(Span::mixed_site()=> #private::distinct_handlers(#events));
+    if !model.generics.params.is_empty() {
+        return (TokenStream::new(), quote_spanned!(Span::mixed_site()=> const { #checked }));
+    }
+    let list = local("__ES_EVENTS");
+    (quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;), list.into_token_stream())
 }
 
 /// How the back end is named: an alias where a transaction tells it, a parameter where none does.

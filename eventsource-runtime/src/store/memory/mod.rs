@@ -17,6 +17,9 @@ pub use projections::MemoryTransaction;
 use projections::Projections;
 use state::{Chunks, State};
 
+/// How many events are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
+const SCANNED: usize = 8192;
+
 /// A store in memory, with its spans and metrics.
 pub type MemoryStore = Traced<Memory>;
 
@@ -122,8 +125,14 @@ impl EventStore for Memory {
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         let mut page = Page { events: Vec::new(), scanned: after };
-        // Page by page, so that appends wait for no more than one.
-        while self.state().scan(&mut page, filter, limit) {}
+        // Look by look, so that appends wait for no more than one; and not to the end of the feed, which may be far
+        // where a filter hides much, because nothing here ever waits.
+        let looks = SCANNED.max(limit).div_ceil(state::SCANNED);
+        for _ in 0..looks {
+            if !self.state().scan(&mut page, filter, limit) {
+                break;
+            }
+        }
         Ok(page)
     }
 

@@ -1,23 +1,21 @@
 //! Projections on the store in memory: their checkpoints, and steps that are futures.
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 use super::Memory;
 use crate::projection::{
-    AsyncBackend, Backend, Batch, Projection, ProjectionError, ProjectionStore, StepResult, Transaction,
+    AsyncBackend, Backend, Batch, Projection, ProjectionError, ProjectionStore, StepResult, Transaction, caught,
 };
 use crate::store::Position;
 use crate::telemetry::Scope;
 
 /// What a projection's method takes on the store in memory.
 ///
-/// There is nothing in it: a read model in memory is the projection's own. What a step has changed there stays changed
-/// if a later step of the batch fails; only the checkpoint does not move then.
+/// There is nothing in it: a read model in memory is the projection's own, and what a step has changed there nobody can
+/// undo. So the checkpoint moves past each event by itself, and a batch that fails is not begun again from its start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct MemoryTransaction;
@@ -89,14 +87,16 @@ impl ProjectionStore for Memory {
         let turn = projections.turn(name);
         let _turn = turn.lock().await;
         let Some(checkpoint) = projections.checkpoint(name) else { return Err(ProjectionError::not_open(name)) };
+        batch.check(name, checkpoint)?;
         let steps = async {
-            for event in batch.events.iter().filter(|event| event.position > checkpoint) {
+            for event in &batch.events {
                 projection.apply(event, &MemoryTransaction).await?;
+                projections.checkpoints().insert(name, event.position);
             }
             Ok(())
         };
         scope.run(caught(steps)).await?;
-        projections.checkpoints().insert(name, checkpoint.max(batch.checkpoint));
+        projections.checkpoints().insert(name, batch.checkpoint);
         Ok(())
     }
 
@@ -111,14 +111,4 @@ impl ProjectionStore for Memory {
         projections.checkpoints().insert(name, Position::START);
         Ok(())
     }
-}
-
-/// Turns a panic of a step into its error.
-async fn caught(steps: impl Future<Output = StepResult> + Send) -> StepResult {
-    let mut steps = Box::pin(steps);
-    poll_fn(move |task| match catch_unwind(AssertUnwindSafe(|| steps.as_mut().poll(task))) {
-        Ok(polled) => polled,
-        Err(panic) => Poll::Ready(Err(ProjectionError::panicked(&*panic))),
-    })
-    .await
 }

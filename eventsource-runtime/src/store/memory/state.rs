@@ -16,7 +16,7 @@ const CHUNK: usize = 64;
 /// How many chunks a reader takes under one lock.
 const TAKEN: usize = 4;
 /// How many events of the feed are looked at under one lock.
-const SCANNED: usize = 256;
+pub(super) const SCANNED: usize = 256;
 
 type Chunk = Arc<Vec<StoredEvent>>;
 

@@ -53,13 +53,9 @@ impl ProjectionStore for Sqlite {
         let apply = move |tx: &SqliteTransaction<'_>| {
             let name = projection.name();
             let checkpoint = checkpoint(tx, name)?.ok_or_else(|| ProjectionError::not_open(name))?;
-            // What is behind the checkpoint was applied by a batch whose outcome nobody was told.
-            let mut events = batch.events.iter().filter(|event| event.position > checkpoint);
-            scope.in_scope(|| events.try_for_each(|event| projection.apply(event, tx)))?;
-            if batch.checkpoint > checkpoint {
-                move_checkpoint(tx, name, batch.checkpoint)?;
-            }
-            Ok(())
+            batch.check(name, checkpoint)?;
+            scope.in_scope(|| batch.events.iter().try_for_each(|event| projection.apply(event, tx)))?;
+            move_checkpoint(tx, name, batch.checkpoint)
         };
         self.threads.write(|connection| in_transaction(connection, apply)).await?
     }

@@ -244,20 +244,27 @@ pub(crate) struct Gap {
 }
 
 impl Gap {
-    /// A gap that is observed until the value is dropped.
-    pub(crate) fn observed(projection: &'static str) -> Arc<Self> {
-        let gap = Arc::new(Self { projection, head: AtomicU64::new(0), checkpoint: AtomicU64::new(0) });
+    /// A gap that is observed until the value is dropped; `None` where metrics are off, so that nobody keeps it up.
+    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
+        let mut observed = None;
         with(|instruments| {
+            let gap = Arc::new(Self { projection, head: AtomicU64::new(0), checkpoint: AtomicU64::new(0) });
             let mut gaps = instruments.gaps.lock().unwrap_or_else(PoisonError::into_inner);
             gaps.retain(|gap| gap.strong_count() > 0);
             gaps.push(Arc::downgrade(&gap));
+            observed = Some(gap);
         });
-        gap
+        observed
     }
 
     /// The last position that is known to be in the store.
     pub(crate) fn head(&self, position: u64) {
         self.head.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// What was said last to be in the store.
+    pub(crate) fn known_head(&self) -> u64 {
+        self.head.load(Ordering::Relaxed)
     }
 
     /// The last position that the projection is done with.

@@ -1,0 +1,176 @@
+//! Projections that run, as those who started them see them.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::error::{ProjectionError, ProjectionStopped};
+use crate::store::Position;
+
+/// How long `wait_for` and `shutdown` wait.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// What an unrepresentable deadline means.
+const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+/// How far a projection is, as others see it.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) checkpoint: Position,
+    pub(super) stage: Stage,
+}
+
+#[derive(Debug, Default)]
+pub(super) enum Stage {
+    #[default]
+    Running,
+    ShutDown,
+    Failed(Arc<dyn Error + Send + Sync + 'static>),
+}
+
+impl Stage {
+    pub(super) fn failed(error: ProjectionError) -> Self {
+        Self::Failed(error.into_cause().into())
+    }
+
+    fn has_ended(&self) -> bool {
+        !matches!(self, Self::Running)
+    }
+}
+
+/// Projections that are running.
+///
+/// Dropping this stops them as [`Projections::shutdown`] does, without waiting: each finishes or rolls back the batch
+/// that it is at.
+#[derive(Debug)]
+#[must_use = "dropping this stops the projections"]
+pub struct Projections {
+    pub(super) running: Vec<Running>,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) name: &'static str,
+    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) task: JoinHandle<()>,
+}
+
+impl Projections {
+    /// Waits until every projection has applied all events up to a position, at most 30 seconds.
+    ///
+    /// # Errors
+    /// A projection stopped before it got there, or the deadline passed.
+    pub async fn wait_for(&self, position: Position) -> Result<(), ProjectionStopped> {
+        self.wait_for_within(position, DEADLINE).await
+    }
+
+    /// Waits until every projection has applied all events up to a position, at most `deadline`.
+    ///
+    /// # Errors
+    /// A projection stopped before it got there, or the deadline passed.
+    pub async fn wait_for_within(&self, position: Position, deadline: Duration) -> Result<(), ProjectionStopped> {
+        let until = after(deadline);
+        for running in &self.running {
+            running.wait_for(position, until).await?;
+        }
+        Ok(())
+    }
+
+    /// The last position that a projection is done with; `None` if there is no such projection.
+    #[must_use]
+    pub fn checkpoint(&self, projection: &str) -> Option<Position> {
+        let running = self.running.iter().find(|running| running.name == projection)?;
+        Some(running.progress.borrow().checkpoint)
+    }
+
+    /// Stops the projections and waits until each has finished or rolled back the batch that it is at, at most 30
+    /// seconds.
+    ///
+    /// # Errors
+    /// The first projection that had failed, or that did not stop in time and was aborted.
+    pub async fn shutdown(self) -> Result<(), ProjectionStopped> {
+        self.shutdown_within(DEADLINE).await
+    }
+
+    /// Stops the projections and waits until each has finished or rolled back the batch that it is at, at most
+    /// `deadline`. Then what is left is aborted: an async step ends where it waits, and its event is applied again by
+    /// the next run; a step that does not return is left behind.
+    ///
+    /// # Errors
+    /// The first projection that had failed, or that did not stop in time and was aborted.
+    pub async fn shutdown_within(mut self, deadline: Duration) -> Result<(), ProjectionStopped> {
+        // Nobody listens where every projection has stopped by itself.
+        let _ = self.stop.send(true);
+        let until = after(deadline);
+        let mut result = Ok(());
+        for running in &mut self.running {
+            result = result.and(running.end(until).await);
+        }
+        result
+    }
+}
+
+fn after(deadline: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(deadline).unwrap_or(now + FOR_EVER)
+}
+
+impl Drop for Projections {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+    }
+}
+
+impl Running {
+    async fn wait_for(&self, position: Position, until: Instant) -> Result<(), ProjectionStopped> {
+        let mut progress = self.progress.clone();
+        let arrived = progress.wait_for(|progress| progress.checkpoint >= position || progress.stage.has_ended());
+        let checkpoint = match tokio::time::timeout_at(until, arrived).await {
+            Ok(Ok(progress)) if progress.checkpoint >= position => return Ok(()),
+            Ok(Ok(progress)) => progress.checkpoint,
+            // The task is gone, as when the runtime shuts down.
+            Ok(Err(_)) => self.progress.borrow().checkpoint,
+            Err(_) => {
+                let checkpoint = self.progress.borrow().checkpoint;
+                return Err(ProjectionStopped::Late { projection: self.name, checkpoint, wanted: position });
+            }
+        };
+        self.failure()?;
+        Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint })
+    }
+
+    /// Waits for the task, which was told to stop.
+    async fn end(&mut self, until: Instant) -> Result<(), ProjectionStopped> {
+        let ended = tokio::time::timeout_at(until, &mut self.task).await;
+        match ended {
+            // The follower catches panics; what is left is the drop of a store or a projection.
+            Ok(Err(error)) if error.is_panic() => {
+                let panicked = ProjectionError::panicked(&*error.into_panic());
+                let checkpoint = self.progress.borrow().checkpoint;
+                Err(self.failed(checkpoint, panicked.into_cause().into()))
+            }
+            Ok(_) => self.failure(),
+            Err(_) => {
+                self.task.abort();
+                let checkpoint = self.progress.borrow().checkpoint;
+                Err(ProjectionStopped::Aborted { projection: self.name, checkpoint })
+            }
+        }
+    }
+
+    fn failure(&self) -> Result<(), ProjectionStopped> {
+        let progress = self.progress.borrow();
+        match &progress.stage {
+            Stage::Failed(source) => Err(self.failed(progress.checkpoint, Arc::clone(source))),
+            Stage::Running | Stage::ShutDown => Ok(()),
+        }
+    }
+
+    fn failed(&self, checkpoint: Position, source: Arc<dyn Error + Send + Sync + 'static>) -> ProjectionStopped {
+        ProjectionStopped::Failed { projection: self.name, checkpoint, source }
+    }
+}
