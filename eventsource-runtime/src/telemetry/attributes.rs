@@ -139,8 +139,9 @@ impl Slot<'_> {
     }
 
     fn formatted(&mut self, arguments: fmt::Arguments<'_>) {
-        // Most values are no longer than a UUID: one allocation does.
-        let mut text = Bounded { text: String::with_capacity(40), full: false };
+        // Without room to spare: most values are written in one piece, and what is too large is allocated again when it
+        // becomes an attribute.
+        let mut text = Bounded { text: String::new(), full: false };
         // An error is either the bound, which is counted, or the user's own, after which the text so far stands.
         let _ = text.write_fmt(arguments);
         if text.full {
