@@ -13,7 +13,7 @@ use eventsource_tests::faulty::Faulty;
 use eventsource_tests::orders::{Order, OrderCancelled, OrderPlaced};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, GaugeDataPoint, MetricData, ScopeMetrics};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -104,7 +104,7 @@ fn gap(metrics: &InMemoryMetricExporter) -> Option<u64> {
     let mut all = last.scope_metrics().flat_map(ScopeMetrics::metrics);
     let found = all.find(|metric| metric.name() == "eventsource.projection.gap")?;
     let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = found.data() else { panic!("it is a gauge") };
-    gauge.data_points().map(|point| point.value()).last()
+    gauge.data_points().map(GaugeDataPoint::value).last()
 }
 
 /// The head was only looked at when a step was tried again, so that the gap of a slow projection was always 0.
