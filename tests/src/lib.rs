@@ -1,5 +1,6 @@
 //! What the tests share: a domain, trees of spans to compare, and the registry of all that is emitted.
 
+pub mod faulty;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]
 #[path = "../contract/orders.rs"]
 pub mod orders;

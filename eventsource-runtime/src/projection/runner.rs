@@ -24,8 +24,9 @@ const RETRIES: u32 = 5;
 /// Puts projections on a store and starts them.
 ///
 /// Each runs in a task of its own: it catches up in batches whose size adapts to their duration, so that commands are
-/// not held up, and then follows live, event by event. A step that fails is tried again a few times with growing
-/// pauses; then its projection stops, with nothing of the step committed, and the others go on.
+/// not held up, and then follows live, event by event, except where 64 or more have piled up. A step that fails is
+/// tried again a few times with growing pauses; then its projection stops, with nothing of the step committed, and the
+/// others go on.
 #[must_use = "nothing runs before `spawn`"]
 pub struct ProjectionRunner<S: ProjectionStore> {
     store: S,

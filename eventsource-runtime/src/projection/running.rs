@@ -14,7 +14,7 @@ use crate::store::Position;
 /// How long `wait_for` and `shutdown` wait.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// What an unrepresentable deadline means.
-const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 
 /// How far a projection is, as others see it.
 #[derive(Debug, Default)]

@@ -1,0 +1,400 @@
+//! Projections at the edges: slow, failing, panicking, twice, and over stores that fail.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::StoredEvent;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::CheckpointMoved;
+use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore, SqliteTransaction};
+use eventsource_tests::faulty::Faulty;
+use eventsource_tests::orders::{Order, OrderCancelled, OrderPlaced};
+use eventsource_tests::recorder::Recorder;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, GaugeDataPoint, MetricData, ScopeMetrics};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::{bus, place, sqlite};
+
+async fn place_many<S: EventStore>(store: &S, count: usize) -> Position {
+    let bus = bus(store);
+    let mut last = Position::START;
+    for _ in 0..count {
+        last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
+    }
+    last
+}
+
+/// Cancellations of one order, in one append.
+async fn cancel_many<S: EventStore>(store: &S, count: usize) -> Position {
+    let orders = Repository::<Order, _>::new(store.clone());
+    let events: Vec<_> = (0..count).map(|_| OrderCancelled { reason: "too slow".into() }).collect();
+    orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, events).await.unwrap().position
+}
+
+async fn in_time<F: Future>(body: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
+}
+
+async fn first_batch(store: &Faulty) {
+    while store.batches() == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn why(stopped: &ProjectionStopped) -> String {
+    let ProjectionStopped::Failed { source, .. } = stopped else { panic!("{stopped}") };
+    source.to_string()
+}
+
+/// Counts its effects: one for each step that succeeded. A step waits for a permit, and some steps fail.
+#[derive(Clone)]
+struct Effects {
+    done: Arc<AtomicUsize>,
+    permits: Arc<Semaphore>,
+    fail_at: u64,
+    failures: Arc<AtomicUsize>,
+}
+
+impl Effects {
+    fn new() -> Self {
+        Self::failing(0, 0)
+    }
+
+    fn failing(fail_at: u64, failures: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        Self { done: Arc::default(), permits, fail_at, failures: Arc::new(AtomicUsize::new(failures)) }
+    }
+
+    /// Its first step waits for ever.
+    fn stuck() -> Self {
+        Self { permits: Arc::new(Semaphore::new(0)), ..Self::new() }
+    }
+
+    fn count(&self) -> usize {
+        self.done.load(Ordering::SeqCst)
+    }
+}
+
+#[projection]
+impl Effects {
+    async fn placed(&self, event: &Recorded<OrderPlaced>) -> Result<(), ProjectionError> {
+        self.permits.acquire().await?.forget();
+        let fails = event.position() == self.fail_at
+            && self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if fails {
+            return Err(ProjectionError::new("not this time"));
+        }
+        self.done.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn cancelled(&self, _: &Recorded<OrderCancelled>) {
+        self.done.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The gap that the exporter saw last.
+fn gap(metrics: &InMemoryMetricExporter) -> Option<u64> {
+    let finished = metrics.get_finished_metrics().unwrap();
+    let last = finished.last()?;
+    let mut all = last.scope_metrics().flat_map(ScopeMetrics::metrics);
+    let found = all.find(|metric| metric.name() == "eventsource.projection.gap")?;
+    let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = found.data() else { panic!("it is a gauge") };
+    gauge.data_points().map(GaugeDataPoint::value).last()
+}
+
+/// The head was only looked at when a step was tried again, so that the gap of a slow projection was always 0.
+#[tokio::test]
+async fn the_gap_grows_while_a_handler_is_slow_or_fails() {
+    for effects in [Effects::stuck(), Effects::failing(1, usize::MAX)] {
+        let metrics = InMemoryMetricExporter::default();
+        let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+        let seen = recorder.run(async {
+            let store = MemoryStore::new();
+            let projections = ProjectionRunner::new(store.clone()).projection(effects).max_retries(u32::MAX).spawn();
+            // The second time while the step for the first is under way, or waits to be tried again.
+            for (count, expected) in [(1, 1), (4, 5)] {
+                place_many(&store, count).await;
+                while gap(&metrics) != Some(expected) {
+                    recorder.flush().await;
+                    tokio::task::yield_now().await;
+                }
+            }
+            drop(projections);
+        });
+        in_time(seen).await;
+    }
+}
+
+/// A batch that failed was begun again from its start, over steps in memory that nobody had undone.
+#[tokio::test]
+async fn a_failing_batch_in_memory_has_each_effect_once() {
+    let store = MemoryStore::new();
+    let last = place_many(&store, 50).await;
+    let effects = Effects::failing(40, 3);
+    let projections = ProjectionRunner::new(store).projection(effects.clone()).spawn();
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(effects.count(), 50);
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_not_made_again() {
+    let store = Faulty::default();
+    let effects = Effects::new();
+    let mut last = place_many(&store, 20).await;
+    // The batch of the past, and its first event again; then an event that is live.
+    store.lose_answers(1);
+    let projections = ProjectionRunner::new(store.clone()).projection(effects.clone()).spawn();
+    projections.wait_for(last).await.unwrap();
+    store.lose_answers(2);
+    last = place_many(&store, 1).await;
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(effects.count(), 21);
+}
+
+/// Numbers in a table, under one name for all instances.
+struct Numbers;
+
+#[projection]
+impl Numbers {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("CREATE TABLE numbers (n INTEGER)")?)
+    }
+
+    #[projection(reset)]
+    fn clear(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("DELETE FROM numbers")?)
+    }
+
+    fn placed(&self, event: &Recorded<OrderPlaced>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute("INSERT INTO numbers VALUES (?1)", [event.position().get()])?;
+        Ok(())
+    }
+}
+
+async fn numbers(store: &SqliteStore) -> i64 {
+    let count =
+        |connection: &rusqlite::Connection| connection.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0));
+    store.reader().read(count).await.unwrap()
+}
+
+/// Each runner passed over, in silence, what the other had counted as done.
+#[tokio::test]
+async fn a_rebuild_beside_a_live_runner_is_noticed_and_loses_nothing() {
+    let store = sqlite().await;
+    let mut last = place_many(&store, 3).await;
+    let live = ProjectionRunner::new(store.clone()).projection(Numbers).spawn();
+    live.wait_for(last).await.unwrap();
+    let rebuilt = ProjectionRunner::new(store.clone()).projection(Numbers).rebuild().spawn();
+    rebuilt.wait_for(last).await.unwrap();
+    last = place_many(&store, 1).await;
+    let results = [live.wait_for(last).await, rebuilt.wait_for(last).await];
+    let failures: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    let [ProjectionStopped::Failed { source, .. }] = &failures[..] else { panic!("{failures:?}") };
+    assert!(source.downcast_ref::<CheckpointMoved>().is_some(), "{source}");
+    assert_eq!(numbers(&store).await, 4);
+}
+
+#[tokio::test]
+async fn a_name_that_a_runner_has_twice_is_refused() {
+    let store = MemoryStore::new();
+    let last = place_many(&store, 2).await;
+    let (first, second) = (Effects::new(), Effects::new());
+    let projections = ProjectionRunner::new(store).projection(first.clone()).projection(second.clone()).spawn();
+    let stopped = projections.wait_for(last).await.unwrap_err();
+    assert!(why(&stopped).contains("another projection of the name `Effects`"), "{}", why(&stopped));
+    projections.shutdown().await.unwrap_err();
+    assert_eq!((first.count(), second.count()), (2, 0));
+}
+
+struct Panicking(bool);
+
+impl Panicking {
+    fn switch(&self) -> bool {
+        assert!(!self.0, "nobody knows");
+        true
+    }
+}
+
+#[projection(enable_tracing = self.switch())]
+impl Panicking {
+    fn placed(&self, _: &Recorded<OrderPlaced>) {}
+}
+
+/// The panic ended the task, and a task that had ended was taken for one that was shut down.
+#[tokio::test]
+async fn a_panic_in_the_projections_task_comes_out() {
+    let store = MemoryStore::new();
+    let last = place_many(&store, 1).await;
+    let projections = ProjectionRunner::new(store).projection(Panicking(true)).spawn();
+    let stopped = projections.wait_for(last).await.unwrap_err();
+    assert!(why(&stopped).contains("nobody knows"), "{}", why(&stopped));
+    let stopped = projections.shutdown().await.unwrap_err();
+    assert!(why(&stopped).contains("nobody knows"), "{}", why(&stopped));
+}
+
+/// Whether a projection is live was guessed from the length of a page.
+#[tokio::test]
+async fn live_is_one_event_a_span_and_the_past_is_a_span_a_batch() {
+    let recorder = Recorder::new();
+    let effects = Effects::new();
+    let run = recorder.run(async {
+        let store = MemoryStore::new().enable_tracing(false);
+        let mut last = cancel_many(&store, 3).await;
+        let runner = ProjectionRunner::new(store.clone()).enable_tracing(true);
+        let projections = runner.projection(effects.clone()).spawn();
+        projections.wait_for(last).await.unwrap();
+        last = cancel_many(&store, 9).await;
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+    run.await;
+    let trees = recorder.trees();
+    let live = " projection.Effects(handler.cancelled)".repeat(9);
+    assert_eq!(trees.names(), format!("persist_events projection.Effects persist_events{live}"));
+    assert!(trees.render().contains("eventsource.batch.size=3"), "{}", trees.render());
+    assert_eq!(effects.count(), 12);
+}
+
+#[tokio::test]
+async fn a_catch_up_over_events_of_others_goes_in_batches() {
+    let store = Faulty::default();
+    place_many(&store, 1).await;
+    cancel_many(&store, 20_000).await;
+    let last = place_many(&store, 2).await;
+    let placed = OnlyPlaced::default();
+    let projections = ProjectionRunner::new(store.clone()).projection(placed.clone()).spawn();
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(placed.0.load(Ordering::SeqCst), 3);
+    // Pages of at most 8192 events, shown or not.
+    assert_eq!(store.batches(), 3);
+}
+
+#[derive(Clone, Default)]
+struct OnlyPlaced(Arc<AtomicUsize>);
+
+#[projection]
+impl OnlyPlaced {
+    fn placed(&self, _: &Recorded<OrderPlaced>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_the_memory_store_is_bounded() {
+    let store = MemoryStore::new();
+    cancel_many(&store, 10_000).await;
+    let nobodys = Filter::all().event_types(["Nobodys"]);
+    let page = store.read_all(Position::START, &nobodys, 10).await.unwrap();
+    assert_eq!((page.events, page.scanned.get()), (Vec::<StoredEvent>::new(), 8192));
+    assert_eq!(store.read_all(page.scanned, &nobodys, 10).await.unwrap().scanned, 10_000);
+}
+
+/// Reading was tried again for ever, and nobody was told.
+#[tokio::test]
+async fn reading_that_fails_is_tried_again_a_few_times() {
+    let store = Faulty::default();
+    let last = place_many(&store, 1).await;
+    store.fail_reads(2);
+    let projections = ProjectionRunner::new(store.clone()).projection(Effects::new()).max_retries(2).spawn();
+    projections.wait_for(last).await.unwrap();
+    store.fail_reads(3);
+    let stopped = projections.wait_for(place_many(&store, 1).await).await.unwrap_err();
+    assert!(why(&stopped).contains("read the feed"), "{}", why(&stopped));
+}
+
+#[tokio::test]
+async fn a_closed_store_ends_a_projection() {
+    let store = sqlite().await;
+    let last = place_many(&store, 1).await;
+    let projections = ProjectionRunner::new(store.clone()).projection(Numbers).max_retries(u32::MAX).spawn();
+    projections.wait_for(last).await.unwrap();
+    store.close().await;
+    let stopped = in_time(projections.wait_for(Position::new(last.get() + 1))).await.unwrap_err();
+    assert!(why(&stopped).contains("closed"), "{}", why(&stopped));
+}
+
+#[tokio::test]
+async fn a_store_that_closes_during_the_shut_down_is_a_clean_end() {
+    let store = Faulty::default();
+    let effects = Effects::stuck();
+    let projections = ProjectionRunner::new(store.clone()).projection(effects.clone()).spawn();
+    place_many(&store, 1).await;
+    in_time(first_batch(&store)).await;
+    let close = async {
+        store.close();
+        effects.permits.add_permits(1);
+    };
+    let (ended, ()) = tokio::join!(projections.shutdown(), close);
+    ended.unwrap();
+}
+
+#[tokio::test]
+async fn a_step_that_does_not_end_is_aborted_when_the_shut_down_has_no_more_time() {
+    let store = Faulty::default();
+    let projections = ProjectionRunner::new(store.clone()).projection(Effects::stuck()).spawn();
+    place_many(&store, 1).await;
+    in_time(first_batch(&store)).await;
+    let stopped = in_time(projections.shutdown_within(Duration::from_millis(1))).await.unwrap_err();
+    let ProjectionStopped::Aborted { projection, checkpoint, .. } = stopped else { panic!("{stopped}") };
+    assert_eq!((projection, checkpoint), ("Effects", Position::START));
+}
+
+#[tokio::test]
+async fn a_step_that_was_tried_again_says_how_often() {
+    let recorder = Recorder::new();
+    let run = recorder.run(async {
+        let store = MemoryStore::new().enable_tracing(false);
+        let effects = Effects::failing(1, 2);
+        let runner = ProjectionRunner::new(store.clone()).projection(effects).enable_tracing(true);
+        let last = place_many(&store, 1).await;
+        let projections = runner.spawn();
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+    run.await;
+    let rendered = recorder.trees().render();
+    // The command's, those of the batch and of its event alone, which have none, and the second attempt's.
+    assert_eq!(rendered.matches("eventsource.retry.count=").count(), 2, "{rendered}");
+    assert_eq!(rendered.matches("eventsource.retry.count=1").count(), 1, "{rendered}");
+}
+
+struct Preparing(Arc<AtomicBool>);
+
+#[projection]
+impl Preparing {
+    #[projection(setup)]
+    #[traced]
+    fn create(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    #[projection(reset)]
+    #[traced]
+    fn clear(&self) {}
+
+    fn placed(&self, _: &Recorded<OrderPlaced>) {}
+}
+
+/// They ran outside of every span, so that a traced set-up was a trace of its own.
+#[tokio::test]
+async fn setting_up_and_resetting_leave_no_stray_spans() {
+    let recorder = Recorder::new();
+    let prepared = Arc::new(AtomicBool::new(false));
+    let run = recorder.run(async {
+        let runner = ProjectionRunner::new(sqlite().await).projection(Preparing(Arc::clone(&prepared))).rebuild();
+        let projections = runner.spawn();
+        projections.wait_for(Position::START).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+    run.await;
+    assert_eq!(recorder.trees().names(), "");
+}

@@ -1,0 +1,124 @@
+//! A store that fails when it is told to, over a store in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use eventsource_runtime::StoredEvent;
+use eventsource_runtime::projection::{Batch, Projection, ProjectionError, ProjectionStore};
+use eventsource_runtime::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
+    StoreError, StoreInfo, StreamId, Version, Visitor,
+};
+use eventsource_runtime::telemetry::Scope;
+
+/// The store, and its faults.
+#[derive(Clone, Debug, Default)]
+pub struct Faulty {
+    memory: Memory,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    reads: AtomicUsize,
+    answers: AtomicUsize,
+    batches: AtomicUsize,
+    closed: AtomicBool,
+}
+
+impl Faulty {
+    /// The next reads of the feed fail.
+    pub fn fail_reads(&self, count: usize) {
+        self.faults.reads.store(count, Ordering::SeqCst);
+    }
+
+    /// The next batches are applied, and reported as failed.
+    pub fn lose_answers(&self, count: usize) {
+        self.faults.answers.store(count, Ordering::SeqCst);
+    }
+
+    /// Batches end as those of a closed store.
+    pub fn close(&self) {
+        self.faults.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// How many batches have begun.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.faults.batches.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether one was left to take.
+fn take(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+impl EventStore for Faulty {
+    fn info(&self) -> StoreInfo {
+        self.memory.info()
+    }
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        self.memory.append(stream, expected, events).await
+    }
+
+    async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        self.memory.fold(fold, visitor).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.memory.read_stream(stream, after, limit).await
+    }
+
+    async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        if take(&self.faults.reads) {
+            return Err(StoreError::backend("read the feed", "as it was told to"));
+        }
+        self.memory.read_all(after, filter, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.memory.head().await
+    }
+
+    async fn changed(&self, position: Position) {
+        self.memory.changed(position).await;
+    }
+}
+
+impl ProjectionStore for Faulty {
+    type Backend = Memory;
+
+    async fn open_projection(&self, projection: Arc<dyn Projection<Memory>>) -> Result<Position, ProjectionError> {
+        self.memory.open_projection(projection).await
+    }
+
+    async fn apply_batch(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        batch: Batch,
+        scope: Scope,
+    ) -> Result<(), ProjectionError> {
+        self.faults.batches.fetch_add(1, Ordering::SeqCst);
+        self.memory.apply_batch(projection, batch, scope).await?;
+        if self.faults.closed.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed.into());
+        }
+        if take(&self.faults.answers) { Err(ProjectionError::new("the answer was lost")) } else { Ok(()) }
+    }
+
+    async fn reset_projection(&self, projection: Arc<dyn Projection<Memory>>) -> Result<(), ProjectionError> {
+        self.memory.reset_projection(projection).await
+    }
+}
