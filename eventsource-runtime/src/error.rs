@@ -4,17 +4,22 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The cause of an error, whatever back end or user code it came from.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
 /// The longest name that telemetry takes from an error's `Debug` output.
 const LONGEST_NAME: usize = 64;
+/// How much of the output is looked at where it may be that of an [`std::io::Error`].
+const LONGEST_LOOK: usize = 96;
 
 /// A short, stable name of a failure for `error.type`: the variant of an enum, or the name of the type.
 ///
-/// It is the first word of the error's `Debug` output where that reads like the name of a variant, which is
-/// what the derive prints. Nothing after that word is formatted, so that the error's fields stay out of telemetry.
+/// It is the first word of the error's `Debug` output where that is all of it, or where it goes on as the derive does:
+/// `Name(` or `Name {`. Whatever else `Debug` writes may be prose with a user's data in it; then it is the name of the
+/// type. An [`std::io::Error`] is named by its kind. Next to nothing after the word is formatted, and nothing of it
+/// kept, so that the error's fields stay out of telemetry.
 ///
 /// ```
 /// # use eventsource_runtime::error::error_type;
@@ -26,47 +31,95 @@ const LONGEST_NAME: usize = 64;
 /// assert_eq!(error_type(&OrderError::WrongStatus("already placed")), "WrongStatus");
 /// ```
 pub fn error_type<E: Debug + ?Sized>(error: &E) -> Cow<'static, str> {
-    named(&mut |name| write!(name, "{error:?}")).unwrap_or(Cow::Borrowed(short_name::<E>()))
+    named(type_name::<E>(), &mut |head| write!(head, "{error:?}"))
 }
 
 /// As [`error_type`], for an error that has been boxed since: `E` is what it was.
 pub(crate) fn error_type_or<E>(error: &BoxError) -> Cow<'static, str> {
-    named(&mut |name| write!(name, "{error:?}")).unwrap_or(Cow::Borrowed(short_name::<E>()))
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error_type(&error.kind()),
+        None => named(type_name::<E>(), &mut |head| write!(head, "{error:?}")),
+    }
 }
 
-fn named(print: &mut dyn FnMut(&mut FirstWord) -> fmt::Result) -> Option<Cow<'static, str>> {
-    let mut word = FirstWord::default();
-    // An error here only says that the word has ended, or that the user's `Debug` gave up.
-    let printed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| print(&mut word)));
-    let complete = printed.is_ok() && word.name.starts_with(|first: char| first.is_ascii_uppercase());
-    complete.then_some(Cow::Owned(word.name))
+fn named(path: &'static str, print: &mut dyn FnMut(&mut Head) -> fmt::Result) -> Cow<'static, str> {
+    let mut head = Head::default();
+    // An error here only says that enough was seen, or that the user's `Debug` gave up.
+    let printed = catch_unwind(AssertUnwindSafe(|| print(&mut head)));
+    let of_type = Cow::Borrowed(last_segment(path));
+    // These write the error's message, be it a single word.
+    if printed.is_err() || path == "anyhow::Error" || path == "eyre::Report" {
+        return of_type;
+    }
+    // Who knows only `dyn Error` may have one of these as well.
+    let may_be_io = path == type_name::<std::io::Error>() || path.contains("dyn ");
+    let kind = if may_be_io { head.io_kind() } else { None };
+    kind.or_else(|| head.name()).map_or(of_type, |name| Cow::Owned(name.to_owned()))
 }
 
 /// The last segment of a type's path, without its parameters.
 pub(crate) fn short_name<T: ?Sized>() -> &'static str {
-    let path = type_name::<T>();
-    let path = path.split('<').next().unwrap_or(path);
+    last_segment(type_name::<T>())
+}
+
+fn last_segment(path: &'static str) -> &'static str {
+    let mut path = path.trim_start_matches('&');
+    // What a pointer points to says more than the pointer.
+    for pointer in ["alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<"] {
+        path = path.strip_prefix(pointer).unwrap_or(path);
+    }
+    path = path.strip_prefix("dyn ").unwrap_or(path);
+    let path = path.split(['<', '>', ' ']).next().unwrap_or(path);
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// Takes the first word that is written and refuses the rest.
+/// Takes the beginning of what is written, as much as tells whether a derive writes it, and refuses the rest.
 #[derive(Default)]
-struct FirstWord {
-    name: String,
+struct Head {
+    text: String,
 }
 
-impl Write for FirstWord {
+impl Head {
+    fn word(&self) -> (&str, &str) {
+        let ends = |character: char| !(character.is_ascii_alphanumeric() || character == '_');
+        self.text.split_at(self.text.find(ends).unwrap_or(self.text.len()))
+    }
+
+    fn is_enough(&self) -> bool {
+        let (word, rest) = self.word();
+        let longest = if matches!(word, "Os" | "Custom" | "Error" | "Kind") { LONGEST_LOOK } else { word.len() + 2 };
+        word.len() > LONGEST_NAME || (!rest.is_empty() && self.text.len() >= longest)
+    }
+
+    /// The word, where it is a name and what follows is what a derive writes.
+    fn name(&self) -> Option<&str> {
+        let (word, rest) = self.word();
+        let derived = rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {");
+        let is_name = word.starts_with(|first: char| first.is_ascii_uppercase()) && word.len() <= LONGEST_NAME;
+        (is_name && derived).then_some(word)
+    }
+
+    /// The kind within the `Debug` output of an [`std::io::Error`], in each of its shapes.
+    fn io_kind(&self) -> Option<&str> {
+        let (word, rest) = self.word();
+        let after = match word {
+            "Kind" => rest.strip_prefix('(')?,
+            "Custom" | "Error" => rest.strip_prefix(" { kind: ")?,
+            "Os" => rest.strip_prefix(" { code: ")?.split_once(", kind: ")?.1,
+            _ => return None,
+        };
+        let end = after.find(|character: char| !character.is_ascii_alphabetic())?;
+        (end > 0 && after[end..].starts_with([',', ')'])).then_some(&after[..end])
+    }
+}
+
+impl Write for Head {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
-            let belongs = character.is_ascii_alphanumeric() || character == '_';
-            if !belongs {
+            if self.is_enough() {
                 return Err(fmt::Error);
             }
-            if self.name.len() == LONGEST_NAME {
-                self.name.clear();
-                return Err(fmt::Error);
-            }
-            self.name.push(character);
+            self.text.push(character);
         }
         Ok(())
     }
@@ -109,5 +162,45 @@ mod tests {
     fn falls_back_to_the_type_where_debug_is_prose_or_panics() {
         assert_eq!(error_type(&Shouting), "Shouting");
         assert_eq!(error_type(&Panicking), "Panicking");
+    }
+
+    struct Prose(&'static str);
+    impl Debug for Prose {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    /// `Alice` became the name of a failure: errors such as anyhow's write their message as `Debug`.
+    #[test]
+    fn a_capitalised_word_of_prose_is_no_name() {
+        for prose in ["Alice has no credit", "Alice: no credit", "Alice\nCaused by", "Alice (vip)", "Alice's", "Zoë"] {
+            assert_eq!(error_type(&Prose(prose)), "Prose", "{prose}");
+        }
+        assert_eq!(error_type(&Prose("Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")), "Prose");
+        let boxed: Box<dyn Error + Send + Sync> = "Alice has no credit".into();
+        assert_eq!(error_type(&boxed), "Error");
+        assert_eq!(error_type_or::<BoxError>(&boxed), "Error");
+        assert_eq!(error_type(&Box::new(Failure::Tuple("secret"))), "Tuple");
+    }
+
+    #[test]
+    fn an_io_error_is_named_by_its_kind() {
+        use std::io;
+        let errors = || {
+            [
+                (io::Error::from(io::ErrorKind::NotFound), "NotFound"),
+                (io::Error::other("Alice"), "Other"),
+                (io::Error::from_raw_os_error(2), "NotFound"),
+            ]
+        };
+        for (error, kind) in errors() {
+            assert_eq!(error_type(&error), kind);
+            let boxed: Box<dyn Error> = error.into();
+            assert_eq!(error_type(&boxed), kind);
+        }
+        for (error, kind) in errors() {
+            assert_eq!(error_type_or::<io::Error>(&error.into()), kind);
+        }
     }
 }

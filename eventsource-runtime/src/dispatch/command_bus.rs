@@ -4,13 +4,14 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::{DispatchError, DispatchJsonError};
 use super::json::{COMMANDS, Refused, Switches, shown};
+use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, Committed, Context};
 use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
-use crate::repository::{Handled, Repository};
+use crate::repository::{Progress, Repository};
 use crate::store::EventStore;
 use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
 
@@ -30,7 +31,7 @@ pub struct CommandBus {
 struct Routes {
     /// A `Box<dyn Route<C>>` under the type of each `C`.
     typed: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
-    named: HashMap<&'static str, Box<dyn JsonRoute>>,
+    named: Names<dyn JsonRoute>,
 }
 
 /// Puts a [`CommandBus`] together.
@@ -98,14 +99,14 @@ impl CommandBus {
     {
         match self.routes.typed.get(&TypeId::of::<C>()).and_then(|route| route.downcast_ref::<Box<dyn Route<C>>>()) {
             Some(route) => route.dispatch(command, context, self.switches),
-            None => Box::pin(std::future::ready(no_handler::<C>(&command, self.switches))),
+            None => Box::pin(async move { no_handler::<C>(&command, self.switches) }),
         }
     }
 
     /// Handles a command off the wire, by its name.
     ///
     /// # Errors
-    /// No command has this name, the payload does not fit it, or as [`CommandBus::dispatch`].
+    /// No command has this name, or two of different types have; the payload does not fit it; or as [`CommandBus::dispatch`].
     pub async fn dispatch_json(&self, name: &str, payload: &[u8]) -> Result<Committed, DispatchJsonError> {
         self.dispatch_json_with(name, payload, Context::default()).await
     }
@@ -120,12 +121,17 @@ impl CommandBus {
         payload: &[u8],
         context: Context,
     ) -> Result<Committed, DispatchJsonError> {
-        if let Some(route) = self.routes.named.get(name) {
-            route.dispatch(self, payload, context).await
-        } else {
-            let command = shown(name);
-            COMMANDS.unknown(&command, self.switches);
-            Err(DispatchJsonError::UnknownCommand { command })
+        match self.routes.named.find(name) {
+            Found::Route(route) => route.dispatch(self, payload, context).await,
+            Found::Unknown => {
+                let command = shown(name);
+                COMMANDS.unknown(&command, self.switches);
+                Err(DispatchJsonError::UnknownCommand { command })
+            }
+            Found::Ambiguous(Ambiguity { name: command, types }) => {
+                COMMANDS.ambiguous(command, self.switches);
+                Err(DispatchJsonError::AmbiguousCommand { command, types })
+            }
         }
     }
 }
@@ -145,9 +151,11 @@ where
         Box::pin(async move {
             let started = Instant::now();
             let span = command_span(&command, switches);
-            let result = span.run(self.handle(command, context)).await;
-            end::<C>(span, &result, started, switches);
-            result.map(|handled| handled.committed)
+            let mut progress = Progress::of(&span);
+            let result = span.run(self.handle(command, context, &mut progress)).await;
+            let metered = switches.metrics.then(|| started.elapsed());
+            end::<C>(span, &result, &progress, metered);
+            result
         })
     }
 }
@@ -164,8 +172,8 @@ fn command_span<C: Command>(command: &C, switches: Switches) -> Span {
     )
 }
 
-fn end<C: Command>(span: Span, result: &Result<Handled, DispatchError<Refusal<C>>>, started: Instant, on: Switches) {
-    let elapsed = started.elapsed();
+/// `metered` is how long it took, where metrics are on.
+fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, metered: Option<Duration>) {
     let error_type = result.as_ref().err().map(DispatchError::error_type);
     let status = match result {
         Ok(_) => "success",
@@ -174,11 +182,11 @@ fn end<C: Command>(span: Span, result: &Result<Handled, DispatchError<Refusal<C>
     };
     span.record(&mut |later| {
         later.text(names::CQRS_COMMAND_STATUS, status);
-        if let Ok(handled) = result {
-            later.number(names::CQRS_EVENTS_COUNT, handled.committed.events);
-            later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut handled.type_names());
-            later.number(names::EVENTSOURCE_VERSION, handled.committed.version.get());
-            later.number(names::EVENTSOURCE_RETRY_COUNT, handled.retries.into());
+        later.number(names::EVENTSOURCE_RETRY_COUNT, progress.retries.into());
+        if let Ok(committed) = result {
+            later.number(names::CQRS_EVENTS_COUNT, committed.events);
+            later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut progress.type_names());
+            later.number(names::EVENTSOURCE_VERSION, committed.version.get());
         }
         if let (Some(error_type), "rejected") = (&error_type, status) {
             later.string(names::ERROR_TYPE, error_type);
@@ -190,9 +198,9 @@ fn end<C: Command>(span: Span, result: &Result<Handled, DispatchError<Refusal<C>
             (Some(error_type), _) => log::failure(error_type),
             (None, _) => {}
         }
-        if on.metrics {
+        if let Some(elapsed) = metered {
             let ended = metrics::Ended { name: C::NAME, status, error_type: error_type.as_deref(), elapsed };
-            metrics::command(&ended, result.as_ref().map_or(0, Handled::appended));
+            metrics::command(&ended, result.as_ref().map_or(0, Committed::appended));
         }
     });
     // A refusal is the domain's decision: the span bears its name but no status.
@@ -204,12 +212,15 @@ fn no_handler<C: Command>(command: &C, switches: Switches) -> Dispatched<C> {
     let span = command_span(command, switches);
     let error = DispatchError::NoHandler { command: C::NAME };
     let error_type = error.error_type();
-    span.record(&mut |later| later.text(names::CQRS_COMMAND_STATUS, "error"));
+    span.record(&mut |later| {
+        later.text(names::CQRS_COMMAND_STATUS, "error");
+        later.number(names::EVENTSOURCE_RETRY_COUNT, 0);
+    });
     span.in_scope(|| {
         log::failure(&error_type);
         if switches.metrics {
             let error_type = Some(&*error_type);
-            let elapsed = std::time::Duration::ZERO;
+            let elapsed = Duration::ZERO;
             metrics::command(&metrics::Ended { name: C::NAME, status: "error", error_type, elapsed }, 0);
         }
     });
@@ -270,15 +281,13 @@ impl<A: Handlers, S: EventStore> Registry<A> for Registrar<'_, A, S> {
     {
         let route: Box<dyn Route<C>> = Box::new(self.repository.clone());
         self.routes.typed.insert(TypeId::of::<C>(), Box::new(route));
-        self.routes.named.insert(C::NAME, Box::new(Json::<C>(std::marker::PhantomData)));
+        self.routes.named.insert::<C>(C::NAME, Box::new(Json::<C>(std::marker::PhantomData)));
     }
 }
 
 impl fmt::Debug for CommandBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<_> = self.routes.named.keys().collect();
-        names.sort();
-        f.debug_struct("CommandBus").field("commands", &names).finish_non_exhaustive()
+        f.debug_struct("CommandBus").field("commands", &self.routes.named.sorted()).finish_non_exhaustive()
     }
 }
 

@@ -48,6 +48,14 @@ impl<E: Error + 'static> DispatchError<E> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchJsonError {
+    /// Two types of command have this name: neither is run, since nobody can tell which was meant.
+    #[error("`{command}` is the name of both `{}` and `{}`; give one of them another with `name`", types[0], types[1])]
+    AmbiguousCommand {
+        /// The commands' name.
+        command: &'static str,
+        /// The Rust types.
+        types: [&'static str; 2],
+    },
     /// No command of this name is handled.
     #[error("No handler for {command}")]
     UnknownCommand {
@@ -137,6 +145,14 @@ impl QueryError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecuteJsonError {
+    /// Two types of query have this name: neither is run, since nobody can tell which was meant.
+    #[error("`{query}` is the name of both `{}` and `{}`; give one of them another with `name`", types[0], types[1])]
+    AmbiguousQuery {
+        /// The queries' name.
+        query: &'static str,
+        /// The Rust types.
+        types: [&'static str; 2],
+    },
     /// No query of this name is answered.
     #[error("No handler for {query}")]
     UnknownQuery {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::MAX_JSON;
-use crate::telemetry::{Kind, Start, log, metrics, names};
+use crate::telemetry::{Attributes, Kind, Start, log, metrics, names};
 
 /// The longest part of an unknown name that is shown.
 const LONGEST_NAME: usize = 64;
@@ -16,6 +16,8 @@ pub(super) struct Side {
     pub(super) unknown_span: &'static str,
     pub(super) type_key: &'static str,
     pub(super) count: fn(&metrics::Ended<'_>),
+    /// What the span says of how the message ended.
+    pub(super) ended: fn(&mut Attributes),
 }
 
 pub(super) const COMMANDS: Side = Side {
@@ -23,6 +25,10 @@ pub(super) const COMMANDS: Side = Side {
     unknown_span: "command.unknown",
     type_key: names::CQRS_COMMAND_TYPE,
     count: |ended| metrics::command(ended, 0),
+    ended: |later| {
+        later.text(names::CQRS_COMMAND_STATUS, "error");
+        later.number(names::EVENTSOURCE_RETRY_COUNT, 0);
+    },
 };
 
 pub(super) const QUERIES: Side = Side {
@@ -30,6 +36,7 @@ pub(super) const QUERIES: Side = Side {
     unknown_span: "query.unknown",
     type_key: names::CQRS_QUERY_TYPE,
     count: |ended| metrics::query(ended, None),
+    ended: |_| (),
 };
 
 /// What a bus is allowed to emit.
@@ -85,6 +92,11 @@ impl Side {
         self.refuse(self.unknown_span, ("unknown", name), Cow::Borrowed("no_handler"), switches);
     }
 
+    /// Tells of a message whose name is that of two types.
+    pub(super) fn ambiguous(self, name: &'static str, switches: Switches) {
+        self.refuse(self.unknown_span, (name, name), Cow::Borrowed("ambiguous"), switches);
+    }
+
     fn refuse(
         self,
         span: &'static str,
@@ -99,6 +111,7 @@ impl Side {
             },
             &mut |_| (),
         );
+        span.record(&mut |later| (self.ended)(later));
         span.in_scope(|| {
             log::failure(&error_type);
             if switches.metrics {

@@ -3,6 +3,7 @@
 mod command_bus;
 mod error;
 mod json;
+mod named;
 mod query_bus;
 
 use std::future::Future;
@@ -70,5 +71,10 @@ impl Committed {
     pub(crate) fn new(appended: Appended, command_id: Uuid) -> Self {
         let Appended { version, position, events, repeated } = appended;
         Self { version, position, events, command_id, repeated }
+    }
+
+    /// How many events were appended now, not by an earlier dispatch of the same command.
+    fn appended(&self) -> u64 {
+        if self.repeated { 0 } else { self.events }
     }
 }

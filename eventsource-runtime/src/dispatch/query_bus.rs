@@ -4,11 +4,12 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::BoxFuture;
 use super::error::{ExecuteJsonError, QueryError};
 use super::json::{QUERIES, Refused, Switches, shown};
+use super::named::{Ambiguity, Found, Names};
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
 use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
@@ -28,7 +29,7 @@ pub struct QueryBus {
 struct Routes {
     /// A `Box<dyn Route<Q>>` under the type of each `Q`.
     typed: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
-    named: HashMap<&'static str, Box<dyn JsonRoute>>,
+    named: Names<dyn JsonRoute>,
 }
 
 /// Puts a [`QueryBus`] together.
@@ -76,24 +77,34 @@ impl QueryBus {
     /// # Errors
     /// No handler was given to the bus for the query, or the handler failed.
     pub fn execute<Q: Query>(&self, query: Q) -> BoxFuture<'_, Answered<Q>> {
-        match self.routes.typed.get(&TypeId::of::<Q>()).and_then(|route| route.downcast_ref::<Box<dyn Route<Q>>>()) {
+        match self.route::<Q>() {
             Some(route) => route.execute(query, self.switches),
-            None => Box::pin(std::future::ready(no_handler::<Q>(self.switches))),
+            None => Box::pin(async { Err(no_handler::<Q>(self.switches)) }),
         }
+    }
+
+    fn route<Q: Query>(&self) -> Option<&dyn Route<Q>> {
+        let route = self.routes.typed.get(&TypeId::of::<Q>())?;
+        route.downcast_ref::<Box<dyn Route<Q>>>().map(|route| &**route)
     }
 
     /// Answers a query off the wire, by its name, with JSON.
     ///
     /// # Errors
-    /// No query has this name, the payload does not fit it, its answer has no `Serialize`, or as
-    /// [`QueryBus::execute`].
+    /// No query has this name, or two of different types have; the payload does not fit it; its answer cannot be
+    /// written; or as [`QueryBus::execute`].
     pub async fn execute_json(&self, name: &str, payload: &[u8]) -> Result<serde_json::Value, ExecuteJsonError> {
-        if let Some(route) = self.routes.named.get(name) {
-            route.execute(self, payload).await
-        } else {
-            let query = shown(name);
-            QUERIES.unknown(&query, self.switches);
-            Err(ExecuteJsonError::UnknownQuery { query })
+        match self.routes.named.find(name) {
+            Found::Route(route) => route.execute(self, payload).await,
+            Found::Unknown => {
+                let query = shown(name);
+                QUERIES.unknown(&query, self.switches);
+                Err(ExecuteJsonError::UnknownQuery { query })
+            }
+            Found::Ambiguous(Ambiguity { name: query, types }) => {
+                QUERIES.ambiguous(query, self.switches);
+                Err(ExecuteJsonError::AmbiguousQuery { query, types })
+            }
         }
     }
 }
@@ -101,28 +112,84 @@ impl QueryBus {
 /// Takes one type of query to its handler.
 trait Route<Q: Query>: Send + Sync {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>>;
+
+    /// The same, with the answer as JSON: it is written within the span, so that a failure to do so shows there.
+    fn execute_json(
+        &self,
+        query: Q,
+        switches: Switches,
+    ) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>>;
 }
 
 impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>> {
-        let started = Instant::now();
-        let enabled = switches.tracing && self.enable_tracing(&query);
-        let span = query_span::<Q>(enabled, &mut |user| {
-            query.attributes(user);
-            HandleQuery::attributes(&**self, &query, user);
-        });
-        Box::pin(async move {
-            // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
-            let answer = span.run(async { self.handle(query).await }).await;
-            let answer = answer.map_err(|error| failed::<Q, H::Error>(error));
-            end::<Q>(span, &answer, started, switches);
-            answer
-        })
+        Box::pin(answer(&**self, query, switches, Ok))
+    }
+
+    fn execute_json(
+        &self,
+        query: Q,
+        switches: Switches,
+    ) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
+        Box::pin(answer(&**self, query, switches, written::<Q>))
     }
 }
 
-fn query_span<Q: Query>(enabled: bool, user: &mut dyn FnMut(&mut crate::telemetry::Attributes)) -> Span {
-    Start::new(Q::SPAN, Kind::Internal).options(|options| options.enable(enabled)).begin(
+fn written<Q: Query>(output: Q::Output) -> Result<serde_json::Value, ExecuteJsonError> {
+    let unwritable = |source| ExecuteJsonError::Answer { query: Q::NAME, source };
+    Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
+}
+
+async fn answer<H, Q, T, E>(
+    handler: &H,
+    query: Q,
+    switches: Switches,
+    finish: impl FnOnce(Q::Output) -> Result<T, E>,
+) -> Result<T, E>
+where
+    H: HandleQuery<Q>,
+    Q: Query,
+    E: From<QueryError> + Failure,
+{
+    let started = Instant::now();
+    let span = query_span::<Q>(&|| switches.tracing && handler.enable_tracing(&query), &mut |user| {
+        query.attributes(user);
+        HandleQuery::attributes(handler, &query, user);
+    });
+    // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
+    let output = span.run(async { handler.handle(query).await }).await;
+    let results = output.as_ref().ok().and_then(Q::result_count);
+    let answer = match output {
+        Ok(output) => span.in_scope(|| finish(output)),
+        Err(error) => Err(failed::<Q, H::Error>(error).into()),
+    };
+    let metered = switches.metrics.then(|| started.elapsed());
+    end::<Q>(span, answer.as_ref().err().map(Failure::name), results, metered);
+    answer
+}
+
+/// An error with a short, stable name for telemetry.
+trait Failure {
+    fn name(&self) -> &str;
+}
+
+impl Failure for QueryError {
+    fn name(&self) -> &str {
+        self.error_type()
+    }
+}
+
+impl Failure for ExecuteJsonError {
+    fn name(&self) -> &str {
+        match self {
+            Self::Query(error) => error.error_type(),
+            _ => "answer",
+        }
+    }
+}
+
+fn query_span<Q: Query>(enabled: &dyn Fn() -> bool, user: &mut dyn FnMut(&mut crate::telemetry::Attributes)) -> Span {
+    Start::new(Q::SPAN, Kind::Internal).options(|options| options.enable(enabled())).begin(
         &mut |known| {
             known.text(names::CQRS_SIDE, "read");
             known.text(names::CQRS_QUERY_TYPE, Q::NAME);
@@ -136,39 +203,36 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError {
     QueryError::Failed { query: Q::NAME, error_type: error_type_or::<E>(&source), source }
 }
 
-fn end<Q: Query>(span: Span, answer: &Answered<Q>, started: Instant, switches: Switches) {
-    let elapsed = started.elapsed();
-    let results = answer.as_ref().ok().and_then(Q::result_count);
-    let error_type = answer.as_ref().err().map(|error| error.error_type().to_owned());
-    let status = if answer.is_ok() { "success" } else { "error" };
+/// `metered` is how long it took, where metrics are on.
+fn end<Q: Query>(span: Span, error_type: Option<&str>, results: Option<usize>, metered: Option<Duration>) {
+    let status = if error_type.is_none() { "success" } else { "error" };
     if let Some(results) = results {
         span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
     }
     span.in_scope(|| {
-        if let Some(error_type) = &error_type {
+        if let Some(error_type) = error_type {
             log::failure(error_type);
         }
-        if switches.metrics {
-            let ended = metrics::Ended { name: Q::NAME, status, error_type: error_type.as_deref(), elapsed };
-            metrics::query(&ended, results);
+        if let Some(elapsed) = metered {
+            metrics::query(&metrics::Ended { name: Q::NAME, status, error_type, elapsed }, results);
         }
     });
-    span.finish(Outcome { error_type: error_type.map(Into::into), ..Outcome::default() });
+    span.finish(Outcome { error_type: error_type.map(|name| name.to_owned().into()), ..Outcome::default() });
 }
 
-fn no_handler<Q: Query>(switches: Switches) -> Answered<Q> {
-    let span = query_span::<Q>(switches.tracing, &mut |_| ());
+fn no_handler<Q: Query>(switches: Switches) -> QueryError {
+    let span = query_span::<Q>(&|| switches.tracing, &mut |_| ());
     let error = QueryError::NoHandler { query: Q::NAME };
     span.in_scope(|| {
         log::failure(error.error_type());
         if switches.metrics {
             let error_type = Some(error.error_type());
-            let elapsed = std::time::Duration::ZERO;
+            let elapsed = Duration::ZERO;
             metrics::query(&metrics::Ended { name: Q::NAME, status: "error", error_type, elapsed }, None);
         }
     });
     span.fail_saying("no_handler", format!("No handler for {}", Q::NAME));
-    Err(error)
+    error
 }
 
 /// Reads one type of query from JSON, executes it and writes the answer as JSON.
@@ -192,11 +256,10 @@ impl<Q: Query> JsonRoute for Json<Q> {
             Ok(query) => query,
             Err(refused) => return Box::pin(std::future::ready(Err(refuse::<Q>(refused)))),
         };
-        Box::pin(async move {
-            let output = bus.execute(query).await?;
-            let unwritable = |source| ExecuteJsonError::Answer { query: Q::NAME, source };
-            Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
-        })
+        match bus.route::<Q>() {
+            Some(route) => route.execute_json(query, bus.switches),
+            None => Box::pin(async { Err(no_handler::<Q>(bus.switches).into()) }),
+        }
     }
 }
 
@@ -220,15 +283,13 @@ impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
     {
         let route: Box<dyn Route<Q>> = Box::new(Arc::clone(&self.handler));
         self.routes.typed.insert(TypeId::of::<Q>(), Box::new(route));
-        self.routes.named.insert(Q::NAME, Box::new(Json::<Q>(std::marker::PhantomData)));
+        self.routes.named.insert::<Q>(Q::NAME, Box::new(Json::<Q>(std::marker::PhantomData)));
     }
 }
 
 impl fmt::Debug for QueryBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<_> = self.routes.named.keys().collect();
-        names.sort();
-        f.debug_struct("QueryBus").field("queries", &names).finish_non_exhaustive()
+        f.debug_struct("QueryBus").field("queries", &self.routes.named.sorted()).finish_non_exhaustive()
     }
 }
 

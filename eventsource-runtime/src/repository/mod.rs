@@ -16,7 +16,7 @@ use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
 use crate::domain::{Aggregate, Command, EventSet, Handle, IntoEvents};
 use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
-use crate::telemetry::names;
+use crate::telemetry::{Span, names};
 
 /// How often a conflict is retried, unless the repository is told otherwise.
 const RETRIES: u32 = 10;
@@ -159,7 +159,12 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
     }
 
     /// Handles a command: loads, decides, persists; again after a conflict, with what has been appended since.
-    pub(crate) async fn handle<C>(&self, command: C, context: Context) -> Result<Handled, DispatchError<A::Error>>
+    pub(crate) async fn handle<C>(
+        &self,
+        command: C,
+        context: Context,
+        progress: &mut Progress,
+    ) -> Result<Committed, DispatchError<A::Error>>
     where
         C: Command<Aggregate = A>,
         A: Handle<C, Services = V>,
@@ -169,48 +174,56 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
         let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
         let cause = Cause { context, command_id, caused: true };
         let mut replay = Replay::default();
-        for retries in 0.. {
+        // The same command may be appended from elsewhere between the load and the append. Where its events came out
+        // otherwise then, the store takes ours for another use of their ids; the next load finds the result.
+        let mut may_be_repeated = first_event.is_some();
+        loop {
             replay = self.replay(&stream, replay, first_event).await?;
             if let Some(earlier) = replay.earlier {
-                return Ok(Handled::new(Committed::new(earlier, command_id), Vec::new(), retries));
+                return Ok(Committed::new(earlier, command_id));
             }
             let events = self.decide(&stream, &replay.state, command.clone()).await?;
             if events.is_empty() {
                 let nothing = Appended::new(replay.version, replay.position, 0);
-                return Ok(Handled::new(Committed::new(nothing, command_id), Vec::new(), retries));
+                return Ok(Committed::new(nothing, command_id));
             }
             match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
                 Ok(appended) => {
-                    let types = events.iter().map(|event| event.as_event().name()).collect();
-                    return Ok(Handled::new(Committed::new(appended, command_id), types, retries));
+                    progress.appended(&events);
+                    return Ok(Committed::new(appended, command_id));
                 }
-                Err(AppendError::Conflict(_)) if retries < self.retries => self.pause(C::NAME, retries).await,
+                Err(AppendError::Conflict(_)) if progress.retries < self.retries => {}
+                Err(AppendError::IdempotencyMismatch { .. }) if may_be_repeated => may_be_repeated = false,
                 Err(error) => return Err(error.into()),
             }
+            self.pause(C::NAME, progress.retries).await;
+            progress.retries += 1;
         }
-        unreachable!("the loop ends when the retries do")
     }
 }
 
-/// A handled command, as its span and its caller learn of it.
-pub(crate) struct Handled {
-    pub(crate) committed: Committed,
-    pub(crate) event_types: Vec<&'static str>,
+/// How a command goes, as its span learns of it however it ends.
+#[derive(Default)]
+pub(crate) struct Progress {
     pub(crate) retries: u32,
+    /// The names of the appended events; `None` where nobody asks for them.
+    pub(crate) event_types: Option<Vec<&'static str>>,
 }
 
-impl Handled {
-    fn new(committed: Committed, event_types: Vec<&'static str>, retries: u32) -> Self {
-        Self { committed, event_types, retries }
+impl Progress {
+    /// Names of event types are collected only where the command's span records.
+    pub(crate) fn of(span: &Span) -> Self {
+        Self { retries: 0, event_types: span.is_recording().then(Vec::new) }
     }
 
-    /// How many events were appended now, not by an earlier dispatch of the same command.
-    pub(crate) fn appended(&self) -> u64 {
-        if self.committed.repeated { 0 } else { self.committed.events }
+    fn appended<E: EventSet>(&mut self, events: &[E]) {
+        if let Some(types) = &mut self.event_types {
+            types.extend(events.iter().map(|event| event.as_event().name()));
+        }
     }
 
     pub(crate) fn type_names(&self) -> impl Iterator<Item = Cow<'static, str>> {
-        self.event_types.iter().map(|name| Cow::Borrowed(*name))
+        self.event_types.iter().flatten().map(|name| Cow::Borrowed(*name))
     }
 }
 

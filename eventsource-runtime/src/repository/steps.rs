@@ -77,8 +77,8 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
         C: Command<Aggregate = A>,
         A: Handle<C, Services = V>,
     {
-        let enabled = self.tracing && state.enable_tracing(&command);
-        let span = Start::new("handle_command", Kind::Internal).options(|options| options.enable(enabled)).begin(
+        let enabled = || self.tracing && state.enable_tracing(&command);
+        let span = Start::new("handle_command", Kind::Internal).options(|options| options.enable(enabled())).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "write");
                 known.text(names::CQRS_COMMAND_TYPE, C::NAME);
@@ -91,13 +91,11 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
         match &decided {
             Ok(events) => {
                 span.record(&mut |later| later.number(names::CQRS_EVENTS_COUNT, events.len() as u64));
-                for (ordinal, event) in events.iter().enumerate() {
-                    let event = event.as_event();
-                    span.event(ordinal, names::DOMAIN_EVENT_PRODUCED, &mut |attributes| {
-                        attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.name());
-                        event.record(attributes);
-                    });
-                }
+                span.events(names::DOMAIN_EVENT_PRODUCED, events.len(), &mut |ordinal, attributes| {
+                    let event = events[ordinal].as_event();
+                    attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.name());
+                    event.record(attributes);
+                });
             }
             Err(refusal) => {
                 let error_type = crate::error::error_type(refusal);
@@ -164,20 +162,20 @@ fn aggregate(stream: &StreamId, attributes: &mut Attributes) {
 
 fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
     span.record(&mut |later| later.number(names::EVENTSOURCE_VERSION, appended.version.get()));
-    for (ordinal, event) in events.iter().enumerate() {
+    span.events(names::EVENT_PERSISTED, events.len(), &mut |ordinal, attributes| {
         // The versions and positions of one append are consecutive.
         let before_last = (events.len() - 1 - ordinal) as u64;
-        span.event(ordinal, names::EVENT_PERSISTED, &mut |attributes| {
-            attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.as_event().name());
-            attributes.number(names::EVENTSOURCE_VERSION, appended.version.get().saturating_sub(before_last));
-            attributes.number(names::EVENTSOURCE_POSITION, appended.position.get().saturating_sub(before_last));
-        });
-    }
+        attributes.text(names::EVENTSOURCE_EVENT_TYPE, events[ordinal].as_event().name());
+        attributes.number(names::EVENTSOURCE_VERSION, appended.version.get().saturating_sub(before_last));
+        attributes.number(names::EVENTSOURCE_POSITION, appended.position.get().saturating_sub(before_last));
+    });
 }
 
-/// Ends a span with the failure's name and hands the failure on.
+/// Ends a span with the failure's name, says so in the log, and hands the failure on.
 pub(super) fn failed<E>(span: Span, error: E, error_type: impl Fn(&E) -> &'static str) -> E {
-    span.fail(error_type(&error));
+    let error_type = error_type(&error);
+    span.in_scope(|| log::failure(error_type));
+    span.fail(error_type);
     error
 }
 

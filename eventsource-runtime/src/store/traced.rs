@@ -15,8 +15,6 @@ use crate::telemetry::{Attributes, Kind, Scope, Span, Start, TraceContext, log, 
 
 const INSERT: &str = "INSERT";
 const SELECT: &str = "SELECT";
-/// The most names of event types that a span lists.
-const MOST_TYPES: usize = 128;
 
 /// A store with its spans and metrics.
 ///
@@ -141,7 +139,7 @@ fn append_attributes(
     }
     attributes.string(names::EVENTSOURCE_STREAM_ID, stream.as_str());
     attributes.number(names::EVENTSOURCE_EVENT_COUNT, count);
-    let mut types = events.iter().take(MOST_TYPES).map(|event| Cow::Borrowed(event.event_type));
+    let mut types = events.iter().map(|event| Cow::Borrowed(event.event_type));
     attributes.texts(names::EVENTSOURCE_EVENT_TYPES, &mut types);
     attributes.with(names::EVENTSOURCE_EXPECTED_VERSION, &mut |slot| slot.display(&expected));
 }

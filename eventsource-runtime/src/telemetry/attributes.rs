@@ -13,6 +13,9 @@ use super::backend::List;
 /// The longest text that an attribute takes, in bytes; the rest is cut, and the cut is counted.
 pub const MAX_TEXT: usize = 1024;
 
+/// The most texts that an attribute takes which is a list; the rest is cut, and the cut is counted.
+pub const MAX_ITEMS: usize = 128;
+
 /// What stands in for an attribute whose expression panicked.
 const PANICKED: &str = "<panicked>";
 
@@ -78,9 +81,10 @@ impl Attributes {
         self.list.bool(key, value);
     }
 
-    /// Texts, in order.
+    /// Texts, in order, up to [`MAX_ITEMS`].
     pub(crate) fn texts(&mut self, key: &'static str, values: &mut dyn Iterator<Item = Cow<'static, str>>) {
-        self.list.texts(key, values);
+        self.list.texts(key, &mut (&mut *values).take(MAX_ITEMS));
+        self.cut += u64::from(values.next().is_some());
     }
 }
 
@@ -278,11 +282,13 @@ pointers!(&V, &mut V, Box<V>, Rc<V>, Arc<V>);
 
 impl<T: AsRef<str>> AttributeValue for [T] {
     fn record(&self, slot: &mut Slot<'_>) {
-        let mut texts = self.iter().map(|text| {
+        let mut texts = self.iter().take(MAX_ITEMS).map(|text| {
             let text = text.as_ref();
             Cow::Owned(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())
         });
         slot.attributes.list.texts(slot.key, &mut texts);
+        let any_cut = self.iter().take(MAX_ITEMS).any(|text| text.as_ref().len() > MAX_TEXT);
+        slot.attributes.cut += u64::from(self.len() > MAX_ITEMS || any_cut);
     }
 }
 

@@ -20,7 +20,7 @@ use off as backend;
 #[cfg(feature = "otel")]
 use otel as backend;
 
-pub use attributes::{AttributeValue, Attributes, MAX_TEXT, Slot};
+pub use attributes::{AttributeValue, Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 pub(crate) use backend::Start;
 pub(crate) use backend::metrics;
 pub use backend::{

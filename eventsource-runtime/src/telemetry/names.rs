@@ -56,6 +56,8 @@ pub const EVENTSOURCE_EVENT_RECORDED_AT: &str = "eventsource.event.recorded_at";
 pub const EVENTSOURCE_EVENT_TYPE: &str = "eventsource.event.type";
 /// `eventsource.event.types`: the stored names of the events, in order.
 pub const EVENTSOURCE_EVENT_TYPES: &str = "eventsource.event.types";
+/// `eventsource.events.dropped`: how many span events were left out, beyond the 128 that a span keeps.
+pub const EVENTSOURCE_EVENTS_DROPPED: &str = "eventsource.events.dropped";
 /// `eventsource.events.loaded`: how many events were read.
 pub const EVENTSOURCE_EVENTS_LOADED: &str = "eventsource.events.loaded";
 /// `eventsource.expected_version`: the version that the stream must have for the append to succeed.

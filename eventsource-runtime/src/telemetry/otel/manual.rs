@@ -87,15 +87,16 @@ impl ManualSpan {
         sync(self.begin(), body, nothing)
     }
 
-    /// Runs a future in the span. Dropped before it is done, the span ends as cancelled.
+    /// Runs a future in the span, which starts when the future is first polled. Dropped before it is done, the span
+    /// ends as cancelled.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
-        traced(self.begin(), body, nothing)
+        async move { traced(self.begin(), body, nothing).await }
     }
 
     fn begin(self) -> Span {
         let Some(start) = self.start else { return Span::OFF };
         let (start, mut attributes) = *start;
-        let mut known = |known: &mut Attributes| known.list = std::mem::take(&mut attributes.list);
+        let mut known = |known: &mut Attributes| *known = std::mem::take(&mut attributes);
         start.begin(&mut known, &mut |_| ())
     }
 }

@@ -106,11 +106,21 @@ impl Span {
         }
     }
 
-    /// Adds a span event. Beyond the cap it is only counted, and its attributes are not even computed.
-    pub(crate) fn event(&self, ordinal: usize, name: &'static str, record: &mut dyn FnMut(&mut Attributes)) {
-        if let State::Live(Live { context, recording: true }) = &self.0 {
-            let attributes = if ordinal < MOST { evaluate(&mut [record]).into_vec() } else { Vec::new() };
-            context.span().add_event(name, attributes);
+    /// Adds `count` span events of one name. Beyond the cap they are only counted: their attributes are not computed.
+    pub(crate) fn events(
+        &self,
+        name: &'static str,
+        count: usize,
+        record: &mut dyn FnMut(usize, &mut Attributes),
+    ) {
+        let State::Live(Live { context, recording: true }) = &self.0 else { return };
+        let span = context.span();
+        for ordinal in 0..count.min(MOST) {
+            span.add_event(name, evaluate(&mut [&mut |attributes| record(ordinal, attributes)]).into_vec());
+        }
+        if count > MOST {
+            let dropped = (count - MOST) as u64;
+            self.record(&mut |later| later.number(names::EVENTSOURCE_EVENTS_DROPPED, dropped));
         }
     }
 
@@ -118,8 +128,9 @@ impl Span {
     pub(crate) fn finish(self, outcome: Outcome) {
         let Some(Live { context, recording: true }) = self.into_live() else { return };
         let span = context.span();
-        if outcome.attributes.list.len() > 0 {
-            span.set_attributes(outcome.attributes.list.into_vec());
+        let attributes = counted(outcome.attributes);
+        if attributes.len() > 0 {
+            span.set_attributes(attributes.into_vec());
         }
         if let Some(error_type) = outcome.error_type {
             span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
@@ -193,6 +204,11 @@ pub(super) fn evaluate(records: &mut [&mut dyn FnMut(&mut Attributes)]) -> List 
     for record in records {
         record(&mut attributes);
     }
+    counted(attributes)
+}
+
+/// The attributes as a span takes them; those that were cut are counted.
+fn counted(attributes: Attributes) -> List {
     if attributes.cut > 0 {
         metrics::attributes_cut(attributes.cut);
     }

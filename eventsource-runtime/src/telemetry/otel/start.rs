@@ -126,7 +126,7 @@ impl Start {
     /// Sets parent, links, or the component's switch; skipped where spans are off anyway.
     #[must_use]
     pub(crate) fn options(mut self, set: impl FnOnce(&mut Options)) -> Self {
-        if toggle::may_be_on() {
+        if toggle::may_be_on() && toggle::is_on() {
             set(&mut self.options);
         }
         self
