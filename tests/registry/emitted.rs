@@ -150,6 +150,9 @@ async fn write_side(store: &SqliteStore) {
     assert!(orders.exists(&order).await.unwrap());
     let two = [cancelled(), cancelled()];
     orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, two).await.unwrap();
+    // More than a span keeps events of.
+    let many = vec![cancelled(); 130];
+    orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, many).await.unwrap();
 
     // Dropped after one poll, which is most often where it waits for the store.
     let poll_once = telemetry::span("users.own").run(async {

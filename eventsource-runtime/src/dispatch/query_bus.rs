@@ -114,11 +114,7 @@ trait Route<Q: Query>: Send + Sync {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>>;
 
     /// The same, with the answer as JSON: it is written within the span, so that a failure to do so shows there.
-    fn execute_json(
-        &self,
-        query: Q,
-        switches: Switches,
-    ) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>>;
+    fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>>;
 }
 
 impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
@@ -126,15 +122,12 @@ impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
         Box::pin(answer(&**self, query, switches, Ok))
     }
 
-    fn execute_json(
-        &self,
-        query: Q,
-        switches: Switches,
-    ) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
+    fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
         Box::pin(answer(&**self, query, switches, written::<Q>))
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it takes the answer over, as the other way to finish does")]
 fn written<Q: Query>(output: Q::Output) -> Result<serde_json::Value, ExecuteJsonError> {
     let unwritable = |source| ExecuteJsonError::Answer { query: Q::NAME, source };
     Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
