@@ -22,7 +22,7 @@ use otel as backend;
 
 pub use attributes::{AttributeValue, Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 pub(crate) use backend::Start;
-pub(crate) use backend::metrics;
+pub(crate) use backend::{is_on, metrics};
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
     set_enabled, span,
