@@ -114,11 +114,7 @@ trait Route<Q: Query>: Send + Sync {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>>;
 
     /// The same, with the answer as JSON: it is written within the span, so that a failure to do so shows there.
-    fn execute_json(
-        &self,
-        query: Q,
-        switches: Switches,
-    ) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>>;
+    fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>>;
 }
 
 impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
@@ -126,11 +122,7 @@ impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
         Box::pin(answer(&**self, query, switches, Ok))
     }
 
-    fn execute_json(
-        &self,
-        query: Q,
-        switches: Switches,
-    ) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
+    fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
         Box::pin(answer(&**self, query, switches, written::<Q>))
     }
 }

@@ -94,12 +94,7 @@ impl Span {
     }
 
     /// Adds `count` span events of one name. Beyond the cap they are only counted: their attributes are not computed.
-    pub(crate) fn events(
-        &self,
-        name: &'static str,
-        count: usize,
-        record: &mut dyn FnMut(usize, &mut Attributes),
-    ) {
+    pub(crate) fn events(&self, name: &'static str, count: usize, record: &mut dyn FnMut(usize, &mut Attributes)) {
         let State::Live(Live { context, recording: true }) = &self.0 else { return };
         let span = context.span();
         for ordinal in 0..count.min(MOST) {
