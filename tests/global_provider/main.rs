@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventsource_runtime::telemetry::{Telemetry, TraceContext, span};
+use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{TraceContextExt, Tracer};
-use opentelemetry::{Context, global};
+use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData, SpanExporter};
 
 fn names(exporter: &InMemorySpanExporter) -> Vec<String> {
@@ -73,10 +76,16 @@ fn the_process_has_one_set_up_at_a_time() {
     // Installed again: it takes over, and what it ends it gives back.
     let third = InMemorySpanExporter::default();
     let installed = Telemetry::builder("third").simple_exporter(third.clone()).install().unwrap();
+    let ours = global::meter_provider();
     span("third").in_scope(|| ());
     assert_eq!((names(&second), names(&third)), (vec![], vec!["third".to_owned()]));
+    assert!(understands_headers());
     installed.shutdown_blocking().unwrap();
     span("after").in_scope(|| assert_eq!(TraceContext::current(), None));
+    // Both stayed behind, shut down.
+    assert!(!understands_headers(), "the propagator is given back");
+    assert!(!Arc::ptr_eq(&ours, &global::meter_provider()), "the meters are given back");
+    theirs_stay();
 
     // Dropped, it stays installed.
     let fourth = InMemorySpanExporter::default();
@@ -85,6 +94,35 @@ fn the_process_has_one_set_up_at_a_time() {
     assert_eq!(names(&fourth), ["goes on"]);
 
     exporters_are_not_traced();
+}
+
+fn understands_headers() -> bool {
+    let extracted =
+        global::get_text_map_propagator(|propagator| propagator.extract_with_context(&Context::new(), &Headers));
+    extracted.span().span_context().is_valid()
+}
+
+/// Counts how often it was asked for a meter: what tells one global provider from another.
+#[derive(Debug, Default)]
+struct Theirs(Arc<AtomicUsize>);
+
+impl MeterProvider for Theirs {
+    fn meter_with_scope(&self, scope: InstrumentationScope) -> Meter {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        SdkMeterProvider::default().meter_with_scope(scope)
+    }
+}
+
+/// What somebody else has set meanwhile is left alone.
+fn theirs_stay() {
+    let installed = Telemetry::builder("sixth").install().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    global::set_meter_provider(Theirs(Arc::clone(&asked)));
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    installed.shutdown_blocking().unwrap();
+    let _ = global::meter("anybody");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert!(understands_headers());
 }
 
 fn exporters_are_not_traced() {

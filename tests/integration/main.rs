@@ -1,6 +1,7 @@
 //! The product as its users meet it: one module a behaviour.
 
 mod cancellation;
+mod dispatch;
 mod following;
 mod otlp;
 mod propagation;

@@ -59,13 +59,27 @@ pub struct Envelope {
 pub struct StoredEvent {
     envelope: Arc<Envelope>,
     payload: Bytes,
+    malformed_context: bool,
 }
 
 impl StoredEvent {
     /// Joins what a store has read.
     #[must_use]
     pub fn new(envelope: Envelope, payload: Bytes) -> Self {
-        Self { envelope: Arc::new(envelope), payload }
+        Self { envelope: Arc::new(envelope), payload, malformed_context: false }
+    }
+
+    /// Marks an event whose stored trace context, or a part of it, could not be read. That is no error: the event goes
+    /// without, and whoever counts such contexts sees the mark.
+    #[must_use]
+    pub fn with_malformed_context(self, malformed: bool) -> Self {
+        Self { malformed_context: malformed, ..self }
+    }
+
+    /// Whether the stored trace context, or a part of it, could not be read.
+    #[must_use]
+    pub fn has_malformed_context(&self) -> bool {
+        self.malformed_context
     }
 
     /// The payload as it was written.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::StoredEvent;
 use crate::projection::{Batch, Projection, ProjectionError, ProjectionStore};
-use crate::telemetry::{Attributes, Kind, Scope, Span, Start, TraceContext, log, metrics, names};
+use crate::telemetry::{self, Attributes, Kind, Scope, Span, Start, log, metrics, names};
 
 const INSERT: &str = "INSERT";
 const SELECT: &str = "SELECT";
@@ -74,6 +74,15 @@ impl<S: EventStore> Traced<S> {
     fn start(&self, name: &'static str, info: &StoreInfo) -> Start {
         let kind = if info.system.is_some() { Kind::Client } else { Kind::Internal };
         Start::new(name, kind).options(|options| options.enable(self.tracing))
+    }
+
+    /// A stored trace context that nobody can read is no error, but it breaks a link that somebody will look for.
+    fn count_malformed(&self, events: &[StoredEvent]) {
+        if self.metrics {
+            for _ in events.iter().filter(|event| event.has_malformed_context()) {
+                metrics::context_malformed("store");
+            }
+        }
     }
 
     /// Only calls to databases are measured: for the others even the clock would cost more than the call.
@@ -194,6 +203,7 @@ impl<S: EventStore> EventStore for Traced<S> {
         call.end(result.as_ref().err().map(StoreError::error_type), &mut |attributes| {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, result.as_ref().map_or(0, Vec::len) as u64);
         });
+        self.count_malformed(result.as_deref().unwrap_or_default());
         result
     }
 
@@ -201,7 +211,7 @@ impl<S: EventStore> EventStore for Traced<S> {
         let info = self.inner.info();
         let begun = self.begun(&info);
         // An empty page makes no span, so the span is only made when the page is known, and dated back.
-        let since = self.tracing.then(SystemTime::now);
+        let since = (self.tracing && telemetry::is_on()).then(SystemTime::now);
         let result = self.inner.read_all(after, filter, limit).await;
         let span = match (&result, since) {
             (Ok(page), _) if page.events.is_empty() => Span::OFF,
@@ -220,6 +230,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             attributes.number(names::EVENTSOURCE_TO_POSITION, page.scanned.get());
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, page.events.len() as u64);
         });
+        self.count_malformed(result.as_ref().map_or(&[], |page| &page.events));
         result
     }
 
@@ -258,17 +269,4 @@ impl<S: ProjectionStore> ProjectionStore for Traced<S> {
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
         self.inner.reset_projection(projection)
     }
-}
-
-/// Reads a stored trace context. Malformed text is no error: the event has none then, and that is counted.
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only databases keep the context as text"))]
-pub(super) fn stored_context(traceparent: Option<&str>, tracestate: Option<&str>) -> Option<TraceContext> {
-    let Ok(context) = traceparent?.parse::<TraceContext>() else {
-        metrics::context_malformed("store");
-        return None;
-    };
-    Some(match tracestate {
-        Some(state) => context.with_state(state),
-        None => context,
-    })
 }

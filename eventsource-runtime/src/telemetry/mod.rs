@@ -22,7 +22,6 @@ use otel as backend;
 
 pub use attributes::{AttributeValue, Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 pub(crate) use backend::Start;
-pub(crate) use backend::metrics;
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
     set_enabled, span,
@@ -30,6 +29,7 @@ pub use backend::{
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{Traced, enter, may_be_on, start, sync, traced};
+pub(crate) use backend::{is_on, metrics};
 pub use error::TelemetryError;
 pub use links::Linked;
 #[cfg(feature = "otel")]

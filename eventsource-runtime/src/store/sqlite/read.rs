@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::{Envelope, Metadata, StoredEvent};
-use crate::store::traced::stored_context;
 use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
+use crate::telemetry::TraceContext;
 
 /// How many rows are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
 const SCANNED: usize = 8192;
@@ -120,6 +120,8 @@ fn unreadable(column: usize, found: Type, error: impl std::error::Error + Send +
 }
 
 fn event(row: &Row<'_>, shared: &mut Shared) -> rusqlite::Result<StoredEvent> {
+    let parent = row.get_ref(10)?.as_str_or_null()?;
+    let (trace_context, malformed) = trace_context(parent, row.get_ref(11)?.as_str_or_null()?);
     let envelope = Envelope {
         position: Position::new(number(row, 0)?),
         stream: shared.stream(row.get_ref(1)?.as_str()?)?,
@@ -131,9 +133,24 @@ fn event(row: &Row<'_>, shared: &mut Shared) -> rusqlite::Result<StoredEvent> {
         correlation_id: row.get::<_, Option<[u8; 16]>>(7)?.map(Uuid::from_bytes),
         causation_id: row.get::<_, Option<[u8; 16]>>(8)?.map(Uuid::from_bytes),
         metadata: metadata(row.get_ref(9)?.as_str_or_null()?)?,
-        trace_context: stored_context(row.get_ref(10)?.as_str_or_null()?, row.get_ref(11)?.as_str_or_null()?),
+        trace_context,
     };
-    Ok(StoredEvent::new(envelope, Bytes::copy_from_slice(row.get_ref(12)?.as_blob()?)))
+    let event = StoredEvent::new(envelope, Bytes::copy_from_slice(row.get_ref(12)?.as_blob()?));
+    Ok(event.with_malformed_context(malformed))
+}
+
+/// A stored trace context, and whether any of it is malformed. That is no error: the event goes without.
+fn trace_context(parent: Option<&str>, state: Option<&str>) -> (Option<TraceContext>, bool) {
+    let Some(parent) = parent else { return (None, false) };
+    let Ok(context) = parent.parse::<TraceContext>() else { return (None, true) };
+    match state.filter(|state| !state.is_empty()) {
+        None => (Some(context), false),
+        Some(state) => {
+            let context = context.with_state(state);
+            let dropped = context.tracestate().is_none();
+            (Some(context), dropped)
+        }
+    }
 }
 
 fn metadata(text: Option<&str>) -> rusqlite::Result<Metadata> {

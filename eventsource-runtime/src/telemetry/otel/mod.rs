@@ -20,5 +20,6 @@ pub use span::Span;
 pub(super) use span::current_trace_context;
 pub(crate) use start::Start;
 pub use start::{Options, start};
+pub(crate) use toggle::spans_are_on as is_on;
 pub use toggle::{may_be_on, set_enabled};
 pub use tree::TraceTree;

@@ -45,6 +45,12 @@ pub(super) fn is_on() -> bool {
     !is_muted()
 }
 
+/// Whether a span that starts here may be made: for work that only a span needs.
+#[inline]
+pub(crate) fn spans_are_on() -> bool {
+    may_be_on() && is_on()
+}
+
 /// Whether a component that is switched off surrounds the caller.
 pub(super) fn is_muted() -> bool {
     MUTED.try_with(Cell::get).unwrap_or(0) > 0

@@ -3,20 +3,22 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::thread;
 use std::time::Duration;
 
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::noop::NoopTracerProvider;
 use opentelemetry::{Context, ContextGuard, global};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use pin_project_lite::pin_project;
 
-use super::env::Signal;
+use super::env::{Propagator, Signal};
 use super::flush::{self, Job};
+use super::propagator;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::pipeline::{self, Pipeline};
 
@@ -36,6 +38,9 @@ struct Shared {
     meters: SdkMeterProvider,
     timeout: Duration,
     installed: bool,
+    /// The meters as OpenTelemetry's globals hold them.
+    global_meters: OnceLock<Arc<dyn MeterProvider + Send + Sync>>,
+    propagators: OnceLock<propagator::Installed>,
     ended: AtomicBool,
 }
 
@@ -48,7 +53,9 @@ impl Telemetry {
         installed: bool,
     ) -> Self {
         let pipeline = Arc::new(pipeline);
-        let shared = Shared { pipeline, tracers, meters, timeout, installed, ended: AtomicBool::new(false) };
+        let ended = AtomicBool::new(false);
+        let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
+        let shared = Shared { pipeline, tracers, meters, timeout, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {
             telemetry.install();
@@ -60,6 +67,11 @@ impl Telemetry {
         let shared = &self.shared;
         pipeline::install(Arc::clone(&shared.pipeline), shared.tracers.clone());
         global::set_meter_provider(shared.meters.clone());
+        shared.global_meters.get_or_init(global::meter_provider);
+    }
+
+    pub(super) fn install_propagators(&self, propagators: &[Propagator]) {
+        self.shared.propagators.get_or_init(|| propagator::Installed::install(propagators));
     }
 
     /// The provider behind it: for instrumentation of others that is handed one, instead of asking OpenTelemetry's
@@ -145,6 +157,13 @@ impl Shared {
     fn uninstall(&self) {
         if self.installed && pipeline::uninstall(&self.pipeline) {
             global::set_tracer_provider(NoopTracerProvider::new());
+        }
+        if self.global_meters.get().is_some_and(|ours| Arc::ptr_eq(ours, &global::meter_provider())) {
+            // One without readers: OpenTelemetry's own that does nothing is not public.
+            global::set_meter_provider(SdkMeterProvider::default());
+        }
+        if let Some(propagators) = self.propagators.get() {
+            propagators.uninstall();
         }
     }
 }

@@ -7,6 +7,7 @@ mod handle;
 mod no_otlp;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod propagator;
 #[cfg(feature = "otlp")]
 mod reporting;
 mod sampler;
@@ -18,21 +19,19 @@ use no_otlp as otlp;
 
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
-use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{
     BatchSpanProcessor, Sampler, SdkTracerProvider, ShouldSample, SimpleSpanProcessor, SpanExporter, SpanProcessor,
     TracerProviderBuilder,
 };
 
-use self::env::{Env, Exporter, Propagator, Signal};
+use self::env::{Env, Exporter, Signal};
 use super::metrics::Instruments;
 use super::pipeline::{Pipeline, SCOPE, Sampling};
 use super::tree::Console;
@@ -77,8 +76,12 @@ impl Telemetry {
         TelemetryBuilder::new(service_name.into(), Env::of_process())
     }
 
-    /// Reads nothing: code says it all. For tests, and for programs that are configured some other way. Even
-    /// `OTEL_SDK_DISABLED` has no say in what is exported, but it still switches the spans of this crate off.
+    /// Reads no variable that chooses what is sampled or exported, and where to: code says that. For tests, and for
+    /// programs that are configured some other way. `OTEL_SDK_DISABLED` has no say in what is exported either, but it
+    /// still switches the spans and metrics of this crate off.
+    ///
+    /// OpenTelemetry's SDK reads its own limits all the same: `OTEL_BSP_*` for batches of spans, `OTEL_SPAN_*_LIMIT` and
+    /// the like for a span's attributes, events and links, `OTEL_METRIC_EXPORT_*` for the interval of metrics.
     pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
         TelemetryBuilder::new(service_name.into(), Env::default())
     }
@@ -161,7 +164,7 @@ impl TelemetryBuilder {
         let propagators = self.env.propagators();
         let installed = !self.env.is_disabled();
         let telemetry = self.set_up(installed)?;
-        global::set_text_map_propagator(propagator(&propagators));
+        telemetry.install_propagators(&propagators);
         Ok(telemetry)
     }
 
@@ -258,14 +261,4 @@ impl TelemetryBuilder {
             .with_service_name(self.env.service_name(&self.service_name))
             .build()
     }
-}
-
-fn propagator(propagators: &[Propagator]) -> TextMapCompositePropagator {
-    let boxed = |propagator: &Propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
-        match propagator {
-            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
-            Propagator::Baggage => Box::new(BaggagePropagator::new()),
-        }
-    };
-    TextMapCompositePropagator::new(propagators.iter().map(boxed).collect())
 }

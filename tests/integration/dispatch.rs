@@ -1,0 +1,333 @@
+//! What the buses and the repository promise where things go wrong.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use eventsource_runtime::dispatch::{DispatchJsonError, ExecuteJsonError};
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{AppendError, MemoryStore};
+use eventsource_runtime::telemetry;
+use eventsource_tests::orders::{Order, OrderCancelled};
+use eventsource_tests::recorder::Recorder;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use serde::{Deserialize, Serialize, Serializer};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Marked {
+    mark: Uuid,
+}
+
+/// Its handlers do what the tests need, through their services.
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Marked))]
+struct Sheet {
+    marks: u64,
+}
+
+impl Apply<Marked> for Sheet {
+    fn apply(&mut self, _: Marked) {
+        self.marks += 1;
+    }
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Sheet)]
+struct Mark {
+    #[command(id)]
+    id: Uuid,
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Sheet)]
+struct Fill {
+    #[command(id)]
+    id: Uuid,
+    marks: usize,
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Sheet)]
+struct Contend {
+    #[command(id)]
+    id: Uuid,
+}
+
+/// The same name as [`Fill`], which a rename can lead to.
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Sheet, name = "Fill")]
+struct AlsoFill {
+    #[command(id)]
+    id: Uuid,
+}
+
+struct Tools {
+    /// Holds commands until as many are decided about.
+    together: Barrier,
+    store: MemoryStore,
+}
+
+#[command_handler]
+impl Sheet {
+    async fn mark(&self, _: Mark, tools: &Tools) -> Result<Marked, Infallible> {
+        tools.together.wait().await;
+        Ok(Marked { mark: Uuid::now_v7() })
+    }
+
+    fn fill(&self, command: Fill) -> Result<Vec<Marked>, Infallible> {
+        Ok(vec![Marked { mark: Uuid::nil() }; command.marks])
+    }
+
+    fn also_fill(&self, _: AlsoFill) -> Result<Marked, Infallible> {
+        Ok(Marked { mark: Uuid::nil() })
+    }
+
+    /// Somebody else is always faster.
+    async fn contend(&self, command: Contend, tools: &Tools) -> Result<Marked, Infallible> {
+        let faster = Repository::<Sheet, _>::new(tools.store.clone()).enable_tracing(false);
+        faster.append(&command.id, ExpectedVersion::Any, Marked { mark: Uuid::nil() }).await.expect("the store works");
+        Ok(Marked { mark: Uuid::nil() })
+    }
+}
+
+fn sheets(store: &MemoryStore, retries: u32, together: usize) -> CommandBus {
+    let tools = Tools { together: Barrier::new(together), store: store.clone() };
+    let repository = Repository::<Sheet, _>::new(store.clone()).max_retries(retries).with_services(tools);
+    CommandBus::builder().aggregate(repository).build()
+}
+
+/// Both decide before either appends, and their events differ: the second was told that its ids were taken.
+#[tokio::test]
+async fn a_command_that_is_dispatched_twice_at_once_is_handled_once() {
+    let store = MemoryStore::new();
+    let bus = sheets(&store, 0, 2);
+    let id = Uuid::now_v7();
+    let context = || Context { command_id: Some(Uuid::from_u128(7)), ..Context::default() };
+    let (first, second) =
+        tokio::join!(bus.dispatch_with(Mark { id }, context()), bus.dispatch_with(Mark { id }, context()));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.version, first.position), (second.version, second.position));
+    assert!(first.repeated != second.repeated);
+    assert_eq!(Repository::<Sheet, _>::new(store).load(&id).await.unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn a_command_id_that_was_used_elsewhere_is_refused() {
+    let bus = sheets(&MemoryStore::new(), 0, 1);
+    let context = || Context { command_id: Some(Uuid::from_u128(7)), ..Context::default() };
+    bus.dispatch_with(Mark { id: Uuid::now_v7() }, context()).await.unwrap();
+    let refused = bus.dispatch_with(Mark { id: Uuid::now_v7() }, context()).await;
+    assert!(matches!(refused, Err(DispatchError::Append(AppendError::IdempotencyMismatch { .. }))));
+}
+
+#[tokio::test]
+async fn a_conflict_that_outlasts_its_retries_tells_how_many_there_were() {
+    let recorder = Recorder::new();
+    let bus = sheets(&MemoryStore::new(), 2, 1);
+    let refused = recorder.run(bus.dispatch(Contend { id: Uuid::now_v7() })).await;
+    assert!(matches!(refused, Err(DispatchError::Append(AppendError::Conflict(_)))));
+    let tree = recorder.trees().render();
+    let command = tree.split("  load_aggregate").next().unwrap();
+    assert!(command.contains("eventsource.retry.count=2"), "{command}");
+    assert!(command.contains("cqrs.command.status=error") && command.contains("error.type=conflict"), "{command}");
+}
+
+#[tokio::test]
+async fn a_name_of_two_types_runs_neither() {
+    let recorder = Recorder::new();
+    let bus = sheets(&MemoryStore::new(), 0, 1);
+    let id = Uuid::now_v7();
+    let payload = serde_json::to_vec(&serde_json::json!({ "id": id, "marks": 1 })).unwrap();
+    let refused = recorder.run(bus.dispatch_json("Fill", &payload)).await.unwrap_err();
+    let DispatchJsonError::AmbiguousCommand { command: "Fill", types: [one, other] } = refused else {
+        panic!("{refused}")
+    };
+    assert!(one.ends_with("::Fill") && other.ends_with("::AlsoFill"), "{one}, {other}");
+    let rendered = recorder.trees().render();
+    assert!(rendered.contains("error.type=ambiguous"), "{rendered}");
+    // By type there is no doubt.
+    assert_eq!(bus.dispatch(AlsoFill { id }).await.unwrap().version, 1);
+
+    let queries = QueryBus::builder().handler(Answers).build();
+    let refused = queries.execute_json("One", b"{}").await.unwrap_err();
+    assert!(matches!(refused, ExecuteJsonError::AmbiguousQuery { query: "One", .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_command_that_cannot_be_read_has_a_status() {
+    let recorder = Recorder::new();
+    let bus = sheets(&MemoryStore::new(), 0, 1);
+    for (name, error_type) in [("Mark", "bad_payload"), ("Unheard", "no_handler")] {
+        recorder.run(bus.dispatch_json(name, b"[]")).await.unwrap_err();
+        let rendered = recorder.trees().render();
+        assert!(rendered.contains(&format!("error.type={error_type}")), "{rendered}");
+    }
+    assert_eq!(recorder.trees().render().matches("cqrs.command.status=error").count(), 2);
+}
+
+#[derive(Query, Deserialize)]
+#[query(output = Unwritable)]
+struct One {}
+
+#[derive(Query, Deserialize)]
+#[query(output = u32, name = "One")]
+struct AnotherOne {}
+
+#[derive(Query, Deserialize)]
+#[query(output = Unwritable)]
+struct Unspeakable {}
+
+struct Unwritable;
+
+impl Serialize for Unwritable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("as it must"))
+    }
+}
+
+struct Answers;
+
+#[query_handler]
+impl Answers {
+    fn one(&self, _: One) -> Result<Unwritable, Infallible> {
+        Ok(Unwritable)
+    }
+
+    fn another(&self, _: AnotherOne) -> Result<u32, Infallible> {
+        Ok(1)
+    }
+
+    fn unspeakable(&self, _: Unspeakable) -> Result<Unwritable, Infallible> {
+        Ok(Unwritable)
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_fails_its_query() {
+    let recorder = Recorder::new();
+    let queries = QueryBus::builder().handler(Answers).build();
+    let refused = recorder.run(queries.execute_json("Unspeakable", b"{}")).await.unwrap_err();
+    assert!(matches!(refused, ExecuteJsonError::Answer { query: "Unspeakable", source: Some(_) }), "{refused}");
+    let expected =
+        "query.Unspeakable ERROR\n  . cqrs.query.type=Unspeakable\n  . cqrs.side=read\n  . error.type=answer\n";
+    assert_eq!(recorder.trees().render(), expected);
+}
+
+#[tokio::test]
+async fn a_span_starts_when_its_future_is_first_polled() {
+    let recorder = Recorder::new();
+    let queries = QueryBus::builder().handler(Answers).build();
+    recorder
+        .run(async {
+            drop(queries.execute(One {}));
+            drop(telemetry::span("by hand").run(async {}));
+        })
+        .await;
+    assert_eq!(recorder.started_spans(), 0);
+    // Where it is polled, not where it was made, is its parent.
+    recorder
+        .run(async {
+            let made = telemetry::span("outer").in_scope(|| queries.execute(One {}));
+            made.await.unwrap();
+        })
+        .await;
+    assert_eq!(recorder.trees().names(), "outer query.One");
+}
+
+fn total(metrics: &InMemoryMetricExporter, name: &str) -> u64 {
+    let finished = metrics.get_finished_metrics().unwrap();
+    let last = finished.last().expect("metrics were flushed");
+    let metrics = last.scope_metrics().flat_map(ScopeMetrics::metrics).filter(|metric| metric.name() == name);
+    let sums = metrics.map(|metric| match metric.data() {
+        AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(|point| point.value()).sum::<u64>(),
+        _ => panic!("`{name}` is no counter"),
+    });
+    sums.sum()
+}
+
+#[tokio::test]
+async fn what_a_span_cannot_keep_is_counted() {
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let bus = sheets(&MemoryStore::new(), 0, 1);
+    recorder.run(bus.dispatch(Fill { id: Uuid::now_v7(), marks: 200 })).await.unwrap();
+    recorder.flush().await;
+    let trees = recorder.trees();
+    for name in ["handle_command", "persist_events"] {
+        let span = trees.span(name);
+        assert_eq!(span.events.events.len(), 128, "{name}");
+        let dropped = span.attributes.iter().find(|attribute| attribute.key.as_str() == "eventsource.events.dropped");
+        assert_eq!(dropped.unwrap().value.to_string(), "72", "{name}");
+    }
+    // The list of types, on the command and on the append.
+    assert_eq!(trees.render().matches("\"Marked\"").count(), 2 * 128);
+    assert_eq!(total(&metrics, "eventsource.attributes.cut"), 2);
+}
+
+#[traced(record("answer" = result.as_str()))]
+fn recorded(length: usize) -> String {
+    "x".repeat(length)
+}
+
+#[tokio::test]
+async fn what_is_cut_is_counted_wherever_it_was_recorded() {
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let long = || "x".repeat(telemetry::MAX_TEXT + 1);
+    recorder
+        .run(async {
+            recorded(telemetry::MAX_TEXT + 1);
+            telemetry::span("by hand").attribute("key", long()).in_scope(|| ());
+            telemetry::span("lists").attribute("many", vec!["x"; 129]).attribute("long", [long()]).in_scope(|| ());
+        })
+        .await;
+    recorder.flush().await;
+    assert_eq!(total(&metrics, "eventsource.attributes.cut"), 4);
+}
+
+/// The span ids of the log events that bear an error's name.
+#[derive(Clone, Debug, Default)]
+struct Failures(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Failures {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "eventsource::span"
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut |field: &tracing::field::Field, value: &dyn fmt::Debug| {
+            if field.name() == "span_id" {
+                self.0.lock().unwrap().push(format!("{value:?}").trim_matches('"').to_owned());
+            }
+        });
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_step_that_fails_has_a_log_record_of_its_own() {
+    let failures = Failures::default();
+    let recorder = Recorder::new();
+    let _logged = tracing::subscriber::set_default(failures.clone());
+    let orders = Repository::<Order, _>::new(MemoryStore::new());
+    let expected = ExpectedVersion::Exact(Version::new(1));
+    let event = OrderCancelled { reason: "too slow".into() };
+    recorder.run(orders.append(&Uuid::now_v7(), expected, event)).await.unwrap_err();
+    let persist = recorder.trees().span("persist_events").span_context.span_id().to_string();
+    let logged = failures.0.lock().unwrap();
+    assert_eq!(logged.iter().filter(|id| **id == persist).count(), 1, "{logged:?}");
+}

@@ -1,0 +1,53 @@
+//! The switches of a process, and what is left where they are off: nothing. A process has them once, so each test takes
+//! its turn.
+
+mod metrics;
+mod options;
+mod process;
+
+use std::alloc::System;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use eventsource_runtime::Handlers;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::MemoryStore;
+use eventsource_tests::orders::{OrderLine, PlaceOrder};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::sync::{Mutex, MutexGuard};
+use uuid::Uuid;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+async fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().await
+}
+
+/// How often an expression was evaluated that a span would show.
+static EVALUATED: AtomicUsize = AtomicUsize::new(0);
+
+fn evaluated<V>(value: V) -> V {
+    EVALUATED.fetch_add(1, Ordering::SeqCst);
+    value
+}
+
+fn evaluations() -> usize {
+    EVALUATED.swap(0, Ordering::SeqCst)
+}
+
+fn place(order_id: Uuid, lines: usize) -> PlaceOrder {
+    let line = OrderLine { product: "Keyboard".into(), quantity: 1 };
+    PlaceOrder {
+        order_id,
+        user_id: "user-7".into(),
+        customer: "Ada".into(),
+        lines: vec![line; lines],
+        shipping_address: "1 Analytical Row".into(),
+    }
+}
+
+fn bus<A: Handlers<Services = ()>>(store: &MemoryStore) -> CommandBus {
+    CommandBus::builder().aggregate(Repository::<A, _>::new(store.clone())).build()
+}

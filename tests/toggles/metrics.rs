@@ -1,0 +1,117 @@
+//! Spans and metrics of a component have a switch each.
+
+use std::collections::BTreeSet;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore};
+use eventsource_tests::orders::Order;
+use eventsource_tests::recorder::Recorder;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use opentelemetry_sdk::trace::SpanData;
+use uuid::Uuid;
+
+use crate::{place, turn};
+
+/// Each point of a counter: its attributes as text, and its value.
+fn points(metrics: &InMemoryMetricExporter, name: &str) -> Vec<(String, u64)> {
+    let finished = metrics.get_finished_metrics().unwrap();
+    let last = finished.iter().next_back();
+    let metrics = last.into_iter().flat_map(|resource| resource.scope_metrics()).flat_map(ScopeMetrics::metrics);
+    let mut points = Vec::new();
+    for metric in metrics.filter(|metric| metric.name() == name) {
+        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("`{name}` is no counter") };
+        points.extend(sum.data_points().map(|point| (ending(point.attributes()), point.value())));
+    }
+    points.sort();
+    points
+}
+
+/// How a command ended, as its span and its metrics say it.
+fn ending<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> String {
+    let ends = ["command.status", "cqrs.command.status", "error.type"];
+    let ends: BTreeSet<_> = attributes
+        .filter(|attribute| ends.contains(&attribute.key.as_str()))
+        .map(|attribute| attribute.value.to_string())
+        .collect();
+    ends.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+fn endings(spans: &[SpanData]) -> Vec<(String, u64)> {
+    let commands = spans.iter().filter(|span| span.name.starts_with("command."));
+    let mut endings: Vec<_> = commands.map(|span| (ending(span.attributes.iter()), 1)).collect();
+    endings.sort();
+    endings
+}
+
+/// One command that is handled, one that is refused, and one that fails.
+async fn commands(tracing: bool, metrics: bool) -> (Vec<(String, u64)>, Vec<(String, u64)>) {
+    let exporter = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+    let store = MemoryStore::new();
+    let orders = Repository::<Order, _>::new(store.clone());
+    let bus = CommandBus::builder().aggregate(orders).enable_tracing(tracing).enable_metrics(metrics).build();
+    recorder
+        .run(async {
+            bus.dispatch(place(Uuid::now_v7(), 1)).await.unwrap();
+            assert!(bus.dispatch(place(Uuid::now_v7(), 0)).await.unwrap_err().is_rejected());
+            bus.dispatch_json("PlaceOrder", b"[]").await.unwrap_err();
+        })
+        .await;
+    recorder.flush().await;
+    (endings(&recorder.spans()), points(&exporter, "cqrs.command.total"))
+}
+
+#[tokio::test]
+async fn the_metrics_of_a_command_say_what_its_span_says() {
+    let _turn = turn().await;
+    let (spans, metrics) = commands(true, true).await;
+    let expected = [("Empty rejected", 1), ("bad_payload error", 1), ("success", 1)];
+    assert_eq!(spans, expected.map(|(ending, count)| (ending.to_owned(), count)));
+    assert_eq!(metrics, spans);
+}
+
+#[tokio::test]
+async fn spans_and_metrics_are_switched_apart() {
+    let _turn = turn().await;
+    let (spans, metrics) = commands(false, true).await;
+    assert_eq!((spans.len(), metrics.len()), (0, 3));
+    let (spans, metrics) = commands(true, false).await;
+    assert_eq!((spans.len(), metrics.len()), (3, 0));
+}
+
+/// The adapter counted, which knows nothing of the switch; a `tracestate` that was dropped went uncounted.
+#[tokio::test]
+async fn malformed_contexts_are_counted_under_the_stores_switch() {
+    let _turn = turn().await;
+    let path = std::env::temp_dir().join(format!("eventsource-toggles-{}.db", Uuid::now_v7()));
+    let store = SqliteStore::open(&path).await.unwrap();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (version, (parent, state)) in [(1, ("nonsense", "a=1")), (2, (parent, "no equals")), (3, (parent, "a=1"))] {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, \
+            traceparent, tracestate, payload) VALUES ('Elsewhere-1', ?1, randomblob(16), 'Foreign', 1, 0, ?2, ?3, x'7b7d')";
+        connection.execute(insert, (version, parent, state)).unwrap();
+    }
+    for (enabled, counted) in [(true, 4), (false, 0)] {
+        let exporter = InMemoryMetricExporter::default();
+        let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+        let store = store.clone().enable_metrics(enabled);
+        recorder
+            .run(async {
+                let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
+                let contexts: Vec<_> = page.events.iter().map(|event| event.trace_context.is_some()).collect();
+                assert_eq!(contexts, [false, true, true]);
+                store.read_stream(&"Elsewhere-1".parse().unwrap(), Version::START, 10).await.unwrap();
+            })
+            .await;
+        recorder.flush().await;
+        let points = points(&exporter, "eventsource.context.malformed");
+        assert_eq!(points.iter().map(|(_, count)| count).sum::<u64>(), counted, "{points:?}");
+    }
+    store.close().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+}

@@ -1,0 +1,198 @@
+//! `set_enabled` and `OTEL_SDK_DISABLED`.
+
+use std::convert::Infallible;
+use std::process::Command as Process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, MemoryStore};
+use eventsource_runtime::telemetry;
+use eventsource_tests::orders::Order;
+use eventsource_tests::recorder::Recorder;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{ALLOCATOR, bus, evaluated, evaluations, place, turn};
+
+/// Set in the process that is run with `OTEL_SDK_DISABLED`.
+const CHILD: &str = "EVENTSOURCE_TESTS_DISABLED";
+
+#[traced(
+    "counted",
+    enable_tracing = evaluated(true),
+    attributes("length" = evaluated(text.len()), "shown" = %evaluated("shown")),
+    record("same" = evaluated(*result))
+)]
+fn counted(text: &str) -> usize {
+    text.len()
+}
+
+#[traced(attributes("length" = evaluated(text.len())))]
+async fn counted_async(text: &str) -> usize {
+    tokio::task::yield_now().await;
+    text.len()
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Told {
+    #[event(attribute = "told.n")]
+    n: u32,
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Told))]
+struct Teller;
+
+impl Apply<Told> for Teller {
+    fn apply(&mut self, _: Told) {}
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Teller)]
+struct Tell {
+    #[command(id)]
+    id: Uuid,
+}
+
+#[command_handler]
+impl Teller {
+    #[traced(attributes("n" = evaluated(1)), enable_tracing = evaluated(true))]
+    fn tell(&self, _: Tell) -> Result<Told, Infallible> {
+        Ok(Told { n: 1 })
+    }
+}
+
+#[derive(Query, Deserialize)]
+#[query(output = u32)]
+struct HowMany {}
+
+struct Counter;
+
+#[query_handler]
+impl Counter {
+    #[traced(attributes("n" = evaluated(1)), enable_tracing = evaluated(true))]
+    fn how_many(&self, _: HowMany) -> Result<u32, Infallible> {
+        Ok(1)
+    }
+}
+
+/// Everything whose attributes count how often they are evaluated.
+async fn everything() {
+    assert_eq!(counted("four"), 4);
+    assert_eq!(counted_async("four").await, 4);
+    let store = MemoryStore::new();
+    bus::<Teller>(&store).dispatch(Tell { id: Uuid::now_v7() }).await.unwrap();
+    assert_eq!(store.read_all(Position::START, &Filter::all(), 1).await.unwrap().events.len(), 1);
+    QueryBus::builder().handler(Counter).build().execute(HowMany {}).await.unwrap();
+    current_span().record("half.way", 1);
+}
+
+#[tokio::test]
+async fn off_by_the_switch_there_is_no_span_and_nothing_is_evaluated() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    recorder.run(everything()).await;
+    assert!(evaluations() > 8, "the expressions count");
+    let before = recorder.started_spans();
+    assert!(before > 0);
+    telemetry::set_enabled(false);
+    recorder.run(everything()).await;
+    telemetry::set_enabled(true);
+    assert_eq!((recorder.started_spans() - before, evaluations()), (0, 0));
+}
+
+#[tokio::test]
+async fn off_by_a_component_nothing_below_it_is_evaluated() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    recorder.run(telemetry::span("off").options(|options| options.enable(false)).run(everything())).await;
+    assert_eq!((recorder.started_spans(), evaluations()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_call_whose_span_is_off_allocates_nothing() {
+    let _turn = turn().await;
+    telemetry::set_enabled(false);
+    let calls = || {
+        for _ in 0..100 {
+            assert_eq!(counted("four"), 4);
+            current_span().record("half.way", 1);
+        }
+    };
+    calls();
+    // The test's harness may allocate on another thread meanwhile, but not each time.
+    let least = (0..100).map(|_| {
+        let before = ALLOCATOR.stats().allocations;
+        calls();
+        ALLOCATOR.stats().allocations - before
+    });
+    let least = least.min();
+    telemetry::set_enabled(true);
+    assert_eq!((least, evaluations()), (Some(0), 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn switched_a_thousand_times_under_load_every_span_that_starts_ends() {
+    let _turn = turn().await;
+    let recorder = Arc::new(Recorder::new());
+    let (done, commands) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let load = (0..4).map(|_| {
+        let (recorder, done, commands) = (Arc::clone(&recorder), Arc::clone(&done), Arc::clone(&commands));
+        tokio::spawn(async move {
+            let orders = bus::<Order>(&MemoryStore::new());
+            while !done.load(Ordering::SeqCst) {
+                recorder.run(orders.dispatch(place(Uuid::now_v7(), 1))).await.unwrap();
+                recorder.run(counted_async("four")).await;
+                commands.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    });
+    let load: Vec<_> = load.collect();
+    for turned in 0..1000 {
+        telemetry::set_enabled(turned % 2 == 1);
+        let before = commands.load(Ordering::SeqCst);
+        while commands.load(Ordering::SeqCst) == before {
+            tokio::task::yield_now().await;
+        }
+    }
+    done.store(true, Ordering::SeqCst);
+    for task in load {
+        task.await.unwrap();
+    }
+    assert!(recorder.started_spans() > 0);
+    assert_eq!(recorder.open_spans(), 0);
+    assert_eq!(recorder.spans().len(), recorder.started_spans());
+    evaluations();
+}
+
+#[test]
+fn disabled_by_the_environment_a_process_emits_nothing() {
+    let child = Process::new(std::env::current_exe().unwrap())
+        .args(["process::disabled", "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .env("OTEL_SDK_DISABLED", "true")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && printed.contains("1 passed"), "{child:?}");
+}
+
+/// Does nothing unless it is the child of the test above.
+#[tokio::test]
+async fn disabled() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    recorder.run(everything()).await;
+    // The variable is stronger than the switch.
+    telemetry::set_enabled(true);
+    recorder.run(everything()).await;
+    recorder.flush().await;
+    assert_eq!((recorder.started_spans(), evaluations()), (0, 0));
+    let exported: Vec<_> = metrics.get_finished_metrics().unwrap();
+    assert!(exported.iter().all(|resource| resource.scope_metrics().next().is_none()), "{exported:?}");
+}
