@@ -11,7 +11,7 @@ use eventsource_runtime::telemetry;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics, SumDataPoint};
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -242,7 +242,7 @@ fn total(metrics: &InMemoryMetricExporter, name: &str) -> u64 {
     let last = finished.last().expect("metrics were flushed");
     let metrics = last.scope_metrics().flat_map(ScopeMetrics::metrics).filter(|metric| metric.name() == name);
     let sums = metrics.map(|metric| match metric.data() {
-        AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(|point| point.value()).sum::<u64>(),
+        AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(SumDataPoint::value).sum::<u64>(),
         _ => panic!("`{name}` is no counter"),
     });
     sums.sum()

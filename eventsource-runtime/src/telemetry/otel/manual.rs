@@ -89,8 +89,8 @@ impl ManualSpan {
 
     /// Runs a future in the span, which starts when the future is first polled. Dropped before it is done, the span
     /// ends as cancelled.
-    pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
-        async move { traced(self.begin(), body, nothing).await }
+    pub async fn run<F: Future>(self, body: F) -> F::Output {
+        traced(self.begin(), body, nothing).await
     }
 
     fn begin(self) -> Span {
