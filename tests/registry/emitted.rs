@@ -148,8 +148,9 @@ async fn write_side(store: &SqliteStore) {
 
     let orders = Repository::<Order, _>::new(store.clone());
     assert!(orders.exists(&order).await.unwrap());
-    let two = [cancelled(), cancelled()];
-    orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, two).await.unwrap();
+    // One more than a span keeps events.
+    let many = vec![cancelled(); 129];
+    orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, many).await.unwrap();
 
     // Dropped after one poll, which is most often where it waits for the store.
     let poll_once = telemetry::span("users.own").run(async {

@@ -8,7 +8,7 @@ use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::trace::SpanData;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::{place, turn};
 fn points(metrics: &InMemoryMetricExporter, name: &str) -> Vec<(String, u64)> {
     let finished = metrics.get_finished_metrics().unwrap();
     let last = finished.iter().next_back();
-    let metrics = last.into_iter().flat_map(|resource| resource.scope_metrics()).flat_map(ScopeMetrics::metrics);
+    let metrics = last.into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
     let mut points = Vec::new();
     for metric in metrics.filter(|metric| metric.name() == name) {
         let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("`{name}` is no counter") };
