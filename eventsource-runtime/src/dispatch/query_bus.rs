@@ -123,14 +123,13 @@ impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
     }
 
     fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
-        Box::pin(answer(&**self, query, switches, written::<Q>))
+        Box::pin(answer(&**self, query, switches, |output| written::<Q>(&output)))
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it takes the answer over, as the other way to finish does")]
-fn written<Q: Query>(output: Q::Output) -> Result<serde_json::Value, ExecuteJsonError> {
+fn written<Q: Query>(output: &Q::Output) -> Result<serde_json::Value, ExecuteJsonError> {
     let unwritable = |source| ExecuteJsonError::Answer { query: Q::NAME, source };
-    Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
+    Q::to_json(output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
 }
 
 async fn answer<H, Q, T, E>(

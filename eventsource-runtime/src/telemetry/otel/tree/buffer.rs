@@ -1,4 +1,6 @@
 //! Spans wait here until the last of their trace that runs in this process has ended; then the trace is printed.
+//!
+//! It is laid out under the lock that every span takes for a moment, and written elsewhere: see `writer`.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -10,15 +12,18 @@ use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{Span as _, SpanContext, SpanId, TraceId};
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::render::{self, Style};
+use super::writer::Writer;
 
 /// The most spans that wait. Beyond them the trace with the most is printed, unfinished as it is.
 const MOST_SPANS: usize = 4096;
 /// The most traces that are watched; spans of further ones are printed alone.
 const MOST_TRACES: usize = 1024;
+/// How long a flush waits for the terminal.
+const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 /// How many spans' names are kept for links that lead to them.
 const MOST_NAMES: usize = 4096;
 
@@ -28,11 +33,11 @@ pub(in crate::telemetry::otel) struct Console {
     limit: Option<usize>,
     /// Set once the last trace of the limit is printed: from then on a span costs one load.
     quiet: AtomicBool,
+    writer: Writer,
     state: Mutex<State>,
 }
 
 struct State {
-    out: Box<dyn Write + Send>,
     traces: HashMap<TraceId, Waiting>,
     spans: usize,
     names: Names,
@@ -78,8 +83,8 @@ impl Console {
 
     pub(super) fn new(out: Box<dyn Write + Send>, style: Style, limit: Option<usize>) -> Self {
         let names = Names::default();
-        let state = State { out, traces: HashMap::new(), spans: 0, names, printed: 0 };
-        Self { style, limit, quiet: AtomicBool::new(limit == Some(0)), state: Mutex::new(state) }
+        let state = Mutex::new(State { traces: HashMap::new(), spans: 0, names, printed: 0 });
+        Self { style, limit, quiet: AtomicBool::new(limit == Some(0)), writer: Writer::start(out), state }
     }
 
     fn is_quiet(&self) -> bool {
@@ -96,9 +101,7 @@ impl Console {
             return;
         }
         let names = &state.names;
-        let lines = render::trace(spans, &|context| names.get(context), self.style);
-        // There is nobody to tell that a terminal is gone.
-        let _ = state.out.write_all(lines.as_bytes()).and_then(|()| state.out.flush());
+        self.writer.print(render::trace(spans, &|context| names.get(context), self.style));
         state.printed += 1;
         if self.limit.is_some_and(|limit| state.printed >= limit) {
             self.quiet.store(true, Ordering::Relaxed);
@@ -170,14 +173,14 @@ impl SpanProcessor for Console {
         }
     }
 
+    /// The set-up waits no longer than it was told to, whatever this takes.
     fn force_flush(&self) -> OTelSdkResult {
-        self.print_unfinished();
-        Ok(())
+        self.shutdown_with_timeout(LONGEST_FLUSH)
     }
 
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.print_unfinished();
-        Ok(())
+        if self.writer.drain(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
     }
 }
 

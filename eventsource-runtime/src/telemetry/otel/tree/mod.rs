@@ -1,12 +1,14 @@
 //! The trace tree in the terminal: one indented line a span, with a bar that shows when in its trace it ran.
 //!
-//! `text` makes what spans carry harmless and short, `render` lays out one trace, `buffer` decides when it is printed.
+//! `text` makes what spans carry harmless and short, `render` lays out one trace, `buffer` decides when it is printed, and
+//! `writer` prints it.
 
 mod buffer;
 mod render;
 #[cfg(test)]
 mod tests;
 mod text;
+mod writer;
 
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@ use opentelemetry::trace::{
     TraceState, Tracer, TracerProvider,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanEvents, SpanLinks};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanEvents, SpanLinks, SpanProcessor};
 
 use super::TraceTree;
 use super::buffer::Console;
@@ -171,6 +171,7 @@ fn a_trace_is_printed_when_its_last_span_has_ended() {
     root.span().end();
     assert_eq!(screen.text(), "");
     late.end();
+    provider.force_flush().unwrap();
     assert!(screen.text().contains("· 2 spans ·"), "{}", screen.text());
     assert!(screen.text().contains("└─ late"), "{}", screen.text());
 
@@ -180,6 +181,7 @@ fn a_trace_is_printed_when_its_last_span_has_ended() {
         0,
     )]);
     tracer.build_with_context(linked, &Context::new()).end();
+    provider.force_flush().unwrap();
     assert!(screen.text().contains("~> root (trace "), "{}", screen.text());
 }
 
@@ -201,6 +203,7 @@ fn after_the_first_traces_it_is_quiet() {
     for name in ["one", "two", "three"] {
         tracer.build_with_context(SpanBuilder::from_name(name), &Context::new()).end();
     }
+    provider.force_flush().unwrap();
     assert!(screen.text().contains("two"), "{}", screen.text());
     assert!(!screen.text().contains("three"), "{}", screen.text());
 }
@@ -213,5 +216,41 @@ fn a_huge_trace_does_not_wait_in_memory() {
     for _ in 0..5000 {
         tracer.build_with_context(SpanBuilder::from_name("child"), &root).end();
     }
+    provider.force_flush().unwrap();
     assert!(screen.text().contains("4097 spans"));
+}
+
+/// A terminal that was stopped, until it goes on.
+struct Stopped {
+    screen: Screen,
+    on: Arc<Mutex<()>>,
+}
+
+impl Write for Stopped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _on = self.on.lock().unwrap();
+        self.screen.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Every start of a span waited for it.
+#[test]
+fn a_terminal_that_was_stopped_holds_up_no_span() {
+    let (screen, on) = (Screen::default(), Arc::new(Mutex::new(())));
+    let out = Stopped { screen: screen.clone(), on: Arc::clone(&on) };
+    let console = Console::new(Box::new(out), Style { width: 100, colour: false }, None);
+    let stopped = on.lock().unwrap();
+    for id in 1..20_000 {
+        console.on_end(span(id, 1, 0, "alone", 0, 1));
+    }
+    assert!(console.shutdown_with_timeout(Duration::from_millis(1)).is_err(), "it says what it could not write");
+    assert_eq!(screen.text(), "");
+    drop(stopped);
+    console.force_flush().unwrap();
+    assert!(screen.text().ends_with(" traces not shown: the terminal was too slow\n"));
+    assert!(screen.text().matches("alone").count() > 1000);
 }

@@ -1,0 +1,109 @@
+//! Writes to the terminal on a thread of its own: one that is slow, or stopped, holds up no span.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// The most bytes that wait to be written. What comes beyond them is dropped, and counted.
+const MOST_BYTES: usize = 1 << 20;
+
+pub(super) struct Writer(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    texts: VecDeque<String>,
+    bytes: usize,
+    dropped: u64,
+    writing: bool,
+    closed: bool,
+}
+
+impl Writer {
+    pub(super) fn start(out: Box<dyn Write + Send>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let started = thread::Builder::new().name("eventsource-console".into()).spawn(move || theirs.write(out));
+        // Without a thread to spare nothing is shown, and nothing waits for it.
+        shared.lock().closed = started.is_err();
+        Self(shared)
+    }
+
+    /// Leaves a trace to be written; never waits.
+    pub(super) fn print(&self, text: String) {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return;
+        }
+        if queue.bytes > 0 && queue.bytes + text.len() > MOST_BYTES {
+            queue.dropped += 1;
+            return;
+        }
+        queue.bytes += text.len();
+        queue.texts.push_back(text);
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until everything is written; false if that took too long.
+    pub(super) fn drain(&self, timeout: Duration) -> bool {
+        let waits = |queue: &mut Queue| !queue.closed && (queue.writing || !queue.is_empty());
+        let waited = self.0.changed.wait_timeout_while(self.0.lock(), timeout, waits);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.dropped == 0
+    }
+
+    /// What is to be written next.
+    fn next(&mut self) -> String {
+        if let Some(text) = self.texts.pop_front() {
+            self.bytes -= text.len();
+            return text;
+        }
+        format!("… {} traces not shown: the terminal was too slow\n", mem::take(&mut self.dropped))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, mut out: Box<dyn Write + Send>) {
+        let mut queue = self.lock();
+        loop {
+            let idle = |queue: &mut Queue| queue.is_empty() && !queue.closed;
+            queue = self.changed.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
+            if queue.is_empty() {
+                return;
+            }
+            let text = queue.next();
+            queue.writing = true;
+            drop(queue);
+            // There is nobody to tell that a terminal is gone.
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            queue = self.lock();
+            queue.writing = false;
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// The thread writes what is left, then ends.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
