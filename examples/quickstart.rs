@@ -32,7 +32,7 @@ struct Deposit {
 #[command_handler]
 impl Account {
     fn deposit(&self, command: Deposit) -> Result<Deposited, TooMuch> {
-        let fits = self.cents + command.cents <= 100_000;
+        let fits = self.cents.checked_add(command.cents).is_some_and(|sum| sum <= 100_000);
         if fits { Ok(Deposited { cents: command.cents }) } else { Err(TooMuch) }
     }
 }

@@ -139,6 +139,20 @@ impl Clashing {
 }
 
 #[tokio::test]
+async fn a_projection_that_cannot_be_emptied_is_not_rebuilt() {
+    let store = sqlite().await;
+    let last = place_many(&store, 3).await;
+    let counting = || Flaky { fail_at: 0, failures: AtomicUsize::new(0) };
+    let projections = ProjectionRunner::new(store.clone()).projection(counting()).spawn();
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    let rebuilt = ProjectionRunner::new(store.clone()).projection(counting()).rebuild().max_retries(0).spawn();
+    let ProjectionStopped::Failed { source, .. } = rebuilt.wait_for(last).await.unwrap_err() else { panic!() };
+    assert!(source.to_string().contains("#[projection(reset)]"), "{source}");
+    assert_eq!(rows(&store, "counted").await, 3);
+}
+
+#[tokio::test]
 async fn a_set_up_that_fails_comes_out_of_wait_for() {
     let store = sqlite().await;
     let last = place_many(&store, 1).await;

@@ -83,9 +83,12 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
         B::ready(Ok(()))
     }
 
-    /// Empties the read model, before it is rebuilt from the first event.
+    /// Empties the read model, before it is rebuilt from the first event. Without it a projection cannot be rebuilt:
+    /// each event would have its effect a second time.
     fn reset<'a>(&'a self, _tx: &'a B::Transaction<'_>) -> B::Step<'a> {
-        B::ready(Ok(()))
+        let reason =
+            format!("`{}` cannot be rebuilt; add a `#[projection(reset)]` method that empties it", self.name());
+        B::ready(Err(ProjectionError::new(reason)))
     }
 
     /// Handles one event.

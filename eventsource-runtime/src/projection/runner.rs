@@ -70,7 +70,9 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Empties the read models and builds them again from the first event. Readers see them grow.
+    /// Empties the read models with their `#[projection(reset)]` methods and builds them again from the first event:
+    /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A projection
+    /// without such a method stops with an error.
     pub fn rebuild(mut self) -> Self {
         self.options.rebuild = true;
         self
