@@ -9,6 +9,7 @@ use serde::Serialize;
 pub use serde;
 pub use serde_json;
 
+pub use crate::domain::sensitive::{Field, HasSensitive, Hidden, MayBeSeen, Seen, Unmarked, WHOLE, field, may_be_seen};
 use crate::domain::{Event, EventDef, Recorded, StoredEvent};
 use crate::projection::{ProjectionError, StepResult};
 pub use crate::telemetry::{

@@ -6,5 +6,5 @@ pub use crate::store::{EventStore, ExpectedVersion, MemoryStore, Position, Store
 pub use crate::telemetry::{Telemetry, TraceContext, current_span};
 // Traits, and the macros that bear their names.
 pub use crate::{Aggregate, Command, Event, Query};
-pub use crate::{Apply, Loaded, Metadata, Recorded, Repository, UpcastError};
+pub use crate::{Apply, Loaded, Metadata, Recorded, Repository, Sensitive, UpcastError};
 pub use crate::{command_handler, projection, query_handler, traced};

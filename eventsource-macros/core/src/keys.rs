@@ -12,6 +12,7 @@ pub(crate) const TRACED: &str = "traced";
 pub(crate) const CRATE: &str = "crate";
 pub(crate) const NAME: &str = "name";
 pub(crate) const ATTRIBUTE: &str = "attribute";
+pub(crate) const SENSITIVE: &str = "sensitive";
 pub(crate) const ENABLE_TRACING: &str = "enable_tracing";
 pub(crate) const ID: &str = "id";
 

@@ -12,6 +12,7 @@ mod options;
 mod output;
 mod paths;
 mod projection;
+mod sensitive;
 mod signature;
 mod traced;
 

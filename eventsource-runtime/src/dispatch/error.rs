@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::error::Error;
 
+use serde_json::error::Category;
+
 use crate::error::{BoxError, error_type};
 use crate::store::{AppendError, StoreError};
 
@@ -44,6 +46,35 @@ impl<E: Error + 'static> DispatchError<E> {
     }
 }
 
+/// What is wrong with a payload, and where, without the values that stand in it: the error may be logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at line {line}, column {column}")]
+#[non_exhaustive]
+pub struct PayloadFault {
+    what: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 0 at the beginning of the line.
+    pub column: usize,
+}
+
+impl PayloadFault {
+    pub(super) fn new(error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        let what = match error.classify() {
+            // The name is the type's. All else that is said of data may quote it.
+            Category::Data if text.starts_with("missing field `") => {
+                text.split_inclusive('`').take(2).collect::<String>()
+            }
+            Category::Data => "a value or a name that the type does not have".to_owned(),
+            Category::Syntax | Category::Eof | Category::Io => {
+                text.split(" at line ").next().unwrap_or_default().to_owned()
+            }
+        };
+        Self { what, line: error.line(), column: error.column() }
+    }
+}
+
 /// Why a command that came as JSON led to nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,7 +107,7 @@ pub enum DispatchJsonError {
         /// The command's name.
         command: &'static str,
         /// What is wrong with it, and where.
-        source: serde_json::Error,
+        source: PayloadFault,
     },
     /// The aggregate refused it.
     #[error("`{command}` was rejected")]
@@ -173,7 +204,7 @@ pub enum ExecuteJsonError {
         /// The query's name.
         query: &'static str,
         /// What is wrong with it, and where.
-        source: serde_json::Error,
+        source: PayloadFault,
     },
     /// The answer has no `Serialize`, or its `Serialize` failed.
     #[error("the answer to `{query}` cannot be written as JSON; derive `Serialize` for its output")]
@@ -186,4 +217,28 @@ pub enum ExecuteJsonError {
     /// The handler failed.
     #[error(transparent)]
     Query(#[from] QueryError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(json: &str) -> String {
+        #[derive(Debug, serde::Deserialize)]
+        struct Order {
+            #[expect(dead_code, reason = "only ever refused")]
+            customer: u8,
+        }
+        let error = serde_json::from_str::<Order>(json).expect_err("the payload does not fit");
+        PayloadFault::new(&error).to_string()
+    }
+
+    #[test]
+    fn a_fault_tells_the_place_and_no_value() {
+        assert_eq!(fault("{}"), "missing field `customer` at line 1, column 2");
+        assert_eq!(fault("{"), "EOF while parsing an object at line 1, column 1");
+        assert_eq!(fault("{\"customer\":x}"), "expected value at line 1, column 13");
+        let value = fault("{\n\"customer\":\"secret\"}");
+        assert_eq!(value, "a value or a name that the type does not have at line 2, column 19");
+    }
 }

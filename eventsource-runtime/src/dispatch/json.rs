@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::MAX_JSON;
+use super::{MAX_JSON, PayloadFault};
 use crate::telemetry::{Attributes, Kind, Start, log, metrics, names};
 
 /// The longest part of an unknown name that is shown.
@@ -60,7 +60,7 @@ pub(super) fn shown(name: &str) -> String {
 /// Why a message reached no handler.
 pub(super) enum Refused {
     TooLarge(usize),
-    BadPayload(serde_json::Error),
+    BadPayload(PayloadFault),
 }
 
 impl Refused {
@@ -82,7 +82,7 @@ impl Side {
     ) -> Result<M, Refused> {
         let read = match payload.len() {
             size if size > MAX_JSON => Err(Refused::TooLarge(size)),
-            _ => serde_json::from_slice(payload).map_err(Refused::BadPayload),
+            _ => serde_json::from_slice(payload).map_err(|error| Refused::BadPayload(PayloadFault::new(&error))),
         };
         read.inspect_err(|refused| self.refuse(span, (name, name), refused.error_type().into(), switches))
     }

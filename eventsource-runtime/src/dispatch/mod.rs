@@ -12,7 +12,7 @@ use std::pin::Pin;
 use uuid::Uuid;
 
 pub use command_bus::{CommandBus, CommandBusBuilder};
-pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, QueryError};
+pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, PayloadFault, QueryError};
 pub use query_bus::{QueryBus, QueryBusBuilder};
 
 use crate::domain::{Metadata, Recorded};

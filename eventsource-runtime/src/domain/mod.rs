@@ -5,6 +5,7 @@ mod command;
 mod event;
 mod metadata;
 mod query;
+pub(crate) mod sensitive;
 mod upcast;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub use command::{Command, Handle, Handlers, Registry};
 pub use event::{AnyEvent, Apply, Decision, EncodeError, Event, EventDef, EventSet, Includes, IntoEvents};
 pub use metadata::Metadata;
 pub use query::{HandleQuery, Query, QueryHandlers, QueryRegistry};
+pub use sensitive::Sensitive;
 pub(crate) use upcast::decode_payload;
 pub use upcast::{DecodeError, DecodeFault, Upcast, UpcastError};
 

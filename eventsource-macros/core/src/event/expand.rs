@@ -7,12 +7,14 @@ use super::model::Model;
 use crate::fields;
 use crate::generics::{bound, message_bounds};
 use crate::output::{block, located};
+use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let Model { runtime, ident, generics, name, .. } = model;
     let private = runtime.private();
     let stored = message_bounds(&private);
     let generics = bound(generics, &quote_spanned!(Span::mixed_site()=> #private::serde::Serialize + #stored));
+    let marks = sensitive::marks(&private, ident, &model.generics, &model.sensitive);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let constants = constants(model);
     let attributes = fields::record(&private, &model.attributes);
@@ -26,6 +28,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #constants
             #attributes
         }
+        #marks
     })
 }
 

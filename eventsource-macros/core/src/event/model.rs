@@ -1,7 +1,7 @@
 //! What an event's options mean; every check is here.
 
 use syn::ext::IdentExt as _;
-use syn::{Generics, Ident, LitInt, LitStr, Path};
+use syn::{Generics, Ident, LitInt, LitStr, Member, Path};
 
 use super::parse::{Parsed, Upcast};
 use crate::diagnostics::Diagnostics;
@@ -19,17 +19,19 @@ pub(super) struct Model {
     /// From 1 up to the version before today's, or from a later one if older payloads are gone.
     pub(super) upcasts: Vec<(u32, Path)>,
     pub(super) attributes: Vec<Attribute>,
+    pub(super) sensitive: Vec<Member>,
 }
 
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
-    let Parsed { input, runtime, name, version, aliases, upcasts, attributes } = parsed;
+    let Parsed { input, runtime, name, version, aliases, upcasts, attributes, sensitive } = parsed;
     refuse_lifetimes(diagnostics, &input.generics, "an event");
     fields::distinct(diagnostics, &attributes);
     let name = name.unwrap_or_else(|| LitStr::new(&input.ident.unraw().to_string(), input.ident.span()));
     names(diagnostics, &name, &aliases);
     let number = version.as_ref().and_then(|version| number(diagnostics, version)).unwrap_or(1);
     let upcasts = chain(diagnostics, upcasts, number, version.as_ref());
-    Model { runtime, ident: input.ident, generics: input.generics, name, version: number, aliases, upcasts, attributes }
+    let (ident, generics) = (input.ident, input.generics);
+    Model { runtime, ident, generics, name, version: number, aliases, upcasts, attributes, sensitive }
 }
 
 fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {

@@ -2,13 +2,14 @@
 
 use proc_macro2::TokenStream;
 use syn::parse::ParseStream;
-use syn::{DeriveInput, LitInt, LitStr, Path, Token};
+use syn::{DeriveInput, LitInt, LitStr, Member, Path, Token};
 
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::keys;
 use crate::options::{Form, Options, Value, Word, entries};
 use crate::paths::{self, Runtime};
+use crate::sensitive::{self, SENSITIVE};
 
 const OPTIONS: &[Word] = &[
     Word::new(keys::NAME, Form::Text),
@@ -26,6 +27,7 @@ pub(super) struct Parsed {
     pub(super) aliases: Vec<LitStr>,
     pub(super) upcasts: Vec<Upcast>,
     pub(super) attributes: Vec<Attribute>,
+    pub(super) sensitive: Vec<Member>,
 }
 
 /// `1 => path`.
@@ -37,21 +39,17 @@ pub(super) struct Upcast {
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
     let input: DeriveInput = diagnostics.take(syn::parse2(item))?;
     let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::EVENT);
-    let attributes = attributes(diagnostics, &input);
+    let mut marked = fields::marked(diagnostics, &input, &[fields::ATTRIBUTE, SENSITIVE], keys::EVENT);
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
         name: options.text(keys::NAME),
         version: options.number(keys::VERSION),
         aliases: aliases(diagnostics, &mut options),
         upcasts: upcasts(diagnostics, &mut options),
-        attributes,
+        sensitive: marked.iter_mut().filter_map(|it| sensitive::read(diagnostics, it)).collect(),
+        attributes: marked.iter_mut().filter_map(|it| fields::attribute(diagnostics, it)).collect(),
         input,
     })
-}
-
-fn attributes(diagnostics: &mut Diagnostics, input: &DeriveInput) -> Vec<Attribute> {
-    let mut marked = fields::marked(diagnostics, input, &[fields::ATTRIBUTE], keys::EVENT);
-    marked.iter_mut().filter_map(|marked| fields::attribute(diagnostics, marked)).collect()
 }
 
 fn aliases(diagnostics: &mut Diagnostics, options: &mut Options) -> Vec<LitStr> {

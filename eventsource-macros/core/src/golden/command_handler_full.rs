@@ -52,6 +52,17 @@ const _: () = {
             clock: &Clock,
             __es_attributes: &mut facade::__private::Attributes,
         ) {
+            let _ = || {
+                #[allow(unused_imports)]
+                use facade::__private::Unmarked as _;
+                facade::__private::may_be_seen(
+                    facade::__private::Field::<
+                        PlaceOrder,
+                        { facade::__private::field("lines") },
+                    >::named()
+                        .shown(),
+                );
+            };
             facade::__private::Attributes::with(
                 __es_attributes,
                 "order.lines",

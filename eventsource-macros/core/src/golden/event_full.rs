@@ -30,4 +30,12 @@ const _: () = {
             );
         }
     }
+    #[automatically_derived]
+    impl facade::eventsource::__private::HasSensitive<
+        { facade::eventsource::__private::field("tracking") },
+    > for OrderShipped {}
+    #[automatically_derived]
+    impl facade::eventsource::__private::HasSensitive<
+        { facade::eventsource::__private::WHOLE },
+    > for OrderShipped {}
 };

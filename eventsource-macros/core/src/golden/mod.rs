@@ -50,6 +50,7 @@ fn event() {
                 pub carrier: String,
                 #[event(attribute)]
                 pub weight: Option<u32>,
+                #[event(sensitive)]
                 pub tracking: String,
             }
         })

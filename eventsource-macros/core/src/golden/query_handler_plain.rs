@@ -28,6 +28,17 @@ const _: () = {
             query: &OrdersByStatus,
             __es_attributes: &mut ::eventsource_runtime::__private::Attributes,
         ) {
+            let _ = || {
+                #[allow(unused_imports)]
+                use ::eventsource_runtime::__private::Unmarked as _;
+                ::eventsource_runtime::__private::may_be_seen(
+                    ::eventsource_runtime::__private::Field::<
+                        OrdersByStatus,
+                        { ::eventsource_runtime::__private::field("status") },
+                    >::named()
+                        .shown(),
+                );
+            };
             ::eventsource_runtime::__private::Attributes::with(
                 __es_attributes,
                 "query.status",

@@ -12,6 +12,14 @@ pub async fn send_email(
             ("retries", facade::__private::Literal::Int(3i64)),
         ],
     };
+    let _ = || {
+        #[allow(unused_imports)]
+        use facade::__private::Unmarked as _;
+        facade::__private::may_be_seen(
+            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
+                .shown(),
+        );
+    };
     let __es_span = facade::__private::start(
         facade::__private::may_be_on(),
         &__ES_SITE,

@@ -5,6 +5,14 @@ pub async fn send_email(
     message: Message,
 ) -> Result<Id, io::Error> {
     let _ = || {
+        #[allow(unused_imports)]
+        use facade::__private::Unmarked as _;
+        facade::__private::may_be_seen(
+            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
+                .shown(),
+        );
+    };
+    let _ = || {
         let _: bool = self.on;
         facade::__private::check_linked(&message.context());
         facade::__private::check_linked(&&message.cause);

@@ -158,9 +158,11 @@ fn telemetry(model: &Model, handler: &Handler) -> TokenStream {
         let out = local("__es_attributes");
         let records = attributes.iter().map(|entry| attribute(&private, &out, entry));
         let services = (model.kind == Kind::Command).then(|| services_argument(model, handler));
+        let checks = handler.scope().check(&model.runtime, attributes);
         quote_spanned! {Span::mixed_site()=>
             #lints
             fn attributes(&#this, #pattern: &#ty, #services #out: &mut #private::Attributes) {
+                #checks
                 #(#records)*
             }
         }

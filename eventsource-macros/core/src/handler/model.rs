@@ -8,6 +8,7 @@ use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::paths::Runtime;
+use crate::sensitive::Scope;
 use crate::signature::{Function, ImplBlock, alike, borrowed_pattern, plain, shared_receiver};
 use crate::traced::{Entry, Written, refuse_jumps};
 
@@ -32,6 +33,18 @@ pub(super) struct Handler {
     pub(super) returned: Type,
     pub(super) attributes: Vec<Entry>,
     pub(super) enable_tracing: Option<Expr>,
+}
+
+impl Handler {
+    /// What the attributes' expressions see.
+    pub(super) fn scope(&self) -> Scope {
+        let mut scope = Scope::default();
+        scope.receiver(&self.receiver);
+        for Argument { pattern, ty } in [Some(&self.message), self.services.as_ref()].into_iter().flatten() {
+            scope.argument(pattern, ty);
+        }
+        scope
+    }
 }
 
 /// An argument: the type without its reference, and what it binds when borrowed.

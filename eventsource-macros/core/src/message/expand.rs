@@ -8,9 +8,10 @@ use super::model::{Model, Target};
 use crate::fields;
 use crate::generics::{bound, message_bounds};
 use crate::output::{block, first_span, local, located, probes};
+use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, ident, generics, name, span, target, attributes } = model;
+    let Model { runtime, ident, generics, name, span, target, attributes, sensitive } = model;
     let private = runtime.private();
     let place = located(ident.span());
     let at = runtime.at(place);
@@ -24,6 +25,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Target::Query { output } => (quote_spanned!(place=> #at::Query), sent, query(&private, output)),
     };
     let generics = bound(generics, &bounds);
+    let marks = sensitive::marks(&private, ident, &model.generics, sensitive);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let record = fields::record(&private, attributes);
     block(&quote_spanned! {Span::mixed_site()=>
@@ -34,6 +36,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #items
             #record
         }
+        #marks
     })
 }
 

@@ -19,6 +19,7 @@ pub(super) struct Model {
     pub(super) span: LitStr,
     pub(super) target: Target,
     pub(super) attributes: Vec<Attribute>,
+    pub(super) sensitive: Vec<Member>,
 }
 
 pub(super) enum Target {
@@ -30,7 +31,7 @@ pub(super) enum Target {
 
 /// Nothing if the message leads nowhere: an impl would only set off more errors.
 pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -> Option<Model> {
-    let Parsed { input, runtime, name, target, ids, attributes } = parsed;
+    let Parsed { input, runtime, name, target, ids, attributes, sensitive } = parsed;
     let what = kind.word();
     refuse_lifetimes(diagnostics, &input.generics, &format!("a {what}"));
     fields::distinct(diagnostics, &attributes);
@@ -52,7 +53,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         }
     };
     let span = LitStr::new(&format!("{what}.{}", name.value()), name.span());
-    Some(Model { runtime, ident: input.ident, generics: input.generics, name, span, target, attributes })
+    Some(Model { runtime, ident: input.ident, generics: input.generics, name, span, target, attributes, sensitive })
 }
 
 fn id(diagnostics: &mut Diagnostics, input: &DeriveInput, ids: Vec<(Ident, Member)>) -> Option<Member> {

@@ -9,11 +9,12 @@ use crate::fields::{self, Attribute};
 use crate::keys;
 use crate::options::{Form, Options, Word};
 use crate::paths::{self, Runtime};
+use crate::sensitive::{self, SENSITIVE};
 
 const COMMAND: &[Word] = &[Word::new(keys::AGGREGATE, Form::Type), Word::new(keys::NAME, Form::Text), paths::CRATE];
-const COMMAND_FIELD: &[Word] = &[Word::new(keys::ID, Form::Flag), fields::ATTRIBUTE];
+const COMMAND_FIELD: &[Word] = &[Word::new(keys::ID, Form::Flag), fields::ATTRIBUTE, SENSITIVE];
 const QUERY: &[Word] = &[Word::new(keys::OUTPUT, Form::Type), Word::new(keys::NAME, Form::Text), paths::CRATE];
-const QUERY_FIELD: &[Word] = &[fields::ATTRIBUTE];
+const QUERY_FIELD: &[Word] = &[fields::ATTRIBUTE, SENSITIVE];
 
 pub(super) struct Parsed {
     pub(super) input: DeriveInput,
@@ -24,6 +25,7 @@ pub(super) struct Parsed {
     /// Every field that says `id`, with that word.
     pub(super) ids: Vec<(Ident, Member)>,
     pub(super) attributes: Vec<Attribute>,
+    pub(super) sensitive: Vec<Member>,
 }
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream) -> Option<Parsed> {
@@ -35,6 +37,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream
     let mut options = Options::from_attributes(diagnostics, words, &input.attrs, kind.word());
     let mut marked = fields::marked(diagnostics, &input, field_words, kind.word());
     let ids = marked.iter_mut().filter_map(|it| Some((it.options.flag(keys::ID)?, it.member.clone()))).collect();
+    let sensitive = marked.iter_mut().filter_map(|it| sensitive::read(diagnostics, it)).collect();
     let attributes = marked.iter_mut().filter_map(|it| fields::attribute(diagnostics, it)).collect();
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
@@ -42,6 +45,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream
         target: options.ty(target),
         ids,
         attributes,
+        sensitive,
         input,
     })
 }

@@ -12,7 +12,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let Function { attrs, vis, sig, .. } = &model.function;
     let site = site(model);
     let run = if sig.asyncness.is_some() { run_async(model) } else { run_sync(model) };
-    let body = like(&model.body, quote!(#site #run));
+    let checks = model.sensitive();
+    let body = like(&model.body, quote!(#site #checks #run));
     quote!(#(#attrs)* #vis #sig #body)
 }
 

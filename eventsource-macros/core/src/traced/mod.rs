@@ -9,7 +9,7 @@ mod parse;
 
 use proc_macro2::TokenStream;
 
-pub(crate) use attributes::{Entry, attribute};
+pub(crate) use attributes::{Entry, Value, attribute};
 pub(crate) use jumps::refuse as refuse_jumps;
 pub(crate) use parse::{Written, read};
 

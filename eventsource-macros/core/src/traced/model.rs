@@ -14,6 +14,7 @@ use crate::keys;
 use crate::options::Options;
 use crate::output::local;
 use crate::paths::Runtime;
+use crate::sensitive::Scope;
 use crate::signature::Function;
 
 /// The kinds as they are written, and as the runtime calls them.
@@ -41,6 +42,15 @@ pub(super) struct Model {
     pub(super) parent: Parent,
     pub(super) links: Option<Expr>,
     pub(super) enable_tracing: Option<Expr>,
+}
+
+impl Model {
+    /// The check that no attribute names a sensitive field.
+    pub(super) fn sensitive(&self) -> TokenStream {
+        let scope = Scope::of_function(&self.function.sig);
+        let attributes = scope.check(&self.runtime, &self.attributes);
+        attributes.into_iter().chain(scope.check(&self.runtime, &self.record)).collect()
+    }
 }
 
 /// Where the span hangs.

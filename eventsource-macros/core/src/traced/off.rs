@@ -36,7 +36,8 @@ fn checks(model: &Model) -> TokenStream {
     let start: TokenStream = enabled.chain(linked).chain(attributes).collect();
     let start = (!start.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #start };));
     let end = record(model);
-    quote_spanned!(Span::mixed_site()=> #start #end)
+    let sensitive = model.sensitive();
+    quote_spanned!(Span::mixed_site()=> #sensitive #start #end)
 }
 
 /// The expressions of `record(..)`, where the type of `result` can be written.

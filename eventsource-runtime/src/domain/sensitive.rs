@@ -1,0 +1,176 @@
+//! What nobody but the program may see: the wrapper, and how expansions keep sensitive fields off spans.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use crate::telemetry::{AttributeValue, Slot};
+
+/// A value that is stored and sent, and shown nowhere.
+///
+/// - `Debug` shows `<sensitive>`; there is no `Display`, and it cannot be the value of an attribute.
+/// - serde passes through: payloads are those of the value within, so that a field can be wrapped later.
+/// - The value is reached by [`expose`](Self::expose) alone. There is no `Deref`, so that every place where it leaves the
+///   wrapper can be searched for.
+///
+/// Nothing is encrypted: the store holds the value as it is. To have the memory overwritten when the value is dropped,
+/// wrap one that does so, such as the `Zeroizing` of the crate `zeroize`:
+///
+/// ```
+/// use eventsource_runtime::Sensitive;
+/// use serde::{Deserialize, Serialize};
+/// use zeroize::Zeroizing;
+///
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct Card {
+///     number: Sensitive<Zeroizing<String>>,
+/// }
+///
+/// let card: Card = serde_json::from_str(r#"{"number":"4111"}"#).unwrap();
+/// assert_eq!(format!("{card:?}"), "Card { number: <sensitive> }");
+/// assert_eq!(card.number.expose().as_str(), "4111");
+/// assert_eq!(serde_json::to_string(&card).unwrap(), r#"{"number":"4111"}"#);
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sensitive<T>(T);
+
+impl<T> Sensitive<T> {
+    /// Wraps a value.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value, for the one use that needs it.
+    pub const fn expose(&self) -> &T {
+        &self.0
+    }
+
+    /// The value without its wrapper.
+    pub fn into_exposed(self) -> T {
+        self.0
+    }
+}
+
+impl<T> From<T> for Sensitive<T> {
+    fn from(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T> fmt::Debug for Sensitive<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<sensitive>")
+    }
+}
+
+/// Never holds: it is here to say why.
+#[doc(hidden)]
+impl<T> AttributeValue for Sensitive<T>
+where
+    // A type of its own, so that the compiler shows what is said there.
+    Field<T, WHOLE>: MayBeSeen,
+{
+    fn record(&self, _: &mut Slot<'_>) {}
+}
+
+/// What an attribute may show.
+#[diagnostic::on_unimplemented(
+    message = "a sensitive value cannot be an attribute",
+    label = "sensitive",
+    note = "spans, metrics and logs are read by others; remove the attribute, or name one that may be seen"
+)]
+pub trait MayBeSeen {}
+
+/// A type that has a field marked as `sensitive`, told by its name; [`WHOLE`] stands for the type as a whole.
+pub trait HasSensitive<const FIELD: u128> {}
+
+/// The type as a whole, which `Debug` would show with its sensitive fields.
+pub const WHOLE: u128 = 0;
+
+/// A field's name as a parameter of a type (FNV-1a).
+#[must_use]
+pub const fn field(name: &str) -> u128 {
+    let bytes = name.as_bytes();
+    let mut hash = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
+    let mut index = 0;
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u128).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        index += 1;
+    }
+    hash
+}
+
+/// A field that an attribute names, of a type that may say that it is sensitive.
+pub struct Field<T: ?Sized, const FIELD: u128>(PhantomData<fn(&T)>);
+
+impl<T: ?Sized, const FIELD: u128> Field<T, FIELD> {
+    /// The field.
+    #[must_use]
+    pub const fn named() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: ?Sized, const FIELD: u128> fmt::Debug for Field<T, FIELD> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Field")
+    }
+}
+
+/// A field that must not be seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Hidden;
+
+/// A field that may be seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen;
+
+impl MayBeSeen for Seen {}
+
+impl<T: HasSensitive<FIELD> + ?Sized, const FIELD: u128> Field<T, FIELD> {
+    /// It is marked: found before the method of [`Unmarked`].
+    #[must_use]
+    pub const fn shown(&self) -> Hidden {
+        Hidden
+    }
+}
+
+/// Any other field.
+pub trait Unmarked {
+    /// It may be seen.
+    fn shown(&self) -> Seen {
+        Seen
+    }
+}
+
+impl<T: ?Sized, const FIELD: u128> Unmarked for Field<T, FIELD> {}
+
+/// Takes what may be seen; anything else does not compile.
+pub fn may_be_seen(_: impl MayBeSeen) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Marked;
+    impl HasSensitive<{ field("card") }> for Marked {}
+
+    #[test]
+    fn only_marked_fields_are_hidden() {
+        may_be_seen(Field::<Marked, { field("name") }>::named().shown());
+        may_be_seen(Field::<str, { field("card") }>::named().shown());
+        let Hidden = Field::<Marked, { field("card") }>::named().shown();
+    }
+
+    #[test]
+    fn debug_hides_the_value_and_serde_does_not() {
+        let value = Sensitive::new("secret".to_owned());
+        assert_eq!(format!("{value:?} {:?}", Some(&value)), "<sensitive> Some(<sensitive>)");
+        let json = serde_json::to_string(&value).expect("a text can be written");
+        assert_eq!(json, "\"secret\"");
+        assert_eq!(serde_json::from_str::<Sensitive<String>>(&json).expect("and read"), value);
+        assert_eq!((value.expose().len(), value.into_exposed()), (6, "secret".to_owned()));
+    }
+}

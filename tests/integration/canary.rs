@@ -1,0 +1,324 @@
+//! A secret of its own in every place that an application can put one, and none of them anywhere that others read.
+
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use eventsource_runtime::dispatch::Context;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
+use eventsource_tests::recorder::Recorder;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use serde::{Deserialize, Serialize};
+use tracing::span;
+use uuid::Uuid;
+
+/// What every secret begins with.
+const CANARY: &str = "canary";
+
+/// A secret that says where it was put.
+fn secret(place: &str) -> String {
+    format!("{CANARY}:{place}")
+}
+
+#[derive(Clone, Debug, Event, Serialize, Deserialize)]
+struct Charged {
+    #[event(attribute)]
+    amount: u64,
+    #[event(sensitive)]
+    card: Sensitive<String>,
+    note: Sensitive<String>,
+}
+
+/// An event whose own `Debug` shows all: nobody of ours may ask for it.
+#[derive(Clone, Debug, Event, Serialize, Deserialize)]
+#[event(version = 2, upcast(1 => refuse))]
+struct Noted {
+    note: String,
+}
+
+fn refuse(_: serde_json::Value) -> Result<serde_json::Value, UpcastError> {
+    Err(UpcastError::new("version 1 is too old"))
+}
+
+/// The same stored name, of a payload that fits neither.
+#[derive(Debug, Event, Serialize, Deserialize)]
+#[event(name = "Noted", version = 2)]
+struct Misfit {
+    note: u64,
+    other: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum PayError {
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+#[derive(Default, Aggregate, Serialize, Deserialize)]
+#[aggregate(id = Uuid, error = PayError, events(Charged, Noted), snapshot(every = 2))]
+struct Account {
+    note: String,
+}
+
+impl Apply<Charged> for Account {
+    fn apply(&mut self, event: Charged) {
+        self.note = event.note.into_exposed();
+    }
+}
+impl Apply<Noted> for Account {
+    fn apply(&mut self, event: Noted) {
+        self.note = event.note;
+    }
+}
+
+#[derive(Clone, Debug, Command, Serialize, Deserialize)]
+#[command(aggregate = Account)]
+struct Charge {
+    #[command(id)]
+    account: Uuid,
+    #[command(attribute)]
+    amount: u64,
+    #[command(sensitive)]
+    card: String,
+    note: String,
+}
+
+#[derive(Clone, Debug, Command, Serialize, Deserialize)]
+#[command(aggregate = Account)]
+struct Refuse(#[command(id)] Uuid, String);
+
+#[derive(Debug)]
+struct Gateway {
+    key: Sensitive<String>,
+}
+
+#[command_handler]
+impl Account {
+    #[traced(attributes("account.is_new" = self.note.is_empty()))]
+    async fn charge(&self, command: Charge, gateway: &Gateway) -> Result<(Charged, Noted), PayError> {
+        let card = checked(gateway, command.card, &secret("argument")).await.map_err(PayError::Refused)?;
+        let note = command.note;
+        Ok((Charged { amount: command.amount, card: card.into(), note: note.clone().into() }, Noted { note }))
+    }
+
+    fn refuse(&self, Refuse(_, why): Refuse) -> Result<(), PayError> {
+        Err(PayError::Refused(why))
+    }
+}
+
+/// Nothing of its arguments is named but one that cannot be seen, shown by its `Debug`.
+#[traced(attributes("gateway.key" = ?gateway.key), record("ok" = result.is_ok()))]
+async fn checked(gateway: &Gateway, card: String, argument: &str) -> Result<String, String> {
+    if gateway.key.expose().is_empty() { Err(argument.to_owned()) } else { Ok(card) }
+}
+
+#[traced]
+fn fails(argument: &str) -> Result<(), PayError> {
+    Err(PayError::Refused(argument.to_owned()))
+}
+
+#[derive(Debug, Query, Serialize, Deserialize)]
+#[query(output = Vec<String>)]
+struct Notes {
+    #[query(sensitive)]
+    like: String,
+    fail: bool,
+}
+
+struct Answers(String);
+
+#[query_handler]
+impl Answers {
+    async fn notes(&self, query: Notes) -> Result<Vec<String>, std::io::Error> {
+        if query.fail { Err(std::io::Error::other(query.like)) } else { Ok(vec![self.0.clone()]) }
+    }
+}
+
+struct Follows {
+    fails: bool,
+}
+
+#[projection(enable_tracing = true)]
+impl Follows {
+    #[traced(attributes("amount" = event.amount))]
+    fn charged(&self, event: &Recorded<Charged>, _: &SqliteTransaction<'_>) -> Result<(), PayError> {
+        if self.fails { Err(PayError::Refused(event.note.expose().clone())) } else { Ok(()) }
+    }
+
+    fn noted(&self, _: &Recorded<Noted>) {}
+}
+
+/// Follows what it cannot read.
+struct Misled;
+
+#[projection(enable_tracing = true)]
+impl Misled {
+    fn noted(&self, event: &Recorded<Misfit>, _: &SqliteTransaction<'_>) {
+        panic!("{}{}", event.note, event.other);
+    }
+}
+
+/// Every log record, in full, at every level.
+#[derive(Clone, Default)]
+struct Logs(Arc<Mutex<String>>);
+
+impl tracing::Subscriber for Logs {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields<'a>(&'a mut String);
+        impl tracing::field::Visit for Fields<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+                let _ = write!(self.0, " {field}={value:?}");
+            }
+        }
+        let mut text = self.0.lock().unwrap();
+        let _ = write!(text, "\n{}", event.metadata().target());
+        event.record(&mut Fields(&mut text));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// What the program shows when its own values are printed, its users' types aside.
+#[derive(Default)]
+struct Shown(String);
+
+impl Shown {
+    fn debug(&mut self, value: &dyn fmt::Debug) {
+        let _ = write!(self.0, "\n{value:?}\n{value:#?}");
+    }
+
+    /// What an error says, with all its causes, and its `Debug`.
+    fn error(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.debug(&error);
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let _ = write!(self.0, "\n{error}");
+            cause = error.source();
+        }
+    }
+}
+
+async fn write(bus: &CommandBus, shown: &mut Shown) -> Uuid {
+    let account = Uuid::now_v7();
+    let metadata = Metadata::default().with("tenant", secret("metadata"));
+    let context = Context { metadata, ..Context::default() };
+    shown.debug(&context);
+    for amount in 0..3 {
+        let charge = Charge { account, amount, card: secret("command.card"), note: secret("command.note") };
+        shown.debug(&bus.dispatch_with(charge, context.clone()).await.unwrap());
+    }
+    let refused = bus.dispatch(Refuse(account, secret("refusal"))).await.unwrap_err();
+    assert!(refused.is_rejected());
+    let _ = write!(shown.0, "\n{}", refused.error_type());
+    account
+}
+
+async fn write_json(bus: &CommandBus, account: Uuid, shown: &mut Shown) {
+    let wrong = |amount: &str, card: &str| {
+        format!(r#"{{"account":"{account}","amount":{amount},"card":{card},"note":"{}"}}"#, secret("json.note"))
+    };
+    let texts = [
+        wrong(&format!("{:?}", secret("json.amount")), "\"4\""),
+        wrong("7", &format!("[{:?}]", secret("json.card"))),
+        wrong("7", &format!("\"{}", secret("json.unended"))),
+        format!("{:?}", secret("json")),
+    ];
+    for text in texts {
+        shown.error(&bus.dispatch_json("Charge", text.as_bytes()).await.unwrap_err());
+    }
+}
+
+async fn read(
+    store: &SqliteStore,
+    repository: &Repository<Account, SqliteStore, Gateway>,
+    account: Uuid,
+    shown: &mut Shown,
+) {
+    let answers = Answers(secret("answer"));
+    let queries = QueryBus::builder().handler(answers).build();
+    queries.execute(Notes { like: secret("query"), fail: false }).await.unwrap();
+    let failed = queries.execute(Notes { like: secret("query.error"), fail: true }).await.unwrap_err();
+    let _ = write!(shown.0, "\n{failed} {}", failed.error_type());
+    let misfit = format!(r#"{{"like":["{}"],"fail":1}}"#, secret("query.json"));
+    shown.error(&queries.execute_json("Notes", misfit.as_bytes()).await.unwrap_err());
+    shown.debug(&queries);
+    let id = StreamId::new("Account", account);
+    let stored = store.read_stream(&id, Version::START, 100).await.unwrap();
+    assert_eq!(stored.len(), 6);
+    for event in &stored {
+        shown.debug(event);
+        shown.error(&event.decode::<Misfit>().unwrap_err());
+    }
+    shown.debug(&stored[0].decode::<Charged>().unwrap().envelope());
+    shown.debug(&stored[1].decode::<Noted>().unwrap());
+    assert!(repository.load(&account).await.unwrap().state.note.starts_with(CANARY));
+    shown.debug(repository);
+    shown.debug(store);
+}
+
+async fn project(store: &SqliteStore, last: Position, shown: &mut Shown) {
+    let runner = ProjectionRunner::new(store.clone()).projection(Follows { fails: false });
+    shown.debug(&runner);
+    let running = runner.spawn();
+    running.wait_for(last).await.unwrap();
+    shown.debug(&running);
+    running.shutdown().await.unwrap();
+    let failing =
+        ProjectionRunner::new(store.clone()).projection(Follows { fails: true }).rebuild().max_retries(1).spawn();
+    let stopped = failing.wait_for(last).await.unwrap_err();
+    let _ = write!(shown.0, "\n{stopped}");
+    failing.shutdown().await.unwrap_err();
+    let misled = ProjectionRunner::new(store.clone()).projection(Misled).max_retries(1).spawn();
+    shown.error(&misled.wait_for(last).await.unwrap_err());
+    misled.shutdown().await.unwrap_err();
+}
+
+/// The text of a refusal, of a step's error and of a query's error is their author's, who gets it back; it stays out of
+/// what we say about it.
+#[tokio::test]
+async fn no_secret_reaches_what_others_read() {
+    let (metrics, logs) = (InMemoryMetricExporter::default(), Logs::default());
+    let _subscriber = tracing::subscriber::set_default(logs.clone());
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let mut shown = Shown::default();
+    recorder
+        .run(async {
+            let store = SqliteStore::open(":memory:").await.unwrap();
+            let gateway = Gateway { key: secret("service").into() };
+            shown.debug(&gateway);
+            let repository = Repository::<Account, _>::new(store.clone()).with_services(gateway);
+            let bus = CommandBus::builder().aggregate(repository.clone()).build();
+            shown.debug(&bus);
+            let account = write(&bus, &mut shown).await;
+            write_json(&bus, account, &mut shown).await;
+            fails(&secret("traced")).unwrap_err();
+            read(&store, &repository, account, &mut shown).await;
+            project(&store, store.head().await.unwrap(), &mut shown).await;
+        })
+        .await;
+    recorder.flush().await;
+    let spans = format!("{:#?}", recorder.spans());
+    let metrics = format!("{:#?}", metrics.get_finished_metrics().unwrap());
+    let logs = logs.0.lock().unwrap().clone();
+    for (medium, text) in [("spans", &spans), ("metrics", &metrics), ("logs", &logs), ("debug", &shown.0)] {
+        assert!(text.len() > 200, "nothing reached the {medium}:\n{text}");
+        let leaks: Vec<&str> = text.lines().filter(|line| line.contains(CANARY)).collect();
+        assert!(leaks.is_empty(), "in {medium}:\n{}", leaks.join("\n"));
+    }
+    assert!(spans.contains("<sensitive>") && spans.contains("\"amount\""));
+    assert!(logs.contains("Refused"), "{logs}");
+}
