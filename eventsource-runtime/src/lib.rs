@@ -8,6 +8,7 @@ pub mod error;
 pub mod prelude;
 pub mod projection;
 mod repository;
+pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -2,6 +2,7 @@
 
 pub use crate::dispatch::{CommandBus, Committed, Context, DispatchError, QueryBus, QueryError};
 pub use crate::projection::{ProjectionError, ProjectionRunner, ProjectionStopped};
+pub use crate::snapshot::SnapshotStore;
 pub use crate::store::{EventStore, ExpectedVersion, MemoryStore, Position, StoreError, StreamId, Version};
 pub use crate::telemetry::{Telemetry, TraceContext, current_span};
 // Traits, and the macros that bear their names.

@@ -14,7 +14,7 @@ use crate::{bus, dropped_after, place, ship, sqlite};
 
 /// Drops a command after every number of polls until one is enough, and checks after each that all is in order.
 /// Returns how many polls it took to get to the end.
-async fn dropped_everywhere<S: EventStore>(store: S) -> usize {
+async fn dropped_everywhere<S: EventStore + SnapshotStore>(store: S) -> usize {
     let recorder = Recorder::new();
     let orders = Repository::<Order, _>::new(store.clone());
     let bus = bus(&store);

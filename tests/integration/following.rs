@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{bus, place, sqlite};
 
-async fn place_many<S: EventStore>(store: &S, count: usize) -> Position {
+async fn place_many<S: EventStore + SnapshotStore>(store: &S, count: usize) -> Position {
     let bus = bus(store);
     let mut last = Position::START;
     for _ in 0..count {
@@ -29,7 +29,7 @@ async fn place_many<S: EventStore>(store: &S, count: usize) -> Position {
 }
 
 /// Cancellations of one order, in one append.
-async fn cancel_many<S: EventStore>(store: &S, count: usize) -> Position {
+async fn cancel_many<S: EventStore + SnapshotStore>(store: &S, count: usize) -> Position {
     let orders = Repository::<Order, _>::new(store.clone());
     let events: Vec<_> = (0..count).map(|_| OrderCancelled { reason: "too slow".into() }).collect();
     orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, events).await.unwrap().position

@@ -39,7 +39,7 @@ async fn sqlite() -> SqliteStore {
     SqliteStore::open(":memory:").await.expect("a store in memory opens")
 }
 
-fn bus<S: EventStore>(store: &S) -> CommandBus {
+fn bus<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
     CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build()
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{bus, place, sqlite};
 
-async fn stored_context<S: EventStore>(store: &S) -> Option<TraceContext> {
+async fn stored_context<S: EventStore + SnapshotStore>(store: &S) -> Option<TraceContext> {
     let page = store.read_all(Position::START, &Filter::all(), 1).await.unwrap();
     page.events[0].trace_context.clone()
 }

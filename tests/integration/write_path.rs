@@ -31,6 +31,12 @@ command.PlaceOrder
     . eventsource.events.loaded=0
     . eventsource.snapshot.used=false
     . eventsource.version=0
+    snapshot_store.get CLIENT
+      . db.collection.name=snapshots
+      . db.operation.name=SELECT
+      . db.system.name=sqlite
+      . eventsource.aggregate.id={order}
+      . eventsource.aggregate.type=Order
     event_store.load CLIENT
       . db.collection.name=events
       . db.operation.name=SELECT
@@ -110,7 +116,7 @@ async fn a_rejection_is_no_error_of_the_span() {
     let refused = recorder.run(async { bus(&MemoryStore::new()).dispatch(ship(Uuid::now_v7())).await }).await;
     assert!(matches!(refused, Err(DispatchError::Rejected(OrderError::WrongStatus(_)))));
     let trees = recorder.trees();
-    let names = "command.ShipOrder(load_aggregate(event_store.load) handle_command)";
+    let names = "command.ShipOrder(load_aggregate(snapshot_store.get event_store.load) handle_command)";
     assert_eq!(trees.names(), names);
     let rendered = trees.render();
     assert!(!rendered.contains("ERROR"), "{rendered}");

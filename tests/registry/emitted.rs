@@ -117,7 +117,7 @@ fn place(order_id: Uuid) -> PlaceOrder {
     }
 }
 
-fn bus<S: EventStore>(store: &S) -> CommandBus {
+fn bus<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
     CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone()).with_clock(Ahead::clock())).build()
 }
 
@@ -152,12 +152,30 @@ async fn write_side(store: &SqliteStore) {
     let many = vec![cancelled(); 129];
     orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, many).await.unwrap();
 
+    snapshots(&orders).await;
+
     // Dropped after one poll, which is most often where it waits for the store.
     let poll_once = telemetry::span("users.own").run(async {
         let mut dispatched = std::pin::pin!(bus.dispatch(place(Uuid::now_v7())));
         std::future::poll_fn(|task| std::task::Poll::Ready(dispatched.as_mut().poll(task).is_ready())).await
     });
     poll_once.await;
+}
+
+/// One that is due behind a command, one by hand, and what becomes of them.
+async fn snapshots(orders: &Repository<Order, SqliteStore>) {
+    let (bus, order) = (CommandBus::builder().aggregate(orders.clone()).build(), Uuid::now_v7());
+    orders.append(&order, ExpectedVersion::NoStream, (vec![cancelled(); 98], placed())).await.unwrap();
+    bus.dispatch(ShipOrder { order_id: order, carrier: "North Post".into(), tracking: "T-1".into() }).await.unwrap();
+    orders.snapshots_written().await;
+    assert!(orders.snapshot_exists(&order).await.unwrap());
+    assert_eq!(orders.create_snapshot(&order).await.unwrap(), Some(Version::new(100)));
+    assert!(orders.delete_snapshot(&order).await.unwrap());
+    orders.delete_snapshots().await.unwrap();
+}
+
+fn placed() -> OrderPlaced {
+    OrderPlaced { customer: "Ada".into(), lines: Vec::new(), shipping_address: "1 Analytical Row".into() }
 }
 
 fn cancelled() -> OrderCancelled {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::projection::{Batch, Projection, ProjectionError, ProjectionStore};
+use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
     StoreError, StoreInfo, StreamId, Version, Visitor,
@@ -53,6 +54,8 @@ impl Faulty {
 fn take(count: &AtomicUsize) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
+
+impl SnapshotStore for Faulty {}
 
 impl EventStore for Faulty {
     fn info(&self) -> StoreInfo {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use eventsource_runtime::StoredEvent;
+use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, MemoryStore, NewEvent, Page, Position,
     StoreError, StoreInfo, StreamId, Traced, Version, Visitor,
@@ -26,6 +27,9 @@ async fn distant<F: Future>(call: F) -> F::Output {
     tokio::task::yield_now().await;
     answer
 }
+
+/// It keeps no snapshots.
+impl SnapshotStore for Remote {}
 
 impl EventStore for Remote {
     fn info(&self) -> StoreInfo {

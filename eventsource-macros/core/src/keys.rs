@@ -16,7 +16,7 @@ pub(crate) const SENSITIVE: &str = "sensitive";
 pub(crate) const ENABLE_TRACING: &str = "enable_tracing";
 pub(crate) const ID: &str = "id";
 
-/// Options of events.
+/// Options of events; `version` is one of snapshots as well.
 pub(crate) const VERSION: &str = "version";
 pub(crate) const ALIAS: &str = "alias";
 pub(crate) const UPCAST: &str = "upcast";

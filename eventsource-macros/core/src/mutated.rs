@@ -35,7 +35,7 @@ const SEEDS: [(Expansion, &str, &str); 9] = [
     (
         AGGREGATE,
         "",
-        r#"#[aggregate(id = Map<K, V>, error = E, events(A, b::B<C>), snapshot(every = 3), derive(Debug), name = "a")] pub struct A { x: u8 }"#,
+        r#"#[aggregate(id = Map<K, V>, error = E, events(A, b::B<C>), snapshot(every = 3, version = 4), derive(Debug), name = "a")] pub struct A { x: u8 }"#,
     ),
     (
         COMMAND,

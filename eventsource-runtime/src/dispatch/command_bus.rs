@@ -12,6 +12,7 @@ use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, Committed, Context};
 use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
 use crate::repository::{Progress, Repository};
+use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
 use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
 
@@ -45,7 +46,10 @@ pub struct CommandBusBuilder {
 impl CommandBusBuilder {
     /// Routes every command of the aggregate to its repository. A second repository for one aggregate replaces the
     /// first.
-    pub fn aggregate<A: Handlers, S: EventStore>(mut self, repository: Repository<A, S, A::Services>) -> Self {
+    pub fn aggregate<A: Handlers, S: EventStore + SnapshotStore>(
+        mut self,
+        repository: Repository<A, S, A::Services>,
+    ) -> Self {
         A::register(&mut Registrar { repository, routes: &mut self.routes });
         self
     }
@@ -144,7 +148,7 @@ trait Route<C: Command>: Send + Sync {
 impl<A, S, C> Route<C> for Repository<A, S, A::Services>
 where
     A: Handle<C>,
-    S: EventStore,
+    S: EventStore + SnapshotStore,
     C: Command<Aggregate = A>,
 {
     fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>> {
@@ -274,7 +278,7 @@ struct Registrar<'a, A: Handlers, S> {
     routes: &'a mut Routes,
 }
 
-impl<A: Handlers, S: EventStore> Registry<A> for Registrar<'_, A, S> {
+impl<A: Handlers, S: EventStore + SnapshotStore> Registry<A> for Registrar<'_, A, S> {
     fn command<C: Command<Aggregate = A>>(&mut self)
     where
         A: Handle<C>,

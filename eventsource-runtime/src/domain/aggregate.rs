@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::EventSet;
+use crate::snapshot::Schema;
 
 /// A consistency boundary: the state that a stream of events leads to. Implemented by `#[derive(Aggregate)]`.
 ///
@@ -36,19 +37,38 @@ pub trait Aggregate: Default + Send + Sync + 'static {
 /// The functions stand here as values, so that an aggregate without snapshots needs no `Serialize`.
 pub struct Snapshot<A> {
     every: u64,
+    schema: Schema,
     encode: fn(&A) -> serde_json::Result<Vec<u8>>,
     decode: fn(&[u8]) -> serde_json::Result<A>,
 }
 
 impl<A: Serialize + DeserializeOwned> Snapshot<A> {
-    /// A snapshot as JSON after every `every` events.
+    /// A snapshot as JSON after every `every` events, of schema 1 and hash 0.
     #[must_use]
     pub const fn json(every: u64) -> Self {
-        Self { every, encode: |state| serde_json::to_vec(state), decode: |bytes| serde_json::from_slice(bytes) }
+        Self {
+            every,
+            schema: Schema { version: 1, hash: 0 },
+            encode: |state| serde_json::to_vec(state),
+            decode: |bytes| serde_json::from_slice(bytes),
+        }
     }
 }
 
 impl<A> Snapshot<A> {
+    /// Says by what states of this shape, and of this meaning, are told from those of another: a version that is written by
+    /// hand, and a hash over the type's fields.
+    #[must_use]
+    pub const fn with_schema(self, version: u32, hash: u64) -> Self {
+        Self { schema: Schema { version, hash }, ..self }
+    }
+
+    /// The schema of the states that are written, and the only one that is read.
+    #[must_use]
+    pub const fn schema(&self) -> Schema {
+        self.schema
+    }
+
     /// After how many events a snapshot is due.
     #[must_use]
     pub const fn every(&self) -> u64 {
@@ -74,6 +94,6 @@ impl<A> Snapshot<A> {
 
 impl<A> fmt::Debug for Snapshot<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot").field("every", &self.every).finish_non_exhaustive()
+        f.debug_struct("Snapshot").field("every", &self.every).field("schema", &self.schema).finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 mod cause;
 mod replay;
+mod snapshots;
 mod steps;
 
 use std::borrow::Cow;
@@ -11,10 +12,12 @@ use std::sync::Arc;
 
 use self::cause::{Cause, event_id};
 use self::replay::Replay;
+use self::snapshots::Snapshots;
 use self::steps::failed;
 use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
 use crate::domain::{Aggregate, Command, EventSet, Handle, IntoEvents};
+use crate::snapshot::{SnapshotStore, WithSnapshots};
 use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
 use crate::telemetry::{Span, names};
 
@@ -51,6 +54,7 @@ pub struct Repository<A, S, V = ()> {
     tracing: bool,
     metrics: bool,
     clock: Arc<dyn Clock>,
+    snapshots: Arc<Snapshots>,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -66,7 +70,7 @@ pub struct Loaded<A> {
     pub position: Position,
 }
 
-impl<A: Aggregate, S: EventStore> Repository<A, S> {
+impl<A: Aggregate, S: EventStore + SnapshotStore> Repository<A, S> {
     /// A repository over a store, for handlers that need no services.
     pub fn new(store: S) -> Self {
         Self {
@@ -76,6 +80,7 @@ impl<A: Aggregate, S: EventStore> Repository<A, S> {
             tracing: true,
             metrics: true,
             clock: clock::system(),
+            snapshots: Arc::default(),
             aggregate: PhantomData,
         }
     }
@@ -91,6 +96,33 @@ impl<A, S, V> Repository<A, S, V> {
             tracing: self.tracing,
             metrics: self.metrics,
             clock: self.clock,
+            snapshots: self.snapshots,
+            aggregate: PhantomData,
+        }
+    }
+
+    /// Keeps the snapshots in another store than the events.
+    ///
+    /// ```
+    /// # use eventsource_runtime::prelude::*;
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct Deposited { cents: u64 }
+    /// # #[derive(Aggregate, Default, serde::Serialize, serde::Deserialize)]
+    /// # #[aggregate(id = String, events(Deposited), snapshot(every = 100))]
+    /// # struct Account { cents: u64 }
+    /// # impl Apply<Deposited> for Account { fn apply(&mut self, event: Deposited) { self.cents += event.cents; } }
+    /// # let store = MemoryStore::new();
+    /// let accounts = Repository::<Account, _>::new(store).with_snapshots(MemoryStore::new());
+    /// ```
+    pub fn with_snapshots<T>(self, snapshots: T) -> Repository<A, WithSnapshots<S, T>, V> {
+        Repository {
+            store: WithSnapshots::new(self.store, snapshots),
+            services: self.services,
+            retries: self.retries,
+            tracing: self.tracing,
+            metrics: self.metrics,
+            clock: self.clock,
+            snapshots: self.snapshots,
             aggregate: PhantomData,
         }
     }
@@ -120,7 +152,7 @@ impl<A, S, V> Repository<A, S, V> {
     }
 }
 
-impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> {
+impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repository<A, S, V> {
     /// The aggregate's state and version; the default state and 0 if it has no events.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
         let stream = StreamId::new(A::NAME, id);
@@ -190,6 +222,7 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
             match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
                 Ok(appended) => {
                     progress.appended(&events);
+                    self.snapshot_behind(&stream, replay, events, &appended);
                     return Ok(Committed::new(appended, command_id));
                 }
                 Err(AppendError::Conflict(_)) if progress.retries < self.retries => {}
@@ -233,6 +266,7 @@ impl<A, S: Clone, V> Clone for Repository<A, S, V> {
             store: self.store.clone(),
             services: Arc::clone(&self.services),
             clock: Arc::clone(&self.clock),
+            snapshots: Arc::clone(&self.snapshots),
             aggregate: PhantomData,
             ..*self
         }

@@ -1,10 +1,12 @@
-//! A state that is rebuilt from its events.
+//! A state that is rebuilt from its events, or from a snapshot and the events after it.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Loaded;
 use crate::domain::{Aggregate, DecodeError, EventRef, EventSet};
-use crate::store::{Appended, Position, Version, Visitor};
+use crate::snapshot::{Restore, StoredSnapshot};
+use crate::store::{Appended, Position, StoreError, StreamId, Version, Visitor};
 
 /// A state on its way to the stream's end.
 pub(super) struct Replay<A> {
@@ -13,11 +15,23 @@ pub(super) struct Replay<A> {
     pub(super) position: Position,
     pub(super) error: Option<DecodeError>,
     pub(super) earlier: Option<Appended>,
+    /// The version of the snapshot that the state began with; 0 without one.
+    pub(super) base: Version,
+    /// What became of the snapshot; `None` where none was looked for.
+    pub(super) read: Option<Read>,
 }
 
 impl<A: Default> Default for Replay<A> {
     fn default() -> Self {
-        Self { state: A::default(), version: Version::START, position: Position::START, error: None, earlier: None }
+        Self {
+            state: A::default(),
+            version: Version::START,
+            position: Position::START,
+            error: None,
+            earlier: None,
+            base: Version::START,
+            read: None,
+        }
     }
 }
 
@@ -40,6 +54,98 @@ impl<A: Aggregate> Visitor for Replay<A> {
                 self.error = Some(error);
                 ControlFlow::Break(())
             }
+        }
+    }
+}
+
+/// What became of the snapshot that a load looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    Hit,
+    Missing,
+    SchemaMismatch,
+    /// The store failed, or took too long.
+    StoreError,
+    /// It is not of this history: the stream ends before it, or is another.
+    Elsewhere,
+    DecodeError,
+}
+
+impl Read {
+    /// As the metric has it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Missing => "missing",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::StoreError | Self::Elsewhere => "store_error",
+            Self::DecodeError => "decode_error",
+        }
+    }
+}
+
+/// A replay that begins with a snapshot, if there is one that can be trusted.
+///
+/// It asks for the events from the last one in the snapshot, not from the one after: that one must be there, at the
+/// very same position, or the snapshot is of another history.
+pub(super) struct Restoring<A> {
+    pub(super) replay: Replay<A>,
+    stream: StreamId,
+    /// The last event in the snapshot, as long as it has not been seen.
+    unproven: Option<(Version, Position)>,
+}
+
+impl<A: Aggregate> Restoring<A> {
+    pub(super) fn new(stream: &StreamId) -> Self {
+        Self { replay: Replay::default(), stream: stream.clone(), unproven: None }
+    }
+
+    /// The replay, with what became of the snapshot; where it is not of this history, the state is as good as none.
+    pub(super) fn done(self) -> Replay<A> {
+        if self.unproven.is_none() || self.replay.earlier.is_some() {
+            return self.replay;
+        }
+        Replay { read: Some(Read::Elsewhere), ..Replay::default() }
+    }
+
+    fn begin(&mut self, snapshot: &StoredSnapshot) -> Result<(), Read> {
+        let policy = A::SNAPSHOT.ok_or(Read::Missing)?;
+        if snapshot.schema != policy.schema() || snapshot.stream.aggregate_type() != A::NAME {
+            return Err(Read::SchemaMismatch);
+        }
+        let is_ours = snapshot.stream == self.stream && snapshot.version > Version::START;
+        let json = snapshot.unseal().filter(|_| is_ours).ok_or(Read::DecodeError)?;
+        // The user's code, on bytes that may come from a former program of theirs.
+        let decoded = catch_unwind(AssertUnwindSafe(|| policy.decode(json)));
+        let Ok(Ok(state)) = decoded else { return Err(Read::DecodeError) };
+        let (version, position) = (snapshot.version, snapshot.position);
+        self.unproven = Some((version, position));
+        self.replay = Replay { state, version, position, base: version, ..Replay::default() };
+        Ok(())
+    }
+}
+
+impl<A: Aggregate> Restore for Restoring<A> {
+    fn restore(&mut self, found: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        let begun = match found {
+            Ok(Some(snapshot)) => self.begin(&snapshot),
+            Ok(None) => Err(Read::Missing),
+            Err(_) => Err(Read::StoreError),
+        };
+        self.replay.read = Some(begun.err().unwrap_or(Read::Hit));
+        Version::new(self.replay.version.get().saturating_sub(1))
+    }
+}
+
+impl<A: Aggregate> Visitor for Restoring<A> {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        match self.unproven {
+            None => self.replay.visit(event),
+            Some(last) if last == (event.version, event.position) => {
+                self.unproven = None;
+                ControlFlow::Continue(())
+            }
+            Some(_) => ControlFlow::Break(()),
         }
     }
 }

@@ -2,22 +2,25 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::Repository;
 use super::cause::{Cause, event_id};
-use super::replay::Replay;
+use super::replay::{Read, Replay, Restoring};
 use crate::dispatch::DispatchError;
 use crate::domain::{Aggregate, Command, EventSet, Handle};
-use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Fold, NewEvent, StoreError, StreamId};
+use crate::snapshot::SnapshotStore;
+use crate::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
+};
 use crate::telemetry::{Attributes, Kind, Span, Start, log, metrics, names};
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> {
+impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repository<A, S, V> {
     pub(super) async fn pause(&self, command: &'static str, retries: u32) {
         log::command_retried(command, retries + 1);
         if self.metrics {
@@ -38,23 +41,21 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
         first_event: Option<Uuid>,
     ) -> Result<Replay<A>, StoreError> {
         let span = self.span("load_aggregate", stream, &mut |_| ());
-        let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
-        let folded = span.run(self.store.fold(fold, replay)).await;
-        let result = folded.and_then(|folded| {
-            let visited = folded.visited;
-            let mut replay = folded.visitor;
-            replay.earlier = folded.earlier;
-            match replay.error.take() {
-                None => Ok((visited, replay)),
-                Some(error) => Err(error.into()),
-            }
+        let folded = span.run(self.fold(stream, replay, first_event)).await;
+        let result = folded.and_then(|(visited, mut replay)| match replay.error.take() {
+            None => Ok((visited, replay)),
+            Some(error) => Err(error.into()),
         });
         match result {
             Ok((visited, replay)) => {
                 span.record(&mut |later| {
                     later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
                     later.number(names::EVENTSOURCE_VERSION, replay.version.get());
-                    later.flag(names::EVENTSOURCE_SNAPSHOT_USED, false);
+                    let base = replay.base.get();
+                    later.flag(names::EVENTSOURCE_SNAPSHOT_USED, base > 0);
+                    if base > 0 {
+                        later.number(names::EVENTSOURCE_SNAPSHOT_VERSION, base);
+                    }
                 });
                 span.succeed();
                 if self.metrics {
@@ -64,6 +65,48 @@ impl<A: Aggregate, S: EventStore, V: Send + Sync + 'static> Repository<A, S, V> 
             }
             Err(error) => Err(failed(span, error, StoreError::error_type)),
         }
+    }
+
+    /// Reads the events that a state lacks; how many there were. A state that lacks all begins with a snapshot, if it can.
+    async fn fold(
+        &self,
+        stream: &StreamId,
+        mut replay: Replay<A>,
+        first_event: Option<Uuid>,
+    ) -> Result<(u64, Replay<A>), StoreError> {
+        let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
+        let snapshots = A::SNAPSHOT.is_some() && replay.version == Version::START && self.store.snapshots().is_some();
+        if snapshots {
+            let (visited, restored) = self.fold_from_snapshot(fold.clone()).await?;
+            if restored.read != Some(Read::Elsewhere) {
+                return Ok((visited, restored));
+            }
+            replay.read = restored.read;
+        }
+        let folded = self.store.fold(fold, replay).await?;
+        Ok((folded.visited, Replay { earlier: folded.earlier, ..folded.visitor }))
+    }
+
+    async fn fold_from_snapshot(&self, fold: Fold) -> Result<(u64, Replay<A>), StoreError> {
+        let restoring = Restoring::new(&fold.stream);
+        let (visited, replay) = if self.snapshots.rests() {
+            let Folded { visitor, visited, earlier } = self.store.fold(fold, Replay::default()).await?;
+            (visited, Replay { earlier, read: Some(Read::StoreError), ..visitor })
+        } else {
+            let begun = Instant::now();
+            let Folded { mut visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
+            visitor.replay.earlier = earlier;
+            let replay = visitor.done();
+            if replay.read == Some(Read::StoreError) {
+                self.snapshots.rest_after(begun.elapsed());
+            }
+            // Less the one that proves the snapshot.
+            (visited.saturating_sub(u64::from(replay.base > Version::START)), replay)
+        };
+        if let (true, Some(read)) = (self.metrics, replay.read) {
+            metrics::snapshot_read(A::NAME, read.name());
+        }
+        Ok((visited, replay))
     }
 
     /// Runs the handler, in a `handle_command` span. A refusal leaves the span without a status.

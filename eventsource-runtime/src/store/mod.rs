@@ -29,6 +29,7 @@ pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
 pub use stream_id::StreamId;
+pub(crate) use traced::Call as TracedCall;
 pub use traced::Traced;
 pub use version::{ExpectedVersion, Position, Version};
 

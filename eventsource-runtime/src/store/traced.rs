@@ -60,7 +60,25 @@ impl<S> Traced<S> {
 
 impl<S: EventStore> Traced<S> {
     fn call(&self, name: &'static str, operation: &'static str, known: &mut dyn FnMut(&mut Attributes)) -> Call {
-        let info = self.inner.info();
+        self.call_of(self.inner.info(), (name, operation), known)
+    }
+
+    pub(crate) fn load_call(&self, stream: &StreamId, after: Version) -> Call {
+        self.call("event_store.load", SELECT, &mut |attributes| {
+            attributes.string(names::EVENTSOURCE_STREAM_ID, stream.as_str());
+            attributes.number(names::EVENTSOURCE_FROM_VERSION, after.get().saturating_add(1));
+        })
+    }
+}
+
+impl<S> Traced<S> {
+    /// A call to what the store is besides a store of events.
+    pub(crate) fn call_of(
+        &self,
+        info: StoreInfo,
+        (name, operation): (&'static str, &'static str),
+        known: &mut dyn FnMut(&mut Attributes),
+    ) -> Call {
         let span = self.start(name, &info).begin(
             &mut |attributes| {
                 database(&info, operation, attributes);
@@ -89,17 +107,10 @@ impl<S: EventStore> Traced<S> {
     fn begun(&self, info: &StoreInfo) -> Option<Instant> {
         (self.metrics && info.system.is_some()).then(Instant::now)
     }
-
-    fn load_call(&self, stream: &StreamId, after: Version) -> Call {
-        self.call("event_store.load", SELECT, &mut |attributes| {
-            attributes.string(names::EVENTSOURCE_STREAM_ID, stream.as_str());
-            attributes.number(names::EVENTSOURCE_FROM_VERSION, after.get().saturating_add(1));
-        })
-    }
 }
 
 /// A call to the store that is under way.
-struct Call {
+pub(crate) struct Call {
     span: Span,
     info: StoreInfo,
     operation: &'static str,
@@ -107,7 +118,12 @@ struct Call {
 }
 
 impl Call {
-    fn end(self, error: Option<&'static str>, record: &mut dyn FnMut(&mut Attributes)) {
+    /// Makes the call in its span, without ending it.
+    pub(crate) async fn run<F: Future>(&self, made: F) -> F::Output {
+        self.span.run(made).await
+    }
+
+    pub(crate) fn end(self, error: Option<&'static str>, record: &mut dyn FnMut(&mut Attributes)) {
         if let Some(begun) = self.begun {
             metrics::store_operation(&self.info, self.operation, error, begun.elapsed());
         }

@@ -82,6 +82,8 @@ pub const EVENTSOURCE_REPLAY: &str = "eventsource.replay";
 pub const EVENTSOURCE_RETRY_COUNT: &str = "eventsource.retry.count";
 /// `eventsource.snapshot.used`: whether the aggregate was loaded from a snapshot.
 pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";
+/// `eventsource.snapshot.version`: the version of the last event in the snapshot.
+pub const EVENTSOURCE_SNAPSHOT_VERSION: &str = "eventsource.snapshot.version";
 /// `eventsource.stream.id`: the identifier of the stream.
 pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
 /// `eventsource.to_position`: the last position that was read or applied.
@@ -94,6 +96,8 @@ pub const PROJECTION_NAME: &str = "projection.name";
 pub const QUERY_STATUS: &str = "query.status";
 /// `query.type`: the name of the query; `unknown` where no such query is handled.
 pub const QUERY_TYPE: &str = "query.type";
+/// `result`: what became of a snapshot that was looked for. After anything but `hit` every event was replayed.
+pub const RESULT: &str = "result";
 /// `server.address`: the host of the database, where there is one.
 pub const SERVER_ADDRESS: &str = "server.address";
 /// `server.port`: the port of the database, where there is one.
@@ -146,6 +150,8 @@ pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
 pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
 /// `eventsource.retries`, in `{retry}`: what was tried again.
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
+/// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.
+pub const EVENTSOURCE_SNAPSHOT_READS: &str = "eventsource.snapshot.reads";
 
 // Spans: whole names, or what stands before the part that varies
 
@@ -159,12 +165,22 @@ pub const HANDLE_COMMAND: &str = "handle_command";
 pub const PERSIST_EVENTS: &str = "persist_events";
 /// `aggregate_exists`: whether an aggregate has any events.
 pub const AGGREGATE_EXISTS: &str = "aggregate_exists";
+/// `create_snapshot`: a snapshot is created by hand.
+pub const CREATE_SNAPSHOT: &str = "create_snapshot";
 /// `event_store.append`: the store appends events to a stream.
 pub const EVENT_STORE_APPEND: &str = "event_store.append";
 /// `event_store.load`: the store reads a stream.
 pub const EVENT_STORE_LOAD: &str = "event_store.load";
 /// `event_store.read_all`: the store reads a page of all events. An empty page makes no span.
 pub const EVENT_STORE_READ_ALL: &str = "event_store.read_all";
+/// `snapshot_store.save`: a snapshot is written, behind the command after which it was due, or by `create_snapshot`.
+pub const SNAPSHOT_STORE_SAVE: &str = "snapshot_store.save";
+/// `snapshot_store.get`: the snapshot is read with which a load begins.
+pub const SNAPSHOT_STORE_GET: &str = "snapshot_store.get";
+/// `snapshot_store.exists`: whether there is a snapshot of an aggregate.
+pub const SNAPSHOT_STORE_EXISTS: &str = "snapshot_store.exists";
+/// `snapshot_store.delete`: the snapshot of an aggregate is deleted, or those of all aggregates of a type.
+pub const SNAPSHOT_STORE_DELETE: &str = "snapshot_store.delete";
 /// `query.{QueryType}`: one query. One that nobody handles is `query.unknown`.
 pub const QUERY_PREFIX: &str = "query.";
 /// `projection.{Name}`: a projection applies an event, or a batch of them while it catches up or is rebuilt. It is off unless the projection or its runner switches it on.
@@ -185,6 +201,8 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 pub const LOG_COMMAND: &str = "eventsource::command";
 /// `eventsource::projection`: retried, stopped.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
+/// `eventsource::snapshot`: not written.
+pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";
 /// `eventsource::span`: failed.
 pub const LOG_SPAN: &str = "eventsource::span";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again.

@@ -84,7 +84,7 @@ fn events(from: usize, to: usize) -> Vec<OrderEvent> {
     (from..to).map(event).collect()
 }
 
-async fn filled<S: EventStore>(store: S, order: Uuid, count: usize) -> Repository<Order, S> {
+async fn filled<S: EventStore + SnapshotStore>(store: S, order: Uuid, count: usize) -> Repository<Order, S> {
     let repository = Repository::new(store);
     for from in (0..count).step_by(BATCH) {
         // The set as such: what is appended is what was decided by hand.
@@ -120,7 +120,7 @@ fn raw_load(connection: &rusqlite::Connection, order: Uuid) -> (u64, Duration) {
     (version.cast_unsigned(), elapsed)
 }
 
-fn load<S: EventStore>(
+fn load<S: EventStore + SnapshotStore>(
     runtime: &Runtime,
     repository: &Repository<Order, S>,
     order: Uuid,

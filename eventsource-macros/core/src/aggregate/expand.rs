@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
-use super::model::{Event, Model};
+use super::model::{Event, Model, Snapshot};
 use crate::output::{block, enum_lints, local, located};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -111,10 +111,10 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
 fn aggregate(model: &Model) -> TokenStream {
     let Model { runtime, ident, name, id, error, set, events, snapshot, .. } = model;
     let event = local("__es_event");
-    let snapshot = snapshot.map(|every| {
+    let snapshot = snapshot.as_ref().map(|Snapshot { every, version, hash }| {
         quote_spanned! {Span::mixed_site()=>
             const SNAPSHOT: ::core::option::Option<#runtime::Snapshot<Self>> =
-                ::core::option::Option::Some(#runtime::Snapshot::json(#every));
+                ::core::option::Option::Some(#runtime::Snapshot::json(#every).with_schema(#version, #hash));
         }
     });
     let place = located(ident.span());

@@ -4,7 +4,8 @@ use proc_macro2::Span;
 use syn::ext::IdentExt as _;
 use syn::{Data, DeriveInput, Ident, LitStr, Path, Type, Visibility, parse_quote_spanned};
 
-use super::parse::{Parsed, Snapshot};
+use super::parse::{self, Parsed};
+use super::shape;
 use crate::diagnostics::Diagnostics;
 use crate::paths::Runtime;
 use crate::signature::{alike, ends_in};
@@ -22,9 +23,16 @@ pub(super) struct Model {
     pub(super) derive: Vec<Path>,
     /// Whether the enum's `Debug` is ours: the name of the event, without its payload.
     pub(super) debug: bool,
-    pub(super) snapshot: Option<u64>,
+    pub(super) snapshot: Option<Snapshot>,
     /// A mistake, after which an impl would be another.
     pub(super) is_generic: bool,
+}
+
+/// How often the state is kept, and what tells states of this shape from others.
+pub(super) struct Snapshot {
+    pub(super) every: u64,
+    pub(super) version: u32,
+    pub(super) hash: u64,
 }
 
 /// One event of the enum.
@@ -36,6 +44,7 @@ pub(super) struct Event {
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     let Parsed { input, runtime, id, error, name, events, snapshot, derive, event } = parsed;
     shape(diagnostics, &input);
+    let snapshot = snapshot.and_then(|snapshot| kept(diagnostics, &snapshot, shape::hash(&input)));
     let ident = input.ident;
     if id.is_none() {
         diagnostics.error(&ident, "an aggregate has an id; write `#[aggregate(id = Type)]`");
@@ -52,7 +61,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
         events: distinct(diagnostics, events.unwrap_or_default()),
         debug: !derive.iter().any(|path| ends_in(path, "Debug")),
         derive,
-        snapshot: snapshot.and_then(|snapshot| every(diagnostics, &snapshot)),
+        snapshot,
         is_generic: !input.generics.params.is_empty(),
         vis: input.vis,
         runtime,
@@ -89,7 +98,19 @@ fn enum_name(diagnostics: &mut Diagnostics, path: &Path) -> Option<Ident> {
     name
 }
 
-fn every(diagnostics: &mut Diagnostics, Snapshot { key, every }: &Snapshot) -> Option<u64> {
+fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> Option<Snapshot> {
+    let every = every(diagnostics, written);
+    let version = written.version.as_ref().map_or(Some(1), |version| {
+        let number = version.base10_parse().ok().filter(|version: &u32| *version > 0);
+        if number.is_none() {
+            diagnostics.error(version, format!("`{version}` is no version; write a whole number from 1 up"));
+        }
+        number
+    });
+    Some(Snapshot { every: every?, version: version?, hash })
+}
+
+fn every(diagnostics: &mut Diagnostics, parse::Snapshot { key, every, .. }: &parse::Snapshot) -> Option<u64> {
     let Some(written) = every else {
         diagnostics.error(key, "`snapshot` says how often; write `snapshot(every = 100)`");
         return None;

@@ -20,7 +20,7 @@ const OPTIONS: &[Word] = &[
     Word::new(keys::EVENT, Form::Path),
     paths::CRATE,
 ];
-const SNAPSHOT: &[Word] = &[Word::new(keys::EVERY, Form::Number)];
+const SNAPSHOT: &[Word] = &[Word::new(keys::EVERY, Form::Number), Word::new(keys::VERSION, Form::Number)];
 
 pub(super) struct Parsed {
     pub(super) input: DeriveInput,
@@ -35,10 +35,11 @@ pub(super) struct Parsed {
     pub(super) event: Option<Path>,
 }
 
-/// `snapshot(every = 100)`.
+/// `snapshot(every = 100, version = 2)`.
 pub(super) struct Snapshot {
     pub(super) key: Ident,
     pub(super) every: Option<LitInt>,
+    pub(super) version: Option<LitInt>,
 }
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
@@ -72,6 +73,7 @@ fn list<T: Parse>(diagnostics: &mut Diagnostics, options: &mut Options, key: &st
 fn snapshot(diagnostics: &mut Diagnostics, options: &mut Options) -> Option<Snapshot> {
     let given = options.take(keys::SNAPSHOT)?;
     let crate::options::Value::List(list) = given.value else { return None };
-    let every = Options::parse(diagnostics, SNAPSHOT, list.stream()).number(keys::EVERY);
-    Some(Snapshot { key: given.key, every })
+    let mut options = Options::parse(diagnostics, SNAPSHOT, list.stream());
+    let (every, version) = (options.number(keys::EVERY), options.number(keys::VERSION));
+    Some(Snapshot { key: given.key, every, version })
 }

@@ -56,7 +56,8 @@ const _: () = {
     impl ::eventsource_runtime::Aggregate for Order {
         const NAME: &'static str = "order";
         const SNAPSHOT: ::core::option::Option<::eventsource_runtime::Snapshot<Self>> = ::core::option::Option::Some(
-            ::eventsource_runtime::Snapshot::json(100u64),
+            ::eventsource_runtime::Snapshot::json(100u64)
+                .with_schema(2u32, 9539258180310359793u64),
         );
         type Id = Uuid;
         type Event = OrderFact;

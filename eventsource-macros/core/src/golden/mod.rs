@@ -71,7 +71,7 @@ fn aggregate() {
                 id = Uuid,
                 error = OrderError,
                 events(OrderPlaced, shipping::OrderShipped),
-                snapshot(every = 100),
+                snapshot(every = 100, version = 2),
                 name = "order",
                 event = OrderFact,
                 derive(Clone, Debug),

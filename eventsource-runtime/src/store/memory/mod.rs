@@ -1,6 +1,7 @@
 //! The store in memory: for tests, for examples, and for what need not outlive the process.
 
 mod projections;
+mod snapshots;
 mod state;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use super::{
 use crate::domain::StoredEvent;
 pub use projections::MemoryTransaction;
 use projections::Projections;
+use snapshots::Snapshots;
 use state::{Chunks, State};
 
 /// How many events are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
@@ -51,6 +53,7 @@ struct Shared {
     state: Mutex<State>,
     head: Head,
     projections: Projections,
+    snapshots: Snapshots,
 }
 
 impl Memory {

@@ -15,6 +15,7 @@ mod projections;
 mod queue;
 mod read;
 mod schema;
+mod snapshots;
 mod threads;
 mod transaction;
 mod writer;

@@ -9,6 +9,7 @@ use crate::store::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_events.sql"),
     include_str!("../../../migrations/sqlite/0002_projections.sql"),
+    include_str!("../../../migrations/sqlite/0003_snapshots.sql"),
 ];
 
 /// The newest version that this program knows.

@@ -47,6 +47,11 @@ pub(crate) fn command_retried(command: &str, retry: u32) {
     event!(names::LOG_COMMAND, INFO, { command, retry }, "retried after a conflict");
 }
 
+/// A snapshot could not be written in the background. Nothing else failed: loads go on to replay the events.
+pub(crate) fn snapshot_lost(aggregate: &str, error_type: &str) {
+    event!(names::LOG_SNAPSHOT, WARN, { aggregate, error.r#type = error_type }, "not written");
+}
+
 /// A projection's batch failed and is tried again.
 pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str) {
     event!(names::LOG_PROJECTION, WARN, { projection, retry, error.r#type = error_type }, "retried");

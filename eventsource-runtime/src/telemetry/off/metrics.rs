@@ -33,6 +33,8 @@ pub(crate) fn projection_events(_: &'static str, _: &'static str, _: u64) {}
 
 pub(crate) fn events_loaded(_: &'static str, _: u64) {}
 
+pub(crate) fn snapshot_read(_: &'static str, _: &'static str) {}
+
 pub(crate) fn append_conflict(_: &'static str) {}
 
 pub(crate) fn retry(_: &'static str, _: &str) {}

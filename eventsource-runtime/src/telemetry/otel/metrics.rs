@@ -34,6 +34,7 @@ pub(super) struct Instruments {
     projection_events: Counter<u64>,
     events_loaded: Histogram<u64>,
     append_conflicts: Counter<u64>,
+    snapshot_reads: Counter<u64>,
     retries: Counter<u64>,
     clock_skew: Counter<u64>,
     context_malformed: Counter<u64>,
@@ -64,6 +65,7 @@ impl Instruments {
             projection_events: counter(names::EVENTSOURCE_PROJECTION_EVENTS, "{event}"),
             events_loaded: counts(names::EVENTSOURCE_EVENTS_LOADED, "{event}"),
             append_conflicts: counter(names::EVENTSOURCE_APPEND_CONFLICTS, "{conflict}"),
+            snapshot_reads: counter(names::EVENTSOURCE_SNAPSHOT_READS, "{read}"),
             retries: counter(names::EVENTSOURCE_RETRIES, "{retry}"),
             clock_skew: counter(names::EVENTSOURCE_CLOCK_SKEW, "{event}"),
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
@@ -184,6 +186,14 @@ pub(crate) fn projection_events(projection: &'static str, status: &'static str, 
 pub(crate) fn events_loaded(aggregate_type: &'static str, events: u64) {
     with(|instruments| {
         instruments.events_loaded.record(events, &[KeyValue::new(names::AGGREGATE_TYPE, aggregate_type)]);
+    });
+}
+
+/// What became of the snapshot that a load looked for.
+pub(crate) fn snapshot_read(aggregate_type: &'static str, result: &'static str) {
+    with(|instruments| {
+        let attributes = [KeyValue::new(names::AGGREGATE_TYPE, aggregate_type), KeyValue::new(names::RESULT, result)];
+        instruments.snapshot_reads.add(1, &attributes);
     });
 }
 

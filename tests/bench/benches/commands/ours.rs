@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 /// A bus over a store.
-pub(crate) fn bus(store: impl EventStore) -> CommandBus {
+pub(crate) fn bus(store: impl EventStore + SnapshotStore) -> CommandBus {
     CommandBus::builder().aggregate(Repository::<Order, _>::new(store)).build()
 }
 

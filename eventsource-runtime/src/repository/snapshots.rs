@@ -1,0 +1,224 @@
+//! Snapshots of a repository: written behind the commands, looked for, deleted.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::Repository;
+use super::replay::{Read, Replay};
+use super::steps::failed;
+use crate::domain::{Aggregate, Snapshot};
+use crate::snapshot::{PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
+use crate::store::{Appended, EventStore, Position, StoreError, StreamId, Version};
+use crate::telemetry::{Scope, log, names};
+
+/// How many snapshots a repository writes at a time. What is due beyond that comes with a later command.
+const MOST: usize = 64;
+/// How long a snapshot may take to be written before it is given up.
+const WRITING: Duration = Duration::from_secs(30);
+/// How long nobody asks a store again that did not answer in time.
+const REST: Duration = Duration::from_secs(10);
+
+/// What a repository and its clones know of their snapshots.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    /// The streams whose snapshots are being written.
+    writing: Mutex<HashSet<StreamId>>,
+    written: Notify,
+    resting: Mutex<Option<Instant>>,
+}
+
+impl Snapshots {
+    fn writing(&self) -> MutexGuard<'_, HashSet<StreamId>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claim(self: &Arc<Self>, stream: &StreamId) -> Option<Claim> {
+        let mut writing = self.writing();
+        let is_free = writing.len() < MOST && writing.insert(stream.clone());
+        is_free.then(|| Claim { snapshots: Arc::clone(self), stream: stream.clone() })
+    }
+
+    /// Waits until what is being written is such as is wanted.
+    async fn until(&self, wanted: impl Fn(&HashSet<StreamId>) -> bool) {
+        loop {
+            let mut written = std::pin::pin!(self.written.notified());
+            written.as_mut().enable();
+            if wanted(&self.writing()) {
+                return;
+            }
+            written.await;
+        }
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the store is not to be asked.
+    pub(super) fn rests(&self) -> bool {
+        self.resting().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Lets the store rest, if a reading that came to nothing took so long that every load would suffer.
+    pub(super) fn rest_after(&self, took: Duration) {
+        if took >= PATIENCE {
+            *self.resting() = Some(Instant::now() + REST);
+        }
+    }
+}
+
+impl fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshots").field("writing", &self.writing().len()).finish_non_exhaustive()
+    }
+}
+
+/// The right to write the snapshot of a stream, which nobody else does at the same time.
+struct Claim {
+    snapshots: Arc<Snapshots>,
+    stream: StreamId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.snapshots.writing().remove(&self.stream);
+        self.snapshots.written.notify_waiters();
+    }
+}
+
+impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repository<A, S, V> {
+    /// Writes a snapshot of the aggregate as it is now, and waits until the store has it; its version, or `None` if the
+    /// aggregate has no events. The policy goes on as before.
+    ///
+    /// # Errors
+    /// The aggregate asks for no snapshots, or its store keeps none; the aggregate could not be loaded, or its state not
+    /// written.
+    pub async fn create_snapshot(&self, id: &A::Id) -> Result<Option<Version>, SnapshotError> {
+        let policy = A::SNAPSHOT.ok_or(SnapshotError::NotAsked { aggregate: A::NAME })?;
+        self.store.snapshots().ok_or(SnapshotError::NotKept { aggregate: A::NAME })?;
+        let stream = StreamId::new(A::NAME, id);
+        let span = self.span("create_snapshot", &stream, &mut |_| ());
+        let created = span.run(async {
+            let replay = self.replay(&stream, Replay::default(), None).await?;
+            if replay.version == Version::START {
+                return Ok(None);
+            }
+            let snapshot = sealed(&policy, &stream, (replay.version, replay.position), &replay.state)?;
+            self.store.save_snapshot(snapshot).await?;
+            Ok(Some(replay.version))
+        });
+        match created.await {
+            Ok(version) => {
+                if let Some(version) = version {
+                    span.record(&mut |later| later.number(names::EVENTSOURCE_SNAPSHOT_VERSION, version.get()));
+                }
+                span.succeed();
+                Ok(version)
+            }
+            Err(error) => Err(failed(span, error, SnapshotError::error_type)),
+        }
+    }
+
+    /// Whether the store has a snapshot of the aggregate, usable or not.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn snapshot_exists(&self, id: &A::Id) -> Result<bool, StoreError> {
+        self.snapshot_scope().run(self.store.snapshot_exists(&StreamId::new(A::NAME, id))).await
+    }
+
+    /// Deletes the aggregate's snapshot; whether there was one. One that this repository is writing is waited for. The
+    /// next that is due is written as before.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub async fn delete_snapshot(&self, id: &A::Id) -> Result<bool, StoreError> {
+        let stream = StreamId::new(A::NAME, id);
+        self.snapshots.until(|writing| !writing.contains(&stream)).await;
+        self.snapshot_scope().run(self.store.delete_snapshot(&stream)).await
+    }
+
+    /// Deletes the snapshots of all aggregates of the type; how many there were. Those that this repository is writing
+    /// are waited for.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    pub async fn delete_snapshots(&self) -> Result<u64, StoreError> {
+        self.snapshots_written().await;
+        self.snapshot_scope().run(self.store.delete_snapshots(A::NAME)).await
+    }
+
+    /// Waits until every snapshot that is being written in the background is written or given up: for the end of a
+    /// program, and for tests. One that is never waited for costs a replay, if it is lost.
+    pub async fn snapshots_written(&self) {
+        self.snapshots.until(HashSet::is_empty).await;
+    }
+
+    /// The caller's scope, without spans where the repository's are off.
+    fn snapshot_scope(&self) -> Scope {
+        let scope = Scope::current();
+        if self.tracing { scope } else { scope.muted() }
+    }
+
+    /// Writes a snapshot behind a command that was appended, if one is due: nobody waits for it, and nothing that becomes
+    /// of it reaches the command.
+    pub(super) fn snapshot_behind(
+        &self,
+        stream: &StreamId,
+        replay: Replay<A>,
+        events: Vec<A::Event>,
+        appended: &Appended,
+    ) {
+        let Some(policy) = A::SNAPSHOT else { return };
+        let behind = appended.version.get().saturating_sub(replay.base.get());
+        let cannot = appended.repeated || replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();
+        if behind < policy.every() || cannot {
+            return;
+        }
+        let (Ok(runtime), Some(claim)) = (Handle::try_current(), self.snapshots.claim(stream)) else { return };
+        let (at, store) = ((appended.version, appended.position), self.store.clone());
+        let writing = async move {
+            let stream = claim.stream.clone();
+            // It may be long, and a task that is long holds up others.
+            let encode = move || {
+                let mut state = replay.state;
+                for event in events {
+                    state.evolve(event);
+                }
+                sealed(&policy, &stream, at, &state)
+            };
+            let written = match tokio::task::spawn_blocking(encode).await {
+                Ok(Ok(snapshot)) => {
+                    let saved = within(WRITING, "save a snapshot", store.save_snapshot(snapshot)).await;
+                    saved.map_err(|error| error.error_type())
+                }
+                Ok(Err(error)) => Err(error.error_type()),
+                Err(_) => Err("panic"),
+            };
+            if let Err(error_type) = written {
+                log::snapshot_lost(A::NAME, error_type);
+            }
+            drop(claim);
+        };
+        drop(runtime.spawn(self.snapshot_scope().run(writing)));
+    }
+}
+
+fn sealed<A: Aggregate>(
+    policy: &Snapshot<A>,
+    stream: &StreamId,
+    at: (Version, Position),
+    state: &A,
+) -> Result<StoredSnapshot, SnapshotError> {
+    let json = policy.encode(state).map_err(|source| SnapshotError::Encode {
+        stream: stream.clone(),
+        version: at.0,
+        source,
+    })?;
+    Ok(StoredSnapshot::seal(stream.clone(), at, policy.schema(), json))
+}

@@ -1,0 +1,101 @@
+//! Events in one store, snapshots in another.
+
+use std::future::Future;
+
+use super::{SnapshotStore, StoredSnapshot};
+use crate::domain::StoredEvent;
+use crate::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
+    StoreInfo, StreamId, Version, Visitor,
+};
+
+/// Keeps events in one store and snapshots in another; made by
+/// [`Repository::with_snapshots`](crate::Repository::with_snapshots).
+///
+/// Nothing ties the two together: a snapshot that does not belong to the events is noticed when it is read.
+#[derive(Clone, Debug)]
+pub struct WithSnapshots<E, S> {
+    events: E,
+    snapshots: S,
+}
+
+impl<E, S> WithSnapshots<E, S> {
+    /// Joins two stores.
+    pub const fn new(events: E, snapshots: S) -> Self {
+        Self { events, snapshots }
+    }
+}
+
+impl<E: EventStore, S: SnapshotStore> EventStore for WithSnapshots<E, S> {
+    fn info(&self) -> StoreInfo {
+        self.events.info()
+    }
+
+    fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        self.events.append(stream, expected, events)
+    }
+
+    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
+        self.events.fold(fold, visitor)
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
+        self.events.read_stream(stream, after, limit)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
+        self.events.read_all(after, filter, limit)
+    }
+
+    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
+        self.events.head()
+    }
+
+    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
+        self.events.changed(position)
+    }
+}
+
+impl<E: EventStore, S: SnapshotStore> SnapshotStore for WithSnapshots<E, S> {
+    fn snapshots(&self) -> Option<StoreInfo> {
+        self.snapshots.snapshots()
+    }
+
+    fn save_snapshot(&self, snapshot: StoredSnapshot) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.snapshots.save_snapshot(snapshot)
+    }
+
+    fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+    ) -> impl Future<Output = Result<Option<StoredSnapshot>, StoreError>> + Send {
+        self.snapshots.latest_snapshot(stream)
+    }
+
+    fn snapshot_exists(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        self.snapshots.snapshot_exists(stream)
+    }
+
+    fn delete_snapshot(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        self.snapshots.delete_snapshot(stream)
+    }
+
+    fn delete_snapshots(&self, aggregate_type: &str) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        self.snapshots.delete_snapshots(aggregate_type)
+    }
+}

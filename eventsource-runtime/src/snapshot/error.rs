@@ -1,0 +1,47 @@
+//! Why there is no snapshot.
+
+use crate::store::{StoreError, StreamId, Version};
+
+/// A snapshot could not be created, looked for or deleted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The aggregate asks for no snapshots.
+    #[error("`{aggregate}` has no snapshots; add `snapshot(every = 100)` to its `#[aggregate(..)]`")]
+    NotAsked {
+        /// The name of the aggregate's type.
+        aggregate: &'static str,
+    },
+    /// The store keeps no snapshots.
+    #[error("the store of `{aggregate}` keeps no snapshots; give its repository one that does, by `with_snapshots`")]
+    NotKept {
+        /// The name of the aggregate's type.
+        aggregate: &'static str,
+    },
+    /// The state cannot be written as JSON.
+    #[error("the state of `{stream}` at version {version} cannot be written as JSON")]
+    Encode {
+        /// Whose state.
+        stream: StreamId,
+        /// The version of the last event in it.
+        version: Version,
+        /// What the encoder said.
+        source: serde_json::Error,
+    },
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SnapshotError {
+    /// A short, stable name for telemetry.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        match self {
+            Self::NotAsked { .. } => "snapshot_not_asked",
+            Self::NotKept { .. } => "snapshot_not_kept",
+            Self::Encode { .. } => "encode",
+            Self::Store(error) => error.error_type(),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The spans and metrics of every store of snapshots.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Restore, SnapshotStore, StoredSnapshot};
+use crate::domain::EventRef;
+use crate::store::{EventStore, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor};
+use crate::telemetry::{Attributes, names};
+
+const SAVE: (&str, &str) = ("snapshot_store.save", "INSERT");
+const GET: (&str, &str) = ("snapshot_store.get", "SELECT");
+const EXISTS: (&str, &str) = ("snapshot_store.exists", "SELECT");
+const DELETE: (&str, &str) = ("snapshot_store.delete", "DELETE");
+
+/// Makes the spans `snapshot_store.save`, `.get`, `.exists` and `.delete`; none where the store keeps no snapshots.
+impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
+    fn snapshots(&self) -> Option<StoreInfo> {
+        self.inner().snapshots()
+    }
+
+    async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
+        let version = snapshot.version;
+        let call = self.snapshot_call(SAVE, &mut aggregate(&snapshot.stream));
+        ended(call, self.inner().save_snapshot(snapshot), |(), later| at(version, later)).await
+    }
+
+    async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+        let call = self.snapshot_call(GET, &mut aggregate(stream));
+        ended(call, self.inner().latest_snapshot(stream), |snapshot, later| found(snapshot.as_ref(), later)).await
+    }
+
+    async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        let call = self.snapshot_call(EXISTS, &mut aggregate(stream));
+        ended(call, self.inner().snapshot_exists(stream), |_, _| ()).await
+    }
+
+    async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        let call = self.snapshot_call(DELETE, &mut aggregate(stream));
+        ended(call, self.inner().delete_snapshot(stream), |_, _| ()).await
+    }
+
+    async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
+        let call = self.snapshot_call(DELETE, &mut |known| {
+            known.string(names::EVENTSOURCE_AGGREGATE_TYPE, aggregate_type);
+        });
+        ended(call, self.inner().delete_snapshots(aggregate_type), |_, _| ()).await
+    }
+
+    async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        let Some(get) = self.snapshot_call(GET, &mut aggregate(&fold.stream)) else {
+            return self.fold(fold, visitor).await;
+        };
+        let calls =
+            Owned(Arc::new(Calls { store: self.clone(), stream: fold.stream.clone(), now: Mutex::new(Now::Get(get)) }));
+        let result = self.inner().fold_from_snapshot(fold, Restoring { visitor, calls: Arc::clone(&calls.0) }).await;
+        let visited = result.as_ref().map_or(0, |folded| folded.visited);
+        if let Some(load) = calls.0.take(Now::Ended) {
+            load.end(result.as_ref().err().map(StoreError::error_type), &mut |later| {
+                later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
+            });
+        }
+        let Folded { visitor, visited, earlier } = result?;
+        Ok(Folded { visitor: visitor.visitor, visited, earlier })
+    }
+}
+
+impl<S: EventStore + SnapshotStore> Traced<S> {
+    fn snapshot_call(
+        &self,
+        (name, operation): (&'static str, &'static str),
+        known: &mut dyn FnMut(&mut Attributes),
+    ) -> Option<TracedCall> {
+        Some(self.call_of(self.inner().snapshots()?, (name, operation), known))
+    }
+}
+
+fn aggregate(stream: &StreamId) -> impl FnMut(&mut Attributes) {
+    |known| {
+        known.string(names::EVENTSOURCE_AGGREGATE_TYPE, stream.aggregate_type());
+        known.string(names::EVENTSOURCE_AGGREGATE_ID, stream.aggregate_id());
+    }
+}
+
+fn at(version: Version, later: &mut Attributes) {
+    later.number(names::EVENTSOURCE_SNAPSHOT_VERSION, version.get());
+}
+
+fn found(found: Option<&StoredSnapshot>, later: &mut Attributes) {
+    if let Some(snapshot) = found {
+        at(snapshot.version, later);
+    }
+}
+
+/// Makes a call in its span, and ends that.
+async fn ended<T>(
+    call: Option<TracedCall>,
+    made: impl Future<Output = Result<T, StoreError>> + Send,
+    record: impl Fn(&T, &mut Attributes) + Send,
+) -> Result<T, StoreError> {
+    let Some(call) = call else { return made.await };
+    let result = call.run(made).await;
+    end(call, result.as_ref(), record);
+    result
+}
+
+fn end<T>(call: TracedCall, result: Result<&T, &StoreError>, record: impl Fn(&T, &mut Attributes)) {
+    call.end(result.err().map(StoreError::error_type), &mut |later| {
+        if let Ok(value) = result {
+            record(value, later);
+        }
+    });
+}
+
+/// The two calls that one reading makes: first for the snapshot, then for the events.
+struct Calls<S> {
+    store: Traced<S>,
+    stream: StreamId,
+    now: Mutex<Now>,
+}
+
+/// Which of them is under way.
+enum Now {
+    Get(TracedCall),
+    Between,
+    Load(TracedCall),
+    Ended,
+}
+
+impl<S> Calls<S> {
+    fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
+        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take(&self, next: Now) -> Option<TracedCall> {
+        match self.change(|now| std::mem::replace(now, next)) {
+            Now::Get(call) | Now::Load(call) => Some(call),
+            Now::Between | Now::Ended => None,
+        }
+    }
+}
+
+/// The calls of a reading whose future lives. They end with it: when the store gets to know is another matter.
+struct Owned<S>(Arc<Calls<S>>);
+
+impl<S> Drop for Owned<S> {
+    fn drop(&mut self) {
+        self.0.change(|now| *now = Now::Ended);
+    }
+}
+
+/// A visitor that tells when the reading of the snapshot ends and that of the events begins.
+struct Restoring<V, S> {
+    visitor: V,
+    calls: Arc<Calls<S>>,
+}
+
+impl<V: Visitor, S: EventStore> Visitor for Restoring<V, S> {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        self.visitor.visit(event)
+    }
+}
+
+/// Spans begin and end under the lock, so that none is open once the future is gone.
+impl<V: Restore, S: EventStore> Restore for Restoring<V, S> {
+    fn restore(&mut self, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        let Calls { store, stream, .. } = &*self.calls;
+        self.calls.change(|now| {
+            if let Now::Get(_) = now
+                && let Now::Get(get) = std::mem::replace(now, Now::Between)
+            {
+                end(get, result.as_ref(), |snapshot, later| found(snapshot.as_ref(), later));
+            }
+        });
+        let after = self.visitor.restore(result);
+        self.calls.change(|now| {
+            if let Now::Between = now {
+                *now = Now::Load(store.load_call(stream, after));
+            }
+        });
+        after
+    }
+}

@@ -1,0 +1,100 @@
+//! Snapshots in `SQLite`.
+//!
+//! They are written on the thread that writes, without waiting for the disk: whoever waits for the thread, to append,
+//! waits for a few microseconds more. One that is lost with the power costs a replay.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::read::{number, signed};
+use super::{Sqlite, fold};
+use crate::snapshot::{Restore, Schema, SnapshotStore, StoredSnapshot};
+use crate::store::{Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version};
+
+const SAVE: &str = "INSERT OR REPLACE INTO snapshots \
+    (stream_id, aggregate_type, version, position, schema_version, schema_hash, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const GET: &str = "SELECT version, position, schema_version, schema_hash, state FROM snapshots WHERE stream_id = ?1";
+const EXISTS: &str = "SELECT 1 FROM snapshots WHERE stream_id = ?1";
+const DELETE: &str = "DELETE FROM snapshots WHERE stream_id = ?1";
+const DELETE_ALL: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1";
+
+impl SnapshotStore for Sqlite {
+    fn snapshots(&self) -> Option<StoreInfo> {
+        Some(StoreInfo::database("sqlite", "snapshots"))
+    }
+
+    async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
+        let save = move |connection: &Connection| without_waiting(connection, |connection| save(connection, &snapshot));
+        self.threads.write(save).await?.map_err(|error| StoreError::backend("save a snapshot", error))
+    }
+
+    async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+        let stream = stream.clone();
+        self.threads.read(move |connection, _| get(connection, &stream)).await?
+    }
+
+    async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        let stream = stream.clone();
+        let exists = move |connection: &Connection| connection.prepare_cached(EXISTS)?.exists([stream.as_str()]);
+        let exists = self.threads.read(move |connection, _| exists(connection)).await?;
+        exists.map_err(|error| StoreError::backend("look for a snapshot", error))
+    }
+
+    async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        Ok(delete(self, DELETE, stream.as_str().to_owned()).await? > 0)
+    }
+
+    async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
+        Ok(delete(self, DELETE_ALL, aggregate_type.to_owned()).await? as u64)
+    }
+
+    async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
+        let both = move |connection: &Connection, abandoned: &dyn Fn() -> bool| {
+            let after = visitor.restore(get(connection, &fold.stream));
+            fold::fold(connection, &Fold { after, ..fold }, visitor, abandoned)
+        };
+        self.threads.read(both).await?
+    }
+}
+
+fn save(connection: &Connection, snapshot: &StoredSnapshot) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(SAVE)?;
+    let saved = statement.execute(params![
+        snapshot.stream.as_str(),
+        snapshot.stream.aggregate_type(),
+        signed(snapshot.version.get()),
+        signed(snapshot.position.get()),
+        snapshot.schema.version,
+        snapshot.schema.hash.cast_signed(),
+        &snapshot.state[..],
+    ]);
+    saved.map(drop)
+}
+
+fn get(connection: &Connection, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+    let read = || connection.prepare_cached(GET)?.query_row([stream.as_str()], |row| snapshot(row, stream)).optional();
+    read().map_err(|error| StoreError::backend("read a snapshot", error))
+}
+
+fn snapshot(row: &Row<'_>, stream: &StreamId) -> rusqlite::Result<StoredSnapshot> {
+    let at = (Version::new(number(row, 0)?), Position::new(number(row, 1)?));
+    let schema = Schema { version: row.get(2)?, hash: row.get::<_, i64>(3)?.cast_unsigned() };
+    Ok(StoredSnapshot::new(stream.clone(), at, schema, Bytes::copy_from_slice(row.get_ref(4)?.as_blob()?)))
+}
+
+async fn delete(store: &Sqlite, sql: &'static str, which: String) -> Result<usize, StoreError> {
+    let delete = move |connection: &Connection| connection.prepare_cached(sql)?.execute([which]);
+    store.threads.write(delete).await?.map_err(|error| StoreError::backend("delete snapshots", error))
+}
+
+/// Commits what a closure writes without a word from the disk. The next append that waits for it carries this along.
+fn without_waiting<T>(
+    connection: &Connection,
+    write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let usual: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let written = write(connection);
+    connection.pragma_update(None, "synchronous", usual)?;
+    written
+}
