@@ -11,6 +11,8 @@ mod span;
 mod start;
 mod toggle;
 mod tree;
+#[cfg(feature = "view")]
+mod view;
 
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
@@ -23,3 +25,5 @@ pub use start::{Options, start};
 pub(crate) use toggle::spans_are_on as is_on;
 pub use toggle::{may_be_on, set_enabled};
 pub use tree::TraceTree;
+#[cfg(feature = "view")]
+pub use view::TraceView;
