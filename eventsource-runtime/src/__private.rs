@@ -13,12 +13,11 @@ pub use crate::domain::sensitive::{Field, HasSensitive, Hidden, MayBeSeen, Seen,
 use crate::domain::{Event, EventDef, Recorded, StoredEvent};
 use crate::projection::{ProjectionError, StepResult};
 pub use crate::telemetry::{
-    Attributes, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue, Site, Slot,
-    Span,
+    Attributes, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue, Slot, Span,
 };
-use crate::telemetry::{Start, log, names};
 #[cfg(feature = "otel")]
-pub use crate::telemetry::{enter, may_be_on, start, sync, traced};
+pub use crate::telemetry::{Site, enter, start, sync, traced};
+use crate::telemetry::{Start, log, names};
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
 pub fn check<V: crate::telemetry::AttributeValue + ?Sized>(_: &V) {}

@@ -104,6 +104,21 @@ async fn off_by_the_switch_there_is_no_span_and_nothing_is_evaluated() {
 }
 
 #[tokio::test]
+async fn a_function_that_is_first_called_while_spans_are_off_has_them_later() {
+    #[traced]
+    fn fresh() {}
+
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    for enabled in [false, true, false] {
+        telemetry::set_enabled(enabled);
+        recorder.run(async { fresh() }).await;
+    }
+    telemetry::set_enabled(true);
+    assert_eq!(recorder.started_spans(), 1);
+}
+
+#[tokio::test]
 async fn off_by_a_component_nothing_below_it_is_evaluated() {
     let _turn = turn().await;
     let recorder = Recorder::new();

@@ -30,18 +30,32 @@ pub struct Attributes {
 impl Attributes {
     /// Records a value; `None` records nothing.
     pub fn record<V: AttributeValue + ?Sized>(&mut self, key: &'static str, value: &V) {
+        if V::NEVER_PANICS {
+            return value.record(&mut Slot { key, attributes: self });
+        }
         self.with(key, &mut |slot| value.record(slot));
     }
 
     /// Lets a closure record the value, so that a panic in it costs this attribute alone.
+    #[inline]
     pub fn with(&mut self, key: &'static str, record: &mut dyn FnMut(&mut Slot<'_>)) {
         let before = self.list.len();
         let mut slot = Slot { key, attributes: self };
         if catch_unwind(AssertUnwindSafe(|| record(&mut slot))).is_err() {
             self.list.truncate(before);
-            self.list.text(key, Cow::Borrowed(PANICKED));
+            self.list.text(key, PANICKED);
             self.cut += 1;
         }
+    }
+
+    /// What `Display` shows of a value.
+    pub fn display(&mut self, key: &'static str, value: &dyn Display) {
+        self.with(key, &mut |slot| slot.display(value));
+    }
+
+    /// What `Debug` shows of a value.
+    pub fn debug(&mut self, key: &'static str, value: &dyn Debug) {
+        self.with(key, &mut |slot| slot.debug(value));
     }
 
     /// How many attributes were recorded.
@@ -58,7 +72,7 @@ impl Attributes {
 
     /// A text that is known while compiling.
     pub(crate) fn text(&mut self, key: &'static str, value: &'static str) {
-        self.list.text(key, Cow::Borrowed(value));
+        self.list.text(key, value);
     }
 
     /// A text of the runtime's own making, cut like a user's.
@@ -114,7 +128,7 @@ impl Slot<'_> {
         if kept < value.len() {
             self.attributes.cut += 1;
         }
-        self.attributes.list.text(self.key, Cow::Owned(value[..kept].to_owned()));
+        self.attributes.list.string(self.key, value[..kept].to_owned());
     }
 
     /// A whole number.
@@ -143,15 +157,13 @@ impl Slot<'_> {
     }
 
     fn formatted(&mut self, arguments: fmt::Arguments<'_>) {
-        // Without room to spare: most values are written in one piece, and what is too large is allocated again when it
-        // becomes an attribute.
         let mut text = Bounded { text: String::new(), full: false };
         // An error is either the bound, which is counted, or the user's own, after which the text so far stands.
         let _ = text.write_fmt(arguments);
         if text.full {
             self.attributes.cut += 1;
         }
-        self.attributes.list.text(self.key, Cow::Owned(text.text));
+        self.attributes.list.string(self.key, text.text);
     }
 }
 
@@ -165,7 +177,13 @@ impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = MAX_TEXT - self.text.len();
         let kept = text.floor_char_boundary(room);
-        self.text.push_str(&text[..kept]);
+        if self.text.is_empty() {
+            // Without room to spare: most values are written in one piece, and what is too large is allocated again
+            // when it becomes an attribute.
+            self.text = text[..kept].to_owned();
+        } else {
+            self.text.push_str(&text[..kept]);
+        }
         if kept < text.len() {
             self.full = true;
             return Err(fmt::Error);
@@ -181,6 +199,10 @@ impl Write for Bounded {
     note = "write `%` before the expression to record what `Display` shows, or `?` for `Debug`"
 )]
 pub trait AttributeValue {
+    /// Whether `record` surely does not panic, so that nobody has to be ready for it.
+    #[doc(hidden)]
+    const NEVER_PANICS: bool = false;
+
     /// Records the value, or nothing.
     fn record(&self, slot: &mut Slot<'_>);
 }
@@ -188,6 +210,9 @@ pub trait AttributeValue {
 macro_rules! values {
     ($($kind:ident: $($type:ty),*;)*) => {
         $($(impl AttributeValue for $type {
+            const NEVER_PANICS: bool = true;
+
+            #[inline]
             fn record(&self, slot: &mut Slot<'_>) {
                 slot.$kind((*self).into());
             }
@@ -203,6 +228,8 @@ values! {
 macro_rules! wide {
     ($($type:ty),*) => {
         $(impl AttributeValue for $type {
+            const NEVER_PANICS: bool = true;
+
             /// As a number where it fits into 64 bits with a sign, otherwise as text.
             fn record(&self, slot: &mut Slot<'_>) {
                 match i64::try_from(*self) {
@@ -238,18 +265,24 @@ macro_rules! counted {
 counted!(crate::store::Version, crate::store::Position);
 
 impl AttributeValue for Uuid {
+    const NEVER_PANICS: bool = true;
+
     fn record(&self, slot: &mut Slot<'_>) {
         slot.text(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 }
 
 impl AttributeValue for str {
+    const NEVER_PANICS: bool = true;
+
     fn record(&self, slot: &mut Slot<'_>) {
         slot.text(self);
     }
 }
 
 impl AttributeValue for String {
+    const NEVER_PANICS: bool = true;
+
     fn record(&self, slot: &mut Slot<'_>) {
         slot.text(self);
     }
@@ -262,6 +295,8 @@ impl AttributeValue for Cow<'_, str> {
 }
 
 impl<V: AttributeValue> AttributeValue for Option<V> {
+    const NEVER_PANICS: bool = V::NEVER_PANICS;
+
     fn record(&self, slot: &mut Slot<'_>) {
         if let Some(value) = self {
             value.record(slot);
@@ -272,6 +307,8 @@ impl<V: AttributeValue> AttributeValue for Option<V> {
 macro_rules! pointers {
     ($($type:ty),*) => {
         $(impl<V: AttributeValue + ?Sized> AttributeValue for $type {
+            const NEVER_PANICS: bool = V::NEVER_PANICS;
+
             fn record(&self, slot: &mut Slot<'_>) {
                 (**self).record(slot);
             }

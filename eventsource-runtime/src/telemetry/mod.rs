@@ -28,7 +28,7 @@ pub use backend::{
 };
 #[cfg(feature = "otel")]
 #[doc(hidden)]
-pub use backend::{Traced, enter, may_be_on, start, sync, traced};
+pub use backend::{Site, Traced, enter, start, sync, traced};
 pub(crate) use backend::{is_on, metrics};
 pub use error::TelemetryError;
 pub use links::Linked;
@@ -38,7 +38,7 @@ pub use otel::TraceTree;
 pub use otel::TraceView;
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
-pub use site::{Kind, Literal, Site};
+pub use site::{Kind, Literal};
 
 /// Whether the crate was built with the feature `otel`.
 pub const AVAILABLE: bool = cfg!(feature = "otel");

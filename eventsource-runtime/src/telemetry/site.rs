@@ -28,14 +28,3 @@ pub enum Literal {
     /// A flag.
     Bool(bool),
 }
-
-/// The fixed part of a span: one static for each traced function.
-#[derive(Debug)]
-pub struct Site {
-    /// The span's name.
-    pub name: &'static str,
-    /// The span's kind.
-    pub kind: Kind,
-    /// The attributes whose values are literals.
-    pub attributes: &'static [(&'static str, Literal)],
-}

@@ -4,14 +4,14 @@ pub async fn send_email(
     recipient: &Address,
     message: Message,
 ) -> Result<Id, io::Error> {
-    static __ES_SITE: facade::__private::Site = facade::__private::Site {
-        name: "send_email",
-        kind: facade::__private::Kind::Client,
-        attributes: &[
+    static __ES_SITE: facade::__private::Site = facade::__private::Site::new(
+        "send_email",
+        facade::__private::Kind::Client,
+        &[
             ("channel", facade::__private::Literal::Text("email")),
             ("retries", facade::__private::Literal::Int(3i64)),
         ],
-    };
+    );
     let _ = || {
         #[allow(unused_imports)]
         use facade::__private::Unmarked as _;
@@ -20,46 +20,49 @@ pub async fn send_email(
                 .shown(),
         );
     };
-    let __es_span = facade::__private::start(
-        facade::__private::may_be_on(),
-        &__ES_SITE,
-        &mut |__es_options| {
-            facade::__private::Options::owner(
-                __es_options,
-                ::core::any::type_name::<Self>(),
-            );
-            facade::__private::Options::enable(__es_options, self.on);
-            facade::__private::Options::parent(__es_options, &message.context());
-            facade::__private::Options::links(__es_options, &&message.cause);
-        },
-        &mut |__es_attributes| {
-            facade::__private::Attributes::with(
-                __es_attributes,
-                "recipient",
-                &mut |__es_slot| facade::__private::Slot::record(__es_slot, &recipient),
-            );
-            facade::__private::Attributes::with(
-                __es_attributes,
-                "domain",
-                &mut |__es_slot| facade::__private::Slot::display(
-                    __es_slot,
-                    &recipient.domain(),
-                ),
-            );
-            facade::__private::Attributes::with(
-                __es_attributes,
-                "text",
-                &mut |__es_slot| facade::__private::Slot::debug(__es_slot, &&message),
-            );
-        },
-    );
+    let __es_span = if __ES_SITE.may_be_on() {
+        facade::__private::start(
+            &__ES_SITE,
+            &mut |__es_options| {
+                facade::__private::Options::owner(
+                    __es_options,
+                    ::core::any::type_name::<Self>(),
+                );
+                facade::__private::Options::enable(__es_options, self.on);
+                facade::__private::Options::parent(__es_options, &message.context());
+                facade::__private::Options::links(__es_options, &&message.cause);
+            },
+            &mut |__es_attributes| {
+                facade::__private::Attributes::record(
+                    __es_attributes,
+                    "recipient",
+                    &recipient,
+                );
+                facade::__private::Attributes::with(
+                    __es_attributes,
+                    "domain",
+                    &mut |__es_slot| facade::__private::Slot::display(
+                        __es_slot,
+                        &recipient.domain(),
+                    ),
+                );
+                facade::__private::Attributes::with(
+                    __es_attributes,
+                    "text",
+                    &mut |__es_slot| facade::__private::Slot::debug(__es_slot, &&message),
+                );
+            },
+        )
+    } else {
+        ::core::option::Option::None
+    };
     let __es_body = async move {
         if false {
             return facade::__private::never::<Result<Id, io::Error>>();
         }
         { self.work(message).await }
     };
-    match facade::__private::Span::if_on(__es_span) {
+    match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {
             facade::__private::traced(

@@ -164,6 +164,10 @@ pub(crate) fn attribute(private: &TokenStream, out: &Ident, Entry { key, value }
         Value::Debug(expr) => ("debug", expr),
     };
     let (method, slot, value) = (local(method), local("__es_slot"), borrowed(expr));
+    if matches!(expr, Expr::Path(_)) {
+        // A name has nothing that could panic before the value is recorded.
+        return quote_spanned!(Span::mixed_site()=> #private::Attributes::#method(#out, #key, #value););
+    }
     quote_spanned! {Span::mixed_site()=>
         #private::Attributes::with(#out, #key, &mut |#slot| #private::Slot::#method(#slot, #value));
     }

@@ -21,11 +21,8 @@ fn site(Model { runtime, name, kind, constants, .. }: &Model) -> TokenStream {
     let private = runtime.private();
     let constants = constants.iter().map(|(key, literal)| constant(&private, key, literal));
     quote_spanned! {Span::mixed_site()=>
-        static __ES_SITE: #private::Site = #private::Site {
-            name: #name,
-            kind: #private::Kind::#kind,
-            attributes: &[#(#constants),*],
-        };
+        static __ES_SITE: #private::Site =
+            #private::Site::new(#name, #private::Kind::#kind, &[#(#constants),*]);
     }
 }
 
@@ -42,7 +39,11 @@ fn start(model: &Model, on: &TokenStream) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> |#out| { #(#records)* })
     };
     quote_spanned! {Span::mixed_site()=>
-        let #span = #private::start(#on, &__ES_SITE, &mut #options, &mut #attributes);
+        let #span = if #on {
+            #private::start(&__ES_SITE, &mut #options, &mut #attributes)
+        } else {
+            ::core::option::Option::None
+        };
     }
 }
 
@@ -92,7 +93,7 @@ fn run_sync(model: &Model) -> TokenStream {
         Returned::Opaque => TokenStream::new(),
     };
     quote_spanned! {Span::mixed_site()=>
-        #private::enter(move |#on: bool| #returned {
+        #private::enter(&__ES_SITE, move |#on: bool| #returned {
             #start
             #private::sync(#span, move || #returned #body, #inspect)
         })
@@ -102,7 +103,7 @@ fn run_sync(model: &Model) -> TokenStream {
 fn run_async(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (span, future) = (local("__es_span"), local("__es_body"));
-    let start = start(model, &quote_spanned!(Span::mixed_site()=> #private::may_be_on()));
+    let start = start(model, &quote_spanned!(Span::mixed_site()=> __ES_SITE.may_be_on()));
     let inspect = inspect(model);
     let body = &model.body;
     let (typed, end) = match &model.returned {
@@ -118,7 +119,7 @@ fn run_async(model: &Model) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #start
         let #future = async move { #typed #body };
-        match #private::Span::if_on(#span) {
+        match #span {
             ::core::option::Option::None => #future.await,
             ::core::option::Option::Some(#span) => #private::traced(#span, #future, #inspect).await,
         } #end

@@ -27,7 +27,9 @@ impl List {
 
     pub(in crate::telemetry) fn truncate(&mut self, _: usize) {}
 
-    pub(in crate::telemetry) fn text(&mut self, _: &'static str, _: Cow<'static, str>) {}
+    pub(in crate::telemetry) fn text(&mut self, _: &'static str, _: &'static str) {}
+
+    pub(in crate::telemetry) fn string(&mut self, _: &'static str, _: String) {}
 
     pub(in crate::telemetry) fn int(&mut self, _: &'static str, _: i64) {}
 

@@ -8,6 +8,11 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 pub(in crate::telemetry) struct List(Vec<KeyValue>);
 
 impl List {
+    /// With room for the attributes of most spans, so that one allocation does.
+    pub(super) fn with_room() -> Self {
+        Self(Vec::with_capacity(8))
+    }
+
     pub(in crate::telemetry) fn len(&self) -> usize {
         self.0.len()
     }
@@ -16,7 +21,11 @@ impl List {
         self.0.truncate(len);
     }
 
-    pub(in crate::telemetry) fn text(&mut self, key: &'static str, value: Cow<'static, str>) {
+    pub(in crate::telemetry) fn text(&mut self, key: &'static str, value: &'static str) {
+        self.push(key, Value::String(value.into()));
+    }
+
+    pub(in crate::telemetry) fn string(&mut self, key: &'static str, value: String) {
         self.push(key, Value::String(value.into()));
     }
 
@@ -45,11 +54,8 @@ impl List {
         self.0
     }
 
+    #[inline]
     fn push(&mut self, key: &'static str, value: Value) {
-        if self.0.capacity() == 0 {
-            // Most spans have fewer attributes than this: one allocation does.
-            self.0 = Vec::with_capacity(8);
-        }
         self.0.push(KeyValue::new(key, value));
     }
 }

@@ -32,7 +32,7 @@ impl CurrentSpan {
     /// Records an attribute that is only known half-way.
     pub fn record<V: AttributeValue>(&self, key: &'static str, value: V) {
         if let Some(context) = &self.0 {
-            let list = evaluate(&mut [&mut |attributes| attributes.record(key, &value)]);
+            let list = evaluate(&mut |attributes| attributes.record(key, &value));
             context.span().set_attributes(list.into_vec());
         }
     }
@@ -84,7 +84,7 @@ impl ManualSpan {
 
     /// Runs a closure in the span.
     pub fn in_scope<R>(self, body: impl FnOnce() -> R) -> R {
-        sync(self.begin(), body, nothing)
+        sync(Some(self.begin()), body, nothing)
     }
 
     /// Runs a future in the span, which starts when the future is first polled. Dropped before it is done, the span

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
-use opentelemetry::{KeyValue, global};
+use opentelemetry::{Context, KeyValue, global};
 
 use super::pipeline::{Active, SCOPE};
 use crate::store::StoreInfo;
@@ -94,7 +94,8 @@ fn with(record: impl FnOnce(&Instruments)) {
     if super::toggle::metrics_are_off() {
         return;
     }
-    let active = Active::current();
+    let context = Context::current();
+    let active = Active::of(&context);
     match active.pipeline() {
         Some(pipeline) => record(&pipeline.instruments),
         None => record(&foreign().instruments),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use opentelemetry::trace::{SpanContext, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
@@ -105,11 +105,11 @@ pub(super) fn drops_below_unsampled(context: &Context) -> bool {
 }
 
 /// The pipeline that a span or a measurement goes to.
-pub(super) enum Active {
+pub(super) enum Active<'a> {
     /// Brought along by the context.
-    Scoped(Arc<Pipeline>),
+    Scoped(&'a Pipeline),
     /// Installed for the process.
-    Installed(Arc<Pipeline>),
+    Installed(Guard<Option<Arc<Pipeline>>>),
     /// Whatever OpenTelemetry's globals hold at this moment.
     Foreign,
 }
@@ -118,24 +118,19 @@ pub(super) enum Active {
 #[derive(Clone)]
 struct Scoped(Arc<Pipeline>);
 
-impl Active {
-    pub(super) fn current() -> Self {
-        Context::map_current(Self::of)
-    }
-
-    pub(super) fn of(context: &Context) -> Self {
+impl<'a> Active<'a> {
+    pub(super) fn of(context: &'a Context) -> Self {
         if let Some(Scoped(pipeline)) = context.get::<Scoped>() {
-            return Self::Scoped(Arc::clone(pipeline));
+            return Self::Scoped(pipeline);
         }
-        match &*INSTALLED.load() {
-            Some(pipeline) => Self::Installed(Arc::clone(pipeline)),
-            None => Self::Foreign,
-        }
+        let installed = INSTALLED.load();
+        if installed.is_some() { Self::Installed(installed) } else { Self::Foreign }
     }
 
     pub(super) fn pipeline(&self) -> Option<&Pipeline> {
         match self {
-            Self::Scoped(pipeline) | Self::Installed(pipeline) => Some(pipeline),
+            Self::Scoped(pipeline) => Some(pipeline),
+            Self::Installed(installed) => installed.as_deref(),
             Self::Foreign => None,
         }
     }

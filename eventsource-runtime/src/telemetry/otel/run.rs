@@ -2,20 +2,22 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
 use pin_project_lite::pin_project;
 
 use super::pipeline;
+use super::site::Site;
 use super::span::Span;
 use super::toggle;
 use crate::telemetry::{Outcome, log};
 
-/// Runs a traced function; it is told whether spans may be on. Where they are, that happens out of line.
+/// Runs a traced function, in its span or as it is. Where spans may be on, that happens out of line.
 #[inline(always)]
-pub fn enter<R>(function: impl FnOnce(bool) -> R) -> R {
-    if toggle::may_be_on() { enter_on(function) } else { function(false) }
+pub fn enter<R>(site: &Site, function: impl FnOnce(bool) -> R) -> R {
+    if site.may_be_on() { enter_on(function) } else { function(false) }
 }
 
 #[cold]
@@ -26,13 +28,11 @@ fn enter_on<R>(function: impl FnOnce(bool) -> R) -> R {
 
 /// Runs the body of a traced function.
 #[inline(always)]
-pub fn sync<R>(span: Span, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mut Outcome)) -> R {
-    if span.is_off() {
-        // So that the compiler need not see that there is nothing to drop.
-        std::mem::forget(span);
-        return body();
+pub fn sync<R>(span: Option<Span>, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mut Outcome)) -> R {
+    match span {
+        None => body(),
+        Some(span) => sync_on(span, body, inspect),
     }
-    sync_on(span, body, inspect)
 }
 
 #[inline(never)]
@@ -40,24 +40,21 @@ fn sync_on<R>(span: Span, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mu
     let entered = span.enter();
     let returned = body();
     drop(entered);
-    span.finish_inspected(&mut Some(|outcome: &mut Outcome| inspect(&returned, outcome)));
+    if span.is_recording() {
+        let mut outcome = Outcome::default();
+        inspect(&returned, &mut outcome);
+        span.finish_telling(outcome);
+    }
     returned
 }
 
 impl Span {
-    fn finish_inspected(self, inspect: &mut Option<impl FnOnce(&mut Outcome)>) {
-        if self.is_recording()
-            && let Some(inspect) = inspect.take()
-        {
-            let mut outcome = Outcome::default();
-            inspect(&mut outcome);
-            if let Some(error_type) = &outcome.error_type {
-                self.in_scope(|| log::failure(error_type));
-            }
-            self.finish(outcome);
-        } else {
-            self.succeed();
+    /// Ends the span, and logs a failure in it.
+    fn finish_telling(self, outcome: Outcome) {
+        if let Some(error_type) = &outcome.error_type {
+            self.in_scope(|| log::failure(error_type));
         }
+        self.finish(outcome);
     }
 }
 
@@ -67,19 +64,27 @@ pin_project! {
         #[pin]
         body: Option<F>,
         inspect: Option<I>,
-        span: Span,
+        // Ended in `drop` below: where it is off, nothing of it is left to drop.
+        span: ManuallyDrop<Span>,
     }
 
     impl<F, I> PinnedDrop for Traced<F, I> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
+            let this = this.project();
             if !this.span.is_off() {
-                // What the body's destructors do belongs to the span as well.
-                let _entered = this.span.enter();
-                this.body.set(None);
+                drop_on(this.span, this.body);
             }
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn drop_on<F>(span: &mut Span, mut body: Pin<&mut Option<F>>) {
+    let span = std::mem::replace(span, Span::OFF);
+    // What the body's destructors do belongs to the span as well.
+    let _entered = span.enter();
+    body.set(None);
 }
 
 /// Runs the body of a traced async function.
@@ -89,7 +94,7 @@ where
     F: Future<Output = R>,
     I: FnOnce(&R, &mut Outcome),
 {
-    Traced { body: Some(body), inspect: Some(inspect), span }
+    Traced { body: Some(body), inspect: Some(inspect), span: ManuallyDrop::new(span) }
 }
 
 impl<F: Future, I: FnOnce(&F::Output, &mut Outcome)> Future for Traced<F, I> {
@@ -118,8 +123,13 @@ fn poll_on<F: Future, I: FnOnce(&F::Output, &mut Outcome)>(
     drop(entered);
     if let Poll::Ready(returned) = &polled {
         let span = std::mem::replace(span, Span::OFF);
-        let mut inspect = inspect.take().map(|inspect| |outcome: &mut Outcome| inspect(returned, outcome));
-        span.finish_inspected(&mut inspect);
+        if span.is_recording()
+            && let Some(inspect) = inspect.take()
+        {
+            let mut outcome = Outcome::default();
+            inspect(returned, &mut outcome);
+            span.finish_telling(outcome);
+        }
     }
     polled
 }

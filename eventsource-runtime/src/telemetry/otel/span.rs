@@ -56,19 +56,6 @@ impl Span {
         matches!(self.0, State::Off)
     }
 
-    /// The span, unless this is none.
-    #[doc(hidden)]
-    #[inline(always)]
-    #[must_use]
-    pub fn if_on(self) -> Option<Self> {
-        if self.is_off() {
-            // So that the compiler need not see that there is nothing to drop.
-            std::mem::forget(self);
-            return None;
-        }
-        Some(self)
-    }
-
     /// Whether what is recorded can be seen by anybody.
     pub(crate) fn is_recording(&self) -> bool {
         matches!(&self.0, State::Live(live) if live.recording)
@@ -102,7 +89,7 @@ impl Span {
     /// Sets attributes, if anybody can see them.
     pub(crate) fn record(&self, record: &mut dyn FnMut(&mut Attributes)) {
         if let State::Live(Live { context, recording: true }) = &self.0 {
-            context.span().set_attributes(evaluate(&mut [record]).into_vec());
+            context.span().set_attributes(evaluate(record).into_vec());
         }
     }
 
@@ -111,7 +98,7 @@ impl Span {
         let State::Live(Live { context, recording: true }) = &self.0 else { return };
         let span = context.span();
         for ordinal in 0..count.min(MOST) {
-            span.add_event(name, evaluate(&mut [&mut |attributes| record(ordinal, attributes)]).into_vec());
+            span.add_event(name, evaluate(&mut |attributes| record(ordinal, attributes)).into_vec());
         }
         if count > MOST {
             let dropped = (count - MOST) as u64;
@@ -120,8 +107,10 @@ impl Span {
     }
 
     /// Ends the span: failed if the outcome has an error's name, otherwise with no status.
-    pub(crate) fn finish(self, outcome: Outcome) {
-        let Some(Live { context, recording: true }) = self.into_live() else { return };
+    pub(crate) fn finish(mut self, outcome: Outcome) {
+        let State::Live(Live { context, recording: recording @ true }) = &mut self.0 else { return };
+        // So that dropping it does not end it as cancelled.
+        *recording = false;
         let span = context.span();
         let attributes = counted(outcome.attributes);
         if attributes.len() > 0 {
@@ -151,20 +140,13 @@ impl Span {
         }
         self.fail(error_type);
     }
-
-    fn into_live(mut self) -> Option<Live> {
-        match std::mem::replace(&mut self.0, State::Off) {
-            State::Live(live) => Some(live),
-            State::Off | State::Muted => None,
-        }
-    }
 }
 
 /// Ends a span whose body did not finish: it panicked, or its future was dropped.
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        if let State::Live(live) = &self.0 {
+        if let State::Live(live @ Live { recording: true, .. }) = &self.0 {
             live.abandon();
         }
     }
@@ -194,20 +176,25 @@ impl fmt::Debug for Span {
     }
 }
 
-pub(super) fn evaluate(records: &mut [&mut dyn FnMut(&mut Attributes)]) -> List {
+pub(super) fn evaluate(record: &mut dyn FnMut(&mut Attributes)) -> List {
     let mut attributes = Attributes::default();
-    for record in records {
-        record(&mut attributes);
-    }
+    record(&mut attributes);
     counted(attributes)
 }
 
 /// The attributes as a span takes them; those that were cut are counted.
-fn counted(attributes: Attributes) -> List {
+#[inline]
+pub(super) fn counted(attributes: Attributes) -> List {
     if attributes.cut > 0 {
-        metrics::attributes_cut(attributes.cut);
+        tell_cut(attributes.cut);
     }
     attributes.list
+}
+
+#[cold]
+#[inline(never)]
+fn tell_cut(count: u64) {
+    metrics::attributes_cut(count);
 }
 
 pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {

@@ -11,12 +11,14 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
+use super::List;
 use super::method_names;
 use super::pipeline::{self, Active, Verdict};
-use super::span::{MOST, Span, evaluate};
+use super::site::Site;
+use super::span::{MOST, Span, counted, evaluate};
 use super::toggle;
 use crate::telemetry::links::Linked;
-use crate::telemetry::site::{Kind, Literal, Site};
+use crate::telemetry::site::{Kind, Literal};
 use crate::telemetry::{Attributes, TraceContext, names};
 
 /// Where a span hangs in the trace.
@@ -86,7 +88,7 @@ impl Options {
                 let above = span.span_context();
                 !above.is_sampled() && above.is_valid() && pipeline::drops_below_unsampled(current)
             });
-        below_dropped.then_some(Span::OFF)
+        if below_dropped { Some(Span::OFF) } else { None }
     }
 
     /// Marks every link as one from a replay.
@@ -173,27 +175,25 @@ impl Start {
         user: &mut dyn FnMut(&mut Attributes),
         when: When,
     ) -> Span {
-        let dropped = self.options.links_dropped;
-        let mut links_dropped = |attributes: &mut Attributes| {
-            if dropped > 0 {
-                attributes.number(names::EVENTSOURCE_LINKS_DROPPED, dropped);
-            }
-        };
-        let attributes = match when {
-            When::Before => evaluate(&mut [known, &mut links_dropped, user]),
-            When::IfRecording => evaluate(&mut [known, &mut links_dropped]),
-        };
+        let mut attributes = Attributes { list: List::with_room(), cut: 0 };
+        known(&mut attributes);
+        if self.options.links_dropped > 0 {
+            attributes.number(names::EVENTSOURCE_LINKS_DROPPED, self.options.links_dropped);
+        }
+        if matches!(when, When::Before) {
+            user(&mut attributes);
+        }
         let builder = SpanBuilder {
             name: self.name,
             span_kind: Some(kind(self.kind)),
-            attributes: Some(attributes.into_vec()),
+            attributes: Some(counted(attributes).into_vec()),
             links: self.options.links,
             start_time: self.since,
             ..SpanBuilder::default()
         };
         let mut late = || match when {
             When::Before => None,
-            When::IfRecording => Some(evaluate(&mut [user]).into_vec()),
+            When::IfRecording => Some(evaluate(user).into_vec()),
         };
         match active.pipeline() {
             Some(pipeline) => live(&pipeline.tracer, builder, parent, &mut late),
@@ -261,40 +261,31 @@ fn span_context(context: &TraceContext) -> SpanContext {
     )
 }
 
-/// Starts the span of a traced function, where spans may be on.
-#[inline(always)]
-pub fn start(
-    on: bool,
-    site: &'static Site,
-    options: &mut dyn FnMut(&mut Options),
-    attributes: &mut dyn FnMut(&mut Attributes),
-) -> Span {
-    if on { start_on(site, options, attributes) } else { Span::OFF }
-}
-
+/// Starts the span of a traced function, where spans may be on; none where they are not.
 #[inline(never)]
-fn start_on(
+pub fn start(
     site: &'static Site,
     set: &mut dyn FnMut(&mut Options),
     attributes: &mut dyn FnMut(&mut Attributes),
-) -> Span {
-    if !toggle::is_on() {
-        return Span::OFF;
+) -> Option<Span> {
+    if !site.is_on() {
+        return None;
     }
-    let mut options = Options::default();
-    set(&mut options);
-    if let Some(span) = options.without_sampler() {
-        return span;
+    let mut start = Start { name: Cow::Borrowed(site.name), kind: site.kind, options: Options::default(), since: None };
+    set(&mut start.options);
+    if let Some(span) = start.options.without_sampler() {
+        return (!span.is_off()).then_some(span);
     }
-    let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
-    Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None }
-        .begin_on(&mut |known| literals(site, known), attributes)
+    if let Some(owner) = start.options.owner {
+        start.name = Cow::Borrowed(method_names::joined(owner, site.name));
+    }
+    Some(start.begin_on(&mut |known| literals(site, known), attributes))
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {
     for (key, literal) in site.attributes {
         match *literal {
-            Literal::Text(value) => attributes.list.text(key, Cow::Borrowed(value)),
+            Literal::Text(value) => attributes.list.text(key, value),
             Literal::Int(value) => attributes.list.int(key, value),
             Literal::Float(value) => attributes.list.float(key, value),
             Literal::Bool(value) => attributes.list.bool(key, value),

@@ -1,16 +1,21 @@
-//! The process-wide switch: one byte, read with one relaxed load wherever a span might start.
+//! The process-wide switch: one byte, read with one relaxed load wherever a span might start. Every traced function
+//! has a copy of it.
 
 use std::cell::Cell;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Off, by `set_enabled` or by `OTEL_SDK_DISABLED`. Zero, so that one comparison with memory tells.
-const OFF: u8 = 0;
+pub(super) const OFF: u8 = 0;
 const ON: u8 = 1;
 /// Nobody has asked yet: the first span reads `OTEL_SDK_DISABLED`.
-const UNREAD: u8 = 2;
+pub(super) const UNREAD: u8 = 2;
 
 static SWITCH: AtomicU8 = AtomicU8::new(UNREAD);
+
+/// The copies of the switch in the traced functions that have run. Held while the switch changes, so that none of them
+/// misses it.
+static COPIES: Mutex<Vec<&'static AtomicU8>> = Mutex::new(Vec::new());
 
 /// `OTEL_SDK_DISABLED`, which is stronger than the switch; read once.
 static DISABLED: LazyLock<bool> = LazyLock::new(disabled_by_environment);
@@ -24,13 +29,33 @@ thread_local! {
 ///
 /// Spans that have started end as they would have.
 pub fn set_enabled(enabled: bool) {
-    SWITCH.store(if enabled && !*DISABLED { ON } else { OFF }, Ordering::Relaxed);
+    let state = if enabled && !*DISABLED { ON } else { OFF };
+    let copies = COPIES.lock().unwrap_or_else(PoisonError::into_inner);
+    SWITCH.store(state, Ordering::Relaxed);
+    for copy in copies.iter() {
+        copy.store(state, Ordering::Relaxed);
+    }
 }
 
-/// False where spans are surely off; the whole cost of a span that is off.
-#[doc(hidden)]
-#[inline(always)]
-pub fn may_be_on() -> bool {
+/// Lets a copy follow the switch from now on, and tells whether spans are on.
+#[cold]
+pub(super) fn copied_to(copy: &'static AtomicU8) -> bool {
+    let mut copies = COPIES.lock().unwrap_or_else(PoisonError::into_inner);
+    if copy.load(Ordering::Relaxed) == UNREAD {
+        let state = match SWITCH.load(Ordering::Relaxed) {
+            UNREAD if first_read() => ON,
+            UNREAD => OFF,
+            known => known,
+        };
+        copy.store(state, Ordering::Relaxed);
+        copies.push(copy);
+    }
+    copy.load(Ordering::Relaxed) == ON
+}
+
+/// False where spans are surely off.
+#[inline]
+pub(super) fn may_be_on() -> bool {
     SWITCH.load(Ordering::Relaxed) != OFF
 }
 

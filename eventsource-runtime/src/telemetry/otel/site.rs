@@ -1,0 +1,42 @@
+//! The fixed part of a traced function's span, with a copy of the process's switch.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::toggle;
+use crate::telemetry::site::{Kind, Literal};
+
+/// The fixed part of a span: one static for each traced function.
+///
+/// The switch is copied into it, because a static of another crate costs one load more to find.
+#[derive(Debug)]
+pub struct Site {
+    switch: AtomicU8,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) attributes: &'static [(&'static str, Literal)],
+}
+
+impl Site {
+    /// A span of that name and kind; the attributes are those whose values are literals.
+    #[must_use]
+    pub const fn new(name: &'static str, kind: Kind, attributes: &'static [(&'static str, Literal)]) -> Self {
+        Self { switch: AtomicU8::new(toggle::UNREAD), name, kind, attributes }
+    }
+
+    /// False where spans are surely off; the whole cost of a span that is off.
+    #[inline(always)]
+    pub fn may_be_on(&self) -> bool {
+        self.switch.load(Ordering::Relaxed) != toggle::OFF
+    }
+
+    /// Whether spans are on, once `may_be_on` has said that they may be.
+    #[inline]
+    pub(super) fn is_on(&'static self) -> bool {
+        match self.switch.load(Ordering::Relaxed) {
+            toggle::OFF => return false,
+            toggle::UNREAD if !toggle::copied_to(&self.switch) => return false,
+            _ => {}
+        }
+        !toggle::is_muted()
+    }
+}
