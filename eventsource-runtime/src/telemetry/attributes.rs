@@ -180,7 +180,7 @@ impl Write for Bounded {
         if self.text.is_empty() {
             // Without room to spare: most values are written in one piece, and what is too large is allocated again
             // when it becomes an attribute.
-            self.text = text[..kept].to_owned();
+            self.text = String::from(&text[..kept]);
         } else {
             self.text.push_str(&text[..kept]);
         }
