@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, Synchronous};
@@ -88,7 +89,7 @@ async fn verify(path: &Path, acknowledged: &[Uuid]) {
     assert!(positions.is_sorted_by(|before, after| before < after));
 
     // Each event has had its effect once: the read model's key would refuse a second.
-    let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    let projections = runner(&store).spawn();
     projections.wait_for(events.last().map_or(Position::START, |event| event.position)).await.unwrap();
     projections.shutdown().await.unwrap();
     let sql = "SELECT count(*) FROM order_views";
@@ -102,6 +103,11 @@ async fn verify(path: &Path, acknowledged: &[Uuid]) {
     store.close().await;
 }
 
+/// A killed process leaves its lease behind, for which the next one should not wait long here.
+fn runner(store: &SqliteStore) -> ProjectionRunner<SqliteStore> {
+    ProjectionRunner::new(store.clone()).projection(OrderReadModel).lease(Duration::from_millis(50))
+}
+
 /// Does its work only in the process that the test above starts and kills.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dies() {
@@ -111,7 +117,7 @@ async fn dies() {
         _ => Synchronous::Full,
     };
     let store = SqliteStore::open_with(path, SqliteOptions::default().synchronous(synchronous)).await.unwrap();
-    let _projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    let _projections = runner(&store).spawn();
     let writers: Vec<_> = (0..4).map(|_| tokio::spawn(append_for_ever(bus(&store)))).collect();
     for writer in writers {
         writer.await.unwrap();

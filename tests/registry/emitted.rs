@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use eventsource_runtime::clock::{Clock, Timestamp};
 use eventsource_runtime::dispatch::CommandBus;
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{Claim, OnFailure, Partition, ProjectionStore};
 use eventsource_runtime::store::{Filter, SqliteStore};
 use eventsource_runtime::telemetry;
 use eventsource_tests::orders::{
@@ -210,8 +212,8 @@ async fn malformed_context(path: &std::path::Path, store: &SqliteStore) {
 async fn read_side(store: &SqliteStore, recorder: &Recorder) {
     let bus = bus(store);
     let mut last = Position::START;
-    // Enough for a batch of more than 128 events, the first being of 64 and the next twice that.
-    for _ in 0..330 {
+    // Enough for a batch of more than 128 events: the first two are of 64, and each later one may have twice as many.
+    for _ in 0..530 {
         last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
     }
     let runner = || ProjectionRunner::new(store.clone()).projection(OrderReadModel);
@@ -228,11 +230,34 @@ async fn read_side(store: &SqliteStore, recorder: &Recorder) {
 
     let failing = ProjectionRunner::new(store.clone()).projection(Failing).max_retries(1).spawn();
     failing.wait_for(last).await.unwrap_err();
+    failing.shutdown().await.unwrap_err();
+    set_aside(store, last).await;
+    lease_lost(store, &bus).await;
 
     let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();
     queries.execute(OrdersByStatus { status: "placed".into() }).await.unwrap();
     queries.execute_json("Unheard", b"{}").await.unwrap_err();
     recorder.flush().await;
+}
+
+async fn set_aside(store: &SqliteStore, last: Position) {
+    for policy in [OnFailure::DeadLetter, OnFailure::Skip] {
+        let runner = ProjectionRunner::new(store.clone()).projection(Failing).max_retries(0).on_failure(policy);
+        let passing = runner.spawn();
+        passing.wait_for(last).await.unwrap();
+        passing.shutdown().await.unwrap();
+    }
+}
+
+/// Another takes the lease for a moment.
+async fn lease_lost(store: &SqliteStore, bus: &CommandBus) {
+    let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    projections.wait_for(store.head().await.unwrap()).await.unwrap();
+    let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(1)).by_force();
+    store.lease_projection(Partition::whole("OrderReadModel"), claim).await.unwrap();
+    let last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
 }
 
 struct Failing;

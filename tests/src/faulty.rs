@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use eventsource_runtime::StoredEvent;
-use eventsource_runtime::projection::{Batch, Projection, ProjectionError, ProjectionStore};
+use eventsource_runtime::projection::{
+    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
+};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
     StoreError, StoreInfo, StreamId, Version, Visitor,
 };
 use eventsource_runtime::telemetry::Scope;
+use uuid::Uuid;
 
 /// The store, and its faults.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,7 @@ pub struct Faulty {
 struct Faults {
     reads: AtomicUsize,
     answers: AtomicUsize,
+    leases: AtomicUsize,
     batches: AtomicUsize,
     closed: AtomicBool,
 }
@@ -36,6 +40,11 @@ impl Faulty {
     /// The next batches are applied, and reported as failed.
     pub fn lose_answers(&self, count: usize) {
         self.faults.answers.store(count, Ordering::SeqCst);
+    }
+
+    /// The next times that a lease is asked for or renewed fail.
+    pub fn fail_leases(&self, count: usize) {
+        self.faults.leases.store(count, Ordering::SeqCst);
     }
 
     /// Batches end as those of a closed store.
@@ -103,8 +112,19 @@ impl EventStore for Faulty {
 impl ProjectionStore for Faulty {
     type Backend = Memory;
 
-    async fn open_projection(&self, projection: Arc<dyn Projection<Memory>>) -> Result<Position, ProjectionError> {
-        self.memory.open_projection(projection).await
+    async fn open_projection(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        partitions: u32,
+    ) -> Result<(), ProjectionError> {
+        self.memory.open_projection(projection, partitions).await
+    }
+
+    async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
+        if take(&self.faults.leases) {
+            return Err(ProjectionError::store(StoreError::backend("lease a projection", "as it was told to")));
+        }
+        self.memory.lease_projection(partition, claim).await
     }
 
     async fn apply_batch(
@@ -112,16 +132,38 @@ impl ProjectionStore for Faulty {
         projection: Arc<dyn Projection<Memory>>,
         batch: Batch,
         scope: Scope,
-    ) -> Result<(), ProjectionError> {
+    ) -> Result<Applied, ProjectionError> {
         self.faults.batches.fetch_add(1, Ordering::SeqCst);
-        self.memory.apply_batch(projection, batch, scope).await?;
+        let applied = self.memory.apply_batch(projection, batch, scope).await?;
         if self.faults.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Closed.into());
         }
-        if take(&self.faults.answers) { Err(ProjectionError::new("the answer was lost")) } else { Ok(()) }
+        if take(&self.faults.answers) { Err(ProjectionError::new("the answer was lost")) } else { Ok(applied) }
     }
 
-    async fn reset_projection(&self, projection: Arc<dyn Projection<Memory>>) -> Result<(), ProjectionError> {
-        self.memory.reset_projection(projection).await
+    async fn reset_projection(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        token: Uuid,
+    ) -> Result<(), ProjectionError> {
+        self.memory.reset_projection(projection, token).await
+    }
+
+    async fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        self.memory.dead_letters(projection, letters).await
+    }
+
+    async fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        self.memory.settle_dead_letter(projection, position, event, scope).await
     }
 }

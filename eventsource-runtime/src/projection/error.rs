@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use super::lease::LeaseLost;
+use crate::domain::StoredEvent;
 use crate::error::{BoxError, error_type};
 use crate::store::{Position, StoreError};
 
@@ -15,12 +17,36 @@ use crate::store::{Position, StoreError};
 pub struct ProjectionError {
     error_type: Cow<'static, str>,
     cause: BoxError,
+    /// The event whose step failed; `None` if it was not a step.
+    event: Option<Position>,
 }
 
 impl ProjectionError {
     /// A failure without a cause.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { error_type: Cow::Borrowed("projection"), cause: reason.into().into() }
+        Self::of("projection", reason.into())
+    }
+
+    fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
+        Self { error_type: Cow::Borrowed(error_type), cause: cause.into(), event: None }
+    }
+
+    /// The error as that of the step for an event, which stores mark it with. It is left to the projection's policy,
+    /// while an error of the store itself is tried again until the store works.
+    #[must_use]
+    pub fn at(self, event: &StoredEvent) -> Self {
+        Self { event: Some(event.position), ..self }
+    }
+
+    /// The event whose step failed; `None` where it was the store that failed.
+    #[must_use]
+    pub fn event(&self) -> Option<Position> {
+        self.event
+    }
+
+    /// A store that cannot build aside.
+    pub(super) fn no_aside(projection: &str) -> Self {
+        Self::new(format!("the store of projection `{projection}` cannot build it aside; rebuild it in place"))
     }
 
     /// A batch for a projection that the store does not know.
@@ -28,9 +54,10 @@ impl ProjectionError {
         Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))
     }
 
-    /// A store that could not be asked.
-    pub(super) fn store(error: StoreError) -> Self {
-        Self { error_type: Cow::Borrowed(error.error_type()), cause: Box::new(error) }
+    /// A failure of the store itself.
+    #[must_use]
+    pub fn store(error: StoreError) -> Self {
+        Self::of(error.error_type(), error)
     }
 
     /// Two projections of one runner would share a checkpoint.
@@ -42,7 +69,7 @@ impl ProjectionError {
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
         let reason = format!("panicked: {}", said.unwrap_or("it did not say why"));
-        Self { error_type: Cow::Borrowed("panic"), cause: reason.into() }
+        Self::of("panic", reason)
     }
 
     /// What went wrong.
@@ -64,7 +91,23 @@ impl ProjectionError {
     /// Whether trying again cannot help.
     pub(super) fn is_final(&self) -> bool {
         let store = self.cause.downcast_ref::<StoreError>();
-        matches!(store, Some(StoreError::Closed | StoreError::Schema { .. })) || self.cause.is::<CheckpointMoved>()
+        if self.event.is_some() {
+            return false;
+        }
+        matches!(store, Some(StoreError::Closed | StoreError::Schema { .. }))
+            || self.cause.is::<CheckpointMoved>()
+            || self.cause.is::<PartitionsChanged>()
+            || self.is_lease_lost()
+    }
+
+    /// Whether it is the store that failed, and nothing that was asked of it.
+    pub(super) fn is_trouble(&self) -> bool {
+        self.event.is_none() && self.cause.is::<StoreError>()
+    }
+
+    /// Whether another runner has the lease.
+    pub(super) fn is_lease_lost(&self) -> bool {
+        self.cause.is::<LeaseLost>()
     }
 
     /// Whether the store was closed.
@@ -80,7 +123,7 @@ impl ProjectionError {
 
 impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
     fn from(error: E) -> Self {
-        Self { error_type: error_type(&error), cause: Box::new(error) }
+        Self { error_type: error_type(&error), cause: Box::new(error), event: None }
     }
 }
 
@@ -102,7 +145,7 @@ impl fmt::Debug for ProjectionError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the checkpoint of projection `{projection}` was left at {expected} and is at {found}; \
-     run the projection in one place only, or give one of those of that name another"
+     leave checkpoints to the runner, and give each projection a name of its own"
 )]
 #[non_exhaustive]
 pub struct CheckpointMoved {
@@ -117,6 +160,31 @@ pub struct CheckpointMoved {
 impl CheckpointMoved {
     pub(super) fn new(projection: &'static str, expected: Position, found: Position) -> Self {
         Self { projection, expected, found }
+    }
+}
+
+/// A projection that ran in some number of partitions is to run in another, while its partitions stand at different
+/// positions.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "projection `{projection}` has {stored} partitions at different positions and cannot go on with {wanted}; \
+     run it with {stored} until all have caught up"
+)]
+#[non_exhaustive]
+pub struct PartitionsChanged {
+    /// The projection.
+    pub projection: &'static str,
+    /// How many it has.
+    pub stored: u32,
+    /// How many were asked for.
+    pub wanted: u32,
+}
+
+impl PartitionsChanged {
+    /// For a projection with partitions at different positions.
+    #[must_use]
+    pub const fn new(projection: &'static str, stored: u32, wanted: u32) -> Self {
+        Self { projection, stored, wanted }
     }
 }
 

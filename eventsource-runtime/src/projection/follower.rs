@@ -1,17 +1,20 @@
-//! One projection's way through the feed.
+//! One part of a projection on its way through the feed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::caught::caught;
+use super::batch::Events;
 use super::error::{CheckpointMoved, ProjectionError};
-use super::retry::upkeep;
-use super::runner::{Asked, Options};
+use super::leasing::Hold;
+use super::options::Options;
+use super::partition::Partition;
+use super::retry::{Trouble, both, upkeep};
 use super::running::{Progress, Stage};
 use super::step::{Mode, Step};
 use super::{Projection, ProjectionStore};
+use crate::domain::StoredEvent;
 use crate::store::{Filter, Page, Position};
 use crate::telemetry::{log, metrics};
 
@@ -19,33 +22,44 @@ use crate::telemetry::{log, metrics};
 const SMALLEST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 2048;
 /// A batch longer than this halves the next one, so that it does not hold up commands; a much shorter one doubles it.
-const LONG_BATCH: Duration = Duration::from_millis(50);
+const LONG_BATCH: Duration = Duration::from_millis(20);
+/// How many bytes of payloads a batch should hold: with the one that is read ahead, twice that is in memory.
+const LARGE_BATCH: usize = 4 * 1024 * 1024;
 /// How far the checkpoint in the store may lag behind events that the projection does not handle.
 const UNSAVED: u64 = 1000;
 
 pub(super) struct Follower<S: ProjectionStore> {
+    /// Where the events come from.
+    pub(super) feed: S,
+    /// Where they are applied.
     pub(super) store: S,
     pub(super) projection: Arc<dyn Projection<S::Backend>>,
+    pub(super) partition: Partition,
     pub(super) options: Options,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) gap: Option<Arc<metrics::Gap>>,
 }
 
-/// Where a projection stands.
-struct Place {
+/// Where a part stands.
+pub(super) struct Place {
     /// Done with, in memory.
-    checkpoint: Position,
+    pub(super) checkpoint: Position,
     /// Done with, in the store.
-    saved: Position,
+    pub(super) saved: Position,
     /// Until here the feed is the past: it was there when the runner was started.
-    past: Position,
+    pub(super) past: Position,
     /// The past is replayed into an emptied read model.
-    rebuilding: bool,
+    pub(super) rebuilding: bool,
+    pub(super) hold: Hold,
     batch: usize,
 }
 
 impl Place {
+    pub(super) fn new(checkpoint: Position, past: Position, hold: Hold) -> Self {
+        Self { checkpoint, saved: checkpoint, past, rebuilding: false, hold, batch: SMALLEST_BATCH }
+    }
+
     /// How a page is applied: event by event where the projection is live, which it is when it has caught up with the
     /// past and has not fallen behind since.
     fn mode(&self, page: &Page) -> Mode {
@@ -57,152 +71,199 @@ impl Place {
         }
     }
 
-    fn saved_at(&mut self, position: Position) {
+    pub(super) fn saved_at(&mut self, position: Position) {
         self.saved = position;
         self.checkpoint = self.checkpoint.max(position);
+    }
+
+    /// Goes on from where another runner has left off.
+    pub(super) fn goes_on(&mut self, checkpoint: Position) {
+        (self.checkpoint, self.saved) = (checkpoint, checkpoint);
     }
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    pub(super) async fn run(self, head: Asked) {
-        let stage = match caught(self.follow(head)).await {
+    /// Follows the feed until it is told to stop, or something fails for good; then the lease is given up.
+    pub(super) async fn run(&self, mut place: Place) -> Result<(), ProjectionError> {
+        let followed = self.follow(&mut place).await;
+        self.give_up(&place.hold).await;
+        followed
+    }
+
+    pub(super) fn end(&self, ended: Result<(), ProjectionError>) {
+        let stage = match ended {
             Ok(()) => Stage::ShutDown,
             // The store was closed under a projection that was to stop anyway.
             Err(error) if error.is_closed() && self.is_stopped() => Stage::ShutDown,
             Err(error) => {
                 let checkpoint = self.progress.borrow().checkpoint;
-                log::projection_stopped(self.projection.name(), checkpoint.get(), error.error_type());
+                log::projection_stopped(self.partition.projection, checkpoint.get(), error.error_type());
                 Stage::failed(error)
             }
         };
         self.progress.send_modify(|progress| progress.stage = stage);
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         *self.stopped.borrow()
     }
 
-    /// Follows the feed until it is told to stop, or a step fails for good.
-    async fn follow(&self, head: Asked) -> Result<(), ProjectionError> {
-        let Some(mut place) = self.start(head).await? else { return Ok(()) };
-        self.tell(&place);
+    async fn follow(&self, place: &mut Place) -> Result<(), ProjectionError> {
+        loop {
+            self.tell(place);
+            match self.advance(place).await {
+                Err(error) if error.is_lease_lost() => {
+                    self.lost(place);
+                    let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
+                    place.goes_on(checkpoint);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Reads and applies page after page. While one is applied, the next one is read: so much, and no more, is held in
+    /// memory however long the backlog is.
+    async fn advance(&self, place: &mut Place) -> Result<(), ProjectionError> {
         let filter = Filter::all().event_types(self.projection.event_types());
-        while let Some(page) = self.ask(|store| store.read_all(place.checkpoint, &filter, place.batch)).await? {
+        let mut ahead: Option<Page> = None;
+        loop {
+            let page = match ahead.take() {
+                Some(page) => page,
+                None => match self.ask(|feed| feed.read_all(place.checkpoint, &filter, place.batch)).await? {
+                    Some(page) => page,
+                    None => break,
+                },
+            };
             if page.scanned == place.checkpoint {
-                if self.unless_stopped(upkeep(self.store.changed(place.checkpoint))).await.is_none() {
+                if self.idle(place).await?.is_none() {
                     break;
                 }
-            } else {
-                self.apply(&page, &mut place).await?;
-                // Steps in memory may never wait, and then nothing else would run on this thread.
-                tokio::task::yield_now().await;
+                continue;
             }
-        }
-        self.save(&mut place).await
-    }
-
-    /// Opens the projection, and empties it if it is to be rebuilt; `None` if the runner is stopped meanwhile.
-    async fn start(&self, head: Asked) -> Result<Option<Place>, ProjectionError> {
-        let head = match head.await {
-            Ok(head) => Some(head),
-            Err(_) => self.ask(S::head).await?,
-        };
-        let (Some(past), Some(mut checkpoint)) = (head, self.open().await?) else { return Ok(None) };
-        if let Some(gap) = &self.gap {
-            gap.head(past.get());
-        }
-        if self.options.rebuild {
-            let reset = self.persistently(|this, _| upkeep(this.store.reset_projection(Arc::clone(&this.projection))));
-            if reset.await?.is_none() {
-                return Ok(None);
+            let (end, size) = (page.scanned, place.batch);
+            let next = async { upkeep(self.feed.read_all(end, &filter, size)).await.ok() };
+            let (applied, read) = both(self.apply(page, place), next).await;
+            applied?;
+            if self.is_stopped() {
+                break;
             }
-            checkpoint = Position::START;
+            // After a step that was another's the page may not begin where this part goes on.
+            ahead = read.filter(|_| place.checkpoint == end);
+            // Steps in memory may never wait, and then nothing else would run on this thread.
+            tokio::task::yield_now().await;
         }
-        let rebuilding = self.options.rebuild;
-        Ok(Some(Place { checkpoint, saved: checkpoint, past, rebuilding, batch: SMALLEST_BATCH }))
+        self.save(place).await
     }
 
-    /// The checkpoint in the store. Like reading, setting up is upkeep, without spans.
-    async fn open(&self) -> Result<Option<Position>, ProjectionError> {
-        self.persistently(|this, _| upkeep(this.store.open_projection(Arc::clone(&this.projection)))).await
-    }
-
-    async fn apply(&self, page: &Page, place: &mut Place) -> Result<(), ProjectionError> {
+    async fn apply(&self, mut page: Page, place: &mut Place) -> Result<(), ProjectionError> {
         if let Some(gap) = &self.gap {
             gap.head(page.scanned.get());
         }
-        let mode = place.mode(page);
-        let is_batch = matches!(mode, Mode::Batch { .. });
-        if is_batch && self.apply_at_once(page, mode, place).await? {
+        page.events.retain(|event| self.partition.holds(&event.stream));
+        let mode = place.mode(&page);
+        let end = page.scanned;
+        let events = Events::from(page.events);
+        let applied = match mode {
+            Mode::Batch { .. } => self.apply_at_once(&events, end, mode, place).await?,
+            Mode::Live => self.apply_one_by_one(&events, place).await?,
+        };
+        if applied.is_none() {
             return Ok(());
         }
-        self.apply_one_by_one(page, mode, place).await
+        place.checkpoint = place.checkpoint.max(end);
+        self.tell(place);
+        if place.checkpoint.get() - place.saved.get() > UNSAVED { self.save(place).await } else { Ok(()) }
     }
 
-    /// Whether the page is done with. If not, it is to be applied one by one, so that all before the event at fault is
-    /// applied and the failure can name it.
-    async fn apply_at_once(&self, page: &Page, mode: Mode, place: &mut Place) -> Result<bool, ProjectionError> {
-        let started = Instant::now();
-        let step = Step { events: &page.events, from: place.saved, to: page.scanned, mode, retry: 0 };
-        match self.attempt(step).await {
-            Ok(()) => {
-                place.batch = adapted(place.batch, started.elapsed());
-                place.saved_at(page.scanned);
-                self.tell(place);
-                self.refresh_head().await;
-                Ok(true)
+    /// Applies events in one transaction. Where that fails, those before the one at fault, then that one by itself, on
+    /// which its policy decides, and then those behind it. `None` if the runner is stopped meanwhile.
+    async fn apply_at_once(
+        &self,
+        events: &Events,
+        end: Position,
+        mode: Mode,
+        place: &mut Place,
+    ) -> Result<Option<()>, ProjectionError> {
+        let mut trouble = Trouble::default();
+        let mut fault = None;
+        while place.saved < end {
+            let rest = events.after(place.saved);
+            let (part, to) = match fault {
+                Some(fault) => (rest.before(fault), fault),
+                None => (rest, end),
+            };
+            let to = part.last().map_or(to, |last| if fault.is_some() { last.position } else { end });
+            if part.is_empty() && fault.take().is_some() {
+                let one = events.after(place.saved).first_alone();
+                if self.settle(&one, mode, place).await?.is_none() {
+                    return Ok(None);
+                }
+                continue;
             }
-            Err(error) if error.is_final() => Err(error),
-            Err(_) => self.find_out(page, place).await.map(|found| found.is_none()),
+            let started = Instant::now();
+            match self.attempt(Step::new(&part, to, mode), place).await {
+                Ok(()) => {
+                    place.batch = adapted(place.batch, started.elapsed(), &part);
+                    trouble = Trouble::default();
+                    self.refresh_head().await;
+                }
+                Err(error) if error.is_final() => return Err(error),
+                Err(error) => {
+                    fault = error.event();
+                    if fault.is_none() && self.endure(&mut trouble, error).await?.is_none() {
+                        return Ok(None);
+                    }
+                    if self.find_out(end, place).await?.is_none() {
+                        return Ok(None);
+                    }
+                }
+            }
         }
+        Ok(Some(()))
     }
 
     /// Where a batch that failed left the checkpoint. A store without transactions has kept the steps before the one at
     /// fault, and a commit that was reported as failed may have been made.
-    async fn find_out(&self, page: &Page, place: &mut Place) -> Result<Option<()>, ProjectionError> {
-        let Some(stored) = self.open().await? else { return Ok(None) };
-        if stored < place.saved || stored > page.scanned {
-            return Err(CheckpointMoved::new(self.projection.name(), place.saved, stored).into());
+    async fn find_out(&self, end: Position, place: &mut Place) -> Result<Option<()>, ProjectionError> {
+        let Some(stored) = self.renew(&mut place.hold).await? else { return Ok(None) };
+        if stored < place.saved || stored > end {
+            return Err(CheckpointMoved::new(self.partition.projection, place.saved, stored).into());
         }
         place.saved_at(stored);
         self.tell(place);
         Ok(Some(()))
     }
 
-    async fn apply_one_by_one(&self, page: &Page, mode: Mode, place: &mut Place) -> Result<(), ProjectionError> {
-        for event in &page.events {
-            if event.position <= place.checkpoint {
-                continue;
+    async fn apply_one_by_one(&self, events: &Events, place: &mut Place) -> Result<Option<()>, ProjectionError> {
+        let mut rest = events.after(place.saved);
+        while !rest.is_empty() {
+            if self.settle(&rest.first_alone(), Mode::Live, place).await?.is_none() || self.is_stopped() {
+                return Ok(None);
             }
-            let first =
-                Step { events: std::slice::from_ref(event), from: place.saved, to: event.position, mode, retry: 0 };
-            let applied = self.persistently(|this, retry| this.attempt(Step { retry, ..first })).await?;
-            if applied.is_none() {
-                return Ok(());
-            }
-            place.saved_at(event.position);
-            self.tell(place);
-            if self.is_stopped() {
-                return Ok(());
-            }
+            rest = events.after(place.saved);
         }
-        place.checkpoint = page.scanned;
-        self.tell(place);
-        if place.checkpoint.get() - place.saved.get() > UNSAVED { self.save(place).await } else { Ok(()) }
+        Ok(Some(()))
     }
 
     /// Moves the checkpoint in the store past events that the projection does not handle.
     async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
-        if place.saved < place.checkpoint {
-            let first = Step { events: &[], from: place.saved, to: place.checkpoint, mode: Mode::Live, retry: 0 };
-            if self.persistently(|this, retry| this.attempt(Step { retry, ..first })).await?.is_some() {
-                place.saved = place.checkpoint;
+        let mut trouble = Trouble::default();
+        let none = Events::default();
+        while place.saved < place.checkpoint {
+            let step = Step::new(&none, place.checkpoint, Mode::Live).retried(trouble.retries);
+            let Err(error) = self.attempt(step, place).await else { break };
+            if error.is_final() {
+                return Err(error);
+            }
+            if self.endure(&mut trouble, error).await?.is_none() {
+                break;
             }
         }
         Ok(())
     }
 
-    fn tell(&self, place: &Place) {
+    pub(super) fn tell(&self, place: &Place) {
         if let Some(gap) = &self.gap {
             gap.checkpoint(place.checkpoint.get());
         }
@@ -210,14 +271,18 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
-fn adapted(batch: usize, took: Duration) -> usize {
-    if took > LONG_BATCH {
+/// The size of the next batch, after one that took so long.
+fn adapted(batch: usize, took: Duration, events: &[StoredEvent]) -> usize {
+    let next = if took > LONG_BATCH {
         (batch / 2).max(SMALLEST_BATCH)
     } else if took < LONG_BATCH / 2 {
         (batch * 2).min(LARGEST_BATCH)
     } else {
         batch
-    }
+    };
+    let bytes: usize = events.iter().map(|event| event.payload().len()).sum();
+    let each = bytes / events.len().max(1);
+    next.min((LARGE_BATCH / each.max(1)).max(1))
 }
 
 #[cfg(test)]
@@ -226,10 +291,10 @@ mod tests {
 
     #[test]
     fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
-        assert_eq!(adapted(64, Duration::from_millis(1)), 128);
-        assert_eq!(adapted(LARGEST_BATCH, Duration::from_millis(1)), LARGEST_BATCH);
-        assert_eq!(adapted(1024, Duration::from_millis(30)), 1024);
-        assert_eq!(adapted(1024, Duration::from_millis(80)), 512);
-        assert_eq!(adapted(SMALLEST_BATCH, Duration::from_secs(1)), SMALLEST_BATCH);
+        assert_eq!(adapted(64, Duration::from_millis(1), &[]), 128);
+        assert_eq!(adapted(LARGEST_BATCH, Duration::from_millis(1), &[]), LARGEST_BATCH);
+        assert_eq!(adapted(1024, Duration::from_millis(15), &[]), 1024);
+        assert_eq!(adapted(1024, Duration::from_millis(80), &[]), 512);
+        assert_eq!(adapted(SMALLEST_BATCH, Duration::from_secs(1), &[]), SMALLEST_BATCH);
     }
 }

@@ -4,23 +4,39 @@
 //! effect once, whenever the process dies. [`ProjectionRunner`] runs projections: first they catch up in batches, then
 //! they follow live, event by event.
 
+mod batch;
 mod caught;
+mod dead_letter;
 mod error;
 mod follower;
+mod group;
+mod lease;
+mod leasing;
+mod options;
+mod partition;
 mod retry;
 mod runner;
 mod running;
 mod step;
 
 use std::future::Future;
+use std::sync::Arc;
 
+pub use batch::{Applied, Batch, Events};
 pub(crate) use caught::caught;
-pub use error::{CheckpointMoved, ProjectionError, ProjectionStopped};
+pub use dead_letter::{DeadLetter, Letters};
+pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
+pub use lease::{Claim, Lease, LeaseLost, Taken};
+pub use options::{OnFailure, ProjectionOptions};
+pub use partition::Partition;
 pub use runner::ProjectionRunner;
 pub use running::Projections;
 
+use uuid::Uuid;
+
 use crate::domain::StoredEvent;
 use crate::store::{EventStore, Position};
+use crate::telemetry::Scope;
 
 /// What one step of a projection came to.
 pub type StepResult = Result<(), ProjectionError>;
@@ -95,54 +111,93 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
     fn apply<'a>(&'a self, event: &'a StoredEvent, tx: &'a B::Transaction<'_>) -> B::Step<'a>;
 }
 
-/// A batch on its way into a projection.
-#[derive(Debug)]
-pub struct Batch {
-    /// The events, in order; none if only the checkpoint moves.
-    pub events: Vec<StoredEvent>,
-    /// Where the sender left the checkpoint.
-    pub from: Position,
-    /// Where the checkpoint stands when they have been applied.
-    pub checkpoint: Position,
-}
-
-impl Batch {
-    /// Refuses the batch if the checkpoint in the store is not where the sender left it. Without this, two runners of
-    /// one projection, or one of them and a rebuild, would each pass over what the other had counted as done.
-    ///
-    /// # Errors
-    /// The checkpoint was moved by somebody else, or by this very batch: its sender knows whether it sent it before.
-    pub fn check(&self, projection: &'static str, stored: Position) -> Result<(), CheckpointMoved> {
-        if stored == self.from { Ok(()) } else { Err(CheckpointMoved::new(projection, self.from, stored)) }
-    }
-}
-
 /// A store that projections can run on. Open for implementation.
+///
+/// A part of a projection runs in one place at a time, under a lease. Leases expire by the store's clock, and whatever
+/// is written for a part is written in a transaction that commits only if the lease is still its sender's: a runner
+/// that was held up, and whose lease another has, changes nothing any more.
+///
+/// An error of the projection's own method is marked with its event, by [`ProjectionError::at`]; any other says that
+/// the store is in trouble, and is tried again for longer.
 pub trait ProjectionStore: EventStore {
     /// Where the projections run.
     type Backend: Backend;
 
-    /// Where a projection stands. The first time it is set up, in one transaction with its first checkpoint.
+    /// Sets a projection up, if it is not, in one transaction with the first checkpoint of each of its parts.
+    ///
+    /// Where it has another number of parts, that is changed if all of them stand at one position; else the error is
+    /// [`PartitionsChanged`].
     fn open_projection(
         &self,
-        projection: std::sync::Arc<dyn Projection<Self::Backend>>,
-    ) -> impl Future<Output = Result<Position, ProjectionError>> + Send;
+        projection: Arc<dyn Projection<Self::Backend>>,
+        partitions: u32,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 
-    /// Applies a batch and moves the checkpoint, in one transaction: both or neither. It begins with [`Batch::check`].
+    /// Asks for the lease of a part, renews it, or gives it up. It is had where nobody has it, where it has expired,
+    /// and by force.
     ///
-    /// A store that cannot undo a step moves the checkpoint past each event as soon as that has been applied.
+    /// The right to a lease does not end when it expires, but when another takes it.
+    fn lease_projection(
+        &self,
+        partition: Partition,
+        claim: Claim,
+    ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send;
+
+    /// Applies a batch, moves the checkpoint, sets aside what is to be set aside and renews the lease, in one
+    /// transaction: all or nothing. It is not committed unless [`Batch::check`] has passed in it.
     ///
-    /// The steps run in `scope`, on whatever thread that is.
+    /// An event whose stream has a dead letter is not applied, but becomes one: [`DeadLetter::parked`].
+    ///
+    /// A store that cannot undo a step checks first, and moves the checkpoint past each event as soon as that has been
+    /// applied. The steps run in `scope`, on whatever thread that is.
     fn apply_batch(
         &self,
-        projection: std::sync::Arc<dyn Projection<Self::Backend>>,
+        projection: Arc<dyn Projection<Self::Backend>>,
         batch: Batch,
-        scope: crate::telemetry::Scope,
-    ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+        scope: Scope,
+    ) -> impl Future<Output = Result<Applied, ProjectionError>> + Send;
 
-    /// Empties the read model and sets the checkpoint back to the start, in one transaction.
+    /// Empties the read model, removes the dead letters and sets every checkpoint back to the start, in one
+    /// transaction; only where the lease of every part has this token, else the error is [`LeaseLost`].
     fn reset_projection(
         &self,
-        projection: std::sync::Arc<dyn Projection<Self::Backend>>,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        token: Uuid,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
+
+    /// The dead letters of a projection, in order of position.
+    fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send;
+
+    /// Removes the dead letter at a position, in one transaction with applying its event, if that is given. False if
+    /// there is none, and then nothing is applied. It needs no lease: the transaction that removes a letter and the one
+    /// that would park another event of its stream take turns.
+    fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> impl Future<Output = Result<bool, ProjectionError>> + Send;
+
+    /// A place beside the read model where the projection is built anew while readers see the old one: a store on which
+    /// `open_projection`, `lease_projection`, `apply_batch` and `dead_letters` work on tables of its own. What an
+    /// earlier attempt left there is gone on with where its lease allows.
+    fn open_aside(&self, projection: &'static str) -> impl Future<Output = Result<Self, ProjectionError>> + Send {
+        std::future::ready(Err(ProjectionError::no_aside(projection)))
+    }
+
+    /// Puts the read model that was built aside, its checkpoint and its dead letters in the place of the old one, in
+    /// one transaction, and removes the place aside; only where the lease of the projection's one part has this token.
+    fn swap_aside(
+        &self,
+        projection: &'static str,
+        _aside: Self,
+        _token: Uuid,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        std::future::ready(Err(ProjectionError::no_aside(projection)))
+    }
 }

@@ -1,64 +1,164 @@
-//! Trying again, stopping, and what is watched meanwhile.
+//! Trying again, the policy when that does not help, and what is watched meanwhile.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::batch::Events;
+use super::dead_letter::DeadLetter;
 use super::error::ProjectionError;
-use super::follower::Follower;
+use super::follower::{Follower, Place};
+use super::options::OnFailure;
+use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
 use crate::store::{Position, StoreError};
 use crate::telemetry::{Scope, log, metrics};
 
-/// The pauses between attempts.
+/// The pauses between attempts: each four times the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long something has been failing.
+#[derive(Default)]
+pub(super) struct Trouble {
+    pub(super) retries: u32,
+    since: Option<Instant>,
+}
+
 impl<S: ProjectionStore> Follower<S> {
-    /// Tries until it succeeds, the retries are used up, trying again cannot help, or the runner is stopped (`None`).
-    pub(super) async fn persistently<'a, T, F>(
+    /// Applies one event, tries again where that fails, and then does what the policy says; `None` if the runner is
+    /// stopped meanwhile.
+    pub(super) async fn settle(
+        &self,
+        event: &Events,
+        mode: Mode,
+        place: &mut Place,
+    ) -> Result<Option<()>, ProjectionError> {
+        let to = event.last().map_or(place.saved, |event| event.position);
+        let (mut failing, mut trouble) = (Trouble::default(), Trouble::default());
+        while place.saved < to {
+            let step = Step::new(event, to, mode).retried(failing.retries + trouble.retries);
+            let Err(error) = self.attempt(step, place).await else { break };
+            let endured = if error.is_final() {
+                return Err(error);
+            } else if error.event().is_none() {
+                self.endure(&mut trouble, error).await?
+            } else if failing.retries < self.options.retries {
+                self.pause(&mut failing, error.error_type()).await
+            } else if let Err(error) = self.decide(step, error, place).await? {
+                self.endure(&mut trouble, error).await?
+            } else {
+                break;
+            };
+            if endured.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Does what the policy says of an event that failed. The inner error says that the store is in trouble, as it may
+    /// have been when the event failed; then it is too early to judge.
+    async fn decide(
+        &self,
+        step: Step<'_>,
+        error: ProjectionError,
+        place: &mut Place,
+    ) -> Result<StepResult, ProjectionError> {
+        let Some(event) = step.events.first() else { return Ok(Err(error)) };
+        let letter;
+        let outcome = match self.options.on_failure {
+            OnFailure::Stop => {
+                let asked = self.store.lease_projection(self.partition, place.hold.claim.clone());
+                return match upkeep(asked).await {
+                    Ok(_) => Err(error),
+                    Err(trouble) => Ok(Err(trouble)),
+                };
+            }
+            OnFailure::Skip => Outcome::Skipped,
+            OnFailure::DeadLetter => {
+                letter = DeadLetter::failed(event, &error, self.options.retries, self.options.clock.now());
+                Outcome::SetAside(&letter)
+            }
+        };
+        match self.attempt(step.ending(outcome), place).await {
+            Ok(()) => {
+                let (name, position) = (self.partition.projection, event.position.get());
+                match outcome {
+                    Outcome::Skipped => log::projection_skipped(name, position, error.error_type()),
+                    _ => log::projection_dead_lettered(name, position, error.error_type()),
+                }
+                Ok(Ok(()))
+            }
+            Err(error) if error.is_final() => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Asks until there is an answer, or the runner is stopped (`None`): dropping a question is safe.
+    pub(super) async fn patiently<'a, T, F>(
         &'a self,
-        attempt: impl Fn(&'a Self, u32) -> F,
+        question: impl Fn(&'a Self) -> F,
     ) -> Result<Option<T>, ProjectionError>
     where
         F: Future<Output = Result<T, ProjectionError>>,
     {
-        for retry in 0.. {
-            match attempt(self, retry).await {
-                Ok(value) => return Ok(Some(value)),
-                Err(error) if retry == self.options.retries || error.is_final() => return Err(error),
-                Err(error) => {
-                    if self.pause(retry, error.error_type()).await.is_none() {
+        let mut trouble = Trouble::default();
+        loop {
+            match self.unless_stopped(upkeep(question(self))).await {
+                None => return Ok(None),
+                Some(Ok(answer)) => return Ok(Some(answer)),
+                Some(Err(error)) if error.is_final() => return Err(error),
+                Some(Err(error)) => {
+                    if self.endure(&mut trouble, error).await?.is_none() {
                         return Ok(None);
                     }
                 }
             }
         }
-        unreachable!("the loop ends when the retries do")
     }
 
-    /// Asks the store until it answers, or the runner is stopped (`None`): dropping the question is safe.
+    /// Asks the feed until it answers, or the runner is stopped (`None`).
     pub(super) async fn ask<'a, T, F>(&'a self, question: impl Fn(&'a S) -> F) -> Result<Option<T>, ProjectionError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let answer = self.persistently(|this, _| {
-            let asked = upkeep(question(&this.store));
-            async { this.unless_stopped(asked).await.transpose().map_err(ProjectionError::store) }
-        });
-        Ok(answer.await?.flatten())
+        self.patiently(|this| {
+            let asked = question(&this.feed);
+            async { asked.await.map_err(ProjectionError::store) }
+        })
+        .await
     }
 
-    /// Waits before the next attempt; `None` if the runner is stopped meanwhile.
-    async fn pause(&self, retry: u32, error_type: &str) -> Option<()> {
-        log::projection_retried(self.projection.name(), retry + 1, error_type);
+    /// Waits before the next attempt; `None` if the runner is stopped meanwhile. A store may be in trouble for as long
+    /// as the runner has patience; what else fails is tried again a number of times.
+    ///
+    /// # Errors
+    /// It has been failing for too long.
+    pub(super) async fn endure(
+        &self,
+        trouble: &mut Trouble,
+        error: ProjectionError,
+    ) -> Result<Option<()>, ProjectionError> {
+        let since = *trouble.since.get_or_insert_with(Instant::now);
+        let is_enough = if error.is_trouble() {
+            since.elapsed() >= self.options.patience
+        } else {
+            trouble.retries >= self.options.retries
+        };
+        if is_enough { Err(error) } else { Ok(self.pause(trouble, error.error_type()).await) }
+    }
+
+    async fn pause(&self, trouble: &mut Trouble, error_type: &str) -> Option<()> {
+        let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
+        trouble.retries += 1;
+        log::projection_retried(self.partition.projection, trouble.retries, error_type);
         if self.options.metrics {
             metrics::retry("projection", error_type);
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << retry.min(10)).min(LONGEST_PAUSE);
         self.unless_stopped(self.minding_the_gap(tokio::time::sleep(pause))).await
     }
 
@@ -78,24 +178,16 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// The value of a future. While that takes its time, the gap follows the head of the store.
     pub(super) async fn minding_the_gap<F: Future>(&self, body: F) -> F::Output {
-        let Some(gap) = &self.gap else { return body.await };
-        let mut body = pin!(body);
-        let mut minding = pin!(upkeep(self.mind(gap)));
-        poll_fn(|task| {
-            let polled = body.as_mut().poll(task);
-            if polled.is_pending() {
-                // It never ends.
-                let _ = minding.as_mut().poll(task);
-            }
-            polled
-        })
-        .await
+        match &self.gap {
+            Some(gap) => beside(body, upkeep(self.mind(gap))).await,
+            None => body.await,
+        }
     }
 
-    async fn mind(&self, gap: &metrics::Gap) -> StepResult {
+    async fn mind(&self, gap: &metrics::Gap) {
         loop {
-            self.store.changed(Position::new(gap.known_head())).await;
-            match self.store.head().await {
+            self.feed.changed(Position::new(gap.known_head())).await;
+            match self.feed.head().await {
                 Ok(head) => gap.head(head.get()),
                 // A gauge is no reason to fail, nor to ask a store without pause that has other troubles.
                 Err(_) => std::future::pending().await,
@@ -106,11 +198,51 @@ impl<S: ProjectionStore> Follower<S> {
     /// Moves the gap's head, where there is one to be seen.
     pub(super) async fn refresh_head(&self) {
         if let Some(gap) = &self.gap
-            && let Ok(head) = upkeep(self.store.head()).await
+            && let Ok(head) = upkeep(self.feed.head()).await
         {
             gap.head(head.get());
         }
     }
+}
+
+/// The value of a future. While that takes its time, another one runs, whose end does not matter.
+pub(super) async fn beside<F: Future>(body: F, other: impl Future<Output = ()>) -> F::Output {
+    let (mut body, mut other) = (pin!(body), pin!(other));
+    let mut goes_on = true;
+    poll_fn(|task| {
+        let polled = body.as_mut().poll(task);
+        if polled.is_pending() && goes_on {
+            goes_on = other.as_mut().poll(task).is_pending();
+        }
+        polled
+    })
+    .await
+}
+
+/// The values of two futures that run at the same time.
+pub(super) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut first, mut second) = (None, None);
+    poll_fn(|task| {
+        if first.is_none()
+            && let Poll::Ready(value) = one.as_mut().poll(task)
+        {
+            first = Some(value);
+        }
+        if second.is_none()
+            && let Poll::Ready(value) = other.as_mut().poll(task)
+        {
+            second = Some(value);
+        }
+        match (first.take(), second.take()) {
+            (Some(first), Some(second)) => Poll::Ready((first, second)),
+            unfinished => {
+                (first, second) = unfinished;
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 /// Runs a future without spans: reading the feed is no part of anybody's trace.

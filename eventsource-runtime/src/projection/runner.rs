@@ -7,54 +7,54 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::error::ProjectionError;
 use super::follower::Follower;
+use super::group::Group;
+use super::options::{OnFailure, Options, ProjectionOptions, Rebuild};
+use super::partition::Partition;
 use super::running::{Progress, Projections, Running, Stage};
 use super::{Projection, ProjectionStore};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::store::{EventStore, Position, StoreError};
 use crate::telemetry::{Scope, metrics};
-
-/// How often a failing step is tried again before the projection stops.
-const RETRIES: u32 = 5;
 
 /// Puts projections on a store and starts them.
 ///
 /// Each runs in a task of its own: it catches up in batches whose size adapts to their duration, so that commands are
 /// not held up, and then follows live, event by event, except where 64 or more have piled up. A step that fails is
-/// tried again a few times with growing pauses; then its projection stops, with nothing of the step committed, and the
-/// others go on.
+/// tried again a few times with growing pauses, with nothing of it committed; then the projection stops, or does what
+/// else its [`OnFailure`] says, and the others go on. A store that is in trouble is tried again for minutes.
+///
+/// A projection runs in one place at a time: it has a lease in the store, which it renews. Where several processes
+/// start it, one runs it; the others wait, tell its progress as theirs, and one of them takes over when the lease is
+/// given up or expires.
 #[must_use = "nothing runs before `spawn`"]
 pub struct ProjectionRunner<S: ProjectionStore> {
     store: S,
-    projections: Vec<Arc<dyn Projection<S::Backend>>>,
+    projections: Vec<Chosen<S>>,
     options: Options,
 }
 
-/// What all projections of a runner share.
-#[derive(Clone, Debug)]
-pub(super) struct Options {
-    pub(super) tracing: bool,
-    pub(super) metrics: bool,
-    pub(super) rebuild: bool,
-    pub(super) retries: u32,
-    pub(super) clock: Arc<dyn Clock>,
-}
+type Chosen<S> = (Arc<dyn Projection<<S as ProjectionStore>::Backend>>, ProjectionOptions);
 
 impl<S: ProjectionStore> ProjectionRunner<S> {
     /// A runner without projections.
     pub fn new(store: S) -> Self {
-        let options =
-            Options { tracing: false, metrics: true, rebuild: false, retries: RETRIES, clock: clock::system() };
-        Self { store, projections: Vec::new(), options }
+        Self { store, projections: Vec::new(), options: Options::default() }
     }
 
     /// Adds a projection.
-    pub fn projection<P: Projection<S::Backend>>(mut self, projection: P) -> Self {
-        self.projections.push(Arc::new(projection));
+    pub fn projection<P: Projection<S::Backend>>(self, projection: P) -> Self {
+        self.projection_with(projection, ProjectionOptions::default())
+    }
+
+    /// Adds a projection with options of its own.
+    pub fn projection_with<P: Projection<S::Backend>>(mut self, projection: P, options: ProjectionOptions) -> Self {
+        self.projections.push((Arc::new(projection), options));
         self
     }
 
@@ -73,14 +73,42 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// Empties the read models with their `#[projection(reset)]` methods and builds them again from the first event:
     /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A projection
     /// without such a method stops with an error.
+    ///
+    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied.
     pub fn rebuild(mut self) -> Self {
-        self.options.rebuild = true;
+        self.options.rebuild = Rebuild::InPlace;
         self
     }
 
-    /// How often a failing step is tried again before its projection stops; 5 unless set.
+    /// What becomes of an event that a projection cannot apply; [`OnFailure::Stop`] unless set.
+    pub fn on_failure(mut self, policy: OnFailure) -> Self {
+        self.options.on_failure = policy;
+        self
+    }
+
+    /// How often a failing step is tried again before [`ProjectionRunner::on_failure`] decides, with pauses from 10
+    /// milliseconds to a second; 5 unless set, which takes about two seconds.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
+        self
+    }
+
+    /// How long the store may be in trouble, unreachable or failing, before a projection stops; 5 minutes unless set.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.options.patience = patience;
+        self
+    }
+
+    /// How long a lease holds if it is not renewed, which it is three times as often: how long others wait when a
+    /// process dies without a word. At least a millisecond; 5 seconds unless set.
+    pub fn lease(mut self, term: Duration) -> Self {
+        self.options.lease = term.max(Duration::from_millis(1));
+        self
+    }
+
+    /// What this runner is called where others wait for its leases; the process's number unless set.
+    pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
+        self.options.owner = owner.into();
         self
     }
 
@@ -98,26 +126,44 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     pub fn spawn(self) -> Projections {
         let (stop, stopped) = watch::channel(false);
         let mut names = HashSet::new();
-        let running = self.projections.iter().map(|projection| {
-            if names.insert(projection.name()) { self.start(projection, &stopped) } else { refused(projection.name()) }
+        let running = self.projections.iter().map(|(projection, options)| {
+            let name = projection.name();
+            let is_new = names.insert(name);
+            if is_new { self.start(projection, &self.options.with(options), &stopped) } else { refused(name) }
         });
         Projections { running: running.collect(), stop }
     }
 
-    fn start(&self, projection: &Arc<dyn Projection<S::Backend>>, stopped: &watch::Receiver<bool>) -> Running {
+    fn start(
+        &self,
+        projection: &Arc<dyn Projection<S::Backend>>,
+        options: &Options,
+        stopped: &watch::Receiver<bool>,
+    ) -> Running {
         let name = projection.name();
         let scope = Scope::detached();
-        let (progress, seen) = watch::channel(Progress::default());
-        let follower = Follower {
-            store: self.store.clone(),
-            projection: Arc::clone(projection),
-            options: self.options.clone(),
-            progress,
-            stopped: stopped.clone(),
-            gap: if self.options.metrics { metrics::Gap::observed(name) } else { None },
-        };
+        let (mut followers, mut seen) = (Vec::new(), Vec::new());
+        for partition in Partition::all(name, options.partitions) {
+            let (progress, of_part) = watch::channel(Progress::default());
+            seen.push(of_part);
+            followers.push(Follower {
+                feed: self.store.clone(),
+                store: self.store.clone(),
+                projection: Arc::clone(projection),
+                partition,
+                options: options.clone(),
+                progress,
+                stopped: stopped.clone(),
+                gap: None,
+            });
+        }
+        if options.metrics {
+            let gaps = metrics::Gap::observed(name, followers.len());
+            followers.iter_mut().zip(gaps).for_each(|(follower, gap)| follower.gap = Some(gap));
+        }
         let head = scope.clone().muted().in_scope(|| head_of(&self.store));
-        Running { name, progress: seen, task: tokio::spawn(scope.run(follower.run(head))) }
+        let group = Group { followers, scope: scope.clone() };
+        Running { name, progress: seen, task: tokio::spawn(scope.run(group.run(head))) }
     }
 }
 
@@ -125,7 +171,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 fn refused(name: &'static str) -> Running {
     let stage = Stage::failed(ProjectionError::same_name(name));
     let (_, progress) = watch::channel(Progress { checkpoint: Position::START, stage });
-    Running { name, progress, task: tokio::spawn(std::future::ready(())) }
+    Running { name, progress: vec![progress], task: tokio::spawn(std::future::ready(())) }
 }
 
 /// The head of the store, on its way.
@@ -146,7 +192,7 @@ fn head_of<S: EventStore>(store: &S) -> Asked {
 
 impl<S: ProjectionStore> fmt::Debug for ProjectionRunner<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.projections.iter().map(|projection| projection.name()).collect();
+        let names: Vec<_> = self.projections.iter().map(|(projection, _)| projection.name()).collect();
         f.debug_struct("ProjectionRunner").field("projections", &names).finish_non_exhaustive()
     }
 }

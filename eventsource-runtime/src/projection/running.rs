@@ -23,7 +23,7 @@ pub(super) struct Progress {
     pub(super) stage: Stage,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Stage {
     #[default]
     Running,
@@ -55,7 +55,8 @@ pub struct Projections {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) name: &'static str,
-    pub(super) progress: watch::Receiver<Progress>,
+    /// Of each part.
+    pub(super) progress: Vec<watch::Receiver<Progress>>,
     pub(super) task: JoinHandle<()>,
 }
 
@@ -80,11 +81,11 @@ impl Projections {
         Ok(())
     }
 
-    /// The last position that a projection is done with; `None` if there is no such projection.
+    /// The last position that every part of a projection is done with; `None` if there is no such projection.
     #[must_use]
     pub fn checkpoint(&self, projection: &str) -> Option<Position> {
         let running = self.running.iter().find(|running| running.name == projection)?;
-        Some(running.progress.borrow().checkpoint)
+        Some(running.checkpoint())
     }
 
     /// Stops the projections and waits until each has finished or rolled back the batch that it is at, at most 30
@@ -127,20 +128,27 @@ impl Drop for Projections {
 
 impl Running {
     async fn wait_for(&self, position: Position, until: Instant) -> Result<(), ProjectionStopped> {
-        let mut progress = self.progress.clone();
-        let arrived = progress.wait_for(|progress| progress.checkpoint >= position || progress.stage.has_ended());
-        let checkpoint = match tokio::time::timeout_at(until, arrived).await {
-            Ok(Ok(progress)) if progress.checkpoint >= position => return Ok(()),
-            Ok(Ok(progress)) => progress.checkpoint,
-            // The task is gone, as when the runtime shuts down.
-            Ok(Err(_)) => self.progress.borrow().checkpoint,
-            Err(_) => {
-                let checkpoint = self.progress.borrow().checkpoint;
-                return Err(ProjectionStopped::Late { projection: self.name, checkpoint, wanted: position });
+        for part in &self.progress {
+            let mut progress = part.clone();
+            let arrived = progress.wait_for(|progress| progress.checkpoint >= position || progress.stage.has_ended());
+            match tokio::time::timeout_at(until, arrived).await {
+                Ok(Ok(progress)) if progress.checkpoint >= position => continue,
+                // It has ended; or the task is gone, as when the runtime shuts down.
+                Ok(_) => {}
+                Err(_) => {
+                    let checkpoint = self.checkpoint();
+                    return Err(ProjectionStopped::Late { projection: self.name, checkpoint, wanted: position });
+                }
             }
-        };
-        self.failure()?;
-        Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint })
+            self.failure()?;
+            return Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint: part.borrow().checkpoint });
+        }
+        Ok(())
+    }
+
+    /// Where the part stands that is furthest behind.
+    fn checkpoint(&self) -> Position {
+        self.progress.iter().map(|progress| progress.borrow().checkpoint).min().unwrap_or_default()
     }
 
     /// Waits for the task, which was told to stop.
@@ -150,24 +158,25 @@ impl Running {
             // The follower catches panics; what is left is the drop of a store or a projection.
             Ok(Err(error)) if error.is_panic() => {
                 let panicked = ProjectionError::panicked(&*error.into_panic());
-                let checkpoint = self.progress.borrow().checkpoint;
-                Err(self.failed(checkpoint, panicked.into_cause().into()))
+                Err(self.failed(self.checkpoint(), panicked.into_cause().into()))
             }
             Ok(_) => self.failure(),
             Err(_) => {
                 self.task.abort();
-                let checkpoint = self.progress.borrow().checkpoint;
-                Err(ProjectionStopped::Aborted { projection: self.name, checkpoint })
+                Err(ProjectionStopped::Aborted { projection: self.name, checkpoint: self.checkpoint() })
             }
         }
     }
 
+    /// The failure of the first part that has failed.
     fn failure(&self) -> Result<(), ProjectionStopped> {
-        let progress = self.progress.borrow();
-        match &progress.stage {
-            Stage::Failed(source) => Err(self.failed(progress.checkpoint, Arc::clone(source))),
-            Stage::Running | Stage::ShutDown => Ok(()),
+        for part in &self.progress {
+            let progress = part.borrow();
+            if let Stage::Failed(source) = &progress.stage {
+                return Err(self.failed(progress.checkpoint, Arc::clone(source)));
+            }
         }
+        Ok(())
     }
 
     fn failed(&self, checkpoint: Position, source: Arc<dyn Error + Send + Sync + 'static>) -> ProjectionStopped {

@@ -1,26 +1,46 @@
 //! One step of a projection: a batch in its transaction, its span and its metrics.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::error::ProjectionError;
-use super::follower::Follower;
-use super::{Batch, ProjectionStore};
-use crate::domain::StoredEvent;
+use super::batch::{Applied, Batch, Events};
+use super::dead_letter::DeadLetter;
+use super::follower::{Follower, Place};
+use super::{ProjectionStore, StepResult};
 use crate::store::Position;
 use crate::telemetry::{Attributes, Kind, Span, Start, log, metrics, names};
 
 /// What is to be applied, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
-    pub(super) events: &'a [StoredEvent],
-    /// Where the checkpoint was left.
-    pub(super) from: Position,
-    /// Where it comes to stand.
-    pub(super) to: Position,
-    pub(super) mode: Mode,
+    pub(super) events: &'a Events,
+    /// Where the checkpoint comes to stand.
+    to: Position,
+    mode: Mode,
+    outcome: Outcome<'a>,
     /// How often it was tried before.
-    pub(super) retry: u32,
+    retry: u32,
 }
+
+/// What becomes of the events.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome<'a> {
+    Applied,
+    Skipped,
+    SetAside(&'a DeadLetter),
+}
+
+impl Outcome<'_> {
+    fn status(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Skipped => "skipped",
+            Self::SetAside(_) => DEAD_LETTERED,
+        }
+    }
+}
+
+const DEAD_LETTERED: &str = "dead_lettered";
 
 /// How a batch runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,47 +52,69 @@ pub(super) enum Mode {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Applies events in one transaction, in a `projection.{Name}` span.
-    pub(super) async fn attempt(&self, step: Step<'_>) -> Result<(), ProjectionError> {
+    /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if that was committed.
+    pub(super) async fn attempt(&self, step: Step<'_>, place: &mut Place) -> StepResult {
         let span = self.span(step);
         let scope = span.scope(step.mode != Mode::Live);
-        let batch = Batch { events: step.events.to_vec(), from: step.from, checkpoint: step.to };
+        let claim = place.hold.claim.clone();
+        let mut batch = Batch::new(self.partition, claim.clone(), place.saved, step.to).at(self.options.clock.now());
+        match step.outcome {
+            Outcome::Applied => batch.events = step.events.clone(),
+            Outcome::Skipped => {}
+            Outcome::SetAside(letter) => batch.set_aside = Some(letter.clone()),
+        }
+        let asked = Instant::now();
         let applying = self.store.apply_batch(Arc::clone(&self.projection), batch, scope);
-        let result = match self.minding_the_gap(applying).await {
+        let result = match self.minding_the_gap(self.keeping(&claim, applying)).await {
             // An earlier attempt was committed after all; nobody else moves a checkpoint to just there.
-            Err(error) if step.retry > 0 && error.found() == Some(step.to) => Ok(()),
+            Err(error) if step.retry > 0 && error.found() == Some(step.to) => Ok(Applied::default()),
             result => result,
         };
         if step.retry > 0 {
             span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(step.retry)));
         }
-        match &result {
-            Ok(()) => {
-                span.in_scope(|| self.applied(&span, step.events));
+        match result {
+            Ok(applied) => {
+                place.hold.renewed = asked;
+                place.saved_at(step.to);
+                self.tell(place);
+                span.in_scope(|| self.applied(&span, step, &applied));
                 span.succeed();
+                Ok(())
             }
             Err(error) => {
                 span.in_scope(|| log::failure(error.error_type()));
                 span.fail(error.error_type().to_owned());
+                Err(error)
             }
         }
-        result
     }
 
     /// What a batch that was committed leaves on its span and in the metrics.
-    fn applied(&self, span: &Span, events: &[StoredEvent]) {
-        let Some(first) = events.first() else { return };
+    fn applied(&self, span: &Span, step: Step<'_>, applied: &Applied) {
+        let Some(first) = step.events.first() else { return };
         let now = self.options.clock.now();
+        let parked = applied.parked.len();
+        let status = if parked == step.events.len() { DEAD_LETTERED } else { step.outcome.status() };
         span.record(&mut |later| {
             later.float(names::CQRS_PROJECTION_LAG, now.seconds_since(first.recorded_at).max(0.0));
-            later.text(names::EVENTSOURCE_PROJECTION_STATUS, "applied");
+            later.text(names::EVENTSOURCE_PROJECTION_STATUS, status);
         });
-        if self.options.metrics {
-            for event in events {
-                let lag = now.seconds_since(event.recorded_at);
-                metrics::projection_lag(self.projection.name(), &event.event_type, lag);
-            }
-            metrics::projection_events(self.projection.name(), "applied", events.len() as u64);
+        if !self.options.metrics {
+            return;
+        }
+        let name = self.partition.projection;
+        let lags = step.events.iter().map(|event| (&*event.event_type, now.seconds_since(event.recorded_at)));
+        metrics::projection_lag(name, lags);
+        if parked > 0 {
+            metrics::dead_letters("projection", "parked", parked as u64);
+            metrics::projection_events(name, DEAD_LETTERED, parked as u64);
+        }
+        if let Outcome::SetAside(letter) = step.outcome {
+            metrics::dead_letters("projection", &letter.error_type, 1);
+        }
+        if step.events.len() > parked {
+            metrics::projection_events(name, step.outcome.status(), (step.events.len() - parked) as u64);
         }
     }
 
@@ -82,18 +124,30 @@ impl<S: ProjectionStore> Follower<S> {
             options.enable(enabled);
             if enabled {
                 options.root();
-                options.links(step.events);
+                options.links(&**step.events);
             }
             if step.is_replay() {
                 options.replay();
             }
         });
-        let name = self.projection.name();
+        let name = self.partition.projection;
         start.begin(&mut |known| step.describe(name, known), &mut |_| ())
     }
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    pub(super) fn new(events: &'a Events, to: Position, mode: Mode) -> Self {
+        Self { events, to, mode, outcome: Outcome::Applied, retry: 0 }
+    }
+
+    pub(super) fn retried(self, retry: u32) -> Self {
+        Self { retry, ..self }
+    }
+
+    pub(super) fn ending(self, outcome: Outcome<'a>) -> Self {
+        Self { outcome, ..self }
+    }
+
     fn is_replay(&self) -> bool {
         self.mode == Mode::Batch { replay: true }
     }
@@ -101,7 +155,7 @@ impl Step<'_> {
     fn describe(&self, projection: &'static str, known: &mut Attributes) {
         known.text(names::CQRS_SIDE, "projection");
         known.text(names::EVENTSOURCE_PROJECTION_NAME, projection);
-        match self.events {
+        match &**self.events {
             [event] => {
                 known.string(names::EVENTSOURCE_EVENT_TYPE, &event.event_type);
                 known.string(names::EVENTSOURCE_AGGREGATE_ID, event.stream.aggregate_id());

@@ -5,12 +5,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use uuid::Uuid;
+
 use super::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
     StoreInfo, StreamId, Version, Visitor,
 };
 use crate::domain::StoredEvent;
-use crate::projection::{Batch, Projection, ProjectionError, ProjectionStore};
+use crate::projection::{
+    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
+};
 use crate::telemetry::{self, Attributes, Kind, Scope, Span, Start, log, metrics, names};
 
 const INSERT: &str = "INSERT";
@@ -266,8 +270,17 @@ impl<S: ProjectionStore> ProjectionStore for Traced<S> {
     fn open_projection(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
-    ) -> impl Future<Output = Result<Position, ProjectionError>> + Send {
-        self.inner.open_projection(projection)
+        partitions: u32,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        self.inner.open_projection(projection, partitions)
+    }
+
+    fn lease_projection(
+        &self,
+        partition: Partition,
+        claim: Claim,
+    ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send {
+        self.inner.lease_projection(partition, claim)
     }
 
     fn apply_batch(
@@ -275,14 +288,47 @@ impl<S: ProjectionStore> ProjectionStore for Traced<S> {
         projection: Arc<dyn Projection<Self::Backend>>,
         batch: Batch,
         scope: Scope,
-    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+    ) -> impl Future<Output = Result<Applied, ProjectionError>> + Send {
         self.inner.apply_batch(projection, batch, scope)
     }
 
     fn reset_projection(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
+        token: Uuid,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.inner.reset_projection(projection)
+        self.inner.reset_projection(projection, token)
+    }
+
+    fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send {
+        self.inner.dead_letters(projection, letters)
+    }
+
+    fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> impl Future<Output = Result<bool, ProjectionError>> + Send {
+        self.inner.settle_dead_letter(projection, position, event, scope)
+    }
+
+    async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
+        let inner = self.inner.open_aside(projection).await?;
+        Ok(Self { inner, tracing: self.tracing, metrics: self.metrics })
+    }
+
+    fn swap_aside(
+        &self,
+        projection: &'static str,
+        aside: Self,
+        token: Uuid,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        self.inner.swap_aside(projection, aside.inner, token)
     }
 }

@@ -144,6 +144,10 @@ pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
 /// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are none.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
+/// `eventsource.dead_letters`, in `{event}`: events that were set aside because they could not be handled, or `parked` behind one of their stream that was.
+pub const EVENTSOURCE_DEAD_LETTERS: &str = "eventsource.dead_letters";
+/// `eventsource.lease.lost`, in `{lease}`: leases that expired, and that another took, before their holder had given them up.
+pub const EVENTSOURCE_LEASE_LOST: &str = "eventsource.lease.lost";
 /// `eventsource.projection.events`, in `{event}`: events that a projection is done with.
 pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
 /// `eventsource.projection.gap`, in `{position}`: the head of the store less the projection's checkpoint.
@@ -199,7 +203,7 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 
 /// `eventsource::command`: rejected, retried after a conflict.
 pub const LOG_COMMAND: &str = "eventsource::command";
-/// `eventsource::projection`: retried, stopped.
+/// `eventsource::projection`: retried, stopped, skipped, dead-lettered, waits for the lease of another, lease lost to another.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
 /// `eventsource::snapshot`: not written.
 pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";

@@ -1,10 +1,11 @@
 //! What is written together, and what is never written.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::projection::{
-    Batch, CheckpointMoved, Projection, ProjectionError, ProjectionStore, StepResult,
+    Batch, CheckpointMoved, Claim, Partition, Projection, ProjectionError, ProjectionStore, StepResult,
 };
 use eventsource_runtime::store::{
     AppendError, EventStore, ExpectedVersion, Filter, Position, Sqlite, SqliteStore, SqliteTransaction, StreamId,
@@ -12,6 +13,7 @@ use eventsource_runtime::store::{
 };
 use eventsource_runtime::telemetry::Scope;
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::{a_file, a_stream, events, open};
 
@@ -161,8 +163,22 @@ async fn noted(store: &SqliteStore) -> i64 {
 async fn apply(store: &SqliteStore, fails: Fails) -> Result<(), ProjectionError> {
     let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
     let scope = Scope::current();
-    let batch = Batch { events: page.events, from: Position::START, checkpoint: page.scanned };
-    store.apply_batch(versions(fails), batch, scope).await
+    let batch = Batch::new(PART, claim(), Position::START, page.scanned).events(page.events);
+    store.apply_batch(versions(fails), batch, scope).await.map(drop)
+}
+
+const PART: Partition = Partition::whole("Versions");
+
+fn claim() -> Claim {
+    Claim::new(Uuid::from_u128(1), "a test", Duration::from_mins(1))
+}
+
+/// Opens the projection and has its lease; where it stands.
+async fn opened(store: &SqliteStore) -> Position {
+    store.open_projection(versions(Fails::Never), 1).await.unwrap();
+    let lease = store.lease_projection(PART, claim()).await.unwrap();
+    assert_eq!(lease.taken, None);
+    lease.checkpoint
 }
 
 #[tokio::test]
@@ -172,25 +188,25 @@ async fn a_batch_and_its_checkpoint_are_one() {
         store.append(&a_stream(), ExpectedVersion::NoStream, events(5)).await.unwrap();
         assert!(apply(&store, Fails::Never).await.is_err(), "it is not open");
         for _ in 0..2 {
-            assert_eq!(store.open_projection(versions(Fails::Never)).await.unwrap(), Position::START);
+            assert_eq!(opened(&store).await, Position::START);
         }
         for fails in [Fails::At(3), Fails::PanicsAt(5)] {
             assert!(apply(&store, fails).await.unwrap_err().to_string().contains("told to"));
             assert_eq!(noted(&store).await, 0, "a failing step undoes the batch");
-            assert_eq!(store.open_projection(versions(fails)).await.unwrap(), Position::START);
+            assert_eq!(opened(&store).await, Position::START);
         }
         apply(&store, Fails::Never).await.unwrap();
         assert_eq!(noted(&store).await, 5);
-        assert_eq!(store.open_projection(versions(Fails::Never)).await.unwrap(), 5);
+        assert_eq!(opened(&store).await, 5);
         // The same batch again, or that of another runner, is refused: its events were counted as done once, and a
         // store that passed over them in silence lost them for whoever had not applied them.
         let error = apply(&store, Fails::Never).await.unwrap_err();
         let moved: &CheckpointMoved = error.cause().downcast_ref().unwrap();
         assert_eq!((moved.expected.get(), moved.found.get()), (0, 5));
         assert_eq!(noted(&store).await, 5);
-        store.reset_projection(versions(Fails::Never)).await.unwrap();
+        store.reset_projection(versions(Fails::Never), claim().token).await.unwrap();
         assert_eq!(noted(&store).await, 0);
-        assert_eq!(store.open_projection(versions(Fails::Never)).await.unwrap(), Position::START);
+        assert_eq!(opened(&store).await, Position::START);
     }
 }
 
@@ -198,7 +214,7 @@ async fn a_batch_and_its_checkpoint_are_one() {
 async fn a_step_that_ends_the_transaction_fails_the_batch() {
     let store = open(&a_file()).await;
     store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
-    store.open_projection(versions(Fails::Never)).await.unwrap();
+    opened(&store).await;
     let error = apply(&store, Fails::CommitsAt(1)).await.unwrap_err();
     assert!(error.to_string().contains("ended the batch"), "{error}");
     assert_eq!(store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap().position, 2);

@@ -1,15 +1,20 @@
-//! Projections on the store in memory: their checkpoints, and steps that are futures.
+//! Projections on the store in memory: where they stand, and steps that are futures.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::Memory;
+use crate::domain::StoredEvent;
 use crate::projection::{
-    AsyncBackend, Backend, Batch, Projection, ProjectionError, ProjectionStore, StepResult, Transaction, caught,
+    Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, PartitionsChanged,
+    Projection, ProjectionError, ProjectionStore, StepResult, Taken, Transaction, caught,
 };
-use crate::store::Position;
+use crate::store::{Position, StreamId};
 use crate::telemetry::Scope;
 
 /// What a projection's method takes on the store in memory.
@@ -42,39 +47,145 @@ impl AsyncBackend for Memory {
 /// Where each projection stands, and the right to change one from the outside.
 #[derive(Default)]
 pub(super) struct Projections {
-    checkpoints: Mutex<HashMap<&'static str, Position>>,
-    /// Held while steps run, so that a projection is set up once and no batch is applied twice.
-    running: Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<()>>>>,
+    standings: Mutex<HashMap<&'static str, Standing>>,
+    /// Held while steps run, so that a projection is set up once, no batch is applied twice, and no lease is taken over
+    /// in the middle of steps that nobody could undo.
+    turns: Mutex<HashMap<(&'static str, u32), Turn>>,
+}
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+struct Standing {
+    parts: Vec<Part>,
+    letters: BTreeMap<Position, DeadLetter>,
+}
+
+#[derive(Clone)]
+struct Part {
+    checkpoint: Position,
+    token: Option<Uuid>,
+    owner: Arc<str>,
+    until: Instant,
+}
+
+impl Part {
+    fn new(checkpoint: Position) -> Self {
+        Self { checkpoint, token: None, owner: "".into(), until: Instant::now() }
+    }
+
+    fn left(&self) -> Duration {
+        let none = if self.token.is_none() { Some(Duration::ZERO) } else { None };
+        none.unwrap_or_else(|| self.until.saturating_duration_since(Instant::now()))
+    }
+
+    fn hold(&mut self, claim: &Claim) {
+        let now = Instant::now();
+        self.token = Some(claim.token);
+        self.owner = Arc::clone(&claim.owner);
+        self.until = now.checked_add(claim.term).unwrap_or(now + Duration::from_hours(24));
+    }
+}
+
+impl Standing {
+    fn new(partitions: u32, checkpoint: Position) -> Self {
+        let parts = (0..partitions.max(1)).map(|_| Part::new(checkpoint)).collect();
+        Self { parts, letters: BTreeMap::new() }
+    }
+
+    fn part(&mut self, partition: Partition) -> Option<&mut Part> {
+        let count = self.parts.len();
+        self.parts.get_mut(partition.index as usize).filter(|_| count == partition.count as usize)
+    }
+
+    fn has_letter(&self, stream: &StreamId) -> bool {
+        self.letters.values().any(|letter| letter.stream == *stream)
+    }
 }
 
 impl Projections {
-    fn checkpoints(&self) -> MutexGuard<'_, HashMap<&'static str, Position>> {
-        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Looks at where a projection stands, or changes it.
+    fn standing<T>(
+        &self,
+        name: &'static str,
+        look: impl FnOnce(&mut Standing) -> Result<T, ProjectionError>,
+    ) -> Result<T, ProjectionError> {
+        look(self.standings().get_mut(name).ok_or_else(|| ProjectionError::not_open(name))?)
     }
 
-    fn checkpoint(&self, name: &'static str) -> Option<Position> {
-        self.checkpoints().get(name).copied()
+    fn part<T>(&self, partition: Partition, look: impl FnOnce(&mut Part) -> T) -> Result<T, ProjectionError> {
+        let not_open = || ProjectionError::not_open(partition.projection);
+        self.standing(partition.projection, |standing| standing.part(partition).map(look).ok_or_else(not_open))
     }
 
-    fn turn(&self, name: &'static str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(running.entry(name).or_default())
+    fn standings(&self) -> MutexGuard<'_, HashMap<&'static str, Standing>> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, name: &'static str, index: u32) -> Turn {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry((name, index)).or_default())
+    }
+
+    /// Applies an event, or sets it aside where an earlier one of its stream is.
+    async fn step(
+        &self,
+        projection: &dyn Projection<Memory>,
+        batch: &Batch,
+        event: &StoredEvent,
+    ) -> Result<bool, ProjectionError> {
+        let name = batch.partition.projection;
+        let parked = self.standing(name, |standing| Ok(standing.has_letter(&event.stream)))?;
+        if !parked {
+            let step = caught(async { projection.apply(event, &MemoryTransaction).await });
+            step.await.map_err(|error| error.at(event))?;
+        }
+        self.standing(name, |standing| {
+            if parked {
+                standing.letters.insert(event.position, DeadLetter::parked(event, batch.at));
+            }
+            if let Some(part) = standing.part(batch.partition) {
+                part.checkpoint = event.position;
+            }
+            Ok(parked)
+        })
     }
 }
 
 impl ProjectionStore for Memory {
     type Backend = Self;
 
-    async fn open_projection(&self, projection: Arc<dyn Projection<Self>>) -> Result<Position, ProjectionError> {
+    async fn open_projection(
+        &self,
+        projection: Arc<dyn Projection<Self>>,
+        partitions: u32,
+    ) -> Result<(), ProjectionError> {
         let (projections, name) = (&self.shared.projections, projection.name());
-        let turn = projections.turn(name);
+        let turn = projections.turn(name, 0);
         let _turn = turn.lock().await;
-        if let Some(checkpoint) = projections.checkpoint(name) {
-            return Ok(checkpoint);
+        if let Some(standing) = projections.standings().get_mut(name) {
+            return repartitioned(standing, name, partitions);
         }
         caught(async { projection.setup(&MemoryTransaction).await }).await?;
-        projections.checkpoints().insert(name, Position::START);
-        Ok(Position::START)
+        projections.standings().insert(name, Standing::new(partitions, Position::START));
+        Ok(())
+    }
+
+    async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
+        let projections = &self.shared.projections;
+        let turn = projections.turn(partition.projection, partition.index);
+        let its_turn = if claim.by_force { Some(turn.lock().await) } else { turn.try_lock().ok() };
+        projections.part(partition, |part| {
+            let is_holder = part.token == Some(claim.token);
+            let is_free = claim.by_force || (its_turn.is_some() && part.left().is_zero());
+            if is_holder && claim.gives_up() {
+                part.token = None;
+            } else if is_holder || (is_free && !claim.gives_up()) {
+                part.hold(&claim);
+            }
+            let taken = (part.token.is_some_and(|token| token != claim.token))
+                .then(|| Taken { owner: part.owner.to_string(), left: part.left() });
+            Lease { checkpoint: part.checkpoint, taken }
+        })
     }
 
     async fn apply_batch(
@@ -82,33 +193,109 @@ impl ProjectionStore for Memory {
         projection: Arc<dyn Projection<Self>>,
         batch: Batch,
         scope: Scope,
-    ) -> Result<(), ProjectionError> {
-        let (projections, name) = (&self.shared.projections, projection.name());
-        let turn = projections.turn(name);
+    ) -> Result<Applied, ProjectionError> {
+        let projections = &self.shared.projections;
+        let turn = projections.turn(batch.partition.projection, batch.partition.index);
         let _turn = turn.lock().await;
-        let Some(checkpoint) = projections.checkpoint(name) else { return Err(ProjectionError::not_open(name)) };
-        batch.check(name, checkpoint)?;
+        projections.part(batch.partition, |part| batch.check(part.checkpoint, part.token))??;
         let steps = async {
-            for event in &batch.events {
-                projection.apply(event, &MemoryTransaction).await?;
-                projections.checkpoints().insert(name, event.position);
+            let mut applied = Applied::default();
+            for event in &*batch.events {
+                if projections.step(&*projection, &batch, event).await? {
+                    applied.parked.push(event.position);
+                }
             }
-            Ok(())
+            Ok::<_, ProjectionError>(applied)
         };
-        scope.run(caught(steps)).await?;
-        projections.checkpoints().insert(name, batch.checkpoint);
-        Ok(())
+        let applied = scope.run(steps).await?;
+        projections.standing(batch.partition.projection, |standing| {
+            standing.letters.extend(batch.set_aside.map(|letter| (letter.position, letter)));
+            if let Some(part) = standing.part(batch.partition) {
+                part.checkpoint = batch.checkpoint;
+                part.hold(&batch.claim);
+            }
+            Ok(applied)
+        })
     }
 
-    async fn reset_projection(&self, projection: Arc<dyn Projection<Self>>) -> Result<(), ProjectionError> {
+    async fn reset_projection(
+        &self,
+        projection: Arc<dyn Projection<Self>>,
+        token: Uuid,
+    ) -> Result<(), ProjectionError> {
         let (projections, name) = (&self.shared.projections, projection.name());
-        let turn = projections.turn(name);
-        let _turn = turn.lock().await;
-        if projections.checkpoint(name).is_none() {
-            return Err(ProjectionError::not_open(name));
-        }
+        projections.standing(name, |standing| {
+            match (0..).zip(&standing.parts).find(|(_, part)| part.token != Some(token)) {
+                Some((index, _)) => Err(LeaseLost::new(part_of(name, index, standing.parts.len())).into()),
+                None => Ok(()),
+            }
+        })?;
         caught(async { projection.reset(&MemoryTransaction).await }).await?;
-        projections.checkpoints().insert(name, Position::START);
-        Ok(())
+        projections.standing(name, |standing| {
+            standing.letters.clear();
+            standing.parts.iter_mut().for_each(|part| part.checkpoint = Position::START);
+            Ok(())
+        })
     }
+
+    async fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        let standings = self.shared.projections.standings();
+        let known = standings.get(projection).into_iter().flat_map(|standing| standing.letters.values());
+        let listed = known.filter(|letter| {
+            letter.position > letters.after && letters.stream.as_ref().is_none_or(|stream| *stream == letter.stream)
+        });
+        Ok(listed.take(letters.limit).cloned().collect())
+    }
+
+    async fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Self>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        let (projections, name) = (&self.shared.projections, projection.name());
+        let find = |standing: &mut Standing| {
+            let letter = standing.letters.get(&position).map(|letter| letter.stream.clone());
+            Ok(letter.map(|stream| Partition::of(name, &stream, count(&standing.parts)).index))
+        };
+        let Some(index) = projections.standing(name, find)? else { return Ok(false) };
+        let turn = projections.turn(name, index);
+        let _turn = turn.lock().await;
+        if projections.standing(name, find)?.is_none() {
+            return Ok(false);
+        }
+        if let Some(event) = event {
+            let step = async { projection.apply(&event, &MemoryTransaction).await };
+            scope.run(caught(step)).await.map_err(|error| error.at(&event))?;
+        }
+        projections.standing(name, |standing| Ok(standing.letters.remove(&position).is_some()))
+    }
+}
+
+fn count<T>(parts: &[T]) -> u32 {
+    u32::try_from(parts.len()).unwrap_or(u32::MAX)
+}
+
+fn part_of(projection: &'static str, index: u32, count: usize) -> Partition {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    Partition::all(projection, count).nth(index as usize).unwrap_or(Partition::whole(projection))
+}
+
+/// Gives a projection another number of parts, if all of them stand at one position.
+fn repartitioned(standing: &mut Standing, name: &'static str, partitions: u32) -> Result<(), ProjectionError> {
+    let (stored, wanted) = (count(&standing.parts), partitions.max(1));
+    if stored == wanted {
+        return Ok(());
+    }
+    let checkpoint = standing.parts.first().map_or(Position::START, |part| part.checkpoint);
+    if standing.parts.iter().any(|part| part.checkpoint != checkpoint) {
+        return Err(PartitionsChanged::new(name, stored, wanted).into());
+    }
+    standing.parts = Standing::new(wanted, checkpoint).parts;
+    Ok(())
 }

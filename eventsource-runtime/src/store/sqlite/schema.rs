@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_events.sql"),
     include_str!("../../../migrations/sqlite/0002_projections.sql"),
     include_str!("../../../migrations/sqlite/0003_snapshots.sql"),
+    include_str!("../../../migrations/sqlite/0004_leases_and_dead_letters.sql"),
 ];
 
 /// The newest version that this program knows.

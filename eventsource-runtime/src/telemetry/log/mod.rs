@@ -61,3 +61,23 @@ pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str)
 pub(crate) fn projection_stopped(projection: &str, checkpoint: u64, error_type: &str) {
     event!(names::LOG_PROJECTION, ERROR, { projection, checkpoint, error.r#type = error_type }, "stopped");
 }
+
+/// A projection passed over an event that it could not apply.
+pub(crate) fn projection_skipped(projection: &str, position: u64, error_type: &str) {
+    event!(names::LOG_PROJECTION, WARN, { projection, position, error.r#type = error_type }, "skipped");
+}
+
+/// A projection set aside an event that it could not apply, and with it those that follow in its stream.
+pub(crate) fn projection_dead_lettered(projection: &str, position: u64, error_type: &str) {
+    event!(names::LOG_PROJECTION, WARN, { projection, position, error.r#type = error_type }, "dead-lettered");
+}
+
+/// A part of a projection does not start, because another runner has its lease.
+pub(crate) fn projection_waits(projection: &str, partition: u32, owner: &str) {
+    event!(names::LOG_PROJECTION, INFO, { projection, partition, owner }, "waits for the lease of another");
+}
+
+/// A part of a projection is run by another runner now, since its lease had expired.
+pub(crate) fn projection_lease_lost(projection: &str, partition: u32) {
+    event!(names::LOG_PROJECTION, WARN, { projection, partition }, "lease lost to another");
+}

@@ -27,7 +27,7 @@ pub(crate) fn query(ended: &Ended<'_>, _: Option<usize>) {
     ended.ignore();
 }
 
-pub(crate) fn projection_lag(_: &'static str, _: &str, _: f64) {}
+pub(crate) fn projection_lag<'a>(_: &'static str, _: impl Iterator<Item = (&'a str, f64)>) {}
 
 pub(crate) fn projection_events(_: &'static str, _: &'static str, _: u64) {}
 
@@ -39,6 +39,10 @@ pub(crate) fn append_conflict(_: &'static str) {}
 
 pub(crate) fn retry(_: &'static str, _: &str) {}
 
+pub(crate) fn dead_letters(_: &'static str, _: &str, _: u64) {}
+
+pub(crate) fn lease_lost(_: &'static str) {}
+
 pub(crate) fn context_malformed(_: &'static str) {}
 
 pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<&str>, _: Duration) {}
@@ -48,8 +52,8 @@ pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<&str>, _
 pub(crate) enum Gap {}
 
 impl Gap {
-    pub(crate) fn observed(_: &'static str) -> Option<Arc<Self>> {
-        None
+    pub(crate) fn observed(_: &'static str, _: usize) -> Vec<Arc<Self>> {
+        Vec::new()
     }
 
     pub(crate) fn known_head(&self) -> u64 {

@@ -36,11 +36,13 @@ pub(super) struct Instruments {
     append_conflicts: Counter<u64>,
     snapshot_reads: Counter<u64>,
     retries: Counter<u64>,
+    dead_letters: Counter<u64>,
+    lease_lost: Counter<u64>,
     clock_skew: Counter<u64>,
     context_malformed: Counter<u64>,
     attributes_cut: Counter<u64>,
     db_operation_duration: Histogram<f64>,
-    gaps: Arc<Mutex<Vec<Weak<Gap>>>>,
+    gaps: Arc<Mutex<Vec<Weak<Gaps>>>>,
 }
 
 impl Instruments {
@@ -67,6 +69,8 @@ impl Instruments {
             append_conflicts: counter(names::EVENTSOURCE_APPEND_CONFLICTS, "{conflict}"),
             snapshot_reads: counter(names::EVENTSOURCE_SNAPSHOT_READS, "{read}"),
             retries: counter(names::EVENTSOURCE_RETRIES, "{retry}"),
+            dead_letters: counter(names::EVENTSOURCE_DEAD_LETTERS, "{event}"),
+            lease_lost: counter(names::EVENTSOURCE_LEASE_LOST, "{lease}"),
             clock_skew: counter(names::EVENTSOURCE_CLOCK_SKEW, "{event}"),
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
@@ -162,19 +166,27 @@ pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
     });
 }
 
-/// How far behind an event a projection was when it applied it. A negative lag counts as none, and as skew.
-pub(crate) fn projection_lag(projection: &'static str, event_type: &str, seconds: f64) {
+/// How far behind each event a projection was when it was done with it, with the events' types. A negative lag counts as
+/// none, and as skew.
+pub(crate) fn projection_lag<'a>(projection: &'static str, lags: impl Iterator<Item = (&'a str, f64)>) {
     with(|instruments| {
-        if seconds < 0.0 {
-            instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, "projection")]);
+        let mut attributes = [side("projection"), KeyValue::new(names::PROJECTION_NAME, projection), event_type("")];
+        let mut last = "";
+        for (name, seconds) in lags {
+            if seconds < 0.0 {
+                instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, "projection")]);
+            }
+            if name != last {
+                attributes[2] = event_type(name);
+                last = name;
+            }
+            instruments.projection_lag.record(seconds.max(0.0), &attributes);
         }
-        let attributes = [
-            side("projection"),
-            KeyValue::new(names::PROJECTION_NAME, projection),
-            KeyValue::new(names::EVENT_TYPE, event_type.to_owned()),
-        ];
-        instruments.projection_lag.record(seconds.max(0.0), &attributes);
     });
+}
+
+fn event_type(name: &str) -> KeyValue {
+    KeyValue::new(names::EVENT_TYPE, name.to_owned())
 }
 
 pub(crate) fn projection_events(projection: &'static str, status: &'static str, events: u64) {
@@ -214,6 +226,22 @@ pub(crate) fn retry(component: &'static str, error_type: &str) {
     });
 }
 
+/// Events that were set aside, or parked behind one that was.
+pub(crate) fn dead_letters(component: &'static str, error_type: &str, count: u64) {
+    with(|instruments| {
+        let attributes = [
+            KeyValue::new(names::EVENTSOURCE_COMPONENT, component),
+            KeyValue::new(names::ERROR_TYPE, error_type.to_owned()),
+        ];
+        instruments.dead_letters.add(count, &attributes);
+    });
+}
+
+/// A lease that another took while its holder still worked.
+pub(crate) fn lease_lost(component: &'static str) {
+    with(|instruments| instruments.lease_lost.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]));
+}
+
 pub(crate) fn context_malformed(component: &'static str) {
     with(|instruments| {
         instruments.context_malformed.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]);
@@ -246,52 +274,66 @@ pub(crate) fn store_operation(info: &StoreInfo, operation: &'static str, error: 
     });
 }
 
-/// How many positions a projection is behind the head of its store, for as long as the projection runs.
+/// How many positions a part of a projection is behind the head of its store, for as long as it runs.
 #[derive(Debug)]
 pub(crate) struct Gap {
+    of: Arc<Gaps>,
+    part: usize,
+}
+
+/// The parts of one projection, whose gap is that of the part furthest behind.
+#[derive(Debug)]
+struct Gaps {
     projection: &'static str,
     head: AtomicU64,
-    checkpoint: AtomicU64,
+    checkpoints: Box<[AtomicU64]>,
 }
 
 impl Gap {
-    /// A gap that is observed until the value is dropped; `None` where metrics are off, so that nobody keeps it up.
-    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
-        let mut observed = None;
+    /// Gaps for the parts of a projection, observed until they are dropped; none where metrics are off, so that nobody
+    /// keeps them up.
+    pub(crate) fn observed(projection: &'static str, parts: usize) -> Vec<Arc<Self>> {
+        let mut observed = Vec::new();
         with(|instruments| {
-            let gap = Arc::new(Self { projection, head: AtomicU64::new(0), checkpoint: AtomicU64::new(0) });
+            let checkpoints = (0..parts).map(|_| AtomicU64::new(0)).collect();
+            let of = Arc::new(Gaps { projection, head: AtomicU64::new(0), checkpoints });
             let mut gaps = instruments.gaps.lock().unwrap_or_else(PoisonError::into_inner);
             gaps.retain(|gap| gap.strong_count() > 0);
-            gaps.push(Arc::downgrade(&gap));
-            observed = Some(gap);
+            gaps.push(Arc::downgrade(&of));
+            observed.extend((0..parts).map(|part| Arc::new(Self { of: Arc::clone(&of), part })));
         });
         observed
     }
 
     /// The last position that is known to be in the store.
     pub(crate) fn head(&self, position: u64) {
-        self.head.fetch_max(position, Ordering::Relaxed);
+        self.of.head.fetch_max(position, Ordering::Relaxed);
     }
 
     /// What was said last to be in the store.
     pub(crate) fn known_head(&self) -> u64 {
-        self.head.load(Ordering::Relaxed)
+        self.of.head.load(Ordering::Relaxed)
     }
 
-    /// The last position that the projection is done with.
+    /// The last position that the part is done with.
     pub(crate) fn checkpoint(&self, position: u64) {
-        self.checkpoint.store(position, Ordering::Relaxed);
+        if let Some(checkpoint) = self.of.checkpoints.get(self.part) {
+            checkpoint.store(position, Ordering::Relaxed);
+        }
         self.head(position);
     }
+}
 
+impl Gaps {
     fn positions(&self) -> u64 {
-        self.head.load(Ordering::Relaxed).saturating_sub(self.checkpoint.load(Ordering::Relaxed))
+        let behind = self.checkpoints.iter().map(|checkpoint| checkpoint.load(Ordering::Relaxed)).min();
+        self.head.load(Ordering::Relaxed).saturating_sub(behind.unwrap_or_default())
     }
 }
 
 /// The callback reads atomics under a lock that nothing else holds for long; it cannot panic, which would end the
 /// exporter's thread.
-fn observe_gaps(meter: &Meter, gaps: Arc<Mutex<Vec<Weak<Gap>>>>) {
+fn observe_gaps(meter: &Meter, gaps: Arc<Mutex<Vec<Weak<Gaps>>>>) {
     meter
         .u64_observable_gauge(names::EVENTSOURCE_PROJECTION_GAP)
         .with_unit("{position}")

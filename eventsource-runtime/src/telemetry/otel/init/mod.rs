@@ -13,8 +13,6 @@ mod reporting;
 mod sampler;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "view")]
-mod view;
 
 #[cfg(not(feature = "otlp"))]
 use no_otlp as otlp;

@@ -1,0 +1,135 @@
+//! What a store is asked to apply.
+
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use super::dead_letter::DeadLetter;
+use super::error::{CheckpointMoved, ProjectionError};
+use super::lease::{Claim, LeaseLost};
+use super::partition::Partition;
+use crate::clock::Timestamp;
+use crate::domain::StoredEvent;
+use crate::store::Position;
+
+/// A batch on its way into a projection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The part of the projection whose events these are.
+    pub partition: Partition,
+    /// The lease under which they are sent; it is renewed with them.
+    pub claim: Claim,
+    /// The events, in order; none if only the checkpoint moves.
+    pub events: Events,
+    /// Where the sender left the checkpoint.
+    pub from: Position,
+    /// Where the checkpoint stands when they have been applied.
+    pub checkpoint: Position,
+    /// An event that is set aside.
+    pub set_aside: Option<DeadLetter>,
+    /// The sender's time, for what is set aside.
+    pub at: Timestamp,
+}
+
+impl Batch {
+    /// A batch that moves a checkpoint and applies nothing.
+    #[must_use]
+    pub fn new(partition: Partition, claim: Claim, from: Position, checkpoint: Position) -> Self {
+        let at = Timestamp::from_micros(0);
+        Self { partition, claim, events: Events::default(), from, checkpoint, set_aside: None, at }
+    }
+
+    /// The batch with events.
+    #[must_use]
+    pub fn events(self, events: impl Into<Events>) -> Self {
+        Self { events: events.into(), ..self }
+    }
+
+    /// The batch with an event that is set aside.
+    #[must_use]
+    pub fn set_aside(self, letter: Option<DeadLetter>) -> Self {
+        Self { set_aside: letter, ..self }
+    }
+
+    /// The batch with the time at which it is sent.
+    #[must_use]
+    pub fn at(self, at: Timestamp) -> Self {
+        Self { at, ..self }
+    }
+
+    /// Refuses the batch if the lease is another's, or if the checkpoint in the store is not where the sender left it.
+    /// Without this, two runners of one projection would each pass over what the other had counted as done.
+    ///
+    /// # Errors
+    /// [`LeaseLost`], or [`CheckpointMoved`] by somebody else or by this very batch: its sender knows whether it sent
+    /// it before.
+    pub fn check(&self, checkpoint: Position, token: Option<uuid::Uuid>) -> Result<(), ProjectionError> {
+        if token != Some(self.claim.token) {
+            return Err(LeaseLost::new(self.partition).into());
+        }
+        if checkpoint == self.from {
+            return Ok(());
+        }
+        Err(CheckpointMoved::new(self.partition.projection, self.from, checkpoint).into())
+    }
+}
+
+/// What became of a batch that was committed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// The events that were set aside unapplied, because an earlier event of their stream is a dead letter.
+    pub parked: Vec<Position>,
+}
+
+/// Events that several batches share: cloning copies none.
+#[derive(Clone, Default)]
+pub struct Events {
+    all: Arc<Vec<StoredEvent>>,
+    shown: Range<usize>,
+}
+
+impl Events {
+    /// Those after a position.
+    pub(super) fn after(&self, position: Position) -> Self {
+        let first = self.partition_point(|event| event.position <= position);
+        self.part(first..self.len())
+    }
+
+    /// Those before a position.
+    pub(super) fn before(&self, position: Position) -> Self {
+        self.part(0..self.partition_point(|event| event.position < position))
+    }
+
+    /// The first, if there is one.
+    pub(super) fn first_alone(&self) -> Self {
+        self.part(0..self.len().min(1))
+    }
+
+    fn part(&self, part: Range<usize>) -> Self {
+        let from = self.shown.start;
+        Self { all: Arc::clone(&self.all), shown: from + part.start..from + part.end }
+    }
+}
+
+impl From<Vec<StoredEvent>> for Events {
+    fn from(events: Vec<StoredEvent>) -> Self {
+        let shown = 0..events.len();
+        Self { all: Arc::new(events), shown }
+    }
+}
+
+impl Deref for Events {
+    type Target = [StoredEvent];
+
+    fn deref(&self) -> &[StoredEvent] {
+        self.all.get(self.shown.clone()).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,102 @@
+//! The parts of one projection: set up and emptied together, then each on its own.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::ProjectionStore;
+use super::caught::caught;
+use super::error::ProjectionError;
+use super::follower::{Follower, Place};
+use super::leasing::Hold;
+use super::options::Rebuild;
+use super::runner::Asked;
+use crate::store::Position;
+use crate::telemetry::Scope;
+
+pub(super) struct Group<S: ProjectionStore> {
+    /// At least one.
+    pub(super) followers: Vec<Follower<S>>,
+    pub(super) scope: Scope,
+}
+
+/// What every part starts with.
+#[derive(Clone)]
+struct Start {
+    past: Position,
+    /// The lease that every part has, where the read model was emptied under it.
+    emptied: Option<Hold>,
+}
+
+impl<S: ProjectionStore> Group<S> {
+    pub(super) async fn run(self, head: Asked) {
+        let start = match caught(self.start(head)).await {
+            Ok(Some(start)) => start,
+            Ok(None) => return self.followers.iter().for_each(|follower| follower.end(Ok(()))),
+            Err(error) => return self.fail(error),
+        };
+        let mut parts = JoinSet::new();
+        for follower in self.followers {
+            let start = start.clone();
+            parts.spawn(self.scope.clone().run(async move { follower.end(caught(start.part(&follower)).await) }));
+        }
+        // Dropped before, as when the runner gives up waiting, it aborts what is left.
+        while parts.join_next().await.is_some() {}
+    }
+
+    fn fail(&self, error: ProjectionError) {
+        let Some((first, others)) = self.followers.split_first() else { return };
+        first.end(Err(error));
+        let stage = first.progress.borrow().stage.clone();
+        for other in others {
+            other.progress.send_modify(|progress| progress.stage = stage.clone());
+        }
+    }
+
+    /// Opens the projection, and empties it if it is to be rebuilt; `None` if the runner is stopped meanwhile.
+    async fn start(&self, head: Asked) -> Result<Option<Start>, ProjectionError> {
+        let Some(first) = self.followers.first() else { return Ok(None) };
+        let head = match head.await {
+            Ok(head) => Some(head),
+            Err(_) => first.ask(S::head).await?,
+        };
+        let Some(past) = head else { return Ok(None) };
+        for gap in self.followers.iter().filter_map(|follower| follower.gap.as_ref()) {
+            gap.head(past.get());
+        }
+        let count = first.partition.count;
+        let opened = first.patiently(|first| first.store.open_projection(Arc::clone(&first.projection), count)).await?;
+        if opened.is_none() {
+            return Ok(None);
+        }
+        if first.options.rebuild != Rebuild::InPlace {
+            return Ok(Some(Start { past, emptied: None }));
+        }
+        Ok(self.empty(first).await?.map(|hold| Start { past, emptied: Some(hold) }))
+    }
+
+    /// Takes the leases of all parts and empties the read model.
+    async fn empty(&self, first: &Follower<S>) -> Result<Option<Hold>, ProjectionError> {
+        let mut hold = Hold::new(&first.options);
+        for follower in &self.followers {
+            if follower.acquire(&mut hold).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        let token = hold.claim.token;
+        let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token)).await?;
+        Ok(reset.map(|()| hold))
+    }
+}
+
+impl Start {
+    async fn part<S: ProjectionStore>(self, follower: &Follower<S>) -> Result<(), ProjectionError> {
+        let rebuilding = self.emptied.is_some();
+        let mut hold = self.emptied.unwrap_or_else(|| Hold::new(&follower.options));
+        let checkpoint = if rebuilding { Some(Position::START) } else { follower.stand_by(&mut hold).await? };
+        let Some(checkpoint) = checkpoint else { return Ok(()) };
+        let mut place = Place::new(checkpoint, self.past, hold);
+        place.rebuilding = rebuilding;
+        follower.run(place).await
+    }
+}

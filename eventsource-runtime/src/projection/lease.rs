@@ -1,0 +1,83 @@
+//! Leases: the right to run a part of a projection, for a time, in one place only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::partition::Partition;
+use crate::store::Position;
+
+/// Asks for the lease of a part, renews it, or gives it up.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Claim {
+    /// New for each lease that is asked for, and the same when that is renewed: what a late write is told by.
+    pub token: Uuid,
+    /// Who asks, for operators.
+    pub owner: Arc<str>,
+    /// For how long from now, by the store's clock. For no time at all, a lease that is held is given up.
+    pub term: Duration,
+    /// Takes the lease from whoever has it.
+    pub by_force: bool,
+}
+
+impl Claim {
+    /// Asks for a lease that nobody has.
+    pub fn new(token: Uuid, owner: impl Into<Arc<str>>, term: Duration) -> Self {
+        Self { token, owner: owner.into(), term, by_force: false }
+    }
+
+    /// Asks for a lease whoever has it.
+    #[must_use]
+    pub fn by_force(self) -> Self {
+        Self { by_force: true, ..self }
+    }
+
+    /// Gives the lease up. Without effect on one that somebody else has.
+    #[must_use]
+    pub fn given_up(self) -> Self {
+        Self { term: Duration::ZERO, by_force: false, ..self }
+    }
+
+    /// Whether the claim gives the lease up.
+    #[must_use]
+    pub const fn gives_up(&self) -> bool {
+        self.term.is_zero()
+    }
+}
+
+/// What a claim came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Where the part stands, whoever has the lease.
+    pub checkpoint: Position,
+    /// Who has the lease, if it is not the one that asked.
+    pub taken: Option<Taken>,
+}
+
+/// The lease that somebody else has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Who, by its own word.
+    pub owner: String,
+    /// For how long, if it is not renewed.
+    pub left: Duration,
+}
+
+/// The lease under which a batch was sent was taken over by another runner; nothing of the batch was applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease of projection `{partition}` was taken over by another runner, which goes on from the checkpoint")]
+#[non_exhaustive]
+pub struct LeaseLost {
+    /// The part.
+    pub partition: Partition,
+}
+
+impl LeaseLost {
+    /// For the batch or the reset of a part whose token is another's.
+    #[must_use]
+    pub const fn new(partition: Partition) -> Self {
+        Self { partition }
+    }
+}

@@ -1,0 +1,129 @@
+//! How a part of a projection comes by its lease, keeps it, and loses it.
+
+use std::time::{Duration, Instant};
+
+use super::ProjectionStore;
+use super::error::ProjectionError;
+use super::follower::{Follower, Place};
+use super::lease::Claim;
+use super::options::Options;
+use super::retry::{beside, upkeep};
+use crate::store::Position;
+use crate::telemetry::{log, metrics};
+
+/// How often it is looked whether a lease that another has is free, and how far that other one has come.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long the end of a projection may be held up by giving the lease up, which otherwise expires.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A lease that is held, or asked for.
+#[derive(Clone)]
+pub(super) struct Hold {
+    pub(super) claim: Claim,
+    pub(super) renewed: Instant,
+}
+
+impl Hold {
+    pub(super) fn new(options: &Options) -> Self {
+        let claim = Claim::new(options.clock.new_id(), options.owner.clone(), options.lease);
+        Self { claim, renewed: Instant::now() }
+    }
+
+    /// How long until it should be renewed.
+    fn due(&self) -> Duration {
+        (self.claim.term / 3).saturating_sub(self.renewed.elapsed())
+    }
+}
+
+impl<S: ProjectionStore> Follower<S> {
+    /// Waits until the lease is had, and tells where the part stands then; `None` if the runner is stopped meanwhile.
+    pub(super) async fn acquire(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
+        self.acquire_telling(hold, |_| ()).await
+    }
+
+    /// As [`Follower::acquire`]. What another runner does in that time counts as progress here.
+    pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
+        let tell = |checkpoint| self.progress.send_modify(|progress| progress.checkpoint = checkpoint);
+        self.acquire_telling(hold, tell).await
+    }
+
+    async fn acquire_telling(
+        &self,
+        hold: &mut Hold,
+        tell: impl Fn(Position),
+    ) -> Result<Option<Position>, ProjectionError> {
+        let mut told = false;
+        loop {
+            let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
+            let Some(lease) = asked else { return Ok(None) };
+            tell(lease.checkpoint);
+            let Some(taken) = lease.taken else {
+                hold.renewed = Instant::now();
+                return Ok(Some(lease.checkpoint));
+            };
+            if !std::mem::replace(&mut told, true) {
+                log::projection_waits(self.partition.projection, self.partition.index, &taken.owner);
+            }
+            let pause = taken.left.clamp(Duration::from_millis(1), LOOK);
+            if self.unless_stopped(tokio::time::sleep(pause)).await.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Renews the lease, and tells where the part stands in the store.
+    pub(super) async fn renew(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
+        let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
+        let Some(lease) = asked else { return Ok(None) };
+        if lease.taken.is_some() {
+            return Err(super::lease::LeaseLost::new(self.partition).into());
+        }
+        hold.renewed = Instant::now();
+        Ok(Some(lease.checkpoint))
+    }
+
+    /// Waits for events, and keeps the lease; `None` if the runner is stopped meanwhile.
+    pub(super) async fn idle(&self, place: &mut Place) -> Result<Option<()>, ProjectionError> {
+        loop {
+            let changed = self.unless_stopped(upkeep(self.feed.changed(place.checkpoint)));
+            match tokio::time::timeout(place.hold.due(), changed).await {
+                Ok(changed) => return Ok(changed),
+                Err(_) => {
+                    if self.renew(&mut place.hold).await?.is_none() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The value of a future, with the lease kept while that takes its time.
+    pub(super) async fn keeping<F: Future>(&self, claim: &Claim, body: F) -> F::Output {
+        beside(body, upkeep(self.keep(claim))).await
+    }
+
+    async fn keep(&self, claim: &Claim) {
+        loop {
+            tokio::time::sleep(claim.term / 3).await;
+            // If it is lost, the transaction under way will be refused.
+            let _ = self.store.lease_projection(self.partition, claim.clone()).await;
+        }
+    }
+
+    /// Another runner has taken the lease. A new one is another lease.
+    pub(super) fn lost(&self, place: &mut Place) {
+        log::projection_lease_lost(self.partition.projection, self.partition.index);
+        if self.options.metrics {
+            metrics::lease_lost("projection");
+        }
+        place.rebuilding = false;
+        place.hold = Hold::new(&self.options);
+    }
+
+    /// Gives the lease up, so that another runner need not wait until it expires.
+    pub(super) async fn give_up(&self, hold: &Hold) {
+        let given_up = self.store.lease_projection(self.partition, hold.claim.clone().given_up());
+        // Whatever comes of it: the lease expires.
+        let _ = tokio::time::timeout(FAREWELL, upkeep(given_up)).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! What can be chosen for a runner, and for each of its projections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{self, Clock};
+
+/// How often a failing step is tried again before its policy decides.
+const RETRIES: u32 = 5;
+/// How long a store may be in trouble before a projection stops.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How long a lease is, if it is not renewed.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// What becomes of an event that a projection cannot apply, when the retries are used up: its method fails or panics, or
+/// the payload cannot be decoded.
+///
+/// A store that is in trouble is no such failure: the policy acts only when the store has just answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// The projection stops before the event, and says why.
+    #[default]
+    Stop,
+    /// The event is passed over, with a log record.
+    Skip,
+    /// The event is set aside, and so are all later events of its stream, in order, until somebody retries or resolves
+    /// them. Other streams go on.
+    DeadLetter,
+}
+
+/// What can be chosen for one projection of a runner; what is not chosen is the runner's.
+///
+/// ```
+/// # use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
+/// let options = ProjectionOptions::default().on_failure(OnFailure::DeadLetter).partitions(4);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ProjectionOptions {
+    pub(super) on_failure: Option<OnFailure>,
+    pub(super) retries: Option<u32>,
+    pub(super) partitions: Option<u32>,
+}
+
+impl ProjectionOptions {
+    /// What becomes of an event that cannot be applied.
+    pub fn on_failure(self, policy: OnFailure) -> Self {
+        Self { on_failure: Some(policy), ..self }
+    }
+
+    /// How often a failing step is tried again.
+    pub fn max_retries(self, retries: u32) -> Self {
+        Self { retries: Some(retries), ..self }
+    }
+
+    /// In how many parts the projection runs side by side; 1 unless chosen. A stream's events are applied in order, in
+    /// one part; those of different streams in any order.
+    ///
+    /// Each part has its own checkpoint and its own lease, so that several processes may share the parts. The read model
+    /// must not depend on the order between streams. It pays where steps wait, as for a server; a `SQLite` file has one
+    /// writer, whom the parts only take turns with.
+    pub fn partitions(self, count: u32) -> Self {
+        Self { partitions: Some(count.max(1)), ..self }
+    }
+}
+
+/// How a read model is built anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Rebuild {
+    #[default]
+    No,
+    InPlace,
+}
+
+/// What all projections of a runner share, or what one of them was given.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) tracing: bool,
+    pub(super) metrics: bool,
+    pub(super) rebuild: Rebuild,
+    pub(super) retries: u32,
+    pub(super) on_failure: OnFailure,
+    pub(super) partitions: u32,
+    pub(super) patience: Duration,
+    pub(super) lease: Duration,
+    pub(super) owner: Arc<str>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tracing: false,
+            metrics: true,
+            rebuild: Rebuild::No,
+            retries: RETRIES,
+            on_failure: OnFailure::Stop,
+            partitions: 1,
+            patience: PATIENCE,
+            lease: LEASE,
+            owner: format!("process {}", std::process::id()).into(),
+            clock: clock::system(),
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn with(&self, chosen: &ProjectionOptions) -> Self {
+        Self {
+            retries: chosen.retries.unwrap_or(self.retries),
+            on_failure: chosen.on_failure.unwrap_or(self.on_failure),
+            partitions: chosen.partitions.unwrap_or(self.partitions),
+            ..self.clone()
+        }
+    }
+}

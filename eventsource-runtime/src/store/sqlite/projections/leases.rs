@@ -1,0 +1,138 @@
+//! Leases, by `SQLite`'s clock, which is that of the one machine on which the file is.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::super::connection::{begin, commit, rollback};
+use super::super::read::number;
+use super::failed;
+use crate::projection::{Claim, Lease, LeaseLost, Partition, ProjectionError, Taken};
+use crate::store::Position;
+
+const LOOK: &str = "SELECT position, token, owner, expires - CAST(unixepoch('subsec') * 1000 AS INTEGER) \
+    FROM projection_partitions WHERE projection = ?1 AND partition = ?2 AND partitions = ?3";
+const HOLD: &str = "UPDATE projection_partitions SET token = ?3, owner = ?4, \
+    expires = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?5 WHERE projection = ?1 AND partition = ?2";
+const GIVE_UP: &str = "UPDATE projection_partitions SET token = NULL, owner = '', expires = 0 \
+    WHERE projection = ?1 AND partition = ?2 AND token = ?3";
+const OTHERS: &str = "SELECT partition, partitions FROM projection_partitions \
+    WHERE projection = ?1 AND token IS NOT ?2 ORDER BY partition LIMIT 1";
+
+/// A time in milliseconds; what does not fit is longer than anybody waits.
+pub(super) fn millis(term: Duration) -> i64 {
+    i64::try_from(term.as_millis()).unwrap_or(i64::MAX).min(1 << 50)
+}
+
+struct Row {
+    checkpoint: Position,
+    token: Option<Uuid>,
+    owner: String,
+    left: i64,
+}
+
+impl Row {
+    fn is_had(&self, claim: &Claim) -> bool {
+        self.token == Some(claim.token)
+    }
+
+    /// What the claim changes, if anything.
+    fn statement(&self, claim: &Claim) -> Option<&'static str> {
+        let is_free = claim.by_force || self.token.is_none() || self.left <= 0;
+        match claim.gives_up() {
+            true if self.is_had(claim) => Some(GIVE_UP),
+            false if self.is_had(claim) || is_free => Some(HOLD),
+            _ => None,
+        }
+    }
+
+    fn taken(self, claim: &Claim) -> Lease {
+        let is_anothers = self.token.is_some() && !self.is_had(claim);
+        let left = Duration::from_millis(u64::try_from(self.left).unwrap_or_default());
+        Lease { checkpoint: self.checkpoint, taken: is_anothers.then_some(Taken { owner: self.owner, left }) }
+    }
+}
+
+/// Asks for a lease; `None` if there is no such part. Who finds it taken has written nothing, and waited for nobody.
+pub(super) fn lease(connection: &Connection, partition: Partition, claim: &Claim) -> rusqlite::Result<Option<Lease>> {
+    let Some(row) = look(connection, partition)? else { return Ok(None) };
+    if row.statement(claim).is_none() {
+        return Ok(Some(row.taken(claim)));
+    }
+    let _unsynced = Unsynced::new(connection)?;
+    begin(connection)?;
+    let changed = change(connection, partition, claim);
+    match changed {
+        Ok(_) => commit(connection)?,
+        Err(_) => rollback(connection),
+    }
+    changed
+}
+
+fn look(connection: &Connection, partition: Partition) -> rusqlite::Result<Option<Row>> {
+    let Partition { projection, index, count, .. } = partition;
+    let mut statement = connection.prepare_cached(LOOK)?;
+    let row = statement.query_row(params![projection, index, count], |row| {
+        Ok(Row {
+            checkpoint: Position::new(number(row, 0)?),
+            token: row.get::<_, Option<[u8; 16]>>(1)?.map(Uuid::from_bytes),
+            owner: row.get(2)?,
+            left: row.get(3)?,
+        })
+    });
+    row.optional()
+}
+
+/// In a transaction: what was seen outside of one may have changed.
+fn change(connection: &Connection, partition: Partition, claim: &Claim) -> rusqlite::Result<Option<Lease>> {
+    let Some(row) = look(connection, partition)? else { return Ok(None) };
+    let Partition { projection, index, .. } = partition;
+    let token = claim.token.into_bytes();
+    let statement = row.statement(claim);
+    match statement {
+        Some(HOLD) => {
+            let parameters = params![projection, index, token, &*claim.owner, millis(claim.term)];
+            connection.prepare_cached(HOLD)?.execute(parameters)?;
+        }
+        Some(give_up) => drop(connection.prepare_cached(give_up)?.execute(params![projection, index, token])?),
+        None => return Ok(Some(row.taken(claim))),
+    }
+    Ok(Some(Lease { checkpoint: row.checkpoint, taken: None }))
+}
+
+/// Refuses where any part of a projection is leased with another token.
+pub(super) fn check_all(tx: &Connection, projection: &'static str, token: Uuid) -> Result<(), ProjectionError> {
+    let other = || {
+        let mut statement = tx.prepare_cached(OTHERS)?;
+        let row = statement.query_row(params![projection, token.into_bytes()], |row| Ok((row.get(0)?, row.get(1)?)));
+        row.optional()
+    };
+    let other: Option<(u32, u32)> = failed("check a projection's leases", other())?;
+    match other.and_then(|(index, count)| Partition::all(projection, count).nth(index as usize)) {
+        Some(partition) => Err(LeaseLost::new(partition).into()),
+        None => Ok(()),
+    }
+}
+
+/// Lets commits return before the disk has them, as long as it lives: a lease need not survive the loss of power, and
+/// is renewed every few seconds for as long as the program runs.
+struct Unsynced<'a> {
+    connection: &'a Connection,
+    synchronous: i64,
+}
+
+impl<'a> Unsynced<'a> {
+    fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
+        let synchronous = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(Self { connection, synchronous })
+    }
+}
+
+impl Drop for Unsynced<'_> {
+    fn drop(&mut self) {
+        // It cannot fail where the switch before it did not.
+        let _ = self.connection.pragma_update(None, "synchronous", self.synchronous);
+    }
+}

@@ -1,0 +1,238 @@
+//! Projections on `SQLite`: steps and checkpoint in one transaction, on the thread that writes.
+
+mod dead_letters;
+mod leases;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::connection::{begin, commit, rollback};
+use super::read::{number, signed};
+use super::{Sqlite, SqliteTransaction};
+use crate::domain::StoredEvent;
+use crate::projection::{
+    Applied, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
+    ProjectionError, ProjectionStore, StepResult, Transaction,
+};
+use crate::store::{Position, StoreError};
+use crate::telemetry::Scope;
+
+const STANDING: &str =
+    "SELECT position, token FROM projection_partitions WHERE projection = ?1 AND partition = ?2 AND partitions = ?3";
+const PARTS: &str = "SELECT count(*), ifnull(min(position), 0), ifnull(max(position), 0) \
+    FROM projection_partitions WHERE projection = ?1";
+const FORGET_PARTS: &str = "DELETE FROM projection_partitions WHERE projection = ?1";
+const NEW_PART: &str = "INSERT INTO projection_partitions (projection, partition, partitions, position, owner, expires) \
+    VALUES (?1, ?2, ?3, ?4, '', 0)";
+const MOVE: &str = "UPDATE projection_partitions SET position = ?3, expires = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?4 \
+    WHERE projection = ?1 AND partition = ?2";
+const MOVE_BACK: &str = "UPDATE projection_partitions SET position = 0 WHERE projection = ?1";
+
+impl Transaction for SqliteTransaction<'static> {
+    type Backend = Sqlite;
+}
+
+impl Backend for Sqlite {
+    type Transaction<'t> = SqliteTransaction<'t>;
+    type Step<'a> = StepResult;
+
+    fn ready<'a>(result: StepResult) -> Self::Step<'a> {
+        result
+    }
+}
+
+impl ProjectionStore for Sqlite {
+    type Backend = Self;
+
+    async fn open_projection(
+        &self,
+        projection: Arc<dyn Projection<Self>>,
+        partitions: u32,
+    ) -> Result<(), ProjectionError> {
+        let open = move |tx: &SqliteTransaction<'_>| {
+            let (name, wanted) = (projection.name(), partitions.max(1));
+            let (stored, first, last) = failed("look for a projection", parts(tx, name))?;
+            if stored == 0 {
+                projection.setup(tx)?;
+            } else if stored == wanted {
+                return Ok(());
+            } else if first != last {
+                return Err(PartitionsChanged::new(name, stored, wanted).into());
+            }
+            failed("set up a projection", lay_out(tx, name, wanted, first))
+        };
+        self.threads.write(|connection| in_transaction(connection, open)).await?
+    }
+
+    async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
+        let lease = move |connection: &Connection| {
+            let found = failed("lease a projection", leases::lease(connection, partition, &claim))?;
+            found.ok_or_else(|| ProjectionError::not_open(partition.projection))
+        };
+        self.threads.write(lease).await?
+    }
+
+    async fn apply_batch(
+        &self,
+        projection: Arc<dyn Projection<Self>>,
+        batch: Batch,
+        scope: Scope,
+    ) -> Result<Applied, ProjectionError> {
+        let apply = move |tx: &SqliteTransaction<'_>| {
+            check(tx, &batch)?;
+            let applied = scope.in_scope(|| steps(tx, &*projection, &batch))?;
+            if let Some(letter) = &batch.set_aside {
+                failed("set an event aside", dead_letters::insert(tx, projection.name(), letter))?;
+            }
+            failed("move a checkpoint", move_checkpoint(tx, &batch))?;
+            Ok(applied)
+        };
+        self.threads.write(|connection| in_transaction(connection, apply)).await?
+    }
+
+    async fn reset_projection(
+        &self,
+        projection: Arc<dyn Projection<Self>>,
+        token: Uuid,
+    ) -> Result<(), ProjectionError> {
+        let reset = move |tx: &SqliteTransaction<'_>| {
+            let name = projection.name();
+            leases::check_all(tx, name, token)?;
+            projection.reset(tx)?;
+            let forget = || {
+                dead_letters::forget(tx, name)?;
+                tx.execute(MOVE_BACK, [name]).map(drop)
+            };
+            failed("reset a projection", forget())
+        };
+        self.threads.write(|connection| in_transaction(connection, reset)).await?
+    }
+
+    async fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        let list = move |connection: &Connection, _: &dyn Fn() -> bool| {
+            failed("list dead letters", dead_letters::list(connection, projection, &letters))
+        };
+        self.threads.read(list).await?
+    }
+
+    async fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Self>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        let settle = move |tx: &SqliteTransaction<'_>| {
+            let removed = dead_letters::remove(tx, projection.name(), position);
+            if !failed("remove a dead letter", removed)? {
+                return Ok(false);
+            }
+            if let Some(event) = &event {
+                scope.in_scope(|| step(tx, &*projection, event))?;
+            }
+            Ok(true)
+        };
+        self.threads.write(|connection| in_transaction(connection, settle)).await?
+    }
+}
+
+/// An error of the store's own statements, which is not the projection's.
+fn failed<T>(attempt: &'static str, result: rusqlite::Result<T>) -> Result<T, ProjectionError> {
+    result.map_err(|error| ProjectionError::store(StoreError::backend(attempt, error)))
+}
+
+/// How many parts a projection has, and the first and the last of their positions.
+fn parts(tx: &Connection, projection: &str) -> rusqlite::Result<(u32, Position, Position)> {
+    tx.prepare_cached(PARTS)?.query_row([projection], |row| {
+        Ok((row.get(0)?, Position::new(number(row, 1)?), Position::new(number(row, 2)?)))
+    })
+}
+
+fn lay_out(tx: &SqliteTransaction<'_>, name: &'static str, count: u32, at: Position) -> rusqlite::Result<()> {
+    tx.execute(FORGET_PARTS, [name])?;
+    for part in Partition::all(name, count) {
+        tx.execute(NEW_PART, params![name, part.index, part.count, signed(at.get())])?;
+    }
+    Ok(())
+}
+
+fn check(tx: &Connection, batch: &Batch) -> Result<(), ProjectionError> {
+    let Partition { projection, index, count, .. } = batch.partition;
+    let standing = || {
+        let mut statement = tx.prepare_cached(STANDING)?;
+        let row = statement.query_row(params![projection, index, count], |row| {
+            Ok((Position::new(number(row, 0)?), row.get::<_, Option<[u8; 16]>>(1)?.map(Uuid::from_bytes)))
+        });
+        row.optional()
+    };
+    let found = failed("read a checkpoint", standing())?;
+    let (checkpoint, token) = found.ok_or_else(|| ProjectionError::not_open(projection))?;
+    batch.check(checkpoint, token)
+}
+
+fn steps(
+    tx: &SqliteTransaction<'_>,
+    projection: &dyn Projection<Sqlite>,
+    batch: &Batch,
+) -> Result<Applied, ProjectionError> {
+    let mut applied = Applied::default();
+    let name = projection.name();
+    let any = failed("look for dead letters", dead_letters::has_any(tx, name))?;
+    for event in &*batch.events {
+        if any && failed("look for dead letters", dead_letters::has_of(tx, name, &event.stream))? {
+            let letter = DeadLetter::parked(event, batch.at);
+            failed("set an event aside", dead_letters::insert(tx, name, &letter))?;
+            applied.parked.push(event.position);
+        } else {
+            step(tx, projection, event)?;
+        }
+    }
+    Ok(applied)
+}
+
+fn step(tx: &SqliteTransaction<'_>, projection: &dyn Projection<Sqlite>, event: &StoredEvent) -> StepResult {
+    let step = catch_unwind(AssertUnwindSafe(|| projection.apply(event, tx)));
+    let applied = step.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))).and_then(|()| still_open(tx));
+    applied.map_err(|error| error.at(event))
+}
+
+fn still_open(tx: &Connection) -> StepResult {
+    if tx.is_autocommit() {
+        let reason = "a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store";
+        return Err(ProjectionError::new(reason));
+    }
+    Ok(())
+}
+
+fn move_checkpoint(tx: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    let Partition { projection, index, .. } = batch.partition;
+    let (to, term) = (signed(batch.checkpoint.get()), leases::millis(batch.claim.term));
+    tx.prepare_cached(MOVE)?.execute(params![projection, index, to, term]).map(drop)
+}
+
+/// Runs steps in a transaction of their own and commits it if they succeed. An error or a panic undoes all of it.
+fn in_transaction<T>(
+    connection: &Connection,
+    steps: impl FnOnce(&SqliteTransaction<'_>) -> Result<T, ProjectionError>,
+) -> Result<T, ProjectionError> {
+    failed("begin a projection's batch", begin(connection))?;
+    let result = catch_unwind(AssertUnwindSafe(|| steps(&SqliteTransaction::new(connection))));
+    match result.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))) {
+        Ok(value) => {
+            still_open(connection)?;
+            failed("commit a projection's batch", commit(connection))?;
+            Ok(value)
+        }
+        Err(error) => {
+            rollback(connection);
+            Err(error)
+        }
+    }
+}
