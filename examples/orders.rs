@@ -1,8 +1,10 @@
 //! Orders from a file: each line a command, the events in `SQLite`, a projection that follows, and every step traced.
 //!
 //! ```text
-//! cargo run -p eventsource-examples --example orders -- [FILE | -] [--db PATH]
+//! cargo run -p eventsource-examples --example orders -- [FILE | -] [--db PATH] [--view PAGE]
 //! ```
+//!
+//! With `--view orders.html` all traces are in that page, to be opened in a browser.
 //!
 //! It reads `examples/data/orders.jsonl` unless told otherwise, and keeps `orders.db` in the current folder. Stop it
 //! and run it again on the same files: each line has an id, so that no command is handled twice.
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use eventsource_runtime::dispatch::DispatchJsonError;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{SqliteReader, SqliteStore, SqliteTransaction};
+use eventsource_runtime::telemetry::TelemetryBuilder;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -250,7 +253,7 @@ struct Counts {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse()?;
-    let telemetry = Telemetry::from_env("orders").console_without_endpoint().console_traces(TRACES).install()?;
+    let telemetry = arguments.telemetry().install()?;
     let store = SqliteStore::open(&arguments.db).await?;
     let commands = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
     let projections = ProjectionRunner::new(store.clone()).projection(OrderViews).spawn();
@@ -281,6 +284,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     telemetry.shutdown().await?;
     report(&by_status, &counts);
     println!("the events are in {}", arguments.db.display());
+    if let Some(page) = &arguments.view {
+        println!("the traces are in {}", page.display());
+    }
     Ok(())
 }
 
@@ -378,24 +384,35 @@ struct Arguments {
     /// `None` for the standard input.
     input: Option<PathBuf>,
     db: PathBuf,
+    /// Where the page with all traces goes, if it is wanted.
+    view: Option<PathBuf>,
 }
 
 impl Arguments {
     fn parse() -> Result<Self, String> {
         let input = concat!(env!("CARGO_MANIFEST_DIR"), "/data/orders.jsonl").into();
-        let mut parsed = Self { input: Some(input), db: "orders.db".into() };
+        let mut parsed = Self { input: Some(input), db: "orders.db".into(), view: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "-" => parsed.input = None,
                 "--db" => parsed.db = arguments.next().ok_or("`--db` needs a path")?.into(),
+                "--view" => parsed.view = Some(arguments.next().ok_or("`--view` needs a path")?.into()),
                 option if option.starts_with('-') => {
-                    return Err(format!("unknown option `{option}`; write `[FILE | -] [--db PATH]`"));
+                    return Err(format!("unknown option `{option}`; write `[FILE | -] [--db PATH] [--view PAGE]`"));
                 }
                 file => parsed.input = Some(file.into()),
             }
         }
         Ok(parsed)
+    }
+
+    fn telemetry(&self) -> TelemetryBuilder {
+        let telemetry = Telemetry::from_env("orders").console_without_endpoint().console_traces(TRACES);
+        match &self.view {
+            Some(page) => telemetry.view(page),
+            None => telemetry,
+        }
     }
 
     /// The lines, as they come.

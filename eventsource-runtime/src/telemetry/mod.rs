@@ -34,6 +34,8 @@ pub use error::TelemetryError;
 pub use links::Linked;
 #[cfg(feature = "otel")]
 pub use otel::TraceTree;
+#[cfg(feature = "view")]
+pub use otel::TraceView;
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::{Kind, Literal};

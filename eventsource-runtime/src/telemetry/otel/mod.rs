@@ -12,6 +12,8 @@ mod span;
 mod start;
 mod toggle;
 mod tree;
+#[cfg(feature = "view")]
+mod view;
 
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
@@ -25,3 +27,5 @@ pub use start::{Options, start};
 pub use toggle::set_enabled;
 pub(crate) use toggle::spans_are_on as is_on;
 pub use tree::TraceTree;
+#[cfg(feature = "view")]
+pub use view::TraceView;

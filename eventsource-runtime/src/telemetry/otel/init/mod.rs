@@ -13,6 +13,8 @@ mod reporting;
 mod sampler;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "view")]
+mod view;
 
 #[cfg(not(feature = "otlp"))]
 use no_otlp as otlp;

@@ -6,7 +6,7 @@
 mod buffer;
 mod render;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod text;
 mod writer;
 
@@ -17,6 +17,8 @@ use opentelemetry_sdk::trace::SpanData;
 
 pub(super) use buffer::Console;
 use render::Style;
+#[cfg(feature = "view")]
+pub(super) use text::is_inert;
 
 /// The width where nothing says how wide the terminal is.
 const WIDTH: usize = 100;

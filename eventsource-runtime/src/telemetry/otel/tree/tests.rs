@@ -20,7 +20,14 @@ fn context(trace: u128, id: u64) -> SpanContext {
 }
 
 /// A span of trace `trace`, from and to in milliseconds.
-fn span(trace: u128, id: u64, parent: u64, name: &'static str, from: u64, to: u64) -> SpanData {
+pub(in crate::telemetry::otel) fn span(
+    trace: u128,
+    id: u64,
+    parent: u64,
+    name: &'static str,
+    from: u64,
+    to: u64,
+) -> SpanData {
     let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000) + Duration::from_millis(millis);
     SpanData {
         span_context: context(trace, id),

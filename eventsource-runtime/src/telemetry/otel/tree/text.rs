@@ -32,7 +32,7 @@ pub(super) fn shown(text: &str, width: usize) -> String {
 }
 
 /// Whether a character shows as itself: no control, no mark that reorders or hides what follows, no line separator.
-fn is_inert(character: char) -> bool {
+pub(in crate::telemetry::otel) fn is_inert(character: char) -> bool {
     !(character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
