@@ -1,34 +1,36 @@
 //! Many at once, and futures that are dropped.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    AppendError, EventStore, ExpectedVersion, Filter, Position, Version, a_stream, an_event, appended, dropped_after,
-    events, stored,
+    AppendError, Arc, EventStore, ExpectedVersion, Filter, Position, StreamId, Version, a_stream, a_stream_of,
+    an_event, appended, dropped_after, events, is_conflict, stored,
 };
 use crate::store::Traced;
+use crate::testing::history::{History, is_linearizable};
 
 /// Of all that append to one stream with the version that they have seen, one wins each version.
 pub async fn writers_of_one_stream_take_turns<S: EventStore>(open: impl AsyncFn() -> S) {
-    let (store, stream) = (open().await, a_stream());
-    let (tasks, each) = (64, 4);
+    let store = open().await;
+    let stream = a_stream_of(&store, 1).await;
+    let (tasks, each) = (16, 4);
     let writers: Vec<_> = (0..tasks)
         .map(|_| {
             let (store, stream) = (store.clone(), stream.clone());
             tokio::spawn(async move {
-                let (mut won, mut seen) = (Vec::new(), Version::START);
+                let (mut won, mut seen) = (Vec::new(), Version::new(1));
                 while won.len() < each {
                     let event = an_event("Placed", "1");
                     let id = event.id;
                     match store.append(&stream, ExpectedVersion::Exact(seen), vec![event]).await {
-                        Ok(appended) => {
-                            assert_eq!(appended.version.get(), seen.get() + 1);
-                            seen = appended.version;
-                            won.push((appended.version.get(), id));
+                        Ok(_) => {
+                            won.push((seen.get() + 1, id));
+                            seen = Version::new(seen.get() + 1);
                         }
-                        Err(AppendError::Conflict(conflict)) => {
-                            assert!(conflict.actual > seen, "the stream has moved on");
-                            seen = conflict.actual;
+                        Err(AppendError::Conflict(_)) => {
+                            let page = store.read_stream(&stream, seen, 1000).await.expect("a stream can be read");
+                            seen = page.last().map_or(seen, |event| event.version);
                         }
                         Err(error) => panic!("{error:?}"),
                     }
@@ -42,30 +44,77 @@ pub async fn writers_of_one_stream_take_turns<S: EventStore>(open: impl AsyncFn(
         won.extend(writer.await.expect("a writer does not panic"));
     }
     won.sort_unstable();
-    let stored: Vec<_> = stored(&store, &stream).await.iter().map(|event| (event.version.get(), event.id)).collect();
+    let stored: Vec<_> =
+        stored(&store, &stream).await.iter().skip(1).map(|event| (event.version.get(), event.id)).collect();
     assert_eq!(won.len(), tasks * each);
     assert!(won == stored, "what was acknowledged is what is stored");
 }
 
-/// Who waits for a position to be passed is woken by the append that passes it, and at once if it is passed already.
-pub async fn changed_wakes_who_waits<S: EventStore>(open: impl AsyncFn() -> S) {
+/// Where many append at once, a conflict is that of its own append.
+pub async fn conflict_among_many_is_one_append_s_own<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
-    let mut head = Position::START;
-    for _ in 0..20 {
-        let waiter = {
-            let store = store.clone();
-            tokio::spawn(async move {
-                // It may return early, so that waiting is a loop.
-                while store.head().await.expect("the head can be read") <= head {
-                    store.changed(head).await;
-                }
+    for _ in 0..10 {
+        let appends: Vec<_> = (0..16)
+            .map(|number| {
+                let store = store.clone();
+                let expected =
+                    if number % 4 == 1 { ExpectedVersion::Exact(Version::new(9)) } else { ExpectedVersion::Any };
+                tokio::spawn(async move {
+                    let stream = a_stream_of(&store, 1).await;
+                    let result = store.append(&stream, expected, events(2)).await;
+                    (number % 4 == 1, result, stored(&store, &stream).await.len())
+                })
             })
-        };
-        let appended = appended(&store, &a_stream(), events(1)).await;
-        waiter.await.expect("a waiter does not panic");
-        store.changed(head).await;
-        head = appended.position;
+            .collect();
+        for append in appends {
+            match append.await.expect("an append does not panic") {
+                (true, result, length) => assert!(is_conflict(&result) && length == 1, "{result:?}"),
+                (false, result, length) => assert!(result.is_ok() && length == 3, "{result:?}"),
+            }
+        }
     }
+}
+
+/// One append that several make at the same time is stored once, and all get its result.
+pub async fn append_made_twice_at_once_is_stored_once<S: EventStore>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    for _ in 0..20 {
+        let (stream, batch) = (a_stream(), events(2));
+        let appends: Vec<_> = (0..4)
+            .map(|_| {
+                let (store, stream, batch) = (store.clone(), stream.clone(), batch.clone());
+                tokio::spawn(async move { store.append(&stream, ExpectedVersion::Any, batch).await })
+            })
+            .collect();
+        for append in appends {
+            append.await.expect("an append does not panic").expect("each of them succeeds");
+        }
+        assert_eq!(stored(&store, &stream).await.len(), 2);
+    }
+}
+
+/// Whoever reads while others append sees an append whole or not at all.
+pub async fn readers_see_whole_appends<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream, done) = (open().await, a_stream(), Arc::new(AtomicBool::new(false)));
+    let reader = {
+        let (store, stream, done) = (store.clone(), stream.clone(), Arc::clone(&done));
+        tokio::spawn(async move {
+            let mut seen = 0;
+            while !done.load(Ordering::Acquire) {
+                let page = store.read_stream(&stream, Version::START, 1000).await.expect("a stream can be read");
+                assert_eq!(page.len() % 3, 0, "an append was seen in part");
+                assert!(page.len() >= seen, "what was seen stays");
+                seen = page.len();
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    for _ in 0..40 {
+        appended(&store, &stream, events(3)).await;
+        tokio::task::yield_now().await;
+    }
+    done.store(true, Ordering::Release);
+    reader.await.expect("the reader does not panic");
 }
 
 /// A subscription that begins in the middle shows all that eight writers append, before and after, once and in order.
@@ -118,22 +167,66 @@ pub async fn dropped_futures_leave_the_store_consistent<S: EventStore>(open: imp
     let store = open().await;
     for polls in 0..6 {
         for _ in 0..20 {
-            let stream = a_stream();
-            let batch = events(3);
-            let append = store.append(&stream, ExpectedVersion::NoStream, batch.clone());
-            let done = dropped_after(polls, append).await;
+            let (stream, batch) = (a_stream(), events(3));
+            drop(dropped_after(polls, store.append(&stream, ExpectedVersion::Any, batch.clone())).await);
             drop(dropped_after(polls, store.read_stream(&stream, Version::START, 10)).await);
             drop(dropped_after(polls, store.read_all(Position::START, &Filter::all(), 10)).await);
             drop(dropped_after(polls, store.head()).await);
             // Nothing need ever wake this one a second time.
             dropped_after(polls.min(1), store.changed(Position::new(u64::MAX))).await;
             // Made again it is stored once, whether or not the dropped one was.
-            let again = store.append(&stream, ExpectedVersion::NoStream, batch).await.expect("it can be made again");
-            assert_eq!(again.version, 3);
-            if let Some(done) = done {
-                assert_eq!(again, done.expect("it was made").repeated());
-            }
+            let again = store.append(&stream, ExpectedVersion::Any, batch).await;
+            assert!(again.is_ok(), "it can be made again: {again:?}");
             assert_eq!(stored(&store, &stream).await.len(), 3);
+        }
+    }
+}
+
+/// What several tasks see of one stream, they could have seen had each call been made at one moment.
+pub async fn histories_are_linearizable<S: EventStore>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    for round in 0..12 {
+        let (stream, history) = (a_stream(), History::default());
+        let tasks: Vec<_> = (0..4)
+            .map(|task| tokio::spawn(calls(store.clone(), stream.clone(), history.clone(), round * 4 + task)))
+            .collect();
+        for task in tasks {
+            task.await.expect("a task does not panic");
+        }
+        let calls = history.into_calls();
+        assert!(is_linearizable(&calls), "no order of these calls explains what they returned: {calls:#?}");
+    }
+}
+
+/// Appends and reads in turns, with every expectation; now and then an append whose result nobody gets to know.
+async fn calls<S: EventStore>(store: S, stream: StreamId, history: History, seed: usize) {
+    let (mut version, mut earlier) = (Version::START, events(1));
+    for step in 0..6 {
+        let choice = (seed * 31 + step * 17 + seed * step) % 7;
+        if choice < 2 {
+            let call = history.begin_read();
+            let page = store.read_stream(&stream, Version::START, 1000).await.expect("a stream can be read");
+            version = Version::new(page.len() as u64);
+            call.read(page.iter().map(|event| event.id));
+            continue;
+        }
+        let expected = match choice {
+            2 => ExpectedVersion::Any,
+            3 => ExpectedVersion::NoStream,
+            _ => ExpectedVersion::Exact(version),
+        };
+        // The sixth choice is the last append made again.
+        let batch = if choice == 6 { earlier.clone() } else { events(1 + step % 2) };
+        earlier.clone_from(&batch);
+        let call = history.begin_append(expected, batch.iter().map(|event| event.id));
+        if choice == 5 {
+            match dropped_after(1, store.append(&stream, expected, batch)).await {
+                None => drop(call),
+                Some(result) => call.appended(&result),
+            }
+        } else {
+            let result = store.append(&stream, expected, batch).await;
+            call.appended(&result);
         }
     }
 }

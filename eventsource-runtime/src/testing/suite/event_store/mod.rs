@@ -5,10 +5,15 @@
 
 mod append;
 mod concurrent;
+mod expect;
+mod feed;
+mod fold;
 mod idempotent;
-mod read;
+mod kept;
+mod live;
+mod random;
+mod stream;
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -17,11 +22,17 @@ use uuid::Uuid;
 
 pub use append::*;
 pub use concurrent::*;
+pub use expect::*;
+pub use feed::*;
+pub use fold::*;
 pub use idempotent::*;
-pub use read::*;
+pub use kept::*;
+pub use live::*;
+pub use random::*;
+pub use stream::*;
 
 use crate::clock::Timestamp;
-use crate::domain::{Metadata, StoredEvent};
+use crate::domain::StoredEvent;
 use crate::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, NewEvent, Origin, Position, StreamId, Version,
 };
@@ -40,41 +51,111 @@ macro_rules! event_store_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::event_store_suite! { @ $open;
-                admits_what_is_expected
-                conflict_tells_expected_and_actual
-                versions_are_dense
-                append_is_all_or_nothing
-                appending_nothing_checks_the_expectation
-                too_large_is_refused_before_anything_is_stored
-                payload_comes_back_byte_for_byte
-                envelope_comes_back
-                retried_append_returns_the_first_result
-                known_id_with_other_content_is_a_mismatch
-                known_id_in_another_stream_is_a_mismatch
-                known_id_among_new_ones_is_a_mismatch
-                repeated_id_in_one_batch_is_a_mismatch
-                fold_shows_the_events_after_a_version
-                fold_stops_where_the_visitor_stops
-                fold_finds_an_earlier_command
-                stream_is_read_in_pages
-                feed_is_in_order_of_position
-                feed_shows_what_the_filter_shows
-                head_is_the_last_position
-                writers_of_one_stream_take_turns
-                changed_wakes_who_waits
-                subscription_has_neither_gap_nor_duplicate
-                dropped_futures_leave_the_store_consistent
-            }
+            $crate::event_store_cases! { [$crate::event_store_suite] [$open] }
         }
     };
-    (@ $open:expr; $($test:ident)*) => {
+    (@ [$open:expr] $($case:ident)*) => {
         $(
             #[test]
-            fn $test() {
-                $crate::testing::run($crate::testing::suite::event_store::$test($open));
+            fn $case() {
+                $crate::testing::run($crate::testing::suite::event_store::$case($open));
             }
         )*
+    };
+}
+
+/// Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! event_store_cases {
+    ([$($macro:tt)+] $back:tt) => {
+        $($macro)+! { @ $back
+            no_stream_admits_no_stream
+            no_stream_refuses_a_stream
+            exists_admits_a_stream
+            exists_refuses_no_stream
+            exact_refuses_an_older_version
+            exact_refuses_a_newer_version
+            exact_refuses_no_stream
+            exact_is_compared_to_the_last_bit
+            exact_start_admits_no_stream
+            exact_start_refuses_a_stream
+            conflict_names_the_stream
+            conflict_tells_what_was_expected
+            conflict_tells_the_actual_version
+            conflict_stores_nothing
+            refused_events_may_be_appended_later
+            stream_ids_differ_to_the_last_character
+            aggregates_of_two_types_may_share_an_id
+            append_returns_the_last_version
+            append_returns_the_last_position
+            append_counts_its_events
+            append_is_all_or_nothing
+            appending_nothing_tells_where_the_stream_stands
+            appending_nothing_checks_the_expectation
+            too_large_is_refused
+            too_large_takes_its_neighbours_along
+            largest_payload_is_kept
+            payload_is_kept_byte_for_byte
+            event_type_is_kept
+            schema_version_is_kept
+            recorded_at_is_kept
+            correlation_is_kept
+            causation_is_kept
+            metadata_is_kept
+            trace_parent_is_kept
+            trace_state_is_kept
+            what_is_absent_stays_absent
+            events_of_one_append_keep_what_is_theirs
+            feed_shows_what_the_stream_shows
+            fold_shows_what_the_stream_shows
+            retried_append_returns_the_first_result
+            retried_append_says_so
+            retried_append_is_not_held_to_its_expectation
+            retried_append_stores_nothing
+            retried_append_may_bear_another_time
+            known_id_with_another_payload_is_a_mismatch
+            known_id_with_another_type_is_a_mismatch
+            known_id_with_another_schema_version_is_a_mismatch
+            known_ids_in_another_order_are_a_mismatch
+            known_id_in_another_stream_is_a_mismatch
+            known_id_among_new_ones_is_a_mismatch
+            repeated_id_in_one_append_is_a_mismatch
+            mismatch_names_the_event
+            fold_begins_after_a_version
+            fold_goes_on_over_pages
+            fold_ends_where_the_visitor_has_enough
+            fold_counts_what_it_shows
+            fold_of_no_stream_shows_nothing
+            fold_after_the_end_shows_nothing
+            fold_finds_an_earlier_append
+            fold_tells_where_an_earlier_append_ended
+            fold_shows_nothing_of_what_was_done_before
+            earlier_append_is_of_its_stream_alone
+            unknown_first_event_hinders_no_fold
+            stream_page_has_its_limit
+            no_events_are_read_where_none_are_asked_for
+            feed_is_in_order_of_position
+            feed_page_has_its_limit
+            feed_passes_over_what_it_hides
+            filter_selects_event_types
+            filter_selects_aggregate_types
+            filter_selects_what_both_lists_name
+            filter_of_no_types_shows_nothing
+            filter_compares_whole_names
+            head_of_an_empty_store_is_the_start
+            head_is_the_last_position
+            changed_returns_at_once_where_there_is_more
+            changed_wakes_all_who_wait
+            writers_of_one_stream_take_turns
+            conflict_among_many_is_one_append_s_own
+            append_made_twice_at_once_is_stored_once
+            readers_see_whole_appends
+            subscription_has_neither_gap_nor_duplicate
+            dropped_futures_leave_the_store_consistent
+            histories_are_linearizable
+            random_calls_do_what_the_model_does
+        }
     };
 }
 
@@ -101,6 +182,13 @@ async fn appended<S: EventStore>(store: &S, stream: &StreamId, events: Vec<NewEv
     store.append(stream, ExpectedVersion::Any, events).await.expect("an append without expectations is made")
 }
 
+/// A stream of so many events.
+async fn a_stream_of<S: EventStore>(store: &S, count: usize) -> StreamId {
+    let stream = a_stream();
+    appended(store, &stream, events(count)).await;
+    stream
+}
+
 /// A whole stream; on the way, that its versions are dense.
 async fn stored<S: EventStore>(store: &S, stream: &StreamId) -> Vec<StoredEvent> {
     let mut all: Vec<StoredEvent> = Vec::new();
@@ -117,12 +205,16 @@ async fn stored<S: EventStore>(store: &S, stream: &StreamId) -> Vec<StoredEvent>
     }
 }
 
+/// The last event of a stream that has one.
+async fn last<S: EventStore>(store: &S, stream: &StreamId) -> StoredEvent {
+    stored(store, stream).await.pop().expect("the stream has events")
+}
+
 /// The whole feed; on the way, that its positions ascend.
 async fn feed<S: EventStore>(store: &S, filter: &Filter, limit: usize) -> Vec<StoredEvent> {
     let (mut all, mut after) = (Vec::<StoredEvent>::new(), Position::START);
     loop {
         let page = store.read_all(after, filter, limit).await.expect("the feed can be read");
-        assert!(page.events.len() <= limit, "a page is no longer than was asked");
         for event in page.events {
             assert!(event.position > all.last().map_or(Position::START, |last| last.position), "positions ascend");
             assert!(event.position <= page.scanned, "what is shown was looked at");
@@ -136,8 +228,12 @@ async fn feed<S: EventStore>(store: &S, filter: &Filter, limit: usize) -> Vec<St
     }
 }
 
-fn is_mismatch(result: &Result<Appended, AppendError>, of: Uuid) -> bool {
-    matches!(result, Err(AppendError::IdempotencyMismatch { id, .. }) if *id == of)
+fn is_mismatch(result: &Result<Appended, AppendError>) -> bool {
+    matches!(result, Err(AppendError::IdempotencyMismatch { .. }))
+}
+
+fn is_conflict(result: &Result<Appended, AppendError>) -> bool {
+    matches!(result, Err(AppendError::Conflict(_)))
 }
 
 /// Polls a future so many times and drops it; what it returned, if it was done by then.
@@ -157,14 +253,4 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
         }
     })
     .await
-}
-
-fn with_metadata(origin: &Origin) -> Origin {
-    Origin {
-        correlation_id: Some(Uuid::now_v7()),
-        causation_id: Some(Uuid::now_v7()),
-        metadata: Metadata::from_iter([("tenant", "north \"1\""), ("zero", "\0")]),
-        trace_context: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse().ok(),
-        ..origin.clone()
-    }
 }

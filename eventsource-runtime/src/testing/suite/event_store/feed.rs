@@ -1,0 +1,80 @@
+//! The feed of all streams, and what a filter shows of it.
+
+use super::{EventStore, Filter, Position, StreamId, Uuid, a_stream, an_event, appended, events, feed};
+
+/// The feed shows every event of every stream once, in order of position.
+pub async fn feed_is_in_order_of_position<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, one, other) = (open().await, a_stream(), a_stream());
+    let mut ids = Vec::new();
+    for round in 0..60 {
+        let batch = events(1 + round % 7);
+        ids.extend(batch.iter().map(|event| event.id));
+        appended(&store, if round % 3 == 0 { &one } else { &other }, batch).await;
+    }
+    for limit in [1, 7, 256, 1000] {
+        let fed: Vec<_> = feed(&store, &Filter::all(), limit).await.iter().map(|event| event.id).collect();
+        assert!(fed == ids, "pages of {limit}");
+    }
+}
+
+/// A page is no longer than was asked.
+pub async fn feed_page_has_its_limit<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    appended(&store, &stream, events(300)).await;
+    for limit in [1, 64, 255, 256, 299] {
+        let page = store.read_all(Position::START, &Filter::all(), limit).await.expect("the feed can be read");
+        assert!(page.events.len() <= limit, "{} events where {limit} were asked for", page.events.len());
+    }
+}
+
+/// What a filter hides is passed over, however much it is.
+pub async fn feed_passes_over_what_it_hides<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    appended(&store, &stream, events(1500)).await;
+    appended(&store, &stream, vec![an_event("Shipped", "1")]).await;
+    let shown = feed(&store, &Filter::all().event_types(["Shipped"]), 10).await;
+    assert!(shown.iter().any(|event| &*event.event_type == "Shipped"));
+}
+
+/// What a filter shows of four events, two types of them in two types of aggregates: their payloads.
+async fn shown<S: EventStore>(open: impl AsyncFn() -> S, filter: Filter) -> String {
+    let (store, order, parcel) = (open().await, a_stream(), StreamId::new("Parcel", Uuid::now_v7()));
+    appended(&store, &order, vec![an_event("Placed", "a"), an_event("Shipped", "b")]).await;
+    appended(&store, &parcel, vec![an_event("Placed", "c"), an_event("Shipped", "d")]).await;
+    let page = store.read_all(Position::START, &filter, 10).await.expect("the feed can be read");
+    page.events.iter().map(|event| String::from_utf8_lossy(event.payload()).into_owned()).collect()
+}
+
+/// Only the listed types of events are shown.
+pub async fn filter_selects_event_types<S: EventStore>(open: impl AsyncFn() -> S) {
+    assert_eq!(shown(&open, Filter::all().event_types(["Placed"])).await, "ac");
+    assert_eq!(shown(&open, Filter::all().event_types(["Paid", "Shipped"])).await, "bd");
+}
+
+/// Only events of the listed types of aggregates are shown.
+pub async fn filter_selects_aggregate_types<S: EventStore>(open: impl AsyncFn() -> S) {
+    assert_eq!(shown(&open, Filter::all().aggregate_types(["Order"])).await, "ab");
+    assert_eq!(shown(&open, Filter::all().aggregate_types(["Parcel", "Pallet"])).await, "cd");
+}
+
+/// Of two lists, both have to name what is shown.
+pub async fn filter_selects_what_both_lists_name<S: EventStore>(open: impl AsyncFn() -> S) {
+    let filter = Filter::all().event_types(["Placed"]).aggregate_types(["Parcel"]);
+    assert_eq!(shown(&open, filter).await, "c");
+}
+
+/// A list that names nothing shows nothing.
+pub async fn filter_of_no_types_shows_nothing<S: EventStore>(open: impl AsyncFn() -> S) {
+    assert_eq!(shown(&open, Filter::all().event_types([])).await, "");
+    assert_eq!(shown(&open, Filter::all().aggregate_types([])).await, "");
+}
+
+/// A name is not the beginning of another, nor the same in other letters.
+pub async fn filter_compares_whole_names<S: EventStore>(open: impl AsyncFn() -> S) {
+    for name in ["Plac", "placed", "Placed ", "P_aced", "%"] {
+        assert_eq!(shown(&open, Filter::all().event_types([name]).aggregate_types(["Order"])).await, "", "{name}");
+    }
+    for name in ["Ord", "order", "Order-", "O%"] {
+        assert_eq!(shown(&open, Filter::all().event_types(["Placed"]).aggregate_types([name])).await, "", "{name}");
+    }
+}

@@ -1,0 +1,47 @@
+//! The head of the feed, and waiting for it to move.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use super::{EventStore, Position, a_stream, a_stream_of, appended, events, last};
+
+/// Before the first event there is no position.
+pub async fn head_of_an_empty_store_is_the_start<S: EventStore>(open: impl AsyncFn() -> S) {
+    assert_eq!(open().await.head().await.expect("the head can be read"), Position::START);
+}
+
+/// The head is the position of the last event.
+pub async fn head_is_the_last_position<S: EventStore>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    for count in [3, 1] {
+        let stream = a_stream_of(&store, count).await;
+        let head = store.head().await.expect("the head can be read");
+        assert_eq!(head, last(&store, &stream).await.position);
+    }
+}
+
+/// Where there is more already, nobody waits.
+pub async fn changed_returns_at_once_where_there_is_more<S: EventStore>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    a_stream_of(&store, 2).await;
+    store.changed(Position::START).await;
+}
+
+/// An append wakes all who wait.
+pub async fn changed_wakes_all_who_wait<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    let mut head = appended(&store, &stream, events(1)).await.position;
+    for _ in 0..10 {
+        let mut waiting = Vec::new();
+        for mut waiter in (0..3).map(|_| Box::pin(store.changed(head))) {
+            // One that returns early, as it may, waits no more.
+            if poll_fn(|task| Poll::Ready(waiter.as_mut().poll(task).is_pending())).await {
+                waiting.push(waiter);
+            }
+        }
+        head = appended(&store, &stream, events(1)).await.position;
+        for waiter in waiting {
+            waiter.await;
+        }
+    }
+}

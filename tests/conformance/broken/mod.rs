@@ -1,0 +1,98 @@
+//! Whether the suite is worth its time: for each case there is a broken store that passes all the others.
+
+mod append;
+mod defect;
+mod read;
+mod store;
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use defect::{DEFECTS, Defect};
+use eventsource_runtime::testing::suite::event_store;
+use store::Broken;
+
+/// Cases that meet what nobody thought of. They may find any defect, so that others need not be found by one case alone.
+const GENERAL: [&str; 2] = ["histories_are_linearizable", "random_calls_do_what_the_model_does"];
+/// How long a case may take that is to pass, and one that is to fail, which it may do by never ending.
+const PASSES_WITHIN: Duration = Duration::from_mins(2);
+const FAILS_WITHIN: Duration = Duration::from_secs(3);
+
+type Case = (&'static str, fn(Defect, Duration) -> bool);
+
+macro_rules! cases {
+    (@ [] $($case:ident)*) => {
+        const CASES: &[Case] = &[
+            $((stringify!($case), |defect, time| passes(time, event_store::$case(async || Broken::new(defect)))),)*
+        ];
+    };
+}
+eventsource_runtime::event_store_cases! { [cases] [] }
+
+/// Whether a case says yes, in time.
+fn passes(time: Duration, case: impl Future<Output = ()>) -> bool {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(QUIET).enable_all().build();
+    let runtime = runtime.expect("a runtime can be started");
+    let said = catch_unwind(AssertUnwindSafe(|| runtime.block_on(async { tokio::time::timeout(time, case).await })));
+    runtime.shutdown_background();
+    matches!(said, Ok(Ok(())))
+}
+
+/// The name of threads whose panics are the point of the test.
+const QUIET: &str = "broken";
+
+fn silence_quiet_threads() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(QUIET) {
+                told(panic);
+            }
+        }));
+    });
+}
+
+/// Runs something in a thread whose panics are not told.
+fn quietly<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    silence_quiet_threads();
+    let thread = std::thread::Builder::new().name(QUIET.to_owned()).spawn(run).expect("a thread can be started");
+    thread.join().expect("what panics is caught")
+}
+
+#[test]
+fn each_case_has_a_defect_and_each_defect_a_case() {
+    let named: Vec<_> = DEFECTS.iter().map(|(_, case)| *case).collect();
+    for (case, _) in CASES {
+        assert!(named.contains(case), "no defect is found by `{case}`");
+    }
+    for case in named {
+        assert!(CASES.iter().any(|(known, _)| *known == case), "there is no case `{case}`");
+    }
+}
+
+#[test]
+fn each_defect_is_found_by_its_case() {
+    let missed = quietly(|| {
+        let missed = DEFECTS
+            .iter()
+            .filter(|(defect, name)| CASES.iter().any(|(case, passes)| case == name && passes(*defect, FAILS_WITHIN)));
+        missed.collect::<Vec<_>>()
+    });
+    assert!(missed.is_empty(), "not found: {missed:#?}");
+}
+
+#[test]
+fn each_defect_is_found_by_its_case_alone() {
+    let found = quietly(|| {
+        let mut found = Vec::new();
+        for (defect, name) in DEFECTS {
+            let others = CASES.iter().filter(|(case, _)| case != name && !GENERAL.contains(case));
+            let by = others.filter(|(_, passes)| !passes(*defect, PASSES_WITHIN)).map(|(case, _)| *case);
+            found.extend(by.map(|case| (*defect, case)));
+        }
+        found
+    });
+    assert!(found.is_empty(), "found by other cases as well: {found:#?}");
+}
