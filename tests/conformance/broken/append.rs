@@ -109,7 +109,9 @@ impl Broken {
             Defect::StaleBatchIsAdmitted => count > 1 && version.is_some_and(|version| 0 < version && version < actual),
             Defect::NextVersionIsAdmitted => actual > 0 && version == Some(actual + 1),
             Defect::VersionOfNoStreamIsAdmitted => actual == 0 && version.is_some(),
-            Defect::VersionsAreBytes => version.is_some_and(|version| version & 0xFF == actual & 0xFF),
+            Defect::VersionsAreBytes => {
+                version.is_some_and(|version| version != actual && version & 0xFF == actual & 0xFF)
+            }
             Defect::StartIsAny => version == Some(0),
             _ => false,
         };
