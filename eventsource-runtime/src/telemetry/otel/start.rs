@@ -271,14 +271,13 @@ pub fn start(
     if !site.is_on() {
         return None;
     }
-    let mut start = Start { name: Cow::Borrowed(site.name), kind: site.kind, options: Options::default(), since: None };
-    set(&mut start.options);
-    if let Some(span) = start.options.without_sampler() {
+    let mut options = Options::default();
+    set(&mut options);
+    if let Some(span) = options.without_sampler() {
         return (!span.is_off()).then_some(span);
     }
-    if let Some(owner) = start.options.owner {
-        start.name = Cow::Borrowed(method_names::joined(owner, site.name));
-    }
+    let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
+    let start = Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
     Some(start.begin_on(&mut |known| literals(site, known), attributes))
 }
 
