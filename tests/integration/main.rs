@@ -1,5 +1,6 @@
 //! The product as its users meet it: one module a behaviour.
 
+mod bus;
 mod canary;
 mod cancellation;
 mod dispatch;

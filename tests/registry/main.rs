@@ -1,5 +1,6 @@
 //! The registry and what is made of it agree: `UPDATE_REGISTRY=1` writes the generated files anew.
 
+mod buses;
 mod emitted;
 
 use std::collections::BTreeSet;
@@ -87,6 +88,17 @@ fn standard_keys_are_those_of_the_conventions() {
         attribute::DB_OPERATION_NAME,
         attribute::DB_SYSTEM_NAME,
         attribute::ERROR_TYPE,
+        attribute::MESSAGING_BATCH_MESSAGE_COUNT,
+        attribute::MESSAGING_CONSUMER_GROUP_NAME,
+        attribute::MESSAGING_DESTINATION_NAME,
+        attribute::MESSAGING_DESTINATION_PARTITION_ID,
+        attribute::MESSAGING_KAFKA_MESSAGE_KEY,
+        attribute::MESSAGING_KAFKA_OFFSET,
+        attribute::MESSAGING_MESSAGE_ID,
+        attribute::MESSAGING_OPERATION_NAME,
+        attribute::MESSAGING_OPERATION_TYPE,
+        attribute::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY,
+        attribute::MESSAGING_SYSTEM,
         attribute::SERVER_ADDRESS,
         attribute::SERVER_PORT,
     ];
@@ -99,9 +111,16 @@ fn standard_keys_are_those_of_the_conventions() {
             _ => assert!(ours, "`{key}` is not ours to define"),
         }
     }
+    let conventional = [
+        metric::DB_CLIENT_OPERATION_DURATION,
+        metric::MESSAGING_CLIENT_CONSUMED_MESSAGES,
+        metric::MESSAGING_CLIENT_OPERATION_DURATION,
+        metric::MESSAGING_CLIENT_SENT_MESSAGES,
+        metric::MESSAGING_PROCESS_DURATION,
+    ];
     for (name, _) in registry.metrics() {
         let ours = name.starts_with("cqrs.") || name.starts_with("eventsource.");
-        assert!(ours || name == metric::DB_CLIENT_OPERATION_DURATION, "`{name}` is not in the conventions");
+        assert!(ours || conventional.contains(&name), "`{name}` is not in the conventions");
     }
 }
 

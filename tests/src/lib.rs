@@ -4,6 +4,7 @@ pub mod faulty;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]
 #[path = "../contract/orders.rs"]
 pub mod orders;
+pub mod own_bus;
 pub mod own_store;
 #[cfg(feature = "otel")]
 pub mod recorder;

@@ -29,7 +29,7 @@ pub use backend::{
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{Site, Traced, enter, start, sync, traced};
-pub(crate) use backend::{is_on, metrics};
+pub(crate) use backend::{is_on, messaging, metrics};
 pub use error::TelemetryError;
 pub use links::Linked;
 #[cfg(feature = "otel")]

@@ -66,10 +66,14 @@ pub const EVENTSOURCE_EXPECTED_VERSION: &str = "eventsource.expected_version";
 pub const EVENTSOURCE_FROM_POSITION: &str = "eventsource.from_position";
 /// `eventsource.from_version`: the first version that is read.
 pub const EVENTSOURCE_FROM_VERSION: &str = "eventsource.from_version";
+/// `eventsource.handler.count`: how many subscribers get the message.
+pub const EVENTSOURCE_HANDLER_COUNT: &str = "eventsource.handler.count";
 /// `eventsource.handler.name`: the method that handles the event.
 pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
 /// `eventsource.links.dropped`: how many links were left out, beyond the 128 that a span keeps.
 pub const EVENTSOURCE_LINKS_DROPPED: &str = "eventsource.links.dropped";
+/// `eventsource.outcome`: what became of a message.
+pub const EVENTSOURCE_OUTCOME: &str = "eventsource.outcome";
 /// `eventsource.position`: the place of the event among all events of the store; of the last one where there are several.
 pub const EVENTSOURCE_POSITION: &str = "eventsource.position";
 /// `eventsource.projection.name`: the name of the projection.
@@ -90,6 +94,28 @@ pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
 pub const EVENTSOURCE_TO_POSITION: &str = "eventsource.to_position";
 /// `eventsource.version`: the version of the aggregate, or of the event.
 pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
+/// `messaging.batch.message_count`: how many messages are sent or processed together, from 2 up.
+pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
+/// `messaging.consumer.group.name`: the group that shares the messages.
+pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
+/// `messaging.destination.name`: the topic; on RabbitMQ `{exchange}:{routing key}`, and for consumers `{exchange}:{routing key}:{queue}`.
+pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
+/// `messaging.destination.partition.id`: the partition of the topic.
+pub const MESSAGING_DESTINATION_PARTITION_ID: &str = "messaging.destination.partition.id";
+/// `messaging.kafka.message.key`: the key of the message, which is the stream's identifier.
+pub const MESSAGING_KAFKA_MESSAGE_KEY: &str = "messaging.kafka.message.key";
+/// `messaging.kafka.offset`: the place in the partition.
+pub const MESSAGING_KAFKA_OFFSET: &str = "messaging.kafka.offset";
+/// `messaging.message.id`: the identifier of the message, which is that of its event.
+pub const MESSAGING_MESSAGE_ID: &str = "messaging.message.id";
+/// `messaging.operation.name`: the operation.
+pub const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
+/// `messaging.operation.type`: the kind of the operation.
+pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
+/// `messaging.rabbitmq.destination.routing_key`: the routing key, `{aggregate type}.{event type}`.
+pub const MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
+/// `messaging.system`: the broker; `in_process` on metrics of the bus within the process, whose spans have none.
+pub const MESSAGING_SYSTEM: &str = "messaging.system";
 /// `projection.name`: the name of the projection.
 pub const PROJECTION_NAME: &str = "projection.name";
 /// `query.status`: how the query ended, `success` or `error`.
@@ -144,7 +170,7 @@ pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
 /// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are none.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
-/// `eventsource.dead_letters`, in `{event}`: events that were set aside because they could not be handled, or `parked` behind one of their stream that was.
+/// `eventsource.dead_letters`, in `{event}`: events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was.
 pub const EVENTSOURCE_DEAD_LETTERS: &str = "eventsource.dead_letters";
 /// `eventsource.lease.lost`, in `{lease}`: leases that expired, and that another took, before their holder had given them up.
 pub const EVENTSOURCE_LEASE_LOST: &str = "eventsource.lease.lost";
@@ -156,6 +182,14 @@ pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
 /// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.
 pub const EVENTSOURCE_SNAPSHOT_READS: &str = "eventsource.snapshot.reads";
+/// `messaging.client.consumed.messages`, in `{message}`: messages that were delivered to a subscriber.
+pub const MESSAGING_CLIENT_CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
+/// `messaging.client.operation.duration`, in `s`: how long it took to send messages, until they were confirmed.
+pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operation.duration";
+/// `messaging.client.sent.messages`, in `{message}`: messages that were sent, or could not be.
+pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
+/// `messaging.process.duration`, in `s`: how long a subscriber took to handle a message or a batch, each attempt by itself.
+pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
 
 // Spans: whole names, or what stands before the part that varies
 
@@ -191,6 +225,14 @@ pub const QUERY_PREFIX: &str = "query.";
 pub const PROJECTION_PREFIX: &str = "projection.";
 /// `handler.{method}`: a method of a traced projection handles an event, while the projection is live.
 pub const HANDLER_PREFIX: &str = "handler.";
+/// `event_bus.publish`: messages are handed to the subscribers within the process.
+pub const EVENT_BUS_PUBLISH: &str = "event_bus.publish";
+/// `event_bus.handle`: a subscriber within the process handles a message, or a batch of them.
+pub const EVENT_BUS_HANDLE: &str = "event_bus.handle";
+/// `send {destination}`: messages are sent to a broker, until it has confirmed them.
+pub const SEND_PREFIX: &str = "send ";
+/// `process {destination}`: a subscriber handles a message from a broker, or a batch of them; one span an attempt.
+pub const PROCESS_PREFIX: &str = "process ";
 
 // Span events
 
@@ -201,6 +243,8 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 
 // Log targets
 
+/// `eventsource::bus`: retried, dead-lettered, not settled, subscription stopped.
+pub const LOG_BUS: &str = "eventsource::bus";
 /// `eventsource::command`: rejected, retried after a conflict.
 pub const LOG_COMMAND: &str = "eventsource::command";
 /// `eventsource::projection`: retried, stopped, skipped, dead-lettered, waits for the lease of another, lease lost to another.

@@ -90,7 +90,7 @@ fn span(group: &Group) -> Option<Constant> {
     let doc = format!("`{name}`: {}", lower_first(&group.brief));
     Some(match name.split_once('{') {
         Some((prefix, _)) => {
-            let constant = format!("{}_PREFIX", upper(prefix.trim_end_matches('.')));
+            let constant = format!("{}_PREFIX", upper(prefix.trim_end_matches(['.', ' '])));
             Constant { name: constant, value: Value::Text(prefix.to_owned()), doc }
         }
         None => Constant { name: upper(name), value: Value::Text(name.clone()), doc },

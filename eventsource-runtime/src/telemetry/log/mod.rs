@@ -81,3 +81,24 @@ pub(crate) fn projection_waits(projection: &str, partition: u32, owner: &str) {
 pub(crate) fn projection_lease_lost(projection: &str, partition: u32) {
     event!(names::LOG_PROJECTION, WARN, { projection, partition }, "lease lost to another");
 }
+
+/// A message could not be handled, and is tried again.
+pub(crate) fn message_retried(group: &str, retry: u32, error_type: &str) {
+    event!(names::LOG_BUS, WARN, { group, retry, error.r#type = error_type }, "retried");
+}
+
+/// A message failed for good and is kept among the dead letters.
+pub(crate) fn dead_lettered(group: &str, message: Option<uuid::Uuid>, error_type: &str) {
+    let message = message.map(tracing::field::display);
+    event!(names::LOG_BUS, ERROR, { group, message_id = message, error.r#type = error_type }, "dead-lettered");
+}
+
+/// The bus could not be told what became of a message, and delivers it again.
+pub(crate) fn message_unsettled(group: &str, error_type: &str) {
+    event!(names::LOG_BUS, WARN, { group, error.r#type = error_type }, "not settled");
+}
+
+/// A subscription ended although nobody stopped it.
+pub(crate) fn subscription_stopped(group: &str, error_type: &str) {
+    event!(names::LOG_BUS, ERROR, { group, error.r#type = error_type }, "subscription stopped");
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::unused_self, reason = "the signatures are those of what this stands for")]
 
 mod init;
+pub(crate) mod messaging;
 pub(crate) mod metrics;
 
 use std::borrow::Cow;
@@ -128,6 +129,8 @@ impl Options {
 
     /// Does nothing.
     pub fn links(&mut self, _: &(impl Linked + ?Sized)) {}
+
+    pub(crate) fn link_message(&mut self, _: &TraceContext, _: Option<uuid::Uuid>) {}
 
     pub(crate) fn replay(&mut self) {}
 }

@@ -10,12 +10,13 @@ use arc_swap::ArcSwapOption;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
 use opentelemetry::{Context, KeyValue, global};
 
+use super::messaging::Messaging;
 use super::pipeline::{Active, SCOPE};
 use crate::store::StoreInfo;
 use crate::telemetry::names;
 
 /// Bounds of durations, in seconds: from a tenth of a millisecond to ten seconds.
-const SECONDS: [f64; 16] =
+pub(super) const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Bounds of lags, in seconds: up to a day behind.
 const LAGS: [f64; 14] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0];
@@ -43,6 +44,7 @@ pub(super) struct Instruments {
     attributes_cut: Counter<u64>,
     db_operation_duration: Histogram<f64>,
     gaps: Arc<Mutex<Vec<Weak<Gaps>>>>,
+    pub(super) messaging: Messaging,
 }
 
 impl Instruments {
@@ -76,6 +78,7 @@ impl Instruments {
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &SECONDS),
             gaps,
+            messaging: Messaging::new(meter),
         }
     }
 }
@@ -94,7 +97,7 @@ struct Foreign {
     instruments: Instruments,
 }
 
-fn with(record: impl FnOnce(&Instruments)) {
+pub(super) fn with(record: impl FnOnce(&Instruments)) {
     if super::toggle::metrics_are_off() {
         return;
     }
@@ -166,6 +169,15 @@ pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
     });
 }
 
+/// Something happened before its cause, says another clock.
+pub(super) fn skew(component: &'static str) {
+    with(|instruments| skewed(instruments, component));
+}
+
+fn skewed(instruments: &Instruments, component: &'static str) {
+    instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]);
+}
+
 /// How far behind each event a projection was when it was done with it, with the events' types. A negative lag counts as
 /// none, and as skew.
 pub(crate) fn projection_lag<'a>(projection: &'static str, lags: impl Iterator<Item = (&'a str, f64)>) {
@@ -174,7 +186,7 @@ pub(crate) fn projection_lag<'a>(projection: &'static str, lags: impl Iterator<I
         let mut last = "";
         for (name, seconds) in lags {
             if seconds < 0.0 {
-                instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, "projection")]);
+                skewed(instruments, "projection");
             }
             if name != last {
                 attributes[2] = event_type(name);

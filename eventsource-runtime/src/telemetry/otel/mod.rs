@@ -3,6 +3,7 @@
 mod init;
 mod list;
 mod manual;
+pub(crate) mod messaging;
 mod method_names;
 pub(crate) mod metrics;
 mod pipeline;

@@ -10,6 +10,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+use uuid::Uuid;
 
 use super::List;
 use super::method_names;
@@ -64,15 +65,23 @@ impl Options {
 
     /// Links to what something carries. Beyond 128 links the rest is counted.
     pub fn links(&mut self, links: &(impl Linked + ?Sized)) {
+        self.links.get_or_insert_default();
+        links.contexts(&mut |context, event| self.link(context, names::EVENTSOURCE_EVENT_ID, event));
+    }
+
+    /// Links to what a message carries.
+    pub(crate) fn link_message(&mut self, context: &TraceContext, message: Option<Uuid>) {
+        self.link(context, names::MESSAGING_MESSAGE_ID, message);
+    }
+
+    fn link(&mut self, context: &TraceContext, key: &'static str, carrier: Option<Uuid>) {
         let kept = self.links.get_or_insert_default();
-        links.contexts(&mut |context, event| {
-            if kept.len() == MOST {
-                self.links_dropped += 1;
-                return;
-            }
-            let event = event.map(|id| KeyValue::new(names::EVENTSOURCE_EVENT_ID, id.to_string()));
-            kept.push(Link::new(span_context(context), event.into_iter().collect(), 0));
-        });
+        if kept.len() == MOST {
+            self.links_dropped += 1;
+            return;
+        }
+        let carrier = carrier.map(|id| KeyValue::new(key, id.to_string()));
+        kept.push(Link::new(span_context(context), carrier.into_iter().collect(), 0));
     }
 
     /// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and

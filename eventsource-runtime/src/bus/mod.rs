@@ -1,0 +1,216 @@
+//! Buses: events on their way to other parts of a process, and to other processes.
+//!
+//! [`EventBus`] is the port: publish, and subscribe as a member of a group. A bus delivers at least once, and keeps the
+//! order of the messages of one stream. [`InProcessBus`] delivers within the process; `KafkaBus` and `RabbitMqBus` come
+//! with the features of those names. What follows a delivery is the same on all of them and stands here, not in the
+//! adapters: retries, dead letters, trace context, spans and metrics.
+//!
+//! ```
+//! use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
+//! use eventsource_runtime::store::StreamId;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let bus = InProcessBus::new();
+//! let inventory = bus.subscribe("inventory").handle(|message: Received| async move {
+//!     assert_eq!(message.event_type(), Some("OrderPlaced"));
+//!     Ok::<_, HandlerError>(())
+//! }).await?;
+//! bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await?;
+//! inventory.shutdown().await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+
+mod error;
+mod handler;
+mod in_process;
+mod lane;
+mod message;
+mod propagation;
+mod running;
+mod subscription;
+mod traced;
+mod wire;
+
+use std::future::Future;
+use std::sync::Arc;
+
+pub use error::{BusError, HandlerError, PublishError, SubscriptionStopped};
+pub use handler::{BatchHandler, MessageHandler, Received};
+pub use in_process::{InProcess, InProcessBus, InProcessOptions, SlowSubscriber};
+pub use message::{Headers, Message, MessageError};
+pub use propagation::{Propagation, Relation};
+pub use running::{Running, Tally};
+pub use subscription::Subscription;
+pub use traced::Traced;
+pub use wire::header;
+
+use crate::clock::Timestamp;
+
+/// A bus. Open for implementation: wrap yours in [`Traced`], which adds retries, dead letters, spans and metrics.
+///
+/// A bus promises that a message whose publication was confirmed reaches every group that exists at that time, at
+/// least once, and that the messages of one stream reach a group in the order in which they were published.
+pub trait EventBus: Clone + Send + Sync + 'static {
+    /// What a member of a group takes messages from.
+    type Consumer: Consumer;
+
+    /// What telemetry says of the bus.
+    fn info(&self) -> BusInfo;
+
+    /// Where a message would go.
+    fn destination(&self, message: &Message) -> Destination;
+
+    /// Publishes messages and waits until each is confirmed; the results are in the messages' order.
+    ///
+    /// Of one stream, no message is published after one that could not be. A future that is dropped may have published
+    /// any number of them.
+    fn publish(&self, messages: Vec<Message>) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
+
+    /// Joins a group, and makes it if it is new.
+    fn subscribe(&self, intake: Intake) -> impl Future<Output = Result<Self::Consumer, BusError>> + Send;
+}
+
+/// A member of a group. Dropped, it leaves the group; what it has not settled goes to another member, or waits.
+pub trait Consumer: Send + 'static {
+    /// How a delivery is settled.
+    type Settle: Settle;
+
+    /// The next delivery, as soon as there is one; `None` after [`Consumer::stop`], or at the end of the dead letters.
+    /// A dropped future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Delivery<Self::Settle>>, BusError>> + Send;
+
+    /// Takes no more. What `next` still hands out is what nobody else would get.
+    fn stop(&mut self);
+}
+
+/// Tells a bus what became of one delivery. Dropped without a word it is delivered again, at the latest when the
+/// consumer is dropped.
+pub trait Settle: Send + Sync + 'static {
+    /// The message is done with.
+    fn ack(self) -> impl Future<Output = Result<(), BusError>> + Send;
+
+    /// Keeps a message among the group's dead letters, durably; to be followed by [`Settle::ack`].
+    fn park(&self, message: &Message) -> impl Future<Output = Result<(), BusError>> + Send;
+}
+
+/// A message that was delivered.
+#[derive(Debug)]
+pub struct Delivery<S> {
+    /// The message.
+    pub message: Message,
+    /// What shares a lane is handled in order: a partition, a queue, or a stream.
+    pub lane: u64,
+    /// Whether it was delivered before, as far as the bus knows.
+    pub redelivered: bool,
+    /// When the broker took it, by the broker's clock.
+    pub sent_at: Option<Timestamp>,
+    /// Where it came from.
+    pub source: Destination,
+    /// How to settle it.
+    pub settle: S,
+}
+
+/// What telemetry says of a bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BusInfo {
+    /// `messaging.system`; `None` within the process, where there is none.
+    pub system: Option<&'static str>,
+    /// What all messages go to: the topic, or the exchange.
+    pub destination: Arc<str>,
+    /// `server.address` and `server.port`, without credentials.
+    pub server: Option<(Arc<str>, u16)>,
+}
+
+impl BusInfo {
+    /// A bus within the process.
+    #[must_use]
+    pub fn in_process() -> Self {
+        Self { system: None, destination: "in_process".into(), server: None }
+    }
+
+    /// A broker, by the name that the semantic conventions have for it.
+    #[must_use]
+    pub fn broker(system: &'static str, destination: impl Into<Arc<str>>) -> Self {
+        Self { system: Some(system), destination: destination.into(), server: None }
+    }
+
+    /// Adds where the broker is.
+    #[must_use]
+    pub fn at(self, address: impl Into<Arc<str>>, port: u16) -> Self {
+        Self { server: Some((address.into(), port)), ..self }
+    }
+}
+
+/// Where a message goes to, or came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Destination {
+    /// `messaging.destination.name`: of low cardinality, no ids in it.
+    pub name: Arc<str>,
+    /// The routing key, on a broker that has them.
+    pub routing_key: Option<Arc<str>>,
+    /// The place in a partition, on a broker that has them.
+    pub place: Option<Place>,
+}
+
+impl Destination {
+    /// A destination of that name.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), routing_key: None, place: None }
+    }
+}
+
+/// A place in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The partition.
+    pub partition: i32,
+    /// The offset in it.
+    pub offset: i64,
+}
+
+/// What a publication came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// How many subscribers get the message, where the bus knows.
+    pub handlers: Option<u64>,
+    /// The place in a partition, on a broker that has them.
+    pub place: Option<Place>,
+}
+
+impl Published {
+    /// Published to so many subscribers.
+    #[must_use]
+    pub const fn to_handlers(count: u64) -> Self {
+        Self { handlers: Some(count), place: None }
+    }
+
+    /// Published to a place in a partition.
+    #[must_use]
+    pub const fn at(place: Place) -> Self {
+        Self { handlers: None, place: Some(place) }
+    }
+}
+
+/// What a member of a group wants to have.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Intake {
+    /// The group: each message goes to one of its members.
+    pub group: Arc<str>,
+    /// The group's dead letters, up to those that are there now, instead of its messages.
+    pub dead_letters: bool,
+    /// How many messages may be on their way to the member, unsettled.
+    pub prefetch: u16,
+}
+
+impl Intake {
+    /// The messages of a group.
+    #[must_use]
+    pub fn of(group: impl Into<Arc<str>>) -> Self {
+        Self { group: group.into(), dead_letters: false, prefetch: 256 }
+    }
+}

@@ -1,0 +1,130 @@
+//! How the span of a handler hangs together with the trace that a message carries.
+
+use std::time::Duration;
+
+use super::handler::Received;
+use crate::clock::Timestamp;
+
+/// The age from which a message is a matter of its own, no part of the trace that sent it.
+const FRESH: Duration = Duration::from_mins(2);
+
+/// What a message's trace context becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// The parent, and a link as well.
+    Parent,
+    /// A link; the span starts a new trace.
+    Link,
+    /// Nothing; the span starts a new trace.
+    Ignore,
+}
+
+/// How the spans of a subscription hang together with the traces that its messages carry.
+///
+/// A message that comes for the first time and is younger than two minutes continues its trace. One that is older, comes
+/// again or is replayed has a new trace with a link, so that no trace grows for ever; within the process all have, since
+/// a queue stands between. The flags of a context are never changed, and baggage is not read.
+///
+/// ```
+/// # use eventsource_runtime::bus::{Propagation, Relation};
+/// let partners = Propagation::default().untrusted();
+/// let quiet = Propagation::default().fresh(Relation::Link).ignore_stale();
+/// # let _ = (partners, quiet);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "hand it to `Subscription::propagation`"]
+pub struct Propagation {
+    fresh: Relation,
+    stale: Relation,
+    max_age: Duration,
+    trusted: bool,
+}
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Self { fresh: Relation::Parent, stale: Relation::Link, max_age: FRESH, trusted: true }
+    }
+}
+
+impl Propagation {
+    /// A link whatever the message's age: what holds within the process.
+    pub fn link() -> Self {
+        Self::default().fresh(Relation::Link)
+    }
+
+    /// What becomes of the context of a fresh message that is delivered for the first time.
+    pub fn fresh(self, fresh: Relation) -> Self {
+        Self { fresh, ..self }
+    }
+
+    /// Ignores the context of messages that are old, delivered again or replayed.
+    pub fn ignore_stale(self) -> Self {
+        Self { stale: Relation::Ignore, ..self }
+    }
+
+    /// The age up to which a message is fresh.
+    pub fn max_age(self, max_age: Duration) -> Self {
+        Self { max_age, ..self }
+    }
+
+    /// Says that the messages come from somebody who must not decide on our traces: each starts a new one, with a link.
+    pub fn untrusted(self) -> Self {
+        Self { trusted: false, ..self }
+    }
+
+    /// What the context of one message becomes; `sent_at` is the broker's time.
+    pub(super) fn relation(&self, message: &Received, sent_at: Option<Timestamp>, now: Timestamp) -> Relation {
+        let age = sent_at.or(message.occurred_at()).map_or(0.0, |sent_at| now.seconds_since(sent_at));
+        let fresh = !message.is_redelivered() && !message.is_replayed() && age <= self.max_age.as_secs_f64();
+        match if fresh { self.fresh } else { self.stale } {
+            Relation::Parent if !self.trusted => Relation::Link,
+            relation => relation,
+        }
+    }
+
+    /// What the contexts of a batch become: a span has one parent at most.
+    pub(super) fn of_batch(&self) -> Relation {
+        if self.stale == Relation::Ignore && self.fresh == Relation::Ignore { Relation::Ignore } else { Relation::Link }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Message;
+    use crate::store::StreamId;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_792_000_000_000_000);
+
+    fn seconds_ago(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(NOW.as_micros() - seconds * 1_000_000)
+    }
+
+    fn received(redelivered: bool, replayed: bool) -> Received {
+        Received::new(Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}"), redelivered, replayed)
+    }
+
+    #[test]
+    fn only_what_is_fresh_first_and_trusted_is_a_parent() {
+        let policy = Propagation::default();
+        let first = received(false, false);
+        assert_eq!(policy.relation(&first, Some(seconds_ago(119)), NOW), Relation::Parent);
+        // The broker's clock is ahead of ours.
+        assert_eq!(policy.relation(&first, Some(seconds_ago(-3600)), NOW), Relation::Parent);
+        assert_eq!(policy.relation(&first, None, NOW), Relation::Parent);
+        assert_eq!(policy.relation(&first, Some(seconds_ago(121)), NOW), Relation::Link);
+        assert_eq!(policy.relation(&received(true, false), Some(seconds_ago(1)), NOW), Relation::Link);
+        assert_eq!(policy.relation(&first.again(1), Some(seconds_ago(1)), NOW), Relation::Link);
+        assert_eq!(policy.relation(&received(false, true), Some(seconds_ago(1)), NOW), Relation::Link);
+        assert_eq!(policy.clone().untrusted().relation(&first, Some(seconds_ago(1)), NOW), Relation::Link);
+        assert_eq!(policy.ignore_stale().relation(&first, Some(seconds_ago(121)), NOW), Relation::Ignore);
+    }
+
+    #[test]
+    fn without_a_brokers_time_the_events_own_counts() {
+        let old = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}").with_occurred_at(seconds_ago(600));
+        let old = Received::new(old, false, false);
+        assert_eq!(Propagation::default().relation(&old, None, NOW), Relation::Link);
+        assert_eq!(Propagation::default().relation(&old, Some(seconds_ago(1)), NOW), Relation::Parent);
+    }
+}

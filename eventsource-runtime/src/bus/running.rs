@@ -1,0 +1,207 @@
+//! A subscription that runs: it takes messages from the bus, hands them to its lanes, and ends.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::error::{BusError, SubscriptionStopped};
+use super::handler::BatchHandler;
+use super::lane::{Counts, Handling, Lane, Taken};
+use super::{Consumer, Delivery, Settle};
+use crate::telemetry::{Scope, log};
+
+/// How long `shutdown` waits.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A subscription that is running.
+///
+/// Dropping this ends it as [`Running::shutdown`] does, without waiting: what was taken is still handled.
+#[derive(Debug)]
+#[must_use = "dropping this ends the subscription"]
+pub struct Running {
+    group: Arc<str>,
+    stop: watch::Sender<bool>,
+    counts: Arc<Counts>,
+    /// `None` once its end was told.
+    task: Option<JoinHandle<Result<(), BusError>>>,
+}
+
+/// What became of the messages of a subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// How many were handled.
+    pub acknowledged: u64,
+    /// How many failed for good and are kept among the dead letters.
+    pub dead_lettered: u64,
+}
+
+impl Running {
+    /// What became of the messages so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            acknowledged: self.counts.acknowledged.load(Ordering::Relaxed),
+            dead_lettered: self.counts.dead_lettered.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until the subscription ends of itself: one of dead letters when all have been tried again, any other when
+    /// nothing can be taken from the bus any more.
+    ///
+    /// # Errors
+    /// Nothing more could be taken from the bus.
+    pub async fn finished(mut self) -> Result<Tally, SubscriptionStopped> {
+        self.ended().await
+    }
+
+    /// Takes no more messages, and waits until those that were taken are done with, at most 30 seconds.
+    ///
+    /// # Errors
+    /// The subscription had stopped before, or messages were left.
+    pub async fn shutdown(self) -> Result<Tally, SubscriptionStopped> {
+        self.shutdown_within(DEADLINE).await
+    }
+
+    /// Takes no more messages, and waits until those that were taken are done with, at most `deadline`. What is not done
+    /// by then is aborted; a broker delivers it again.
+    ///
+    /// # Errors
+    /// The subscription had stopped before, or messages were left.
+    pub async fn shutdown_within(mut self, deadline: Duration) -> Result<Tally, SubscriptionStopped> {
+        self.stop.send_replace(true);
+        if let Ok(ended) = tokio::time::timeout(deadline, self.ended()).await {
+            return ended;
+        }
+        if let Some(task) = self.task.take() {
+            task.abort();
+            // Its messages are given back when it is gone.
+            let _ = task.await;
+        }
+        let left =
+            self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.counts.settled.load(Ordering::Relaxed));
+        Err(SubscriptionStopped::Aborted { group: self.group.to_string(), left })
+    }
+
+    async fn ended(&mut self) -> Result<Tally, SubscriptionStopped> {
+        let Some(task) = &mut self.task else { return Ok(self.tally()) };
+        let ended = task.await;
+        self.task = None;
+        let failed = |source| SubscriptionStopped::Failed { group: self.group.to_string(), source };
+        match ended {
+            Ok(Ok(())) => Ok(self.tally()),
+            Ok(Err(error)) => Err(failed(error)),
+            Err(error) => Err(failed(BusError::backend("run a subscription", error))),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+pub(super) fn start<C: Consumer, H: BatchHandler>(
+    consumer: C,
+    handling: Arc<Handling>,
+    handler: H,
+    lanes: usize,
+) -> Running {
+    let (stop, stopped) = watch::channel(false);
+    let (group, counts) = (Arc::clone(&handling.intake.group), Arc::new(Counts::default()));
+    let (handler, mut tasks) = (Arc::new(handler), JoinSet::new());
+    let scope = Scope::detached();
+    let lanes = (0..lanes).map(|_| {
+        let (lane, taken) = mpsc::unbounded_channel();
+        let (handling, handler) = (Arc::clone(&handling), Arc::clone(&handler));
+        tasks.spawn(scope.clone().run(Lane { handling, handler, taken, counts: Arc::clone(&counts) }.run()));
+        lane
+    });
+    let lanes = lanes.collect();
+    let intake = Taking { consumer, handling, lanes, counts: Arc::clone(&counts), stopped };
+    let task = tokio::spawn(scope.run(intake.run(tasks)));
+    Running { group, stop, counts, task: Some(task) }
+}
+
+type Next<C> = Result<Option<Delivery<<C as Consumer>::Settle>>, BusError>;
+
+/// The task that takes deliveries and hands them out.
+struct Taking<C: Consumer> {
+    consumer: C,
+    handling: Arc<Handling>,
+    lanes: Vec<mpsc::UnboundedSender<Taken<C::Settle>>>,
+    counts: Arc<Counts>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl<C: Consumer> Taking<C> {
+    async fn run(mut self, mut tasks: JoinSet<()>) -> Result<(), BusError> {
+        let taken = self.take().await;
+        if let Err(error) = &taken {
+            log::subscription_stopped(&self.handling.intake.group, error.error_type());
+        }
+        // The lanes end when they have handled what they have.
+        self.lanes.clear();
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|error| BusError::backend("run a lane", error))?;
+        }
+        // Only now: what is settled needs the consumer's connection.
+        drop(self.consumer);
+        taken
+    }
+
+    async fn take(&mut self) -> Result<(), BusError> {
+        let room = Arc::new(Semaphore::new(usize::from(self.handling.intake.prefetch)));
+        let mut stopping = false;
+        // The semaphore is never closed.
+        while let Ok(free) = Arc::clone(&room).acquire_owned().await {
+            let next = if let Some(next) = self.next(stopping).await {
+                next?
+            } else {
+                stopping = true;
+                self.consumer.stop();
+                self.consumer.next().await?
+            };
+            let Some(delivery) = next else { break };
+            self.counts.taken.fetch_add(1, Ordering::Relaxed);
+            if self.wants(&delivery) {
+                let lane = delivery.lane % self.lanes.len() as u64;
+                let taken = Taken { delivery, _room: free };
+                // A lane ends only when this task has dropped its sender.
+                let _ = self.lanes[usize::try_from(lane).unwrap_or_default()].send(taken);
+            } else {
+                let settled = delivery.settle.ack().await;
+                self.counts.settled.fetch_add(1, Ordering::Relaxed);
+                if let Err(error) = settled {
+                    log::message_unsettled(&self.handling.intake.group, error.error_type());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next delivery; `None` if the subscription is to stop first, which is told once.
+    async fn next(&mut self, stopping: bool) -> Option<Next<C>> {
+        let mut stop = pin!(self.stopped.wait_for(|stop| *stop));
+        let mut next = pin!(self.consumer.next());
+        poll_fn(|task| {
+            if !stopping && stop.as_mut().poll(task).is_ready() {
+                return Poll::Ready(None);
+            }
+            next.as_mut().poll(task).map(Some)
+        })
+        .await
+    }
+
+    fn wants(&self, delivery: &Delivery<C::Settle>) -> bool {
+        let Some(names) = &self.handling.event_types else { return true };
+        delivery.message.event_type().is_some_and(|event_type| names.iter().any(|name| name == event_type))
+    }
+}

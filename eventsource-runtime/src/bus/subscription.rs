@@ -1,0 +1,123 @@
+//! What a subscriber asks for, and how it is started.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::BusError;
+use super::handler::{BatchHandler, MessageHandler, OneByOne};
+use super::lane::{Handling, Retries};
+use super::propagation::Propagation;
+use super::running::{self, Running};
+use super::traced::Traced;
+use super::{EventBus, Intake};
+
+/// How often a message is tried again before it goes to the dead letters.
+const RETRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A subscription that is being written; made by [`Traced::subscribe`] or [`Traced::dead_letters`].
+#[must_use = "nothing is subscribed before `handle`"]
+pub struct Subscription<B: EventBus> {
+    bus: Traced<B>,
+    intake: Intake,
+    event_types: Option<Arc<[String]>>,
+    lanes: usize,
+    retries: Retries,
+    propagation: Propagation,
+}
+
+impl<B: EventBus> Subscription<B> {
+    pub(super) fn new(bus: Traced<B>, intake: Intake) -> Self {
+        let in_process = bus.inner().info().system.is_none();
+        let propagation = if in_process { Propagation::link() } else { Propagation::default() };
+        let retries = Retries { most: RETRIES, first_pause: FIRST_PAUSE, longest_pause: LONGEST_PAUSE };
+        Self { bus, intake, event_types: None, lanes: 1, retries, propagation }
+    }
+
+    /// Only messages of events with these stored names; the others are done with unseen.
+    pub fn event_types<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// In how many lanes messages are handled at once; 1 unless set. The messages of one stream stay in one lane,
+    /// on Kafka those of one partition.
+    pub fn lanes(self, lanes: usize) -> Self {
+        Self { lanes: lanes.max(1), ..self }
+    }
+
+    /// How many messages may be under way, taken and not done with; 256 unless set.
+    pub fn prefetch(mut self, messages: u16) -> Self {
+        self.intake.prefetch = messages.max(1);
+        self
+    }
+
+    /// How often a message that failed is tried again before it goes to the dead letters; 5 unless set.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries.most = retries;
+        self
+    }
+
+    /// The pause before a message is tried again: the first one, from which it doubles up to the longest. Meanwhile the
+    /// later messages of its lane wait.
+    pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
+        self.retries.first_pause = first;
+        self.retries.longest_pause = longest;
+        self
+    }
+
+    /// How the spans hang together with the traces that the messages carry.
+    pub fn propagation(self, propagation: Propagation) -> Self {
+        Self { propagation, ..self }
+    }
+
+    /// Subscribes, and handles messages one by one until it is shut down, in tasks of its own.
+    ///
+    /// # Errors
+    /// The bus cannot be subscribed to.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn handle<H: MessageHandler>(self, handler: H) -> impl Future<Output = Result<Running, BusError>> + Send {
+        self.start(OneByOne(handler), 1)
+    }
+
+    /// Subscribes, and handles messages in batches of up to `most`: what is there, without waiting for more.
+    ///
+    /// # Errors
+    /// The bus cannot be subscribed to.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn handle_batches<H: BatchHandler>(
+        self,
+        most: usize,
+        handler: H,
+    ) -> impl Future<Output = Result<Running, BusError>> + Send {
+        self.start(handler, most.max(1))
+    }
+
+    async fn start<H: BatchHandler>(self, handler: H, most: usize) -> Result<Running, BusError> {
+        let consumer = self.bus.inner().subscribe(self.intake.clone()).await?;
+        let handling = Handling {
+            telemetry: self.bus.processing(&self.intake, self.propagation),
+            retries: self.retries,
+            most,
+            event_types: self.event_types,
+            intake: self.intake,
+        };
+        Ok(running::start(consumer, Arc::new(handling), handler, self.lanes))
+    }
+}
+
+impl<B: EventBus> fmt::Debug for Subscription<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("intake", &self.intake)
+            .field("lanes", &self.lanes)
+            .field("propagation", &self.propagation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! Messages as headers and back: what every adapter puts on the wire, and how what comes from there is read.
+//!
+//! What comes may be hostile: values are looked at only up to a length, nothing that fails to parse is an error, and what
+//! was not understood is kept as it came, so that the dead letters show it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::message::{Facts, Headers, Message};
+use crate::clock::Timestamp;
+use crate::store::{StreamId, Version};
+use crate::telemetry::TraceContext;
+
+/// The names of headers.
+pub mod header {
+    /// The W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// The W3C trace state; left out where there is none.
+    pub const TRACESTATE: &str = "tracestate";
+    /// The event's id.
+    pub const EVENT_ID: &str = "event_id";
+    /// The stored name of the event's type.
+    pub const EVENT_TYPE: &str = "event_type";
+    /// The version of the payload's schema.
+    pub const EVENT_VERSION: &str = "event_version";
+    /// The aggregate's id.
+    pub const AGGREGATE_ID: &str = "aggregate_id";
+    /// The aggregate's type.
+    pub const AGGREGATE_TYPE: &str = "aggregate_type";
+    /// The version of the aggregate after the event.
+    pub const AGGREGATE_VERSION: &str = "aggregate_version";
+    /// When the event was recorded, in RFC 3339.
+    pub const OCCURRED_AT: &str = "occurred_at";
+    /// Shared by all that follows from one first message.
+    pub const CORRELATION_ID: &str = "correlation_id";
+    /// What led to the event.
+    pub const CAUSATION_ID: &str = "causation_id";
+    /// What the payload is written in.
+    pub const CONTENT_TYPE: &str = "content-type";
+    /// On a dead letter: the short name of the failure, never its text.
+    pub const DEAD_LETTER_REASON: &str = "dead_letter_reason";
+    /// On a dead letter: how often it was handled in vain.
+    pub const DEAD_LETTER_ATTEMPTS: &str = "dead_letter_attempts";
+    /// On a dead letter: when it was set aside, in RFC 3339.
+    pub const DEAD_LETTER_AT: &str = "dead_letter_at";
+    /// On a dead letter: where it had come from.
+    pub const DEAD_LETTER_SOURCE: &str = "dead_letter_source";
+}
+
+/// The longest value that is parsed, in bytes. No valid one comes near, but an aggregate's id may be any text.
+const LONGEST: usize = 512;
+
+impl Message {
+    /// Names each header, in a fixed order; none is empty.
+    pub fn write_headers(&self, write: &mut dyn FnMut(&str, &[u8])) {
+        let facts = self.facts();
+        let mut text = |name: &str, value: Option<&dyn std::fmt::Display>| {
+            if let Some(value) = value {
+                write(name, value.to_string().as_bytes());
+            }
+        };
+        if let Some(context) = self.trace_context() {
+            text(header::TRACEPARENT, Some(context));
+            text(header::TRACESTATE, context.tracestate().as_ref().map(display));
+        }
+        text(header::EVENT_ID, facts.id.as_ref().map(display));
+        text(header::EVENT_TYPE, facts.event_type.as_ref().map(display));
+        text(header::EVENT_VERSION, facts.schema_version.as_ref().map(display));
+        if let Some(stream) = &facts.stream {
+            text(header::AGGREGATE_ID, Some(&stream.aggregate_id()));
+            text(header::AGGREGATE_TYPE, Some(&stream.aggregate_type()));
+        }
+        text(header::AGGREGATE_VERSION, facts.version.as_ref().map(display));
+        text(header::OCCURRED_AT, facts.occurred_at.as_ref().map(display));
+        text(header::CORRELATION_ID, facts.correlation_id.as_ref().map(display));
+        text(header::CAUSATION_ID, facts.causation_id.as_ref().map(display));
+        text(header::CONTENT_TYPE, facts.content_type.as_ref().map(display));
+        for (name, value) in self.headers().iter() {
+            write(name, value);
+        }
+    }
+
+    /// A message from its headers. Never fails: what is malformed or too long is kept among the other headers.
+    pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>, payload: Bytes) -> Self {
+        let mut read = Reading::default();
+        for (name, value) in headers {
+            if !read.take(name, value) {
+                read.rest.push(Arc::from(name), Bytes::copy_from_slice(value));
+            }
+        }
+        read.finish(payload)
+    }
+}
+
+fn display<T: std::fmt::Display>(value: &T) -> &dyn std::fmt::Display {
+    value
+}
+
+#[derive(Default)]
+struct Reading {
+    facts: Facts,
+    aggregate_id: Option<String>,
+    aggregate_type: Option<String>,
+    parent: Option<TraceContext>,
+    state: Option<String>,
+    malformed: bool,
+    rest: Headers,
+}
+
+impl Reading {
+    /// Whether the header is one of ours and could be read.
+    fn take(&mut self, name: &str, value: &[u8]) -> bool {
+        let text = (value.len() <= LONGEST).then(|| std::str::from_utf8(value).ok()).flatten();
+        let facts = &mut self.facts;
+        match (name, text) {
+            (header::TRACEPARENT, text) => self.take_parent(text),
+            (header::TRACESTATE, Some(state)) => set(&mut self.state, Some(state.to_owned())),
+            (header::EVENT_ID, Some(text)) => set(&mut facts.id, text.parse().ok()),
+            (header::EVENT_TYPE, Some(text)) => set(&mut facts.event_type, filled(text).map(Arc::from)),
+            (header::EVENT_VERSION, Some(text)) => set(&mut facts.schema_version, text.parse().ok()),
+            (header::AGGREGATE_ID, Some(text)) => set(&mut self.aggregate_id, Some(text.to_owned())),
+            (header::AGGREGATE_TYPE, Some(text)) => set(&mut self.aggregate_type, filled(text).map(str::to_owned)),
+            (header::AGGREGATE_VERSION, Some(text)) => set(&mut facts.version, text.parse().ok().map(Version::new)),
+            (header::OCCURRED_AT, Some(text)) => set(&mut facts.occurred_at, moment(text)),
+            (header::CORRELATION_ID, Some(text)) => set(&mut facts.correlation_id, text.parse().ok()),
+            (header::CAUSATION_ID, Some(text)) => set(&mut facts.causation_id, text.parse().ok()),
+            (header::CONTENT_TYPE, Some(text)) => set(&mut facts.content_type, filled(text).map(Arc::from)),
+            _ => false,
+        }
+    }
+
+    /// Two of them contradict each other: then there is none.
+    fn take_parent(&mut self, text: Option<&str>) -> bool {
+        let context = text.and_then(|text| text.parse().ok());
+        if self.parent.is_some() || context.is_none() {
+            self.parent = None;
+            self.malformed = true;
+            return false;
+        }
+        if !self.malformed {
+            self.parent = context;
+        }
+        !self.malformed
+    }
+
+    fn finish(mut self, payload: Bytes) -> Message {
+        match (self.aggregate_type, self.aggregate_id) {
+            // The derive refuses a hyphen in a type's name; a foreign one would move the border between type and id.
+            (Some(of), Some(id)) if !of.contains('-') => self.facts.stream = Some(StreamId::new(&of, id)),
+            (of, id) => {
+                let parts = [(header::AGGREGATE_TYPE, of), (header::AGGREGATE_ID, id)];
+                for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                    self.rest.push(name.into(), value.into());
+                }
+            }
+        }
+        let context = match (self.parent, &self.state) {
+            (Some(parent), Some(state)) => Some(parent.with_state(state)),
+            (parent, _) => parent,
+        };
+        Message::from_parts(self.facts, self.rest, payload)
+            .with_trace_context(context)
+            .with_malformed_context(self.malformed)
+    }
+}
+
+/// Keeps the first value that could be read.
+fn set<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    if slot.is_some() || value.is_none() {
+        return false;
+    }
+    *slot = value;
+    true
+}
+
+fn filled(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp::from_micros(moment.as_microsecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn written(message: &Message) -> Vec<(String, Vec<u8>)> {
+        let mut all = Vec::new();
+        message.write_headers(&mut |name, value| all.push((name.to_owned(), value.to_vec())));
+        all
+    }
+
+    fn read(headers: &[(&str, &[u8])]) -> Message {
+        Message::read(headers.iter().copied(), Bytes::from_static(b"{}"))
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let context: TraceContext = PARENT.parse().unwrap();
+        let message = Message::new(StreamId::new("Order", "a-1"), "OrderPlaced", "{}")
+            .with_occurred_at(Timestamp::from_micros(1_792_000_000_123_456))
+            .with_correlation(Some(uuid::Uuid::now_v7()), Some(uuid::Uuid::now_v7()))
+            .with_header("tenant", "north")
+            .with_trace_context(Some(context.with_state("a=1")));
+        let headers = written(&message);
+        assert!(headers.iter().all(|(_, value)| !value.is_empty()));
+        let back = Message::read(headers.iter().map(|(name, value)| (&**name, &**value)), message.payload().clone());
+        assert_eq!(back, message);
+    }
+
+    #[test]
+    fn a_message_without_trace_state_has_no_such_header() {
+        let context: TraceContext = PARENT.parse().unwrap();
+        let message = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}").with_trace_context(Some(context));
+        let names: Vec<_> = written(&message).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names[0], header::TRACEPARENT);
+        assert!(!names.contains(&header::TRACESTATE.to_owned()));
+    }
+
+    #[test]
+    fn what_is_malformed_is_kept_and_harms_nothing() {
+        let long = vec![b'0'; 1 << 20];
+        for hostile in [&b""[..], b"00", b"\xff\xfe", b"00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", &long]
+        {
+            let message = read(&[(header::TRACEPARENT, hostile), (header::EVENT_ID, hostile)]);
+            assert_eq!((message.trace_context(), message.id()), (None, None));
+            assert!(message.has_malformed_context());
+            assert_eq!(message.headers().get(header::TRACEPARENT).unwrap(), hostile);
+            assert_eq!(message.headers().get(header::EVENT_ID).unwrap(), hostile);
+        }
+        assert!(!read(&[]).has_malformed_context());
+    }
+
+    #[test]
+    fn two_contexts_are_none() {
+        let other = "00-0af7651916cd43dd8448eb211c80319c-00ad6b7169203331-01";
+        let twice: [(&str, &[u8]); 3] = [
+            (header::TRACEPARENT, PARENT.as_bytes()),
+            (header::TRACEPARENT, other.as_bytes()),
+            (header::TRACEPARENT, PARENT.as_bytes()),
+        ];
+        let message = read(&twice);
+        assert_eq!(message.trace_context(), None);
+        assert!(message.has_malformed_context());
+    }
+
+    #[test]
+    fn an_aggregate_without_type_or_with_a_hyphen_in_it_is_no_stream() {
+        let only_id: [(&str, &[u8]); 1] = [(header::AGGREGATE_ID, b"1")];
+        let hyphen: [(&str, &[u8]); 2] = [(header::AGGREGATE_ID, b"1"), (header::AGGREGATE_TYPE, b"My-Order")];
+        for headers in [&only_id[..], &hyphen] {
+            let message = read(headers);
+            assert_eq!(message.stream(), None);
+            assert_eq!(message.headers().text(header::AGGREGATE_ID), Some("1"));
+        }
+    }
+}

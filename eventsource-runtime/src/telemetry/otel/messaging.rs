@@ -1,0 +1,99 @@
+//! The instruments of buses, and one function for each fact that they count. Attribute values are names from closed
+//! sets: destinations, groups and kinds of failure, never ids.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+
+use super::metrics::{SECONDS, skew, with};
+use crate::bus::BusInfo;
+use crate::telemetry::names;
+
+/// What stands for a bus without a broker, where an instrument must name one.
+const IN_PROCESS: &str = "in_process";
+
+pub(super) struct Messaging {
+    operation_duration: Histogram<f64>,
+    sent_messages: Counter<u64>,
+    process_duration: Histogram<f64>,
+    consumed_messages: Counter<u64>,
+}
+
+impl Messaging {
+    pub(super) fn new(meter: &Meter) -> Self {
+        let messages = |name: &'static str| meter.u64_counter(name).with_unit("{message}").build();
+        let seconds =
+            |name: &'static str| meter.f64_histogram(name).with_unit("s").with_boundaries(SECONDS.to_vec()).build();
+        Self {
+            operation_duration: seconds(names::MESSAGING_CLIENT_OPERATION_DURATION),
+            sent_messages: messages(names::MESSAGING_CLIENT_SENT_MESSAGES),
+            process_duration: seconds(names::MESSAGING_PROCESS_DURATION),
+            consumed_messages: messages(names::MESSAGING_CLIENT_CONSUMED_MESSAGES),
+        }
+    }
+}
+
+fn attributes(info: &BusInfo, operation: &'static str, destination: &str, error: Option<&str>) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(8);
+    attributes.extend([
+        KeyValue::new(names::MESSAGING_SYSTEM, info.system.unwrap_or(IN_PROCESS)),
+        KeyValue::new(names::MESSAGING_OPERATION_NAME, operation),
+        KeyValue::new(names::MESSAGING_OPERATION_TYPE, operation),
+        KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination.to_owned()),
+    ]);
+    if let Some((address, port)) = &info.server {
+        attributes.push(KeyValue::new(names::SERVER_ADDRESS, std::sync::Arc::clone(address)));
+        attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
+    }
+    if let Some(error) = error {
+        attributes.push(KeyValue::new(names::ERROR_TYPE, error.to_owned()));
+    }
+    attributes
+}
+
+/// Messages were sent, and some could not be: how many of each, and why the first could not.
+pub(crate) fn sent(
+    info: &BusInfo,
+    destination: &str,
+    (sent, failed, error): (u64, u64, Option<&str>),
+    elapsed: Duration,
+) {
+    with(|instruments| {
+        let messaging = &instruments.messaging;
+        let done = attributes(info, "send", destination, error);
+        messaging.operation_duration.record(elapsed.as_secs_f64(), &done);
+        if failed > 0 {
+            messaging.sent_messages.add(failed, &done);
+        }
+        if sent > 0 {
+            messaging.sent_messages.add(sent, &attributes(info, "send", destination, None));
+        }
+    });
+}
+
+fn processing(info: &BusInfo, group: &str, destination: &str, error: Option<&str>) -> Vec<KeyValue> {
+    let mut attributes = attributes(info, "process", destination, error);
+    attributes.push(KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group.to_owned()));
+    attributes
+}
+
+/// Messages were delivered to a member of a group.
+pub(crate) fn consumed(info: &BusInfo, group: &str, destination: &str, messages: u64) {
+    with(|instruments| {
+        instruments.messaging.consumed_messages.add(messages, &processing(info, group, destination, None));
+    });
+}
+
+/// A message or a batch was handled, once.
+pub(crate) fn processed(info: &BusInfo, group: &str, destination: &str, error: Option<&str>, elapsed: Duration) {
+    with(|instruments| {
+        let attributes = processing(info, group, destination, error);
+        instruments.messaging.process_duration.record(elapsed.as_secs_f64(), &attributes);
+    });
+}
+
+/// A message came before it was sent, says another clock.
+pub(crate) fn clock_skew() {
+    skew("bus");
+}

@@ -1,0 +1,8 @@
+//! The bus within the process.
+
+use eventsource_runtime::bus::{InProcessBus, InProcessOptions};
+use eventsource_runtime::event_bus_suite;
+
+event_bus_suite!(with_room, || async { InProcessBus::new() });
+// Every publisher waits for its subscribers.
+event_bus_suite!(without_room, || async { InProcessBus::with(InProcessOptions::default().capacity(1)) });

@@ -1,0 +1,123 @@
+//! The bus within the process where it gets tight.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::bus::{
+    BusError, HandlerError, InProcessBus, InProcessOptions, Message, PublishError, Received, SlowSubscriber,
+};
+use eventsource_runtime::store::StreamId;
+use tokio::sync::Semaphore;
+
+use super::spans::until_settled;
+
+fn message(stream: u32) -> Message {
+    Message::new(StreamId::new("Order", stream), "OrderPlaced", "{}")
+}
+
+/// A handler that handles as many messages as it is allowed to.
+fn waiting(permits: &Arc<Semaphore>) -> impl Fn(Received) -> HandlerFuture + use<> {
+    let permits = Arc::clone(permits);
+    move |_| {
+        let permits = Arc::clone(&permits);
+        Box::pin(async move {
+            permits.acquire().await?.forget();
+            Ok(())
+        })
+    }
+}
+
+type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+
+fn bus(capacity: usize, slow: SlowSubscriber) -> InProcessBus {
+    InProcessBus::with(InProcessOptions::default().capacity(capacity).slow_subscriber(slow))
+}
+
+#[tokio::test]
+async fn a_publisher_waits_for_a_slow_subscriber() {
+    let (bus, permits) = (bus(2, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
+    let running = bus.subscribe("slow").handle(waiting(&permits)).await.unwrap();
+    bus.publish_all([message(1), message(2)]).await.unwrap();
+    let mut third = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.publish(message(3)).await }
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!third.is_finished(), "the queue is full");
+    permits.add_permits(1);
+    (&mut third).await.unwrap().unwrap();
+    permits.add_permits(2);
+    until_settled(&running, 3).await;
+    running.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn or_it_is_refused_and_then_nobody_gets_the_message() {
+    let (bus, permits) = (bus(1, SlowSubscriber::Refuse), Arc::new(Semaphore::new(0)));
+    let quick = bus.subscribe("a quick one").handle(async |_: Received| Ok(())).await.unwrap();
+    let slow = bus.subscribe("a slow one").handle(waiting(&permits)).await.unwrap();
+    bus.publish(message(1)).await.unwrap();
+    until_settled(&quick, 1).await;
+    let refused = bus.publish_all([message(1), message(1)]).await.unwrap_err();
+    assert!(matches!(&refused, PublishError::Full { group } if group == "a slow one"), "{refused}");
+    permits.add_permits(1);
+    assert_eq!(slow.shutdown().await.unwrap().acknowledged, 1);
+    assert_eq!(quick.shutdown().await.unwrap().acknowledged, 1);
+}
+
+#[tokio::test]
+async fn shutting_the_bus_down_drains_it() {
+    let (bus, permits) = (bus(100, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
+    let running = bus.subscribe("slow").lanes(3).handle(waiting(&permits)).await.unwrap();
+    bus.publish_all((0..50).map(message)).await.unwrap();
+    let shutdown = tokio::spawn(bus.shutdown(Duration::from_secs(20)));
+    permits.add_permits(50);
+    assert_eq!(shutdown.await.unwrap(), 0, "nothing was left");
+    assert_eq!(running.finished().await.unwrap().acknowledged, 50);
+    assert!(matches!(bus.publish(message(1)).await, Err(PublishError::Closed)));
+    let refused = bus.subscribe("late").handle(async |_: Received| Ok(())).await;
+    assert!(matches!(refused, Err(BusError::Closed)));
+}
+
+#[tokio::test]
+async fn it_tells_what_it_left_when_its_time_was_up() {
+    let (bus, permits) = (bus(100, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
+    let running = bus.subscribe("stuck").handle(waiting(&permits)).await.unwrap();
+    bus.publish_all((0..7).map(message)).await.unwrap();
+    assert_eq!(bus.shutdown(Duration::ZERO).await, 7);
+    running.shutdown_within(Duration::ZERO).await.unwrap_err();
+}
+
+/// A subscriber whose queue is full publishes to another whose queue is full and who publishes back.
+#[tokio::test]
+async fn subscribers_that_publish_to_each_other_do_not_wait_for_each_other() {
+    let bus = bus(1, SlowSubscriber::Wait);
+    let mut both = Vec::new();
+    for (group, wanted, answer) in [("ping", "Pong", "Ping"), ("pong", "Ping", "Pong")] {
+        let publisher = bus.clone();
+        let handler = move |received: Received| {
+            let bus = publisher.clone();
+            async move {
+                let left: u32 = std::str::from_utf8(received.payload())?.parse()?;
+                if left > 0 {
+                    let stream = StreamId::new("Game", left);
+                    bus.publish(Message::new(stream, answer, (left - 1).to_string())).await?;
+                }
+                Ok(())
+            }
+        };
+        both.push(bus.subscribe(group).event_types([wanted]).handle(handler).await.unwrap());
+    }
+    for _ in 0..4 {
+        bus.publish(Message::new(StreamId::new("Game", "start"), "Ping", "50")).await.unwrap();
+    }
+    // What handlers publish while the bus drains is drained as well.
+    assert_eq!(bus.shutdown(Duration::from_secs(20)).await, 0);
+    let mut acknowledged = 0;
+    for running in both {
+        acknowledged += running.finished().await.unwrap().acknowledged;
+    }
+    assert_eq!(acknowledged, 4 * 51);
+}

@@ -1,0 +1,5 @@
+//! Buses: their spans, their metrics, the traces that messages carry, and the bus within the process at the edges.
+
+mod in_process;
+mod propagation;
+mod spans;

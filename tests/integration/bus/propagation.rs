@@ -1,0 +1,154 @@
+//! Which trace a handler's span belongs to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::bus::{HandlerError, Message, Propagation, Received, Traced};
+use eventsource_runtime::clock::{self, Clock, Timestamp};
+use eventsource_runtime::store::StreamId;
+use eventsource_tests::own_bus::{Remote, remote};
+use eventsource_tests::recorder::Recorder;
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_sdk::trace::{Sampler, SpanData};
+use uuid::Uuid;
+
+use super::spans::until_settled;
+
+const CONTEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// A message from elsewhere, whose context no bus of ours has written.
+fn foreign(context: &str) -> Message {
+    let headers: [(&str, &[u8]); 2] = [("traceparent", context.as_bytes()), ("event_type", b"OrderPlaced")];
+    Message::read(headers, b"{}".as_slice().into())
+}
+
+/// The spans of a handler that gets messages as they came from elsewhere.
+async fn handled(
+    recorder: &Recorder,
+    bus: Traced<Remote>,
+    propagation: Propagation,
+    messages: Vec<Message>,
+) -> Vec<SpanData> {
+    recorder
+        .run(async {
+            let subscription = bus.subscribe("inventory").propagation(propagation);
+            let running = subscription.handle(async |_: Received| Ok(())).await.unwrap();
+            let count = messages.len() as u64;
+            // The producer's side is somebody else's.
+            bus.clone().enable_tracing(false).publish_all(messages).await.unwrap();
+            until_settled(&running, count).await;
+            running.shutdown().await.unwrap();
+        })
+        .await;
+    let spans = recorder.spans();
+    assert!(spans.iter().all(|span| span.name.starts_with("process ")));
+    spans
+}
+
+fn trace() -> TraceId {
+    TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128)
+}
+
+fn is_linked(span: &SpanData) -> bool {
+    span.links.links.iter().any(|link| link.span_context.trace_id() == trace())
+}
+
+#[tokio::test]
+async fn a_fresh_message_continues_the_producers_trace_and_is_linked_to_it() {
+    let spans = handled(&Recorder::new(), remote(), Propagation::default(), vec![foreign(CONTEXT)]).await;
+    assert_eq!(spans[0].span_context.trace_id(), trace());
+    assert_eq!(spans[0].parent_span_id, SpanId::from(0xb7ad_6b71_6920_3331_u64));
+    assert!(spans[0].parent_span_is_remote && is_linked(&spans[0]));
+}
+
+/// A clock that is ahead of the broker's.
+#[derive(Debug)]
+struct Later(Duration);
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        let micros = i64::try_from(self.0.as_micros()).unwrap();
+        Timestamp::from_micros(clock::system().now().as_micros() + micros)
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+#[tokio::test]
+async fn an_old_message_starts_a_trace_of_its_own_with_a_link() {
+    let bus = remote().with_clock(Arc::new(Later(Duration::from_secs(121))));
+    let spans = handled(&Recorder::new(), bus, Propagation::default(), vec![foreign(CONTEXT)]).await;
+    assert_ne!(spans[0].span_context.trace_id(), trace());
+    assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
+    assert!(is_linked(&spans[0]));
+}
+
+#[tokio::test]
+async fn a_message_that_comes_a_thousand_times_makes_no_growing_trace() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let bus = remote();
+            let subscription = bus.subscribe("inventory").retries(999).pauses(Duration::ZERO, Duration::ZERO);
+            let failing = async |_: Received| Err(HandlerError::new("never"));
+            let running = subscription.handle(failing).await.unwrap();
+            bus.clone().enable_tracing(false).publish(foreign(CONTEXT)).await.unwrap();
+            until_settled(&running, 1).await;
+            running.shutdown().await.unwrap();
+        })
+        .await;
+    let spans = recorder.spans();
+    assert_eq!(spans.len(), 1000);
+    let inside = spans.iter().filter(|span| span.span_context.trace_id() == trace()).count();
+    assert_eq!(inside, 1, "the first delivery alone");
+    assert!(spans.iter().all(is_linked));
+}
+
+#[tokio::test]
+async fn an_untrusted_source_decides_neither_on_our_traces_nor_on_our_sampling() {
+    let ours = Recorder::with(|builder| builder.sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))));
+    let hostile = (0..100).map(|_| foreign(CONTEXT)).collect();
+    assert_eq!(handled(&ours, remote(), Propagation::default().untrusted(), hostile).await.len(), 0);
+    let spans = handled(&Recorder::new(), remote(), Propagation::default().untrusted(), vec![foreign(CONTEXT)]).await;
+    assert_ne!(spans[0].span_context.trace_id(), trace());
+    assert!(is_linked(&spans[0]));
+}
+
+#[tokio::test]
+async fn what_is_no_context_starts_a_new_trace() {
+    let long = "0".repeat(1 << 20);
+    let none = "00-00000000000000000000000000000000-0000000000000000-00";
+    let hostile = ["", "00", none, &long, "\u{1b}[31m\r\nx: y"].map(foreign).to_vec();
+    let count = hostile.len();
+    let spans = handled(&Recorder::new(), remote(), Propagation::default(), hostile).await;
+    assert_eq!(spans.len(), count);
+    assert!(spans.iter().all(|span| span.parent_span_id == SpanId::INVALID && span.links.links.is_empty()));
+}
+
+#[tokio::test]
+async fn the_context_survives_the_dead_letters_and_their_replay_is_linked_to_it() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let bus = remote();
+            let failing = async |_: Received| Err(HandlerError::new("not today").permanent());
+            let running = bus.subscribe("inventory").handle(failing).await.unwrap();
+            bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await.unwrap();
+            until_settled(&running, 1).await;
+            assert_eq!(running.shutdown().await.unwrap().dead_lettered, 1);
+            let replay = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+            assert_eq!(replay.finished().await.unwrap().acknowledged, 1);
+        })
+        .await;
+    let spans = recorder.spans();
+    let [process, send, replay] = spans.as_slice() else { panic!("{}", recorder.trees().names()) };
+    let (process, send) = if send.name == "send orders" { (process, send) } else { (send, process) };
+    assert_eq!(process.parent_span_id, send.span_context.span_id());
+    assert_ne!(replay.span_context.trace_id(), send.span_context.trace_id());
+    let link = &replay.links.links[0];
+    assert_eq!(link.span_context.span_id(), send.span_context.span_id());
+    assert!(link.attributes.iter().any(|key| key.key.as_str() == "eventsource.replay"));
+    assert!(replay.attributes.iter().any(|key| key.key.as_str() == "eventsource.replay"));
+}

@@ -1,0 +1,52 @@
+//! Everything that buses do, at least once: within the process, and on brokers that strangers play.
+
+use std::sync::Arc;
+
+use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Running, Traced};
+use eventsource_runtime::store::StreamId;
+use eventsource_tests::own_bus::{remote, routing};
+use tokio::sync::Semaphore;
+
+pub(crate) async fn all() {
+    on(&InProcessBus::new()).await;
+    on(&remote()).await;
+    on(&routing()).await;
+    let nobody = InProcessBus::new();
+    nobody.shutdown(std::time::Duration::ZERO).await;
+    nobody.publish(message("OrderPlaced")).await.unwrap_err();
+}
+
+fn message(event_type: &str) -> Message {
+    Message::new(StreamId::new("Order", 42), event_type, "{}")
+}
+
+async fn until_settled(running: &Running, messages: u64) {
+    while running.tally().acknowledged + running.tally().dead_lettered < messages {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn on<B: EventBus>(bus: &Traced<B>) {
+    // The first batch waits, so that the second one is of several messages.
+    let gate = Arc::new(Semaphore::new(0));
+    let shared = Arc::clone(&gate);
+    let handler = move |batch: Vec<Received>| {
+        let gate = Arc::clone(&shared);
+        async move {
+            drop(gate.acquire().await?);
+            let fails = batch.iter().any(|received| received.event_type() == Some("OrderLost"));
+            if fails { Err(HandlerError::new("as it must")) } else { Ok(()) }
+        }
+    };
+    let running = bus.subscribe("inventory").retries(1).handle_batches(200, handler).await.unwrap();
+    bus.publish(message("OrderPlaced")).await.unwrap();
+    bus.publish_all((0..140).map(|_| message("OrderPlaced"))).await.unwrap();
+    gate.add_permits(1);
+    until_settled(&running, 141).await;
+    let malformed = [("traceparent", &b"nonsense"[..])];
+    bus.publish_all([message("OrderLost"), Message::read(malformed, "{}".into())]).await.unwrap();
+    until_settled(&running, 143).await;
+    running.shutdown().await.unwrap();
+    let replay = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+    assert_eq!(replay.finished().await.unwrap().acknowledged, 1);
+}
