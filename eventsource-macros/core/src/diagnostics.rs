@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
+use syn::Type;
 
 /// The mistakes found so far in one item.
 #[must_use]
@@ -33,6 +34,14 @@ impl Diagnostics {
         parsed.map_err(|error| self.push(error)).ok()
     }
 
+    /// A type for what a mistake left out, from which no other error follows: an array whose length is the last mistake.
+    /// The compiler shows what is repeated once, and takes a type with an error in it as it is needed.
+    pub(crate) fn hole(&self) -> Type {
+        let reported = self.errors.last().cloned().and_then(|error| error.into_iter().next());
+        let hole = reported.map_or_else(TokenStream::new, syn::Error::into_compile_error);
+        Type::Verbatim(quote!([(); #hole]))
+    }
+
     /// One `compile_error!` a mistake; nothing if there was none.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.errors.into_iter().map(syn::Error::into_compile_error).collect()
@@ -59,13 +68,22 @@ pub(crate) fn shown(tokens: impl ToTokens) -> String {
 }
 
 /// Says what was probably meant, or else what there is: the end of a message about an unknown word.
-pub(crate) fn hint(written: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|word| (distance(written, word), word)).min();
-    match nearest {
-        Some((steps, word)) if steps * 3 <= word.len().max(written.len()) => format!("did you mean `{word}`?"),
-        Some(_) => format!("there {}", list(known)),
-        None => "there is none here".to_owned(),
+pub(crate) fn hint(written: &str, known: &[&'static str]) -> String {
+    match nearest(written, known) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None if known.is_empty() => "there is none here".to_owned(),
+        None => format!("there {}", list(known)),
     }
+}
+
+/// The word that was probably meant: it differs by a third of its letters at most, or one is the other's beginning.
+pub(crate) fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
+    let (steps, word) = known.iter().map(|word| (distance(written, word), *word)).min()?;
+    if steps * 3 <= word.len().max(written.len()) {
+        return Some(word);
+    }
+    let begins = |word: &&&str| word.starts_with(written) || written.starts_with(**word);
+    known.iter().find(begins).copied().filter(|word| written.len() >= 3 && word.len() >= 3)
 }
 
 fn list(known: &[&str]) -> String {
@@ -119,6 +137,17 @@ mod tests {
         assert_eq!(hint("verison", &["name", "version"]), "did you mean `version`?");
         assert_eq!(hint("colour", &["name", "version", "alias"]), "there are `name`, `version` and `alias`");
         assert_eq!(hint("colour", &["name"]), "there is only `name`");
+        assert_eq!(hint("colour", &[]), "there is none here");
+    }
+
+    #[test]
+    fn the_beginning_of_a_word_is_near_it() {
+        assert_eq!(nearest("err", &["name", "error"]), Some("error"));
+        assert_eq!(nearest("events_list", &["name", "events"]), Some("events"));
+        assert_eq!(nearest("er", &["name", "error"]), None);
+        assert_eq!(nearest("identity", &["name", "id"]), None);
+        assert_eq!(nearest("abcd", &["abxy"]), None);
+        assert_eq!(nearest("abcdef", &["abcdxy"]), Some("abcdxy"));
     }
 
     #[test]

@@ -7,11 +7,15 @@ use syn::{Data, DataStruct, DeriveInput, LitStr, Member};
 
 use crate::diagnostics::Diagnostics;
 use crate::keys;
-use crate::options::{Form, Given, Options, Value, Word};
+use crate::options::{Form, Given, Options, Value, Word, Words};
 use crate::output::{local, located};
 
 /// `attribute`, which every message's field takes.
 pub(crate) const ATTRIBUTE: Word = Word::new(keys::ATTRIBUTE, Form::FlagOrText);
+
+/// What is said of a field's option on the type, and of a type's on a field.
+pub(crate) const ON_FIELD: &str = "belongs on a field; this is the type itself";
+pub(crate) const ON_TYPE: &str = "belongs on the type; this is a field";
 
 /// A field that is recorded on spans.
 pub(crate) struct Attribute {
@@ -26,7 +30,7 @@ pub(crate) struct Marked {
 }
 
 /// The fields of a struct with their options; nothing for an enum, whose fields may carry none.
-pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: &[Word], helper: &str) -> Vec<Marked> {
+pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: Words, helper: &str) -> Vec<Marked> {
     match &input.data {
         Data::Struct(data) => of_struct(diagnostics, data, words, helper),
         Data::Enum(data) => {
@@ -46,7 +50,7 @@ pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: 
     }
 }
 
-fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: &[Word], helper: &str) -> Vec<Marked> {
+fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: Words, helper: &str) -> Vec<Marked> {
     data.fields
         .members()
         .zip(&data.fields)
@@ -98,7 +102,7 @@ pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenSt
     let records = attributes.iter().map(|Attribute { key, member }| {
         let value = borrowed(member);
         quote_spanned! {Span::mixed_site()=>
-            #private::Attributes::with(#out, #key, &mut |#slot| #private::Slot::record(#slot, #value));
+            #private::Attributes::with(#out, #key, &mut |#slot| #private::record_field(#slot, #value));
         }
     });
     quote_spanned! {Span::mixed_site()=>

@@ -3,9 +3,13 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Generics, Lifetime, Type, TypeFnPtr, TypeReference, parse_quote_spanned};
+use syn::{
+    Generics, Lifetime, PredicateType, Token, Type, TypeFnPtr, TypeParamBound, TypeReference, WherePredicate,
+    parse_quote_spanned,
+};
 
 use crate::diagnostics::Diagnostics;
+use crate::output::first_span;
 
 /// The generics of a message's type, bound by what its trait asks of the whole type: `Holder<T>` is a message wherever
 /// it can be stored, and the user need not repeat serde's bounds.
@@ -15,6 +19,17 @@ pub(crate) fn bound(generics: &Generics, bounds: &TokenStream) -> Generics {
         generics.make_where_clause().predicates.push(parse_quote_spanned!(Span::mixed_site()=> Self: #bounds));
     }
     generics
+}
+
+/// `ty: bound`, all of it on the type.
+pub(crate) fn predicate(ty: &Type, bound: TokenStream) -> WherePredicate {
+    WherePredicate::Type(PredicateType {
+        attrs: Vec::new(),
+        lifetimes: None,
+        bounded_ty: ty.clone(),
+        colon_token: Token![:](first_span(ty)),
+        bounds: std::iter::once(TypeParamBound::Verbatim(bound)).collect(),
+    })
 }
 
 /// What storing and sending a message asks of its type.

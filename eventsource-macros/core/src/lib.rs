@@ -20,6 +20,8 @@ mod traced;
 mod golden;
 #[cfg(test)]
 mod mutated;
+#[cfg(test)]
+mod refused;
 
 pub use aggregate::derive as aggregate;
 pub use event::derive as event;

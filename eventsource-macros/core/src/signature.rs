@@ -1,7 +1,7 @@
 //! Functions and impl blocks as the macros see them: signatures parsed, bodies left as tokens, so that a half-typed body
 //! reaches the editor and the compiler as it is.
 
-use proc_macro2::{Group, Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
@@ -133,6 +133,24 @@ impl ToTokens for ImplBlock {
         tokens.extend(quote! {
             #(#attrs)* #unsafety #impl_token #impl_generics #(#trait_path for)* #self_ty #where_clause #items
         });
+    }
+}
+
+/// Reports an item that is none of the kind that `attribute` belongs on; where it begins with that kind's `keyword`, what
+/// is wrong in it.
+pub(crate) fn report_item(
+    diagnostics: &mut Diagnostics,
+    item: TokenStream,
+    error: syn::Error,
+    keyword: &str,
+    belongs: &str,
+) {
+    let is_one = item.clone().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == keyword));
+    if is_one {
+        diagnostics.push(error);
+    } else {
+        let first = item.into_iter().next();
+        diagnostics.error(first, belongs);
     }
 }
 

@@ -3,10 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::EventSet;
+use crate::__private::Kept;
 use crate::snapshot::Schema;
 
 /// A consistency boundary: the state that a stream of events leads to. Implemented by `#[derive(Aggregate)]`.
@@ -42,7 +40,7 @@ pub struct Snapshot<A> {
     decode: fn(&[u8]) -> serde_json::Result<A>,
 }
 
-impl<A: Serialize + DeserializeOwned> Snapshot<A> {
+impl<A: Kept> Snapshot<A> {
     /// A snapshot as JSON after every `every` events, of schema 1 and hash 0.
     #[must_use]
     pub const fn json(every: u64) -> Self {

@@ -233,7 +233,8 @@ tuples!(A B C D E F G H);
 /// What a command handler returns: events, or the aggregate's refusal.
 #[diagnostic::on_unimplemented(
     message = "a command handler cannot return `{Self}`",
-    note = "return `Result<events, {E}>`, where events are one event, an `Option`, a `Vec`, an array or a tuple of events"
+    note = "return `Result<events, {E}>`, where events are one event, an `Option`, a `Vec`, an array or a tuple of events",
+    note = "`{E}` is the aggregate's error: `#[aggregate(error = ..)]` says which, and without it there is none but `Infallible`"
 )]
 pub trait Decision<S, E> {
     /// The events in order, or the refusal.

@@ -49,16 +49,18 @@ pub enum DecodeFault {
     #[error("no event has this name; list it in `events(..)`, or give its new type `alias = \"..\"`")]
     UnknownType,
     /// A later version of the program wrote it.
-    #[error("it was written by a newer version of this program")]
+    #[error("it was written by a newer version of this program; deploy that version, or one that is newer still")]
     Newer,
     /// An earlier version wrote it, and no upcaster leads from there to today.
-    #[error("it is older than the oldest `upcast(..)`")]
+    #[error("it is older than the oldest `upcast(..)`; write an upcast from its schema version")]
     NoUpcast,
     /// An upcaster refused it.
-    #[error("an upcaster refused it")]
+    #[error("an upcaster refused it; mend the function that `upcast(..)` names, or the payload")]
     Upcast,
     /// The payload is not what the type expects.
-    #[error("the payload does not fit the type")]
+    #[error(
+        "the payload does not fit the type; give new fields `#[serde(default)]`, or raise `version` and write an `upcast(..)`"
+    )]
     Payload,
 }
 

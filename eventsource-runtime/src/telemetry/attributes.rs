@@ -317,6 +317,7 @@ macro_rules! pointers {
 }
 pointers!(&V, &mut V, Box<V>, Rc<V>, Arc<V>);
 
+#[diagnostic::do_not_recommend]
 impl<T: AsRef<str>> AttributeValue for [T] {
     fn record(&self, slot: &mut Slot<'_>) {
         let mut texts = self.iter().take(MAX_ITEMS).map(|text| {
@@ -329,12 +330,14 @@ impl<T: AsRef<str>> AttributeValue for [T] {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: AsRef<str>> AttributeValue for Vec<T> {
     fn record(&self, slot: &mut Slot<'_>) {
         self.as_slice().record(slot);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: AsRef<str>, const N: usize> AttributeValue for [T; N] {
     fn record(&self, slot: &mut Slot<'_>) {
         self.as_slice().record(slot);

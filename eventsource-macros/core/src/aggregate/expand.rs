@@ -1,19 +1,19 @@
 //! The enum of events, and the impls of it and of the aggregate.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens, quote_spanned};
+use syn::Ident;
 
 use super::model::{Event, Model, Snapshot};
-use crate::output::{block, enum_lints, local, located};
+use crate::generics::bound;
+use crate::output::{block, enum_lints, local, located, probes};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let mut tokens = set(model);
     let mut impls = debug(model);
     impls.extend(model.events.iter().map(|event| member(model, event)));
     impls.extend(event_set(model));
-    if !model.is_generic {
-        impls.extend(aggregate(model));
-    }
+    impls.extend(aggregate(model));
     tokens.extend(block(&impls));
     tokens
 }
@@ -83,10 +83,11 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
         let at = runtime.at(place);
         quote_spanned!(place=> #at::EventDef::of::<#path>())
     });
+    let event = local("__es_event");
     let arms = events.iter().map(|Event { variant, .. }| {
-        let event = syn::Ident::new("__es_event", located(variant.span()));
-        quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #event)
+        quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #private::Member(#event).any())
     });
+    let probes = (!events.is_empty()).then(|| probes(&private, &["MemberEvent", "MemberOther"]));
     // After a mistake there may be no events, and a reference to such an enum is not known to be none.
     let this = local("self");
     let this = if events.is_empty() {
@@ -100,6 +101,7 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
             const EVENTS: &'static [#runtime::EventDef<Self>] = &[#(#defs),*];
 
             fn as_event(&self) -> &dyn #runtime::AnyEvent {
+                #probes
                 match #this { #(#arms),* }
             }
         }
@@ -109,7 +111,7 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
 }
 
 fn aggregate(model: &Model) -> TokenStream {
-    let Model { runtime, ident, name, id, error, set, events, snapshot, .. } = model;
+    let Model { runtime, ident, name, id, error, set, snapshot, hole, .. } = model;
     let event = local("__es_event");
     let snapshot = snapshot.as_ref().map(|Snapshot { every, version, hash }| {
         quote_spanned! {Span::mixed_site()=>
@@ -120,6 +122,33 @@ fn aggregate(model: &Model) -> TokenStream {
     let place = located(ident.span());
     let at = runtime.at(place);
     let aggregate = quote_spanned!(place=> #at::Aggregate);
+    let bounds =
+        quote_spanned!(place=> ::core::default::Default + ::core::marker::Send + ::core::marker::Sync + 'static);
+    let generics = bound(&model.generics, &bounds);
+    let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let set = hole.as_ref().map_or_else(|| set.to_token_stream(), ToTokens::to_token_stream);
+    let body = evolve(model, &event);
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl #impl_generics #aggregate for #ident #ty_generics #where_clause {
+            const NAME: &'static str = #name;
+            #snapshot
+            type Id = #id;
+            type Event = #set;
+            type Error = #error;
+
+            fn evolve(&mut self, #event: #set) {
+                #body
+            }
+        }
+    }
+}
+
+/// Applies the event. After a mistake the impl is there for what names it, and does nothing.
+fn evolve(Model { runtime, set, events, hole, generics, .. }: &Model, event: &Ident) -> TokenStream {
+    if hole.is_some() || !generics.params.is_empty() {
+        return quote_spanned!(Span::mixed_site()=> let _ = #event;);
+    }
     // The whole of `<Self as Apply<E>>` lies on the event, where its absence is reported.
     let arms = events.iter().map(|Event { variant, path }| {
         let place = located(variant.span());
@@ -127,18 +156,5 @@ fn aggregate(model: &Model) -> TokenStream {
         let apply = quote_spanned!(place=> <Self as #at::Apply<#path>>::apply(self, #event));
         quote_spanned!(Span::mixed_site()=> #set::#variant(#event) => #apply)
     });
-    quote_spanned! {Span::mixed_site()=>
-        #[automatically_derived]
-        impl #aggregate for #ident {
-            const NAME: &'static str = #name;
-            #snapshot
-            type Id = #id;
-            type Event = #set;
-            type Error = #error;
-
-            fn evolve(&mut self, #event: Self::Event) {
-                match #event { #(#arms),* }
-            }
-        }
-    }
+    quote_spanned!(Span::mixed_site()=> match #event { #(#arms),* })
 }

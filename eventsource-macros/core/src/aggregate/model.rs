@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Ident, LitStr, Path, Type, Visibility, parse_quote_spanned};
+use syn::{DeriveInput, Generics, Ident, LitStr, Path, Type, Visibility, parse_quote_spanned};
 
 use super::parse::{self, Parsed};
 use super::shape;
@@ -24,8 +24,10 @@ pub(super) struct Model {
     /// Whether the enum's `Debug` is ours: the name of the event, without its payload.
     pub(super) debug: bool,
     pub(super) snapshot: Option<Snapshot>,
-    /// A mistake, after which an impl would be another.
-    pub(super) is_generic: bool,
+    /// Stands for the enum where not all of its events are known, after a mistake.
+    pub(super) hole: Option<Type>,
+    /// Parameters are a mistake as well; the impl repeats them, so that there is one.
+    pub(super) generics: Generics,
 }
 
 /// How often the state is kept, and what tells states of this shape from others.
@@ -42,37 +44,43 @@ pub(super) struct Event {
 }
 
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
-    let Parsed { input, runtime, id, error, name, events, snapshot, derive, event } = parsed;
-    shape(diagnostics, &input);
+    let Parsed { input, runtime, id, error, name, events, unclear, snapshot, derive, event } = parsed;
+    refuse_generics(diagnostics, &input);
     let snapshot = snapshot.and_then(|snapshot| kept(diagnostics, &snapshot, shape::hash(&input)));
     let ident = input.ident;
-    if id.is_none() {
+    if id.is_none() && !unclear.id {
         diagnostics.error(&ident, "an aggregate has an id; write `#[aggregate(id = Type)]`");
     }
-    if events.as_ref().is_none_or(Vec::is_empty) {
+    if events.is_empty() && !unclear.events {
         diagnostics.error(&ident, "an aggregate has events; write `#[aggregate(events(A, B))]`");
     }
+    let is_generic = !input.generics.params.is_empty();
     let set = event.and_then(|path| enum_name(diagnostics, &path));
+    let is_complete = !events.is_empty() && !unclear.events;
     Model {
         name: stored_name(diagnostics, name, &ident),
-        id: id.unwrap_or_else(|| parse_quote_spanned!(Span::mixed_site()=> u64)),
-        error: error.unwrap_or_else(|| parse_quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible)),
+        id: id.unwrap_or_else(|| diagnostics.hole()),
+        error: error.unwrap_or_else(|| {
+            if unclear.error {
+                diagnostics.hole()
+            } else {
+                parse_quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible)
+            }
+        }),
+        hole: (!is_complete).then(|| diagnostics.hole()),
         set: set.unwrap_or_else(|| Ident::new(&format!("{}Event", ident.unraw()), ident.span())),
-        events: distinct(diagnostics, events.unwrap_or_default()),
+        events: distinct(diagnostics, events),
         debug: !derive.iter().any(|path| ends_in(path, "Debug")),
         derive,
-        snapshot,
-        is_generic: !input.generics.params.is_empty(),
+        snapshot: snapshot.filter(|_| !is_generic),
+        generics: input.generics,
         vis: input.vis,
         runtime,
         ident,
     }
 }
 
-fn shape(diagnostics: &mut Diagnostics, input: &DeriveInput) {
-    if let Data::Union(data) = &input.data {
-        diagnostics.error(data.union_token, "an aggregate is a struct or an enum");
-    }
+fn refuse_generics(diagnostics: &mut Diagnostics, input: &DeriveInput) {
     if !input.generics.params.is_empty() {
         diagnostics.error(&input.generics, "an aggregate cannot be generic; its name and its events are stored");
     }
@@ -91,11 +99,10 @@ fn stored_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, ident: &Iden
 }
 
 fn enum_name(diagnostics: &mut Diagnostics, path: &Path) -> Option<Ident> {
-    let name = path.get_ident().cloned();
-    if name.is_none() {
+    if path.get_ident().is_none() {
         diagnostics.error(path, "the enum of events is made here; write its name without a path");
     }
-    name
+    path.segments.last().map(|segment| segment.ident.clone())
 }
 
 fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> Option<Snapshot> {
@@ -110,9 +117,14 @@ fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> 
     Some(Snapshot { every: every?, version: version?, hash })
 }
 
-fn every(diagnostics: &mut Diagnostics, parse::Snapshot { key, every, .. }: &parse::Snapshot) -> Option<u64> {
+fn every(
+    diagnostics: &mut Diagnostics,
+    parse::Snapshot { key, every, is_unclear, .. }: &parse::Snapshot,
+) -> Option<u64> {
     let Some(written) = every else {
-        diagnostics.error(key, "`snapshot` says how often; write `snapshot(every = 100)`");
+        if !is_unclear {
+            diagnostics.error(key, "`snapshot` says how often; write `snapshot(every = 100)`");
+        }
         return None;
     };
     let number = written.base10_parse().ok().filter(|every: &u64| *every > 0);

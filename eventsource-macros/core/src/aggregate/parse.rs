@@ -1,16 +1,15 @@
 //! What was written: the type and its options.
 
 use proc_macro2::TokenStream;
-use syn::parse::Parse;
 use syn::{DeriveInput, Ident, LitInt, LitStr, Path, Type};
 
 use crate::diagnostics::Diagnostics;
 use crate::fields;
 use crate::keys;
-use crate::options::{Form, Options, Word, entries};
+use crate::options::{Form, Options, Value, Word, Words, entries};
 use crate::paths::{self, Runtime};
 
-const OPTIONS: &[Word] = &[
+pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::ID, Form::Type),
     Word::new(keys::EVENTS, Form::List),
     Word::new(keys::ERROR, Form::Type),
@@ -19,8 +18,16 @@ const OPTIONS: &[Word] = &[
     Word::new(keys::DERIVE, Form::List),
     Word::new(keys::EVENT, Form::Path),
     paths::CRATE,
-];
-const SNAPSHOT: &[Word] = &[Word::new(keys::EVERY, Form::Number), Word::new(keys::VERSION, Form::Number)];
+])
+.with_elsewhere(&[(keys::EVERY, IN_SNAPSHOT), (keys::VERSION, IN_SNAPSHOT)]);
+
+const IN_SNAPSHOT: &str = "belongs in `snapshot(every = 100, version = 2)`";
+
+/// In `snapshot(..)`.
+pub(crate) const SNAPSHOT: Words =
+    Words::new(&[Word::new(keys::EVERY, Form::Number), Word::new(keys::VERSION, Form::Number)]);
+
+const FIELD: Words = Words::new(&[]);
 
 pub(super) struct Parsed {
     pub(super) input: DeriveInput,
@@ -28,11 +35,18 @@ pub(super) struct Parsed {
     pub(super) id: Option<Type>,
     pub(super) error: Option<Type>,
     pub(super) name: Option<LitStr>,
-    /// None if `events(..)` is missing.
-    pub(super) events: Option<Vec<Path>>,
+    pub(super) events: Vec<Path>,
+    pub(super) unclear: Unclear,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) derive: Vec<Path>,
     pub(super) event: Option<Path>,
+}
+
+/// For which options a mistake was reported that was probably meant for them.
+pub(super) struct Unclear {
+    pub(super) id: bool,
+    pub(super) error: bool,
+    pub(super) events: bool,
 }
 
 /// `snapshot(every = 100, version = 2)`.
@@ -40,40 +54,53 @@ pub(super) struct Snapshot {
     pub(super) key: Ident,
     pub(super) every: Option<LitInt>,
     pub(super) version: Option<LitInt>,
+    /// As above, for its count.
+    pub(super) is_unclear: bool,
 }
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
     let input: DeriveInput = diagnostics.take(syn::parse2(item))?;
     let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::AGGREGATE);
     // An aggregate's fields have no options; what stands there is reported.
-    fields::marked(diagnostics, &input, &[], keys::AGGREGATE);
+    fields::marked(diagnostics, &input, FIELD, keys::AGGREGATE);
+    let mut unclear = Unclear {
+        id: options.is_unclear(keys::ID),
+        error: options.is_unclear(keys::ERROR),
+        events: options.is_unclear(keys::EVENTS),
+    };
+    let before = diagnostics.count();
+    let events =
+        list(diagnostics, &mut options, keys::EVENTS, "an event is named by its path; write `events(A, b::B)`");
+    unclear.events |= diagnostics.count() > before;
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
         id: options.ty(keys::ID),
         error: options.ty(keys::ERROR),
         name: options.text(keys::NAME),
-        events: list(diagnostics, &mut options, keys::EVENTS),
+        events,
+        unclear,
         snapshot: snapshot(diagnostics, &mut options),
-        derive: list(diagnostics, &mut options, keys::DERIVE).unwrap_or_default(),
+        derive: list(diagnostics, &mut options, keys::DERIVE, "a derive is named by its path; write `derive(Clone)`"),
         event: options.path(keys::EVENT),
         input,
     })
 }
 
-fn list<T: Parse>(diagnostics: &mut Diagnostics, options: &mut Options, key: &str) -> Option<Vec<T>> {
-    let list = options.list(key)?;
+fn list(diagnostics: &mut Diagnostics, options: &mut Options, key: &str, fault: &str) -> Vec<Path> {
     let mut items = Vec::new();
-    entries(diagnostics, list.stream(), |_, input| {
-        items.push(input.parse()?);
-        Ok(())
-    });
-    Some(items)
+    if let Some(list) = options.list(key) {
+        entries(diagnostics, list.stream(), |_, input| {
+            items.push(input.parse().map_err(|error: syn::Error| syn::Error::new(error.span(), fault))?);
+            Ok(())
+        });
+    }
+    items
 }
 
 fn snapshot(diagnostics: &mut Diagnostics, options: &mut Options) -> Option<Snapshot> {
     let given = options.take(keys::SNAPSHOT)?;
-    let crate::options::Value::List(list) = given.value else { return None };
+    let Value::List(list) = given.value else { return None };
     let mut options = Options::parse(diagnostics, SNAPSHOT, list.stream());
     let (every, version) = (options.number(keys::EVERY), options.number(keys::VERSION));
-    Some(Snapshot { key: given.key, every, version })
+    Some(Snapshot { key: given.key, every, version, is_unclear: options.is_unclear(keys::EVERY) })
 }

@@ -1,5 +1,7 @@
 //! What an event's options mean; every check is here.
 
+use std::cmp::Ordering;
+
 use syn::ext::IdentExt as _;
 use syn::{Generics, Ident, LitInt, LitStr, Member, Path};
 
@@ -23,15 +25,19 @@ pub(super) struct Model {
 }
 
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
-    let Parsed { input, runtime, name, version, aliases, upcasts, attributes, sensitive } = parsed;
+    let Parsed { input, runtime, name, version, is_version_unclear, aliases, upcasts, attributes, sensitive } = parsed;
     refuse_lifetimes(diagnostics, &input.generics, "an event");
     fields::distinct(diagnostics, &attributes);
     let name = name.unwrap_or_else(|| LitStr::new(&input.ident.unraw().to_string(), input.ident.span()));
     names(diagnostics, &name, &aliases);
-    let number = version.as_ref().and_then(|version| number(diagnostics, version)).unwrap_or(1);
-    let upcasts = chain(diagnostics, upcasts, number, version.as_ref());
+    let version = match &version {
+        Some(written) => number(diagnostics, written),
+        None => (!is_version_unclear).then_some(1),
+    };
+    let upcasts = chain(diagnostics, upcasts, version);
+    let version = version.unwrap_or(1);
     let (ident, generics) = (input.ident, input.generics);
-    Model { runtime, ident, generics, name, version: number, aliases, upcasts, attributes, sensitive }
+    Model { runtime, ident, generics, name, version, aliases, upcasts, attributes, sensitive }
 }
 
 fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
@@ -58,43 +64,45 @@ fn number(diagnostics: &mut Diagnostics, written: &LitInt) -> Option<u32> {
     number
 }
 
-/// Checks that the upcasts lead to today's version, step by step.
-fn chain(
-    diagnostics: &mut Diagnostics,
-    upcasts: Vec<Upcast>,
-    version: u32,
-    written: Option<&LitInt>,
-) -> Vec<(u32, Path)> {
+/// Checks that the upcasts lead to today's version, step by step; which that is may be unknown after a mistake.
+fn chain(diagnostics: &mut Diagnostics, upcasts: Vec<Upcast>, version: Option<u32>) -> Vec<(u32, Path)> {
     let mut chain: Vec<(u32, Path)> = Vec::new();
+    let before = diagnostics.count();
     for Upcast { from, path } in upcasts {
         let Some(number) = number(diagnostics, &from) else { continue };
-        if number >= version {
+        if version.is_some_and(|version| number >= version) {
             let next = number.saturating_add(1);
             let message =
                 format!("an upcast from version {number} leads beyond today's; write `version = {next}`, or remove it");
             diagnostics.error(&from, message);
-            continue;
+        } else if let Some(fault) = chain.last().and_then(|(last, _)| fault(*last, number)) {
+            // What comes after it may be as much at fault as what came before.
+            diagnostics.error(&from, fault);
+            return chain;
+        } else {
+            chain.push((number, path));
         }
-        match chain.last().map(|(before, _)| before + 1) {
-            Some(next) if number < next => {
-                diagnostics.error(&from, format!("upcasts are in ascending order; version {number} stands too late"));
-            }
-            Some(next) if number > next => {
-                diagnostics.error(
-                    &from,
-                    format!("the upcast from version {next} is missing; write `{next} => ..` before this one"),
-                );
-            }
-            _ => (),
-        }
-        chain.push((number, path));
     }
-    if let (Some((last, path)), Some(written)) = (chain.last(), written)
-        && last + 1 < version
+    if let (Some((last, path)), Some(version)) = (chain.last(), version)
+        && diagnostics.count() == before
+        && last.saturating_add(1) < version
     {
         let next = last + 1;
-        let message = format!("no upcast leads from version {next} to {written}; write `{next} => ..` after this one");
+        let message = format!("no upcast leads from version {next} to {version}; write `{next} => ..` after this one");
         diagnostics.error(path, message);
     }
     chain
+}
+
+/// What is wrong with an upcast from `number` after one from `last`.
+fn fault(last: u32, number: u32) -> Option<String> {
+    let next = last.saturating_add(1);
+    match number.cmp(&next) {
+        Ordering::Equal => None,
+        Ordering::Greater => {
+            Some(format!("the upcast from version {next} is missing; write `{next} => ..` before this one"))
+        }
+        Ordering::Less if number == last => Some(format!("version {number} is given twice; keep one")),
+        Ordering::Less => Some(format!("upcasts are in ascending order; version {number} stands too late")),
+    }
 }

@@ -7,23 +7,33 @@ use syn::{DeriveInput, LitInt, LitStr, Member, Path, Token};
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::keys;
-use crate::options::{Form, Options, Value, Word, entries};
+use crate::options::{Form, Options, Value, Word, Words, entries};
 use crate::paths::{self, Runtime};
 use crate::sensitive::{self, SENSITIVE};
 
-const OPTIONS: &[Word] = &[
+pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::NAME, Form::Text),
     Word::new(keys::VERSION, Form::Number),
     Word::new(keys::ALIAS, Form::TextOrList),
     Word::new(keys::UPCAST, Form::List),
     paths::CRATE,
-];
+])
+.with_elsewhere(&[(keys::ATTRIBUTE, fields::ON_FIELD), (keys::SENSITIVE, fields::ON_FIELD)]);
+
+pub(crate) const FIELD: Words = Words::new(&[fields::ATTRIBUTE, SENSITIVE]).with_elsewhere(&[
+    (keys::NAME, fields::ON_TYPE),
+    (keys::VERSION, fields::ON_TYPE),
+    (keys::ALIAS, fields::ON_TYPE),
+    (keys::UPCAST, fields::ON_TYPE),
+]);
 
 pub(super) struct Parsed {
     pub(super) input: DeriveInput,
     pub(super) runtime: Runtime,
     pub(super) name: Option<LitStr>,
     pub(super) version: Option<LitInt>,
+    /// Whether a mistake was reported that was probably meant for it.
+    pub(super) is_version_unclear: bool,
     pub(super) aliases: Vec<LitStr>,
     pub(super) upcasts: Vec<Upcast>,
     pub(super) attributes: Vec<Attribute>,
@@ -39,10 +49,11 @@ pub(super) struct Upcast {
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
     let input: DeriveInput = diagnostics.take(syn::parse2(item))?;
     let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::EVENT);
-    let mut marked = fields::marked(diagnostics, &input, &[fields::ATTRIBUTE, SENSITIVE], keys::EVENT);
+    let mut marked = fields::marked(diagnostics, &input, FIELD, keys::EVENT);
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
         name: options.text(keys::NAME),
+        is_version_unclear: options.is_unclear(keys::VERSION),
         version: options.number(keys::VERSION),
         aliases: aliases(diagnostics, &mut options),
         upcasts: upcasts(diagnostics, &mut options),
@@ -57,7 +68,10 @@ fn aliases(diagnostics: &mut Diagnostics, options: &mut Options) -> Vec<LitStr> 
     match options.take(keys::ALIAS).map(|given| given.value) {
         Some(Value::Text(alias)) => aliases.push(alias),
         Some(Value::List(list)) => entries(diagnostics, list.stream(), |_, input| {
-            aliases.push(input.parse()?);
+            let fault = |error: syn::Error| {
+                syn::Error::new(error.span(), "an alias is a former stored name; write `alias(\"..\")`")
+            };
+            aliases.push(input.parse().map_err(fault)?);
             Ok(())
         }),
         _ => (),

@@ -43,9 +43,15 @@ const _: () = {
             ::eventsource_runtime::EventDef::of::<shipping::OrderShipped>(),
         ];
         fn as_event(&self) -> &dyn ::eventsource_runtime::AnyEvent {
+            #[allow(unused_imports)]
+            use ::eventsource_runtime::__private::{MemberEvent as _, MemberOther as _};
             match self {
-                Self::OrderPlaced(__es_event) => __es_event,
-                Self::OrderShipped(__es_event) => __es_event,
+                Self::OrderPlaced(__es_event) => {
+                    ::eventsource_runtime::__private::Member(__es_event).any()
+                }
+                Self::OrderShipped(__es_event) => {
+                    ::eventsource_runtime::__private::Member(__es_event).any()
+                }
             }
         }
     }
@@ -62,7 +68,7 @@ const _: () = {
         type Id = Uuid;
         type Event = OrderFact;
         type Error = OrderError;
-        fn evolve(&mut self, __es_event: Self::Event) {
+        fn evolve(&mut self, __es_event: OrderFact) {
             match __es_event {
                 OrderFact::OrderPlaced(__es_event) => {
                     <Self as ::eventsource_runtime::Apply<

@@ -38,8 +38,12 @@ const _: () = {
             ::eventsource_runtime::EventDef::of::<OrderPlaced>(),
         ];
         fn as_event(&self) -> &dyn ::eventsource_runtime::AnyEvent {
+            #[allow(unused_imports)]
+            use ::eventsource_runtime::__private::{MemberEvent as _, MemberOther as _};
             match self {
-                Self::OrderPlaced(__es_event) => __es_event,
+                Self::OrderPlaced(__es_event) => {
+                    ::eventsource_runtime::__private::Member(__es_event).any()
+                }
             }
         }
     }
@@ -52,7 +56,7 @@ const _: () = {
         type Id = Uuid;
         type Event = OrderEvent;
         type Error = ::core::convert::Infallible;
-        fn evolve(&mut self, __es_event: Self::Event) {
+        fn evolve(&mut self, __es_event: OrderEvent) {
             match __es_event {
                 OrderEvent::OrderPlaced(__es_event) => {
                     <Self as ::eventsource_runtime::Apply<

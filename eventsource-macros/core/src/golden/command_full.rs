@@ -8,14 +8,14 @@ const _: () = {
         const NAME: &'static str = "ship";
         const SPAN: &'static str = "command.ship";
         type Aggregate = Order;
-        fn id(&self) -> &<Self::Aggregate as facade::Aggregate>::Id {
+        fn id(&self) -> &<Order as facade::Aggregate>::Id {
             &self.0
         }
         fn attributes(&self, __es_attributes: &mut facade::__private::Attributes) {
             facade::__private::Attributes::with(
                 __es_attributes,
                 "order.id",
-                &mut |__es_slot| facade::__private::Slot::record(__es_slot, &self.0),
+                &mut |__es_slot| facade::__private::record_field(__es_slot, &self.0),
             );
         }
     }

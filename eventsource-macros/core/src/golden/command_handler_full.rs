@@ -25,7 +25,10 @@ impl Order {
 }
 const _: () = {
     #[automatically_derived]
-    impl facade::Handlers for Order {
+    impl facade::Handlers for Order
+    where
+        PlaceOrder: facade::Command<Aggregate = Self>,
+    {
         type Services = Clock;
         fn register<__EsRegistry: facade::Registry<Self>>(
             __es_registry: &mut __EsRegistry,
@@ -40,7 +43,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl facade::Handle<PlaceOrder> for Order {
+    impl facade::Handle<PlaceOrder> for Order
+    where
+        PlaceOrder: facade::Command<Aggregate = Self>,
+    {
         #[allow(unused_variables)]
         fn enable_tracing(&self, command: &PlaceOrder) -> bool {
             self.on
@@ -89,7 +95,10 @@ const _: () = {
     }
     #[cfg(feature = "shipping")]
     #[automatically_derived]
-    impl facade::Handle<ShipOrder> for Order {
+    impl facade::Handle<ShipOrder> for Order
+    where
+        ShipOrder: facade::Command<Aggregate = Self>,
+    {
         async fn handle(
             &self,
             __es_command: ShipOrder,

@@ -11,7 +11,10 @@ impl Order {
 }
 const _: () = {
     #[automatically_derived]
-    impl ::eventsource_runtime::Handlers for Order {
+    impl ::eventsource_runtime::Handlers for Order
+    where
+        PlaceOrder: ::eventsource_runtime::Command<Aggregate = Self>,
+    {
         type Services = ();
         fn register<__EsRegistry: ::eventsource_runtime::Registry<Self>>(
             __es_registry: &mut __EsRegistry,
@@ -22,7 +25,10 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::eventsource_runtime::Handle<PlaceOrder> for Order {
+    impl ::eventsource_runtime::Handle<PlaceOrder> for Order
+    where
+        PlaceOrder: ::eventsource_runtime::Command<Aggregate = Self>,
+    {
         async fn handle(
             &self,
             __es_command: PlaceOrder,

@@ -4,7 +4,7 @@ const _: () = {
         const NAME: &'static str = "ShipOrder";
         const SPAN: &'static str = "command.ShipOrder";
         type Aggregate = Order;
-        fn id(&self) -> &<Self::Aggregate as ::eventsource_runtime::Aggregate>::Id {
+        fn id(&self) -> &<Order as ::eventsource_runtime::Aggregate>::Id {
             &self.order_id
         }
     }

@@ -15,7 +15,7 @@ const _: () = {
             facade::eventsource::__private::Attributes::with(
                 __es_attributes,
                 "order.carrier",
-                &mut |__es_slot| facade::eventsource::__private::Slot::record(
+                &mut |__es_slot| facade::eventsource::__private::record_field(
                     __es_slot,
                     &self.carrier,
                 ),
@@ -23,7 +23,7 @@ const _: () = {
             facade::eventsource::__private::Attributes::with(
                 __es_attributes,
                 "weight",
-                &mut |__es_slot| facade::eventsource::__private::Slot::record(
+                &mut |__es_slot| facade::eventsource::__private::record_field(
                     __es_slot,
                     &self.weight,
                 ),

@@ -14,7 +14,7 @@ const _: () = {
             ::eventsource_runtime::__private::Attributes::with(
                 __es_attributes,
                 "note",
-                &mut |__es_slot| ::eventsource_runtime::__private::Slot::record(
+                &mut |__es_slot| ::eventsource_runtime::__private::record_field(
                     __es_slot,
                     &self.0,
                 ),

@@ -43,14 +43,8 @@ const _: () = {
     > as facade::projection::Transaction>::Backend;
     const __ES_EVENTS: facade::__private::EventNames = facade::__private::distinct_handlers(
         &[
-            (
-                <OrderPlaced as facade::Event>::NAME,
-                <OrderPlaced as facade::Event>::ALIASES,
-            ),
-            (
-                <OrderShipped as facade::Event>::NAME,
-                <OrderShipped as facade::Event>::ALIASES,
-            ),
+            facade::__private::follow::<OrderPlaced>().names(),
+            facade::__private::follow::<OrderShipped>().names(),
         ],
     );
     #[automatically_derived]
@@ -88,44 +82,52 @@ const _: () = {
             __es_stored: &'__es facade::StoredEvent,
             __es_tx: &'__es <__EsBackend as facade::projection::Backend>::Transaction<'_>,
         ) -> <__EsBackend as facade::projection::Backend>::Step<'__es> {
-            if facade::StoredEvent::is::<OrderPlaced>(__es_stored) {
-                return <__EsBackend as facade::projection::AsyncBackend>::boxed(async move {
-                    match facade::__private::decode::<OrderPlaced>(__es_stored) {
-                        ::core::result::Result::Ok(__es_event) => {
-                            facade::__private::handle_async(
-                                    &__es_event,
-                                    &facade::__private::Handler {
-                                        span: "handler.placed",
-                                        method: "placed",
-                                    },
-                                    Self::placed(self, &__es_event, __es_tx),
-                                )
-                                .await
+            {
+                let __es_follow = facade::__private::follow::<OrderPlaced>();
+                if __es_follow.is(__es_stored) {
+                    return <__EsBackend as facade::projection::AsyncBackend>::boxed(async move {
+                        match __es_follow.decode(__es_stored) {
+                            ::core::result::Result::Ok(__es_event) => {
+                                __es_follow
+                                    .handle_async(
+                                        &__es_event,
+                                        &facade::__private::Handler {
+                                            span: "handler.placed",
+                                            method: "placed",
+                                        },
+                                        Self::placed(self, &__es_event, __es_tx),
+                                    )
+                                    .await
+                            }
+                            ::core::result::Result::Err(__es_error) => {
+                                ::core::result::Result::Err(__es_error)
+                            }
                         }
-                        ::core::result::Result::Err(__es_error) => {
-                            ::core::result::Result::Err(__es_error)
-                        }
-                    }
-                });
+                    });
+                }
             }
-            if facade::StoredEvent::is::<OrderShipped>(__es_stored) {
-                return <__EsBackend as facade::projection::Backend>::ready(
-                    match facade::__private::decode::<OrderShipped>(__es_stored) {
-                        ::core::result::Result::Ok(__es_event) => {
-                            facade::__private::handle(
-                                &__es_event,
-                                &facade::__private::Handler {
-                                    span: "handler.shipped",
-                                    method: "shipped",
-                                },
-                                || Self::shipped(self, &__es_event),
-                            )
-                        }
-                        ::core::result::Result::Err(__es_error) => {
-                            ::core::result::Result::Err(__es_error)
-                        }
-                    },
-                );
+            {
+                let __es_follow = facade::__private::follow::<OrderShipped>();
+                if __es_follow.is(__es_stored) {
+                    return <__EsBackend as facade::projection::Backend>::ready(
+                        match __es_follow.decode(__es_stored) {
+                            ::core::result::Result::Ok(__es_event) => {
+                                __es_follow
+                                    .handle(
+                                        &__es_event,
+                                        &facade::__private::Handler {
+                                            span: "handler.shipped",
+                                            method: "shipped",
+                                        },
+                                        || Self::shipped(self, &__es_event),
+                                    )
+                            }
+                            ::core::result::Result::Err(__es_error) => {
+                                ::core::result::Result::Err(__es_error)
+                            }
+                        },
+                    );
+                }
             }
             <__EsBackend as facade::projection::Backend>::ready(
                 ::core::result::Result::Ok(()),

@@ -23,14 +23,9 @@ const _: () = {
         }
         fn event_types(&self) -> ::std::vec::Vec<&'static str> {
             ::eventsource_runtime::__private::event_types(const {
-                ::eventsource_runtime::__private::distinct_handlers(
-                    &[
-                        (
-                            <OrderPlaced as ::eventsource_runtime::Event>::NAME,
-                            <OrderPlaced as ::eventsource_runtime::Event>::ALIASES,
-                        ),
-                    ],
-                )
+                ::eventsource_runtime::__private::distinct_handlers(const {
+                    &[::eventsource_runtime::__private::follow::<OrderPlaced>().names()]
+                })
             })
         }
         fn apply<'__es>(
@@ -40,27 +35,31 @@ const _: () = {
                 '_,
             >,
         ) -> <__EsBackend as ::eventsource_runtime::projection::Backend>::Step<'__es> {
-            if ::eventsource_runtime::StoredEvent::is::<OrderPlaced>(__es_stored) {
-                return <__EsBackend as ::eventsource_runtime::projection::AsyncBackend>::boxed(async move {
-                    match ::eventsource_runtime::__private::decode::<
-                        OrderPlaced,
-                    >(__es_stored) {
-                        ::core::result::Result::Ok(__es_event) => {
-                            ::eventsource_runtime::__private::handle_async(
-                                    &__es_event,
-                                    &::eventsource_runtime::__private::Handler {
-                                        span: "handler.placed",
-                                        method: "placed",
-                                    },
-                                    Self::placed(self, &__es_event),
-                                )
-                                .await
+            {
+                let __es_follow = ::eventsource_runtime::__private::follow::<
+                    OrderPlaced,
+                >();
+                if __es_follow.is(__es_stored) {
+                    return <__EsBackend as ::eventsource_runtime::projection::AsyncBackend>::boxed(async move {
+                        match __es_follow.decode(__es_stored) {
+                            ::core::result::Result::Ok(__es_event) => {
+                                __es_follow
+                                    .handle_async(
+                                        &__es_event,
+                                        &::eventsource_runtime::__private::Handler {
+                                            span: "handler.placed",
+                                            method: "placed",
+                                        },
+                                        Self::placed(self, &__es_event),
+                                    )
+                                    .await
+                            }
+                            ::core::result::Result::Err(__es_error) => {
+                                ::core::result::Result::Err(__es_error)
+                            }
                         }
-                        ::core::result::Result::Err(__es_error) => {
-                            ::core::result::Result::Err(__es_error)
-                        }
-                    }
-                });
+                    });
+                }
             }
             <__EsBackend as ::eventsource_runtime::projection::Backend>::ready(
                 ::core::result::Result::Ok(()),

@@ -18,12 +18,7 @@ const _: () = {
         'static,
     > as ::eventsource_runtime::projection::Transaction>::Backend;
     const __ES_EVENTS: ::eventsource_runtime::__private::EventNames = ::eventsource_runtime::__private::distinct_handlers(
-        &[
-            (
-                <OrderPlaced as ::eventsource_runtime::Event>::NAME,
-                <OrderPlaced as ::eventsource_runtime::Event>::ALIASES,
-            ),
-        ],
+        &[::eventsource_runtime::__private::follow::<OrderPlaced>().names()],
     );
     #[automatically_derived]
     impl ::eventsource_runtime::projection::Projection<__EsBackend> for OrderReadModel {
@@ -43,26 +38,30 @@ const _: () = {
                 '_,
             >,
         ) -> <__EsBackend as ::eventsource_runtime::projection::Backend>::Step<'__es> {
-            if ::eventsource_runtime::StoredEvent::is::<OrderPlaced>(__es_stored) {
-                return <__EsBackend as ::eventsource_runtime::projection::Backend>::ready(
-                    match ::eventsource_runtime::__private::decode::<
-                        OrderPlaced,
-                    >(__es_stored) {
-                        ::core::result::Result::Ok(__es_event) => {
-                            ::eventsource_runtime::__private::handle(
-                                &__es_event,
-                                &::eventsource_runtime::__private::Handler {
-                                    span: "handler.placed",
-                                    method: "placed",
-                                },
-                                || Self::placed(self, &__es_event, __es_tx),
-                            )
-                        }
-                        ::core::result::Result::Err(__es_error) => {
-                            ::core::result::Result::Err(__es_error)
-                        }
-                    },
-                );
+            {
+                let __es_follow = ::eventsource_runtime::__private::follow::<
+                    OrderPlaced,
+                >();
+                if __es_follow.is(__es_stored) {
+                    return <__EsBackend as ::eventsource_runtime::projection::Backend>::ready(
+                        match __es_follow.decode(__es_stored) {
+                            ::core::result::Result::Ok(__es_event) => {
+                                __es_follow
+                                    .handle(
+                                        &__es_event,
+                                        &::eventsource_runtime::__private::Handler {
+                                            span: "handler.placed",
+                                            method: "placed",
+                                        },
+                                        || Self::placed(self, &__es_event, __es_tx),
+                                    )
+                            }
+                            ::core::result::Result::Err(__es_error) => {
+                                ::core::result::Result::Err(__es_error)
+                            }
+                        },
+                    );
+                }
             }
             <__EsBackend as ::eventsource_runtime::projection::Backend>::ready(
                 ::core::result::Result::Ok(()),

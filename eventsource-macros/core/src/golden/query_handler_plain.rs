@@ -50,7 +50,9 @@ const _: () = {
         }
         type Error = <io::Result<
             Vec<OrderView>,
-        > as ::eventsource_runtime::__private::Fallible>::Error;
+        > as ::eventsource_runtime::__private::Answers<
+            <OrdersByStatus as ::eventsource_runtime::Query>::Output,
+        >>::Error;
         async fn handle(
             &self,
             __es_query: OrdersByStatus,
@@ -58,7 +60,11 @@ const _: () = {
             <OrdersByStatus as ::eventsource_runtime::Query>::Output,
             Self::Error,
         > {
-            Self::by_status(self, __es_query).await
+            <io::Result<
+                Vec<OrderView>,
+            > as ::eventsource_runtime::__private::Answers<
+                <OrdersByStatus as ::eventsource_runtime::Query>::Output,
+            >>::answer(Self::by_status(self, __es_query).await)
         }
     }
 };

@@ -27,7 +27,7 @@ const _: () = {
             ::eventsource_runtime::__private::Attributes::with(
                 __es_attributes,
                 "status",
-                &mut |__es_slot| ::eventsource_runtime::__private::Slot::record(
+                &mut |__es_slot| ::eventsource_runtime::__private::record_field(
                     __es_slot,
                     &self.status,
                 ),

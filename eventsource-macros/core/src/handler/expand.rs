@@ -2,27 +2,24 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
+use syn::{Generics, Ident, Type, WherePredicate};
 
 use super::Kind;
-use super::model::{Argument, Handler, Model};
+use super::model::{Call, Handler, Model};
+use crate::generics::predicate;
 use crate::output::{binding_lints, block, first_span, local, located};
-use crate::signature::alike;
 use crate::traced::attribute;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    // After mistakes in two methods for one message, the second impl would be a mistake of the compiler's as well.
-    let distinct = |handler: &&Handler| {
-        let first = model.handlers.iter().find(|other| alike(&other.message.ty, &handler.message.ty));
-        !handler.cfgs.is_empty() || first.is_some_and(|first| first.method == handler.method)
-    };
-    let handlers: Vec<&Handler> = model.handlers.iter().filter(distinct).collect();
-    let impls = handlers.iter().map(|handler| handle(model, handler));
-    let register = register(model, &handlers);
+    let impls = model.handlers.iter().map(|handler| handle(model, handler));
+    let register = register(model);
     block(&quote_spanned!(Span::mixed_site()=> #register #(#impls)*))
 }
 
-fn register(model: &Model, handlers: &[&Handler]) -> TokenStream {
+fn register(model: &Model) -> TokenStream {
     let Model { kind, runtime, generics, self_ty, .. } = model;
+    let always = model.handlers.iter().filter(|handler| handler.cfgs.is_empty());
+    let generics = assuming(generics, always.flat_map(|handler| needed(model, handler)));
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let registry = local("__es_registry");
     let (target, registry_trait, add, services) = match kind {
@@ -42,7 +39,7 @@ fn register(model: &Model, handlers: &[&Handler]) -> TokenStream {
             TokenStream::new(),
         ),
     };
-    let calls = handlers.iter().map(|Handler { cfgs, message: Argument { ty, .. }, .. }| {
+    let calls = model.handlers.iter().map(|Handler { cfgs, message: ty, .. }| {
         let place = first_span(ty);
         let at = runtime.at(place);
         quote_spanned!(place=> #(#cfgs)* <__EsRegistry as #at::#registry_trait<Self>>::#add::<#ty>(#registry);)
@@ -66,11 +63,37 @@ fn services(model: &Model) -> TokenStream {
     )
 }
 
+/// What the types of a handler have to be. All that needs it assumes it, at one place: that it is not so is said once.
+fn needed(model: &Model, handler: &Handler) -> impl Iterator<Item = WherePredicate> {
+    [message(model, handler)].into_iter().chain(answers(model, handler))
+}
+
+fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Handler) -> WherePredicate {
+    let place = first_span(ty);
+    let at = runtime.at(place);
+    let bound = match kind {
+        Kind::Command => quote_spanned!(place=> #at::Command<Aggregate = Self>),
+        Kind::Query => quote_spanned!(place=> #at::Query),
+    };
+    predicate(ty, bound)
+}
+
+/// The generics with predicates that can be checked here. Where there are parameters they would hide what is known of
+/// the types from the impl's body, and stay away.
+fn assuming(generics: &Generics, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
+    let mut generics = generics.clone();
+    if generics.params.is_empty() {
+        generics.make_where_clause().predicates.extend(predicates);
+    }
+    generics
+}
+
 fn handle(model: &Model, handler: &Handler) -> TokenStream {
     let Model { kind, runtime, generics, self_ty, .. } = model;
+    let generics = assuming(generics, needed(model, handler));
     let (impl_generics, _, where_clause) = generics.split_for_impl();
-    let Handler { cfgs, message: Argument { ty, .. }, .. } = handler;
-    let telemetry = telemetry(model, handler);
+    let Handler { cfgs, message: ty, call, .. } = handler;
+    let telemetry = call.as_ref().map(|call| telemetry(model, ty, call));
     let place = first_span(ty);
     let at = runtime.at(place);
     let (target, body) = match kind {
@@ -88,23 +111,29 @@ fn handle(model: &Model, handler: &Handler) -> TokenStream {
 }
 
 /// `handle` of a command: what the method returns becomes events.
-fn decide(model: &Model, handler: &Handler) -> TokenStream {
+fn decide(model: &Model, Handler { method, message: ty, call, .. }: &Handler) -> TokenStream {
     let runtime = &model.runtime;
-    let Handler { method, message: Argument { ty, .. }, returned, .. } = handler;
+    let private = runtime.private();
     let command = local("__es_command");
     let services = services(model);
-    let (bound, given) = if handler.services.is_some() {
+    let takes_services = call.as_ref().is_some_and(|call| call.services.is_some());
+    let (bound, given) = if takes_services {
         let services = local("__es_services");
         (services.to_token_stream(), quote_spanned!(Span::mixed_site()=> #command, #services))
     } else {
         (quote_spanned!(Span::mixed_site()=> _), command.to_token_stream())
     };
-    let called = called(handler, &given);
     let set = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Aggregate>::Event);
     let error = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Aggregate>::Error);
-    let place = first_span(returned);
-    let at = runtime.at(place);
-    let decided = quote_spanned!(place=> #at::Decision::<#set, #error>::decide(#called));
+    let decided = call.as_ref().map_or_else(
+        || quote_spanned!(Span::mixed_site()=> let _ = #command; #private::never()),
+        |call| {
+            let place = first_span(&call.returned);
+            let at = runtime.at(place);
+            let called = called(method, call, &given);
+            quote_spanned!(place=> #at::Decision::<#set, #error>::decide(#called))
+        },
+    );
     quote_spanned! {located(method.span())=>
         async fn handle(
             &self,
@@ -116,39 +145,57 @@ fn decide(model: &Model, handler: &Handler) -> TokenStream {
     }
 }
 
-/// `handle` of a query.
-fn answer(model: &Model, handler: &Handler) -> TokenStream {
-    let Model { runtime, .. } = model;
-    let Handler { method, message: Argument { ty, .. }, returned, .. } = handler;
-    let query = local("__es_query");
-    let called = called(handler, &query.to_token_stream());
+/// What the method of a query has to return.
+fn answers(Model { kind, runtime, .. }: &Model, Handler { message: ty, call, .. }: &Handler) -> Option<WherePredicate> {
+    let returned = &call.as_ref().filter(|_| *kind == Kind::Query)?.returned;
     let place = first_span(returned);
-    let private = runtime.private_at(place);
-    let error = quote_spanned!(place=> <#returned as #private::Fallible>::Error);
-    let result = quote_spanned!(place=> ::core::result::Result<<#ty as #runtime::Query>::Output, Self::Error>);
+    let (at, private) = (runtime.at(place), runtime.private_at(place));
+    Some(predicate(returned, quote_spanned!(place=> #private::Answers<<#ty as #at::Query>::Output>)))
+}
+
+/// `handle` of a query.
+fn answer(model: &Model, Handler { method, message: ty, call, .. }: &Handler) -> TokenStream {
+    let Model { runtime, .. } = model;
+    let query = local("__es_query");
+    let output = quote_spanned!(Span::mixed_site()=> <#ty as #runtime::Query>::Output);
+    let (error, body) = call.as_ref().map_or_else(
+        || {
+            let private = runtime.private();
+            let error = quote_spanned!(Span::mixed_site()=> ::core::convert::Infallible);
+            (error, quote_spanned!(Span::mixed_site()=> let _ = #query; #private::never()))
+        },
+        |call| {
+            let returned = &call.returned;
+            let place = first_span(returned);
+            let private = runtime.private_at(place);
+            let answers = quote_spanned!(place=> <#returned as #private::Answers<#output>>);
+            let called = called(method, call, &query.to_token_stream());
+            (quote_spanned!(place=> #answers::Error), quote_spanned!(place=> #answers::answer(#called)))
+        },
+    );
     quote_spanned! {located(method.span())=>
         type Error = #error;
 
         async fn handle(
             &self,
             #query: #ty,
-        ) -> #result {
-            #called
+        ) -> ::core::result::Result<#output, Self::Error> {
+            #body
         }
     }
 }
 
 /// The call of the user's method, where an error about what it returns belongs on that type.
-fn called(Handler { method, is_async, returned, .. }: &Handler, arguments: &TokenStream) -> TokenStream {
+fn called(method: &Ident, Call { is_async, returned, .. }: &Call, arguments: &TokenStream) -> TokenStream {
     let place = first_span(returned);
     let awaited = is_async.then(|| quote_spanned!(place=> .await));
     quote_spanned!(place=> Self::#method(self, #arguments) #awaited)
 }
 
 /// The methods that tell the runtime what the handler's `#[traced]` says, with the user's own names bound.
-fn telemetry(model: &Model, handler: &Handler) -> TokenStream {
+fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     let private = model.runtime.private();
-    let Handler { receiver, message: Argument { pattern, ty }, attributes, enable_tracing, .. } = handler;
+    let Call { receiver, message: pattern, attributes, enable_tracing, .. } = call;
     let this = &receiver.self_token;
     let lints = binding_lints();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
@@ -157,8 +204,8 @@ fn telemetry(model: &Model, handler: &Handler) -> TokenStream {
     let attributes = (!attributes.is_empty()).then(|| {
         let out = local("__es_attributes");
         let records = attributes.iter().map(|entry| attribute(&private, &out, entry));
-        let services = (model.kind == Kind::Command).then(|| services_argument(model, handler));
-        let checks = handler.scope().check(&model.runtime, attributes);
+        let services = (model.kind == Kind::Command).then(|| services_argument(model, call));
+        let checks = call.scope(ty).check(&model.runtime, attributes);
         quote_spanned! {Span::mixed_site()=>
             #lints
             fn attributes(&#this, #pattern: &#ty, #services #out: &mut #private::Attributes) {
@@ -170,9 +217,9 @@ fn telemetry(model: &Model, handler: &Handler) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #enable_tracing #attributes)
 }
 
-fn services_argument(model: &Model, handler: &Handler) -> TokenStream {
+fn services_argument(model: &Model, call: &Call) -> TokenStream {
     let services = services(model);
-    let pattern = handler.services.as_ref().map(|argument| argument.pattern.to_token_stream());
+    let pattern = call.services.as_ref().map(|argument| argument.pattern.to_token_stream());
     let pattern = pattern.unwrap_or_else(|| quote_spanned!(Span::mixed_site()=> _));
     quote_spanned!(Span::mixed_site()=> #pattern: &#services,)
 }

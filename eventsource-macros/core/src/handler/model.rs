@@ -26,28 +26,38 @@ pub(super) struct Model {
 pub(super) struct Handler {
     pub(super) cfgs: Vec<Attribute>,
     pub(super) method: Ident,
+    /// The type of its message.
+    pub(super) message: Type,
+    /// None after a mistake: the message has a handler all the same, so that nothing else misses one.
+    pub(super) call: Option<Call>,
+}
+
+/// How a method is called, and what its `#[traced]` says.
+pub(super) struct Call {
     pub(super) is_async: bool,
     pub(super) receiver: Receiver,
-    pub(super) message: Argument,
+    /// What the message binds when it is borrowed.
+    pub(super) message: Pat,
     pub(super) services: Option<Argument>,
     pub(super) returned: Type,
     pub(super) attributes: Vec<Entry>,
     pub(super) enable_tracing: Option<Expr>,
 }
 
-impl Handler {
-    /// What the attributes' expressions see.
-    pub(super) fn scope(&self) -> Scope {
+impl Call {
+    /// What the attributes' expressions see, where the message is of that type.
+    pub(super) fn scope(&self, message: &Type) -> Scope {
         let mut scope = Scope::default();
         scope.receiver(&self.receiver);
-        for Argument { pattern, ty } in [Some(&self.message), self.services.as_ref()].into_iter().flatten() {
+        scope.argument(&self.message, message);
+        if let Some(Argument { pattern, ty }) = &self.services {
             scope.argument(pattern, ty);
         }
         scope
     }
 }
 
-/// An argument: the type without its reference, and what it binds when borrowed.
+/// An argument: the type without its reference, and what it binds.
 pub(super) struct Argument {
     pub(super) pattern: Pat,
     pub(super) ty: Type,
@@ -63,7 +73,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     for (method, written) in block.methods.iter().zip(traced) {
         handlers.extend(handler(diagnostics, kind, method, written));
     }
-    distinct(diagnostics, kind, &handlers);
+    let mut handlers = distinct(diagnostics, kind, handlers);
     let services = services(diagnostics, &mut handlers);
     Some(Model { kind, runtime, generics: block.generics, self_ty: block.self_ty, services, handlers })
 }
@@ -81,70 +91,83 @@ fn is_inherent(diagnostics: &mut Diagnostics, kind: Kind, block: &ImplBlock) -> 
     if block.methods.is_empty() {
         let message = format!("`{attribute}` has no handlers; add a method that takes a {}", kind.message());
         diagnostics.error(&block.self_ty, message);
-        return false;
     }
     true
 }
 
+/// Nothing if it is unknown what the method would handle.
 fn handler(diagnostics: &mut Diagnostics, kind: Kind, method: &Function, written: Option<Written>) -> Option<Handler> {
     let what = kind.handler();
     let receiver = shared_receiver(diagnostics, &method.sig, what);
     let is_plain = plain(diagnostics, &method.sig, what);
-    let arguments = arguments(diagnostics, kind, method);
     let returned = returned(diagnostics, kind, method);
     let (attributes, enable_tracing) = written.map(|written| span(diagnostics, written)).unwrap_or_default();
-    let (message, services) = arguments?;
-    is_plain.then_some(())?;
-    Some(Handler {
-        cfgs: method.cfgs(),
-        method: method.sig.ident.clone(),
-        is_async: method.sig.asyncness.is_some(),
-        receiver: receiver?.clone(),
-        message,
-        services,
-        returned: returned?,
-        attributes,
-        enable_tracing,
-    })
+    let arguments = arguments(diagnostics, kind, method);
+    let (cfgs, name) = (method.cfgs(), method.sig.ident.clone());
+    let Arguments { message, is_owned, services } = arguments?;
+    if method.sig.generics.type_params().next().is_some() {
+        return None;
+    }
+    let pattern = borrowed_pattern((*message.pat).clone());
+    let call = match (receiver, returned, services) {
+        (Some(receiver), Some(returned), Ok(services)) if is_plain && is_owned => {
+            let (is_async, receiver) = (method.sig.asyncness.is_some(), receiver.clone());
+            Some(Call { is_async, receiver, message: pattern, services, returned, attributes, enable_tracing })
+        }
+        _ => None,
+    };
+    Some(Handler { cfgs, method: name, message: with_static_lifetimes(unreferenced(&message.ty).clone()), call })
 }
 
-fn arguments(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Option<(Argument, Option<Argument>)> {
-    let message = kind.message();
+/// The arguments of a handler, as far as they are what they should be.
+struct Arguments<'a> {
+    message: &'a PatType,
+    is_owned: bool,
+    /// An error was reported.
+    services: Result<Option<Argument>, ()>,
+}
+
+/// Nothing if there is no message whose type could be told.
+fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function) -> Option<Arguments<'a>> {
+    let word = kind.message();
     let mut arguments = method.arguments();
-    let Some(first) = arguments.next() else {
-        let fault = format!("{} takes `&self` and one {message}; this one takes none", kind.handler());
+    let Some(message) = arguments.next() else {
+        let fault = format!("{} takes `&self` and one {word}; this one takes none", kind.handler());
         diagnostics.error(&method.sig.ident, fault);
         return None;
     };
+    let is_owned = is_owned(diagnostics, kind, message)?;
     let (second, third) = (arguments.next(), arguments.next());
     let too_many = if kind == Kind::Command { third } else { second };
     if let Some(argument) = too_many {
         let takes = if kind == Kind::Command { "one command and its services" } else { "one query" };
         diagnostics.error(argument, format!("{} takes `&self` and {takes}; remove this", kind.handler()));
-        return None;
+        return Some(Arguments { message, is_owned, services: Err(()) });
     }
-    let first = owned(diagnostics, kind, first)?;
-    let second = match second {
-        Some(argument) => Some(borrowed(diagnostics, argument)?),
-        None => None,
-    };
-    Some((first, second))
+    let services = second.map(|argument| borrowed(diagnostics, argument).ok_or(())).transpose();
+    Some(Arguments { message, is_owned, services })
 }
 
-fn owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> Option<Argument> {
+/// Whether the message is handed over; nothing if it could be any.
+fn is_owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> Option<bool> {
     match &*argument.ty {
         Type::Reference(reference) => {
             let message = format!("{} owns its {}; remove the `&`", kind.handler(), kind.message());
             diagnostics.error(reference.and_token, message);
-            None
+            Some(false)
         }
         Type::ImplTrait(ty) => {
             diagnostics.error(ty, format!("{} cannot be generic; name the type", kind.handler()));
             None
         }
-        ty => {
-            Some(Argument { pattern: borrowed_pattern((*argument.pat).clone()), ty: with_static_lifetimes(ty.clone()) })
-        }
+        _ => Some(true),
+    }
+}
+
+fn unreferenced(ty: &Type) -> &Type {
+    match ty {
+        Type::Reference(reference) => &reference.elem,
+        ty => ty,
     }
 }
 
@@ -153,8 +176,16 @@ fn borrowed(diagnostics: &mut Diagnostics, argument: &PatType) -> Option<Argumen
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
             Some(Argument { pattern: (*argument.pat).clone(), ty: with_static_lifetimes((**elem).clone()) })
         }
+        Type::Reference(TypeReference { mutability: Some(word), .. }) => {
+            diagnostics.error(word, "a command handler shares its services; remove the `mut`");
+            None
+        }
         ty => {
-            diagnostics.error(ty, "a command handler borrows its services; write `&Services`");
+            let name = shown(ty);
+            let message = format!(
+                "a command handler takes one command and borrows its services; write `&{name}`, or a method for a second command"
+            );
+            diagnostics.error(ty, message);
             None
         }
     }
@@ -197,32 +228,35 @@ fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<
     (attributes, enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr)))
 }
 
-fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: &[Handler]) {
-    for (index, handler) in handlers.iter().enumerate() {
-        let ty = &handler.message.ty;
+/// Keeps one handler for each message; a second one is a mistake.
+fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: Vec<Handler>) -> Vec<Handler> {
+    let mut kept: Vec<Handler> = Vec::new();
+    for handler in handlers {
+        let ty = &handler.message;
         let same =
-            |earlier: &&Handler| alike(&earlier.message.ty, ty) && earlier.cfgs.is_empty() && handler.cfgs.is_empty();
-        if let Some(earlier) = handlers.iter().take(index).find(same) {
+            |earlier: &&Handler| alike(&earlier.message, ty) && earlier.cfgs.is_empty() && handler.cfgs.is_empty();
+        if let Some(earlier) = kept.iter().find(same) {
             let (name, method) = (shown(ty), &earlier.method);
             let message = kind.message();
             diagnostics.error(ty, format!("`{name}` is handled by `{method}` already; a {message} has one handler"));
+        } else {
+            kept.push(handler);
         }
     }
+    kept
 }
 
-/// The services of the first handler that takes some; handlers that take others are mistakes, and dropped.
-fn services(diagnostics: &mut Diagnostics, handlers: &mut Vec<Handler>) -> Option<Type> {
-    let first = handlers.iter().find_map(|handler| handler.services.as_ref())?.ty.clone();
-    handlers.retain(|handler| {
-        let Some(Argument { ty, .. }) = handler.services.as_ref().filter(|services| !alike(&services.ty, &first))
-        else {
-            return true;
-        };
-        let (first, other) = (shown(&first), shown(ty));
+/// The services of the first handler that takes some; that another takes others is a mistake.
+fn services(diagnostics: &mut Diagnostics, handlers: &mut [Handler]) -> Option<Type> {
+    let taken = |handler: &Handler| handler.call.as_ref()?.services.as_ref().map(|services| services.ty.clone());
+    let first = handlers.iter().find_map(taken)?;
+    for handler in handlers {
+        let Some(ty) = taken(handler).filter(|ty| !alike(ty, &first)) else { continue };
+        let (first, other) = (shown(&first), shown(&ty));
         let message =
             format!("services are `&{first}` above and `&{other}` here; all handlers of a block take the same");
         diagnostics.error(ty, message);
-        false
-    });
+        handler.call = None;
+    }
     Some(first)
 }

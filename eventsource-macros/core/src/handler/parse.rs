@@ -1,17 +1,19 @@
 //! What was written: the impl block, its methods, and the `#[traced]` of each.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 use syn::{Attribute, Meta};
 
 use super::Kind;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
-use crate::options::Options;
+use crate::options::{Options, Words};
 use crate::output::shape_lints;
 use crate::paths::{self, Runtime};
-use crate::signature::ImplBlock;
+use crate::signature::{ImplBlock, report_item};
 use crate::traced::{self, Written};
+
+pub(crate) const OPTIONS: Words = Words::new(&[paths::CRATE]);
 
 pub(super) struct Parsed {
     pub(super) runtime: Runtime,
@@ -34,10 +36,14 @@ pub(super) fn parse(
     options: TokenStream,
     item: TokenStream,
 ) -> Option<Parsed> {
-    let mut options = Options::parse(diagnostics, &[paths::CRATE], options);
-    let Ok(mut block) = syn::parse2::<ImplBlock>(item.clone()) else {
-        report_shape(diagnostics, kind, item);
-        return None;
+    let mut options = Options::parse(diagnostics, OPTIONS, options);
+    let mut block = match syn::parse2::<ImplBlock>(item.clone()) {
+        Ok(block) => block,
+        Err(error) => {
+            let belongs = format!("`{}` belongs on `impl Type {{ .. }}`", kind.attribute());
+            report_item(diagnostics, item, error, "impl", &belongs);
+            return None;
+        }
     };
     let mut written = Vec::new();
     for method in &mut block.methods {
@@ -45,12 +51,6 @@ pub(super) fn parse(
         method.attrs.push(shape_lints());
     }
     Some(Parsed { runtime: Runtime::from_options(&mut options), block, traced: written })
-}
-
-fn report_shape(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream) {
-    let attribute = kind.attribute();
-    let first = item.into_iter().next();
-    diagnostics.error(quote!(#first), format!("`{attribute}` belongs on `impl Type {{ .. }}`"));
 }
 
 /// Reads a method's `#[traced]`, whose attributes go to the span that the runtime makes.

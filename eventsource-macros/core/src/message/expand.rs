@@ -45,12 +45,11 @@ fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member
     let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
     let place = first_span(aggregate);
     let at = runtime.at(place);
-    let target = quote_spanned!(place=> type Aggregate = #aggregate;);
-    let returned = quote_spanned!(place=> &<Self::Aggregate as #at::Aggregate>::Id);
-    quote_spanned! {Span::mixed_site()=>
-        #target
+    // Not `Self::Aggregate`, which would ask once more whether this is a command.
+    quote_spanned! {place=>
+        type Aggregate = #aggregate;
 
-        fn id(&self) -> #returned {
+        fn id(&self) -> &<#aggregate as #at::Aggregate>::Id {
             #id
         }
     }

@@ -2,7 +2,7 @@
 
 mod expand;
 mod model;
-mod parse;
+pub(crate) mod parse;
 
 use proc_macro2::TokenStream;
 
@@ -40,7 +40,7 @@ pub fn query(item: TokenStream) -> TokenStream {
 
 fn derive(kind: Kind, item: TokenStream) -> TokenStream {
     report(|diagnostics| {
-        let model = parse::parse(diagnostics, kind, item).and_then(|parsed| model::model(diagnostics, kind, parsed));
-        model.map_or_else(TokenStream::new, |model| expand::expand(&model))
+        let Some(parsed) = parse::parse(diagnostics, kind, item) else { return TokenStream::new() };
+        expand::expand(&model::model(diagnostics, kind, parsed))
     })
 }

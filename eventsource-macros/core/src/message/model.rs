@@ -29,9 +29,8 @@ pub(super) enum Target {
     Query { output: Type },
 }
 
-/// Nothing if the message leads nowhere: an impl would only set off more errors.
-pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -> Option<Model> {
-    let Parsed { input, runtime, name, target, ids, attributes, sensitive } = parsed;
+pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -> Model {
+    let Parsed { input, runtime, name, target, ids, is_target_unclear, is_id_unclear, attributes, sensitive } = parsed;
     let what = kind.word();
     refuse_lifetimes(diagnostics, &input.generics, &format!("a {what}"));
     fields::distinct(diagnostics, &attributes);
@@ -39,24 +38,29 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     if name.value().is_empty() {
         diagnostics.error(&name, "the name is empty; write `name = \"..\"`");
     }
-    let id = (kind == Kind::Command).then(|| id(diagnostics, &input, ids)).flatten();
-    let target = match (kind, target) {
-        (Kind::Command, Some(aggregate)) => Target::Command { aggregate, id },
-        (Kind::Query, Some(output)) => Target::Query { output },
-        (Kind::Command, None) => {
-            diagnostics.error(&input.ident, "a command names its aggregate; write `#[command(aggregate = Type)]`");
-            return None;
-        }
-        (Kind::Query, None) => {
-            diagnostics.error(&input.ident, "a query names its answer; write `#[query(output = Type)]`");
-            return None;
-        }
+    let id = (kind == Kind::Command).then(|| id(diagnostics, &input, ids, is_id_unclear)).flatten();
+    if target.is_none() && !is_target_unclear {
+        let message = match kind {
+            Kind::Command => "a command names its aggregate; write `#[command(aggregate = Type)]`",
+            Kind::Query => "a query names its answer; write `#[query(output = Type)]`",
+        };
+        diagnostics.error(&input.ident, message);
+    }
+    let target = target.unwrap_or_else(|| diagnostics.hole());
+    let target = match kind {
+        Kind::Command => Target::Command { aggregate: target, id },
+        Kind::Query => Target::Query { output: target },
     };
     let span = LitStr::new(&format!("{what}.{}", name.value()), name.span());
-    Some(Model { runtime, ident: input.ident, generics: input.generics, name, span, target, attributes, sensitive })
+    Model { runtime, ident: input.ident, generics: input.generics, name, span, target, attributes, sensitive }
 }
 
-fn id(diagnostics: &mut Diagnostics, input: &DeriveInput, ids: Vec<(Ident, Member)>) -> Option<Member> {
+fn id(
+    diagnostics: &mut Diagnostics,
+    input: &DeriveInput,
+    ids: Vec<(Ident, Member)>,
+    is_unclear: bool,
+) -> Option<Member> {
     if let Data::Enum(data) = &input.data {
         diagnostics.error(data.enum_token, "a command is a struct, one for each intention");
         return None;
@@ -66,7 +70,7 @@ fn id(diagnostics: &mut Diagnostics, input: &DeriveInput, ids: Vec<(Ident, Membe
     for (word, _) in ids {
         diagnostics.error(word, "option `id` is given to two fields; keep one");
     }
-    if first.is_none() && matches!(input.data, Data::Struct(_)) {
+    if first.is_none() && !is_unclear && matches!(input.data, Data::Struct(_)) {
         let message = "a command says which aggregate it is for; write `#[command(id)]` on the field with the id";
         diagnostics.error(&input.ident, message);
     }

@@ -1,20 +1,32 @@
 //! What was written: the type and its options.
 
 use proc_macro2::TokenStream;
-use syn::{DeriveInput, Ident, LitStr, Member, Type};
+use syn::{Data, DeriveInput, Ident, LitStr, Member, Type};
 
 use super::Kind;
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::keys;
-use crate::options::{Form, Options, Word};
+use crate::options::{Form, Options, Word, Words};
 use crate::paths::{self, Runtime};
 use crate::sensitive::{self, SENSITIVE};
 
-const COMMAND: &[Word] = &[Word::new(keys::AGGREGATE, Form::Type), Word::new(keys::NAME, Form::Text), paths::CRATE];
-const COMMAND_FIELD: &[Word] = &[Word::new(keys::ID, Form::Flag), fields::ATTRIBUTE, SENSITIVE];
-const QUERY: &[Word] = &[Word::new(keys::OUTPUT, Form::Type), Word::new(keys::NAME, Form::Text), paths::CRATE];
-const QUERY_FIELD: &[Word] = &[fields::ATTRIBUTE, SENSITIVE];
+const ON_FIELD: &[(&str, &str)] =
+    &[(keys::ID, fields::ON_FIELD), (keys::ATTRIBUTE, fields::ON_FIELD), (keys::SENSITIVE, fields::ON_FIELD)];
+
+pub(crate) const COMMAND: Words =
+    Words::new(&[Word::new(keys::AGGREGATE, Form::Type), Word::new(keys::NAME, Form::Text), paths::CRATE])
+        .with_elsewhere(ON_FIELD);
+
+pub(crate) const COMMAND_FIELD: Words = Words::new(&[Word::new(keys::ID, Form::Flag), fields::ATTRIBUTE, SENSITIVE])
+    .with_elsewhere(&[(keys::AGGREGATE, fields::ON_TYPE), (keys::NAME, fields::ON_TYPE)]);
+
+pub(crate) const QUERY: Words =
+    Words::new(&[Word::new(keys::OUTPUT, Form::Type), Word::new(keys::NAME, Form::Text), paths::CRATE])
+        .with_elsewhere(&[(keys::ATTRIBUTE, fields::ON_FIELD), (keys::SENSITIVE, fields::ON_FIELD)]);
+
+pub(crate) const QUERY_FIELD: Words = Words::new(&[fields::ATTRIBUTE, SENSITIVE])
+    .with_elsewhere(&[(keys::OUTPUT, fields::ON_TYPE), (keys::NAME, fields::ON_TYPE)]);
 
 pub(super) struct Parsed {
     pub(super) input: DeriveInput,
@@ -24,6 +36,9 @@ pub(super) struct Parsed {
     pub(super) target: Option<Type>,
     /// Every field that says `id`, with that word.
     pub(super) ids: Vec<(Ident, Member)>,
+    /// Whether a mistake was reported that was probably meant for the target, or for an id.
+    pub(super) is_target_unclear: bool,
+    pub(super) is_id_unclear: bool,
     pub(super) attributes: Vec<Attribute>,
     pub(super) sensitive: Vec<Member>,
 }
@@ -35,13 +50,21 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream
         Kind::Query => (QUERY, QUERY_FIELD, keys::OUTPUT),
     };
     let mut options = Options::from_attributes(diagnostics, words, &input.attrs, kind.word());
-    let mut marked = fields::marked(diagnostics, &input, field_words, kind.word());
+    let is_enum = matches!(input.data, Data::Enum(_));
+    let mut marked = match kind {
+        // That it is an enum is reported; so what stands in it is no other mistake.
+        Kind::Command if is_enum => Vec::new(),
+        Kind::Command | Kind::Query => fields::marked(diagnostics, &input, field_words, kind.word()),
+    };
+    let is_id_unclear = options.is_unclear(keys::ID) || marked.iter().any(|it| it.options.is_unclear(keys::ID));
     let ids = marked.iter_mut().filter_map(|it| Some((it.options.flag(keys::ID)?, it.member.clone()))).collect();
     let sensitive = marked.iter_mut().filter_map(|it| sensitive::read(diagnostics, it)).collect();
     let attributes = marked.iter_mut().filter_map(|it| fields::attribute(diagnostics, it)).collect();
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
         name: options.text(keys::NAME),
+        is_target_unclear: options.is_unclear(target),
+        is_id_unclear,
         target: options.ty(target),
         ids,
         attributes,

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::{Ident, parse_quote_spanned};
+use syn::{Ident, Type, parse_quote_spanned};
 
 use super::model::{Handler, Model, Step};
 use crate::output::{block, first_span, local, located};
@@ -29,23 +29,21 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing(model);
     let events = model.handlers.iter().map(|Handler { step: Step { cfgs, .. }, event, .. }| {
-        let place = first_span(event);
-        let at = runtime.at(place);
-        quote_spanned! {place=>
-            #(#cfgs)*
-            (<#event as #at::Event>::NAME, <#event as #at::Event>::ALIASES)
-        }
+        let follow = follow(runtime, event);
+        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #follow.names())
     });
     let (assertion, events) = distinct(model, private, &quote_spanned!(Span::mixed_site()=> &[#(#events),*]));
     let setup = model.setup.as_ref().map(|step| slot(&names, step, "setup"));
     let reset = model.reset.as_ref().map(|step| slot(&names, step, "reset"));
     let apply = apply(model, &names);
+    let at = runtime.at(place);
+    let projection = quote_spanned!(place=> #at::projection::Projection<#backend>);
     block(&quote_spanned! {Span::mixed_site()=>
         #alias
         #assertion
 
         #[automatically_derived]
-        impl #impl_generics #runtime::projection::Projection<#backend> for #self_ty #where_clause {
+        impl #impl_generics #projection for #self_ty #where_clause {
             fn name(&self) -> &'static str {
                 #name
             }
@@ -70,10 +68,12 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 /// The list of events, refused if two of them share a stored name: a constant of its own, which `cargo check` looks at;
 /// where there are parameters, on which it may depend, one in place.
 fn distinct(model: &Model, private: &TokenStream, events: &TokenStream) -> (TokenStream, TokenStream) {
-    let checked = quote_spanned!(Span::mixed_site()=> #private::distinct_handlers(#events));
     if !model.generics.params.is_empty() {
-        return (TokenStream::new(), quote_spanned!(Span::mixed_site()=> const { #checked }));
+        // The inner one makes the list as lasting as its names.
+        let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #events }) });
+        return (TokenStream::new(), list);
     }
+    let checked = quote_spanned!(Span::mixed_site()=> #private::distinct_handlers(#events));
     let list = local("__ES_EVENTS");
     (quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;), list.into_token_stream())
 }
@@ -135,15 +135,24 @@ fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
             quote_spanned!(Span::mixed_site()=> #boxed(async move { #private::IntoStep::into_step(#call.await) }))
         }
     };
-    quote_spanned! {Span::mixed_site()=>
+    let (transaction_of, step) = (associated(names, "Transaction"), associated(names, "Step"));
+    quote_spanned! {backend.span()=>
         #(#cfgs)*
         fn #name<'__es>(
             &'__es self,
-            #bound: &'__es <#backend as #runtime::projection::Backend>::Transaction<'_>,
-        ) -> <#backend as #runtime::projection::Backend>::Step<'__es> {
+            #bound: &'__es #transaction_of<'_>,
+        ) -> #step<'__es> {
             #run
         }
     }
+}
+
+/// A type of the back end. Like its name it lies on the transaction that tells it, so that what is said of that is said
+/// once.
+fn associated(Names { runtime, backend, .. }: &Names, name: &str) -> TokenStream {
+    let place = backend.span();
+    let (at, name) = (runtime.at(place), Ident::new(name, place));
+    quote_spanned!(place=> <#backend as #at::projection::Backend>::#name)
 }
 
 fn backend_at(span: Span) -> Ident {
@@ -163,39 +172,47 @@ fn apply(model: &Model, names: &Names) -> TokenStream {
     let arms = model.handlers.iter().map(|handler| arm(names, handler));
     let takes_transaction = model.handlers.iter().any(|handler| handler.step.takes_transaction);
     let bound = if takes_transaction { transaction.to_token_stream() } else { quote_spanned!(Span::mixed_site()=> _) };
-    quote_spanned! {Span::mixed_site()=>
+    let (transaction_of, step) = (associated(names, "Transaction"), associated(names, "Step"));
+    let at = runtime.at(backend.span());
+    quote_spanned! {backend.span()=>
         fn apply<'__es>(
             &'__es self,
-            #stored: &'__es #runtime::StoredEvent,
-            #bound: &'__es <#backend as #runtime::projection::Backend>::Transaction<'_>,
-        ) -> <#backend as #runtime::projection::Backend>::Step<'__es> {
+            #stored: &'__es #at::StoredEvent,
+            #bound: &'__es #transaction_of<'_>,
+        ) -> #step<'__es> {
             #(#arms)*
-            <#backend as #runtime::projection::Backend>::ready(::core::result::Result::Ok(()))
+            <#backend as #at::projection::Backend>::ready(::core::result::Result::Ok(()))
         }
     }
+}
+
+/// What an event's type has to be is asked for by this alone, at one place: the compiler says once that it is not.
+fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
+    let place = first_span(event);
+    let at = runtime.private_at(place);
+    quote_spanned!(place=> #at::follow::<#event>())
 }
 
 /// Decodes one event and runs its method.
 fn arm(names: &Names, handler: &Handler) -> TokenStream {
     let Names { runtime, private, backend } = names;
     let Handler { step: Step { cfgs, method, asyncness, takes_transaction }, event: ty, name, span } = handler;
-    let (stored, event, error) = (local("__es_stored"), Ident::new("__es_event", first_span(ty)), local("__es_error"));
+    let (stored, follows, error) = (local("__es_stored"), local("__es_follow"), local("__es_error"));
+    let event = Ident::new("__es_event", first_span(ty));
     let transaction = takes_transaction.then(|| {
         let transaction = local("__es_tx");
         quote_spanned!(Span::mixed_site()=> , #transaction)
     });
     let place = located(method.span());
-    let at = runtime.private_at(place);
     let call = quote_spanned!(place=> Self::#method(self, &#event #transaction));
     let handler = quote_spanned!(Span::mixed_site()=> &#private::Handler { span: #span, method: #name });
-    let borrowed = quote_spanned!(first_span(ty)=> &#event);
     let taken = if asyncness.is_some() {
-        quote_spanned!(place=> #at::handle_async(#borrowed, #handler, #call).await)
+        quote_spanned!(place=> #follows.handle_async(&#event, #handler, #call).await)
     } else {
-        quote_spanned!(place=> #at::handle(#borrowed, #handler, || #call))
+        quote_spanned!(place=> #follows.handle(&#event, #handler, || #call))
     };
     let step = quote_spanned! {Span::mixed_site()=>
-        match #private::decode::<#ty>(#stored) {
+        match #follows.decode(#stored) {
             ::core::result::Result::Ok(#event) => #taken,
             ::core::result::Result::Err(#error) => ::core::result::Result::Err(#error),
         }
@@ -207,10 +224,14 @@ fn arm(names: &Names, handler: &Handler) -> TokenStream {
             quote_spanned!(Span::mixed_site()=> #boxed(async move { #step }))
         }
     };
+    let follow = follow(runtime, ty);
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
-        if #runtime::StoredEvent::is::<#ty>(#stored) {
-            return #run;
+        {
+            let #follows = #follow;
+            if #follows.is(#stored) {
+                return #run;
+            }
         }
     }
 }

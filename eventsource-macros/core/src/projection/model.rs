@@ -10,6 +10,7 @@ use crate::keys;
 use crate::options::Options;
 use crate::paths::Runtime;
 use crate::signature::{Function, ImplBlock, alike, last_segment, plain, shared_receiver};
+use crate::traced::refuse_jumps;
 
 const METHOD: &str = "a projection's method";
 
@@ -57,21 +58,29 @@ struct Found {
 
 /// Nothing if the block is none that can be a projection.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
-    let Parsed { runtime, name, enable_tracing, block, methods } = parsed;
+    let Parsed { runtime, name, is_name_unclear, enable_tracing, block, methods } = parsed;
     if !is_inherent(diagnostics, &block) {
         return None;
     }
+    let before = diagnostics.count();
+    let mut are_read = true;
     let mut found = Found::default();
     for (method, options) in block.methods.iter().zip(methods) {
+        are_read &= options.is_some();
         if let Some(options) = options {
             add(diagnostics, &mut found, method, options);
         }
     }
+    if found.handlers.is_empty() && diagnostics.count() == before && are_read {
+        let message = "`#[projection]` follows no event; add a method that takes `&Recorded<Event>`";
+        diagnostics.error(&block.self_ty, message);
+    }
     let transaction = found.transactions.into_iter().next();
-    let name = projection_name(diagnostics, name, &block.self_ty);
+    let name = projection_name(diagnostics, name, is_name_unclear, &block.self_ty);
     let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
     let Found { setup, reset, handlers, .. } = found;
     let (generics, self_ty) = (block.generics, block.self_ty);
+    let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
     Some(Model { runtime, generics, self_ty, name, span, enable_tracing, transaction, setup, reset, handlers })
 }
 
@@ -84,14 +93,10 @@ fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {
         let message = "every item under `#[projection]` is a method of it; move this into another `impl`";
         diagnostics.error(other, message);
     }
-    if block.methods.is_empty() {
-        let message = "`#[projection]` follows no event; add a method that takes `&Recorded<Event>`";
-        diagnostics.error(&block.self_ty, message);
-    }
     true
 }
 
-fn projection_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, self_ty: &Type) -> LitStr {
+fn projection_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, is_unclear: bool, self_ty: &Type) -> LitStr {
     if let Some(name) = name {
         if name.value().is_empty() {
             diagnostics.error(&name, "the projection's name is empty; write `name = \"..\"`");
@@ -101,8 +106,10 @@ fn projection_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, self_ty:
     if let Some(segment) = last_segment(self_ty) {
         return LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span());
     }
-    let message = "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`";
-    diagnostics.error(self_ty, message);
+    if !is_unclear {
+        let message = "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`";
+        diagnostics.error(self_ty, message);
+    }
     LitStr::new("", proc_macro2::Span::call_site())
 }
 
@@ -113,12 +120,19 @@ fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut 
     if let (Some(_), Some(reset)) = (&setup, &reset) {
         diagnostics.error(reset, "`reset` contradicts `setup`; write two methods");
     }
+    if !is_sound {
+        return;
+    }
     let arguments: Vec<&PatType> = method.arguments().collect();
     match (setup, reset) {
-        (Some(word), _) => slot(diagnostics, &mut found.transactions, &mut found.setup, (method, &arguments), &word),
-        (None, Some(word)) => slot(diagnostics, &mut found.transactions, &mut found.reset, (method, &arguments), &word),
-        (None, None) if is_sound => handler(diagnostics, found, method, &arguments),
-        (None, None) => (),
+        (Some(_), Some(_)) => (),
+        (Some(word), None) => {
+            slot(diagnostics, &mut found.transactions, &mut found.setup, (method, &arguments), &word);
+        }
+        (None, Some(word)) => {
+            slot(diagnostics, &mut found.transactions, &mut found.reset, (method, &arguments), &word);
+        }
+        (None, None) => handler(diagnostics, found, method, &arguments),
     }
 }
 

@@ -1,23 +1,31 @@
 //! What was written: the impl block, its options, and those of each method.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{Attribute, Expr, LitStr, Meta};
+use quote::ToTokens;
+use syn::{Attribute, Expr, LitStr};
 
 use crate::diagnostics::Diagnostics;
 use crate::keys;
-use crate::options::{Form, Options, Word};
+use crate::options::{Form, Options, Word, Words};
 use crate::output::shape_lints;
 use crate::paths::{self, Runtime};
-use crate::signature::ImplBlock;
+use crate::signature::{ImplBlock, report_item};
 
-const OPTIONS: &[Word] =
-    &[Word::new(keys::NAME, Form::Text), Word::new(keys::ENABLE_TRACING, Form::Expr), paths::CRATE];
-const METHOD: &[Word] = &[Word::new(keys::SETUP, Form::Flag), Word::new(keys::RESET, Form::Flag)];
+const ON_METHOD: &str = "belongs on a method; this is the block of them";
+const ON_BLOCK: &str = "belongs on the `impl` block; this is a method";
+
+pub(crate) const OPTIONS: Words =
+    Words::new(&[Word::new(keys::NAME, Form::Text), Word::new(keys::ENABLE_TRACING, Form::Expr), paths::CRATE])
+        .with_elsewhere(&[(keys::SETUP, ON_METHOD), (keys::RESET, ON_METHOD)]);
+
+pub(crate) const METHOD: Words = Words::new(&[Word::new(keys::SETUP, Form::Flag), Word::new(keys::RESET, Form::Flag)])
+    .with_elsewhere(&[(keys::NAME, ON_BLOCK), (keys::ENABLE_TRACING, ON_BLOCK), (keys::CRATE, ON_BLOCK)]);
 
 pub(super) struct Parsed {
     pub(super) runtime: Runtime,
     pub(super) name: Option<LitStr>,
+    /// Whether a mistake was reported that was probably meant for it.
+    pub(super) is_name_unclear: bool,
     pub(super) enable_tracing: Option<Expr>,
     /// Without the methods' `#[projection(..)]`.
     pub(super) block: ImplBlock,
@@ -34,10 +42,12 @@ impl Parsed {
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: TokenStream) -> Option<Parsed> {
     let mut options = Options::parse(diagnostics, OPTIONS, options);
-    let Ok(mut block) = syn::parse2::<ImplBlock>(item.clone()) else {
-        let first = item.into_iter().next();
-        diagnostics.error(quote!(#first), "`#[projection]` belongs on `impl Type { .. }`");
-        return None;
+    let mut block = match syn::parse2::<ImplBlock>(item.clone()) {
+        Ok(block) => block,
+        Err(error) => {
+            report_item(diagnostics, item, error, "impl", "`#[projection]` belongs on `impl Type { .. }`");
+            return None;
+        }
     };
     let mut methods = Vec::new();
     for method in &mut block.methods {
@@ -47,6 +57,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
     }
     Some(Parsed {
         runtime: Runtime::from_options(&mut options),
+        is_name_unclear: options.is_unclear(keys::NAME),
         name: options.text(keys::NAME),
         enable_tracing: options.expr(keys::ENABLE_TRACING),
         block,
@@ -57,19 +68,10 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
 /// By whatever path the macro is written, its attributes on methods are read alike.
 fn method_options(diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Option<Options> {
     let before = diagnostics.count();
-    let mut tokens = TokenStream::new();
+    let mut options = Options::default();
     for attribute in attributes {
-        match &attribute.meta {
-            Meta::List(list) => {
-                let inside = &list.tokens;
-                tokens.extend(quote!(#inside,));
-            }
-            Meta::Path(_) | Meta::NameValue(_) => {
-                let message = "say what the method does; write `#[projection(setup)]` or `#[projection(reset)]`";
-                diagnostics.error(attribute, message);
-            }
-        }
+        let message = "say what the method does; write `#[projection(setup)]` or `#[projection(reset)]`";
+        options.add(diagnostics, METHOD, attribute, message);
     }
-    let options = Options::parse(diagnostics, METHOD, tokens);
     (diagnostics.count() == before).then_some(options)
 }

@@ -5,7 +5,7 @@ mod expand;
 mod jumps;
 mod model;
 mod off;
-mod parse;
+pub(crate) mod parse;
 
 use proc_macro2::TokenStream;
 

@@ -57,7 +57,7 @@ impl Model {
 pub(super) enum Parent {
     Current,
     Root,
-    Of(Expr),
+    Of(Box<Expr>),
 }
 
 /// What the function returns, as a closure may repeat it.
@@ -131,7 +131,7 @@ fn parent(diagnostics: &mut Diagnostics, options: &mut Options) -> Parent {
     match (root, parent) {
         (None, None) => Parent::Current,
         (Some(_), None) => Parent::Root,
-        (None, Some(parent)) => Parent::Of(parent),
+        (None, Some(parent)) => Parent::Of(Box::new(parent)),
         (Some(root), Some(_)) => {
             diagnostics.error(root, "`root` contradicts `parent`; keep one");
             Parent::Root

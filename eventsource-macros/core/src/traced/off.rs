@@ -25,7 +25,7 @@ fn checks(model: &Model) -> TokenStream {
     let enabled =
         model.enable_tracing.iter().map(|enabled| quote_spanned!(Span::mixed_site()=> let _: bool = #enabled;));
     let parent = match &model.parent {
-        Parent::Of(parent) => Some(parent),
+        Parent::Of(parent) => Some(&**parent),
         Parent::Current | Parent::Root => None,
     };
     let linked = parent.into_iter().chain(&model.links).map(|linked| {

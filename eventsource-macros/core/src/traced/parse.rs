@@ -7,11 +7,14 @@ use syn::{Attribute, Lit, LitStr};
 use super::attributes::{self, Entry};
 use crate::diagnostics::Diagnostics;
 use crate::keys;
-use crate::options::{Form, Options, Word};
+use crate::options::{Form, Options, Word, Words};
 use crate::paths;
-use crate::signature::Function;
+use crate::signature::{Function, report_item};
 
-const OPTIONS: &[Word] = &[
+const NAME_FIRST: &str = "stands first and without the word: `#[traced(\"component.operation\")]`";
+const UNNAMED: &str = "has no place here: nothing is recorded but what `attributes(..)` names; remove this";
+
+pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::ATTRIBUTES, Form::List),
     Word::new(keys::RECORD, Form::List),
     Word::new(keys::KIND, Form::Text),
@@ -20,7 +23,15 @@ const OPTIONS: &[Word] = &[
     Word::new(keys::ROOT, Form::Flag),
     Word::new(keys::ENABLE_TRACING, Form::Expr),
     paths::CRATE,
-];
+])
+.with_elsewhere(&[
+    (keys::NAME, NAME_FIRST),
+    // What those write who come from `tracing`.
+    ("fields", "is called `attributes` here; write `attributes(..)`"),
+    ("skip", UNNAMED),
+    ("skip_all", UNNAMED),
+])
+.with_text("the span's name stands first; move this to the front");
 
 /// The options of a `#[traced]`; on a handler's method its attributes and switch alone are of use.
 pub(crate) struct Written {
@@ -39,10 +50,12 @@ pub(super) struct Parsed {
 pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: TokenStream) -> Option<Parsed> {
     let mut written = read(diagnostics, options);
     let record = written.options.list(keys::RECORD).map(|list| attributes::read(diagnostics, list.stream()));
-    let Ok(mut function) = syn::parse2::<Function>(item.clone()) else {
-        let first = item.into_iter().next();
-        diagnostics.error(quote!(#first), "`#[traced]` belongs on a function or a method");
-        return None;
+    let mut function = match syn::parse2::<Function>(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            report_item(diagnostics, item, error, "fn", "`#[traced]` belongs on a function or a method");
+            return None;
+        }
     };
     for attribute in function.take_attributes(keys::TRACED) {
         diagnostics.error(attribute, "`#[traced]` is given twice; keep one");

@@ -27,7 +27,7 @@ type Decided<T> = Result<T, std::convert::Infallible>;
 
 #[command_handler]
 impl Order {
-    #[traced("order.place", kind = "client", attributes("a" = 1))]
+    #[traced("order.place", kind = "client", attributes("a" = 1))] //~ 2
     fn place(&self, command: Place) -> Decided<Placed> {
         Ok(Placed)
     }

@@ -33,12 +33,12 @@ type Decided<T> = Result<T, std::convert::Infallible>;
 
 #[command_handler]
 impl Order {
-    #[traced(attributes("order.id" = command.order, "card.first" = command.card.chars().next(), "all" = ?command))]
+    #[traced(attributes("order.id" = command.order, "card.first" = command.card.chars().next(), "all" = ?command))] //~ 2
     fn place(&self, command: Place) -> Decided<Placed> {
         Ok(Placed { card: command.card })
     }
 
-    #[traced(attributes("order.id" = id, "card" = format!("{}", card)))]
+    #[traced(attributes("order.id" = id, "card" = format!("{}", card)))] //~
     fn again(&self, Again(id, card): Again) -> Decided<Placed> {
         Ok(Placed { card })
     }

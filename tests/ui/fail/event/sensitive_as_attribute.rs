@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
 struct CardCharged {
-    #[event(attribute = "card.number", sensitive)]
+    #[event(attribute = "card.number", sensitive)] //~
     number: String,
     #[event(sensitive)]
-    #[event(attribute)]
+    #[event(attribute)] //~
     holder: String,
 }
 

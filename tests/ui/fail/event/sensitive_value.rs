@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Event, Serialize, Deserialize)]
 struct CardCharged {
     #[event(attribute = "card.number")]
-    number: Sensitive<String>,
+    number: Sensitive<String>, //~
     #[event(attribute)]
-    holder: Option<Sensitive<String>>,
+    holder: Option<Sensitive<String>>, //~
 }
 
 fn main() {}

@@ -12,9 +12,9 @@ struct Rows;
 
 #[projection]
 impl Rows {
-    fn placed(&self, event: Placed) {}
+    fn placed(&self, event: Placed) {} //~
 
-    fn shipped(&self, event: &Shipped) {}
+    fn shipped(&self, event: &Shipped) {} //~
 }
 
 fn main() {}

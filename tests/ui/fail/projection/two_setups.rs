@@ -15,10 +15,10 @@ impl Rows {
     #[projection(setup)]
     fn create(&self) {}
 
-    #[projection(setup)]
+    #[projection(setup)] //~
     fn create_more(&self) {}
 
-    #[projection(setup, reset)]
+    #[projection(setup, reset)] //~
     fn clear(&self) {}
 
     fn placed(&self, event: &Recorded<Placed>) {}

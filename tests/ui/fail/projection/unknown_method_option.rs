@@ -12,10 +12,10 @@ struct Rows;
 
 #[projection]
 impl Rows {
-    #[projection(setpu)]
+    #[projection(setpu)] //~
     fn create(&self) {}
 
-    #[projection]
+    #[projection] //~
     fn placed(&self, event: &Recorded<Placed>) {}
 }
 

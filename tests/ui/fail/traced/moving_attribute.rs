@@ -2,7 +2,8 @@
 
 use eventsource_runtime::traced;
 
-#[traced(attributes("bytes" = text.into_bytes().len()))]
+// The compiler says it of both closures that lead to the expression.
+#[traced(attributes("bytes" = text.into_bytes().len()))] //~ 2
 fn send(text: String) {}
 
 fn main() {}

@@ -32,16 +32,16 @@ struct Again(#[command(id)] u64, #[command(sensitive)] String);
 struct Follower;
 
 impl Follower {
-    #[traced(attributes("version" = event.version(), "card" = %event.card))]
+    #[traced(attributes("version" = event.version(), "card" = %event.card))] //~
     fn placed(&self, event: &Recorded<Placed>) {}
 }
 
 impl Place {
-    #[traced(record("card" = self.card.len()))]
+    #[traced(record("card" = self.card.len()))] //~
     fn check(&self) {}
 }
 
-#[traced(attributes("typed" = token, "shown" = %token, "debugged" = ?token))]
+#[traced(attributes("typed" = token, "shown" = %token, "debugged" = ?token))] //~ 2
 fn charge(token: &Sensitive<String>) {}
 
 fn main() {}

@@ -1,26 +1,30 @@
 //! What expansions call. Hidden, and outside the promises of semantic versioning: the runtime requires the macros'
 //! exact version.
 
+mod follow;
+
 use std::fmt::{Debug, Display};
-use std::future::Future;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub use serde;
 pub use serde_json;
 
+pub use follow::{Follow, Handler, IntoStep, event_types, follow};
+
 pub use crate::domain::sensitive::{Field, HasSensitive, Hidden, MayBeSeen, Seen, Unmarked, WHOLE, field, may_be_seen};
-use crate::domain::{Event, EventDef, Recorded, StoredEvent};
-use crate::projection::{ProjectionError, StepResult};
+use crate::domain::{AnyEvent, Event, EventDef};
+use crate::error::BoxError;
+use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
     Attributes, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue, Slot, Span,
 };
 #[cfg(feature = "otel")]
 pub use crate::telemetry::{Site, enter, start, sync, traced};
-use crate::telemetry::{Start, log, names};
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
-pub fn check<V: crate::telemetry::AttributeValue + ?Sized>(_: &V) {}
+pub fn check<V: AttributeValue + ?Sized>(_: &V) {}
 
 /// The same for a value that is shown by its `Display`.
 pub fn check_display<V: Display + ?Sized>(_: &V) {}
@@ -105,117 +109,93 @@ const fn same(one: &str, other: &str) -> bool {
     index == one.len() && index == other.len()
 }
 
-/// What a query's method returns: the macro sees the type, but not through an alias.
+/// What the method of a query with that output returns: the macro sees the type, but not through an alias.
 #[diagnostic::on_unimplemented(
-    message = "a query handler cannot return `{Self}`",
-    note = "return `Result<the query's output, an error>`"
+    message = "the handler of a query whose output is `{O}` cannot return `{Self}`",
+    note = "return `Result<{O}, E>`, where `E` is any error that can be sent"
 )]
-pub trait Fallible {
+pub trait Answers<O> {
     /// Why there is no answer.
-    type Error;
+    type Error: Into<BoxError> + Send + 'static;
+
+    /// The same.
+    #[allow(clippy::missing_errors_doc, reason = "it is the value itself")]
+    fn answer(self) -> Result<O, Self::Error>;
 }
 
-impl<T, E> Fallible for Result<T, E> {
+#[diagnostic::do_not_recommend]
+impl<O, E: Into<BoxError> + Send + 'static> Answers<O> for Result<O, E> {
     type Error = E;
+
+    fn answer(self) -> Self {
+        self
+    }
 }
+
+/// The value of a message's field that is named as an attribute; a field has no expression to put `%` before.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of an attribute",
+    note = "name a field that holds a number, a text, a flag, a UUID or a list of texts, or implement `AttributeValue` for its type",
+    note = "what is `Sensitive` cannot be shown at all"
+)]
+pub trait FieldValue {
+    /// Records the field.
+    fn field(&self, slot: &mut Slot<'_>);
+}
+
+#[diagnostic::do_not_recommend]
+impl<V: AttributeValue + ?Sized> FieldValue for V {
+    fn field(&self, slot: &mut Slot<'_>) {
+        self.record(slot);
+    }
+}
+
+/// Records a field.
+pub fn record_field<V: FieldValue + ?Sized>(slot: &mut Slot<'_>, value: &V) {
+    value.field(slot);
+}
+
+/// What can be kept as a snapshot: one trait, so that one error says that it cannot.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is kept as a snapshot, but cannot be written and read again",
+    note = "add `#[derive(Serialize, Deserialize)]` to `{Self}`, or remove `snapshot(..)`"
+)]
+pub trait Kept: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<A: Serialize + DeserializeOwned> Kept for A {}
+
+/// An event in the enum of an aggregate: `Member(event).any()`. That a type is no event is said where the list names it,
+/// and not again here.
+#[derive(Debug)]
+pub struct Member<'a, E>(pub &'a E);
+
+/// A type that is an event.
+pub trait MemberEvent<'a> {
+    /// The event.
+    fn any(self) -> &'a dyn AnyEvent;
+}
+
+impl<'a, E: Event> MemberEvent<'a> for Member<'a, E> {
+    fn any(self) -> &'a dyn AnyEvent {
+        self.0
+    }
+}
+
+/// Any other type.
+pub trait MemberOther<'a> {
+    /// Never called: such an aggregate does not compile.
+    fn any(&self) -> &'a dyn AnyEvent {
+        never()
+    }
+}
+
+impl<'a, E> MemberOther<'a> for Member<'a, E> {}
 
 /// Gives a body that does not end a type. It is never called.
 #[must_use]
 pub fn never<T>() -> T {
     unreachable!("the branch that calls this is never taken")
-}
-
-/// The stored names of a projection's events, with the former ones.
-#[must_use]
-pub fn event_types(events: EventNames) -> Vec<&'static str> {
-    events.iter().flat_map(|(name, aliases)| std::iter::once(*name).chain(aliases.iter().copied())).collect()
-}
-
-/// The fixed part of a projection's method.
-#[derive(Clone, Copy, Debug)]
-pub struct Handler {
-    /// The span's name: `handler.` and the method's name.
-    pub span: &'static str,
-    /// The method's name.
-    pub method: &'static str,
-}
-
-/// Reads the event that a projection's method takes.
-///
-/// # Errors
-/// The payload does not fit the type.
-pub fn decode<E: Event>(event: &StoredEvent) -> Result<Recorded<E>, ProjectionError> {
-    Ok(event.decode()?)
-}
-
-/// Runs a projection's method in its `handler.{method}` span.
-///
-/// # Errors
-/// What the method returned.
-pub fn handle<E: Event, R: IntoStep>(event: &Recorded<E>, handler: &Handler, body: impl FnOnce() -> R) -> StepResult {
-    let span = handler_span(event, handler);
-    let result = span.in_scope(body).into_step();
-    end_handler(span, &result);
-    result
-}
-
-/// Runs an async method of a projection in its `handler.{method}` span.
-///
-/// # Errors
-/// What the method returned.
-pub async fn handle_async<E: Event, F>(event: &Recorded<E>, handler: &Handler, body: F) -> StepResult
-where
-    F: Future<Output: IntoStep>,
-{
-    let span = handler_span(event, handler);
-    let result = span.run(body).await.into_step();
-    end_handler(span, &result);
-    result
-}
-
-fn handler_span<E: Event>(event: &Recorded<E>, handler: &Handler) -> Span {
-    Start::new(handler.span, Kind::Internal).begin(
-        &mut |known| {
-            known.text(names::CQRS_SIDE, "projection");
-            known.text(names::EVENTSOURCE_HANDLER_NAME, handler.method);
-            known.string(names::EVENTSOURCE_EVENT_TYPE, event.event_type());
-            known.number(names::EVENTSOURCE_VERSION, event.version().get());
-            known.number(names::EVENTSOURCE_POSITION, event.position().get());
-        },
-        &mut |user| Event::attributes(&**event, user),
-    )
-}
-
-fn end_handler(span: Span, result: &StepResult) {
-    match result {
-        Ok(()) => span.succeed(),
-        Err(error) => {
-            span.in_scope(|| log::failure(error.error_type()));
-            span.fail(error.error_type().to_owned());
-        }
-    }
-}
-
-/// What a projection's method may return: nothing, or a `Result` of nothing with any error.
-#[diagnostic::on_unimplemented(
-    message = "a projection's method cannot return `{Self}`",
-    note = "return `Result<(), ProjectionError>`"
-)]
-pub trait IntoStep {
-    /// The step's result.
-    fn into_step(self) -> StepResult;
-}
-
-impl IntoStep for () {
-    fn into_step(self) -> StepResult {
-        Ok(())
-    }
-}
-
-impl<E: Into<ProjectionError>> IntoStep for Result<(), E> {
-    fn into_step(self) -> StepResult {
-        self.map_err(Into::into)
-    }
 }
 
 /// Finds out how many items an answer holds, whatever its type: `(&&Answer(&output)).count()`.

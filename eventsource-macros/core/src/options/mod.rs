@@ -1,89 +1,30 @@
 //! The options of all macros: `key`, `key = value`, `key(..)`, with their places, and without repetitions.
 
+mod words;
+
 use proc_macro2::{Group, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Expr, Ident, LitInt, LitStr, Meta, Path, Token, Type};
 
-use crate::diagnostics::{Diagnostics, hint};
+pub(crate) use words::{Form, Given, Value, Word, Words};
 
-/// How the value of an option is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// `key`
-    Flag,
-    /// `key = ".."`
-    Text,
-    /// `key = 2`
-    Number,
-    /// `key = Type`
-    Type,
-    /// `key = path`
-    Path,
-    /// `key = expression`
-    Expr,
-    /// `key(..)`
-    List,
-    /// `key = ".."` or `key("..", "..")`
-    TextOrList,
-    /// `key` or `key = ".."`
-    FlagOrText,
-}
-
-/// An option that a macro knows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Word {
-    name: &'static str,
-    form: Form,
-}
-
-impl Word {
-    pub(crate) const fn new(name: &'static str, form: Form) -> Self {
-        Self { name, form }
-    }
-
-    /// How it is written.
-    fn example(&self) -> String {
-        let name = self.name;
-        match self.form {
-            Form::Flag => name.to_owned(),
-            Form::Text | Form::FlagOrText => format!("{name} = \"..\""),
-            Form::Number => format!("{name} = 1"),
-            Form::Type => format!("{name} = Type"),
-            Form::Path => format!("{name} = path"),
-            Form::Expr => format!("{name} = expression"),
-            Form::List => format!("{name}(..)"),
-            Form::TextOrList => format!("{name} = \"..\" or {name}(\"..\", \"..\")"),
-        }
-    }
-}
-
-/// What was written for an option.
-pub(crate) enum Value {
-    Flag,
-    Text(LitStr),
-    Number(LitInt),
-    Type(Box<Type>),
-    Path(Path),
-    Expr(Box<Expr>),
-    List(Group),
-}
-
-/// An option as it was written.
-pub(crate) struct Given {
-    pub(crate) key: Ident,
-    pub(crate) value: Value,
-}
+use crate::diagnostics::Diagnostics;
+use words::Mistake;
 
 /// The options of one item, each at most once.
 #[derive(Default)]
 pub(crate) struct Options {
     given: Vec<Given>,
+    /// Options that were written wrongly, which was reported.
+    meant: Vec<&'static str>,
+    /// Whether something was reported that may have been meant for any option.
+    is_unclear: bool,
 }
 
 impl Options {
     /// Reads `tokens`, the inside of an attribute's parentheses.
-    pub(crate) fn parse(diagnostics: &mut Diagnostics, words: &[Word], tokens: TokenStream) -> Self {
+    pub(crate) fn parse(diagnostics: &mut Diagnostics, words: Words, tokens: TokenStream) -> Self {
         let mut options = Self::default();
         options.extend(diagnostics, words, tokens);
         options
@@ -92,35 +33,55 @@ impl Options {
     /// Reads all helper attributes of that name; their options are taken together.
     pub(crate) fn from_attributes(
         diagnostics: &mut Diagnostics,
-        words: &[Word],
+        words: Words,
         attributes: &[Attribute],
         helper: &str,
     ) -> Self {
         let mut options = Self::default();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident(helper)) {
-            match &attribute.meta {
-                Meta::List(list) => options.extend(diagnostics, words, list.tokens.clone()),
-                Meta::Path(_) => {
-                    diagnostics.error(attribute, format!("`#[{helper}]` is empty; write `#[{helper}(..)]`"));
-                }
-                Meta::NameValue(_) => {
-                    diagnostics.error(attribute, format!("`#[{helper}]` takes a list; write `#[{helper}(..)]`"));
-                }
-            }
+            let message = match &attribute.meta {
+                Meta::NameValue(_) => format!("`#[{helper}]` takes a list; write `#[{helper}(..)]`"),
+                Meta::Path(_) | Meta::List(_) => format!("`#[{helper}]` is empty; write `#[{helper}(..)]`"),
+            };
+            options.add(diagnostics, words, attribute, &message);
         }
         options
     }
 
-    fn extend(&mut self, diagnostics: &mut Diagnostics, words: &[Word], tokens: TokenStream) {
+    /// Reads one attribute more, and reports one that has no list.
+    pub(crate) fn add(&mut self, diagnostics: &mut Diagnostics, words: Words, attribute: &Attribute, message: &str) {
+        if let Meta::List(list) = &attribute.meta {
+            self.extend(diagnostics, words, list.tokens.clone());
+        } else {
+            self.is_unclear = true;
+            diagnostics.error(attribute, message);
+        }
+    }
+
+    fn extend(&mut self, diagnostics: &mut Diagnostics, words: Words, tokens: TokenStream) {
+        let before = diagnostics.count();
+        let mut understood = 0;
         entries(diagnostics, tokens, |diagnostics, input| {
-            let given = entry(words, input)?;
-            if self.given.iter().any(|earlier| earlier.key == given.key) {
-                diagnostics.error(&given.key, format!("option `{}` is given twice; keep one", given.key.unraw()));
+            let given = words.entry(input).map_err(|Mistake { error, meant }| {
+                understood += usize::from(meant.is_some());
+                self.meant.extend(meant);
+                error
+            })?;
+            let key = given.key.unraw();
+            if self.given.iter().any(|earlier| earlier.key.unraw() == key) {
+                understood += 1;
+                diagnostics.error(&given.key, format!("option `{key}` is given twice; keep one"));
             } else {
                 self.given.push(given);
             }
             Ok(())
         });
+        self.is_unclear |= diagnostics.count() > before + understood;
+    }
+
+    /// Whether a mistake was reported that may have been meant for this option: that it is missing is no other.
+    pub(crate) fn is_unclear(&self, key: &str) -> bool {
+        self.is_unclear || self.meant.contains(&key)
     }
 
     /// Takes an option out, as it was written.
@@ -204,57 +165,11 @@ pub(crate) fn entries(
     }
 }
 
-fn entry(words: &[Word], input: ParseStream<'_>) -> syn::Result<Given> {
-    let Ok(key) = input.call(Ident::parse_any) else {
-        let example = words.first().map(Word::example).unwrap_or_default();
-        return Err(input.error(format!("expected an option, such as `{example}`")));
-    };
-    let name = key.unraw().to_string();
-    let Some(word) = words.iter().find(|word| word.name == name) else {
-        let known: Vec<&str> = words.iter().map(|word| word.name).collect();
-        return Err(syn::Error::new(key.span(), format!("unknown option `{name}`; {}", hint(&name, &known))));
-    };
-    let value = value(word, &key, input)?;
-    Ok(Given { key, value })
-}
-
-fn value(word: &Word, key: &Ident, input: ParseStream<'_>) -> syn::Result<Value> {
-    let takes_list = matches!(word.form, Form::List | Form::TextOrList);
-    if input.peek(syn::token::Paren) && takes_list {
-        return Ok(Value::List(input.parse()?));
-    }
-    if input.peek(Token![=]) && !matches!(word.form, Form::List | Form::Flag) {
-        input.parse::<Token![=]>()?;
-        return assigned(word, input);
-    }
-    let alone = input.is_empty() || input.peek(Token![,]);
-    if alone && matches!(word.form, Form::Flag | Form::FlagOrText) {
-        return Ok(Value::Flag);
-    }
-    let fault = if alone { "needs a value" } else { "is not written like this" };
-    Err(syn::Error::new(key.span(), format!("`{}` {fault}; write `{}`", word.name, word.example())))
-}
-
-fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
-    let (value, wanted) = match word.form {
-        Form::Text | Form::FlagOrText | Form::TextOrList => (input.parse().map(Value::Text), "a text"),
-        Form::Number => (input.parse().map(Value::Number), "a number"),
-        Form::Type => (input.parse().map(|ty| Value::Type(Box::new(ty))), "a type"),
-        Form::Path => (input.call(Path::parse_mod_style).map(Value::Path), "a path"),
-        Form::Expr | Form::List | Form::Flag => {
-            (input.parse().map(|expr| Value::Expr(Box::new(expr))), "an expression")
-        }
-    };
-    value.map_err(|error| {
-        syn::Error::new(error.span(), format!("`{}` takes {wanted}; write `{}`", word.name, word.example()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const WORDS: &[Word] = &[
+    const WORDS: Words = Words::new(&[
         Word::new("name", Form::Text),
         Word::new("version", Form::Number),
         Word::new("id", Form::Type),
@@ -262,7 +177,9 @@ mod tests {
         Word::new("root", Form::Flag),
         Word::new("attribute", Form::FlagOrText),
         Word::new("crate", Form::Path),
-    ];
+    ])
+    .with_elsewhere(&[("every", "belongs in `snapshot(..)`")])
+    .with_text("a text stands first");
 
     fn read(source: &str) -> (Options, String) {
         let mut diagnostics = Diagnostics::default();
@@ -299,6 +216,35 @@ mod tests {
         let (mut options, errors) = read("name = \"a\", name = \"b\"");
         assert!(errors.contains("option `name` is given twice; keep one"), "{errors}");
         assert_eq!(options.text("name").map(|text| text.value()), Some("a".into()));
+    }
+
+    #[test]
+    fn raw_words_are_the_same_words() {
+        let (mut options, errors) = read("r#name = \"a\", name = \"b\"");
+        assert!(errors.contains("option `name` is given twice; keep one"), "{errors}");
+        assert_eq!(options.text("name").map(|text| text.value()), Some("a".into()));
+    }
+
+    #[test]
+    fn what_belongs_elsewhere_is_said() {
+        let (options, errors) = read("every = 3, \"text\"");
+        assert!(errors.contains("`every` belongs in `snapshot(..)`"), "{errors}");
+        assert!(errors.contains("a text stands first"), "{errors}");
+        assert!(options.is_unclear("every"));
+    }
+
+    #[test]
+    fn a_mistake_leaves_unclear_what_it_was_meant_for() {
+        let unclear = |source| {
+            let (options, _) = read(source);
+            ["name", "version"].map(|key| options.is_unclear(key))
+        };
+        assert_eq!(unclear("name = \"a\""), [false, false]);
+        assert_eq!(unclear("nmae = \"a\""), [true, false]);
+        assert_eq!(unclear("version = \"x\", id = A, id = B"), [false, true]);
+        assert_eq!(unclear("colour = 1"), [true, true]);
+        assert_eq!(unclear("7"), [true, true]);
+        assert_eq!(unclear("root, id = A B"), [true, true]);
     }
 
     #[test]

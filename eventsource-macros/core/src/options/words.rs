@@ -1,0 +1,181 @@
+//! The words that a place takes, and how an entry is read.
+
+use proc_macro2::Group;
+use syn::ext::IdentExt as _;
+use syn::parse::ParseStream;
+use syn::{Expr, Ident, LitInt, LitStr, Path, Token, Type};
+
+use crate::diagnostics::{hint, nearest};
+
+/// How the value of an option is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `key`
+    Flag,
+    /// `key = ".."`
+    Text,
+    /// `key = 2`
+    Number,
+    /// `key = Type`
+    Type,
+    /// `key = path`
+    Path,
+    /// `key = expression`
+    Expr,
+    /// `key(..)`
+    List,
+    /// `key = ".."` or `key("..", "..")`
+    TextOrList,
+    /// `key` or `key = ".."`
+    FlagOrText,
+}
+
+/// An option that a macro knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word {
+    name: &'static str,
+    form: Form,
+}
+
+impl Word {
+    pub(crate) const fn new(name: &'static str, form: Form) -> Self {
+        Self { name, form }
+    }
+
+    /// How it is written.
+    fn example(&self) -> String {
+        let name = self.name;
+        match self.form {
+            Form::Flag => name.to_owned(),
+            Form::Text | Form::FlagOrText => format!("{name} = \"..\""),
+            Form::Number => format!("{name} = 1"),
+            Form::Type => format!("{name} = Type"),
+            Form::Path => format!("{name} = path"),
+            Form::Expr => format!("{name} = expression"),
+            Form::List => format!("{name}(..)"),
+            Form::TextOrList => format!("{name} = \"..\" or {name}(\"..\", \"..\")"),
+        }
+    }
+}
+
+/// What was written for an option.
+pub(crate) enum Value {
+    Flag,
+    Text(LitStr),
+    Number(LitInt),
+    Type(Box<Type>),
+    Path(Path),
+    Expr(Box<Expr>),
+    List(Group),
+}
+
+/// An option as it was written.
+pub(crate) struct Given {
+    pub(crate) key: Ident,
+    pub(crate) value: Value,
+}
+
+/// The options that one place takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    here: &'static [Word],
+    /// Words that do not belong here, and what to say of them.
+    elsewhere: &'static [(&'static str, &'static str)],
+    /// What to say of a text without a word.
+    text: Option<&'static str>,
+}
+
+impl Words {
+    pub(crate) const fn new(here: &'static [Word]) -> Self {
+        Self { here, elsewhere: &[], text: None }
+    }
+
+    /// With words that belong elsewhere, each with the end of the message that says where.
+    pub(crate) const fn with_elsewhere(self, elsewhere: &'static [(&'static str, &'static str)]) -> Self {
+        Self { elsewhere, ..self }
+    }
+
+    /// With what to say of a text without a word.
+    pub(crate) const fn with_text(self, message: &'static str) -> Self {
+        Self { text: Some(message), ..self }
+    }
+
+    /// How each of them is called.
+    #[cfg(test)]
+    pub(crate) fn names(self) -> Vec<&'static str> {
+        self.here.iter().map(|word| word.name).collect()
+    }
+}
+
+/// An entry that is no option, and the option that it was probably meant for.
+pub(super) struct Mistake {
+    pub(super) error: syn::Error,
+    pub(super) meant: Option<&'static str>,
+}
+
+impl Words {
+    /// Reads one entry.
+    pub(super) fn entry(self, input: ParseStream<'_>) -> Result<Given, Mistake> {
+        let Ok(key) = input.call(Ident::parse_any) else {
+            return Err(Mistake { error: self.expected(input), meant: None });
+        };
+        let name = key.unraw().to_string();
+        let Some(word) = self.here.iter().find(|word| word.name == name) else { return Err(self.unknown(&key, &name)) };
+        match value(word, &key, input) {
+            Ok(value) => Ok(Given { key, value }),
+            Err(error) => Err(Mistake { error, meant: Some(word.name) }),
+        }
+    }
+
+    fn expected(self, input: ParseStream<'_>) -> syn::Error {
+        if input.peek(LitStr)
+            && let Some(message) = self.text
+        {
+            return input.error(message);
+        }
+        let example = self.here.first().map(Word::example).unwrap_or_default();
+        input.error(format!("expected an option, such as `{example}`"))
+    }
+
+    fn unknown(self, key: &Ident, name: &str) -> Mistake {
+        if let Some((word, where_to)) = self.elsewhere.iter().find(|(word, _)| *word == name) {
+            let error = syn::Error::new(key.span(), format!("`{word}` {where_to}"));
+            return Mistake { error, meant: Some(word) };
+        }
+        let known: Vec<&'static str> = self.here.iter().map(|word| word.name).collect();
+        let error = syn::Error::new(key.span(), format!("unknown option `{name}`; {}", hint(name, &known)));
+        Mistake { error, meant: nearest(name, &known) }
+    }
+}
+
+fn value(word: &Word, key: &Ident, input: ParseStream<'_>) -> syn::Result<Value> {
+    let takes_list = matches!(word.form, Form::List | Form::TextOrList);
+    if input.peek(syn::token::Paren) && takes_list {
+        return Ok(Value::List(input.parse()?));
+    }
+    if input.peek(Token![=]) && !matches!(word.form, Form::List | Form::Flag) {
+        input.parse::<Token![=]>()?;
+        return assigned(word, input);
+    }
+    let alone = input.is_empty() || input.peek(Token![,]);
+    if alone && matches!(word.form, Form::Flag | Form::FlagOrText) {
+        return Ok(Value::Flag);
+    }
+    let fault = if alone { "needs a value" } else { "is not written like this" };
+    Err(syn::Error::new(key.span(), format!("`{}` {fault}; write `{}`", word.name, word.example())))
+}
+
+fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
+    let (value, wanted) = match word.form {
+        Form::Text | Form::FlagOrText | Form::TextOrList => (input.parse().map(Value::Text), "a text"),
+        Form::Number => (input.parse().map(Value::Number), "a number"),
+        Form::Type => (input.parse().map(|ty| Value::Type(Box::new(ty))), "a type"),
+        Form::Path => (input.call(Path::parse_mod_style).map(Value::Path), "a path"),
+        Form::Expr | Form::List | Form::Flag => {
+            (input.parse().map(|expr| Value::Expr(Box::new(expr))), "an expression")
+        }
+    };
+    value.map_err(|error| {
+        syn::Error::new(error.span(), format!("`{}` takes {wanted}; write `{}`", word.name, word.example()))
+    })
+}

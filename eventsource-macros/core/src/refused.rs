@@ -1,0 +1,254 @@
+//! What is refused, and where: each case of `tests/ui/fail` is expanded here as well, and what our macros say of it is
+//! compared with what the compiler printed. Where they report something, the compiler has nothing to add: one mistake
+//! makes one error.
+//!
+//! A case holds one mistake, or marks each line that holds some with `//~`, and with their number if there are several.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::visit::{self, Visit};
+use syn::{Attribute, ImplItemFn, Item, ItemFn, ItemImpl, Meta, TraitItemFn};
+
+use crate::Instrumentation;
+
+/// An error: line and column from 1, and the message.
+type Reported = (usize, usize, String);
+
+#[test]
+fn every_case_reports_its_mistakes_and_nothing_else() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/ui/fail");
+    if !cases.is_dir() {
+        println!("skipped: the cases are in the repository, not in the package");
+        return;
+    }
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for case in sources(&cases) {
+        seen += 1;
+        let source = fs::read_to_string(&case).expect("a case is readable");
+        let printed = fs::read_to_string(case.with_extension("stderr")).unwrap_or_default();
+        if let Err(fault) = check(&source, &printed) {
+            faults.push(format!("{}: {fault}", case.display()));
+        }
+    }
+    assert!(seen > 100, "only {seen} cases were found");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of cases is readable");
+    let mut sources = Vec::new();
+    for path in entries.map(|entry| entry.expect("an entry is readable").path()) {
+        if path.is_dir() {
+            sources.extend(sources_of_macro(&path));
+        }
+    }
+    sources.sort();
+    sources
+}
+
+fn sources_of_macro(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of cases is readable");
+    let paths = entries.map(|entry| entry.expect("an entry is readable").path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+fn check(source: &str, printed: &str) -> Result<(), String> {
+    let printed = printed_errors(printed);
+    let expected = marked(source);
+    let mut lines: Vec<usize> = printed.iter().map(|(line, ..)| *line).collect();
+    lines.sort_unstable();
+    match expected {
+        None if lines.len() != 1 => return Err(format!("one mistake, {} errors", lines.len())),
+        Some(marked) if lines != marked => return Err(format!("mistakes on lines {marked:?}, errors on {lines:?}")),
+        _ => (),
+    }
+    let reported = reported(source);
+    if !reported.is_empty() && reported != printed {
+        return Err(format!("the macro reports\n  {reported:?}\nand the compiler printed\n  {printed:?}"));
+    }
+    let own = printed.iter().find(|(.., message)| is_ours(message));
+    match own {
+        Some(own) if reported.is_empty() => Err(format!("nobody reports {own:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a message can come from no one but our macros: the compiler's bear a code, or are known.
+fn is_ours(message: &str) -> bool {
+    !message.starts_with("[E") && !message.starts_with("future cannot be sent")
+}
+
+/// The lines with mistakes, one entry a mistake; nothing if none is marked.
+fn marked(source: &str) -> Option<Vec<usize>> {
+    let mut lines = Vec::new();
+    for (index, line) in source.lines().enumerate() {
+        if let Some((_, number)) = line.split_once("//~") {
+            let number = number.trim().parse().unwrap_or(1);
+            lines.extend(std::iter::repeat_n(index + 1, number));
+        }
+    }
+    (!lines.is_empty()).then_some(lines)
+}
+
+/// The errors in what the compiler printed, those with a code with it.
+fn printed_errors(printed: &str) -> Vec<Reported> {
+    let mut errors = Vec::new();
+    let mut lines = printed.lines();
+    while let Some(line) = lines.next() {
+        let Some(message) = line.strip_prefix("error") else { continue };
+        let message = message.strip_prefix(": ").unwrap_or(message).to_owned();
+        let place = lines.by_ref().find_map(|line| line.trim_start().strip_prefix("--> "));
+        let mut numbers = place.unwrap_or_default().rsplit(':').filter_map(|number| number.parse().ok());
+        let (column, line) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        errors.push((line, column, message));
+    }
+    errors.sort();
+    errors
+}
+
+/// What our macros report of the items in a source.
+fn reported(source: &str) -> Vec<Reported> {
+    let file: syn::File = syn::parse_str(source).expect("a case is a list of items");
+    let mut expanded = Expanded::default();
+    expanded.visit_file(&file);
+    let mut errors = Vec::new();
+    collect(expanded.tokens, &mut errors);
+    errors.sort();
+    // A hole repeats a mistake, which the compiler shows once.
+    errors.dedup();
+    errors
+}
+
+/// The `compile_error!`s in an expansion, however deep.
+fn collect(tokens: TokenStream, errors: &mut Vec<Reported>) {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(word) if word == "compile_error" => {
+                let Some(TokenTree::Group(message)) = tokens.by_ref().find(|it| matches!(it, TokenTree::Group(_)))
+                else {
+                    continue;
+                };
+                let message: syn::LitStr = syn::parse2(message.stream()).expect("a message is a text");
+                let start = word.span().start();
+                errors.push((start.line, start.column + 1, message.value()));
+            }
+            TokenTree::Group(group) => collect(group.stream(), errors),
+            _ => (),
+        }
+    }
+}
+
+/// What our macros make of the items that bear them.
+#[derive(Default)]
+struct Expanded {
+    tokens: TokenStream,
+}
+
+impl Expanded {
+    /// Runs the attribute macro that stands on the item, if one does.
+    fn attribute(&mut self, attrs: &[Attribute], item: impl FnOnce(usize) -> TokenStream) -> bool {
+        let found = attrs.iter().enumerate().find_map(|(index, attribute)| {
+            let name = attribute.path().segments.last()?.ident.to_string();
+            macro_of(&name).map(|expand| (index, attribute, expand))
+        });
+        let Some((index, attribute, expand)) = found else { return false };
+        let options = match &attribute.meta {
+            Meta::List(list) => list.tokens.clone(),
+            Meta::Path(_) | Meta::NameValue(_) => TokenStream::new(),
+        };
+        self.tokens.extend(expand(options, item(index)));
+        true
+    }
+
+    fn derives(&mut self, attrs: &[Attribute], item: &impl ToTokens) {
+        for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("derive")) {
+            let Meta::List(list) = &attribute.meta else { continue };
+            for word in list.tokens.clone() {
+                if let Some(expand) = derive_of(&word.to_string()) {
+                    self.tokens.extend(expand(item.to_token_stream()));
+                }
+            }
+        }
+    }
+}
+
+type Expand = fn(TokenStream, TokenStream) -> TokenStream;
+
+fn macro_of(name: &str) -> Option<Expand> {
+    match name {
+        "traced" => Some(|options, item| crate::traced(Instrumentation::On, options, item)),
+        "command_handler" => Some(crate::command_handler),
+        "query_handler" => Some(crate::query_handler),
+        "projection" => Some(crate::projection),
+        _ => None,
+    }
+}
+
+fn derive_of(name: &str) -> Option<fn(TokenStream) -> TokenStream> {
+    match name {
+        "Event" => Some(crate::event),
+        "Aggregate" => Some(crate::aggregate),
+        "Command" => Some(crate::command),
+        "Query" => Some(crate::query),
+        _ => None,
+    }
+}
+
+/// The item without the attribute at that place.
+macro_rules! without {
+    ($item:expr) => {
+        |index| {
+            let mut item = $item.clone();
+            item.attrs.remove(index);
+            item.to_token_stream()
+        }
+    };
+}
+
+impl<'ast> Visit<'ast> for Expanded {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let expanded = match item {
+            Item::Struct(it) => {
+                self.derives(&it.attrs, it);
+                self.attribute(&it.attrs, without!(it))
+            }
+            Item::Enum(it) => {
+                self.derives(&it.attrs, it);
+                self.attribute(&it.attrs, without!(it))
+            }
+            Item::Union(it) => {
+                self.derives(&it.attrs, it);
+                false
+            }
+            _ => false,
+        };
+        if !expanded {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        if !self.attribute(&item.attrs, without!(item)) {
+            visit::visit_item_fn(self, item);
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+        if !self.attribute(&item.attrs, without!(item)) {
+            visit::visit_item_impl(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.attribute(&item.attrs, without!(item));
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
+        self.attribute(&item.attrs, without!(item));
+    }
+}

@@ -1,0 +1,135 @@
+//! How a projection's method gets its event, and its span.
+
+use std::future::Future;
+
+use super::{EventNames, Span};
+use crate::domain::{Event, Recorded, StoredEvent};
+use crate::projection::{ProjectionError, StepResult};
+use crate::telemetry::{Attributes, Kind, Start, log, names};
+
+/// What a projection needs to know of an event that it follows. That a type is none is asked for here alone, so that it
+/// is said once.
+#[derive(Debug)]
+pub struct Follow<E> {
+    names: (&'static str, &'static [&'static str]),
+    decode: fn(&StoredEvent) -> Result<Recorded<E>, ProjectionError>,
+    attributes: fn(&E, &mut Attributes),
+}
+
+/// The events of that type.
+#[must_use]
+pub const fn follow<E: Event>() -> Follow<E> {
+    Follow {
+        names: (E::NAME, E::ALIASES),
+        decode: |event| Ok(event.decode()?),
+        attributes: |event, user| event.attributes(user),
+    }
+}
+
+/// The fixed part of a projection's method.
+#[derive(Clone, Copy, Debug)]
+pub struct Handler {
+    /// The span's name: `handler.` and the method's name.
+    pub span: &'static str,
+    /// The method's name.
+    pub method: &'static str,
+}
+
+impl<E> Follow<E> {
+    /// The stored name, and the former ones.
+    #[must_use]
+    pub const fn names(&self) -> (&'static str, &'static [&'static str]) {
+        self.names
+    }
+
+    /// Whether a stored event is one of them.
+    #[must_use]
+    pub fn is(&self, event: &StoredEvent) -> bool {
+        let (name, aliases) = self.names;
+        *event.event_type == *name || aliases.contains(&&*event.event_type)
+    }
+
+    /// Reads the event that a method takes.
+    ///
+    /// # Errors
+    /// The payload does not fit the type.
+    pub fn decode(&self, event: &StoredEvent) -> Result<Recorded<E>, ProjectionError> {
+        (self.decode)(event)
+    }
+
+    /// Runs a method in its `handler.{method}` span.
+    ///
+    /// # Errors
+    /// What the method returned.
+    pub fn handle<R: IntoStep>(&self, event: &Recorded<E>, handler: &Handler, body: impl FnOnce() -> R) -> StepResult {
+        let span = self.span(event, handler);
+        let result = span.in_scope(body).into_step();
+        end(span, &result);
+        result
+    }
+
+    /// Runs an async method in its `handler.{method}` span.
+    ///
+    /// # Errors
+    /// What the method returned.
+    pub async fn handle_async<F>(&self, event: &Recorded<E>, handler: &Handler, body: F) -> StepResult
+    where
+        F: Future<Output: IntoStep>,
+    {
+        let span = self.span(event, handler);
+        let result = span.run(body).await.into_step();
+        end(span, &result);
+        result
+    }
+
+    fn span(&self, event: &Recorded<E>, handler: &Handler) -> Span {
+        Start::new(handler.span, Kind::Internal).begin(
+            &mut |known| {
+                known.text(names::CQRS_SIDE, "projection");
+                known.text(names::EVENTSOURCE_HANDLER_NAME, handler.method);
+                known.string(names::EVENTSOURCE_EVENT_TYPE, event.event_type());
+                known.number(names::EVENTSOURCE_VERSION, event.version().get());
+                known.number(names::EVENTSOURCE_POSITION, event.position().get());
+            },
+            &mut |user| (self.attributes)(event, user),
+        )
+    }
+}
+
+fn end(span: Span, result: &StepResult) {
+    match result {
+        Ok(()) => span.succeed(),
+        Err(error) => {
+            span.in_scope(|| log::failure(error.error_type()));
+            span.fail(error.error_type().to_owned());
+        }
+    }
+}
+
+/// The stored names of a projection's events, with the former ones.
+#[must_use]
+pub fn event_types(events: EventNames) -> Vec<&'static str> {
+    events.iter().flat_map(|(name, aliases)| std::iter::once(*name).chain(aliases.iter().copied())).collect()
+}
+
+/// What a projection's method may return: nothing, or a `Result` of nothing with any error.
+#[diagnostic::on_unimplemented(
+    message = "a projection's method cannot return `{Self}`",
+    note = "return `Result<(), ProjectionError>`"
+)]
+pub trait IntoStep {
+    /// The step's result.
+    fn into_step(self) -> StepResult;
+}
+
+impl IntoStep for () {
+    fn into_step(self) -> StepResult {
+        Ok(())
+    }
+}
+
+impl<E: Into<ProjectionError>> IntoStep for Result<(), E> {
+    fn into_step(self) -> StepResult {
+        self.map_err(Into::into)
+    }
+}
