@@ -17,6 +17,8 @@ mod signature;
 mod traced;
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod mutated;

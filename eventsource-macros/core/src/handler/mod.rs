@@ -1,7 +1,7 @@
 //! `#[command_handler]` and `#[query_handler]`: one shape, two kinds.
 
 mod expand;
-mod model;
+pub(crate) mod model;
 pub(crate) mod parse;
 
 use proc_macro2::TokenStream;

@@ -209,6 +209,10 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
     }
 }
 
+/// Options of `#[traced]` that are the runtime's to decide on a handler.
+pub(crate) const NOT_OF_HANDLERS: [&str; 6] =
+    [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::CRATE];
+
 /// What a handler's `#[traced]` may say: the span is the runtime's, with its name, kind and parent.
 fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<Expr>) {
     const INSTEAD: &str = "keep `attributes(..)` and `enable_tracing`";
@@ -216,7 +220,7 @@ fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<
     if let Some(name) = name {
         diagnostics.error(name, format!("the runtime names a handler's span; {INSTEAD}"));
     }
-    for key in [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::CRATE] {
+    for key in NOT_OF_HANDLERS {
         if let Some(given) = options.take(key) {
             diagnostics.error(
                 &given.key,

@@ -1,0 +1,80 @@
+//! The tables of the macros' pages list the options that the macros take, in the same order.
+
+use std::fs;
+use std::path::Path;
+
+use crate::options::Words;
+use crate::{aggregate, event, handler, message, projection, traced};
+
+/// The tables of options on a page, each as the names and the forms in its rows; nothing outside the repository.
+fn tables(page: &str) -> Option<Vec<Vec<(String, String)>>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page).with_extension("md");
+    if !path.is_file() {
+        println!("skipped: the pages are in the repository, not in the package");
+        return None;
+    }
+    let text = fs::read_to_string(path).expect("a page is readable");
+    let mut tables = Vec::new();
+    let mut lines = text.lines();
+    while lines.any(|line| line.starts_with("| option |")) {
+        let rows = lines.by_ref().skip(1).take_while(|line| line.starts_with('|'));
+        tables.push(rows.map(row).collect());
+    }
+    Some(tables)
+}
+
+fn row(line: &str) -> (String, String) {
+    let mut cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned());
+    let (name, form) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+    (name.trim_matches('`').to_owned(), form)
+}
+
+fn compare(page: &str, words: &[Words]) {
+    let Some(tables) = tables(page) else { return };
+    let documented: Vec<Vec<&str>> =
+        tables.iter().map(|table| table.iter().map(|(name, _)| name.as_str()).collect()).collect();
+    let taken: Vec<Vec<&str>> = words.iter().map(|words| words.names()).collect();
+    assert_eq!(documented, taken, "the tables of `{page}.md`, and what the macro takes");
+}
+
+#[test]
+fn derives() {
+    compare("event", &[event::parse::OPTIONS, event::parse::FIELD]);
+    compare("command", &[message::parse::COMMAND, message::parse::COMMAND_FIELD]);
+    compare("query", &[message::parse::QUERY, message::parse::QUERY_FIELD]);
+    compare("aggregate", &[aggregate::parse::OPTIONS]);
+}
+
+#[test]
+fn what_a_snapshot_takes_is_in_its_row() {
+    let Some(tables) = tables("aggregate") else { return };
+    let row = tables.iter().flatten().find(|(name, _)| name == "snapshot").map(|(_, form)| form.clone());
+    let form = row.expect("there is such a row");
+    for word in aggregate::parse::SNAPSHOT.names() {
+        assert!(form.contains(&format!("{word} =")), "`{word}` is missing in {form}");
+    }
+}
+
+#[test]
+fn attributes() {
+    compare("projection", &[projection::parse::OPTIONS, projection::parse::METHOD]);
+    // The span's name has no word.
+    let Some(tables) = tables("traced") else { return };
+    let documented: Vec<&str> = tables[0].iter().map(|(name, _)| name.as_str()).collect();
+    let mut taken = vec!["name"];
+    taken.extend(traced::parse::OPTIONS.names());
+    assert_eq!(documented, taken, "the table of `traced.md`, and what the macro takes");
+}
+
+#[test]
+fn handlers() {
+    let of_methods: Vec<&str> = traced::parse::OPTIONS.names();
+    let of_methods: Vec<&str> =
+        of_methods.into_iter().filter(|name| !handler::model::NOT_OF_HANDLERS.contains(name)).collect();
+    for page in ["command_handler", "query_handler"] {
+        let Some(tables) = tables(page) else { return };
+        let documented: Vec<Vec<&str>> =
+            tables.iter().map(|table| table.iter().map(|(name, _)| name.as_str()).collect()).collect();
+        assert_eq!(documented, [handler::parse::OPTIONS.names(), of_methods.clone()], "the tables of `{page}.md`");
+    }
+}
