@@ -2,6 +2,7 @@
 
 mod broken;
 mod in_process;
+mod broken_snapshots;
 mod memory;
 mod own_bus;
 mod own_store;

@@ -1,6 +1,7 @@
 //! The store in memory.
 
-use eventsource_runtime::event_store_suite;
 use eventsource_runtime::store::MemoryStore;
+use eventsource_runtime::{event_store_suite, snapshot_store_suite};
 
 event_store_suite!(event_store, || async { MemoryStore::new() });
+snapshot_store_suite!(snapshot_store, || async { MemoryStore::new() }, with_events);

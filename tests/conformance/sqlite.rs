@@ -8,12 +8,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use eventsource_runtime::clock::Timestamp;
-use eventsource_runtime::event_store_suite;
 use eventsource_runtime::store::{NewEvent, Origin, SqliteOptions, SqliteStore, StreamId, Synchronous};
+use eventsource_runtime::{event_store_suite, snapshot_store_suite};
 use uuid::Uuid;
 
 event_store_suite!(in_memory, || async { SqliteStore::open(":memory:").await.unwrap() });
 event_store_suite!(in_a_file, || async { open(&a_file()).await });
+snapshot_store_suite!(snapshots_in_memory, || async { SqliteStore::open(":memory:").await.unwrap() }, with_events);
+snapshot_store_suite!(snapshots_in_a_file, || async { open(&a_file()).await }, with_events);
 
 /// Where the files of the tests are; those that earlier runs have left behind are removed.
 static FILES: LazyLock<PathBuf> = LazyLock::new(|| {

@@ -9,6 +9,7 @@ mod otlp;
 mod propagation;
 mod read_path;
 mod recovery;
+mod snapshots;
 mod toggles;
 mod traced;
 mod write_path;

@@ -1,6 +1,7 @@
 //! What the tests share: a domain, trees of spans to compare, and the registry of all that is emitted.
 
 pub mod faulty;
+pub mod faulty_snapshots;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]
 #[path = "../contract/orders.rs"]
 pub mod orders;

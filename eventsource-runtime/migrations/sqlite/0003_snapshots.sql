@@ -4,6 +4,7 @@ CREATE TABLE snapshots (
     aggregate_type TEXT    NOT NULL,
     version        INTEGER NOT NULL,
     position       INTEGER NOT NULL,
+    event_id       BLOB    NOT NULL, -- of the last event in the state
     schema_version INTEGER NOT NULL,
     schema_hash    INTEGER NOT NULL,
     state          BLOB    NOT NULL -- exactly as it was written: JSON and its checksum

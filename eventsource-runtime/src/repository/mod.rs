@@ -222,8 +222,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
                 Ok(appended) => {
                     progress.appended(&events);
-                    self.snapshot_behind(&stream, replay, events, &appended);
-                    return Ok(Committed::new(appended, command_id));
+                    let committed = Committed::new(appended, command_id);
+                    self.snapshot_behind(&stream, replay, events, &committed);
+                    return Ok(committed);
                 }
                 Err(AppendError::Conflict(_)) if progress.retries < self.retries => {}
                 Err(AppendError::IdempotencyMismatch { .. }) if may_be_repeated => may_be_repeated = false,

@@ -113,12 +113,12 @@ impl<A: Aggregate> Restoring<A> {
         if snapshot.schema != policy.schema() || snapshot.stream.aggregate_type() != A::NAME {
             return Err(Read::SchemaMismatch);
         }
-        let is_ours = snapshot.stream == self.stream && snapshot.version > Version::START;
+        let is_ours = snapshot.stream == self.stream && snapshot.last.version > Version::START;
         let json = snapshot.unseal().filter(|_| is_ours).ok_or(Read::DecodeError)?;
         // The user's code, on bytes that may come from a former program of theirs.
         let decoded = catch_unwind(AssertUnwindSafe(|| policy.decode(json)));
         let Ok(Ok(state)) = decoded else { return Err(Read::DecodeError) };
-        let (version, position) = (snapshot.version, snapshot.position);
+        let (version, position) = (snapshot.last.version, snapshot.last.position);
         self.unproven = Some((version, position));
         self.replay = Replay { state, version, position, base: version, ..Replay::default() };
         Ok(())

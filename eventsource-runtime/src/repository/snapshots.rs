@@ -3,17 +3,20 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Repository;
+use super::cause::event_id;
 use super::replay::{Read, Replay};
 use super::steps::failed;
+use crate::dispatch::Committed;
 use crate::domain::{Aggregate, Snapshot};
-use crate::snapshot::{PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
-use crate::store::{Appended, EventStore, Position, StoreError, StreamId, Version};
+use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
+use crate::store::{EventStore, StoreError, StreamId, Version};
 use crate::telemetry::{Scope, log, names};
 
 /// How many snapshots a repository writes at a time. What is due beyond that comes with a later command.
@@ -108,7 +111,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             if replay.version == Version::START {
                 return Ok(None);
             }
-            let snapshot = sealed(&policy, &stream, (replay.version, replay.position), &replay.state)?;
+            let (version, position) = (replay.version, replay.position);
+            let last = self.store.read_stream(&stream, Version::new(version.get() - 1), 1).await?;
+            let Some(id) = last.first().map(|last| last.id) else { return Ok(None) };
+            let snapshot = sealed(&policy, &stream, LastEvent { version, position, id }, &replay.state)?;
             self.store.save_snapshot(snapshot).await?;
             Ok(Some(replay.version))
         });
@@ -172,16 +178,18 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         stream: &StreamId,
         replay: Replay<A>,
         events: Vec<A::Event>,
-        appended: &Appended,
+        committed: &Committed,
     ) {
         let Some(policy) = A::SNAPSHOT else { return };
-        let behind = appended.version.get().saturating_sub(replay.base.get());
-        let cannot = appended.repeated || replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();
+        let behind = committed.version.get().saturating_sub(replay.base.get());
+        let cannot = committed.repeated || replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();
         if behind < policy.every() || cannot {
             return;
         }
         let (Ok(runtime), Some(claim)) = (Handle::try_current(), self.snapshots.claim(stream)) else { return };
-        let (at, store) = ((appended.version, appended.position), self.store.clone());
+        let id = event_id(committed.command_id, events.len() as u64 - 1);
+        let last = LastEvent { version: committed.version, position: committed.position, id };
+        let store = self.store.clone();
         let writing = async move {
             let stream = claim.stream.clone();
             // It may be long, and a task that is long holds up others.
@@ -190,7 +198,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 for event in events {
                     state.evolve(event);
                 }
-                sealed(&policy, &stream, at, &state)
+                sealed(&policy, &stream, last, &state)
             };
             let written = match tokio::task::spawn_blocking(encode).await {
                 Ok(Ok(snapshot)) => {
@@ -212,13 +220,13 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
 fn sealed<A: Aggregate>(
     policy: &Snapshot<A>,
     stream: &StreamId,
-    at: (Version, Position),
+    last: LastEvent,
     state: &A,
 ) -> Result<StoredSnapshot, SnapshotError> {
     let json = policy.encode(state).map_err(|source| SnapshotError::Encode {
         stream: stream.clone(),
-        version: at.0,
+        version: last.version,
         source,
     })?;
-    Ok(StoredSnapshot::seal(stream.clone(), at, policy.schema(), json))
+    Ok(StoredSnapshot::seal(stream.clone(), last, policy.schema(), json))
 }

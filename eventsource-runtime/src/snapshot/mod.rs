@@ -26,6 +26,7 @@ use std::fmt;
 use std::future::{Future, ready};
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 pub use beside::WithSnapshots;
 pub use error::SnapshotError;
@@ -42,16 +43,25 @@ pub struct Schema {
     pub hash: u64,
 }
 
+/// The last event whose effect is in a state. It ties a snapshot to one history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastEvent {
+    /// Its place in the stream.
+    pub version: Version,
+    /// Its place in the global feed.
+    pub position: Position,
+    /// Its id.
+    pub id: Uuid,
+}
+
 /// A state as a store keeps it.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredSnapshot {
     /// Whose state it is.
     pub stream: StreamId,
-    /// The version of the last event in it.
-    pub version: Version,
-    /// The position of that event.
-    pub position: Position,
+    /// The last event in it.
+    pub last: LastEvent,
     /// The shape of the state.
     pub schema: Schema,
     /// The state with its checksum. A store gives back exactly these bytes.
@@ -61,8 +71,8 @@ pub struct StoredSnapshot {
 impl StoredSnapshot {
     /// Joins what a store has read.
     #[must_use]
-    pub const fn new(stream: StreamId, at: (Version, Position), schema: Schema, state: Bytes) -> Self {
-        Self { stream, version: at.0, position: at.1, schema, state }
+    pub const fn new(stream: StreamId, last: LastEvent, schema: Schema, state: Bytes) -> Self {
+        Self { stream, last, schema, state }
     }
 }
 
@@ -71,8 +81,7 @@ impl fmt::Debug for StoredSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredSnapshot")
             .field("stream", &self.stream)
-            .field("version", &self.version)
-            .field("position", &self.position)
+            .field("last", &self.last)
             .field("schema", &self.schema)
             .finish_non_exhaustive()
     }
@@ -131,9 +140,12 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
         ready(Ok(0))
     }
 
-    /// Shows a visitor the stream's snapshot, then the events after the version that it asks for. By default one call
-    /// after the other, where the first may panic, or takes no longer than a second; a store that can read both in one
-    /// go does so. An error of the snapshot is the visitor's; the result is that of the events.
+    /// Shows a visitor the stream's snapshot, then the events after the version that it asks for. An error of the snapshot
+    /// is the visitor's; the result is that of the events.
+    ///
+    /// By default that takes three calls: for the snapshot, which may panic and is given no more than a second; for the
+    /// event with which it ends, since only its id can tell one history from another; and for the events. A store that
+    /// keeps both in one database may read both in one go.
     fn fold_from_snapshot<V: Restore>(
         &self,
         fold: Fold,
@@ -143,7 +155,14 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
         Self: EventStore,
     {
         async move {
-            let found = within(PATIENCE, "read a snapshot", self.latest_snapshot(&fold.stream)).await;
+            let mut found = within(PATIENCE, "read a snapshot", self.latest_snapshot(&fold.stream)).await;
+            if let Ok(Some(snapshot)) = &found {
+                let before = Version::new(snapshot.last.version.get().saturating_sub(1));
+                let last = self.read_stream(&fold.stream, before, 1).await?;
+                if last.first().is_none_or(|last| last.id != snapshot.last.id) {
+                    found = Err(StoreError::backend("read a snapshot", "it is of another history than the events"));
+                }
+            }
             let after = visitor.restore(found);
             self.fold(Fold { after, ..fold }, visitor).await
         }

@@ -3,30 +3,39 @@
 
 use bytes::Bytes;
 
-use super::{Schema, StoredSnapshot};
-use crate::store::{Position, StreamId, Version};
+use super::{LastEvent, Schema, StoredSnapshot};
+use crate::store::StreamId;
 
 /// How many hexadecimal digits end a state's bytes.
 const DIGITS: usize = 16;
 
 impl StoredSnapshot {
     /// A snapshot of a state that was written as JSON.
-    pub(crate) fn seal(stream: StreamId, at: (Version, Position), schema: Schema, mut json: Vec<u8>) -> Self {
-        let sum = checksum(&stream, at, schema, &json);
+    pub(crate) fn seal(stream: StreamId, last: LastEvent, schema: Schema, mut json: Vec<u8>) -> Self {
+        let sum = checksum(&stream, last, schema, &json);
         json.extend_from_slice(format!("{sum:016x}").as_bytes());
-        Self::new(stream, at, schema, Bytes::from(json))
+        Self::new(stream, last, schema, Bytes::from(json))
     }
 
     /// The state as it was written, unless something here has changed since.
     pub(crate) fn unseal(&self) -> Option<&[u8]> {
         let (json, digits) = self.state.split_at_checked(self.state.len().checked_sub(DIGITS)?)?;
         let sum = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        (sum == checksum(&self.stream, (self.version, self.position), self.schema, json)).then_some(json)
+        (sum == checksum(&self.stream, self.last, self.schema, json)).then_some(json)
     }
 }
 
-fn checksum(stream: &StreamId, (version, position): (Version, Position), schema: Schema, json: &[u8]) -> u64 {
-    let numbers = [version.get(), position.get(), schema.version.into(), schema.hash, json.len() as u64];
+fn checksum(stream: &StreamId, last: LastEvent, schema: Schema, json: &[u8]) -> u64 {
+    let (id_high, id_low) = last.id.as_u64_pair();
+    let numbers = [
+        last.version.get(),
+        last.position.get(),
+        id_high,
+        id_low,
+        schema.version.into(),
+        schema.hash,
+        json.len() as u64,
+    ];
     let mut sum = Sum(0);
     for number in numbers {
         sum.add(number);
@@ -60,13 +69,17 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::store::{Position, Version};
 
     const SCHEMA: Schema = Schema { version: 1, hash: 7 };
 
+    const LAST: LastEvent = LastEvent { version: Version::new(3), position: Position::new(9), id: Uuid::from_u128(5) };
+
     fn sealed() -> StoredSnapshot {
-        let at = (Version::new(3), Position::new(9));
-        StoredSnapshot::seal(StreamId::new("Order", 1), at, SCHEMA, br#"{"lines":[1,2,3]}"#.to_vec())
+        StoredSnapshot::seal(StreamId::new("Order", 1), LAST, SCHEMA, br#"{"lines":[1,2,3]}"#.to_vec())
     }
 
     #[test]
@@ -100,8 +113,9 @@ mod tests {
         let snapshot = sealed();
         for other in [
             StoredSnapshot { stream: StreamId::new("Order", 2), ..snapshot.clone() },
-            StoredSnapshot { version: Version::new(4), ..snapshot.clone() },
-            StoredSnapshot { position: Position::new(8), ..snapshot.clone() },
+            StoredSnapshot { last: LastEvent { version: Version::new(4), ..LAST }, ..snapshot.clone() },
+            StoredSnapshot { last: LastEvent { position: Position::new(8), ..LAST }, ..snapshot.clone() },
+            StoredSnapshot { last: LastEvent { id: Uuid::from_u128(6), ..LAST }, ..snapshot.clone() },
             StoredSnapshot { schema: Schema { version: 2, ..SCHEMA }, ..snapshot.clone() },
             StoredSnapshot { schema: Schema { hash: 8, ..SCHEMA }, ..snapshot.clone() },
         ] {

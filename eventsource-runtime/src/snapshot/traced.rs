@@ -21,7 +21,7 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
     }
 
     async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
-        let version = snapshot.version;
+        let version = snapshot.last.version;
         let call = self.snapshot_call(SAVE, &mut aggregate(&snapshot.stream));
         ended(call, self.inner().save_snapshot(snapshot), |(), later| at(version, later)).await
     }
@@ -89,7 +89,7 @@ fn at(version: Version, later: &mut Attributes) {
 
 fn found(found: Option<&StoredSnapshot>, later: &mut Attributes) {
     if let Some(snapshot) = found {
-        at(snapshot.version, later);
+        at(snapshot.last.version, later);
     }
 }
 

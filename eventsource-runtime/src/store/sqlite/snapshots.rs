@@ -5,15 +5,18 @@
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
 
 use super::read::{number, signed};
 use super::{Sqlite, fold};
-use crate::snapshot::{Restore, Schema, SnapshotStore, StoredSnapshot};
+use crate::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot};
 use crate::store::{Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version};
 
 const SAVE: &str = "INSERT OR REPLACE INTO snapshots \
-    (stream_id, aggregate_type, version, position, schema_version, schema_hash, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const GET: &str = "SELECT version, position, schema_version, schema_hash, state FROM snapshots WHERE stream_id = ?1";
+    (stream_id, aggregate_type, version, position, event_id, schema_version, schema_hash, state) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+const GET: &str = "SELECT version, position, event_id, schema_version, schema_hash, state FROM snapshots \
+    WHERE stream_id = ?1";
 const EXISTS: &str = "SELECT 1 FROM snapshots WHERE stream_id = ?1";
 const DELETE: &str = "DELETE FROM snapshots WHERE stream_id = ?1";
 const DELETE_ALL: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1";
@@ -62,8 +65,9 @@ fn save(connection: &Connection, snapshot: &StoredSnapshot) -> rusqlite::Result<
     let saved = statement.execute(params![
         snapshot.stream.as_str(),
         snapshot.stream.aggregate_type(),
-        signed(snapshot.version.get()),
-        signed(snapshot.position.get()),
+        signed(snapshot.last.version.get()),
+        signed(snapshot.last.position.get()),
+        snapshot.last.id.as_bytes(),
         snapshot.schema.version,
         snapshot.schema.hash.cast_signed(),
         &snapshot.state[..],
@@ -77,9 +81,10 @@ fn get(connection: &Connection, stream: &StreamId) -> Result<Option<StoredSnapsh
 }
 
 fn snapshot(row: &Row<'_>, stream: &StreamId) -> rusqlite::Result<StoredSnapshot> {
-    let at = (Version::new(number(row, 0)?), Position::new(number(row, 1)?));
-    let schema = Schema { version: row.get(2)?, hash: row.get::<_, i64>(3)?.cast_unsigned() };
-    Ok(StoredSnapshot::new(stream.clone(), at, schema, Bytes::copy_from_slice(row.get_ref(4)?.as_blob()?)))
+    let (version, position) = (Version::new(number(row, 0)?), Position::new(number(row, 1)?));
+    let last = LastEvent { version, position, id: Uuid::from_bytes(row.get(2)?) };
+    let schema = Schema { version: row.get(3)?, hash: row.get::<_, i64>(4)?.cast_unsigned() };
+    Ok(StoredSnapshot::new(stream.clone(), last, schema, Bytes::copy_from_slice(row.get_ref(5)?.as_blob()?)))
 }
 
 async fn delete(store: &Sqlite, sql: &'static str, which: String) -> Result<usize, StoreError> {
@@ -97,4 +102,26 @@ fn without_waiting<T>(
     let written = write(connection);
     connection.pragma_update(None, "synchronous", usual)?;
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_commit_waits_for_is_as_before() {
+        let connection = Connection::open_in_memory().unwrap();
+        let synchronous = || -> i64 { connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap() };
+        for usual in [1, 2] {
+            connection.pragma_update(None, "synchronous", usual).unwrap();
+            without_waiting(&connection, |_| {
+                assert_eq!(synchronous(), 1);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(synchronous(), usual);
+            without_waiting(&connection, |_| Err::<(), _>(rusqlite::Error::InvalidQuery)).unwrap_err();
+            assert_eq!(synchronous(), usual);
+        }
+    }
 }

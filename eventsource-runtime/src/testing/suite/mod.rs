@@ -2,3 +2,27 @@
 
 pub mod event_bus;
 pub mod event_store;
+pub mod snapshot_store;
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+/// Polls a future so many times and drops it; what it returned, if it was done by then.
+async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut polled = 0;
+    std::future::poll_fn(|task| {
+        if polled == polls {
+            return Poll::Ready(None);
+        }
+        polled += 1;
+        match future.as_mut().poll(task) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            // The last poll was the last: what would wake the future later does not matter any more.
+            Poll::Pending if polled == polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

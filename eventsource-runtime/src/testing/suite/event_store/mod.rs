@@ -14,9 +14,7 @@ mod live;
 mod random;
 mod stream;
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use uuid::Uuid;
 
@@ -31,6 +29,7 @@ pub use live::*;
 pub use random::*;
 pub use stream::*;
 
+use super::dropped_after;
 use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
 use crate::store::{
@@ -234,23 +233,4 @@ fn is_mismatch(result: &Result<Appended, AppendError>) -> bool {
 
 fn is_conflict(result: &Result<Appended, AppendError>) -> bool {
     matches!(result, Err(AppendError::Conflict(_)))
-}
-
-/// Polls a future so many times and drops it; what it returned, if it was done by then.
-async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut polled = 0;
-    std::future::poll_fn(|task| {
-        if polled == polls {
-            return Poll::Ready(None);
-        }
-        polled += 1;
-        match future.as_mut().poll(task) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            // The last poll was the last: what would wake the future later does not matter any more.
-            Poll::Pending if polled == polls => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
 }

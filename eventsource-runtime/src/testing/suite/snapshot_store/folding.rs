@@ -1,0 +1,119 @@
+//! Snapshot and events in one reading, for stores that keep both.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::domain::EventRef;
+use crate::snapshot::Restore;
+use crate::store::{Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, Origin, StoreError, Visitor};
+use crate::testing::suite::dropped_after;
+
+/// Notes what it is shown, and begins one event before the end of a snapshot, as a repository does.
+#[derive(Default)]
+struct Noting {
+    found: Vec<Option<StoredSnapshot>>,
+    versions: Vec<u64>,
+}
+
+impl Visitor for Noting {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        assert_eq!(self.found.len(), 1, "the snapshot comes before the events");
+        self.versions.push(event.version.get());
+        ControlFlow::Continue(())
+    }
+}
+
+impl Restore for Noting {
+    fn restore(&mut self, found: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        let found = found.expect("the snapshot can be read");
+        let version = found.as_ref().map_or(0, |snapshot| snapshot.last.version.get() - 1);
+        self.found.push(found);
+        Version::new(version)
+    }
+}
+
+fn fold(stream: &StreamId) -> Fold {
+    Fold { stream: stream.clone(), after: Version::START, first_event: None }
+}
+
+/// Some events, and the id of each.
+async fn appended<S: EventStore>(store: &S, stream: &StreamId, count: usize) -> (Vec<Uuid>, Appended) {
+    // What tells one append from another is its cause.
+    let origin = Arc::new(Origin { causation_id: Some(Uuid::now_v7()), ..Origin::at(Timestamp::from_micros(1)) });
+    let event = |_| NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "Placed",
+        schema_version: 1,
+        payload: "{}".into(),
+        origin: Arc::clone(&origin),
+    };
+    let events: Vec<_> = (0..count).map(event).collect();
+    let ids = events.iter().map(|event| event.id).collect();
+    (ids, store.append(stream, ExpectedVersion::Any, events).await.expect("the events are appended"))
+}
+
+/// The snapshot of a stream's event, as its position and id say.
+async fn snapshot_at<S: EventStore>(store: &S, stream: &StreamId, version: u64) -> StoredSnapshot {
+    let events = store.read_stream(stream, Version::new(version - 1), 1).await.expect("the stream can be read");
+    let last = LastEvent { version: events[0].version, position: events[0].position, id: events[0].id };
+    StoredSnapshot::new(stream.clone(), last, Schema { version: 1, hash: 1 }, Bytes::from_static(b"{}"))
+}
+
+/// The visitor gets the snapshot, and then the events after the version that it asks for, and no others.
+pub async fn fold_begins_where_the_snapshot_ends<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    appended(&store, &a_stream(), 3).await;
+    appended(&store, &stream, 6).await;
+    for version in [4, 6, 1] {
+        let snapshot = snapshot_at(&store, &stream, version).await;
+        saved(&store, &snapshot).await;
+        let Folded { visitor, visited, earlier } =
+            store.fold_from_snapshot(fold(&stream), Noting::default()).await.expect("the stream can be read");
+        assert_eq!(visitor.found, [Some(snapshot)]);
+        assert_eq!(visitor.versions, (version..=6).collect::<Vec<_>>());
+        assert_eq!((visited, earlier), (7 - version, None));
+    }
+}
+
+/// Where there is none the visitor is told so, and sees the whole stream; an empty one too.
+pub async fn fold_without_a_snapshot_shows_every_event<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
+    let (store, stream, other) = (open().await, a_stream(), a_stream());
+    appended(&store, &stream, 3).await;
+    appended(&store, &other, 3).await;
+    saved(&store, &snapshot_at(&store, &other, 2).await).await;
+    for (stream, versions) in [(&stream, vec![1, 2, 3]), (&a_stream(), Vec::new())] {
+        let folded = store.fold_from_snapshot(fold(stream), Noting::default()).await.expect("the stream can be read");
+        assert_eq!(folded.visitor.found, [None]);
+        assert_eq!(folded.visitor.versions, versions);
+    }
+}
+
+/// A command that was handled before is found whatever the snapshot holds.
+pub async fn fold_with_a_snapshot_finds_an_earlier_command<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    let (ids, first) = appended(&store, &stream, 2).await;
+    let (later, _) = appended(&store, &stream, 3).await;
+    saved(&store, &snapshot_at(&store, &stream, 4).await).await;
+    let folded = |id| store.fold_from_snapshot(Fold { first_event: Some(id), ..fold(&stream) }, Noting::default());
+    assert_eq!(folded(ids[0]).await.expect("the stream can be read").earlier.map(|it| it.version), Some(first.version));
+    let other = folded(Uuid::now_v7()).await.expect("the stream can be read");
+    assert_eq!((other.earlier, other.visitor.versions), (None, vec![4, 5]));
+    assert!(folded(later[0]).await.expect("the stream can be read").earlier.is_some());
+}
+
+/// A reading whose future is dropped leaves a store that goes on as before.
+pub async fn dropped_folds_leave_the_store_usable<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    appended(&store, &stream, 3).await;
+    saved(&store, &snapshot_at(&store, &stream, 2).await).await;
+    for polls in 0..12 {
+        drop(dropped_after(polls, store.fold_from_snapshot(fold(&stream), Noting::default())).await);
+        let (_, made) = appended(&store, &stream, 1).await;
+        let snapshot = snapshot_at(&store, &stream, made.version.get()).await;
+        saved(&store, &snapshot).await;
+        let folded = store.fold_from_snapshot(fold(&stream), Noting::default()).await.expect("the stream can be read");
+        assert_eq!((folded.visitor.found, folded.visited), (vec![Some(snapshot)], 1), "after {polls} polls");
+    }
+}

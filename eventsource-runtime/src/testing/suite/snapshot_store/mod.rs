@@ -1,0 +1,93 @@
+//! What every store of snapshots has to do. [`snapshot_store_suite!`](crate::snapshot_store_suite) makes a test of each
+//! function.
+
+#![allow(clippy::missing_panics_doc, reason = "a test says no by a panic")]
+#![allow(clippy::wildcard_imports, reason = "the parts of the suite share its tools")]
+
+mod folding;
+mod keeping;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+pub use folding::*;
+pub use keeping::*;
+
+use crate::snapshot::{LastEvent, Schema, SnapshotStore, StoredSnapshot};
+use crate::store::{Position, StreamId, Version};
+
+/// Makes a module of tests that run the suite on a store of snapshots. The closure is called for each test and opens an
+/// empty store. With `with_events` the store keeps events as well, and what it does with both is tested too.
+///
+/// ```no_run
+/// use eventsource_runtime::snapshot_store_suite;
+/// use eventsource_runtime::store::MemoryStore;
+///
+/// snapshot_store_suite!(memory, || async { MemoryStore::new() }, with_events);
+/// ```
+#[macro_export]
+macro_rules! snapshot_store_suite {
+    ($name:ident, $open:expr) => {
+        $crate::snapshot_store_suite! { @ $name, $open; }
+    };
+    ($name:ident, $open:expr, with_events) => {
+        $crate::snapshot_store_suite! { @ $name, $open;
+            fold_begins_where_the_snapshot_ends
+            fold_without_a_snapshot_shows_every_event
+            fold_with_a_snapshot_finds_an_earlier_command
+            dropped_folds_leave_the_store_usable
+        }
+    };
+    (@ $name:ident, $open:expr; $($with_events:ident)*) => {
+        mod $name {
+            #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
+            use super::*;
+            $crate::snapshot_store_suite! { @@ $open;
+                says_that_it_keeps_snapshots
+                nothing_saved_is_nothing_found
+                saved_snapshot_comes_back
+                state_comes_back_byte_for_byte
+                numbers_come_back_to_the_last_bit
+                last_saved_takes_the_place_of_the_one_before
+                streams_are_kept_apart
+                deleted_snapshot_is_gone_and_the_others_are_not
+                deleting_by_type_leaves_other_types
+                what_was_deleted_can_be_saved_again
+                clones_share_what_is_kept
+                saves_at_the_same_time_leave_one_whole
+                dropped_saves_leave_a_whole_or_nothing
+                $($with_events)*
+            }
+        }
+    };
+    (@@ $open:expr; $($test:ident)*) => {
+        $(
+            #[test]
+            fn $test() {
+                $crate::testing::run($crate::testing::suite::snapshot_store::$test($open));
+            }
+        )*
+    };
+}
+
+/// A stream that no other test has.
+fn a_stream() -> StreamId {
+    StreamId::new("Order", Uuid::now_v7())
+}
+
+fn a_snapshot(stream: &StreamId, version: u64, state: impl Into<Bytes>) -> StoredSnapshot {
+    let last =
+        LastEvent { version: Version::new(version), position: Position::new(version * 10 + 7), id: Uuid::now_v7() };
+    StoredSnapshot::new(stream.clone(), last, Schema { version: 3, hash: 0x0123_4567_89ab_cdef }, state.into())
+}
+
+async fn saved<S: SnapshotStore>(store: &S, snapshot: &StoredSnapshot) {
+    store.save_snapshot(snapshot.clone()).await.expect("a snapshot is saved");
+}
+
+async fn latest<S: SnapshotStore>(store: &S, stream: &StreamId) -> Option<StoredSnapshot> {
+    let latest = store.latest_snapshot(stream).await.expect("a snapshot can be read");
+    let exists = store.snapshot_exists(stream).await.expect("a snapshot can be looked for");
+    assert_eq!(exists, latest.is_some(), "there is one if it can be read");
+    latest
+}

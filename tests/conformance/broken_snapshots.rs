@@ -1,0 +1,322 @@
+//! The suite of snapshot stores notices what is wrong: for each case a store that fails it.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use eventsource_runtime::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot, WithSnapshots};
+use eventsource_runtime::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
+    StoreError, StoreInfo, StreamId, Version, Visitor,
+};
+use eventsource_runtime::testing::{run, suite::snapshot_store as suite};
+use eventsource_runtime::{EventRef, StoredEvent};
+use uuid::Uuid;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    SaysNothing,
+    FindsWhatWasNeverSaved,
+    LosesTheId,
+    KeepsText,
+    RoundsNumbers,
+    KeepsTheNewest,
+    IgnoresCase,
+    DeletesAllOfTheType,
+    DeletesByPrefix,
+    NeverForgetsADelete,
+    SharesNothing,
+    SavesInTwoSteps,
+    IsOnlyHalfThere,
+}
+
+type Kept = HashMap<String, StoredSnapshot>;
+
+struct Flawed {
+    flaw: Flaw,
+    kept: Arc<Mutex<Kept>>,
+    deleted: Arc<Mutex<Vec<StreamId>>>,
+}
+
+impl Flawed {
+    fn with(flaw: Flaw) -> Self {
+        Self { flaw, kept: Arc::default(), deleted: Arc::default() }
+    }
+
+    fn key(&self, stream: &StreamId) -> String {
+        if self.flaw == Flaw::IgnoresCase { stream.as_str().to_lowercase() } else { stream.to_string() }
+    }
+
+    fn kept<T>(&self, with: impl FnOnce(&mut Kept) -> T) -> T {
+        with(&mut self.kept.lock().unwrap())
+    }
+
+    fn spoiled(&self, mut snapshot: StoredSnapshot) -> StoredSnapshot {
+        match self.flaw {
+            Flaw::LosesTheId => snapshot.last.id = Uuid::nil(),
+            Flaw::KeepsText => snapshot.state = String::from_utf8_lossy(&snapshot.state).into_owned().into(),
+            Flaw::RoundsNumbers => {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "it is the flaw"
+                )]
+                let rounded = snapshot.schema.hash as f64 as u64;
+                snapshot.schema.hash = rounded;
+            }
+            _ => {}
+        }
+        snapshot
+    }
+}
+
+impl Clone for Flawed {
+    fn clone(&self) -> Self {
+        let kept = Arc::clone(&self.kept);
+        let kept =
+            if self.flaw == Flaw::SharesNothing { Arc::new(Mutex::new(kept.lock().unwrap().clone())) } else { kept };
+        Self { kept, deleted: Arc::clone(&self.deleted), ..*self }
+    }
+}
+
+impl SnapshotStore for Flawed {
+    fn snapshots(&self) -> Option<StoreInfo> {
+        (self.flaw != Flaw::SaysNothing).then(|| StoreInfo::in_process("snapshots"))
+    }
+
+    async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
+        let key = self.key(&snapshot.stream);
+        let is_refused = match self.flaw {
+            Flaw::KeepsTheNewest => {
+                self.kept(|kept| kept.get(&key).is_some_and(|known| known.last.version > snapshot.last.version))
+            }
+            Flaw::NeverForgetsADelete => self.deleted.lock().unwrap().contains(&snapshot.stream),
+            _ => false,
+        };
+        if is_refused {
+            return Ok(());
+        }
+        let snapshot = self.spoiled(snapshot);
+        if matches!(self.flaw, Flaw::SavesInTwoSteps | Flaw::IsOnlyHalfThere) {
+            let before = self.kept(|kept| kept.get(&key).map(|known| known.state.clone()));
+            let state = if self.flaw == Flaw::SavesInTwoSteps {
+                before.unwrap_or(snapshot.state.clone())
+            } else {
+                Vec::new().into()
+            };
+            self.kept(|kept| {
+                kept.insert(
+                    key.clone(),
+                    StoredSnapshot::new(snapshot.stream.clone(), snapshot.last, snapshot.schema, state),
+                )
+            });
+            tokio::task::yield_now().await;
+        }
+        self.kept(|kept| kept.insert(key, snapshot));
+        Ok(())
+    }
+
+    async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+        let found = self.kept(|kept| kept.get(&self.key(stream)).cloned());
+        if found.is_some() || self.flaw != Flaw::FindsWhatWasNeverSaved {
+            return Ok(found);
+        }
+        let last = LastEvent { version: Version::new(1), position: Position::new(1), id: Uuid::nil() };
+        Ok(Some(StoredSnapshot::new(stream.clone(), last, Schema { version: 1, hash: 1 }, Vec::new().into())))
+    }
+
+    async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        self.deleted.lock().unwrap().push(stream.clone());
+        let found = self.kept(|kept| kept.remove(&self.key(stream))).is_some();
+        if self.flaw == Flaw::DeletesAllOfTheType {
+            self.delete_snapshots(stream.aggregate_type()).await?;
+        }
+        Ok(found)
+    }
+
+    async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
+        self.kept(|kept| {
+            let before = kept.len();
+            kept.retain(|_, known| match self.flaw {
+                Flaw::DeletesByPrefix => !known.stream.as_str().starts_with(aggregate_type),
+                _ => known.stream.aggregate_type() != aggregate_type,
+            });
+            Ok((before - kept.len()) as u64)
+        })
+    }
+}
+
+/// Whether a case of the suite says no.
+fn fails(case: impl Future<Output = ()>) -> bool {
+    catch_unwind(AssertUnwindSafe(|| run(case))).is_err()
+}
+
+macro_rules! each_case_notices {
+    ($($case:ident: $flaw:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $case() {
+                assert!(fails(suite::$case(|| async { Flawed::with(Flaw::$flaw) })), "{:?} goes unnoticed", Flaw::$flaw);
+            }
+        )*
+    };
+}
+
+each_case_notices! {
+    says_that_it_keeps_snapshots: SaysNothing,
+    nothing_saved_is_nothing_found: FindsWhatWasNeverSaved,
+    saved_snapshot_comes_back: LosesTheId,
+    state_comes_back_byte_for_byte: KeepsText,
+    numbers_come_back_to_the_last_bit: RoundsNumbers,
+    last_saved_takes_the_place_of_the_one_before: KeepsTheNewest,
+    streams_are_kept_apart: IgnoresCase,
+    deleted_snapshot_is_gone_and_the_others_are_not: DeletesAllOfTheType,
+    deleting_by_type_leaves_other_types: DeletesByPrefix,
+    what_was_deleted_can_be_saved_again: NeverForgetsADelete,
+    clones_share_what_is_kept: SharesNothing,
+    saves_at_the_same_time_leave_one_whole: SavesInTwoSteps,
+    dropped_saves_leave_a_whole_or_nothing: IsOnlyHalfThere,
+}
+
+/// A store of both, whose reading of the two has a flaw.
+#[derive(Clone)]
+struct Both {
+    flaw: FoldFlaw,
+    stores: WithSnapshots<Memory, Memory>,
+    readers: Arc<tokio::sync::Semaphore>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FoldFlaw {
+    BeginsAtTheStart,
+    IsSilentAboutNothing,
+    ForgetsTheCommand,
+    KeepsALock,
+}
+
+impl Both {
+    fn with(flaw: FoldFlaw) -> Self {
+        let stores = WithSnapshots::new(Memory::default(), Memory::default());
+        Self { flaw, stores, readers: Arc::new(tokio::sync::Semaphore::new(1)) }
+    }
+}
+
+/// Hides from a visitor that there is nothing.
+struct Unasked<V>(V);
+
+impl<V: Visitor> Visitor for Unasked<V> {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        self.0.visit(event)
+    }
+}
+
+impl<V: Restore> Restore for Unasked<V> {
+    fn restore(&mut self, found: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        if matches!(found, Ok(None)) { Version::START } else { self.0.restore(found) }
+    }
+}
+
+impl EventStore for Both {
+    fn info(&self) -> StoreInfo {
+        self.stores.info()
+    }
+
+    fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        self.stores.append(stream, expected, events)
+    }
+
+    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
+        self.stores.fold(fold, visitor)
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
+        self.stores.read_stream(stream, after, limit)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
+        self.stores.read_all(after, filter, limit)
+    }
+
+    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
+        self.stores.head()
+    }
+
+    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
+        self.stores.changed(position)
+    }
+}
+
+impl SnapshotStore for Both {
+    fn snapshots(&self) -> Option<StoreInfo> {
+        self.stores.snapshots()
+    }
+
+    fn save_snapshot(&self, snapshot: StoredSnapshot) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.stores.save_snapshot(snapshot)
+    }
+
+    fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+    ) -> impl Future<Output = Result<Option<StoredSnapshot>, StoreError>> + Send {
+        self.stores.latest_snapshot(stream)
+    }
+
+    async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
+        match self.flaw {
+            FoldFlaw::BeginsAtTheStart => {
+                visitor.restore(self.latest_snapshot(&fold.stream).await);
+                self.stores.fold(fold, visitor).await
+            }
+            FoldFlaw::IsSilentAboutNothing => {
+                let folded = self.stores.fold_from_snapshot(fold, Unasked(visitor)).await?;
+                Ok(Folded { visitor: folded.visitor.0, visited: folded.visited, earlier: folded.earlier })
+            }
+            FoldFlaw::ForgetsTheCommand => {
+                self.stores.fold_from_snapshot(Fold { first_event: None, ..fold }, visitor).await
+            }
+            FoldFlaw::KeepsALock => {
+                let taken = self.readers.try_acquire().map_err(|error| StoreError::backend("read", error))?;
+                taken.forget();
+                tokio::task::yield_now().await;
+                self.readers.add_permits(1);
+                self.stores.fold_from_snapshot(fold, visitor).await
+            }
+        }
+    }
+}
+
+macro_rules! each_fold_notices {
+    ($($case:ident: $flaw:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $case() {
+                assert!(fails(suite::$case(|| async { Both::with(FoldFlaw::$flaw) })), "{:?} goes unnoticed", FoldFlaw::$flaw);
+            }
+        )*
+    };
+}
+
+each_fold_notices! {
+    fold_begins_where_the_snapshot_ends: BeginsAtTheStart,
+    fold_without_a_snapshot_shows_every_event: IsSilentAboutNothing,
+    fold_with_a_snapshot_finds_an_earlier_command: ForgetsTheCommand,
+    dropped_folds_leave_the_store_usable: KeepsALock,
+}
