@@ -1,8 +1,8 @@
 //! The suites that every adapter has to pass, run on each of ours.
 
 mod broken;
-mod in_process;
 mod broken_snapshots;
+mod in_process;
 mod memory;
 mod own_bus;
 mod own_store;

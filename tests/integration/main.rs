@@ -10,6 +10,7 @@ mod propagation;
 mod read_path;
 mod recovery;
 mod snapshots;
+mod testing;
 mod toggles;
 mod traced;
 mod write_path;

@@ -1,0 +1,246 @@
+//! Given events, when a command, then events: tests of decisions, without a store.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use super::difference::difference;
+use crate::domain::{AnyEvent, Command, EventRef, EventSet, Handle, Handlers, IntoEvents};
+use crate::store::{Position, StreamId, Version};
+
+/// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of events.
+///
+/// Nothing is stored and nothing shared, so that such tests run side by side, under any test runner. The events are
+/// written and read as a store would have them, so that what cannot be read back is noticed too.
+///
+/// ```
+/// use eventsource_runtime::prelude::*;
+/// use eventsource_runtime::testing::given;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct Opened;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct Deposited { cents: u64 }
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, error = Refusal, events(Opened, Deposited))]
+/// # struct Account { open: bool }
+/// # impl Apply<Opened> for Account { fn apply(&mut self, _: Opened) { self.open = true; } }
+/// # impl Apply<Deposited> for Account { fn apply(&mut self, _: Deposited) {} }
+/// # #[derive(Debug, PartialEq, thiserror::Error)]
+/// # enum Refusal { #[error("the account is closed")] Closed }
+/// # #[derive(Command, Clone, serde::Deserialize)]
+/// # #[command(aggregate = Account)]
+/// # struct Deposit { #[command(id)] account: String, cents: u64 }
+/// # #[command_handler]
+/// # impl Account {
+/// #     fn deposit(&self, command: Deposit) -> Result<Deposited, Refusal> {
+/// #         if self.open { Ok(Deposited { cents: command.cents }) } else { Err(Refusal::Closed) }
+/// #     }
+/// # }
+/// let deposit = Deposit { account: "ada".into(), cents: 500 };
+/// given::<Account>(Opened).when(deposit.clone()).then(Deposited { cents: 500 });
+/// given::<Account>(()).when(deposit).then_rejected(Refusal::Closed);
+/// ```
+///
+/// # Panics
+/// An event cannot be written, or not be read back.
+#[must_use = "say which command comes, with `when`"]
+#[track_caller]
+pub fn given<A: Handlers>(events: impl IntoEvents<A::Event>) -> Given<A> {
+    let given = Given { state: A::default(), history: Vec::new(), services: () };
+    given.and(collected(events))
+}
+
+/// An aggregate to which something has happened; made by [`given`].
+pub struct Given<A, V = ()> {
+    state: A,
+    history: Vec<&'static str>,
+    services: V,
+}
+
+/// What a command led to; made by [`Given::when`].
+#[must_use = "say what the command leads to, with `then` or `then_rejected`"]
+pub struct When<A: Handlers, V> {
+    given: Given<A, V>,
+    command: &'static str,
+    decided: Result<Vec<A::Event>, A::Error>,
+}
+
+impl<A: Handlers> Given<A> {
+    /// Gives the handlers what they need beside the state.
+    pub fn with_services(self, services: A::Services) -> Given<A, A::Services> {
+        Given { state: self.state, history: self.history, services }
+    }
+}
+
+impl<A: Handlers, V> Given<A, V> {
+    /// The state after all that has happened.
+    pub fn state(&self) -> &A {
+        &self.state
+    }
+
+    #[track_caller]
+    fn and(mut self, events: Vec<A::Event>) -> Self {
+        let stream = StreamId::new(A::NAME, "test");
+        for event in events {
+            let event = event.as_event();
+            let payload = event.encode().unwrap_or_else(|error| panic!("{error}: {}", source(&error)));
+            let number = self.history.len() as u64 + 1;
+            let at = (Version::new(number), Position::new(number));
+            let stored = EventRef::new(&stream, at, (event.name(), event.version()), &payload);
+            match A::Event::decode(&stored) {
+                Ok(decoded) => self.state.evolve(decoded),
+                Err(error) => panic!("`{}` cannot be read back: {error}: {}", event.name(), source(&error)),
+            }
+            self.history.push(event.name());
+        }
+        self
+    }
+}
+
+impl<A: Handlers> Given<A, A::Services> {
+    /// Hands the aggregate a command.
+    ///
+    /// # Panics
+    /// The handler waits for something; then await [`when_async`](Self::when_async).
+    #[track_caller]
+    pub fn when<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
+    where
+        A: Handle<C>,
+    {
+        let decided = {
+            let handled = pin!(self.state.handle(command, &self.services));
+            match handled.poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(decided) => decided,
+                Poll::Pending => panic!("the handler of `{}` waits for something; use `when_async(..).await`", C::NAME),
+            }
+        };
+        When { given: self, command: C::NAME, decided }
+    }
+
+    /// Hands the aggregate a command whose handler waits for something.
+    pub async fn when_async<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
+    where
+        A: Handle<C>,
+    {
+        let decided = self.state.handle(command, &self.services).await;
+        When { given: self, command: C::NAME, decided }
+    }
+}
+
+impl<A: Handlers, V> When<A, V> {
+    /// The command leads to these events and no others: `()` for none. They are compared as they would be stored, so that
+    /// they need neither `PartialEq` nor `Debug`. The test may go on from there with the next command.
+    ///
+    /// # Panics
+    /// It leads to something else; the panic shows what.
+    #[track_caller]
+    pub fn then(self, expected: impl IntoEvents<A::Event>) -> Given<A, V> {
+        let expected = shown::<A>(&collected(expected));
+        match self.decided {
+            Err(refusal) => panic!(
+                "{} was rejected: {refusal} ({refusal:?})\n\nexpected:\n\n{}",
+                self.given.told(self.command),
+                difference(&expected, "")
+            ),
+            Ok(events) => {
+                let actual = shown::<A>(&events);
+                assert!(
+                    expected == actual,
+                    "{} led to other events (- expected, + actual):\n\n{}",
+                    self.given.told(self.command),
+                    difference(&expected, &actual)
+                );
+                self.given.and(events)
+            }
+        }
+    }
+
+    /// The command is rejected, with this error.
+    ///
+    /// # Panics
+    /// It leads to events, or is rejected otherwise; the panic shows what.
+    #[expect(clippy::needless_pass_by_value, reason = "a test writes the error down, and does not keep it")]
+    #[track_caller]
+    pub fn then_rejected(self, expected: A::Error) -> Given<A, V>
+    where
+        A::Error: PartialEq,
+    {
+        let wanted = format!("{expected:?}");
+        self.then_rejected_if(&wanted, |refusal| *refusal == expected)
+    }
+
+    /// The command is rejected, with an error for which a closure holds. `wanted` says in the panic what was expected.
+    ///
+    /// # Panics
+    /// It leads to events, or is rejected otherwise; the panic shows what.
+    #[track_caller]
+    pub fn then_rejected_if(self, wanted: &str, is_expected: impl FnOnce(&A::Error) -> bool) -> Given<A, V> {
+        match self.decided {
+            Err(refusal) => assert!(
+                is_expected(&refusal),
+                "{} was rejected otherwise (- expected, + actual):\n\n{}",
+                self.given.told(self.command),
+                difference(wanted, &format!("{refusal:?}"))
+            ),
+            Ok(events) => panic!(
+                "{} was not rejected (- expected, + actual):\n\n{}",
+                self.given.told(self.command),
+                difference(wanted, &shown::<A>(&events))
+            ),
+        }
+        self.given
+    }
+}
+
+impl<A: Handlers, V> Given<A, V> {
+    fn told(&self, command: &str) -> String {
+        match &*self.history {
+            [] => format!("`{command}`, given no events,"),
+            events => format!("`{command}`, given {},", events.join(", ")),
+        }
+    }
+}
+
+fn collected<S>(events: impl IntoEvents<S>) -> Vec<S> {
+    let mut list = Vec::new();
+    events.into_events(&mut list);
+    list
+}
+
+fn shown<A: Handlers>(events: &[A::Event]) -> String {
+    if events.is_empty() {
+        return "no events".to_owned();
+    }
+    let shown: Vec<_> = events.iter().map(|event| one_shown(event.as_event())).collect();
+    shown.join("\n")
+}
+
+/// The event's name and what would be stored, a field a line.
+fn one_shown(event: &dyn AnyEvent) -> String {
+    let payload = match event.encode() {
+        Ok(payload) => payload,
+        Err(error) => return format!("{} that cannot be written: {}", event.name(), source(&error)),
+    };
+    match serde_json::from_slice::<serde_json::Value>(&payload) {
+        Ok(serde_json::Value::Null) => event.name().to_owned(),
+        Ok(payload) => format!("{} {payload:#}", event.name()),
+        Err(_) => format!("{} {}", event.name(), String::from_utf8_lossy(&payload)),
+    }
+}
+
+fn source(error: &dyn std::error::Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
+}
+
+impl<A: Handlers, V> fmt::Debug for Given<A, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("aggregate", &A::NAME).field("history", &self.history).finish_non_exhaustive()
+    }
+}
+
+impl<A: Handlers, V> fmt::Debug for When<A, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("When").field("given", &self.given).field("command", &self.command).finish_non_exhaustive()
+    }
+}

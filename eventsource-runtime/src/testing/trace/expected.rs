@@ -1,0 +1,163 @@
+//! The tree that a test writes.
+
+use std::fmt::Write;
+
+pub(super) const KINDS: [&str; 5] = ["INTERNAL", "CLIENT", "SERVER", "PRODUCER", "CONSUMER"];
+pub(super) const ERROR: &str = "ERROR";
+pub(super) const OTHERS: &str = "...";
+
+/// A span that is expected, or, without a name, all of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) name: String,
+    pub(super) kind: Option<&'static str>,
+    pub(super) fails: bool,
+    pub(super) attributes: Vec<(String, String)>,
+    pub(super) links: Vec<String>,
+    pub(super) events: Vec<String>,
+    pub(super) children: Vec<Expected>,
+    pub(super) others: bool,
+}
+
+impl Expected {
+    /// Reads a text; what is wrong with it, where it is no tree.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        // The spans that the line at hand may lie below, from the outermost, with their indentations.
+        let mut open: Vec<(usize, Self)> = vec![(0, Self::default())];
+        for (number, line) in text.lines().enumerate() {
+            let content = line.trim();
+            if content.is_empty() {
+                continue;
+            }
+            let indent = line.len() - line.trim_start().len() + 1;
+            while open.len() > 1 && open.last().is_some_and(|(above, _)| *above >= indent) {
+                close(&mut open);
+            }
+            let Some((_, above)) = open.last_mut() else { continue };
+            if let Some(span) = above.line(content).map_err(|fault| format!("line {}: {fault}", number + 1))? {
+                open.push((indent, span));
+            }
+        }
+        while open.len() > 1 {
+            close(&mut open);
+        }
+        Ok(open.pop().map(|(_, all)| all).unwrap_or_default())
+    }
+
+    /// Takes what a line says of this span, or gives back the span that it begins.
+    fn line(&mut self, content: &str) -> Result<Option<Self>, String> {
+        let is_detail = content.starts_with(['.', '!']) || content.starts_with("~>");
+        if content == OTHERS {
+            self.others = true;
+        } else if is_detail && self.name.is_empty() {
+            return Err(format!("`{content}` belongs below a span; indent it more than the span's name"));
+        } else if let Some(name) = content.strip_prefix("~>") {
+            self.links.push(name.trim().to_owned());
+        } else if let Some(name) = content.strip_prefix('!') {
+            self.events.push(name.trim().to_owned());
+        } else if let Some(attribute) = content.strip_prefix('.') {
+            let (key, value) = attribute.split_once('=').ok_or(format!("`{content}` is written `. key = value`"))?;
+            self.attributes.push((key.trim().to_owned(), value.trim().to_owned()));
+        } else {
+            return Ok(Some(Self::span(content)));
+        }
+        Ok(None)
+    }
+
+    /// A span's name may hold spaces, so that the words about it are taken from the end.
+    fn span(content: &str) -> Self {
+        let mut span = Self { name: content.to_owned(), ..Self::default() };
+        while let Some((name, last)) = span.name.rsplit_once(' ') {
+            let kind = KINDS.into_iter().find(|kind| *kind == last);
+            if kind.is_none() && last != ERROR {
+                break;
+            }
+            span.kind = kind.or(span.kind);
+            span.fails |= last == ERROR;
+            span.name = name.trim_end().to_owned();
+        }
+        span
+    }
+
+    /// The text again, in one form.
+    pub(super) fn render(&self) -> String {
+        let mut text = String::new();
+        self.draw_children(0, &mut text);
+        text
+    }
+
+    fn draw_children(&self, depth: usize, text: &mut String) {
+        for child in &self.children {
+            let kind = child.kind.map(|kind| format!(" {kind}")).unwrap_or_default();
+            let error = if child.fails { " ERROR" } else { "" };
+            let _ = writeln!(text, "{:indent$}{}{kind}{error}", "", child.name, indent = depth * 2);
+            child.draw_details(depth + 1, text);
+            child.draw_children(depth + 1, text);
+        }
+        if self.others {
+            let _ = writeln!(text, "{:indent$}{OTHERS}", "", indent = depth * 2);
+        }
+    }
+
+    fn draw_details(&self, depth: usize, text: &mut String) {
+        let indent = depth * 2;
+        for (key, value) in &self.attributes {
+            let _ = writeln!(text, "{:indent$}. {key} = {value}", "");
+        }
+        for link in &self.links {
+            let _ = writeln!(text, "{:indent$}~> {link}", "");
+        }
+        for event in &self.events {
+            let _ = writeln!(text, "{:indent$}! {event}", "");
+        }
+    }
+}
+
+/// The innermost span is complete.
+fn close(open: &mut Vec<(usize, Expected)>) {
+    if let Some((_, span)) = open.pop()
+        && let Some((_, above)) = open.last_mut()
+    {
+        above.children.push(span);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_whatever_its_indentation() {
+        let text = "
+            send orders:placed PRODUCER ERROR
+                . a = b = c
+                .d=
+                ~> other
+                ! happened
+                child
+                  grandchild CLIENT
+                ...
+            second
+            ";
+        let expected = "send orders:placed PRODUCER ERROR
+  . a = b = c
+  . d =
+  ~> other
+  ! happened
+  child
+    grandchild CLIENT
+  ...
+second
+";
+        let parsed = Expected::parse(text).unwrap();
+        assert_eq!(parsed.render().replace("= \n", "=\n"), expected);
+        assert_eq!(Expected::parse(expected).unwrap(), parsed);
+    }
+
+    #[test]
+    fn what_is_no_tree_is_told() {
+        let fault = Expected::parse("\n. key = value").unwrap_err();
+        assert_eq!(fault, "line 2: `. key = value` belongs below a span; indent it more than the span's name");
+        assert_eq!(Expected::parse("span\n  . key").unwrap_err(), "line 2: `. key` is written `. key = value`");
+    }
+}
