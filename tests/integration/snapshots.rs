@@ -167,6 +167,37 @@ async fn one_is_due_when_so_many_events_have_come_since_the_last() {
     assert_eq!(versions_after(&[17, 4, 1]).await, [at(17), at(17), at(22)]);
 }
 
+/// Events that were restored from a copy, with a snapshot that is ahead of them, or as far as they are but at another
+/// place of the feed; in one store, which reads both in one go.
+async fn only_a_snapshot_of_its_history_is_used<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
+    for (theirs, before) in [(9, 0), (7, 1)] {
+        let (store, other, tally) = (open().await, open().await, Uuid::now_v7());
+        let (tallies, longer) =
+            (Repository::<Tally, _>::new(store.clone()), Repository::<Tally, _>::new(other.clone()));
+        tallies.append(&tally, ExpectedVersion::NoStream, vec![Added { number: 1 }; 7]).await.unwrap();
+        longer.append(&Uuid::now_v7(), ExpectedVersion::Any, vec![Added { number: 3 }; before]).await.unwrap();
+        longer.append(&tally, ExpectedVersion::NoStream, vec![Added { number: 2 }; theirs]).await.unwrap();
+        longer.create_snapshot(&tally).await.unwrap();
+        let foreign = other.latest_snapshot(&stream(tally)).await.unwrap().unwrap();
+        store.save_snapshot(foreign).await.unwrap();
+        let (recorder, metrics) = measured();
+        let loaded = recorder.run(tallies.load(&tally)).await.unwrap();
+        let plain = Repository::<Plain, _>::new(store).load(&tally).await.unwrap();
+        assert_eq!((loaded.version, loaded.state), (plain.version, plain.state.0));
+        assert_eq!(reads(&recorder, &metrics).await, BTreeMap::from([("store_error".to_owned(), 1)]));
+    }
+}
+
+#[tokio::test]
+async fn only_a_snapshot_of_its_history_is_used_in_memory() {
+    only_a_snapshot_of_its_history_is_used(|| async { MemoryStore::new() }).await;
+}
+
+#[tokio::test]
+async fn only_a_snapshot_of_its_history_is_used_on_sqlite() {
+    only_a_snapshot_of_its_history_is_used(|| async { SqliteStore::open(":memory:").await.unwrap() }).await;
+}
+
 /// After a release that changed the state's shape: one replay, and the next command's snapshot is of the new shape.
 #[tokio::test]
 async fn a_snapshot_of_another_schema_is_replaced_after_the_next_command() {
