@@ -3,11 +3,14 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{self, Kind};
 use eventsource_tests::recorder::Recorder;
+use futures_util::stream::{self, Stream, StreamExt};
 use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use opentelemetry_sdk::trace::Sampler;
@@ -163,6 +166,113 @@ async fn a_broken_attribute_costs_itself_and_a_panic_fails_the_span() {
     assert_eq!((value, tree.as_str()), (5, "survives\n  . after=2\n  . broken=<panicked>\n"));
     let (_, tree) = rendered(async { catch_unwind(AssertUnwindSafe(panics)) }).await;
     assert_eq!(tree, "panics ERROR\n  . error.type=panic\n");
+}
+
+#[traced(attributes(text))]
+fn boxed(text: &str) -> Pin<Box<dyn Future<Output = Result<usize, Refused>> + Send + '_>> {
+    values("in the call");
+    Box::pin(async move {
+        tokio::task::yield_now().await;
+        values(text);
+        if text.is_empty() { Err(Refused("secret")) } else { Ok(text.len()) }
+    })
+}
+
+#[traced(record("value" = *result))]
+fn opaque(value: u8) -> impl Future<Output = u8> {
+    async move {
+        tokio::task::yield_now().await;
+        current_span().record("half.way", value);
+        value + 1
+    }
+}
+
+type Later<T> = Pin<Box<dyn Future<Output = T>>>;
+
+#[traced(covers = future)]
+fn said() -> Later<()> {
+    Box::pin(async { assert_eq!(values("said"), 4) })
+}
+
+#[traced(covers = call)]
+fn called() -> Later<()> {
+    Box::pin(async { assert_eq!(values("later"), 5) })
+}
+
+#[tokio::test]
+async fn a_span_covers_the_life_of_a_future_that_a_function_returns() {
+    const WITHIN: &str = "  values\n    . debugged=Some(1)\n    . fixed=7\n    . length=";
+    let (length, tree) = rendered(async { boxed("text").await.unwrap() }).await;
+    assert_eq!(length, 4);
+    assert!(tree.starts_with("boxed\n  . text=text\n  values\n"), "{tree}");
+    assert_eq!(tree.matches(WITHIN).count(), 2, "{tree}");
+    let (failed, tree) = rendered(async { boxed("").await }).await;
+    assert!(failed.is_err() && tree.starts_with("boxed ERROR\n  . error.type=Refused\n  . text=\n"), "{tree}");
+    let (value, tree) = rendered(async { opaque(1).await }).await;
+    assert_eq!((value, tree.as_str()), (2, "opaque\n  . half.way=1\n  . value=2\n"));
+    let ((), tree) = rendered(async { said().await }).await;
+    assert!(tree.starts_with("said\n  values\n"), "{tree}");
+    let ((), tree) = rendered(async { called().await }).await;
+    assert!(tree.starts_with("called\nvalues\n"), "{tree}");
+    let (_, tree) = rendered(async { dropped_after(1, opaque(1)).await }).await;
+    assert_eq!(tree, "opaque\n  . eventsource.cancelled=true\n");
+    let ((), tree) = rendered(async { drop(boxed("never polled")) }).await;
+    assert!(tree.starts_with("boxed\n  . eventsource.cancelled=true\n"), "{tree}");
+}
+
+#[traced(attributes(count))]
+fn numbers(count: u8) -> impl Stream<Item = Result<u8, Refused>> {
+    stream::iter(0..count).map(|number| {
+        values("in a poll");
+        if number == 2 { Err(Refused("secret")) } else { Ok(number) }
+    })
+}
+
+#[tokio::test]
+async fn a_span_covers_the_life_of_a_stream() {
+    let (count, tree) = rendered(async { numbers(2).count().await }).await;
+    assert_eq!((count, tree.matches("\n  values\n").count()), (2, 2), "{tree}");
+    assert!(tree.starts_with("numbers\n  . count=2\n"), "{tree}");
+    let (count, tree) = rendered(async { numbers(4).count().await }).await;
+    assert_eq!((count, tree.matches("\n  values\n").count()), (4, 4), "{tree}");
+    assert!(tree.starts_with("numbers ERROR\n  . count=4\n  . error.type=Refused\n"), "{tree}");
+    let (count, tree) = rendered(async { numbers(4).take(1).count().await }).await;
+    assert_eq!(count, 1);
+    assert!(tree.starts_with("numbers\n  . count=4\n  . eventsource.cancelled=true\n"), "{tree}");
+}
+
+struct Remote;
+
+#[async_trait]
+trait Fetches {
+    async fn fetch(&self, (left, right): (u8, u8), path: &str) -> Result<usize, Refused>;
+
+    #[traced]
+    async fn fetch_again(&self) -> usize {
+        tokio::task::yield_now().await;
+        values("again")
+    }
+}
+
+#[async_trait]
+impl Fetches for Remote {
+    #[traced("remote.fetch", attributes(path), record("length" = result.as_ref().ok().copied()))]
+    async fn fetch(&self, (left, right): (u8, u8), path: &str) -> Result<usize, Refused> {
+        tokio::task::yield_now().await;
+        values(path);
+        if left > right { Err(Refused("secret")) } else { Ok(path.len()) }
+    }
+}
+
+#[tokio::test]
+async fn methods_of_async_trait_are_covered_until_they_are_done() {
+    let (length, tree) = rendered(async { Remote.fetch((1, 2), "here").await.unwrap() }).await;
+    assert_eq!(length, 4);
+    assert!(tree.starts_with("remote.fetch\n  . length=4\n  . path=here\n  values\n"), "{tree}");
+    let (_, tree) = rendered(async { Remote.fetch((2, 1), "here").await.unwrap_err() }).await;
+    assert!(tree.starts_with("remote.fetch ERROR\n  . error.type=Refused\n"), "{tree}");
+    let (_, tree) = rendered(async { Remote.fetch_again().await }).await;
+    assert!(tree.starts_with("remote.fetch_again\n  values\n"), "{tree}");
 }
 
 #[traced]

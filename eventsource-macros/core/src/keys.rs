@@ -42,3 +42,4 @@ pub(crate) const RECORD: &str = "record";
 pub(crate) const LINKS: &str = "links";
 pub(crate) const PARENT: &str = "parent";
 pub(crate) const ROOT: &str = "root";
+pub(crate) const COVERS: &str = "covers";

@@ -1,7 +1,7 @@
 //! Functions and impl blocks as the macros see them: signatures parsed, bodies left as tokens, so that a half-typed body
 //! reaches the editor and the compiler as it is.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
@@ -58,12 +58,26 @@ impl Parse for Function {
         let body = if input.peek(Token![;]) {
             input.parse::<Token![;]>()?;
             None
-        } else if input.peek(syn::token::Brace) {
-            Some(input.parse()?)
         } else {
-            return Err(input.error("expected the function's body"));
+            Some(input.step(|cursor| {
+                let group = cursor.token_tree().and_then(|(tree, rest)| Some((braced(&tree)?, rest)));
+                group.ok_or_else(|| cursor.error("expected the function's body"))
+            })?)
         };
         Ok(Self { attrs, vis, sig, body })
+    }
+}
+
+/// The group in braces, which a macro's `$body:block` puts into one that cannot be seen.
+fn braced(tree: &TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = tree else { return None };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group.clone()),
+        Delimiter::None => {
+            let mut inside = group.stream().into_iter();
+            inside.next().filter(|_| inside.next().is_none()).as_ref().and_then(braced)
+        }
+        Delimiter::Parenthesis | Delimiter::Bracket => None,
     }
 }
 
@@ -128,7 +142,7 @@ impl ToTokens for ImplBlock {
         let Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, methods, others } = self;
         let (impl_generics, _, where_clause) = generics.split_for_impl();
         let trait_path = trait_path.iter();
-        let mut items = Group::new(proc_macro2::Delimiter::Brace, quote!(#(#others)* #(#methods)*));
+        let mut items = Group::new(Delimiter::Brace, quote!(#(#others)* #(#methods)*));
         items.set_span(*braces);
         tokens.extend(quote! {
             #(#attrs)* #unsafety #impl_token #impl_generics #(#trait_path for)* #self_ty #where_clause #items
@@ -229,6 +243,14 @@ mod tests {
         assert_eq!(block.methods.len(), 1);
         assert_eq!(block.others.len(), 1);
         assert!(quote!(#block).to_string().contains("fn f () { let }"));
+    }
+
+    #[test]
+    fn a_body_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
+        let body = TokenTree::from(Group::new(Delimiter::None, quote!({ 1 })));
+        let function: Function = syn::parse_quote!(fn f() -> u8 #body);
+        assert_eq!(function.body.map(|body| body.to_string()), Some("{ 1 }".to_owned()));
+        assert!(syn::parse2::<Function>(quote!(fn f() (1))).is_err());
     }
 
     #[test]

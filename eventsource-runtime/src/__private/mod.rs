@@ -21,7 +21,7 @@ pub use crate::telemetry::{
     Attributes, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue, Slot, Span,
 };
 #[cfg(feature = "otel")]
-pub use crate::telemetry::{Site, enter, start, sync, traced};
+pub use crate::telemetry::{BoxedFuture, BoxedStream, Site, cover_future, cover_stream, enter, start, sync, traced};
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
 pub fn check<V: AttributeValue + ?Sized>(_: &V) {}

@@ -22,13 +22,15 @@ use otel as backend;
 
 pub use attributes::{AttributeValue, Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 pub(crate) use backend::Start;
+#[cfg(feature = "otel")]
+#[doc(hidden)]
+pub use backend::{
+    BoxedFuture, BoxedStream, Covered, Site, Traced, cover_future, cover_stream, enter, start, sync, traced,
+};
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
     set_enabled, span,
 };
-#[cfg(feature = "otel")]
-#[doc(hidden)]
-pub use backend::{Site, Traced, enter, start, sync, traced};
 pub(crate) use backend::{is_on, messaging, metrics};
 pub use error::TelemetryError;
 pub use links::Linked;

@@ -193,6 +193,26 @@ fn projection() {
 
 #[test]
 fn traced() {
+    compare_twice("traced_future", || {
+        crate::traced(
+            Instrumentation::On,
+            quote!(attributes(key), record("size" = result.len())),
+            quote! {
+                fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() }
+            },
+        )
+    });
+    compare_twice("traced_stream", || {
+        crate::traced(
+            Instrumentation::On,
+            quote!(),
+            quote!(
+                fn numbers() -> impl Stream<Item = Result<u8, Error>> {
+                    todo!()
+                }
+            ),
+        )
+    });
     let traced = |options, item| crate::traced(Instrumentation::On, options, item);
     compare_twice("traced_plain", || {
         traced(

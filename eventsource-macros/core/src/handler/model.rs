@@ -210,8 +210,8 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
 }
 
 /// Options of `#[traced]` that are the runtime's to decide on a handler.
-pub(crate) const NOT_OF_HANDLERS: [&str; 6] =
-    [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::CRATE];
+pub(crate) const NOT_OF_HANDLERS: [&str; 7] =
+    [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::COVERS, keys::CRATE];
 
 /// What a handler's `#[traced]` may say: the span is the runtime's, with its name, kind and parent.
 fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<Expr>) {

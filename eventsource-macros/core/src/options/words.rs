@@ -28,6 +28,8 @@ pub(crate) enum Form {
     TextOrList,
     /// `key` or `key = ".."`
     FlagOrText,
+    /// `key = word`, one of these.
+    OneOf(&'static [&'static str]),
 }
 
 /// An option that a macro knows.
@@ -53,6 +55,7 @@ impl Word {
             Form::Path => format!("{name} = path"),
             Form::Expr => format!("{name} = expression"),
             Form::List => format!("{name}(..)"),
+            Form::OneOf(words) => format!("{name} = {}", words.first().copied().unwrap_or_default()),
             Form::TextOrList => format!("{name} = \"..\" or {name}(\"..\", \"..\")"),
         }
     }
@@ -171,6 +174,7 @@ fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
         Form::Number => (input.parse().map(Value::Number), "a number"),
         Form::Type => (input.parse().map(|ty| Value::Type(Box::new(ty))), "a type"),
         Form::Path => (input.call(Path::parse_mod_style).map(Value::Path), "a path"),
+        Form::OneOf(words) => return one_of(word, words, input),
         Form::Expr | Form::List | Form::Flag => {
             (input.parse().map(|expr| Value::Expr(Box::new(expr))), "an expression")
         }
@@ -178,4 +182,15 @@ fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
     value.map_err(|error| {
         syn::Error::new(error.span(), format!("`{}` takes {wanted}; write `{}`", word.name, word.example()))
     })
+}
+
+fn one_of(word: &Word, words: &[&'static str], input: ParseStream<'_>) -> syn::Result<Value> {
+    let fault = |span| syn::Error::new(span, format!("`{}` takes a word; write `{}`", word.name, word.example()));
+    let written = input.call(Ident::parse_any).map_err(|error| fault(error.span()))?;
+    let name = written.unraw().to_string();
+    if words.contains(&name.as_str()) {
+        return Ok(Value::Path(written.into()));
+    }
+    let message = format!("`{}` cannot be `{name}`; {}", word.name, hint(&name, words));
+    Err(syn::Error::new(written.span(), message))
 }

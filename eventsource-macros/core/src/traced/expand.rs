@@ -1,9 +1,11 @@
 //! The body in its span. Two statements: the first borrows the arguments for the attributes, the second may move them.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Ident;
 
 use super::attributes::{attribute, constant};
+use super::covers::Covers;
 use super::model::{Model, Parent, Returned};
 use crate::output::{borrowed, first_span, like, local, probes};
 use crate::signature::Function;
@@ -11,7 +13,12 @@ use crate::signature::Function;
 pub(super) fn expand(model: &Model) -> TokenStream {
     let Function { attrs, vis, sig, .. } = &model.function;
     let site = site(model);
-    let run = if sig.asyncness.is_some() { run_async(model) } else { run_sync(model) };
+    let run = match model.covers {
+        Covers::Call if sig.asyncness.is_some() => run_async(model),
+        Covers::Call => run_sync(model),
+        Covers::Future => run_covered(model, "future"),
+        Covers::Stream => run_covered(model, "stream"),
+    };
     let checks = model.sensitive();
     let body = like(&model.body, quote!(#site #checks #run));
     quote!(#(#attrs)* #vis #sig #body)
@@ -84,13 +91,13 @@ fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (span, on) = (local("__es_span"), local("__es_on"));
     let start = start(model, &quote!(#on));
-    let inspect = inspect(model);
+    let inspect = inspect(model, Span::mixed_site());
     let body = &model.body;
     let returned = match &model.returned {
         Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> #ty),
         Returned::Never => quote_spanned!(Span::mixed_site()=> -> !),
         // A closure cannot say `impl Trait`; without a type its body needs none.
-        Returned::Opaque => TokenStream::new(),
+        Returned::Opaque(_) => TokenStream::new(),
     };
     quote_spanned! {Span::mixed_site()=>
         #private::enter(&__ES_SITE, move |#on: bool| #returned {
@@ -104,7 +111,7 @@ fn run_async(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (span, future) = (local("__es_span"), local("__es_body"));
     let start = start(model, &quote_spanned!(Span::mixed_site()=> __ES_SITE.may_be_on()));
-    let inspect = inspect(model);
+    let inspect = inspect(model, Span::mixed_site());
     let body = &model.body;
     let (typed, end) = match &model.returned {
         // A block has no place for its type, and without one its last expression is not coerced.
@@ -112,7 +119,7 @@ fn run_async(model: &Model) -> TokenStream {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
             (quote_spanned!(Span::mixed_site()=> if false { return #never; }), TokenStream::new())
         }
-        Returned::Opaque => (TokenStream::new(), TokenStream::new()),
+        Returned::Opaque(_) => (TokenStream::new(), TokenStream::new()),
         // Nor is `!` a type that a future can be said to have.
         Returned::Never => (TokenStream::new(), quote_spanned!(Span::mixed_site()=> ; #private::never())),
     };
@@ -126,17 +133,48 @@ fn run_async(model: &Model) -> TokenStream {
     }
 }
 
+/// The span starts with the call, and goes with what the call returns.
+fn run_covered(model: &Model, what: &str) -> TokenStream {
+    let private = model.runtime.private();
+    let start = start(model, &quote_spanned!(Span::mixed_site()=> __ES_SITE.may_be_on()));
+    // Where the type is: two errors in one place are shown as one.
+    let place = match &model.returned {
+        Returned::Type(ty) => first_span(ty),
+        Returned::Opaque(_) | Returned::Never => Span::mixed_site(),
+    };
+    let (span, inspect, body) = (local("__es_span"), inspect(model, place), &model.body);
+    let cover = local(&format!("cover_{what}"));
+    let covered = match &model.returned {
+        Returned::Type(ty) => {
+            let private = model.runtime.private_at(place);
+            let boxed = Ident::new(if what == "future" { "BoxedFuture" } else { "BoxedStream" }, place);
+            quote_spanned!(place=> #private::#boxed::#cover(#span, move || -> #ty #body, #inspect))
+        }
+        Returned::Opaque(item) => {
+            let item = item.as_ref().map_or_else(|| quote_spanned!(Span::mixed_site()=> _), ToTokens::to_token_stream);
+            quote_spanned!(Span::mixed_site()=> #private::#cover::<#item, _, _>(#span, move || #body, #inspect))
+        }
+        Returned::Never => quote_spanned!(Span::mixed_site()=> (move || -> ! #body)()),
+    };
+    quote_spanned!(Span::mixed_site()=> #start #covered)
+}
+
+/// Whether the type of what `inspect` gets is known where it stands.
+fn is_known(returned: &Returned) -> bool {
+    matches!(returned, Returned::Type(_) | Returned::Opaque(Some(_)))
+}
+
 /// What the returned value leaves on the span.
-fn inspect(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
+fn inspect(Model { runtime, returned, record, .. }: &Model, place: Span) -> TokenStream {
     let private = runtime.private();
     let (value, outcome, out) = (local("__es_returned"), local("__es_outcome"), local("__es_attributes"));
-    let probe = matches!(returned, Returned::Type(_)).then(|| {
+    let probe = is_known(returned).then(|| {
         let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
         quote_spanned!(Span::mixed_site()=> { #probes (&&&#private::Returned(#value)).outcome(#outcome); })
     });
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.
-        let result = syn::Ident::new("result", Span::call_site());
+        let result = Ident::new("result", Span::call_site());
         let records = record.iter().map(|entry| attribute(&private, &out, entry));
         quote_spanned! {Span::mixed_site()=>
             let (#result, #out) = (#value, &mut #outcome.attributes);
@@ -144,7 +182,7 @@ fn inspect(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
         }
     });
     if probe.is_none() && records.is_none() {
-        return quote_spanned!(Span::mixed_site()=> |_, _| ());
+        return quote_spanned!(place=> |_, _| ());
     }
-    quote_spanned!(Span::mixed_site()=> |#value, #outcome| { #probe #records })
+    quote_spanned!(place=> |#value, #outcome| { #probe #records })
 }

@@ -1,6 +1,7 @@
 //! `#[traced]`.
 
 mod attributes;
+mod covers;
 mod expand;
 mod jumps;
 mod model;

@@ -7,6 +7,7 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Ident, LitStr, ReturnType, Type, parse_quote_spanned};
 
 use super::attributes::{Entry, Literal, Value};
+use super::covers::{self, Covers};
 use super::jumps;
 use super::parse::{Parsed, Written};
 use crate::diagnostics::{Diagnostics, hint};
@@ -31,6 +32,7 @@ pub(super) struct Model {
     pub(super) function: Function,
     pub(super) body: Group,
     pub(super) returned: Returned,
+    pub(super) covers: Covers,
     pub(super) name: LitStr,
     /// Whether the name of the method's type comes before its own.
     pub(super) owner: bool,
@@ -64,8 +66,8 @@ pub(super) enum Parent {
 pub(super) enum Returned {
     /// A type, with `_` for each `impl Trait` in it.
     Type(Box<Type>),
-    /// `impl Trait`, whose name nobody knows.
-    Opaque,
+    /// `impl Trait`, whose name nobody knows; of a future or stream that the span covers, what it yields.
+    Opaque(Option<Box<Type>>),
     /// `!`
     Never,
 }
@@ -78,6 +80,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     let parent = parent(diagnostics, &mut options);
     let links = expr(diagnostics, &mut options, keys::LINKS);
     let enable_tracing = expr(diagnostics, &mut options, keys::ENABLE_TRACING);
+    let covers = covers::read(diagnostics, &mut options, &function.sig, &record);
     if let Some(name) = name.as_ref().filter(|name| name.value().is_empty()) {
         diagnostics.error(name, "the span's name is empty; write `#[traced(\"component.operation\")]`");
     }
@@ -86,10 +89,11 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     Ok(Model {
         owner: name.is_none() && function.sig.receiver().is_some(),
         name: name.unwrap_or_else(|| LitStr::new(&function.sig.ident.unraw().to_string(), function.sig.ident.span())),
-        returned: returned(&function.sig.output),
+        returned: returned(&function.sig.output, covers),
         runtime,
         function,
         body,
+        covers,
         kind,
         constants,
         attributes,
@@ -155,19 +159,22 @@ fn split(entries: Vec<Entry>) -> (Vec<(LitStr, Literal)>, Vec<Entry>) {
     (constants, attributes)
 }
 
-fn returned(output: &ReturnType) -> Returned {
+fn returned(output: &ReturnType, covers: Covers) -> Returned {
     match output {
         ReturnType::Default => Returned::Type(Box::new(parse_quote_spanned!(Span::mixed_site()=> ()))),
         ReturnType::Type(_, ty) => match &**ty {
             Type::Never(_) => Returned::Never,
-            Type::ImplTrait(_) => Returned::Opaque,
-            ty => {
-                let mut ty = ty.clone();
-                Inferred.visit_type_mut(&mut ty);
-                Returned::Type(Box::new(ty))
-            }
+            Type::ImplTrait(ty) => Returned::Opaque(covers.item(ty).map(nameable)),
+            ty => Returned::Type(nameable(ty)),
         },
     }
+}
+
+/// The type with `_` for each `impl Trait` in it.
+fn nameable(ty: &Type) -> Box<Type> {
+    let mut ty = ty.clone();
+    Inferred.visit_type_mut(&mut ty);
+    Box::new(ty)
 }
 
 /// Puts `_` for each `impl Trait`.

@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Attribute, Lit, LitStr};
 
 use super::attributes::{self, Entry};
+use super::covers::COVERS;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Form, Options, Word, Words};
@@ -21,6 +22,7 @@ pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::LINKS, Form::Expr),
     Word::new(keys::PARENT, Form::Expr),
     Word::new(keys::ROOT, Form::Flag),
+    Word::new(keys::COVERS, Form::OneOf(&COVERS)),
     Word::new(keys::ENABLE_TRACING, Form::Expr),
     paths::CRATE,
 ])

@@ -1,5 +1,6 @@
 //! Telemetry over the OpenTelemetry API; `off` is the twin that does nothing.
 
+mod cover;
 mod init;
 mod list;
 mod manual;
@@ -16,6 +17,7 @@ mod tree;
 #[cfg(feature = "view")]
 mod view;
 
+pub use cover::{BoxedFuture, BoxedStream, Covered, cover_future, cover_stream};
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};

@@ -50,7 +50,7 @@ fn sync_on<R>(span: Span, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mu
 
 impl Span {
     /// Ends the span, and logs a failure in it.
-    fn finish_telling(self, outcome: Outcome) {
+    pub(super) fn finish_telling(self, outcome: Outcome) {
         if let Some(error_type) = &outcome.error_type {
             self.in_scope(|| log::failure(error_type));
         }

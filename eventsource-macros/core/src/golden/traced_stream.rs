@@ -1,0 +1,30 @@
+fn numbers() -> impl Stream<Item = Result<u8, Error>> {
+    static __ES_SITE: ::eventsource_runtime::__private::Site = ::eventsource_runtime::__private::Site::new(
+        "numbers",
+        ::eventsource_runtime::__private::Kind::Internal,
+        &[],
+    );
+    let __es_span = if __ES_SITE.may_be_on() {
+        ::eventsource_runtime::__private::start(&__ES_SITE, &mut |_| (), &mut |_| ())
+    } else {
+        ::core::option::Option::None
+    };
+    ::eventsource_runtime::__private::cover_stream::<
+        Result<u8, Error>,
+        _,
+        _,
+    >(
+        __es_span,
+        move || { todo!() },
+        |__es_returned, __es_outcome| {
+            {
+                #[allow(unused_imports)]
+                use ::eventsource_runtime::__private::{
+                    ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                };
+                (&&&::eventsource_runtime::__private::Returned(__es_returned))
+                    .outcome(__es_outcome);
+            }
+        },
+    )
+}

@@ -1,0 +1,151 @@
+//! What the span covers: the call, or the life of the future or stream that the call returns.
+
+use syn::{GenericArgument, PathArguments, ReturnType, Signature, Type, TypeImplTrait, TypeParamBound};
+
+use super::attributes::Entry;
+use crate::diagnostics::Diagnostics;
+use crate::keys;
+use crate::options::{Given, Options, Value};
+use crate::signature::{ends_in, last_segment};
+
+/// The words that `covers` takes.
+pub(super) const COVERS: [&str; 3] = ["future", "stream", "call"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Covers {
+    /// The call; of an `async fn`, its future.
+    Call,
+    Future,
+    Stream,
+}
+
+impl Covers {
+    /// `T` of `impl Future<Output = T>` or `impl Stream<Item = T>`, if that is covered.
+    pub(super) fn item(self, ty: &TypeImplTrait) -> Option<&Type> {
+        let name = match self {
+            Self::Call => return None,
+            Self::Future => "Output",
+            Self::Stream => "Item",
+        };
+        ty.bounds.iter().filter_map(generics).flatten().find_map(|argument| match argument {
+            GenericArgument::AssocType(item) if item.ident == name => Some(&item.ty),
+            _ => None,
+        })
+    }
+}
+
+fn generics(bound: &TypeParamBound) -> Option<impl Iterator<Item = &GenericArgument>> {
+    let TypeParamBound::Trait(bound) = bound else { return None };
+    match &bound.path.segments.last()?.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(arguments.args.iter()),
+        _ => None,
+    }
+}
+
+/// What `covers` says, or else what the returned type says.
+pub(super) fn read(diagnostics: &mut Diagnostics, options: &mut Options, sig: &Signature, record: &[Entry]) -> Covers {
+    let given = options.take(keys::COVERS);
+    if let (Some(given), true) = (&given, sig.asyncness.is_some()) {
+        let message = "an `async fn` is covered until it returns; remove `covers`, or write a plain `fn`";
+        diagnostics.error(&given.key, message);
+        return Covers::Call;
+    }
+    let covers = match (&given, &sig.output) {
+        (Some(Given { key, .. }), ReturnType::Default) => {
+            diagnostics.error(key, "the function returns nothing that `covers` could mean; remove it");
+            Covers::Call
+        }
+        (Some(Given { value, .. }), ReturnType::Type(..)) => said(value),
+        (None, ReturnType::Type(_, ty)) if sig.asyncness.is_none() => seen(ty),
+        (None, _) => Covers::Call,
+    };
+    if let (Covers::Stream, Some(Entry { key, .. })) = (covers, record.first()) {
+        let message = "a stream has no one result to record; remove this, or write `covers = call`";
+        diagnostics.error(key, message);
+        return Covers::Call;
+    }
+    covers
+}
+
+fn said(value: &Value) -> Covers {
+    match value {
+        Value::Path(word) if word.is_ident("future") => Covers::Future,
+        Value::Path(word) if word.is_ident("stream") => Covers::Stream,
+        _ => Covers::Call,
+    }
+}
+
+/// By the names that futures and streams go by.
+fn seen(ty: &Type) -> Covers {
+    match ty {
+        Type::ImplTrait(ty) => {
+            ty.bounds.iter().map(bound).find(|covers| *covers != Covers::Call).unwrap_or(Covers::Call)
+        }
+        Type::Path(_) | Type::Group(_) | Type::Paren(_) => match last_segment(ty) {
+            Some(segment) if segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture" => Covers::Future,
+            Some(segment) if segment.ident == "BoxStream" || segment.ident == "LocalBoxStream" => Covers::Stream,
+            Some(segment) if segment.ident == "Pin" => argument(&segment.arguments).map_or(Covers::Call, boxed),
+            _ => Covers::Call,
+        },
+        _ => Covers::Call,
+    }
+}
+
+/// `Box<dyn Future<..>>`.
+fn boxed(ty: &Type) -> Covers {
+    let segment = last_segment(ty).filter(|segment| segment.ident == "Box");
+    match segment.and_then(|segment| argument(&segment.arguments)) {
+        Some(Type::TraitObject(object)) => {
+            object.bounds.iter().map(bound).find(|covers| *covers != Covers::Call).unwrap_or(Covers::Call)
+        }
+        _ => Covers::Call,
+    }
+}
+
+fn argument(arguments: &PathArguments) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+fn bound(bound: &TypeParamBound) -> Covers {
+    match bound {
+        TypeParamBound::Trait(bound) if ends_in(&bound.path, "Future") => Covers::Future,
+        TypeParamBound::Trait(bound) if ends_in(&bound.path, "Stream") => Covers::Stream,
+        _ => Covers::Call,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    #[test]
+    fn futures_and_streams_are_known_by_their_names() {
+        let futures: [Type; 4] = [
+            parse_quote!(impl Send + std::future::Future<Output = u8>),
+            parse_quote!(Pin<Box<dyn Future<Output = T> + Send + 'async_trait>>),
+            parse_quote!(::core::pin::Pin<Box<dyn for<'a> core::future::Future<Output = T>>>),
+            parse_quote!(futures::future::BoxFuture<'static, T>),
+        ];
+        assert!(futures.iter().all(|ty| seen(ty) == Covers::Future));
+        let streams: [Type; 3] = [
+            parse_quote!(impl Stream<Item = u8> + '_),
+            parse_quote!(Pin<Box<dyn Stream>>),
+            parse_quote!(LocalBoxStream<T>),
+        ];
+        assert!(streams.iter().all(|ty| seen(ty) == Covers::Stream));
+        let others: [Type; 5] = [
+            parse_quote!(Pin<Box<Future>>),
+            parse_quote!(Box<dyn Future>),
+            parse_quote!(impl Iterator<Item = BoxFuture<T>>),
+            parse_quote!(Result<BoxFuture<T>, E>),
+            parse_quote!(Pin<&mut dyn Future>),
+        ];
+        assert!(others.iter().all(|ty| seen(ty) == Covers::Call));
+    }
+}

@@ -1,0 +1,175 @@
+//! How a span covers the life of a future or a stream that a plain function returns.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+
+use super::span::Span;
+use crate::telemetry::Outcome;
+
+/// Finds out how a future ended, or what an item of a stream says. No closure that has caught anything: it would be a
+/// part of the type that the function returns.
+type Inspect<T> = fn(&T, &mut Outcome);
+
+pin_project! {
+    /// What a function returned, and the span that covers it: attached in each poll, ended with the last value or with
+    /// the drop.
+    pub struct Covered<B, T> {
+        #[pin]
+        body: Option<B>,
+        inspect: Inspect<T>,
+        span: Option<Span>,
+        outcome: Outcome,
+    }
+
+    impl<B, T> PinnedDrop for Covered<B, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What the body's destructors do belongs to the span as well.
+            let _entered = this.span.as_ref().map(Span::enter);
+            this.body.set(None);
+        }
+    }
+}
+
+impl<B, T> Covered<B, T> {
+    fn new(span: Option<Span>, body: impl FnOnce() -> B, inspect: Inspect<T>) -> Self {
+        let body = match &span {
+            None => body(),
+            Some(span) => span.in_scope(body),
+        };
+        Self { body: Some(body), inspect, span, outcome: Outcome::default() }
+    }
+}
+
+impl<F: Future> Future for Covered<F, F::Output> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(body) = this.body.as_pin_mut() else { return Poll::Pending };
+        let entered = this.span.as_ref().map(Span::enter);
+        let polled = body.poll(task);
+        drop(entered);
+        if let Poll::Ready(returned) = &polled
+            && let Some(span) = this.span.take()
+        {
+            if span.is_recording() {
+                (this.inspect)(returned, this.outcome);
+            }
+            span.finish_telling(std::mem::take(this.outcome));
+        }
+        polled
+    }
+}
+
+impl<S: Stream> Stream for Covered<S, S::Item> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        let Some(body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
+        let entered = this.span.as_ref().map(Span::enter);
+        let polled = body.poll_next(task);
+        drop(entered);
+        match &polled {
+            Poll::Pending => (),
+            // The first failure is told; what comes after it may be no more than its consequence.
+            Poll::Ready(Some(item)) => {
+                if this.outcome.error_type.is_none() && this.span.as_ref().is_some_and(Span::is_recording) {
+                    (this.inspect)(item, this.outcome);
+                }
+            }
+            Poll::Ready(None) => {
+                if let Some(span) = this.span.take() {
+                    span.finish_telling(std::mem::take(this.outcome));
+                }
+            }
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.body.as_ref().map_or((0, Some(0)), Stream::size_hint)
+    }
+}
+
+impl<B, T> fmt::Debug for Covered<B, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Covered").field(&self.span).finish()
+    }
+}
+
+/// Covers a future that the function does not name.
+pub fn cover_future<T, F, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<F, T>
+where
+    F: Future<Output = T>,
+    B: FnOnce() -> F,
+{
+    Covered::new(span, body, inspect)
+}
+
+/// Covers a stream that the function does not name.
+pub fn cover_stream<T, S, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<S, T>
+where
+    S: Stream<Item = T>,
+    B: FnOnce() -> S,
+{
+    Covered::new(span, body, inspect)
+}
+
+/// A future that a span can cover within its type: a boxed one.
+#[diagnostic::on_unimplemented(
+    message = "a span cannot cover the life of `{Self}`",
+    label = "not a boxed future",
+    note = "return `Pin<Box<dyn Future<..>>>` or `impl Future<..>`, or write `covers = call` for a span of the call alone"
+)]
+pub trait BoxedFuture: Sized {
+    /// What it ends with. No `Future` is asked for: that it is boxed says it, and one error is enough.
+    type Output;
+
+    /// Covers it.
+    fn cover_future(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<Self::Output>) -> Self;
+}
+
+/// A stream that a span can cover within its type: a boxed one.
+#[diagnostic::on_unimplemented(
+    message = "a span cannot cover the life of `{Self}`",
+    label = "not a boxed stream",
+    note = "return `Pin<Box<dyn Stream<..>>>` or `impl Stream<..>`, or write `covers = call` for a span of the call alone"
+)]
+pub trait BoxedStream: Sized {
+    /// What it yields.
+    type Item;
+
+    /// Covers it.
+    fn cover_stream(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<Self::Item>) -> Self;
+}
+
+macro_rules! boxed {
+    ($($bound:ident)*) => {
+        impl<'a, T: 'a> BoxedFuture for Pin<Box<dyn Future<Output = T> $(+ $bound)* + 'a>> {
+            type Output = T;
+
+            fn cover_future(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
+                if span.is_none() { body() } else { Box::pin(Covered::new(span, body, inspect)) }
+            }
+        }
+
+        impl<'a, T: 'a> BoxedStream for Pin<Box<dyn Stream<Item = T> $(+ $bound)* + 'a>> {
+            type Item = T;
+
+            fn cover_stream(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
+                if span.is_none() { body() } else { Box::pin(Covered::new(span, body, inspect)) }
+            }
+        }
+    };
+}
+boxed!();
+boxed!(Send);
+boxed!(Sync);
+boxed!(Send Sync);

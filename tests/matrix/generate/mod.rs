@@ -1,0 +1,11 @@
+//! The generated items: functions, messages, handlers and projections.
+
+mod body;
+mod cover;
+mod function;
+mod signature;
+
+/// Files, by name.
+pub(crate) fn all(seed: u64) -> Vec<(&'static str, String)> {
+    vec![("functions.rs", function::generate(seed))]
+}

@@ -1,0 +1,1 @@
+//! Nothing: what is generated is tests.

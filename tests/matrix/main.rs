@@ -1,0 +1,96 @@
+//! Items of every legal shape, generated so that each level of each factor meets each level of every other one, where
+//! the language lets them: with our macros they compile, do what their twins do without, and leave their spans.
+
+// What is generated varies the shape, not the style; `tests/hygiene` has the lints.
+#![allow(warnings, clippy::all, clippy::pedantic, missing_docs, reason = "generated in every shape there is")]
+
+/// What the items are made of.
+pub mod support {
+    pub use std::fmt::Debug;
+    pub use std::future::Future;
+    pub use std::pin::Pin;
+    pub use std::sync::Arc;
+
+    pub use async_trait::async_trait;
+    pub use eventsource_runtime::prelude::*;
+    pub use futures_util::{FutureExt, Stream, StreamExt};
+
+    /// Names that an expansion must not meet.
+    pub struct Site;
+    pub struct Attributes;
+    pub struct Span;
+    pub struct Outcome;
+
+    pub struct Item {
+        pub name: &'static str,
+        pub plain: fn() -> String,
+        pub traced: fn() -> String,
+        pub spans: usize,
+        pub failed: bool,
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    pub struct Point {
+        pub x: u32,
+        pub y: u32,
+    }
+
+    #[derive(Debug)]
+    pub struct Refused(pub u32);
+
+    pub struct Opaque;
+
+    pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+    pub type Several<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
+
+    pub fn same(number: &u32) -> &u32 {
+        number
+    }
+
+    pub fn block<F: Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+        loop {
+            if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut task) {
+                return value;
+            }
+        }
+    }
+
+    pub fn collect<S: Stream>(stream: S) -> Vec<S::Item> {
+        block(stream.collect())
+    }
+}
+
+pub mod functions {
+    include!(concat!(env!("OUT_DIR"), "/functions.rs"));
+}
+
+use eventsource_tests::recorder::Recorder;
+use opentelemetry::trace::Status;
+
+/// Everything that is wrong with the items, one a line.
+fn faults(items: &[support::Item]) -> Vec<String> {
+    items.iter().filter_map(|item| fault(item).map(|fault| format!("{}: {fault}", item.name))).collect()
+}
+
+fn fault(item: &support::Item) -> Option<String> {
+    let recorder = Recorder::new();
+    let plain = (item.plain)();
+    let traced = support::block(recorder.run(async { (item.traced)() }));
+    if traced != plain {
+        return Some(format!("returned {traced}, not {plain}"));
+    }
+    let spans = recorder.spans();
+    if spans.len() != item.spans || recorder.open_spans() != 0 {
+        return Some(format!("{} spans, {} open", spans.len(), recorder.open_spans()));
+    }
+    let failed = spans.iter().any(|span| matches!(span.status, Status::Error { .. }));
+    (failed != (item.failed && item.spans > 0)).then(|| format!("failed: {failed}"))
+}
+
+#[test]
+fn functions_do_what_their_twins_do_and_leave_their_spans() {
+    let faults = faults(functions::ITEMS);
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), functions::ITEMS.len(), faults.join("\n"));
+}

@@ -1,0 +1,16 @@
+#![allow(unused)]
+
+use std::pin::Pin;
+
+use eventsource_runtime::traced;
+
+trait Stream {
+    type Item;
+}
+
+#[traced(record("items" = 1 + 1))]
+fn numbers() -> Pin<Box<dyn Stream<Item = u8>>> {
+    loop {}
+}
+
+fn main() {}
