@@ -22,7 +22,7 @@ use eventsource_tests::registry::Registry;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use uuid::Uuid;
 
 /// The spans of the domain's own functions.
@@ -32,7 +32,9 @@ const USERS: [&str; 4] =
 #[tokio::test]
 async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let recorder = Recorder::with(|builder| {
+        builder.metric_exporter(metrics.clone()).span_exporter(InMemorySpanExporter::default())
+    });
     recorder.run(product(&recorder)).await;
     let registry = Registry::load();
     let mut seen = Seen::default();

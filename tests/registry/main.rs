@@ -117,6 +117,7 @@ fn standard_keys_are_those_of_the_conventions() {
         metric::MESSAGING_CLIENT_OPERATION_DURATION,
         metric::MESSAGING_CLIENT_SENT_MESSAGES,
         metric::MESSAGING_PROCESS_DURATION,
+        metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
     ];
     for (name, _) in registry.metrics() {
         let ours = name.starts_with("cqrs.") || name.starts_with("eventsource.");

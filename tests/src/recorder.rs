@@ -40,6 +40,11 @@ impl Recorder {
         Self { telemetry, spans, balance }
     }
 
+    /// The set-up behind it.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
     /// Runs a future, capturing its spans.
     pub async fn run<F: Future>(&self, body: F) -> F::Output {
         self.telemetry.run(body).await

@@ -38,6 +38,8 @@ pub use links::Linked;
 pub use otel::TraceTree;
 #[cfg(feature = "view")]
 pub use otel::TraceView;
+#[cfg(feature = "prometheus")]
+pub use otel::{Scrape, ScrapeServer};
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::{Kind, Literal};

@@ -190,6 +190,8 @@ pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operatio
 pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
 /// `messaging.process.duration`, in `s`: how long a subscriber took to handle a message or a batch, each attempt by itself.
 pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
+/// `otel.sdk.processor.span.processed`, in `{span}`: spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`).
+pub const OTEL_SDK_PROCESSOR_SPAN_PROCESSED: &str = "otel.sdk.processor.span.processed";
 
 // Spans: whole names, or what stands before the part that varies
 
@@ -253,5 +255,5 @@ pub const LOG_PROJECTION: &str = "eventsource::projection";
 pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";
 /// `eventsource::span`: failed.
 pub const LOG_SPAN: &str = "eventsource::span";
-/// `eventsource::telemetry`: setting ignored, export fails, export works again.
+/// `eventsource::telemetry`: setting ignored, export fails, export works again, spans dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

@@ -217,6 +217,17 @@ impl Registry {
         metrics.filter_map(|group| Some((group.metric_name.as_deref()?, group.unit.as_deref()?))).collect()
     }
 
+    /// The name, kind and unit of each instrument.
+    #[must_use]
+    pub fn instruments(&self) -> Vec<(&str, &str, &str)> {
+        let metrics = self.of(GroupType::Metric);
+        let facts = |group| {
+            let Group { metric_name, instrument, unit, .. }: &Group = group;
+            Some((metric_name.as_deref()?, instrument.as_deref()?, unit.as_deref()?))
+        };
+        metrics.filter_map(facts).collect()
+    }
+
     fn of(&self, wanted: GroupType) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(move |group| group.of == wanted)
     }

@@ -14,3 +14,8 @@ pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
 pub(in crate::telemetry) fn export_works(signal: &str) {
     event!(names::LOG_TELEMETRY, INFO, { signal }, "export works again");
 }
+
+/// Spans end faster than they are exported, or nothing takes them: those that do not fit into the queue are lost.
+pub(in crate::telemetry) fn spans_dropped(dropped: u64) {
+    event!(names::LOG_TELEMETRY, WARN, { dropped }, "spans dropped");
+}

@@ -14,13 +14,13 @@ macro_rules! event {
     };
 }
 
-#[cfg(feature = "otlp")]
+#[cfg(feature = "otel")]
 mod export;
 #[cfg(feature = "otel")]
 mod set_up;
 
-#[cfg(feature = "otlp")]
-pub(super) use export::{export_fails, export_works};
+#[cfg(feature = "otel")]
+pub(super) use export::{export_fails, export_works, spans_dropped};
 #[cfg(feature = "otel")]
 pub(super) use set_up::setting_ignored;
 

@@ -79,6 +79,11 @@ impl TelemetryBuilder {
     }
 
     /// Does nothing.
+    pub fn console_slow(self, _: Duration) -> Self {
+        self
+    }
+
+    /// Does nothing.
     pub fn shutdown_timeout(self, _: Duration) -> Self {
         self
     }

@@ -1,5 +1,7 @@
 //! Telemetry over the OpenTelemetry API; `off` is the twin that does nothing.
 
+#[cfg(feature = "tracing-bridge")]
+mod bridge;
 mod cover;
 mod init;
 mod list;
@@ -7,8 +9,12 @@ mod manual;
 pub(crate) mod messaging;
 mod method_names;
 pub(crate) mod metrics;
+#[cfg(not(feature = "tracing-bridge"))]
+mod no_bridge;
 mod pipeline;
 mod run;
+#[cfg(feature = "prometheus")]
+mod scrape;
 mod site;
 mod span;
 mod start;
@@ -17,11 +23,16 @@ mod tree;
 #[cfg(feature = "view")]
 mod view;
 
+#[cfg(not(feature = "tracing-bridge"))]
+use no_bridge as bridge;
+
 pub use cover::{BoxedFuture, BoxedStream, Covered, cover_future, cover_stream};
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use run::{Scope, Traced, enter, sync, traced};
+#[cfg(feature = "prometheus")]
+pub use scrape::{Scrape, ScrapeServer};
 pub use site::Site;
 pub use span::Span;
 pub(super) use span::current_trace_context;

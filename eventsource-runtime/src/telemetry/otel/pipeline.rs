@@ -35,6 +35,8 @@ static CHANGE: Mutex<()> = Mutex::new(());
 pub(super) struct Pipeline {
     pub(super) tracer: SdkTracer,
     pub(super) sampling: Sampling,
+    /// Whether spans are made as spans of `tracing`.
+    pub(super) bridged: bool,
     pub(super) instruments: Instruments,
 }
 

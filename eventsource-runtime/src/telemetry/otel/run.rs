@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::bridge::{self, Bridged};
 use super::pipeline;
 use super::site::Site;
 use super::span::Span;
@@ -206,9 +207,10 @@ impl Scope {
         std::future::poll_fn(move |task| self.in_scope(|| body.as_mut().poll(task)))
     }
 
-    fn enter(&self) -> (Option<opentelemetry::ContextGuard>, Option<toggle::Mute>) {
+    fn enter(&self) -> (Option<opentelemetry::ContextGuard>, Option<Bridged>, Option<toggle::Mute>) {
+        let bridged = self.context.as_ref().map(bridge::enter);
         let attached = self.context.clone().map(opentelemetry::Context::attach);
-        (attached, self.muted.then(toggle::Mute::new))
+        (attached, bridged, self.muted.then(toggle::Mute::new))
     }
 }
 

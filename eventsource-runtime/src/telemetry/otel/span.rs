@@ -10,6 +10,7 @@ use std::fmt;
 use opentelemetry::trace::{Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
+use super::bridge::{self, Bridged};
 use super::toggle::Mute;
 use super::{List, metrics};
 use crate::telemetry::{Attributes, Outcome, TraceContext, names};
@@ -42,7 +43,7 @@ impl Span {
 pub(super) enum Entered {
     Nothing,
     Muted { _mute: Mute },
-    Attached { _guard: ContextGuard },
+    Attached { _guard: ContextGuard, _bridged: Bridged },
 }
 
 impl Span {
@@ -76,7 +77,11 @@ impl Span {
         match &self.0 {
             State::Off => Entered::Nothing,
             State::Muted => Entered::Muted { _mute: Mute::new() },
-            State::Live(live) => Entered::Attached { _guard: live.context.clone().attach() },
+            State::Live(live) => {
+                // First in, and last out: its layer attaches a context as well.
+                let bridged = bridge::enter(&live.context);
+                Entered::Attached { _guard: live.context.clone().attach(), _bridged: bridged }
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use uuid::Uuid;
 
 use super::List;
+use super::bridge::{self, Made};
 use super::method_names;
 use super::pipeline::{self, Active, Verdict};
 use super::site::Site;
@@ -192,6 +193,7 @@ impl Start {
         if matches!(when, When::Before) {
             user(&mut attributes);
         }
+        let is_root = !matches!(self.options.parent, Parent::Current);
         let builder = SpanBuilder {
             name: self.name,
             span_kind: Some(kind(self.kind)),
@@ -204,6 +206,11 @@ impl Start {
             When::Before => None,
             When::IfRecording => Some(evaluate(user).into_vec()),
         };
+        if active.pipeline().is_some_and(|pipeline| pipeline.bridged)
+            && let Some(span) = bridged(&builder, parent, is_root, &mut late)
+        {
+            return span;
+        }
         match active.pipeline() {
             Some(pipeline) => live(&pipeline.tracer, builder, parent, &mut late),
             None => live(&pipeline::foreign_tracer(), builder, parent, &mut late),
@@ -216,6 +223,31 @@ impl Start {
 enum When {
     Before,
     IfRecording,
+}
+
+/// The span as one of `tracing`; `None` where nobody there takes it.
+#[cold]
+fn bridged(
+    builder: &SpanBuilder,
+    parent: &Context,
+    is_root: bool,
+    late: &mut dyn FnMut() -> Option<Vec<KeyValue>>,
+) -> Option<Span> {
+    // `tracing` cannot date back.
+    if builder.start_time.is_some() {
+        return None;
+    }
+    match bridge::make(builder, parent, is_root) {
+        Made::Nothing => None,
+        Made::Disabled => Some(Span::OFF),
+        Made::Span(context) => {
+            let recording = context.span().is_recording();
+            if recording && let Some(attributes) = late() {
+                context.span().set_attributes(attributes);
+            }
+            Some(Span::live(context, recording))
+        }
+    }
 }
 
 fn live<T>(tracer: &T, builder: SpanBuilder, parent: &Context, late: &mut dyn FnMut() -> Option<Vec<KeyValue>>) -> Span

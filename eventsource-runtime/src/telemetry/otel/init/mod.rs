@@ -1,5 +1,8 @@
 //! Setting telemetry up: from the environment, and from code where the environment has no say.
 
+mod batch;
+#[cfg(feature = "tracing-bridge")]
+mod bridge;
 mod env;
 mod flush;
 mod handle;
@@ -7,8 +10,9 @@ mod handle;
 mod no_otlp;
 #[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod propagator;
-#[cfg(feature = "otlp")]
 mod reporting;
 mod sampler;
 #[cfg(test)]
@@ -19,6 +23,7 @@ mod view;
 #[cfg(not(feature = "otlp"))]
 use no_otlp as otlp;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -29,14 +34,15 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{
-    BatchSpanProcessor, Sampler, SdkTracerProvider, ShouldSample, SimpleSpanProcessor, SpanExporter, SpanProcessor,
-    TracerProviderBuilder,
+    Sampler, SdkTracerProvider, ShouldSample, SimpleSpanProcessor, SpanExporter, SpanProcessor, TracerProviderBuilder,
 };
 
+use self::batch::{Batches, Processed};
 use self::env::{Env, Exporter, Signal};
+use self::reporting::Reporting;
 use super::metrics::Instruments;
 use super::pipeline::{Pipeline, SCOPE, Sampling};
-use super::tree::Console;
+use super::tree::{Console, SLOW};
 use crate::telemetry::{TelemetryError, log};
 pub use handle::{Telemetry, TelemetryGuard};
 
@@ -54,6 +60,9 @@ pub struct TelemetryBuilder {
     meters: MeterProviderBuilder,
     console_without_endpoint: bool,
     console_traces: Option<usize>,
+    console_slow: Duration,
+    processed: Arc<Processed>,
+    bridged: bool,
     timeout: Duration,
 }
 
@@ -99,6 +108,9 @@ impl TelemetryBuilder {
             meters: SdkMeterProvider::builder(),
             console_without_endpoint: false,
             console_traces: None,
+            console_slow: SLOW,
+            processed: Arc::default(),
+            bridged: false,
             timeout: TIMEOUT,
         }
     }
@@ -115,6 +127,12 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Marks spans that took so long by themselves as slow in the trace tree: 100 milliseconds unless set.
+    pub fn console_slow(mut self, from: Duration) -> Self {
+        self.console_slow = from;
+        self
+    }
+
     /// Decides with this sampler instead of the environment's. It is asked about every span, and sees the attributes
     /// that users named.
     pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
@@ -128,9 +146,11 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Adds an exporter that gets its spans in batches, on a thread of its own.
+    /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it does
+    /// not take is dropped, and counted in `otel.sdk.processor.span.processed`.
     pub fn span_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
-        self.span_processor(BatchSpanProcessor::builder(exporter).build())
+        let batches = Batches::new(exporter, batch::queue_size(), &self.processed);
+        self.span_processor(batches)
     }
 
     /// Adds an exporter that gets each span as it ends, on the thread that ends it: for tests.
@@ -140,6 +160,7 @@ impl TelemetryBuilder {
 
     /// Adds an exporter of metrics, which gets them every `OTEL_METRIC_EXPORT_INTERVAL` and when they are flushed.
     pub fn metric_exporter(self, exporter: impl PushMetricExporter) -> Self {
+        let exporter = Reporting::new(exporter, Signal::Metrics);
         self.meters(|meters| meters.with_reader(PeriodicReader::builder(exporter).build()))
     }
 
@@ -192,10 +213,13 @@ impl TelemetryBuilder {
         let resource = self.resource();
         let tracers = self.spans.with_resource(resource.clone()).build();
         let meters = self.meters.with_resource(resource).build();
+        let meter = meters.meter_with_scope(SCOPE.clone());
+        batch::observe(&meter, self.processed);
         let pipeline = Pipeline {
             tracer: tracers.tracer_with_scope(SCOPE.clone()),
             sampling,
-            instruments: Instruments::new(&meters.meter_with_scope(SCOPE.clone())),
+            bridged: self.bridged,
+            instruments: Instruments::new(&meter),
         };
         Ok(Telemetry::new(pipeline, tracers, meters, self.timeout, installed))
     }
@@ -215,7 +239,7 @@ impl TelemetryBuilder {
         for exporter in self.exporters(Signal::Traces) {
             let spans = std::mem::take(&mut self.spans);
             self.spans = match exporter {
-                Exporter::Otlp => otlp::traces(&self.env, &self.endpoint(Signal::Traces), spans)?,
+                Exporter::Otlp => otlp::traces(&self.env, &self.endpoint(Signal::Traces), spans, &self.processed)?,
                 Exporter::Console => spans.with_span_processor(self.console()),
             };
         }
@@ -252,7 +276,7 @@ impl TelemetryBuilder {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let colour = terminal && self.env.get("NO_COLOR").is_none() && self.env.get("TERM") != Some("dumb");
         let width = self.env.get("COLUMNS").and_then(|columns| columns.parse().ok());
-        Console::on_stderr(width, colour, self.console_traces)
+        Console::on_stderr(width, colour, self.console_traces, self.console_slow)
     }
 
     fn resource(&self) -> Resource {

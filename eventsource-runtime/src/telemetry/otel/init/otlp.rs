@@ -2,10 +2,13 @@
 //! per signal, and the metrics' temporality; it makes its blocking client on a thread of its own, so that this works
 //! within a runtime, and the exporting threads of the SDK suppress telemetry about themselves.
 
+use std::sync::Arc;
+
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader};
-use opentelemetry_sdk::trace::{BatchSpanProcessor, TracerProviderBuilder};
+use opentelemetry_sdk::trace::TracerProviderBuilder;
 
+use super::batch::{self, Batches, Processed};
 use super::env::{Endpoint, Env, Signal};
 use super::reporting::Reporting;
 use crate::telemetry::TelemetryError;
@@ -14,12 +17,12 @@ pub(super) fn traces(
     env: &Env,
     endpoint: &Endpoint,
     spans: TracerProviderBuilder,
+    processed: &Arc<Processed>,
 ) -> Result<TracerProviderBuilder, TelemetryError> {
     check(env, Signal::Traces, endpoint)?;
     let exporter = SpanExporter::builder().with_http().with_endpoint(&endpoint.url).build();
     let exporter = exporter.map_err(|error| failed(Signal::Traces, error))?;
-    let processor = BatchSpanProcessor::builder(Reporting::new(exporter, Signal::Traces)).build();
-    Ok(spans.with_span_processor(processor))
+    Ok(spans.with_span_processor(Batches::new(exporter, batch::queue_size(), processed)))
 }
 
 pub(super) fn metrics(

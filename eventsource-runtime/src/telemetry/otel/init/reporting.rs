@@ -1,10 +1,13 @@
 //! Tells operators when an exporter begins to fail and when it works again: OpenTelemetry itself is silent about it.
 
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
@@ -38,9 +41,20 @@ impl<E> Reporting<E> {
     }
 }
 
+/// A panic in an exporter is its failure: it must not end the thread that it runs on, or nothing is exported ever after.
+async fn guarded<F: Future<Output = OTelSdkResult>>(export: impl FnOnce() -> F) -> OTelSdkResult {
+    let panicked = |_| OTelSdkError::InternalFailure("the exporter panicked".to_owned());
+    let mut export = std::pin::pin!(catch_unwind(AssertUnwindSafe(export)).map_err(panicked)?);
+    poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| export.as_mut().poll(task))) {
+        Ok(polled) => polled,
+        Err(panic) => Poll::Ready(Err(panicked(panic))),
+    })
+    .await
+}
+
 impl<E: SpanExporter> SpanExporter for Reporting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.report(self.exporter.export(batch).await)
+        self.report(guarded(|| self.exporter.export(batch)).await)
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -58,7 +72,7 @@ impl<E: SpanExporter> SpanExporter for Reporting<E> {
 
 impl<E: PushMetricExporter> PushMetricExporter for Reporting<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.report(self.exporter.export(metrics).await)
+        self.report(guarded(|| self.exporter.export(metrics)).await)
     }
 
     fn force_flush(&self) -> OTelSdkResult {

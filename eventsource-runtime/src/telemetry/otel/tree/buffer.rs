@@ -30,6 +30,8 @@ const MOST_NAMES: usize = 4096;
 /// The processor that prints traces as trees.
 pub(in crate::telemetry::otel) struct Console {
     style: Style,
+    /// Whether the width is the terminal's at that moment.
+    follows_terminal: bool,
     limit: Option<usize>,
     /// Set once the last trace of the limit is printed: from then on a span costs one load.
     quiet: AtomicBool,
@@ -76,15 +78,38 @@ impl Names {
 }
 
 impl Console {
-    pub(in crate::telemetry::otel) fn on_stderr(width: Option<usize>, colour: bool, limit: Option<usize>) -> Self {
-        let style = Style { width: width.unwrap_or(super::WIDTH).max(40), colour };
-        Self::new(Box::new(std::io::stderr()), style, limit)
+    /// As wide as told, or else as the terminal is, whenever something is printed.
+    pub(in crate::telemetry::otel) fn on_stderr(
+        width: Option<usize>,
+        colour: bool,
+        limit: Option<usize>,
+        slow: Duration,
+    ) -> Self {
+        let style = Style { width: width.unwrap_or(super::WIDTH).max(40), colour, slow };
+        let console = Self::new(Box::new(std::io::stderr()), style, limit);
+        Self { follows_terminal: width.is_none(), ..console }
     }
 
     pub(super) fn new(out: Box<dyn Write + Send>, style: Style, limit: Option<usize>) -> Self {
         let names = Names::default();
         let state = Mutex::new(State { traces: HashMap::new(), spans: 0, names, printed: 0 });
-        Self { style, limit, quiet: AtomicBool::new(limit == Some(0)), writer: Writer::start(out), state }
+        let follows_terminal = false;
+        Self {
+            style,
+            follows_terminal,
+            limit,
+            quiet: AtomicBool::new(limit == Some(0)),
+            writer: Writer::start(out),
+            state,
+        }
+    }
+
+    fn style(&self) -> Style {
+        let told = self.follows_terminal.then(|| terminal_size::terminal_size_of(std::io::stderr())).flatten();
+        match told {
+            Some((columns, _)) => Style { width: usize::from(columns.0).max(40), ..self.style },
+            None => self.style,
+        }
     }
 
     fn is_quiet(&self) -> bool {
@@ -101,7 +126,7 @@ impl Console {
             return;
         }
         let names = &state.names;
-        self.writer.print(render::trace(spans, &|context| names.get(context), self.style));
+        self.writer.print(render::trace(spans, &|context| names.get(context), self.style()));
         state.printed += 1;
         if self.limit.is_some_and(|limit| state.printed >= limit) {
             self.quiet.store(true, Ordering::Relaxed);

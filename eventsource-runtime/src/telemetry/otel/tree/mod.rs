@@ -1,9 +1,10 @@
 //! The trace tree in the terminal: one indented line a span, with a bar that shows when in its trace it ran.
 //!
-//! `text` makes what spans carry harmless and short, `render` lays out one trace, `buffer` decides when it is printed, and
+//! `text` makes what spans carry harmless and short, `order` groups the traces, `render` lays out one of them, `buffer` decides when it is printed, and
 //! `writer` prints it.
 
 mod buffer;
+mod order;
 mod render;
 #[cfg(test)]
 pub(super) mod tests;
@@ -11,8 +12,9 @@ mod text;
 mod writer;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use opentelemetry::trace::SpanId;
+use opentelemetry::trace::{SpanContext, SpanId};
 use opentelemetry_sdk::trace::SpanData;
 
 pub(super) use buffer::Console;
@@ -22,6 +24,8 @@ pub(super) use text::is_inert;
 
 /// The width where nothing says how wide the terminal is.
 const WIDTH: usize = 100;
+/// A span that took so long by itself is slow where nothing else was said.
+pub(super) const SLOW: Duration = Duration::from_millis(100);
 
 /// Spans as the tree that is printed in the terminal: for tests, and for exporters of one's own.
 ///
@@ -42,10 +46,17 @@ impl Default for TraceTree {
 }
 
 impl TraceTree {
-    /// 100 columns wide, without colours.
+    /// 100 columns wide, without colours; what takes 100 milliseconds is slow.
     #[must_use]
     pub fn new() -> Self {
-        Self { style: Style { width: WIDTH, colour: false } }
+        Self { style: Style { width: WIDTH, colour: false, slow: SLOW } }
+    }
+
+    /// Marks spans that took so long by themselves, without what ran below them.
+    #[must_use]
+    pub fn slow(mut self, from: Duration) -> Self {
+        self.style.slow = from;
+        self
     }
 
     /// Cuts lines at so many columns, 40 at least.
@@ -62,24 +73,13 @@ impl TraceTree {
         self
     }
 
-    /// Each trace below the other, in the order in which they began. Links name the span that they lead to where it is
-    /// among them.
+    /// Each trace below the other, in the order in which they began; one that links to another comes right after it. Links
+    /// name the span that they lead to where it is among them.
     #[must_use]
     pub fn render(&self, spans: &[SpanData]) -> String {
-        let mut traces: Vec<Vec<SpanData>> = Vec::new();
-        let mut place = HashMap::new();
-        for span in spans {
-            let at = *place.entry(span.span_context.trace_id()).or_insert_with(|| {
-                traces.push(Vec::new());
-                traces.len() - 1
-            });
-            traces[at].push(span.clone());
-        }
-        traces.sort_by_key(|spans| spans.iter().map(|span| span.start_time).min());
         let names: HashMap<SpanId, &str> =
             spans.iter().map(|span| (span.span_context.span_id(), span.name.as_ref())).collect();
-        let resolve =
-            |context: &opentelemetry::trace::SpanContext| names.get(&context.span_id()).map(|name| (*name).to_owned());
-        traces.iter().map(|spans| render::trace(spans, &resolve, self.style)).collect()
+        let resolve = |context: &SpanContext| names.get(&context.span_id()).map(|name| (*name).to_owned());
+        order::grouped(spans).iter().map(|spans| render::trace(spans, &resolve, self.style)).collect()
     }
 }

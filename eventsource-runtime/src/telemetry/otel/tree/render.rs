@@ -8,13 +8,15 @@ use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::text;
+use super::text::{self, columns};
 use crate::telemetry::names;
 
 const BAR: usize = 16;
 const DURATION: usize = 9;
 /// How much of a name is shown however deep it is nested.
 const NAME: usize = 12;
+/// How many events of a span are shown.
+const EVENTS: usize = 3;
 
 /// The attributes that say at once what happened, and what they are called on the line. A user's own come next.
 const FIRST: [(&str, &str); 5] = [
@@ -55,6 +57,8 @@ pub(super) type Resolve<'a> = &'a dyn Fn(&SpanContext) -> Option<String>;
 pub(super) struct Style {
     pub(super) width: usize,
     pub(super) colour: bool,
+    /// What took so long by itself is slow.
+    pub(super) slow: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -98,18 +102,43 @@ pub(super) fn trace(spans: &[SpanData], resolve: Resolve<'_>, style: Style) -> S
         return String::new();
     };
     let all = Extent { first, whole: since(last, first) };
-    let widest = rows.iter().map(|row| row.prefix.chars().count() + row.span.name.chars().count()).max().unwrap_or(0);
+    let widest = rows.iter().map(|row| columns(&row.prefix) + columns(&row.span.name)).max().unwrap_or(0);
     let column = widest.clamp(NAME + 1, style.width * 2 / 5);
     let mut lines = Lines { style, text: String::new() };
     let id = spans.first().map(|span| short(span.span_context.trace_id())).unwrap_or_default();
     let count = if spans.len() == 1 { "1 span".to_owned() } else { format!("{} spans", spans.len()) };
     lines.paint(Paint::Dim, &format!("trace {id} · {count} · {}", text::duration(all.whole)));
     lines.end();
-    let known: HashSet<SpanId> = spans.iter().map(|span| span.span_context.span_id()).collect();
+    let known = spans.iter().map(|span| span.span_context.span_id()).collect();
+    let below = below(spans);
+    let about = About { known, below, resolve, slow: style.slow };
     for row in rows {
-        lines.row(&row, column, &all, &known, resolve);
+        lines.row(&row, column, &all, &about);
+        lines.events(&row);
     }
     lines.text
+}
+
+/// What the parts of a line are made from, beside its span.
+struct About<'a> {
+    known: HashSet<SpanId>,
+    /// How long what ran below a span kept it waiting.
+    below: HashMap<SpanId, Duration>,
+    resolve: Resolve<'a>,
+    slow: Duration,
+}
+
+/// For each span how long any of its children ran, two that ran at once counted once.
+fn below(spans: &[SpanData]) -> HashMap<SpanId, Duration> {
+    let mut inner: Vec<_> = spans.iter().map(|span| (span.parent_span_id, span.start_time, span.end_time)).collect();
+    inner.sort_by_key(|(_, start, _)| *start);
+    let mut below: HashMap<SpanId, (Duration, SystemTime)> = HashMap::new();
+    for (parent, start, end) in inner {
+        let (sum, until) = below.entry(parent).or_insert((Duration::ZERO, start));
+        *sum += since(end, start.max(*until));
+        *until = end.max(*until);
+    }
+    below.into_iter().map(|(parent, (sum, _))| (parent, sum)).collect()
 }
 
 struct Extent {
@@ -124,6 +153,8 @@ fn since(later: SystemTime, earlier: SystemTime) -> Duration {
 
 struct Row<'a> {
     prefix: String,
+    /// What stands before the lines below the span.
+    below: String,
     span: &'a SpanData,
 }
 
@@ -158,7 +189,8 @@ fn walk<'a>(root: &'a SpanData, children: &mut HashMap<SpanId, Vec<&'a SpanData>
     let mut stack = vec![(String::new(), String::new(), root)];
     while let Some((prefix, below, span)) = stack.pop() {
         let mut nested = children.remove(&span.span_context.span_id()).unwrap_or_default();
-        rows.push(Row { prefix, span });
+        let inner = if nested.is_empty() { format!("{below}   ") } else { format!("{below}│  ") };
+        rows.push(Row { prefix, below: inner, span });
         nested.sort_by_key(|span| Reverse(span.start_time));
         // The last one is pushed first, and so comes out last.
         for (at, span) in nested.into_iter().enumerate() {
@@ -191,42 +223,84 @@ impl Lines {
         self.text.push('\n');
     }
 
-    fn row(&mut self, row: &Row<'_>, column: usize, all: &Extent, known: &HashSet<SpanId>, resolve: Resolve<'_>) {
+    fn row(&mut self, row: &Row<'_>, column: usize, all: &Extent, about: &About<'_>) {
         let span = row.span;
         let failed = matches!(span.status, Status::Error { .. });
-        let prefix = indentation(&row.prefix, column - span.name.chars().count().min(NAME));
-        let indented = prefix.chars().count();
+        let prefix = indentation(&row.prefix, column - columns(&span.name).min(NAME));
+        let indented = columns(&prefix);
         let name = text::shown(&span.name, column - indented);
         self.paint(Paint::Dim, &prefix);
-        self.paint(if prefix.is_empty() { Paint::Bold } else { Paint::Plain }, &name);
-        self.text.push_str(&" ".repeat((column - indented).saturating_sub(name.chars().count()) + 2));
+        let plain = if prefix.is_empty() { Paint::Bold } else { Paint::Plain };
+        self.paint(if failed { Paint::Red } else { plain }, &name);
+        self.text.push_str(&" ".repeat((column - indented).saturating_sub(columns(&name)) + 2));
         self.paint(if failed { Paint::Red } else { Paint::Cyan }, &bar(span, all));
         let taken = text::duration(since(span.end_time, span.start_time));
-        self.paint(Paint::Plain, &format!("{taken:>DURATION$}"));
-        let mut room = self.style.width.saturating_sub(column + 2 + BAR + DURATION);
-        for (paint, part) in parts(span, known, resolve) {
+        let paint = if is_slow(span, about) { Paint::Yellow } else { Paint::Plain };
+        self.paint(paint, &format!("{taken:>DURATION$}"));
+        self.parts(parts(span, about), self.style.width.saturating_sub(column + 2 + BAR + DURATION));
+        self.end();
+    }
+
+    fn parts(&mut self, parts: Vec<(Paint, String)>, mut room: usize) {
+        for (paint, part) in parts {
             if room < 6 {
                 break;
             }
             let mut part = text::shown(&part, self.style.width);
-            if part.chars().count() + 2 > room {
+            if columns(&part) + 2 > room {
                 // Half an attribute tells nothing, and the next one may fit.
                 if matches!(paint, Paint::Dim) {
                     continue;
                 }
                 part = text::shown(&part, room - 2);
             }
-            room -= part.chars().count() + 2;
+            room -= columns(&part) + 2;
             self.text.push_str("  ");
             self.paint(paint, &part);
         }
-        self.end();
     }
+
+    /// A line for each of the first events of a span, and one that counts the others.
+    fn events(&mut self, row: &Row<'_>) {
+        let span = row.span;
+        let before = indentation(&row.below, self.style.width / 3);
+        for event in span.events.events.iter().take(EVENTS) {
+            let room = self.style.width.saturating_sub(columns(&before) + 2);
+            let name = text::shown(&event.name, room);
+            self.paint(Paint::Dim, &format!("{before}· {name}"));
+            let room = room.saturating_sub(columns(&name));
+            self.parts(event_parts(&event.attributes), room);
+            self.end();
+        }
+        let all = span.events.events.len() + span.events.dropped_count as usize;
+        if all > EVENTS {
+            self.paint(Paint::Dim, &format!("{before}· … {} more events", all - EVENTS));
+            self.end();
+        }
+    }
+}
+
+/// What an event carries, under short names where it is ours.
+fn event_parts(attributes: &[KeyValue]) -> Vec<(Paint, String)> {
+    let short = |key: &str| {
+        let known = FIRST.iter().chain(&THEN).find(|(name, _)| *name == key);
+        known.map_or_else(|| key.to_owned(), |(_, short)| (*short).to_owned())
+    };
+    attributes
+        .iter()
+        .map(|KeyValue { key, value, .. }| (Paint::Dim, format!("{}={}", short(key.as_str()), text::value(value))))
+        .collect()
+}
+
+/// Whether a span took long by itself, which is where to look: those above it waited for it.
+fn is_slow(span: &SpanData, about: &About<'_>) -> bool {
+    let below = about.below.get(&span.span_context.span_id()).copied().unwrap_or_default();
+    since(span.end_time, span.start_time).saturating_sub(below) >= about.slow
 }
 
 /// The indentation, cut from the left to `most` where it would leave no room for the name.
 fn indentation(prefix: &str, most: usize) -> String {
-    let wide = prefix.chars().count();
+    let wide = columns(prefix);
     if wide <= most {
         return prefix.to_owned();
     }
@@ -251,7 +325,7 @@ fn bar(span: &SpanData, all: &Extent) -> String {
 }
 
 /// What stands behind the duration, the most telling first: the line may end anywhere.
-fn parts(span: &SpanData, known: &HashSet<SpanId>, resolve: Resolve<'_>) -> Vec<(Paint, String)> {
+fn parts(span: &SpanData, about: &About<'_>) -> Vec<(Paint, String)> {
     let mut parts = Vec::new();
     let error_type = attribute(span, names::ERROR_TYPE).map(Value::as_str);
     match (&span.status, error_type) {
@@ -266,14 +340,17 @@ fn parts(span: &SpanData, known: &HashSet<SpanId>, resolve: Resolve<'_>) -> Vec<
     if attribute(span, names::EVENTSOURCE_CANCELLED) == Some(&Value::Bool(true)) {
         parts.push((Paint::Yellow, "cancelled".to_owned()));
     }
-    links(span, resolve, &mut parts);
+    if is_slow(span, about) {
+        parts.push((Paint::Yellow, "slow".to_owned()));
+    }
+    links(span, about.resolve, &mut parts);
     match span.span_kind {
         SpanKind::Internal => {}
         ref kind => parts.push((Paint::Dim, format!("{kind:?}").to_lowercase())),
     }
     if span.parent_span_is_remote {
         parts.push((Paint::Dim, "remote parent".to_owned()));
-    } else if span.parent_span_id != SpanId::INVALID && !known.contains(&span.parent_span_id) {
+    } else if span.parent_span_id != SpanId::INVALID && !about.known.contains(&span.parent_span_id) {
         parts.push((Paint::Dim, "parent shown elsewhere".to_owned()));
     }
     attributes(span, &mut parts);

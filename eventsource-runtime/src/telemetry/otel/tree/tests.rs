@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
-    Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
+    Event, Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
     TraceState, Tracer, TracerProvider,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
@@ -44,6 +44,10 @@ pub(in crate::telemetry::otel) fn span(
         status: Status::Unset,
         instrumentation_scope: InstrumentationScope::default(),
     }
+}
+
+fn style() -> Style {
+    Style { width: 100, colour: false, slow: Duration::from_secs(1) }
 }
 
 fn command() -> Vec<SpanData> {
@@ -110,6 +114,80 @@ fn failures_rejections_and_cancellations_stand_out() {
     assert!(!text.contains('\x1b'), "{text}");
     let coloured = TraceTree::new().coloured().render(&spans);
     assert!(coloured.contains("\x1b[31m✗ Conflict\x1b[0m"), "{coloured}");
+    assert!(coloured.contains("\x1b[31ma\x1b[0m"), "{coloured}");
+}
+
+#[test]
+fn what_was_slow_by_itself_is_marked() {
+    let spans = [span(1, 1, 0, "waits", 0, 250), span(1, 2, 1, "slow", 10, 130), span(1, 3, 1, "beside", 20, 200)];
+    let text = TraceTree::new().slow(Duration::from_millis(121)).render(&spans);
+    let marked: Vec<_> = text.lines().filter(|line| line.ends_with("  slow")).collect();
+    assert_eq!(marked.len(), 1, "{text}");
+    assert!(marked[0].contains("beside"), "{text}");
+    // Two that ran at once are waited for once: 250 - 190 is what the first took by itself.
+    let text = TraceTree::new().slow(Duration::from_millis(60)).render(&spans);
+    assert_eq!(text.lines().filter(|line| line.ends_with("  slow")).count(), 3, "{text}");
+    let text = TraceTree::new().slow(Duration::from_millis(61)).render(&spans);
+    assert_eq!(text.lines().filter(|line| line.ends_with("  slow")).count(), 2, "{text}");
+}
+
+#[test]
+fn a_span_event_has_a_line_with_its_attributes() {
+    let mut spans = command();
+    let event = |version: i64| {
+        let attributes = vec![
+            KeyValue::new(names::EVENTSOURCE_EVENT_TYPE, "OrderPlaced"),
+            KeyValue::new(names::EVENTSOURCE_VERSION, version),
+            KeyValue::new("order.lines", 2),
+        ];
+        Event::new("event_persisted", SystemTime::UNIX_EPOCH, attributes, 0)
+    };
+    spans[2].events.events.extend((1..=5).map(event));
+    let text = TraceTree::new().render(&spans);
+    let (_, persisted) = text.split_once("persist_events").unwrap();
+    let lines: Vec<_> = persisted.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "      · event_persisted  event=OrderPlaced  version=1  order.lines=2",
+            "      · event_persisted  event=OrderPlaced  version=2  order.lines=2",
+            "      · event_persisted  event=OrderPlaced  version=3  order.lines=2",
+            "      · … 2 more events",
+        ]
+    );
+}
+
+#[test]
+fn what_links_to_a_trace_comes_right_after_it() {
+    let mut first = span(10, 9, 0, "projection.First", 30, 40);
+    first.links.links.push(Link::new(context(0xabcd_1234, 4), Vec::new(), 0));
+    let mut second = span(11, 10, 0, "projection.Second", 50, 60);
+    second.links.links.push(Link::new(context(10, 9), Vec::new(), 0));
+    let mut circle = span(12, 11, 0, "circle", 25, 26);
+    circle.links.links.push(Link::new(context(12, 11), Vec::new(), 0));
+    let mut spans = vec![second, circle, span(13, 12, 0, "between", 20, 21), first];
+    spans.extend(command());
+    let text = TraceTree::new().render(&spans);
+    let roots: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| {
+            ["command.PlaceOrder", "projection.First", "projection.Second", "between", "circle"].contains(name)
+        })
+        .collect();
+    assert_eq!(roots, ["command.PlaceOrder", "projection.First", "projection.Second", "between", "circle"], "{text}");
+}
+
+#[test]
+fn wide_characters_take_two_columns() {
+    let mut wide = span(1, 1, 0, "東京都庁", 0, 1);
+    wide.attributes.push(KeyValue::new("place", "東京".repeat(20)));
+    let narrow = span(1, 2, 0, "narrow..", 0, 1);
+    let text = TraceTree::new().width(60).render(&[wide, narrow]);
+    let bar = |line: &str| super::text::columns(line.split_once('█').unwrap().0);
+    let lines: Vec<_> = text.lines().skip(1).collect();
+    assert_eq!(bar(lines[0]), bar(lines[1]), "{text}");
+    assert!(lines.iter().all(|line| super::text::columns(line) <= 60), "{text}");
 }
 
 #[test]
@@ -165,7 +243,7 @@ impl Write for Screen {
 
 fn console(limit: Option<usize>) -> (SdkTracerProvider, Screen) {
     let screen = Screen::default();
-    let console = Console::new(Box::new(screen.clone()), Style { width: 100, colour: false }, limit);
+    let console = Console::new(Box::new(screen.clone()), style(), limit);
     (SdkTracerProvider::builder().with_span_processor(console).build(), screen)
 }
 
@@ -249,7 +327,7 @@ impl Write for Stopped {
 fn a_terminal_that_was_stopped_holds_up_no_span() {
     let (screen, on) = (Screen::default(), Arc::new(Mutex::new(())));
     let out = Stopped { screen: screen.clone(), on: Arc::clone(&on) };
-    let console = Console::new(Box::new(out), Style { width: 100, colour: false }, None);
+    let console = Console::new(Box::new(out), style(), None);
     let stopped = on.lock().unwrap();
     for id in 1..20_000 {
         console.on_end(span(id, 1, 0, "alone", 0, 1));

@@ -4,19 +4,22 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use opentelemetry::{Array, Value};
+use unicode_width::UnicodeWidthChar;
 
 /// The widest value that is shown.
 const WIDEST_VALUE: usize = 28;
 
-/// Up to `width` characters of a text, with `…` where something was cut, and what could do harm escaped as `\u{..}`.
+/// Up to `width` columns of a text, with `…` where something was cut, and what could do harm escaped as `\u{..}`.
 pub(super) fn shown(text: &str, width: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(width));
     let mut used = 0;
     for character in text.chars() {
-        let piece = if is_inert(character) { 1 } else { character.escape_unicode().len() };
+        let piece = if is_inert(character) { columns_of(character) } else { character.escape_unicode().len() };
         if used + piece > width {
-            while used >= width && shown.pop().is_some() {
-                used -= 1;
+            while used >= width
+                && let Some(last) = shown.pop()
+            {
+                used -= columns_of(last);
             }
             shown.push('…');
             break;
@@ -29,6 +32,15 @@ pub(super) fn shown(text: &str, width: usize) -> String {
         used += piece;
     }
     shown
+}
+
+/// How many columns a text takes: characters of East Asia and most pictures take two, accents none.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+fn columns_of(character: char) -> usize {
+    character.width().unwrap_or(0)
 }
 
 /// Whether a character shows as itself: no control, no mark that reorders or hides what follows, no line separator.
@@ -108,6 +120,9 @@ mod tests {
         assert_eq!(shown("abcd\u{1b}", 6), "abcd…");
         assert_eq!(shown(&"x".repeat(1 << 20), 10).chars().count(), 10);
         assert_eq!(shown("ab", 0), "…");
+        assert_eq!(shown("東京都庁", 6), "東京…");
+        assert_eq!(shown("東京都庁", 8), "東京都庁");
+        assert_eq!((columns("東京"), columns("e\u{301}"), columns("🦀")), (4, 1, 2));
     }
 
     #[test]

@@ -1,0 +1,141 @@
+//! Spans as spans of `tracing`: for those whose filters, formatters and other layers work on these.
+//!
+//! A span of `tracing` is made first, and the layer of `tracing-opentelemetry` makes OpenTelemetry's from it; the rest of
+//! the crate works on that one, as it does on any. So both trees are one tree, and each nests in the other.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing::span::EnteredSpan;
+use tracing::{Metadata, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::pipeline::SCOPE;
+use crate::telemetry::{Telemetry, names};
+
+/// Targets of spans; those of components that log are the same as of their events.
+const QUERY: &str = "eventsource::query";
+const STORE: &str = "eventsource::store";
+
+/// The span of `tracing` that a context's span was made from.
+#[derive(Clone)]
+struct Origin(tracing::Span);
+
+/// What is entered beside a context.
+pub(super) type Bridged = Option<EnteredSpan>;
+
+/// What a span was made into.
+pub(super) enum Made {
+    /// A span of both.
+    Span(Context),
+    /// A filter of the subscriber does not want it.
+    Disabled,
+    /// There is no subscriber here, or none with the layer.
+    Nothing,
+}
+
+/// A callsite for each target, since a target is part of it.
+macro_rules! span_of {
+    ($target:expr, $is_root:expr, $name:expr, $kind:expr) => {
+        if $is_root {
+            tracing::info_span!(target: $target, parent: None, "span", otel.name = $name, otel.kind = $kind)
+        } else {
+            tracing::info_span!(target: $target, "span", otel.name = $name, otel.kind = $kind)
+        }
+    };
+}
+
+/// Makes the span that `builder` describes, below `parent`; `is_root` tells that it is not the current one.
+pub(super) fn make(builder: &SpanBuilder, parent: &Context, is_root: bool) -> Made {
+    let span = new(&builder.name, kind(builder.span_kind.as_ref()), is_root);
+    if span.is_disabled() {
+        return Made::Disabled;
+    }
+    if span.set_parent(parent.clone()).is_err() {
+        return Made::Nothing;
+    }
+    for attribute in builder.attributes.iter().flatten() {
+        span.set_attribute(attribute.key.clone(), attribute.value.clone());
+    }
+    for link in builder.links.iter().flatten() {
+        span.add_link_with_attributes(link.span_context.clone(), link.attributes.clone());
+    }
+    let context = span.context();
+    if !context.has_active_span() {
+        return Made::Nothing;
+    }
+    Made::Span(context.with_value(Origin(span)))
+}
+
+fn new(name: &str, kind: &str, is_root: bool) -> tracing::Span {
+    let first = name.split_once(['.', ' ']).map_or(name, |(first, _)| first);
+    match first {
+        "command" | "load_aggregate" | "handle_command" | "persist_events" | "aggregate_exists" | "create_snapshot" => {
+            span_of!(names::LOG_COMMAND, is_root, name, kind)
+        }
+        "query" => span_of!(QUERY, is_root, name, kind),
+        "projection" | "handler" => span_of!(names::LOG_PROJECTION, is_root, name, kind),
+        "event_store" => span_of!(STORE, is_root, name, kind),
+        "snapshot_store" => span_of!(names::LOG_SNAPSHOT, is_root, name, kind),
+        "event_bus" | "send" | "process" => span_of!(names::LOG_BUS, is_root, name, kind),
+        _ => span_of!(names::LOG_SPAN, is_root, name, kind),
+    }
+}
+
+fn kind(kind: Option<&SpanKind>) -> &'static str {
+    match kind {
+        Some(SpanKind::Client) => "client",
+        Some(SpanKind::Server) => "server",
+        Some(SpanKind::Producer) => "producer",
+        Some(SpanKind::Consumer) => "consumer",
+        Some(SpanKind::Internal) | None => "internal",
+    }
+}
+
+/// Makes the context's span the current one of `tracing` too, until the result is dropped.
+pub(super) fn enter(context: &Context) -> Bridged {
+    context.get::<Origin>().map(|Origin(span)| span.clone().entered())
+}
+
+fn is_span(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span()
+}
+
+impl Telemetry {
+    /// The layer that makes OpenTelemetry's spans from those of `tracing`, yours and, after
+    /// [`bridge_to_tracing`](crate::telemetry::TelemetryBuilder::bridge_to_tracing), ours. Add it to your subscriber, under
+    /// a filter if you like: the targets of our spans begin with `eventsource::`.
+    ///
+    /// It adds no attributes of its own (times, threads, places in the code), and takes spans alone: events of `tracing`
+    /// are logs, not span events.
+    ///
+    /// ```
+    /// use eventsource_runtime::telemetry::Telemetry;
+    /// use tracing_subscriber::layer::SubscriberExt;
+    ///
+    /// # fn main() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
+    /// let telemetry = Telemetry::builder("orders").bridge_to_tracing().build()?;
+    /// let subscriber = tracing_subscriber::registry().with(telemetry.tracing_layer());
+    /// # drop(subscriber);
+    /// # telemetry.shutdown_blocking()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn tracing_layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
+    {
+        let tracer: SdkTracer = self.tracer_provider().tracer_with_scope(SCOPE.clone());
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_level(false)
+            .with_target(false);
+        layer.with_filter(filter_fn(is_span))
+    }
+}

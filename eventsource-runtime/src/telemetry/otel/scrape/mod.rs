@@ -1,0 +1,87 @@
+//! What Prometheus scrapes: the metrics as text, and a small server for programs that have none.
+
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use prometheus::proto::MetricFamily;
+use prometheus::{Registry, TextEncoder};
+
+pub use server::ScrapeServer;
+
+/// The metrics of a set-up, for Prometheus: hand it to [`prometheus`](crate::telemetry::TelemetryBuilder::prometheus), and
+/// serve [`text`](Self::text) where Prometheus asks for it, or let [`serve`](Self::serve) do that.
+///
+/// Names are those of the registry with underscores and the unit: `cqrs_command_total`, `cqrs_command_duration_seconds`.
+///
+/// ```
+/// use eventsource_runtime::telemetry::{Scrape, Telemetry};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let scrape = Scrape::new();
+/// let telemetry = Telemetry::builder("orders").prometheus(&scrape).build()?;
+/// assert!(scrape.text().contains("service_name=\"orders\""));
+/// # telemetry.shutdown_blocking()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Scrape {
+    registry: Arc<ArcSwapOption<Registry>>,
+}
+
+impl Scrape {
+    /// The content type of the text.
+    pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+
+    /// Nothing to scrape yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is scraped from now on.
+    pub(in crate::telemetry::otel) fn read_from(&self, registry: Registry) {
+        self.registry.store(Some(Arc::new(registry)));
+    }
+
+    /// The metrics as they are now, in Prometheus' text format; empty before a set-up, and after its shutdown. The cost
+    /// grows with the number of series, so it is for scrapes, not for requests.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Some(registry) = self.registry.load_full() else { return String::new() };
+        let mut families = registry.gather();
+        families.iter_mut().for_each(single_suffix);
+        // It fails on a family without samples alone, which the exporter does not make.
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+    }
+
+    /// Answers `GET /metrics` at an address, on a thread of its own, until the server is dropped. One request at a time,
+    /// each within 5 seconds: enough for Prometheus, and nothing to put before the public.
+    ///
+    /// # Errors
+    /// The address is taken, or the system gives no thread.
+    pub fn serve(&self, address: impl ToSocketAddrs) -> io::Result<ScrapeServer> {
+        ScrapeServer::start(self.clone(), address)
+    }
+}
+
+/// A counter's name ends in `_total`: the exporter adds that whether or not it is there.
+fn single_suffix(family: &mut MetricFamily) {
+    if let Some(name) = family.name().strip_suffix("_total").filter(|name| name.ends_with("_total")) {
+        let name = name.to_owned();
+        family.set_name(name);
+    }
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scrape").field("set_up", &self.registry.load().is_some()).finish()
+    }
+}

@@ -1,0 +1,85 @@
+//! A server that knows one path.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::Scrape;
+
+/// How long one request may take to come, and its answer to go.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The most of a request that is read.
+const MOST_BYTES: u64 = 8192;
+
+/// Answers scrapes until it is dropped.
+#[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
+pub struct ScrapeServer {
+    address: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ScrapeServer {
+    pub(super) fn start(scrape: Scrape, address: impl ToSocketAddrs) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&ended);
+        let serve = move || {
+            for connection in listener.incoming() {
+                if theirs.load(Ordering::Acquire) {
+                    return;
+                }
+                // Whoever asked has gone, or asked for nothing sensible: the next one may not.
+                let _ = connection.and_then(|connection| answer(&scrape, &connection));
+            }
+        };
+        let thread = thread::Builder::new().name("eventsource-scrape".into()).spawn(serve)?;
+        Ok(Self { address, ended, thread: Some(thread) })
+    }
+
+    /// Where it listens: with the port that was given to it, if it asked for any.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+fn answer(scrape: &Scrape, mut connection: &TcpStream) -> io::Result<()> {
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.set_write_timeout(Some(PATIENCE))?;
+    let mut lines = BufReader::new(connection.take(MOST_BYTES));
+    let mut request = String::new();
+    lines.read_line(&mut request)?;
+    // The rest is read, or the client would be told that its connection was reset.
+    let mut header = String::new();
+    while lines.read_line(&mut header)? > 2 {
+        header.clear();
+    }
+    let (status, body) = match request.split(' ').take(2).collect::<Vec<_>>()[..] {
+        ["GET", "/metrics"] => ("200 OK", scrape.text()),
+        ["GET", _] => ("404 Not Found", "ask for /metrics\n".to_owned()),
+        _ => ("405 Method Not Allowed", "ask with GET\n".to_owned()),
+    };
+    let (kind, length) = (Scrape::CONTENT_TYPE, body.len());
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    connection.write_all(head.as_bytes())?;
+    connection.write_all(body.as_bytes())
+}
+
+impl Drop for ScrapeServer {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        // Wakes the thread; where that fails it ends with the next scrape, and is not waited for.
+        let woken = TcpStream::connect_timeout(&self.address, PATIENCE).is_ok();
+        if let Some(thread) = self.thread.take().filter(|_| woken) {
+            // A panic in it has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! A web service whose spans and ours are spans of `tracing`, in one tree, under one filter.
+//!
+//! ```text
+//! RUST_LOG=info,tower_http=debug cargo run -p eventsource-examples --example bridge
+//! ```
+//!
+//! It sends itself two requests, and prints the log on stdout and the traces on stderr. Write `RUST_LOG=info,eventsource::store=off`,
+//! and the spans of the store are gone.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Request, StatusCode};
+use axum::routing::post;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::MemoryStore;
+use serde::{Deserialize, Serialize};
+use tower::ServiceExt;
+use tower_http::trace::TraceLayer;
+use tracing::Instrument;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+#[derive(Event, Serialize, Deserialize)]
+struct Deposited {
+    cents: u64,
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = String, error = TooMuch, events(Deposited))]
+struct Account {
+    cents: u64,
+}
+
+impl Apply<Deposited> for Account {
+    fn apply(&mut self, event: Deposited) {
+        self.cents += event.cents;
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("an account holds at most 1000 cents")]
+struct TooMuch;
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Account)]
+struct Deposit {
+    #[command(id)]
+    account: String,
+    #[command(attribute = "deposit.cents")]
+    cents: u64,
+}
+
+#[command_handler]
+impl Account {
+    fn deposit(&self, command: Deposit) -> Result<Deposited, TooMuch> {
+        let fits = self.cents.checked_add(command.cents).is_some_and(|sum| sum <= 1000);
+        if fits { Ok(Deposited { cents: command.cents }) } else { Err(TooMuch) }
+    }
+}
+
+/// The span of `tower-http` is around this one, ours are below it.
+async fn deposit(State(commands): State<Arc<CommandBus>>, Path((account, cents)): Path<(String, u64)>) -> StatusCode {
+    let dispatched = commands.dispatch(Deposit { account, cents }).instrument(tracing::info_span!("deposit"));
+    match dispatched.await {
+        Ok(_) => StatusCode::NO_CONTENT,
+        Err(DispatchError::Rejected(_)) => StatusCode::CONFLICT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let telemetry = Telemetry::from_env("bridge").console_without_endpoint().bridge_to_tracing().install()?;
+    tracing_subscriber::registry()
+        .with(EnvFilter::builder().parse(std::env::var("RUST_LOG").unwrap_or_else(|_| "info,tower_http=debug".into()))?)
+        .with(telemetry.tracing_layer())
+        .with(tracing_subscriber::fmt::layer())
+        .try_init()?;
+
+    let commands = CommandBus::builder().aggregate(Repository::<Account, _>::new(MemoryStore::new())).build();
+    let service = Router::new()
+        .route("/accounts/{account}/deposits/{cents}", post(deposit))
+        .layer(TraceLayer::new_for_http())
+        .with_state(Arc::new(commands));
+    for cents in [500, 501] {
+        let request = Request::post(format!("/accounts/ada/deposits/{cents}")).body(Body::empty())?;
+        let answer = service.clone().oneshot(request).await?;
+        println!("{cents} cents: {}", answer.status());
+    }
+    Ok(telemetry.shutdown().await?)
+}

@@ -1,0 +1,129 @@
+//! What the files are, without running anything but `promtool`.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use eventsource_tests::registry::Registry;
+
+use crate::{dashboard, folder, panels, program, rules, series, text, yaml};
+
+#[test]
+fn prometheus_takes_the_rules_and_the_alerts_do_as_they_say() {
+    let Some(promtool) = program("PROMTOOL", "promtool") else { return };
+    for arguments in
+        [["check", "rules", "rules.yml"], ["check", "config", "prometheus.yml"], ["test", "rules", "rules.test.yml"]]
+    {
+        let ran = Command::new(&promtool).args(arguments).current_dir(folder()).output().unwrap();
+        assert!(
+            ran.status.success(),
+            "{arguments:?}: {}{}",
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr)
+        );
+    }
+    let tested = text("rules.test.yml");
+    for (alert, _) in rules("alert") {
+        assert!(tested.contains(&format!("alertname: {alert}")), "no test of {alert}");
+    }
+}
+
+/// The names under which a scrape tells the metrics of the registry.
+fn scraped_names() -> BTreeSet<String> {
+    let registry = Registry::load();
+    let mut names = BTreeSet::new();
+    for (name, instrument, unit) in registry.instruments() {
+        let unit = match unit {
+            "s" => "_seconds",
+            "1" => "_ratio",
+            _ => "",
+        };
+        let base = format!("{}{unit}", name.replace('.', "_"));
+        match instrument {
+            "counter" => names.insert(format!("{}_total", base.trim_end_matches("_total"))),
+            "histogram" => names.insert(format!("{base}_bucket")),
+            _ => names.insert(base),
+        };
+    }
+    names
+}
+
+#[test]
+fn every_query_names_metrics_of_the_registry() {
+    let known = scraped_names();
+    let recorded: BTreeSet<_> = rules("record").into_iter().map(|(name, _)| name).collect();
+    let queries = rules("record").into_iter().chain(rules("alert")).map(|(_, query)| query).chain(panels());
+    let mut named = 0;
+    for query in queries {
+        for name in series(&query) {
+            named += 1;
+            assert!(known.contains(&name) || recorded.contains(&name), "`{name}`, in {query}");
+        }
+    }
+    assert!(named > 30, "the queries were not read");
+}
+
+/// As other implementations have them; durations are in seconds here, which the name says.
+#[test]
+fn the_usual_panels_are_there() {
+    let panels = panels();
+    for usual in [
+        "sum(rate(cqrs_command_total{job=~\".*\"}[5m])) by (command_type)",
+        "histogram_quantile(0.95, sum(rate(cqrs_query_duration_seconds_bucket{job=~\".*\"}[5m])) by (le, query_type))",
+        "histogram_quantile(0.99, sum(rate(cqrs_projection_lag_seconds_bucket{job=~\".*\"}[5m])) by (le, projection_name))",
+    ] {
+        assert!(panels.iter().any(|panel| panel == usual), "{usual}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_in_order() {
+    let dashboard = dashboard();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let mut ids = BTreeSet::new();
+    let mut taken = BTreeSet::new();
+    for panel in panels {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{panel}");
+        let place = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(place("x") + place("w") <= 24, "{panel}");
+        for x in place("x")..place("x") + place("w") {
+            for y in place("y")..place("y") + place("h") {
+                assert!(taken.insert((x, y)), "{panel} stands on another");
+            }
+        }
+        if panel["type"] != "row" {
+            assert_eq!(panel["datasource"]["uid"], "${datasource}");
+            assert!(!panel["fieldConfig"]["defaults"]["unit"].is_null(), "{panel}");
+        }
+    }
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    assert_eq!(
+        variables.iter().map(|variable| variable["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["datasource", "job"]
+    );
+}
+
+#[test]
+fn the_services_are_pinned_and_open_to_this_machine_alone() {
+    let compose = yaml("compose.yml");
+    for (name, service) in compose["services"].as_object().unwrap() {
+        let image = service["image"].as_str().unwrap();
+        let (_, tag) = image.rsplit_once(':').unwrap();
+        assert!(tag.contains(|character: char| character.is_ascii_digit()) && tag.matches('.').count() == 2, "{image}");
+        for port in service["ports"].as_array().unwrap() {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let (file, _) = volume.as_str().unwrap().split_once(':').unwrap();
+            assert!(folder().join(file).exists(), "{name}: {file}");
+            assert!(volume.as_str().unwrap().ends_with(":ro"), "{name}: {volume}");
+        }
+    }
+    let collector = yaml("collector.yml");
+    for (name, pipeline) in collector["service"]["pipelines"].as_object().unwrap() {
+        for part in ["receivers", "processors", "exporters"] {
+            for used in pipeline[part].as_array().unwrap() {
+                assert!(collector[part].get(used.as_str().unwrap()).is_some(), "{name}: {used}");
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The service runs, Prometheus scrapes it, and every query finds something.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{folder, panels, program, rules, series};
+
+/// Set in the process that is the service.
+const CHILD: &str = "EVENTSOURCE_TESTS_SERVES";
+/// How long until every query must have found something.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Is the service in the process that the test below starts.
+#[test]
+fn serves() {
+    if env::var_os(CHILD).is_some() {
+        crate::service::main().unwrap();
+    }
+}
+
+/// The service, and the address of its metrics. Its traces go where nobody takes them.
+fn service() -> (Running, String) {
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["scraped::serves", "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .env("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
+        .env("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://127.0.0.1:{}/v1/traces", free_port()))
+        .env("OTEL_BSP_SCHEDULE_DELAY", "200")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let found = lines.map_while(Result::ok).find_map(|line| Some(line.split_once("metrics at http://")?.1.to_owned()));
+    let address = found.expect("the service tells where its metrics are");
+    (running, address.trim_end_matches("/metrics").to_owned())
+}
+
+/// A Prometheus that scrapes one address every second, and where it listens.
+struct Prometheus {
+    running: Running,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl Prometheus {
+    fn start(program: PathBuf, target: &str) -> Self {
+        let (port, own) = (free_port(), env::temp_dir().join(format!("eventsource-prometheus-{}", Uuid::now_v7())));
+        fs::create_dir(&own).unwrap();
+        let rules = folder().join("rules.yml").canonicalize().unwrap();
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{:?}]\n\
+             scrape_configs: [{{job_name: observability, static_configs: [{{targets: [{target:?}]}}]}}]\n",
+            rules.display().to_string()
+        );
+        fs::write(own.join("prometheus.yml"), config).unwrap();
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", own.join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", own.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=error")
+            .spawn()
+            .unwrap();
+        Self { running: Running(child), port, folder: own }
+    }
+
+    /// How many series a query finds; `None` while there is no answer.
+    fn found(&self, query: &str) -> Option<usize> {
+        let mut encoded = String::new();
+        for byte in query.bytes() {
+            write!(encoded, "%{byte:02x}").unwrap();
+        }
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        write!(connection, "GET /api/v1/query?query={encoded} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        if head.starts_with("HTTP/1.0 503") {
+            return None;
+        }
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{query}: {answer}"));
+        assert_eq!(body["status"], "success", "{query}: {body}");
+        let found = body["data"]["result"].as_array()?;
+        // What is not a number is drawn nowhere: nothing was counted.
+        Some(found.iter().filter(|series| series["value"][1] != "NaN").count())
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.running.0.kill();
+        let _ = self.running.0.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn no_query_of_the_dashboard_or_the_rules_is_empty() {
+    let Some(program) = program("PROMETHEUS", "prometheus") else { return };
+    let (_service, address) = service();
+    let prometheus = Prometheus::start(program, &address);
+    let recorded = rules("record").into_iter().flat_map(|(name, query)| [name, query]);
+    let alerted = rules("alert").into_iter().flat_map(|(_, query)| series(&query));
+    let mut waiting: Vec<_> = panels().into_iter().chain(recorded).chain(alerted).collect();
+    let all = waiting.len();
+    let started = Instant::now();
+    while !waiting.is_empty() {
+        waiting.retain(|query| prometheus.found(query).is_none_or(|found| found == 0));
+        assert!(started.elapsed() < PATIENCE, "these find nothing: {waiting:#?}");
+        // Prometheus scrapes once a second.
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    eprintln!("{all} queries, none of them empty, after {:.0?}", started.elapsed());
+}
