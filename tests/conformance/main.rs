@@ -3,6 +3,7 @@
 mod broken;
 mod broken_snapshots;
 mod in_process;
+mod interleaved;
 mod memory;
 mod own_bus;
 mod own_store;

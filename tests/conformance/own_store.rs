@@ -1,11 +1,12 @@
 //! A stranger's store passes the same suite.
 
 use eventsource_runtime::snapshot::WithSnapshots;
-use eventsource_runtime::{event_store_suite, snapshot_store_suite};
+use eventsource_runtime::{event_store_suite, projection_suite, snapshot_store_suite};
 use eventsource_tests::faulty_snapshots::FaultySnapshots;
 use eventsource_tests::own_store::remote;
 
 event_store_suite!(own_store, || async { remote() });
+projection_suite!(projections, || async { remote() });
 // Of snapshots alone, and beside the events of another.
 snapshot_store_suite!(own_snapshots, || async { FaultySnapshots::default() });
 snapshot_store_suite!(

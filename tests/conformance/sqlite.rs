@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{NewEvent, Origin, SqliteOptions, SqliteStore, StreamId, Synchronous};
-use eventsource_runtime::{event_store_suite, snapshot_store_suite};
+use eventsource_runtime::{event_store_suite, projection_suite, snapshot_store_suite};
 use uuid::Uuid;
 
 event_store_suite!(in_memory, || async { SqliteStore::open(":memory:").await.unwrap() });
 event_store_suite!(in_a_file, || async { open(&a_file()).await });
+projection_suite!(projections_in_memory, || async { SqliteStore::open(":memory:").await.unwrap() });
+projection_suite!(projections_in_a_file, || async { open(&a_file()).await });
 snapshot_store_suite!(snapshots_in_memory, || async { SqliteStore::open(":memory:").await.unwrap() }, with_events);
 snapshot_store_suite!(snapshots_in_a_file, || async { open(&a_file()).await }, with_events);
 
@@ -32,12 +34,12 @@ static FILES: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// A file that no other test has.
-fn a_file() -> PathBuf {
+pub(super) fn a_file() -> PathBuf {
     FILES.join(format!("{}.db", Uuid::now_v7()))
 }
 
 /// A store in a file, without waiting for the disk.
-async fn open(file: &Path) -> SqliteStore {
+pub(super) async fn open(file: &Path) -> SqliteStore {
     SqliteStore::open_with(file, SqliteOptions::default().synchronous(Synchronous::Normal)).await.unwrap()
 }
 

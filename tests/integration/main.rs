@@ -6,6 +6,7 @@ mod cancellation;
 mod dispatch;
 mod following;
 mod otlp;
+mod projecting;
 mod propagation;
 mod read_path;
 mod recovery;

@@ -229,6 +229,7 @@ async fn read_side(store: &SqliteStore, recorder: &Recorder) {
 
     let projections = runner().rebuild().spawn();
     projections.wait_for(last).await.unwrap();
+    recorder.flush().await;
     projections.shutdown().await.unwrap();
 
     let failing = ProjectionRunner::new(store.clone()).projection(Failing).max_retries(1).spawn();

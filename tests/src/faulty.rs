@@ -26,7 +26,8 @@ pub struct Faulty {
 struct Faults {
     reads: AtomicUsize,
     answers: AtomicUsize,
-    leases: AtomicUsize,
+    shown: AtomicUsize,
+    refuses: AtomicBool,
     batches: AtomicUsize,
     closed: AtomicBool,
 }
@@ -42,9 +43,15 @@ impl Faulty {
         self.faults.answers.store(count, Ordering::SeqCst);
     }
 
-    /// The next times that a lease is asked for or renewed fail.
-    pub fn fail_leases(&self, count: usize) {
-        self.faults.leases.store(count, Ordering::SeqCst);
+    /// Everything about projections fails, or does not any more.
+    pub fn refuse_all(&self, refuse: bool) {
+        self.faults.refuses.store(refuse, Ordering::SeqCst);
+    }
+
+    /// How many events of the feed were shown.
+    #[must_use]
+    pub fn shown(&self) -> usize {
+        self.faults.shown.load(Ordering::SeqCst)
     }
 
     /// Batches end as those of a closed store.
@@ -97,7 +104,9 @@ impl EventStore for Faulty {
         if take(&self.faults.reads) {
             return Err(StoreError::backend("read the feed", "as it was told to"));
         }
-        self.memory.read_all(after, filter, limit).await
+        let page = self.memory.read_all(after, filter, limit).await?;
+        self.faults.shown.fetch_add(page.events.len(), Ordering::SeqCst);
+        Ok(page)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
@@ -121,7 +130,7 @@ impl ProjectionStore for Faulty {
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
-        if take(&self.faults.leases) {
+        if self.faults.refuses.load(Ordering::SeqCst) {
             return Err(ProjectionError::store(StoreError::backend("lease a projection", "as it was told to")));
         }
         self.memory.lease_projection(partition, claim).await
@@ -134,6 +143,9 @@ impl ProjectionStore for Faulty {
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
         self.faults.batches.fetch_add(1, Ordering::SeqCst);
+        if batch.events.is_empty() && self.faults.refuses.load(Ordering::SeqCst) {
+            return Err(ProjectionError::store(StoreError::backend("apply a batch", "as it was told to")));
+        }
         let applied = self.memory.apply_batch(projection, batch, scope).await?;
         if self.faults.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Closed.into());

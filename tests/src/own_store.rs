@@ -5,11 +5,16 @@ use std::future::Future;
 use std::sync::Arc;
 
 use eventsource_runtime::StoredEvent;
+use eventsource_runtime::projection::{
+    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
+};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, MemoryStore, NewEvent, Page, Position,
-    StoreError, StoreInfo, StreamId, Traced, Version, Visitor,
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, MemoryStore, NewEvent, Page,
+    Position, StoreError, StoreInfo, StreamId, Traced, Version, Visitor,
 };
+use eventsource_runtime::telemetry::Scope;
+use uuid::Uuid;
 
 /// The stranger's database.
 #[derive(Clone, Debug)]
@@ -70,5 +75,57 @@ impl EventStore for Remote {
 
     async fn changed(&self, position: Position) {
         self.0.inner().changed(position).await;
+    }
+}
+
+/// The stranger runs projections where the crate's own store in memory does.
+impl ProjectionStore for Remote {
+    type Backend = Memory;
+
+    async fn open_projection(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        partitions: u32,
+    ) -> Result<(), ProjectionError> {
+        distant(self.0.inner().open_projection(projection, partitions)).await
+    }
+
+    async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
+        distant(self.0.inner().lease_projection(partition, claim)).await
+    }
+
+    async fn apply_batch(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        batch: Batch,
+        scope: Scope,
+    ) -> Result<Applied, ProjectionError> {
+        distant(self.0.inner().apply_batch(projection, batch, scope)).await
+    }
+
+    async fn reset_projection(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        token: Uuid,
+    ) -> Result<(), ProjectionError> {
+        distant(self.0.inner().reset_projection(projection, token)).await
+    }
+
+    async fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        distant(self.0.inner().dead_letters(projection, letters)).await
+    }
+
+    async fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        distant(self.0.inner().settle_dead_letter(projection, position, event, scope)).await
     }
 }

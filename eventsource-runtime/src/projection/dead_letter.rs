@@ -37,7 +37,7 @@ pub struct DeadLetter {
 
 impl DeadLetter {
     /// A letter for an event that failed.
-    pub(super) fn failed(event: &StoredEvent, error: &ProjectionError, retries: u32, at: Timestamp) -> Self {
+    pub(crate) fn failed(event: &StoredEvent, error: &ProjectionError, retries: u32, at: Timestamp) -> Self {
         let mut reason = error.to_string();
         reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
         Self::new(event, error.error_type(), reason, retries, at)

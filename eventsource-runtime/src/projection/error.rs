@@ -49,6 +49,13 @@ impl ProjectionError {
         Self::new(format!("the store of projection `{projection}` cannot build it aside; rebuild it in place"))
     }
 
+    /// A build aside of several parts.
+    pub(super) fn aside_in_parts(projection: &str) -> Self {
+        Self::new(format!(
+            "projection `{projection}` runs in several partitions and cannot be built aside; rebuild it in place"
+        ))
+    }
+
     /// A batch for a projection that the store does not know.
     pub(crate) fn not_open(projection: &str) -> Self {
         Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))

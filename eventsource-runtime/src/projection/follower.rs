@@ -10,6 +10,7 @@ use super::error::{CheckpointMoved, ProjectionError};
 use super::leasing::Hold;
 use super::options::Options;
 use super::partition::Partition;
+use super::rebuild::Rebuilding;
 use super::retry::{Trouble, both, upkeep};
 use super::running::{Progress, Stage};
 use super::step::{Mode, Step};
@@ -39,6 +40,8 @@ pub(super) struct Follower<S: ProjectionStore> {
     pub(super) progress: watch::Sender<Progress>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) gap: Option<Arc<metrics::Gap>>,
+    /// While the read model is built anew.
+    pub(super) rebuilding: Option<Arc<Rebuilding>>,
 }
 
 /// Where a part stands.
@@ -111,23 +114,25 @@ impl<S: ProjectionStore> Follower<S> {
     async fn follow(&self, place: &mut Place) -> Result<(), ProjectionError> {
         loop {
             self.tell(place);
-            match self.advance(place).await {
+            match self.advance(place, None).await {
                 Err(error) if error.is_lease_lost() => {
                     self.lost(place);
                     let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
                     place.goes_on(checkpoint);
                 }
-                ended => return ended,
+                ended => return ended.map(drop),
             }
         }
     }
 
     /// Reads and applies page after page. While one is applied, the next one is read: so much, and no more, is held in
     /// memory however long the backlog is.
-    async fn advance(&self, place: &mut Place) -> Result<(), ProjectionError> {
+    ///
+    /// It ends at `until`, with a value, or when the runner is stopped, with none.
+    async fn advance(&self, place: &mut Place, until: Option<Position>) -> Result<Option<()>, ProjectionError> {
         let filter = Filter::all().event_types(self.projection.event_types());
         let mut ahead: Option<Page> = None;
-        loop {
+        while until.is_none_or(|until| place.checkpoint < until) {
             let page = match ahead.take() {
                 Some(page) => page,
                 None => match self.ask(|feed| feed.read_all(place.checkpoint, &filter, place.batch)).await? {
@@ -153,7 +158,14 @@ impl<S: ProjectionStore> Follower<S> {
             // Steps in memory may never wait, and then nothing else would run on this thread.
             tokio::task::yield_now().await;
         }
-        self.save(place).await
+        self.save(place).await?;
+        Ok(until.filter(|until| place.saved >= *until).map(drop))
+    }
+
+    /// Advances to a position that the feed has; `None` if the runner is stopped meanwhile.
+    pub(super) async fn catch_up(&self, place: &mut Place, until: Position) -> Result<Option<()>, ProjectionError> {
+        self.tell(place);
+        self.advance(place, Some(until)).await
     }
 
     async fn apply(&self, mut page: Page, place: &mut Place) -> Result<(), ProjectionError> {
@@ -247,7 +259,7 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Moves the checkpoint in the store past events that the projection does not handle.
-    async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
+    pub(super) async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
         let mut trouble = Trouble::default();
         let none = Events::default();
         while place.saved < place.checkpoint {
@@ -266,6 +278,9 @@ impl<S: ProjectionStore> Follower<S> {
     pub(super) fn tell(&self, place: &Place) {
         if let Some(gap) = &self.gap {
             gap.checkpoint(place.checkpoint.get());
+        }
+        if let Some(rebuilding) = &self.rebuilding {
+            rebuilding.reached(self.partition.index, place.checkpoint);
         }
         self.progress.send_modify(|progress| progress.checkpoint = place.checkpoint);
     }

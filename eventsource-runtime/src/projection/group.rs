@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::ProjectionStore;
+use super::aside::Built;
 use super::caught::caught;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
 use super::leasing::Hold;
 use super::options::Rebuild;
+use super::rebuild::Rebuilding;
 use super::runner::Asked;
 use crate::store::Position;
 use crate::telemetry::Scope;
@@ -24,8 +26,9 @@ pub(super) struct Group<S: ProjectionStore> {
 #[derive(Clone)]
 struct Start {
     past: Position,
-    /// The lease that every part has, where the read model was emptied under it.
-    emptied: Option<Hold>,
+    /// The lease that every part has, and where it stands, where the read model is built anew.
+    had: Option<Built>,
+    rebuilding: Option<Arc<Rebuilding>>,
 }
 
 impl<S: ProjectionStore> Group<S> {
@@ -36,8 +39,9 @@ impl<S: ProjectionStore> Group<S> {
             Err(error) => return self.fail(error),
         };
         let mut parts = JoinSet::new();
-        for follower in self.followers {
+        for mut follower in self.followers {
             let start = start.clone();
+            follower.rebuilding.clone_from(&start.rebuilding);
             parts.spawn(self.scope.clone().run(async move { follower.end(caught(start.part(&follower)).await) }));
         }
         // Dropped before, as when the runner gives up waiting, it aborts what is left.
@@ -69,10 +73,17 @@ impl<S: ProjectionStore> Group<S> {
         if opened.is_none() {
             return Ok(None);
         }
-        if first.options.rebuild != Rebuild::InPlace {
-            return Ok(Some(Start { past, emptied: None }));
-        }
-        Ok(self.empty(first).await?.map(|hold| Start { past, emptied: Some(hold) }))
+        let emptied = match first.options.rebuild {
+            Rebuild::No => return Ok(Some(Start { past, had: None, rebuilding: None })),
+            Rebuild::InPlace => self.empty(first).await?.map(|hold| (hold, Position::START)),
+            Rebuild::Aside => {
+                let built = first.build_aside(past).await?;
+                return Ok(built.map(|built| Start { past, had: Some(built), rebuilding: None }));
+            }
+        };
+        let rebuilding =
+            || Rebuilding::new(first.partition.projection, past, self.followers.len(), first.options.metrics);
+        Ok(emptied.map(|emptied| Start { past, had: Some(emptied), rebuilding: Some(Arc::new(rebuilding())) }))
     }
 
     /// Takes the leases of all parts and empties the read model.
@@ -91,12 +102,15 @@ impl<S: ProjectionStore> Group<S> {
 
 impl Start {
     async fn part<S: ProjectionStore>(self, follower: &Follower<S>) -> Result<(), ProjectionError> {
-        let rebuilding = self.emptied.is_some();
-        let mut hold = self.emptied.unwrap_or_else(|| Hold::new(&follower.options));
-        let checkpoint = if rebuilding { Some(Position::START) } else { follower.stand_by(&mut hold).await? };
-        let Some(checkpoint) = checkpoint else { return Ok(()) };
+        let (hold, checkpoint) = if let Some(had) = self.had {
+            had
+        } else {
+            let mut hold = Hold::new(&follower.options);
+            let Some(checkpoint) = follower.stand_by(&mut hold).await? else { return Ok(()) };
+            (hold, checkpoint)
+        };
         let mut place = Place::new(checkpoint, self.past, hold);
-        place.rebuilding = rebuilding;
+        place.rebuilding = self.rebuilding.is_some();
         follower.run(place).await
     }
 }

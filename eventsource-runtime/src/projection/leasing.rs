@@ -1,5 +1,6 @@
 //! How a part of a projection comes by its lease, keeps it, and loses it.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::ProjectionStore;
@@ -82,12 +83,15 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(Some(lease.checkpoint))
     }
 
-    /// Waits for events, and keeps the lease; `None` if the runner is stopped meanwhile.
+    /// Waits for events, and keeps the lease; `None` if the runner is stopped meanwhile. Now and then the checkpoint is
+    /// moved past events that were none of this part's, for those who wait for the lease and look.
     pub(super) async fn idle(&self, place: &mut Place) -> Result<Option<()>, ProjectionError> {
+        // The same one all the time: a store may look for others' events less often than a lease is renewed.
+        let mut changed = pin!(self.unless_stopped(upkeep(self.feed.changed(place.checkpoint))));
         loop {
-            let changed = self.unless_stopped(upkeep(self.feed.changed(place.checkpoint)));
-            match tokio::time::timeout(place.hold.due(), changed).await {
+            match tokio::time::timeout(place.hold.due(), changed.as_mut()).await {
                 Ok(changed) => return Ok(changed),
+                Err(_) if place.saved < place.checkpoint => self.save(place).await?,
                 Err(_) => {
                     if self.renew(&mut place.hold).await?.is_none() {
                         return Ok(None);

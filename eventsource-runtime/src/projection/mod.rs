@@ -4,9 +4,11 @@
 //! effect once, whenever the process dies. [`ProjectionRunner`] runs projections: first they catch up in batches, then
 //! they follow live, event by event.
 
+mod aside;
 mod batch;
 mod caught;
 mod dead_letter;
+mod dead_letters;
 mod error;
 mod follower;
 mod group;
@@ -14,6 +16,7 @@ mod lease;
 mod leasing;
 mod options;
 mod partition;
+mod rebuild;
 mod retry;
 mod runner;
 mod running;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 pub use batch::{Applied, Batch, Events};
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
+pub use dead_letters::DeadLetters;
 pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub use options::{OnFailure, ProjectionOptions};

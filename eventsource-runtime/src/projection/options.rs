@@ -71,6 +71,7 @@ pub(super) enum Rebuild {
     #[default]
     No,
     InPlace,
+    Aside,
 }
 
 /// What all projections of a runner share, or what one of them was given.

@@ -80,6 +80,18 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
+    /// Builds the read models again from the first event beside the old ones, which readers see, and other processes keep
+    /// up to date, until the new ones take their place in one transaction. A store that cannot do that stops the
+    /// projection with an error: in memory there is no second place, and a `SQLite` store has one if it is in a file.
+    ///
+    /// The projection's methods are the same; the store sees to it that the names of their tables mean the new ones. They
+    /// see no other tables. Until the new read model is in its place, `wait_for` waits. When it is, this runner has the
+    /// lease, and whoever had it waits for the next.
+    pub fn rebuild_aside(mut self) -> Self {
+        self.options.rebuild = Rebuild::Aside;
+        self
+    }
+
     /// What becomes of an event that a projection cannot apply; [`OnFailure::Stop`] unless set.
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         self.options.on_failure = policy;
@@ -155,6 +167,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
                 progress,
                 stopped: stopped.clone(),
                 gap: None,
+                rebuilding: None,
             });
         }
         if options.metrics {

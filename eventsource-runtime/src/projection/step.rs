@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::batch::{Applied, Batch, Events};
 use super::dead_letter::DeadLetter;
 use super::follower::{Follower, Place};
-use super::{ProjectionStore, StepResult};
+use super::options::Options;
+use super::{Backend, Projection, ProjectionStore, StepResult};
 use crate::store::Position;
 use crate::telemetry::{Attributes, Kind, Span, Start, log, metrics, names};
 
@@ -54,7 +55,7 @@ pub(super) enum Mode {
 impl<S: ProjectionStore> Follower<S> {
     /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if that was committed.
     pub(super) async fn attempt(&self, step: Step<'_>, place: &mut Place) -> StepResult {
-        let span = self.span(step);
+        let span = step.span(&*self.projection, &self.options);
         let scope = span.scope(step.mode != Mode::Live);
         let claim = place.hold.claim.clone();
         let mut batch = Batch::new(self.partition, claim.clone(), place.saved, step.to).at(self.options.clock.now());
@@ -78,7 +79,7 @@ impl<S: ProjectionStore> Follower<S> {
                 place.hold.renewed = asked;
                 place.saved_at(step.to);
                 self.tell(place);
-                span.in_scope(|| self.applied(&span, step, &applied));
+                span.in_scope(|| step.applied(&span, self.partition.projection, &self.options, &applied));
                 span.succeed();
                 Ok(())
             }
@@ -88,50 +89,6 @@ impl<S: ProjectionStore> Follower<S> {
                 Err(error)
             }
         }
-    }
-
-    /// What a batch that was committed leaves on its span and in the metrics.
-    fn applied(&self, span: &Span, step: Step<'_>, applied: &Applied) {
-        let Some(first) = step.events.first() else { return };
-        let now = self.options.clock.now();
-        let parked = applied.parked.len();
-        let status = if parked == step.events.len() { DEAD_LETTERED } else { step.outcome.status() };
-        span.record(&mut |later| {
-            later.float(names::CQRS_PROJECTION_LAG, now.seconds_since(first.recorded_at).max(0.0));
-            later.text(names::EVENTSOURCE_PROJECTION_STATUS, status);
-        });
-        if !self.options.metrics {
-            return;
-        }
-        let name = self.partition.projection;
-        let lags = step.events.iter().map(|event| (&*event.event_type, now.seconds_since(event.recorded_at)));
-        metrics::projection_lag(name, lags);
-        if parked > 0 {
-            metrics::dead_letters("projection", "parked", parked as u64);
-            metrics::projection_events(name, DEAD_LETTERED, parked as u64);
-        }
-        if let Outcome::SetAside(letter) = step.outcome {
-            metrics::dead_letters("projection", &letter.error_type, 1);
-        }
-        if step.events.len() > parked {
-            metrics::projection_events(name, step.outcome.status(), (step.events.len() - parked) as u64);
-        }
-    }
-
-    fn span(&self, step: Step<'_>) -> Span {
-        let enabled = !step.events.is_empty() && self.projection.enable_tracing().unwrap_or(self.options.tracing);
-        let start = Start::new(self.projection.span_name(), Kind::Consumer).options(|options| {
-            options.enable(enabled);
-            if enabled {
-                options.root();
-                options.links(&**step.events);
-            }
-            if step.is_replay() {
-                options.replay();
-            }
-        });
-        let name = self.partition.projection;
-        start.begin(&mut |known| step.describe(name, known), &mut |_| ())
     }
 }
 
@@ -146,6 +103,49 @@ impl<'a> Step<'a> {
 
     pub(super) fn ending(self, outcome: Outcome<'a>) -> Self {
         Self { outcome, ..self }
+    }
+
+    /// What a batch that was committed leaves on its span and in the metrics.
+    pub(super) fn applied(self, span: &Span, name: &'static str, options: &Options, applied: &Applied) {
+        let Some(first) = self.events.first() else { return };
+        let now = options.clock.now();
+        let parked = applied.parked.len();
+        let status = if parked == self.events.len() { DEAD_LETTERED } else { self.outcome.status() };
+        span.record(&mut |later| {
+            later.float(names::CQRS_PROJECTION_LAG, now.seconds_since(first.recorded_at).max(0.0));
+            later.text(names::EVENTSOURCE_PROJECTION_STATUS, status);
+        });
+        if !options.metrics {
+            return;
+        }
+        let lags = self.events.iter().map(|event| (&*event.event_type, now.seconds_since(event.recorded_at)));
+        metrics::projection_lag(name, lags);
+        if parked > 0 {
+            metrics::dead_letters("projection", "parked", parked as u64);
+            metrics::projection_events(name, DEAD_LETTERED, parked as u64);
+        }
+        if let Outcome::SetAside(letter) = self.outcome {
+            metrics::dead_letters("projection", &letter.error_type, 1);
+        }
+        if self.events.len() > parked {
+            metrics::projection_events(name, self.outcome.status(), (self.events.len() - parked) as u64);
+        }
+    }
+
+    pub(super) fn span<B: Backend>(self, projection: &dyn Projection<B>, options: &Options) -> Span {
+        let enabled = !self.events.is_empty() && projection.enable_tracing().unwrap_or(options.tracing);
+        let start = Start::new(projection.span_name(), Kind::Consumer).options(|options| {
+            options.enable(enabled);
+            if enabled {
+                options.root();
+                options.links(&**self.events);
+            }
+            if self.is_replay() {
+                options.replay();
+            }
+        });
+        let name = projection.name();
+        start.begin(&mut |known| self.describe(name, known), &mut |_| ())
     }
 
     fn is_replay(&self) -> bool {

@@ -178,6 +178,8 @@ pub const EVENTSOURCE_LEASE_LOST: &str = "eventsource.lease.lost";
 pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
 /// `eventsource.projection.gap`, in `{position}`: the head of the store less the projection's checkpoint.
 pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
+/// `eventsource.projection.rebuild.progress`, in `1`: which share of the past a rebuild has applied, from 0 to 1; shown from its begin until the runner is stopped.
+pub const EVENTSOURCE_PROJECTION_REBUILD_PROGRESS: &str = "eventsource.projection.rebuild.progress";
 /// `eventsource.retries`, in `{retry}`: what was tried again.
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
 /// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.

@@ -68,8 +68,8 @@ impl Traced<Sqlite> {
     /// # Errors
     /// The file cannot be opened or is no database, or its schema is newer than this program.
     pub async fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        let threads = Threads::start(path.as_ref(), options).await?;
-        Ok(Self::over(Sqlite { threads: Arc::new(threads) }))
+        let threads = Threads::start(path.as_ref(), options.clone()).await?;
+        Ok(Self::over(Sqlite { threads: Arc::new(threads), options, aside: None }))
     }
 
     /// Reads the database with SQL of your own, for queries over read models.
@@ -91,6 +91,9 @@ impl Traced<Sqlite> {
 #[derive(Clone)]
 pub struct Sqlite {
     threads: Arc<Threads>,
+    options: SqliteOptions,
+    /// For a store in which a read model is built beside that of another.
+    aside: Option<Arc<projections::Aside>>,
 }
 
 impl EventStore for Sqlite {

@@ -43,14 +43,19 @@ pub(super) struct Instruments {
     context_malformed: Counter<u64>,
     attributes_cut: Counter<u64>,
     db_operation_duration: Histogram<f64>,
-    gaps: Arc<Mutex<Vec<Weak<Gaps>>>>,
+    gaps: Observed<Gaps>,
+    rebuilds: Observed<Rebuild>,
     pub(super) messaging: Messaging,
 }
 
+/// What a gauge shows, for as long as somebody else keeps it.
+type Observed<T> = Arc<Mutex<Vec<Weak<T>>>>;
+
 impl Instruments {
     pub(super) fn new(meter: &Meter) -> Self {
-        let gaps = Arc::default();
+        let (gaps, rebuilds) = (Arc::default(), Arc::default());
         observe_gaps(meter, Arc::clone(&gaps));
+        observe_rebuilds(meter, Arc::clone(&rebuilds));
         let counter = |name: &'static str, unit: &'static str| meter.u64_counter(name).with_unit(unit).build();
         let seconds = |name: &'static str, bounds: &[f64]| {
             meter.f64_histogram(name).with_unit("s").with_boundaries(bounds.to_vec()).build()
@@ -78,6 +83,7 @@ impl Instruments {
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &SECONDS),
             gaps,
+            rebuilds,
             messaging: Messaging::new(meter),
         }
     }
@@ -309,9 +315,7 @@ impl Gap {
         with(|instruments| {
             let checkpoints = (0..parts).map(|_| AtomicU64::new(0)).collect();
             let of = Arc::new(Gaps { projection, head: AtomicU64::new(0), checkpoints });
-            let mut gaps = instruments.gaps.lock().unwrap_or_else(PoisonError::into_inner);
-            gaps.retain(|gap| gap.strong_count() > 0);
-            gaps.push(Arc::downgrade(&of));
+            observe(&instruments.gaps, &of);
             observed.extend((0..parts).map(|part| Arc::new(Self { of: Arc::clone(&of), part })));
         });
         observed
@@ -345,7 +349,7 @@ impl Gaps {
 
 /// The callback reads atomics under a lock that nothing else holds for long; it cannot panic, which would end the
 /// exporter's thread.
-fn observe_gaps(meter: &Meter, gaps: Arc<Mutex<Vec<Weak<Gaps>>>>) {
+fn observe_gaps(meter: &Meter, gaps: Observed<Gaps>) {
     meter
         .u64_observable_gauge(names::EVENTSOURCE_PROJECTION_GAP)
         .with_unit("{position}")
@@ -353,6 +357,53 @@ fn observe_gaps(meter: &Meter, gaps: Arc<Mutex<Vec<Weak<Gaps>>>>) {
             let gaps = gaps.lock().unwrap_or_else(PoisonError::into_inner);
             for gap in gaps.iter().filter_map(Weak::upgrade) {
                 observer.observe(gap.positions(), &[KeyValue::new(names::PROJECTION_NAME, gap.projection)]);
+            }
+        })
+        .build();
+}
+
+fn observe<T>(observed: &Observed<T>, new: &Arc<T>) {
+    let mut observed = observed.lock().unwrap_or_else(PoisonError::into_inner);
+    observed.retain(|known| known.strong_count() > 0);
+    observed.push(Arc::downgrade(new));
+}
+
+/// Which share of a rebuild is done, from 0 to 1.
+#[derive(Debug)]
+pub(crate) struct Rebuild {
+    projection: &'static str,
+    /// The bits of the share.
+    done: AtomicU64,
+}
+
+impl Rebuild {
+    /// A rebuild that is observed until the value is dropped; `None` where metrics are off.
+    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
+        let mut observed = None;
+        with(|instruments| {
+            let rebuild = Arc::new(Self { projection, done: AtomicU64::new(0.0_f64.to_bits()) });
+            observe(&instruments.rebuilds, &rebuild);
+            observed = Some(rebuild);
+        });
+        observed
+    }
+
+    /// The share that is done.
+    pub(crate) fn set(&self, done: f64) {
+        self.done.store(done.to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// As for gaps, the callback cannot panic.
+fn observe_rebuilds(meter: &Meter, rebuilds: Observed<Rebuild>) {
+    meter
+        .f64_observable_gauge(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS)
+        .with_unit("1")
+        .with_callback(move |observer| {
+            let rebuilds = rebuilds.lock().unwrap_or_else(PoisonError::into_inner);
+            for rebuild in rebuilds.iter().filter_map(Weak::upgrade) {
+                let done = f64::from_bits(rebuild.done.load(Ordering::Relaxed));
+                observer.observe(done, &[KeyValue::new(names::PROJECTION_NAME, rebuild.projection)]);
             }
         })
         .build();

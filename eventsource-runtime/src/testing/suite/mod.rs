@@ -2,6 +2,7 @@
 
 pub mod event_bus;
 pub mod event_store;
+pub mod projection_store;
 pub mod snapshot_store;
 
 use std::future::Future;

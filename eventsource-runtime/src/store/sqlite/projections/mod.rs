@@ -1,11 +1,13 @@
 //! Projections on `SQLite`: steps and checkpoint in one transaction, on the thread that writes.
 
+mod aside;
 mod dead_letters;
 mod leases;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+pub(super) use aside::Aside;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -140,6 +142,14 @@ impl ProjectionStore for Sqlite {
             Ok(true)
         };
         self.threads.write(|connection| in_transaction(connection, settle)).await?
+    }
+
+    async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
+        aside::open(self, projection).await
+    }
+
+    async fn swap_aside(&self, projection: &'static str, aside: Self, token: Uuid) -> Result<(), ProjectionError> {
+        aside::swap(self, projection, aside, token).await
     }
 }
 

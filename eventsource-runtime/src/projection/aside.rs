@@ -1,0 +1,83 @@
+//! Building a read model anew beside the old one, which readers see until the new one takes its place.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::ProjectionStore;
+use super::error::ProjectionError;
+use super::follower::{Follower, Place};
+use super::leasing::Hold;
+use super::partition::Partition;
+use super::rebuild::Rebuilding;
+use super::running::Progress;
+use crate::store::Position;
+
+/// The lease of the projection, and where it stands.
+pub(super) type Built = (Hold, Position);
+
+impl<S: ProjectionStore> Follower<S> {
+    /// Builds the read model aside and puts it in the place of the old one; `None` if the runner is stopped meanwhile.
+    ///
+    /// While it is built, whoever has the lease goes on with the old one. Only for what is left then is the lease taken
+    /// from it, so that the new one does not chase it for ever.
+    pub(super) async fn build_aside(&self, past: Position) -> Result<Option<Built>, ProjectionError> {
+        let name = self.partition.projection;
+        if self.partition.count > 1 {
+            return Err(ProjectionError::aside_in_parts(name));
+        }
+        let Some(store) = self.patiently(|this| this.store.open_aside(name)).await? else { return Ok(None) };
+        let builder = self.builder(store, past);
+        let opened = builder.patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1)).await?;
+        if opened.is_none() {
+            return Ok(None);
+        }
+        let mut own = Hold::new(&self.options);
+        let Some(begin) = builder.acquire(&mut own).await? else { return Ok(None) };
+        let mut place = Place::new(begin, past, own);
+        place.rebuilding = true;
+        if builder.catch_up(&mut place, past).await?.is_none() {
+            return Ok(None);
+        }
+        let mut hold = Hold::new(&self.options);
+        let forced = hold.claim.clone().by_force();
+        let taken = self.patiently(|this| this.store.lease_projection(this.partition, forced.clone())).await?;
+        let Some(lease) = taken else { return Ok(None) };
+        let swapped = self.keeping(&hold.claim, self.swap(&builder, &mut place, &hold, lease.checkpoint)).await;
+        if !matches!(swapped, Ok(Some(()))) {
+            self.give_up(&hold).await;
+        }
+        hold.renewed = std::time::Instant::now();
+        Ok(swapped?.map(|()| (hold, place.checkpoint)))
+    }
+
+    async fn swap(
+        &self,
+        builder: &Self,
+        place: &mut Place,
+        hold: &Hold,
+        live: Position,
+    ) -> Result<Option<()>, ProjectionError> {
+        if builder.catch_up(place, live).await?.is_none() {
+            return Ok(None);
+        }
+        let (name, token) = (self.partition.projection, hold.claim.token);
+        self.patiently(|this| this.store.swap_aside(name, builder.store.clone(), token)).await
+    }
+
+    /// The same projection, applied to the store aside, with a progress that is nobody's but the rebuild's.
+    fn builder(&self, store: S, past: Position) -> Self {
+        let name = self.partition.projection;
+        Self {
+            feed: self.feed.clone(),
+            store,
+            projection: Arc::clone(&self.projection),
+            partition: Partition::whole(name),
+            options: self.options.clone(),
+            progress: watch::channel(Progress::default()).0,
+            stopped: self.stopped.clone(),
+            gap: None,
+            rebuilding: Some(Arc::new(Rebuilding::new(name, past, 1, self.options.metrics))),
+        }
+    }
+}

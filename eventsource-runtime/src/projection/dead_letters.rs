@@ -1,0 +1,155 @@
+//! What is done about dead letters: listing, trying again, giving up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::batch::{Applied, Events};
+use super::dead_letter::{DeadLetter, Letters};
+use super::error::ProjectionError;
+use super::options::Options;
+use super::step::{Mode, Step};
+use super::{Projection, ProjectionStore};
+use crate::domain::StoredEvent;
+use crate::store::{Filter, Position, StreamId};
+use crate::telemetry::log;
+
+/// How many letters are looked at in one go.
+const PAGE: usize = 100;
+
+/// The dead letters of a projection: events that it could not apply, and those that are parked behind them.
+///
+/// It works beside runners of the projection, in this process or in others: each letter is settled in a transaction of
+/// its own, which takes turns with theirs. A letter holds no payload; the event is read from its stream.
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// # use eventsource_runtime::projection::{DeadLetters, Projection};
+/// # use eventsource_runtime::store::Memory;
+/// # struct OrderViews;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct OrderPlaced;
+/// # #[projection]
+/// # impl OrderViews { fn placed(&self, _: &Recorded<OrderPlaced>) {} }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let letters = DeadLetters::new(MemoryStore::new(), OrderViews);
+/// for letter in letters.list(Position::START, 100).await? {
+///     println!("{} of {}: {}", letter.version, letter.stream, letter.reason);
+///     letters.retry(&letter.stream).await?; // all of the stream's, in order
+/// }
+/// # Ok::<(), eventsource_runtime::projection::ProjectionError>(()) }).unwrap();
+/// ```
+pub struct DeadLetters<S: ProjectionStore> {
+    store: S,
+    projection: Arc<dyn Projection<S::Backend>>,
+    options: Options,
+}
+
+impl<S: ProjectionStore> DeadLetters<S> {
+    /// The dead letters of a projection on a store. The projection is what retries are made with.
+    pub fn new<P: Projection<S::Backend>>(store: S, projection: P) -> Self {
+        Self { store, projection: Arc::new(projection), options: Options::default() }
+    }
+
+    /// Switches the spans of retries on, if the projection does not say itself. Off unless set.
+    #[must_use]
+    pub fn enable_tracing(mut self, enabled: bool) -> Self {
+        self.options.tracing = enabled;
+        self
+    }
+
+    /// Switches the metrics of retries on or off. On unless set.
+    #[must_use]
+    pub fn enable_metrics(mut self, enabled: bool) -> Self {
+        self.options.metrics = enabled;
+        self
+    }
+
+    /// At most `limit` letters, of events after a position, in order; [`Position::START`] for the first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn list(&self, after: Position, limit: usize) -> Result<Vec<DeadLetter>, ProjectionError> {
+        self.store.dead_letters(self.projection.name(), Letters { stream: None, after, limit }).await
+    }
+
+    /// At most `limit` letters of one stream, of events after a position, in order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn of_stream(
+        &self,
+        stream: &StreamId,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        let letters = Letters { stream: Some(stream.clone()), after, limit };
+        self.store.dead_letters(self.projection.name(), letters).await
+    }
+
+    /// Applies the events of a stream's letters, in order, and removes each letter with its event's effect, in one
+    /// transaction. The number of events that were applied; when all are, the stream goes on with its next event.
+    ///
+    /// # Errors
+    /// The first event that failed again: its letter stays, and so do those behind it; what was applied before stays
+    /// applied. [`ProjectionError::event`] tells which. Or the store cannot be read or written.
+    pub async fn retry(&self, stream: &StreamId) -> Result<u64, ProjectionError> {
+        let mut applied = 0;
+        loop {
+            let letters = self.of_stream(stream, Position::START, PAGE).await?;
+            if letters.is_empty() {
+                return Ok(applied);
+            }
+            for letter in letters {
+                applied += u64::from(self.apply(letter.position).await?);
+            }
+        }
+    }
+
+    /// Removes a letter without applying its event: it was dealt with by other means, or never will be. False if there
+    /// is no letter at this position. Letters behind it stay, until they are retried.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn resolve(&self, position: Position) -> Result<bool, ProjectionError> {
+        let scope = crate::telemetry::Scope::detached().muted();
+        self.store.settle_dead_letter(Arc::clone(&self.projection), position, None, scope).await
+    }
+
+    /// Applies one letter's event; false if somebody else was faster.
+    async fn apply(&self, position: Position) -> Result<bool, ProjectionError> {
+        let event = self.event(position).await?;
+        let events = Events::from(vec![event.clone()]);
+        let step = Step::new(&events, position, Mode::Live);
+        let span = step.span(&*self.projection, &self.options);
+        let scope = span.scope(false);
+        let settled = self.store.settle_dead_letter(Arc::clone(&self.projection), position, Some(event), scope).await;
+        match &settled {
+            Ok(settled) => {
+                if *settled {
+                    span.in_scope(|| {
+                        step.applied(&span, self.projection.name(), &self.options, &Applied::default());
+                    });
+                }
+                span.succeed();
+            }
+            Err(error) => {
+                span.in_scope(|| log::failure(error.error_type()));
+                span.fail(error.error_type().to_owned());
+            }
+        }
+        settled
+    }
+
+    async fn event(&self, position: Position) -> Result<StoredEvent, ProjectionError> {
+        let before = Position::new(position.get().saturating_sub(1));
+        let page = self.store.read_all(before, &Filter::all(), 1).await.map_err(ProjectionError::store)?;
+        let found = page.events.into_iter().find(|event| event.position == position);
+        found.ok_or_else(|| ProjectionError::new(format!("the event at position {position} is not in the store")))
+    }
+}
+
+impl<S: ProjectionStore> fmt::Debug for DeadLetters<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetters").field("projection", &self.projection.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! How far a rebuild is: a metric for those who watch from elsewhere, a bar for who sits at the terminal.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::store::Position;
+use crate::telemetry::metrics;
+
+/// How often the bar is drawn anew at most.
+const REDRAW: Duration = Duration::from_millis(100);
+const WIDTH: u64 = 30;
+
+/// The rebuild of all parts of a projection, up to where the feed ended when it began.
+#[derive(Debug)]
+pub(super) struct Rebuilding {
+    projection: &'static str,
+    past: u64,
+    parts: Box<[AtomicU64]>,
+    metric: Option<Arc<metrics::Rebuild>>,
+    bar: Option<Bar>,
+}
+
+impl Rebuilding {
+    pub(super) fn new(projection: &'static str, past: Position, parts: usize, metrics: bool) -> Self {
+        Self {
+            projection,
+            past: past.get(),
+            parts: (0..parts).map(|_| AtomicU64::new(0)).collect(),
+            metric: if metrics { metrics::Rebuild::observed(projection) } else { None },
+            bar: std::io::stderr().is_terminal().then(Bar::default),
+        }
+    }
+
+    /// Notes how far a part is.
+    pub(super) fn reached(&self, part: u32, position: Position) {
+        if let Some(reached) = self.parts.get(part as usize) {
+            reached.store(position.get().min(self.past), Ordering::Relaxed);
+        }
+        // The part that is furthest behind decides when a rebuild is done.
+        let done = self.parts.iter().map(|part| part.load(Ordering::Relaxed)).min().unwrap_or_default();
+        if let Some(metric) = &self.metric {
+            metric.set(share(done, self.past));
+        }
+        if let Some(bar) = &self.bar {
+            bar.draw(self.projection, done, self.past);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share is no count")]
+fn share(done: u64, of: u64) -> f64 {
+    if of == 0 { 1.0 } else { done as f64 / of as f64 }
+}
+
+/// A line at the terminal, drawn over and over until the rebuild is done.
+#[derive(Debug, Default)]
+struct Bar {
+    drawn: Mutex<Option<Instant>>,
+    finished: AtomicBool,
+    /// A terminal that is stopped holds up nothing but the bar.
+    drawing: Arc<AtomicBool>,
+}
+
+impl Bar {
+    fn draw(&self, projection: &str, done: u64, of: u64) {
+        let is_last = done >= of;
+        if is_last && self.finished.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        {
+            let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+            if !is_last && drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW) {
+                return;
+            }
+            *drawn = Some(Instant::now());
+        }
+        if self.drawing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (line, drawing) = (line(projection, done, of), Arc::clone(&self.drawing));
+        tokio::task::spawn_blocking(move || {
+            // Nobody sees a bar that cannot be drawn.
+            let _ = std::io::stderr().write_all(line.as_bytes());
+            drawing.store(false, Ordering::Relaxed);
+        });
+    }
+}
+
+/// Such as `rebuilding OrderViews [###------] 33 % of 12000`, over whatever stood in the line.
+fn line(projection: &str, done: u64, of: u64) -> String {
+    let filled = done.saturating_mul(WIDTH).checked_div(of).unwrap_or(WIDTH).min(WIDTH);
+    let percent = done.saturating_mul(100).checked_div(of).unwrap_or(100);
+    let mut line = format!("\r\x1b[Krebuilding {projection} [");
+    (0..WIDTH).for_each(|place| line.push(if place < filled { '#' } else { '-' }));
+    let _ = write!(line, "] {percent} % of {of}");
+    if done >= of {
+        line.push('\n');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_fills_and_ends_its_line() {
+        assert_eq!(line("P", 0, 200), format!("\r\x1b[Krebuilding P [{}] 0 % of 200", "-".repeat(30)));
+        assert_eq!(
+            line("P", 100, 200),
+            format!("\r\x1b[Krebuilding P [{}{}] 50 % of 200", "#".repeat(15), "-".repeat(15))
+        );
+        assert_eq!(line("P", 200, 200), format!("\r\x1b[Krebuilding P [{}] 100 % of 200\n", "#".repeat(30)));
+        assert_eq!(line("P", 0, 0), format!("\r\x1b[Krebuilding P [{}] 100 % of 0\n", "#".repeat(30)));
+    }
+
+    #[test]
+    fn the_part_that_is_furthest_behind_decides() {
+        let rebuilding = Rebuilding::new("P", Position::new(10), 2, false);
+        rebuilding.reached(0, Position::new(12));
+        rebuilding.reached(1, Position::new(5));
+        let reached: Vec<_> = rebuilding.parts.iter().map(|part| part.load(Ordering::Relaxed)).collect();
+        assert_eq!(reached, [10, 5]);
+        assert!((share(5, 10) - 0.5).abs() < f64::EPSILON);
+        assert!((share(0, 0) - 1.0).abs() < f64::EPSILON);
+    }
+}

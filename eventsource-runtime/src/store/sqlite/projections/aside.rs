@@ -1,0 +1,207 @@
+//! A read model that is built in a second file, and put in the place of the old one.
+
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::super::connection::{begin, commit, rollback};
+use super::super::threads::Threads;
+use super::super::{Sqlite, SqliteOptions, Synchronous};
+use super::{failed, leases};
+use crate::projection::ProjectionError;
+use crate::store::StoreError;
+
+/// Tables before what stands on them.
+const NEW: &str = "SELECT type, name, sql FROM aside.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid";
+const COLUMNS: &str =
+    "SELECT group_concat('\"' || replace(name, '\"', '\"\"') || '\"', ', ') FROM pragma_table_info(?1, 'aside')";
+const STANDING: &str = "UPDATE main.projection_partitions SET position = \
+    (SELECT position FROM aside.projection_partitions WHERE projection = ?1 AND partition = 0) WHERE projection = ?1";
+const LETTERS: &str = "INSERT INTO main.projection_dead_letters \
+    SELECT * FROM aside.projection_dead_letters WHERE projection = ?1";
+
+/// The second file, for as long as somebody builds in it.
+pub(in super::super) struct Aside {
+    path: PathBuf,
+    /// What the store itself keeps in a file.
+    own: HashSet<String>,
+    /// Whoever else wants to build there waits until this is gone, as when its process dies.
+    _lock: File,
+}
+
+/// Opens an empty second file.
+pub(super) async fn open(store: &Sqlite, projection: &'static str) -> Result<Sqlite, ProjectionError> {
+    if store.threads.is_alone() || store.aside.is_some() {
+        return Err(ProjectionError::new(format!(
+            "projection `{projection}` can be built aside only where the store is in a file; rebuild it in place"
+        )));
+    }
+    let path = beside(store.threads.path(), projection);
+    let lock = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || emptied(&path)
+    });
+    let lock = lock.await.map_err(|_| ProjectionError::store(StoreError::Closed))??;
+    // It is built again from the first event if it is lost.
+    let options = SqliteOptions { synchronous: Synchronous::Normal, readers: 1, ..store.options.clone() };
+    let threads = Threads::start(&path, options.clone()).await.map_err(ProjectionError::store)?;
+    let names = |connection: &Connection| {
+        let mut statement = connection.prepare("SELECT name FROM sqlite_schema")?;
+        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()
+    };
+    let own = failed("open a file aside", threads.write(names).await?)?;
+    let aside = Aside { path, own, _lock: lock };
+    Ok(Sqlite { threads: Arc::new(threads), options, aside: Some(Arc::new(aside)) })
+}
+
+/// A file whose name tells what it is, and which projection's.
+fn beside(store: &Path, projection: &str) -> PathBuf {
+    let name: String =
+        projection
+            .chars()
+            .map(|character| {
+                if character.is_alphanumeric() { character.to_string() } else { format!("_{:x}", u32::from(character)) }
+            })
+            .collect();
+    let mut path = store.as_os_str().to_owned();
+    path.push(format!("-aside-{name}"));
+    path.into()
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Has the right to the file, and removes what an earlier attempt has left in it: it may have been another program's.
+fn emptied(path: &Path) -> Result<File, ProjectionError> {
+    let failed = |error: std::io::Error| ProjectionError::store(StoreError::backend("open a file aside", error));
+    let lock = File::create(with(path, "-lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(ProjectionError::store(StoreError::backend("build aside", "another process is at it")));
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    remove(path).map_err(failed)?;
+    Ok(lock)
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        match fs::remove_file(with(path, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Puts what is in the second file in the place of what is in the first, and removes it.
+pub(super) async fn swap(
+    store: &Sqlite,
+    projection: &'static str,
+    built: Sqlite,
+    token: Uuid,
+) -> Result<(), ProjectionError> {
+    let Some(aside) = built.aside.clone() else { return Err(ProjectionError::new("the store is not one aside")) };
+    // Its log ends up in the file.
+    built.threads.close().await;
+    let theirs = Arc::clone(&aside);
+    store.threads.write(move |connection| take(connection, projection, &theirs, token)).await??;
+    // What stays behind is removed by the next attempt.
+    let _ = tokio::task::spawn_blocking(move || {
+        let _ = remove(&aside.path);
+        let _ = fs::remove_file(with(&aside.path, "-lock"));
+    })
+    .await;
+    Ok(())
+}
+
+fn take(connection: &Connection, projection: &'static str, aside: &Aside, token: Uuid) -> Result<(), ProjectionError> {
+    let path = aside.path.to_string_lossy();
+    let attach = connection.execute("ATTACH DATABASE ?1 AS aside", [path]);
+    failed("open a file aside", attach)?;
+    let foreign_keys = connection.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0));
+    // Tables are dropped that others may refer to; those that take their places have the same rows.
+    let _ = connection.pragma_update(None, "foreign_keys", false);
+    let result = take_all(connection, projection, aside, token);
+    rollback(connection);
+    let _ = connection.pragma_update(None, "foreign_keys", foreign_keys.unwrap_or(true));
+    connection.flush_prepared_statement_cache();
+    let detached = connection.execute("DETACH DATABASE aside", []);
+    result.and(failed("close a file aside", detached).map(drop))
+}
+
+fn take_all(
+    connection: &Connection,
+    projection: &'static str,
+    aside: &Aside,
+    token: Uuid,
+) -> Result<(), ProjectionError> {
+    failed("begin a swap", begin(connection))?;
+    leases::check_all(connection, projection, token)?;
+    let objects = failed("look into a file aside", objects(connection, &aside.own))?;
+    if let Some((_, name, _)) = objects.iter().find(|(_, _, sql)| is_virtual(sql)) {
+        return Err(ProjectionError::new(format!(
+            "projection `{projection}` has the virtual table `{name}` and cannot be built aside; rebuild it in place"
+        )));
+    }
+    let put = || -> rusqlite::Result<()> {
+        for (kind, name, sql) in &objects {
+            put(connection, kind, name, sql)?;
+        }
+        connection.execute("DELETE FROM main.projection_dead_letters WHERE projection = ?1", [projection])?;
+        connection.execute(LETTERS, [projection])?;
+        connection.execute(STANDING, params![projection]).map(drop)
+    };
+    failed("put a read model in its place", put())?;
+    failed("commit a swap", commit(connection))
+}
+
+type Object = (String, String, String);
+
+fn objects(connection: &Connection, own: &HashSet<String>) -> rusqlite::Result<Vec<Object>> {
+    let mut statement = connection.prepare(NEW)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.filter(|row: &rusqlite::Result<Object>| row.as_ref().map_or(true, |(_, name, _)| !own.contains(name)))
+        .collect()
+}
+
+fn is_virtual(sql: &str) -> bool {
+    sql.split_whitespace().nth(1).is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
+}
+
+/// Makes one object in the first file as it is in the second, instead of what has its name there.
+fn put(connection: &Connection, kind: &str, name: &str, sql: &str) -> rusqlite::Result<()> {
+    let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+    match kind {
+        "table" => {
+            run_once(connection, &format!("DROP TABLE IF EXISTS main.{quoted}"))?;
+            run_once(connection, sql)?;
+            // Without those columns that are computed from the others.
+            let columns: String = connection.query_row(COLUMNS, [name], |row| row.get(0))?;
+            run_once(connection, &format!("INSERT INTO main.{quoted} ({columns}) SELECT {columns} FROM aside.{quoted}"))
+        }
+        "index" => run_once(connection, sql),
+        "view" => {
+            run_once(connection, &format!("DROP VIEW IF EXISTS main.{quoted}"))?;
+            run_once(connection, sql)
+        }
+        _ => {
+            run_once(connection, &format!("DROP TRIGGER IF EXISTS main.{quoted}"))?;
+            run_once(connection, sql)
+        }
+    }
+}
+
+fn run_once(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.execute(sql, []).map(drop)
+}

@@ -1,0 +1,559 @@
+//! Projections that cannot apply an event, that are built anew, that share their work, and that lose their lease.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{
+    Claim, DeadLetters, OnFailure, Partition, Projection, ProjectionOptions, ProjectionStore,
+};
+use eventsource_runtime::store::{
+    NewEvent, Origin, Sqlite, SqliteOptions, SqliteStore, SqliteTransaction, Synchronous,
+};
+use eventsource_tests::faulty::Faulty;
+use eventsource_tests::orders::{Order, OrderCancelled};
+use uuid::Uuid;
+
+use crate::sqlite;
+
+const REASON: &str = "{\"reason\":\"too slow\"}";
+
+fn a_stream() -> StreamId {
+    StreamId::new("Order", Uuid::now_v7())
+}
+
+/// Appends a cancellation, with this payload and of this schema version.
+async fn cancel<S: EventStore>(store: &S, stream: &StreamId, payload: &str, schema_version: u32) -> Position {
+    let event = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "OrderCancelled",
+        schema_version,
+        payload: payload.to_owned().into(),
+        origin: Arc::new(Origin::at(Timestamp::from_micros(1))),
+    };
+    store.append(stream, ExpectedVersion::Any, vec![event]).await.unwrap().position
+}
+
+/// A number generator for tests that print their seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// For each stream how many of its events were seen, and a sum that tells their order; and all positions.
+struct Tally {
+    /// The reason of an event that makes the step fail, or panic, and how often it still does.
+    poison: &'static str,
+    panics: bool,
+    left: Arc<AtomicUsize>,
+}
+
+impl Tally {
+    fn sound() -> Self {
+        Self { poison: "", panics: false, left: Arc::default() }
+    }
+
+    fn poisoned(panics: bool) -> Self {
+        Self { poison: "poison", panics, left: Arc::new(AtomicUsize::new(usize::MAX)) }
+    }
+}
+
+#[projection]
+impl Tally {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch(
+            "CREATE TABLE seen (position INTEGER NOT NULL, stream TEXT NOT NULL);
+             CREATE INDEX seen_by_stream ON seen (stream);
+             CREATE TABLE sums (stream TEXT PRIMARY KEY, count INTEGER NOT NULL, sum INTEGER NOT NULL)",
+        )?)
+    }
+
+    #[projection(reset)]
+    fn clear(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("DELETE FROM seen; DELETE FROM sums")?)
+    }
+
+    fn cancelled(&self, event: &Recorded<OrderCancelled>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        let (position, stream) = (event.position().get(), event.stream_id().as_str());
+        tx.execute("INSERT INTO seen VALUES (?1, ?2)", (position, stream))?;
+        tx.execute(
+            "INSERT INTO sums VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET count = count + 1, sum = (sum * 31 + ?2) % 1000003",
+            (stream, position),
+        )?;
+        let fails = event.reason == self.poison
+            && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        assert!(!(fails && self.panics), "poison");
+        if fails { Err(ProjectionError::new("poison")) } else { Ok(()) }
+    }
+}
+
+async fn seen(store: &SqliteStore) -> Vec<u64> {
+    let read = |connection: &rusqlite::Connection| {
+        let mut statement = connection.prepare("SELECT position FROM seen ORDER BY rowid")?;
+        statement.query_map([], |row| row.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    store.reader().read(read).await.unwrap().into_iter().map(i64::cast_unsigned).collect()
+}
+
+async fn sums(store: &SqliteStore) -> BTreeMap<String, (i64, i64)> {
+    let read = |connection: &rusqlite::Connection| {
+        let mut statement = connection.prepare("SELECT stream, count, sum FROM sums")?;
+        statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.collect()
+    };
+    store.reader().read(read).await.unwrap()
+}
+
+/// What makes a step fail, for each kind of fault.
+const FAULTS: [(&str, u32, bool, &str); 4] = [
+    ("{\"reason\":\"poison\"}", 1, false, "projection"),
+    ("{\"reason\":\"poison\"}", 1, true, "panic"),
+    ("nonsense", 1, false, "DecodeError"),
+    (REASON, 99, false, "DecodeError"),
+];
+
+/// A store with a stream whose second event of three cannot be applied, and another stream.
+async fn poisoned(payload: &str, version: u32) -> (SqliteStore, StreamId, [Position; 5]) {
+    let (store, bad, good) = (sqlite().await, a_stream(), a_stream());
+    let positions = [
+        cancel(&store, &bad, REASON, 1).await,
+        cancel(&store, &good, REASON, 1).await,
+        cancel(&store, &bad, payload, version).await,
+        cancel(&store, &bad, REASON, 1).await,
+        cancel(&store, &good, REASON, 1).await,
+    ];
+    (store, bad, positions)
+}
+
+fn numbers(positions: &[Position]) -> Vec<u64> {
+    positions.iter().map(|position| position.get()).collect()
+}
+
+#[tokio::test]
+async fn a_projection_that_stops_leaves_everything_from_the_fault_on() {
+    for (payload, version, panics, _) in FAULTS {
+        let (store, _, at) = poisoned(payload, version).await;
+        let runner = ProjectionRunner::new(store.clone()).projection(Tally::poisoned(panics)).max_retries(1);
+        let projections = runner.spawn();
+        let stopped = projections.wait_for(at[4]).await.unwrap_err();
+        let ProjectionStopped::Failed { checkpoint, .. } = stopped else { panic!("{stopped}") };
+        assert_eq!((checkpoint, seen(&store).await), (at[1], numbers(&at[..2])));
+        projections.shutdown().await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_projection_that_skips_leaves_out_the_fault_alone() {
+    for (payload, version, panics, _) in FAULTS {
+        let (store, _, at) = poisoned(payload, version).await;
+        let runner = ProjectionRunner::new(store.clone()).max_retries(1).on_failure(OnFailure::Skip);
+        let projections = runner.projection(Tally::poisoned(panics)).spawn();
+        projections.wait_for(at[4]).await.unwrap();
+        projections.shutdown().await.unwrap();
+        assert_eq!(seen(&store).await, numbers(&[at[0], at[1], at[3], at[4]]));
+        assert_eq!(DeadLetters::new(store, Tally::sound()).list(Position::START, 10).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_projection_that_dead_letters_parks_the_stream_and_no_other() {
+    for (payload, version, panics, name) in FAULTS {
+        let (store, bad, at) = poisoned(payload, version).await;
+        let chosen = ProjectionOptions::default().on_failure(OnFailure::DeadLetter).max_retries(1);
+        let runner = ProjectionRunner::new(store.clone()).projection_with(Tally::poisoned(panics), chosen);
+        let projections = runner.spawn();
+        projections.wait_for(at[4]).await.unwrap();
+        assert_eq!(seen(&store).await, numbers(&[at[0], at[1], at[4]]));
+        let letters = DeadLetters::new(store.clone(), Tally::sound());
+        let listed = letters.list(Position::START, 10).await.unwrap();
+        assert_eq!(listed.iter().map(|letter| letter.position).collect::<Vec<_>>(), at[2..4]);
+        assert!(listed.iter().all(|letter| letter.stream == bad));
+        assert_eq!((listed[0].error_type.as_str(), listed[1].is_parked()), (name, true));
+        // Live, as it was in the past.
+        let last = cancel(&store, &bad, REASON, 1).await;
+        projections.wait_for(last).await.unwrap();
+        assert_eq!(letters.of_stream(&bad, at[3], 10).await.unwrap().len(), 1);
+        projections.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn letters_are_retried_in_order_and_the_stream_goes_on() {
+    let (store, bad, at) = poisoned("{\"reason\":\"poison\"}", 1).await;
+    let runner = ProjectionRunner::new(store.clone()).max_retries(0).on_failure(OnFailure::DeadLetter);
+    let projections = runner.projection(Tally::poisoned(false)).spawn();
+    projections.wait_for(at[4]).await.unwrap();
+    // While the fault is there, the letters stay.
+    let error = DeadLetters::new(store.clone(), Tally::poisoned(false)).retry(&bad).await.unwrap_err();
+    assert_eq!(error.event(), Some(at[2]));
+    let letters = DeadLetters::new(store.clone(), Tally::sound());
+    assert_eq!(letters.retry(&bad).await.unwrap(), 2);
+    assert_eq!(letters.retry(&bad).await.unwrap(), 0);
+    let last = cancel(&store, &bad, REASON, 1).await;
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(seen(&store).await, numbers(&[at[0], at[1], at[4], at[2], at[3], last]));
+}
+
+#[tokio::test]
+async fn a_letter_that_is_resolved_lets_the_next_be_retried() {
+    let (store, bad, at) = poisoned("nonsense", 1).await;
+    let runner = ProjectionRunner::new(store.clone()).max_retries(0).on_failure(OnFailure::DeadLetter);
+    let projections = runner.projection(Tally::sound()).spawn();
+    projections.wait_for(at[4]).await.unwrap();
+    projections.shutdown().await.unwrap();
+    let letters = DeadLetters::new(store.clone(), Tally::sound());
+    letters.retry(&bad).await.unwrap_err();
+    assert!(letters.resolve(at[2]).await.unwrap());
+    assert!(!letters.resolve(at[2]).await.unwrap());
+    assert_eq!(letters.retry(&bad).await.unwrap(), 1);
+    assert_eq!(seen(&store).await, numbers(&[at[0], at[1], at[4], at[3]]));
+}
+
+/// Steps failed because the store was away, and what only waited for it would have been skipped.
+#[tokio::test]
+async fn no_policy_acts_while_the_store_is_in_trouble() {
+    for policy in [OnFailure::Stop, OnFailure::Skip, OnFailure::DeadLetter] {
+        let store = Faulty::default();
+        let outage = Outage { store: store.clone(), left: Arc::new(AtomicUsize::new(5)), done: Arc::default() };
+        let runner = ProjectionRunner::new(store.clone()).projection(outage.clone()).max_retries(1).on_failure(policy);
+        let projections = runner.spawn();
+        let last = cancel(&store, &a_stream(), REASON, 1).await;
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+        assert_eq!(outage.done.load(Ordering::SeqCst), 1, "{policy:?}");
+    }
+}
+
+/// Fails as long as its store does, which comes back after a number of attempts.
+#[derive(Clone)]
+struct Outage {
+    store: Faulty,
+    left: Arc<AtomicUsize>,
+    done: Arc<AtomicUsize>,
+}
+
+#[projection]
+impl Outage {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        let is_out = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        self.store.refuse_all(is_out);
+        if is_out {
+            return Err(ProjectionError::new("the connection is gone"));
+        }
+        self.done.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// How much is read ahead of a step that takes its time.
+#[tokio::test]
+async fn a_slow_projection_reads_no_more_than_a_page_ahead() {
+    let store = Faulty::default();
+    let orders = Repository::<Order, _>::new(store.clone());
+    let events: Vec<_> = (0..5000).map(|_| OrderCancelled { reason: "too slow".into() }).collect();
+    orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, events).await.unwrap();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let projections = ProjectionRunner::new(store.clone()).projection(Gated(Arc::clone(&gate))).spawn();
+    while store.shown() < 128 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.shown(), 128, "the page that is applied, and the next");
+    drop(projections);
+}
+
+struct Gated(Arc<tokio::sync::Semaphore>);
+
+#[projection]
+impl Gated {
+    async fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        self.0.acquire().await?.forget();
+        Ok(())
+    }
+}
+
+/// A file for a store, removed at the end with what lies beside it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("eventsource-projecting-{}", Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("store.db")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = self.0.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("aside")).collect()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn open(file: &Path) -> SqliteStore {
+    SqliteStore::open_with(file, SqliteOptions::default().synchronous(Synchronous::Normal)).await.unwrap()
+}
+
+fn runner(store: &SqliteStore) -> ProjectionRunner<SqliteStore> {
+    ProjectionRunner::new(store.clone()).lease(Duration::from_millis(200))
+}
+
+/// Random events, some of them poison; random restarts; and then, from the first event on, the same again in every way.
+#[tokio::test]
+async fn what_is_built_anew_is_what_was_built_live() {
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..6 {
+        let scratch = Scratch::new();
+        let store = open(&scratch.file()).await;
+        let streams: Vec<_> = (0..5).map(|_| a_stream()).collect();
+        let tally =
+            || runner(&store).projection(Tally::poisoned(false)).max_retries(0).on_failure(OnFailure::DeadLetter);
+        for _ in 0..=dice.below(4) {
+            let projections = tally().spawn();
+            let mut last = Position::START;
+            for _ in 0..=dice.below(150) {
+                let stream = &streams[usize::try_from(dice.below(5)).unwrap()];
+                let payload = if dice.below(40) == 0 { "{\"reason\":\"poison\"}" } else { REASON };
+                last = cancel(&store, stream, payload, 1).await;
+            }
+            if dice.below(2) == 0 {
+                projections.wait_for(last).await.unwrap();
+            }
+            projections.shutdown().await.unwrap();
+        }
+        let projections = tally().spawn();
+        let head = store.head().await.unwrap();
+        projections.wait_for(head).await.unwrap();
+        projections.shutdown().await.unwrap();
+        let letters = DeadLetters::new(store.clone(), Tally::sound());
+        let live = (sums(&store).await, letters.list(Position::START, 1000).await.unwrap().len());
+        for anew in [tally().rebuild(), tally().rebuild_aside()] {
+            let projections = anew.spawn();
+            projections.wait_for(head).await.unwrap();
+            projections.shutdown().await.unwrap();
+            let built = (sums(&store).await, letters.list(Position::START, 1000).await.unwrap().len());
+            assert_eq!(built, live, "seed {seed}");
+        }
+        assert_eq!(scratch.names(), Vec::<String>::new(), "nothing is left behind");
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_is_built_aside_while_another_runner_keeps_the_old_one() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    let stream = a_stream();
+    for _ in 0..300 {
+        cancel(&store, &stream, REASON, 1).await;
+    }
+    let old = runner(&store).projection(Tally::sound()).spawn();
+    old.wait_for(Position::new(300)).await.unwrap();
+    // What readers see is the old one, until the new one is there: a mark that no event has made tells them apart.
+    let mark = rusqlite::Connection::open(scratch.file()).unwrap();
+    mark.busy_timeout(Duration::from_secs(5)).unwrap();
+    mark.execute("UPDATE sums SET sum = -1", []).unwrap();
+    let new = runner(&open(&scratch.file()).await).projection(Tally::sound()).rebuild_aside().spawn();
+    new.wait_for(Position::new(300)).await.unwrap();
+    assert!(sums(&store).await[stream.as_str()].1 >= 0, "the new one is in its place");
+    // The runner that had the lease waits; neither loses an event.
+    let last = cancel(&store, &stream, REASON, 1).await;
+    new.wait_for(last).await.unwrap();
+    old.wait_for(last).await.unwrap();
+    new.shutdown().await.unwrap();
+    let last = cancel(&store, &stream, REASON, 1).await;
+    old.wait_for(last).await.unwrap();
+    old.shutdown().await.unwrap();
+    assert_eq!(seen(&store).await, (1..=302).collect::<Vec<_>>());
+    let index = "SELECT count(*) FROM sqlite_schema WHERE name = 'seen_by_stream'";
+    let indexes: i64 = mark.query_row(index, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexes, 1, "indexes come along");
+}
+
+#[tokio::test]
+async fn what_cannot_be_built_aside_says_so() {
+    let in_memory = ProjectionRunner::new(sqlite().await).projection(Tally::sound()).rebuild_aside();
+    let in_parts = ProjectionRunner::new(sqlite().await)
+        .projection_with(Tally::sound(), ProjectionOptions::default().partitions(2))
+        .rebuild_aside();
+    for (runner, words) in [(in_memory, "store is in a file"), (in_parts, "several partitions")] {
+        let stopped = runner.max_retries(0).spawn().wait_for(Position::new(1)).await.unwrap_err();
+        let ProjectionStopped::Failed { source, .. } = stopped else { panic!("{stopped}") };
+        assert!(source.to_string().contains(words), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn parts_share_the_streams_and_keep_the_order_of_each() {
+    let store = sqlite().await;
+    let streams: Vec<_> = (0..20).map(|_| a_stream()).collect();
+    for _ in 0..10 {
+        for stream in &streams {
+            cancel(&store, stream, REASON, 1).await;
+        }
+    }
+    let in_parts = |count| {
+        let options = ProjectionOptions::default().partitions(count);
+        ProjectionRunner::new(store.clone()).projection_with(Tally::sound(), options)
+    };
+    let projections = in_parts(4).spawn();
+    projections.wait_for(Position::new(200)).await.unwrap();
+    let last = cancel(&store, &streams[7], REASON, 1).await;
+    projections.wait_for(last).await.unwrap();
+    assert_eq!(projections.checkpoint("Tally"), Some(last));
+    projections.shutdown().await.unwrap();
+    let in_four = sums(&store).await;
+    let mut all = seen(&store).await;
+    all.sort_unstable();
+    assert_eq!(all, (1..=201).collect::<Vec<_>>(), "each once");
+    // All stand at one position, so that their number can change; and the sums are those of one part in order.
+    let projections = in_parts(1).rebuild().spawn();
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(sums(&store).await, in_four);
+}
+
+#[tokio::test]
+async fn two_runners_share_the_parts_of_a_projection() {
+    let store = sqlite().await;
+    let options = || ProjectionOptions::default().partitions(2);
+    let one = runner(&store).projection_with(Tally::sound(), options()).spawn();
+    one.wait_for(Position::START).await.unwrap();
+    let other = runner(&store).projection_with(Tally::sound(), options()).spawn();
+    let mut last = Position::START;
+    for _ in 0..50 {
+        last = cancel(&store, &a_stream(), REASON, 1).await;
+    }
+    one.wait_for(last).await.unwrap();
+    other.wait_for(last).await.unwrap();
+    one.shutdown().await.unwrap();
+    other.shutdown().await.unwrap();
+    let mut all = seen(&store).await;
+    all.sort_unstable();
+    assert_eq!(all, (1..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_runner_that_lost_its_lease_waits_and_goes_on() {
+    let store = sqlite().await;
+    let stream = a_stream();
+    let projections = runner(&store).projection(Tally::sound()).spawn();
+    projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+    let name = Projection::<Sqlite>::name(&Tally::sound());
+    let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(100)).by_force();
+    assert_eq!(store.lease_projection(Partition::whole(name), claim).await.unwrap().taken, None);
+    projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(seen(&store).await, [1, 2]);
+}
+
+mod stalled {
+    //! Two processes, of which one is stopped beyond its lease.
+
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    const CHILD: &str = "EVENTSOURCE_TESTS_STALLS";
+
+    struct Process(Child);
+
+    impl Process {
+        fn start(file: &Path) -> Self {
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["projecting::stalled::runs", "--exact", "--nocapture"])
+                .env(CHILD, file)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut process = Self(child);
+            let lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
+            assert!(lines.map_while(Result::ok).any(|line| line.contains("the projection runs")));
+            process
+        }
+
+        fn signal(&self, signal: &str) {
+            let status = Command::new("kill").args([signal, &self.0.id().to_string()]).status().unwrap();
+            assert!(status.success());
+        }
+
+        /// Stops the process where it has no transaction open, which would hold up everybody else's.
+        fn stop(&self, file: &Path) {
+            let connection = rusqlite::Connection::open(file).unwrap();
+            connection.busy_timeout(Duration::ZERO).unwrap();
+            loop {
+                self.signal("-STOP");
+                if connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
+                    return;
+                }
+                self.signal("-CONT");
+            }
+        }
+    }
+
+    impl Drop for Process {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_was_stopped_beyond_its_lease_changes_nothing_any_more() {
+        let scratch = Scratch::new();
+        let store = open(&scratch.file()).await;
+        let stream = a_stream();
+        cancel(&store, &stream, REASON, 1).await;
+        let leader = Process::start(&scratch.file());
+        leader.stop(&scratch.file());
+        let next = runner(&store).projection(Tally::sound()).spawn();
+        next.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+        leader.signal("-CONT");
+        // The process wakes up where it was, and tries to apply the same event.
+        for _ in 0..20 {
+            next.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+        }
+        next.shutdown().await.unwrap();
+        // It was told that its lease is another's, and not that something is wrong: so it is the next to have it.
+        let last = cancel(&store, &stream, REASON, 1).await;
+        let whole = Partition::whole("Tally");
+        let look = || Claim::new(Uuid::now_v7(), "nobody", Duration::from_secs(1)).given_up();
+        while store.lease_projection(whole, look()).await.unwrap().checkpoint < last {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(seen(&store).await, (1..=last.get()).collect::<Vec<_>>(), "each event once, in order");
+    }
+
+    /// Does its work only in the process that the test above starts.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn runs() {
+        let Some(file) = std::env::var_os(CHILD) else { return };
+        let store = open(Path::new(&file)).await;
+        let projections = runner(&store).projection(Tally::sound()).spawn();
+        projections.wait_for(Position::new(1)).await.unwrap();
+        println!("the projection runs");
+        std::future::pending::<()>().await;
+    }
+}
