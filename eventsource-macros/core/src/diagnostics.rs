@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Type;
+use syn::parse::{ParseStream, Parser as _};
 
 /// The mistakes found so far in one item.
 #[must_use]
@@ -46,6 +47,23 @@ impl Diagnostics {
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.errors.into_iter().map(syn::Error::into_compile_error).collect()
     }
+}
+
+/// Parses all of the tokens. An error at their end stands on the last of them; otherwise it would stand on the whole
+/// attribute, where the macro is called.
+pub(crate) fn parse<T>(tokens: TokenStream, parser: impl FnOnce(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<T> {
+    let last = tokens.clone().into_iter().last().map_or_else(Span::call_site, |last| match last {
+        TokenTree::Group(group) => group.span_close(),
+        token => token.span(),
+    });
+    let mut within = Group::new(Delimiter::Brace, tokens);
+    within.set_span(last);
+    let parser = |input: ParseStream<'_>| {
+        let content;
+        syn::braced!(content in input);
+        parser(&content)
+    };
+    parser.parse2(within.into_token_stream())
 }
 
 /// Runs an expansion, and adds what it reported.
@@ -148,6 +166,21 @@ mod tests {
         assert_eq!(nearest("identity", &["name", "id"]), None);
         assert_eq!(nearest("abcd", &["abxy"]), None);
         assert_eq!(nearest("abcdef", &["abcdxy"]), Some("abcdxy"));
+    }
+
+    #[test]
+    fn what_is_missing_at_the_end_stands_on_the_last_token() {
+        let tokens = "struct A { b: u8".parse::<TokenStream>();
+        assert!(tokens.is_err());
+        let tokens: TokenStream = "enum (a)".parse().expect("the test's own tokens");
+        let error = parse(tokens, |input| input.parse::<syn::Item>().map(|_| ())).expect_err("it is no item");
+        assert_eq!(error.span().source_text().as_deref(), Some("("));
+        let tokens: TokenStream = "fn f() ->".parse().expect("the test's own tokens");
+        let error = parse(tokens, |input| input.parse::<syn::Item>().map(|_| ())).expect_err("it is no item");
+        assert_eq!(error.span().source_text().as_deref(), Some(">"));
+        let tokens: TokenStream = "a b".parse().expect("the test's own tokens");
+        let error = parse(tokens, |input| input.parse::<syn::Ident>().map(|_| ())).expect_err("there is more");
+        assert_eq!(error.span().source_text().as_deref(), Some("b"));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::ext::IdentExt as _;
+use syn::parse::Parse as _;
 use syn::{Data, DataStruct, DeriveInput, LitStr, Member};
 
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
 use crate::options::{Form, Given, Options, Value, Word, Words};
 use crate::output::{local, located};
@@ -43,11 +44,18 @@ pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: 
             }
             Vec::new()
         }
-        Data::Union(data) => {
-            diagnostics.error(data.union_token, "a union cannot be stored; make it a struct");
-            Vec::new()
-        }
+        Data::Union(_) => Vec::new(),
     }
+}
+
+/// The item of a derive; nothing for a union, for which an impl would set off other errors.
+pub(crate) fn item(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<DeriveInput> {
+    let input = diagnostics.take(diagnostics::parse(item, DeriveInput::parse))?;
+    if let Data::Union(data) = &input.data {
+        diagnostics.error(data.union_token, "a union cannot be stored; make it a struct");
+        return None;
+    }
+    Some(input)
 }
 
 fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: Words, helper: &str) -> Vec<Marked> {

@@ -49,7 +49,13 @@ pub(crate) fn refuse_lifetimes(diagnostics: &mut Diagnostics, generics: &Generic
 /// The type with `'static` for every lifetime in it.
 pub(crate) fn with_static_lifetimes(mut ty: Type) -> Type {
     Static.visit_type_mut(&mut ty);
-    ty
+    match ty {
+        // `&` stands before it in the expansion, and binds tighter than `+`.
+        Type::TraitObject(object) if object.bounds.len() > 1 || object.bounds.trailing_punct() => {
+            parse_quote_spanned!(Span::mixed_site()=> (#object))
+        }
+        ty => ty,
+    }
 }
 
 struct Static;
@@ -78,6 +84,8 @@ mod tests {
 
     #[test]
     fn lifetimes_become_static() {
+        let ty = with_static_lifetimes(parse_quote!(dyn A + 'a));
+        assert_eq!(ty.to_token_stream().to_string(), quote!((dyn A + 'static)).to_string());
         let ty = with_static_lifetimes(parse_quote!(Tx<'_, &str, fn(&u8) -> &'a u8>));
         assert_eq!(ty.to_token_stream().to_string(), quote!(Tx<'static, &'static str, fn(&u8) -> &'a u8>).to_string());
     }

@@ -119,7 +119,11 @@ impl Parse for ImplBlock {
             trait_path = Some(input.parse()?);
             input.parse::<Token![for]>()?;
         }
-        let self_ty = input.parse()?;
+        let mut self_ty = input.parse()?;
+        if let Type::TraitObject(object) = &mut self_ty {
+            // `dyn A +` is legal by itself, but not before everything that an expansion puts after it.
+            object.bounds.pop_punct();
+        }
         generics.where_clause = input.parse()?;
         let content;
         let braces = syn::braced!(content in input);

@@ -99,10 +99,11 @@ fn stored_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, ident: &Iden
 }
 
 fn enum_name(diagnostics: &mut Diagnostics, path: &Path) -> Option<Ident> {
-    if path.get_ident().is_none() {
+    let name = path.segments.last().map(|segment| segment.ident.clone()).filter(|name| !is_keyword(name));
+    if path.get_ident().is_none() || name.is_none() {
         diagnostics.error(path, "the enum of events is made here; write its name without a path");
     }
-    path.segments.last().map(|segment| segment.ident.clone())
+    name
 }
 
 fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> Option<Snapshot> {
@@ -134,11 +135,20 @@ fn every(
     number
 }
 
+/// A word that a path may consist of, and that names nothing by itself.
+fn is_keyword(word: &Ident) -> bool {
+    ["self", "Self", "super", "crate"].iter().any(|keyword| word == keyword)
+}
+
 /// The events, each with the variant that is named after it.
 fn distinct(diagnostics: &mut Diagnostics, paths: Vec<Path>) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     for path in paths {
         let Some(variant) = path.segments.last().map(|segment| segment.ident.clone()) else { continue };
+        if is_keyword(&variant) {
+            diagnostics.error(&path, format!("`{variant}` is no event; write the event's name"));
+            continue;
+        }
         match events.iter().find(|earlier| earlier.variant == variant) {
             None => events.push(Event { variant, path }),
             Some(earlier) if alike(&earlier.path, &path) => {

@@ -59,7 +59,7 @@ pub(super) struct Snapshot {
 }
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
-    let input: DeriveInput = diagnostics.take(syn::parse2(item))?;
+    let input = fields::item(diagnostics, item)?;
     let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::AGGREGATE);
     // An aggregate's fields have no options; what stands there is reported.
     fields::marked(diagnostics, &input, FIELD, keys::AGGREGATE);

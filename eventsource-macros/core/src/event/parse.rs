@@ -47,7 +47,7 @@ pub(super) struct Upcast {
 }
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
-    let input: DeriveInput = diagnostics.take(syn::parse2(item))?;
+    let input = fields::item(diagnostics, item)?;
     let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::EVENT);
     let mut marked = fields::marked(diagnostics, &input, FIELD, keys::EVENT);
     Some(Parsed {

@@ -2,10 +2,11 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
+use syn::parse::Parse as _;
 use syn::{Attribute, Meta};
 
 use super::Kind;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
 use crate::options::{Options, Words};
 use crate::output::shape_lints;
@@ -37,7 +38,7 @@ pub(super) fn parse(
     item: TokenStream,
 ) -> Option<Parsed> {
     let mut options = Options::parse(diagnostics, OPTIONS, options);
-    let mut block = match syn::parse2::<ImplBlock>(item.clone()) {
+    let mut block = match diagnostics::parse(item.clone(), ImplBlock::parse) {
         Ok(block) => block,
         Err(error) => {
             let belongs = format!("`{}` belongs on `impl Type {{ .. }}`", kind.attribute());

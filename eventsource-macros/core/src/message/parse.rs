@@ -44,7 +44,7 @@ pub(super) struct Parsed {
 }
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream) -> Option<Parsed> {
-    let input: DeriveInput = diagnostics.take(syn::parse2(item))?;
+    let input = fields::item(diagnostics, item)?;
     let (words, field_words, target) = match kind {
         Kind::Command => (COMMAND, COMMAND_FIELD, keys::AGGREGATE),
         Kind::Query => (QUERY, QUERY_FIELD, keys::OUTPUT),

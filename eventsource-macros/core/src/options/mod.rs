@@ -4,12 +4,12 @@ mod words;
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
-use syn::parse::{ParseStream, Parser as _};
+use syn::parse::ParseStream;
 use syn::{Attribute, Expr, Ident, LitInt, LitStr, Meta, Path, Token, Type};
 
 pub(crate) use words::{Form, Given, Value, Word, Words};
 
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{Diagnostics, parse};
 use words::Mistake;
 
 /// The options of one item, each at most once.
@@ -81,7 +81,8 @@ impl Options {
 
     /// Whether a mistake was reported that may have been meant for this option: that it is missing is no other.
     pub(crate) fn is_unclear(&self, key: &str) -> bool {
-        self.is_unclear || self.meant.contains(&key)
+        // `event(A)` may have been meant for `events` as well.
+        self.is_unclear || self.meant.iter().any(|word| word.starts_with(key) || key.starts_with(word))
     }
 
     /// Takes an option out, as it was written.
@@ -160,7 +161,7 @@ pub(crate) fn entries(
         Ok(())
     };
     // Every token is consumed above, one way or the other; should `syn` object after all, that is a report too.
-    if let Err(error) = all.parse2(tokens) {
+    if let Err(error) = parse(tokens, all) {
         diagnostics.push(error);
     }
 }

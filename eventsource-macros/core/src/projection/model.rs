@@ -76,7 +76,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
         diagnostics.error(&block.self_ty, message);
     }
     let transaction = found.transactions.into_iter().next();
-    let name = projection_name(diagnostics, name, is_name_unclear, &block.self_ty);
+    let name = projection_name(diagnostics, name, is_name_unclear, &block.self_ty)?;
     let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
     let Found { setup, reset, handlers, .. } = found;
     let (generics, self_ty) = (block.generics, block.self_ty);
@@ -96,21 +96,27 @@ fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {
     true
 }
 
-fn projection_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, is_unclear: bool, self_ty: &Type) -> LitStr {
+/// Nothing after a mistake.
+fn projection_name(
+    diagnostics: &mut Diagnostics,
+    name: Option<LitStr>,
+    is_unclear: bool,
+    self_ty: &Type,
+) -> Option<LitStr> {
     if let Some(name) = name {
         if name.value().is_empty() {
             diagnostics.error(&name, "the projection's name is empty; write `name = \"..\"`");
         }
-        return name;
+        return Some(name);
     }
     if let Some(segment) = last_segment(self_ty) {
-        return LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span());
+        return Some(LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span()));
     }
     if !is_unclear {
         let message = "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`";
         diagnostics.error(self_ty, message);
     }
-    LitStr::new("", proc_macro2::Span::call_site())
+    None
 }
 
 fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) {

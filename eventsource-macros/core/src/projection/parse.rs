@@ -2,9 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
+use syn::parse::Parse as _;
 use syn::{Attribute, Expr, LitStr};
 
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
 use crate::options::{Form, Options, Word, Words};
 use crate::output::shape_lints;
@@ -42,7 +43,7 @@ impl Parsed {
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: TokenStream) -> Option<Parsed> {
     let mut options = Options::parse(diagnostics, OPTIONS, options);
-    let mut block = match syn::parse2::<ImplBlock>(item.clone()) {
+    let mut block = match diagnostics::parse(item.clone(), ImplBlock::parse) {
         Ok(block) => block,
         Err(error) => {
             report_item(diagnostics, item, error, "impl", "`#[projection]` belongs on `impl Type { .. }`");

@@ -2,11 +2,12 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::quote;
+use syn::parse::Parse as _;
 use syn::{Attribute, Lit, LitStr};
 
 use super::attributes::{self, Entry};
 use super::covers::COVERS;
-use crate::diagnostics::Diagnostics;
+use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
 use crate::options::{Form, Options, Word, Words};
 use crate::paths;
@@ -52,7 +53,7 @@ pub(super) struct Parsed {
 pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: TokenStream) -> Option<Parsed> {
     let mut written = read(diagnostics, options);
     let record = written.options.list(keys::RECORD).map(|list| attributes::read(diagnostics, list.stream()));
-    let mut function = match syn::parse2::<Function>(item.clone()) {
+    let mut function = match diagnostics::parse(item.clone(), Function::parse) {
         Ok(function) => function,
         Err(error) => {
             report_item(diagnostics, item, error, "fn", "`#[traced]` belongs on a function or a method");

@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use eventsource_runtime::Event;
+
+#[derive(Event)]
+union OrderShipped {
+    carrier: u64,
+}
+
+fn main() {}

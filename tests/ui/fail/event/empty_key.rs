@@ -1,0 +1,12 @@
+#![allow(unused)]
+
+use eventsource_runtime::Event;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct OrderShipped {
+    #[event(attribute = "")]
+    carrier: String,
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+#![allow(unused)]
+
+use eventsource_runtime::{Event, Recorded, projection};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Placed;
+
+struct Rows;
+
+#[projection]
+struct Other;
+
+fn main() {}

@@ -1,0 +1,17 @@
+#![allow(unused)]
+
+use eventsource_runtime::{Event, Recorded, projection};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Placed;
+
+struct Rows;
+
+#[projection]
+impl Rows {
+    #[projection(name = "rows")]
+    fn placed(&self, event: &Recorded<Placed>) {}
+}
+
+fn main() {}

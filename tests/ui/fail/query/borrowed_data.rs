@@ -1,0 +1,12 @@
+#![allow(unused)]
+
+use eventsource_runtime::Query;
+use serde::Deserialize;
+
+#[derive(Query, Deserialize)]
+#[query(output = u64)]
+struct Orders<'a> {
+    status: &'a str,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use eventsource_runtime::traced;
+
+#[traced("mail.send" kind = "client")]
+fn send(recipient: &str) {}
+
+fn main() {}
