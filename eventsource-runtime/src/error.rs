@@ -4,7 +4,8 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::telemetry::guarded;
 
 /// The cause of an error, whatever back end or user code it came from.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -45,10 +46,10 @@ pub(crate) fn error_type_or<E>(error: &BoxError) -> Cow<'static, str> {
 fn named(path: &'static str, print: &mut dyn FnMut(&mut Head) -> fmt::Result) -> Cow<'static, str> {
     let mut head = Head::default();
     // An error here only says that enough was seen, or that the user's `Debug` gave up.
-    let printed = catch_unwind(AssertUnwindSafe(|| print(&mut head)));
+    let printed = guarded(|| print(&mut head));
     let of_type = Cow::Borrowed(last_segment(path));
     // These write the error's message, be it a single word.
-    if printed.is_err() || path == "anyhow::Error" || path == "eyre::Report" {
+    if printed.is_none() || path == "anyhow::Error" || path == "eyre::Report" {
         return of_type;
     }
     // Who knows only `dyn Error` may have one of these as well.

@@ -4,4 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod facade;
+#[cfg(test)]
+mod lints;
 pub mod strict;

@@ -5,6 +5,7 @@ mod canary;
 mod cancellation;
 mod dispatch;
 mod following;
+mod misbehaving;
 mod otlp;
 mod projecting;
 mod propagation;

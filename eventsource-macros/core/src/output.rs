@@ -74,6 +74,11 @@ pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
     group
 }
 
+/// A body at the end of a block of ours: were it there by itself, its braces would be unused to the compiler.
+pub(crate) fn arm(body: &Group) -> TokenStream {
+    quote_spanned!(Span::mixed_site()=> match () { () => #body })
+}
+
 /// Where an expression starts, as code of ours: errors show there, names resolve at the macro.
 pub(crate) fn first_span(tokens: impl quote::ToTokens) -> Span {
     let first = tokens.to_token_stream().into_iter().next();

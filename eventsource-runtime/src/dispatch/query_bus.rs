@@ -12,7 +12,7 @@ use super::json::{QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
-use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
+use crate::telemetry::{Kind, Outcome, Span, Start, guarded, log, metrics, names};
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError>;
 
@@ -144,10 +144,13 @@ where
     E: From<QueryError> + Failure,
 {
     let started = Instant::now();
-    let span = query_span::<Q>(&|| switches.tracing && handler.enable_tracing(&query), &mut |user| {
-        query.attributes(user);
-        HandleQuery::attributes(handler, &query, user);
-    });
+    let span = query_span::<Q>(
+        &|| switches.tracing && guarded(|| handler.enable_tracing(&query)).unwrap_or(true),
+        &mut |user| {
+            query.attributes(user);
+            HandleQuery::attributes(handler, &query, user);
+        },
+    );
     // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
     let output = span.run(async { handler.handle(query).await }).await;
     let results = output.as_ref().ok().and_then(Q::result_count);

@@ -9,7 +9,7 @@ use super::follower::{Follower, Place};
 use super::options::Options;
 use super::{Backend, Projection, ProjectionStore, StepResult};
 use crate::store::Position;
-use crate::telemetry::{Attributes, Kind, Span, Start, log, metrics, names};
+use crate::telemetry::{Attributes, Kind, Span, Start, guarded, log, metrics, names};
 
 /// What is to be applied, and how.
 #[derive(Clone, Copy)]
@@ -133,7 +133,8 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn span<B: Backend>(self, projection: &dyn Projection<B>, options: &Options) -> Span {
-        let enabled = !self.events.is_empty() && projection.enable_tracing().unwrap_or(options.tracing);
+        let enabled =
+            !self.events.is_empty() && guarded(|| projection.enable_tracing()).flatten().unwrap_or(options.tracing);
         let start = Start::new(projection.span_name(), Kind::Consumer).options(|options| {
             options.enable(enabled);
             if enabled {

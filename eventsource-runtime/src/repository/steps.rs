@@ -16,7 +16,7 @@ use crate::snapshot::SnapshotStore;
 use crate::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
 };
-use crate::telemetry::{Attributes, Kind, Span, Start, log, metrics, names};
+use crate::telemetry::{Attributes, Kind, Span, Start, guarded, log, metrics, names};
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -121,7 +121,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         C: Command<Aggregate = A>,
         A: Handle<C, Services = V>,
     {
-        let enabled = || self.tracing && state.enable_tracing(&command);
+        let enabled = || self.tracing && guarded(|| state.enable_tracing(&command)).unwrap_or(true);
         let span = Start::new("handle_command", Kind::Internal).options(|options| options.enable(enabled())).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "write");

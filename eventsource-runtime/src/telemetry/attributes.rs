@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Display, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::backend::List;
+use super::guard::guarded;
 
 /// The longest text that an attribute takes, in bytes; the rest is cut, and the cut is counted.
 pub const MAX_TEXT: usize = 1024;
@@ -41,7 +41,7 @@ impl Attributes {
     pub fn with(&mut self, key: &'static str, record: &mut dyn FnMut(&mut Slot<'_>)) {
         let before = self.list.len();
         let mut slot = Slot { key, attributes: self };
-        if catch_unwind(AssertUnwindSafe(|| record(&mut slot))).is_err() {
+        if guarded(|| record(&mut slot)).is_none() {
             self.list.truncate(before);
             self.list.text(key, PANICKED);
             self.cut += 1;

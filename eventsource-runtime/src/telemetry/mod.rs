@@ -4,6 +4,7 @@
 
 mod attributes;
 mod error;
+mod guard;
 mod links;
 pub(crate) mod log;
 pub mod names;
@@ -33,6 +34,7 @@ pub use backend::{
 };
 pub(crate) use backend::{is_on, messaging, metrics};
 pub use error::TelemetryError;
+pub(crate) use guard::guarded;
 pub use links::Linked;
 #[cfg(feature = "otel")]
 pub use otel::TraceTree;

@@ -28,9 +28,27 @@ pub async fn send_email(
                     __es_options,
                     ::core::any::type_name::<Self>(),
                 );
-                facade::__private::Options::enable(__es_options, self.on);
-                facade::__private::Options::parent(__es_options, &message.context());
-                facade::__private::Options::links(__es_options, &&message.cause);
+                facade::__private::Options::with(
+                    __es_options,
+                    &mut |__es_options| facade::__private::Options::enable(
+                        __es_options,
+                        self.on,
+                    ),
+                );
+                facade::__private::Options::with(
+                    __es_options,
+                    &mut |__es_options| facade::__private::Options::parent(
+                        __es_options,
+                        &message.context(),
+                    ),
+                );
+                facade::__private::Options::with(
+                    __es_options,
+                    &mut |__es_options| facade::__private::Options::links(
+                        __es_options,
+                        &&message.cause,
+                    ),
+                );
             },
             &mut |__es_attributes| {
                 facade::__private::Attributes::record(
@@ -60,7 +78,9 @@ pub async fn send_email(
         if false {
             return facade::__private::never::<Result<Id, io::Error>>();
         }
-        { self.work(message).await }
+        match () {
+            () => self.work(message).await,
+        }
     };
     match __es_span {
         ::core::option::Option::None => __es_body.await,

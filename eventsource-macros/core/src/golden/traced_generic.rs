@@ -28,7 +28,9 @@ where
         if false {
             return ::eventsource_runtime::__private::never::<Result<[&'a T; N], _>>();
         }
-        { work(value)? }
+        match () {
+            () => work(value)?,
+        }
     };
     match __es_span {
         ::core::option::Option::None => __es_body.await,

@@ -19,7 +19,7 @@ async fn run(self) -> ! {
     } else {
         ::core::option::Option::None
     };
-    let __es_body = async move { { loop {} } };
+    let __es_body = async move { loop {} };
     match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {

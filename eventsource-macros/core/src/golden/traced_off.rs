@@ -23,5 +23,7 @@ pub async fn send_email(
     let _ = |result: &Result<Id, io::Error>| {
         facade::__private::check(&result.as_ref().ok());
     };
-    { self.work(message).await }
+    match () {
+        () => self.work(message).await,
+    }
 }

@@ -7,7 +7,7 @@ use syn::Ident;
 use super::attributes::{attribute, constant};
 use super::covers::Covers;
 use super::model::{Model, Parent, Returned};
-use crate::output::{borrowed, first_span, like, local, probes};
+use crate::output::{arm, borrowed, first_span, like, local, probes};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -58,25 +58,27 @@ fn options(Model { runtime, owner, parent, links, enable_tracing, .. }: &Model) 
     let private = runtime.private();
     let options = local("__es_options");
     let mut calls = TokenStream::new();
+    // A panic in an expression costs that option alone.
+    let guarded = |set: TokenStream| quote_spanned!(Span::mixed_site()=> #private::Options::with(#options, &mut |#options| #set););
     if *owner {
         calls.extend(quote_spanned! {Span::mixed_site()=>
             #private::Options::owner(#options, ::core::any::type_name::<Self>());
         });
     }
     if let Some(enabled) = enable_tracing {
-        calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::enable(#options, #enabled);));
+        calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::enable(#options, #enabled))));
     }
     match parent {
         Parent::Current => (),
         Parent::Root => calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::root(#options);)),
         Parent::Of(parent) => {
             let parent = borrowed(parent);
-            calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::parent(#options, #parent);));
+            calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::parent(#options, #parent))));
         }
     }
     if let Some(links) = links {
         let links = borrowed(links);
-        calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links);));
+        calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links))));
     }
     if calls.is_empty() {
         quote_spanned!(Span::mixed_site()=> |_| ())
@@ -113,19 +115,20 @@ fn run_async(model: &Model) -> TokenStream {
     let start = start(model, &quote_spanned!(Span::mixed_site()=> __ES_SITE.may_be_on()));
     let inspect = inspect(model, Span::mixed_site());
     let body = &model.body;
-    let (typed, end) = match &model.returned {
+    let (body, end) = match &model.returned {
         // A block has no place for its type, and without one its last expression is not coerced.
         Returned::Type(ty) => {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
-            (quote_spanned!(Span::mixed_site()=> if false { return #never; }), TokenStream::new())
+            let body = arm(body);
+            (quote_spanned!(Span::mixed_site()=> { if false { return #never; } #body }), TokenStream::new())
         }
-        Returned::Opaque(_) => (TokenStream::new(), TokenStream::new()),
+        Returned::Opaque(_) => (body.to_token_stream(), TokenStream::new()),
         // Nor is `!` a type that a future can be said to have.
-        Returned::Never => (TokenStream::new(), quote_spanned!(Span::mixed_site()=> ; #private::never())),
+        Returned::Never => (body.to_token_stream(), quote_spanned!(Span::mixed_site()=> ; #private::never())),
     };
     quote_spanned! {Span::mixed_site()=>
         #start
-        let #future = async move { #typed #body };
+        let #future = async move #body;
         match #span {
             ::core::option::Option::None => #future.await,
             ::core::option::Option::Some(#span) => #private::traced(#span, #future, #inspect).await,

@@ -6,7 +6,7 @@ use syn::Type;
 
 use super::attributes::check;
 use super::model::{Model, Parent, Returned};
-use crate::output::{borrowed, like};
+use crate::output::{arm, borrowed, like};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -16,7 +16,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         return quote!(#(#attrs)* #vis #sig #body);
     }
     // The body keeps a block of its own, as if nothing stood before it.
-    let body = like(body, quote!(#checks #body));
+    let within = arm(body);
+    let body = like(body, quote!(#checks #within));
     quote!(#(#attrs)* #vis #sig #body)
 }
 

@@ -119,6 +119,10 @@ impl Options {
 
     /// Does nothing.
     #[doc(hidden)]
+    pub fn with(&mut self, _: &mut dyn FnMut(&mut Self)) {}
+
+    /// Does nothing.
+    #[doc(hidden)]
     pub fn owner(&mut self, _: &'static str) {}
 
     /// Does nothing.
@@ -221,4 +225,13 @@ pub(crate) fn is_on() -> bool {
 
 pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
     None
+}
+
+/// Keeps off what is off anyway.
+pub(in crate::telemetry) struct Mute(());
+
+impl Mute {
+    pub(in crate::telemetry) fn new() -> Self {
+        Self(())
+    }
 }

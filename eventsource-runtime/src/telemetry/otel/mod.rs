@@ -38,6 +38,7 @@ pub use span::Span;
 pub(super) use span::current_trace_context;
 pub(crate) use start::Start;
 pub use start::{Options, start};
+pub(super) use toggle::Mute;
 pub use toggle::set_enabled;
 pub(crate) use toggle::spans_are_on as is_on;
 pub use tree::TraceTree;

@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::List;
 use super::bridge::{self, Made};
-use super::method_names;
 use super::pipeline::{self, Active, Verdict};
 use super::site::Site;
 use super::span::{MOST, Span, counted, evaluate};
 use super::toggle;
+use super::{method_names, metrics};
 use crate::telemetry::links::Linked;
 use crate::telemetry::site::{Kind, Literal};
-use crate::telemetry::{Attributes, TraceContext, names};
+use crate::telemetry::{Attributes, TraceContext, guarded, names};
 
 /// Where a span hangs in the trace.
 #[derive(Default)]
@@ -43,6 +43,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// Lets a closure set one of these, so that a panic in the user's expression costs that alone.
+    #[doc(hidden)]
+    pub fn with(&mut self, set: &mut dyn FnMut(&mut Self)) {
+        if guarded(|| set(self)).is_none() {
+            metrics::attributes_cut(1);
+        }
+    }
+
     /// Switches the span off, and every span of ours below it.
     pub fn enable(&mut self, enabled: bool) {
         self.disabled = !enabled;

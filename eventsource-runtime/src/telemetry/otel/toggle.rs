@@ -103,10 +103,10 @@ pub(super) fn disabled_by_environment() -> bool {
 
 /// Keeps spans off on this thread until it is dropped.
 #[derive(Debug)]
-pub(super) struct Mute(());
+pub(in crate::telemetry) struct Mute(());
 
 impl Mute {
-    pub(super) fn new() -> Self {
+    pub(in crate::telemetry) fn new() -> Self {
         let _ = MUTED.try_with(|depth| depth.set(depth.get() + 1));
         Self(())
     }

@@ -1,0 +1,252 @@
+//! What the compiler and clippy say of a user's code, they say of it under our macros as well, in the same place; and
+//! they say nothing more. Twins of each function are compiled, one with `#[traced]`, and what is said of them compared.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// A lint, and a function that sets it off. `@` stands where the attribute will.
+const LINTS: &[(&str, &str)] = &[
+    ("unused_variables", "@\npub fn f() { let a = 1; }"),
+    ("unused_variables", "@\npub fn f(a: u8) {}"),
+    ("unused_variables", "@\npub async fn f(a: u8) { let b = 1; }"),
+    ("unused_mut", "@\npub fn f() -> u8 { let mut a = 1; a }"),
+    ("unused_mut", "@\npub fn f(mut a: u8) -> u8 { a }"),
+    ("unused_assignments", "@\npub fn f() -> u8 { let mut a = 1; let b = a; a = 2; b }"),
+    ("unreachable_code", "@\npub fn f() -> u8 { return 1; 2 }"),
+    ("unused_must_use", "@\npub fn f() { Ok::<u8, u8>(1); }"),
+    ("unused_must_use", "@\npub async fn f() { std::future::ready(1); }"),
+    ("unused_parens", "@\npub fn f(a: bool) -> u8 { if (a) { 1 } else { 2 } }"),
+    ("unused_imports", "@\npub fn f() { use std::mem; }"),
+    ("unused_labels", "@\npub fn f() { 'a: for _ in 0..2 {} }"),
+    ("while_true", "@\npub fn f() { while true { break; } }"),
+    ("path_statements", "@\npub fn f(a: u8) { a; }"),
+    ("unused_unsafe", "@\npub fn f() { unsafe {} }"),
+    ("unused_comparisons", "@\npub fn f(a: u8) -> bool { a >= 0 }"),
+    ("non_snake_case", "@\npub fn f() -> u8 { let Ab = 1; Ab }"),
+    ("non_snake_case", "@\npub fn Fn1() {}"),
+    ("unused_braces", "@\npub fn f(a: u8) -> u8 { std::convert::identity({ a }) }"),
+    ("dropping_references", "@\npub fn f(a: &u8) { drop(a); }"),
+    ("for_loops_over_fallibles", "@\npub fn f(a: Option<u8>) { for _ in a {} }"),
+    ("deprecated", "#[deprecated] pub fn old() {}\n@\npub fn f() { old(); }"),
+    ("clippy::let_and_return", "@\npub fn f() -> u8 { let a = 1; a }"),
+    ("clippy::unwrap_used", "@\npub fn f(a: Option<u8>) -> u8 { a.unwrap() }"),
+    ("clippy::unwrap_used", "@\npub async fn f(a: Option<u8>) -> u8 { a.unwrap() }"),
+    ("clippy::expect_used", "@\npub fn f(a: Option<u8>) -> u8 { a.expect(\"b\") }"),
+    ("clippy::todo", "@\npub fn f() -> u8 { todo!() }"),
+    ("clippy::print_stdout", "@\npub fn f() { println!(\"a\"); }"),
+    ("clippy::dbg_macro", "@\npub fn f(a: u8) -> u8 { dbg!(a) }"),
+    ("clippy::indexing_slicing", "@\npub fn f(a: &[u8]) -> u8 { a[0] }"),
+    ("clippy::clone_on_copy", "@\npub fn f(a: u8) -> u8 { a.clone() }"),
+    ("clippy::len_zero", "@\npub fn f(a: &[u8]) -> bool { a.len() == 0 }"),
+    (
+        "clippy::needless_range_loop",
+        "@\npub fn f(a: &[u8]) -> u8 { let mut b = 0; for i in 0..a.len() { b += a[i]; } b }",
+    ),
+    (
+        "clippy::single_match",
+        "@\npub fn f(a: Option<u8>) { match a { Some(b) => drop(format!(\"{b}\")), None => () } }",
+    ),
+    ("clippy::redundant_closure", "@\npub fn f(a: Option<&str>) -> Option<String> { a.map(|b| String::from(b)) }"),
+    ("clippy::useless_format", "@\npub fn f() -> String { format!(\"a\") }"),
+    ("clippy::bool_comparison", "@\npub fn f(a: bool) -> u8 { if a == true { 1 } else { 2 } }"),
+    ("clippy::identity_op", "@\npub fn f(a: u8) -> u8 { a + 0 }"),
+    ("clippy::needless_borrow", "@\npub fn f(a: &str) -> usize { (&a).len() }"),
+    ("clippy::match_bool", "@\npub fn f(a: bool) -> u8 { match a { true => 1, false => 2 } }"),
+    ("clippy::cast_lossless", "@\npub fn f(a: u8) -> u64 { a as u64 }"),
+    ("clippy::cast_possible_truncation", "@\npub async fn f(a: u64) -> u8 { a as u8 }"),
+    ("clippy::uninlined_format_args", "@\npub fn f(a: u8) -> String { format!(\"{}\", a) }"),
+    ("clippy::explicit_iter_loop", "@\npub fn f(a: &[u8]) { for b in a.iter() { drop(format!(\"{b}\")); } }"),
+    ("clippy::collapsible_if", "@\npub fn f(a: bool, b: bool) { if a { if b { drop(String::new()); } } }"),
+    ("clippy::assign_op_pattern", "@\npub fn f(mut a: u8) -> u8 { a = a + 1; a }"),
+    ("clippy::needless_bool", "@\npub fn f(a: u8) -> bool { if a > 1 { true } else { false } }"),
+    ("clippy::question_mark", "@\npub fn f(a: Option<u8>) -> Option<u8> { if a.is_none() { return None; } a }"),
+    ("clippy::unnecessary_cast", "@\npub fn f(a: u8) -> u8 { a as u8 }"),
+    ("clippy::map_unwrap_or", "@\npub fn f(a: Option<u8>) -> u8 { a.map(|b| b + 1).unwrap_or(0) }"),
+    ("clippy::shadow_unrelated", "@\npub fn f(a: u8) -> String { let b = a; let b = String::from(\"c\"); b }"),
+    ("clippy::ptr_arg", "@\npub fn f(a: &Vec<u8>) -> usize { a.len() }"),
+    ("clippy::too_many_arguments", "@\npub fn f(_: u8, _: u8, _: u8, _: u8, _: u8, _: u8, _: u8, _: u8) {}"),
+    ("clippy::fn_params_excessive_bools", "@\npub fn f(_: bool, _: bool, _: bool, _: bool) {}"),
+    ("clippy::missing_errors_doc", "@\npub fn f() -> Result<(), u8> { Ok(()) }"),
+    ("clippy::must_use_candidate", "@\npub fn f(a: u8) -> u8 { a }"),
+    (
+        "clippy::await_holding_lock",
+        "@\npub async fn f(a: &std::sync::Mutex<u8>) { let Ok(b) = a.lock() else { return }; std::future::ready(1).await; drop(b); }",
+    ),
+    ("clippy::large_stack_arrays", "@\npub fn f() -> u8 { let a = [1_u8; 600_000]; a.first().copied().unwrap_or(1) }"),
+];
+
+/// Lints that a traced function cannot set off, or not alike, and why.
+const LOST: &[(&str, &str)] = &[
+    ("clippy::missing_const_for_fn", "a function that makes a span cannot be `const`"),
+    ("clippy::unused_async", "it awaits its body"),
+    ("clippy::large_stack_frames", "the frame is that of the closure"),
+];
+
+/// Mistakes that the compiler finds: its errors stay where they are. One list a phase, since each ends the compilation.
+const MISTAKES: [&[&str]; 3] = [
+    &[
+        "@\npub async fn f() -> u8 { missing }",
+        "@\npub fn f() -> Missing { 1 }",
+        "@\npub async fn f() { Missing::new().await; }",
+    ],
+    &[
+        "@\npub async fn f() -> u8 { \"text\" }",
+        "@\npub async fn f() -> u8 { if true { return \"text\"; } 1 }",
+        "@\npub async fn f(a: u8) -> u8 { a.missing() }",
+        "@\npub async fn f() -> Result<u8, u8> { Err::<u8, String>(String::new())?; Ok(1) }",
+        "@\npub async fn f() { 1.await }",
+        "@\npub async fn f() -> u8 { let a: String = 1; 2 }",
+        "@\npub async fn f(a: u8) -> u8 { f(a, 1).await }",
+        "@\npub async fn f() -> Vec<u8> { vec![1, \"text\"] }",
+        "@\npub async fn f(a: Option<u8>) -> u8 { match a { Some(b) => b } }",
+        "@\npub fn f() -> u8 { \"text\" }",
+        "@\npub fn f(a: u8) -> u8 { a.missing() }",
+        "@\npub fn f() -> u8 { let a: String = 1; 2 }",
+        "@\npub fn f(a: bool) -> u8 { if a { 1 } }",
+        "@\npub fn f() -> Option<u8> { Err::<u8, u8>(1)?; None }",
+    ],
+    &[
+        "@\npub async fn f(a: String) -> (String, String) { (a, a) }",
+        "@\npub async fn f() -> u8 { let a = 1; a = 2; a }",
+        "@\npub async fn f() -> usize { let a; { let b = String::new(); a = &b; } a.len() }",
+        "@\npub async fn f() { let mut a = vec![1]; for b in &a { a.push(*b); } }",
+        "@\npub fn f(a: String) -> (String, String) { (a, a) }",
+        "@\npub fn f() -> u8 { let a = 1; a = 2; a }",
+        "@\npub fn f() { let mut a = vec![1]; for b in &a { a.push(*b); } }",
+    ],
+];
+
+/// What was said: of which function and twin, with which code, where in it.
+type Said = BTreeSet<(usize, String, Place)>;
+/// Line and column within the function, from where to where.
+type Place = (i64, i64, i64, i64);
+
+/// The functions, each twice: plain at even numbers, traced at odd ones. With the line on which each begins.
+fn source(functions: &[&str]) -> (String, Vec<i64>) {
+    let lints: BTreeSet<&str> = LINTS.iter().map(|(lint, _)| *lint).collect();
+    let lints = lints.into_iter().collect::<Vec<_>>().join(", ");
+    let mut source = format!("#![crate_type = \"lib\"]\n#![warn(clippy::pedantic, clippy::nursery, {lints})]\n");
+    let mut begins = Vec::new();
+    for (number, function) in functions.iter().enumerate() {
+        for (twin, attribute) in [("plain", ""), ("traced", "#[eventsource_runtime::traced]")] {
+            let _ = writeln!(source, "pub mod {twin}_{number} {{");
+            begins.push(i64::try_from(source.lines().count()).expect("a source has not that many lines"));
+            let _ = writeln!(source, "{}\n}}", function.replace('@', attribute));
+        }
+    }
+    (source, begins)
+}
+
+/// The library that this test was linked with, newest first: its name bears a number that nobody tells.
+fn libraries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("libeventsource_runtime-") && path.extension().is_some_and(|it| it == "rlib")
+    };
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(named).collect();
+    let changed =
+        |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    found.sort_by_key(|path| std::cmp::Reverse(changed(path)));
+    found
+}
+
+/// What clippy's compiler says of a source, as JSON; nothing without one.
+fn compile(name: &str, source: &str) -> Option<String> {
+    let folder = std::env::current_exe().ok()?.parent()?.to_owned();
+    let scratch = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let file = scratch.join(format!("{name}.rs"));
+    fs::write(&file, source).ok()?;
+    for library in libraries(&folder) {
+        let mut command = Command::new("clippy-driver");
+        command
+            .args(["--edition=2024", "--emit=metadata", "--error-format=json", "--cap-lints=warn", "--out-dir"])
+            .arg(&scratch);
+        command.arg("--extern").arg(format!("eventsource_runtime={}", library.display()));
+        command.arg("-L").arg(format!("dependency={}", folder.display())).arg(&file);
+        let output = command.output().ok()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Of another compiler, or without the macros' library beside it.
+        if !said.contains("E0463") && !said.contains("E0514") && !said.contains("E0460") {
+            return Some(said);
+        }
+    }
+    None
+}
+
+fn said(json: &str, begins: &[i64]) -> [Said; 2] {
+    let mut twins = [Said::new(), Said::new()];
+    for line in json.lines().filter(|line| line.starts_with('{')) {
+        let message: serde_json::Value = serde_json::from_str(line).expect("the compiler writes JSON");
+        let Some(code) = message["code"]["code"].as_str() else { continue };
+        let spans = message["spans"].as_array().into_iter().flatten().filter(|span| span["is_primary"] == true);
+        for span in spans {
+            let number = |key: &str| span[key].as_i64().unwrap_or(0);
+            let item = begins.partition_point(|begin| *begin < number("line_start")).saturating_sub(1);
+            let begin = begins[item];
+            let place = (
+                number("line_start") - begin,
+                number("column_start"),
+                number("line_end") - begin,
+                number("column_end"),
+            );
+            twins[item % 2].insert((item / 2, code.to_owned(), place));
+        }
+    }
+    twins
+}
+
+/// What is said of one twin alone, one fault a line.
+fn differences(functions: &[&str], [plain, traced]: &[Said; 2]) -> Vec<String> {
+    let told = |what: &str, (number, code, place): &(usize, String, Place)| {
+        format!("{what} `{code}` at {place:?} of {:?}", functions[*number])
+    };
+    let lost = plain.difference(traced).map(|said| told("lost", said));
+    lost.chain(traced.difference(plain).map(|said| told("added", said))).collect()
+}
+
+#[test]
+fn lints_see_what_they_see_without_us() {
+    let functions: Vec<&str> = LINTS.iter().map(|(_, function)| *function).collect();
+    let (source, begins) = source(&functions);
+    let Some(json) = compile("lints", &source) else {
+        println!("skipped: clippy-driver is not installed");
+        return;
+    };
+    let twins = said(&json, &begins);
+    for (number, (lint, function)) in LINTS.iter().enumerate() {
+        assert!(
+            twins[0].iter().any(|(at, code, _)| *at == number && code == lint),
+            "`{lint}` is not set off by {function:?}"
+        );
+    }
+    let known = |fault: &String| LOST.iter().any(|(lint, _)| fault.contains(&format!("`{lint}`")));
+    let faults: Vec<_> = differences(&functions, &twins).into_iter().filter(|fault| !known(fault)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let lints: BTreeSet<&str> = LINTS.iter().map(|(lint, _)| *lint).collect();
+    assert!(lints.len() >= 40, "only {} lints", lints.len());
+}
+
+#[test]
+fn errors_are_where_they_are_without_us() {
+    for (phase, functions) in MISTAKES.iter().enumerate() {
+        let (source, begins) = source(functions);
+        let Some(json) = compile(&format!("mistakes_{phase}"), &source) else {
+            println!("skipped: clippy-driver is not installed");
+            return;
+        };
+        let mut twins = said(&json, &begins);
+        for twin in &mut twins {
+            twin.retain(|(_, code, _)| code.starts_with('E'));
+        }
+        for number in 0..functions.len() {
+            assert!(twins[0].iter().any(|(at, ..)| *at == number), "no error in {:?}", functions[number]);
+        }
+        let faults = differences(functions, &twins);
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+}
