@@ -7,4 +7,5 @@ mod interleaved;
 mod memory;
 mod own_bus;
 mod own_store;
+mod postgres;
 mod sqlite;

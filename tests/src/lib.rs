@@ -7,8 +7,10 @@ pub mod faulty_snapshots;
 pub mod orders;
 pub mod own_bus;
 pub mod own_store;
+pub mod proxy;
 #[cfg(feature = "otel")]
 pub mod recorder;
 pub mod registry;
+pub mod services;
 #[cfg(feature = "otel")]
 pub mod trees;

@@ -8,8 +8,12 @@
 //! metrics that all stores have in common.
 
 mod append;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod columns;
 mod head;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reading;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -25,6 +29,8 @@ use uuid::Uuid;
 
 pub use append::{AppendError, Appended, Conflict, MAX_PAYLOAD, NewEvent, Origin};
 pub use memory::{Memory, MemoryStore, MemoryTransaction};
+#[cfg(feature = "postgres")]
+pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, PostgresTransaction};
 pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
@@ -181,7 +187,7 @@ pub struct Page {
     pub scanned: Position,
 }
 
-/// A store of events. Open for implementation; the crate's own are [`MemoryStore`] and `SqliteStore`.
+/// A store of events. Open for implementation; the crate's own are [`MemoryStore`], `SqliteStore` and `PostgresStore`.
 ///
 /// Every future may be dropped at any point: that leaves no lock, no transaction and no part of an append behind,
 /// though an append whose future was dropped may have been made.

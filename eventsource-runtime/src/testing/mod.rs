@@ -14,11 +14,42 @@ pub use given::{Given, When, given};
 #[cfg(feature = "otel")]
 pub use trace::TraceRecorder;
 
-/// Runs a test on a runtime of its own with several threads.
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
+
+/// Runs a test on a runtime of its own with several threads. A test that [skips](skip) itself passes.
 ///
 /// # Panics
 /// The test panics, or the runtime cannot be started.
 pub fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime can be started").block_on(test);
+    let runtime = runtime.expect("a runtime can be started");
+    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(test))) {
+        Err(panic) if !panic.is::<Skipped>() => resume_unwind(panic),
+        _ => {}
+    }
+}
+
+/// What a skipped test unwinds with.
+struct Skipped;
+
+/// Ends a test that [`run`] runs, because something that it needs is not there: a server, say. The reason is written to
+/// stderr once in a process, past the harness, which hides what passing tests print.
+///
+/// ```should_panic
+/// # use eventsource_runtime::testing::skip;
+/// let server = std::env::var("SERVER").unwrap_or_else(|_| skip("there is no server; set SERVER"));
+/// ```
+pub fn skip(reason: &str) -> ! {
+    static REASONS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if REASONS.lock().unwrap_or_else(PoisonError::into_inner).insert(reason.to_owned()) {
+        // Where nobody reads stderr, nobody misses it.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
+    }
+    // No panic, whose message would look like a failure.
+    resume_unwind(Box::new(Skipped) as Box<dyn Any + Send>)
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connection::run;
 use super::read::{number, signed};
+use crate::store::columns::{Known, metadata_text, mismatch, repeated};
 use crate::store::{
     AppendError, Appended, Conflict, ExpectedVersion, NewEvent, Origin, Position, StoreError, StreamId, Version,
 };
@@ -30,7 +31,7 @@ pub(super) fn append(
 ) -> Result<Appended, AppendError> {
     let (actual, position) = last(connection, stream).map_err(failed)?;
     if !expected.admits(actual) {
-        return match repeated(connection, stream, events)? {
+        return match repeated(stream, events, |event| known(connection, stream, event).map_err(failed))? {
             Some(appended) => Ok(appended),
             None => Err(Conflict::new(stream.clone(), expected, actual).into()),
         };
@@ -40,10 +41,12 @@ pub(super) fn append(
     }
     match insert_all(connection, stream, actual, events).map_err(failed)? {
         Inserted::All(appended) => Ok(appended),
-        Inserted::None { taken } => match repeated(connection, stream, events)? {
-            Some(appended) => Ok(appended),
-            None => Err(mismatch(stream, &events[taken])),
-        },
+        Inserted::None { taken } => {
+            match repeated(stream, events, |event| known(connection, stream, event).map_err(failed))? {
+                Some(appended) => Ok(appended),
+                None => Err(mismatch(stream, &events[taken])),
+            }
+        }
     }
 }
 
@@ -145,47 +148,10 @@ struct Written<'a> {
 
 impl<'a> Written<'a> {
     fn new(origin: &'a Arc<Origin>) -> Self {
-        let metadata = (!origin.metadata.is_empty()).then(|| {
-            let texts = origin.metadata.iter().map(|(name, value)| (name.to_owned(), value.into()));
-            serde_json::Value::Object(texts.collect()).to_string()
-        });
+        let metadata = metadata_text(&origin.metadata);
         let traceparent = origin.trace_context.as_ref().map(ToString::to_string);
         Self { origin, metadata, traceparent }
     }
-}
-
-/// The result of the append that stored these very events, if one did. What is new at first must be new throughout:
-/// no part of an append is ever stored.
-fn repeated(connection: &Connection, stream: &StreamId, events: &[NewEvent]) -> Result<Option<Appended>, AppendError> {
-    let mut last: Option<(u64, u64)> = None;
-    for (ordinal, event) in events.iter().enumerate() {
-        let Some(known) = known(connection, stream, event).map_err(failed)? else {
-            match last {
-                Some(_) => return Err(mismatch(stream, event)),
-                None => continue,
-            }
-        };
-        let follows = last.map_or(ordinal == 0, |(version, _)| known.version == version + 1);
-        if !known.same || !follows {
-            return Err(mismatch(stream, event));
-        }
-        last = Some((known.version, known.position));
-    }
-    Ok(last.map(|(version, position)| {
-        Appended::new(Version::new(version), Position::new(position), events.len() as u64).repeated()
-    }))
-}
-
-fn mismatch(stream: &StreamId, event: &NewEvent) -> AppendError {
-    AppendError::IdempotencyMismatch { stream: stream.clone(), id: event.id }
-}
-
-/// An event whose id is stored.
-struct Known {
-    version: u64,
-    position: u64,
-    /// In this stream and with this content. When it was decided, and in which trace, may differ.
-    same: bool,
 }
 
 fn known(connection: &Connection, stream: &StreamId, event: &NewEvent) -> rusqlite::Result<Option<Known>> {

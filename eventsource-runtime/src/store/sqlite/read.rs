@@ -1,17 +1,15 @@
 //! Reading events in pages, with their envelopes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::{Envelope, Metadata, StoredEvent};
+use crate::domain::{Envelope, StoredEvent};
+pub(super) use crate::store::columns::signed;
+use crate::store::columns::{Names, metadata, trace_context};
 use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
-use crate::telemetry::TraceContext;
 
 /// How many rows are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
 const SCANNED: usize = 8192;
@@ -23,11 +21,6 @@ const STREAM: &str = "SELECT position, stream_id, version, event_id, event_type,
 const FEED: &str = "SELECT position, stream_id, version, event_id, event_type, schema_version, recorded_at, \
     correlation_id, causation_id, metadata, traceparent, tracestate, payload FROM events \
     WHERE position > ?1 ORDER BY position LIMIT ?2";
-
-/// A number as `SQLite` keeps it. What does not fit is beyond any event.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
 
 /// A number that is never negative.
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
@@ -48,7 +41,7 @@ pub(super) fn stream(
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let read = || {
         let mut statement = connection.prepare_cached(STREAM)?;
-        let mut names = Shared::default();
+        let mut names = Names::default();
         let limit = signed(limit as u64);
         let rows =
             statement.query_map(params![stream.as_str(), signed(after.get()), limit], |row| event(row, &mut names))?;
@@ -65,7 +58,7 @@ pub(super) fn all(connection: &Connection, after: Position, filter: &Filter, lim
     let mut read = || -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(FEED)?;
         let mut rows = statement.query(params![signed(after.get()), signed(most as u64)])?;
-        let mut names = Shared::default();
+        let mut names = Names::default();
         while page.events.len() < limit
             && let Some(row) = rows.next()?
         {
@@ -87,75 +80,26 @@ fn shown(row: &Row<'_>, filter: &Filter) -> rusqlite::Result<bool> {
     Ok(filter.shows(row.get_ref(4)?.as_str()?, aggregate_type))
 }
 
-/// Names that the events of a page have in common.
-#[derive(Default)]
-struct Shared {
-    types: Vec<Arc<str>>,
-    stream: Option<StreamId>,
-}
-
-impl Shared {
-    fn event_type(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.types.iter().find(|known| ***known == *name) {
-            return Arc::clone(known);
-        }
-        let made: Arc<str> = name.into();
-        self.types.push(Arc::clone(&made));
-        made
-    }
-
-    fn stream(&mut self, name: &str) -> rusqlite::Result<StreamId> {
-        match &self.stream {
-            Some(known) if known.as_str() == name => Ok(known.clone()),
-            _ => {
-                let stream: StreamId = name.parse().map_err(|error| unreadable(1, Type::Text, error))?;
-                Ok(self.stream.insert(stream).clone())
-            }
-        }
-    }
-}
-
 fn unreadable(column: usize, found: Type, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, found, Box::new(error))
 }
 
-fn event(row: &Row<'_>, shared: &mut Shared) -> rusqlite::Result<StoredEvent> {
+fn event(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<StoredEvent> {
     let parent = row.get_ref(10)?.as_str_or_null()?;
     let (trace_context, malformed) = trace_context(parent, row.get_ref(11)?.as_str_or_null()?);
     let envelope = Envelope {
         position: Position::new(number(row, 0)?),
-        stream: shared.stream(row.get_ref(1)?.as_str()?)?,
+        stream: names.stream(row.get_ref(1)?.as_str()?).map_err(|error| unreadable(1, Type::Text, error))?,
         version: Version::new(number(row, 2)?),
         id: Uuid::from_bytes(row.get(3)?),
-        event_type: shared.event_type(row.get_ref(4)?.as_str()?),
+        event_type: names.event_type(row.get_ref(4)?.as_str()?),
         schema_version: row.get(5)?,
         recorded_at: Timestamp::from_micros(row.get(6)?),
         correlation_id: row.get::<_, Option<[u8; 16]>>(7)?.map(Uuid::from_bytes),
         causation_id: row.get::<_, Option<[u8; 16]>>(8)?.map(Uuid::from_bytes),
-        metadata: metadata(row.get_ref(9)?.as_str_or_null()?)?,
+        metadata: metadata(row.get_ref(9)?.as_str_or_null()?).map_err(|error| unreadable(9, Type::Text, error))?,
         trace_context,
     };
     let event = StoredEvent::new(envelope, Bytes::copy_from_slice(row.get_ref(12)?.as_blob()?));
     Ok(event.with_malformed_context(malformed))
-}
-
-/// A stored trace context, and whether any of it is malformed. That is no error: the event goes without.
-fn trace_context(parent: Option<&str>, state: Option<&str>) -> (Option<TraceContext>, bool) {
-    let Some(parent) = parent else { return (None, false) };
-    let Ok(context) = parent.parse::<TraceContext>() else { return (None, true) };
-    match state.filter(|state| !state.is_empty()) {
-        None => (Some(context), false),
-        Some(state) => {
-            let context = context.with_state(state);
-            let dropped = context.tracestate().is_none();
-            (Some(context), dropped)
-        }
-    }
-}
-
-fn metadata(text: Option<&str>) -> rusqlite::Result<Metadata> {
-    let Some(text) = text else { return Ok(Metadata::default()) };
-    let texts: BTreeMap<String, String> =
-        serde_json::from_str(text).map_err(|error| unreadable(9, Type::Text, error))?;
-    Ok(texts.into_iter().collect())
 }

@@ -1,0 +1,78 @@
+//! Where the server is, as a URL says it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use super::{PostgresError, PostgresOptions};
+
+/// How long a connection may be silent before it is asked whether anybody is there, and how long what was sent may stay
+/// unanswered: what bounds the time that a call waits for a machine that has gone.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Reads an address. The error quotes nothing of it, since a mistyped one may have the password anywhere.
+pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, PostgresError> {
+    // The driver knows no such words; with TLS the certificate and its name are always verified.
+    let url = url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: Config = url.parse().map_err(|_| {
+        PostgresError::new(
+            "the address cannot be read; write postgres://user:password@host:5432/database, with reserved characters \
+             as %-codes and no options but those of tokio-postgres",
+        )
+    })?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err(PostgresError::new("the address names no host; write postgres://user:password@host:5432/database"));
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("eventsource");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(options.connect_timeout);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
+    }
+    config.keepalives_idle(SILENCE);
+    Ok(config)
+}
+
+/// What telemetry may know of the address: the first host and its port.
+pub(super) fn server(config: &Config) -> Option<(Arc<str>, u16)> {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let named = config.get_hosts().first().map(|host| match host {
+        Host::Tcp(name) => Arc::from(name.as_str()),
+        #[cfg(unix)]
+        Host::Unix(path) => Arc::from(&*path.to_string_lossy()),
+    });
+    let numbered = || config.get_hostaddrs().first().map(|address| Arc::from(address.to_string()));
+    Some((named.or_else(numbered)?, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn telemetry_is_told_host_and_port_alone() {
+        let config = parse("postgres://user:secret@db.example.org:5433/shop", &PostgresOptions::default()).unwrap();
+        assert_eq!(server(&config), Some((Arc::from("db.example.org"), 5433)));
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_mistyped_address_is_not_quoted() {
+        for url in [
+            "postgres//user:secret@host",
+            "postgres://user:secret@host:port/db",
+            "secret",
+            "postgres://user:secret@host/db?sslmode=secret",
+            "postgres://user:secret@host/db?secret=1",
+            "",
+        ] {
+            let error = parse(url, &PostgresOptions::default()).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Appends: one statement for each group, and what becomes of each of its members.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::PostgresError;
+use super::connections::{Fault, lend};
+use super::group::{Append, Columns, Outcome, Single};
+use super::read::number;
+use super::schema::Schema;
+use crate::store::columns::{Known, mismatch, repeated};
+use crate::store::{AppendError, Appended, Conflict, NewEvent, Position, StreamId, Version};
+
+/// How long an append whose fate is not known is looked for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The first pause between two such looks, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The statements that append.
+#[derive(Debug)]
+pub(super) struct Appends {
+    one: String,
+    group: String,
+    last: String,
+    known: String,
+}
+
+/// What a statement says of one append.
+struct Verdict {
+    made: bool,
+    known: bool,
+    version: Version,
+    position: Position,
+}
+
+impl Appends {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let parameters = |count: usize| (1..=count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
+        let call = |name: &str, count| schema.sql(&format!("SELECT * FROM {{schema}}.{name}({})", parameters(count)));
+        Self {
+            one: call("append_one_1", 12),
+            group: call("append_1", 14),
+            last: schema.sql(
+                "SELECT version, position FROM {schema}.events WHERE stream_id = $1 \
+                ORDER BY version DESC LIMIT 1",
+            ),
+            known: schema.sql(
+                "SELECT event_id, stream_id, version, position, event_type, schema_version, payload \
+                FROM {schema}.events WHERE event_id = ANY ($1)",
+            ),
+        }
+    }
+
+    /// Makes appends that do not depend on each other in one transaction, which is one statement: a future that is
+    /// dropped leaves it done or not done, and the connection as it was.
+    pub(super) async fn make(&self, pools: &Pools, group: &[&Append]) -> Vec<Outcome> {
+        let mut doubt = Doubt::default();
+        loop {
+            match self.attempt(&pools.writers, group).await {
+                Ok(verdicts) => return self.settle(pools, group, verdicts).await,
+                Err(fault) => match doubt.of(fault) {
+                    Next::Again(pause) => tokio::time::sleep(pause).await,
+                    // Each on its own, so that only those fail that cannot be made.
+                    Next::Refused(_) if group.len() > 1 => {
+                        let mut outcomes = Vec::with_capacity(group.len());
+                        for append in group {
+                            outcomes.append(&mut Box::pin(self.make(pools, &[append])).await);
+                        }
+                        return outcomes;
+                    }
+                    Next::Refused(fault) => {
+                        return group.iter().map(|_| Err(fault.clone().attempt("append events").into())).collect();
+                    }
+                },
+            }
+        }
+    }
+
+    async fn attempt(&self, writers: &Pool, group: &[&Append]) -> Result<Vec<Verdict>, Fault> {
+        let client = lend(writers).await?;
+        let rows = match group {
+            [append] if append.events.len() == 1 => {
+                let statement =
+                    client.prepare_cached(&self.one).await.map_err(|error| PostgresError::not_sent(&error))?;
+                client.query(&statement, &Single::of(append, &append.events[0]).params()).await?
+            }
+            group => {
+                let statement =
+                    client.prepare_cached(&self.group).await.map_err(|error| PostgresError::not_sent(&error))?;
+                client.query(&statement, &Columns::of(group).params()).await?
+            }
+        };
+        let verdict = |row: &tokio_postgres::Row| -> Result<_, PostgresError> {
+            let (version, position) = (Version::new(number(row, 2)?), Position::new(number(row, 3)?));
+            Ok(Verdict { made: row.try_get(0)?, known: row.try_get(1)?, version, position })
+        };
+        Ok(rows.iter().map(verdict).collect::<Result<_, _>>()?)
+    }
+
+    async fn settle(&self, pools: &Pools, group: &[&Append], verdicts: Vec<Verdict>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(group.len());
+        for (append, verdict) in group.iter().zip(verdicts) {
+            outcomes.push(if verdict.made {
+                Ok(Appended::new(verdict.version, verdict.position, append.events.len() as u64))
+            } else if verdict.known {
+                self.compare(&pools.readers, append).await
+            } else {
+                Err(Conflict::new(append.stream.clone(), append.expected, verdict.version).into())
+            });
+        }
+        outcomes
+    }
+
+    /// What becomes of an append that stores nothing: it has no events, or some of their ids are stored or given twice.
+    pub(super) async fn compare(&self, readers: &Pool, append: &Append) -> Outcome {
+        let Append { stream, expected, events } = append;
+        let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+        let read = async {
+            let client = lend(readers).await?;
+            let (last, known) = (client.prepare_cached(&self.last).await?, client.prepare_cached(&self.known).await?);
+            let last = client.query_opt(&last, &[&stream.as_str()]).await?;
+            Ok((last, client.query(&known, &[&ids]).await?))
+        };
+        let failed = |fault: Fault| AppendError::Store(fault.attempt("append events"));
+        let (last, known) = read.await.map_err(failed)?;
+        let (actual, position) = match &last {
+            None => (Version::START, Position::START),
+            Some(row) => place(row, 0).map_err(|error| failed(error.into()))?,
+        };
+        let stored: HashMap<Uuid, &tokio_postgres::Row> = known.iter().map(|row| (row.get(0), row)).collect();
+        let look = |event: &NewEvent| match stored.get(&event.id) {
+            None => Ok(None),
+            Some(row) => same(row, stream, event).map(Some).map_err(|error| failed(error.into())),
+        };
+        if let Some(appended) = repeated(stream, events, look)? {
+            return Ok(appended);
+        }
+        if !expected.admits(actual) {
+            return Err(Conflict::new(stream.clone(), *expected, actual).into());
+        }
+        match twice(events).or(events.first()) {
+            None => Ok(Appended::new(actual, position, 0)),
+            Some(event) => Err(mismatch(stream, event)),
+        }
+    }
+}
+
+/// The connections that append, those that read, and those on which projections work.
+#[derive(Debug)]
+pub(super) struct Pools {
+    pub(super) writers: Pool,
+    pub(super) readers: Pool,
+    pub(super) workers: Pool,
+}
+
+/// An event whose id an earlier one of the same append has.
+pub(super) fn twice(events: &[NewEvent]) -> Option<&NewEvent> {
+    match events {
+        [] | [_] => None,
+        events => {
+            let mut ids = std::collections::HashSet::with_capacity(events.len());
+            events.iter().find(|event| !ids.insert(event.id))
+        }
+    }
+}
+
+fn place(row: &tokio_postgres::Row, column: usize) -> Result<(Version, Position), PostgresError> {
+    Ok((Version::new(number(row, column)?), Position::new(number(row, column + 1)?)))
+}
+
+fn same(row: &tokio_postgres::Row, stream: &StreamId, event: &NewEvent) -> Result<Known, PostgresError> {
+    let same = row.try_get::<_, &str>(1)? == stream.as_str()
+        && row.try_get::<_, &str>(4)? == event.event_type
+        && row.try_get::<_, i64>(5)? == i64::from(event.schema_version)
+        && row.try_get::<_, &[u8]>(6)? == event.payload;
+    Ok(Known { version: number(row, 2)?, position: number(row, 3)?, same })
+}
+
+/// An append that was sent, and about which nothing was heard. It is made again until something is: the server makes it
+/// once, because it knows the event ids, and the lock makes it wait for the first one if that is still under way.
+#[derive(Default)]
+struct Doubt {
+    since: Option<Instant>,
+    pause: Option<Duration>,
+}
+
+/// What follows a fault.
+enum Next {
+    Again(Duration),
+    Refused(Fault),
+}
+
+impl Doubt {
+    fn of(&mut self, fault: Fault) -> Next {
+        let Fault::Said(error) = fault else { return Next::Refused(fault) };
+        if self.since.is_none() && !error.is_in_doubt() {
+            return Next::Refused(Fault::Said(error));
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if error.is_refusal() || since.elapsed() > PATIENCE {
+            return Next::Refused(Fault::Said(PostgresError::new(format!(
+                "{error}; whether the events were stored is not known, append them again with the same ids"
+            ))));
+        }
+        let pause = self.pause.map_or(PAUSES.0, |pause| PAUSES.1.min(pause * 2));
+        self.pause = Some(pause);
+        Next::Again(pause)
+    }
+}

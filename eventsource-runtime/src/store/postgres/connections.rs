@@ -1,0 +1,134 @@
+//! Connections: how they are made and lent.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
+
+use super::tls::Tls;
+use super::{PostgresError, PostgresOptions};
+use crate::store::StoreError;
+
+/// What holds for connections that run the store's statements. Appends are right in no other isolation level; compiling a
+/// statement to machine code takes longer than the longest page, and so does starting a process; and a plan that was made
+/// while a table was small is kept when it has grown, so that indexes are used from the start.
+pub(super) const OURS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
+    SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0";
+
+/// What holds for connections that run statements of the application as well.
+pub(super) const YOURS: &str = "SET default_transaction_isolation = 'read committed'";
+
+/// Why there is no connection, or what became of one.
+#[derive(Clone)]
+pub(super) enum Fault {
+    Closed,
+    Said(PostgresError),
+}
+
+impl Fault {
+    pub(super) fn attempt(self, attempt: &'static str) -> StoreError {
+        match self {
+            Self::Closed => StoreError::Closed,
+            Self::Said(error) => StoreError::backend(attempt, error),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Said(error.into())
+    }
+}
+
+impl From<PostgresError> for Fault {
+    fn from(error: PostgresError) -> Self {
+        Self::Said(error)
+    }
+}
+
+/// A pool of at most so many connections with these settings, made when they are needed.
+pub(super) fn pool(
+    config: &Config,
+    tls: &Tls,
+    options: &PostgresOptions,
+    (size, session): (usize, &'static str),
+) -> Result<Pool, PostgresError> {
+    let connect = Connector { tls: tls.clone(), session };
+    // A connection that is closed is not lent; whether one that is open works, its user finds out.
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Pool::builder(Manager::from_connect(config.clone(), connect, recycling))
+        .max_size(size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(options.connect_timeout))
+        .create_timeout(Some(options.connect_timeout))
+        .build()
+        .map_err(|error| PostgresError::new(error.to_string()))
+}
+
+pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
+    pool.get().await.map_err(|error| match error {
+        PoolError::Closed => Fault::Closed,
+        PoolError::Backend(error) => Fault::Said(PostgresError::not_sent(&error)),
+        PoolError::Timeout(_) => Fault::Said(PostgresError::unavailable(
+            "no connection was free, or could be made, in time; raise `connections`, or see whether the server is there",
+        )),
+        other => Fault::Said(PostgresError::unavailable(other.to_string())),
+    })
+}
+
+/// Refuses a pooler that lends a connection for no longer than a transaction: prepared statements, notifications and the
+/// settings of a session are lost there. In session mode nothing of a pooler is to be seen.
+pub(super) async fn refuse_transaction_mode(pool: &Pool, options: &PostgresOptions) -> Result<(), Fault> {
+    let one = lend(pool).await?;
+    // Not given back: dropped in the middle, it would be lent with its transaction.
+    let other = Object::take(lend(pool).await?);
+    let before = backend(&one).await?;
+    // Where connections are lent by the transaction, this takes the one that has just been free.
+    other.batch_execute("BEGIN").await?;
+    let taken = backend(&other).await?;
+    // It may have been the only one.
+    let after = tokio::time::timeout(options.connect_timeout, backend(&one)).await;
+    if before != taken && matches!(&after, Ok(Ok(after)) if *after == before) {
+        return Ok(());
+    }
+    Err(Fault::Said(PostgresError::new(
+        "the address is that of a pooler in transaction mode, which loses prepared statements and notifications; \
+         use session mode, or the server itself",
+    )))
+}
+
+async fn backend(client: &Client) -> Result<String, PostgresError> {
+    let rows = client.simple_query("SELECT pg_backend_pid()").await?;
+    let pid = rows.iter().find_map(|row| match row {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    Ok(pid.unwrap_or_default().to_owned())
+}
+
+struct Connector {
+    tls: Tls,
+    session: &'static str,
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        config: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + '_>> {
+        let (config, tls, session) = (config.clone(), self.tls.connector(), self.session);
+        Box::pin(async move {
+            let (client, connection) = config.connect(tls).await?;
+            // It ends with the client, or with an error that the client's next call returns.
+            let task = tokio::spawn(async move {
+                let _ = connection.await;
+            });
+            client.batch_execute(session).await?;
+            Ok((client, task))
+        })
+    }
+}
+
+type Connected = (Client, JoinHandle<()>);

@@ -1,0 +1,220 @@
+//! Folding a stream, over the rows as they come.
+
+use std::ops::ControlFlow;
+use std::pin::pin;
+
+use deadpool_postgres::{Object, Pool};
+use futures_util::TryStreamExt;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, RowStream};
+use uuid::Uuid;
+
+use super::PostgresError;
+use super::connections::{Fault, lend};
+use super::read::number;
+use super::schema::Schema;
+use super::snapshots::snapshot;
+use crate::domain::EventRef;
+use crate::snapshot::{Restore, StoredSnapshot};
+use crate::store::columns::signed;
+use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Version, Visitor};
+
+/// How many rows are read in one go: what a connection still has to read when nobody waits for the rest any more.
+const PAGE: i64 = 8192;
+/// How many rows are held at a time, where they cannot be shown as they come.
+const HELD: i64 = 256;
+
+/// The statements that fold.
+#[derive(Debug)]
+pub(super) struct Folds {
+    rows: String,
+    begin: String,
+    earlier: String,
+}
+
+impl Folds {
+    pub(super) fn new(schema: &Schema) -> Self {
+        Self {
+            rows: schema.sql(
+                "SELECT version, position, event_type, schema_version, payload FROM {schema}.events \
+                WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3",
+            ),
+            // The snapshot, if there is one, told by its want of an event type; then the events after it.
+            begin: schema.sql(
+                "SELECT version, position, NULL::text, schema_version, state, schema_hash, event_id \
+                FROM {schema}.snapshots WHERE stream_id = $1 \
+                UNION ALL (SELECT version, position, event_type, schema_version, payload, NULL, NULL FROM {schema}.events \
+                    WHERE stream_id = $1 AND version > \
+                        coalesce((SELECT version FROM {schema}.snapshots WHERE stream_id = $1), 0) \
+                    ORDER BY version LIMIT $2)",
+            ),
+            // The events of one append share their cause and time; the first that does not ends it.
+            earlier: schema.sql(
+                "SELECT first.version, ends.version, ends.position FROM {schema}.events AS first \
+                CROSS JOIN LATERAL (SELECT coalesce(min(version), 9223372036854775807) AS version \
+                    FROM {schema}.events WHERE stream_id = first.stream_id AND version > first.version \
+                    AND (causation_id IS DISTINCT FROM first.causation_id OR recorded_at <> first.recorded_at)) AS next \
+                CROSS JOIN LATERAL (SELECT version, position FROM {schema}.events \
+                    WHERE stream_id = first.stream_id AND version < next.version ORDER BY version DESC LIMIT 1) AS ends \
+                WHERE first.event_id = $1 AND first.stream_id = $2",
+            ),
+        }
+    }
+
+    pub(super) async fn fold<V: Visitor>(&self, pool: &Pool, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        let folded = async {
+            let client = lend(pool).await?;
+            let mut folding = Folding { visitor, visited: 0, after: fold.after, stream: &fold.stream };
+            let left = match fold.first_event {
+                None => Left::Some,
+                Some(id) => {
+                    // The rows first: if the command's events are not found after them, they are not among them.
+                    let rows: Vec<Row> =
+                        self.rows(&client, (&fold.stream, fold.after), HELD).await?.try_collect().await?;
+                    if let Some(earlier) = self.earlier(&client, &fold.stream, id).await? {
+                        return Ok(folding.repeated(earlier));
+                    }
+                    folding.visit_all(&rows)?
+                }
+            };
+            self.rest(&client, folding, left).await
+        };
+        folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
+    }
+
+    /// Shows the snapshot and the events after it, read by one statement and so of one moment.
+    pub(super) async fn fold_from_snapshot<V: Restore>(
+        &self,
+        pool: &Pool,
+        fold: Fold,
+        mut visitor: V,
+    ) -> Result<Folded<V>, StoreError> {
+        let begun = async {
+            let client = lend(pool).await?;
+            let statement = client.prepare_cached(&self.begin).await?;
+            let rows = client.query(&statement, &[&fold.stream.as_str(), &HELD]).await?;
+            let (snapshot, rows) = split(&fold.stream, rows);
+            let earlier = match fold.first_event {
+                None => None,
+                Some(id) => self.earlier(&client, &fold.stream, id).await?,
+            };
+            Ok((client, snapshot, rows, earlier))
+        };
+        let (client, snapshot, rows, earlier) = match begun.await {
+            Ok(begun) => begun,
+            // It may be the snapshot's fault; the events are asked for by themselves.
+            Err(fault @ (Fault::Closed | Fault::Said(_))) => {
+                let after = visitor.restore(Err(fault.attempt("read a snapshot")));
+                return self.fold(pool, Fold { after, ..fold }, visitor).await;
+            }
+        };
+        let read_after =
+            snapshot.as_ref().ok().and_then(Option::as_ref).map_or(Version::START, |found| found.last.version);
+        let after = visitor.restore(snapshot.map_err(|error| StoreError::backend("read a snapshot", error)));
+        let mut folding = Folding { visitor, visited: 0, after, stream: &fold.stream };
+        if let Some(earlier) = earlier {
+            return Ok(folding.repeated(earlier));
+        }
+        let folded = async {
+            // A snapshot that is not taken was of no use, and neither are the events after it.
+            let left = if after == read_after { folding.visit_all(&rows)? } else { Left::Some };
+            self.rest(&client, folding, left).await
+        };
+        folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
+    }
+
+    /// Shows page by page what is left.
+    async fn rest<V: Visitor>(
+        &self,
+        client: &Object,
+        mut folding: Folding<'_, V>,
+        mut left: Left,
+    ) -> Result<Folded<V>, Fault> {
+        while left == Left::Some {
+            left = folding.page(self.rows(client, (folding.stream, folding.after), PAGE).await?).await?;
+        }
+        Ok(Folded { visitor: folding.visitor, visited: folding.visited, earlier: None })
+    }
+
+    async fn rows(
+        &self,
+        client: &Object,
+        (stream, after): (&StreamId, Version),
+        limit: i64,
+    ) -> Result<RowStream, Fault> {
+        let statement = client.prepare_cached(&self.rows).await?;
+        let (stream, after) = (stream.as_str(), signed(after.get()));
+        let params: [&(dyn ToSql + Sync); 3] = [&stream, &after, &limit];
+        Ok(client.query_raw(&statement, params).await?)
+    }
+
+    async fn earlier(&self, client: &Object, stream: &StreamId, id: Uuid) -> Result<Option<Appended>, Fault> {
+        let statement = client.prepare_cached(&self.earlier).await?;
+        let Some(row) = client.query_opt(&statement, &[&id, &stream.as_str()]).await? else { return Ok(None) };
+        let (first, last) = (number(&row, 0)?, number(&row, 1)?);
+        let ends = Appended::new(Version::new(last), Position::new(number(&row, 2)?), last + 1 - first);
+        Ok(Some(ends.repeated()))
+    }
+}
+
+/// The snapshot, which is the first row if there is one, and the rows of the events.
+fn split(stream: &StreamId, mut rows: Vec<Row>) -> (Result<Option<StoredSnapshot>, PostgresError>, Vec<Row>) {
+    match rows.first().map(|row| row.try_get::<_, Option<&str>>(2)) {
+        Some(Ok(None)) => {
+            let snapshot = snapshot(&rows.remove(0), stream);
+            (snapshot.map(Some), rows)
+        }
+        _ => (Ok(None), rows),
+    }
+}
+
+/// Whether a stream may go on.
+#[derive(Clone, Copy, PartialEq)]
+enum Left {
+    Some,
+    None,
+}
+
+struct Folding<'a, V> {
+    visitor: V,
+    visited: u64,
+    after: Version,
+    stream: &'a StreamId,
+}
+
+impl<V: Visitor> Folding<'_, V> {
+    /// The command was handled before; nothing was shown.
+    fn repeated(self, earlier: Appended) -> Folded<V> {
+        Folded { visitor: self.visitor, visited: 0, earlier: Some(earlier) }
+    }
+
+    async fn page(&mut self, rows: RowStream) -> Result<Left, Fault> {
+        let mut rows = pin!(rows);
+        let mut read = 0;
+        while let Some(row) = rows.try_next().await? {
+            read += 1;
+            if self.visit(&row)?.is_break() {
+                return Ok(Left::None);
+            }
+        }
+        Ok(if read < PAGE { Left::None } else { Left::Some })
+    }
+
+    fn visit_all(&mut self, rows: &[Row]) -> Result<Left, Fault> {
+        for row in rows {
+            if self.visit(row)?.is_break() {
+                return Ok(Left::None);
+            }
+        }
+        Ok(if signed(rows.len() as u64) < HELD { Left::None } else { Left::Some })
+    }
+
+    fn visit(&mut self, row: &Row) -> Result<ControlFlow<()>, PostgresError> {
+        self.visited += 1;
+        self.after = Version::new(number(row, 0)?);
+        let position = Position::new(number(row, 1)?);
+        let schema_version = u32::try_from(number(row, 3)?).unwrap_or(u32::MAX);
+        let event_type = (row.try_get(2)?, schema_version);
+        Ok(self.visitor.visit(EventRef::new(self.stream, (self.after, position), event_type, row.try_get(4)?)))
+    }
+}

@@ -1,0 +1,106 @@
+//! Waiting for the feed to move: notifications, and looking where none come.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio_postgres::{AsyncMessage, Client, Config};
+
+use super::schema::Schema;
+use super::tls::Tls;
+use crate::store::Position;
+use crate::store::head::Head;
+
+/// The first pause before a lost connection is made again, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// What a listener is made of.
+#[derive(Clone)]
+pub(super) struct Listener {
+    config: Config,
+    tls: Tls,
+    schema: Schema,
+    head: Arc<Head>,
+}
+
+/// A listener at work, until this is dropped.
+pub(super) struct Listening(AbortHandle);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Listener {
+    pub(super) fn new(config: &Config, tls: &Tls, schema: &Schema, head: &Arc<Head>) -> Self {
+        Self { config: config.clone(), tls: tls.clone(), schema: schema.clone(), head: Arc::clone(head) }
+    }
+
+    /// Listens in a task.
+    pub(super) fn start(self) -> Listening {
+        Listening(tokio::spawn(self.listen()).abort_handle())
+    }
+
+    /// Listens until it is aborted. While there is no connection, whoever waits for the head looks for himself.
+    async fn listen(self) {
+        let mut pause = PAUSES.0;
+        loop {
+            // Why it ended does not matter: a call of the store meets the same fault and tells its caller.
+            if self.until_lost().await.is_ok() {
+                pause = PAUSES.0;
+            }
+            tokio::time::sleep(pause).await;
+            pause = PAUSES.1.min(pause * 2);
+        }
+    }
+
+    /// Listens on one connection until it is lost; an error if it never came to that.
+    async fn until_lost(&self) -> Result<(), tokio_postgres::Error> {
+        let (client, mut connection) = self.config.connect(self.tls.connector()).await?;
+        let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
+        poll_fn(|task| {
+            loop {
+                // The connection moves only when it is polled, what is asked on it included.
+                let message = connection.poll_message(task);
+                if let Some(start) = &mut starting
+                    && let Poll::Ready(started) = start.as_mut().poll(task)
+                {
+                    starting = None;
+                    if let Err(error) = started {
+                        return Poll::Ready(Err(error));
+                    }
+                    continue;
+                }
+                match message {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(Ok(AsyncMessage::Notification(notification)))) => {
+                        if let Ok(position) = notification.payload().parse() {
+                            self.head.publish(Position::new(position));
+                        }
+                    }
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Ok(())),
+                }
+            }
+        })
+        .await
+    }
+
+    /// From here on every append notifies: those that had not seen that somebody listens are committed when the lock is
+    /// had, and the head that is read then has them.
+    async fn begin(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let events = self.schema.sql("'{schema}.events'::regclass::oid");
+        let channel: String = client.query_one(&format!("SELECT 'eventsource_' || {events}"), &[]).await?.get(0);
+        client.batch_execute(&format!("LISTEN {channel}")).await?;
+        let share = format!("SELECT pg_advisory_lock_shared((x'65730002'::bigint << 32) | {events}::bigint)");
+        client.batch_execute(&share).await?;
+        let head =
+            client.query_one(&self.schema.sql("SELECT coalesce(max(position), 0) FROM {schema}.events"), &[]).await?;
+        self.head.publish(Position::new(u64::try_from(head.get::<_, i64>(0)).unwrap_or_default()));
+        Ok(())
+    }
+}

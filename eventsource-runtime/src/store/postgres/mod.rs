@@ -1,0 +1,208 @@
+//! The store in PostgreSQL.
+//!
+//! An append is one statement in one transaction of its own, made by the store: it waits for the lock under which
+//! positions are handed out, and holds it until it is committed. Appends that come while others are under way are
+//! committed together; each still succeeds or fails on its own. Nobody who reads waits for anybody.
+
+mod address;
+mod append;
+mod connections;
+mod error;
+mod fold;
+mod group;
+mod listen;
+mod options;
+mod projections;
+mod read;
+mod schema;
+mod snapshots;
+mod tls;
+mod transaction;
+mod writer;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::head::Head;
+use super::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
+    StoreInfo, StreamId, Traced, Version, Visitor,
+};
+use crate::domain::StoredEvent;
+use append::{Appends, Pools};
+use connections::{OURS, YOURS};
+pub use error::PostgresError;
+use fold::Folds;
+use group::Append;
+use listen::{Listener, Listening};
+pub use options::PostgresOptions;
+use read::Reads;
+use schema::Schema;
+use snapshots::Snapshots;
+pub use transaction::PostgresTransaction;
+use writer::{UNDER_WAY, Writer};
+
+/// A store in PostgreSQL, with its spans and metrics.
+pub type PostgresStore = Traced<Postgres>;
+
+impl Traced<Postgres> {
+    /// Connects to the store in a database, with the default options. Its schema is made if it is not there.
+    ///
+    /// The address is a URL, `postgres://user:password@host:5432/database`, with the options of the driver. With
+    /// `sslmode=require` the connection is behind TLS, the server's certificate and its name are verified, and the
+    /// feature `postgres-tls` is needed.
+    ///
+    /// ```no_run
+    /// # use eventsource_runtime::store::PostgresStore;
+    /// # async fn connect() -> Result<(), eventsource_runtime::store::StoreError> {
+    /// let store = PostgresStore::connect("postgres://shop@localhost/shop").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The address cannot be read or asks for what this program cannot do, the server cannot be reached or refuses, or
+    /// the schema is newer than this program.
+    pub async fn connect(address: &str) -> Result<Self, StoreError> {
+        Self::connect_with(address, PostgresOptions::default()).await
+    }
+
+    /// Connects to the store in a database, with options.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(address: &str, options: PostgresOptions) -> Result<Self, StoreError> {
+        Ok(Self::over(Postgres::connect(address, &options).await?))
+    }
+
+    /// Closes the store for all its handles. What was asked before may still be done; what is asked later ends with
+    /// [`StoreError::Closed`].
+    pub fn close(&self) {
+        self.inner().shared.pools.writers.close();
+        self.inner().shared.pools.readers.close();
+        self.inner().shared.pools.workers.close();
+    }
+}
+
+/// The store in PostgreSQL. [`PostgresStore`] is the same with its spans and metrics.
+#[derive(Clone)]
+pub struct Postgres {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pools: Arc<Pools>,
+    writer: Writer,
+    reads: Reads,
+    folds: Folds,
+    snapshots: Snapshots,
+    projections: projections::Statements,
+    listener: Listener,
+    listening: OnceLock<Listening>,
+    head: Arc<Head>,
+    info: StoreInfo,
+    schema: Schema,
+    polling_interval: Duration,
+}
+
+impl Postgres {
+    async fn connect(address: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
+        let refused = |error: PostgresError| StoreError::backend("connect to the store", error);
+        let config = address::parse(address, options).map_err(refused)?;
+        let schema = Schema::new(&options.schema).map_err(refused)?;
+        let tls = tls::tls(&config, options).map_err(refused)?;
+        let pool = |size, session| connections::pool(&config, &tls, options, (size, session)).map_err(refused);
+        let pools = Arc::new(Pools {
+            writers: pool(UNDER_WAY, OURS)?,
+            readers: pool(options.connections, OURS)?,
+            workers: pool(options.connections, YOURS)?,
+        });
+        connections::refuse_transaction_mode(&pools.writers, options)
+            .await
+            .map_err(|fault| fault.attempt("connect to the store"))?;
+        let mut client =
+            connections::lend(&pools.writers).await.map_err(|fault| fault.attempt("connect to the store"))?;
+        schema.migrate(&mut client).await?;
+        drop(client);
+        let head = Arc::new(Head::default());
+        let mut info = StoreInfo::database("postgresql", "events");
+        info.server = address::server(&config);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                writer: Writer::start(Appends::new(&schema), Arc::clone(&pools), Arc::clone(&head)),
+                reads: Reads::new(&schema),
+                folds: Folds::new(&schema),
+                snapshots: Snapshots::new(&schema),
+                projections: projections::Statements::new(&schema),
+                listener: Listener::new(&config, &tls, &schema, &head),
+                listening: OnceLock::new(),
+                polling_interval: options.polling_interval,
+                pools,
+                head,
+                info,
+                schema,
+            }),
+        })
+    }
+}
+
+impl EventStore for Postgres {
+    fn info(&self) -> StoreInfo {
+        self.shared.info.clone()
+    }
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        AppendError::check_sizes(stream, &events)?;
+        self.shared.writer.append(Append { stream: stream.clone(), expected, events }).await
+    }
+
+    async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        self.shared.folds.fold(&self.shared.pools.readers, fold, visitor).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.shared.reads.stream(&self.shared.pools.readers, stream, after, limit).await
+    }
+
+    async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        self.shared.reads.all(&self.shared.pools.readers, after, filter, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.shared.reads.head(&self.shared.pools.readers).await
+    }
+
+    async fn changed(&self, position: Position) {
+        let shared = &self.shared;
+        // From the first time that somebody waits: most programs that append never do.
+        shared.listening.get_or_init(|| shared.listener.clone().start());
+        while tokio::time::timeout(shared.polling_interval, shared.head.beyond(position)).await.is_err() {
+            match self.head().await {
+                Ok(head) => shared.head.publish(head),
+                // Whoever waits reads next, and gets the error there.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Where it is, without credentials.
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = &self.shared;
+        f.debug_struct("Postgres")
+            .field("server", &shared.info.server)
+            .field("schema", &shared.schema)
+            .finish_non_exhaustive()
+    }
+}

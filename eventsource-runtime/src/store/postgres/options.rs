@@ -1,0 +1,64 @@
+//! What can be chosen when a PostgreSQL store is opened.
+
+use std::time::Duration;
+
+/// What can be chosen when a PostgreSQL store is opened.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use eventsource_runtime::store::PostgresOptions;
+/// let options = PostgresOptions::default().schema("shop").connections(4);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PostgresOptions {
+    pub(super) schema: String,
+    pub(super) connections: usize,
+    pub(super) polling_interval: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) root_certificates: Option<Vec<u8>>,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            schema: "eventsource".to_owned(),
+            connections: (2 * cores).clamp(4, 16),
+            polling_interval: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(5),
+            root_certificates: None,
+        }
+    }
+}
+
+impl PostgresOptions {
+    /// The schema that holds the store's tables, `eventsource` unless chosen. Stores in different schemas know nothing
+    /// of each other.
+    pub fn schema(self, schema: impl Into<String>) -> Self {
+        Self { schema: schema.into(), ..self }
+    }
+
+    /// How many connections read, at least one; two for each core, from 4 to 16, unless chosen. They are made when they
+    /// are needed. Appends have two more, and whoever waits for the feed to move one.
+    pub fn connections(self, connections: usize) -> Self {
+        Self { connections: connections.max(1), ..self }
+    }
+
+    /// How often the feed's head is looked up where somebody waits for it and no notification comes, at least every
+    /// millisecond; 250 ms unless chosen.
+    pub fn polling_interval(self, polling_interval: Duration) -> Self {
+        Self { polling_interval: polling_interval.max(Duration::from_millis(1)), ..self }
+    }
+
+    /// How long a connection may take to be made, and how long a call waits for a free one; 5 seconds unless chosen.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// The certificates of the authorities that are trusted to vouch for the server, in PEM; those of Mozilla's list
+    /// unless chosen. They need the feature `postgres-tls` and an address that asks for TLS.
+    pub fn root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
+        Self { root_certificates: Some(pem.into()), ..self }
+    }
+}

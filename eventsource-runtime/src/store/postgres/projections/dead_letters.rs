@@ -1,0 +1,119 @@
+//! The table of dead letters.
+
+use deadpool_postgres::Object;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
+
+use super::super::connections::Fault;
+use super::super::read::{number, unreadable};
+use super::super::schema::Schema;
+use super::super::{PostgresError, PostgresTransaction};
+use crate::clock::Timestamp;
+use crate::projection::{DeadLetter, Letters};
+use crate::store::columns::signed;
+use crate::store::{Position, StreamId, Version};
+
+/// The statements about dead letters.
+#[derive(Debug)]
+pub(super) struct Statements {
+    insert: String,
+    of_stream: String,
+    list: String,
+    remove: String,
+    forget: String,
+}
+
+impl Statements {
+    pub(super) fn new(schema: &Schema) -> Self {
+        Self {
+            insert: schema.sql(
+                "INSERT INTO {schema}.projection_dead_letters \
+                (projection, position, stream_id, version, event_type, error_type, reason, retries, at) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            ),
+            of_stream: schema.sql(
+                "SELECT EXISTS (SELECT FROM {schema}.projection_dead_letters WHERE projection = $1 AND stream_id = $2)",
+            ),
+            list: schema.sql(
+                "SELECT position, stream_id, version, event_type, error_type, reason, retries, at \
+                FROM {schema}.projection_dead_letters WHERE projection = $1 AND position > $2 \
+                AND ($4::text IS NULL OR stream_id = $4) ORDER BY position LIMIT $3",
+            ),
+            remove: schema.sql("DELETE FROM {schema}.projection_dead_letters WHERE projection = $1 AND position = $2"),
+            forget: schema.sql("DELETE FROM {schema}.projection_dead_letters WHERE projection = $1"),
+        }
+    }
+
+    pub(super) async fn insert(
+        &self,
+        tx: &PostgresTransaction<'_>,
+        projection: &str,
+        letter: &DeadLetter,
+    ) -> Result<(), Error> {
+        // PostgreSQL keeps no NUL in texts, and what is quoted in a reason may have one.
+        let (error_type, reason) =
+            (letter.error_type.replace('\0', "\u{fffd}"), letter.reason.replace('\0', "\u{fffd}"));
+        let params: [&(dyn ToSql + Sync); 9] = [
+            &projection,
+            &signed(letter.position.get()),
+            &letter.stream.as_str(),
+            &signed(letter.version.get()),
+            &&*letter.event_type,
+            &error_type,
+            &reason,
+            &i64::from(letter.retries),
+            &letter.at.as_micros(),
+        ];
+        tx.execute(&self.insert, &params).await.map(drop)
+    }
+
+    pub(super) async fn has_of(
+        &self,
+        tx: &PostgresTransaction<'_>,
+        projection: &str,
+        stream: &StreamId,
+    ) -> Result<bool, Error> {
+        let statement = tx.prepare_cached(&self.of_stream).await?;
+        Ok(tx.query_one(&statement, &[&projection, &stream.as_str()]).await?.get(0))
+    }
+
+    pub(super) async fn list(
+        &self,
+        client: &Object,
+        projection: &str,
+        letters: &Letters,
+    ) -> Result<Vec<DeadLetter>, Fault> {
+        let statement = client.prepare_cached(&self.list).await?;
+        let (after, limit) = (signed(letters.after.get()), signed(letters.limit as u64));
+        let stream = letters.stream.as_ref().map(StreamId::as_str);
+        let rows = client.query(&statement, &[&projection, &after, &limit, &stream]).await?;
+        Ok(rows.iter().map(letter).collect::<Result<_, _>>()?)
+    }
+
+    pub(super) async fn remove(
+        &self,
+        tx: &PostgresTransaction<'_>,
+        projection: &str,
+        position: Position,
+    ) -> Result<bool, Error> {
+        Ok(tx.execute(&self.remove, &[&projection, &signed(position.get())]).await? > 0)
+    }
+
+    pub(super) async fn forget(&self, tx: &PostgresTransaction<'_>, projection: &str) -> Result<(), Error> {
+        tx.execute(&self.forget, &[&projection]).await.map(drop)
+    }
+}
+
+fn letter(row: &Row) -> Result<DeadLetter, PostgresError> {
+    let stream: &str = row.try_get(1)?;
+    Ok(DeadLetter {
+        stream: stream.parse().map_err(|_| unreadable(row, 1, "is no stream id"))?,
+        version: Version::new(number(row, 2)?),
+        position: Position::new(number(row, 0)?),
+        event_type: row.try_get::<_, &str>(3)?.into(),
+        error_type: row.try_get(4)?,
+        reason: row.try_get(5)?,
+        retries: u32::try_from(number(row, 6)?).unwrap_or(u32::MAX),
+        at: Timestamp::from_micros(row.try_get(7)?),
+    })
+}

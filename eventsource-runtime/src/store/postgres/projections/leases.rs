@@ -1,0 +1,83 @@
+//! Leases, by the server's clock.
+
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row};
+use uuid::Uuid;
+
+use super::super::Postgres;
+use super::super::schema::Schema;
+use crate::projection::{Claim, Lease, Partition, Taken};
+use crate::store::Position;
+
+/// A time in milliseconds; what does not fit is longer than anybody waits.
+pub(super) fn millis(term: Duration) -> i64 {
+    i64::try_from(term.as_millis()).unwrap_or(i64::MAX).min(1 << 50)
+}
+
+pub(super) fn look(schema: &Schema) -> String {
+    schema.sql(
+        "SELECT position, token, owner, (extract(epoch FROM expires - clock_timestamp()) * 1000)::bigint \
+        FROM {schema}.projection_partitions WHERE projection = $1 AND partition = $2 AND partitions = $3",
+    )
+}
+
+/// Whatever was seen before, it is had by who has it already, where nobody has it or it has expired, and by force.
+pub(super) fn hold(schema: &Schema) -> String {
+    schema.sql(
+        "UPDATE {schema}.projection_partitions SET token = $4, owner = $5, \
+            expires = clock_timestamp() + $6::bigint * interval '1 millisecond' \
+        WHERE projection = $1 AND partition = $2 AND partitions = $3 \
+            AND (token IS NULL OR token = $4 OR expires <= clock_timestamp() OR $7) RETURNING position",
+    )
+}
+
+pub(super) fn give_up(schema: &Schema) -> String {
+    schema.sql(
+        "UPDATE {schema}.projection_partitions SET token = NULL, owner = '', expires = 'epoch' \
+        WHERE projection = $1 AND partition = $2 AND partitions = $3 AND token = $4 RETURNING position",
+    )
+}
+
+impl Postgres {
+    /// Asks for a lease; `None` if there is no such part. Each way is a single statement.
+    pub(super) async fn lease(
+        &self,
+        client: &Object,
+        partition: Partition,
+        claim: &Claim,
+    ) -> Result<Option<Lease>, Error> {
+        let Partition { projection, index, count, .. } = partition;
+        let (index, count) = (i64::from(index), i64::from(count));
+        let statements = &self.shared.projections;
+        let row = if claim.gives_up() {
+            let statement = client.prepare_cached(&statements.give_up).await?;
+            client.query_opt(&statement, &[&projection, &index, &count, &claim.token]).await?
+        } else {
+            let statement = client.prepare_cached(&statements.hold).await?;
+            let (owner, term) = (&*claim.owner, millis(claim.term));
+            let params: [&(dyn ToSql + Sync); 7] =
+                [&projection, &index, &count, &claim.token, &owner, &term, &claim.by_force];
+            client.query_opt(&statement, &params).await?
+        };
+        if let Some(row) = row {
+            return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None }));
+        }
+        let statement = client.prepare_cached(&statements.look).await?;
+        let row = client.query_opt(&statement, &[&projection, &index, &count]).await?;
+        Ok(row.map(|row| taken(&row, claim)))
+    }
+}
+
+fn checkpoint(row: &Row) -> Position {
+    Position::new(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+}
+
+fn taken(row: &Row, claim: &Claim) -> Lease {
+    let token: Option<Uuid> = row.get(1);
+    let left = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)).unwrap_or_default());
+    let is_anothers = token.is_some_and(|token| token != claim.token);
+    Lease { checkpoint: checkpoint(row), taken: is_anothers.then(|| Taken { owner: row.get(2), left }) }
+}

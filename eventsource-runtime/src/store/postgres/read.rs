@@ -1,0 +1,159 @@
+//! Reading events in pages, with their envelopes.
+
+use bytes::Bytes;
+use deadpool_postgres::Pool;
+use tokio_postgres::Row;
+
+use super::PostgresError;
+use super::connections::{Fault, lend};
+use super::schema::Schema;
+use crate::clock::Timestamp;
+use crate::domain::{Envelope, StoredEvent};
+use crate::store::columns::{Names, metadata, signed, trace_context};
+use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
+
+/// How many positions are looked at for one page of the feed where a filter hides some: what bounds the time that it
+/// takes.
+const SCANNED: i64 = 8192;
+
+/// The statements that read pages.
+#[derive(Debug)]
+pub(super) struct Reads {
+    head: String,
+    stream: String,
+    feed: String,
+    filtered: String,
+}
+
+impl Reads {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let columns = "position, stream_id, version, event_id, event_type, schema_version, recorded_at, \
+            correlation_id, causation_id, metadata, traceparent, tracestate, payload";
+        let sql = |statement: &str| schema.sql(&statement.replace("{columns}", columns));
+        Self {
+            head: sql("SELECT coalesce(max(position), 0) FROM {schema}.events"),
+            stream: sql("SELECT {columns} FROM {schema}.events WHERE stream_id = $1 AND version > $2 \
+                ORDER BY version LIMIT $3"),
+            feed: sql("SELECT {columns} FROM {schema}.events WHERE position > $1 ORDER BY position LIMIT $2"),
+            // One statement, so that no event is committed between the head and the page.
+            filtered: sql("SELECT shown.*, ends.position AS scanned FROM \
+                (SELECT coalesce(max(position), 0) AS position FROM {schema}.events) AS head \
+                CROSS JOIN LATERAL (SELECT greatest($1::bigint, least($1::bigint + $3::bigint, head.position)) AS position) AS ends \
+                LEFT JOIN LATERAL (SELECT {columns} FROM {schema}.events \
+                    WHERE events.position > $1::bigint AND events.position <= ends.position \
+                    AND ($4::text[] IS NULL OR event_type = ANY ($4)) \
+                    AND ($5::text[] IS NULL OR split_part(stream_id, '-', 1) = ANY ($5)) \
+                    ORDER BY events.position LIMIT $2) AS shown ON true ORDER BY shown.position"),
+        }
+    }
+
+    pub(super) async fn head(&self, pool: &Pool) -> Result<Position, StoreError> {
+        let read = async {
+            let client = lend(pool).await?;
+            let statement = client.prepare_cached(&self.head).await?;
+            let row = client.query_one(&statement, &[]).await?;
+            Ok(Position::new(number(&row, 0)?))
+        };
+        read.await.map_err(|fault: Fault| fault.attempt("read the feed's head"))
+    }
+
+    pub(super) async fn stream(
+        &self,
+        pool: &Pool,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let read = async {
+            let client = lend(pool).await?;
+            let statement = client.prepare_cached(&self.stream).await?;
+            let limit = signed(limit as u64);
+            let rows = client.query(&statement, &[&stream.as_str(), &signed(after.get()), &limit]).await?;
+            Ok(events(&rows)?)
+        };
+        read.await.map_err(|fault: Fault| fault.attempt("load a stream"))
+    }
+
+    pub(super) async fn all(
+        &self,
+        pool: &Pool,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let read = async {
+            if *filter == Filter::all() {
+                self.unfiltered(pool, after, limit).await
+            } else {
+                self.filtered(pool, after, filter, limit).await
+            }
+        };
+        read.await.map_err(|fault: Fault| fault.attempt("read the feed"))
+    }
+
+    async fn unfiltered(&self, pool: &Pool, after: Position, limit: usize) -> Result<Page, Fault> {
+        let client = lend(pool).await?;
+        let statement = client.prepare_cached(&self.feed).await?;
+        let rows = client.query(&statement, &[&signed(after.get()), &signed(limit as u64)]).await?;
+        let events = events(&rows)?;
+        let scanned = events.last().map_or(after, |last| last.position);
+        Ok(Page { events, scanned })
+    }
+
+    async fn filtered(&self, pool: &Pool, after: Position, filter: &Filter, limit: usize) -> Result<Page, Fault> {
+        let client = lend(pool).await?;
+        let statement = client.prepare_cached(&self.filtered).await?;
+        let (event_types, aggregate_types) = (filter.event_types.as_deref(), filter.aggregate_types.as_deref());
+        let most = SCANNED.max(signed(limit as u64));
+        let (after, limit) = (signed(after.get()).min(i64::MAX - most), signed(limit as u64));
+        let rows = client.query(&statement, &[&after, &limit, &most, &event_types, &aggregate_types]).await?;
+        let end = rows.first().map(|row| number(row, 13)).transpose()?.unwrap_or_default();
+        // A page without events is one row without an event.
+        let shown = match rows.first() {
+            Some(row) if row.try_get::<_, Option<i64>>(0)?.is_none() => &[],
+            _ => &rows[..],
+        };
+        let events = events(shown)?;
+        let scanned = match events.last() {
+            Some(last) if signed(events.len() as u64) == limit => last.position,
+            _ => Position::new(end),
+        };
+        Ok(Page { events, scanned })
+    }
+}
+
+/// A number that is never negative.
+pub(super) fn number(row: &Row, column: usize) -> Result<u64, PostgresError> {
+    u64::try_from(row.try_get::<_, i64>(column)?).map_err(|_| unreadable(row, column, "is negative"))
+}
+
+pub(super) fn unreadable(row: &Row, column: usize, fault: &str) -> PostgresError {
+    let name = row.columns().get(column).map_or("?", |column| column.name());
+    PostgresError::new(format!("the stored `{name}` {fault}; the table was changed by something else"))
+}
+
+fn events(rows: &[Row]) -> Result<Vec<StoredEvent>, PostgresError> {
+    let mut names = Names::default();
+    rows.iter().map(|row| event(row, &mut names)).collect()
+}
+
+fn event(row: &Row, names: &mut Names) -> Result<StoredEvent, PostgresError> {
+    let (trace_context, malformed) = trace_context(row.try_get(10)?, row.try_get(11)?);
+    let stream = names.stream(row.try_get(1)?).map_err(|_| unreadable(row, 1, "is no stream id"))?;
+    let schema_version = u32::try_from(number(row, 5)?).map_err(|_| unreadable(row, 5, "is too large"))?;
+    let envelope = Envelope {
+        position: Position::new(number(row, 0)?),
+        stream,
+        version: Version::new(number(row, 2)?),
+        id: row.try_get(3)?,
+        event_type: names.event_type(row.try_get(4)?),
+        schema_version,
+        recorded_at: Timestamp::from_micros(row.try_get(6)?),
+        correlation_id: row.try_get(7)?,
+        causation_id: row.try_get(8)?,
+        metadata: metadata(row.try_get(9)?).map_err(|_| unreadable(row, 9, "is no object of texts"))?,
+        trace_context,
+    };
+    let event = StoredEvent::new(envelope, Bytes::copy_from_slice(row.try_get(12)?));
+    Ok(event.with_malformed_context(malformed))
+}

@@ -1,0 +1,11 @@
+//! TLS, or that there is none.
+
+#[cfg(not(feature = "postgres-tls"))]
+mod off;
+#[cfg(feature = "postgres-tls")]
+mod on;
+
+#[cfg(not(feature = "postgres-tls"))]
+pub(super) use off::{Tls, tls};
+#[cfg(feature = "postgres-tls")]
+pub(super) use on::{Tls, tls};

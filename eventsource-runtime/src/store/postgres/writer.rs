@@ -1,0 +1,102 @@
+//! Who appends: whoever comes alone does it at once, and those that come meanwhile are committed together by a task.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::PostgresError;
+use super::append::{Appends, Pools, twice};
+use super::group::{Append, Outcome, Waiting, take};
+use crate::store::head::Head;
+use crate::store::{AppendError, StoreError};
+
+/// How many groups may be under way: while one is committed, the next is on its way to the server.
+pub(super) const UNDER_WAY: usize = 2;
+/// How many appends wait at most; whoever comes then waits without a place.
+const ROOM: usize = 1024;
+
+/// The way into the store. It ends with its last handle, when what was queued is done.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Waiting>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    appends: Appends,
+    pools: Arc<Pools>,
+    head: Arc<Head>,
+    turns: Arc<Semaphore>,
+}
+
+impl Writer {
+    /// Starts the task that commits groups.
+    pub(super) fn start(appends: Appends, pools: Arc<Pools>, head: Arc<Head>) -> Self {
+        let shared = Arc::new(Shared { appends, pools, head, turns: Arc::new(Semaphore::new(UNDER_WAY)) });
+        let (queue, waiting) = mpsc::channel(ROOM);
+        tokio::spawn(commit(Arc::clone(&shared), waiting));
+        Self { shared, queue }
+    }
+
+    pub(super) async fn append(&self, append: Append) -> Outcome {
+        if append.events.is_empty() || twice(&append.events).is_some() {
+            return self.shared.appends.compare(&self.shared.pools.readers, &append).await;
+        }
+        if append.stream.as_str().contains('\0') || append.events.iter().any(|event| event.event_type.contains('\0')) {
+            let refused = PostgresError::new("PostgreSQL keeps no NUL in texts; leave it out of ids and types");
+            return Err(StoreError::backend("append events", refused).into());
+        }
+        // Alone, it needs no task: dropped in the middle, its one statement is made or not made.
+        if let Ok(_turn) = self.shared.turns.try_acquire() {
+            let mut outcomes = self.shared.make(&[&append]).await;
+            return outcomes.pop().unwrap_or(Err(closed()));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Waiting { append, reply }).await.map_err(|_| closed())?;
+        answer.await.unwrap_or(Err(closed()))
+    }
+}
+
+fn closed() -> AppendError {
+    StoreError::Closed.into()
+}
+
+impl Shared {
+    async fn make(&self, group: &[&Append]) -> Vec<Outcome> {
+        let outcomes = self.appends.make(&self.pools, group).await;
+        if let Some(last) = outcomes.iter().flatten().map(|appended| appended.position).max() {
+            self.head.publish(last);
+        }
+        outcomes
+    }
+}
+
+/// Commits what waits, in groups, until nobody can append any more.
+async fn commit(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut queue = VecDeque::new();
+    loop {
+        if queue.is_empty() {
+            match waiting.recv().await {
+                Some(first) => queue.push_back(first),
+                None => return,
+            }
+        }
+        let Ok(turn) = Arc::clone(&shared.turns).acquire_owned().await else { return };
+        while let Ok(next) = waiting.try_recv() {
+            queue.push_back(next);
+        }
+        let group = take(&mut queue);
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let appends: Vec<&Append> = group.iter().map(|waiting| &waiting.append).collect();
+            let outcomes = shared.make(&appends).await;
+            drop(turn);
+            for (waiting, outcome) in group.into_iter().zip(outcomes) {
+                // A caller who has gone is told nothing; what was committed stays.
+                let _ = waiting.reply.send(outcome);
+            }
+        });
+    }
+}

@@ -1,0 +1,45 @@
+//! The store in PostgreSQL, and what only a server can show.
+
+mod crashes;
+mod dropped;
+mod interleaved;
+mod lost;
+mod opening;
+mod projecting;
+mod several;
+
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, StreamId};
+use eventsource_runtime::{event_store_suite, projection_suite, snapshot_store_suite};
+use eventsource_tests::services;
+use uuid::Uuid;
+
+event_store_suite!(event_store, || async { open().await });
+projection_suite!(projections, || async { open().await });
+snapshot_store_suite!(snapshots, || async { open().await }, with_events);
+
+/// An empty store, in a schema of its own.
+async fn open() -> PostgresStore {
+    open_in(&services::a_schema()).await
+}
+
+async fn open_in(schema: &str) -> PostgresStore {
+    let options = PostgresOptions::default().schema(schema);
+    PostgresStore::connect_with(&services::postgres(), options).await.unwrap()
+}
+
+fn a_stream() -> StreamId {
+    StreamId::new("Order", Uuid::now_v7())
+}
+
+fn events(count: usize) -> Vec<NewEvent> {
+    let origin = std::sync::Arc::new(Origin::at(Timestamp::from_micros(1)));
+    let event = |ordinal: usize| NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "Placed",
+        schema_version: 1,
+        payload: ordinal.to_string().into(),
+        origin: origin.clone(),
+    };
+    (0..count).map(event).collect()
+}

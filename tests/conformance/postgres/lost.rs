@@ -1,0 +1,73 @@
+//! Answers that are lost after the server has committed.
+
+use std::net::ToSocketAddrs;
+
+use eventsource_runtime::store::{EventStore, ExpectedVersion, PostgresOptions, PostgresStore, Version};
+use eventsource_runtime::testing::run;
+use eventsource_tests::proxy::Proxy;
+use eventsource_tests::services::{self, repeats};
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use super::{a_stream, events, open_in};
+
+/// How many answers are lost here; set to more for a long run.
+const LOST: &str = "EVENTSOURCE_TESTS_LOST_ANSWERS";
+
+/// Appends through a network that loses one answer of 23 with its connection: each is acknowledged in the end, and
+/// stored once, whether its answer was lost or not.
+#[test]
+fn an_append_whose_answer_is_lost_is_stored_once_and_acknowledged() {
+    run(async {
+        let schema = services::a_schema();
+        let direct = open_in(&schema).await;
+        let (proxy, store) = behind_a_proxy(&schema).await;
+        let wanted = repeats(LOST, 100);
+        proxy.lose(true);
+        let mut round = 0;
+        while proxy.lost() < wanted {
+            round += 1;
+            let tasks: Vec<_> =
+                (0..8).map(|task| tokio::spawn(append_some(store.clone(), 1 + (round + task) % 3))).collect();
+            for task in tasks {
+                let (stream, ids) = task.await.unwrap();
+                let stored = direct.read_stream(&stream, Version::START, 1000).await.unwrap();
+                assert_eq!(stored.iter().map(|event| event.id).collect::<Vec<_>>(), ids, "each is stored once");
+            }
+        }
+        proxy.lose(false);
+    });
+}
+
+/// What was acknowledged of one stream.
+async fn append_some(store: PostgresStore, each: usize) -> (eventsource_runtime::store::StreamId, Vec<uuid::Uuid>) {
+    let (stream, mut ids) = (a_stream(), Vec::new());
+    for number in 0..5 {
+        let batch = events(each);
+        ids.extend(batch.iter().map(|event| event.id));
+        let seen = ExpectedVersion::Exact(Version::new((number * each) as u64));
+        // A connection that was not even made is the caller's to try again; nothing was sent.
+        let appended = loop {
+            match store.append(&stream, seen, batch.clone()).await {
+                Ok(appended) => break appended,
+                Err(error) => assert_eq!(error.error_type(), "backend", "{error:?}"),
+            }
+        };
+        assert_eq!(appended.version.get(), ((number + 1) * each) as u64);
+    }
+    (stream, ids)
+}
+
+async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
+    let address = services::postgres();
+    let config: Config = address.parse().unwrap();
+    let Some(Host::Tcp(host)) = config.get_hosts().first() else { panic!("the server is reached by TCP") };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let server = (host.as_str(), port).to_socket_addrs().unwrap().next().unwrap();
+    let proxy = Proxy::before(server, 23).await;
+    let through = address.replace(&format!("{host}:{port}"), &proxy.address().to_string());
+    assert_ne!(through, address, "the address names host and port");
+    let options = PostgresOptions::default().schema(schema);
+    let store = PostgresStore::connect_with(&through, options).await.unwrap();
+    (proxy, store)
+}

@@ -1,0 +1,258 @@
+//! Projections whose read model is in PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{Batch, Claim, Letters, OnFailure, Partition, Projection, ProjectionStore};
+use eventsource_runtime::store::{Filter, NewEvent, Origin, PostgresStore, PostgresTransaction};
+use eventsource_runtime::telemetry::Scope;
+use eventsource_runtime::testing::run;
+use eventsource_tests::services;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{a_stream, open_in};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Counted {
+    by: i64,
+}
+
+/// Counts, by stream, into a table of the test's own; -1 fails, -2 ends the transaction, -3 panics, -4 waits.
+struct Counts {
+    table: String,
+    begun: Notify,
+    goes_on: Notify,
+}
+
+#[projection]
+impl Counts {
+    #[projection(setup)]
+    async fn setup(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute_batch(&format!("CREATE TABLE {} (stream text PRIMARY KEY, sum bigint)", self.table)).await?;
+        Ok(())
+    }
+
+    #[projection(reset)]
+    async fn reset(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute_batch(&format!("DELETE FROM {}", self.table)).await?;
+        Ok(())
+    }
+
+    async fn counted(&self, event: &Recorded<Counted>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        let upsert = "INSERT INTO {} AS old VALUES ($1, $2) ON CONFLICT (stream) DO UPDATE SET sum = old.sum + $2";
+        tx.execute(&upsert.replace("{}", &self.table), &[&event.stream_id().as_str(), &event.by]).await?;
+        match event.by {
+            -1 => Err(ProjectionError::new("as it was told to")),
+            -2 => Ok(tx.execute_batch("COMMIT").await?),
+            -3 => panic!("as it was told to"),
+            -4 => {
+                self.begun.notify_one();
+                self.goes_on.notified().await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A store, the projection, and a connection to look at its table.
+async fn set_up() -> (PostgresStore, Arc<Counts>, tokio_postgres::Client) {
+    let schema = services::a_schema();
+    let store = open_in(&schema).await;
+    let counts = Counts { table: format!("{schema}.counts"), begun: Notify::new(), goes_on: Notify::new() };
+    (store, Arc::new(counts), services::raw(&services::postgres()).await)
+}
+
+async fn count(store: &PostgresStore, stream: &StreamId, by: i64) -> Position {
+    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
+    let event = NewEvent::encode(Uuid::now_v7(), &Counted { by }, origin).unwrap();
+    store.append(stream, ExpectedVersion::Any, vec![event]).await.unwrap().position
+}
+
+async fn sum(raw: &tokio_postgres::Client, counts: &Counts) -> i64 {
+    let sql = format!("SELECT coalesce(sum(sum), 0)::bigint FROM {}", counts.table);
+    raw.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+/// Applies what is in the feed after a position.
+async fn apply(
+    store: &PostgresStore,
+    counts: &Arc<Counts>,
+    claim: &Claim,
+    from: Position,
+) -> Result<Position, ProjectionError> {
+    let page = store.read_all(from, &Filter::all(), 100).await?;
+    let batch = Batch::new(Partition::whole("Counts"), claim.clone(), from, page.scanned).events(page.events);
+    let projection: Arc<dyn Projection<_>> = counts.clone();
+    store.apply_batch(projection, batch, Scope::current()).await?;
+    Ok(page.scanned)
+}
+
+fn claim() -> Claim {
+    Claim::new(Uuid::now_v7(), "test", Duration::from_mins(1))
+}
+
+/// Opens the projection and takes its lease.
+async fn opened(store: &PostgresStore, counts: &Arc<Counts>) -> Claim {
+    store.open_projection(counts.clone(), 1).await.unwrap();
+    let claim = claim();
+    let lease = store.lease_projection(Partition::whole("Counts"), claim.clone()).await.unwrap();
+    assert_eq!(lease.taken, None);
+    claim
+}
+
+async fn checkpoint(store: &PostgresStore) -> Position {
+    store.lease_projection(Partition::whole("Counts"), claim()).await.unwrap().checkpoint
+}
+
+#[test]
+fn a_batch_and_its_checkpoint_are_one() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let claim = opened(&store, &counts).await;
+        let stream = a_stream();
+        for by in [1, 2, 3] {
+            count(&store, &stream, by).await;
+        }
+        let stands = apply(&store, &counts, &claim, Position::START).await.unwrap();
+        assert_eq!((sum(&raw, &counts).await, checkpoint(&store).await), (6, stands));
+        // The same batch again was applied before.
+        assert!(apply(&store, &counts, &claim, Position::START).await.is_err());
+        assert_eq!(sum(&raw, &counts).await, 6);
+        // One that fails leaves nothing, at whichever event.
+        count(&store, &stream, 4).await;
+        let fails = count(&store, &stream, -1).await;
+        let error = apply(&store, &counts, &claim, stands).await.unwrap_err();
+        assert_eq!(error.event(), Some(fails), "{error:?}");
+        assert_eq!((sum(&raw, &counts).await, checkpoint(&store).await), (6, stands));
+    });
+}
+
+#[test]
+fn a_step_that_panics_fails_its_batch_alone() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let claim = opened(&store, &counts).await;
+        let panics = count(&store, &a_stream(), -3).await;
+        let error = apply(&store, &counts, &claim, Position::START).await.unwrap_err();
+        assert_eq!(error.event(), Some(panics), "{error:?}");
+        let after = count(&store, &a_stream(), 5).await;
+        let stands = apply(&store, &counts, &claim, panics).await;
+        assert!(stands.is_err(), "the checkpoint has not moved");
+        assert_eq!((sum(&raw, &counts).await, after > panics), (0, true));
+    });
+}
+
+#[test]
+fn a_step_that_ends_the_transaction_fails_the_batch() {
+    run(async {
+        let (store, counts, _raw) = set_up().await;
+        let claim = opened(&store, &counts).await;
+        count(&store, &a_stream(), -2).await;
+        let error = apply(&store, &counts, &claim, Position::START).await.unwrap_err();
+        assert!(format!("{error}").contains("ended the batch's transaction"), "{error}");
+        assert_eq!(checkpoint(&store).await, Position::START);
+    });
+}
+
+/// A runner that stands still in the middle of a batch keeps nobody from taking its lease, and when it goes on, what it
+/// has written is undone.
+#[test]
+fn a_batch_whose_lease_was_taken_meanwhile_changes_nothing() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let late = opened(&store, &counts).await;
+        count(&store, &a_stream(), -4).await;
+        let batch = {
+            let (store, counts) = (store.clone(), counts.clone());
+            tokio::spawn(async move { apply(&store, &counts, &late, Position::START).await })
+        };
+        counts.begun.notified().await;
+        let second = claim().by_force();
+        let lease = store.lease_projection(Partition::whole("Counts"), second.clone()).await.unwrap();
+        assert_eq!((lease.checkpoint, lease.taken), (Position::START, None));
+        counts.goes_on.notify_one();
+        let error = batch.await.unwrap().unwrap_err();
+        assert!(format!("{error}").contains("lease"), "{error}");
+        assert_eq!(sum(&raw, &counts).await, 0);
+        // The one that has the lease goes on from the checkpoint.
+        counts.goes_on.notify_one();
+        apply(&store, &counts, &second, Position::START).await.unwrap();
+        assert_eq!(sum(&raw, &counts).await, -4);
+    });
+}
+
+#[test]
+fn a_lease_is_had_by_one_at_a_time() {
+    run(async {
+        let (store, counts, _raw) = set_up().await;
+        let first = opened(&store, &counts).await;
+        let whole = Partition::whole("Counts");
+        let taken = store.lease_projection(whole, claim()).await.unwrap().taken.expect("the first has it");
+        assert_eq!(taken.owner, "test");
+        assert!(taken.left > Duration::from_secs(1));
+        // Given up, or expired, it is free.
+        store.lease_projection(whole, first.given_up()).await.unwrap();
+        let second = Claim::new(Uuid::now_v7(), "short", Duration::from_millis(1));
+        assert_eq!(store.lease_projection(whole, second).await.unwrap().taken, None);
+        while store.lease_projection(whole, claim()).await.unwrap().taken.is_some() {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// A runner catches up, follows, sets aside the stream of an event that fails, and goes on with the others.
+#[test]
+fn a_runner_sets_aside_what_fails_and_goes_on() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let (fails, works) = (a_stream(), a_stream());
+        count(&store, &fails, 1).await;
+        let failed = count(&store, &fails, -1).await;
+        let parked = count(&store, &fails, 10).await;
+        count(&store, &works, 100).await;
+        let table = counts.table.clone();
+        let projection = Counts { table, begun: Notify::new(), goes_on: Notify::new() };
+        let runner = ProjectionRunner::new(store.clone()).on_failure(OnFailure::DeadLetter).max_retries(1);
+        let projections = runner.projection(projection).spawn();
+        let last = count(&store, &works, 1000).await;
+        projections.wait_for(last).await.unwrap();
+        assert_eq!(sum(&raw, &counts).await, 1101);
+        let mut letters = Letters::default();
+        letters.limit = 10;
+        let letters = store.dead_letters("Counts", letters).await.unwrap();
+        let found: Vec<_> = letters.iter().map(|letter| (letter.position, letter.is_parked())).collect();
+        assert_eq!(found, [(failed, false), (parked, true)]);
+        // Resolved, and what was parked behind it applied.
+        assert!(store.settle_dead_letter(counts.clone(), failed, None, Scope::current()).await.unwrap());
+        let event = store.read_stream(&fails, Version::new(2), 1).await.unwrap().pop();
+        assert!(store.settle_dead_letter(counts.clone(), parked, event, Scope::current()).await.unwrap());
+        assert!(!store.settle_dead_letter(counts.clone(), parked, None, Scope::current()).await.unwrap());
+        assert_eq!(sum(&raw, &counts).await, 1111);
+        projections.shutdown().await.unwrap();
+    });
+}
+
+/// Rebuilt in place it comes to the same.
+#[test]
+fn a_rebuild_comes_to_the_same() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let mut last = Position::START;
+        for by in 1..=50 {
+            last = count(&store, &a_stream(), by).await;
+        }
+        for rebuild in [false, true] {
+            let projection = Counts { table: counts.table.clone(), begun: Notify::new(), goes_on: Notify::new() };
+            let runner = ProjectionRunner::new(store.clone()).projection(projection);
+            let projections = if rebuild { runner.rebuild().spawn() } else { runner.spawn() };
+            projections.wait_for(last).await.unwrap();
+            projections.shutdown().await.unwrap();
+            assert_eq!(sum(&raw, &counts).await, 1275);
+        }
+    });
+}

@@ -1,0 +1,162 @@
+//! Several stores on one schema, as several processes are, and what one of them does to its neighbours.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use eventsource_runtime::store::{
+    AppendError, EventStore, ExpectedVersion, Position, PostgresOptions, PostgresStore, StreamId, Version,
+};
+use eventsource_runtime::testing::run;
+use eventsource_tests::services;
+
+use super::{a_stream, events, open, open_in};
+
+/// What four stores append with four tasks each, a fifth shows once and in order, while it happens.
+#[test]
+fn a_subscription_shows_what_all_the_others_append() {
+    run(async {
+        let schema = services::a_schema();
+        let reader = open_in(&schema).await;
+        let mut writers = Vec::new();
+        for _ in 0..4 {
+            let store = open_in(&schema).await;
+            writers.extend((0..4).map(|_| tokio::spawn(append_many(store.clone()))));
+        }
+        let mut subscription = reader.subscribe(Position::START);
+        let (mut seen, mut last) = (HashSet::new(), Position::START);
+        while seen.len() < 16 * 50 {
+            let event = subscription.next().await.unwrap();
+            assert!(event.position > last, "positions ascend");
+            last = event.position;
+            assert!(seen.insert(event.id), "each once");
+        }
+        for writer in writers {
+            assert!(writer.await.unwrap().into_iter().all(|id| seen.contains(&id)));
+        }
+    });
+}
+
+async fn append_many(store: PostgresStore) -> Vec<uuid::Uuid> {
+    let (stream, mut ids) = (a_stream(), Vec::new());
+    for number in 0..50 {
+        let batch = events(1);
+        ids.push(batch[0].id);
+        store.append(&stream, ExpectedVersion::Exact(Version::new(number)), batch).await.unwrap();
+    }
+    ids
+}
+
+/// With a polling interval of an hour, whoever waits is woken by another store's append: by its notification. Also
+/// after the connection that listens was lost.
+#[test]
+fn another_stores_append_wakes_who_waits() {
+    run(async {
+        let schema = services::a_schema();
+        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_hours(1));
+        let address = format!("{}?application_name={schema}", services::postgres());
+        let waiting = PostgresStore::connect_with(&address, options).await.unwrap();
+        let other = open_in(&schema).await;
+        let raw = services::raw(&services::postgres()).await;
+        for round in 0..3 {
+            let before = waiting.head().await.unwrap();
+            let waiter = {
+                let waiting = waiting.clone();
+                tokio::spawn(async move { waiting.changed(before).await })
+            };
+            listening(&raw, &schema).await;
+            other.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+            waiter.await.unwrap();
+            if round == 1 {
+                let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 \
+                    AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock')";
+                assert_eq!(raw.query(kill, &[&schema]).await.unwrap().len(), 1);
+                gone(&raw, &schema).await;
+            }
+        }
+    });
+}
+
+const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
+    AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted)";
+
+/// Waits until a connection of the application listens.
+async fn listening(raw: &tokio_postgres::Client, application: &str) {
+    while raw.query_one(LISTENERS, &[&application]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until none does any more, or already another one.
+async fn gone(raw: &tokio_postgres::Client, application: &str) {
+    let killed =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%advisory_lock_shared%'";
+    while raw.query_one(killed, &[&application]).await.unwrap().get::<_, i64>(0) > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Of appends that are made together, one that the server refuses fails alone.
+#[test]
+fn a_refused_append_does_not_undo_its_neighbours() {
+    run(async {
+        let store = open().await;
+        let tasks: Vec<_> = (0..64)
+            .map(|number| {
+                let store = store.clone();
+                // An id that is too long for an index, of random digits that cannot be compressed.
+                let long: String = (0..400).map(|_| uuid::Uuid::now_v7().simple().to_string()).collect();
+                let stream = if number % 8 == 3 { StreamId::new("Order", long) } else { a_stream() };
+                tokio::spawn(async move { store.append(&stream, ExpectedVersion::Any, events(2)).await })
+            })
+            .collect();
+        for (number, task) in tasks.into_iter().enumerate() {
+            let appended = task.await.unwrap();
+            assert_eq!(appended.is_ok(), number % 8 != 3, "{appended:?}");
+        }
+        assert_eq!(store.head().await.unwrap(), 64 / 8 * 7 * 2);
+    });
+}
+
+/// PostgreSQL keeps no NUL in texts: told before anything is sent, and to one caller alone.
+#[test]
+fn a_nul_in_an_id_is_refused() {
+    run(async {
+        let store = open().await;
+        let appended = store.append(&StreamId::new("Order", "a\0b"), ExpectedVersion::Any, events(1)).await;
+        assert!(matches!(appended, Err(AppendError::Store(_))), "{appended:?}");
+        assert_eq!(store.head().await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn events_are_neither_changed_nor_deleted() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+        let raw = services::raw(&services::postgres()).await;
+        for sql in ["UPDATE {}.events SET version = 7", "DELETE FROM {}.events", "TRUNCATE {}.events"] {
+            let error = raw.batch_execute(&sql.replace("{}", &schema)).await.unwrap_err();
+            assert!(error.as_db_error().unwrap().message().contains("append-only"), "{error}");
+        }
+    });
+}
+
+/// Whatever isolation a database has by default, the store's appends read what was committed before they had the lock.
+#[test]
+fn a_stricter_default_isolation_changes_nothing() {
+    run(async {
+        let schema = services::a_schema();
+        let address = format!("{}?options=-c%20default_transaction_isolation%3Dserializable", services::postgres());
+        let store = PostgresStore::connect_with(&address, PostgresOptions::default().schema(&*schema)).await.unwrap();
+        let other = open_in(&schema).await;
+        let tasks: Vec<_> = [store.clone(), other.clone(), store.clone(), other]
+            .into_iter()
+            .map(|store| tokio::spawn(append_many(store)))
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(store.head().await.unwrap(), 200);
+    });
+}
