@@ -8,4 +8,5 @@ mod memory;
 mod own_bus;
 mod own_store;
 mod postgres;
+mod rabbitmq;
 mod sqlite;

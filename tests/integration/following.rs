@@ -10,15 +10,14 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore, SqliteTransaction};
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::orders::{Order, OrderCancelled, OrderPlaced};
-use eventsource_tests::recorder::Recorder;
+use eventsource_tests::recorder::{Recorder, gauge};
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, GaugeDataPoint, MetricData, ScopeMetrics};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::{bus, place, sqlite};
 
-async fn place_many<S: EventStore + SnapshotStore>(store: &S, count: usize) -> Position {
+pub(crate) async fn place_many<S: EventStore + SnapshotStore>(store: &S, count: usize) -> Position {
     let bus = bus(store);
     let mut last = Position::START;
     for _ in 0..count {
@@ -98,12 +97,7 @@ impl Effects {
 
 /// The gap that the exporter saw last.
 fn gap(metrics: &InMemoryMetricExporter) -> Option<u64> {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let last = finished.last()?;
-    let mut all = last.scope_metrics().flat_map(ScopeMetrics::metrics);
-    let found = all.find(|metric| metric.name() == "eventsource.projection.gap")?;
-    let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = found.data() else { panic!("it is a gauge") };
-    gauge.data_points().map(GaugeDataPoint::value).last()
+    gauge(metrics, "eventsource.projection.gap")
 }
 
 /// The head was only looked at when a step was tried again, so that the gap of a slow projection was always 0.

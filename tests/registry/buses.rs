@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Running, Traced};
-use eventsource_runtime::store::StreamId;
+use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Relay, Running, Traced};
+use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_tests::own_bus::{remote, routing};
 use tokio::sync::Semaphore;
 
-pub(crate) async fn all() {
+/// What is returned keeps the gauges of a relay and a bus alive.
+pub(crate) async fn all() -> impl Sized {
     on(&InProcessBus::new()).await;
     on(&remote()).await;
     on(&routing()).await;
     let nobody = InProcessBus::new();
     nobody.shutdown(std::time::Duration::ZERO).await;
     nobody.publish(message("OrderPlaced")).await.unwrap_err();
+    let (store, bus) = (MemoryStore::new(), remote());
+    bus.publish(message("OrderPlaced")).await.unwrap();
+    (Relay::new("orders to the bus", store, bus.clone()).spawn(), bus)
 }
 
 fn message(event_type: &str) -> Message {

@@ -131,7 +131,7 @@ async fn product(recorder: &Recorder) {
     let store = SqliteStore::open(&path).await.unwrap();
     write_side(&store).await;
     malformed_context(&path, &store).await;
-    crate::buses::all().await;
+    let _observed = crate::buses::all().await;
     read_side(&store, recorder).await;
     NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();
     let remote = remote();

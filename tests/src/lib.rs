@@ -2,6 +2,7 @@
 
 pub mod faulty;
 pub mod faulty_snapshots;
+pub mod network;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]
 #[path = "../contract/orders.rs"]
 pub mod orders;

@@ -1,19 +1,23 @@
 //! A bus as a stranger would write it, from outside and over the public port alone: a broker on another machine, played
 //! by the bus within the process. Like a network it makes its callers wait, and takes nothing but headers and bytes.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use eventsource_runtime::bus::{
-    BusError, BusInfo, Consumer, Delivery, Destination, EventBus, InProcess, InProcessBus, Intake, Message, Place,
-    PublishError, Published, Traced,
+    BusError, BusInfo, Consumer, Delivery, Destination, EventBus, Health, InProcess, InProcessBus, Intake, Lag,
+    Message, Place, PublishError, Published, Traced,
 };
 use eventsource_runtime::clock::{self, Timestamp};
+use uuid::Uuid;
 
 /// The stranger's broker.
 #[derive(Clone, Debug)]
 pub struct Remote {
     inner: InProcess,
     system: &'static str,
+    failures: Arc<AtomicUsize>,
+    refused: Arc<Mutex<Option<Uuid>>>,
 }
 
 /// The stranger's bus, with the spans and metrics that all buses have; it has partitions.
@@ -30,10 +34,31 @@ pub fn routing() -> Traced<Remote> {
 
 fn of_system(system: &'static str) -> Traced<Remote> {
     let inner = InProcessBus::new().inner().clone();
-    Traced::over(Remote { inner, system })
+    Traced::over(Remote { inner, system, failures: Arc::default(), refused: Arc::default() })
 }
 
 impl Remote {
+    /// The next messages are not published.
+    pub fn fail(&self, count: usize) {
+        self.failures.store(count, Ordering::SeqCst);
+    }
+
+    /// This message is one that the bus can never take.
+    pub fn refuse_for_good(&self, message: Option<Uuid>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = message;
+    }
+
+    /// What a message fails with, if it is to fail.
+    fn fault(&self, message: Option<&Message>) -> Option<PublishError> {
+        if take(&self.failures) {
+            return Some(PublishError::backend("reach a broker", "as it was told to"));
+        }
+        let (part, problem) = ("the message", "it was told so");
+        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_refused = refused.is_some() && message.and_then(Message::id) == refused;
+        is_refused.then(|| PublishError::Invalid { destination: "orders".into(), part, problem })
+    }
+
     /// Every message is at the same place; nobody asks for it.
     fn place(&self) -> Option<Place> {
         (self.system == "kafka").then_some(Place { partition: 3, offset: 42 })
@@ -66,12 +91,21 @@ impl EventBus for Remote {
         BusInfo::broker(self.system, "orders").at("broker.example.org", 9092)
     }
 
+    fn health(&self) -> Option<Arc<dyn Health>> {
+        Some(Arc::new(Fine))
+    }
+
     fn destination(&self, message: &Message) -> Destination {
         self.at(message, "")
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
         tokio::task::yield_now().await;
+        if let Some(fault) = self.fault(messages.first()) {
+            let behind = || PublishError::Behind { stream: "all of them".into() };
+            let others = messages.iter().skip(1).map(|_| Err(behind()));
+            return std::iter::once(Err(fault)).chain(others).collect();
+        }
         let results = self.inner.publish(messages.iter().map(sent).collect()).await;
         tokio::task::yield_now().await;
         let placed = |_| self.place().map_or_else(Published::default, Published::at);
@@ -82,6 +116,20 @@ impl EventBus for Remote {
         tokio::task::yield_now().await;
         let group = Arc::clone(&intake.group);
         Ok(Member { inner: self.inner.subscribe(intake).await?, bus: self.clone(), group })
+    }
+}
+
+/// Connected, and a little behind.
+#[derive(Debug)]
+struct Fine;
+
+impl Health for Fine {
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
+        tell(Lag { group: "inventory", destination: "orders", partition: 3, messages: 7 });
     }
 }
 
@@ -110,4 +158,9 @@ impl Consumer for Member {
 
 fn now() -> Timestamp {
     clock::system().now()
+}
+
+/// Whether one was left to take.
+fn take(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }

@@ -9,6 +9,8 @@ use eventsource_runtime::telemetry::{Telemetry, TelemetryBuilder};
 use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, GaugeDataPoint, MetricData, ScopeMetrics};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, Span, SpanData, SpanProcessor};
 
 use crate::trees::Trees;
@@ -90,6 +92,20 @@ impl Recorder {
     pub fn started_spans(&self) -> usize {
         self.balance.started.load(Ordering::SeqCst)
     }
+}
+
+/// The value of a gauge that an exporter saw last.
+///
+/// # Panics
+/// If it is no gauge of whole numbers.
+#[must_use]
+pub fn gauge(metrics: &InMemoryMetricExporter, name: &str) -> Option<u64> {
+    let finished = metrics.get_finished_metrics().expect("the exporter works");
+    let last = finished.last()?;
+    let mut all = last.scope_metrics().flat_map(ScopeMetrics::metrics);
+    let found = all.find(|metric| metric.name() == name)?;
+    let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = found.data() else { panic!("`{name}` is no gauge") };
+    gauge.data_points().map(GaugeDataPoint::value).last()
 }
 
 impl Default for Recorder {

@@ -134,3 +134,12 @@ impl Drop for PostgresServer {
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
+
+/// The variable that has the address of a RabbitMQ broker.
+pub const RABBITMQ: &str = "EVENTSOURCE_RABBITMQ_URL";
+
+/// The address of a RabbitMQ broker; without one the test is skipped.
+#[must_use]
+pub fn rabbitmq() -> String {
+    std::env::var(RABBITMQ).unwrap_or_else(|_| skip(&format!("no RabbitMQ; set {RABBITMQ}, or run tests/run")))
+}

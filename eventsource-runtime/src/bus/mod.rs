@@ -25,7 +25,10 @@ mod handler;
 mod in_process;
 mod lane;
 mod message;
+mod outbox;
 mod propagation;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod running;
 mod subscription;
 mod traced;
@@ -38,7 +41,10 @@ pub use error::{BusError, HandlerError, PublishError, SubscriptionStopped};
 pub use handler::{BatchHandler, MessageHandler, Received};
 pub use in_process::{InProcess, InProcessBus, InProcessOptions, SlowSubscriber};
 pub use message::{Headers, Message, MessageError};
+pub use outbox::Relay;
 pub use propagation::{Propagation, Relation};
+#[cfg(feature = "rabbitmq")]
+pub use rabbitmq::{RabbitMq, RabbitMqBus, RabbitMqOptions};
 pub use running::{Running, Tally};
 pub use subscription::Subscription;
 pub use traced::Traced;
@@ -57,6 +63,11 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     /// What telemetry says of the bus.
     fn info(&self) -> BusInfo;
 
+    /// How the bus is doing, for gauges; `None` where nothing can be lost or lag behind.
+    fn health(&self) -> Option<Arc<dyn Health>> {
+        None
+    }
+
     /// Where a message would go.
     fn destination(&self, message: &Message) -> Destination;
 
@@ -68,6 +79,28 @@ pub trait EventBus: Clone + Send + Sync + 'static {
 
     /// Joins a group, and makes it if it is new.
     fn subscribe(&self, intake: Intake) -> impl Future<Output = Result<Self::Consumer, BusError>> + Send;
+}
+
+/// How a bus is doing. It is asked by the exporter's thread, and answers at once from what it knows.
+pub trait Health: Send + Sync {
+    /// Whether every connection to the broker stands.
+    fn is_connected(&self) -> bool;
+
+    /// Tells how many messages of each partition each group has not handled yet.
+    fn lags(&self, _tell: &mut dyn FnMut(Lag<'_>)) {}
+}
+
+/// How far a group is behind in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag<'a> {
+    /// The group.
+    pub group: &'a str,
+    /// The topic.
+    pub destination: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// How many messages.
+    pub messages: u64,
 }
 
 /// A member of a group. Dropped, it leaves the group; what it has not settled goes to another member, or waits.

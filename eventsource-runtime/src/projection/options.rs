@@ -79,6 +79,8 @@ pub(super) enum Rebuild {
 pub(super) struct Options {
     pub(super) tracing: bool,
     pub(super) metrics: bool,
+    /// Whether it is a relay's checkpoint that is kept here, of which only the gap is told.
+    pub(super) relay: bool,
     pub(super) rebuild: Rebuild,
     pub(super) retries: u32,
     pub(super) on_failure: OnFailure,
@@ -94,6 +96,7 @@ impl Default for Options {
         Self {
             tracing: false,
             metrics: true,
+            relay: false,
             rebuild: Rebuild::No,
             retries: RETRIES,
             on_failure: OnFailure::Stop,

@@ -130,6 +130,12 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
+    /// Runs relays instead of projections: of their metrics there is the gap alone, if that.
+    pub(crate) fn relaying(mut self, gap: bool) -> Self {
+        (self.options.metrics, self.options.relay) = (false, gap);
+        self
+    }
+
     /// Starts a task for each projection. A set-up that fails comes out of `wait_for` and `shutdown`, and so does a
     /// name that another projection of the runner has.
     ///
@@ -170,8 +176,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
                 rebuilding: None,
             });
         }
-        if options.metrics {
-            let gaps = metrics::Gap::observed(name, followers.len());
+        if options.metrics || options.relay {
+            let gaps = metrics::Gap::observed(name, followers.len(), options.relay);
             followers.iter_mut().zip(gaps).for_each(|(follower, gap)| follower.gap = Some(gap));
         }
         let head = scope.clone().muted().in_scope(|| head_of(&self.store));

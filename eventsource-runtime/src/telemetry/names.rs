@@ -122,6 +122,8 @@ pub const PROJECTION_NAME: &str = "projection.name";
 pub const QUERY_STATUS: &str = "query.status";
 /// `query.type`: the name of the query; `unknown` where no such query is handled.
 pub const QUERY_TYPE: &str = "query.type";
+/// `relay.name`: the name of the relay.
+pub const RELAY_NAME: &str = "relay.name";
 /// `result`: what became of a snapshot that was looked for. After anything but `hit` every event was replayed.
 pub const RESULT: &str = "result";
 /// `server.address`: the host of the database, where there is one.
@@ -166,8 +168,12 @@ pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
 pub const EVENTSOURCE_APPEND_CONFLICTS: &str = "eventsource.append.conflicts";
 /// `eventsource.attributes.cut`, in `{attribute}`: attributes that were cut at 1,024 bytes, or whose expression panicked.
 pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
+/// `eventsource.bus.connected`, in `1`: 1 while every connection to the broker stands, 0 while one is lost.
+pub const EVENTSOURCE_BUS_CONNECTED: &str = "eventsource.bus.connected";
 /// `eventsource.clock.skew`, in `{event}`: events that were recorded after they were applied, says another clock.
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
+/// `eventsource.consumer.lag`, in `{message}`: messages of a partition that the group has not handled yet, on brokers that have partitions.
+pub const EVENTSOURCE_CONSUMER_LAG: &str = "eventsource.consumer.lag";
 /// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are none.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
 /// `eventsource.dead_letters`, in `{event}`: events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was.
@@ -180,6 +186,8 @@ pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
 pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
 /// `eventsource.projection.rebuild.progress`, in `1`: which share of the past a rebuild has applied, from 0 to 1; shown from its begin until the runner is stopped.
 pub const EVENTSOURCE_PROJECTION_REBUILD_PROGRESS: &str = "eventsource.projection.rebuild.progress";
+/// `eventsource.relay.gap`, in `{position}`: the head of the store less the relay's checkpoint.
+pub const EVENTSOURCE_RELAY_GAP: &str = "eventsource.relay.gap";
 /// `eventsource.retries`, in `{retry}`: what was tried again.
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
 /// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.
@@ -249,6 +257,8 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 
 /// `eventsource::bus`: retried, dead-lettered, not settled, subscription stopped.
 pub const LOG_BUS: &str = "eventsource::bus";
+/// `eventsource::bus::rabbitmq`: connected, connection lost, publishing is held up by the broker, waits for the broker.
+pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
 /// `eventsource::command`: rejected, retried after a conflict.
 pub const LOG_COMMAND: &str = "eventsource::command";
 /// `eventsource::projection`: retried, stopped, skipped, dead-lettered, waits for the lease of another, lease lost to another.

@@ -2,4 +2,5 @@
 
 mod in_process;
 mod propagation;
+mod relay;
 mod spans;

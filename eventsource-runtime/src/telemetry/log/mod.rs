@@ -16,6 +16,8 @@ macro_rules! event {
 
 #[cfg(feature = "otel")]
 mod export;
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod rabbitmq;
 #[cfg(feature = "otel")]
 mod set_up;
 

@@ -1,8 +1,9 @@
 //! No instruments of buses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bus::BusInfo;
+use crate::bus::{BusInfo, Health};
 
 pub(crate) fn sent(_: &BusInfo, _: &str, _: (u64, u64, Option<&str>), _: Duration) {}
 
@@ -11,3 +12,5 @@ pub(crate) fn consumed(_: &BusInfo, _: &str, _: &str, _: u64) {}
 pub(crate) fn processed(_: &BusInfo, _: &str, _: &str, _: Option<&str>, _: Duration) {}
 
 pub(crate) fn clock_skew() {}
+
+pub(crate) fn observe(_: &'static str, _: &Arc<dyn Health>) {}

@@ -52,7 +52,7 @@ pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<&str>, _
 pub(crate) enum Gap {}
 
 impl Gap {
-    pub(crate) fn observed(_: &'static str, _: usize) -> Vec<Arc<Self>> {
+    pub(crate) fn observed(_: &'static str, _: usize, _: bool) -> Vec<Arc<Self>> {
         Vec::new()
     }
 

@@ -1,13 +1,15 @@
 //! The instruments of buses, and one function for each fact that they count. Attribute values are names from closed
 //! sets: destinations, groups and kinds of failure, never ids.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::metrics::{SECONDS, skew, with};
-use crate::bus::BusInfo;
+use crate::bus::{BusInfo, Health, Lag};
 use crate::telemetry::names;
 
 /// What stands for a bus without a broker, where an instrument must name one.
@@ -18,18 +20,26 @@ pub(super) struct Messaging {
     sent_messages: Counter<u64>,
     process_duration: Histogram<f64>,
     consumed_messages: Counter<u64>,
+    watched: Arc<Mutex<Vec<Watched>>>,
 }
+
+/// A bus whose health the gauges tell, with its system.
+type Watched = (&'static str, Weak<dyn Health>);
 
 impl Messaging {
     pub(super) fn new(meter: &Meter) -> Self {
         let messages = |name: &'static str| meter.u64_counter(name).with_unit("{message}").build();
         let seconds =
             |name: &'static str| meter.f64_histogram(name).with_unit("s").with_boundaries(SECONDS.to_vec()).build();
+        let watched = Arc::default();
+        observe_connected(meter, Arc::clone(&watched));
+        observe_lag(meter, Arc::clone(&watched));
         Self {
             operation_duration: seconds(names::MESSAGING_CLIENT_OPERATION_DURATION),
             sent_messages: messages(names::MESSAGING_CLIENT_SENT_MESSAGES),
             process_duration: seconds(names::MESSAGING_PROCESS_DURATION),
             consumed_messages: messages(names::MESSAGING_CLIENT_CONSUMED_MESSAGES),
+            watched,
         }
     }
 }
@@ -43,7 +53,7 @@ fn attributes(info: &BusInfo, operation: &'static str, destination: &str, error:
         KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination.to_owned()),
     ]);
     if let Some((address, port)) = &info.server {
-        attributes.push(KeyValue::new(names::SERVER_ADDRESS, std::sync::Arc::clone(address)));
+        attributes.push(KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)));
         attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
     }
     if let Some(error) = error {
@@ -96,4 +106,61 @@ pub(crate) fn processed(info: &BusInfo, group: &str, destination: &str, error: O
 /// A message came before it was sent, says another clock.
 pub(crate) fn clock_skew() {
     skew("bus");
+}
+
+/// Has the gauges tell of a bus for as long as it lives.
+pub(crate) fn observe(system: &'static str, health: &Arc<dyn Health>) {
+    with(|instruments| {
+        let mut watched = instruments.messaging.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|(_, health)| health.strong_count() > 0);
+        watched.push((system, Arc::downgrade(health)));
+    });
+}
+
+/// What lives of the watched, so that nobody's code runs under the lock.
+fn living(watched: &Mutex<Vec<Watched>>) -> Vec<(&'static str, Arc<dyn Health>)> {
+    let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+    watched.iter().filter_map(|(system, health)| Some((*system, health.upgrade()?))).collect()
+}
+
+/// A panic here would end the exporter's thread, and a stranger's bus may have one.
+fn asked<T>(ask: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)).ok()
+}
+
+fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
+    let gauge = meter.u64_observable_gauge(names::EVENTSOURCE_BUS_CONNECTED).with_unit("1");
+    gauge
+        .with_callback(move |observer| {
+            let mut systems = BTreeMap::new();
+            for (system, health) in living(&watched) {
+                let connected = asked(|| health.is_connected()).unwrap_or(false);
+                // Of several buses one that is lost is what matters.
+                *systems.entry(system).or_insert(true) &= connected;
+            }
+            for (system, connected) in systems {
+                observer.observe(u64::from(connected), &[KeyValue::new(names::MESSAGING_SYSTEM, system)]);
+            }
+        })
+        .build();
+}
+
+fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
+    let gauge = meter.u64_observable_gauge(names::EVENTSOURCE_CONSUMER_LAG).with_unit("{message}");
+    gauge
+        .with_callback(move |observer| {
+            for (system, health) in living(&watched) {
+                let mut tell = |lag: Lag<'_>| {
+                    let attributes = [
+                        KeyValue::new(names::MESSAGING_SYSTEM, system),
+                        KeyValue::new(names::MESSAGING_DESTINATION_NAME, lag.destination.to_owned()),
+                        KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, lag.partition.to_string()),
+                        KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, lag.group.to_owned()),
+                    ];
+                    observer.observe(lag.messages, &attributes);
+                };
+                asked(|| health.lags(&mut tell));
+            }
+        })
+        .build();
 }

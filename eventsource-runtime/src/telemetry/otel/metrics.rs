@@ -44,6 +44,7 @@ pub(super) struct Instruments {
     attributes_cut: Counter<u64>,
     db_operation_duration: Histogram<f64>,
     gaps: Observed<Gaps>,
+    relay_gaps: Observed<Gaps>,
     rebuilds: Observed<Rebuild>,
     pub(super) messaging: Messaging,
 }
@@ -54,7 +55,9 @@ type Observed<T> = Arc<Mutex<Vec<Weak<T>>>>;
 impl Instruments {
     pub(super) fn new(meter: &Meter) -> Self {
         let (gaps, rebuilds) = (Arc::default(), Arc::default());
-        observe_gaps(meter, Arc::clone(&gaps));
+        observe_gaps(meter, (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME), Arc::clone(&gaps));
+        let relay_gaps = Arc::default();
+        observe_gaps(meter, (names::EVENTSOURCE_RELAY_GAP, names::RELAY_NAME), Arc::clone(&relay_gaps));
         observe_rebuilds(meter, Arc::clone(&rebuilds));
         let counter = |name: &'static str, unit: &'static str| meter.u64_counter(name).with_unit(unit).build();
         let seconds = |name: &'static str, bounds: &[f64]| {
@@ -83,6 +86,7 @@ impl Instruments {
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &SECONDS),
             gaps,
+            relay_gaps,
             rebuilds,
             messaging: Messaging::new(meter),
         }
@@ -302,20 +306,20 @@ pub(crate) struct Gap {
 /// The parts of one projection, whose gap is that of the part furthest behind.
 #[derive(Debug)]
 struct Gaps {
-    projection: &'static str,
+    name: &'static str,
     head: AtomicU64,
     checkpoints: Box<[AtomicU64]>,
 }
 
 impl Gap {
-    /// Gaps for the parts of a projection, observed until they are dropped; none where metrics are off, so that nobody
+    /// Gaps for the parts of a projection or a relay, observed until they are dropped; none where metrics are off, so that nobody
     /// keeps them up.
-    pub(crate) fn observed(projection: &'static str, parts: usize) -> Vec<Arc<Self>> {
+    pub(crate) fn observed(name: &'static str, parts: usize, relay: bool) -> Vec<Arc<Self>> {
         let mut observed = Vec::new();
         with(|instruments| {
             let checkpoints = (0..parts).map(|_| AtomicU64::new(0)).collect();
-            let of = Arc::new(Gaps { projection, head: AtomicU64::new(0), checkpoints });
-            observe(&instruments.gaps, &of);
+            let of = Arc::new(Gaps { name, head: AtomicU64::new(0), checkpoints });
+            observe(if relay { &instruments.relay_gaps } else { &instruments.gaps }, &of);
             observed.extend((0..parts).map(|part| Arc::new(Self { of: Arc::clone(&of), part })));
         });
         observed
@@ -349,14 +353,14 @@ impl Gaps {
 
 /// The callback reads atomics under a lock that nothing else holds for long; it cannot panic, which would end the
 /// exporter's thread.
-fn observe_gaps(meter: &Meter, gaps: Observed<Gaps>) {
+fn observe_gaps(meter: &Meter, (instrument, key): (&'static str, &'static str), gaps: Observed<Gaps>) {
     meter
-        .u64_observable_gauge(names::EVENTSOURCE_PROJECTION_GAP)
+        .u64_observable_gauge(instrument)
         .with_unit("{position}")
         .with_callback(move |observer| {
             let gaps = gaps.lock().unwrap_or_else(PoisonError::into_inner);
             for gap in gaps.iter().filter_map(Weak::upgrade) {
-                observer.observe(gap.positions(), &[KeyValue::new(names::PROJECTION_NAME, gap.projection)]);
+                observer.observe(gap.positions(), &[KeyValue::new(key, gap.name)]);
             }
         })
         .build();

@@ -1,0 +1,137 @@
+//! A member of a group, and the deliveries that it has to settle.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::queue::{Item, Popped, Queue};
+use crate::bus::error::BusError;
+use crate::bus::message::Message;
+use crate::bus::{Consumer, Delivery, Destination, Settle};
+
+/// A member of a group within the process.
+pub struct Member {
+    queue: Arc<Queue>,
+    of: Of,
+    stopped: bool,
+}
+
+enum Of {
+    Messages { member: u64 },
+    DeadLetters { left: usize },
+}
+
+impl Member {
+    pub(super) fn new(queue: Arc<Queue>, dead_letters: bool) -> Self {
+        let of = if dead_letters {
+            Of::DeadLetters { left: queue.dead_letters() }
+        } else {
+            Of::Messages { member: queue.join() }
+        };
+        Self { queue, of, stopped: false }
+    }
+
+    fn delivery(message: Message, redelivered: bool, unsettled: Unsettled) -> Delivery<Unsettled> {
+        Delivery {
+            lane: message.order_key(),
+            redelivered,
+            sent_at: None,
+            source: Destination::new("in_process"),
+            settle: unsettled,
+            message,
+        }
+    }
+
+    fn next_dead(&mut self) -> Option<Delivery<Unsettled>> {
+        let Of::DeadLetters { left } = &mut self.of else { return None };
+        *left = left.checked_sub(1).filter(|_| !self.stopped)?;
+        let message = self.queue.pop_dead()?;
+        let unsettled = Unsettled { queue: Arc::clone(&self.queue), held: Some(Held::Dead(message.clone())) };
+        Some(Self::delivery(message, true, unsettled))
+    }
+}
+
+impl Consumer for Member {
+    type Settle = Unsettled;
+
+    async fn next(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
+        let Of::Messages { member } = self.of else { return Ok(self.next_dead()) };
+        loop {
+            let mut changed = std::pin::pin!(self.queue.changed.notified());
+            changed.as_mut().enable();
+            match self.queue.pop(member, self.stopped) {
+                Popped::End => return Ok(None),
+                Popped::Item(item) => {
+                    let (message, redelivered) = (item.message.clone(), item.redelivered);
+                    let unsettled = Unsettled { queue: Arc::clone(&self.queue), held: Some(Held::Item(item)) };
+                    return Ok(Some(Self::delivery(message, redelivered, unsettled)));
+                }
+                Popped::Wait => changed.await,
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        if let (Of::Messages { .. }, false) = (&self.of, self.stopped) {
+            self.queue.leave();
+        }
+        self.stopped = true;
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.stop();
+        if let Of::Messages { member } = self.of {
+            self.queue.gone(member);
+        }
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("group", &self.queue.group).finish_non_exhaustive()
+    }
+}
+
+/// A delivery within the process; dropped, it is back in its queue.
+pub struct Unsettled {
+    queue: Arc<Queue>,
+    held: Option<Held>,
+}
+
+enum Held {
+    Item(Item),
+    Dead(Message),
+}
+
+impl Settle for Unsettled {
+    async fn ack(mut self) -> Result<(), BusError> {
+        if let Some(Held::Item(item)) = self.held.take() {
+            // Room first, so that who waits for the queue to drain finds it empty.
+            drop(item);
+            self.queue.settled();
+        }
+        Ok(())
+    }
+
+    async fn park(&self, message: &Message) -> Result<(), BusError> {
+        self.queue.keep_dead(message.clone());
+        Ok(())
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        match self.held.take() {
+            Some(Held::Item(item)) => self.queue.put_back(item),
+            Some(Held::Dead(message)) => self.queue.keep_dead(message),
+            None => {}
+        }
+    }
+}
+
+impl fmt::Debug for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsettled").field("group", &self.queue.group).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,217 @@
+//! The bus within the process: a bounded queue for each group.
+
+mod member;
+mod queue;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use self::member::Member;
+
+use self::queue::Queue;
+use super::error::{BusError, PublishError};
+use super::lane::is_handling;
+use super::message::Message;
+use super::traced::Traced;
+use super::{BusInfo, Destination, EventBus, Intake, Published};
+
+/// The bus within the process, with the spans and metrics that all buses have.
+///
+/// Each group has a queue of its own. A message that is published reaches the groups that have a member at that time;
+/// of several members of a group one handles the messages, and the next takes over when it is gone. What is published by
+/// a handler never waits, since it may be its own queue that is full. Messages end with the process.
+pub type InProcessBus = Traced<InProcess>;
+
+impl InProcessBus {
+    /// A bus with queues of 1,024 messages that makes publishers wait for slow subscribers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(InProcessOptions::default())
+    }
+
+    /// A bus with options of its own.
+    #[must_use]
+    pub fn with(options: InProcessOptions) -> Self {
+        Self::over(InProcess { shared: Arc::new(Shared { options, state: Mutex::default() }) })
+    }
+
+    /// Takes no more messages and waits until the subscribers are done with those that are there, at most `deadline`;
+    /// then the subscriptions end. Answers how many messages were left: 0 if all were handled or are dead letters.
+    pub fn shutdown(&self, deadline: Duration) -> impl Future<Output = usize> + Send + use<> {
+        let shared = Arc::clone(&self.inner().shared);
+        async move { shared.shutdown(deadline).await }
+    }
+}
+
+impl Default for InProcessBus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a publisher meets whose subscriber is slow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowSubscriber {
+    /// It waits until there is room in each queue.
+    #[default]
+    Wait,
+    /// It is refused with [`PublishError::Full`], and no group gets the message.
+    Refuse,
+}
+
+/// How a bus within the process is set up.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "hand it to `InProcessBus::with`"]
+pub struct InProcessOptions {
+    capacity: usize,
+    slow: SlowSubscriber,
+    dead_letters: usize,
+}
+
+impl Default for InProcessOptions {
+    fn default() -> Self {
+        Self { capacity: 1024, slow: SlowSubscriber::Wait, dead_letters: 1024 }
+    }
+}
+
+impl InProcessOptions {
+    /// How many messages a group may have that are not done with; 1,024 unless set.
+    pub fn capacity(self, messages: usize) -> Self {
+        Self { capacity: messages.clamp(1, Semaphore::MAX_PERMITS), ..self }
+    }
+
+    /// What a publisher meets whose subscriber is slow; it waits unless set.
+    pub fn slow_subscriber(self, slow: SlowSubscriber) -> Self {
+        Self { slow, ..self }
+    }
+
+    /// How many dead letters a group keeps; 1,024 unless set. Beyond them the oldest is let go.
+    pub fn dead_letters(self, messages: usize) -> Self {
+        Self { dead_letters: messages.max(1), ..self }
+    }
+}
+
+/// The adapter behind [`InProcessBus`].
+#[derive(Clone)]
+pub struct InProcess {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: InProcessOptions,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    groups: HashMap<Arc<str>, Arc<Queue>>,
+    closed: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The queues of the groups that have a member, always in the same order.
+    fn attached(&self) -> Option<Vec<Arc<Queue>>> {
+        let state = self.state();
+        let attached = state.groups.values().filter(|queue| queue.has_members()).cloned();
+        let mut attached: Vec<_> = attached.collect();
+        attached.sort_by(|one, other| one.group.cmp(&other.group));
+        // What handlers publish while the bus drains is part of what is there.
+        (!state.closed || is_handling()).then_some(attached)
+    }
+
+    fn queue(&self, group: &Arc<str>) -> Result<Arc<Queue>, BusError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(BusError::Closed);
+        }
+        let queue = state
+            .groups
+            .entry(Arc::clone(group))
+            .or_insert_with(|| Arc::new(Queue::new(Arc::clone(group), self.options)));
+        Ok(Arc::clone(queue))
+    }
+
+    async fn shutdown(&self, deadline: Duration) -> usize {
+        let queues: Vec<_> = {
+            let mut state = self.state();
+            state.closed = true;
+            state.groups.values().cloned().collect()
+        };
+        for queue in &queues {
+            queue.refuse();
+        }
+        let drained = async {
+            for queue in &queues {
+                queue.drained().await;
+            }
+        };
+        let _ = tokio::time::timeout(deadline, drained).await;
+        queues.iter().map(|queue| queue.close()).sum()
+    }
+
+    /// Publishes one message to all groups, or to none.
+    async fn publish(&self, queues: &[Arc<Queue>], message: Message) -> Result<Published, PublishError> {
+        let mut rooms = Vec::with_capacity(queues.len());
+        for queue in queues {
+            rooms.push(queue.room(self.options.slow).await?);
+        }
+        for (queue, room) in queues.iter().zip(rooms) {
+            queue.push(message.clone(), room);
+        }
+        Ok(Published::to_handlers(queues.len() as u64))
+    }
+}
+
+impl EventBus for InProcess {
+    type Consumer = Member;
+
+    fn info(&self) -> BusInfo {
+        BusInfo::in_process()
+    }
+
+    fn destination(&self, _: &Message) -> Destination {
+        Destination::new("in_process")
+    }
+
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
+        let Some(queues) = self.shared.attached() else {
+            return messages.iter().map(|_| Err(PublishError::Closed)).collect();
+        };
+        let mut behind = HashSet::new();
+        let mut published = Vec::with_capacity(messages.len());
+        for message in messages {
+            let stream = message.stream().cloned();
+            if let Some(stream) = stream.as_ref().filter(|stream| behind.contains(*stream)) {
+                published.push(Err(PublishError::Behind { stream: stream.to_string() }));
+                continue;
+            }
+            let result = self.shared.publish(&queues, message).await;
+            if result.is_err() {
+                behind.extend(stream);
+            }
+            published.push(result);
+        }
+        published
+    }
+
+    async fn subscribe(&self, intake: Intake) -> Result<Member, BusError> {
+        let queue = self.shared.queue(&intake.group)?;
+        Ok(Member::new(queue, intake.dead_letters))
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups: Vec<_> = self.shared.state().groups.keys().cloned().collect();
+        f.debug_struct("InProcess").field("groups", &groups).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! The queue of a group: what is waiting, what is under way, and what is set aside.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+use super::{InProcessOptions, SlowSubscriber};
+use crate::bus::error::PublishError;
+use crate::bus::lane::is_handling;
+use crate::bus::message::Message;
+
+/// The messages of a group.
+pub(super) struct Queue {
+    pub(super) group: Arc<str>,
+    room: Arc<Semaphore>,
+    most_dead: usize,
+    inside: Mutex<Inside>,
+    /// Something was pushed or settled, a member left, or the bus was shut down.
+    pub(super) changed: Notify,
+}
+
+#[derive(Default)]
+struct Inside {
+    waiting: VecDeque<Item>,
+    dead: VecDeque<Message>,
+    /// How many are waiting or under way.
+    outstanding: usize,
+    /// Those that take what is published.
+    members: usize,
+    /// Those, and the ones that have stopped and still handle what is there.
+    present: usize,
+    /// The member that handles the messages.
+    active: Option<u64>,
+    last_member: u64,
+    last_number: u64,
+    closed: bool,
+}
+
+/// A message in a queue, until it is settled.
+pub(super) struct Item {
+    number: u64,
+    pub(super) message: Message,
+    pub(super) redelivered: bool,
+    /// None for what a handler published.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) enum Popped {
+    Item(Item),
+    Wait,
+    End,
+}
+
+impl Queue {
+    pub(super) fn new(group: Arc<str>, options: InProcessOptions) -> Self {
+        Self {
+            group,
+            room: Arc::new(Semaphore::new(options.capacity)),
+            most_dead: options.dead_letters,
+            inside: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Whether anybody takes what is published.
+    pub(super) fn has_members(&self) -> bool {
+        self.inside().members > 0
+    }
+
+    /// Takes no more messages but those of handlers.
+    pub(super) fn refuse(&self) {
+        self.room.close();
+    }
+
+    /// Ends the members once they have nothing left; how many messages there are.
+    pub(super) fn close(&self) -> usize {
+        let mut inside = self.inside();
+        inside.closed = true;
+        let left = inside.outstanding;
+        drop(inside);
+        self.changed.notify_waiters();
+        left
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<OwnedSemaphorePermit>, PublishError> {
+        match (Arc::clone(&self.room).try_acquire_owned(), slow) {
+            (Ok(room), _) => Ok(Some(room)),
+            (Err(_), _) if is_handling() => Ok(None),
+            (Err(TryAcquireError::Closed), _) => Err(PublishError::Closed),
+            (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => {
+                Err(PublishError::Full { group: self.group.to_string() })
+            }
+            (Err(TryAcquireError::NoPermits), SlowSubscriber::Wait) => {
+                Arc::clone(&self.room).acquire_owned().await.map(Some).map_err(|_| PublishError::Closed)
+            }
+        }
+    }
+
+    pub(super) fn push(&self, message: Message, room: Option<OwnedSemaphorePermit>) {
+        let mut inside = self.inside();
+        inside.last_number += 1;
+        inside.outstanding += 1;
+        let number = inside.last_number;
+        inside.waiting.push_back(Item { number, message, redelivered: false, _room: room });
+        drop(inside);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn join(&self) -> u64 {
+        let mut inside = self.inside();
+        inside.members += 1;
+        inside.present += 1;
+        inside.last_member += 1;
+        inside.last_member
+    }
+
+    /// What a member gets.
+    pub(super) fn pop(&self, member: u64, stopped: bool) -> Popped {
+        let mut inside = self.inside();
+        // Another member gets what is there.
+        let elsewhere = stopped && inside.members > 0;
+        if elsewhere || *inside.active.get_or_insert(member) != member {
+            return if stopped || inside.closed { Popped::End } else { Popped::Wait };
+        }
+        match inside.waiting.pop_front() {
+            Some(item) => Popped::Item(item),
+            None if inside.closed || stopped => Popped::End,
+            None => Popped::Wait,
+        }
+    }
+
+    pub(super) fn settled(&self) {
+        self.inside().outstanding -= 1;
+        self.changed.notify_waiters();
+    }
+
+    /// Puts an item back to where it was.
+    pub(super) fn put_back(&self, item: Item) {
+        let mut inside = self.inside();
+        let at = inside.waiting.partition_point(|waiting| waiting.number < item.number);
+        inside.waiting.insert(at, Item { redelivered: true, ..item });
+        drop(inside);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn keep_dead(&self, message: Message) {
+        let mut inside = self.inside();
+        if inside.dead.len() >= self.most_dead {
+            inside.dead.pop_front();
+        }
+        inside.dead.push_back(message);
+    }
+
+    /// Whether nobody has anything to do with what is there.
+    fn is_drained(&self) -> bool {
+        let inside = self.inside();
+        inside.outstanding == 0 || inside.present == 0
+    }
+
+    pub(super) async fn drained(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.is_drained() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// A member takes no more of what is published.
+    pub(super) fn leave(&self) {
+        self.inside().members -= 1;
+        self.changed.notify_waiters();
+    }
+
+    /// A member is gone; another one handles what is there.
+    pub(super) fn gone(&self, member: u64) {
+        let mut inside = self.inside();
+        inside.present -= 1;
+        if inside.active == Some(member) {
+            inside.active = None;
+        }
+        drop(inside);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn dead_letters(&self) -> usize {
+        self.inside().dead.len()
+    }
+
+    pub(super) fn pop_dead(&self) -> Option<Message> {
+        self.inside().dead.pop_front()
+    }
+}

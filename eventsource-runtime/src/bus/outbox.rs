@@ -1,0 +1,264 @@
+//! The relay: from the store's feed to a bus, so that nothing is lost between commit and publication.
+//!
+//! A relay is a projection whose effect is that its events are on the bus. It has a projection's checkpoint, lease,
+//! retries and partitions; what is its own is the store in between, which publishes a batch before the checkpoint moves.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::error::PublishError;
+use super::message::Message;
+use super::traced::{Traced, Via};
+use super::{EventBus, Published};
+use crate::domain::StoredEvent;
+use crate::projection::{
+    Applied, Backend, Batch, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
+    ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections,
+};
+use crate::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
+    StoreInfo, StreamId, Version, Visitor,
+};
+use crate::telemetry::Scope;
+
+/// Publishes every event of a store on a bus.
+///
+/// An event is published at least once, after it was committed and however often processes die; those of a stream in
+/// order. The messages carry the trace context that is stored with their event, so that a consumer leads straight back to
+/// the command. Several relays of one name, in as many processes, share the work by leases: for each partition one
+/// publishes, and another takes over when that is gone.
+///
+/// While the bus is in trouble the relay tries again, for ever; `eventsource.relay.gap` tells how far it is behind. A
+/// message that the bus can never take, such as one that is too large, stops it, unless it is told to pass over those.
+///
+/// ```
+/// use eventsource_runtime::bus::{InProcessBus, Relay};
+/// use eventsource_runtime::store::MemoryStore;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let relay = Relay::new("orders to the bus", MemoryStore::new(), InProcessBus::new()).spawn();
+/// relay.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is published before `spawn`"]
+pub struct Relay<S, B> {
+    name: &'static str,
+    outbox: Outbox<S, B>,
+    partitions: u32,
+    lease: Option<Duration>,
+    on_failure: OnFailure,
+    metrics: bool,
+}
+
+impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
+    /// A relay from a store to a bus. The name is that of its checkpoint: it begins with the first event, and goes on
+    /// where the last relay of the name has stopped. No projection of the store has the same.
+    pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
+        let outbox = Outbox { store, bus, filter: Filter::all() };
+        Self { name, outbox, partitions: 1, lease: None, on_failure: OnFailure::Stop, metrics: true }
+    }
+
+    /// Publishes only what a filter shows.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.outbox.filter = filter;
+        self
+    }
+
+    /// In how many parts the relay works, each with its streams, its checkpoint and its lease; 1 unless set.
+    pub fn partitions(self, partitions: u32) -> Self {
+        Self { partitions, ..self }
+    }
+
+    /// How long a relay that is gone keeps others from taking over; 5 seconds unless set.
+    pub fn lease(self, term: Duration) -> Self {
+        Self { lease: Some(term), ..self }
+    }
+
+    /// Passes over messages that the bus can never take, each with a log record, instead of stopping.
+    pub fn skip_unpublishable(self) -> Self {
+        Self { on_failure: OnFailure::Skip, ..self }
+    }
+
+    /// Switches the relay's own metrics on or off; on unless set.
+    pub fn enable_metrics(self, enabled: bool) -> Self {
+        Self { metrics: enabled, ..self }
+    }
+
+    /// Starts the relay, in tasks of its own. Like a projection it can be waited for and shut down.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn spawn(self) -> Projections {
+        let options = ProjectionOptions::default().partitions(self.partitions).on_failure(self.on_failure);
+        let runner = ProjectionRunner::new(self.outbox).relaying(self.metrics).patience(Duration::MAX);
+        let runner = match self.lease {
+            Some(term) => runner.lease(term),
+            None => runner,
+        };
+        runner.projection_with(Relayed(self.name), options).spawn()
+    }
+}
+
+/// A projection without effects of its own.
+struct Relayed(&'static str);
+
+impl<B: Backend> Projection<B> for Relayed {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn span_name(&self) -> &'static str {
+        self.0
+    }
+
+    /// The store in between filters.
+    fn event_types(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn apply<'a>(&'a self, _: &'a StoredEvent, _: &'a B::Transaction<'_>) -> B::Step<'a> {
+        B::ready(Ok(()))
+    }
+}
+
+/// A store that publishes what it is to apply.
+#[derive(Clone, Debug)]
+struct Outbox<S, B> {
+    store: S,
+    bus: Traced<B>,
+    filter: Filter,
+}
+
+impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
+    async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
+        let messages: Vec<_> = events.iter().map(Message::of).collect();
+        // Not in the scope of the batch, which has no spans: each publication has one.
+        let results = Scope::detached().run(self.bus.send(messages, Via::Relay)).await;
+        let mut unpublishable = None;
+        for (event, result) in events.iter().zip(results) {
+            match result.map_err(|error| refused(event, error)) {
+                Ok(Published { .. }) => {}
+                Err(error) if error.event().is_some() => {
+                    unpublishable.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        unpublishable.map_or(Ok(()), Err)
+    }
+}
+
+/// The error as a runner of projections understands it: at an event that will not go through, or of a store in trouble.
+fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
+    match error {
+        PublishError::Closed => ProjectionError::store(StoreError::Closed),
+        error if error.is_permanent() => ProjectionError::from(error).at(event),
+        error => ProjectionError::store(StoreError::backend("publish an event", error)),
+    }
+}
+
+impl<S: ProjectionStore, B: EventBus> EventStore for Outbox<S, B> {
+    fn info(&self) -> StoreInfo {
+        self.store.info()
+    }
+
+    fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        self.store.append(stream, expected, events)
+    }
+
+    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
+        self.store.fold(fold, visitor)
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
+        self.store.read_stream(stream, after, limit)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        _: &Filter,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
+        self.store.read_all(after, &self.filter, limit)
+    }
+
+    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
+        self.store.head()
+    }
+
+    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
+        self.store.changed(position)
+    }
+}
+
+impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
+    type Backend = S::Backend;
+
+    fn open_projection(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        partitions: u32,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        self.store.open_projection(projection, partitions)
+    }
+
+    fn lease_projection(
+        &self,
+        partition: Partition,
+        claim: Claim,
+    ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send {
+        self.store.lease_projection(partition, claim)
+    }
+
+    /// Publishes, and only then moves the checkpoint.
+    async fn apply_batch(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        batch: Batch,
+        scope: Scope,
+    ) -> Result<Applied, ProjectionError> {
+        self.publish(&batch.events).await?;
+        self.store.apply_batch(projection, batch.events(Events::default()), scope).await
+    }
+
+    fn reset_projection(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        token: Uuid,
+    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
+        self.store.reset_projection(projection, token)
+    }
+
+    fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send {
+        self.store.dead_letters(projection, letters)
+    }
+
+    fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Self::Backend>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> impl Future<Output = Result<bool, ProjectionError>> + Send {
+        self.store.settle_dead_letter(projection, position, event, scope)
+    }
+}

@@ -1,0 +1,190 @@
+//! Consuming a group's queues, through connections that come and go.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::{SelectAll, Stream, StreamExt, iter};
+use lapin::message::Delivery as Delivered;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{Acker, BasicProperties, Channel};
+
+use super::link::Pauses;
+use super::{Shared, connecting, declaring, properties};
+use crate::bus::error::BusError;
+use crate::bus::message::Message;
+use crate::bus::{Consumer, Delivery, Destination, Intake, Settle};
+use crate::telemetry::log;
+
+/// A member of a group on RabbitMQ.
+pub struct Member {
+    shared: Arc<Shared>,
+    intake: Intake,
+    from: From,
+    stopped: bool,
+}
+
+/// Where deliveries come from, over the channel that they are acknowledged on.
+enum From {
+    Nowhere,
+    Queues { deliveries: Deliveries, _channel: Channel },
+    DeadLetters { channel: Channel, left: u32 },
+}
+
+/// The deliveries of all queues, each with its queue; `None` when a queue ends, for whatever reason.
+type Deliveries = SelectAll<Pin<Box<dyn Stream<Item = Option<(Arc<str>, Delivered)>> + Send>>>;
+
+impl Member {
+    pub(super) async fn join(shared: Arc<Shared>, intake: Intake) -> Result<Self, BusError> {
+        let channel = shared.links.channel().await.map_err(connecting)?;
+        let mut member = Self { shared, intake, from: From::Nowhere, stopped: false };
+        member.from = open(&member.shared, &member.intake, channel).await.map_err(declaring)?;
+        Ok(member)
+    }
+
+    /// Connects and declares again, for as long as it takes.
+    async fn reopen(&mut self) {
+        self.from = From::Nowhere;
+        let mut pauses = Pauses::default();
+        loop {
+            let opened = match self.shared.links.channel().await {
+                Ok(channel) => open(&self.shared, &self.intake, channel).await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(opened) => {
+                    self.from = opened;
+                    return;
+                }
+                Err(_) => log::rabbitmq::waits(&self.intake.group),
+            }
+            pauses.next().await;
+        }
+    }
+
+    fn delivery(&self, queue: &str, delivered: Delivered) -> Delivery<Unsettled> {
+        let message = properties::read(&delivered.properties, delivered.data);
+        let topology = &self.shared.topology;
+        let mut source = Destination::new(format!("{}:{}:{queue}", topology.exchange, delivered.routing_key));
+        source.routing_key = Some(delivered.routing_key.as_str().into());
+        Delivery {
+            lane: message.order_key(),
+            redelivered: delivered.redelivered || has_come_before(&delivered.properties),
+            sent_at: properties::sent_at(&delivered.properties),
+            source,
+            settle: Unsettled {
+                acker: delivered.acker,
+                shared: Arc::clone(&self.shared),
+                group: Arc::clone(&self.intake.group),
+            },
+            message,
+        }
+    }
+
+    /// Of the dead letters that were there at the beginning the next one.
+    async fn next_dead(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
+        let From::DeadLetters { channel, left } = &mut self.from else { return Ok(None) };
+        if *left == 0 {
+            return Ok(None);
+        }
+        let queue = self.shared.topology.dead_queue(&self.intake.group);
+        let got = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await;
+        *left -= 1;
+        let got = got.map_err(|error| BusError::backend("read dead letters", error))?;
+        Ok(got.map(|got| self.delivery(&queue, got.delivery)))
+    }
+}
+
+/// Declares a group, and begins to take its messages, or its dead letters.
+async fn open(shared: &Shared, intake: &Intake, channel: Channel) -> lapin::Result<From> {
+    let topology = &shared.topology;
+    topology.declare_group(&channel, &intake.group).await?;
+    if intake.dead_letters {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = topology.dead_queue(&intake.group).into();
+        let left = channel.queue_declare(queue, passive, FieldTable::default()).await?.message_count();
+        return Ok(From::DeadLetters { channel, left });
+    }
+    let queues = topology.queues(&intake.group);
+    // It is for each queue.
+    let share = usize::from(intake.prefetch).div_ceil(queues.len());
+    channel.basic_qos(u16::try_from(share).unwrap_or(u16::MAX), BasicQosOptions::default()).await?;
+    let mut deliveries = SelectAll::new();
+    for queue in queues {
+        let options = BasicConsumeOptions::default();
+        let consumer = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
+        let queue: Arc<str> = queue.into();
+        let of_queue = consumer.map(move |delivered| Some((Arc::clone(&queue), delivered.ok()?)));
+        let stream: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(of_queue.chain(iter([None])));
+        deliveries.push(stream);
+    }
+    Ok(From::Queues { deliveries, _channel: channel })
+}
+
+fn has_come_before(properties: &BasicProperties) -> bool {
+    let headers = properties.headers().as_ref();
+    headers.is_some_and(|headers| headers.contains_key("x-delivery-count"))
+}
+
+impl Consumer for Member {
+    type Settle = Unsettled;
+
+    async fn next(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
+        loop {
+            if self.stopped {
+                return Ok(None);
+            }
+            let next = match &mut self.from {
+                From::DeadLetters { .. } => return self.next_dead().await,
+                From::Nowhere => None,
+                From::Queues { deliveries, .. } => deliveries.next().await.flatten(),
+            };
+            match next {
+                Some((queue, delivered)) => return Ok(Some(self.delivery(&queue, delivered))),
+                None => self.reopen().await,
+            }
+        }
+    }
+
+    /// The broker gives what was not settled to the next member when the channel is closed.
+    fn stop(&mut self) {
+        self.stopped = true;
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("intake", &self.intake).finish_non_exhaustive()
+    }
+}
+
+/// A delivery that the broker waits for word of.
+pub struct Unsettled {
+    acker: Acker,
+    shared: Arc<Shared>,
+    group: Arc<str>,
+}
+
+impl Settle for Unsettled {
+    async fn ack(self) -> Result<(), BusError> {
+        match self.acker.ack(BasicAckOptions::default()).await {
+            Ok(true) => Ok(()),
+            // Its channel is gone.
+            Ok(false) | Err(_) => Err(BusError::Lost),
+        }
+    }
+
+    async fn park(&self, message: &Message) -> Result<(), BusError> {
+        let topology = &self.shared.topology;
+        let (exchange, key) = (topology.dead_exchange(), topology.group(&self.group));
+        let parked = self.shared.publisher.publish(&exchange, &key, message).await;
+        parked.map_err(|error| BusError::backend("keep a dead letter", error))
+    }
+}
+
+impl fmt::Debug for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsettled").field("group", &self.group).finish_non_exhaustive()
+    }
+}

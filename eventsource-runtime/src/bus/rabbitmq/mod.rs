@@ -1,0 +1,121 @@
+//! `RabbitMQ`: a topic exchange, and for each group durable queues that keep the order of a stream.
+
+mod consume;
+mod link;
+mod options;
+mod properties;
+mod publish;
+mod topology;
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::consume::Member;
+pub use options::RabbitMqOptions;
+
+use self::link::Link;
+use self::publish::Publisher;
+use self::topology::Topology;
+use super::error::{BusError, PublishError};
+use super::message::Message;
+use super::traced::Traced;
+use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
+
+/// The bus on RabbitMQ, with the spans and metrics that all buses have.
+///
+/// Messages go to one durable topic exchange with the routing key `{aggregate type}.{event type}`. A publication is done
+/// when a broker has confirmed it; while the connection is lost it is tried again. Each group has durable quorum queues,
+/// in which a stream stays in one queue and each queue has a single active consumer, so that the order of a stream
+/// survives failures and several members. Of plain competing consumers that would not be true.
+///
+/// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
+/// gives up on: a message that was delivered too often without an answer, by a handler that takes the process down.
+///
+/// ```no_run
+/// use eventsource_runtime::bus::{RabbitMqBus, RabbitMqOptions};
+///
+/// # async fn open() -> Result<(), eventsource_runtime::bus::BusError> {
+/// let bus = RabbitMqBus::connect("amqp://user:password@localhost:5672", RabbitMqOptions::new("orders")).await?;
+/// # Ok(()) }
+/// ```
+pub type RabbitMqBus = Traced<RabbitMq>;
+
+impl RabbitMqBus {
+    /// Connects to a broker and declares the exchange. The url is `amqp://user:password@host:port/vhost`, or `amqps://`
+    /// with the feature `rabbitmq-tls`.
+    ///
+    /// # Errors
+    /// The url is none, it asks for TLS without the feature, or the broker cannot be reached or refuses.
+    pub async fn connect(url: &str, options: RabbitMqOptions) -> Result<Self, BusError> {
+        let uri = options::uri(url)?;
+        let (host, port) = (uri.authority.host.clone(), uri.authority.port);
+        let info = BusInfo::broker("rabbitmq", options.exchange.as_str()).at(host, port);
+        let topology = Topology::new(&options);
+        let links = Arc::new(Link::new(uri.clone()));
+        let publisher = Publisher::new(Link::new(uri), options.publish_timeout);
+        topology.declare_exchange(&publisher.channel().await.map_err(connecting)?).await.map_err(declaring)?;
+        Ok(Self::over(RabbitMq { shared: Arc::new(Shared { info, topology, publisher, links }) }))
+    }
+}
+
+fn connecting(error: lapin::Error) -> BusError {
+    BusError::backend("connect to RabbitMQ", error)
+}
+
+fn declaring(error: lapin::Error) -> BusError {
+    BusError::backend("declare what RabbitMQ needs; other options may have been used for it before", error)
+}
+
+/// The adapter behind [`RabbitMqBus`].
+#[derive(Clone)]
+pub struct RabbitMq {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    info: BusInfo,
+    topology: Topology,
+    publisher: Publisher,
+    /// For consumers: a broker that holds up publishers for want of memory does not hold up those.
+    links: Arc<Link>,
+}
+
+impl Health for Shared {
+    fn is_connected(&self) -> bool {
+        self.publisher.is_connected() && self.links.is_connected()
+    }
+}
+
+impl EventBus for RabbitMq {
+    type Consumer = Member;
+
+    fn info(&self) -> BusInfo {
+        self.shared.info.clone()
+    }
+
+    fn health(&self) -> Option<Arc<dyn Health>> {
+        Some(Arc::clone(&self.shared) as Arc<dyn Health>)
+    }
+
+    fn destination(&self, message: &Message) -> Destination {
+        let key = topology::routing_key(message);
+        let mut destination = Destination::new(format!("{}:{key}", self.shared.topology.exchange));
+        destination.routing_key = Some(key.into());
+        destination
+    }
+
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
+        self.shared.publisher.publish_all(&self.shared.topology, &messages).await
+    }
+
+    async fn subscribe(&self, intake: Intake) -> Result<Member, BusError> {
+        Member::join(Arc::clone(&self.shared), intake).await
+    }
+}
+
+/// Without the url, which holds a password.
+impl fmt::Debug for RabbitMq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitMq").field("info", &self.shared.info).finish_non_exhaustive()
+    }
+}

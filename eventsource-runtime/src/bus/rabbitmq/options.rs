@@ -1,0 +1,81 @@
+//! How a bus on `RabbitMQ` is set up.
+
+use std::time::Duration;
+
+use lapin::uri::{AMQPScheme, AMQPUri};
+
+use super::topology::SLOTS;
+use crate::bus::error::BusError;
+
+/// Whether the crate was built with TLS for this broker.
+const TLS: bool = cfg!(feature = "rabbitmq-tls");
+/// How often the two ends tell each other that they are there, in seconds; a connection is lost after two silences.
+const HEARTBEAT: u16 = 10;
+
+/// How a bus on RabbitMQ is set up.
+#[derive(Clone, Debug)]
+#[must_use = "hand it to `RabbitMqBus::connect`"]
+pub struct RabbitMqOptions {
+    pub(super) exchange: String,
+    pub(super) queues: u16,
+    pub(super) delivery_limit: u32,
+    pub(super) publish_timeout: Duration,
+}
+
+impl RabbitMqOptions {
+    /// A bus on the exchange of that name, which is made if it is new.
+    pub fn new(exchange: impl Into<String>) -> Self {
+        Self { exchange: exchange.into(), queues: 1, delivery_limit: 20, publish_timeout: Duration::from_secs(30) }
+    }
+
+    /// Into how many queues each group divides its streams; 1 unless set, 64 at most. So many members of a group can
+    /// work at once. All processes must agree; with another number streams move to other queues, so that a message may
+    /// be handled before older ones of its stream that are still in the old queue: let the queues run empty first.
+    pub fn queues(self, queues: u16) -> Self {
+        Self { queues: queues.clamp(1, SLOTS), ..self }
+    }
+
+    /// How often the broker delivers a message that nobody answers before it goes to the dead letters; 20 unless set.
+    /// It is for messages that take the process down: those whose handler fails are retried as the subscription says.
+    pub fn delivery_limit(self, deliveries: u32) -> Self {
+        Self { delivery_limit: deliveries.max(1), ..self }
+    }
+
+    /// For how long a publication is tried while the broker is away, refuses it, or does not confirm it; 30 seconds
+    /// unless set.
+    pub fn publish_timeout(self, timeout: Duration) -> Self {
+        Self { publish_timeout: timeout, ..self }
+    }
+}
+
+/// Reads a url; nothing of it is in the error, since it holds a password.
+pub(super) fn uri(url: &str) -> Result<AMQPUri, BusError> {
+    let refused = |reason: &'static str| BusError::Configuration(reason.into());
+    let mut uri: AMQPUri = url
+        .parse()
+        .map_err(|_| refused("the url of RabbitMQ is none; write `amqp://user:password@host:port/vhost`"))?;
+    if uri.scheme == AMQPScheme::AMQPS && !TLS {
+        return Err(refused("`amqps` needs the feature `rabbitmq-tls`; add it, or write `amqp` on a trusted network"));
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    Ok(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_with_a_password_leaves_nothing_of_it_in_an_error() {
+        for url in ["amqp://user:sesame@host:nonsense", "http://user:sesame@host", "sesame"] {
+            let error = uri(url).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn tls_is_never_left_out_in_silence() {
+        assert_eq!(uri("amqps://user:sesame@host").is_ok(), TLS);
+        assert!(uri("amqp://user:sesame@host").is_ok());
+    }
+}

@@ -1,0 +1,171 @@
+//! Publishing with confirms, through connections that come and go.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use super::link::{Link, Pauses};
+use super::properties;
+use super::topology::{self, Topology};
+use crate::bus::Published;
+use crate::bus::error::PublishError;
+use crate::bus::message::Message;
+
+pub(super) struct Publisher {
+    link: Link,
+    channel: Mutex<Option<Channel>>,
+    timeout: Duration,
+}
+
+/// Where a message goes, and as what.
+struct Outgoing<'a> {
+    exchange: &'a str,
+    key: ShortString,
+    properties: BasicProperties,
+    payload: &'a [u8],
+    /// For errors.
+    destination: String,
+}
+
+impl Publisher {
+    pub(super) fn new(link: Link, timeout: Duration) -> Self {
+        Self { link, channel: Mutex::default(), timeout }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.link.is_connected()
+    }
+
+    /// The channel that all publications share, on which the broker confirms.
+    pub(super) async fn channel(&self) -> lapin::Result<Channel> {
+        let mut current = self.channel.lock().await;
+        if let Some(channel) = current.as_ref().filter(|channel| channel.status().connected()) {
+            return Ok(channel.clone());
+        }
+        *current = None;
+        let channel = self.link.channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(current.insert(channel).clone())
+    }
+
+    /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse one
+    /// and take the next.
+    pub(super) async fn publish_all(
+        &self,
+        topology: &Topology,
+        messages: &[Message],
+    ) -> Vec<Result<Published, PublishError>> {
+        let mut chains: FuturesUnordered<_> =
+            chains(messages).into_iter().map(|chain| self.publish_chain(topology, messages, chain)).collect();
+        let mut results: Vec<_> = messages.iter().map(|_| None).collect();
+        while let Some(chain) = chains.next().await {
+            for (place, result) in chain {
+                results[place] = Some(result.map(|()| Published::default()));
+            }
+        }
+        // Every message is in one chain.
+        results.into_iter().flatten().collect()
+    }
+
+    async fn publish_chain(
+        &self,
+        topology: &Topology,
+        messages: &[Message],
+        chain: Vec<usize>,
+    ) -> Vec<(usize, Result<(), PublishError>)> {
+        let mut results = Vec::with_capacity(chain.len());
+        let mut behind = false;
+        for place in chain {
+            let message = &messages[place];
+            let result = if behind {
+                let stream = message.stream().map(ToString::to_string).unwrap_or_default();
+                Err(PublishError::Behind { stream })
+            } else {
+                self.publish(&topology.exchange, &topology::routing_key(message), message).await
+            };
+            behind |= result.is_err();
+            results.push((place, result));
+        }
+        results
+    }
+
+    /// Publishes a message until it is confirmed or the time is up.
+    pub(super) async fn publish(&self, exchange: &str, key: &str, message: &Message) -> Result<(), PublishError> {
+        let destination = format!("{exchange}:{key}");
+        let outgoing = Outgoing {
+            exchange,
+            key: properties::key(key, &destination)?,
+            properties: properties::written(message, &destination)?,
+            payload: message.payload(),
+            destination,
+        };
+        let until = Instant::now() + self.timeout;
+        let mut pauses = Pauses::default();
+        let late = || PublishError::TimedOut { destination: outgoing.destination.clone(), waited: self.timeout };
+        loop {
+            let attempt = timeout_at(until, self.attempt(&outgoing)).await.map_err(|_| late())?;
+            let refused = match attempt {
+                Ok(Confirmation::Ack(None)) => return Ok(()),
+                // It is an acknowledgement all the same: the broker has dealt with the message, by sending it back.
+                Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => {
+                    return Err(PublishError::Unroutable { destination: outgoing.destination });
+                }
+                Ok(Confirmation::Nack(None)) => true,
+                Ok(Confirmation::NotRequested) | Err(_) => false,
+            };
+            let pause: &mut (dyn Future<Output = ()> + Send + Unpin) = &mut Box::pin(pauses.next());
+            if timeout_at(until, pause).await.is_err() {
+                let destination = outgoing.destination.clone();
+                return Err(if refused { PublishError::Refused { destination } } else { late() });
+            }
+        }
+    }
+
+    async fn attempt(&self, outgoing: &Outgoing<'_>) -> lapin::Result<Confirmation> {
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let channel = self.channel().await?;
+        let (exchange, key) = (outgoing.exchange.into(), outgoing.key.clone());
+        let properties = outgoing.properties.clone();
+        channel.basic_publish(exchange, key, options, outgoing.payload, properties).await?.await
+    }
+}
+
+/// The places of the messages of each stream, in order. A message without a stream is alone.
+fn chains(messages: &[Message]) -> Vec<Vec<usize>> {
+    let mut chains: Vec<Vec<usize>> = Vec::new();
+    let mut of_stream = HashMap::new();
+    for (place, message) in messages.iter().enumerate() {
+        match message.stream() {
+            None => chains.push(vec![place]),
+            Some(stream) => {
+                let chain = *of_stream.entry(stream).or_insert_with(|| {
+                    chains.push(Vec::new());
+                    chains.len() - 1
+                });
+                chains[chain].push(place);
+            }
+        }
+    }
+    chains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StreamId;
+
+    #[test]
+    fn each_stream_is_a_chain_in_order() {
+        let of = |id: u32| Message::new(StreamId::new("Order", id), "OrderPlaced", "{}");
+        let foreign = Message::read([], "{}".into());
+        let messages = [of(1), of(2), foreign.clone(), of(1), foreign, of(2), of(1)];
+        assert_eq!(chains(&messages), [vec![0, 3, 6], vec![1, 5], vec![2], vec![4]]);
+    }
+}

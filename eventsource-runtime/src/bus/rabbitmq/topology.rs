@@ -1,0 +1,160 @@
+//! Exchanges and queues: their names, and what they are declared with.
+//!
+//! ```text
+//! orders (topic) ─#─> orders.inventory        one queue for the group, or
+//! orders (topic) ─#─> orders.inventory (headers) ─shard─> orders.inventory.0 … orders.inventory.n
+//! orders.dead (direct) ─orders.inventory─> orders.inventory.dead
+//! ```
+
+use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+
+use super::RabbitMqOptions;
+use crate::bus::message::Message;
+
+/// Into how many slots streams are hashed by whoever publishes; a group's queues share the slots.
+pub(super) const SLOTS: u16 = 64;
+/// The header that tells the slot. One that begins with `x-` would be ignored by the exchange.
+pub(super) const SLOT: &str = "shard";
+
+#[derive(Clone, Debug)]
+pub(super) struct Topology {
+    pub(super) exchange: String,
+    queues: u16,
+    delivery_limit: u32,
+}
+
+/// What is left to name where a foreign message says nothing.
+const UNKNOWN: &str = "unknown";
+
+/// `{aggregate type}.{event type}`; never an id.
+pub(super) fn routing_key(message: &Message) -> String {
+    let aggregate = message.stream().map_or(UNKNOWN, |stream| stream.aggregate_type());
+    format!("{aggregate}.{}", message.event_type().unwrap_or(UNKNOWN))
+}
+
+/// The slot of a stream.
+pub(super) fn slot(message: &Message) -> String {
+    (message.order_key() % u64::from(SLOTS)).to_string()
+}
+
+impl Topology {
+    pub(super) fn new(options: &RabbitMqOptions) -> Self {
+        Self { exchange: options.exchange.clone(), queues: options.queues, delivery_limit: options.delivery_limit }
+    }
+
+    /// Where dead letters are published; the routing key is the group's name here.
+    pub(super) fn dead_exchange(&self) -> String {
+        format!("{}.dead", self.exchange)
+    }
+
+    /// The name of a group on the broker.
+    pub(super) fn group(&self, group: &str) -> String {
+        format!("{}.{group}", self.exchange)
+    }
+
+    pub(super) fn dead_queue(&self, group: &str) -> String {
+        format!("{}.dead", self.group(group))
+    }
+
+    pub(super) fn queues(&self, group: &str) -> Vec<String> {
+        let group = self.group(group);
+        if self.queues == 1 { vec![group] } else { (0..self.queues).map(|queue| format!("{group}.{queue}")).collect() }
+    }
+
+    pub(super) async fn declare_exchange(&self, channel: &Channel) -> lapin::Result<()> {
+        declare_exchange(channel, &self.exchange, ExchangeKind::Topic, FieldTable::default()).await?;
+        declare_exchange(channel, &self.dead_exchange(), ExchangeKind::Direct, FieldTable::default()).await
+    }
+
+    /// Declares all that a group needs; nothing changes where it is there already.
+    pub(super) async fn declare_group(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
+        self.declare_exchange(channel).await?;
+        self.declare_dead_letters(channel, group).await?;
+        for queue in self.queues(group) {
+            declare_queue(channel, &queue, self.arguments(group)).await?;
+        }
+        if self.queues == 1 { self.bind_one(channel, group).await } else { self.bind_slots(channel, group).await }
+    }
+
+    async fn declare_dead_letters(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
+        let (queue, exchange, key) = (self.dead_queue(group), self.dead_exchange(), self.group(group));
+        declare_queue(channel, &queue, quorum()).await?;
+        bind_queue(channel, (&queue, &exchange, &key), FieldTable::default()).await
+    }
+
+    async fn bind_one(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
+        bind_queue(channel, (&self.group(group), &self.exchange, "#"), FieldTable::default()).await
+    }
+
+    /// A headers exchange between the topic exchange and the queues. What bears no slot, since somebody else has
+    /// published it, goes to the first queue.
+    async fn bind_slots(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
+        let (name, queues) = (self.group(group), self.queues(group));
+        let rest = format!("{name}.rest");
+        declare_exchange(channel, &rest, ExchangeKind::Fanout, FieldTable::default()).await?;
+        bind_queue(channel, (&queues[0], &rest, ""), FieldTable::default()).await?;
+        let mut alternate = FieldTable::default();
+        alternate.insert("alternate-exchange".into(), text(&rest));
+        declare_exchange(channel, &name, ExchangeKind::Headers, alternate).await?;
+        let binding = ExchangeBindOptions::default();
+        let (from, to) = (self.exchange.as_str().into(), name.as_str().into());
+        channel.exchange_bind(to, from, "#".into(), binding, FieldTable::default()).await?;
+        for slot in 0..SLOTS {
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-match".into(), text("all"));
+            arguments.insert(SLOT.into(), text(&slot.to_string()));
+            let queue = &queues[usize::from(slot) % queues.len()];
+            bind_queue(channel, (queue, &name, ""), arguments).await?;
+        }
+        Ok(())
+    }
+
+    fn arguments(&self, group: &str) -> FieldTable {
+        let mut arguments = quorum();
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(i64::from(self.delivery_limit)));
+        arguments.insert("x-dead-letter-exchange".into(), text(&self.dead_exchange()));
+        arguments.insert("x-dead-letter-routing-key".into(), text(&self.group(group)));
+        // Together they make sure that a dead letter is in its queue before it leaves this one.
+        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        arguments.insert("x-overflow".into(), text("reject-publish"));
+        arguments
+    }
+}
+
+fn text(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}
+
+/// A queue that survives the loss of a broker.
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments
+}
+
+async fn declare_exchange(
+    channel: &Channel,
+    name: &str,
+    kind: ExchangeKind,
+    arguments: FieldTable,
+) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(name.into(), kind, options, arguments).await
+}
+
+async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(name.into(), options, arguments).await.map(|_| ())
+}
+
+async fn bind_queue(
+    channel: &Channel,
+    (queue, exchange, key): (&str, &str, &str),
+    arguments: FieldTable,
+) -> lapin::Result<()> {
+    let options = QueueBindOptions::default();
+    channel.queue_bind(queue.into(), exchange.into(), key.into(), options, arguments).await
+}

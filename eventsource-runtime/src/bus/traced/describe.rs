@@ -1,0 +1,71 @@
+//! What spans say of messages, sent or processed.
+
+use crate::bus::message::Message;
+use crate::bus::{BusInfo, Destination, Place, Published};
+use crate::store::StreamId;
+use crate::telemetry::{Attributes, Options, names};
+
+pub(super) const SEND: &str = "send";
+pub(super) const PROCESS: &str = "process";
+
+pub(super) fn link(options: &mut Options, message: &Message) {
+    if let Some(context) = message.trace_context() {
+        options.link_message(context, message.id());
+    }
+}
+
+pub(super) fn describe_sent(info: &BusInfo, destination: &Destination, messages: &[Message], known: &mut Attributes) {
+    if let Some(system) = info.system {
+        describe_broker(info, (system, SEND), &destination.name, known);
+        describe_messages(system, destination, messages, known);
+    } else if messages.len() > 1 {
+        known.number(names::EVENTSOURCE_BATCH_SIZE, messages.len() as u64);
+    }
+    if let [message] = messages {
+        known.record(names::EVENTSOURCE_EVENT_TYPE, &message.event_type());
+    }
+}
+
+pub(super) fn describe_broker(
+    info: &BusInfo,
+    (system, operation): (&'static str, &'static str),
+    at: &str,
+    known: &mut Attributes,
+) {
+    known.text(names::MESSAGING_SYSTEM, system);
+    known.text(names::MESSAGING_OPERATION_NAME, operation);
+    known.text(names::MESSAGING_OPERATION_TYPE, operation);
+    known.string(names::MESSAGING_DESTINATION_NAME, at);
+    if let Some((address, port)) = &info.server {
+        known.string(names::SERVER_ADDRESS, address);
+        known.number(names::SERVER_PORT, u64::from(*port));
+    }
+}
+
+/// What a broker's conventions say of messages, sent or processed.
+pub(super) fn describe_messages(system: &str, place: &Destination, messages: &[Message], known: &mut Attributes) {
+    let [message] = messages else {
+        known.number(names::MESSAGING_BATCH_MESSAGE_COUNT, messages.len() as u64);
+        return;
+    };
+    known.record(names::MESSAGING_MESSAGE_ID, &message.id());
+    if system == "kafka" {
+        known.record(names::MESSAGING_KAFKA_MESSAGE_KEY, &message.stream().map(StreamId::as_str));
+    }
+    known.record(names::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, &place.routing_key.as_deref());
+    describe_place(place.place, known);
+}
+
+fn describe_place(place: Option<Place>, attributes: &mut Attributes) {
+    if let Some(place) = place {
+        attributes.string(names::MESSAGING_DESTINATION_PARTITION_ID, &place.partition.to_string());
+        attributes.record(names::MESSAGING_KAFKA_OFFSET, &place.offset);
+    }
+}
+
+pub(super) fn describe_published(info: &BusInfo, published: &Published, later: &mut Attributes) {
+    if info.system.is_none() {
+        later.record(names::EVENTSOURCE_HANDLER_COUNT, &published.handlers);
+    }
+    describe_place(published.place, later);
+}

@@ -1,0 +1,182 @@
+//! The span and the metrics of each attempt to handle messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::describe::{PROCESS, describe_broker, describe_messages, link};
+use crate::bus::BusInfo;
+use crate::bus::error::HandlerError;
+use crate::bus::handler::Received;
+use crate::bus::lane::Current;
+use crate::bus::propagation::{Propagation, Relation};
+use crate::clock::{Clock, Timestamp};
+use crate::store::StreamId;
+use crate::telemetry::{self, Attributes, Kind, Options, Span, Start, log, messaging, metrics, names};
+
+/// What became of an attempt to handle a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::bus) enum Outcome {
+    Ack,
+    Retry,
+    DeadLetter,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Retry => "retry",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy)]
+pub(in crate::bus) struct Ended<'a> {
+    pub(in crate::bus) outcome: Outcome,
+    pub(in crate::bus) attempt: u32,
+    pub(in crate::bus) error: Option<&'a HandlerError>,
+    pub(in crate::bus) elapsed: Duration,
+}
+
+/// The spans and metrics of one subscription.
+#[derive(Debug)]
+pub(in crate::bus) struct Processing {
+    pub(super) info: BusInfo,
+    pub(super) group: Arc<str>,
+    pub(super) propagation: Propagation,
+    pub(super) tracing: bool,
+    pub(super) metrics: bool,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Processing {
+    pub(in crate::bus) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Counts messages that were delivered, and what is odd about them.
+    pub(in crate::bus) fn consumed<S>(&self, batch: &[Current<S>]) {
+        if !self.metrics {
+            return;
+        }
+        messaging::consumed(&self.info, &self.group, self.place(batch), batch.len() as u64);
+        let now = self.now();
+        for current in batch {
+            if current.received.has_malformed_context() {
+                metrics::context_malformed("bus");
+            }
+            if current.taken.delivery.sent_at.is_some_and(|sent_at| sent_at > now) {
+                messaging::clock_skew();
+            }
+        }
+    }
+
+    /// Where a batch came from, as one name.
+    fn place<'a, S>(&'a self, batch: &'a [Current<S>]) -> &'a str {
+        let mut each = batch.iter().map(|current| &current.taken.delivery.source.name);
+        match each.next() {
+            Some(first) if each.all(|other| other == first) => first,
+            _ => &self.info.destination,
+        }
+    }
+
+    /// The span of one attempt, in which `messages` are handled.
+    pub(in crate::bus) fn span<S>(&self, batch: &[Current<S>], messages: &[Received]) -> Span {
+        let enabled = self.tracing && telemetry::is_on();
+        let start = match self.info.system {
+            None => Start::new(names::EVENT_BUS_HANDLE, Kind::Internal),
+            Some(_) if !enabled => Start::new("", Kind::Consumer),
+            Some(_) => Start::new(format!("{}{}", names::PROCESS_PREFIX, self.place(batch)), Kind::Consumer),
+        };
+        let start = start.options(|options| {
+            options.enable(self.tracing);
+            if enabled {
+                self.hang(options, batch, messages);
+            }
+        });
+        start.begin(&mut |known| self.describe(batch, messages, known), &mut |_| ())
+    }
+
+    fn hang<S>(&self, options: &mut Options, batch: &[Current<S>], messages: &[Received]) {
+        options.root();
+        let relation = match (batch, messages) {
+            ([current], [message]) => self.propagation.relation(message, current.taken.delivery.sent_at, self.now()),
+            _ => self.propagation.of_batch(),
+        };
+        if relation == Relation::Ignore {
+            return;
+        }
+        if let (Relation::Parent, [message]) = (relation, messages) {
+            options.parent(&**message);
+        }
+        for message in messages {
+            link(options, message);
+        }
+        if messages.iter().any(Received::is_replayed) {
+            options.replay();
+        }
+    }
+
+    fn describe<S>(&self, batch: &[Current<S>], messages: &[Received], known: &mut Attributes) {
+        if let Some(system) = self.info.system {
+            describe_broker(&self.info, (system, PROCESS), self.place(batch), known);
+            known.string(names::MESSAGING_CONSUMER_GROUP_NAME, &self.group);
+            match (batch, messages) {
+                ([current], [message]) => {
+                    let place = &current.taken.delivery.source;
+                    describe_messages(system, place, std::slice::from_ref(&**message), known);
+                }
+                _ => known.number(names::MESSAGING_BATCH_MESSAGE_COUNT, messages.len() as u64),
+            }
+        } else {
+            known.string(names::EVENTSOURCE_HANDLER_NAME, &self.group);
+            if messages.len() > 1 {
+                known.number(names::EVENTSOURCE_BATCH_SIZE, messages.len() as u64);
+            }
+        }
+        let replayed = messages.iter().any(Received::is_replayed);
+        if replayed {
+            known.flag(names::EVENTSOURCE_REPLAY, true);
+        }
+        if let [message] = messages {
+            known.record(names::EVENTSOURCE_EVENT_TYPE, &message.event_type());
+            known.record(names::EVENTSOURCE_AGGREGATE_TYPE, &message.stream().map(StreamId::aggregate_type));
+            known.record(names::EVENTSOURCE_AGGREGATE_ID, &message.stream().map(StreamId::aggregate_id));
+            known.record(names::EVENTSOURCE_EVENT_RECORDED_AT, &message.occurred_at().filter(|_| replayed));
+        }
+    }
+
+    /// Ends the span of an attempt, and counts it.
+    pub(in crate::bus) fn ended<S>(&self, span: Span, batch: &[Current<S>], ended: Ended<'_>) {
+        let error_type = ended.error.map(HandlerError::error_type);
+        span.record(&mut |later| {
+            later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(ended.attempt));
+            later.text(names::EVENTSOURCE_OUTCOME, ended.outcome.as_str());
+        });
+        if self.metrics {
+            messaging::processed(&self.info, &self.group, self.place(batch), error_type, ended.elapsed);
+        }
+        let Some(error_type) = error_type else { return span.succeed() };
+        span.in_scope(|| self.failed(batch, &ended, error_type));
+        span.fail(error_type.to_owned());
+    }
+
+    fn failed<S>(&self, batch: &[Current<S>], ended: &Ended<'_>, error_type: &str) {
+        log::failure(error_type);
+        if ended.outcome == Outcome::DeadLetter {
+            for current in batch {
+                log::dead_lettered(&self.group, current.received.id(), error_type);
+            }
+            if self.metrics {
+                metrics::dead_letters("bus", error_type, batch.len() as u64);
+            }
+        } else {
+            log::message_retried(&self.group, ended.attempt + 1, error_type);
+            if self.metrics {
+                metrics::retry("bus", error_type);
+            }
+        }
+    }
+}

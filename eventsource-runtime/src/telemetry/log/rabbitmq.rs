@@ -1,0 +1,26 @@
+//! What the bus on `RabbitMQ` tells operators.
+
+use super::ids;
+use crate::telemetry::names;
+
+const SYSTEM: &str = "rabbitmq";
+
+/// A connection stands.
+pub(crate) fn connected() {
+    event!(names::LOG_RABBITMQ, INFO, { system = SYSTEM }, "connected");
+}
+
+/// A connection is lost.
+pub(crate) fn disconnected() {
+    event!(names::LOG_RABBITMQ, WARN, { system = SYSTEM }, "connection lost");
+}
+
+/// The broker takes no messages for now.
+pub(crate) fn blocked() {
+    event!(names::LOG_RABBITMQ, WARN, { system = SYSTEM }, "publishing is held up by the broker");
+}
+
+/// A subscription waits for the broker.
+pub(crate) fn waits(group: &str) {
+    event!(names::LOG_RABBITMQ, WARN, { group }, "waits for the broker");
+}

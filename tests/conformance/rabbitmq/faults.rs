@@ -1,0 +1,142 @@
+//! What becomes of messages when the broker, or the connection to it, is in trouble.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use eventsource_runtime::bus::{
+    BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, Received, Running,
+};
+use eventsource_runtime::store::StreamId;
+use eventsource_runtime::testing;
+use eventsource_tests::network::Network;
+use eventsource_tests::services;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{open, options};
+
+fn message(stream: &StreamId, ordinal: usize) -> Message {
+    Message::new(stream.clone(), "OrderPlaced", ordinal.to_string())
+}
+
+fn ordinal(message: &Message) -> usize {
+    std::str::from_utf8(message.payload()).unwrap().parse().unwrap()
+}
+
+async fn in_time<F: Future>(body: F) -> F::Output {
+    tokio::time::timeout(Duration::from_mins(2), body).await.expect("it happens in time")
+}
+
+/// A subscription that shows what it gets.
+async fn collecting(bus: &RabbitMqBus) -> (Running, mpsc::UnboundedReceiver<Received>) {
+    let (sender, seen) = mpsc::unbounded_channel();
+    let handler = move |received: Received| {
+        let sent = sender.send(received);
+        async move { Ok::<_, HandlerError>(sent?) }
+    };
+    (bus.subscribe("one").handle(handler).await.unwrap(), seen)
+}
+
+#[test]
+fn what_nobody_subscribes_to_is_no_success() {
+    testing::run(async {
+        let bus = open(options()).await;
+        let refused = bus.publish(message(&StreamId::new("Order", 1), 1)).await.unwrap_err();
+        assert!(matches!(refused, PublishError::Unroutable { .. }), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_name_that_the_protocol_has_no_room_for_is_refused_before_anything_is_sent() {
+    testing::run(async {
+        let bus = open(options()).await;
+        let long = Message::new(StreamId::new("Order", 1), "E".repeat(300), "{}");
+        let refused = bus.publish(long).await.unwrap_err();
+        assert!(matches!(refused, PublishError::Invalid { part: "the routing key", .. }), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_wrong_password_is_an_error_that_does_not_tell_it() {
+    testing::run(async {
+        let url = services::rabbitmq().replacen("guest:guest", "guest:sesame", 1);
+        let Err(error) = RabbitMqBus::connect(&url, options()).await else { panic!("the broker lets everybody in") };
+        assert!(matches!(error, BusError::Backend { .. }));
+        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+        let bus = open(options()).await;
+        assert!(!format!("{bus:?}").contains("guest"), "{bus:?}");
+    });
+}
+
+/// Connections are cut while messages are under way in both directions: each message is handled, those of a stream are
+/// first seen in order, and none was reported as published that was not.
+#[test]
+fn connections_that_are_cut_lose_nothing() {
+    let cuts = cycles("EVENTSOURCE_TESTS_CUTS", 5);
+    testing::run(async {
+        let (network, url) = Network::before(&services::rabbitmq()).await;
+        let bus = RabbitMqBus::connect(&url, options().delivery_limit(1000)).await.unwrap();
+        let (running, mut seen) = collecting(&bus).await;
+        let streams: Vec<_> = (0..4).map(|_| StreamId::new("Order", Uuid::now_v7())).collect();
+        let publisher = tokio::spawn({
+            let (bus, streams) = (bus.clone(), streams.clone());
+            async move {
+                for round in 0..cuts * 20 {
+                    for result in
+                        bus.inner().publish(streams.iter().map(|stream| message(stream, round)).collect()).await
+                    {
+                        result.unwrap();
+                    }
+                    if round % 20 == 10 {
+                        network.cut();
+                    }
+                }
+                network
+            }
+        });
+        let mut missing: BTreeSet<_> =
+            (0..cuts * 20).flat_map(|round| [0, 1, 2, 3].map(|stream| (stream, round))).collect();
+        let mut next = [0; 4];
+        while !missing.is_empty() {
+            let received = in_time(seen.recv()).await.unwrap();
+            let stream = streams.iter().position(|stream| Some(stream) == received.stream()).unwrap();
+            let ordinal = ordinal(&received);
+            if missing.remove(&(stream, ordinal)) {
+                assert_eq!(ordinal, next[stream], "first seen in order");
+                next[stream] += 1;
+            }
+        }
+        drop(publisher.await.unwrap());
+        running.shutdown().await.unwrap();
+    });
+}
+
+/// A queue that an operator deletes is made again; what was in it is gone, what comes after it is not.
+#[test]
+fn a_deleted_queue_is_made_again() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let bus = open(eventsource_runtime::bus::RabbitMqOptions::new(&name)).await;
+        let (running, mut seen) = collecting(&bus).await;
+        delete_queue(&format!("{name}.one")).await;
+        let stream = StreamId::new("Order", 1);
+        // Until the member has made the queue again, nobody takes messages.
+        while bus.publish(message(&stream, 7)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        running.shutdown().await.unwrap();
+    });
+}
+
+/// As an operator would, through a connection of his own.
+async fn delete_queue(queue: &str) {
+    let url = services::rabbitmq();
+    let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
+    let channel = connection.await.unwrap().create_channel().await.unwrap();
+    channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+}
+
+fn cycles(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|count| count.parse().ok()).unwrap_or(otherwise)
+}

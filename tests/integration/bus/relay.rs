@@ -1,0 +1,208 @@
+//! The relay: from the store to the bus, whatever happens in between.
+
+use std::time::Duration;
+
+use eventsource_runtime::bus::{EventBus, HandlerError, Received, Relay, Running, Traced};
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, MemoryStore};
+use eventsource_tests::own_bus::remote;
+use eventsource_tests::recorder::{Recorder, gauge};
+use eventsource_tests::registry::Registry;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::bus::spans::until_settled;
+use crate::following::place_many;
+use crate::{bus, place, ship};
+
+const NAME: &str = "orders to the bus";
+
+/// A subscription that shows what it gets.
+async fn collecting<B: EventBus>(bus: &Traced<B>) -> (Running, mpsc::UnboundedReceiver<Received>) {
+    let (sender, seen) = mpsc::unbounded_channel();
+    let handler = move |received: Received| {
+        let sent = sender.send(received);
+        async move { Ok::<_, HandlerError>(sent?) }
+    };
+    (bus.subscribe("inventory").handle(handler).await.unwrap(), seen)
+}
+
+async fn take(seen: &mut mpsc::UnboundedReceiver<Received>, count: usize) -> Vec<Received> {
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        taken.push(tokio::time::timeout(Duration::from_secs(20), seen.recv()).await.expect("in time").unwrap());
+    }
+    taken
+}
+
+/// The ids of all events of a store, in order.
+async fn ids<S: EventStore>(store: &S) -> Vec<Option<Uuid>> {
+    let page = store.read_all(Position::START, &Filter::all(), 10_000).await.unwrap();
+    page.events.iter().map(|event| Some(event.id)).collect()
+}
+
+#[tokio::test]
+async fn every_event_is_published_once_where_nothing_fails_before_and_after_it_starts() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    place_many(&store, 200).await;
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+    let last = place_many(&store, 20).await;
+    relay.wait_for(last).await.unwrap();
+    relay.shutdown().await.unwrap();
+    // Another one goes on where it has stopped.
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+    let last = place_many(&store, 20).await;
+    relay.wait_for(last).await.unwrap();
+    until_settled(&running, 240).await;
+    let published: Vec<_> = take(&mut seen, 240).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, ids(&store).await);
+    relay.shutdown().await.unwrap();
+    assert_eq!(running.shutdown().await.unwrap().acknowledged, 240);
+}
+
+#[tokio::test]
+async fn a_bus_in_trouble_delays_and_loses_nothing() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+    let mut last = Position::START;
+    for _ in 0..5 {
+        remote.inner().fail(3);
+        last = place_many(&store, 3).await;
+    }
+    relay.wait_for(last).await.unwrap();
+    let mut expected = ids(&store).await;
+    let mut published: Vec<_> = take(&mut seen, expected.len()).await.iter().map(|received| received.id()).collect();
+    // One may come twice; first seen they are in order.
+    while let Ok(received) = seen.try_recv() {
+        published.push(received.id());
+    }
+    let mut known = std::collections::HashSet::new();
+    published.retain(|id| known.insert(*id));
+    assert_eq!(published, std::mem::take(&mut expected));
+    relay.shutdown().await.unwrap();
+    running.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_consumer_leads_straight_back_to_the_command() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let (store, remote) = (MemoryStore::new(), remote());
+            let running = remote.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+            let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+            let committed = bus(&store).dispatch(place(Uuid::now_v7())).await.unwrap();
+            relay.wait_for(committed.position).await.unwrap();
+            until_settled(&running, 1).await;
+            running.shutdown().await.unwrap();
+            relay.shutdown().await.unwrap();
+        })
+        .await;
+    let trees = recorder.trees();
+    assert_eq!(
+        trees.names(),
+        "command.PlaceOrder(load_aggregate(snapshot_store.get event_store.load) handle_command \
+         persist_events(event_store.append process orders)) send orders"
+    );
+    let (persist, send) = (trees.span("persist_events"), trees.span("send orders"));
+    assert_eq!(send.links.links[0].span_context.span_id(), persist.span_context.span_id());
+    let faults: Vec<_> = recorder.spans().iter().flat_map(|span| Registry::load().check_span(span)).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[tokio::test]
+async fn of_two_relays_of_a_name_one_publishes_and_the_other_takes_over() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    let relay = || Relay::new(NAME, store.clone(), remote.clone()).spawn();
+    let (first, second) = (relay(), relay());
+    first.wait_for(place_many(&store, 30).await).await.unwrap();
+    first.shutdown().await.unwrap();
+    second.wait_for(place_many(&store, 30).await).await.unwrap();
+    let published: Vec<_> = take(&mut seen, 60).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, ids(&store).await);
+    until_settled(&running, 60).await;
+    assert_eq!(running.shutdown().await.unwrap().acknowledged, 60, "none twice");
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn partitions_publish_each_their_streams() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).partitions(3).spawn();
+    let bus = bus(&store);
+    let orders: Vec<_> = (0..20).map(|_| Uuid::now_v7()).collect();
+    for order in &orders {
+        bus.dispatch(place(*order)).await.unwrap();
+    }
+    let mut last = Position::START;
+    for order in &orders {
+        last = bus.dispatch(ship(*order)).await.unwrap().position;
+    }
+    relay.wait_for(last).await.unwrap();
+    let mut versions = std::collections::HashMap::<_, Vec<_>>::new();
+    for received in take(&mut seen, 40).await {
+        versions.entry(received.stream().cloned()).or_default().push(received.version().unwrap().get());
+    }
+    assert_eq!(versions.len(), 20);
+    assert!(versions.values().all(|versions| *versions == [1, 2]), "{versions:?}");
+    relay.shutdown().await.unwrap();
+    running.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_gap_tells_how_far_a_relay_is_behind() {
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    recorder
+        .run(async {
+            let (store, remote) = (MemoryStore::new(), remote());
+            remote.inner().fail(usize::MAX);
+            let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+            place_many(&store, 7).await;
+            until_gap(&recorder, &metrics, 7).await;
+            let (running, _seen) = collecting(&remote).await;
+            remote.inner().fail(0);
+            until_gap(&recorder, &metrics, 0).await;
+            relay.shutdown().await.unwrap();
+            running.shutdown().await.unwrap();
+        })
+        .await;
+}
+
+async fn until_gap(recorder: &Recorder, metrics: &InMemoryMetricExporter, expected: u64) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        recorder.flush().await;
+        let found = gauge(metrics, "eventsource.relay.gap");
+        if found == Some(expected) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the gap is {found:?}, not {expected}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_bus_can_never_take_stops_the_relay_unless_it_may_pass_over_it() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    let last = place_many(&store, 3).await;
+    let all = ids(&store).await;
+    remote.inner().refuse_for_good(all[0]);
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+    let stopped = relay.wait_for(last).await.unwrap_err();
+    let ProjectionStopped::Failed { checkpoint, .. } = &stopped else { panic!("{stopped}") };
+    assert_eq!(*checkpoint, Position::START);
+    drop(relay);
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).skip_unpublishable().spawn();
+    relay.wait_for(last).await.unwrap();
+    let published: Vec<_> = take(&mut seen, 2).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, all[1..]);
+    relay.shutdown().await.unwrap();
+    running.shutdown().await.unwrap();
+}

@@ -1,0 +1,57 @@
+//! A network that fails when it is told to.
+
+use std::sync::Arc;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// Passes connections on to a server, until they are cut.
+#[derive(Debug)]
+pub struct Network {
+    cut: Arc<Notify>,
+    accepting: JoinHandle<()>,
+}
+
+impl Network {
+    /// A network before the server of a url, and the url that leads through it.
+    ///
+    /// # Panics
+    /// If the url names no host and port, or the machine has no port left.
+    pub async fn before(url: &str) -> (Self, String) {
+        let (_, after) = url.rsplit_once('@').or_else(|| url.split_once("://")).expect("a url");
+        let server = after.split('/').next().expect("a host and a port").to_owned();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let through = url.replacen(&server, &address, 1);
+        let cut = Arc::new(Notify::new());
+        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&cut)));
+        (Self { cut, accepting }, through)
+    }
+
+    /// Cuts every connection, in the middle of whatever is on its way.
+    pub fn cut(&self) {
+        self.cut.notify_waiters();
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, server: String, cut: Arc<Notify>) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let (server, cut) = (server.clone(), Arc::clone(&cut));
+        tokio::spawn(async move {
+            let cut = cut.notified();
+            let Ok(mut upstream) = TcpStream::connect(&server).await else { return };
+            tokio::select! {
+                () = cut => {}
+                _ = copy_bidirectional(&mut client, &mut upstream) => {}
+            }
+        });
+    }
+}
