@@ -56,6 +56,44 @@ pub struct Envelope {
     pub trace_context: Option<TraceContext>,
 }
 
+impl Envelope {
+    /// An event at its place, for stores that read it back. What not every event has is set afterwards.
+    ///
+    /// ```
+    /// use eventsource_runtime::clock::Timestamp;
+    /// use eventsource_runtime::store::{Position, StreamId, Version};
+    /// use eventsource_runtime::{Envelope, StoredEvent};
+    /// # let (id, cause) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    ///
+    /// let place = (StreamId::new("Order", 42), Version::new(1), Position::new(7));
+    /// let mut envelope = Envelope::new(id, place, ("OrderPlaced", 1), Timestamp::from_micros(0));
+    /// envelope.causation_id = Some(cause);
+    /// let event = StoredEvent::new(envelope, "{}".into());
+    /// assert_eq!((event.version.get(), event.causation_id), (1, Some(cause)));
+    /// ```
+    #[must_use]
+    pub fn new(
+        id: Uuid,
+        (stream, version, position): (StreamId, Version, Position),
+        (event_type, schema_version): (impl Into<Arc<str>>, u32),
+        recorded_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            stream,
+            version,
+            position,
+            event_type: event_type.into(),
+            schema_version,
+            recorded_at,
+            correlation_id: None,
+            causation_id: None,
+            metadata: Metadata::default(),
+            trace_context: None,
+        }
+    }
+}
+
 /// An event as the store keeps it: the envelope and the payload's bytes, exactly as they were written.
 #[derive(Clone)]
 pub struct StoredEvent {
