@@ -3,6 +3,7 @@
 mod bus;
 mod canary;
 mod cancellation;
+mod cardinality;
 mod dispatch;
 mod following;
 mod misbehaving;
@@ -11,6 +12,8 @@ mod projecting;
 mod propagation;
 mod read_path;
 mod recovery;
+mod shapes;
+mod shutdown;
 mod snapshots;
 mod testing;
 mod toggles;

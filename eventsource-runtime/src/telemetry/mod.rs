@@ -15,6 +15,7 @@ mod otel;
 mod outcome;
 mod propagation;
 mod site;
+mod spawn;
 
 #[cfg(not(feature = "otel"))]
 use off as backend;
@@ -36,6 +37,8 @@ pub(crate) use backend::{is_on, messaging, metrics};
 pub use error::TelemetryError;
 pub(crate) use guard::guarded;
 pub use links::Linked;
+#[cfg(feature = "tracing-bridge")]
+pub use otel::LogFormat;
 #[cfg(feature = "otel")]
 pub use otel::TraceTree;
 #[cfg(feature = "view")]
@@ -45,6 +48,7 @@ pub use otel::{Scrape, ScrapeServer};
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::{Kind, Literal};
+pub use spawn::spawn_traced;
 
 /// Whether the crate was built with the feature `otel`.
 pub const AVAILABLE: bool = cfg!(feature = "otel");

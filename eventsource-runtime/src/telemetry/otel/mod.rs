@@ -5,6 +5,8 @@ mod bridge;
 mod cover;
 mod init;
 mod list;
+#[cfg(feature = "tracing-bridge")]
+mod log_format;
 mod manual;
 pub(crate) mod messaging;
 mod method_names;
@@ -29,6 +31,8 @@ use no_bridge as bridge;
 pub use cover::{BoxedFuture, BoxedStream, Covered, cover_future, cover_stream};
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
+#[cfg(feature = "tracing-bridge")]
+pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use run::{Scope, Traced, enter, sync, traced};
 #[cfg(feature = "prometheus")]

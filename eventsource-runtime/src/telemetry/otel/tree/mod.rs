@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 pub(super) use buffer::Console;
 use render::Style;
-#[cfg(feature = "view")]
+#[cfg(any(feature = "tracing-bridge", feature = "view"))]
 pub(super) use text::is_inert;
 
 /// The width where nothing says how wide the terminal is.

@@ -1,0 +1,95 @@
+//! Shutting down keeps its deadline, wherever it is called from and whatever the exporter does.
+
+use std::fmt;
+use std::panic;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use eventsource_runtime::telemetry::{Telemetry, TelemetryError, span};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use tokio::runtime::{Builder, Runtime};
+
+/// How long a shut-down may take here.
+const DEADLINE: Duration = Duration::from_millis(200);
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// Never comes back, as a receiver that takes the connection and says nothing.
+struct Hanging;
+
+impl fmt::Debug for Hanging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hanging")
+    }
+}
+
+impl SpanExporter for Hanging {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        // Blocks its thread, which is worse than a future that is never ready.
+        let (_keep, never) = mpsc::channel::<()>();
+        let _ = never.recv_timeout(Duration::from_secs(30));
+        Ok(())
+    }
+}
+
+fn hanging() -> Telemetry {
+    let telemetry = Telemetry::builder("tests").span_exporter(Hanging).shutdown_timeout(DEADLINE).build().unwrap();
+    let attached = telemetry.attach();
+    span("left").in_scope(|| ());
+    drop(attached);
+    telemetry
+}
+
+/// A shut-down that reaches its deadline, neither before nor long after.
+fn assert_in_time(place: &str, shut_down: impl FnOnce() -> Result<(), TelemetryError>) {
+    let started = Instant::now();
+    let result = shut_down();
+    let taken = started.elapsed();
+    assert!(matches!(result, Err(TelemetryError::TimedOut { .. })), "{place}: {result:?}");
+    assert!(taken >= DEADLINE && taken < DEADLINE + SLACK, "{place}: {taken:?}");
+}
+
+fn many(workers: usize) -> Runtime {
+    Builder::new_multi_thread().worker_threads(workers).build().unwrap()
+}
+
+#[test]
+fn a_hanging_exporter_holds_up_no_shutdown_wherever_it_is_called() {
+    let here = Builder::new_current_thread().build().unwrap();
+    assert_in_time("current thread", || here.block_on(async { hanging().shutdown().await }));
+    for workers in [1, 4] {
+        let runtime = many(workers);
+        let inside = || runtime.block_on(async { tokio::spawn(async { hanging().shutdown().await }).await.unwrap() });
+        assert_in_time("in a task", inside);
+        let blocking =
+            || runtime.block_on(async { tokio::spawn(async { hanging().shutdown_blocking() }).await.unwrap() });
+        assert_in_time("blocking a worker", blocking);
+    }
+    assert_in_time("no runtime", || hanging().shutdown_blocking());
+    let telemetry = hanging();
+    assert_in_time("once", || telemetry.shutdown_blocking());
+    let started = Instant::now();
+    telemetry.shutdown_blocking().unwrap();
+    assert!(started.elapsed() < DEADLINE, "a second one does nothing");
+}
+
+#[test]
+fn shutting_down_in_a_panic_hook_keeps_the_deadline() {
+    let telemetry = hanging();
+    let (tell, told) = mpsc::channel();
+    let before = panic::take_hook();
+    let ours = std::thread::current().id();
+    // Other tests of this process may panic meanwhile.
+    panic::set_hook(Box::new(move |_| {
+        if std::thread::current().id() == ours {
+            let started = Instant::now();
+            let timed_out = matches!(telemetry.shutdown_blocking(), Err(TelemetryError::TimedOut { .. }));
+            let _ = tell.send((timed_out, started.elapsed()));
+        }
+    }));
+    let _ = panic::catch_unwind(|| panic!("as it must"));
+    panic::set_hook(before);
+    let (timed_out, taken) = told.recv().unwrap();
+    assert!(timed_out && taken < DEADLINE + SLACK, "{taken:?}");
+}
