@@ -45,6 +45,12 @@ pub fn projection(options: TokenStream, item: TokenStream) -> TokenStream {
     core::projection(options.into(), item.into()).into()
 }
 
+#[doc = include_str!("../docs/process_manager.md")]
+#[proc_macro_attribute]
+pub fn process_manager(options: TokenStream, item: TokenStream) -> TokenStream {
+    core::process_manager(options.into(), item.into()).into()
+}
+
 #[doc = include_str!("../docs/traced.md")]
 #[proc_macro_attribute]
 pub fn traced(options: TokenStream, item: TokenStream) -> TokenStream {

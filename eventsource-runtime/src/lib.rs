@@ -19,5 +19,7 @@ pub mod testing;
 pub mod __private;
 
 pub use domain::*;
-pub use eventsource_macros::{Aggregate, Command, Event, Query, command_handler, projection, query_handler, traced};
+pub use eventsource_macros::{
+    Aggregate, Command, Event, Query, command_handler, process_manager, projection, query_handler, traced,
+};
 pub use repository::{Loaded, Repository};

@@ -1,6 +1,8 @@
 //! What an application imports: `use eventsource_runtime::prelude::*;`.
 
-pub use crate::dispatch::{CommandBus, Committed, Context, DispatchError, QueryBus, QueryError};
+pub use crate::dispatch::{
+    CommandBus, Committed, Context, DispatchError, ProcessManagerRunner, QueryBus, QueryError, Reaction, Rejected,
+};
 pub use crate::projection::{ProjectionError, ProjectionRunner, ProjectionStopped};
 pub use crate::snapshot::SnapshotStore;
 pub use crate::store::{EventStore, ExpectedVersion, MemoryStore, Position, StoreError, StreamId, Version};
@@ -8,4 +10,4 @@ pub use crate::telemetry::{Telemetry, TraceContext, current_span};
 // Traits, and the macros that bear their names.
 pub use crate::{Aggregate, Command, Event, Query};
 pub use crate::{Apply, Loaded, Metadata, Recorded, Repository, Sensitive, UpcastError};
-pub use crate::{command_handler, projection, query_handler, traced};
+pub use crate::{command_handler, process_manager, projection, query_handler, traced};

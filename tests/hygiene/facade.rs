@@ -32,7 +32,7 @@ impl es::Apply<Happened> for Counter {
 }
 
 /// Makes it happen.
-#[derive(Clone, Debug, es::Command, Deserialize)]
+#[derive(Clone, Debug, es::Command, Serialize, Deserialize)]
 #[command(aggregate = Counter, crate = self::renamed::es)]
 pub struct Happen {
     /// Where.
@@ -72,6 +72,17 @@ impl Watches {
     fn happened(&self, event: &es::Recorded<Happened>) {
         println!("{}", event.times);
     }
+}
+
+/// Lets it happen elsewhere as well.
+#[es::process_manager(crate = self::renamed::es)]
+impl Counter {
+    #[process_manager(id = event.times)]
+    fn happened(&self, event: &es::Recorded<Happened>) -> Option<Happen> {
+        (event.times > 9).then(|| Happen { counter: "elsewhere".to_owned() })
+    }
+
+    fn refused(&self, _: &es::dispatch::Rejected<Happen>) {}
 }
 
 #[es::traced(crate = self::renamed::es, attributes(times))]

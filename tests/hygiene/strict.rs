@@ -100,6 +100,39 @@ impl OpenTasks {
     }
 }
 
+/// Whoever opens a task has it done.
+#[derive(Debug, Default, Aggregate)]
+#[aggregate(id = Uuid, events(TaskTaken), derive(Debug))]
+pub struct Taking {
+    taken: u32,
+}
+
+/// A task was taken.
+#[derive(Clone, Debug, Event, Serialize, Deserialize)]
+pub struct TaskTaken {}
+
+impl Apply<TaskTaken> for Taking {
+    fn apply(&mut self, _: TaskTaken) {
+        self.taken += 1;
+    }
+}
+
+#[process_manager(name = "Taking", enable_tracing = true)]
+impl Taking {
+    fn opened(&self, event: &Recorded<TaskOpened>) -> Result<Reaction<Self>, uuid::Error> {
+        let task = event.aggregate_id().parse()?;
+        Ok(Reaction::new().record(TaskTaken {}).dispatch(DoTask { task }))
+    }
+
+    #[process_manager(id = event.stream_id().aggregate_id())]
+    fn done(&self, event: &Recorded<TaskDone>) -> Option<OpenTask> {
+        let task = event.aggregate_id().parse().ok()?;
+        (self.taken == 0).then(|| OpenTask { task, title: "again".into() })
+    }
+
+    fn refused(&self, _: &Rejected<DoTask>) {}
+}
+
 /// Greets.
 #[traced(attributes(name), record("length" = result.len()))]
 #[must_use]
@@ -114,6 +147,8 @@ async fn a_domain_works_under_every_lint() {
     let task = Uuid::now_v7();
     bus.dispatch(OpenTask { task, title: greet("tea") }).await.unwrap();
     bus.dispatch(DoTask { task }).await.unwrap();
+    let runner = ProcessManagerRunner::new(MemoryStore::new(), bus.clone()).process_manager::<Taking>();
+    runner.spawn().shutdown().await.unwrap();
     let refused = bus.dispatch(DoTask { task }).await.unwrap_err();
     assert!(refused.is_rejected());
 }

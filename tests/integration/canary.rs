@@ -158,6 +158,33 @@ impl Misled {
     }
 }
 
+#[derive(Clone, Debug, Event, Serialize, Deserialize)]
+struct Watched {
+    note: String,
+}
+
+#[derive(Default, Aggregate)]
+#[aggregate(id = Uuid, events(Watched))]
+struct Watching;
+
+impl Apply<Watched> for Watching {
+    fn apply(&mut self, _: Watched) {}
+}
+
+#[process_manager]
+impl Watching {
+    fn charged(&self, event: &Recorded<Charged>) -> Result<Reaction<Self>, uuid::Error> {
+        let watched = || Watched { note: event.note.expose().clone() };
+        let refuse = Refuse(event.aggregate_id().parse()?, secret("manager.command"));
+        Ok(Reaction::new().record(watched()).dispatch(refuse).record_after(std::time::Duration::ZERO, watched()))
+    }
+
+    fn refused(&self, refused: &Rejected<Refuse>) -> Result<(), PayError> {
+        let Refuse(_, why) = &**refused;
+        if why.is_empty() { Err(PayError::Refused(format!("{refused:?}"))) } else { Ok(()) }
+    }
+}
+
 /// Every log record, in full, at every level.
 #[derive(Clone, Default)]
 struct Logs(Arc<Mutex<String>>);
@@ -287,6 +314,19 @@ async fn project(store: &SqliteStore, last: Position, shown: &mut Shown) {
     misled.shutdown().await.unwrap_err();
 }
 
+async fn manage(store: &SqliteStore, bus: &CommandBus, last: Position, shown: &mut Shown) {
+    shown.debug(&Reaction::<Watching>::new().record(Watched { note: secret("reaction") }));
+    let runner = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Watching>();
+    shown.debug(&runner);
+    let managers = runner.spawn();
+    managers.wait_for(last).await.unwrap();
+    shown.debug(&managers);
+    managers.shutdown().await.unwrap();
+    let page = store.read_all(last, &eventsource_runtime::store::Filter::all(), 1000).await.unwrap();
+    assert!(page.events.iter().any(|event| event.event_type.starts_with("process_manager.")));
+    page.events.iter().for_each(|event| shown.debug(event));
+}
+
 /// The text of a refusal, of a step's error and of a query's error is their author's, who gets it back; it stays out of
 /// what we say about it.
 #[tokio::test]
@@ -308,6 +348,7 @@ async fn no_secret_reaches_what_others_read() {
             fails(&secret("traced")).unwrap_err();
             read(&store, &repository, account, &mut shown).await;
             project(&store, store.head().await.unwrap(), &mut shown).await;
+            manage(&store, &bus, store.head().await.unwrap(), &mut shown).await;
         })
         .await;
     recorder.flush().await;

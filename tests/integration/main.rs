@@ -8,6 +8,7 @@ mod dispatch;
 mod following;
 mod misbehaving;
 mod otlp;
+mod process_managers;
 mod projecting;
 mod propagation;
 mod read_path;
@@ -18,6 +19,7 @@ mod snapshots;
 mod testing;
 mod toggles;
 mod traced;
+mod transfers;
 mod write_path;
 
 use std::future::Future;

@@ -6,6 +6,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::Filter;
 use eventsource_runtime::telemetry;
 use eventsource_tests::orders::{NotificationService, Order, OrderLine, PlaceOrder};
+use eventsource_tests::shipping::Shipping;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -22,6 +23,8 @@ async fn commands_are_handled_and_nothing_is_traced() {
         shipping_address: "1 Analytical Row".into(),
     };
     bus.dispatch(command).await.unwrap();
+    let managers = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Shipping>().spawn();
+    managers.shutdown().await.unwrap();
     let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
     assert_eq!(page.events[0].trace_context, None);
     NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();

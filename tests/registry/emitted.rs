@@ -19,6 +19,7 @@ use eventsource_tests::orders::{
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Registry;
+use eventsource_tests::shipping;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics};
@@ -133,6 +134,7 @@ async fn product(recorder: &Recorder) {
     malformed_context(&path, &store).await;
     let _observed = crate::buses::all().await;
     read_side(&store, recorder).await;
+    process_manager().await;
     NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();
     let remote = remote();
     bus(&remote).dispatch(place(Uuid::now_v7())).await.unwrap();
@@ -251,6 +253,17 @@ async fn set_aside(store: &SqliteStore, last: Position) {
         passing.wait_for(last).await.unwrap();
         passing.shutdown().await.unwrap();
     }
+}
+
+/// A payment is refused, and the order cancelled.
+async fn process_manager() {
+    let store = MemoryStore::new();
+    let bus = shipping::commands(&store);
+    let managers = ProcessManagerRunner::new(store, bus.clone()).process_manager::<shipping::Shipping>().spawn();
+    let (order_id, customer, address) = (Uuid::now_v7(), "Mallory".to_owned(), "9 Back Street".to_owned());
+    let placed = bus.dispatch(shipping::PlaceOrder { order_id, customer, cents: 1, address }).await.unwrap();
+    managers.wait_for(placed.position).await.unwrap();
+    managers.shutdown().await.unwrap();
 }
 
 /// Another takes the lease for a moment.

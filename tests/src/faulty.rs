@@ -1,7 +1,9 @@
-//! A store that fails when it is told to, over a store in memory.
+//! A store that fails, or dies, when it is told to, over a store in memory.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::projection::{
@@ -13,6 +15,7 @@ use eventsource_runtime::store::{
     StoreError, StoreInfo, StreamId, Version, Visitor,
 };
 use eventsource_runtime::telemetry::Scope;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// The store, and its faults.
@@ -30,6 +33,11 @@ struct Faults {
     refuses: AtomicBool,
     batches: AtomicUsize,
     closed: AtomicBool,
+    /// How many calls are left, doubled, and one more where the last of them has its effect; 0 for any number.
+    life: AtomicUsize,
+    dead: watch::Sender<bool>,
+    /// What the delays follow from; 0 for none.
+    delays: AtomicU64,
 }
 
 impl Faulty {
@@ -59,6 +67,50 @@ impl Faulty {
         self.faults.closed.store(true, Ordering::SeqCst);
     }
 
+    /// The process dies at a call from here, the first of which is 0: before it has its effect, or after, with its answer
+    /// on the way. No call returns any more; drop whoever waits.
+    pub fn die_at(&self, call: usize, with_effect: bool) {
+        self.faults.life.store((call + 1) * 2 + usize::from(with_effect), Ordering::SeqCst);
+    }
+
+    /// Begins a new life on what the old one left.
+    pub fn revive(&self) {
+        self.faults.life.store(0, Ordering::SeqCst);
+        self.faults.dead.send_replace(false);
+    }
+
+    /// Waits until the process has died.
+    pub async fn death(&self) {
+        let mut dead = self.faults.dead.subscribe();
+        // The sender lives as long as this.
+        let _ = dead.wait_for(|dead| *dead).await;
+    }
+
+    /// Every call takes up to a tenth of a second, by a seed; none for 0.
+    pub fn slow_down(&self, seed: u64) {
+        self.faults.delays.store(seed, Ordering::SeqCst);
+    }
+
+    async fn call<T>(&self, body: impl Future<Output = T>) -> T {
+        let faults = &self.faults;
+        let seed = faults.delays.load(Ordering::SeqCst);
+        if seed != 0 {
+            let next = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407) | 1;
+            faults.delays.store(next, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis((next >> 33) % 100)).await;
+        }
+        if *faults.dead.borrow() {
+            return std::future::pending().await;
+        }
+        let lived = faults.life.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |life| life.checked_sub(2));
+        let Ok(life @ 2..=3) = lived else { return body.await };
+        if life == 3 {
+            body.await;
+        }
+        faults.dead.send_replace(true);
+        std::future::pending().await
+    }
+
     /// How many batches have begun.
     #[must_use]
     pub fn batches(&self) -> usize {
@@ -84,11 +136,11 @@ impl EventStore for Faulty {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        self.memory.append(stream, expected, events).await
+        self.call(self.memory.append(stream, expected, events)).await
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        self.memory.fold(fold, visitor).await
+        self.call(self.memory.fold(fold, visitor)).await
     }
 
     async fn read_stream(
@@ -146,7 +198,7 @@ impl ProjectionStore for Faulty {
         if batch.events.is_empty() && self.faults.refuses.load(Ordering::SeqCst) {
             return Err(ProjectionError::store(StoreError::backend("apply a batch", "as it was told to")));
         }
-        let applied = self.memory.apply_batch(projection, batch, scope).await?;
+        let applied = self.call(self.memory.apply_batch(projection, batch, scope)).await?;
         if self.faults.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Closed.into());
         }

@@ -13,5 +13,8 @@ pub mod proxy;
 pub mod recorder;
 pub mod registry;
 pub mod services;
+#[expect(dead_code, reason = "a program, which is a module here for its domain")]
+#[path = "../../examples/shipping.rs"]
+pub mod shipping;
 #[cfg(feature = "otel")]
 pub mod trees;

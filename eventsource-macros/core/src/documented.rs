@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::options::Words;
-use crate::{aggregate, event, handler, message, projection, traced};
+use crate::{aggregate, event, handler, message, process_manager, projection, traced};
 
 /// The tables of options on a page, each as the names and the forms in its rows; nothing outside the repository.
 fn tables(page: &str) -> Option<Vec<Vec<(String, String)>>> {
@@ -58,6 +58,7 @@ fn what_a_snapshot_takes_is_in_its_row() {
 #[test]
 fn attributes() {
     compare("projection", &[projection::parse::OPTIONS, projection::parse::METHOD]);
+    compare("process_manager", &[process_manager::parse::OPTIONS, process_manager::parse::METHOD]);
     // The span's name has no word.
     let Some(tables) = tables("traced") else { return };
     let documented: Vec<&str> = tables[0].iter().map(|(name, _)| name.as_str()).collect();

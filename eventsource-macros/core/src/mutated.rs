@@ -16,7 +16,7 @@ const COMMAND: Expansion = |_, item| crate::command(item);
 const QUERY: Expansion = |_, item| crate::query(item);
 
 /// Options and an item for each macro.
-const SEEDS: [(Expansion, &str, &str); 9] = [
+const SEEDS: [(Expansion, &str, &str); 10] = [
     (
         TRACED,
         r#""a.b", kind = "client", attributes("k" = 1, %x, a.b = ?y, z), links = q, root"#,
@@ -53,6 +53,11 @@ const SEEDS: [(Expansion, &str, &str); 9] = [
         crate::projection,
         r#"name = "a", enable_tracing = true"#,
         "impl A { #[projection(setup)] fn s(&self, tx: &Tx<'_>) {} async fn f(&self, e: &Recorded<E>, tx: &Tx<'_>) -> R {} }",
+    ),
+    (
+        crate::process_manager,
+        r#"name = "a", enable_tracing = true, crate = b"#,
+        "impl A { #[process_manager(id = e.id)] fn f(&self, e: &Recorded<E>) -> R { g } fn h(&self, c: &Rejected<C>) {} }",
     ),
 ];
 

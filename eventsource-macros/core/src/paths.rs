@@ -2,9 +2,11 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
+use syn::Type;
 
 use crate::keys;
 use crate::options::{Form, Options, Word};
+use crate::output::first_span;
 
 /// `crate = path`, which every macro takes.
 pub(crate) const CRATE: Word = Word::new(keys::CRATE, Form::Path);
@@ -52,4 +54,11 @@ impl ToTokens for Runtime {
             None => tokens.extend(quote_spanned!(Span::mixed_site()=> ::eventsource_runtime)),
         }
     }
+}
+
+/// What an event's type has to be is asked for by this alone, at one place: the compiler says once that it is not.
+pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
+    let place = first_span(event);
+    let at = runtime.private_at(place);
+    quote_spanned!(place=> #at::follow::<#event>())
 }

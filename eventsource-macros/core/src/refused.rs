@@ -184,6 +184,7 @@ fn macro_of(name: &str) -> Option<Expand> {
         "traced" => Some(|options, item| crate::traced(Instrumentation::On, options, item)),
         "command_handler" => Some(crate::command_handler),
         "query_handler" => Some(crate::query_handler),
+        "process_manager" => Some(crate::process_manager),
         "projection" => Some(crate::projection),
         _ => None,
     }

@@ -6,8 +6,8 @@ use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, FnArg, Generics, ImplItem, Pat, PatIdent, PatType, Path, Receiver, ReceiverKind, ReturnType, Signature,
-    Token, Type, Visibility,
+    Attribute, FnArg, GenericArgument, Generics, ImplItem, Pat, PatIdent, PatType, Path, PathArguments, Receiver,
+    ReceiverKind, ReturnType, Signature, Token, Type, TypeReference, Visibility,
 };
 
 use crate::diagnostics::{Diagnostics, shown};
@@ -183,6 +183,18 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
         Type::Path(path) => path.path.segments.last(),
         Type::Group(group) => last_segment(&group.elem),
         Type::Paren(paren) => last_segment(&paren.elem),
+        _ => None,
+    }
+}
+
+/// `E` of `&Wrapper<E>`.
+pub(crate) fn inside_reference(ty: &Type, wrapper: &str) -> Option<Type> {
+    let Type::Reference(TypeReference { mutability: None, elem, .. }) = ty else { return None };
+    let segment = last_segment(elem).filter(|segment| segment.ident == wrapper)?;
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let mut arguments = arguments.args.iter();
+    match (arguments.next(), arguments.next()) {
+        (Some(GenericArgument::Type(inside)), None) => Some(inside.clone()),
         _ => None,
     }
 }

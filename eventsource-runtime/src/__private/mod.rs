@@ -68,7 +68,7 @@ pub const fn distinct_handlers(events: EventNames) -> EventNames {
         while earlier < later {
             assert!(
                 !have_one_in_common(events[earlier], events[later]),
-                "two events of the projection are stored under one name; give one another `name` or `alias`"
+                "two of the events that are handled here are stored under one name; give one another `name` or `alias`"
             );
             earlier += 1;
         }

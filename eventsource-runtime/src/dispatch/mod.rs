@@ -1,9 +1,10 @@
-//! Command and query buses: from a message to whoever handles it.
+//! Command and query buses: from a message to whoever handles it; and process managers, from an event to commands.
 
 mod command_bus;
 mod error;
 mod json;
 mod named;
+mod process_manager;
 mod query_bus;
 
 use std::future::Future;
@@ -13,6 +14,11 @@ use uuid::Uuid;
 
 pub use command_bus::{CommandBus, CommandBusBuilder};
 pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, PayloadFault, QueryError};
+pub(crate) use process_manager::is_own;
+pub use process_manager::{
+    ChainTooLong, IntoReaction, Met, ProcessManager, ProcessManagerRunner, ProcessManagers, Reaction, Rejected,
+    Rejection,
+};
 pub use query_bus::{QueryBus, QueryBusBuilder};
 
 use crate::domain::{Metadata, Recorded};

@@ -113,7 +113,7 @@ impl ProjectionError {
     }
 
     /// Whether another runner has the lease.
-    pub(super) fn is_lease_lost(&self) -> bool {
+    pub(crate) fn is_lease_lost(&self) -> bool {
         self.cause.is::<LeaseLost>()
     }
 

@@ -55,12 +55,14 @@ pub(super) struct Place {
     /// The past is replayed into an emptied read model.
     pub(super) rebuilding: bool,
     pub(super) hold: Hold,
+    /// Where the store may stand already: an attempt to get there was reported as failed.
+    pub(super) unsure: Option<Position>,
     batch: usize,
 }
 
 impl Place {
     pub(super) fn new(checkpoint: Position, past: Position, hold: Hold) -> Self {
-        Self { checkpoint, saved: checkpoint, past, rebuilding: false, hold, batch: SMALLEST_BATCH }
+        Self { checkpoint, saved: checkpoint, past, rebuilding: false, hold, unsure: None, batch: SMALLEST_BATCH }
     }
 
     /// How a page is applied: event by event where the projection is live, which it is when it has caught up with the
@@ -173,7 +175,7 @@ impl<S: ProjectionStore> Follower<S> {
             gap.head(page.scanned.get());
         }
         page.events.retain(|event| self.partition.holds(&event.stream));
-        let mode = place.mode(&page);
+        let mode = if self.options.one_by_one { Mode::Live } else { place.mode(&page) };
         let end = page.scanned;
         let events = Events::from(page.events);
         let applied = match mode {

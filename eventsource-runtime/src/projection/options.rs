@@ -85,6 +85,8 @@ pub(super) struct Options {
     pub(super) retries: u32,
     pub(super) on_failure: OnFailure,
     pub(super) partitions: u32,
+    /// Never in batches: what an event leads to has a span of its own.
+    pub(super) one_by_one: bool,
     pub(super) patience: Duration,
     pub(super) lease: Duration,
     pub(super) owner: Arc<str>,
@@ -101,6 +103,7 @@ impl Default for Options {
             retries: RETRIES,
             on_failure: OnFailure::Stop,
             partitions: 1,
+            one_by_one: false,
             patience: PATIENCE,
             lease: LEASE,
             owner: format!("process {}", std::process::id()).into(),

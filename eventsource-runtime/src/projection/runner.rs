@@ -124,6 +124,20 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
+    /// Never applies events in batches.
+    pub(crate) fn one_by_one(mut self) -> Self {
+        self.options.one_by_one = true;
+        self
+    }
+
+    pub(crate) const fn store(&self) -> &S {
+        &self.store
+    }
+
+    pub(crate) fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
     /// Takes the time, to measure lag, from `clock`.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.options.clock = clock;

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Loaded;
+use crate::dispatch::is_own;
 use crate::domain::{Aggregate, DecodeError, EventRef, EventSet};
 use crate::snapshot::{Restore, StoredSnapshot};
 use crate::store::{Appended, Position, StoreError, StreamId, Version, Visitor};
@@ -46,6 +47,12 @@ impl<A: Aggregate> Visitor for Replay<A> {
         match A::Event::decode(&event) {
             Ok(decoded) => {
                 self.state.evolve(decoded);
+                self.version = event.version;
+                self.position = event.position;
+                ControlFlow::Continue(())
+            }
+            // What a process manager keeps beside the events of its process says nothing of the state.
+            Err(_) if is_own(event.event_type) => {
                 self.version = event.version;
                 self.position = event.position;
                 ControlFlow::Continue(())

@@ -44,6 +44,8 @@ pub const EVENTSOURCE_AGGREGATE_TYPE: &str = "eventsource.aggregate.type";
 pub const EVENTSOURCE_BATCH_SIZE: &str = "eventsource.batch.size";
 /// `eventsource.cancelled`: whether the span ended because its future was dropped before it was done.
 pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
+/// `eventsource.commands.dispatched`: how many commands a process manager dispatched on account of an event, those that were refused included.
+pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatched";
 /// `eventsource.component`: the part of the runtime that counts.
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
 /// `eventsource.event.count`: how many events are appended together.
@@ -235,6 +237,8 @@ pub const SNAPSHOT_STORE_DELETE: &str = "snapshot_store.delete";
 pub const QUERY_PREFIX: &str = "query.";
 /// `projection.{Name}`: a projection applies an event, or a batch of them while it catches up or is rebuilt. It is off unless the projection or its runner switches it on.
 pub const PROJECTION_PREFIX: &str = "projection.";
+/// `process_manager.{Name}`: a process manager reacts to an event: the commands that it dispatches are children of the span.
+pub const PROCESS_MANAGER_PREFIX: &str = "process_manager.";
 /// `handler.{method}`: a method of a traced projection handles an event, while the projection is live.
 pub const HANDLER_PREFIX: &str = "handler.";
 /// `event_bus.publish`: messages are handed to the subscribers within the process.

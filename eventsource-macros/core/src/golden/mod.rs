@@ -192,6 +192,35 @@ fn projection() {
 }
 
 #[test]
+fn process_manager() {
+    compare_twice("process_manager_plain", || {
+        crate::process_manager(
+            quote!(),
+            quote! {
+                impl Shipping {
+                    fn placed(&self, event: &Recorded<OrderPlaced>) -> TakePayment { todo!() }
+                }
+            },
+        )
+    });
+    compare_twice("process_manager_full", || {
+        crate::process_manager(
+            quote!(name = "shipping", enable_tracing = false, crate = facade),
+            quote! {
+                impl Shipping {
+                    fn placed(&self, event: &Recorded<OrderPlaced>) -> Reaction<Self> { todo!() }
+
+                    #[process_manager(id = event.order_id)]
+                    fn paid(&self, event: &Recorded<PaymentTaken>) -> ShipOrder { todo!() }
+
+                    fn refused(&self, payment: &Rejected<TakePayment>) -> CancelOrder { todo!() }
+                }
+            },
+        )
+    });
+}
+
+#[test]
 fn traced() {
     compare_twice("traced_future", || {
         crate::traced(

@@ -12,6 +12,16 @@ pub(crate) use words::{Form, Given, Value, Word, Words};
 use crate::diagnostics::{Diagnostics, parse};
 use words::Mistake;
 
+impl Given {
+    /// The value, where it is an expression.
+    pub(crate) fn expr(self) -> Option<Expr> {
+        match self.value {
+            Value::Expr(expr) => Some(*expr),
+            _ => None,
+        }
+    }
+}
+
 /// The options of one item, each at most once.
 #[derive(Default)]
 pub(crate) struct Options {
@@ -124,10 +134,7 @@ impl Options {
     }
 
     pub(crate) fn expr(&mut self, key: &str) -> Option<Expr> {
-        match self.take(key)?.value {
-            Value::Expr(expr) => Some(*expr),
-            _ => None,
-        }
+        self.take(key)?.expr()
     }
 
     pub(crate) fn list(&mut self, key: &str) -> Option<Group> {

@@ -2,11 +2,11 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::{Ident, Type, parse_quote_spanned};
+use syn::{Ident, parse_quote_spanned};
 
 use super::model::{Handler, Model, Step};
 use crate::output::{block, first_span, local, located};
-use crate::paths::Runtime;
+use crate::paths::{Runtime, follow};
 
 /// What several templates need.
 struct Names {
@@ -184,13 +184,6 @@ fn apply(model: &Model, names: &Names) -> TokenStream {
             <#backend as #at::projection::Backend>::ready(::core::result::Result::Ok(()))
         }
     }
-}
-
-/// What an event's type has to be is asked for by this alone, at one place: the compiler says once that it is not.
-fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
-    let place = first_span(event);
-    let at = runtime.private_at(place);
-    quote_spanned!(place=> #at::follow::<#event>())
 }
 
 /// Decodes one event and runs its method.

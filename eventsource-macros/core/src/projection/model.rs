@@ -1,7 +1,7 @@
 //! What the methods mean: which takes what event. Every check is here.
 
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, GenericArgument, Generics, Ident, LitStr, PatType, PathArguments, Type, TypeReference};
+use syn::{Attribute, Expr, Generics, Ident, LitStr, PatType, Type, TypeReference};
 
 use super::parse::Parsed;
 use crate::diagnostics::{Diagnostics, shown};
@@ -9,7 +9,7 @@ use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::options::Options;
 use crate::paths::Runtime;
-use crate::signature::{Function, ImplBlock, alike, last_segment, plain, shared_receiver};
+use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver};
 use crate::traced::refuse_jumps;
 
 const METHOD: &str = "a projection's method";
@@ -171,7 +171,7 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
         diagnostics.error(&method.sig.ident, message);
         return;
     };
-    let Some(event) = recorded(&first.ty) else {
+    let Some(event) = inside_reference(&first.ty, "Recorded") else {
         let message = format!("{METHOD} takes `&Recorded<Event>` first; this is `{}`", shown(&first.ty));
         diagnostics.error(&first.ty, message);
         return;
@@ -197,18 +197,6 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
 
 fn step(method: &Function, takes_transaction: bool) -> Step {
     Step { cfgs: method.cfgs(), method: method.sig.ident.clone(), asyncness: method.sig.asyncness, takes_transaction }
-}
-
-/// `E` of `&Recorded<E>`.
-fn recorded(ty: &Type) -> Option<Type> {
-    let Type::Reference(TypeReference { mutability: None, elem, .. }) = ty else { return None };
-    let segment = last_segment(elem).filter(|segment| segment.ident == "Recorded")?;
-    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
-    let mut arguments = arguments.args.iter();
-    match (arguments.next(), arguments.next()) {
-        (Some(GenericArgument::Type(event)), None) => Some(event.clone()),
-        _ => None,
-    }
 }
 
 /// Whether there is a transaction among the arguments; nothing after a mistake.

@@ -1,0 +1,117 @@
+impl Shipping {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn placed(&self, event: &Recorded<OrderPlaced>) -> Reaction<Self> {
+        todo!()
+    }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn paid(&self, event: &Recorded<PaymentTaken>) -> ShipOrder {
+        todo!()
+    }
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn refused(&self, payment: &Rejected<TakePayment>) -> CancelOrder {
+        todo!()
+    }
+}
+const _: () = {
+    const __ES_EVENTS: facade::__private::EventNames = facade::__private::distinct_handlers(
+        &[
+            facade::__private::follow::<OrderPlaced>().names(),
+            facade::__private::follow::<PaymentTaken>().names(),
+        ],
+    );
+    #[automatically_derived]
+    impl facade::dispatch::ProcessManager for Shipping {
+        fn name() -> &'static str {
+            "shipping"
+        }
+        fn span_name() -> &'static str {
+            "process_manager.shipping"
+        }
+        fn enable_tracing() -> ::core::option::Option<bool> {
+            ::core::option::Option::Some(false)
+        }
+        fn event_types() -> ::std::vec::Vec<&'static str> {
+            facade::__private::event_types(__ES_EVENTS)
+        }
+        fn meet(
+            __es_stored: &facade::StoredEvent,
+        ) -> ::core::result::Result<
+            ::core::option::Option<facade::dispatch::Met<Self>>,
+            facade::projection::ProjectionError,
+        > {
+            {
+                let __es_follow = facade::__private::follow::<OrderPlaced>();
+                if __es_follow.is(__es_stored) {
+                    let __es_event = __es_follow.decode(__es_stored)?;
+                    let __es_process = ::std::string::ToString::to_string(
+                        __es_event.aggregate_id(),
+                    );
+                    return ::core::result::Result::Ok(
+                        ::core::option::Option::Some(
+                            facade::dispatch::Met::new(
+                                __es_process,
+                                move |__es_state: &Self| facade::dispatch::IntoReaction::<
+                                    Self,
+                                >::into_reaction(Self::placed(__es_state, &__es_event)),
+                            ),
+                        ),
+                    );
+                }
+            }
+            {
+                let __es_follow = facade::__private::follow::<PaymentTaken>();
+                if __es_follow.is(__es_stored) {
+                    let __es_event = __es_follow.decode(__es_stored)?;
+                    let __es_process = {
+                        #[allow(unused_variables)]
+                        let event = &__es_event;
+                        ::std::string::ToString::to_string(&event.order_id)
+                    };
+                    return ::core::result::Result::Ok(
+                        ::core::option::Option::Some(
+                            facade::dispatch::Met::new(
+                                __es_process,
+                                move |__es_state: &Self| facade::dispatch::IntoReaction::<
+                                    Self,
+                                >::into_reaction(Self::paid(__es_state, &__es_event)),
+                            ),
+                        ),
+                    );
+                }
+            }
+            ::core::result::Result::Ok(::core::option::Option::None)
+        }
+        fn rejected(
+            &self,
+            __es_rejection: &facade::dispatch::Rejection,
+        ) -> ::core::result::Result<
+            facade::dispatch::Reaction<Self>,
+            facade::projection::ProjectionError,
+        > {
+            if facade::dispatch::Rejection::is::<TakePayment>(__es_rejection) {
+                let __es_command = facade::dispatch::Rejection::decode::<
+                    TakePayment,
+                >(__es_rejection)?;
+                return facade::dispatch::IntoReaction::<
+                    Self,
+                >::into_reaction(Self::refused(self, &__es_command));
+            }
+            ::core::result::Result::Ok(facade::dispatch::Reaction::new())
+        }
+    }
+};

@@ -1,0 +1,66 @@
+impl Shipping {
+    #[allow(
+        clippy::needless_pass_by_value,
+        clippy::unused_async,
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+    )]
+    fn placed(&self, event: &Recorded<OrderPlaced>) -> TakePayment {
+        todo!()
+    }
+}
+const _: () = {
+    const __ES_EVENTS: ::eventsource_runtime::__private::EventNames = ::eventsource_runtime::__private::distinct_handlers(
+        &[::eventsource_runtime::__private::follow::<OrderPlaced>().names()],
+    );
+    #[automatically_derived]
+    impl ::eventsource_runtime::dispatch::ProcessManager for Shipping {
+        fn name() -> &'static str {
+            "Shipping"
+        }
+        fn span_name() -> &'static str {
+            "process_manager.Shipping"
+        }
+        fn event_types() -> ::std::vec::Vec<&'static str> {
+            ::eventsource_runtime::__private::event_types(__ES_EVENTS)
+        }
+        fn meet(
+            __es_stored: &::eventsource_runtime::StoredEvent,
+        ) -> ::core::result::Result<
+            ::core::option::Option<::eventsource_runtime::dispatch::Met<Self>>,
+            ::eventsource_runtime::projection::ProjectionError,
+        > {
+            {
+                let __es_follow = ::eventsource_runtime::__private::follow::<
+                    OrderPlaced,
+                >();
+                if __es_follow.is(__es_stored) {
+                    let __es_event = __es_follow.decode(__es_stored)?;
+                    let __es_process = ::std::string::ToString::to_string(
+                        __es_event.aggregate_id(),
+                    );
+                    return ::core::result::Result::Ok(
+                        ::core::option::Option::Some(
+                            ::eventsource_runtime::dispatch::Met::new(
+                                __es_process,
+                                move |__es_state: &Self| ::eventsource_runtime::dispatch::IntoReaction::<
+                                    Self,
+                                >::into_reaction(Self::placed(__es_state, &__es_event)),
+                            ),
+                        ),
+                    );
+                }
+            }
+            ::core::result::Result::Ok(::core::option::Option::None)
+        }
+        fn rejected(
+            &self,
+            __es_rejection: &::eventsource_runtime::dispatch::Rejection,
+        ) -> ::core::result::Result<
+            ::eventsource_runtime::dispatch::Reaction<Self>,
+            ::eventsource_runtime::projection::ProjectionError,
+        > {
+            ::core::result::Result::Ok(::eventsource_runtime::dispatch::Reaction::new())
+        }
+    }
+};

@@ -1,0 +1,128 @@
+//! The impl of a process manager.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+use syn::Ident;
+
+use super::model::{Method, Model};
+use crate::output::{binding_lints, block, first_span, local, located};
+use crate::paths::follow;
+
+pub(super) fn expand(model: &Model) -> TokenStream {
+    let Model { runtime, self_ty, name, span, enable_tracing, reactions, compensations, generics } = model;
+    let private = runtime.private();
+    let (impl_generics, _, where_clause) = generics.split_for_impl();
+    let enable_tracing = enable_tracing.as_ref().map(|enabled| {
+        quote_spanned! {Span::mixed_site()=>
+            fn enable_tracing() -> ::core::option::Option<bool> {
+                ::core::option::Option::Some(#enabled)
+            }
+        }
+    });
+    let events = reactions.iter().map(|Method { cfgs, message, .. }| {
+        let follow = follow(runtime, message);
+        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #follow.names())
+    });
+    let met = reactions.iter().map(|method| reaction(model, method));
+    let refused = compensations.iter().map(|method| compensation(model, method));
+    let (stored, rejection) = (local("__es_stored"), local("__es_rejection"));
+    let dispatch = quote_spanned!(Span::mixed_site()=> #runtime::dispatch);
+    let result = |ok: TokenStream| quote_spanned!(Span::mixed_site()=> ::core::result::Result<#ok, #runtime::projection::ProjectionError>);
+    let meets = result(quote_spanned!(Span::mixed_site()=> ::core::option::Option<#dispatch::Met<Self>>));
+    let reacts = result(quote_spanned!(Span::mixed_site()=> #dispatch::Reaction<Self>));
+    let place = first_span(self_ty);
+    let at = runtime.at(place);
+    let manager = quote_spanned!(place=> #at::dispatch::ProcessManager);
+    let list = local("__ES_EVENTS");
+    block(&quote_spanned! {Span::mixed_site()=>
+        const #list: #private::EventNames = #private::distinct_handlers(&[#(#events),*]);
+
+        #[automatically_derived]
+        impl #impl_generics #manager for #self_ty #where_clause {
+            fn name() -> &'static str {
+                #name
+            }
+
+            fn span_name() -> &'static str {
+                #span
+            }
+
+            #enable_tracing
+
+            fn event_types() -> ::std::vec::Vec<&'static str> {
+                #private::event_types(#list)
+            }
+
+            fn meet(#stored: &#runtime::StoredEvent) -> #meets {
+                #(#met)*
+                ::core::result::Result::Ok(::core::option::Option::None)
+            }
+
+            fn rejected(&self, #rejection: &#dispatch::Rejection) -> #reacts {
+                #(#refused)*
+                ::core::result::Result::Ok(#dispatch::Reaction::new())
+            }
+        }
+    })
+}
+
+/// Decodes one event, finds its process, and says what that does.
+fn reaction(model: &Model, method: &Method) -> TokenStream {
+    let runtime = &model.runtime;
+    let Method { cfgs, pattern, message, id, .. } = method;
+    let (stored, state, process) = (local("__es_stored"), local("__es_state"), local("__es_process"));
+    let (follows, follow) = (local("__es_follow"), follow(runtime, message));
+    let event = Ident::new("__es_event", first_span(message));
+    let process_id = id.as_ref().map_or_else(
+        || quote_spanned!(Span::mixed_site()=> ::std::string::ToString::to_string(#event.aggregate_id())),
+        |id| {
+            let lints = binding_lints();
+            let place = first_span(id);
+            quote_spanned! {place=> {
+                #lints
+                let #pattern = &#event;
+                ::std::string::ToString::to_string(&#id)
+            }}
+        },
+    );
+    let called = called(model, method, &quote_spanned!(Span::mixed_site()=> #state), &event);
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        {
+            let #follows = #follow;
+            if #follows.is(#stored) {
+                let #event = #follows.decode(#stored)?;
+                let #process = #process_id;
+                return ::core::result::Result::Ok(::core::option::Option::Some(#runtime::dispatch::Met::new(
+                    #process,
+                    move |#state: &Self| #called,
+                )));
+            }
+        }
+    }
+}
+
+/// Reads one refused command, and says what the process does about it.
+fn compensation(model: &Model, method: &Method) -> TokenStream {
+    let runtime = &model.runtime;
+    let Method { cfgs, message, .. } = method;
+    let rejection = local("__es_rejection");
+    let command = Ident::new("__es_command", first_span(message));
+    let called = called(model, method, &quote_spanned!(Span::mixed_site()=> self), &command);
+    let place = first_span(message);
+    let at = runtime.at(place);
+    quote_spanned! {Span::mixed_site()=>
+        #(#cfgs)*
+        if #at::dispatch::Rejection::is::<#message>(#rejection) {
+            let #command = #runtime::dispatch::Rejection::decode::<#message>(#rejection)?;
+            return #called;
+        }
+    }
+}
+
+/// The call of the user's method, as a reaction.
+fn called(model: &Model, Method { method, .. }: &Method, state: &TokenStream, argument: &Ident) -> TokenStream {
+    let place = located(method.span());
+    let at = model.runtime.at(place);
+    quote_spanned!(place=> #at::dispatch::IntoReaction::<Self>::into_reaction(Self::#method(#state, &#argument)))
+}

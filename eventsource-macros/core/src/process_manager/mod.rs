@@ -1,0 +1,21 @@
+//! `#[process_manager]`.
+
+mod expand;
+mod model;
+pub(crate) mod parse;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::diagnostics::report;
+
+/// Expands `#[process_manager]`.
+#[must_use]
+pub fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
+    report(|diagnostics| {
+        let Some(parsed) = parse::parse(diagnostics, options, item.clone()) else { return item };
+        let block = parsed.cleaned();
+        let impls = model::model(diagnostics, parsed).map(|model| expand::expand(&model));
+        quote!(#block #impls)
+    })
+}

@@ -1,0 +1,154 @@
+//! What the methods mean: which takes what event, and which what refused command. Every check is here.
+
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Expr, Generics, Ident, LitStr, Pat, PatType, Type};
+
+use super::parse::Parsed;
+use crate::diagnostics::{Diagnostics, shown};
+use crate::keys;
+use crate::options::{Given, Options};
+use crate::paths::Runtime;
+use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver};
+use crate::traced::refuse_jumps;
+
+const METHOD: &str = "a process manager's method";
+const TAKES: &str = "`&Recorded<Event>` or `&Rejected<Command>`";
+
+pub(super) struct Model {
+    pub(super) runtime: Runtime,
+    pub(super) generics: Generics,
+    pub(super) self_ty: Type,
+    pub(super) name: LitStr,
+    /// `process_manager.` and the name.
+    pub(super) span: LitStr,
+    pub(super) enable_tracing: Option<Expr>,
+    pub(super) reactions: Vec<Method>,
+    pub(super) compensations: Vec<Method>,
+}
+
+/// A method, and how it is called.
+pub(super) struct Method {
+    pub(super) cfgs: Vec<Attribute>,
+    pub(super) method: Ident,
+    /// What the argument binds.
+    pub(super) pattern: Pat,
+    /// The event, or the command.
+    pub(super) message: Type,
+    /// Which process the event belongs to; none means the one with its aggregate's id.
+    pub(super) id: Option<Expr>,
+}
+
+/// Nothing if the block is none that can be a process manager.
+pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
+    let Parsed { runtime, name, is_name_unclear, enable_tracing, block, methods } = parsed;
+    if !is_inherent(diagnostics, &block) {
+        return None;
+    }
+    let before = diagnostics.count();
+    let mut are_read = true;
+    let (mut reactions, mut compensations) = (Vec::new(), Vec::new());
+    for (method, options) in block.methods.iter().zip(methods) {
+        are_read &= options.is_some();
+        if let Some(options) = options {
+            add(diagnostics, (&mut reactions, &mut compensations), method, options);
+        }
+    }
+    if reactions.is_empty() && diagnostics.count() == before && are_read {
+        let message = "`#[process_manager]` reacts to no event; add a method that takes `&Recorded<Event>`";
+        diagnostics.error(&block.self_ty, message);
+    }
+    let name = manager_name(diagnostics, name, is_name_unclear, &block.self_ty);
+    let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
+    let span = LitStr::new(&format!("process_manager.{}", name.value()), name.span());
+    let (generics, self_ty) = (block.generics, block.self_ty);
+    Some(Model { runtime, generics, self_ty, name, span, enable_tracing, reactions, compensations })
+}
+
+fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {
+    if let Some(path) = &block.trait_path {
+        diagnostics.error(path, "`#[process_manager]` belongs on `impl Type { .. }`; this implements a trait");
+        return false;
+    }
+    for other in &block.others {
+        let message = "every item under `#[process_manager]` is a method of it; move this into another `impl`";
+        diagnostics.error(other, message);
+    }
+    true
+}
+
+fn manager_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, is_unclear: bool, self_ty: &Type) -> LitStr {
+    if let Some(name) = name {
+        if name.value().is_empty() {
+            diagnostics.error(&name, "the process manager's name is empty; write `name = \"..\"`");
+        }
+        return name;
+    }
+    if let Some(segment) = last_segment(self_ty) {
+        return LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span());
+    }
+    if !is_unclear {
+        let message = "this type has no name for its checkpoint; write `#[process_manager(name = \"..\")]`";
+        diagnostics.error(self_ty, message);
+    }
+    LitStr::new("", proc_macro2::Span::call_site())
+}
+
+fn add(
+    diagnostics: &mut Diagnostics,
+    (reactions, compensations): (&mut Vec<Method>, &mut Vec<Method>),
+    method: &Function,
+    mut options: Options,
+) {
+    let is_sound = shared_receiver(diagnostics, &method.sig, METHOD).is_some();
+    let is_sound = plain(diagnostics, &method.sig, METHOD) && is_sound;
+    if let Some(word) = &method.sig.asyncness {
+        let message = format!("{METHOD} decides at once; remove `async`, and let a command do what waits");
+        diagnostics.error(word, message);
+    }
+    let is_sound = is_sound && method.sig.asyncness.is_none();
+    let Some(argument) = argument(diagnostics, method) else { return };
+    let event = inside_reference(&argument.ty, "Recorded");
+    let command = inside_reference(&argument.ty, "Rejected");
+    let id = options.take(keys::ID);
+    if let (Some(given), Some(_)) = (&id, &command) {
+        diagnostics.error(&given.key, "`id` belongs on a method for an event; a refused command is of one process");
+    }
+    let Some(message) = event.as_ref().or(command.as_ref()).filter(|_| is_sound).cloned() else {
+        if event.is_none() && command.is_none() {
+            diagnostics.error(&argument.ty, format!("{METHOD} takes {TAKES}; this is `{}`", shown(&argument.ty)));
+        }
+        return;
+    };
+    let (methods, what) = if event.is_some() { (reactions, "event") } else { (compensations, "refused command") };
+    let method = Method {
+        cfgs: method.cfgs(),
+        method: method.sig.ident.clone(),
+        pattern: (*argument.pat).clone(),
+        message,
+        id: id.and_then(Given::expr).filter(|id| refuse_jumps(diagnostics, "`id`", id)),
+    };
+    let same = |earlier: &&Method| {
+        alike(&earlier.message, &method.message) && earlier.cfgs.is_empty() && method.cfgs.is_empty()
+    };
+    if let Some(earlier) = methods.iter().find(same) {
+        let (name, earlier) = (shown(&method.message), earlier.method.unraw());
+        let message = format!("`{name}` is taken by `{earlier}` already; a process manager has one method a {what}");
+        diagnostics.error(&method.message, message.replace("a event", "an event"));
+        return;
+    }
+    methods.push(method);
+}
+
+/// The one argument beside `&self`.
+fn argument<'a>(diagnostics: &mut Diagnostics, method: &'a Function) -> Option<&'a PatType> {
+    let mut arguments = method.arguments();
+    let Some(first) = arguments.next() else {
+        diagnostics.error(&method.sig.ident, format!("{METHOD} takes {TAKES}; this one takes nothing"));
+        return None;
+    };
+    if let Some(second) = arguments.next() {
+        diagnostics.error(second, format!("{METHOD} takes `&self` and one event or refused command; remove this"));
+        return None;
+    }
+    Some(first)
+}

@@ -1,0 +1,121 @@
+//! How far an event is from the first message that led to it, so that managers that set each other off come to an end.
+
+use std::fmt::Write as _;
+
+use super::record::To;
+use crate::domain::{Metadata, StoredEvent};
+
+const DEPTH: &str = "process_manager.depth";
+const CHAIN: &str = "process_manager.chain";
+const CAUSE: &str = "process_manager.cause";
+/// How many reactions the chain names; in a cycle, the earlier ones are the same again.
+const NAMED: usize = 8;
+const ARROW: &str = " > ";
+
+/// Reactions led to one another, more often than the runner allows; the last one was not made.
+///
+/// Mostly two managers set each other off for ever. A long process that is meant so needs a greater
+/// [`max_depth`](super::ProcessManagerRunner::max_depth).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{depth} reactions led to one another ({chain}); break the cycle, or raise `max_depth` of the runner")]
+#[non_exhaustive]
+pub struct ChainTooLong {
+    /// How many reactions there would have been.
+    pub depth: u32,
+    /// The last of them: manager, and in parentheses what it reacted to.
+    pub chain: String,
+}
+
+/// The reactions that led to something.
+#[derive(Clone, Default)]
+pub(super) struct Chain {
+    pub(super) depth: u32,
+    pub(super) names: String,
+}
+
+impl Chain {
+    /// Those that led to an event.
+    pub(super) fn to(event: &StoredEvent) -> Self {
+        let depth = event.metadata.get(DEPTH).and_then(|depth| depth.parse().ok()).unwrap_or_default();
+        Self { depth, names: event.metadata.get(CHAIN).unwrap_or_default().to_owned() }
+    }
+
+    /// With one more: of `manager`, to an event or a refused command of that name.
+    pub(super) fn longer(&self, manager: &str, to: &To, name: &str) -> Self {
+        let named: Vec<&str> = self.names.split(ARROW).filter(|name| !name.is_empty()).collect();
+        let mut names = named[named.len().saturating_sub(NAMED - 1)..].join(ARROW);
+        let arrow = if names.is_empty() { "" } else { ARROW };
+        let refused = if matches!(to, To::Rejected(..)) { " refused" } else { "" };
+        // Writing to a `String` cannot fail.
+        let _ = write!(names, "{arrow}{manager}({name}{refused})");
+        Self { depth: self.depth.saturating_add(1), names }
+    }
+
+    pub(super) fn check(&self, most: u32) -> Result<(), ChainTooLong> {
+        if self.depth <= most {
+            return Ok(());
+        }
+        Err(ChainTooLong { depth: self.depth, chain: self.names.clone() })
+    }
+
+    /// What the application keeps beside an event, for what that leads to: with the chain, and the event's id.
+    pub(super) fn stamped(&self, event: &StoredEvent) -> Metadata {
+        let metadata = event.metadata.clone().with(DEPTH, self.depth.to_string());
+        metadata.with(CHAIN, &self.names).with(CAUSE, event.id.to_string())
+    }
+}
+
+/// What the application keeps, without the chain: time bounds what it begins anew.
+pub(super) fn unchained(metadata: &Metadata) -> Metadata {
+    metadata.iter().filter(|(name, _)| ![DEPTH, CHAIN, CAUSE].contains(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::domain::Envelope;
+    use crate::store::{Position, StreamId, Version};
+
+    fn event_with(metadata: Metadata) -> StoredEvent {
+        let envelope = Envelope {
+            id: uuid::Uuid::now_v7(),
+            stream: StreamId::new("Ping", 1),
+            version: Version::new(1),
+            position: Position::new(1),
+            event_type: "Ponged".into(),
+            schema_version: 1,
+            recorded_at: Timestamp::from_micros(0),
+            correlation_id: None,
+            causation_id: None,
+            metadata,
+            trace_context: None,
+        };
+        StoredEvent::new(envelope, Default::default())
+    }
+
+    #[test]
+    fn a_chain_counts_all_reactions_and_names_the_last() {
+        let mut chain = Chain::default();
+        for round in 0..5 {
+            chain = chain.longer("Ping", &To::Event, "Ponged").longer("Pong", &To::Event, &format!("Pinged{round}"));
+        }
+        assert_eq!(chain.depth, 10);
+        assert_eq!(chain.names.matches(ARROW).count(), NAMED - 1);
+        assert!(chain.names.ends_with("Ping(Ponged) > Pong(Pinged4)"), "{}", chain.names);
+        let error = chain.check(9).unwrap_err();
+        assert!(error.to_string().contains("Pong(Pinged4)"), "{error}");
+        assert!(chain.check(10).is_ok());
+    }
+
+    #[test]
+    fn the_application_s_metadata_goes_on_and_the_chain_does_not_outlive_a_wait() {
+        let own = Metadata::from_iter([("tenant", "north")]);
+        let event = event_with(own.clone());
+        let stamped = Chain::default().longer("Ping", &To::Event, "Ponged").stamped(&event);
+        assert_eq!(stamped.get(CAUSE), Some(&*event.id.to_string()));
+        assert_eq!(stamped.get("tenant"), Some("north"));
+        assert_eq!(stamped.get(DEPTH), Some("1"));
+        assert_eq!(unchained(&stamped), own);
+    }
+}

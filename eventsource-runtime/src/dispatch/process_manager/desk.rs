@@ -1,0 +1,269 @@
+//! Where events are reacted to: the process is loaded, its reaction written down, and its commands dispatched.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::ProcessManager;
+use super::chain::{Chain, unchained};
+use super::process::{Process, Waiting};
+use super::reaction::{Later, Own, Reaction, Rejection};
+use super::record::{Planned, Purpose, Reacted, Scheduled, To, derived};
+use crate::clock::Clock;
+use crate::dispatch::{CommandBus, Context, DispatchJsonError};
+use crate::domain::{AnyEvent, Metadata, StoredEvent};
+use crate::projection::{Claim, Partition, ProjectionError, ProjectionStore, StepResult};
+use crate::store::{AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId};
+use crate::telemetry::{current_span, names};
+
+/// How often a process that somebody else appended to meanwhile is looked at again.
+const CONFLICTS: u32 = 10;
+
+/// What all managers of a runner share.
+#[derive(Clone)]
+pub(super) struct Office {
+    pub(super) bus: CommandBus,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) max_depth: u32,
+    /// Of each manager the name, and the one that its checkpoint is kept under.
+    pub(super) names: Vec<(&'static str, &'static str)>,
+}
+
+/// What a manager reacts with: the store, the bus, and how the event came.
+#[derive(Clone)]
+pub(super) struct Desk<S> {
+    pub(super) store: S,
+    pub(super) office: Arc<Office>,
+    /// The lease under which it works, and since when it is known to be held.
+    pub(super) lease: Option<(Partition, Claim, Instant)>,
+    /// The event was set aside before, and others may have passed it.
+    pub(super) late: bool,
+}
+
+/// What led to an append.
+struct Cause<'a> {
+    event: &'a StoredEvent,
+    to: To,
+    chain: Chain,
+}
+
+impl<S: ProjectionStore> Desk<S> {
+    /// Reacts to an event, unless that has been done, and dispatches the commands that wait on its account.
+    pub(super) async fn react<M: ProcessManager>(&self, event: &StoredEvent) -> StepResult {
+        let Some(met) = M::meet(event)? else { return Ok(()) };
+        let mut process = Process::<M>::new(StreamId::new(M::NAME, &met.process), event.id);
+        self.catch_up(&mut process).await?;
+        // Events come in order, so that one before the last that was reacted to has been passed: there was nothing to
+        // do about it then, and now it is the past.
+        let is_past = !self.late && event.position <= process.position;
+        if is_past && !process.has_reacted {
+            return Ok(());
+        }
+        let chain = Chain::to(event).longer(M::name(), &To::Event, &event.event_type);
+        self.note(&mut process, &Cause { event, to: To::Event, chain }, &met.react).await?;
+        let mut dispatched = 0;
+        let result = self.dispatch_waiting(&mut process, event, &mut dispatched).await;
+        current_span().record(names::EVENTSOURCE_COMMANDS_DISPATCHED, dispatched);
+        result
+    }
+
+    async fn dispatch_waiting<M: ProcessManager>(
+        &self,
+        process: &mut Process<M>,
+        event: &StoredEvent,
+        dispatched: &mut u64,
+    ) -> StepResult {
+        while let Some(Waiting { command, chain }) = process.waiting.front().cloned() {
+            self.still_held().await?;
+            let rejection = self.dispatch(&command, event, &chain).await?;
+            *dispatched += 1;
+            match rejection {
+                None => {
+                    let cause = Cause { event, to: To::Accepted(command.id), chain };
+                    self.note(process, &cause, &|_| Ok(Reaction::new())).await?;
+                }
+                Some(rejection) => {
+                    let to = To::Rejected(command.id, rejection.error_type.clone());
+                    let chain = chain.longer(M::name(), &to, &command.name);
+                    self.note(process, &Cause { event, to, chain }, &|state| state.rejected(&rejection)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Before something is done that a process that was held up must not do: whether the lease is still had.
+    async fn still_held(&self) -> StepResult {
+        let Some((partition, claim, since)) = &self.lease else { return Ok(()) };
+        if since.elapsed() < claim.term / 2 {
+            return Ok(());
+        }
+        let lease = self.store.lease_projection(*partition, claim.clone()).await?;
+        match lease.taken {
+            None => Ok(()),
+            Some(_) => Err(crate::projection::LeaseLost::new(*partition).into()),
+        }
+    }
+
+    /// Dispatches a command under its own id; what was refused, if it was.
+    async fn dispatch(
+        &self,
+        command: &Planned,
+        event: &StoredEvent,
+        chain: &Chain,
+    ) -> Result<Option<Rejection>, ProjectionError> {
+        let context = Context {
+            command_id: Some(command.id),
+            correlation_id: event.correlation_id.or(Some(event.id)),
+            metadata: chain.stamped(event),
+        };
+        let payload = command.payload.get().as_bytes();
+        match self.office.bus.dispatch_json_with(&command.name, payload, context).await {
+            Ok(_) => Ok(None),
+            Err(DispatchJsonError::Rejected { error_type, source, .. }) => Ok(Some(Rejection {
+                command: command.payload.clone(),
+                name: command.name.clone(),
+                error_type: error_type.into_owned(),
+                refusal: Arc::new(source),
+            })),
+            Err(DispatchJsonError::Load(error) | DispatchJsonError::Append(AppendError::Store(error))) => {
+                Err(ProjectionError::store(error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes down what a process does about something, once. What it does is decided again where somebody else has
+    /// appended to its stream meanwhile, such as an event whose time has come.
+    async fn note<M: ProcessManager>(
+        &self,
+        process: &mut Process<M>,
+        cause: &Cause<'_>,
+        react: &(dyn Fn(&M) -> Result<Reaction<M>, ProjectionError> + Send + Sync),
+    ) -> StepResult {
+        let mut conflicts = 0;
+        while !process.has_reacted_to(&cause.to) {
+            let reaction = react(&process.state)?;
+            if reaction.is_empty() && cause.to == To::Event {
+                return Ok(());
+            }
+            let error = match self.append(process, cause, reaction).await? {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match error {
+                AppendError::Conflict(_) | AppendError::IdempotencyMismatch { .. } if conflicts < CONFLICTS => {}
+                AppendError::Store(error) => return Err(ProjectionError::store(error)),
+                error => return Err(error.into()),
+            }
+            conflicts += 1;
+            self.catch_up(process).await?;
+        }
+        Ok(())
+    }
+
+    async fn append<M: ProcessManager>(
+        &self,
+        process: &mut Process<M>,
+        cause: &Cause<'_>,
+        reaction: Reaction<M>,
+    ) -> Result<Result<(), AppendError>, ProjectionError> {
+        if let Some(error) = reaction.unwritable {
+            return Err(error.into());
+        }
+        if !reaction.events.is_empty() || !reaction.commands.is_empty() {
+            cause.chain.check(self.office.max_depth)?;
+        }
+        let id = cause.to.id(cause.event.id);
+        let commands = reaction.commands.into_iter().enumerate().map(|(ordinal, command)| Planned {
+            id: derived(M::name(), id, Purpose::Command, ordinal),
+            name: command.name.to_owned(),
+            payload: command.payload,
+        });
+        let reacted = Reacted {
+            root: cause.event.id,
+            position: cause.event.position.get(),
+            to: cause.to.clone(),
+            depth: cause.chain.depth,
+            chain: cause.chain.names.clone(),
+            commands: commands.collect(),
+        };
+        let appended = self.write(process, cause, &reaction.events, (&reaction.later, &reacted)).await;
+        Ok(match appended? {
+            Ok(appended) => {
+                reaction.events.into_iter().for_each(|event| event.apply(&mut process.state));
+                process.reacted(reacted);
+                process.version = appended.version;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn write<M: ProcessManager>(
+        &self,
+        process: &Process<M>,
+        cause: &Cause<'_>,
+        events: &[Box<dyn Own<M>>],
+        (later, reacted): (&[Later<M>], &Reacted),
+    ) -> Result<Result<Appended, AppendError>, ProjectionError> {
+        let origin = Arc::new(self.origin(cause, cause.chain.stamped(cause.event)));
+        let unchained = Arc::new(self.origin(cause, unchained(&cause.event.metadata)));
+        let scheduled = later.iter().map(|later| self.scheduled(later)).collect::<Result<Vec<_>, _>>()?;
+        let own = events.iter().map(|event| (event.as_event(), &origin));
+        let own = own.chain(scheduled.iter().map(|scheduled| (scheduled as &dyn AnyEvent, &unchained)));
+        let own = own.chain([(reacted as &dyn AnyEvent, &origin)]).enumerate();
+        let id = cause.to.id(cause.event.id);
+        let encoded = own.map(|(ordinal, (event, origin))| {
+            NewEvent::encode(derived(M::name(), id, Purpose::Event, ordinal), event, Arc::clone(origin))
+        });
+        let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+        let expected = ExpectedVersion::Exact(process.version);
+        Ok(self.store.append(&process.stream, expected, encoded).await)
+    }
+
+    fn origin(&self, cause: &Cause<'_>, metadata: Metadata) -> Origin {
+        Origin {
+            correlation_id: cause.event.correlation_id.or(Some(cause.event.id)),
+            causation_id: Some(cause.to.id(cause.event.id)),
+            metadata,
+            ..Origin::at(self.office.clock.now())
+        }
+    }
+
+    fn scheduled<M>(&self, later: &Later<M>) -> Result<Scheduled, ProjectionError> {
+        let event = later.event.as_event();
+        let delay = i64::try_from(later.delay.as_micros()).unwrap_or(i64::MAX);
+        let payload = String::from_utf8(event.encode()?)?;
+        Ok(Scheduled {
+            due: self.office.clock.now().as_micros().saturating_add(delay),
+            event_type: event.name().to_owned(),
+            schema_version: event.version(),
+            payload: RawValue::from_string(payload)?,
+        })
+    }
+
+    /// Brings a process up to the end of its stream.
+    async fn catch_up<M: ProcessManager>(&self, process: &mut Process<M>) -> StepResult {
+        let fold = Fold { stream: process.stream.clone(), after: process.version, first_event: None };
+        let empty = Process::new(process.stream.clone(), process.root);
+        let visitor = std::mem::replace(process, empty);
+        *process = self.store.fold(fold, visitor).await.map_err(ProjectionError::store)?.visitor;
+        match process.error.take() {
+            None => Ok(()),
+            Some(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether the store is in trouble, and not what was asked of it.
+pub(super) fn is_trouble(error: &ProjectionError) -> bool {
+    matches!(error.cause().downcast_ref::<StoreError>(), Some(error) if !matches!(error, StoreError::Decode(_)))
+}
+
+/// The id of a scheduled event, once its time has come.
+pub(super) fn due_id(manager: &str, scheduled: Uuid) -> Uuid {
+    derived(manager, scheduled, Purpose::Due, 0)
+}

@@ -1,0 +1,56 @@
+//! Process managers, elsewhere called sagas: they follow the feed as projections do, and react to events with commands.
+//!
+//! A process is one run of a manager, such as the shipping of one order. It keeps its state as events in a stream of
+//! its own, and with them, in the same append, the commands that it decided on: they are dispatched from there, so that
+//! a crash at any point loses none and repeats none. See `docs/decisions/process-manager.md`.
+
+mod chain;
+mod desk;
+mod process;
+mod reaction;
+mod record;
+mod runner;
+mod store;
+mod timer;
+
+pub use chain::ChainTooLong;
+pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
+pub(crate) use record::is_own;
+pub use runner::{ProcessManagerRunner, ProcessManagers};
+
+use crate::domain::{Aggregate, StoredEvent};
+use crate::projection::ProjectionError;
+
+/// Reacts to events with commands; implemented by `#[process_manager]` on an `impl` block of an aggregate, which is the
+/// state of one process.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a process manager",
+    note = "put `#[process_manager]` on an `impl {Self}` block whose methods take `&Recorded<Event>`"
+)]
+pub trait ProcessManager: Aggregate {
+    /// The manager's name: its checkpoint is kept under it, and the ids of its commands are made from it.
+    fn name() -> &'static str;
+
+    /// The name of the manager's span: `process_manager.` and its name.
+    fn span_name() -> &'static str;
+
+    /// Whether the manager makes spans; `None` leaves it to the runner, whose default is yes.
+    fn enable_tracing() -> Option<bool> {
+        None
+    }
+
+    /// The stored names of the events that it reacts to.
+    fn event_types() -> Vec<&'static str>;
+
+    /// Which process an event belongs to, and what that one does about it; `None` if the manager has no method for it.
+    ///
+    /// # Errors
+    /// The event cannot be decoded.
+    fn meet(event: &StoredEvent) -> Result<Option<Met<Self>>, ProjectionError>;
+
+    /// What the process does about a command of its own that was refused; nothing if the manager has no method for it.
+    ///
+    /// # Errors
+    /// The command cannot be read back, or the method failed.
+    fn rejected(&self, rejection: &Rejection) -> Result<Reaction<Self>, ProjectionError>;
+}

@@ -1,0 +1,278 @@
+//! What a process does: events of its own, commands, and events for later.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents};
+use crate::error::BoxError;
+use crate::projection::ProjectionError;
+
+/// What a process does about an event, or about a command that was refused.
+///
+/// All of it is written down in one append before the first command is dispatched.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use eventsource_runtime::prelude::*;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct Asked {}
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct Overdue {}
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, events(Asked, Overdue))]
+/// # struct Payment;
+/// # impl Apply<Asked> for Payment { fn apply(&mut self, _: Asked) {} }
+/// # impl Apply<Overdue> for Payment { fn apply(&mut self, _: Overdue) {} }
+/// let reaction: Reaction<Payment> =
+///     Reaction::new().record(Asked {}).record_after(Duration::from_secs(1800), Overdue {});
+/// ```
+#[must_use = "a method returns it"]
+pub struct Reaction<M> {
+    pub(super) events: Vec<Box<dyn Own<M>>>,
+    pub(super) later: Vec<Later<M>>,
+    pub(super) commands: Vec<Sent>,
+    pub(super) unwritable: Option<Unwritable>,
+}
+
+/// A command cannot be kept; nothing of the reaction was.
+#[derive(Debug, thiserror::Error)]
+#[error("command `{command}` cannot be written as JSON")]
+pub(super) struct Unwritable {
+    command: &'static str,
+    source: serde_json::Error,
+}
+
+/// A command as it is kept.
+pub(super) struct Sent {
+    pub(super) name: &'static str,
+    pub(super) payload: Box<RawValue>,
+}
+
+/// An event that is recorded when its time has come.
+pub(super) struct Later<M> {
+    pub(super) delay: Duration,
+    pub(super) event: Box<dyn Own<M>>,
+}
+
+/// An event of the process. That `M` is an aggregate is asked for where one is recorded, and not by all that has to do
+/// with reactions: so the compiler says once that it is none.
+pub(super) trait Own<M>: Send + Sync {
+    fn as_event(&self) -> &dyn AnyEvent;
+
+    fn apply(self: Box<Self>, state: &mut M);
+}
+
+struct Member<M: Aggregate>(M::Event);
+
+impl<M: Aggregate> Own<M> for Member<M> {
+    fn as_event(&self) -> &dyn AnyEvent {
+        self.0.as_event()
+    }
+
+    fn apply(self: Box<Self>, state: &mut M) {
+        state.evolve(self.0);
+    }
+}
+
+impl<M> Reaction<M> {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self { events: Vec::new(), later: Vec::new(), commands: Vec::new(), unwritable: None }
+    }
+
+    /// Dispatches a command, after those before it. It is kept as JSON until then.
+    pub fn dispatch<C: Command + Serialize>(mut self, command: C) -> Self
+    where
+        C::Aggregate: Handle<C>,
+    {
+        match serde_json::value::to_raw_value(&command) {
+            Ok(payload) => self.commands.push(Sent { name: C::NAME, payload }),
+            Err(source) => self.unwritable = self.unwritable.or(Some(Unwritable { command: C::NAME, source })),
+        }
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.later.is_empty() && self.commands.is_empty()
+    }
+}
+
+impl<M: Aggregate> Reaction<M> {
+    /// Records events of the process itself: its state is what they say.
+    pub fn record(mut self, events: impl IntoEvents<M::Event>) -> Self {
+        let mut own = Vec::new();
+        events.into_events(&mut own);
+        self.events.extend(own.into_iter().map(|event| Box::new(Member(event)) as Box<dyn Own<M>>));
+        self
+    }
+
+    /// Records an event of the process later, which the manager reacts to if it has a method for it: a time-out. It is
+    /// recorded once, however often the program was started meanwhile, and as soon as it runs if it is overdue. The
+    /// method looks at the state to see whether the event still matters.
+    pub fn record_after<E: Event>(mut self, delay: Duration, event: E) -> Self
+    where
+        M::Event: Includes<E>,
+    {
+        self.later.push(Later { delay, event: Box::new(Member(M::Event::include(event))) });
+        self
+    }
+}
+
+impl<M> Default for Reaction<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How much of it there is; what is in it may be anything.
+impl<M> fmt::Debug for Reaction<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reaction")
+            .field("events", &self.events.len())
+            .field("later", &self.later.len())
+            .field("commands", &self.commands.iter().map(|command| command.name).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a process manager's method may return: a [`Reaction`], one command, `()`, an `Option` of these, or a `Result`
+/// of these with any error.
+#[diagnostic::on_unimplemented(
+    message = "a process manager's method cannot return `{Self}`",
+    note = "return `Reaction<Self>`, one command that is `Serialize`, `()`, or an `Option` or a `Result` of these"
+)]
+pub trait IntoReaction<M> {
+    /// The reaction.
+    fn into_reaction(self) -> Result<Reaction<M>, ProjectionError>;
+}
+
+impl<M> IntoReaction<M> for Reaction<M> {
+    fn into_reaction(self) -> Result<Self, ProjectionError> {
+        Ok(self)
+    }
+}
+
+impl<M> IntoReaction<M> for () {
+    fn into_reaction(self) -> Result<Reaction<M>, ProjectionError> {
+        Ok(Reaction::new())
+    }
+}
+
+impl<M, C: Command + Serialize> IntoReaction<M> for C
+where
+    C::Aggregate: Handle<C>,
+{
+    fn into_reaction(self) -> Result<Reaction<M>, ProjectionError> {
+        Ok(Reaction::new().dispatch(self))
+    }
+}
+
+impl<M: Aggregate, T: IntoReaction<M>> IntoReaction<M> for Option<T> {
+    fn into_reaction(self) -> Result<Reaction<M>, ProjectionError> {
+        self.map_or_else(|| Ok(Reaction::new()), T::into_reaction)
+    }
+}
+
+impl<M: Aggregate, T: IntoReaction<M>, E: Into<ProjectionError>> IntoReaction<M> for Result<T, E> {
+    fn into_reaction(self) -> Result<Reaction<M>, ProjectionError> {
+        self.map_err(Into::into)?.into_reaction()
+    }
+}
+
+type React<M> = Box<dyn Fn(&M) -> Result<Reaction<M>, ProjectionError> + Send + Sync>;
+
+/// An event that a manager has a method for: the process that it belongs to, and the method. Made by expansions.
+pub struct Met<M> {
+    pub(super) process: String,
+    pub(super) react: React<M>,
+}
+
+impl<M> Met<M> {
+    /// The process of that id, and what it does in a given state.
+    pub fn new(
+        process: String,
+        react: impl Fn(&M) -> Result<Reaction<M>, ProjectionError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { process, react: Box::new(react) }
+    }
+}
+
+impl<M> fmt::Debug for Met<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Met").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+/// A command of a process that its aggregate refused, before its type is known.
+pub struct Rejection {
+    pub(super) command: Box<RawValue>,
+    pub(super) name: String,
+    pub(super) error_type: String,
+    pub(super) refusal: Arc<BoxError>,
+}
+
+impl Rejection {
+    /// Whether the command is a `C`, by its name.
+    #[must_use]
+    pub fn is<C: Command>(&self) -> bool {
+        self.name == C::NAME
+    }
+
+    /// Reads the command back.
+    ///
+    /// # Errors
+    /// The command is of another type.
+    pub fn decode<C: Command>(&self) -> Result<Rejected<C>, ProjectionError> {
+        let command = serde_json::from_str(self.command.get())?;
+        Ok(Rejected { command, error_type: self.error_type.clone(), refusal: Arc::clone(&self.refusal) })
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection").field("command", &self.name).field("error_type", &self.error_type).finish()
+    }
+}
+
+/// A command of a process that its aggregate refused: its fields through `Deref`, and why.
+pub struct Rejected<C> {
+    command: C,
+    error_type: String,
+    refusal: Arc<BoxError>,
+}
+
+impl<C> Rejected<C> {
+    /// A short, stable name of the refusal: the variant of the aggregate's error.
+    pub fn error_type(&self) -> &str {
+        &self.error_type
+    }
+}
+
+impl<C: Command> Rejected<C> {
+    /// Why the aggregate refused.
+    pub fn refusal(&self) -> Option<&<C::Aggregate as Aggregate>::Error> {
+        let refusal: &(dyn Error + Send + Sync + 'static) = &**self.refusal;
+        refusal.downcast_ref()
+    }
+}
+
+impl<C> Deref for Rejected<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.command
+    }
+}
+
+/// Without the command, which may hold anything.
+impl<C> fmt::Debug for Rejected<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected").field("error_type", &self.error_type).finish_non_exhaustive()
+    }
+}

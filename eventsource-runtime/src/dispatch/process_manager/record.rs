@@ -1,0 +1,140 @@
+//! What a process writes down beside its own events, and the ids that follow from what it reacts to.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::domain::Event;
+
+const PREFIX: &str = "process_manager.";
+
+/// Whether an event of this stored name is one that the runtime keeps in the stream of a process.
+pub(crate) fn is_own(event_type: &str) -> bool {
+    event_type.starts_with(PREFIX)
+}
+
+/// A process has reacted: the commands that it decided on wait from now on.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Reacted {
+    /// The event that it all began with.
+    pub(super) root: Uuid,
+    /// Where that is in the feed.
+    pub(super) position: u64,
+    pub(super) to: To,
+    /// Of the reactions that led to this one, itself included: how many.
+    pub(super) depth: u32,
+    /// And the last of them, by name.
+    pub(super) chain: String,
+    pub(super) commands: Vec<Planned>,
+}
+
+impl Event for Reacted {
+    const NAME: &'static str = "process_manager.reacted";
+}
+
+/// What a process reacts to.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum To {
+    /// The event `root`.
+    Event,
+    /// Its command of that id was handled.
+    Accepted(Uuid),
+    /// Its command of that id was refused, and what the refusal is called.
+    Rejected(Uuid, String),
+}
+
+impl To {
+    /// The event or command.
+    pub(super) fn id(&self, root: Uuid) -> Uuid {
+        match self {
+            Self::Event => root,
+            Self::Accepted(id) | Self::Rejected(id, _) => *id,
+        }
+    }
+}
+
+/// A command that waits, or waited.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Planned {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) payload: Box<RawValue>,
+}
+
+/// An event that the process wants recorded at a time.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Scheduled {
+    /// In microseconds since 1970.
+    pub(super) due: i64,
+    pub(super) event_type: String,
+    pub(super) schema_version: u32,
+    pub(super) payload: Box<RawValue>,
+}
+
+impl Event for Scheduled {
+    const NAME: &'static str = "process_manager.scheduled";
+}
+
+/// What an id is made for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// An event that is appended with a reaction.
+    Event,
+    Command,
+    /// A scheduled event whose time has come.
+    Due,
+}
+
+/// The id of what `manager` does about `cause`: the same whenever it does it again. It keeps the time of a version 7
+/// UUID, so that an index on such ids grows at its end.
+pub(super) fn derived(manager: &str, cause: Uuid, purpose: Purpose, ordinal: usize) -> Uuid {
+    /// The bits below the variant.
+    const LOW: u128 = (1 << 62) - 1;
+    let purpose = match purpose {
+        Purpose::Event => b'e',
+        Purpose::Command => b'c',
+        Purpose::Due => b'd',
+    };
+    let ordinal = (ordinal as u64).to_be_bytes();
+    let bytes = cause.as_bytes().iter().chain(manager.as_bytes()).chain([&purpose]).chain(&ordinal);
+    // FNV-1a, then spread: what the standard library hashes with may change from one release to the next.
+    let sum =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let sum = (sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let sum = sum ^ (sum >> 29);
+    Uuid::from_u128((cause.as_u128() & !LOW) | (u128::from(sum) & LOW))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_the_same_again_and_differ_by_manager_cause_purpose_and_ordinal() {
+        let causes = [Uuid::now_v7(), Uuid::now_v7(), Uuid::from_u128(1), Uuid::from_u128(2)];
+        let mut ids = HashSet::new();
+        for manager in ["Shipping", "Billing"] {
+            for cause in causes {
+                for purpose in [Purpose::Event, Purpose::Command, Purpose::Due] {
+                    for ordinal in 0..100 {
+                        let id = derived(manager, cause, purpose, ordinal);
+                        assert_eq!(id, derived(manager, cause, purpose, ordinal));
+                        ids.insert(id);
+                    }
+                }
+            }
+        }
+        assert_eq!(ids.len(), 2 * 4 * 3 * 100);
+        assert!(causes.iter().all(|cause| !ids.contains(cause)));
+    }
+
+    /// A program may be updated between the crash and the next start.
+    #[test]
+    fn ids_never_change() {
+        let cause = Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0001);
+        let id = derived("Shipping", cause, Purpose::Command, 0);
+        assert_eq!(id.to_string(), "01980000-0000-7000-840e-db54d8427028");
+    }
+}

@@ -1,0 +1,254 @@
+//! Starts process managers in tasks of their own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::ProcessManager;
+use super::desk::{Desk, Office};
+use super::store::Managed;
+use super::timer::Timer;
+use crate::clock::{self, Clock};
+use crate::dispatch::CommandBus;
+use crate::projection::{
+    DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections,
+};
+use crate::store::Position;
+
+/// How many reactions may lead to one another, unless the runner is told otherwise.
+const DEPTH: u32 = 32;
+/// How long `shutdown` waits.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Puts process managers on a store and a command bus, and starts them.
+///
+/// Each follows the feed as a projection does, with a checkpoint and a lease of its own, always event by event: it runs
+/// in one place at a time, tries again what fails, and then does what its [`OnFailure`] says. A manager that is new to
+/// the store begins with the first event of the feed. Where it has passed, it never reacts again.
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Signed { mail: String }
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, error = std::fmt::Error, events(Signed))]
+/// # struct User;
+/// # impl Apply<Signed> for User { fn apply(&mut self, _: Signed) {} }
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Sent {}
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, error = std::fmt::Error, events(Sent))]
+/// # struct Mail;
+/// # impl Apply<Sent> for Mail { fn apply(&mut self, _: Sent) {} }
+/// # #[derive(Command, Clone, Serialize, Deserialize)]
+/// # #[command(aggregate = Mail)]
+/// # struct Send { #[command(id)] to: String }
+/// # #[command_handler]
+/// # impl Mail { fn send(&self, _: Send) -> Result<Sent, std::fmt::Error> { Ok(Sent {}) } }
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Greeted {}
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, events(Greeted))]
+/// # struct Greeting;
+/// # impl Apply<Greeted> for Greeting { fn apply(&mut self, _: Greeted) {} }
+/// #[process_manager]
+/// impl Greeting {
+///     fn signed(&self, event: &Recorded<Signed>) -> Send {
+///         Send { to: event.mail.clone() }
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let store = MemoryStore::new();
+/// let users = Repository::<User, _>::new(store.clone());
+/// let bus = CommandBus::builder().aggregate(Repository::<Mail, _>::new(store.clone())).build();
+/// let managers = ProcessManagerRunner::new(store.clone(), bus).process_manager::<Greeting>().spawn();
+///
+/// let signed = Signed { mail: "ada@example.org".into() };
+/// let committed = users.append(&"ada".into(), ExpectedVersion::NoStream, signed).await?;
+/// managers.wait_for(committed.position).await?;
+/// assert!(Repository::<Mail, _>::new(store).exists(&"ada@example.org".into()).await?);
+/// managers.shutdown().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[must_use = "nothing runs before `spawn`"]
+pub struct ProcessManagerRunner<S: ProjectionStore> {
+    runner: ProjectionRunner<Desk<S>>,
+    office: Office,
+    timers: Vec<SpawnTimer<S>>,
+}
+
+type SpawnTimer<S> = fn(&Desk<S>, watch::Receiver<bool>) -> JoinHandle<()>;
+
+impl<S: ProjectionStore> ProcessManagerRunner<S> {
+    /// A runner without managers, whose commands go to `bus`.
+    pub fn new(store: S, bus: CommandBus) -> Self {
+        let office = Office { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
+        let desk = Desk { store, office: Arc::new(office.clone()), lease: None, late: false };
+        let runner = ProjectionRunner::new(desk).one_by_one().enable_tracing(true);
+        Self { runner, office, timers: Vec::new() }
+    }
+
+    /// Adds a manager.
+    pub fn process_manager<M: ProcessManager>(self) -> Self {
+        self.process_manager_with::<M>(ProjectionOptions::default())
+    }
+
+    /// Adds a manager with options of its own; it runs in one partition whatever they say, since the events of one
+    /// process come from several streams.
+    pub fn process_manager_with<M: ProcessManager>(mut self, options: ProjectionOptions) -> Self {
+        self.office.names.push((M::name(), M::span_name()));
+        self.runner = self.runner.projection_with(Managed::<M>::new(), options.partitions(1));
+        self.timers.push(|desk, stopped| {
+            let timer = Timer::<M, _>::new(desk.store.clone(), Arc::clone(&desk.office.clock));
+            tokio::spawn(timer.run(stopped))
+        });
+        self
+    }
+
+    /// Switches the spans of managers on or off that do not say themselves, and every span of ours below them. On
+    /// unless set.
+    pub fn enable_tracing(self, enabled: bool) -> Self {
+        Self { runner: self.runner.enable_tracing(enabled), ..self }
+    }
+
+    /// Switches the managers' metrics on or off; independent of tracing. On unless set.
+    pub fn enable_metrics(self, enabled: bool) -> Self {
+        Self { runner: self.runner.enable_metrics(enabled), ..self }
+    }
+
+    /// What becomes of an event that a manager cannot react to, or whose commands cannot be dispatched;
+    /// [`OnFailure::Stop`] unless set. A command that was refused is no failure.
+    pub fn on_failure(self, policy: OnFailure) -> Self {
+        Self { runner: self.runner.on_failure(policy), ..self }
+    }
+
+    /// As [`ProjectionRunner::max_retries`].
+    pub fn max_retries(self, retries: u32) -> Self {
+        Self { runner: self.runner.max_retries(retries), ..self }
+    }
+
+    /// As [`ProjectionRunner::patience`].
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { runner: self.runner.patience(patience), ..self }
+    }
+
+    /// As [`ProjectionRunner::lease`].
+    pub fn lease(self, term: Duration) -> Self {
+        Self { runner: self.runner.lease(term), ..self }
+    }
+
+    /// As [`ProjectionRunner::owner`].
+    pub fn owner(self, owner: impl Into<Arc<str>>) -> Self {
+        Self { runner: self.runner.owner(owner), ..self }
+    }
+
+    /// How many reactions may lead to one another before the last is refused with
+    /// [`ChainTooLong`](super::ChainTooLong); 32 unless set. What a process puts off begins anew.
+    pub fn max_depth(mut self, depth: u32) -> Self {
+        self.office.max_depth = depth;
+        self
+    }
+
+    /// Takes the time from `clock`: what was put off is recorded by it.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.office.clock = Arc::clone(&clock);
+        Self { runner: self.runner.with_clock(clock), ..self }
+    }
+
+    /// The dead letters of a manager, under [`OnFailure::DeadLetter`]: what is retried goes on from what was dispatched
+    /// before. It works beside runners of the manager.
+    pub fn dead_letters<M: ProcessManager>(&self) -> DeadLetters<impl ProjectionStore + use<S, M>> {
+        let mut office = self.office.clone();
+        office.names.push((M::name(), M::span_name()));
+        let desk = Desk { office: Arc::new(office), ..self.runner.store().clone() };
+        DeadLetters::new(desk, Managed::<M>::new()).enable_tracing(true)
+    }
+
+    /// Starts a task for each manager, and one for what its processes put off. A failure comes out of `wait_for` and
+    /// `shutdown`, and so does a name that another manager of the runner has.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn spawn(mut self) -> ProcessManagers {
+        let (stop, stopped) = watch::channel(false);
+        let desk = self.runner.store_mut();
+        desk.office = Arc::new(self.office);
+        let timers = self.timers.iter().map(|spawn| spawn(desk, stopped.clone())).collect();
+        ProcessManagers { followers: self.runner.spawn(), timers, stop }
+    }
+}
+
+impl<S: ProjectionStore> fmt::Debug for ProcessManagerRunner<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.office.names.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ProcessManagerRunner").field("process_managers", &names).finish_non_exhaustive()
+    }
+}
+
+/// Process managers that are running.
+///
+/// Dropping this stops them as [`ProcessManagers::shutdown`] does, without waiting.
+#[derive(Debug)]
+#[must_use = "dropping this stops the process managers"]
+pub struct ProcessManagers {
+    followers: Projections,
+    timers: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl ProcessManagers {
+    /// Waits until every manager has reacted to all events up to a position, and dispatched the commands, at most 30
+    /// seconds. What the commands led to is behind that position.
+    ///
+    /// # Errors
+    /// A manager stopped before it got there, or the deadline passed.
+    pub async fn wait_for(&self, position: Position) -> Result<(), ProjectionStopped> {
+        self.followers.wait_for(position).await
+    }
+
+    /// As [`ProcessManagers::wait_for`], at most `deadline`.
+    ///
+    /// # Errors
+    /// A manager stopped before it got there, or the deadline passed.
+    pub async fn wait_for_within(&self, position: Position, deadline: Duration) -> Result<(), ProjectionStopped> {
+        self.followers.wait_for_within(position, deadline).await
+    }
+
+    /// The last position that a manager is done with; `None` if there is no such manager.
+    #[must_use]
+    pub fn checkpoint(&self, manager: &str) -> Option<Position> {
+        self.followers.checkpoint(manager)
+    }
+
+    /// Stops the managers and waits until each is done with the event that it is at, at most 30 seconds. Nothing is
+    /// lost where it is not: the next start goes on from what is written down.
+    ///
+    /// # Errors
+    /// The first manager that had failed, or that did not stop in time and was aborted.
+    pub async fn shutdown(self) -> Result<(), ProjectionStopped> {
+        self.shutdown_within(DEADLINE).await
+    }
+
+    /// As [`ProcessManagers::shutdown`], at most `deadline`.
+    ///
+    /// # Errors
+    /// The first manager that had failed, or that did not stop in time and was aborted.
+    pub async fn shutdown_within(self, deadline: Duration) -> Result<(), ProjectionStopped> {
+        // Nobody listens where every timer has ended by itself.
+        let _ = self.stop.send(true);
+        let ended = self.followers.shutdown_within(deadline).await;
+        for timer in self.timers {
+            // At most one append is under way; where it hangs, it is made again by the next start.
+            let mut timer = timer;
+            if tokio::time::timeout(deadline, &mut timer).await.is_err() {
+                timer.abort();
+            }
+        }
+        ended
+    }
+}

@@ -1,0 +1,238 @@
+//! The store as a manager's follower sees it: a batch is applied by reacting to its events, and then the checkpoint is
+//! moved in the store itself, under the same lease as any projection's.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::ProcessManager;
+use super::desk::{Desk, is_trouble};
+use crate::domain::StoredEvent;
+use crate::projection::{
+    Applied, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError,
+    ProjectionStore, StepResult, caught,
+};
+use crate::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
+    StoreInfo, StreamId, Version, Visitor,
+};
+use crate::telemetry::Scope;
+
+/// Where managers run: beside the store, not in a transaction of it.
+pub(super) struct Outside<S>(PhantomData<fn() -> S>);
+
+impl<S: ProjectionStore> Backend for Outside<S> {
+    type Transaction<'t> = Desk<S>;
+    type Step<'a> = Pin<Box<dyn Future<Output = StepResult> + Send + 'a>>;
+
+    fn ready<'a>(result: StepResult) -> Self::Step<'a> {
+        Box::pin(std::future::ready(result))
+    }
+}
+
+/// A manager, as its follower sees it.
+pub(super) struct Managed<M>(PhantomData<fn() -> M>);
+
+impl<M> Managed<M> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M> {
+    fn name(&self) -> &'static str {
+        M::name()
+    }
+
+    fn span_name(&self) -> &'static str {
+        M::span_name()
+    }
+
+    fn enable_tracing(&self) -> Option<bool> {
+        M::enable_tracing()
+    }
+
+    fn event_types(&self) -> Vec<&'static str> {
+        M::event_types()
+    }
+
+    fn apply<'a>(&'a self, event: &'a StoredEvent, desk: &'a Desk<S>) -> <Outside<S> as Backend>::Step<'a> {
+        Box::pin(desk.react::<M>(event))
+    }
+}
+
+/// A manager, as the store sees it: a name that a checkpoint is kept under.
+struct Checkpoint(&'static str);
+
+impl<B: Backend> Projection<B> for Checkpoint {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn span_name(&self) -> &'static str {
+        self.0
+    }
+
+    fn event_types(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn apply<'a>(&'a self, _: &'a StoredEvent, _: &'a B::Transaction<'_>) -> B::Step<'a> {
+        B::ready(Ok(()))
+    }
+}
+
+impl<S: ProjectionStore> Desk<S> {
+    /// What the checkpoint of a manager is kept under, so that a projection may have the manager's name.
+    fn key(&self, manager: &'static str) -> &'static str {
+        let found = self.office.names.iter().find(|(name, _)| *name == manager);
+        found.map_or(manager, |(_, key)| key)
+    }
+
+    fn keyed(&self, partition: Partition) -> Partition {
+        Partition { projection: self.key(partition.projection), ..partition }
+    }
+
+    fn checkpoint(&self, manager: &'static str) -> Arc<dyn Projection<S::Backend>> {
+        Arc::new(Checkpoint(self.key(manager)))
+    }
+
+    /// Reacts to an event, in the manager's span.
+    async fn step(
+        &self,
+        manager: &dyn Projection<Outside<S>>,
+        event: &StoredEvent,
+        scope: Scope,
+    ) -> Result<(), ProjectionError> {
+        let reacted = scope.run(caught(async { manager.apply(event, self).await })).await;
+        let own = |error: &ProjectionError| !is_trouble(error) && !error.is_lease_lost();
+        reacted.map_err(|error| if own(&error) { error.at(event) } else { error })
+    }
+
+    /// Whether an earlier event of the stream was set aside.
+    async fn is_parked(&self, key: &'static str, stream: &StreamId) -> Result<bool, ProjectionError> {
+        let letters = Letters { stream: Some(stream.clone()), after: Position::START, limit: 1 };
+        Ok(!self.store.dead_letters(key, letters).await?.is_empty())
+    }
+}
+
+impl<S: ProjectionStore> ProjectionStore for Desk<S> {
+    type Backend = Outside<S>;
+
+    async fn open_projection(
+        &self,
+        manager: Arc<dyn Projection<Outside<S>>>,
+        partitions: u32,
+    ) -> Result<(), ProjectionError> {
+        self.store.open_projection(self.checkpoint(manager.name()), partitions).await
+    }
+
+    fn lease_projection(
+        &self,
+        partition: Partition,
+        claim: Claim,
+    ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send {
+        self.store.lease_projection(self.keyed(partition), claim)
+    }
+
+    /// Not one transaction: what is done before the checkpoint moves is done again after a crash, and changes nothing
+    /// then, because every id follows from the event's.
+    async fn apply_batch(
+        &self,
+        manager: Arc<dyn Projection<Outside<S>>>,
+        batch: Batch,
+        scope: Scope,
+    ) -> Result<Applied, ProjectionError> {
+        let partition = self.keyed(batch.partition);
+        let desk = Self { lease: Some((partition, batch.claim.clone(), Instant::now())), ..self.clone() };
+        for event in &*batch.events {
+            if !self.is_parked(partition.projection, &event.stream).await? {
+                desk.step(&*manager, event, scope.clone()).await?;
+            }
+        }
+        let checkpoint = self.checkpoint(manager.name());
+        self.store.apply_batch(checkpoint, Batch { partition, ..batch }, scope.muted()).await
+    }
+
+    async fn reset_projection(&self, manager: Arc<dyn Projection<Outside<S>>>, _: Uuid) -> Result<(), ProjectionError> {
+        Err(ProjectionError::new(format!("process manager `{}` is never run over the past again", manager.name())))
+    }
+
+    fn dead_letters(
+        &self,
+        manager: &'static str,
+        letters: Letters,
+    ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send {
+        self.store.dead_letters(self.key(manager), letters)
+    }
+
+    async fn settle_dead_letter(
+        &self,
+        manager: Arc<dyn Projection<Outside<S>>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        let desk = Self { late: true, ..self.clone() };
+        if let Some(event) = &event {
+            desk.step(&*manager, event, scope.clone()).await?;
+        }
+        self.store.settle_dead_letter(self.checkpoint(manager.name()), position, event, scope.muted()).await
+    }
+}
+
+impl<S: ProjectionStore> EventStore for Desk<S> {
+    fn info(&self) -> StoreInfo {
+        self.store.info()
+    }
+
+    fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        self.store.append(stream, expected, events)
+    }
+
+    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
+        self.store.fold(fold, visitor)
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
+        self.store.read_stream(stream, after, limit)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
+        self.store.read_all(after, filter, limit)
+    }
+
+    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
+        self.store.head()
+    }
+
+    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
+        self.store.changed(position)
+    }
+}
+
+impl<S> fmt::Debug for Desk<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}

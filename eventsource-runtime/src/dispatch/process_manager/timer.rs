@@ -1,0 +1,184 @@
+//! Records the events that processes have put off, when their time has come.
+//!
+//! What is due is written in the streams of the processes, so that it survives the program. Any number of programs may
+//! record it: the id of the event follows from where it was put off, and the store keeps one.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::ProcessManager;
+use super::desk::due_id;
+use super::record::{Scheduled, is_own};
+use crate::clock::Clock;
+use crate::domain::{EventDef, EventSet, StoredEvent};
+use crate::projection::ProjectionError;
+use crate::store::{AppendError, EventStore, ExpectedVersion, Filter, NewEvent, Origin, Position};
+use crate::telemetry::{Scope, log};
+
+/// How often the clock is looked at while something is put off: it may be set, and may be a test's.
+const LOOK: Duration = Duration::from_millis(100);
+/// The longest pause between attempts to reach a store that is in trouble.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const PAGE: usize = 512;
+
+pub(super) struct Timer<M, S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+    /// Everything before is known.
+    seen: Position,
+    waiting: HashMap<Uuid, Waiting>,
+    manager: PhantomData<fn() -> M>,
+}
+
+struct Waiting {
+    due: i64,
+    id: Uuid,
+    /// Where and why it was put off.
+    asked: StoredEvent,
+    scheduled: Scheduled,
+}
+
+impl<M: ProcessManager, S: EventStore> Timer<M, S> {
+    pub(super) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, seen: Position::START, waiting: HashMap::new(), manager: PhantomData }
+    }
+
+    /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes.
+    pub(super) fn run(mut self, mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
+        let body = async move {
+            let stop = async move {
+                // Whoever could tell has gone, and that tells as much.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            let mut stop = std::pin::pin!(stop);
+            let mut retries = 0;
+            loop {
+                let pause = match self.look().await {
+                    Ok(()) => {
+                        retries = 0;
+                        self.next_look()
+                    }
+                    Err(error) => {
+                        retries += 1;
+                        log::projection_retried(M::name(), retries, error.error_type());
+                        Some(LONGEST_PAUSE.min(LOOK * retries))
+                    }
+                };
+                let changed = async {
+                    match (pause, retries) {
+                        (None, _) => self.store.changed(self.seen).await,
+                        // Not at every append: there are others that matter more than a tenth of a second here.
+                        (Some(pause), _) => tokio::time::sleep(pause).await,
+                    }
+                };
+                if either(changed, stop.as_mut()).await {
+                    return;
+                }
+            }
+        };
+        Scope::detached().muted().run(body)
+    }
+
+    /// How long it may sleep; `None` until something is appended.
+    fn next_look(&self) -> Option<Duration> {
+        (!self.waiting.is_empty()).then_some(LOOK)
+    }
+
+    async fn look(&mut self) -> Result<(), ProjectionError> {
+        self.read().await?;
+        let now = self.clock.now().as_micros();
+        let mut due: Vec<Uuid> = Vec::new();
+        due.extend(self.waiting.iter().filter(|(_, waiting)| waiting.due <= now).map(|(asked, _)| *asked));
+        due.sort_unstable_by_key(|asked| self.waiting.get(asked).map(|waiting| (waiting.due, waiting.asked.position)));
+        let mut result = Ok(());
+        for asked in due {
+            let recorded = match self.waiting.get(&asked) {
+                Some(waiting) => self.record(waiting).await,
+                None => Ok(()),
+            };
+            match recorded {
+                Ok(()) => drop(self.waiting.remove(&asked)),
+                // One that cannot be recorded holds up none of the others.
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        result
+    }
+
+    /// Reads what was put off, and what of that has been recorded since.
+    async fn read(&mut self) -> Result<(), ProjectionError> {
+        let filter = Filter::all().aggregate_types([M::NAME]);
+        loop {
+            let page = self.store.read_all(self.seen, &filter, PAGE).await?;
+            if page.scanned <= self.seen {
+                return Ok(());
+            }
+            for event in page.events {
+                if event.is::<Scheduled>() {
+                    let scheduled = event.decode::<Scheduled>()?.into_payload();
+                    let (due, id) = (scheduled.due, due_id(M::name(), event.id));
+                    self.waiting.insert(event.id, Waiting { due, id, asked: event, scheduled });
+                } else if let Some(cause) = event.causation_id
+                    && self.waiting.get(&cause).is_some_and(|waiting| waiting.id == event.id)
+                {
+                    self.waiting.remove(&cause);
+                }
+            }
+            self.seen = page.scanned;
+        }
+    }
+
+    async fn record(&self, waiting: &Waiting) -> Result<(), ProjectionError> {
+        let Waiting { id, asked, scheduled, .. } = waiting;
+        let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
+            let name = &scheduled.event_type;
+            let reason =
+                format!("`{name}` of `{}` is due and no event of that name; give its type an `alias`", asked.stream);
+            return Err(ProjectionError::new(reason));
+        };
+        let origin = Origin {
+            recorded_at: self.clock.now(),
+            correlation_id: asked.correlation_id,
+            causation_id: Some(asked.id),
+            metadata: asked.metadata.clone(),
+            // Whoever reacts is led back to where it was put off.
+            trace_context: asked.trace_context.clone(),
+        };
+        let event = NewEvent {
+            id: *id,
+            event_type,
+            schema_version: scheduled.schema_version,
+            payload: scheduled.payload.get().to_owned().into(),
+            origin: Arc::new(origin),
+        };
+        match self.store.append(&asked.stream, ExpectedVersion::Any, vec![event]).await {
+            // Somebody else has recorded it, under a name that its type has now.
+            Ok(_) | Err(AppendError::IdempotencyMismatch { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The name that an event of the manager is stored under today.
+fn name_of<M: ProcessManager>(stored: &str) -> Option<&'static str> {
+    let is = |def: &&EventDef<M::Event>| def.name() == stored || def.aliases().contains(&stored);
+    M::Event::EVENTS.iter().find(is).map(EventDef::name).filter(|name| !is_own(name))
+}
+
+/// Waits for the first of two; whether it was the second.
+async fn either(one: impl Future<Output = ()>, mut other: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+    let mut one = std::pin::pin!(one);
+    std::future::poll_fn(|task| {
+        if other.as_mut().poll(task).is_ready() {
+            return std::task::Poll::Ready(true);
+        }
+        one.as_mut().poll(task).map(|()| false)
+    })
+    .await
+}

@@ -1,0 +1,68 @@
+//! What cannot be dispatched.
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::OnFailure;
+use eventsource_tests::shipping::{Order, OrderStatus, Payment, SettlePayment, Shipping, commands};
+use uuid::Uuid;
+
+use super::{names, place, quiet, runner, status};
+use crate::sqlite;
+
+/// A bus that sends no parcels.
+fn without_parcels<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
+    CommandBus::builder()
+        .aggregate(Repository::<Order, _>::new(store.clone()))
+        .aggregate(Repository::<Payment, _>::new(store.clone()))
+        .build()
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_handles_stops_the_manager_and_is_dispatched_when_somebody_does() {
+    let store = sqlite().await;
+    let bus = commands(&store);
+    let lame = ProcessManagerRunner::new(store.clone(), without_parcels(&store)).process_manager::<Shipping>();
+    let managers = lame.max_retries(0).spawn();
+    let order = Uuid::now_v7();
+    let placed = bus.dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    managers.wait_for(placed.position).await.unwrap();
+    let settled = bus.dispatch(SettlePayment { order_id: order }).await.unwrap();
+    let stopped = managers.wait_for(settled.position).await.unwrap_err();
+    let source = std::error::Error::source(&stopped).unwrap().to_string();
+    assert_eq!(source, "No handler for SendParcel");
+    managers.shutdown().await.unwrap_err();
+
+    let managers = runner(&store).spawn();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    assert_eq!(status(&store, order).await, OrderStatus::Done);
+    assert_eq!(names(&store, "Parcel").await, ["ParcelSent"]);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_reacted_to_is_set_aside_and_other_processes_go_on() {
+    let store = sqlite().await;
+    let bus = commands(&store);
+    let lame = ProcessManagerRunner::new(store.clone(), without_parcels(&store)).process_manager::<Shipping>();
+    let managers = lame.max_retries(0).on_failure(OnFailure::DeadLetter).spawn();
+    let (stuck, refused) = (Uuid::now_v7(), Uuid::now_v7());
+    bus.dispatch(place(stuck, "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, &store).await;
+    bus.dispatch(SettlePayment { order_id: stuck }).await.unwrap();
+    bus.dispatch(place(refused, "Mallory", "9 Back Street")).await.unwrap();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    assert_eq!(status(&store, refused).await, OrderStatus::Cancelled("NoCredit".into()));
+    let letters = runner(&store).dead_letters::<Shipping>();
+    let listed = letters.list(Position::START, 10).await.unwrap();
+    let reasons: Vec<_> = listed.iter().map(|letter| (&*letter.event_type, &*letter.reason)).collect();
+    assert_eq!(reasons, [("PaymentTaken", "No handler for SendParcel")]);
+
+    // The cause is mended, and the process goes on where it stood.
+    assert_eq!(letters.retry(&listed[0].stream).await.unwrap(), 1);
+    let managers = runner(&store).spawn();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    assert_eq!(status(&store, stuck).await, OrderStatus::Done);
+    assert_eq!(names(&store, "Parcel").await, ["ParcelSent"]);
+    assert!(letters.list(Position::START, 10).await.unwrap().is_empty());
+}

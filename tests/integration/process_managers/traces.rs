@@ -1,0 +1,82 @@
+//! How what managers do can be followed.
+
+use eventsource_runtime::prelude::*;
+use eventsource_tests::recorder::Recorder;
+use eventsource_tests::shipping::{OrderCancelled, commands};
+use uuid::Uuid;
+
+use super::cycles::{Ping, Right, Table};
+use super::{all_events, place, runner};
+
+const REFUSED: &str = "\
+command.PlaceOrder(load_aggregate(event_store.load) handle_command persist_events(event_store.append)) \
+process_manager.Shipping(event_store.load event_store.append \
+command.AskPayment(load_aggregate(event_store.load) handle_command) event_store.append \
+command.CancelOrder(load_aggregate(event_store.load) handle_command persist_events(event_store.append)) \
+event_store.append)";
+
+#[tokio::test]
+async fn a_reaction_is_a_trace_that_links_to_its_event_with_its_commands_below() {
+    let recorder = Recorder::new();
+    let (store, order) = (MemoryStore::new(), Uuid::now_v7());
+    recorder
+        .run(async {
+            let managers = runner(&store).spawn();
+            let placed = commands(&store).dispatch(place(order, "Mallory", "9 Back Street")).await.unwrap();
+            managers.wait_for(placed.position).await.unwrap();
+            managers.shutdown().await.unwrap();
+        })
+        .await;
+    let trees = recorder.trees();
+    assert_eq!(trees.names(), REFUSED);
+    let reaction = trees.span("process_manager.Shipping");
+    let attribute = |key: &str| {
+        let found = reaction.attributes.iter().find(|attribute| attribute.key.as_str() == key);
+        found.map(|attribute| attribute.value.to_string()).unwrap_or_default()
+    };
+    assert_eq!(reaction.span_kind, opentelemetry::trace::SpanKind::Consumer);
+    assert_eq!(attribute("cqrs.side"), "projection");
+    assert_eq!(attribute("eventsource.projection.name"), "Shipping");
+    assert_eq!(attribute("eventsource.event.type"), "OrderPlaced");
+    assert_eq!(attribute("eventsource.aggregate.id"), order.to_string());
+    assert_eq!(attribute("eventsource.commands.dispatched"), "2");
+    let persisted = trees.span("persist_events").span_context.clone();
+    let link = &reaction.links.links[0].span_context;
+    assert_eq!((link.trace_id(), link.span_id()), (persisted.trace_id(), persisted.span_id()));
+    assert_ne!(reaction.span_context.trace_id(), persisted.trace_id());
+
+    let events = all_events(&store).await;
+    let placed = &events[0];
+    assert!(events.iter().all(|event| event.correlation_id == placed.correlation_id), "one story");
+    let cancelled = events.iter().find(|event| event.is::<OrderCancelled>()).unwrap();
+    assert_eq!(cancelled.metadata.get("process_manager.cause"), Some(&*placed.id.to_string()));
+}
+
+#[tokio::test]
+async fn a_manager_that_is_switched_off_makes_no_spans_at_all() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let store = MemoryStore::new();
+            let quietly = CommandBus::builder()
+                .aggregate(Repository::<Table, _>::new(store.clone()).enable_tracing(true))
+                .build();
+            let managers = ProcessManagerRunner::new(store.clone(), quietly.clone()).process_manager::<Right>();
+            let managers = managers.enable_tracing(true).spawn();
+            let pinged = quietly.dispatch(Ping { table: "1".into() }).await.unwrap();
+            managers.wait_for(pinged.position).await.unwrap();
+            managers.shutdown().await.unwrap();
+
+            let managers = runner(&store).enable_tracing(false).spawn();
+            let bus = commands(&store.clone().enable_tracing(false));
+            managers
+                .wait_for(bus.dispatch(place(Uuid::now_v7(), "Mallory", "")).await.unwrap().position)
+                .await
+                .unwrap();
+            managers.shutdown().await.unwrap();
+        })
+        .await;
+    let roots: Vec<_> = recorder.spans().into_iter().map(|span| span.name.to_string()).collect();
+    assert_eq!(roots.iter().filter(|name| name.starts_with("command.")).count(), 2, "those from outside: {roots:?}");
+    assert!(!roots.iter().any(|name| name.starts_with("process_manager.")), "{roots:?}");
+}
