@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::batch::Events;
 use super::error::{CheckpointMoved, ProjectionError};
 use super::leasing::Hold;
-use super::options::Options;
+use super::options::{Options, Pace};
 use super::partition::Partition;
 use super::rebuild::Rebuilding;
 use super::retry::{Trouble, both, upkeep};
@@ -175,7 +175,7 @@ impl<S: ProjectionStore> Follower<S> {
             gap.head(page.scanned.get());
         }
         page.events.retain(|event| self.partition.holds(&event.stream));
-        let mode = if self.options.one_by_one { Mode::Live } else { place.mode(&page) };
+        let mode = if self.options.pace == Pace::Single { Mode::Live } else { place.mode(&page) };
         let end = page.scanned;
         let events = Events::from(page.events);
         let applied = match mode {

@@ -65,6 +65,16 @@ impl ProjectionOptions {
     }
 }
 
+/// How many events are applied at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Many, where many wait.
+    #[default]
+    Adaptive,
+    /// One, always: what it leads to has a span of its own.
+    Single,
+}
+
 /// How a read model is built anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Rebuild {
@@ -85,8 +95,7 @@ pub(super) struct Options {
     pub(super) retries: u32,
     pub(super) on_failure: OnFailure,
     pub(super) partitions: u32,
-    /// Never in batches: what an event leads to has a span of its own.
-    pub(super) one_by_one: bool,
+    pub(super) pace: Pace,
     pub(super) patience: Duration,
     pub(super) lease: Duration,
     pub(super) owner: Arc<str>,
@@ -103,7 +112,7 @@ impl Default for Options {
             retries: RETRIES,
             on_failure: OnFailure::Stop,
             partitions: 1,
-            one_by_one: false,
+            pace: Pace::default(),
             patience: PATIENCE,
             lease: LEASE,
             owner: format!("process {}", std::process::id()).into(),

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::error::ProjectionError;
 use super::follower::Follower;
 use super::group::Group;
-use super::options::{OnFailure, Options, ProjectionOptions, Rebuild};
+use super::options::{OnFailure, Options, Pace, ProjectionOptions, Rebuild};
 use super::partition::Partition;
 use super::running::{Progress, Projections, Running, Stage};
 use super::{Projection, ProjectionStore};
@@ -126,7 +126,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 
     /// Never applies events in batches.
     pub(crate) fn one_by_one(mut self) -> Self {
-        self.options.one_by_one = true;
+        self.options.pace = Pace::Single;
         self
     }
 

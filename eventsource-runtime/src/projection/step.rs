@@ -69,7 +69,7 @@ impl<S: ProjectionStore> Follower<S> {
         let result = match self.minding_the_gap(self.keeping(&claim, applying)).await {
             // The same, but the runner was stopped before it tried again: only the checkpoint was left to move.
             Err(error) if step.events.is_empty() && error.found().is_some() && error.found() == place.unsure => {
-                place.saved_at(place.unsure.take().unwrap_or(step.to));
+                place.saved_at(error.found().unwrap_or(step.to));
                 return Ok(());
             }
             // An earlier attempt was committed after all; nobody else moves a checkpoint to just there.

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::Ident;
 
-use super::model::{Method, Model};
+use super::model::{Model, Taker};
 use crate::output::{binding_lints, block, first_span, local, located};
 use crate::paths::follow;
 
@@ -19,7 +19,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
         }
     });
-    let events = reactions.iter().map(|Method { cfgs, message, .. }| {
+    let events = reactions.iter().map(|Taker { cfgs, message, .. }| {
         let follow = follow(runtime, message);
         quote_spanned!(Span::mixed_site()=> #(#cfgs)* #follow.names())
     });
@@ -67,9 +67,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 }
 
 /// Decodes one event, finds its process, and says what that does.
-fn reaction(model: &Model, method: &Method) -> TokenStream {
+fn reaction(model: &Model, method: &Taker) -> TokenStream {
     let runtime = &model.runtime;
-    let Method { cfgs, pattern, message, id, .. } = method;
+    let Taker { cfgs, pattern, message, id, .. } = method;
     let (stored, state, process) = (local("__es_stored"), local("__es_state"), local("__es_process"));
     let (follows, follow) = (local("__es_follow"), follow(runtime, message));
     let event = Ident::new("__es_event", first_span(message));
@@ -103,9 +103,9 @@ fn reaction(model: &Model, method: &Method) -> TokenStream {
 }
 
 /// Reads one refused command, and says what the process does about it.
-fn compensation(model: &Model, method: &Method) -> TokenStream {
+fn compensation(model: &Model, method: &Taker) -> TokenStream {
     let runtime = &model.runtime;
-    let Method { cfgs, message, .. } = method;
+    let Taker { cfgs, message, .. } = method;
     let rejection = local("__es_rejection");
     let command = Ident::new("__es_command", first_span(message));
     let called = called(model, method, &quote_spanned!(Span::mixed_site()=> self), &command);
@@ -121,7 +121,7 @@ fn compensation(model: &Model, method: &Method) -> TokenStream {
 }
 
 /// The call of the user's method, as a reaction.
-fn called(model: &Model, Method { method, .. }: &Method, state: &TokenStream, argument: &Ident) -> TokenStream {
+fn called(model: &Model, Taker { method, .. }: &Taker, state: &TokenStream, argument: &Ident) -> TokenStream {
     let place = located(method.span());
     let at = model.runtime.at(place);
     quote_spanned!(place=> #at::dispatch::IntoReaction::<Self>::into_reaction(Self::#method(#state, &#argument)))

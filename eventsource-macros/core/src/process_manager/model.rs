@@ -22,12 +22,12 @@ pub(super) struct Model {
     /// `process_manager.` and the name.
     pub(super) span: LitStr,
     pub(super) enable_tracing: Option<Expr>,
-    pub(super) reactions: Vec<Method>,
-    pub(super) compensations: Vec<Method>,
+    pub(super) reactions: Vec<Taker>,
+    pub(super) compensations: Vec<Taker>,
 }
 
 /// A method, and how it is called.
-pub(super) struct Method {
+pub(super) struct Taker {
     pub(super) cfgs: Vec<Attribute>,
     pub(super) method: Ident,
     /// What the argument binds.
@@ -95,7 +95,7 @@ fn manager_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, is_unclear:
 
 fn add(
     diagnostics: &mut Diagnostics,
-    (reactions, compensations): (&mut Vec<Method>, &mut Vec<Method>),
+    (reactions, compensations): (&mut Vec<Taker>, &mut Vec<Taker>),
     method: &Function,
     mut options: Options,
 ) {
@@ -120,14 +120,14 @@ fn add(
         return;
     };
     let (methods, what) = if event.is_some() { (reactions, "event") } else { (compensations, "refused command") };
-    let method = Method {
+    let method = Taker {
         cfgs: method.cfgs(),
         method: method.sig.ident.clone(),
         pattern: (*argument.pat).clone(),
         message,
         id: id.and_then(Given::expr).filter(|id| refuse_jumps(diagnostics, "`id`", id)),
     };
-    let same = |earlier: &&Method| {
+    let same = |earlier: &&Taker| {
         alike(&earlier.message, &method.message) && earlier.cfgs.is_empty() && method.cfgs.is_empty()
     };
     if let Some(earlier) = methods.iter().find(same) {

@@ -42,8 +42,8 @@ impl Chain {
 
     /// With one more: of `manager`, to an event or a refused command of that name.
     pub(super) fn longer(&self, manager: &str, to: &To, name: &str) -> Self {
-        let named: Vec<&str> = self.names.split(ARROW).filter(|name| !name.is_empty()).collect();
-        let mut names = named[named.len().saturating_sub(NAMED - 1)..].join(ARROW);
+        let earlier: Vec<&str> = self.names.split(ARROW).filter(|name| !name.is_empty()).collect();
+        let mut names = earlier[earlier.len().saturating_sub(NAMED - 1)..].join(ARROW);
         let arrow = if names.is_empty() { "" } else { ARROW };
         let refused = if matches!(to, To::Rejected(..)) { " refused" } else { "" };
         // Writing to a `String` cannot fail.
@@ -91,7 +91,7 @@ mod tests {
             metadata,
             trace_context: None,
         };
-        StoredEvent::new(envelope, Default::default())
+        StoredEvent::new(envelope, bytes::Bytes::default())
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub trait ProcessManager: Aggregate {
     fn span_name() -> &'static str;
 
     /// Whether the manager makes spans; `None` leaves it to the runner, whose default is yes.
+    #[must_use]
     fn enable_tracing() -> Option<bool> {
         None
     }

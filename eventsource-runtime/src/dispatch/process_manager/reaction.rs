@@ -87,6 +87,7 @@ impl<M> Reaction<M> {
     }
 
     /// Dispatches a command, after those before it. It is kept as JSON until then.
+    #[expect(clippy::needless_pass_by_value, reason = "it is the process's no more, as with `CommandBus::dispatch`")]
     pub fn dispatch<C: Command + Serialize>(mut self, command: C) -> Self
     where
         C::Aggregate: Handle<C>,
@@ -236,7 +237,8 @@ impl Rejection {
 
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rejection").field("command", &self.name).field("error_type", &self.error_type).finish()
+        let mut shown = f.debug_struct("Rejection");
+        shown.field("command", &self.name).field("error_type", &self.error_type).finish_non_exhaustive()
     }
 }
 
