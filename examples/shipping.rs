@@ -106,24 +106,24 @@ pub struct CancelOrder {
 #[command_handler]
 impl Order {
     fn place(&self, command: PlaceOrder) -> Result<OrderPlaced, OrderError> {
-        self.must_be(OrderStatus::New)?;
+        self.must_be(&OrderStatus::New)?;
         Ok(OrderPlaced { customer: command.customer, cents: command.cents, address: command.address })
     }
 
     fn finish(&self, command: FinishOrder) -> Result<OrderDone, OrderError> {
-        self.must_be(OrderStatus::Placed)?;
+        self.must_be(&OrderStatus::Placed)?;
         Ok(OrderDone { tracking: command.tracking })
     }
 
     fn cancel(&self, command: CancelOrder) -> Result<OrderCancelled, OrderError> {
-        self.must_be(OrderStatus::Placed)?;
+        self.must_be(&OrderStatus::Placed)?;
         Ok(OrderCancelled { reason: command.reason })
     }
 }
 
 impl Order {
-    fn must_be(&self, status: OrderStatus) -> Result<(), OrderError> {
-        if self.status == status { Ok(()) } else { Err(OrderError::WrongStatus(self.status.clone())) }
+    fn must_be(&self, status: &OrderStatus) -> Result<(), OrderError> {
+        if self.status == *status { Ok(()) } else { Err(OrderError::WrongStatus(self.status.clone())) }
     }
 }
 
@@ -368,10 +368,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let order = PlaceOrder { order_id, customer: customer.clone(), cents: 4200, address };
         let committed = commands.dispatch(order).await?;
         managers.wait_for(committed.position).await?;
-        let story = Context { correlation_id: Some(committed.command_id), ..Context::default() };
+        let belonging = Context { correlation_id: Some(committed.command_id), ..Context::default() };
         // The bank: it refuses what was never asked, and lets Grace think about it.
         if customer != "Grace"
-            && let Ok(settled) = commands.dispatch_with(SettlePayment { order_id }, story).await
+            && let Ok(settled) = commands.dispatch_with(SettlePayment { order_id }, belonging).await
         {
             managers.wait_for(settled.position).await?;
         }

@@ -82,7 +82,9 @@ impl Counter {
         (event.times > 9).then(|| Happen { counter: "elsewhere".to_owned() })
     }
 
-    fn refused(&self, _: &es::dispatch::Rejected<Happen>) {}
+    fn refused(&self, refused: &es::dispatch::Rejected<Happen>) -> Option<Happen> {
+        (self.times > 9).then(|| Happen { counter: refused.counter.clone() })
+    }
 }
 
 #[es::traced(crate = self::renamed::es, attributes(times))]

@@ -130,7 +130,9 @@ impl Taking {
         (self.taken == 0).then(|| OpenTask { task, title: "again".into() })
     }
 
-    fn refused(&self, _: &Rejected<DoTask>) {}
+    fn refused(&self, refused: &Rejected<DoTask>) -> Option<OpenTask> {
+        (self.taken > 1).then(|| OpenTask { task: refused.task, title: "once more".into() })
+    }
 }
 
 /// Greets.

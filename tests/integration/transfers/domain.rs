@@ -178,7 +178,7 @@ impl Transfer {
 
 // ---- The manager ----
 
-pub(super) const LATE: Duration = Duration::from_secs(60);
+pub(super) const LATE: Duration = Duration::from_mins(1);
 
 #[derive(Event, Clone, Serialize, Deserialize)]
 pub(super) struct Begun {

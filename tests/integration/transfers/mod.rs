@@ -91,7 +91,7 @@ impl World {
             let from = dice.below(ACCOUNTS);
             Plan { from, to: (from + 1 + dice.below(ACCOUNTS - 1)) % ACCOUNTS, cents: 1 + dice.below(200) }
         };
-        let transfers = (0..1 + dice.below(5)).map(|_| plan(&mut dice)).collect();
+        let transfers = (0..=dice.below(5)).map(|_| plan(&mut dice)).collect();
         Self { store: Faulty::default(), clock: Arc::default(), dice, opened, transfers }
     }
 
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// What must hold whatever happened.
-    async fn check(&self, seed: u64, seen: &mut Seen) {
+    async fn check(&self, seed: u64, counts: &mut Seen) {
         let accounts = Repository::<Account, _>::new(self.store.clone());
         let mut out = 0;
         for account in 0..ACCOUNTS {
@@ -200,13 +200,13 @@ impl World {
             let returned = self.sum::<Returned>(|event| u64::from(event.transfer == transfer)).await;
             assert!(withdrawn <= 1, "seed {seed}: transfer {transfer} was withdrawn {withdrawn} times");
             assert_eq!(withdrawn, deposited + returned, "seed {seed}: transfer {transfer}");
-            seen.given_back += returned;
+            counts.given_back += returned;
         }
         let late = self.count::<Late>().await;
         assert_eq!(late, self.transfers.len(), "seed {seed}: each transfer is late once");
-        seen.late += late as u64;
-        seen.done += self.count::<Done>().await as u64;
-        seen.failed += self.count::<Failed>().await as u64;
+        counts.late += late as u64;
+        counts.done += self.count::<Done>().await as u64;
+        counts.failed += self.count::<Failed>().await as u64;
     }
 }
 
