@@ -138,17 +138,21 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
         let messages: Vec<_> = events.iter().map(Message::of).collect();
         // Not in the scope of the batch, which has no spans: each publication has one.
         let results = Scope::detached().run(self.bus.send(messages, Via::Relay)).await;
-        let mut unpublishable = None;
+        let (mut unpublishable, mut behind) = (None, None);
         for (event, result) in events.iter().zip(results) {
-            match result.map_err(|error| refused(event, error)) {
+            match result {
                 Ok(Published { .. }) => {}
-                Err(error) if error.event().is_some() => {
-                    unpublishable.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
+                // Not at fault: what it is behind is told by another result.
+                Err(error @ PublishError::Behind { .. }) => behind = Some(refused(event, error)),
+                Err(error) => match refused(event, error) {
+                    error if error.event().is_some() => {
+                        unpublishable.get_or_insert(error);
+                    }
+                    error => return Err(error),
+                },
             }
         }
-        unpublishable.map_or(Ok(()), Err)
+        unpublishable.or(behind).map_or(Ok(()), Err)
     }
 }
 

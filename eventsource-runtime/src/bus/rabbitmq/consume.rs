@@ -1,21 +1,29 @@
 //! Consuming a group's queues, through connections that come and go.
 
 use std::fmt;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::stream::{SelectAll, Stream, StreamExt, iter};
 use lapin::message::Delivery as Delivered;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::link::Pauses;
+use super::link::{Pauses, step};
 use super::{Shared, connecting, declaring, properties};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Settle};
 use crate::telemetry::log;
+
+/// How long a group may take to be declared and consumed from.
+const OPENING: Duration = Duration::from_secs(20);
 
 /// A member of a group on RabbitMQ.
 pub struct Member {
@@ -28,7 +36,7 @@ pub struct Member {
 /// Where deliveries come from, over the channel that they are acknowledged on.
 enum From {
     Nowhere,
-    Queues { deliveries: Deliveries, _channel: Channel },
+    Queues { deliveries: Deliveries, losses: watch::Receiver<u64>, _channel: Channel },
     DeadLetters { channel: Channel, left: u32 },
 }
 
@@ -48,17 +56,17 @@ impl Member {
         self.from = From::Nowhere;
         let mut pauses = Pauses::default();
         loop {
-            let opened = match self.shared.links.channel().await {
-                Ok(channel) => open(&self.shared, &self.intake, channel).await,
-                Err(error) => Err(error),
-            };
-            match opened {
-                Ok(opened) => {
-                    self.from = opened;
-                    return;
+            if let Ok(channel) = self.shared.links.channel().await {
+                match timeout(OPENING, open(&self.shared, &self.intake, channel)).await {
+                    Ok(Ok(opened)) => {
+                        self.from = opened;
+                        return;
+                    }
+                    Ok(Err(_)) => {}
+                    Err(_) => self.shared.links.abandon().await,
                 }
-                Err(_) => log::rabbitmq::waits(&self.intake.group),
             }
+            log::rabbitmq::waits(&self.intake.group);
             pauses.next().await;
         }
     }
@@ -98,6 +106,7 @@ impl Member {
 
 /// Declares a group, and begins to take its messages, or its dead letters.
 async fn open(shared: &Shared, intake: &Intake, channel: Channel) -> lapin::Result<From> {
+    let losses = shared.links.losses();
     let topology = &shared.topology;
     topology.declare_group(&channel, &intake.group).await?;
     if intake.dead_letters {
@@ -119,7 +128,20 @@ async fn open(shared: &Shared, intake: &Intake, channel: Channel) -> lapin::Resu
         let stream: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(of_queue.chain(iter([None])));
         deliveries.push(stream);
     }
-    Ok(From::Queues { deliveries, _channel: channel })
+    Ok(From::Queues { deliveries, losses, _channel: channel })
+}
+
+/// The next delivery; `None` if a queue has ended, or the connection is lost. Of the latter the client's own word may
+/// not come.
+async fn next(deliveries: &mut Deliveries, losses: &mut watch::Receiver<u64>) -> Option<(Arc<str>, Delivered)> {
+    let mut lost = pin!(losses.changed());
+    poll_fn(|task| {
+        if let Poll::Ready(next) = deliveries.poll_next_unpin(task) {
+            return Poll::Ready(next.flatten());
+        }
+        lost.as_mut().poll(task).map(|_| None)
+    })
+    .await
 }
 
 fn has_come_before(properties: &BasicProperties) -> bool {
@@ -138,7 +160,7 @@ impl Consumer for Member {
             let next = match &mut self.from {
                 From::DeadLetters { .. } => return self.next_dead().await,
                 From::Nowhere => None,
-                From::Queues { deliveries, .. } => deliveries.next().await.flatten(),
+                From::Queues { deliveries, losses, .. } => next(deliveries, losses).await,
             };
             match next {
                 Some((queue, delivered)) => return Ok(Some(self.delivery(&queue, delivered))),
@@ -168,7 +190,8 @@ pub struct Unsettled {
 
 impl Settle for Unsettled {
     async fn ack(self) -> Result<(), BusError> {
-        match self.acker.ack(BasicAckOptions::default()).await {
+        // Over a connection that breaks it may never end, and would hold up its lane.
+        match step(self.acker.ack(BasicAckOptions::default())).await {
             Ok(true) => Ok(()),
             // Its channel is gone.
             Ok(false) | Err(_) => Err(BusError::Lost),

@@ -11,12 +11,15 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::link::{Link, Pauses};
+use super::link::{Link, Pauses, step};
 use super::properties;
 use super::topology::{self, Topology};
 use crate::bus::Published;
 use crate::bus::error::PublishError;
 use crate::bus::message::Message;
+
+/// How long a confirmation may take before the message is published again over another connection.
+const ATTEMPT: Duration = Duration::from_secs(10);
 
 pub(super) struct Publisher {
     link: Link,
@@ -51,8 +54,14 @@ impl Publisher {
         }
         *current = None;
         let channel = self.link.channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        step(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(current.insert(channel).clone())
+    }
+
+    /// Gives up a connection over which nothing is confirmed.
+    async fn abandon(&self) {
+        *self.channel.lock().await = None;
+        self.link.abandon().await;
     }
 
     /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse one
@@ -110,7 +119,15 @@ impl Publisher {
         let mut pauses = Pauses::default();
         let late = || PublishError::TimedOut { destination: outgoing.destination.clone(), waited: self.timeout };
         loop {
-            let attempt = timeout_at(until, self.attempt(&outgoing)).await.map_err(|_| late())?;
+            let one = until.min(Instant::now() + ATTEMPT);
+            let attempt = match timeout_at(one, self.attempt(&outgoing)).await {
+                Ok(attempt) => attempt,
+                Err(_) if one == until => return Err(late()),
+                Err(_) => {
+                    self.abandon().await;
+                    continue;
+                }
+            };
             let refused = match attempt {
                 Ok(Confirmation::Ack(None)) => return Ok(()),
                 // It is an acknowledgement all the same: the broker has dealt with the message, by sending it back.
