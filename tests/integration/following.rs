@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore, SqliteTransaction};
+use eventsource_runtime::projection::{Backend, Projection};
+use eventsource_runtime::store::{Filter, Memory, MemoryStore, MemoryTransaction, SqliteStore, SqliteTransaction};
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::orders::{Order, OrderCancelled, OrderPlaced};
 use eventsource_tests::recorder::{Recorder, gauge};
@@ -208,18 +209,24 @@ async fn a_name_that_a_runner_has_twice_is_refused() {
     assert_eq!((first.count(), second.count()), (2, 0));
 }
 
-struct Panicking(bool);
+struct Panicking;
 
-impl Panicking {
-    fn switch(&self) -> bool {
-        assert!(!self.0, "nobody knows");
-        true
+impl Projection<Memory> for Panicking {
+    fn name(&self) -> &'static str {
+        "Panicking"
     }
-}
 
-#[projection(enable_tracing = self.switch())]
-impl Panicking {
-    fn placed(&self, _: &Recorded<OrderPlaced>) {}
+    fn span_name(&self) -> &'static str {
+        "projection.Panicking"
+    }
+
+    fn event_types(&self) -> Vec<&'static str> {
+        panic!("nobody knows");
+    }
+
+    fn apply<'a>(&'a self, _: &'a StoredEvent, _: &'a MemoryTransaction) -> <Memory as Backend>::Step<'a> {
+        Memory::ready(Ok(()))
+    }
 }
 
 /// The panic ended the task, and a task that had ended was taken for one that was shut down.
@@ -227,7 +234,7 @@ impl Panicking {
 async fn a_panic_in_the_projections_task_comes_out() {
     let store = MemoryStore::new();
     let last = place_many(&store, 1).await;
-    let projections = ProjectionRunner::new(store).projection(Panicking(true)).spawn();
+    let projections = ProjectionRunner::new(store).projection(Panicking).spawn();
     let stopped = projections.wait_for(last).await.unwrap_err();
     assert!(why(&stopped).contains("nobody knows"), "{}", why(&stopped));
     let stopped = projections.shutdown().await.unwrap_err();

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What arrives for one command and its projection: names, kinds by OTLP's numbers, and links.
 const EXPECTED: [&str; 2] = [
-    "command.PlaceOrder/1(load_aggregate/1(event_store.load/3) handle_command/1 persist_events/1(event_store.append/3))",
+    "command.PlaceOrder/1(load_aggregate/1(snapshot_store.get/3 event_store.load/3) handle_command/1 persist_events/1(event_store.append/3))",
     "projection.OrderReadModel/5~>persist_events(handler.placed/1(projection.insert_read_model/1))",
 ];
 
@@ -62,7 +62,7 @@ fn an_independent_receiver_gets_the_same_tree() {
     assert!(exported.status.success(), "{exported:?}");
 
     let mut spans: Vec<Received> = Vec::new();
-    while spans.len() < 9 {
+    while spans.len() < 10 {
         // Metrics come in the same stream, in another shape.
         spans.extend(serde_json::from_str::<Received>(&tap.line()));
     }
