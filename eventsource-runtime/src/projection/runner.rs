@@ -82,7 +82,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 
     /// Builds the read models again from the first event beside the old ones, which readers see, and other processes keep
     /// up to date, until the new ones take their place in one transaction. A store that cannot do that stops the
-    /// projection with an error: in memory there is no second place, and a `SQLite` store has one if it is in a file.
+    /// projection with an error: in memory and on `PostgreSQL` there is no second place, a `SQLite` store has one if it is
+    /// in a file.
     ///
     /// The projection's methods are the same; the store sees to it that the names of their tables mean the new ones. They
     /// see no other tables. Until the new read model is in its place, `wait_for` waits. When it is, this runner has the

@@ -14,7 +14,7 @@ use super::ProcessManager;
 use super::desk::{Desk, is_trouble};
 use crate::domain::StoredEvent;
 use crate::projection::{
-    Applied, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError,
+    Applied, Backend, Batch, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection, ProjectionError,
     ProjectionStore, StepResult, caught,
 };
 use crate::store::{
@@ -150,12 +150,19 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
     ) -> Result<Applied, ProjectionError> {
         let partition = self.keyed(batch.partition);
         let desk = Self { lease: Some((partition, batch.claim.clone(), Instant::now())), ..self.clone() };
-        for event in &*batch.events {
+        let checkpoint = self.checkpoint(manager.name());
+        for event in batch.events.clone().iter() {
             if !self.is_parked(partition.projection, &event.stream).await? {
                 desk.step(&*manager, event, scope.clone()).await?;
+            } else if batch.events.len() == 1 {
+                // Set aside from here: the letters before it may be gone by the time that the store looks for them.
+                let letter = DeadLetter::parked(event, batch.at);
+                let parked = Batch { partition, ..batch.events(Events::default()).set_aside(Some(letter)) };
+                let mut applied = self.store.apply_batch(checkpoint, parked, scope.muted()).await?;
+                applied.parked.push(event.position);
+                return Ok(applied);
             }
         }
-        let checkpoint = self.checkpoint(manager.name());
         self.store.apply_batch(checkpoint, Batch { partition, ..batch }, scope.muted()).await
     }
 

@@ -65,7 +65,9 @@ impl Appends {
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
                     // Each on its own, so that only those fail that cannot be made.
-                    Next::Refused(_) if group.len() > 1 => {
+                    Next::Refused(Fault::Said(error))
+                        if group.len() > 1 && error.is_refusal() && doubt.since.is_none() =>
+                    {
                         let mut outcomes = Vec::with_capacity(group.len());
                         for append in group {
                             outcomes.append(&mut Box::pin(self.make(pools, &[append])).await);

@@ -72,8 +72,9 @@ impl Statements {
     pub(super) fn new(schema: &Schema) -> Self {
         Self {
             parts: schema.sql(
-                "SELECT count(*), coalesce(min(position), 0), coalesce(max(position), 0) \
-                FROM {schema}.projection_partitions WHERE projection = $1",
+                // Locked, so that no batch moves a checkpoint between the look and the new lay-out.
+                "SELECT count(*), coalesce(min(position), 0), coalesce(max(position), 0) FROM \
+                (SELECT position FROM {schema}.projection_partitions WHERE projection = $1 FOR UPDATE) AS parts",
             ),
             standing: schema.sql(
                 "SELECT position, token, EXISTS (SELECT FROM {schema}.projection_dead_letters WHERE projection = $1) \
@@ -85,8 +86,9 @@ impl Statements {
             ),
             move_back: schema.sql("UPDATE {schema}.projection_partitions SET position = 0 WHERE projection = $1"),
             others: schema.sql(
-                "SELECT partition, partitions FROM {schema}.projection_partitions \
-                WHERE projection = $1 AND token IS DISTINCT FROM $2 ORDER BY partition FOR UPDATE",
+                // Locks every part: until the reset is committed nobody takes a lease over.
+                "SELECT partition, partitions, token IS DISTINCT FROM $2 FROM {schema}.projection_partitions \
+                WHERE projection = $1 ORDER BY partition FOR UPDATE",
             ),
             look: leases::look(schema),
             hold: leases::hold(schema),
@@ -308,7 +310,7 @@ impl Postgres {
             tx.query(&statement, &[&projection, &Some(token)]).await
         };
         let others = others.await.map_err(failed("check a projection's leases"))?;
-        let other = others.first().map(|row| (row.get::<_, i64>(0), row.get::<_, i64>(1)));
+        let other = others.iter().find(|row| row.get(2)).map(|row| (row.get::<_, i64>(0), row.get::<_, i64>(1)));
         let part = |(index, count): (i64, i64)| {
             Partition::all(projection, u32::try_from(count).ok()?).nth(usize::try_from(index).ok()?)
         };
@@ -350,12 +352,11 @@ async fn step(tx: &PostgresTransaction<'_>, projection: &dyn Projection<Postgres
 async fn begin<'c>(client: &'c mut Object, batch: Option<&Batch>) -> Result<PostgresTransaction<'c>, ProjectionError> {
     let begun = async {
         let tx: Inner<'c> = client.transaction().await?;
-        let standstill = batch.map_or(0, |batch| leases::millis(batch.claim.term * STANDSTILLS));
-        let limit = format!(
-            "SET LOCAL idle_in_transaction_session_timeout = {}; SAVEPOINT eventsource",
-            standstill.min(1 << 30)
-        );
-        tx.batch_execute(&limit).await?;
+        if let Some(batch) = batch {
+            let standstill = leases::millis(batch.claim.term * STANDSTILLS).min(1 << 30);
+            tx.batch_execute(&format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}")).await?;
+        }
+        tx.batch_execute("SAVEPOINT eventsource").await?;
         Ok(PostgresTransaction::new(tx))
     };
     begun.await.map_err(failed("begin a projection's batch"))

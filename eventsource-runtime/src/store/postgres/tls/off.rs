@@ -1,6 +1,6 @@
 //! Connections without TLS; an address that asks for it is refused.
 
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::{Config, NoTls};
 
 use super::super::{PostgresError, PostgresOptions};
@@ -16,7 +16,8 @@ impl Tls {
 }
 
 pub(in crate::store::postgres) fn tls(config: &Config, options: &PostgresOptions) -> Result<Tls, PostgresError> {
-    if config.get_ssl_mode() == SslMode::Require || options.root_certificates.is_some() {
+    let asked = config.get_ssl_mode() == SslMode::Require || config.get_ssl_negotiation() == SslNegotiation::Direct;
+    if asked || options.root_certificates.is_some() {
         return Err(PostgresError::new("the address asks for TLS; build with the feature `postgres-tls`"));
     }
     Ok(Tls(()))
