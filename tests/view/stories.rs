@@ -42,7 +42,7 @@ async fn a_click_opens_the_attributes_and_a_link_leads_to_its_span() {
     let names = "[...document.querySelectorAll('.row')].sort((a, b) => parseInt(a.style.top) - parseInt(b.style.top)).map((row) => row.querySelector('.name').textContent).join(' ')";
     assert_eq!(
         browser.text(names),
-        "command.PlaceOrder load_aggregate event_store.load handle_command persist_events event_store.append \
+        "command.PlaceOrder load_aggregate snapshot_store.get event_store.load handle_command persist_events event_store.append \
          projection.OrderReadModel handler.placed projection.insert_read_model"
     );
     browser.wait_for("document.querySelectorAll('#curves path').length === 1");
@@ -74,7 +74,7 @@ async fn everything_can_be_done_with_keys() {
     assert_eq!(browser.chosen(), "command.PlaceOrder");
     for (key, chosen) in [
         ("ArrowDown", "load_aggregate"),
-        ("ArrowRight", "event_store.load"),
+        ("ArrowRight", "snapshot_store.get"),
         ("ArrowLeft", "load_aggregate"),
         // Folds, so that the next one down is its sibling.
         ("ArrowLeft", "load_aggregate"),
