@@ -2,10 +2,7 @@
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| eventsource_macros_fuzz::survive(
-    "command_handler",
-    data
-));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| eventsource_macros_fuzz::survive("command_handler", data));
 
 #[cfg(not(fuzzing))]
 fn main() -> std::io::Result<()> {

@@ -2,30 +2,9 @@
 
 use crate::choices::Choices;
 
-const NAMES: [&str; 12] = [
-    "a",
-    "order_id",
-    "r#type",
-    "E",
-    "Order",
-    "Placed",
-    "Shipped",
-    "tx",
-    "event",
-    "command",
-    "__es_event",
-    "result",
-];
-const PATHS: [&str; 8] = [
-    "A",
-    "Order",
-    "b::B",
-    "::std::string::String",
-    "Recorded",
-    "self::C",
-    "crate::D",
-    "Tx",
-];
+const NAMES: [&str; 12] =
+    ["a", "order_id", "r#type", "E", "Order", "Placed", "Shipped", "tx", "event", "command", "__es_event", "result"];
+const PATHS: [&str; 8] = ["A", "Order", "b::B", "::std::string::String", "Recorded", "self::C", "crate::D", "Tx"];
 const VALUES: [&str; 18] = [
     "\"x\"",
     "\"\"",
@@ -46,14 +25,8 @@ const VALUES: [&str; 18] = [
     "{ break }",
     "\"client\"",
 ];
-const ATTRIBUTES: [&str; 6] = [
-    "#[cfg(feature = \"x\")]",
-    "/// About it.\n",
-    "#[must_use]",
-    "#[deprecated]",
-    "#[allow(unused)]",
-    "#[inline]",
-];
+const ATTRIBUTES: [&str; 6] =
+    ["#[cfg(feature = \"x\")]", "/// About it.\n", "#[must_use]", "#[deprecated]", "#[allow(unused)]", "#[inline]"];
 /// Those of ours where they do not belong.
 const STRAY: [&str; 6] = [
     "#[traced]",
@@ -85,11 +58,7 @@ const AGGREGATE: Words = &[
     ("crate", "= a"),
 ];
 const COMMAND: Words = &[("aggregate", "= A"), ("name", "= \"x\""), ("crate", "= a")];
-const QUERY: Words = &[
-    ("output", "= Vec<A>"),
-    ("name", "= \"x\""),
-    ("crate", "= a"),
-];
+const QUERY: Words = &[("output", "= Vec<A>"), ("name", "= \"x\""), ("crate", "= a")];
 const FIELD: [&str; 8] = [
     "attribute = \"k\"",
     "attribute = \"l\"",
@@ -101,11 +70,7 @@ const FIELD: [&str; 8] = [
     "id, id = 3",
 ];
 const HANDLER: Words = &[("crate", "= a")];
-const PROJECTION: Words = &[
-    ("name", "= \"x\""),
-    ("enable_tracing", "= self.on"),
-    ("crate", "= a"),
-];
+const PROJECTION: Words = &[("name", "= \"x\""), ("enable_tracing", "= self.on"), ("crate", "= a")];
 const TRACED: Words = &[
     ("attributes", "(a, %b, ?c, \"d\" = 1, e.f = g)"),
     ("record", "(\"k\" = result)"),
@@ -123,11 +88,7 @@ pub(crate) fn options(choices: &mut Choices<'_>, name: &str) -> String {
         "projection" => PROJECTION,
         _ => HANDLER,
     };
-    let first = if name == "traced" && choices.one_in(2) {
-        "\"a.b\","
-    } else {
-        ""
-    };
+    let first = if name == "traced" && choices.one_in(2) { "\"a.b\"," } else { "" };
     format!("{first}{}", entries(choices, words))
 }
 
@@ -160,11 +121,7 @@ fn entries(choices: &mut Choices<'_>, words: Words) -> String {
             continue;
         }
         let odd = ["nmae", "colour", "r#name", "id", "attribute", "root"];
-        let word = if choices.one_in(100) {
-            choices.pick(&odd)
-        } else {
-            word
-        };
+        let word = if choices.one_in(100) { choices.pick(&odd) } else { word };
         match choices.below(100) {
             97 => text.push_str(&format!("{word} = {}", choices.pick(&VALUES))),
             98 => text.push_str(&format!("{word}({})", choices.pick(&VALUES))),
@@ -192,11 +149,7 @@ fn data(choices: &mut Choices<'_>, helper: &str, words: Words) -> String {
     let attributes = attributes(choices);
     let options = entries(choices, words);
     let name = choices.pick(&NAMES);
-    let generics = if helper == "aggregate" && !choices.one_in(12) {
-        ""
-    } else {
-        generics(choices)
-    };
+    let generics = if helper == "aggregate" && !choices.one_in(12) { "" } else { generics(choices) };
     let helper_attribute = match choices.below(60) {
         57 => format!("#[{helper}]"),
         58 => format!("#[{helper} = \"x\"]"),
@@ -205,19 +158,11 @@ fn data(choices: &mut Choices<'_>, helper: &str, words: Words) -> String {
     };
     let rest = match choices.below(24) {
         21 => format!("struct {name}{generics};"),
-        22 => format!(
-            "enum {name}{generics} {{ A, B({}), C {{ a: u8 }} }}",
-            field(choices, helper, false)
-        ),
-        23 => format!(
-            "union {name}{generics} {{ {} }}",
-            field(choices, helper, true)
-        ),
-        1..=8 => format!(
-            "struct {name}{generics}({}, {});",
-            field(choices, helper, false),
-            field(choices, helper, false)
-        ),
+        22 => format!("enum {name}{generics} {{ A, B({}), C {{ a: u8 }} }}", field(choices, helper, false)),
+        23 => format!("union {name}{generics} {{ {} }}", field(choices, helper, true)),
+        1..=8 => {
+            format!("struct {name}{generics}({}, {});", field(choices, helper, false), field(choices, helper, false))
+        }
         _ => format!(
             "pub struct {name}{generics} {{ {}, {} }}",
             field(choices, helper, true),
@@ -228,50 +173,20 @@ fn data(choices: &mut Choices<'_>, helper: &str, words: Words) -> String {
 }
 
 fn field(choices: &mut Choices<'_>, helper: &str, named: bool) -> String {
-    let name = if named {
-        format!("{}: ", choices.pick(&["a", "id", "r#type", "b_c"]))
-    } else {
-        String::new()
-    };
-    let options = if choices.one_in(2) {
-        format!("#[{helper}({})] ", choices.pick(&FIELD))
-    } else {
-        String::new()
-    };
+    let name = if named { format!("{}: ", choices.pick(&["a", "id", "r#type", "b_c"])) } else { String::new() };
+    let options = if choices.one_in(2) { format!("#[{helper}({})] ", choices.pick(&FIELD)) } else { String::new() };
     format!("{options}{name}{}", ty(choices, 2))
 }
 
 fn generics(choices: &mut Choices<'_>) -> &'static str {
-    choices.pick(&[
-        "",
-        "",
-        "",
-        "",
-        "<T>",
-        "<'a>",
-        "<'a, T: 'a + Clone, const N: usize>",
-        "<T = u8>",
-    ])
+    choices.pick(&["", "", "", "", "<T>", "<'a>", "<'a, T: 'a + Clone, const N: usize>", "<T = u8>"])
 }
 
 fn block(choices: &mut Choices<'_>, name: &str) -> String {
     let attributes = attributes(choices);
     let generics = choices.pick(&["", "", "", "<T>", "<'a, T: Clone>", "<const N: usize>"]);
-    let of_trait = if choices.one_in(40) {
-        "Trait<A> for "
-    } else {
-        ""
-    };
-    let this = choices.pick(&[
-        "Order",
-        "Order",
-        "A<T>",
-        "a::B",
-        "(A, B)",
-        "&'a A",
-        "[u8; 3]",
-        "dyn A + B",
-    ]);
+    let of_trait = if choices.one_in(40) { "Trait<A> for " } else { "" };
+    let this = choices.pick(&["Order", "Order", "A<T>", "a::B", "(A, B)", "&'a A", "[u8; 3]", "dyn A + B"]);
     let where_clause = choices.pick(&["", "", "where T: Send", "where"]);
     let mut items = String::new();
     for _ in 0..choices.below(4) {
@@ -325,21 +240,7 @@ fn method(choices: &mut Choices<'_>, name: &str) -> String {
         "extern \"C\" ",
     ]);
     let method = choices.pick(&["place", "ship", "r#type", "handle"]);
-    let generics = choices.pick(&[
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "<T>",
-        "<'a>",
-        "<const N: usize>",
-    ]);
+    let generics = choices.pick(&["", "", "", "", "", "", "", "", "", "", "<T>", "<'a>", "<const N: usize>"]);
     let receiver = choices.pick(&[
         "&self, ",
         "&self, ",
@@ -377,22 +278,13 @@ fn arguments(choices: &mut Choices<'_>, name: &str) -> String {
             "command: b::Close",
             "_: Open<'_>",
         ])),
-        ("query_handler", 1..) => text.push_str(choices.pick(&[
-            "Find { status, .. }: Find<'_>",
-            "query: Count",
-            "mut query: b::All",
-        ])),
+        ("query_handler", 1..) => {
+            text.push_str(choices.pick(&["Find { status, .. }: Find<'_>", "query: Count", "mut query: b::All"]))
+        }
         _ => {
             for _ in 0..choices.below(4) {
-                let pattern = choices.pick(&[
-                    "a",
-                    "mut b",
-                    "_",
-                    "(c, mut d)",
-                    "Place { e, ref f, .. }",
-                    "&g",
-                    "h @ 1..=3",
-                ]);
+                let pattern =
+                    choices.pick(&["a", "mut b", "_", "(c, mut d)", "Place { e, ref f, .. }", "&g", "h @ 1..=3"]);
                 text.push_str(&format!("{pattern}: {}, ", ty(choices, 2)));
             }
         }

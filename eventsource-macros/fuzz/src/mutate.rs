@@ -142,9 +142,7 @@ pub(crate) fn grouped(choices: &mut Choices<'_>, stream: TokenStream) -> TokenSt
         // Types, expressions and literals come so; words of the language and brackets around items do not.
         let may_be = match &tree {
             TokenTree::Ident(word) => word.to_string().starts_with(char::is_uppercase),
-            TokenTree::Group(group) => {
-                group.delimiter() == Delimiter::Parenthesis && choices.one_in(8)
-            }
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Parenthesis && choices.one_in(8),
             TokenTree::Literal(_) => true,
             TokenTree::Punct(_) => false,
         };

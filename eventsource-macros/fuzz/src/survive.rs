@@ -23,49 +23,21 @@ pub struct Macro {
 
 /// All of them.
 pub const MACROS: [Macro; 8] = [
-    Macro {
-        name: "aggregate",
-        expand: |_, item| core::aggregate(item),
-    },
-    Macro {
-        name: "command",
-        expand: |_, item| core::command(item),
-    },
-    Macro {
-        name: "command_handler",
-        expand: core::command_handler,
-    },
-    Macro {
-        name: "event",
-        expand: |_, item| core::event(item),
-    },
-    Macro {
-        name: "projection",
-        expand: core::projection,
-    },
-    Macro {
-        name: "query",
-        expand: |_, item| core::query(item),
-    },
-    Macro {
-        name: "query_handler",
-        expand: core::query_handler,
-    },
-    Macro {
-        name: "traced",
-        expand: traced,
-    },
+    Macro { name: "aggregate", expand: |_, item| core::aggregate(item) },
+    Macro { name: "command", expand: |_, item| core::command(item) },
+    Macro { name: "command_handler", expand: core::command_handler },
+    Macro { name: "event", expand: |_, item| core::event(item) },
+    Macro { name: "projection", expand: core::projection },
+    Macro { name: "query", expand: |_, item| core::query(item) },
+    Macro { name: "query_handler", expand: core::query_handler },
+    Macro { name: "traced", expand: traced },
 ];
 
 /// Both ways; what is compiled out has to survive as well.
 fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
     let off = core::traced(core::Instrumentation::Off, options.clone(), item.clone());
     let on = core::traced(core::Instrumentation::On, options, item);
-    assert_eq!(
-        errors(&off).len(),
-        errors(&on).len(),
-        "with and without instrumentation the same is refused"
-    );
+    assert_eq!(errors(&off).len(), errors(&on).len(), "with and without instrumentation the same is refused");
     on
 }
 
@@ -95,14 +67,8 @@ pub fn input(name: &str, bytes: &[u8]) -> Option<Input> {
     let kind = choices.below(8);
     let (options, item) = match kind {
         0 => (mutate::random(&mut choices), mutate::random(&mut choices)),
-        1 => (
-            mutate::random(&mut choices),
-            grammar::item(&mut choices, name),
-        ),
-        _ => (
-            grammar::options(&mut choices, name),
-            grammar::item(&mut choices, name),
-        ),
+        1 => (mutate::random(&mut choices), grammar::item(&mut choices, name)),
+        _ => (grammar::options(&mut choices, name), grammar::item(&mut choices, name)),
     };
     let mut options = TokenStream::from_str(&options).ok()?;
     let mut item = TokenStream::from_str(&item).ok()?;
@@ -124,9 +90,7 @@ pub fn input(name: &str, bytes: &[u8]) -> Option<Input> {
 /// # Panics
 /// If it is not survived: that is the fuzzer's finding.
 pub fn survive(name: &str, bytes: &[u8]) {
-    let Some(which) = MACROS.iter().find(|it| it.name == name) else {
-        panic!("there is no macro `{name}`")
-    };
+    let Some(which) = MACROS.iter().find(|it| it.name == name) else { panic!("there is no macro `{name}`") };
     if let Err(finding) = try_input(*which, bytes) {
         panic!("{finding}");
     }
@@ -142,11 +106,8 @@ pub fn try_input(which: Macro, bytes: &[u8]) -> Result<Survived, String> {
     };
     let shown = format!("#[{}({options})] {item}", which.name);
     let started = Instant::now();
-    let (given, expanded) = ((options.clone(), item.clone()), |(options, item)| {
-        (which.expand)(options, item)
-    });
-    let output = catch_unwind(AssertUnwindSafe(|| expanded(given)))
-        .map_err(|_| format!("panicked: {shown}"))?;
+    let (given, expanded) = ((options.clone(), item.clone()), |(options, item)| (which.expand)(options, item));
+    let output = catch_unwind(AssertUnwindSafe(|| expanded(given))).map_err(|_| format!("panicked: {shown}"))?;
     if started.elapsed() > PATIENCE {
         return Err(format!("took {:?}: {shown}", started.elapsed()));
     }
@@ -163,15 +124,10 @@ pub fn try_input(which: Macro, bytes: &[u8]) -> Result<Survived, String> {
     }
     let again = (which.expand)(options, item);
     if again.to_string() != output.to_string() {
-        return Err(format!(
-            "expands to something else the second time: {shown}"
-        ));
+        return Err(format!("expands to something else the second time: {shown}"));
     }
     proc_macro2::extra::invalidate_current_thread_spans();
-    Ok(Survived {
-        refused: !errors.is_empty(),
-        parsed,
-    })
+    Ok(Survived { refused: !errors.is_empty(), parsed })
 }
 
 /// Whether the tokens are items: free ones, or those of a trait or an impl.
@@ -197,15 +153,8 @@ fn errors(tokens: &TokenStream) -> Vec<(proc_macro2::Span, String)> {
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Ident(word) if word == "compile_error" => {
-                let message = tokens
-                    .by_ref()
-                    .find(|token| matches!(token, TokenTree::Group(_)));
-                found.push((
-                    word.span(),
-                    message
-                        .map(|message| message.to_string())
-                        .unwrap_or_default(),
-                ));
+                let message = tokens.by_ref().find(|token| matches!(token, TokenTree::Group(_)));
+                found.push((word.span(), message.map(|message| message.to_string()).unwrap_or_default()));
             }
             TokenTree::Group(group) => found.extend(errors(&group.stream())),
             _ => (),

@@ -4,29 +4,21 @@ use eventsource_macros_fuzz::{MACROS, Random, Survived, try_input};
 
 fn number(variable: &str, default: u64) -> u64 {
     match std::env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("`{variable}` is a number, not `{text}`")),
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("`{variable}` is a number, not `{text}`")),
         Err(_) => default,
     }
 }
 
 fn survives(name: &str) {
     let (inputs, seed) = (number("FUZZ_INPUTS", 200_000), number("FUZZ_SEED", 0x0e5));
-    let which = *MACROS
-        .iter()
-        .find(|it| it.name == name)
-        .expect("the macro is listed");
+    let which = *MACROS.iter().find(|it| it.name == name).expect("the macro is listed");
     let mut random = Random::new(seed);
     let (mut bytes, mut refused, mut parsed) = ([0; 256], 0_u64, 0_u64);
     for index in 0..inputs {
         random.fill(&mut bytes);
         let length = 16 + usize::try_from(random.number() % 240).unwrap_or(0);
         match try_input(which, &bytes[..length]) {
-            Ok(Survived {
-                refused: was_refused,
-                parsed: was_parsed,
-            }) => {
+            Ok(Survived { refused: was_refused, parsed: was_parsed }) => {
                 refused += u64::from(was_refused);
                 parsed += u64::from(was_parsed);
             }
