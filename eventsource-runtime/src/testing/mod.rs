@@ -1,7 +1,7 @@
 //! Tests for what is written with, and for, this crate.
 //!
-//! For applications: [`given`] tests what aggregates decide, and [`TraceRecorder`] what is traced. For stores of one's own
-//! there are [suites](suite). Nothing here is global, so that tests run side by side under any test runner.
+//! For applications: [`given`](fn@given) tests what aggregates decide, and [`TraceRecorder`] what is traced. For stores
+//! of one's own there are [suites](suite). Nothing here is global, so that tests run side by side under any test runner.
 
 mod difference;
 mod given;
