@@ -199,7 +199,8 @@ const SHAPES: &[Case] = &[
         || {
             root(async {
                 let both = async { tokio::join!(spawn_traced(leaf("a")), spawn_traced(leaf("b"))) };
-                tokio::select! { _ = both => (), () = endless("c") => () }
+                // In this order: both may be done elsewhere before the third is polled for the first time.
+                tokio::select! { biased; () = endless("c") => (), _ = both => () }
             })
         },
         "root(a b c)",
