@@ -1,9 +1,9 @@
 //! Buses: events on their way to other parts of a process, and to other processes.
 //!
 //! [`EventBus`] is the port: publish, and subscribe as a member of a group. A bus delivers at least once, and keeps the
-//! order of the messages of one stream. [`InProcessBus`] delivers within the process; `KafkaBus` and `RabbitMqBus` come
-//! with the features of those names. What follows a delivery is the same on all of them and stands here, not in the
-//! adapters: retries, dead letters, trace context, spans and metrics.
+//! order of the messages of one stream. [`InProcessBus`] delivers within the process; `RabbitMqBus` comes with the
+//! feature `rabbitmq`. What follows a delivery is the same on all of them and stands here, not in the adapters: retries,
+//! dead letters, trace context, spans and metrics.
 //!
 //! ```
 //! use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
