@@ -7,6 +7,7 @@ mod fields;
 mod generics;
 mod handler;
 mod keys;
+mod listeners;
 mod message;
 mod options;
 mod output;

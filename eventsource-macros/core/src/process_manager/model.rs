@@ -3,9 +3,9 @@
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Generics, Ident, LitStr, Pat, PatType, Type};
 
-use super::parse::Parsed;
 use crate::diagnostics::{Diagnostics, shown};
 use crate::keys;
+use crate::listeners::Parsed;
 use crate::options::{Given, Options};
 use crate::paths::Runtime;
 use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver};

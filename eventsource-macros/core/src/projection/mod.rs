@@ -13,7 +13,7 @@ use crate::diagnostics::report;
 #[must_use]
 pub fn attribute(options: TokenStream, item: TokenStream) -> TokenStream {
     report(|diagnostics| {
-        let Some(parsed) = parse::parse(diagnostics, options, item.clone()) else { return item };
+        let Some(parsed) = parse::GRAMMAR.parse(diagnostics, options, item.clone()) else { return item };
         let block = parsed.cleaned();
         let impls = model::model(diagnostics, parsed).map(|model| expand::expand(&model));
         quote!(#block #impls)

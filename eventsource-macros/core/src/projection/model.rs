@@ -3,10 +3,10 @@
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Generics, Ident, LitStr, PatType, Type, TypeReference};
 
-use super::parse::Parsed;
 use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
+use crate::listeners::Parsed;
 use crate::options::Options;
 use crate::paths::Runtime;
 use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver};

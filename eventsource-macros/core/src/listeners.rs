@@ -1,0 +1,87 @@
+//! Blocks whose methods take events, with options for the block and for each method: what `#[projection]` and
+//! `#[process_manager]` read alike.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::parse::Parse as _;
+use syn::{Attribute, Expr, LitStr};
+
+use crate::diagnostics::{self, Diagnostics};
+use crate::keys;
+use crate::options::{Options, Words};
+use crate::output::shape_lints;
+use crate::paths::Runtime;
+use crate::signature::{ImplBlock, report_item};
+
+/// What the two say differently.
+pub(crate) struct Grammar {
+    /// The attribute on the methods.
+    pub(crate) attribute: &'static str,
+    pub(crate) block: Words,
+    pub(crate) method: Words,
+    /// What to say where the macro stands on something else.
+    pub(crate) misplaced: &'static str,
+    /// What to say of an attribute on a method that says nothing.
+    pub(crate) bare: &'static str,
+}
+
+pub(crate) struct Parsed {
+    pub(crate) runtime: Runtime,
+    pub(crate) name: Option<LitStr>,
+    /// Whether a mistake was reported that was probably meant for it.
+    pub(crate) is_name_unclear: bool,
+    pub(crate) enable_tracing: Option<Expr>,
+    /// Without the attributes on its methods.
+    pub(crate) block: ImplBlock,
+    /// One for each method; none after a mistake.
+    pub(crate) methods: Vec<Option<Options>>,
+}
+
+impl Parsed {
+    /// The user's block, as it stays in the program.
+    pub(crate) fn cleaned(&self) -> TokenStream {
+        self.block.to_token_stream()
+    }
+}
+
+impl Grammar {
+    pub(crate) fn parse(
+        &self,
+        diagnostics: &mut Diagnostics,
+        options: TokenStream,
+        item: TokenStream,
+    ) -> Option<Parsed> {
+        let mut options = Options::parse(diagnostics, self.block, options);
+        let mut block = match diagnostics::parse(item.clone(), ImplBlock::parse) {
+            Ok(block) => block,
+            Err(error) => {
+                report_item(diagnostics, item, error, "impl", self.misplaced);
+                return None;
+            }
+        };
+        let mut methods = Vec::new();
+        for method in &mut block.methods {
+            let attributes = method.take_attributes(self.attribute);
+            methods.push(self.method_options(diagnostics, &attributes));
+            method.attrs.push(shape_lints());
+        }
+        Some(Parsed {
+            runtime: Runtime::from_options(&mut options),
+            is_name_unclear: options.is_unclear(keys::NAME),
+            name: options.text(keys::NAME),
+            enable_tracing: options.expr(keys::ENABLE_TRACING),
+            block,
+            methods,
+        })
+    }
+
+    /// By whatever path the macro is written, its attributes on methods are read alike.
+    fn method_options(&self, diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Option<Options> {
+        let before = diagnostics.count();
+        let mut options = Options::default();
+        for attribute in attributes {
+            options.add(diagnostics, self.method, attribute, self.bare);
+        }
+        (diagnostics.count() == before).then_some(options)
+    }
+}
