@@ -45,6 +45,7 @@ type Deliveries = SelectAll<Pin<Box<dyn Stream<Item = Option<(Arc<str>, Delivere
 
 impl Member {
     pub(super) async fn join(shared: Arc<Shared>, intake: Intake) -> Result<Self, BusError> {
+        shared.topology.check(&intake.group)?;
         let channel = shared.links.channel().await.map_err(connecting)?;
         let mut member = Self { shared, intake, from: From::Nowhere, stopped: false };
         member.from = open(&member.shared, &member.intake, channel).await.map_err(declaring)?;

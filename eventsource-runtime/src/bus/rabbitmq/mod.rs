@@ -45,12 +45,13 @@ impl RabbitMqBus {
     /// with the feature `rabbitmq-tls`.
     ///
     /// # Errors
-    /// The url is none, it asks for TLS without the feature, or the broker cannot be reached or refuses.
+    /// The url is none, it asks for TLS without the feature, the exchange's name is too long, or the broker cannot be reached or refuses.
     pub async fn connect(url: &str, options: RabbitMqOptions) -> Result<Self, BusError> {
         let uri = options::uri(url)?;
         let (host, port) = (uri.authority.host.clone(), uri.authority.port);
         let info = BusInfo::broker("rabbitmq", options.exchange.as_str()).at(host, port);
         let topology = Topology::new(&options);
+        topology.check("")?;
         let links = Arc::new(Link::new(uri.clone()));
         let publisher = Publisher::new(Link::new(uri), options.publish_timeout);
         topology.declare_exchange(&publisher.channel().await.map_err(connecting)?).await.map_err(declaring)?;

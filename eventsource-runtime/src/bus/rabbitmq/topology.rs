@@ -11,7 +11,12 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
 use super::RabbitMqOptions;
+use crate::bus::BusError;
 use crate::bus::message::Message;
+
+/// The longest name that the protocol has room for, in bytes, and what is left of it beside our suffixes.
+const LONGEST_NAME: usize = 255;
+const LONGEST_SUFFIX: usize = ".65535".len();
 
 /// Into how many slots streams are hashed by whoever publishes; a group's queues share the slots.
 pub(super) const SLOTS: u16 = 64;
@@ -42,6 +47,18 @@ pub(super) fn slot(message: &Message) -> String {
 impl Topology {
     pub(super) fn new(options: &RabbitMqOptions) -> Self {
         Self { exchange: options.exchange.clone(), queues: options.queues, delivery_limit: options.delivery_limit }
+    }
+
+    /// Refuses names for which the protocol has no room: of the exchange, or of it and a group.
+    pub(super) fn check(&self, group: &str) -> Result<(), BusError> {
+        let name = self.group(group);
+        if name.len() + LONGEST_SUFFIX <= LONGEST_NAME {
+            return Ok(());
+        }
+        let most = LONGEST_NAME - LONGEST_SUFFIX;
+        let told =
+            format!("`{name}` has {} bytes, of {most} at most; shorten the exchange's or the group's name", name.len());
+        Err(BusError::Configuration(told.into()))
     }
 
     /// Where dead letters are published; the routing key is the group's name here.
