@@ -53,6 +53,12 @@ fn a_name_that_the_protocol_has_no_room_for_is_refused_before_anything_is_sent()
         let long = Message::new(StreamId::new("Order", 1), "E".repeat(300), "{}");
         let refused = bus.publish(long).await.unwrap_err();
         assert!(matches!(refused, PublishError::Invalid { part: "the routing key", .. }), "{refused:?}");
+        let Err(refused) =
+            bus.subscribe("g".repeat(250)).handle(|_: Received| async move { Ok::<_, HandlerError>(()) }).await
+        else {
+            panic!("the protocol has no room for the group")
+        };
+        assert!(matches!(refused, BusError::Configuration(_)), "{refused:?}");
     });
 }
 
