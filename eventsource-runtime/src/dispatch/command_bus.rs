@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::{DispatchError, DispatchJsonError};
 use super::json::{COMMANDS, Refused, Switches, shown};
@@ -153,12 +153,11 @@ where
 {
     fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>> {
         Box::pin(async move {
-            let started = Instant::now();
+            let begun = metrics::begun(switches.metrics);
             let span = command_span(&command, switches);
             let mut progress = Progress::of(&span);
             let result = span.run(self.handle(command, context, &mut progress)).await;
-            let metered = switches.metrics.then(|| started.elapsed());
-            end::<C>(span, &result, &progress, metered);
+            end::<C>(span, &result, &progress, begun.map(|begun| begun.elapsed()));
             result
         })
     }
@@ -176,7 +175,7 @@ fn command_span<C: Command>(command: &C, switches: Switches) -> Span {
     )
 }
 
-/// `metered` is how long it took, where metrics are on.
+/// `metered` is how long it took, where somebody reads that.
 fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, metered: Option<Duration>) {
     let error_type = result.as_ref().err().map(DispatchError::error_type);
     let status = match result {

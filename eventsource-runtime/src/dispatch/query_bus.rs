@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::BoxFuture;
 use super::error::{ExecuteJsonError, QueryError};
@@ -143,7 +143,7 @@ where
     Q: Query,
     E: From<QueryError> + Failure,
 {
-    let started = Instant::now();
+    let begun = metrics::begun(switches.metrics);
     let span = query_span::<Q>(
         &|| switches.tracing && guarded(|| handler.enable_tracing(&query)).unwrap_or(true),
         &mut |user| {
@@ -158,7 +158,7 @@ where
         Ok(output) => span.in_scope(|| finish(output)),
         Err(error) => Err(failed::<Q, H::Error>(error).into()),
     };
-    let metered = switches.metrics.then(|| started.elapsed());
+    let metered = begun.map(|begun| begun.elapsed());
     end::<Q>(span, answer.as_ref().err().map(Failure::name), results, metered);
     answer
 }
@@ -198,7 +198,7 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError {
     QueryError::Failed { query: Q::NAME, error_type: error_type_or::<E>(&source), source }
 }
 
-/// `metered` is how long it took, where metrics are on.
+/// `metered` is how long it took, where somebody reads that.
 fn end<Q: Query>(span: Span, error_type: Option<&str>, results: Option<usize>, metered: Option<Duration>) {
     let status = if error_type.is_none() { "success" } else { "error" };
     if let Some(results) = results {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::StreamId;
+use super::interning::TypeNames;
 use super::stream_id::InvalidStreamId;
-use super::{AppendError, Appended, NewEvent, Position, StreamId, Version};
 use crate::domain::Metadata;
 use crate::telemetry::TraceContext;
 
@@ -44,18 +45,13 @@ pub(super) fn trace_context(parent: Option<&str>, state: Option<&str>) -> (Optio
 /// Names that the events of a page have in common.
 #[derive(Default)]
 pub(super) struct Names {
-    types: Vec<Arc<str>>,
+    types: TypeNames,
     stream: Option<StreamId>,
 }
 
 impl Names {
     pub(super) fn event_type(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.types.iter().find(|known| ***known == *name) {
-            return Arc::clone(known);
-        }
-        let made: Arc<str> = name.into();
-        self.types.push(Arc::clone(&made));
-        made
+        self.types.shared(name)
     }
 
     pub(super) fn stream(&mut self, name: &str) -> Result<StreamId, InvalidStreamId> {
@@ -64,42 +60,4 @@ impl Names {
             _ => Ok(self.stream.insert(name.parse()?).clone()),
         }
     }
-}
-
-/// An event whose id is stored.
-pub(super) struct Known {
-    pub(super) version: u64,
-    pub(super) position: u64,
-    /// In this stream and with this content. When it was decided, and in which trace, may differ.
-    pub(super) same: bool,
-}
-
-/// The result of the append that stored these very events, if one did. What is new at first must be new throughout:
-/// no part of an append is ever stored.
-pub(super) fn repeated(
-    stream: &StreamId,
-    events: &[NewEvent],
-    mut known: impl FnMut(&NewEvent) -> Result<Option<Known>, AppendError>,
-) -> Result<Option<Appended>, AppendError> {
-    let mut last: Option<(u64, u64)> = None;
-    for (ordinal, event) in events.iter().enumerate() {
-        let Some(known) = known(event)? else {
-            match last {
-                Some(_) => return Err(mismatch(stream, event)),
-                None => continue,
-            }
-        };
-        let follows = last.map_or(ordinal == 0, |(version, _)| known.version == version + 1);
-        if !known.same || !follows {
-            return Err(mismatch(stream, event));
-        }
-        last = Some((known.version, known.position));
-    }
-    Ok(last.map(|(version, position)| {
-        Appended::new(Version::new(version), Position::new(position), events.len() as u64).repeated()
-    }))
-}
-
-pub(super) fn mismatch(stream: &StreamId, event: &NewEvent) -> AppendError {
-    AppendError::IdempotencyMismatch { stream: stream.clone(), id: event.id }
 }

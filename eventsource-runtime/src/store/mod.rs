@@ -11,10 +11,12 @@ mod append;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
 mod head;
+mod interning;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reading;
+mod repetition;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stream_id;

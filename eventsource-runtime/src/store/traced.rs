@@ -109,7 +109,7 @@ impl<S> Traced<S> {
 
     /// Only calls to databases are measured: for the others even the clock would cost more than the call.
     fn begun(&self, info: &StoreInfo) -> Option<Instant> {
-        (self.metrics && info.system.is_some()).then(Instant::now)
+        metrics::begun(self.metrics && info.system.is_some())
     }
 }
 

@@ -94,10 +94,10 @@ impl EventStore for Memory {
             (earlier, chunks)
         };
         while !chunks.is_empty() {
-            for event in chunks.events() {
+            for event in chunks.events(&fold.stream) {
                 visited += 1;
                 after = event.version;
-                if let ControlFlow::Break(()) = visitor.visit(event.as_ref()) {
+                if let ControlFlow::Break(()) = visitor.visit(event) {
                     return Ok(Folded { visitor, visited, earlier });
                 }
             }
@@ -118,7 +118,7 @@ impl EventStore for Memory {
         let mut events = Vec::new();
         loop {
             let chunks = self.chunks(stream, after);
-            events.extend(chunks.events().take(limit - events.len()).cloned());
+            events.extend(chunks.stored(stream).take(limit - events.len()));
             match events.last() {
                 Some(last) if events.len() < limit && !chunks.are_last() => after = last.version,
                 _ => return Ok(events),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::domain::{Envelope, StoredEvent};
+use crate::domain::{Envelope, EventRef, StoredEvent};
+use crate::store::interning::TypeNames;
+use crate::store::repetition::{Known, repeated};
 use crate::store::{
     AppendError, Appended, Conflict, ExpectedVersion, Filter, NewEvent, Page, Position, StreamId, Version,
 };
@@ -18,7 +20,35 @@ const TAKEN: usize = 4;
 /// How many events of the feed are looked at under one lock.
 pub(super) const SCANNED: usize = 256;
 
-type Chunk = Arc<Vec<StoredEvent>>;
+type Chunk = Arc<Vec<Kept>>;
+
+/// An event as it was appended, and its position. Its stream and version are where it lies, so that a fold walks over
+/// little memory; what others are given is put together when they ask.
+#[derive(Clone)]
+pub(super) struct Kept {
+    event: NewEvent,
+    position: Position,
+}
+
+impl Kept {
+    fn stored(&self, stream: &StreamId, version: Version, types: &mut TypeNames) -> StoredEvent {
+        let NewEvent { id, event_type, schema_version, payload, origin } = &self.event;
+        let envelope = Envelope {
+            id: *id,
+            stream: stream.clone(),
+            version,
+            position: self.position,
+            event_type: types.shared(event_type),
+            schema_version: *schema_version,
+            recorded_at: origin.recorded_at,
+            correlation_id: origin.correlation_id,
+            causation_id: origin.causation_id,
+            metadata: origin.metadata.clone(),
+            trace_context: origin.trace_context.clone(),
+        };
+        StoredEvent::new(envelope, payload.clone())
+    }
+}
 
 /// Where an event is: which stream, and how many events of it come before.
 #[derive(Clone, Copy)]
@@ -42,11 +72,11 @@ impl Stream {
         if number == self.full.len() { Some(&self.tail) } else { self.full.get(number) }
     }
 
-    fn get(&self, index: usize) -> Option<&StoredEvent> {
+    fn get(&self, index: usize) -> Option<&Kept> {
         self.chunk(index / CHUNK)?.get(index % CHUNK)
     }
 
-    fn push(&mut self, event: StoredEvent) {
+    fn push(&mut self, event: Kept) {
         Arc::make_mut(&mut self.tail).push(event);
         if self.tail.len() == CHUNK {
             self.full.push(std::mem::take(&mut self.tail));
@@ -60,8 +90,6 @@ pub(super) struct State {
     contents: Vec<Stream>,
     feed: Vec<Place>,
     ids: HashMap<u128, Place, Seeded>,
-    /// The names of event types, so that an event shares its name with the others of its type.
-    names: Vec<(&'static str, Arc<str>)>,
 }
 
 impl State {
@@ -127,70 +155,50 @@ impl State {
     }
 
     fn push(&mut self, place: Place, events: Vec<NewEvent>) {
-        let Self { contents, feed, names, .. } = self;
+        let Self { contents, feed, .. } = self;
         let Some(stream) = contents.get_mut(place.stream) else { return };
         for (event, index) in events.into_iter().zip(place.index..) {
             feed.push(Place { index, ..place });
-            let envelope = Envelope {
-                id: event.id,
-                stream: stream.id.clone(),
-                version: Version::new(index as u64 + 1),
-                position: Position::new(feed.len() as u64),
-                event_type: interned(names, event.event_type),
-                schema_version: event.schema_version,
-                recorded_at: event.origin.recorded_at,
-                correlation_id: event.origin.correlation_id,
-                causation_id: event.origin.causation_id,
-                metadata: event.origin.metadata.clone(),
-                trace_context: event.origin.trace_context.clone(),
-            };
-            stream.push(StoredEvent::new(envelope, event.payload));
+            stream.push(Kept { event, position: Position::new(feed.len() as u64) });
         }
     }
 
     /// The result of the append that stored these very events, if one did.
     fn repeated(&self, stream: &StreamId, events: &[NewEvent]) -> Result<Option<Appended>, AppendError> {
-        let mut stored = events.iter().map(|event| (event, self.by_id(event.id)));
-        let Some((event, Some(first))) = stored.next() else {
-            // What is new at first must be new throughout: no part of an append is ever stored.
-            return match stored.find(|(_, known)| known.is_some()) {
-                Some((event, _)) => Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id: event.id }),
-                None => Ok(None),
-            };
-        };
-        let rest = stored.map(|(event, known)| known.map(|known| (event, known)).ok_or(event));
-        let mut last = first;
-        for (pair, version) in std::iter::once(Ok((event, first))).chain(rest).zip(first.version.get()..) {
-            let mismatch = |event: &NewEvent| AppendError::IdempotencyMismatch { stream: stream.clone(), id: event.id };
-            let (event, known) = pair.map_err(mismatch)?;
-            if known.stream != *stream || known.version != version || !same(event, known) {
-                return Err(mismatch(event));
-            }
-            last = known;
-        }
-        Ok(Some(Appended::new(last.version, last.position, events.len() as u64).repeated()))
+        repeated(stream, events, |event| {
+            let Some(place) = self.ids.get(&event.id.as_u128()).copied() else { return Ok(None) };
+            let known = self.at(place).filter(|_| self.holds(place, stream));
+            Ok(Some(Known {
+                version: version(place.index).get(),
+                position: known.map_or(0, |known| known.position.get()),
+                same: known.is_some_and(|known| same(event, &known.event)),
+            }))
+        })
     }
 
-    fn by_id(&self, id: Uuid) -> Option<&StoredEvent> {
-        self.at(*self.ids.get(&id.as_u128())?)
-    }
-
-    fn at(&self, place: Place) -> Option<&StoredEvent> {
+    fn at(&self, place: Place) -> Option<&Kept> {
         self.contents.get(place.stream)?.get(place.index)
     }
 
     /// Where the append ended that stored an event of this stream: the events of one append share their cause and time.
     pub(super) fn earlier(&self, stream: &StreamId, id: Uuid) -> Option<Appended> {
         let place = *self.ids.get(&id.as_u128())?;
-        let first = self.at(place).filter(|first| first.stream == *stream)?;
+        let first = self.at(place).filter(|_| self.holds(place, stream))?;
+        let cause = |kept: &Kept| (kept.event.origin.causation_id, kept.event.origin.recorded_at);
         let (mut last, mut count) = (first, 1);
         while let Some(next) = self.at(Place { index: place.index + count, ..place })
-            && (next.causation_id, next.recorded_at) == (first.causation_id, first.recorded_at)
+            && cause(next) == cause(first)
         {
             last = next;
             count += 1;
         }
-        Some(Appended::new(last.version, last.position, count as u64).repeated())
+        let version = Version::new((place.index + count) as u64);
+        Some(Appended::new(version, last.position, count as u64).repeated())
+    }
+
+    /// Whether the place is in that stream.
+    fn holds(&self, place: Place, stream: &StreamId) -> bool {
+        self.contents.get(place.stream).is_some_and(|holder| holder.id == *stream)
     }
 
     /// The chunks of a stream that begin after a version, as many as are taken at once.
@@ -202,20 +210,23 @@ impl State {
         }
         let first = after / CHUNK;
         let taken = std::array::from_fn(|number| stream.chunk(first + number).cloned());
-        Chunks { taken, skip: after % CHUNK, more: first + TAKEN <= stream.full.len() }
+        Chunks { taken, before: first * CHUNK, skip: after % CHUNK, more: first + TAKEN <= stream.full.len() }
     }
 
     /// Adds to a page what one look at the feed shows; false when the page is full or the feed ends.
     pub(super) fn scan(&self, page: &mut Page, filter: &Filter, limit: usize) -> bool {
         let from = usize::try_from(page.scanned.get()).unwrap_or(usize::MAX);
         let Some(rest) = self.feed.get(from..) else { return false };
-        for event in rest.iter().take(SCANNED).filter_map(|place| self.at(*place)) {
+        let mut types = TypeNames::default();
+        for place in rest.iter().take(SCANNED) {
+            let Some(stream) = self.contents.get(place.stream) else { continue };
+            let Some(kept) = stream.get(place.index) else { continue };
             if page.events.len() == limit {
                 return false;
             }
-            page.scanned = event.position;
-            if filter.shows(&event.event_type, event.stream.aggregate_type()) {
-                page.events.push(event.clone());
+            page.scanned = kept.position;
+            if filter.shows(kept.event.event_type, stream.id.aggregate_type()) {
+                page.events.push(kept.stored(&stream.id, version(place.index), &mut types));
             }
         }
         rest.len() > SCANNED
@@ -223,25 +234,23 @@ impl State {
 }
 
 /// Whether an event has the content under which its id is stored. When it was decided, and in which trace, may differ.
-fn same(event: &NewEvent, known: &StoredEvent) -> bool {
-    *known.event_type == *event.event_type
+fn same(event: &NewEvent, known: &NewEvent) -> bool {
+    known.event_type == event.event_type
         && known.schema_version == event.schema_version
-        && *known.payload() == event.payload
+        && known.payload == event.payload
 }
 
-fn interned(names: &mut Vec<(&'static str, Arc<str>)>, name: &'static str) -> Arc<str> {
-    if let Some((_, known)) = names.iter().find(|(known, _)| *known == name) {
-        return Arc::clone(known);
-    }
-    let made: Arc<str> = name.into();
-    names.push((name, Arc::clone(&made)));
-    made
+/// The version of the event before which so many lie in its stream.
+const fn version(index: usize) -> Version {
+    Version::new(index as u64 + 1)
 }
 
 /// Chunks of a stream as a reader holds them, outside the lock.
 #[derive(Default)]
 pub(super) struct Chunks {
     taken: [Option<Chunk>; TAKEN],
+    /// How many events of the stream lie before the first chunk, and how many of that one are not asked for.
+    before: usize,
     skip: usize,
     more: bool,
 }
@@ -256,8 +265,23 @@ impl Chunks {
         !self.more
     }
 
-    pub(super) fn events(&self) -> impl Iterator<Item = &StoredEvent> {
-        self.taken.iter().flatten().flat_map(|chunk| chunk.iter()).skip(self.skip)
+    /// For a fold, which borrows what it looks at.
+    pub(super) fn events<'a>(&'a self, stream: &'a StreamId) -> impl Iterator<Item = EventRef<'a>> {
+        self.kept().map(move |(version, kept)| {
+            let NewEvent { event_type, schema_version, payload, .. } = &kept.event;
+            EventRef::new(stream, (version, kept.position), (event_type, *schema_version), payload)
+        })
+    }
+
+    /// For a reader, who keeps what it gets.
+    pub(super) fn stored<'a>(&'a self, stream: &'a StreamId) -> impl Iterator<Item = StoredEvent> {
+        let mut types = TypeNames::default();
+        self.kept().map(move |(version, kept)| kept.stored(stream, version, &mut types))
+    }
+
+    fn kept(&self) -> impl Iterator<Item = (Version, &Kept)> {
+        let kept = self.taken.iter().flatten().flat_map(|chunk| chunk.iter()).skip(self.skip);
+        (self.before + self.skip..).map(version).zip(kept)
     }
 }
 

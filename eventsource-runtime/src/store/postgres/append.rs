@@ -12,7 +12,7 @@ use super::connections::{Fault, lend};
 use super::group::{Append, Columns, Outcome, Single};
 use super::read::number;
 use super::schema::Schema;
-use crate::store::columns::{Known, mismatch, repeated};
+use crate::store::repetition::{Known, mismatch, repeated};
 use crate::store::{AppendError, Appended, Conflict, NewEvent, Position, StreamId, Version};
 
 /// How long an append whose fate is not known is looked for.

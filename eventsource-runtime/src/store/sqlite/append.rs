@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::connection::run;
 use super::read::{number, signed};
-use crate::store::columns::{Known, metadata_text, mismatch, repeated};
+use crate::store::columns::metadata_text;
+use crate::store::repetition::{Known, mismatch, repeated};
 use crate::store::{
     AppendError, Appended, Conflict, ExpectedVersion, NewEvent, Origin, Position, StoreError, StreamId, Version,
 };

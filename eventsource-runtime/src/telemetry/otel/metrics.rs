@@ -4,11 +4,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::{KeyValue, global};
 
 use super::messaging::Messaging;
 use super::pipeline::{Active, SCOPE};
@@ -111,12 +111,17 @@ pub(super) fn with(record: impl FnOnce(&Instruments)) {
     if super::toggle::metrics_are_off() {
         return;
     }
-    let context = Context::current();
-    let active = Active::of(&context);
-    match active.pipeline() {
+    match Active::current().pipeline() {
+        Some(pipeline) if !pipeline.metered => {}
         Some(pipeline) => record(&pipeline.instruments),
         None => record(&foreign().instruments),
     }
+}
+
+/// The present moment, where somebody reads how long what begins now will take.
+pub(crate) fn begun(enabled: bool) -> Option<Instant> {
+    let is_read = || Active::current().pipeline().is_none_or(|pipeline| pipeline.metered);
+    (enabled && !super::toggle::metrics_are_off() && is_read()).then(Instant::now)
 }
 
 fn foreign() -> Arc<Foreign> {

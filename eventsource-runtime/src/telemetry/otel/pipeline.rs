@@ -38,6 +38,8 @@ pub(super) struct Pipeline {
     /// Whether spans are made as spans of `tracing`.
     pub(super) bridged: bool,
     pub(super) instruments: Instruments,
+    /// Whether anybody reads what the instruments are told.
+    pub(super) metered: bool,
 }
 
 impl fmt::Debug for Pipeline {
@@ -110,6 +112,8 @@ pub(super) fn drops_below_unsampled(context: &Context) -> bool {
 pub(super) enum Active<'a> {
     /// Brought along by the context.
     Scoped(&'a Pipeline),
+    /// The same, where the context is not borrowed.
+    Shared(Arc<Pipeline>),
     /// Installed for the process.
     Installed(Guard<Option<Arc<Pipeline>>>),
     /// Whatever OpenTelemetry's globals hold at this moment.
@@ -125,6 +129,18 @@ impl<'a> Active<'a> {
         if let Some(Scoped(pipeline)) = context.get::<Scoped>() {
             return Self::Scoped(pipeline);
         }
+        Self::of_process()
+    }
+
+    /// As for the current context, without a copy of it.
+    pub(super) fn current() -> Active<'static> {
+        match Context::map_current(|context| context.get::<Scoped>().cloned()) {
+            Some(Scoped(pipeline)) => Active::Shared(pipeline),
+            None => Active::of_process(),
+        }
+    }
+
+    fn of_process() -> Self {
         let installed = INSTALLED.load();
         if installed.is_some() { Self::Installed(installed) } else { Self::Foreign }
     }
@@ -132,6 +148,7 @@ impl<'a> Active<'a> {
     pub(super) fn pipeline(&self) -> Option<&Pipeline> {
         match self {
             Self::Scoped(pipeline) => Some(pipeline),
+            Self::Shared(pipeline) => Some(pipeline),
             Self::Installed(installed) => installed.as_deref(),
             Self::Foreign => None,
         }

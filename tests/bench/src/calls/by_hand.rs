@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::body;
 
 #[inline(never)]
-pub(super) fn bare(count: u64, _id: &Uuid) -> u64 {
-    body(count)
+pub(super) fn bare(count: u64, id: &Uuid) -> u64 {
+    body(count, id)
 }
 
 #[inline(never)]
-pub(super) async fn bare_async(count: u64, _id: &Uuid) -> u64 {
-    body(count)
+pub(super) async fn bare_async(count: u64, id: &Uuid) -> u64 {
+    body(count, id)
 }
 
 static BOXED: OnceLock<BoxedTracer> = OnceLock::new();
@@ -65,23 +65,23 @@ fn sdk() -> &'static SdkTracer {
 #[inline(never)]
 pub(super) fn by_boxed(count: u64, id: &Uuid) -> u64 {
     let _attached = context(boxed(), count, id).attach();
-    body(count)
+    body(count, id)
 }
 
 #[inline(never)]
 pub(super) async fn by_boxed_async(count: u64, id: &Uuid) -> u64 {
     let context = context(boxed(), count, id);
-    async move { body(count) }.with_context(context).await
+    async move { body(count, id) }.with_context(context).await
 }
 
 #[inline(never)]
 pub(super) fn by_sdk(count: u64, id: &Uuid) -> u64 {
     let _attached = context(sdk(), count, id).attach();
-    body(count)
+    body(count, id)
 }
 
 #[inline(never)]
 pub(super) async fn by_sdk_async(count: u64, id: &Uuid) -> u64 {
     let context = context(sdk(), count, id);
-    async move { body(count) }.with_context(context).await
+    async move { body(count, id) }.with_context(context).await
 }

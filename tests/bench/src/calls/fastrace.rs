@@ -12,13 +12,13 @@ const CALLS_PER_ROOT: u64 = 100;
 #[inline(never)]
 #[fastrace::trace(properties = { "channel": "email", "message.length": "{count}", "recipient.id": "{id}" })]
 pub(super) fn traced(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 #[inline(never)]
 #[fastrace::trace(properties = { "channel": "email", "message.length": "{count}", "recipient.id": "{id}" })]
 pub(super) async fn traced_async(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 struct Nowhere;

@@ -13,13 +13,13 @@ use super::providers::{Nowhere, Reading};
 #[inline(never)]
 #[traced("send_email", attributes("channel" = "email", "message.length" = count, "recipient.id" = %id))]
 pub(super) fn send(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 #[inline(never)]
 #[traced("send_email", attributes("channel" = "email", "message.length" = count, "recipient.id" = %id))]
 pub(super) async fn send_async(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 /// What must live as long as the set-up.

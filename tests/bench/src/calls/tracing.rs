@@ -11,13 +11,13 @@ use super::providers::provider;
 #[inline(never)]
 #[tracing::instrument(skip_all, fields(channel = "email", message.length = count, recipient.id = %id))]
 pub(super) fn instrumented(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 #[inline(never)]
 #[tracing::instrument(skip_all, fields(channel = "email", message.length = count, recipient.id = %id))]
 pub(super) async fn instrumented_async(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 /// The bridge to OpenTelemetry as its documentation sets it up.

@@ -58,6 +58,8 @@ pub struct TelemetryBuilder {
     sampler: Option<Box<dyn ShouldSample>>,
     spans: TracerProviderBuilder,
     meters: MeterProviderBuilder,
+    /// Whether somebody reads the metrics.
+    metered: bool,
     console_without_endpoint: bool,
     console_traces: Option<usize>,
     console_slow: Duration,
@@ -106,6 +108,7 @@ impl TelemetryBuilder {
             sampler: None,
             spans: SdkTracerProvider::builder(),
             meters: SdkMeterProvider::builder(),
+            metered: false,
             console_without_endpoint: false,
             console_traces: None,
             console_slow: SLOW,
@@ -168,6 +171,7 @@ impl TelemetryBuilder {
     /// takes it.
     pub fn meters(mut self, add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder) -> Self {
         self.meters = add(self.meters);
+        self.metered = true;
         self
     }
 
@@ -204,6 +208,7 @@ impl TelemetryBuilder {
         let sampling = if self.env.is_disabled() {
             self.spans = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff);
             self.meters = SdkMeterProvider::builder();
+            self.metered = false;
             Sampling::AlwaysOff
         } else {
             self.add_exporters()?;
@@ -220,6 +225,7 @@ impl TelemetryBuilder {
             sampling,
             bridged: self.bridged,
             instruments: Instruments::new(&meter),
+            metered: self.metered,
         };
         Ok(Telemetry::new(pipeline, tracers, meters, self.timeout, installed))
     }
@@ -248,6 +254,7 @@ impl TelemetryBuilder {
                 Exporter::Otlp => {
                     let meters = std::mem::take(&mut self.meters);
                     self.meters = otlp::metrics(&self.env, &self.endpoint(Signal::Metrics), meters)?;
+                    self.metered = true;
                 }
                 Exporter::Console => {
                     log::setting_ignored("OTEL_METRICS_EXPORTER", "console", "metrics are not shown in the terminal");
