@@ -152,6 +152,15 @@ pub enum AppendError {
         /// The payload's length in bytes.
         size: usize,
     },
+    /// A text that is kept beside the payload holds a NUL, which some back ends keep in no text; so none takes it. Told
+    /// before any input or output.
+    #[error("the {place} of an append to `{}` holds a NUL; leave it out", stream.as_str().replace('\0', "\u{2400}"))]
+    HoldsNul {
+        /// The stream of the append.
+        stream: StreamId,
+        /// Which text: `stream id` or `event type`.
+        place: &'static str,
+    },
     /// An event cannot be written as JSON.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -161,17 +170,26 @@ pub enum AppendError {
 }
 
 impl AppendError {
-    /// Refuses payloads that are too long, before any input or output.
+    /// Refuses what no store takes, before any input or output: payloads that are too long, and texts with a NUL. A store
+    /// calls this first.
     ///
     /// # Errors
-    /// [`AppendError::TooLarge`] for the first such event.
-    pub fn check_sizes(stream: &StreamId, events: &[NewEvent]) -> Result<(), Self> {
-        match events.iter().find(|event| event.payload.len() > MAX_PAYLOAD) {
-            None => Ok(()),
-            Some(event) => {
-                Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size: event.payload.len() })
+    /// [`AppendError::HoldsNul`], or [`AppendError::TooLarge`] for the first such event.
+    pub fn check(stream: &StreamId, events: &[NewEvent]) -> Result<(), Self> {
+        let nul = |place| Self::HoldsNul { stream: stream.clone(), place };
+        if stream.holds_nul() {
+            return Err(nul("stream id"));
+        }
+        for event in events {
+            let size = event.payload.len();
+            if size > MAX_PAYLOAD {
+                return Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size });
+            }
+            if event.event_type.contains('\0') {
+                return Err(nul("event type"));
             }
         }
+        Ok(())
     }
 
     /// A short, stable name for telemetry.
@@ -181,6 +199,7 @@ impl AppendError {
             Self::Conflict(_) => "conflict",
             Self::IdempotencyMismatch { .. } => "idempotency_mismatch",
             Self::TooLarge { .. } => "too_large",
+            Self::HoldsNul { .. } => "holds_nul",
             Self::Encode(_) => "encode",
             Self::Store(error) => error.error_type(),
         }

@@ -15,11 +15,12 @@ pub struct StreamId {
 
 /// The text is no stream id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no stream id; write the aggregate's type, a hyphen and the aggregate's id")]
+#[error("{0:?} is no stream id; write the aggregate's type, a hyphen and the aggregate's id, without a NUL")]
 pub struct InvalidStreamId(String);
 
 impl StreamId {
-    /// The stream of one aggregate. The type's name holds no hyphen: the derive refuses one.
+    /// The stream of one aggregate. The type's name holds no hyphen: the derive refuses one. To a stream whose id holds a
+    /// NUL no store appends.
     #[must_use]
     pub fn new(aggregate_type: &str, aggregate_id: impl fmt::Display) -> Self {
         Self { name: format!("{aggregate_type}-{aggregate_id}").into(), hyphen: aggregate_type.len() }
@@ -29,6 +30,11 @@ impl StreamId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.name
+    }
+
+    /// Whether there is no such stream in any store.
+    pub(crate) fn holds_nul(&self) -> bool {
+        self.name.contains('\0')
     }
 
     /// The part before the first hyphen.
@@ -49,7 +55,7 @@ impl std::str::FromStr for StreamId {
 
     fn from_str(name: &str) -> Result<Self, InvalidStreamId> {
         match name.find('-') {
-            Some(hyphen) if hyphen > 0 => Ok(Self { name: name.into(), hyphen }),
+            Some(hyphen) if hyphen > 0 && !name.contains('\0') => Ok(Self { name: name.into(), hyphen }),
             _ => Err(InvalidStreamId(name.into())),
         }
     }
@@ -78,5 +84,6 @@ mod tests {
         assert_eq!(id, StreamId::new("Order", "2026-11"));
         assert!("Order".parse::<StreamId>().is_err());
         assert!("-1".parse::<StreamId>().is_err());
+        assert!("Order-\0".parse::<StreamId>().is_err());
     }
 }

@@ -59,6 +59,9 @@ impl Broken {
                 }
             }
             Defect::TypeHasALimit if event.event_type.len() > 64 => event.event_type = "Cut",
+            Defect::TypeEndsAtItsNul => {
+                event.event_type = event.event_type.split('\0').next().unwrap_or_default();
+            }
             Defect::SchemaVersionIsShort => event.schema_version = event.schema_version.min(0x7FFF),
             Defect::OriginIsThatOfTheFirst => event.origin = first.map_or(event.origin, Arc::clone),
             _ => event.origin = Arc::new(self.lossy_origin((*event.origin).clone())),

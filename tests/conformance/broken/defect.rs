@@ -39,6 +39,8 @@ defects! {
     NothingIsNotChecked => appending_nothing_checks_the_expectation,
     TooLargeIsDropped => too_large_is_refused,
     TooLargeSparesItsNeighbours => too_large_takes_its_neighbours_along,
+    NulIsLeftOut => nul_in_a_stream_id_is_refused,
+    TypeEndsAtItsNul => nul_in_an_event_type_is_refused,
     LargestIsTooLarge => largest_payload_is_kept,
     PayloadIsJson => payload_is_kept_byte_for_byte,
     TypeHasALimit => event_type_is_kept,

@@ -61,6 +61,11 @@ fn quietly<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     thread.join().expect("what panics is caught")
 }
 
+/// Whether a case says no, or never says anything.
+pub(super) fn notices<F: Future<Output = ()>>(case: impl FnOnce() -> F + Send + 'static) -> bool {
+    quietly(|| !passes(FAILS_WITHIN, async { case().await }))
+}
+
 #[test]
 fn each_case_has_a_defect_and_each_defect_a_case() {
     let named: Vec<_> = DEFECTS.iter().map(|(_, case)| *case).collect();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use eventsource_runtime::store::{
-    AppendError, EventStore, ExpectedVersion, Position, PostgresOptions, PostgresStore, StreamId, Version,
+    EventStore, ExpectedVersion, Position, PostgresOptions, PostgresStore, StreamId, Version,
 };
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
@@ -114,17 +114,6 @@ fn a_refused_append_does_not_undo_its_neighbours() {
             assert_eq!(appended.is_ok(), number % 8 != 3, "{appended:?}");
         }
         assert_eq!(store.head().await.unwrap(), 64 / 8 * 7 * 2);
-    });
-}
-
-/// PostgreSQL keeps no NUL in texts: told before anything is sent, and to one caller alone.
-#[test]
-fn a_nul_in_an_id_is_refused() {
-    run(async {
-        let store = open().await;
-        let appended = store.append(&StreamId::new("Order", "a\0b"), ExpectedVersion::Any, events(1)).await;
-        assert!(matches!(appended, Err(AppendError::Store(_))), "{appended:?}");
-        assert_eq!(store.head().await.unwrap(), 0);
     });
 }
 

@@ -79,7 +79,7 @@ impl EventStore for Memory {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        AppendError::check_sizes(stream, &events)?;
+        AppendError::check(stream, &events)?;
         let appended = self.state().append(stream, expected, events)?;
         self.shared.head.publish(appended.position);
         Ok(appended)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::PostgresError;
 use super::append::{Appends, Pools, twice};
 use super::group::{Append, Outcome, Waiting, take};
 use crate::store::head::Head;
@@ -43,10 +42,6 @@ impl Writer {
     pub(super) async fn append(&self, append: Append) -> Outcome {
         if append.events.is_empty() || twice(&append.events).is_some() {
             return self.shared.appends.compare(&self.shared.pools.readers, &append).await;
-        }
-        if append.stream.as_str().contains('\0') || append.events.iter().any(|event| event.event_type.contains('\0')) {
-            let refused = PostgresError::new("PostgreSQL keeps no NUL in texts; leave it out of ids and types");
-            return Err(StoreError::backend("append events", refused).into());
         }
         // Alone, it needs no task: dropped in the middle, its one statement is made or not made.
         if let Ok(_turn) = self.shared.turns.try_acquire() {

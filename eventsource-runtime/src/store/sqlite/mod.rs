@@ -107,7 +107,7 @@ impl EventStore for Sqlite {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        AppendError::check_sizes(stream, &events)?;
+        AppendError::check(stream, &events)?;
         let (reply, answer) = oneshot::channel();
         self.threads.append(Append { stream: stream.clone(), expected, events, reply }).await?;
         answer.await.unwrap_or(Err(AppendError::Store(StoreError::Closed)))

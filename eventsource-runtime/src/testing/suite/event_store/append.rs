@@ -1,8 +1,8 @@
 //! What an append returns, that it is made whole or not at all, and how much it may hold.
 
 use super::{
-    AppendError, EventStore, ExpectedVersion, Position, Version, a_stream, a_stream_of, an_event, appended, events,
-    is_conflict, last, stored,
+    AppendError, EventStore, ExpectedVersion, Position, StreamId, Version, a_stream, a_stream_of, an_event, appended,
+    events, is_conflict, last, stored,
 };
 use crate::store::MAX_PAYLOAD;
 
@@ -82,6 +82,27 @@ pub async fn too_large_takes_its_neighbours_along<S: EventStore>(open: impl Asyn
     let batch = vec![an_event("Placed", "1"), an_event("Filmed", vec![b' '; MAX_PAYLOAD + 1])];
     let _ = store.append(&stream, ExpectedVersion::Any, batch).await.is_err();
     assert!(stored(&store, &stream).await.iter().all(|event| &*event.event_type == "Filmed"));
+}
+
+/// A stream's id holds no NUL, on any store; there is no such stream to be read either.
+pub async fn nul_in_a_stream_id_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, StreamId::new("Order", "1\0"));
+    match store.append(&stream, ExpectedVersion::Any, vec![an_event("Placed", "1")]).await {
+        Err(AppendError::HoldsNul { place, .. }) => assert_eq!(place, "stream id"),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+    assert_eq!(stored(&store, &stream).await, []);
+}
+
+/// Nor does the name of an event's type.
+pub async fn nul_in_an_event_type_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    let batch = vec![an_event("Placed", "1"), an_event("Filmed\0", "2")];
+    match store.append(&stream, ExpectedVersion::Any, batch).await {
+        Err(AppendError::HoldsNul { place, .. }) => assert_eq!(place, "event type"),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+    assert_eq!(stored(&store, &stream).await, []);
 }
 
 /// The longest payload that is allowed is stored.

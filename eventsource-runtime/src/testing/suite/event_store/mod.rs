@@ -94,6 +94,8 @@ macro_rules! event_store_cases {
             appending_nothing_checks_the_expectation
             too_large_is_refused
             too_large_takes_its_neighbours_along
+            nul_in_a_stream_id_is_refused
+            nul_in_an_event_type_is_refused
             largest_payload_is_kept
             payload_is_kept_byte_for_byte
             event_type_is_kept
