@@ -1,8 +1,8 @@
 //! A store that fails, or dies, when it is told to, over a store in memory.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
@@ -38,6 +38,8 @@ struct Faults {
     dead: watch::Sender<bool>,
     /// What the delays follow from; 0 for none.
     delays: AtomicU64,
+    /// What the next listing of dead letters shows, whatever is there.
+    listed: Mutex<Option<Vec<DeadLetter>>>,
 }
 
 impl Faulty {
@@ -89,6 +91,14 @@ impl Faulty {
     /// Every call takes up to a tenth of a second, by a seed; none for 0.
     pub fn slow_down(&self, seed: u64) {
         self.faults.delays.store(seed, Ordering::SeqCst);
+    }
+
+    /// The next listing of dead letters shows these, as one that was made before they were settled.
+    ///
+    /// # Panics
+    /// A listing has panicked.
+    pub fn list_once(&self, letters: Vec<DeadLetter>) {
+        *self.faults.listed.lock().expect("nobody panics here") = Some(letters);
     }
 
     async fn call<T>(&self, body: impl Future<Output = T>) -> T {
@@ -218,6 +228,9 @@ impl ProjectionStore for Faulty {
         projection: &'static str,
         letters: Letters,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        if let Some(listed) = self.faults.listed.lock().expect("nobody panics here").take() {
+            return Ok(listed);
+        }
         self.memory.dead_letters(projection, letters).await
     }
 

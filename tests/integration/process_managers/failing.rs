@@ -2,6 +2,7 @@
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
+use eventsource_tests::faulty::Faulty;
 use eventsource_tests::shipping::{Order, OrderStatus, Payment, SettlePayment, Shipping, commands};
 use uuid::Uuid;
 
@@ -65,4 +66,26 @@ async fn an_event_that_cannot_be_reacted_to_is_set_aside_and_other_processes_go_
     assert_eq!(status(&store, stuck).await, OrderStatus::Done);
     assert_eq!(names(&store, "Parcel").await, ["ParcelSent"]);
     assert!(letters.list(Position::START, 10).await.unwrap().is_empty());
+}
+
+/// It was reacted to first, and only then it was seen that there was no letter any more.
+#[tokio::test]
+async fn a_letter_that_was_resolved_is_not_reacted_to() {
+    let store = Faulty::default();
+    let bus = commands(&store);
+    let lame = ProcessManagerRunner::new(store.clone(), without_parcels(&store)).process_manager::<Shipping>();
+    let managers = lame.max_retries(0).on_failure(OnFailure::DeadLetter).spawn();
+    let order = Uuid::now_v7();
+    bus.dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, &store).await;
+    bus.dispatch(SettlePayment { order_id: order }).await.unwrap();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    let letters = runner(&store).dead_letters::<Shipping>();
+    let listed = letters.list(Position::START, 10).await.unwrap();
+    assert!(letters.resolve(listed[0].position).await.unwrap());
+    // Whoever retries has seen the letter before.
+    store.list_once(listed.clone());
+    assert_eq!(letters.retry(&listed[0].stream).await.unwrap(), 0);
+    assert_eq!(names(&store, "Parcel").await, Vec::<String>::new());
 }

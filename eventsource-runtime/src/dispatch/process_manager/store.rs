@@ -114,6 +114,13 @@ impl<S: ProjectionStore> Desk<S> {
         reacted.map_err(|error| if own(&error) { error.at(event) } else { error })
     }
 
+    /// Whether there is a letter at a position.
+    async fn has_letter(&self, key: &'static str, position: Position) -> Result<bool, ProjectionError> {
+        let before = Position::new(position.get().saturating_sub(1));
+        let letters = self.store.dead_letters(key, Letters { stream: None, after: before, limit: 1 }).await?;
+        Ok(letters.first().is_some_and(|letter| letter.position == position))
+    }
+
     /// Whether an earlier event of the stream was set aside.
     async fn is_parked(&self, key: &'static str, stream: &StreamId) -> Result<bool, ProjectionError> {
         let letters = Letters { stream: Some(stream.clone()), after: Position::START, limit: 1 };
@@ -187,6 +194,10 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
     ) -> Result<bool, ProjectionError> {
         let desk = Self { late: true, ..self.clone() };
         if let Some(event) = &event {
+            // What somebody has resolved is not to be reacted to; what is retried twice at once changes nothing twice.
+            if !self.has_letter(self.key(manager.name()), position).await? {
+                return Ok(false);
+            }
             desk.step(&*manager, event, scope.clone()).await?;
         }
         self.store.settle_dead_letter(self.checkpoint(manager.name()), position, event, scope.muted()).await

@@ -21,7 +21,8 @@ use crate::projection::ProjectionError;
 use crate::store::{AppendError, EventStore, ExpectedVersion, Filter, NewEvent, Origin, Position};
 use crate::telemetry::{Scope, log};
 
-/// How often the clock is looked at while something is put off: it may be set, and may be a test's.
+/// How often the clock is looked at while something is put off, since it may be set, and may be a test's; and how often
+/// what was appended meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 /// The longest pause between attempts to reach a store that is in trouble.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -59,10 +60,10 @@ impl<M: ProcessManager, S: EventStore> Timer<M, S> {
             let mut stop = std::pin::pin!(stop);
             let mut retries = 0;
             loop {
-                let pause = match self.look().await {
+                let trouble = match self.look().await {
                     Ok(()) => {
                         retries = 0;
-                        self.next_look()
+                        None
                     }
                     Err(error) => {
                         retries += 1;
@@ -71,10 +72,9 @@ impl<M: ProcessManager, S: EventStore> Timer<M, S> {
                     }
                 };
                 let changed = async {
-                    match (pause, retries) {
-                        (None, _) => self.store.changed(self.seen).await,
-                        // Not at every append: there are others that matter more than a tenth of a second here.
-                        (Some(pause), _) => tokio::time::sleep(pause).await,
+                    match trouble {
+                        None => self.wait().await,
+                        Some(pause) => tokio::time::sleep(pause).await,
                     }
                 };
                 if either(changed, stop.as_mut()).await {
@@ -85,9 +85,29 @@ impl<M: ProcessManager, S: EventStore> Timer<M, S> {
         Scope::detached().muted().run(body)
     }
 
-    /// How long it may sleep; `None` until something is appended.
-    fn next_look(&self) -> Option<Duration> {
-        (!self.waiting.is_empty()).then_some(LOOK)
+    /// Waits until something is due, or something was appended that may put something off. The store is asked for
+    /// nothing meanwhile.
+    async fn wait(&self) {
+        let appended = async {
+            self.store.changed(self.seen).await;
+            if !self.waiting.is_empty() {
+                // Not at every append: there are others that matter more than a tenth of a second here.
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        either(appended, std::pin::pin!(self.due())).await;
+    }
+
+    /// Waits until the first of all that waits is due.
+    async fn due(&self) {
+        let Some(next) = self.waiting.values().map(|waiting| waiting.due).min() else {
+            return std::future::pending().await;
+        };
+        loop {
+            let left = next.saturating_sub(self.clock.now().as_micros());
+            let Ok(left @ 1..) = u64::try_from(left) else { return };
+            tokio::time::sleep(LOOK.min(Duration::from_micros(left))).await;
+        }
     }
 
     async fn look(&mut self) -> Result<(), ProjectionError> {
