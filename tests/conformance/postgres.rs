@@ -1,12 +1,16 @@
 //! The store in PostgreSQL, and what only a server can show.
 
+mod aside;
 mod crashes;
 mod dropped;
+mod faults;
 mod interleaved;
+mod killed;
 mod lost;
 mod opening;
 mod projecting;
 mod several;
+mod tls;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, StreamId};
@@ -23,7 +27,7 @@ async fn open() -> PostgresStore {
     open_in(&services::a_schema()).await
 }
 
-async fn open_in(schema: &str) -> PostgresStore {
+pub(super) async fn open_in(schema: &str) -> PostgresStore {
     let options = PostgresOptions::default().schema(schema);
     PostgresStore::connect_with(&services::postgres(), options).await.unwrap()
 }

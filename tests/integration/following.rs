@@ -1,5 +1,7 @@
 //! Projections at the edges: slow, failing, panicking, twice, and over stores that fail.
 
+mod preparing;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -370,36 +372,4 @@ async fn a_step_that_was_tried_again_says_how_often() {
     // The command's, those of the batch and of its event alone, which have none, and the second attempt's.
     assert_eq!(rendered.matches("eventsource.retry.count=").count(), 2, "{rendered}");
     assert_eq!(rendered.matches("eventsource.retry.count=1").count(), 1, "{rendered}");
-}
-
-struct Preparing(Arc<AtomicBool>);
-
-#[projection]
-impl Preparing {
-    #[projection(setup)]
-    #[traced]
-    fn create(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-
-    #[projection(reset)]
-    #[traced]
-    fn clear(&self) {}
-
-    fn placed(&self, _: &Recorded<OrderPlaced>) {}
-}
-
-/// They ran outside of every span, so that a traced set-up was a trace of its own.
-#[tokio::test]
-async fn setting_up_and_resetting_leave_no_stray_spans() {
-    let recorder = Recorder::new();
-    let prepared = Arc::new(AtomicBool::new(false));
-    let run = recorder.run(async {
-        let runner = ProjectionRunner::new(sqlite().await).projection(Preparing(Arc::clone(&prepared))).rebuild();
-        let projections = runner.spawn();
-        projections.wait_for(Position::START).await.unwrap();
-        projections.shutdown().await.unwrap();
-    });
-    run.await;
-    assert_eq!(recorder.trees().names(), "");
 }

@@ -99,6 +99,43 @@ impl PostgresServer {
         );
     }
 
+    /// Gives it a certificate for 127.0.0.1, and returns that of the authority that made it; without the program
+    /// `openssl` the test is skipped.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    #[must_use]
+    pub fn certify(&self) -> Vec<u8> {
+        let data = self.folder.join("data");
+        if Command::new("openssl").arg("version").stdout(Stdio::null()).status().is_err() {
+            skip("no openssl, which makes a certificate for a server");
+        }
+        let openssl = |arguments: &str| {
+            let mut command = Command::new("openssl");
+            let command = command.args(arguments.split(' ')).current_dir(&data);
+            let made = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            assert!(made.expect("openssl").success(), "openssl {arguments}");
+        };
+        std::fs::write(data.join("names"), "subjectAltName=IP:127.0.0.1").expect("a file");
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+        openssl(&format!("req -x509 {key} -keyout ca.key -out ca.crt -subj /CN=tests -days 2"));
+        openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=127.0.0.1"));
+        openssl(
+            "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile names",
+        );
+        if is_root() {
+            let owned = ["server.key", "server.crt"].map(|name| data.join(name));
+            assert!(Command::new("chown").arg("postgres").args(&owned).status().expect("chown").success());
+        }
+        let settings = data.join("postgresql.conf");
+        let mut text = std::fs::read_to_string(&settings).expect("the settings");
+        text.push_str("\nssl = on\n");
+        std::fs::write(&settings, text).expect("the settings");
+        self.crash();
+        self.begin();
+        std::fs::read(data.join("ca.crt")).expect("the authority's certificate")
+    }
+
     /// Stops it as a crash would: nothing is finished, nothing is told.
     ///
     /// # Panics

@@ -108,7 +108,7 @@ impl ProjectionError {
     }
 
     /// Whether it is the store that failed, and nothing that was asked of it.
-    pub(super) fn is_trouble(&self) -> bool {
+    pub(crate) fn is_trouble(&self) -> bool {
         self.event.is_none() && self.cause.is::<StoreError>()
     }
 
@@ -140,9 +140,10 @@ impl fmt::Display for ProjectionError {
     }
 }
 
+/// What it is called, and what it says: the `Debug` of its cause may quote what was to be written.
 impl fmt::Debug for ProjectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.cause, f)
+        write!(f, "ProjectionError({}: {})", self.error_type, self.cause)
     }
 }
 
@@ -196,7 +197,7 @@ impl PartitionsChanged {
 }
 
 /// A projection does not run any more, or does not get there in time.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProjectionStopped {
     /// A step failed, and failed again when it was retried, with nothing of it committed; or the projection's task could
@@ -236,4 +237,35 @@ pub enum ProjectionStopped {
         /// The last position that is known to be applied and committed.
         checkpoint: Position,
     },
+}
+
+/// What it says, and of its cause no more than that says: its `Debug` may quote what was to be written.
+impl fmt::Debug for ProjectionStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProjectionStopped({self}")?;
+        if let Self::Failed { source, .. } = self {
+            write!(f, ": {source}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a row is refused")]
+    struct Refused {
+        _row: &'static str,
+    }
+
+    #[test]
+    fn debug_quotes_nothing_that_display_does_not() {
+        let error = ProjectionError::from(Refused { _row: "secret" });
+        assert_eq!(format!("{error:?}"), "ProjectionError(Refused: a row is refused)");
+        let source = std::sync::Arc::new(Refused { _row: "secret" });
+        let stopped = ProjectionStopped::Failed { projection: "P", checkpoint: Position::new(1), source };
+        assert!(format!("{stopped:?}").ends_with("a row is refused)") && !format!("{stopped:?}").contains("secret"));
+    }
 }

@@ -82,11 +82,11 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 
     /// Builds the read models again from the first event beside the old ones, which readers see, and other processes keep
     /// up to date, until the new ones take their place in one transaction. A store that cannot do that stops the
-    /// projection with an error: in memory and on `PostgreSQL` there is no second place, a `SQLite` store has one if it is
-    /// in a file.
+    /// projection with an error: in memory there is no second place, a `SQLite` store has one if it is in a file.
     ///
-    /// The projection's methods are the same; the store sees to it that the names of their tables mean the new ones. They
-    /// see no other tables. Until the new read model is in its place, `wait_for` waits. When it is, this runner has the
+    /// The projection's methods are the same; the store sees to it that the names of their tables mean the new ones. On
+    /// `SQLite` they see no other tables. On `PostgreSQL` they name their tables without a schema and make them in their
+    /// set-up: a projection that writes to any other stops with an error. Until the new read model is in its place, `wait_for` waits. When it is, this runner has the
     /// lease, and whoever had it waits for the next.
     pub fn rebuild_aside(mut self) -> Self {
         self.options.rebuild = Rebuild::Aside;

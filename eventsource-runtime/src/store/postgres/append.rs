@@ -42,7 +42,7 @@ impl Appends {
         let parameters = |count: usize| (1..=count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
         let call = |name: &str, count| schema.sql(&format!("SELECT * FROM {{schema}}.{name}({})", parameters(count)));
         Self {
-            one: call("append_one_1", 12),
+            one: call("append_one_2", 12),
             group: call("append_1", 14),
             last: schema.sql(
                 "SELECT version, position FROM {schema}.events WHERE stream_id = $1 \

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio::task::JoinHandle;
@@ -13,9 +15,9 @@ use crate::store::StoreError;
 
 /// What holds for connections that run the store's statements. Appends are right in no other isolation level; compiling a
 /// statement to machine code takes longer than the longest page, and so does starting a process; and a plan that was made
-/// while a table was small is kept when it has grown, so that indexes are used from the start.
+/// while a table was small is kept when it has grown, so that indexes are used from the start, and by the first plan.
 pub(super) const OURS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
-    SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0";
+    SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET max_parallel_workers_per_gather = 0";
 
 /// What holds for connections that run statements of the application as well.
 pub(super) const YOURS: &str = "SET default_transaction_isolation = 'read committed'";
@@ -48,23 +50,28 @@ impl From<PostgresError> for Fault {
     }
 }
 
-/// A pool of at most so many connections with these settings, made when they are needed.
-pub(super) fn pool(
-    config: &Config,
-    tls: &Tls,
-    options: &PostgresOptions,
-    (size, session): (usize, &'static str),
-) -> Result<Pool, PostgresError> {
-    let connect = Connector { tls: tls.clone(), session };
-    // A connection that is closed is not lent; whether one that is open works, its user finds out.
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_connect(config.clone(), connect, recycling))
-        .max_size(size)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(options.connect_timeout))
-        .create_timeout(Some(options.connect_timeout))
-        .build()
-        .map_err(|error| PostgresError::new(error.to_string()))
+/// How connections are made.
+#[derive(Clone)]
+pub(super) struct Connecting {
+    pub(super) config: Config,
+    pub(super) tls: Tls,
+    pub(super) timeout: Duration,
+}
+
+impl Connecting {
+    /// A pool of at most so many connections with these settings, made when they are needed.
+    pub(super) fn pool(&self, size: usize, session: &str) -> Result<Pool, PostgresError> {
+        let connect = Connector { tls: self.tls.clone(), session: session.into() };
+        // A connection that is closed is not lent; whether one that is open works, its user finds out.
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        Pool::builder(Manager::from_connect(self.config.clone(), connect, recycling))
+            .max_size(size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(self.timeout))
+            .create_timeout(Some(self.timeout))
+            .build()
+            .map_err(|error| PostgresError::new(error.to_string()))
+    }
 }
 
 pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
@@ -110,7 +117,7 @@ async fn backend(client: &Client) -> Result<String, PostgresError> {
 
 struct Connector {
     tls: Tls,
-    session: &'static str,
+    session: Arc<str>,
 }
 
 impl Connect for Connector {
@@ -118,14 +125,14 @@ impl Connect for Connector {
         &self,
         config: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + '_>> {
-        let (config, tls, session) = (config.clone(), self.tls.connector(), self.session);
+        let (config, tls, session) = (config.clone(), self.tls.connector(), Arc::clone(&self.session));
         Box::pin(async move {
             let (client, connection) = config.connect(tls).await?;
             // It ends with the client, or with an error that the client's next call returns.
             let task = tokio::spawn(async move {
                 let _ = connection.await;
             });
-            client.batch_execute(session).await?;
+            client.batch_execute(&session).await?;
             Ok((client, task))
         })
     }

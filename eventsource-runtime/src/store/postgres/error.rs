@@ -1,11 +1,11 @@
 //! What PostgreSQL says, without what it quotes.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// What the server or the connection to it said.
 ///
-/// Details, in which PostgreSQL quotes the values of rows, are left out, and so is everything about how the store
-/// connects but the fault itself.
+/// What PostgreSQL quotes of rows is left out: its details, and in the message of a value that it cannot read, the value.
+/// So is everything about how the store connects but the fault itself.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PostgresError {
@@ -56,13 +56,20 @@ impl PostgresError {
     pub(super) fn is_refusal(&self) -> bool {
         self.fate == Fate::Refused
     }
+
+    /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
+    pub(super) fn is_trouble(&self) -> bool {
+        const TROUBLE: [&str; 6] = ["40", "53", "55", "57", "58", "XX"];
+        let class = self.code.as_deref().and_then(|code| code.get(..2));
+        self.fate != Fate::Refused || class.is_some_and(|class| TROUBLE.contains(&class))
+    }
 }
 
 impl From<&tokio_postgres::Error> for PostgresError {
     fn from(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(said) => Self {
-                message: format!("{} (SQLSTATE {})", said.message(), said.code().code()).into(),
+                message: format!("{} (SQLSTATE {})", without_values(said), said.code().code()).into(),
                 code: Some(said.code().code().into()),
                 fate: if ends_connection(said.code()) { Fate::Unknown } else { Fate::Refused },
             },
@@ -83,6 +90,26 @@ fn ends_connection(code: &SqlState) -> bool {
     class == "08" || class == "57" && *code != SqlState::QUERY_CANCELED
 }
 
+/// The server's message. One about a value that cannot be read quotes it, and that may be anything of a row.
+fn without_values(said: &DbError) -> String {
+    const DATA_EXCEPTION: &str = "22";
+    if !said.code().code().starts_with(DATA_EXCEPTION) {
+        return said.message().to_owned();
+    }
+    unquoted(said.message())
+}
+
+/// A text with `…` for all that stands between quotation marks.
+fn unquoted(text: &str) -> String {
+    let mut parts = text.split('"');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    while let Some(_quoted) = parts.next() {
+        kept.push('…');
+        kept.push_str(parts.next().unwrap_or_default());
+    }
+    kept
+}
+
 /// The error and its causes. None of them knows a password.
 fn in_full(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
@@ -96,4 +123,32 @@ fn in_full(error: &tokio_postgres::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_left_out() {
+        assert_eq!(
+            unquoted(r#"invalid input syntax for type integer: "4711""#),
+            "invalid input syntax for type integer: …"
+        );
+        assert_eq!(unquoted(r#"value "a" is no "b""#), "value … is no …");
+        assert_eq!(unquoted("division by zero"), "division by zero");
+        assert_eq!(unquoted(r#"unbalanced: "a"#), "unbalanced: …");
+    }
+
+    #[test]
+    fn trouble_is_the_servers_and_not_the_statements() {
+        let coded = |code: &str| PostgresError { code: Some(code.into()), ..PostgresError::new("it says no") };
+        for code in ["40P01", "53100", "55P03", "57014", "58030"] {
+            assert!(coded(code).is_trouble(), "{code}");
+        }
+        for code in ["22P02", "23505", "25P02", "42P01", "P0001"] {
+            assert!(!coded(code).is_trouble(), "{code}");
+        }
+        assert!(PostgresError::unavailable("nobody is there").is_trouble());
+    }
 }

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use deadpool_postgres::{Object, Pool};
 use futures_util::TryStreamExt;
+use futures_util::future::join;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 use uuid::Uuid;
@@ -68,10 +69,16 @@ impl Folds {
             let left = match fold.first_event {
                 None => Left::Some,
                 Some(id) => {
+                    self.prepare(&client).await?;
                     // The rows first: if the command's events are not found after them, they are not among them.
-                    let rows: Vec<Row> =
-                        self.rows(&client, (&fold.stream, fold.after), HELD).await?.try_collect().await?;
-                    if let Some(earlier) = self.earlier(&client, &fold.stream, id).await? {
+                    let rows = async {
+                        let rows = self.rows(&client, (&fold.stream, fold.after), HELD).await?;
+                        Ok(rows.try_collect::<Vec<Row>>().await?)
+                    };
+                    let (rows, earlier): (Result<_, Fault>, _) =
+                        join(rows, self.earlier(&client, &fold.stream, id)).await;
+                    let rows = rows?;
+                    if let Some(earlier) = earlier? {
                         return Ok(folding.repeated(earlier));
                     }
                     folding.visit_all(&rows)?
@@ -92,12 +99,18 @@ impl Folds {
         let begun = async {
             let client = lend(pool).await?;
             let statement = client.prepare_cached(&self.begin).await?;
-            let rows = client.query(&statement, &[&fold.stream.as_str(), &HELD]).await?;
-            let (snapshot, rows) = split(&fold.stream, rows);
-            let earlier = match fold.first_event {
-                None => None,
-                Some(id) => self.earlier(&client, &fold.stream, id).await?,
+            let stream = fold.stream.as_str();
+            let params: [&(dyn ToSql + Sync); 2] = [&stream, &HELD];
+            let (rows, earlier) = match fold.first_event {
+                None => (client.query(&statement, &params).await?, None),
+                Some(id) => {
+                    self.prepare(&client).await?;
+                    let (rows, earlier) =
+                        join(client.query(&statement, &params), self.earlier(&client, &fold.stream, id)).await;
+                    (rows?, earlier?)
+                }
             };
+            let (snapshot, rows) = split(&fold.stream, rows);
             Ok((client, snapshot, rows, earlier))
         };
         let (client, snapshot, rows, earlier) = match begun.await {
@@ -121,6 +134,13 @@ impl Folds {
             self.rest(&client, folding, left).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
+    }
+
+    /// Has what is sent in one go prepared, so that nothing comes in between: one round trip for both.
+    async fn prepare(&self, client: &Object) -> Result<(), Fault> {
+        client.prepare_cached(&self.rows).await?;
+        client.prepare_cached(&self.earlier).await?;
+        Ok(())
     }
 
     /// Shows page by page what is left.

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::domain::StoredEvent;
 use append::{Appends, Pools};
-use connections::{OURS, YOURS};
+use connections::{Connecting, OURS, YOURS};
 pub use error::PostgresError;
 use fold::Folds;
 use group::Append;
@@ -88,6 +88,8 @@ impl Traced<Postgres> {
 #[derive(Clone)]
 pub struct Postgres {
     shared: Arc<Shared>,
+    /// While a projection is built beside its read model: where.
+    aside: Option<Arc<projections::Aside>>,
 }
 
 struct Shared {
@@ -102,6 +104,7 @@ struct Shared {
     head: Arc<Head>,
     info: StoreInfo,
     schema: Schema,
+    connecting: Connecting,
     polling_interval: Duration,
 }
 
@@ -111,7 +114,8 @@ impl Postgres {
         let config = address::parse(address, options).map_err(refused)?;
         let schema = Schema::new(&options.schema).map_err(refused)?;
         let tls = tls::tls(&config, options).map_err(refused)?;
-        let pool = |size, session| connections::pool(&config, &tls, options, (size, session)).map_err(refused);
+        let connecting = Connecting { config: config.clone(), tls: tls.clone(), timeout: options.connect_timeout };
+        let pool = |size, session| connecting.pool(size, session).map_err(refused);
         let pools = Arc::new(Pools {
             writers: pool(UNDER_WAY, OURS)?,
             readers: pool(options.connections, OURS)?,
@@ -141,7 +145,9 @@ impl Postgres {
                 head,
                 info,
                 schema,
+                connecting,
             }),
+            aside: None,
         })
     }
 }
@@ -157,11 +163,15 @@ impl EventStore for Postgres {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        AppendError::check_sizes(stream, &events)?;
+        AppendError::check(stream, &events)?;
         self.shared.writer.append(Append { stream: stream.clone(), expected, events }).await
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        if fold.stream.holds_nul() {
+            // The server would refuse the question.
+            return Ok(Folded { visitor, visited: 0, earlier: None });
+        }
         self.shared.folds.fold(&self.shared.pools.readers, fold, visitor).await
     }
 
@@ -171,6 +181,9 @@ impl EventStore for Postgres {
         after: Version,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
+        if stream.holds_nul() {
+            return Ok(Vec::new());
+        }
         self.shared.reads.stream(&self.shared.pools.readers, stream, after, limit).await
     }
 

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_events.sql"),
     include_str!("../../../migrations/postgres/0002_snapshots.sql"),
     include_str!("../../../migrations/postgres/0003_projections.sql"),
+    include_str!("../../../migrations/postgres/0004_append_one.sql"),
 ];
 
 /// The newest version that this program knows.
@@ -36,6 +37,10 @@ impl Schema {
         } else {
             Err(PostgresError::new("a schema's name is 1 to 63 letters, digits and underscores of ASCII"))
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The statement with the schema's name in place.

@@ -1,27 +1,81 @@
 //! What a projection writes with.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
+use bytes::{Bytes, BytesMut};
 use deadpool_postgres::Transaction;
-use tokio_postgres::Error;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Error, Row, Statement, ToStatement};
+
+use super::PostgresError;
 
 /// The transaction of a projection's batch: the projection's writes and its checkpoint are committed together.
 ///
-/// It begins and ends around the steps; a step that ends it itself fails the batch. Everything else that the driver's
-/// transaction can do is reached through `Deref`.
+/// It begins and ends around the steps; a step that ends it itself fails the batch. A statement that fails makes all
+/// later ones fail, so that a step ends with its error; one that goes on fails all the same. Everything else that the
+/// driver's transaction can do is reached through `Deref`.
+///
+/// Each statement that is awaited is a round trip to the server. [`PostgresTransaction::enqueue`] spares it.
 pub struct PostgresTransaction<'t> {
     transaction: Transaction<'t>,
+    /// What is to be sent when the step waits, or ends.
+    queued: Mutex<Vec<Queued>>,
+}
+
+/// A statement on its way.
+pub(super) struct Queued {
+    pub(super) statement: Statement,
+    pub(super) params: Vec<Encoded>,
 }
 
 impl<'t> PostgresTransaction<'t> {
     pub(super) fn new(transaction: Transaction<'t>) -> Self {
-        Self { transaction }
+        Self { transaction, queued: Mutex::default() }
     }
 
     pub(super) fn into_inner(self) -> Transaction<'t> {
         self.transaction
+    }
+
+    /// Sends a statement without waiting for its answer, so that a batch does not wait for a round trip an event.
+    ///
+    /// It takes effect in order with the statements that this type's own methods run, before it and after it, in this
+    /// step and in the next; methods of the driver that are reached through `Deref` may overtake it. That it failed is
+    /// found before anything is committed, and is then the failure of the step that enqueued it. The prepared statement
+    /// is kept for the next time.
+    ///
+    /// ```no_run
+    /// # use eventsource_runtime::prelude::*;
+    /// # use eventsource_runtime::store::PostgresTransaction;
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct Deposited { cents: i64 }
+    /// struct Balances;
+    ///
+    /// #[projection]
+    /// impl Balances {
+    ///     async fn deposited(
+    ///         &self,
+    ///         event: &Recorded<Deposited>,
+    ///         tx: &PostgresTransaction<'_>,
+    ///     ) -> Result<(), ProjectionError> {
+    ///         let upsert = "INSERT INTO balances AS old VALUES ($1, $2) \
+    ///             ON CONFLICT (account) DO UPDATE SET cents = old.cents + excluded.cents";
+    ///         Ok(tx.enqueue(upsert, &[&event.aggregate_id(), &event.cents]).await?)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// PostgreSQL does not take the statement, or a parameter has not the type that it wants.
+    pub async fn enqueue(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), PostgresError> {
+        let statement = self.transaction.prepare_cached(sql).await?;
+        let params = encoded(&statement, params)?;
+        self.queued().push(Queued { statement, params });
+        Ok(())
     }
 
     /// Runs one statement and tells how many rows it changed. The prepared statement is kept for the next time.
@@ -30,6 +84,7 @@ impl<'t> PostgresTransaction<'t> {
     /// What PostgreSQL says; in a step, `?` ends the batch with it.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         let statement = self.transaction.prepare_cached(sql).await?;
+        self.in_turn().await;
         self.transaction.execute(&statement, params).await
     }
 
@@ -38,7 +93,65 @@ impl<'t> PostgresTransaction<'t> {
     /// # Errors
     /// What PostgreSQL says; in a step, `?` ends the batch with it.
     pub async fn execute_batch(&self, sql: &str) -> Result<(), Error> {
+        self.in_turn().await;
         self.transaction.batch_execute(sql).await
+    }
+
+    /// Runs a query, as the driver's method of that name.
+    ///
+    /// # Errors
+    /// What PostgreSQL says; in a step, `?` ends the batch with it.
+    pub async fn query<T>(&self, statement: &T, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error>
+    where
+        T: ?Sized + ToStatement,
+    {
+        self.in_turn().await;
+        self.transaction.query(statement, params).await
+    }
+
+    /// Runs a query that has one row, as the driver's method of that name.
+    ///
+    /// # Errors
+    /// What PostgreSQL says, or that there is not one row; in a step, `?` ends the batch with it.
+    pub async fn query_one<T>(&self, statement: &T, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error>
+    where
+        T: ?Sized + ToStatement,
+    {
+        self.in_turn().await;
+        self.transaction.query_one(statement, params).await
+    }
+
+    /// Runs a query that has at most one row, as the driver's method of that name.
+    ///
+    /// # Errors
+    /// What PostgreSQL says, or that there are several rows; in a step, `?` ends the batch with it.
+    pub async fn query_opt<T>(&self, statement: &T, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, Error>
+    where
+        T: ?Sized + ToStatement,
+    {
+        self.in_turn().await;
+        self.transaction.query_opt(statement, params).await
+    }
+
+    /// Waits until what was enqueued has been sent, by whoever drives the step: each time that it waits.
+    async fn in_turn(&self) {
+        poll_fn(|task| {
+            if self.queued().is_empty() {
+                return Poll::Ready(());
+            }
+            task.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Takes what is to be sent, into an empty list.
+    pub(super) fn take_queued(&self, taken: &mut Vec<Queued>) {
+        std::mem::swap(&mut *self.queued(), taken);
+    }
+
+    fn queued(&self) -> MutexGuard<'_, Vec<Queued>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,5 +166,59 @@ impl<'t> Deref for PostgresTransaction<'t> {
 impl fmt::Debug for PostgresTransaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PostgresTransaction")
+    }
+}
+
+/// A parameter as it goes over the wire, so that it outlives what it was made of.
+pub(super) struct Encoded {
+    bytes: Option<Bytes>,
+    format: Format,
+}
+
+fn encoded(statement: &Statement, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Encoded>, PostgresError> {
+    let types = statement.params();
+    if types.len() != params.len() {
+        let (wanted, given) = (types.len(), params.len());
+        return Err(PostgresError::new(format!("the statement has {wanted} parameters, {given} were given")));
+    }
+    let mut buffer = BytesMut::new();
+    let mut encoded = Vec::with_capacity(params.len());
+    for (number, (param, wanted)) in params.iter().zip(types).enumerate() {
+        let is_null = param.to_sql_checked(wanted, &mut buffer).map_err(|error| {
+            PostgresError::new(format!("parameter {} cannot be written as `{wanted}`: {error}", number + 1))
+        })?;
+        let bytes = buffer.split().freeze();
+        let bytes = if matches!(is_null, IsNull::Yes) { None } else { Some(bytes) };
+        encoded.push(Encoded { bytes, format: param.encode_format(wanted) });
+    }
+    Ok(encoded)
+}
+
+impl ToSql for Encoded {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(match &self.bytes {
+            None => IsNull::Yes,
+            Some(bytes) => {
+                out.extend_from_slice(bytes);
+                IsNull::No
+            }
+        })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        self.format
+    }
+
+    to_sql_checked!();
+}
+
+/// Without the value.
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encoded")
     }
 }

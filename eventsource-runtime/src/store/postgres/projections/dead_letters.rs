@@ -1,5 +1,7 @@
 //! The table of dead letters.
 
+use std::collections::HashSet;
+
 use deadpool_postgres::Object;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
@@ -17,7 +19,7 @@ use crate::store::{Position, StreamId, Version};
 #[derive(Debug)]
 pub(super) struct Statements {
     insert: String,
-    of_stream: String,
+    among: String,
     list: String,
     remove: String,
     forget: String,
@@ -31,8 +33,9 @@ impl Statements {
                 (projection, position, stream_id, version, event_type, error_type, reason, retries, at) \
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             ),
-            of_stream: schema.sql(
-                "SELECT EXISTS (SELECT FROM {schema}.projection_dead_letters WHERE projection = $1 AND stream_id = $2)",
+            among: schema.sql(
+                "SELECT DISTINCT stream_id FROM {schema}.projection_dead_letters \
+                WHERE projection = $1 AND stream_id = ANY ($2)",
             ),
             list: schema.sql(
                 "SELECT position, stream_id, version, event_type, error_type, reason, retries, at \
@@ -67,14 +70,16 @@ impl Statements {
         tx.execute(&self.insert, &params).await.map(drop)
     }
 
-    pub(super) async fn has_of(
+    /// Those of some streams that have letters.
+    pub(super) async fn among(
         &self,
         tx: &PostgresTransaction<'_>,
         projection: &str,
-        stream: &StreamId,
-    ) -> Result<bool, Error> {
-        let statement = tx.prepare_cached(&self.of_stream).await?;
-        Ok(tx.query_one(&statement, &[&projection, &stream.as_str()]).await?.get(0))
+        streams: &[&str],
+    ) -> Result<HashSet<String>, Error> {
+        let statement = tx.prepare_cached(&self.among).await?;
+        let rows = tx.query(&statement, &[&projection, &streams]).await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
     }
 
     pub(super) async fn list(

@@ -50,6 +50,7 @@ impl Postgres {
         claim: &Claim,
     ) -> Result<Option<Lease>, Error> {
         let Partition { projection, index, count, .. } = partition;
+        let projection = self.key(projection);
         let (index, count) = (i64::from(index), i64::from(count));
         let statements = &self.shared.projections;
         let row = if claim.gives_up() {

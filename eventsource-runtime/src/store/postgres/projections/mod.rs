@@ -2,17 +2,23 @@
 //!
 //! A batch holds no lock of the store while its steps run, so that a runner that is held up for ever keeps nobody from
 //! taking its lease. Whether the lease is still its own is asked again by the statement that moves the checkpoint, the
-//! last one before the commit.
+//! last one before the commit; and whether the dead letters are still there behind which events were parked, just before
+//! that, under a lock that whoever settles a letter takes just before his commit.
 
+mod aside;
 mod dead_letters;
 mod leases;
+mod parts;
+mod pipeline;
+mod transaction;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use deadpool_postgres::{Object, Transaction as Inner};
-use tokio_postgres::SimpleQueryMessage;
+use deadpool_postgres::Object;
+use futures_util::future::join;
 use uuid::Uuid;
 
 use super::connections::{Fault, lend};
@@ -20,16 +26,19 @@ use super::read::number;
 use super::{Postgres, PostgresError, PostgresTransaction, schema::Schema};
 use crate::domain::StoredEvent;
 use crate::projection::{
-    Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, PartitionsChanged,
-    Projection, ProjectionError, ProjectionStore, StepResult, Transaction, caught,
+    Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
+    ProjectionError, ProjectionStore, StepResult, Transaction,
 };
-use crate::store::columns::signed;
-use crate::store::{Position, StoreError};
+use crate::store::Position;
 use crate::telemetry::Scope;
+pub(super) use aside::Aside;
+use transaction::{SAVEPOINT, apply, begin, end, failed, fault, prepare};
 
 /// How often the term of its lease a transaction may stand still: then the server ends it, so that the rows that it has
 /// changed are free for whoever has the lease then.
 const STANDSTILLS: u32 = 3;
+/// But not sooner, in milliseconds: between two statements a busy machine takes its time.
+const LEAST_STANDSTILL: i64 = 1000;
 
 impl Transaction for PostgresTransaction<'static> {
     type Backend = Postgres;
@@ -55,6 +64,7 @@ impl AsyncBackend for Postgres {
 pub(super) struct Statements {
     parts: String,
     standing: String,
+    forget_parts: String,
     lay_out: String,
     move_back: String,
     others: String,
@@ -80,6 +90,7 @@ impl Statements {
                 "SELECT position, token, EXISTS (SELECT FROM {schema}.projection_dead_letters WHERE projection = $1) \
                 FROM {schema}.projection_partitions WHERE projection = $1 AND partition = $2 AND partitions = $3",
             ),
+            forget_parts: schema.sql("DELETE FROM {schema}.projection_partitions WHERE projection = $1"),
             lay_out: schema.sql(
                 "INSERT INTO {schema}.projection_partitions \
                 SELECT $1, part, $2, $3, NULL, '', 'epoch' FROM generate_series(0, $2::bigint - 1) AS part",
@@ -109,10 +120,10 @@ impl ProjectionStore for Postgres {
     ) -> Result<(), ProjectionError> {
         let (name, wanted) = (projection.name(), partitions.max(1));
         let open = async |tx: &PostgresTransaction<'_>| {
-            tx.execute(LOCK, &[&name]).await.map_err(failed("set up a projection"))?;
+            tx.execute(LOCK, &[&self.key(name)]).await.map_err(failed("set up a projection"))?;
             let (stored, first, last) = self.parts(tx, name).await.map_err(failed("look for a projection"))?;
             if stored == 0 {
-                caught(projection.setup(tx)).await?;
+                self.set_up(tx, &*projection).await?;
             } else if stored == wanted {
                 return Ok(());
             } else if first != last {
@@ -121,9 +132,9 @@ impl ProjectionStore for Postgres {
             self.lay_out(tx, name, wanted, first).await.map_err(failed("set up a projection"))
         };
         let mut client = self.worker().await?;
-        let tx = begin(&mut client, None).await?;
+        let tx = begun(&mut client).await?;
         let opened = open(&tx).await;
-        end(tx, opened, None).await
+        end(tx, opened, None, &[]).await
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
@@ -139,19 +150,19 @@ impl ProjectionStore for Postgres {
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
         let mut client = self.worker().await?;
-        let tx = begin(&mut client, Some(&batch)).await?;
+        let tx = begin(&mut client).await?;
+        let mut tried: Vec<&StoredEvent> = Vec::new();
         let applied = async {
-            let any_letters = self.check(&tx, &batch).await?;
-            let applied = scope.run(self.steps(&tx, &*projection, &batch, any_letters)).await?;
-            if let Some(letter) = &batch.set_aside {
-                let set_aside = self.letters().insert(&tx, projection.name(), letter).await;
-                set_aside.map_err(failed("set an event aside"))?;
-            }
-            Ok(applied)
+            let parked = self.check(&tx, &batch).await?;
+            let is_parked = |event: &&StoredEvent| parked.contains(event.stream.as_str());
+            let (aside, steps): (Vec<_>, Vec<_>) = batch.events.iter().partition(is_parked);
+            tried = steps;
+            scope.run(apply(&tx, &*projection, &tried)).await?;
+            self.set_aside(&tx, &batch, &aside, &parked).await
         };
         let applied = applied.await;
         let moves = self.move_checkpoint(&batch);
-        end(tx, applied, Some((&moves, &batch))).await
+        end(tx, applied, Some((&moves, &batch)), &tried).await
     }
 
     async fn reset_projection(
@@ -161,18 +172,18 @@ impl ProjectionStore for Postgres {
     ) -> Result<(), ProjectionError> {
         let name = projection.name();
         let mut client = self.worker().await?;
-        let tx = begin(&mut client, None).await?;
+        let tx = begun(&mut client).await?;
         let reset = async {
             self.check_all(&tx, name, token).await?;
-            caught(projection.reset(&tx)).await?;
+            prepare(&tx, async { projection.reset(&tx).await }).await?;
             let forget = async {
-                self.letters().forget(&tx, name).await?;
-                tx.execute(&self.shared.projections.move_back, &[&name]).await.map(drop)
+                self.letters().forget(&tx, self.key(name)).await?;
+                tx.execute(&self.shared.projections.move_back, &[&self.key(name)]).await.map(drop)
             };
             forget.await.map_err(failed("reset a projection"))
         };
         let reset = reset.await;
-        end(tx, reset, None).await
+        end(tx, reset, None, &[]).await
     }
 
     async fn dead_letters(
@@ -182,7 +193,7 @@ impl ProjectionStore for Postgres {
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
         let list = async {
             let client = lend(&self.shared.pools.readers).await?;
-            self.letters().list(&client, projection, &letters).await
+            self.letters().list(&client, self.key(projection), &letters).await
         };
         list.await.map_err(|fault: Fault| ProjectionError::store(fault.attempt("list dead letters")))
     }
@@ -194,219 +205,124 @@ impl ProjectionStore for Postgres {
         event: Option<StoredEvent>,
         scope: Scope,
     ) -> Result<bool, ProjectionError> {
-        let name = projection.name();
+        let key = self.key(projection.name());
         let mut client = self.worker().await?;
-        let tx = begin(&mut client, None).await?;
+        let tx = begun(&mut client).await?;
+        let tried: Vec<&StoredEvent> = event.iter().collect();
         let settle = async {
-            tx.execute(LOCK, &[&name]).await.map_err(failed("remove a dead letter"))?;
-            let removed = self.letters().remove(&tx, name, position).await.map_err(failed("remove a dead letter"))?;
-            if let (true, Some(event)) = (removed, &event) {
-                scope.run(step(&tx, &*projection, event)).await?;
+            let removed = self.letters().remove(&tx, key, position).await.map_err(failed("remove a dead letter"))?;
+            if removed {
+                scope.run(apply(&tx, &*projection, &tried)).await?;
             }
+            // A batch that parks an event behind this letter is committed before it is gone, or finds that it is.
+            tx.execute(LOCK, &[&key]).await.map_err(failed("remove a dead letter"))?;
             Ok(removed)
         };
         let settled = settle.await;
-        end(tx, settled, None).await
+        end(tx, settled, None, &tried).await
+    }
+
+    async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
+        // Seldom, and large.
+        Box::pin(aside::open(self, projection)).await
+    }
+
+    async fn swap_aside(&self, projection: &'static str, aside: Self, token: Uuid) -> Result<(), ProjectionError> {
+        Box::pin(aside::swap(self, projection, &aside, token)).await
     }
 }
 
-/// An error of the store's own statements, which is not the projection's.
-fn failed(attempt: &'static str) -> impl Fn(tokio_postgres::Error) -> ProjectionError {
-    move |error| fault(attempt, PostgresError::from(error))
-}
-
-fn fault(attempt: &'static str, error: PostgresError) -> ProjectionError {
-    ProjectionError::store(StoreError::backend(attempt, error))
+/// A transaction with its savepoint.
+async fn begun(client: &mut Object) -> Result<PostgresTransaction<'_>, ProjectionError> {
+    let tx = begin(client).await?;
+    tx.batch_execute(SAVEPOINT).await.map_err(failed("begin a projection's batch"))?;
+    Ok(tx)
 }
 
 impl Postgres {
     /// A connection for work of a projection, whose statements are planned as usual.
     async fn worker(&self) -> Result<Object, ProjectionError> {
-        let lent = lend(&self.shared.pools.workers).await;
-        lent.map_err(|fault| ProjectionError::store(fault.attempt("connect for a projection")))
+        let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
+        lend(workers).await.map_err(|fault| ProjectionError::store(fault.attempt("connect for a projection")))
+    }
+
+    /// What a projection's rows are kept under: in a place aside it has another name.
+    fn key<'a>(&'a self, projection: &'a str) -> &'a str {
+        self.aside.as_ref().map_or(projection, |aside| aside.key())
     }
 
     fn letters(&self) -> &dead_letters::Statements {
         &self.shared.projections.letters
     }
 
-    /// How many parts a projection has, and the first and the last of their positions.
-    async fn parts(
-        &self,
-        tx: &PostgresTransaction<'_>,
-        name: &str,
-    ) -> Result<(u32, Position, Position), tokio_postgres::Error> {
-        let statement = tx.prepare_cached(&self.shared.projections.parts).await?;
-        let row = tx.query_one(&statement, &[&name]).await?;
-        let column = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
-        let stored = u32::try_from(column(0)).unwrap_or(u32::MAX);
-        Ok((stored, Position::new(column(1)), Position::new(column(2))))
+    async fn set_up(&self, tx: &PostgresTransaction<'_>, projection: &dyn Projection<Self>) -> StepResult {
+        let setup = prepare(tx, async { projection.setup(tx).await });
+        match &self.aside {
+            None => setup.await,
+            Some(aside) => {
+                aside.create(tx).await?;
+                setup.await?;
+                aside.refuse_other_tables(tx, &self.shared.schema).await
+            }
+        }
     }
 
-    async fn lay_out(
-        &self,
-        tx: &PostgresTransaction<'_>,
-        name: &'static str,
-        count: u32,
-        at: Position,
-    ) -> Result<(), tokio_postgres::Error> {
-        let schema = &self.shared.projections.schema;
-        tx.execute(&schema.sql("DELETE FROM {schema}.projection_partitions WHERE projection = $1"), &[&name]).await?;
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&name, &i64::from(count), &signed(at.get())];
-        tx.execute(&self.shared.projections.lay_out, &params).await.map(drop)
-    }
-
-    /// Refuses a batch that cannot be committed before its steps run; whether the projection has dead letters.
-    async fn check(&self, tx: &PostgresTransaction<'_>, batch: &Batch) -> Result<bool, ProjectionError> {
+    /// Sets a transaction up for a batch, and refuses what cannot be committed before its steps run. The streams of the
+    /// batch that have dead letters.
+    async fn check(&self, tx: &PostgresTransaction<'_>, batch: &Batch) -> Result<HashSet<String>, ProjectionError> {
         let Partition { projection, index, count, .. } = batch.partition;
+        let (key, index, count) = (self.key(projection), i64::from(index), i64::from(count));
+        let standstill = leases::millis(batch.claim.term * STANDSTILLS).clamp(LEAST_STANDSTILL, 1 << 30);
+        let begin = format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}; {SAVEPOINT}");
         let standing = async {
             let statement = tx.prepare_cached(&self.shared.projections.standing).await?;
-            tx.query_opt(&statement, &[&projection, &i64::from(index), &i64::from(count)]).await
+            // One behind the other, and one wait for both.
+            let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&key, &index, &count];
+            let (begun, row) = join(tx.batch_execute(&begin), tx.query_opt(&statement, &params)).await;
+            begun.and(row)
         };
         let row = standing.await.map_err(failed("read a checkpoint"))?;
         let row = row.ok_or_else(|| ProjectionError::not_open(projection))?;
         let checkpoint = number(&row, 0).map_err(|error| fault("read a checkpoint", error))?;
         batch.check(Position::new(checkpoint), row.get(1))?;
-        let any_letters = row.get(2);
-        if any_letters {
-            // Whoever removes a letter and whoever parks an event behind it take turns; what is read next is current.
-            tx.execute(LOCK, &[&projection]).await.map_err(failed("look for dead letters"))?;
+        if !row.get::<_, bool>(2) {
+            return Ok(HashSet::new());
         }
-        Ok(any_letters)
+        let streams: HashSet<&str> = batch.events.iter().map(|event| event.stream.as_str()).collect();
+        let streams: Vec<&str> = streams.into_iter().collect();
+        self.letters().among(tx, key, &streams).await.map_err(failed("look for dead letters"))
     }
 
-    async fn steps(
+    /// Sets events aside: those whose streams are parked, and the one that failed. Whoever has settled meanwhile what
+    /// they are parked behind was told that the stream goes on, and so it has to.
+    async fn set_aside(
         &self,
         tx: &PostgresTransaction<'_>,
-        projection: &dyn Projection<Self>,
         batch: &Batch,
-        any_letters: bool,
+        events: &[&StoredEvent],
+        parked: &HashSet<String>,
     ) -> Result<Applied, ProjectionError> {
-        let mut applied = Applied::default();
-        let name = projection.name();
-        for event in &*batch.events {
-            let parks = any_letters
-                && self.letters().has_of(tx, name, &event.stream).await.map_err(failed("look for dead letters"))?;
-            if parks {
-                let letter = DeadLetter::parked(event, batch.at);
-                self.letters().insert(tx, name, &letter).await.map_err(failed("set an event aside"))?;
-                applied.parked.push(event.position);
-            } else {
-                step(tx, projection, event).await?;
+        let (key, mut applied) = (self.key(batch.partition.projection), Applied::default());
+        if let Some(aside) = &self.aside {
+            aside.refuse_other_tables(tx, &self.shared.schema).await?;
+        }
+        if !events.is_empty() {
+            tx.execute(LOCK, &[&key]).await.map_err(failed("look for dead letters"))?;
+            let streams: Vec<&str> = parked.iter().map(String::as_str).collect();
+            let left = self.letters().among(tx, key, &streams).await.map_err(failed("look for dead letters"))?;
+            if left != *parked {
+                let settled = PostgresError::unavailable("a dead letter was settled meanwhile");
+                return Err(fault("set an event aside", settled));
             }
+        }
+        for event in events {
+            let letter = DeadLetter::parked(event, batch.at);
+            self.letters().insert(tx, key, &letter).await.map_err(failed("set an event aside"))?;
+            applied.parked.push(letter.position);
+        }
+        if let Some(letter) = &batch.set_aside {
+            self.letters().insert(tx, key, letter).await.map_err(failed("set an event aside"))?;
         }
         Ok(applied)
     }
-
-    /// Refuses where any part of a projection is leased with another token.
-    async fn check_all(
-        &self,
-        tx: &PostgresTransaction<'_>,
-        projection: &'static str,
-        token: Uuid,
-    ) -> Result<(), ProjectionError> {
-        let others = async {
-            let statement = tx.prepare_cached(&self.shared.projections.others).await?;
-            tx.query(&statement, &[&projection, &Some(token)]).await
-        };
-        let others = others.await.map_err(failed("check a projection's leases"))?;
-        let other = others.iter().find(|row| row.get(2)).map(|row| (row.get::<_, i64>(0), row.get::<_, i64>(1)));
-        let part = |(index, count): (i64, i64)| {
-            Partition::all(projection, u32::try_from(count).ok()?).nth(usize::try_from(index).ok()?)
-        };
-        match other.and_then(part) {
-            Some(partition) => Err(LeaseLost::new(partition).into()),
-            None => Ok(()),
-        }
-    }
-
-    /// What moves the checkpoint of a batch: after the savepoint, which is there if no step has ended the transaction, and
-    /// only if lease and checkpoint are still what they were. One message, so that it stops at its first error.
-    fn move_checkpoint(&self, batch: &Batch) -> String {
-        let Partition { projection, index, .. } = batch.partition;
-        self.shared.projections.schema.sql(&format!(
-            "RELEASE SAVEPOINT eventsource; UPDATE {{schema}}.projection_partitions SET position = {}, \
-            expires = clock_timestamp() + {} * interval '1 millisecond' \
-            WHERE projection = '{}' AND partition = {index} AND token = '{}' AND position = {}",
-            signed(batch.checkpoint.get()),
-            leases::millis(batch.claim.term),
-            projection.replace('\'', "''"),
-            batch.claim.token,
-            signed(batch.from.get()),
-        ))
-    }
-}
-
-async fn step(tx: &PostgresTransaction<'_>, projection: &dyn Projection<Postgres>, event: &StoredEvent) -> StepResult {
-    let applied = caught(async { projection.apply(event, tx).await }).await;
-    applied.map_err(|error| {
-        if tx.client().is_closed() {
-            // The projection is not to blame for a connection.
-            return fault("apply a batch", PostgresError::new(error.to_string()));
-        }
-        error.at(event)
-    })
-}
-
-/// Begins a transaction; dropped, it is rolled back.
-async fn begin<'c>(client: &'c mut Object, batch: Option<&Batch>) -> Result<PostgresTransaction<'c>, ProjectionError> {
-    let begun = async {
-        let tx: Inner<'c> = client.transaction().await?;
-        if let Some(batch) = batch {
-            let standstill = leases::millis(batch.claim.term * STANDSTILLS).min(1 << 30);
-            tx.batch_execute(&format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}")).await?;
-        }
-        tx.batch_execute("SAVEPOINT eventsource").await?;
-        Ok(PostgresTransaction::new(tx))
-    };
-    begun.await.map_err(failed("begin a projection's batch"))
-}
-
-/// Commits if what was done succeeded, and if the checkpoint can be moved; else undoes all of it.
-async fn end<T>(
-    tx: PostgresTransaction<'_>,
-    result: Result<T, ProjectionError>,
-    moves: Option<(&str, &Batch)>,
-) -> Result<T, ProjectionError> {
-    let value = match result {
-        Ok(value) => value,
-        Err(error) => {
-            // The connection is not lent again before it has been rolled back; its error changes nothing.
-            let _ = tx.into_inner().rollback().await;
-            return Err(error);
-        }
-    };
-    let statements = moves.map_or("RELEASE SAVEPOINT eventsource", |(moves, _)| moves);
-    match (tx.simple_query(statements).await, moves) {
-        (Ok(said), Some((_, batch))) if moved(&said) == 0 => {
-            let _ = tx.into_inner().rollback().await;
-            Err(LeaseLost::new(batch.partition).into())
-        }
-        (Ok(_), _) => {
-            tx.into_inner().commit().await.map_err(failed("commit a projection's batch"))?;
-            Ok(value)
-        }
-        (Err(error), _) if is_no_savepoint(&error) => {
-            let _ = tx.into_inner().rollback().await;
-            Err(ProjectionError::new(
-                "a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store",
-            ))
-        }
-        (Err(error), _) => Err(failed("move a checkpoint")(error)),
-    }
-}
-
-fn moved(said: &[SimpleQueryMessage]) -> u64 {
-    let last = said.iter().rev().find_map(|message| match message {
-        SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-        _ => None,
-    });
-    last.unwrap_or_default()
-}
-
-/// The savepoint is gone with its transaction.
-fn is_no_savepoint(error: &tokio_postgres::Error) -> bool {
-    use tokio_postgres::error::SqlState;
-    let code = error.code();
-    code == Some(&SqlState::NO_ACTIVE_SQL_TRANSACTION) || code == Some(&SqlState::S_E_INVALID_SPECIFICATION)
 }

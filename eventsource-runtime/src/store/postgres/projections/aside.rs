@@ -1,0 +1,208 @@
+//! A read model that is built in a schema of its own, and moved from there into the place of the old one.
+//!
+//! The connections that work aside have that schema first in their search path, so that the names of tables mean those
+//! that are built there. Checkpoint and dead letters are rows beside the old ones, under a name of their own.
+
+use std::sync::Arc;
+
+use deadpool_postgres::{ClientWrapper, Object, Pool};
+use uuid::Uuid;
+
+use super::super::connections::YOURS;
+use super::super::schema::Schema;
+use super::super::{Postgres, PostgresError, PostgresTransaction};
+use super::begun;
+use super::transaction::{end, failed, fault, refused};
+use crate::projection::{ProjectionError, StepResult};
+use crate::store::StoreError;
+
+/// Held, by a connection of its own, while somebody builds a projection aside.
+const LOCK: &str = "SELECT pg_try_advisory_lock(1702035461, hashtext($1))";
+/// How long the old tables are waited for, which somebody may be reading. Whoever comes to read meanwhile waits as well.
+const PATIENCE: &str = "SET LOCAL lock_timeout = '1s'";
+/// What the names of schemas begin with, for those who find one.
+const PREFIX: &str = "eventsource_aside_";
+/// How many connections: one works, one renews the lease.
+const WORKERS: usize = 2;
+
+/// What is there besides tables, views and sequences, and cannot be moved into the place of another.
+const OTHERS: &str = "SELECT 'function', proname FROM pg_proc WHERE pronamespace = $1::text::regnamespace \
+    UNION ALL SELECT 'type', typname FROM pg_type \
+    WHERE typnamespace = $1::text::regnamespace AND typrelid = 0 AND typelem = 0";
+
+/// The statements that put what is in a schema in the place of what has its name: the old ones away, views before what
+/// they show; the new ones there; and who was granted what before, is again.
+const SWAP: &str = "WITH kinds (kind, word, step) AS (VALUES \
+        ('v'::\"char\", 'VIEW', 1), ('m', 'MATERIALIZED VIEW', 2), ('r', 'TABLE', 3), ('p', 'TABLE', 3), ('S', 'SEQUENCE', 4)), \
+    relations AS (SELECT pg_class.*, word, step, nspname FROM pg_class \
+        JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN kinds ON kind = relkind \
+        WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid \
+            AND relkind = 'S' AND deptype IN ('a', 'i') AND refobjsubid > 0)), \
+    new AS (SELECT * FROM relations WHERE nspname = $1), \
+    old AS (SELECT * FROM relations WHERE nspname = current_schema() AND relname IN (SELECT relname FROM new)) \
+    SELECT format('DROP %s %s', word, string_agg(format('%I.%I', nspname, relname), ', ')), step FROM old GROUP BY word, step \
+    UNION ALL SELECT format('ALTER %s %I.%I SET SCHEMA %I', word, nspname, relname, current_schema()), 5 FROM new \
+    UNION ALL SELECT format('GRANT %s ON %s %I.%I TO %s%s', privilege_type, \
+        CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname, \
+        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, \
+        CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), 6 FROM old, aclexplode(relacl) \
+    ORDER BY step";
+
+/// A table of another schema that this transaction writes.
+const ELSEWHERE: &str = "SELECT nspname || '.' || relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+    WHERE locktype = 'relation' AND pid = pg_backend_pid() AND mode IN ('RowExclusiveLock', 'AccessExclusiveLock') \
+        AND relkind IN ('r', 'p', 'S', 'm') AND relpersistence <> 't' \
+        AND nspname NOT IN ($1, 'pg_catalog', 'pg_toast', 'information_schema') \
+        AND (nspname <> $2 OR relname NOT IN ('projection_partitions', 'projection_dead_letters')) LIMIT 1";
+
+/// A schema in which a projection is built, for as long as somebody does.
+pub(in super::super) struct Aside {
+    schema: String,
+    /// What checkpoint and dead letters are kept under.
+    key: String,
+    workers: Pool,
+    /// Whoever else wants to build there waits until this connection is gone, as when its process dies.
+    _lock: ClientWrapper,
+}
+
+impl Aside {
+    pub(super) fn workers(&self) -> &Pool {
+        &self.workers
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Makes the schema, in the transaction that sets the projection up.
+    pub(super) async fn create(&self, tx: &PostgresTransaction<'_>) -> StepResult {
+        let create = format!("CREATE SCHEMA \"{}\"", self.schema);
+        tx.batch_execute(&create).await.map_err(|error| refused("make a schema aside", error.into()))
+    }
+
+    /// Refuses a projection that writes to tables elsewhere, because it names their schema, or because it does not make
+    /// them in its set-up: those would be the ones that readers see.
+    pub(super) async fn refuse_other_tables(&self, tx: &PostgresTransaction<'_>, schema: &Schema) -> StepResult {
+        let look = async {
+            let statement = tx.prepare_cached(ELSEWHERE).await?;
+            tx.query_opt(&statement, &[&self.schema, &schema.name()]).await
+        };
+        match look.await.map_err(failed("look at what is written aside"))? {
+            None => Ok(()),
+            Some(row) => Err(ProjectionError::new(format!(
+                "the projection writes to `{}` while it is built aside; make its tables in its set-up and leave their \
+                 schema out, or rebuild it in place",
+                row.get::<_, &str>(0)
+            ))),
+        }
+    }
+}
+
+/// Opens a place for a projection. What an earlier attempt left is thrown away: it may have been another program's.
+pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<Postgres, ProjectionError> {
+    if store.aside.is_some() {
+        return Err(ProjectionError::new(format!("projection `{projection}` is being built aside already")));
+    }
+    // Not one that the pool lends again, since the lock ends with it.
+    let lock = Object::take(store.worker().await?);
+    let place = store.shared.schema.sql(&format!("{{schema}}.{projection}"));
+    let locked = lock.query_one(LOCK, &[&place]).await.map_err(failed("build aside"))?;
+    if !locked.get::<_, bool>(0) {
+        return Err(fault("build aside", PostgresError::unavailable("another process is at it")));
+    }
+    let schema = format!("{PREFIX}{}", Uuid::now_v7().simple());
+    let path = format!(
+        "set_config('search_path', concat_ws(', ', '{schema}', nullif(current_setting('search_path'), '')), false)"
+    );
+    let workers = store.shared.connecting.pool(WORKERS, &format!("{YOURS}; SELECT {path}"));
+    let workers = workers.map_err(|error| fault("build aside", error))?;
+    let aside = Aside { key: format!("{projection} {schema}"), schema, workers, _lock: lock };
+    Box::pin(clean(store, projection)).await?;
+    Ok(Postgres { shared: Arc::clone(&store.shared), aside: Some(Arc::new(aside)) })
+}
+
+/// Removes what earlier attempts left, of which nobody is alive.
+async fn clean(store: &Postgres, projection: &str) -> StepResult {
+    let mut client = store.worker().await?;
+    let left = store
+        .shared
+        .schema
+        .sql("SELECT projection FROM {schema}.projection_partitions WHERE starts_with(projection, $1)");
+    let left = client.query(&left, &[&format!("{projection} {PREFIX}")]).await.map_err(failed("build aside"))?;
+    for row in left {
+        let key: &str = row.get(0);
+        let schema = key.rsplit(' ').next().unwrap_or_default().replace('"', "");
+        let tx = begun(&mut client).await?;
+        let cleaned = async {
+            tx.batch_execute(&format!("DROP SCHEMA IF EXISTS \"{schema}\" CASCADE")).await?;
+            store.letters().forget(&tx, key).await?;
+            tx.execute(&store.shared.projections.forget_parts, &[&key]).await.map(drop)
+        };
+        let cleaned = cleaned.await.map_err(failed("remove what was built aside"));
+        end(tx, cleaned, None, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Moves what was built aside into the place of the old one.
+pub(super) async fn swap(
+    store: &Postgres,
+    projection: &'static str,
+    built: &Postgres,
+    token: Uuid,
+) -> Result<(), ProjectionError> {
+    let Some(aside) = &built.aside else { return Err(ProjectionError::new("the store is not one aside")) };
+    let mut client = store.worker().await?;
+    let tx = begun(&mut client).await?;
+    let swapped = async {
+        move_tables(&tx, projection, aside).await?;
+        // Locked behind the tables, as by whoever commits a batch.
+        store.check_all(&tx, projection, token).await?;
+        move_rows(store, &tx, projection, aside).await
+    };
+    let swapped = swapped.await;
+    end(tx, swapped, None, &[]).await?;
+    aside.workers.close();
+    Ok(())
+}
+
+async fn move_tables(tx: &PostgresTransaction<'_>, projection: &str, aside: &Aside) -> StepResult {
+    let taken = |error: tokio_postgres::Error| refused("put a read model in its place", error.into());
+    tx.batch_execute(PATIENCE).await.map_err(taken)?;
+    let quoted = format!("\"{}\"", aside.schema);
+    if let Some(row) = tx.query(OTHERS, &[&quoted]).await.map_err(taken)?.first() {
+        let (kind, name): (&str, &str) = (row.get(0), row.get(1));
+        return Err(ProjectionError::new(format!(
+            "projection `{projection}` makes the {kind} `{name}` and cannot be built aside; rebuild it in place"
+        )));
+    }
+    for row in tx.query(SWAP, &[&aside.schema]).await.map_err(taken)? {
+        let statement: Option<&str> = row.get(0);
+        let statement = statement.ok_or_else(|| {
+            ProjectionError::new("the connection's search path names no schema to put a read model in; set one")
+        })?;
+        tx.batch_execute(statement).await.map_err(taken)?;
+    }
+    tx.batch_execute(&format!("DROP SCHEMA {quoted}")).await.map_err(taken)
+}
+
+async fn move_rows(store: &Postgres, tx: &PostgresTransaction<'_>, projection: &str, aside: &Aside) -> StepResult {
+    let sql = |statement: &str| store.shared.schema.sql(statement);
+    let moves = [
+        "UPDATE {schema}.projection_partitions AS old SET position = built.position \
+            FROM {schema}.projection_partitions AS built WHERE old.projection = $1 AND built.projection = $2",
+        "DELETE FROM {schema}.projection_partitions WHERE projection = $2 AND projection <> $1",
+        "DELETE FROM {schema}.projection_dead_letters WHERE projection = $1 AND projection <> $2",
+        "UPDATE {schema}.projection_dead_letters SET projection = $1 WHERE projection = $2",
+    ];
+    for (number, statement) in moves.iter().enumerate() {
+        let moved = tx.execute(&sql(statement), &[&projection, &aside.key]).await;
+        let moved = moved.map_err(failed("put a read model in its place"))?;
+        if number == 0 && moved != 1 {
+            let gone = StoreError::backend("put a read model in its place", "what was built is not there any more");
+            return Err(ProjectionError::store(gone));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The parts of a projection: how many there are, whose they are, and where they stand.
+
+use tokio_postgres::Error;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::super::{Postgres, PostgresTransaction};
+use super::leases;
+use super::transaction::{RELEASE, failed};
+use crate::projection::{Batch, LeaseLost, Partition, ProjectionError};
+use crate::store::Position;
+use crate::store::columns::signed;
+
+impl Postgres {
+    /// How many parts a projection has, and the first and the last of their positions.
+    pub(super) async fn parts(
+        &self,
+        tx: &PostgresTransaction<'_>,
+        name: &str,
+    ) -> Result<(u32, Position, Position), Error> {
+        let statement = tx.prepare_cached(&self.shared.projections.parts).await?;
+        let row = tx.query_one(&statement, &[&self.key(name)]).await?;
+        let column = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
+        let stored = u32::try_from(column(0)).unwrap_or(u32::MAX);
+        Ok((stored, Position::new(column(1)), Position::new(column(2))))
+    }
+
+    pub(super) async fn lay_out(
+        &self,
+        tx: &PostgresTransaction<'_>,
+        name: &'static str,
+        count: u32,
+        at: Position,
+    ) -> Result<(), Error> {
+        let (key, statements) = (self.key(name), &self.shared.projections);
+        tx.execute(&statements.forget_parts, &[&key]).await?;
+        let params: [&(dyn ToSql + Sync); 3] = [&key, &i64::from(count), &signed(at.get())];
+        tx.execute(&statements.lay_out, &params).await.map(drop)
+    }
+
+    /// Refuses where any part of a projection is leased with another token.
+    pub(super) async fn check_all(
+        &self,
+        tx: &PostgresTransaction<'_>,
+        projection: &'static str,
+        token: Uuid,
+    ) -> Result<(), ProjectionError> {
+        let others = async {
+            let statement = tx.prepare_cached(&self.shared.projections.others).await?;
+            tx.query(&statement, &[&self.key(projection), &Some(token)]).await
+        };
+        let others = others.await.map_err(failed("check a projection's leases"))?;
+        let other = others.iter().find(|row| row.get(2)).map(|row| (row.get::<_, i64>(0), row.get::<_, i64>(1)));
+        let part = |(index, count): (i64, i64)| {
+            Partition::all(projection, u32::try_from(count).ok()?).nth(usize::try_from(index).ok()?)
+        };
+        match other.and_then(part) {
+            Some(partition) => Err(LeaseLost::new(partition).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What moves the checkpoint of a batch: after the savepoint, which is there if no step has ended the transaction, and
+    /// only if lease and checkpoint are still what they were. One message, so that it stops at its first error.
+    pub(super) fn move_checkpoint(&self, batch: &Batch) -> String {
+        let Partition { projection, index, .. } = batch.partition;
+        self.shared.projections.schema.sql(&format!(
+            "{RELEASE}; UPDATE {{schema}}.projection_partitions SET position = {}, \
+            expires = clock_timestamp() + {} * interval '1 millisecond' \
+            WHERE projection = '{}' AND partition = {index} AND token = '{}' AND position = {}",
+            signed(batch.checkpoint.get()),
+            leases::millis(batch.claim.term),
+            self.key(projection).replace('\'', "''"),
+            batch.claim.token,
+            signed(batch.from.get()),
+        ))
+    }
+}

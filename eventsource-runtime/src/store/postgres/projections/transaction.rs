@@ -1,0 +1,187 @@
+//! The transaction of a batch: how it begins, how it ends, and whose fault it is when it does not.
+
+use deadpool_postgres::{Object, Transaction as Inner};
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
+
+use super::super::{Postgres, PostgresError, PostgresTransaction};
+use super::pipeline::Pipeline;
+use crate::domain::StoredEvent;
+use crate::projection::{Batch, LeaseLost, Projection, ProjectionError, StepResult};
+use crate::store::StoreError;
+
+/// An error of the store's own statements, which is not the projection's.
+pub(super) fn failed(attempt: &'static str) -> impl Fn(tokio_postgres::Error) -> ProjectionError {
+    move |error| fault(attempt, PostgresError::from(error))
+}
+
+pub(super) fn fault(attempt: &'static str, error: PostgresError) -> ProjectionError {
+    ProjectionError::store(StoreError::backend(attempt, error))
+}
+
+/// An error of statements that the projection chose, if the server is not in trouble.
+pub(super) fn refused(attempt: &'static str, error: PostgresError) -> ProjectionError {
+    if error.is_trouble() { fault(attempt, error) } else { error.into() }
+}
+
+/// Begins a transaction; dropped, it is rolled back.
+pub(super) async fn begin(client: &mut Object) -> Result<PostgresTransaction<'_>, ProjectionError> {
+    let begun: Result<Inner<'_>, _> = client.transaction().await;
+    Ok(PostgresTransaction::new(begun.map_err(failed("begin a projection's batch"))?))
+}
+
+/// Set behind the beginning: it is there at the end if no step has ended the transaction.
+pub(super) const SAVEPOINT: &str = "SAVEPOINT eventsource";
+/// And looked for at the end.
+pub(super) const RELEASE: &str = "RELEASE SAVEPOINT eventsource";
+
+/// Commits if what was done succeeded, and if the checkpoint can be moved; else undoes all of it. `tried` are the events
+/// whose steps have run.
+pub(super) async fn end<T>(
+    tx: PostgresTransaction<'_>,
+    result: Result<T, ProjectionError>,
+    moves: Option<(&str, &Batch)>,
+    tried: &[&StoredEvent],
+) -> Result<T, ProjectionError> {
+    let value = match result {
+        Ok(value) => value,
+        Err(error) => return Err(undone(tx, error).await),
+    };
+    let statements = moves.map_or(RELEASE, |(moves, _)| moves);
+    match (tx.simple_query(statements).await, moves) {
+        (Ok(said), Some((_, batch))) if moved(&said) == 0 => {
+            let lost = LeaseLost::new(batch.partition).into();
+            Err(undone(tx, lost).await)
+        }
+        (Ok(_), _) => {
+            let committed = tx.into_inner().commit().await;
+            // What is checked no earlier, such as a deferred constraint, is a fault of what was written.
+            match committed {
+                Ok(()) => Ok(value),
+                Err(error) => Err(sought(refused("commit a projection's batch", error.into()), tried)),
+            }
+        }
+        (Err(error), _) => {
+            let error = sought(why(error), tried);
+            Err(undone(tx, error).await)
+        }
+    }
+}
+
+/// The connection is not lent again before its transaction has been rolled back, whose error changes nothing.
+async fn undone(tx: PostgresTransaction<'_>, error: ProjectionError) -> ProjectionError {
+    let _ = tx.into_inner().rollback().await;
+    error
+}
+
+/// Why a transaction does not come to its end.
+fn why(error: tokio_postgres::Error) -> ProjectionError {
+    match error.code() {
+        // The savepoint is gone with its transaction.
+        Some(&SqlState::NO_ACTIVE_SQL_TRANSACTION | &SqlState::S_E_INVALID_SPECIFICATION) => {
+            ProjectionError::new("a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store")
+        }
+        Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => ProjectionError::new(
+            "a statement failed and its step went on, though nothing of the batch can be committed then; \
+             let the step end with the statement's error",
+        ),
+        _ => refused("move a checkpoint", error.into()),
+    }
+}
+
+fn moved(said: &[SimpleQueryMessage]) -> u64 {
+    let last = said.iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+        _ => None,
+    });
+    last.unwrap_or_default()
+}
+
+/// Applies events one after the other, and tells whose step failed.
+pub(super) async fn apply<'t>(
+    tx: &'t PostgresTransaction<'t>,
+    projection: &dyn Projection<Postgres>,
+    events: &[&StoredEvent],
+) -> StepResult {
+    let mut pipeline = Pipeline::new(tx);
+    let mut failure = None;
+    for (number, event) in events.iter().enumerate() {
+        let stepped = pipeline.run(number, async { projection.apply(event, tx).await }).await;
+        if let Err(error) = stepped {
+            failure = Some((number, error));
+        }
+        if failure.is_some() || pipeline.failed() {
+            break;
+        }
+    }
+    // What was sent earlier failed earlier.
+    let sent = pipeline.finish().await.map(|(number, error)| (number, ProjectionError::from(error)));
+    match sent.or(failure) {
+        None => Ok(()),
+        Some((number, error)) => Err(told(tx, error, events, number)),
+    }
+}
+
+/// Runs what is no step of an event: a set-up or a reset.
+pub(super) async fn prepare<'t>(
+    tx: &'t PostgresTransaction<'t>,
+    step: impl Future<Output = StepResult> + Send,
+) -> StepResult {
+    let mut pipeline = Pipeline::new(tx);
+    let prepared = pipeline.run(0, step).await;
+    let sent = pipeline.finish().await;
+    sent.map_or(prepared, |(_, error)| Err(error.into())).map_err(readable)
+}
+
+/// The failure of the step for one of these events, with what the server said.
+fn told(
+    tx: &PostgresTransaction<'_>,
+    error: ProjectionError,
+    events: &[&StoredEvent],
+    number: usize,
+) -> ProjectionError {
+    if tx.client().is_closed() {
+        // The projection is not to blame for a connection.
+        return fault("apply a batch", PostgresError::unavailable(error.to_string()));
+    }
+    let blamed = if is_aborted(&error) { number.div_ceil(2) } else { number };
+    match events.get(blamed) {
+        Some(event) => readable(error).at(event),
+        None => error,
+    }
+}
+
+/// The error of a batch that came to its end in vain as that of one of its events.
+///
+/// Which of them left a transaction behind that cannot be committed, nothing tells. So one in the middle is named: what
+/// is before it is applied by itself then, and if that fails too, it is sought there; else that one is tried alone, and
+/// then what is behind it. Alone it is named rightly.
+fn sought(error: ProjectionError, events: &[&StoredEvent]) -> ProjectionError {
+    match events.get(events.len() / 2) {
+        Some(event) if !error.is_trouble() => error.at(event),
+        _ => error,
+    }
+}
+
+/// A driver's error says no more than that there is one.
+fn readable(error: ProjectionError) -> ProjectionError {
+    match error.cause().downcast_ref::<tokio_postgres::Error>() {
+        Some(said) => ProjectionError::from(PostgresError::from(said)),
+        None => error,
+    }
+}
+
+/// Whether an earlier statement had failed, of this step or of one before it.
+fn is_aborted(error: &ProjectionError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.cause());
+    while let Some(error) = cause {
+        let code = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+        let own = error.downcast_ref::<PostgresError>().and_then(PostgresError::code);
+        let aborted = SqlState::IN_FAILED_SQL_TRANSACTION;
+        if code == Some(&aborted) || own == Some(aborted.code()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

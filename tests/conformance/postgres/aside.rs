@@ -1,0 +1,239 @@
+//! Read models that are built in a schema of their own, and moved into the place of the old one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{DeadLetters, OnFailure, ProjectionStore};
+use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::testing::run;
+use eventsource_tests::services;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::a_stream;
+
+#[derive(Event, Serialize, Deserialize)]
+struct Weighed {
+    grams: i64,
+}
+
+/// For each stream a count and a sum that tells the order; whatever weighs less than nothing fails. Its tables have no
+/// schema, so that they are where the search path leads.
+struct Weights {
+    /// Writes to a table that its set-up does not make, by its full name.
+    elsewhere: Option<String>,
+    has_index: bool,
+}
+
+impl Weights {
+    fn sound() -> Self {
+        Self { elsewhere: None, has_index: false }
+    }
+}
+
+#[projection]
+impl Weights {
+    #[projection(setup)]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute_batch(
+            "CREATE TABLE weights (id serial PRIMARY KEY, stream text UNIQUE, count bigint NOT NULL, sum bigint NOT NULL);
+             CREATE VIEW heavy AS SELECT stream FROM weights WHERE sum > 1000",
+        )
+        .await?;
+        if self.has_index {
+            tx.execute_batch("CREATE INDEX weights_by_sum ON weights (sum)").await?;
+        }
+        Ok(())
+    }
+
+    #[projection(reset)]
+    async fn clear(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("DELETE FROM weights").await?)
+    }
+
+    async fn weighed(&self, event: &Recorded<Weighed>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        if event.grams < 0 {
+            return Err(ProjectionError::new("less than nothing"));
+        }
+        if let Some(table) = &self.elsewhere {
+            tx.enqueue(&format!("INSERT INTO {table} VALUES ($1)"), &[&event.grams]).await?;
+        }
+        let upsert = "INSERT INTO weights AS old (stream, count, sum) VALUES ($1, 1, $2) ON CONFLICT (stream) \
+            DO UPDATE SET count = old.count + 1, sum = (old.sum * 31 + excluded.sum) % 1000003";
+        Ok(tx.enqueue(upsert, &[&event.stream_id().as_str(), &event.grams]).await?)
+    }
+}
+
+/// A database of the test's own part of the server: a schema for the store, and one for the read models.
+struct Place {
+    store: PostgresStore,
+    raw: tokio_postgres::Client,
+    schema: String,
+    tables: String,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let (schema, tables) = (services::a_schema(), format!("read_{}", Uuid::now_v7().simple()));
+        let raw = services::raw(&services::postgres()).await;
+        raw.batch_execute(&format!("CREATE SCHEMA {tables}; SET search_path = {tables}")).await.unwrap();
+        let joint = if services::postgres().contains('?') { '&' } else { '?' };
+        let address = format!("{}{joint}options=-c%20search_path%3D{tables}", services::postgres());
+        let options = PostgresOptions::default().schema(&schema);
+        Self { store: PostgresStore::connect_with(&address, options).await.unwrap(), raw, schema, tables }
+    }
+
+    fn runner(&self) -> ProjectionRunner<PostgresStore> {
+        let runner = ProjectionRunner::new(self.store.clone()).lease(Duration::from_millis(500));
+        runner.projection(Weights::sound()).max_retries(0).on_failure(OnFailure::DeadLetter)
+    }
+
+    async fn weigh(&self, stream: &StreamId, grams: i64) -> Position {
+        let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
+        let event = NewEvent::encode(Uuid::now_v7(), &Weighed { grams }, origin).unwrap();
+        self.store.append(stream, ExpectedVersion::Any, vec![event]).await.unwrap().position
+    }
+
+    /// What the read model holds, and the positions of the dead letters.
+    async fn state(&self) -> (Vec<(String, i64, i64)>, Vec<Position>) {
+        let rows = self.raw.query("SELECT stream, count, sum FROM weights ORDER BY stream", &[]).await.unwrap();
+        let letters = DeadLetters::new(self.store.clone(), Weights::sound()).list(Position::START, 1000).await.unwrap();
+        let rows = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+        (rows, letters.iter().map(|letter| letter.position).collect())
+    }
+
+    async fn count(&self, sql: &str) -> i64 {
+        self.raw.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Random events, some of which cannot be applied, and random restarts; then, from the first event on, the same again.
+#[test]
+fn what_is_built_anew_is_what_was_built_live() {
+    run(async {
+        let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        println!("seed {seed}");
+        let mut dice = Dice(seed);
+        for _ in 0..3 {
+            let place = Place::new().await;
+            let streams: Vec<_> = (0..5).map(|_| a_stream()).collect();
+            let mut last = Position::START;
+            for _ in 0..=dice.below(4) {
+                let projections = place.runner().spawn();
+                for _ in 0..=dice.below(100) {
+                    let stream = &streams[usize::try_from(dice.below(5)).unwrap()];
+                    let grams = if dice.below(40) == 0 { -1 } else { dice.below(1000).cast_signed() };
+                    last = place.weigh(stream, grams).await;
+                }
+                if dice.below(2) == 0 {
+                    projections.wait_for(last).await.unwrap();
+                }
+                projections.shutdown().await.unwrap();
+            }
+            let projections = place.runner().spawn();
+            projections.wait_for(last).await.unwrap();
+            projections.shutdown().await.unwrap();
+            let live = place.state().await;
+            for anew in [place.runner().rebuild(), place.runner().rebuild_aside(), place.runner().rebuild_aside()] {
+                let projections = anew.spawn();
+                projections.wait_for(last).await.unwrap();
+                projections.shutdown().await.unwrap();
+                assert_eq!(place.state().await, live, "seed {seed}");
+            }
+        }
+    });
+}
+
+/// Readers see the old one until the new one is there, with its indexes, its views, and who may read it.
+#[test]
+fn a_read_model_is_built_aside_while_another_runner_keeps_the_old_one() {
+    run(async {
+        let place = Place::new().await;
+        let stream = a_stream();
+        let mut last = Position::START;
+        for _ in 0..300 {
+            last = place.weigh(&stream, 7).await;
+        }
+        let old = place.runner().spawn();
+        old.wait_for(last).await.unwrap();
+        let built = place.state().await;
+        // A mark that no event has made tells the old one from the new one.
+        place.raw.batch_execute("UPDATE weights SET sum = -1; GRANT SELECT ON weights TO PUBLIC").await.unwrap();
+        let projection = Weights { has_index: true, ..Weights::sound() };
+        let new = ProjectionRunner::new(place.store.clone()).projection(projection).rebuild_aside().spawn();
+        new.wait_for(last).await.unwrap();
+        assert_eq!(place.state().await, built, "the new one is in its place");
+        for _ in 0..2 {
+            last = place.weigh(&stream, 8).await;
+            new.wait_for(last).await.unwrap();
+            old.wait_for(last).await.unwrap();
+        }
+        new.shutdown().await.unwrap();
+        last = place.weigh(&stream, 9).await;
+        old.wait_for(last).await.unwrap();
+        old.shutdown().await.unwrap();
+        assert_eq!(place.state().await.0[0].1, 303, "neither has lost an event or applied one twice");
+        let indexes =
+            "SELECT count(*) FROM pg_indexes WHERE indexname = 'weights_by_sum' AND schemaname = current_schema()";
+        assert_eq!(place.count(indexes).await, 1);
+        assert_eq!(place.count("SELECT count(*) FROM heavy").await, 1);
+        let granted = format!(
+            "SELECT count(*) FROM information_schema.table_privileges WHERE grantee = 'PUBLIC' AND table_schema = '{}'",
+            place.tables
+        );
+        assert_eq!(place.count(&granted).await, 1);
+    });
+}
+
+/// Its tables would be the ones that readers see.
+#[test]
+fn a_projection_that_writes_elsewhere_is_not_built_aside() {
+    run(async {
+        let place = Place::new().await;
+        place.raw.batch_execute("CREATE TABLE log (grams bigint)").await.unwrap();
+        let last = place.weigh(&a_stream(), 7).await;
+        for table in ["log".to_owned(), format!("{}.log", place.tables)] {
+            let projection = Weights { elsewhere: Some(table), ..Weights::sound() };
+            let runner = ProjectionRunner::new(place.store.clone()).projection(projection).max_retries(0);
+            let stopped = runner.rebuild_aside().spawn().wait_for(last).await.unwrap_err();
+            assert!(format!("{stopped:?}").contains("while it is built aside"), "{stopped:?}");
+        }
+        assert_eq!(place.count("SELECT count(*) FROM log").await, 0);
+    });
+}
+
+/// What an attempt leaves behind whose process died is removed by the next; while it lives, nobody else builds there.
+#[test]
+fn one_builds_at_a_time_and_the_next_clears_up() {
+    run(async {
+        let place = Place::new().await;
+        let last = place.weigh(&a_stream(), 7).await;
+        let aside = place.store.open_aside("Weights").await.unwrap();
+        aside.open_projection(Arc::new(Weights::sound()), 1).await.unwrap();
+        let error = place.store.open_aside("Weights").await.err().expect("somebody builds there");
+        assert!(error.to_string().contains("build aside"), "{error}");
+        let keys = format!("SELECT projection FROM {}.projection_partitions", place.schema);
+        let key: String = place.raw.query_one(&keys, &[]).await.unwrap().get(0);
+        let schema = key.strip_prefix("Weights ").expect("the key tells the schema");
+        let there = format!("SELECT count(*) FROM pg_namespace WHERE nspname = '{schema}'");
+        assert_eq!(place.count(&there).await, 1);
+        drop(aside);
+        let projections = place.runner().rebuild_aside().spawn();
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+        assert_eq!(place.count(&there).await, 0);
+        let keys: Vec<String> = place.raw.query(&keys, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!((keys, place.state().await.0.len()), (vec!["Weights".to_owned()], 1));
+    });
+}

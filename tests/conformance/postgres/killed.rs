@@ -1,0 +1,143 @@
+//! Programs that die: what they were told to be stored is there, and has had its effect once.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, PostgresStore, PostgresTransaction};
+use eventsource_runtime::testing::run;
+use eventsource_tests::orders::OrderCancelled;
+use eventsource_tests::services::{self, repeats};
+use uuid::Uuid;
+
+use super::open_in;
+
+/// How often a program is killed here; set to more for a long run.
+const KILLS: &str = "EVENTSOURCE_TESTS_CLIENT_KILLS";
+/// Names the schema, in the process that is killed.
+const CHILD: &str = "EVENTSOURCE_TESTS_CLIENT_DIES";
+
+/// Counts each event once: a second time, its key would refuse it.
+struct Effects {
+    schema: String,
+}
+
+#[projection]
+impl Effects {
+    #[projection(setup)]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        let create = format!(
+            "CREATE TABLE {0}.effects (id text PRIMARY KEY); CREATE TABLE {0}.total (count bigint); \
+            INSERT INTO {0}.total VALUES (0)",
+            self.schema
+        );
+        Ok(tx.execute_batch(&create).await?)
+    }
+
+    async fn cancelled(
+        &self,
+        event: &Recorded<OrderCancelled>,
+        tx: &PostgresTransaction<'_>,
+    ) -> Result<(), ProjectionError> {
+        tx.enqueue(&format!("INSERT INTO {}.effects VALUES ($1)", self.schema), &[&event.aggregate_id()]).await?;
+        Ok(tx.enqueue(&format!("UPDATE {}.total SET count = count + 1", self.schema), &[]).await?)
+    }
+}
+
+fn runner(store: &PostgresStore, schema: &str) -> ProjectionRunner<PostgresStore> {
+    let projection = Effects { schema: schema.to_owned() };
+    ProjectionRunner::new(store.clone()).projection(projection).lease(Duration::from_millis(50))
+}
+
+#[test]
+fn killed_programs_lose_nothing_that_was_acknowledged() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let mut acknowledged = Vec::new();
+        let kills = repeats(KILLS, 4);
+        for kill in 0..kills {
+            acknowledged.extend(killed(&schema, 1 + kill * 7 % 60));
+        }
+        verify(&store, &schema, &acknowledged).await;
+        println!("{kills} kills, {} acknowledged, lost 0, doubled 0", acknowledged.len());
+    });
+}
+
+/// The orders whose events a child has said to be stored before it was killed.
+fn killed(schema: &str, after: usize) -> Vec<Uuid> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["postgres::killed::dies", "--exact", "--nocapture"])
+        .env(CHILD, schema)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (mut told, mut count) = (String::new(), 0);
+    while count < after {
+        assert!(output.read_line(&mut told).unwrap() > 0, "the child ended by itself: {told}");
+        count += usize::from(told.lines().last().is_some_and(|line| line.parse::<Uuid>().is_ok()));
+    }
+    // SIGKILL: nothing of the child runs after this.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    output.read_to_string(&mut told).unwrap();
+    // The last line may have been cut by the kill.
+    told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
+}
+
+async fn verify(store: &PostgresStore, schema: &str, acknowledged: &[Uuid]) {
+    let projections = runner(store, schema).spawn();
+    // What was sent before a kill may still be under way on the server; the feed's end is the one that stays.
+    let head = loop {
+        let head = store.head().await.unwrap();
+        projections.wait_for(head).await.unwrap();
+        if store.head().await.unwrap() == head {
+            break head;
+        }
+    };
+    projections.shutdown().await.unwrap();
+    let mut feed = store.feed(Position::START, Filter::all());
+    let (mut stored, mut events) = (HashSet::new(), 0);
+    while let Some(event) = feed.next().await.unwrap() {
+        events += 1;
+        assert_eq!(event.position, events, "positions have no holes");
+        stored.insert(event.stream.aggregate_id().to_owned());
+    }
+    assert_eq!((stored.len() as u64, head), (events, Position::new(events)), "every event is stored once");
+    for order in acknowledged {
+        assert!(stored.contains(&order.to_string()), "{order} was acknowledged and is gone");
+    }
+    let raw = services::raw(&services::postgres()).await;
+    let sql = format!("SELECT count, (SELECT count(*) FROM {schema}.effects) FROM {schema}.total");
+    let row = raw.query_one(&sql, &[]).await.unwrap();
+    let (total, effects): (i64, i64) = (row.get(0), row.get(1));
+    assert_eq!((total.cast_unsigned(), effects.cast_unsigned()), (events, events), "each has had its effect once");
+}
+
+/// Does its work only in the process that the test above starts and kills.
+#[test]
+fn dies() {
+    let Ok(schema) = std::env::var(CHILD) else { return };
+    run(async move {
+        let store = open_in(&schema).await;
+        let _projections = runner(&store, &schema).spawn();
+        let writers: Vec<_> = (0..4).map(|_| tokio::spawn(append_for_ever(store.clone()))).collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+    });
+}
+
+async fn append_for_ever(store: PostgresStore) {
+    let orders = Repository::<eventsource_tests::orders::Order, _>::new(store);
+    loop {
+        let order = Uuid::now_v7();
+        let cancelled = OrderCancelled { reason: "too slow".into() };
+        orders.append(&order, ExpectedVersion::NoStream, cancelled).await.unwrap();
+        println!("{order}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Read models that are built anew, in place and beside the old one.
+
+use std::path::{Path, PathBuf};
+
+use eventsource_runtime::store::{SqliteOptions, Synchronous};
+
+use super::*;
+
+/// A file for a store, removed at the end with what lies beside it.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("eventsource-projecting-{}", Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(super) fn file(&self) -> PathBuf {
+        self.0.join("store.db")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = self.0.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("aside")).collect()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(super) async fn open(file: &Path) -> SqliteStore {
+    SqliteStore::open_with(file, SqliteOptions::default().synchronous(Synchronous::Normal)).await.unwrap()
+}
+
+pub(super) fn runner(store: &SqliteStore) -> ProjectionRunner<SqliteStore> {
+    ProjectionRunner::new(store.clone()).lease(Duration::from_millis(200))
+}
+
+/// Random events, some of them poison; random restarts; and then, from the first event on, the same again in every way.
+#[tokio::test]
+async fn what_is_built_anew_is_what_was_built_live() {
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    for _ in 0..6 {
+        let scratch = Scratch::new();
+        let store = open(&scratch.file()).await;
+        let streams: Vec<_> = (0..5).map(|_| a_stream()).collect();
+        let tally =
+            || runner(&store).projection(Tally::poisoned(false)).max_retries(0).on_failure(OnFailure::DeadLetter);
+        for _ in 0..=dice.below(4) {
+            let projections = tally().spawn();
+            let mut last = Position::START;
+            for _ in 0..=dice.below(150) {
+                let stream = &streams[usize::try_from(dice.below(5)).unwrap()];
+                let payload = if dice.below(40) == 0 { "{\"reason\":\"poison\"}" } else { REASON };
+                last = cancel(&store, stream, payload, 1).await;
+            }
+            if dice.below(2) == 0 {
+                projections.wait_for(last).await.unwrap();
+            }
+            projections.shutdown().await.unwrap();
+        }
+        let projections = tally().spawn();
+        let head = store.head().await.unwrap();
+        projections.wait_for(head).await.unwrap();
+        projections.shutdown().await.unwrap();
+        let letters = DeadLetters::new(store.clone(), Tally::sound());
+        let live = (sums(&store).await, letters.list(Position::START, 1000).await.unwrap().len());
+        for anew in [tally().rebuild(), tally().rebuild_aside()] {
+            let projections = anew.spawn();
+            projections.wait_for(head).await.unwrap();
+            projections.shutdown().await.unwrap();
+            let built = (sums(&store).await, letters.list(Position::START, 1000).await.unwrap().len());
+            assert_eq!(built, live, "seed {seed}");
+        }
+        assert_eq!(scratch.names(), Vec::<String>::new(), "nothing is left behind");
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_is_built_aside_while_another_runner_keeps_the_old_one() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    let stream = a_stream();
+    for _ in 0..300 {
+        cancel(&store, &stream, REASON, 1).await;
+    }
+    let old = runner(&store).projection(Tally::sound()).spawn();
+    old.wait_for(Position::new(300)).await.unwrap();
+    // What readers see is the old one, until the new one is there: a mark that no event has made tells them apart.
+    let mark = rusqlite::Connection::open(scratch.file()).unwrap();
+    mark.busy_timeout(Duration::from_secs(5)).unwrap();
+    mark.execute("UPDATE sums SET sum = -1", []).unwrap();
+    let new = runner(&open(&scratch.file()).await).projection(Tally::sound()).rebuild_aside().spawn();
+    new.wait_for(Position::new(300)).await.unwrap();
+    assert!(sums(&store).await[stream.as_str()].1 >= 0, "the new one is in its place");
+    // The runner that had the lease waits; neither loses an event.
+    let last = cancel(&store, &stream, REASON, 1).await;
+    new.wait_for(last).await.unwrap();
+    old.wait_for(last).await.unwrap();
+    new.shutdown().await.unwrap();
+    let last = cancel(&store, &stream, REASON, 1).await;
+    old.wait_for(last).await.unwrap();
+    old.shutdown().await.unwrap();
+    assert_eq!(seen(&store).await, (1..=302).collect::<Vec<_>>());
+    let index = "SELECT count(*) FROM sqlite_schema WHERE name = 'seen_by_stream'";
+    let indexes: i64 = mark.query_row(index, [], |row| row.get(0)).unwrap();
+    assert_eq!(indexes, 1, "indexes come along");
+}
+
+#[tokio::test]
+async fn what_cannot_be_built_aside_says_so() {
+    let in_memory = ProjectionRunner::new(sqlite().await).projection(Tally::sound()).rebuild_aside();
+    let in_parts = ProjectionRunner::new(sqlite().await)
+        .projection_with(Tally::sound(), ProjectionOptions::default().partitions(2))
+        .rebuild_aside();
+    for (runner, words) in [(in_memory, "store is in a file"), (in_parts, "several partitions")] {
+        let stopped = runner.max_retries(0).spawn().wait_for(Position::new(1)).await.unwrap_err();
+        let ProjectionStopped::Failed { source, .. } = stopped else { panic!("{stopped}") };
+        assert!(source.to_string().contains(words), "{source}");
+    }
+}
