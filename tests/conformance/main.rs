@@ -1,9 +1,11 @@
 //! The suites that every adapter has to pass, run on each of ours.
 
 mod broken;
+mod broken_projections;
 mod broken_snapshots;
 mod in_process;
 mod interleaved;
+mod load;
 mod memory;
 mod own_bus;
 mod own_store;

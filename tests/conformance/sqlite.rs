@@ -1,5 +1,6 @@
 //! The `SQLite` store: in a file, in memory, and what only a file can show.
 
+mod cuts;
 mod several;
 mod writing;
 

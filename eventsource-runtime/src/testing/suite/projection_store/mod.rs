@@ -10,6 +10,7 @@
 
 mod checkpoints;
 mod dead_letters;
+mod keeping;
 mod leases;
 mod notes;
 
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 pub use checkpoints::*;
 pub use dead_letters::*;
+pub use keeping::*;
 pub use leases::*;
 use notes::Notes;
 
@@ -85,6 +87,15 @@ macro_rules! projection_suite {
                 a_refused_batch_sets_nothing_aside
                 a_reset_removes_the_letters
                 letters_of_another_projection_are_none_of_ours
+                a_checkpoint_is_kept_to_the_last_bit
+                names_differ_to_the_last_character
+                what_a_letter_says_is_kept
+                letters_survive_a_change_of_parts
+                a_letter_parks_its_stream_in_every_later_batch
+                a_lease_tells_who_has_it_now
+                a_step_that_failed_is_applied_when_it_is_mended
+                a_batch_that_is_sent_twice_at_once_is_applied_once
+                dropped_batches_leave_the_projection_usable
             }
         }
     };

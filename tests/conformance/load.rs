@@ -1,0 +1,290 @@
+//! Readers of the feed under random load, and one that is paused for long.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use eventsource_runtime::StoredEvent;
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::store::{
+    AppendError, EventStore, ExpectedVersion, MemoryStore, NewEvent, Origin, Position, SqliteStore, StreamId, Traced,
+    Version,
+};
+use eventsource_runtime::testing::run;
+use eventsource_tests::own_store::remote;
+use eventsource_tests::services::{self, repeats};
+use uuid::Uuid;
+
+/// For how many seconds each store is under load; 60 in a long run.
+const SECONDS: &str = "EVENTSOURCE_TESTS_LOAD_SECONDS";
+const WRITERS: u64 = 8;
+const STREAMS: u64 = 6;
+const READERS: u64 = 3;
+/// How many events a writer stores at most.
+const MOST: usize = 20_000;
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+fn events(count: u64) -> Vec<NewEvent> {
+    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
+    let event = |ordinal: u64| NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "Placed",
+        schema_version: 1,
+        payload: ordinal.to_string().into(),
+        origin: Arc::clone(&origin),
+    };
+    (0..count).map(event).collect()
+}
+
+/// Appends what is stored, what is refused, and what is dropped on its way and made again; the ids of what is stored.
+async fn write<S: EventStore>(store: S, streams: Arc<Vec<StreamId>>, seed: u64, enough: Arc<AtomicBool>) -> Vec<Uuid> {
+    let (mut dice, mut stored) = (Dice(seed), Vec::new());
+    // What never waits, such as a store in memory, would let nobody else run.
+    while !enough.load(Ordering::SeqCst) && stored.len() < MOST {
+        tokio::task::yield_now().await;
+        let stream = &streams[usize::try_from(dice.below(STREAMS)).unwrap()];
+        let batch = events(1 + dice.below(3));
+        match dice.below(5) {
+            0 => {
+                let stale = ExpectedVersion::Exact(Version::new(u64::from(u32::MAX)));
+                let refused = store.append(stream, stale, batch).await;
+                assert!(matches!(refused, Err(AppendError::Conflict(_))), "{refused:?}");
+                continue;
+            }
+            1 if !stored.is_empty() => {
+                let mut mixed = batch;
+                mixed[0].id = stored[0];
+                mixed.extend(events(1));
+                let refused = store.append(stream, ExpectedVersion::Any, mixed).await;
+                assert!(matches!(refused, Err(AppendError::IdempotencyMismatch { .. })), "{refused:?}");
+                continue;
+            }
+            // Its fate is not known; made again, it is stored once.
+            2 => dropped_after(dice.below(4), store.append(stream, ExpectedVersion::Any, batch.clone())).await,
+            _ => {}
+        }
+        store.append(stream, ExpectedVersion::Any, batch.clone()).await.unwrap();
+        stored.extend(batch.iter().map(|event| event.id));
+    }
+    stored
+}
+
+async fn dropped_after<F: Future>(polls: u64, future: F) {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|task| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        future.as_mut().poll(task).map(drop)
+    })
+    .await;
+}
+
+/// What a reader has seen.
+#[derive(Default)]
+struct Seen {
+    ids: Vec<Uuid>,
+    last: Position,
+    versions: HashMap<StreamId, u64>,
+}
+
+impl Seen {
+    fn take(&mut self, event: &StoredEvent) {
+        assert!(event.position > self.last, "no event appears behind a reader");
+        self.last = event.position;
+        let version = self.versions.entry(event.stream.clone()).or_default();
+        *version += 1;
+        assert_eq!(event.version, *version, "a stream is seen in order, without a hole");
+        self.ids.push(event.id);
+    }
+}
+
+/// Reads until it has seen everything up to where the feed ends at last, and begins anew now and then.
+async fn read<S: EventStore>(store: Traced<S>, seed: u64, end: tokio::sync::watch::Receiver<Option<Position>>) -> Seen {
+    let (mut dice, mut seen) = (Dice(seed), Seen::default());
+    loop {
+        let mut subscription = store.subscribe(seen.last);
+        for _ in 0..=dice.below(200) {
+            if end.borrow().is_some_and(|end| end <= seen.last) {
+                return seen;
+            }
+            // Nothing comes any more where the end was told meanwhile.
+            match tokio::time::timeout(Duration::from_millis(200), subscription.next()).await {
+                Ok(event) => seen.take(&event.unwrap()),
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+async fn under_load<S: EventStore>(name: &str, store: S, disturb: impl Future<Output = ()> + Send + 'static) {
+    let (seed, store) = (std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64, Traced::over(store));
+    println!("{name}: seed {seed}");
+    let streams: Arc<Vec<_>> = Arc::new((0..STREAMS).map(|_| StreamId::new("Order", Uuid::now_v7())).collect());
+    let (enough, (end, told)) = (Arc::new(AtomicBool::new(false)), tokio::sync::watch::channel(None));
+    let readers: Vec<_> =
+        (0..READERS).map(|number| tokio::spawn(read(store.clone(), seed ^ number, told.clone()))).collect();
+    let disturbing = tokio::spawn(disturb);
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let (streams, enough) = (Arc::clone(&streams), Arc::clone(&enough));
+            tokio::spawn(write(store.inner().clone(), streams, seed.wrapping_mul(31) ^ number, enough))
+        })
+        .collect();
+    // The load lasts for as long as it was asked for.
+    tokio::time::sleep(Duration::from_secs(repeats(SECONDS, 2) as u64)).await;
+    enough.store(true, Ordering::SeqCst);
+    let mut stored = Vec::new();
+    for writer in writers {
+        stored.extend(writer.await.unwrap());
+    }
+    disturbing.abort();
+    end.send_replace(Some(store.head().await.unwrap()));
+    stored.sort_unstable();
+    for reader in readers {
+        let mut seen = reader.await.unwrap().ids;
+        seen.sort_unstable();
+        assert!(seen == stored, "seed {seed}: what is seen is what was stored, once");
+    }
+    println!("{name}: {} events, missed 0, doubled 0", stored.len());
+}
+
+#[test]
+fn nothing_is_missed_in_memory() {
+    run(async {
+        under_load("memory", MemoryStore::new(), std::future::ready(())).await;
+        under_load("a stranger's store", remote(), std::future::ready(())).await;
+    });
+}
+
+#[test]
+fn nothing_is_missed_on_sqlite() {
+    run(async {
+        let file = super::sqlite::a_file();
+        // Another store on the file, whose transactions are rolled back.
+        let raw = rusqlite::Connection::open(&file).unwrap();
+        let store = super::sqlite::open(&file).await;
+        let roll_back = async move {
+            raw.busy_timeout(Duration::from_secs(5)).unwrap();
+            loop {
+                let insert = "BEGIN IMMEDIATE; INSERT INTO events (stream_id, version, event_id, event_type, schema_version, \
+                    recorded_at, payload) VALUES ('Order-x', 1, randomblob(16), 'Placed', 1, 1, x''); ROLLBACK";
+                raw.execute_batch(insert).unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        under_load("SQLite in a file", store, roll_back).await;
+        under_load("SQLite in memory", SqliteStore::open(":memory:").await.unwrap(), std::future::ready(())).await;
+    });
+}
+
+#[test]
+fn nothing_is_missed_on_postgresql() {
+    run(async {
+        let schema = services::a_schema();
+        let store = super::postgres::open_in(&schema).await;
+        let raw = services::raw(&services::postgres()).await;
+        let roll_back = async move {
+            let mut dice = Dice(7);
+            loop {
+                let (id, pause) = (Uuid::now_v7(), dice.below(5));
+                let append = format!(
+                    "BEGIN; SELECT FROM {schema}.append_one_1('Order-{id}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, \
+                    NULL, NULL, '1'); SELECT pg_sleep(0.00{pause}); ROLLBACK"
+                );
+                raw.batch_execute(&append).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        under_load("PostgreSQL", store, roll_back).await;
+    });
+}
+
+mod paused {
+    //! A subscriber that is paused, in a process of its own, whose memory is measured.
+
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// How many events are appended while it is paused: 100 a second for half an hour in a long run.
+    const EVENTS: &str = "EVENTSOURCE_TESTS_PAUSED_EVENTS";
+    const CHILD: &str = "EVENTSOURCE_TESTS_PAUSES";
+    const SIZE: usize = 2048;
+    /// How much memory may come to: pages, caches and connections, and not the backlog.
+    const BOUND: u64 = 64 * 1024;
+
+    #[test]
+    fn a_subscriber_that_is_paused_misses_nothing_and_costs_no_memory() {
+        for store in ["sqlite", "postgresql"] {
+            let test = "load::paused::is_paused";
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args([test, "--exact", "--nocapture"])
+                .env(CHILD, store)
+                .stdout(Stdio::null())
+                .status();
+            assert!(status.unwrap().success(), "{store}");
+        }
+    }
+
+    /// Does its work only in the process that the test above starts.
+    #[test]
+    fn is_paused() {
+        let Ok(store) = std::env::var(CHILD) else { return };
+        run(async move {
+            match &*store {
+                "sqlite" => pause(super::super::sqlite::open(&super::super::sqlite::a_file()).await).await,
+                _ => pause(super::super::postgres::open_in(&services::a_schema()).await).await,
+            }
+        });
+    }
+
+    async fn pause<S: EventStore>(store: Traced<S>) {
+        let count = repeats(EVENTS, 50_000) as u64;
+        let mut subscription = store.subscribe(Position::START);
+        let stream = StreamId::new("Order", Uuid::now_v7());
+        append(&store, &stream, 1).await;
+        let mut seen = Seen::default();
+        seen.take(&subscription.next().await.unwrap());
+        let (before, begun) = (resident("VmRSS"), Instant::now());
+        let mut left = count;
+        while left > 0 {
+            let batch = left.min(250);
+            append(&store, &stream, batch).await;
+            left -= batch;
+        }
+        while seen.ids.len() as u64 <= count {
+            seen.take(&subscription.next().await.unwrap());
+        }
+        let most = resident("VmHWM").saturating_sub(before);
+        println!("{count} events of {SIZE} bytes in {:?}, {most} KiB more", begun.elapsed());
+        assert!(most < BOUND, "{most} KiB more than before, for a backlog of {} KiB", count * SIZE as u64 / 1024);
+    }
+
+    async fn append<S: EventStore>(store: &Traced<S>, stream: &StreamId, count: u64) {
+        let mut batch = events(count);
+        batch.iter_mut().for_each(|event| event.payload = vec![b'x'; SIZE].into());
+        store.append(stream, ExpectedVersion::Any, batch).await.unwrap();
+    }
+
+    /// A line of the process's status, in KiB.
+    fn resident(line: &str) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|found| found.starts_with(line)).unwrap();
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap()
+    }
+}
