@@ -1,7 +1,10 @@
 //! `cargo bench -p eventsource-bench --bench projection`
 //!
 //! A read model that writes one row an event, from the first event to the last: ours, and by hand with 1,000 events a
-//! transaction. Then what a catch-up does to commands that are handled meanwhile.
+//! transaction; on SQLite, and on PostgreSQL where `EVENTSOURCE_POSTGRES_URL` names a server. Then what a catch-up does to
+//! commands that are handled meanwhile.
+
+mod postgres;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -65,7 +68,7 @@ fn main() {
     let file = scratch.file();
     let options = SqliteOptions::default().synchronous(Synchronous::Normal);
     let store = runtime.block_on(SqliteStore::open_with(&file, options)).expect("a store");
-    runtime.block_on(fill(&store));
+    runtime.block_on(fill(&store, EVENTS));
     let samples = operations_per_second(
         ROUNDS,
         &mut [
@@ -85,14 +88,18 @@ fn main() {
     });
     print_latencies(alone, beside);
     runtime.block_on(store.close());
+    match std::env::var("EVENTSOURCE_POSTGRES_URL") {
+        Ok(address) => postgres::run(&runtime, &address),
+        Err(_) => println!("\nskipped: PostgreSQL; set EVENTSOURCE_POSTGRES_URL"),
+    }
 }
 
-async fn fill(store: &SqliteStore) {
+async fn fill<S: EventStore + SnapshotStore>(store: &S, events: usize) {
     let orders = Repository::<Order, _>::new(store.clone());
     let mut placed = Order::default();
     let first = AnyCommand::nth(0).decide(&placed).expect("an order can be placed");
     eventsource_bench::orders::apply(&mut placed, first);
-    for _ in (0..EVENTS).step_by(BATCH) {
+    for _ in (0..events).step_by(BATCH) {
         let events = (0..BATCH).map(|ordinal| {
             let order = if ordinal == 0 { Order::default() } else { placed.clone() };
             AnyCommand::nth(ordinal).decide(&order).expect("the commands come in order")
@@ -167,7 +174,7 @@ fn caught_up(runtime: &Runtime, store: &SqliteStore) -> (u64, Duration) {
 }
 
 /// How long each of some commands takes.
-async fn latencies(store: &SqliteStore) -> Vec<Duration> {
+async fn latencies<S: EventStore + SnapshotStore>(store: &S) -> Vec<Duration> {
     let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
     let mut latencies = Vec::with_capacity(COMMANDS);
     for _ in 0..COMMANDS {
@@ -183,22 +190,28 @@ async fn latencies(store: &SqliteStore) -> Vec<Duration> {
 
 fn print(samples: &[Samples]) {
     let [by_hand, decoded, ours] = samples else { return };
+    println!("\nprojected events a second, one row written for each, SQLite (`Normal`)\n");
+    print_rates(&[
+        ("by hand, 1,000 events a transaction", by_hand, None),
+        ("the same, with the payloads decoded", decoded, None),
+        ("ours", ours, Some(0.5)),
+    ]);
+}
+
+/// Rates beside the first of them, which is the floor.
+fn print_rates(rows: &[(&str, &Samples, Option<f64>)]) {
     let mut table = Table::new(&["", "events/s", "min–max", "ratio", "aim"]);
-    let mut row = |title: &str, samples: &Samples, aim: bool| {
+    for (title, samples, aim) in rows {
         let (least, most) = samples.range();
-        let ratio = samples.ratio(by_hand);
+        let ratio = samples.ratio(rows[0].1);
         table.row([
-            title.to_owned(),
+            (*title).to_owned(),
             number(samples.median()),
             format!("{}–{}", number(least), number(most)),
             format!("{ratio:.2}"),
-            if aim { format!("≥ 0.5: {}", verdict(ratio >= 0.5)) } else { String::new() },
+            aim.map(|aim| format!("≥ {aim}: {}", verdict(ratio >= aim))).unwrap_or_default(),
         ]);
-    };
-    row("by hand, 1,000 events a transaction", by_hand, false);
-    row("the same, with the payloads decoded", decoded, false);
-    row("ours", ours, true);
-    println!("\nprojected events a second, one row written for each, SQLite (`Normal`)\n");
+    }
     table.print();
 }
 
