@@ -18,10 +18,7 @@ use crate::projection::{
     Applied, Backend, Batch, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
     ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections,
 };
-use crate::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
-    StoreInfo, StreamId, Version, Visitor,
-};
+use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
 use crate::telemetry::Scope;
 
 /// Publishes every event of a store on a bus.
@@ -166,31 +163,7 @@ fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
 }
 
 impl<S: ProjectionStore, B: EventBus> EventStore for Outbox<S, B> {
-    fn info(&self) -> StoreInfo {
-        self.store.info()
-    }
-
-    fn append(
-        &self,
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        events: Vec<NewEvent>,
-    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
-        self.store.append(stream, expected, events)
-    }
-
-    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
-        self.store.fold(fold, visitor)
-    }
-
-    fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
-        self.store.read_stream(stream, after, limit)
-    }
+    handed_on!(store: info append fold read_stream head changed);
 
     fn read_all(
         &self,
@@ -199,14 +172,6 @@ impl<S: ProjectionStore, B: EventBus> EventStore for Outbox<S, B> {
         limit: usize,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send {
         self.store.read_all(after, &self.filter, limit)
-    }
-
-    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
-        self.store.head()
-    }
-
-    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
-        self.store.changed(position)
     }
 }
 

@@ -22,8 +22,6 @@ use crate::telemetry::{log, metrics};
 /// The sizes between which batches adapt. A page that holds the smallest is never applied one by one.
 const SMALLEST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 2048;
-/// A batch longer than this halves the next one, so that it does not hold up commands; a much shorter one doubles it.
-const LONG_BATCH: Duration = Duration::from_millis(20);
 /// How many bytes of payloads a batch should hold: with the one that is read ahead, twice that is in memory.
 const LARGE_BATCH: usize = 4 * 1024 * 1024;
 /// How far the checkpoint in the store may lag behind events that the projection does not handle.
@@ -218,7 +216,7 @@ impl<S: ProjectionStore> Follower<S> {
             let started = Instant::now();
             match self.attempt(Step::new(&part, to, mode), place).await {
                 Ok(()) => {
-                    place.batch = adapted(place.batch, started.elapsed(), &part);
+                    place.batch = adapted(place.batch, started.elapsed(), self.store.longest_batch(), &part);
                     trouble = Trouble::default();
                     self.refresh_head().await;
                 }
@@ -288,11 +286,12 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
-/// The size of the next batch, after one that took so long.
-fn adapted(batch: usize, took: Duration, events: &[StoredEvent]) -> usize {
-    let next = if took > LONG_BATCH {
+/// The size of the next batch, after one that took so long: half as much after one that was too long, so that it does not
+/// hold up commands, twice as much after a much shorter one.
+fn adapted(batch: usize, took: Duration, longest: Duration, events: &[StoredEvent]) -> usize {
+    let next = if took > longest {
         (batch / 2).max(SMALLEST_BATCH)
-    } else if took < LONG_BATCH / 2 {
+    } else if took < longest / 2 {
         (batch * 2).min(LARGEST_BATCH)
     } else {
         batch
@@ -308,10 +307,11 @@ mod tests {
 
     #[test]
     fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
-        assert_eq!(adapted(64, Duration::from_millis(1), &[]), 128);
-        assert_eq!(adapted(LARGEST_BATCH, Duration::from_millis(1), &[]), LARGEST_BATCH);
-        assert_eq!(adapted(1024, Duration::from_millis(15), &[]), 1024);
-        assert_eq!(adapted(1024, Duration::from_millis(80), &[]), 512);
-        assert_eq!(adapted(SMALLEST_BATCH, Duration::from_secs(1), &[]), SMALLEST_BATCH);
+        let adapted = |batch, took| adapted(batch, Duration::from_millis(took), Duration::from_millis(20), &[]);
+        assert_eq!(adapted(64, 1), 128);
+        assert_eq!(adapted(LARGEST_BATCH, 1), LARGEST_BATCH);
+        assert_eq!(adapted(1024, 15), 1024);
+        assert_eq!(adapted(1024, 80), 512);
+        assert_eq!(adapted(SMALLEST_BATCH, 1000), SMALLEST_BATCH);
     }
 }

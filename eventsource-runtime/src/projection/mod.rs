@@ -24,6 +24,7 @@ mod step;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use batch::{Applied, Batch, Events};
 pub(crate) use caught::caught;
@@ -146,6 +147,12 @@ pub trait ProjectionStore: EventStore {
         partition: Partition,
         claim: Claim,
     ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send;
+
+    /// How long a batch of a projection that catches up should take at most, which its size adapts to: 20 milliseconds
+    /// unless the store says so. It says less where commands wait while a batch is applied.
+    fn longest_batch(&self) -> Duration {
+        Duration::from_millis(20)
+    }
 
     /// Applies a batch, moves the checkpoint, sets aside what is to be set aside and renews the lease, in one
     /// transaction: all or nothing. It is not committed unless [`Batch::check`] has passed in it.

@@ -3,11 +3,7 @@
 use std::future::Future;
 
 use super::{SnapshotStore, StoredSnapshot};
-use crate::domain::StoredEvent;
-use crate::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
-    StoreInfo, StreamId, Version, Visitor,
-};
+use crate::store::{EventStore, StoreError, StoreInfo, StreamId, handed_on};
 
 /// Keeps events in one store and snapshots in another; made by
 /// [`Repository::with_snapshots`](crate::Repository::with_snapshots).
@@ -27,48 +23,7 @@ impl<E, S> WithSnapshots<E, S> {
 }
 
 impl<E: EventStore, S: SnapshotStore> EventStore for WithSnapshots<E, S> {
-    fn info(&self) -> StoreInfo {
-        self.events.info()
-    }
-
-    fn append(
-        &self,
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        events: Vec<NewEvent>,
-    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
-        self.events.append(stream, expected, events)
-    }
-
-    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
-        self.events.fold(fold, visitor)
-    }
-
-    fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
-        self.events.read_stream(stream, after, limit)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        limit: usize,
-    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
-        self.events.read_all(after, filter, limit)
-    }
-
-    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
-        self.events.head()
-    }
-
-    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
-        self.events.changed(position)
-    }
+    handed_on!(events: info append fold read_stream read_all head changed);
 }
 
 impl<E: EventStore, S: SnapshotStore> SnapshotStore for WithSnapshots<E, S> {

@@ -10,6 +10,7 @@
 mod append;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
+mod handed_on;
 mod head;
 mod interning;
 mod memory;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub use append::{AppendError, Appended, Conflict, MAX_PAYLOAD, NewEvent, Origin};
+pub(crate) use handed_on::handed_on;
 pub use memory::{Memory, MemoryStore, MemoryTransaction};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, PostgresTransaction};

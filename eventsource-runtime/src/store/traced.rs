@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
@@ -281,6 +281,10 @@ impl<S: ProjectionStore> ProjectionStore for Traced<S> {
         claim: Claim,
     ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send {
         self.inner.lease_projection(partition, claim)
+    }
+
+    fn longest_batch(&self) -> Duration {
+        self.inner.longest_batch()
     }
 
     fn apply_batch(

@@ -10,7 +10,7 @@ use eventsource_tests::services::repeats;
 
 use super::{a_file, a_stream, events};
 
-/// How many cuts are tried for each setting; 10,000 in a long run.
+/// At how many bytes the log is cut off, and spoilt, for each setting; 2,500 in a long run.
 const CUTS: &str = "EVENTSOURCE_TESTS_LOG_CUTS";
 const APPENDS: usize = 60;
 /// The header of the log, and one of its frames: a page of 4 KiB with a header of its own.

@@ -17,10 +17,7 @@ use crate::projection::{
     Applied, Backend, Batch, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection, ProjectionError,
     ProjectionStore, StepResult, caught,
 };
-use crate::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
-    StoreInfo, StreamId, Version, Visitor,
-};
+use crate::store::{EventStore, Position, StreamId, handed_on};
 use crate::telemetry::Scope;
 
 /// Where managers run: beside the store, not in a transaction of it.
@@ -205,48 +202,7 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
 }
 
 impl<S: ProjectionStore> EventStore for Desk<S> {
-    fn info(&self) -> StoreInfo {
-        self.store.info()
-    }
-
-    fn append(
-        &self,
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        events: Vec<NewEvent>,
-    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
-        self.store.append(stream, expected, events)
-    }
-
-    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
-        self.store.fold(fold, visitor)
-    }
-
-    fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
-        self.store.read_stream(stream, after, limit)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        limit: usize,
-    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
-        self.store.read_all(after, filter, limit)
-    }
-
-    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
-        self.store.head()
-    }
-
-    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
-        self.store.changed(position)
-    }
+    handed_on!(store: info append fold read_stream read_all head changed);
 }
 
 impl<S> fmt::Debug for Desk<S> {

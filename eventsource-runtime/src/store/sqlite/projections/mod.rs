@@ -6,6 +6,7 @@ mod leases;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) use aside::Aside;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -46,6 +47,9 @@ impl Backend for Sqlite {
     }
 }
 
+/// A command waits for the writer, which applies the batch.
+const LONGEST_BATCH: Duration = Duration::from_millis(2);
+
 impl ProjectionStore for Sqlite {
     type Backend = Self;
 
@@ -75,6 +79,10 @@ impl ProjectionStore for Sqlite {
             found.ok_or_else(|| ProjectionError::not_open(partition.projection))
         };
         self.threads.write(lease).await?
+    }
+
+    fn longest_batch(&self) -> Duration {
+        LONGEST_BATCH
     }
 
     async fn apply_batch(
