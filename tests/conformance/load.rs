@@ -132,7 +132,7 @@ async fn read<S: EventStore>(store: Traced<S>, seed: u64, end: tokio::sync::watc
 }
 
 async fn under_load<S: EventStore>(name: &str, store: S, disturb: impl Future<Output = ()> + Send + 'static) {
-    let (seed, store) = (std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64, Traced::over(store));
+    let (seed, store) = (std::time::UNIX_EPOCH.elapsed().unwrap().as_secs(), Traced::over(store));
     println!("{name}: seed {seed}");
     let streams: Arc<Vec<_>> = Arc::new((0..STREAMS).map(|_| StreamId::new("Order", Uuid::now_v7())).collect());
     let (enough, (end, told)) = (Arc::new(AtomicBool::new(false)), tokio::sync::watch::channel(None));

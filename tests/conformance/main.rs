@@ -1,6 +1,7 @@
 //! The suites that every adapter has to pass, run on each of ours.
 
 mod broken;
+mod broken_buses;
 mod broken_projections;
 mod broken_snapshots;
 mod in_process;

@@ -124,7 +124,7 @@ async fn by_hand(client: &mut Client, schema: &str) -> Result<u64, tokio_postgre
     );
     let read = client.prepare(&read).await?;
     let upsert = client.prepare(&upsert(&format!("{schema}.counts"))).await?;
-    let (mut after, mut count, limit) = (0_i64, 0, BATCH as i64);
+    let (mut after, mut count, limit) = (0_i64, 0, i64::try_from(BATCH).unwrap_or(i64::MAX));
     loop {
         let tx = client.transaction().await?;
         let rows = tx.query(&read, &[&after, &limit]).await?;
@@ -134,7 +134,8 @@ async fn by_hand(client: &mut Client, schema: &str) -> Result<u64, tokio_postgre
         for row in &rows {
             std::hint::black_box(decode(row.get(1), row.get(2)));
         }
-        try_join_all(kinds.iter().map(async |kind| tx.execute(&upsert, &[kind]).await)).await?;
+        let (writer, upsert) = (&tx, &upsert);
+        try_join_all(kinds.iter().map(|kind| async move { writer.execute(upsert, &[kind]).await })).await?;
         tx.execute(&format!("UPDATE {schema}.checkpoint SET position = $1"), &[&after]).await?;
         tx.commit().await?;
         count += rows.len() as u64;

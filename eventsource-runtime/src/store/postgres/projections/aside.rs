@@ -189,14 +189,14 @@ async fn move_tables(tx: &PostgresTransaction<'_>, projection: &str, aside: &Asi
 
 async fn move_rows(store: &Postgres, tx: &PostgresTransaction<'_>, projection: &str, aside: &Aside) -> StepResult {
     let sql = |statement: &str| store.shared.schema.sql(statement);
-    let moves = [
+    let statements = [
         "UPDATE {schema}.projection_partitions AS old SET position = built.position \
             FROM {schema}.projection_partitions AS built WHERE old.projection = $1 AND built.projection = $2",
         "DELETE FROM {schema}.projection_partitions WHERE projection = $2 AND projection <> $1",
         "DELETE FROM {schema}.projection_dead_letters WHERE projection = $1 AND projection <> $2",
         "UPDATE {schema}.projection_dead_letters SET projection = $1 WHERE projection = $2",
     ];
-    for (number, statement) in moves.iter().enumerate() {
+    for (number, statement) in statements.iter().enumerate() {
         let moved = tx.execute(&sql(statement), &[&projection, &aside.key]).await;
         let moved = moved.map_err(failed("put a read model in its place"))?;
         if number == 0 && moved != 1 {

@@ -273,13 +273,13 @@ impl Postgres {
         let Partition { projection, index, count, .. } = batch.partition;
         let (key, index, count) = (self.key(projection), i64::from(index), i64::from(count));
         let standstill = leases::millis(batch.claim.term * STANDSTILLS).clamp(LEAST_STANDSTILL, 1 << 30);
-        let begin = format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}; {SAVEPOINT}");
+        let settings = format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}; {SAVEPOINT}");
         let standing = async {
             let statement = tx.prepare_cached(&self.shared.projections.standing).await?;
             // One behind the other, and one wait for both.
             let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&key, &index, &count];
-            let (begun, row) = join(tx.batch_execute(&begin), tx.query_opt(&statement, &params)).await;
-            begun.and(row)
+            let (set, row) = join(tx.batch_execute(&settings), tx.query_opt(&statement, &params)).await;
+            set.and(row)
         };
         let row = standing.await.map_err(failed("read a checkpoint"))?;
         let row = row.ok_or_else(|| ProjectionError::not_open(projection))?;
