@@ -15,6 +15,7 @@ use eventsource_runtime::store::{
     Version,
 };
 use eventsource_runtime::testing::run;
+use eventsource_tests::dice::Dice;
 use eventsource_tests::own_store::remote;
 use eventsource_tests::services::{self, repeats};
 use uuid::Uuid;
@@ -26,15 +27,6 @@ const STREAMS: u64 = 6;
 const READERS: u64 = 3;
 /// How many events a writer stores at most.
 const MOST: usize = 20_000;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 fn events(count: u64) -> Vec<NewEvent> {
     let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));

@@ -14,6 +14,7 @@ use eventsource_runtime::projection::{
     Claim, DeadLetters, OnFailure, Partition, Projection, ProjectionOptions, ProjectionStore,
 };
 use eventsource_runtime::store::{NewEvent, Origin, Sqlite, SqliteStore, SqliteTransaction};
+use eventsource_tests::dice::Dice;
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use uuid::Uuid;
@@ -37,16 +38,6 @@ async fn cancel<S: EventStore>(store: &S, stream: &StreamId, payload: &str, sche
         origin: Arc::new(Origin::at(Timestamp::from_micros(1))),
     };
     store.append(stream, ExpectedVersion::Any, vec![event]).await.unwrap().position
-}
-
-/// A number generator for tests that print their seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
 }
 
 /// For each stream how many of its events were seen, and a sum that tells their order; and all positions.

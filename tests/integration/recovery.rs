@@ -1,12 +1,12 @@
 //! Processes that die: what was acknowledged is there when the file is opened again.
 
-use std::io::{BufRead, BufReader, Read};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, Synchronous};
+use eventsource_tests::mortal::killed;
 use eventsource_tests::orders::{OrderReadModel, PlaceOrder};
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ use crate::{bus, place};
 
 /// Names the file, in the process that is killed.
 const CHILD: &str = "EVENTSOURCE_TESTS_DIES";
+/// And how it is written, there.
+const SYNCHRONOUS: &str = "EVENTSOURCE_TESTS_SYNCHRONOUS";
 /// How often a process is killed here; set to more for a long run.
 const CYCLES: &str = "EVENTSOURCE_TESTS_CYCLES";
 
@@ -42,35 +44,11 @@ async fn killed_processes_lose_nothing_that_was_acknowledged() {
         let scratch = Scratch::new();
         let mut acknowledged = Vec::new();
         for cycle in 0..cycles {
-            acknowledged.extend(killed(&scratch.0, synchronous, 1 + cycle * 7 % 40));
+            let variables: [(&str, &OsStr); 2] = [(CHILD, scratch.0.as_ref()), (SYNCHRONOUS, synchronous.as_ref())];
+            acknowledged.extend(killed("recovery::dies", &variables, 1 + cycle * 7 % 40));
             verify(&scratch.0, &acknowledged).await;
         }
     }
-}
-
-/// The orders that a child has said to be stored before it was killed.
-fn killed(path: &Path, synchronous: &str, after: usize) -> Vec<Uuid> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["recovery::dies", "--exact", "--nocapture"])
-        .env(CHILD, path)
-        .env("EVENTSOURCE_TESTS_SYNCHRONOUS", synchronous)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut told = String::new();
-    let mut count = 0;
-    while count < after {
-        assert!(output.read_line(&mut told).unwrap() > 0, "the child ended by itself: {told}");
-        count += usize::from(told.lines().last().is_some_and(|line| line.parse::<Uuid>().is_ok()));
-    }
-    // SIGKILL on Unix: nothing of the child runs after this.
-    child.kill().unwrap();
-    child.wait().unwrap();
-    output.read_to_string(&mut told).unwrap();
-    // The last line may have been cut by the kill.
-    told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
 }
 
 async fn verify(path: &Path, acknowledged: &[Uuid]) {
@@ -112,7 +90,7 @@ fn runner(store: &SqliteStore) -> ProjectionRunner<SqliteStore> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dies() {
     let Some(path) = std::env::var_os(CHILD) else { return };
-    let synchronous = match std::env::var("EVENTSOURCE_TESTS_SYNCHRONOUS").as_deref() {
+    let synchronous = match std::env::var(SYNCHRONOUS).as_deref() {
         Ok("normal") => Synchronous::Normal,
         _ => Synchronous::Full,
     };

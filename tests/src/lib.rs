@@ -1,7 +1,9 @@
 //! What the tests share: a domain, trees of spans to compare, and the registry of all that is emitted.
 
+pub mod dice;
 pub mod faulty;
 pub mod faulty_snapshots;
+pub mod mortal;
 pub mod network;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]
 #[path = "../contract/orders.rs"]

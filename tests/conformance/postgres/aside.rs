@@ -8,6 +8,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{DeadLetters, OnFailure, ProjectionStore};
 use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
+use eventsource_tests::dice::Dice;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -109,21 +110,11 @@ impl Place {
     }
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
 /// Random events, some of which cannot be applied, and random restarts; then, from the first event on, the same again.
 #[test]
 fn what_is_built_anew_is_what_was_built_live() {
     run(async {
-        let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-        println!("seed {seed}");
+        let seed = Dice::seed();
         let mut dice = Dice(seed);
         for _ in 0..3 {
             let place = Place::new().await;

@@ -1,13 +1,12 @@
 //! Programs that die: what they were told to be stored is there, and has had its effect once.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
+use eventsource_tests::mortal::killed;
 use eventsource_tests::orders::OrderCancelled;
 use eventsource_tests::services::{self, repeats};
 use uuid::Uuid;
@@ -59,34 +58,11 @@ fn killed_programs_lose_nothing_that_was_acknowledged() {
         let mut acknowledged = Vec::new();
         let kills = repeats(KILLS, 4);
         for kill in 0..kills {
-            acknowledged.extend(killed(&schema, 1 + kill * 7 % 60));
+            acknowledged.extend(killed("postgres::killed::dies", &[(CHILD, schema.as_ref())], 1 + kill * 7 % 60));
         }
         verify(&store, &schema, &acknowledged).await;
         println!("{kills} kills, {} acknowledged, lost 0, doubled 0", acknowledged.len());
     });
-}
-
-/// The orders whose events a child has said to be stored before it was killed.
-fn killed(schema: &str, after: usize) -> Vec<Uuid> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["postgres::killed::dies", "--exact", "--nocapture"])
-        .env(CHILD, schema)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let (mut told, mut count) = (String::new(), 0);
-    while count < after {
-        assert!(output.read_line(&mut told).unwrap() > 0, "the child ended by itself: {told}");
-        count += usize::from(told.lines().last().is_some_and(|line| line.parse::<Uuid>().is_ok()));
-    }
-    // SIGKILL: nothing of the child runs after this.
-    child.kill().unwrap();
-    child.wait().unwrap();
-    output.read_to_string(&mut told).unwrap();
-    // The last line may have been cut by the kill.
-    told.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
 }
 
 async fn verify(store: &PostgresStore, schema: &str, acknowledged: &[Uuid]) {
