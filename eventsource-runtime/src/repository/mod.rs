@@ -156,7 +156,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// The aggregate's state and version; the default state and 0 if it has no events.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
         let stream = StreamId::new(A::NAME, id);
-        let replay = self.replay(&stream, Replay::default(), None).await?;
+        let replay = self.replay(&stream, Box::default(), None).await?;
         Ok(replay.into_loaded())
     }
 
@@ -205,7 +205,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let first_event = context.command_id.map(|id| event_id(id, 0));
         let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
         let cause = Cause { context, command_id, caused: true };
-        let mut replay = Replay::default();
+        let mut replay = Box::<Replay<A>>::default();
         // The same command may be appended from elsewhere between the load and the append. Where its events came out
         // otherwise then, the store takes ours for another use of their ids; the next load finds the result.
         let mut may_be_repeated = first_event.is_some();

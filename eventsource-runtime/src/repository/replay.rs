@@ -9,7 +9,7 @@ use crate::domain::{Aggregate, DecodeError, EventRef, EventSet};
 use crate::snapshot::{Restore, StoredSnapshot};
 use crate::store::{Appended, Position, StoreError, StreamId, Version, Visitor};
 
-/// A state on its way to the stream's end.
+/// A state on its way to the stream's end. It goes by box: the futures that hand it on would each keep a place for it.
 pub(super) struct Replay<A> {
     pub(super) state: A,
     pub(super) version: Version,
@@ -96,7 +96,7 @@ impl Read {
 /// It asks for the events from the last one in the snapshot, not from the one after: that one must be there, at the
 /// very same position, or the snapshot is of another history.
 pub(super) struct Restoring<A> {
-    pub(super) replay: Replay<A>,
+    pub(super) replay: Box<Replay<A>>,
     stream: StreamId,
     /// The last event in the snapshot, as long as it has not been seen.
     unproven: Option<(Version, Position)>,
@@ -104,15 +104,15 @@ pub(super) struct Restoring<A> {
 
 impl<A: Aggregate> Restoring<A> {
     pub(super) fn new(stream: &StreamId) -> Self {
-        Self { replay: Replay::default(), stream: stream.clone(), unproven: None }
+        Self { replay: Box::default(), stream: stream.clone(), unproven: None }
     }
 
     /// The replay, with what became of the snapshot; where it is not of this history, the state is as good as none.
-    pub(super) fn done(self) -> Replay<A> {
+    pub(super) fn done(self) -> Box<Replay<A>> {
         if self.unproven.is_none() || self.replay.earlier.is_some() {
             return self.replay;
         }
-        Replay { read: Some(Read::Elsewhere), ..Replay::default() }
+        Box::new(Replay { read: Some(Read::Elsewhere), ..Replay::default() })
     }
 
     fn begin(&mut self, snapshot: &StoredSnapshot) -> Result<(), Read> {
@@ -127,7 +127,7 @@ impl<A: Aggregate> Restoring<A> {
         let Ok(Ok(state)) = decoded else { return Err(Read::DecodeError) };
         let (version, position) = (snapshot.last.version, snapshot.last.position);
         self.unproven = Some((version, position));
-        self.replay = Replay { state, version, position, base: version, ..Replay::default() };
+        *self.replay = Replay { state, version, position, base: version, ..Replay::default() };
         Ok(())
     }
 }

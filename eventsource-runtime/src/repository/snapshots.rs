@@ -107,7 +107,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let stream = StreamId::new(A::NAME, id);
         let span = self.span("create_snapshot", &stream, &mut |_| ());
         let created = span.run(async {
-            let replay = self.replay(&stream, Replay::default(), None).await?;
+            let replay = self.replay(&stream, Box::default(), None).await?;
             if replay.version == Version::START {
                 return Ok(None);
             }
@@ -176,7 +176,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     pub(super) fn snapshot_behind(
         &self,
         stream: &StreamId,
-        replay: Replay<A>,
+        replay: Box<Replay<A>>,
         events: Vec<A::Event>,
         committed: &Committed,
     ) {

@@ -38,9 +38,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     pub(super) async fn replay(
         &self,
         stream: &StreamId,
-        replay: Replay<A>,
+        replay: Box<Replay<A>>,
         first_event: Option<Uuid>,
-    ) -> Result<Replay<A>, StoreError> {
+    ) -> Result<Box<Replay<A>>, StoreError> {
         let span = self.span("load_aggregate", stream, &mut |_| ());
         let folded = span.run(self.fold(stream, replay, first_event)).await;
         let result = folded.and_then(|(visited, mut replay)| match replay.error.take() {
@@ -72,9 +72,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     async fn fold(
         &self,
         stream: &StreamId,
-        mut replay: Replay<A>,
+        mut replay: Box<Replay<A>>,
         first_event: Option<Uuid>,
-    ) -> Result<(u64, Replay<A>), StoreError> {
+    ) -> Result<(u64, Box<Replay<A>>), StoreError> {
         let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
         let snapshots = A::SNAPSHOT.is_some() && replay.version == Version::START && self.store.snapshots().is_some();
         if snapshots {
@@ -84,15 +84,18 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             }
             replay.read = restored.read;
         }
-        let folded = self.store.fold(fold, replay).await?;
-        Ok((folded.visited, Replay { earlier: folded.earlier, ..folded.visitor }))
+        let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
+        replay.earlier = earlier;
+        Ok((visited, replay))
     }
 
-    async fn fold_from_snapshot(&self, fold: Fold) -> Result<(u64, Replay<A>), StoreError> {
+    async fn fold_from_snapshot(&self, fold: Fold) -> Result<(u64, Box<Replay<A>>), StoreError> {
         let restoring = Restoring::new(&fold.stream);
         let (visited, replay) = if self.snapshots.rests() {
-            let Folded { visitor, visited, earlier } = self.store.fold(fold, Replay::default()).await?;
-            (visited, Replay { earlier, read: Some(Read::StoreError), ..visitor })
+            let replay = Box::<Replay<A>>::default();
+            let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
+            (replay.earlier, replay.read) = (earlier, Some(Read::StoreError));
+            (visited, replay)
         } else {
             let begun = Instant::now();
             let Folded { mut visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;

@@ -126,6 +126,13 @@ pub trait Visitor: Send + 'static {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()>;
 }
 
+/// For a visitor that is large, and moves through several hands.
+impl<V: Visitor + ?Sized> Visitor for Box<V> {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        (**self).visit(event)
+    }
+}
+
 /// Which part of a stream to fold.
 #[derive(Clone, Debug)]
 pub struct Fold {
