@@ -11,7 +11,7 @@ use eventsource_runtime::dispatch::CommandBus;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, OnFailure, Partition, ProjectionStore};
 use eventsource_runtime::store::{Filter, SqliteStore};
-use eventsource_runtime::telemetry;
+use eventsource_runtime::telemetry::{self, TelemetryBuilder};
 use eventsource_tests::orders::{
     NotificationService, Order, OrderCancelled, OrderLine, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus,
     PlaceOrder, ShipOrder,
@@ -24,21 +24,44 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
+
+use crate::exporter::exporter_in_trouble;
+use crate::logged::Log;
+use crate::starts::Starts;
 
 /// The spans of the domain's own functions.
 const USERS: [&str; 4] =
     ["notification_service.send_email", "projection.insert_read_model", "projection.update_read_model", "users.own"];
 
+/// Log events that take a broker, another process or a broken bus; the sources are held against the registry for these,
+/// and so is what is logged of them here.
+const NOT_LOGGED_HERE: [&str; 5] = [
+    "eventsource.bus.rabbitmq.",
+    "eventsource.bus.stopped",
+    "eventsource.bus.unsettled",
+    "eventsource.snapshot.lost",
+    "eventsource.telemetry.setting",
+];
+
 #[tokio::test]
 async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
-    let metrics = InMemoryMetricExporter::default();
+    let (metrics, log, starts) = (InMemoryMetricExporter::default(), Log::default(), Starts::default());
+    // For the threads of the exporters and the stores too.
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log.clone())).unwrap();
     let recorder = Recorder::with(|builder| {
-        builder.metric_exporter(metrics.clone()).span_exporter(InMemorySpanExporter::default())
+        let builder = builder.metric_exporter(metrics.clone()).span_exporter(InMemorySpanExporter::default());
+        builder.sampler(starts.clone()).log_slow(Duration::ZERO)
     });
     recorder.run(product(&recorder)).await;
+    as_logs().await;
+    exporter_in_trouble();
     let registry = Registry::load();
     let mut seen = Seen::default();
+    starts.check(&registry, &mut seen.faults);
+    let (faults, logged) = log.check(&registry);
+    seen.faults.extend(faults);
     for span in recorder.spans() {
         seen.span(&registry, &span);
     }
@@ -53,6 +76,18 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     assert_eq!(missing(names, &seen.metrics), Vec::<&str>::new(), "metrics that nothing emits");
     let keys = registry.attributes().into_iter().map(|(key, _)| key).collect();
     assert_eq!(missing(keys, &seen.keys), Vec::<&str>::new(), "attributes that nothing emits");
+    let here = |name: &&str| !NOT_LOGGED_HERE.iter().any(|elsewhere| name.starts_with(elsewhere));
+    let names: Vec<_> = registry.logs().into_iter().filter(here).collect();
+    assert_eq!(missing(names, &logged.keys().cloned().collect()), Vec::<&str>::new(), "log events that nothing logs");
+    for (name, fields) in &logged {
+        assert_eq!(missing(registry.log_fields(name), fields), Vec::<&str>::new(), "fields that `{name}` never has");
+    }
+}
+
+/// The span events of a command as log events.
+async fn as_logs() {
+    let recorder = Recorder::with(TelemetryBuilder::span_events_as_logs);
+    recorder.run(bus(&MemoryStore::new()).dispatch(place(Uuid::now_v7()))).await.unwrap();
 }
 
 fn missing<'a>(listed: Vec<&'a str>, seen: &BTreeSet<String>) -> Vec<&'a str> {
@@ -237,7 +272,7 @@ async fn read_side(store: &SqliteStore, recorder: &Recorder) {
     let failing = ProjectionRunner::new(store.clone()).projection(Failing).max_retries(1).spawn();
     failing.wait_for(last).await.unwrap_err();
     failing.shutdown().await.unwrap_err();
-    set_aside(store, last).await;
+    set_aside(store, &bus).await;
     lease_lost(store, &bus).await;
 
     let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();
@@ -246,8 +281,9 @@ async fn read_side(store: &SqliteStore, recorder: &Recorder) {
     recorder.flush().await;
 }
 
-async fn set_aside(store: &SqliteStore, last: Position) {
+async fn set_aside(store: &SqliteStore, bus: &CommandBus) {
     for policy in [OnFailure::DeadLetter, OnFailure::Skip] {
+        let last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
         let runner = ProjectionRunner::new(store.clone()).projection(Failing).max_retries(0).on_failure(policy);
         let passing = runner.spawn();
         passing.wait_for(last).await.unwrap();
@@ -266,8 +302,10 @@ async fn process_manager() {
     managers.shutdown().await.unwrap();
 }
 
-/// Another takes the lease for a moment.
+/// Another has the lease for a moment, and takes it again.
 async fn lease_lost(store: &SqliteStore, bus: &CommandBus) {
+    let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(50));
+    store.lease_projection(Partition::whole("OrderReadModel"), claim).await.unwrap();
     let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
     projections.wait_for(store.head().await.unwrap()).await.unwrap();
     let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(1)).by_force();

@@ -2,6 +2,9 @@
 
 mod buses;
 mod emitted;
+mod exporter;
+mod logged;
+mod starts;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -134,6 +137,7 @@ fn constants_have_the_names_of_other_implementations_too() {
         assert!(constants.contains(&alias), "{alias}");
     }
     assert!(constants.contains("pub const ATTR_DB_SYSTEM: &str = DB_SYSTEM_NAME;"));
+    assert!(constants.contains("pub const ATTR_MESSAGING_SYSTEM: &str = MESSAGING_SYSTEM;"));
 }
 
 fn spans(body: impl FnOnce()) -> Vec<SpanData> {

@@ -129,7 +129,10 @@ impl Call {
 
     pub(crate) fn end(self, error: Option<&'static str>, record: &mut dyn FnMut(&mut Attributes)) {
         if let Some(begun) = self.begun {
-            metrics::store_operation(&self.info, self.operation, error, begun.elapsed());
+            let elapsed = begun.elapsed();
+            if metrics::store_operation(&self.info, self.operation, error, elapsed) {
+                self.span.in_scope(|| log::store_slow(self.operation, elapsed));
+            }
         }
         match error {
             None => {

@@ -1,5 +1,6 @@
 //! What can go wrong when telemetry is set up or shut down.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::BoxError;
@@ -30,18 +31,28 @@ pub enum TelemetryError {
         /// What to write.
         hint: &'static str,
     },
+    /// A file that a variable names cannot be read.
+    #[error("`{variable}` names `{}`, which cannot be read; write the path of a PEM file", path.display())]
+    Unreadable {
+        /// The variable.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// An exporter could not be made.
     #[error("the exporter of {signal} could not be made; check the `OTEL_EXPORTER_OTLP_*` variables")]
     Exporter {
-        /// `traces` or `metrics`.
+        /// `traces`, `metrics` or `logs`.
         signal: &'static str,
         /// What the exporter says.
         source: BoxError,
     },
-    /// The last spans or metrics were not taken.
+    /// The last spans, metrics or log records were not taken.
     #[error("the last {signal} were not exported; check that the receiver is up and reachable")]
     NotExported {
-        /// `traces` or `metrics`.
+        /// `traces`, `metrics` or `logs`.
         signal: &'static str,
         /// What the exporter says.
         source: BoxError,

@@ -48,7 +48,7 @@ pub use otel::{Scrape, ScrapeServer};
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::{Kind, Literal};
-pub use spawn::spawn_traced;
+pub use spawn::{spawn_traced, stream_traced};
 
 /// Whether the crate was built with the feature `otel`.
 pub const AVAILABLE: bool = cfg!(feature = "otel");

@@ -149,6 +149,8 @@ pub const ATTR_EVENT_COUNT: &str = EVENTSOURCE_EVENT_COUNT;
 pub const ATTR_EVENT_TYPE: &str = EVENTSOURCE_EVENT_TYPE;
 /// `eventsource.version`
 pub const ATTR_VERSION: &str = EVENTSOURCE_VERSION;
+/// `messaging.system`
+pub const ATTR_MESSAGING_SYSTEM: &str = MESSAGING_SYSTEM;
 
 // Metrics
 
@@ -263,13 +265,19 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 pub const LOG_BUS: &str = "eventsource::bus";
 /// `eventsource::bus::rabbitmq`: connected, connection lost, publishing is held up by the broker, waits for the broker.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
-/// `eventsource::command`: rejected, retried after a conflict.
+/// `eventsource::command`: rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";
 /// `eventsource::projection`: retried, stopped, skipped, dead-lettered, waits for the lease of another, lease lost to another.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
+/// `eventsource::query`: slow.
+pub const LOG_QUERY: &str = "eventsource::query";
 /// `eventsource::snapshot`: not written.
 pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";
 /// `eventsource::span`: failed.
 pub const LOG_SPAN: &str = "eventsource::span";
+/// `eventsource::span_event`: domain_event_produced, event_persisted.
+pub const LOG_SPAN_EVENT: &str = "eventsource::span_event";
+/// `eventsource::store`: slow.
+pub const LOG_STORE: &str = "eventsource::store";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again, spans dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

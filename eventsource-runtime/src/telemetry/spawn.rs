@@ -1,7 +1,8 @@
-//! Tasks that go on in the trace of whoever spawned them.
+//! Tasks and streams that go on in the trace of whoever made them.
 
 use std::future::Future;
 
+use futures_core::Stream;
 use tokio::task::JoinHandle;
 
 use super::Scope;
@@ -30,4 +31,28 @@ where
     F::Output: Send + 'static,
 {
     tokio::spawn(Scope::current().run(future))
+}
+
+/// A stream that is polled, and dropped, within the span that is current here, wherever it is polled: in another task, or
+/// after the span has ended.
+///
+/// A stream runs nothing by itself, so that what it does would else belong to whoever happens to poll it. To give it a
+/// span of its own, that lasts until it is done or dropped, take [`ManualSpan::stream`](super::ManualSpan::stream), or
+/// `#[traced]` on the function that returns it.
+///
+/// ```
+/// use eventsource_runtime::telemetry::{span, stream_traced};
+/// use futures_util::{StreamExt, stream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tokio::task::JoinError> {
+/// let rows = stream::iter(1..=3).then(|row| span("import.row").run(async move { row * 2 }));
+/// let rows = span("import").in_scope(|| stream_traced(rows));
+/// let doubled: Vec<_> = tokio::spawn(rows.collect()).await?;
+/// assert_eq!(doubled, [2, 4, 6]); // each row's span hangs on `import`
+/// # Ok(())
+/// # }
+/// ```
+pub fn stream_traced<S: Stream>(stream: S) -> impl Stream<Item = S::Item> + use<S> {
+    Scope::current().stream(stream)
 }

@@ -1,6 +1,7 @@
 //! Shapes that async code takes, each as the tree that it must leave, on one worker and on four.
 
 mod across;
+mod streams;
 mod within;
 
 use std::future::Future;

@@ -6,10 +6,25 @@ use opentelemetry::trace::{Event, SpanKind};
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{AttributeType, Definition, Group, GroupType, Registry};
+use super::{AttributeType, Definition, Group, GroupType, Log, Registry};
 
 /// Where the names begin that only the registry may give out.
 const RESERVED: [&str; 6] = ["cqrs.", "eventsource.", "db.", "server.", "messaging.", "error."];
+
+/// A log event as somebody who listens gets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Logged {
+    /// Its name.
+    pub name: String,
+    /// Its target.
+    pub target: String,
+    /// Its level, in lower case.
+    pub level: String,
+    /// What it says.
+    pub message: String,
+    /// The names of its fields, but for those of the ids.
+    pub fields: Vec<String>,
+}
 
 impl Registry {
     /// Whether such a span is listed; spans of users' own functions are not.
@@ -70,6 +85,63 @@ impl Registry {
             }
         }
         check.faults
+    }
+
+    /// What a span lacks at its start, where only a sampler sees it: the attributes that are required of it.
+    #[must_use]
+    pub fn check_start(&self, name: &str, kind: &SpanKind, attributes: &[KeyValue]) -> Vec<String> {
+        let Some(group) = self.span(name, kind) else { return Vec::new() };
+        let at = format!("span `{name}`, when it starts");
+        let mut check = Check { definitions: self.definitions(), at, faults: Vec::new() };
+        let required = group.references().filter(|reference| reference.is_required() && reference.is_at_start());
+        check.required(required.map(|reference| reference.to.as_str()), attributes);
+        check.faults
+    }
+
+    /// The names of all log events.
+    #[must_use]
+    pub fn logs(&self) -> Vec<&str> {
+        let events = self.of(GroupType::Event).filter(|group| group.annotations.log.is_some());
+        events.filter_map(|group| group.name.as_deref()).collect()
+    }
+
+    /// What is wrong with a log event: its name, target, level or message, or a field that is not listed. Nothing, if it
+    /// is as the registry says.
+    #[must_use]
+    pub fn check_log(&self, logged: &Logged) -> Vec<String> {
+        let Some(log) = self.log(&logged.name) else {
+            return vec![format!("log event `{}` is not listed", logged.name)];
+        };
+        let mut faults = Vec::new();
+        for (what, listed, found) in [
+            ("target", &log.target, &logged.target),
+            ("level", &log.level, &logged.level),
+            ("message", &log.message, &logged.message),
+        ] {
+            if listed != found {
+                faults.push(format!("log event `{}`: its {what} is `{found}`, not `{listed}`", logged.name));
+            }
+        }
+        let unlisted = logged.fields.iter().filter(|field| !log.fields.contains(field));
+        faults.extend(unlisted.map(|field| format!("log event `{}`: field `{field}` is not listed", logged.name)));
+        faults
+    }
+
+    /// The target of a log event; empty if there is no such event.
+    #[must_use]
+    pub fn log_target(&self, name: &str) -> &str {
+        self.log(name).map_or("", |log| &log.target)
+    }
+
+    /// The fields of a log event.
+    #[must_use]
+    pub fn log_fields(&self, name: &str) -> Vec<&str> {
+        self.log(name).map(|log| log.fields.iter().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    fn log(&self, name: &str) -> Option<&Log> {
+        let group = self.of(GroupType::Event).find(|group| group.name.as_deref() == Some(name));
+        group.and_then(|group| group.annotations.log.as_ref())
     }
 
     /// The group of a span; a name without a part that varies wins. Where a part varies the kind must be right too: a

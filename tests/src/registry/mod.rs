@@ -4,6 +4,8 @@ mod check;
 mod constants;
 mod page;
 
+pub use check::Logged;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

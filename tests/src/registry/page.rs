@@ -141,11 +141,12 @@ fn metrics(registry: &Registry) -> String {
 }
 
 fn logs(registry: &Registry) -> String {
-    let mut text = table(&["target", "level", "message", "when", "fields"]);
+    let mut text = table(&["event", "target", "level", "message", "when", "fields"]);
     for group in registry.of(GroupType::Event) {
         let Some(log) = &group.annotations.log else { continue };
         let fields = codes(log.fields.iter().map(String::as_str));
-        row(&mut text, &[code(&log.target), log.level.clone(), log.message.clone(), group.brief.clone(), fields]);
+        let name = code(group.name.as_deref().unwrap_or_default());
+        row(&mut text, &[name, code(&log.target), log.level.clone(), log.message.clone(), group.brief.clone(), fields]);
     }
     text
 }

@@ -7,15 +7,15 @@ use crate::telemetry::names;
 
 /// An exporter began to fail: spans or metrics are lost until it works again.
 pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
-    event!(names::LOG_TELEMETRY, WARN, { signal, error = %error }, "export fails");
+    event!("eventsource.telemetry.export_fails", names::LOG_TELEMETRY, WARN, { signal, error = %error }, "export fails");
 }
 
 /// An exporter that failed works again.
 pub(in crate::telemetry) fn export_works(signal: &str) {
-    event!(names::LOG_TELEMETRY, INFO, { signal }, "export works again");
+    event!("eventsource.telemetry.export_works", names::LOG_TELEMETRY, INFO, { signal }, "export works again");
 }
 
 /// Spans end faster than they are exported, or nothing takes them: those that do not fit into the queue are lost.
 pub(in crate::telemetry) fn spans_dropped(dropped: u64) {
-    event!(names::LOG_TELEMETRY, WARN, { dropped }, "spans dropped");
+    event!("eventsource.telemetry.dropped", names::LOG_TELEMETRY, WARN, { dropped }, "spans dropped");
 }

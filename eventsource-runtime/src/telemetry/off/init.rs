@@ -84,6 +84,16 @@ impl TelemetryBuilder {
     }
 
     /// Does nothing.
+    pub fn log_slow(self, _: Duration) -> Self {
+        self
+    }
+
+    /// Does nothing.
+    pub fn span_events_as_logs(self) -> Self {
+        self
+    }
+
+    /// Does nothing.
     pub fn shutdown_timeout(self, _: Duration) -> Self {
         self
     }

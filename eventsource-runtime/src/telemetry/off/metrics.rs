@@ -50,7 +50,9 @@ pub(crate) fn lease_lost(_: &'static str) {}
 
 pub(crate) fn context_malformed(_: &'static str) {}
 
-pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<&str>, _: Duration) {}
+pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<&str>, _: Duration) -> bool {
+    false
+}
 
 /// How far a projection is behind; nobody asks, so that there is none.
 #[derive(Debug)]

@@ -11,11 +11,18 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::time::SystemTime;
 
+use futures_core::Stream;
+
 use super::links::Linked;
 use super::site::Kind;
 use super::{AttributeValue, Attributes, Outcome, TraceContext};
 
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
+
+/// What exports log events: nothing.
+pub(in crate::telemetry) fn exported_logs() -> Option<tracing::Dispatch> {
+    None
+}
 
 /// Attributes that nobody will see.
 #[derive(Default)]
@@ -105,6 +112,11 @@ impl Scope {
 
     /// Runs a future.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        body
+    }
+
+    /// The stream as it is.
+    pub fn stream<S: Stream>(self, body: S) -> impl Stream<Item = S::Item> + use<S> {
         body
     }
 }
@@ -211,6 +223,11 @@ impl ManualSpan {
 
     /// Runs a future.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        body
+    }
+
+    /// The stream as it is.
+    pub fn stream<S: Stream>(self, body: S) -> impl Stream<Item = S::Item> + use<S> {
         body
     }
 }

@@ -7,13 +7,15 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::span::EnteredSpan;
+use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::pipeline::SCOPE;
+use super::toggle;
 use crate::telemetry::{Telemetry, names};
 
 /// Targets of spans; those of components that log are the same as of their events.
@@ -100,6 +102,17 @@ pub(super) fn enter(context: &Context) -> Bridged {
     context.get::<Origin>().map(|Origin(span)| span.clone().entered())
 }
 
+/// Which places of a program are asked about each span.
+fn interest(metadata: &'static Metadata<'static>) -> Interest {
+    if is_span(metadata) { Interest::sometimes() } else { Interest::never() }
+}
+
+/// Whether an exporter is at work here. Its transport makes spans as well, roots among them, which know nothing of
+/// OpenTelemetry's context; they would be exported, and that would make more of them.
+fn is_suppressed() -> bool {
+    toggle::has_context() && Context::is_current_telemetry_suppressed()
+}
+
 fn is_span(metadata: &Metadata<'_>) -> bool {
     metadata.is_span()
 }
@@ -136,6 +149,8 @@ impl Telemetry {
             .with_tracked_inactivity(false)
             .with_level(false)
             .with_target(false);
-        layer.with_filter(filter_fn(is_span))
+        layer.with_filter(
+            dynamic_filter_fn(|metadata, _| is_span(metadata) && !is_suppressed()).with_callsite_filter(interest),
+        )
     }
 }

@@ -93,7 +93,7 @@ impl ManualSpan {
         traced(self.begin(), body, nothing).await
     }
 
-    fn begin(self) -> Span {
+    pub(super) fn begin(self) -> Span {
         let Some(start) = self.start else { return Span::OFF };
         let (start, mut attributes) = *start;
         let mut known = |known: &mut Attributes| *known = std::mem::take(&mut attributes);

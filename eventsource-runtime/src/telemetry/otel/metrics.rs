@@ -2,18 +2,23 @@
 //! no function takes an id.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
 use opentelemetry::{KeyValue, global};
 
+use super::gauges::Gauges;
+pub(crate) use super::gauges::{Gap, Rebuild};
 use super::messaging::Messaging;
 use super::pipeline::{Active, SCOPE};
+use super::toggle;
 use crate::store::StoreInfo;
-use crate::telemetry::names;
+use crate::telemetry::{log, names};
+
+/// From when on commands, queries and calls to a store are logged as slow, where nothing else is said.
+pub(super) const SLOW: Duration = Duration::from_secs(1);
 
 /// Bounds of durations, in seconds: from a tenth of a millisecond to ten seconds.
 pub(super) const SECONDS: [f64; 16] =
@@ -43,22 +48,14 @@ pub(super) struct Instruments {
     context_malformed: Counter<u64>,
     attributes_cut: Counter<u64>,
     db_operation_duration: Histogram<f64>,
-    gaps: Observed<Gaps>,
-    relay_gaps: Observed<Gaps>,
-    rebuilds: Observed<Rebuild>,
+    pub(super) gauges: Gauges,
     pub(super) messaging: Messaging,
+    /// From when on what is measured is logged as slow.
+    slow: Duration,
 }
 
-/// What a gauge shows, for as long as somebody else keeps it.
-type Observed<T> = Arc<Mutex<Vec<Weak<T>>>>;
-
 impl Instruments {
-    pub(super) fn new(meter: &Meter) -> Self {
-        let (gaps, rebuilds) = (Arc::default(), Arc::default());
-        observe_gaps(meter, (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME), Arc::clone(&gaps));
-        let relay_gaps = Arc::default();
-        observe_gaps(meter, (names::EVENTSOURCE_RELAY_GAP, names::RELAY_NAME), Arc::clone(&relay_gaps));
-        observe_rebuilds(meter, Arc::clone(&rebuilds));
+    pub(super) fn new(meter: &Meter, slow: Duration) -> Self {
         let counter = |name: &'static str, unit: &'static str| meter.u64_counter(name).with_unit(unit).build();
         let seconds = |name: &'static str, bounds: &[f64]| {
             meter.f64_histogram(name).with_unit("s").with_boundaries(bounds.to_vec()).build()
@@ -85,10 +82,9 @@ impl Instruments {
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &SECONDS),
-            gaps,
-            relay_gaps,
-            rebuilds,
+            gauges: Gauges::new(meter),
             messaging: Messaging::new(meter),
+            slow,
         }
     }
 }
@@ -108,7 +104,7 @@ struct Foreign {
 }
 
 pub(super) fn with(record: impl FnOnce(&Instruments)) {
-    if super::toggle::metrics_are_off() {
+    if toggle::metrics_are_off() || !toggle::has_context() {
         return;
     }
     match Active::current().pipeline() {
@@ -121,7 +117,7 @@ pub(super) fn with(record: impl FnOnce(&Instruments)) {
 /// The present moment, where somebody reads how long what begins now will take.
 pub(crate) fn begun(enabled: bool) -> Option<Instant> {
     let is_read = || Active::current().pipeline().is_none_or(|pipeline| pipeline.metered);
-    (enabled && !super::toggle::metrics_are_off() && is_read()).then(Instant::now)
+    (enabled && !toggle::metrics_are_off() && toggle::has_context() && is_read()).then(Instant::now)
 }
 
 fn foreign() -> Arc<Foreign> {
@@ -131,7 +127,7 @@ fn foreign() -> Arc<Foreign> {
     {
         return Arc::clone(known);
     }
-    let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()));
+    let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()), SLOW);
     let made = Arc::new(Foreign { provider, instruments });
     FOREIGN.store(Some(Arc::clone(&made)));
     made
@@ -170,6 +166,9 @@ pub(crate) fn command(ended: &Ended<'_>, events: u64) {
         if events > 0 {
             instruments.events_produced.add(events, &attributes[..2]);
         }
+        if ended.elapsed >= instruments.slow {
+            log::command_slow(ended.name, ended.elapsed);
+        }
     });
 }
 
@@ -180,6 +179,9 @@ pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
         instruments.query_total.add(1, &attributes);
         if let Some(results) = results {
             instruments.query_result_size.record(results as u64, &attributes[..2]);
+        }
+        if ended.elapsed >= instruments.slow {
+            log::query_slow(ended.name, ended.elapsed);
         }
     });
 }
@@ -281,9 +283,15 @@ pub(super) fn attributes_cut(count: u64) {
     });
 }
 
-/// The duration of a call to a database; stores within the process make none.
-pub(crate) fn store_operation(info: &StoreInfo, operation: &'static str, error: Option<&str>, elapsed: Duration) {
-    let Some(system) = info.system else { return };
+/// The duration of a call to a database; stores within the process make none. It tells whether the call was slow.
+pub(crate) fn store_operation(
+    info: &StoreInfo,
+    operation: &'static str,
+    error: Option<&str>,
+    elapsed: Duration,
+) -> bool {
+    let Some(system) = info.system else { return false };
+    let mut slow = false;
     with(|instruments| {
         let mut attributes = vec![
             KeyValue::new(names::DB_SYSTEM_NAME, system),
@@ -298,122 +306,7 @@ pub(crate) fn store_operation(info: &StoreInfo, operation: &'static str, error: 
             attributes.push(KeyValue::new(names::ERROR_TYPE, error.to_owned()));
         }
         instruments.db_operation_duration.record(elapsed.as_secs_f64(), &attributes);
+        slow = elapsed >= instruments.slow;
     });
-}
-
-/// How many positions a part of a projection is behind the head of its store, for as long as it runs.
-#[derive(Debug)]
-pub(crate) struct Gap {
-    of: Arc<Gaps>,
-    part: usize,
-}
-
-/// The parts of one projection, whose gap is that of the part furthest behind.
-#[derive(Debug)]
-struct Gaps {
-    name: &'static str,
-    head: AtomicU64,
-    checkpoints: Box<[AtomicU64]>,
-}
-
-impl Gap {
-    /// Gaps for the parts of a projection or a relay, observed until they are dropped; none where metrics are off, so that nobody
-    /// keeps them up.
-    pub(crate) fn observed(name: &'static str, parts: usize, relay: bool) -> Vec<Arc<Self>> {
-        let mut observed = Vec::new();
-        with(|instruments| {
-            let checkpoints = (0..parts).map(|_| AtomicU64::new(0)).collect();
-            let of = Arc::new(Gaps { name, head: AtomicU64::new(0), checkpoints });
-            observe(if relay { &instruments.relay_gaps } else { &instruments.gaps }, &of);
-            observed.extend((0..parts).map(|part| Arc::new(Self { of: Arc::clone(&of), part })));
-        });
-        observed
-    }
-
-    /// The last position that is known to be in the store.
-    pub(crate) fn head(&self, position: u64) {
-        self.of.head.fetch_max(position, Ordering::Relaxed);
-    }
-
-    /// What was said last to be in the store.
-    pub(crate) fn known_head(&self) -> u64 {
-        self.of.head.load(Ordering::Relaxed)
-    }
-
-    /// The last position that the part is done with.
-    pub(crate) fn checkpoint(&self, position: u64) {
-        if let Some(checkpoint) = self.of.checkpoints.get(self.part) {
-            checkpoint.store(position, Ordering::Relaxed);
-        }
-        self.head(position);
-    }
-}
-
-impl Gaps {
-    fn positions(&self) -> u64 {
-        let behind = self.checkpoints.iter().map(|checkpoint| checkpoint.load(Ordering::Relaxed)).min();
-        self.head.load(Ordering::Relaxed).saturating_sub(behind.unwrap_or_default())
-    }
-}
-
-/// The callback reads atomics under a lock that nothing else holds for long; it cannot panic, which would end the
-/// exporter's thread.
-fn observe_gaps(meter: &Meter, (instrument, key): (&'static str, &'static str), gaps: Observed<Gaps>) {
-    meter
-        .u64_observable_gauge(instrument)
-        .with_unit("{position}")
-        .with_callback(move |observer| {
-            let gaps = gaps.lock().unwrap_or_else(PoisonError::into_inner);
-            for gap in gaps.iter().filter_map(Weak::upgrade) {
-                observer.observe(gap.positions(), &[KeyValue::new(key, gap.name)]);
-            }
-        })
-        .build();
-}
-
-fn observe<T>(observed: &Observed<T>, new: &Arc<T>) {
-    let mut observed = observed.lock().unwrap_or_else(PoisonError::into_inner);
-    observed.retain(|known| known.strong_count() > 0);
-    observed.push(Arc::downgrade(new));
-}
-
-/// Which share of a rebuild is done, from 0 to 1.
-#[derive(Debug)]
-pub(crate) struct Rebuild {
-    projection: &'static str,
-    /// The bits of the share.
-    done: AtomicU64,
-}
-
-impl Rebuild {
-    /// A rebuild that is observed until the value is dropped; `None` where metrics are off.
-    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
-        let mut observed = None;
-        with(|instruments| {
-            let rebuild = Arc::new(Self { projection, done: AtomicU64::new(0.0_f64.to_bits()) });
-            observe(&instruments.rebuilds, &rebuild);
-            observed = Some(rebuild);
-        });
-        observed
-    }
-
-    /// The share that is done.
-    pub(crate) fn set(&self, done: f64) {
-        self.done.store(done.to_bits(), Ordering::Relaxed);
-    }
-}
-
-/// As for gaps, the callback cannot panic.
-fn observe_rebuilds(meter: &Meter, rebuilds: Observed<Rebuild>) {
-    meter
-        .f64_observable_gauge(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS)
-        .with_unit("1")
-        .with_callback(move |observer| {
-            let rebuilds = rebuilds.lock().unwrap_or_else(PoisonError::into_inner);
-            for rebuild in rebuilds.iter().filter_map(Weak::upgrade) {
-                let done = f64::from_bits(rebuild.done.load(Ordering::Relaxed));
-                observer.observe(done, &[KeyValue::new(names::PROJECTION_NAME, rebuild.projection)]);
-            }
-        })
-        .build();
+    slow
 }

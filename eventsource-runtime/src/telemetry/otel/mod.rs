@@ -3,6 +3,7 @@
 #[cfg(feature = "tracing-bridge")]
 mod bridge;
 mod cover;
+mod gauges;
 mod init;
 mod list;
 #[cfg(feature = "tracing-bridge")]
@@ -20,6 +21,7 @@ mod scrape;
 mod site;
 mod span;
 mod start;
+mod streams;
 mod toggle;
 mod tree;
 #[cfg(feature = "view")]
@@ -34,6 +36,7 @@ pub(super) use list::List;
 #[cfg(feature = "tracing-bridge")]
 pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
+pub(super) use pipeline::exported_logs;
 pub use run::{Scope, Traced, enter, sync, traced};
 #[cfg(feature = "prometheus")]
 pub use scrape::{Scrape, ScrapeServer};

@@ -8,8 +8,10 @@ use arc_swap::{ArcSwapOption, Guard};
 use opentelemetry::trace::{SpanContext, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing::Dispatch;
 
 use super::metrics::Instruments;
+use super::toggle;
 
 /// The version of OpenTelemetry's conventions that the names follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
@@ -37,6 +39,10 @@ pub(super) struct Pipeline {
     pub(super) sampling: Sampling,
     /// Whether spans are made as spans of `tracing`.
     pub(super) bridged: bool,
+    /// Whether what would be span events are log events.
+    pub(super) span_events_as_logs: bool,
+    /// Exports log events, where anything does.
+    pub(super) logs: Option<Dispatch>,
     pub(super) instruments: Instruments,
     /// Whether anybody reads what the instruments are told.
     pub(super) metered: bool,
@@ -157,6 +163,19 @@ impl<'a> Active<'a> {
     pub(super) fn sampling(&self) -> Sampling {
         self.pipeline().map_or(Sampling::Custom, |pipeline| pipeline.sampling)
     }
+}
+
+/// What exports the log events of the code that runs here, if anything does.
+pub(in crate::telemetry) fn exported_logs() -> Option<Dispatch> {
+    if !toggle::has_context() {
+        return None;
+    }
+    Context::map_current(|current| Active::of(current).pipeline().and_then(|pipeline| pipeline.logs.clone()))
+}
+
+/// Whether the span events of a span are to be log events.
+pub(super) fn span_events_are_logs(context: &Context) -> bool {
+    Active::of(context).pipeline().is_some_and(|pipeline| pipeline.span_events_as_logs)
 }
 
 /// A context that carries nothing of `context` but its pipeline, and that an exporter is at work: where new roots begin.

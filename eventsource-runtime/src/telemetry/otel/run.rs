@@ -181,12 +181,14 @@ impl Scope {
     /// What surrounds the caller.
     #[must_use]
     pub fn current() -> Self {
-        Self { context: Some(opentelemetry::Context::current()), muted: toggle::is_muted() }
+        let context = toggle::has_context().then(opentelemetry::Context::current);
+        Self { context, muted: toggle::is_muted() }
     }
 
     /// Nothing of the caller's trace, but its pipeline: for work in the background.
     pub(crate) fn detached() -> Self {
-        Self { context: Some(opentelemetry::Context::map_current(pipeline::root_of)), muted: false }
+        let root = || opentelemetry::Context::map_current(pipeline::root_of);
+        Self { context: toggle::has_context().then(root), muted: false }
     }
 
     /// The same without spans: for upkeep.
@@ -208,8 +210,9 @@ impl Scope {
     }
 
     fn enter(&self) -> (Option<opentelemetry::ContextGuard>, Option<Bridged>, Option<toggle::Mute>) {
-        let bridged = self.context.as_ref().map(bridge::enter);
-        let attached = self.context.clone().map(opentelemetry::Context::attach);
+        let context = self.context.as_ref().filter(|_| toggle::has_context());
+        let bridged = context.map(bridge::enter);
+        let attached = context.cloned().map(opentelemetry::Context::attach);
         (attached, bridged, self.muted.then(toggle::Mute::new))
     }
 }

@@ -6,14 +6,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use opentelemetry::trace::{Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
 
 use super::bridge::{self, Bridged};
-use super::toggle::Mute;
-use super::{List, metrics};
-use crate::telemetry::{Attributes, Outcome, TraceContext, names};
+use super::toggle::{self, Mute};
+use super::{List, metrics, pipeline};
+use crate::telemetry::{Attributes, Outcome, TraceContext, log, names};
 
 /// The most links and span events that a span keeps; the rest is counted.
 pub(super) const MOST: usize = 128;
@@ -77,6 +78,7 @@ impl Span {
         match &self.0 {
             State::Off => Entered::Nothing,
             State::Muted => Entered::Muted { _mute: Mute::new() },
+            State::Live(_) if !toggle::has_context() => Entered::Nothing,
             State::Live(live) => {
                 // First in, and last out: its layer attaches a context as well.
                 let bridged = bridge::enter(&live.context);
@@ -101,6 +103,9 @@ impl Span {
     /// Adds `count` span events of one name. Beyond the cap they are only counted: their attributes are not computed.
     pub(crate) fn events(&self, name: &'static str, count: usize, record: &mut dyn FnMut(usize, &mut Attributes)) {
         let State::Live(Live { context, recording: true }) = &self.0 else { return };
+        if pipeline::span_events_are_logs(context) {
+            return self.log_events(name, count, record);
+        }
         let span = context.span();
         for ordinal in 0..count.min(MOST) {
             span.add_event(name, evaluate(&mut |attributes| record(ordinal, attributes)).into_vec());
@@ -109,6 +114,15 @@ impl Span {
             let dropped = (count - MOST) as u64;
             self.record(&mut |later| later.number(names::EVENTSOURCE_EVENTS_DROPPED, dropped));
         }
+    }
+
+    #[cold]
+    fn log_events(&self, name: &'static str, count: usize, record: &mut dyn FnMut(usize, &mut Attributes)) {
+        self.in_scope(|| {
+            for ordinal in 0..count {
+                log::span_event(name, &evaluate(&mut |attributes| record(ordinal, attributes)).into_vec());
+            }
+        });
     }
 
     /// Ends the span: failed if the outcome has an error's name, otherwise with no status.
@@ -167,7 +181,12 @@ impl Live {
         } else {
             span.set_attribute(KeyValue::new(names::EVENTSOURCE_CANCELLED, true));
         }
-        span.end();
+        if toggle::has_context() {
+            span.end();
+        } else {
+            // Others' processors may ask for thread-locals that are gone; a panic would end the process here.
+            let _ = catch_unwind(AssertUnwindSafe(|| span.end()));
+        }
     }
 }
 
@@ -203,6 +222,9 @@ fn tell_cut(count: u64) {
 }
 
 pub(in crate::telemetry) fn current_trace_context() -> Option<TraceContext> {
+    if !toggle::has_context() {
+        return None;
+    }
     Context::map_current(|current| {
         if !current.has_active_span() {
             return None;

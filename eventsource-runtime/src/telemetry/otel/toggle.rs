@@ -2,8 +2,11 @@
 //! has a copy of it.
 
 use std::cell::Cell;
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
+
+use opentelemetry::Context;
 
 /// Off, by `set_enabled` or by `OTEL_SDK_DISABLED`. Zero, so that one comparison with memory tells.
 pub(super) const OFF: u8 = 0;
@@ -21,8 +24,36 @@ static COPIES: Mutex<Vec<&'static AtomicU8>> = Mutex::new(Vec::new());
 static DISABLED: LazyLock<bool> = LazyLock::new(disabled_by_environment);
 
 thread_local! {
-    /// How many components that are switched off surround the code that this thread runs.
-    static MUTED: Cell<u32> = const { Cell::new(0) };
+    static THREAD: Thread = Thread::new();
+}
+
+/// What is known of the thread that code runs on.
+struct Thread {
+    /// How many components that are switched off surround the code.
+    muted: Cell<u32>,
+    /// Whether OpenTelemetry's current context can be asked for.
+    has_context: bool,
+}
+
+impl Thread {
+    /// OpenTelemetry's thread-local is touched first: so it ends after ours, and while ours is there it is. Where it has
+    /// ended already, in the destructor of another thread-local, asking for it panics.
+    fn new() -> Self {
+        let has_context = catch_unwind(|| Context::map_current(|_| ())).is_ok();
+        Self { muted: Cell::new(u32::from(!has_context)), has_context }
+    }
+}
+
+/// Without one the thread-local could be asked for ever, and would say that a context is there.
+impl Drop for Thread {
+    fn drop(&mut self) {}
+}
+
+/// Whether OpenTelemetry's current context can be asked for: not any more in the destructors of thread-locals, where it
+/// would end the process.
+#[inline]
+pub(super) fn has_context() -> bool {
+    THREAD.try_with(|thread| thread.has_context).unwrap_or(false)
 }
 
 /// Switches all spans of the process on or off, at any time. `OTEL_SDK_DISABLED=true` is stronger.
@@ -76,9 +107,10 @@ pub(crate) fn spans_are_on() -> bool {
     may_be_on() && is_on()
 }
 
-/// Whether a component that is switched off surrounds the caller.
+/// Whether a component that is switched off surrounds the caller, or the thread is at its end.
+#[inline]
 pub(super) fn is_muted() -> bool {
-    MUTED.try_with(Cell::get).unwrap_or(0) > 0
+    THREAD.try_with(|thread| thread.muted.get() > 0).unwrap_or(true)
 }
 
 /// Whoever was faster has read the same variable, or was told by `set_enabled`.
@@ -107,13 +139,13 @@ pub(in crate::telemetry) struct Mute(());
 
 impl Mute {
     pub(in crate::telemetry) fn new() -> Self {
-        let _ = MUTED.try_with(|depth| depth.set(depth.get() + 1));
+        let _ = THREAD.try_with(|thread| thread.muted.set(thread.muted.get() + 1));
         Self(())
     }
 }
 
 impl Drop for Mute {
     fn drop(&mut self) {
-        let _ = MUTED.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
+        let _ = THREAD.try_with(|thread| thread.muted.set(thread.muted.get().saturating_sub(1)));
     }
 }

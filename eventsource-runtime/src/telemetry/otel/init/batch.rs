@@ -12,15 +12,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
-use super::env::Signal;
-use super::reporting::Reporting;
+use super::reporting::{EVERY, Reporting};
 use crate::telemetry::{log, names};
 
 /// How many spans wait where nothing else is said, as OpenTelemetry has it.
 const MOST_WAITING: usize = 2048;
-/// How often, at most, it is logged that spans are dropped.
-const EVERY: Duration = Duration::from_mins(1);
-
 /// What became of the spans of one set-up. Each counter is read by an observable instrument.
 #[derive(Debug, Default)]
 pub(super) struct Processed {
@@ -47,7 +43,10 @@ struct Door {
 }
 
 impl Batches {
-    pub(super) fn new(exporter: impl SpanExporter + 'static, most: usize, processed: &Arc<Processed>) -> Self {
+    pub(super) fn new<E>(exporter: Reporting<E>, most: usize, processed: &Arc<Processed>) -> Self
+    where
+        E: SpanExporter + 'static,
+    {
         let door = Arc::new(Door {
             waiting: AtomicUsize::new(0),
             most,
@@ -56,7 +55,7 @@ impl Batches {
             log_from: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         });
-        let exporter = Leaving { exporter: Reporting::new(exporter, Signal::Traces), door: Arc::clone(&door) };
+        let exporter = Leaving { exporter, door: Arc::clone(&door) };
         let config = BatchConfigBuilder::default().with_max_queue_size(most).build();
         let processor = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
         Self { processor, door }
@@ -192,6 +191,7 @@ mod tests {
     use opentelemetry_sdk::error::OTelSdkError;
 
     use super::*;
+    use crate::telemetry::otel::init::env::Signal;
     use crate::telemetry::otel::tree::tests::span;
 
     /// Does with each batch what the test says, once the test lets it.
@@ -219,7 +219,7 @@ mod tests {
     fn counts(ended: u64, act: fn() -> OTelSdkResult) -> (u64, u64, u64) {
         let exporter = Exporter { act, open: Arc::default() };
         let processed = Arc::default();
-        let batches = Batches::new(exporter.clone(), 1000, &processed);
+        let batches = Batches::new(Reporting::new(exporter.clone(), Signal::Traces), 1000, &processed);
         for id in 0..ended {
             batches.on_end(span(1, id + 1, 0, "a", 0, 1));
         }

@@ -16,6 +16,7 @@ pub(super) struct Env {
 pub(super) enum Signal {
     Traces,
     Metrics,
+    Logs,
 }
 
 /// Where a signal goes.
@@ -23,13 +24,6 @@ pub(super) enum Signal {
 pub(super) enum Exporter {
     Otlp,
     Console,
-}
-
-/// Where OTLP is sent, and which variable says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
-    pub(super) variable: &'static str,
-    pub(super) url: String,
 }
 
 /// How contexts travel in headers.
@@ -44,20 +38,23 @@ impl Signal {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
+            Self::Logs => "logs",
         }
     }
 
-    fn exporter_variable(self) -> &'static str {
+    pub(super) fn exporter_variable(self) -> &'static str {
         match self {
             Self::Traces => "OTEL_TRACES_EXPORTER",
             Self::Metrics => "OTEL_METRICS_EXPORTER",
+            Self::Logs => "OTEL_LOGS_EXPORTER",
         }
     }
 
-    fn endpoint_variable(self) -> &'static str {
+    pub(super) fn endpoint_variable(self) -> &'static str {
         match self {
             Self::Traces => "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             Self::Metrics => "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            Self::Logs => "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
         }
     }
 }
@@ -103,27 +100,10 @@ impl Env {
         Some(exporters)
     }
 
-    /// Logs are not exported from here: they go to whatever takes the events of `tracing`.
-    pub(super) fn check_logs(&self) {
-        let variable = "OTEL_LOGS_EXPORTER";
-        if let Some(other) = self.get(variable).filter(|name| *name != "none") {
-            log::setting_ignored(variable, other, "logs go through `tracing`; export them from your subscriber");
-        }
-    }
-
-    /// Where a signal's OTLP goes, if anything says so. The path of the signal is appended to the general endpoint alone.
-    pub(super) fn endpoint(&self, signal: Signal) -> Option<Endpoint> {
-        let own = signal.endpoint_variable();
-        if let Some(url) = self.get(own) {
-            return Some(Endpoint { variable: own, url: url.to_owned() });
-        }
-        let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        self.get(general).map(|base| Endpoint { variable: general, url: with_path(base, signal) })
-    }
-
-    /// Where OTLP goes when it was asked for by name without an endpoint.
-    pub(super) fn default_endpoint(signal: Signal) -> Endpoint {
-        Endpoint { variable: signal.exporter_variable(), url: with_path("http://localhost:4318", signal) }
+    /// Where a signal's OTLP goes, if anything says so: the variable, and what it says.
+    pub(super) fn endpoint(&self, signal: Signal) -> Option<(&'static str, &str)> {
+        let variables = [signal.endpoint_variable(), "OTEL_EXPORTER_OTLP_ENDPOINT"];
+        variables.into_iter().find_map(|variable| self.get(variable).map(|url| (variable, url)))
     }
 
     /// The name of the service: what the environment says, or the code's.
@@ -169,10 +149,6 @@ impl Env {
     }
 }
 
-fn with_path(base: &str, signal: Signal) -> String {
-    format!("{}/v1/{}", base.trim_end_matches('/'), signal.name())
-}
-
 /// Undoes percent-encoding; `None` where it is broken.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -199,18 +175,6 @@ impl fmt::Debug for Env {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_signal_has_its_own_endpoint_or_the_general_one_with_its_path() {
-        let env = Env::of(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"),
-            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://metrics/in"),
-        ]);
-        assert_eq!(env.endpoint(Signal::Traces).unwrap().url, "http://collector:4318/v1/traces");
-        assert_eq!(env.endpoint(Signal::Metrics).unwrap().url, "http://metrics/in");
-        assert_eq!(Env::default().endpoint(Signal::Traces), None);
-        assert_eq!(Env::of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]).endpoint(Signal::Traces), None);
-    }
 
     #[test]
     fn exporters_are_a_list_whose_unknown_names_are_passed_over() {

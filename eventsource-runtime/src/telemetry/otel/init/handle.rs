@@ -18,9 +18,11 @@ use pin_project_lite::pin_project;
 
 use super::env::{Propagator, Signal};
 use super::flush::{self, Job};
+use super::logs::Loggers;
 use super::propagator;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::pipeline::{self, Pipeline};
+use crate::telemetry::otel::toggle;
 
 /// Telemetry that was set up. Call [`shutdown`](Self::shutdown) at the end of the program: it exports what is left.
 ///
@@ -32,10 +34,17 @@ pub struct Telemetry {
     shared: Arc<Shared>,
 }
 
+/// What makes spans, metrics and, where they are exported, log records.
+#[derive(Clone)]
+pub(super) struct Providers {
+    pub(super) tracers: SdkTracerProvider,
+    pub(super) meters: SdkMeterProvider,
+    pub(super) loggers: Option<Loggers>,
+}
+
 struct Shared {
     pipeline: Arc<Pipeline>,
-    tracers: SdkTracerProvider,
-    meters: SdkMeterProvider,
+    providers: Providers,
     timeout: Duration,
     installed: bool,
     /// The meters as OpenTelemetry's globals hold them.
@@ -45,17 +54,11 @@ struct Shared {
 }
 
 impl Telemetry {
-    pub(super) fn new(
-        pipeline: Pipeline,
-        tracers: SdkTracerProvider,
-        meters: SdkMeterProvider,
-        timeout: Duration,
-        installed: bool,
-    ) -> Self {
+    pub(super) fn new(pipeline: Pipeline, providers: Providers, timeout: Duration, installed: bool) -> Self {
         let pipeline = Arc::new(pipeline);
         let ended = AtomicBool::new(false);
         let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
-        let shared = Shared { pipeline, tracers, meters, timeout, installed, global_meters, propagators, ended };
+        let shared = Shared { pipeline, providers, timeout, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {
             telemetry.install();
@@ -65,8 +68,8 @@ impl Telemetry {
 
     fn install(&self) {
         let shared = &self.shared;
-        pipeline::install(Arc::clone(&shared.pipeline), shared.tracers.clone());
-        global::set_meter_provider(shared.meters.clone());
+        pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.clone());
+        global::set_meter_provider(shared.providers.meters.clone());
         shared.global_meters.get_or_init(global::meter_provider);
     }
 
@@ -78,13 +81,19 @@ impl Telemetry {
     /// globals.
     #[must_use]
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
-        &self.shared.tracers
+        &self.shared.providers.tracers
+    }
+
+    /// What exports logs, if anything does.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    pub(super) fn loggers(&self) -> Option<&Loggers> {
+        self.shared.providers.loggers.as_ref()
     }
 
     /// Sends what this thread does to this set-up, until the guard is dropped. In async code use [`run`](Self::run): a
     /// guard must not live across an await.
     pub fn attach(&self) -> TelemetryGuard {
-        TelemetryGuard { _guard: self.context().attach() }
+        TelemetryGuard { _guard: toggle::has_context().then(|| self.context().attach()) }
     }
 
     /// Sends what a future does to this set-up. It applies in each poll, and while the future is dropped.
@@ -93,7 +102,8 @@ impl Telemetry {
     }
 
     fn context(&self) -> Context {
-        pipeline::scope(&Context::current(), Arc::clone(&self.shared.pipeline))
+        let current = if toggle::has_context() { Context::current() } else { Context::new() };
+        pipeline::scope(&current, Arc::clone(&self.shared.pipeline))
     }
 
     /// Exports what has ended so far. It waits no longer than [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout),
@@ -129,11 +139,13 @@ impl Telemetry {
 
 impl Shared {
     fn flush_jobs(&self) -> Vec<Job> {
-        let (tracers, meters) = (self.tracers.clone(), self.meters.clone());
-        vec![
+        let Providers { tracers, meters, loggers } = self.providers.clone();
+        let mut jobs = vec![
             Job { signal: Signal::Traces, run: Box::new(move || tracers.force_flush()) },
             Job { signal: Signal::Metrics, run: Box::new(move || meters.force_flush()) },
-        ]
+        ];
+        jobs.extend(loggers.as_ref().map(Loggers::flush));
+        jobs
     }
 
     /// `None` where they were handed out before. The batch processor keeps the result of its last export to itself when
@@ -142,15 +154,17 @@ impl Shared {
         if self.ended.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let (tracers, meters, timeout) = (self.tracers.clone(), self.meters.clone(), self.timeout);
+        let (Providers { tracers, meters, loggers }, timeout) = (self.providers.clone(), self.timeout);
         let last_spans = move || {
             let flushed = tracers.force_flush();
             flushed.and(tracers.shutdown_with_timeout(timeout))
         };
-        Some(vec![
+        let mut jobs = vec![
             Job { signal: Signal::Traces, run: Box::new(last_spans) },
             Job { signal: Signal::Metrics, run: Box::new(move || meters.shutdown_with_timeout(timeout)) },
-        ])
+        ];
+        jobs.extend(loggers.map(|loggers| loggers.shutdown(timeout)));
+        Some(jobs)
     }
 
     /// Gives OpenTelemetry's globals back, unless somebody else has them by now.
@@ -195,7 +209,7 @@ impl fmt::Debug for Telemetry {
 #[must_use = "the set-up applies until the guard is dropped"]
 #[derive(Debug)]
 pub struct TelemetryGuard {
-    _guard: ContextGuard,
+    _guard: Option<ContextGuard>,
 }
 
 pin_project! {
@@ -208,7 +222,7 @@ pin_project! {
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _attached = this.context.clone().attach();
+            let _attached = toggle::has_context().then(|| this.context.clone().attach());
             this.body.set(None);
         }
     }
@@ -219,7 +233,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _attached = this.context.clone().attach();
+        let _attached = toggle::has_context().then(|| this.context.clone().attach());
         match this.body.as_pin_mut() {
             Some(body) => body.poll(task),
             None => Poll::Pending,

@@ -6,6 +6,10 @@ mod bridge;
 mod env;
 mod flush;
 mod handle;
+#[cfg(feature = "otlp")]
+mod logs;
+#[cfg(not(feature = "otlp"))]
+mod no_logs;
 #[cfg(not(feature = "otlp"))]
 mod no_otlp;
 #[cfg(feature = "otlp")]
@@ -20,6 +24,8 @@ mod tests;
 #[cfg(feature = "view")]
 mod view;
 
+#[cfg(not(feature = "otlp"))]
+use no_logs as logs;
 #[cfg(not(feature = "otlp"))]
 use no_otlp as otlp;
 
@@ -39,11 +45,14 @@ use opentelemetry_sdk::trace::{
 
 use self::batch::{Batches, Processed};
 use self::env::{Env, Exporter, Signal};
+use self::logs::{Loggers, Logs};
+use self::otlp::Otlp;
 use self::reporting::Reporting;
-use super::metrics::Instruments;
+use super::metrics::{self, Instruments};
 use super::pipeline::{Pipeline, SCOPE, Sampling};
 use super::tree::{Console, SLOW};
 use crate::telemetry::{TelemetryError, log};
+use handle::Providers;
 pub use handle::{Telemetry, TelemetryGuard};
 
 /// How long flushing may take where nothing else was said.
@@ -60,11 +69,14 @@ pub struct TelemetryBuilder {
     meters: MeterProviderBuilder,
     /// Whether somebody reads the metrics.
     metered: bool,
+    logs: Logs,
     console_without_endpoint: bool,
     console_traces: Option<usize>,
     console_slow: Duration,
     processed: Arc<Processed>,
     bridged: bool,
+    span_events_as_logs: bool,
+    log_slow: Option<Duration>,
     timeout: Duration,
 }
 
@@ -72,9 +84,9 @@ impl Telemetry {
     /// Reads the environment: see the table of variables on the page about telemetry. `service_name` is what the
     /// service is called where the environment does not name it.
     ///
-    /// Spans and metrics go over OTLP where an endpoint is set or `otlp` is asked for by name (feature `otlp`); with
-    /// `console` the trace tree goes to stderr. Without any of these spans are made, and their contexts stored and
-    /// passed on, but exported nowhere.
+    /// Spans, metrics and the log events of this crate go over OTLP where an endpoint is set or `otlp` is asked for by
+    /// name (feature `otlp`); with `console` the trace tree goes to stderr. Without any of these spans are made, and their
+    /// contexts stored and passed on, but exported nowhere.
     ///
     /// ```
     /// # async fn example() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
@@ -109,11 +121,14 @@ impl TelemetryBuilder {
             spans: SdkTracerProvider::builder(),
             meters: SdkMeterProvider::builder(),
             metered: false,
+            logs: Logs::default(),
             console_without_endpoint: false,
             console_traces: None,
             console_slow: SLOW,
             processed: Arc::default(),
             bridged: false,
+            span_events_as_logs: false,
+            log_slow: None,
             timeout: TIMEOUT,
         }
     }
@@ -152,6 +167,7 @@ impl TelemetryBuilder {
     /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it does
     /// not take is dropped, and counted in `otel.sdk.processor.span.processed`.
     pub fn span_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
+        let exporter = Reporting::new(exporter, Signal::Traces);
         let batches = Batches::new(exporter, batch::queue_size(), &self.processed);
         self.span_processor(batches)
     }
@@ -172,6 +188,22 @@ impl TelemetryBuilder {
     pub fn meters(mut self, add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder) -> Self {
         self.meters = add(self.meters);
         self.metered = true;
+        self
+    }
+
+    /// Makes what would be a span event (`domain_event_produced`, `event_persisted`) a log event instead, with the ids of
+    /// the span: for backends that do not show span events, and for commands of more than the 128 events that a span
+    /// keeps. As span events, there are none for a span that does not record.
+    pub fn span_events_as_logs(mut self) -> Self {
+        self.span_events_as_logs = true;
+        self
+    }
+
+    /// Logs commands, queries and calls to a database as slow that take so long; a second, where it is not called and
+    /// somebody reads metrics or log records anyway. A component whose metrics are switched off measures nothing, and so
+    /// nothing of it is slow.
+    pub fn log_slow(mut self, from: Duration) -> Self {
+        self.log_slow = Some(from);
         self
     }
 
@@ -209,25 +241,29 @@ impl TelemetryBuilder {
             self.spans = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff);
             self.meters = SdkMeterProvider::builder();
             self.metered = false;
+            self.logs.clear();
             Sampling::AlwaysOff
         } else {
             self.add_exporters()?;
-            self.env.check_logs();
             self.choose_sampler()
         };
         let resource = self.resource();
         let tracers = self.spans.with_resource(resource.clone()).build();
-        let meters = self.meters.with_resource(resource).build();
+        let meters = self.meters.with_resource(resource.clone()).build();
+        let loggers = self.logs.build(resource);
         let meter = meters.meter_with_scope(SCOPE.clone());
         batch::observe(&meter, self.processed);
         let pipeline = Pipeline {
             tracer: tracers.tracer_with_scope(SCOPE.clone()),
             sampling,
             bridged: self.bridged,
-            instruments: Instruments::new(&meter),
-            metered: self.metered,
+            span_events_as_logs: self.span_events_as_logs,
+            logs: loggers.as_ref().map(Loggers::subscriber),
+            instruments: Instruments::new(&meter, self.log_slow.unwrap_or(metrics::SLOW)),
+            // What is slow is measured for the log, too.
+            metered: self.metered || self.log_slow.is_some() || loggers.is_some(),
         };
-        Ok(Telemetry::new(pipeline, tracers, meters, self.timeout, installed))
+        Ok(Telemetry::new(pipeline, Providers { tracers, meters, loggers }, self.timeout, installed))
     }
 
     fn choose_sampler(&mut self) -> Sampling {
@@ -242,23 +278,28 @@ impl TelemetryBuilder {
     }
 
     fn add_exporters(&mut self) -> Result<(), TelemetryError> {
+        let env = self.env.clone();
+        let otlp = Otlp::new(&env);
         for exporter in self.exporters(Signal::Traces) {
             let spans = std::mem::take(&mut self.spans);
             self.spans = match exporter {
-                Exporter::Otlp => otlp::traces(&self.env, &self.endpoint(Signal::Traces), spans, &self.processed)?,
+                Exporter::Otlp => otlp.traces(spans, &self.processed)?,
                 Exporter::Console => spans.with_span_processor(self.console()),
             };
         }
         for exporter in self.exporters(Signal::Metrics) {
             match exporter {
                 Exporter::Otlp => {
-                    let meters = std::mem::take(&mut self.meters);
-                    self.meters = otlp::metrics(&self.env, &self.endpoint(Signal::Metrics), meters)?;
+                    self.meters = otlp.metrics(std::mem::take(&mut self.meters))?;
                     self.metered = true;
                 }
-                Exporter::Console => {
-                    log::setting_ignored("OTEL_METRICS_EXPORTER", "console", "metrics are not shown in the terminal");
-                }
+                Exporter::Console => not_in_the_terminal(Signal::Metrics, "metrics are not shown in the terminal"),
+            }
+        }
+        for exporter in self.exporters(Signal::Logs) {
+            match exporter {
+                Exporter::Otlp => otlp.logs(&mut self.logs)?,
+                Exporter::Console => not_in_the_terminal(Signal::Logs, "they go to your subscriber of `tracing`"),
             }
         }
         Ok(())
@@ -273,10 +314,6 @@ impl TelemetryBuilder {
             None if signal == Signal::Traces && self.console_without_endpoint => vec![Exporter::Console],
             None => Vec::new(),
         }
-    }
-
-    fn endpoint(&self, signal: Signal) -> env::Endpoint {
-        self.env.endpoint(signal).unwrap_or_else(|| Env::default_endpoint(signal))
     }
 
     fn console(&self) -> Console {
@@ -294,4 +331,8 @@ impl TelemetryBuilder {
             .with_service_name(self.env.service_name(&self.service_name))
             .build()
     }
+}
+
+fn not_in_the_terminal(signal: Signal, hint: &str) {
+    log::setting_ignored(signal.exporter_variable(), "console", hint);
 }

@@ -6,26 +6,45 @@ use opentelemetry_sdk::metrics::MeterProviderBuilder;
 use opentelemetry_sdk::trace::TracerProviderBuilder;
 
 use super::batch::Processed;
-use super::env::{Endpoint, Env};
+use super::env::{Env, Signal};
+use super::logs::Logs;
 use crate::telemetry::TelemetryError;
 
-pub(super) fn traces(
-    _env: &Env,
-    endpoint: &Endpoint,
-    _spans: TracerProviderBuilder,
-    _processed: &Arc<Processed>,
-) -> Result<TracerProviderBuilder, TelemetryError> {
-    Err(missing(endpoint))
+/// No thread is needed.
+#[derive(Debug)]
+pub(super) enum Worker {}
+
+impl Worker {
+    pub(super) fn enter(&self) -> Self {
+        match *self {}
+    }
 }
 
-pub(super) fn metrics(
-    _env: &Env,
-    endpoint: &Endpoint,
-    _meters: MeterProviderBuilder,
-) -> Result<MeterProviderBuilder, TelemetryError> {
-    Err(missing(endpoint))
-}
+pub(super) struct Otlp<'a>(&'a Env);
 
-fn missing(endpoint: &Endpoint) -> TelemetryError {
-    TelemetryError::FeatureMissing { variable: endpoint.variable, feature: "otlp" }
+impl<'a> Otlp<'a> {
+    pub(super) fn new(env: &'a Env) -> Self {
+        Self(env)
+    }
+
+    pub(super) fn traces(
+        &self,
+        _spans: TracerProviderBuilder,
+        _processed: &Arc<Processed>,
+    ) -> Result<TracerProviderBuilder, TelemetryError> {
+        Err(self.missing(Signal::Traces))
+    }
+
+    pub(super) fn metrics(&self, _meters: MeterProviderBuilder) -> Result<MeterProviderBuilder, TelemetryError> {
+        Err(self.missing(Signal::Metrics))
+    }
+
+    pub(super) fn logs(&self, _logs: &mut Logs) -> Result<(), TelemetryError> {
+        Err(self.missing(Signal::Logs))
+    }
+
+    fn missing(&self, signal: Signal) -> TelemetryError {
+        let variable = self.0.endpoint(signal).map_or(signal.exporter_variable(), |(variable, _)| variable);
+        TelemetryError::FeatureMissing { variable, feature: "otlp" }
+    }
 }

@@ -13,7 +13,7 @@ use super::{Telemetry, TelemetryBuilder};
 use crate::telemetry::otel::metrics;
 use crate::telemetry::{TelemetryError, TraceContext, span};
 
-fn builder(env: &[(&str, &str)]) -> TelemetryBuilder {
+pub(super) fn builder(env: &[(&str, &str)]) -> TelemetryBuilder {
     TelemetryBuilder::new("tests".to_owned(), Env::of(env))
 }
 
@@ -26,7 +26,7 @@ fn names(exporter: &InMemorySpanExporter) -> Vec<String> {
     exporter.get_finished_spans().unwrap().into_iter().map(|span| span.name.into_owned()).collect()
 }
 
-fn current_thread() -> Runtime {
+pub(super) fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
@@ -143,7 +143,7 @@ impl SpanExporter for Hanging {
     }
 }
 
-const DEADLINE: Duration = Duration::from_millis(300);
+pub(super) const DEADLINE: Duration = Duration::from_millis(300);
 const LATE: Duration = Duration::from_millis(100);
 
 fn hanging() -> Telemetry {
@@ -154,7 +154,7 @@ fn hanging() -> Telemetry {
     telemetry
 }
 
-fn assert_in_time(started: Instant, result: &Result<(), TelemetryError>) {
+pub(super) fn assert_in_time(started: Instant, result: &Result<(), TelemetryError>) {
     assert!(matches!(result, Err(TelemetryError::TimedOut { .. })), "{result:?}");
     assert!(started.elapsed() <= DEADLINE + LATE, "{:?}", started.elapsed());
 }
@@ -230,96 +230,4 @@ fn an_endpoint_without_the_feature_is_an_error_that_names_it() {
     let error = builder(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")]).build().unwrap_err();
     assert!(error.to_string().contains("`otlp`"), "{error}");
     assert!(error.to_string().contains("`OTEL_EXPORTER_OTLP_ENDPOINT`"), "{error}");
-}
-
-#[cfg(feature = "otlp")]
-mod otlp {
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
-    use std::sync::mpsc::{self, Receiver};
-
-    use super::*;
-
-    /// Takes requests and answers them with nothing; tells their paths.
-    fn receiver() -> (String, Receiver<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let tell = tell.clone();
-                std::thread::spawn(move || answer(stream.unwrap(), &tell));
-            }
-        });
-        (address, told)
-    }
-
-    fn answer(mut stream: TcpStream, tell: &mpsc::Sender<String>) {
-        let mut request = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            let read = stream.read(&mut buffer).unwrap_or(0);
-            request.extend_from_slice(&buffer[..read]);
-            let text = String::from_utf8_lossy(&request);
-            let Some(head) = text.find("\r\n\r\n") else {
-                if read == 0 {
-                    return;
-                }
-                continue;
-            };
-            let lower = text.to_lowercase();
-            let length =
-                lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
-            if text.contains("x-protobuf") && request.len() >= head + 4 + length.unwrap_or(0) {
-                let path = text.split_whitespace().nth(1).unwrap().to_owned();
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-                tell.send(path).unwrap();
-                request.clear();
-            }
-        }
-    }
-
-    #[test]
-    fn spans_and_metrics_leave_a_program_with_one_thread() {
-        let (address, told) = receiver();
-        current_thread().block_on(async {
-            let telemetry = builder(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address)]).build().unwrap();
-            telemetry
-                .run(async {
-                    span("sent").run(tokio::task::yield_now()).await;
-                    metrics::append_conflict("Order");
-                })
-                .await;
-            telemetry.shutdown().await.unwrap();
-        });
-        let mut paths: Vec<_> = told.try_iter().collect();
-        paths.sort();
-        assert_eq!(paths, ["/v1/metrics", "/v1/traces"]);
-    }
-
-    #[test]
-    fn a_receiver_that_is_not_there_is_told_and_costs_nothing_else() {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let endpoint = format!("http://{gone}/v1/traces");
-        let telemetry = builder(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint)]).build().unwrap();
-        {
-            let _attached = telemetry.attach();
-            span("lost").in_scope(|| ());
-        }
-        assert!(telemetry.shutdown_blocking().is_err());
-    }
-
-    #[test]
-    fn what_would_lose_everything_later_is_refused_at_once() {
-        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317");
-        for env in [
-            [endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
-            [endpoint, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")],
-            [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost"), ("", "")],
-            [("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"), ("", "")],
-        ] {
-            let error = builder(&env).build().unwrap_err();
-            assert!(matches!(error, TelemetryError::Unsupported { .. }), "{error}");
-        }
-    }
 }

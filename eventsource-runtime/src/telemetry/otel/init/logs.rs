@@ -1,0 +1,140 @@
+//! Log events of ours as log records of OpenTelemetry, through its appender for `tracing`.
+//!
+//! They go to a subscriber that the set-up keeps to itself, so that they are exported whether or not the application has
+//! a subscriber, and whatever that filters.
+
+use std::fmt;
+use std::time::Duration;
+
+use opentelemetry::logs::Severity;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter, LoggerProviderBuilder, SdkLoggerProvider};
+use tracing::level_filters::LevelFilter;
+use tracing::{Dispatch, Metadata, Subscriber};
+use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, Registry};
+
+use super::env::Signal;
+use super::flush::Job;
+use super::reporting::Reporting;
+use super::{Telemetry, TelemetryBuilder};
+
+/// What begins the target of every event of ours.
+const OURS: &str = "eventsource";
+
+/// The exporters of logs, before the set-up.
+#[derive(Default)]
+pub(super) struct Logs {
+    exporters: Option<LoggerProviderBuilder>,
+}
+
+impl Logs {
+    pub(super) fn add(&mut self, exporter: Reporting<impl LogExporter + 'static>) {
+        self.exporters = Some(self.exporters.take().unwrap_or_default().with_batch_exporter(exporter));
+    }
+
+    /// Takes back those that were added.
+    pub(super) fn clear(&mut self) {
+        self.exporters = None;
+    }
+
+    /// `None` where nothing is exported.
+    pub(super) fn build(self, resource: Resource) -> Option<Loggers> {
+        let loggers = self.exporters?.with_resource(resource).build();
+        Some(Loggers { loggers })
+    }
+}
+
+impl fmt::Debug for Logs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logs").field("exported", &self.exporters.is_some()).finish()
+    }
+}
+
+/// The exporters of logs at work.
+#[derive(Clone)]
+pub(super) struct Loggers {
+    loggers: SdkLoggerProvider,
+}
+
+impl Loggers {
+    /// The subscriber that our events go to. It wants nothing else, and says so: or every place of the program that logs
+    /// would have to ask.
+    pub(super) fn subscriber(&self) -> Dispatch {
+        let ours = Targets::new().with_target(OURS, LevelFilter::INFO);
+        Dispatch::new(Registry::default().with(ours).with(OpenTelemetryTracingBridge::new(&self.loggers)))
+    }
+
+    pub(super) fn flush(&self) -> Job {
+        let loggers = self.loggers.clone();
+        Job { signal: Signal::Logs, run: Box::new(move || loggers.force_flush()) }
+    }
+
+    pub(super) fn shutdown(&self, timeout: Duration) -> Job {
+        let loggers = self.loggers.clone();
+        Job { signal: Signal::Logs, run: Box::new(move || loggers.shutdown_with_timeout(timeout)) }
+    }
+}
+
+impl<E: LogExporter> LogExporter for Reporting<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        self.telling(|| self.exporter.export(batch)).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn event_enabled(&self, level: Severity, target: &str, name: Option<&str>) -> bool {
+        self.exporter.event_enabled(level, target, name)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl TelemetryBuilder {
+    /// Adds an exporter of logs, which gets the log events of this crate in batches, on a thread of its own, whether or
+    /// not the application has a subscriber of `tracing`. It may fail, hang or panic.
+    pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
+        self.logs.add(Reporting::new(exporter, Signal::Logs));
+        self
+    }
+}
+
+impl Telemetry {
+    /// A layer for the application's own subscriber of `tracing`, which exports the application's log events to where
+    /// this set-up sends logs, with the ids of their trace and span. The events of this crate go there by themselves.
+    /// `None`, which is a layer as well, where no logs are exported.
+    ///
+    /// What the exporters do themselves is never logged to them.
+    ///
+    /// ```
+    /// use eventsource_runtime::telemetry::Telemetry;
+    /// use tracing_subscriber::layer::SubscriberExt as _;
+    ///
+    /// # fn main() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
+    /// let telemetry = Telemetry::builder("orders").build()?;
+    /// let subscriber = tracing_subscriber::registry().with(telemetry.log_layer());
+    /// # drop(subscriber);
+    /// # telemetry.shutdown_blocking()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn log_layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let theirs = |metadata: &Metadata<'_>| !is_ours(metadata.target());
+        Some(OpenTelemetryTracingBridge::new(&self.loggers()?.loggers).with_filter(filter_fn(theirs)))
+    }
+}
+
+fn is_ours(target: &str) -> bool {
+    target.split("::").next() == Some(OURS)
+}

@@ -1,0 +1,38 @@
+//! Logs in a build without the feature `otlp`: they go to the application's subscriber of `tracing` alone.
+
+use std::time::Duration;
+
+use opentelemetry_sdk::Resource;
+use tracing::Dispatch;
+
+use super::flush::Job;
+
+#[derive(Debug, Default)]
+pub(super) struct Logs;
+
+#[derive(Clone)]
+pub(super) enum Loggers {}
+
+impl Logs {
+    #[allow(clippy::unused_self)] // As its twin has it.
+    pub(super) fn clear(&mut self) {}
+
+    #[allow(clippy::unused_self)]
+    pub(super) fn build(self, _resource: Resource) -> Option<Loggers> {
+        None
+    }
+}
+
+impl Loggers {
+    pub(super) fn subscriber(&self) -> Dispatch {
+        match *self {}
+    }
+
+    pub(super) fn flush(&self) -> Job {
+        match *self {}
+    }
+
+    pub(super) fn shutdown(&self, _timeout: Duration) -> Job {
+        match *self {}
+    }
+}

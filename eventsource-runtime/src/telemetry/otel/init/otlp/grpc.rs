@@ -1,0 +1,44 @@
+//! OTLP over gRPC.
+
+use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use tonic::transport::{Channel, Endpoint};
+
+use super::settings::Settings;
+use super::{Made, failed, grpc_tls};
+use crate::telemetry::TelemetryError;
+
+/// That it is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grpc;
+
+impl Grpc {
+    pub(super) fn chosen_by(_variable: &'static str) -> Result<Self, TelemetryError> {
+        Ok(Self)
+    }
+
+    pub(super) fn spans(self, settings: &Settings) -> Made<SpanExporter> {
+        Ok(prepared(SpanExporter::builder().with_tonic(), settings)?.build())
+    }
+
+    pub(super) fn metrics(self, settings: &Settings) -> Made<MetricExporter> {
+        Ok(prepared(MetricExporter::builder().with_tonic(), settings)?.build())
+    }
+
+    pub(super) fn logs(self, settings: &Settings) -> Made<LogExporter> {
+        Ok(prepared(LogExporter::builder().with_tonic(), settings)?.build())
+    }
+}
+
+fn prepared<B>(builder: B, settings: &Settings) -> Result<B, TelemetryError>
+where
+    B: WithExportConfig + WithTonicConfig,
+{
+    Ok(builder.with_timeout(settings.timeout).with_channel(channel(settings)?))
+}
+
+/// A channel that connects when it is first needed, and again whenever it has to.
+fn channel(settings: &Settings) -> Result<Channel, TelemetryError> {
+    let endpoint = Endpoint::from_shared(settings.url.clone()).map_err(|error| failed(settings.signal, error))?;
+    let endpoint = endpoint.timeout(settings.timeout).connect_timeout(settings.timeout);
+    Ok(grpc_tls::secured(endpoint, settings)?.connect_lazy())
+}

@@ -1,0 +1,20 @@
+//! gRPC behind TLS.
+
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+
+use super::failed;
+use super::settings::Settings;
+use crate::telemetry::TelemetryError;
+
+/// A channel that trusts, and shows, what the settings say.
+pub(super) fn secured(endpoint: Endpoint, settings: &Settings) -> Result<Endpoint, TelemetryError> {
+    let Some(tls) = &settings.tls else { return Ok(endpoint) };
+    let mut config = match &tls.trusted {
+        Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    if let Some(identity) = &tls.identity {
+        config = config.identity(Identity::from_pem(&identity.certificate, &identity.key));
+    }
+    endpoint.tls_config(config).map_err(|error| failed(settings.signal, error))
+}

@@ -1,0 +1,108 @@
+//! OTLP, over HTTP with protobuf or over gRPC. The exporter crate itself reads
+//! `OTEL_EXPORTER_OTLP_{HEADERS,COMPRESSION}`, also per signal, and the metrics' temporality; the rest is read in
+//! `settings`. Input and output are on a thread of their own: see `worker`.
+
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
+#[cfg(all(feature = "otlp-grpc", not(feature = "otlp-tls")))]
+mod grpc_plain;
+#[cfg(all(feature = "otlp-grpc", feature = "otlp-tls"))]
+mod grpc_tls;
+mod http;
+#[cfg(not(feature = "otlp-grpc"))]
+mod no_grpc;
+#[cfg(not(feature = "otlp-tls"))]
+mod no_tls;
+mod settings;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "otlp-tls")]
+mod tls;
+mod variables;
+mod worker;
+
+#[cfg(all(feature = "otlp-grpc", not(feature = "otlp-tls")))]
+use grpc_plain as grpc_tls;
+#[cfg(not(feature = "otlp-grpc"))]
+use no_grpc as grpc;
+#[cfg(not(feature = "otlp-tls"))]
+use no_tls as tls;
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
+use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader};
+use opentelemetry_sdk::trace::TracerProviderBuilder;
+
+use self::settings::{Protocol, Settings};
+pub(super) use self::worker::Worker;
+use super::batch::{self, Batches, Processed};
+use super::env::{Env, Signal};
+use super::logs::Logs;
+use super::reporting::Reporting;
+use crate::telemetry::TelemetryError;
+
+/// The exporters of one set-up, which share a thread.
+pub(super) struct Otlp<'a> {
+    env: &'a Env,
+    worker: OnceCell<Worker>,
+}
+
+impl<'a> Otlp<'a> {
+    pub(super) fn new(env: &'a Env) -> Self {
+        Self { env, worker: OnceCell::new() }
+    }
+
+    pub(super) fn traces(
+        &self,
+        spans: TracerProviderBuilder,
+        processed: &Arc<Processed>,
+    ) -> Result<TracerProviderBuilder, TelemetryError> {
+        let exporter = self.made(Signal::Traces, |settings| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings)?.build()),
+            Protocol::Grpc(grpc) => grpc.spans(settings),
+        })?;
+        Ok(spans.with_span_processor(Batches::new(exporter, batch::queue_size(), processed)))
+    }
+
+    pub(super) fn metrics(&self, meters: MeterProviderBuilder) -> Result<MeterProviderBuilder, TelemetryError> {
+        let exporter = self.made(Signal::Metrics, |settings| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings)?.build()),
+            Protocol::Grpc(grpc) => grpc.metrics(settings),
+        })?;
+        Ok(meters.with_reader(PeriodicReader::builder(exporter).build()))
+    }
+
+    pub(super) fn logs(&self, logs: &mut Logs) -> Result<(), TelemetryError> {
+        let exporter = self.made(Signal::Logs, |settings| match settings.protocol {
+            Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings)?.build()),
+            Protocol::Grpc(grpc) => grpc.logs(settings),
+        })?;
+        logs.add(exporter);
+        Ok(())
+    }
+
+    /// An exporter that works on the set-up's thread.
+    fn made<E>(&self, signal: Signal, make: impl FnOnce(&Settings) -> Made<E>) -> Result<Reporting<E>, TelemetryError> {
+        let settings = Settings::read(self.env, signal)?;
+        let worker = match self.worker.get() {
+            Some(worker) => worker,
+            None => {
+                let started = Worker::start().map_err(|source| TelemetryError::Thread { source })?;
+                self.worker.get_or_init(|| started)
+            }
+        };
+        let entered = worker.enter();
+        let exporter = make(&settings)?.map_err(|error| failed(signal, error))?;
+        drop(entered);
+        Ok(Reporting::new(exporter, signal).on(worker.clone()))
+    }
+}
+
+/// What making an exporter comes to: refused by us, or by the crate that makes it.
+type Made<E> = Result<Result<E, ExporterBuildError>, TelemetryError>;
+
+fn failed(signal: Signal, error: impl Into<crate::error::BoxError>) -> TelemetryError {
+    TelemetryError::Exporter { signal: signal.name(), source: error.into() }
+}

@@ -1,0 +1,106 @@
+//! What the variables of OTLP say about one signal, as the specification of its exporters has it.
+
+use std::time::Duration;
+
+use super::grpc::Grpc;
+use super::tls::{self, Tls};
+use super::variables::Variable;
+use crate::telemetry::otel::init::env::{Env, Signal};
+use crate::telemetry::{TelemetryError, log};
+
+/// How long an export may take where nothing is said.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a signal is sent. It has no `Debug`: there may be a private key in it.
+pub(super) struct Settings {
+    pub(super) signal: Signal,
+    pub(super) protocol: Protocol,
+    pub(super) url: String,
+    pub(super) timeout: Duration,
+    /// Where the address asks for it.
+    pub(super) tls: Option<Tls>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http,
+    Grpc(Grpc),
+}
+
+impl Settings {
+    pub(super) fn read(env: &Env, signal: Signal) -> Result<Self, TelemetryError> {
+        let protocol = protocol(env, signal)?;
+        let (variable, url) = address(env, signal, protocol);
+        let url = with_scheme(env, signal, protocol, variable, url)?;
+        let tls = if url.starts_with("https://") { Some(tls::read(env, signal, variable)?) } else { None };
+        Ok(Self { signal, protocol, url, timeout: timeout(env, signal), tls })
+    }
+}
+
+fn protocol(env: &Env, signal: Signal) -> Result<Protocol, TelemetryError> {
+    match Variable::Protocol.get(env, signal) {
+        None | Some((_, "http/protobuf")) => Ok(Protocol::Http),
+        Some((variable, "grpc")) => Grpc::chosen_by(variable).map(Protocol::Grpc),
+        Some((variable, other)) => Err(TelemetryError::Unsupported {
+            variable,
+            value: other.to_owned(),
+            hint: "write `http/protobuf`, as a rule with port 4318, or `grpc`, as a rule with port 4317",
+        }),
+    }
+}
+
+/// The variable that says where to send, and what it says; the signal's path is appended to the general one alone, and
+/// for HTTP alone.
+fn address(env: &Env, signal: Signal, protocol: Protocol) -> (&'static str, String) {
+    let (variable, base) = match (env.endpoint(signal), protocol) {
+        (Some((variable, url)), _) => (variable, url),
+        (None, Protocol::Http) => (signal.exporter_variable(), "http://localhost:4318"),
+        (None, Protocol::Grpc(_)) => (signal.exporter_variable(), "http://localhost:4317"),
+    };
+    let url = match protocol {
+        Protocol::Http if variable != signal.endpoint_variable() => {
+            format!("{}/v1/{}", base.trim_end_matches('/'), signal.name())
+        }
+        Protocol::Http | Protocol::Grpc(_) => base.to_owned(),
+    };
+    (variable, url)
+}
+
+/// Refuses what would build and then lose everything at the first export. For gRPC alone a scheme may be missing.
+fn with_scheme(
+    env: &Env,
+    signal: Signal,
+    protocol: Protocol,
+    variable: &'static str,
+    url: String,
+) -> Result<String, TelemetryError> {
+    let refused = |value: String, hint| Err(TelemetryError::Unsupported { variable, value, hint });
+    let authority = url.split_once("://").map_or(&*url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        let shown = "an address with a user or a password".to_owned();
+        return refused(shown, "write them into `OTEL_EXPORTER_OTLP_HEADERS`, as the receiver wants them");
+    }
+    if authority.is_empty() {
+        return refused(url, "write `http://` or `https://`, then a host");
+    }
+    match url.split_once("://") {
+        Some(("http" | "https", _)) => Ok(url),
+        None if protocol != Protocol::Http => {
+            let insecure =
+                Variable::Insecure.get(env, signal).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+            Ok(format!("{}://{url}", if insecure { "http" } else { "https" }))
+        }
+        _ => refused(url, "write `http://` or `https://`, then a host"),
+    }
+}
+
+fn timeout(env: &Env, signal: Signal) -> Duration {
+    let Some((variable, text)) = Variable::Timeout.get(env, signal) else { return TIMEOUT };
+    match text.parse() {
+        Ok(milliseconds) => Duration::from_millis(milliseconds),
+        Err(_) => {
+            log::setting_ignored(variable, text, "write a number of milliseconds; 10000 is used");
+            TIMEOUT
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The variables of OTLP, and what leaves a program.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Instant;
+
+use super::settings::{Protocol, Settings};
+use crate::telemetry::otel::init::Telemetry;
+use crate::telemetry::otel::init::env::{Env, Signal};
+use crate::telemetry::otel::init::tests::{DEADLINE, assert_in_time, builder, current_thread};
+use crate::telemetry::otel::metrics;
+use crate::telemetry::{TelemetryError, log, span};
+
+const GENERAL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const PROTOCOLS: &[&str] = if cfg!(feature = "otlp-grpc") { &["http/protobuf", "grpc"] } else { &["http/protobuf"] };
+
+fn settings(signal: Signal, env: &[(&str, &str)]) -> Settings {
+    Settings::read(&Env::of(env), signal).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn a_signal_has_its_own_endpoint_or_the_general_one_with_its_path() {
+    let env = [(GENERAL, "http://collector:4318/"), ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://metrics/in")];
+    assert_eq!(settings(Signal::Traces, &env).url, "http://collector:4318/v1/traces");
+    assert_eq!(settings(Signal::Metrics, &env).url, "http://metrics/in");
+    assert_eq!(settings(Signal::Logs, &env).url, "http://collector:4318/v1/logs");
+    assert_eq!(settings(Signal::Logs, &[]).url, "http://localhost:4318/v1/logs");
+    assert_eq!(Env::of(&[(GENERAL, " ")]).endpoint(Signal::Traces), None);
+}
+
+#[cfg(feature = "otlp-grpc")]
+#[test]
+fn a_signal_has_its_own_protocol_or_the_general_one() {
+    let env = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"),
+        (GENERAL, "http://collector:4317"),
+    ];
+    let traces = settings(Signal::Traces, &env);
+    assert_eq!((traces.protocol != Protocol::Http, &*traces.url), (true, "http://collector:4317"));
+    let logs = settings(Signal::Logs, &env);
+    assert_eq!((logs.protocol, &*logs.url), (Protocol::Http, "http://collector:4317/v1/logs"));
+    assert_eq!(settings(Signal::Traces, &env[..1]).url, "http://localhost:4317");
+}
+
+#[cfg(feature = "otlp-grpc")]
+#[test]
+fn an_address_of_grpc_without_a_scheme_is_safe_unless_said_otherwise() {
+    let env = |insecure| {
+        [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), (GENERAL, "here:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", insecure)]
+    };
+    assert_eq!(settings(Signal::Traces, &env("TRUE")).url, "http://here:4317");
+    match Settings::read(&Env::of(&env("false")), Signal::Traces) {
+        Ok(settings) => assert_eq!(settings.url, "https://here:4317"),
+        Err(error) => assert!(error.to_string().contains("otlp-tls"), "{error}"),
+    }
+}
+
+#[test]
+fn a_time_out_is_in_milliseconds_and_nonsense_is_passed_over() {
+    let timeout = |text| settings(Signal::Traces, &[("OTEL_EXPORTER_OTLP_TIMEOUT", text)]).timeout.as_millis();
+    assert_eq!([timeout("250"), timeout("soon"), timeout("")], [250, 10_000, 10_000]);
+}
+
+#[test]
+fn what_would_lose_everything_later_is_refused_at_once() {
+    for env in [
+        [(GENERAL, "http://localhost:4318"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")],
+        [(GENERAL, "http://localhost:4318"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift")],
+        [(GENERAL, "localhost:4318"), ("", "")],
+        [(GENERAL, "ftp://localhost:4318"), ("", "")],
+        [(GENERAL, "http://"), ("", "")],
+        [(GENERAL, "http://ada:secret@localhost:4318"), ("", "")],
+    ] {
+        let error = builder(&env).build().unwrap_err();
+        assert!(matches!(error, TelemetryError::Unsupported { .. }), "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}
+
+#[cfg(not(feature = "otlp-grpc"))]
+#[test]
+fn grpc_without_the_feature_is_an_error_that_names_it() {
+    let error = builder(&[(GENERAL, "http://localhost:4317"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).build();
+    assert!(error.unwrap_err().to_string().contains("`otlp-grpc`"));
+}
+
+#[cfg(not(feature = "otlp-tls"))]
+#[test]
+fn tls_without_the_feature_is_an_error_that_names_it() {
+    let error = builder(&[(GENERAL, "https://localhost")]).build().unwrap_err().to_string();
+    assert!(error.contains("`otlp-tls`") && error.contains(GENERAL), "{error}");
+}
+
+#[cfg(feature = "otlp-tls")]
+#[test]
+fn a_certificate_that_is_not_there_or_stands_alone_is_told() {
+    let refused = |variable, path| builder(&[(GENERAL, "https://localhost"), (variable, path)]).build().unwrap_err();
+    let missing = refused("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem");
+    assert!(matches!(missing, TelemetryError::Unreadable { .. }), "{missing}");
+    assert!(missing.to_string().contains("/nowhere/ca.pem"), "{missing}");
+    let alone = refused("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/dev/null");
+    assert!(alone.to_string().contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{alone}");
+    let empty = refused("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/null");
+    assert!(matches!(empty, TelemetryError::Exporter { .. }), "{empty}");
+}
+
+/// Takes requests and answers them with nothing; tells their paths.
+fn receiver() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let tell = tell.clone();
+            std::thread::spawn(move || answer(stream.unwrap(), &tell));
+        }
+    });
+    (address, told)
+}
+
+fn answer(mut stream: TcpStream, tell: &mpsc::Sender<String>) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).unwrap_or(0);
+        request.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&request);
+        let Some(head) = text.find("\r\n\r\n") else {
+            if read == 0 {
+                return;
+            }
+            continue;
+        };
+        let lower = text.to_lowercase();
+        let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+        if text.contains("x-protobuf") && request.len() >= head + 4 + length.unwrap_or(0) {
+            let path = text.split_whitespace().nth(1).unwrap().to_owned();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            tell.send(path).unwrap();
+            request.clear();
+        }
+    }
+}
+
+#[test]
+fn spans_metrics_and_logs_leave_a_program_with_one_thread() {
+    let (address, told) = receiver();
+    current_thread().block_on(async {
+        let telemetry = builder(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address)]).build().unwrap();
+        telemetry
+            .run(async {
+                span("sent").run(tokio::task::yield_now()).await;
+                metrics::append_conflict("Order");
+                log::command_retried("PlaceOrder", 1);
+            })
+            .await;
+        telemetry.shutdown().await.unwrap();
+    });
+    let mut paths: Vec<_> = told.try_iter().collect();
+    paths.sort();
+    assert_eq!(paths, ["/v1/logs", "/v1/metrics", "/v1/traces"]);
+}
+
+#[test]
+fn a_receiver_that_is_not_there_is_told_and_costs_nothing_else() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("http://{gone}/v1/traces");
+    let telemetry = builder(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint)]).build().unwrap();
+    {
+        let _attached = telemetry.attach();
+        span("lost").in_scope(|| ());
+    }
+    assert!(telemetry.shutdown_blocking().is_err());
+}
+
+#[test]
+fn logs_are_sent_or_not_as_the_environment_says() {
+    let (address, told) = receiver();
+    let send = |exporter| {
+        let env = [(GENERAL, &*address), ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", exporter)];
+        let telemetry = builder(&env).build().unwrap();
+        let attached = telemetry.attach();
+        log::command_retried("PlaceOrder", 1);
+        drop(attached);
+        telemetry.shutdown_blocking().unwrap();
+        told.try_iter().filter(|path| path == "/v1/logs").count()
+    };
+    assert_eq!([send("otlp"), send("none"), send("console")], [1, 0, 0]);
+}
+
+/// Takes connections and says nothing on them.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address)
+}
+
+/// Telemetry whose last span, metrics and log record nobody will take.
+fn stuck(protocol: &str, address: &str) -> Telemetry {
+    let env = [(GENERAL, address), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
+    let telemetry = builder(&env).shutdown_timeout(DEADLINE).build().unwrap();
+    let attached = telemetry.attach();
+    span("stuck").in_scope(|| log::command_retried("PlaceOrder", 1));
+    metrics::append_conflict("Order");
+    drop(attached);
+    telemetry
+}
+
+#[test]
+fn a_receiver_that_says_nothing_holds_up_no_shutdown() {
+    let (_listener, address) = silent();
+    for protocol in PROTOCOLS {
+        let started = Instant::now();
+        assert_in_time(started, &stuck(protocol, &address).shutdown_blocking());
+        current_thread().block_on(async {
+            let telemetry = stuck(protocol, &address);
+            let started = Instant::now();
+            assert_in_time(started, &telemetry.shutdown().await);
+            telemetry.shutdown().await.unwrap();
+            let telemetry = stuck(protocol, &address);
+            let started = Instant::now();
+            // Blocks the runtime's only thread, which exporting does not need.
+            assert_in_time(started, &telemetry.shutdown_blocking());
+        });
+    }
+}
+
+/// The exporters are made within a runtime that has ended when they have to work.
+#[test]
+fn exporting_needs_nothing_of_the_runtime_that_it_was_set_up_in() {
+    let (address, told) = receiver();
+    let telemetry = current_thread().block_on(async { builder(&[(GENERAL, &*address)]).build().unwrap() });
+    let attached = telemetry.attach();
+    span("late").in_scope(|| ());
+    drop(attached);
+    telemetry.shutdown_blocking().unwrap();
+    assert!(told.try_iter().any(|path| path == "/v1/traces"));
+}

@@ -1,0 +1,50 @@
+//! The thread on which exporters do their input and output.
+//!
+//! OpenTelemetry's own threads, which call the exporters, have no runtime, and the application's runtime may be blocked
+//! or gone when the last spans leave. So there is one here, that depends on nobody and holds up nobody.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use opentelemetry::Context;
+use tokio::runtime::{Builder, EnterGuard, Handle};
+use tokio::sync::oneshot;
+
+use crate::telemetry::otel::init::reporting::Reporting;
+
+/// The thread, for as long as one of its exporters lives.
+#[derive(Clone, Debug)]
+pub(in crate::telemetry::otel::init) struct Worker {
+    handle: Handle,
+    /// Dropped with the last exporter, it ends the thread, which nobody waits for.
+    _running: Arc<oneshot::Sender<()>>,
+}
+
+impl Worker {
+    pub(super) fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (running, ended) = oneshot::channel();
+        thread::Builder::new().name("eventsource-otlp".into()).spawn(move || {
+            // What the transport traces or logs here would be exported, and traced and logged again.
+            let _unseen = Context::enter_telemetry_suppressed_scope();
+            // An error: that is how it is told.
+            let _ = runtime.block_on(ended);
+        })?;
+        Ok(Self { handle, _running: Arc::new(running) })
+    }
+
+    /// Lets what runs on the calling thread use the worker's sockets and timers.
+    pub(in crate::telemetry::otel::init) fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+}
+
+impl<E> Reporting<E> {
+    /// Lets the exporter work with the worker's sockets and timers.
+    pub(super) fn on(mut self, worker: Worker) -> Self {
+        self.worker = Some(worker);
+        self
+    }
+}

@@ -1,0 +1,73 @@
+//! The headers that a vendor wants reach it, and nobody else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::server;
+use http::{HeaderMap, HeaderValue, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use super::exported;
+
+const HEADER: &str = "x-honeycomb-team";
+const SECRET: &str = "canary-5e1f";
+
+/// The path of a call, and the header.
+type Call = (String, Option<String>);
+
+/// A receiver of gRPC that takes everything, and shows the path and the header of each call.
+pub(super) async fn receiver() -> (String, UnboundedReceiver<Call>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, tell.clone()));
+        }
+    });
+    (endpoint, told)
+}
+
+async fn answer(stream: TcpStream, tell: UnboundedSender<Call>) {
+    let mut connection = server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let header = request.headers().get(HEADER).map(|value| value.to_str().unwrap().to_owned());
+        let _ = tell.send((request.uri().path().to_owned(), header));
+        tokio::spawn(async move {
+            let mut body = request.into_body();
+            while let Some(Ok(data)) = body.data().await {
+                let _ = body.flow_control().release_capacity(data.len());
+            }
+            let response = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+            let mut stream = respond.send_response(response, false).unwrap();
+            // A message of no length: everything was taken.
+            stream.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
+            let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from_static("0"))]);
+            stream.send_trailers(trailers).unwrap();
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_go_with_every_call_and_are_shown_nowhere() {
+    let (endpoint, mut told) = receiver().await;
+    let environment = Arc::new([
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", format!("{HEADER}={SECRET}")),
+    ]);
+    let output = tokio::task::spawn_blocking(move || exported(&*environment)).await.unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(shown.contains("\nexported\n"), "{shown}");
+    assert!(!shown.contains(SECRET), "{shown}");
+
+    let mut calls = Vec::new();
+    while let Ok(call) = told.try_recv() {
+        calls.push(call);
+    }
+    for signal in ["trace.v1.TraceService", "metrics.v1.MetricsService", "logs.v1.LogsService"] {
+        assert!(calls.iter().any(|(path, _)| path.contains(signal)), "{signal}: {calls:?}");
+    }
+    assert!(calls.iter().all(|(_, header)| header.as_deref() == Some(SECRET)), "{calls:?}");
+}

@@ -1,0 +1,235 @@
+//! A receiver that is away for as long as it likes: memory stays where it is, what is lost is counted, and the log says so
+//! once.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use eventsource_runtime::store::MemoryStore;
+use eventsource_runtime::telemetry::{Telemetry, names};
+use opentelemetry::Context;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
+use uuid::Uuid;
+
+use crate::{ALLOCATOR, bus, place};
+
+/// Set in the process that loses its receiver.
+const CHILD: &str = "EVENTSOURCE_TESTS_AWAY";
+/// Ten minutes of exports, one each five seconds.
+const EXPORTS: usize = 120;
+/// How much may be held more at the end than when everything was full for the first time.
+const GROWTH: usize = 512 * 1024;
+
+#[test]
+fn ten_minutes_without_a_receiver_cost_no_memory() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["away::works_on", "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{gone}"))
+        .env("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
+        // What takes five seconds, a second and a minute takes milliseconds here.
+        .env("OTEL_BSP_SCHEDULE_DELAY", "20")
+        .env("OTEL_BLRP_SCHEDULE_DELAY", "20")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "100")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && shown.contains("held before"),
+        "{shown}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    print!("{shown}");
+}
+
+/// Does its work only in the process that the test above starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn works_on() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let (lines, exports, ended) = (Lines::default(), Arc::new(AtomicUsize::new(0)), Ended::default());
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.clone())).unwrap();
+    let lost = Lost::default();
+    let telemetry = Telemetry::from_env("tests")
+        .span_exporter(Failing(Arc::clone(&exports)))
+        .span_processor(ended.clone())
+        .metric_exporter(lost.clone())
+        .shutdown_timeout(Duration::from_secs(1))
+        .install()
+        .unwrap();
+    let (store, order) = (MemoryStore::new(), Uuid::now_v7());
+    let bus = Arc::new(bus(&store));
+    bus.dispatch(place(order)).await.unwrap();
+
+    let started = Instant::now();
+    // The queues fill up, and whatever is made once is made.
+    until(&exports, EXPORTS / 4, &bus, order).await;
+    let before = held();
+    until(&exports, EXPORTS, &bus, order).await;
+    let after = held();
+    println!(
+        "held before {before} bytes, after {after}; {} spans in {:?}, {} exports failed",
+        ended.count(),
+        started.elapsed(),
+        exports.load(Ordering::SeqCst)
+    );
+    assert!(after < before + GROWTH, "{before} bytes became {after}");
+
+    // Each span was meant for two exporters.
+    while lost.all() < 2 * ended.count() && started.elapsed() < Duration::from_secs(60) {
+        telemetry.force_flush().await.unwrap_err();
+    }
+    assert_eq!(lost.all(), 2 * ended.count());
+    assert!(lost.of("queue_full") > 0 && lost.of("export_failed") > 0);
+    assert_eq!(lost.of(""), 0, "exported");
+    let told = lines.of("eventsource.telemetry.dropped");
+    assert!((1..=2).contains(&told), "one for each queue that was full: {told}");
+    assert_eq!(lines.of("eventsource.telemetry.export_fails"), 4, "one for each exporter");
+    telemetry.shutdown().await.unwrap_err();
+}
+
+/// Commands that are refused, as many as there is time for: they leave spans, metrics and log events, and nothing in
+/// the store.
+async fn until(exports: &AtomicUsize, count: usize, bus: &Arc<eventsource_runtime::dispatch::CommandBus>, order: Uuid) {
+    while exports.load(Ordering::SeqCst) < count {
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let bus = Arc::clone(bus);
+                tokio::spawn(async move {
+                    for _ in 0..50 {
+                        bus.dispatch(place(order)).await.unwrap_err();
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+/// How many bytes the process has asked for and not given back.
+fn held() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
+
+/// Fails at once, each time.
+struct Failing(Arc<AtomicUsize>);
+
+impl fmt::Debug for Failing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Failing")
+    }
+}
+
+impl SpanExporter for Failing {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(OTelSdkError::InternalFailure("no route to the receiver".to_owned()))
+    }
+}
+
+/// Counts the spans that end.
+#[derive(Clone, Debug, Default)]
+struct Ended(Arc<AtomicU64>);
+
+impl Ended {
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl SpanProcessor for Ended {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// What the metric of processed spans said last, by the reason for which they were lost; empty for none.
+#[derive(Clone, Debug, Default)]
+struct Lost(Arc<Mutex<Vec<(String, u64)>>>);
+
+impl Lost {
+    fn all(&self) -> u64 {
+        self.0.lock().unwrap().iter().map(|(_, count)| count).sum()
+    }
+
+    fn of(&self, reason: &str) -> u64 {
+        let told = self.0.lock().unwrap();
+        told.iter().find(|(found, _)| found == reason).map_or(0, |(_, count)| *count)
+    }
+}
+
+impl PushMetricExporter for Lost {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let mut all = metrics.scope_metrics().flat_map(ScopeMetrics::metrics);
+        let processed = all.find(|metric| metric.name() == names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED);
+        if let Some(AggregatedMetrics::U64(MetricData::Sum(sum))) = processed.map(|metric| metric.data()) {
+            let reason = |mut attributes: Box<dyn Iterator<Item = &opentelemetry::KeyValue> + '_>| {
+                attributes.next().map(|attribute| attribute.value.to_string()).unwrap_or_default()
+            };
+            *self.0.lock().unwrap() =
+                sum.data_points().map(|point| (reason(Box::new(point.attributes())), point.value())).collect();
+        }
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+/// How often each event of ours was logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<std::collections::HashMap<&'static str, usize>>>);
+
+impl Lines {
+    fn of(&self, name: &str) -> usize {
+        self.0.lock().unwrap().get(name).copied().unwrap_or(0)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+        *self.0.lock().unwrap().entry(event.metadata().name()).or_default() += 1;
+        event.record(&mut Ignored);
+    }
+}
+
+/// Looks at each field, as a subscriber would.
+struct Ignored;
+
+impl Visit for Ignored {
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}

@@ -1,0 +1,129 @@
+//! Whatever the exporters do, the program does the same, and stores the same bytes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::clock::Counting;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::SqliteStore;
+use eventsource_runtime::telemetry::TelemetryBuilder;
+use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersByStatus, ShipOrder};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+use uuid::Uuid;
+
+use crate::exporters::Hostile;
+use crate::place;
+
+/// A database file of the test's own.
+struct File(PathBuf);
+
+impl File {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("eventsource-hostile-{}.db", Uuid::now_v7())))
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", self.0.display()));
+        }
+    }
+}
+
+/// What the program answers, line by line: commands that are taken, refused and retried, a projection, a query.
+async fn answers(path: &Path) -> Vec<String> {
+    let store = SqliteStore::open(path).await.unwrap();
+    let orders = Repository::<Order, _>::new(store.clone()).with_clock(Arc::new(Counting::default()));
+    let bus = CommandBus::builder().aggregate(orders).build();
+    let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    let mut told = Vec::new();
+    for order in (1..=40).map(Uuid::from_u128) {
+        for command in 0..3 {
+            let answer = match command {
+                0 | 1 => bus.dispatch(place(order)).await,
+                _ => {
+                    let (carrier, tracking) = ("North Post".into(), "T-1".into());
+                    bus.dispatch(ShipOrder { order_id: order, carrier, tracking }).await
+                }
+            };
+            told.push(match answer {
+                Ok(committed) => format!("{:?}", (committed.version, committed.position)),
+                Err(error) => error.to_string(),
+            });
+        }
+    }
+    projections.wait_for(store.head().await.unwrap()).await.unwrap();
+    let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();
+    told.push(format!("{:?}", queries.execute(OrdersByStatus { status: "shipped".into() }).await.unwrap()));
+    projections.shutdown().await.unwrap();
+    store.close().await;
+    told
+}
+
+/// Every row of every table, without the columns of the trace context and what a lease draws anew each time.
+fn stored(path: &Path) -> Vec<String> {
+    let connection = Connection::open(path).unwrap();
+    let names = |sql: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let mut rows = Vec::new();
+    for table in names("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name") {
+        let columns = names(&format!("SELECT name FROM pragma_table_info('{table}')"));
+        let kept: Vec<_> = columns.into_iter().filter(|column| !differs(column)).collect();
+        let listed = kept.join("\", \"");
+        let mut statement = connection.prepare(&format!("SELECT \"{listed}\" FROM \"{table}\"")).unwrap();
+        let read = statement.query_map([], |row| {
+            (0..kept.len()).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>, _>>()
+        });
+        rows.extend(read.unwrap().map(|row| format!("{table}: {:?}", row.unwrap())));
+    }
+    rows.sort_unstable();
+    rows
+}
+
+fn differs(column: &str) -> bool {
+    let drawn = ["traceparent", "tracestate", "owner", "holder", "expires_at", "updated_at", "token", "lease_id"];
+    drawn.contains(&column)
+}
+
+/// Answers and rows, with that telemetry or without any.
+async fn outcome(set: Option<fn(TelemetryBuilder) -> TelemetryBuilder>) -> (Vec<String>, Vec<String>) {
+    let file = File::new();
+    let told = match set {
+        None => answers(&file.0).await,
+        Some(set) => {
+            let builder = Telemetry::builder("tests").shutdown_timeout(Duration::from_millis(100));
+            let telemetry = set(builder).build().unwrap();
+            let told = telemetry.run(answers(&file.0)).await;
+            let _ = telemetry.shutdown().await;
+            told
+        }
+    };
+    (told, stored(&file.0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_exporters_do_the_answers_and_the_stored_bytes_are_the_same() {
+    let kinds: [(&str, fn(TelemetryBuilder) -> TelemetryBuilder); 4] = [
+        ("no exporter", |builder| builder),
+        ("refusing", |builder| all_of(builder, Hostile::Refusing)),
+        ("panicking", |builder| all_of(builder, Hostile::Panicking)),
+        ("hanging", |builder| all_of(builder, Hostile::Hanging)),
+    ];
+    let expected = outcome(None).await;
+    assert_eq!((expected.0.len(), expected.1.len() > 120), (121, true), "{expected:#?}");
+    for (name, set) in kinds {
+        let found = outcome(Some(set)).await;
+        assert_eq!(found.0, expected.0, "{name}");
+        assert_eq!(found.1, expected.1, "{name}");
+    }
+}
+
+fn all_of(builder: TelemetryBuilder, hostile: Hostile) -> TelemetryBuilder {
+    builder.span_exporter(hostile).metric_exporter(hostile).log_exporter(hostile).span_events_as_logs()
+}

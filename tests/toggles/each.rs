@@ -1,0 +1,144 @@
+//! Each switch by itself: off, it leaves no span, evaluates nothing and allocates nothing.
+
+use std::hint::black_box;
+use std::process::Command as Process;
+use std::sync::Arc;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::MemoryStore;
+use eventsource_runtime::telemetry::{self, Telemetry};
+use eventsource_tests::orders::Order;
+use eventsource_tests::recorder::Recorder;
+use tokio::runtime::Builder;
+use uuid::Uuid;
+
+use crate::{ALLOCATOR, evaluated, evaluations, place, turn};
+
+/// Set in the process that is run with `OTEL_SDK_DISABLED`.
+const CHILD: &str = "EVENTSOURCE_TESTS_DISABLED_ALONE";
+
+#[traced("each", attributes("length" = evaluated(text.len()), "shown" = %evaluated("shown")))]
+fn plain(text: &str) -> usize {
+    text.len()
+}
+
+#[traced(
+    "each",
+    enable_tracing = black_box(false),
+    attributes("length" = evaluated(text.len()), "shown" = %evaluated("shown"))
+)]
+fn off_by_its_option(text: &str) -> usize {
+    text.len()
+}
+
+/// How often some code allocates, at the least: the test's harness may allocate on another thread meanwhile, but not each
+/// time.
+fn allocations(mut code: impl FnMut()) -> usize {
+    let mut once = || {
+        let before = ALLOCATOR.stats().allocations;
+        code();
+        ALLOCATOR.stats().allocations - before
+    };
+    (0..100).map(|_| once()).min().unwrap()
+}
+
+fn times(function: fn(&str) -> usize) -> impl FnMut() {
+    move || {
+        for _ in 0..100 {
+            assert_eq!(function("four"), 4);
+        }
+    }
+}
+
+/// What is left of a hundred calls: allocations, evaluations, spans.
+fn left(recorder: &Recorder, function: fn(&str) -> usize) -> (usize, usize, usize) {
+    let attached = recorder.telemetry().attach();
+    let allocations = allocations(times(function));
+    drop(attached);
+    (allocations, evaluations(), recorder.started_spans())
+}
+
+#[tokio::test]
+async fn the_option_of_a_macro_leaves_nothing() {
+    let _turn = turn().await;
+    assert_eq!(left(&Recorder::new(), off_by_its_option), (0, 0, 0));
+    let (_, evaluated, spans) = left(&Recorder::new(), plain);
+    assert!(evaluated > 0 && spans > 0, "without the option there is something to leave");
+}
+
+#[tokio::test]
+async fn the_switch_of_the_process_leaves_nothing() {
+    let _turn = turn().await;
+    telemetry::set_enabled(false);
+    let left = left(&Recorder::new(), plain);
+    telemetry::set_enabled(true);
+    assert_eq!(left, (0, 0, 0));
+}
+
+/// Below a span that was sampled out; the root itself has to be asked, and its context travels.
+#[tokio::test]
+async fn sampling_leaves_nothing_below_the_root() {
+    let _turn = turn().await;
+    let telemetry = Telemetry::builder("tests").build().unwrap();
+    let attached = telemetry.attach();
+    let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse::<TraceContext>().unwrap();
+    let root = telemetry::span("root").options(|options| options.parent(&unsampled));
+    let allocations = root.in_scope(|| allocations(times(plain)));
+    drop(attached);
+    assert_eq!((allocations, evaluations()), (0, 0));
+}
+
+#[test]
+fn the_environment_leaves_nothing() {
+    let output = Process::new(std::env::current_exe().unwrap())
+        .args(["each::disabled_alone", "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .env("OTEL_SDK_DISABLED", "true")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("nothing is left"),
+        "{output:?}"
+    );
+}
+
+/// Does its work only in the process that the test above starts.
+#[test]
+fn disabled_alone() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    assert_eq!(left(&Recorder::new(), plain), (0, 0, 0));
+    println!("nothing is left");
+}
+
+/// A bus with all that is below it, where everything can be switched off and is.
+fn bus(off: bool) -> CommandBus {
+    let store = MemoryStore::new().enable_tracing(!off).enable_metrics(false);
+    let orders = Repository::<Order, _>::new(store).enable_tracing(!off).enable_metrics(false);
+    CommandBus::builder().enable_tracing(!off).enable_metrics(false).aggregate(orders).build()
+}
+
+/// How often a command allocates that its order refuses, and how many spans it leaves.
+fn refusals(off: bool) -> (usize, usize) {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let (recorder, bus, order) = (Recorder::new(), Arc::new(bus(off)), Uuid::now_v7());
+    runtime.block_on(bus.dispatch(place(order, 1))).unwrap();
+    let allocations = allocations(|| {
+        runtime.block_on(recorder.run(bus.dispatch(place(order, 1)))).unwrap_err();
+    });
+    (allocations, recorder.started_spans())
+}
+
+#[tokio::test]
+async fn components_that_are_off_allocate_no_more_than_a_process_that_is() {
+    let _turn = turn().await;
+    let measure = || std::thread::spawn(|| refusals(true)).join().unwrap();
+    let components = measure();
+    telemetry::set_enabled(false);
+    let process = measure();
+    telemetry::set_enabled(true);
+    let on = std::thread::spawn(|| refusals(false)).join().unwrap();
+    assert_eq!(components, process);
+    assert!(components.1 == 0 && on.1 > 0 && on.0 > components.0, "{on:?}, {components:?}");
+}
