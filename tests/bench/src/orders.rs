@@ -159,6 +159,19 @@ impl AnyCommand {
         }
     }
 
+    /// Has it handled for an order that has handled those before it.
+    ///
+    /// # Panics
+    /// It is refused, or the store fails.
+    pub async fn dispatch(self, bus: &CommandBus, order: Uuid) -> Committed {
+        let committed = match self {
+            Self::Place(placed) => bus.dispatch(PlaceOrder { order, placed }).await,
+            Self::Add(added) => bus.dispatch(AddItem { order, added }).await,
+            Self::Note(taken) => bus.dispatch(TakeNote { order, taken }).await,
+        };
+        committed.expect("the commands come in order")
+    }
+
     /// What an order decides about it.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eventsource_bench::orders::{AddItem, AnyCommand, COMMANDS, Order, PlaceOrder, TakeNote, ids};
+use eventsource_bench::orders::{AnyCommand, COMMANDS, Order, ids};
 use eventsource_bench::sample::timed;
 use eventsource_runtime::prelude::*;
 use tokio::runtime::Runtime;
@@ -37,12 +37,8 @@ pub(crate) fn run(runtime: &Runtime, bus: &CommandBus, orders: usize, tasks: usi
 async fn handle_all(bus: &CommandBus, orders: &[Uuid]) {
     for ordinal in 0..COMMANDS {
         for &order in orders {
-            let committed = match AnyCommand::nth(ordinal) {
-                AnyCommand::Place(placed) => bus.dispatch(PlaceOrder { order, placed }).await,
-                AnyCommand::Add(added) => bus.dispatch(AddItem { order, added }).await,
-                AnyCommand::Note(taken) => bus.dispatch(TakeNote { order, taken }).await,
-            };
-            assert_eq!(committed.expect("the commands come in order").version, ordinal as u64 + 1);
+            let committed = AnyCommand::nth(ordinal).dispatch(bus, order).await;
+            assert_eq!(committed.version, ordinal as u64 + 1);
         }
     }
 }

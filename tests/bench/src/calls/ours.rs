@@ -1,6 +1,8 @@
 //! The same call with `#[traced]`.
 
 use std::any::Any;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry;
@@ -20,6 +22,29 @@ pub(super) fn send(count: u64, id: &Uuid) -> u64 {
 #[traced("send_email", attributes("channel" = "email", "message.length" = count, "recipient.id" = %id))]
 pub(super) async fn send_async(count: u64, id: &Uuid) -> u64 {
     body(count, id)
+}
+
+/// The switch of a component, which is off.
+static ENABLED: AtomicBool = AtomicBool::new(false);
+
+#[inline(never)]
+#[traced(
+    "send_email",
+    enable_tracing = ENABLED.load(Relaxed),
+    attributes("channel" = "email", "message.length" = count, "recipient.id" = %id)
+)]
+pub(super) fn send_if(count: u64, id: &Uuid) -> u64 {
+    body(count)
+}
+
+#[inline(never)]
+#[traced(
+    "send_email",
+    enable_tracing = ENABLED.load(Relaxed),
+    attributes("channel" = "email", "message.length" = count, "recipient.id" = %id)
+)]
+pub(super) async fn send_if_async(count: u64, id: &Uuid) -> u64 {
+    body(count)
 }
 
 /// What must live as long as the set-up.

@@ -77,6 +77,8 @@ const ID: &Uuid = &Uuid::from_u128(0x0194_1f3c_7a2e_7bcd_8e4f_0123_4567_89ab);
 const BARE: Calls = Calls { sync: |calls| repeat(calls, bare), future: |calls| repeat_async(calls, ID, bare_async) };
 const OURS: Calls =
     Calls { sync: |calls| repeat(calls, ours::send), future: |calls| repeat_async(calls, ID, ours::send_async) };
+const COMPONENT: Calls =
+    Calls { sync: |calls| repeat(calls, ours::send_if), future: |calls| repeat_async(calls, ID, ours::send_if_async) };
 const BOXED: Calls =
     Calls { sync: |calls| repeat(calls, by_boxed), future: |calls| repeat_async(calls, ID, by_boxed_async) };
 const SDK: Calls = Calls { sync: |calls| repeat(calls, by_sdk), future: |calls| repeat_async(calls, ID, by_sdk_async) };
@@ -108,6 +110,12 @@ pub const VARIANTS: &[Variant] = &[
     Variant::new("ours-off", "ours, switched off", ours::off, OURS)
         .against("tracing")
         .aim(Aim::OverBare { sync: 2.0, future: 5.0 }),
+    Variant::new("ours-disabled", "ours, OTEL_SDK_DISABLED", ours::built_in, OURS)
+        .sampler(&[("OTEL_SDK_DISABLED", "true")])
+        .against("tracing"),
+    Variant::new("ours-component", "ours, off by its `enable_tracing`", ours::built_in, COMPONENT)
+        .sampler(&[("OTEL_TRACES_SAMPLER", "always_on")])
+        .against("tracing"),
     Variant::new("tracing", "tracing, no subscriber", nothing, TRACING),
     Variant::new("fastrace", "fastrace, no root", nothing, FASTRACE),
     Variant::new("ours-no-provider", "ours, no provider", ours::no_provider, OURS).against("boxed-no-provider"),
