@@ -1,9 +1,13 @@
 //! What the files are, without running anything but `promtool`.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use eventsource_tests::registry::Registry;
+use serde_json::Value;
 
 use crate::{dashboard, folder, panels, program, rules, series, text, yaml};
 
@@ -100,6 +104,38 @@ fn the_dashboard_is_in_order() {
         variables.iter().map(|variable| variable["name"].as_str().unwrap()).collect::<Vec<_>>(),
         ["datasource", "job"]
     );
+}
+
+/// What Grafana's own model makes of a dashboard, as the script beside this file says it.
+fn misread(python: &OsStr, dashboard: &Value) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("observability/grafana.py");
+    let mut command = Command::new(python);
+    let mut child = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(dashboard.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn grafana_knows_every_field_of_the_dashboard() {
+    let Some(python) = std::env::var_os("GRAFANA_PYTHON") else {
+        eprintln!("skipped: GRAFANA_PYTHON names no Python with grafana-foundation-sdk");
+        return;
+    };
+    let mut dashboard = dashboard();
+    assert_eq!(misread(&python, &dashboard), "");
+    dashboard["panels"][1]["gridPos"]["depth"] = 3.into();
+    assert_eq!(misread(&python, &dashboard), "/panels/1/gridPos/depth is unknown\n");
+}
+
+#[test]
+fn the_compose_file_is_as_the_specification_has_it() {
+    let compose = text("compose.yml");
+    let read: compose_spec::Compose = serde_yaml_ng::from_str(&compose).unwrap();
+    read.validate_all().unwrap();
+    let misspelt = compose.replacen("depends_on", "depend_on", 1);
+    assert!(serde_yaml_ng::from_str::<compose_spec::Compose>(&misspelt).is_err());
 }
 
 #[test]
