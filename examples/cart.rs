@@ -2,7 +2,6 @@
 //! (`eventsource-runtime/docs/tutorial.md`).
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::names;
@@ -13,7 +12,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Event, Serialize, Deserialize)]
 struct ItemAdded {
     product: String,
-    quantity: NonZeroU32,
+    quantity: u32,
 }
 
 #[derive(Event, Serialize, Deserialize)]
@@ -29,7 +28,7 @@ struct Cart {
 
 impl Apply<ItemAdded> for Cart {
     fn apply(&mut self, event: ItemAdded) {
-        *self.items.entry(event.product).or_default() += event.quantity.get();
+        *self.items.entry(event.product).or_default() += event.quantity;
     }
 }
 
@@ -43,8 +42,8 @@ impl Apply<ItemRemoved> for Cart {
 enum CartError {
     #[error("there is no such product in the cart")]
     NotThere,
-    #[error("a cart holds a thousand of a product at most")]
-    TooMany,
+    #[error("a cart holds one to a thousand of a product")]
+    Quantity,
 }
 
 #[derive(Command, Clone, Deserialize)]
@@ -55,7 +54,7 @@ struct AddItem {
     #[command(attribute = "product.name")]
     product: String,
     #[command(attribute = "product.quantity")]
-    quantity: NonZeroU32,
+    quantity: u32,
 }
 
 #[derive(Command, Clone, Deserialize)]
@@ -71,10 +70,10 @@ struct RemoveItem {
 impl Cart {
     fn add(&self, command: AddItem) -> Result<ItemAdded, CartError> {
         let there = self.items.get(&command.product).copied().unwrap_or(0);
-        match there.checked_add(command.quantity.get()) {
-            Some(0..=1000) => Ok(ItemAdded { product: command.product, quantity: command.quantity }),
-            _ => Err(CartError::TooMany),
+        if !(1..=1000).contains(&command.quantity) || there + command.quantity > 1000 {
+            return Err(CartError::Quantity);
         }
+        Ok(ItemAdded { product: command.product, quantity: command.quantity })
     }
 
     fn remove(&self, command: RemoveItem) -> Result<ItemRemoved, CartError> {
@@ -91,8 +90,8 @@ struct CartService {
 }
 
 impl CartService {
-    #[traced(attributes(eventsource.aggregate.id = cart, "product.name" = product, "product.quantity" = quantity.get()))]
-    async fn add_to_cart(&self, cart: &str, product: &str, quantity: NonZeroU32) -> Result<(), Failure> {
+    #[traced(attributes(eventsource.aggregate.id = cart, "product.name" = product, "product.quantity" = quantity))]
+    async fn add_to_cart(&self, cart: &str, product: &str, quantity: u32) -> Result<(), Failure> {
         let added = AddItem { cart: cart.into(), product: product.into(), quantity };
         let committed = self.commands.dispatch(added).await?;
         current_span().record(names::ATTR_EVENT_COUNT, committed.events);
@@ -121,10 +120,9 @@ async fn main() -> Result<(), Failure> {
     let commands = CommandBus::builder().aggregate(carts.clone()).build();
     let service = CartService { commands, carts };
 
-    let one = NonZeroU32::MIN;
-    service.add_to_cart("cart-1", "Laptop", one).await?;
-    service.add_to_cart("cart-1", "Mouse", one.saturating_add(1)).await?;
-    service.add_to_cart("cart-1", "Keyboard", one).await?;
+    service.add_to_cart("cart-1", "Laptop", 1).await?;
+    service.add_to_cart("cart-1", "Mouse", 2).await?;
+    service.add_to_cart("cart-1", "Keyboard", 1).await?;
     service.remove_from_cart("cart-1", "Laptop").await?;
     if let Err(refused) = service.remove_from_cart("cart-1", "Laptop").await {
         println!("refused: {refused}");

@@ -13,7 +13,7 @@ use eventsource_runtime::telemetry::{Telemetry, names};
 use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use tracing::field::{Field, Visit};
@@ -88,7 +88,7 @@ async fn works_on() {
     assert!(after < before + GROWTH, "{before} bytes became {after}");
 
     // Each span was meant for two exporters.
-    while lost.all() < 2 * ended.count() && started.elapsed() < Duration::from_secs(60) {
+    while lost.all() < 2 * ended.count() && started.elapsed() < Duration::from_mins(1) {
         telemetry.force_flush().await.unwrap_err();
     }
     assert_eq!(lost.all(), 2 * ended.count());
@@ -187,7 +187,7 @@ impl PushMetricExporter for Lost {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let mut all = metrics.scope_metrics().flat_map(ScopeMetrics::metrics);
         let processed = all.find(|metric| metric.name() == names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED);
-        if let Some(AggregatedMetrics::U64(MetricData::Sum(sum))) = processed.map(|metric| metric.data()) {
+        if let Some(AggregatedMetrics::U64(MetricData::Sum(sum))) = processed.map(Metric::data) {
             let reason = |mut attributes: Box<dyn Iterator<Item = &opentelemetry::KeyValue> + '_>| {
                 attributes.next().map(|attribute| attribute.value.to_string()).unwrap_or_default()
             };

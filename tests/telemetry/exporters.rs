@@ -28,7 +28,7 @@ impl Hostile {
             Self::Panicking => panic!("an exporter's own"),
             Self::Hanging => {
                 let (_keep, never) = mpsc::channel::<()>();
-                let _ = never.recv_timeout(Duration::from_secs(60));
+                let _ = never.recv_timeout(Duration::from_mins(1));
                 Ok(())
             }
         }

@@ -91,8 +91,11 @@ fn differs(column: &str) -> bool {
     drawn.contains(&column)
 }
 
+/// Adds exporters.
+type Set = fn(TelemetryBuilder) -> TelemetryBuilder;
+
 /// Answers and rows, with that telemetry or without any.
-async fn outcome(set: Option<fn(TelemetryBuilder) -> TelemetryBuilder>) -> (Vec<String>, Vec<String>) {
+async fn outcome(set: Option<Set>) -> (Vec<String>, Vec<String>) {
     let file = File::new();
     let told = match set {
         None => answers(&file.0).await,
@@ -109,7 +112,7 @@ async fn outcome(set: Option<fn(TelemetryBuilder) -> TelemetryBuilder>) -> (Vec<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_exporters_do_the_answers_and_the_stored_bytes_are_the_same() {
-    let kinds: [(&str, fn(TelemetryBuilder) -> TelemetryBuilder); 4] = [
+    let kinds: [(&str, Set); 4] = [
         ("no exporter", |builder| builder),
         ("refusing", |builder| all_of(builder, Hostile::Refusing)),
         ("panicking", |builder| all_of(builder, Hostile::Panicking)),

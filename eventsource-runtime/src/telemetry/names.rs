@@ -275,7 +275,7 @@ pub const LOG_QUERY: &str = "eventsource::query";
 pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";
 /// `eventsource::span`: failed.
 pub const LOG_SPAN: &str = "eventsource::span";
-/// `eventsource::span_event`: domain_event_produced, event_persisted.
+/// `eventsource::span_event`: `domain_event_produced`, `event_persisted`.
 pub const LOG_SPAN_EVENT: &str = "eventsource::span_event";
 /// `eventsource::store`: slow.
 pub const LOG_STORE: &str = "eventsource::store";

@@ -60,20 +60,20 @@ fn program(variable: &str) -> Option<OsString> {
 }
 
 /// A process whose output is read line by line; it ends with the test.
-struct Lines {
+struct Output {
     process: Child,
     lines: mpsc::Receiver<String>,
     /// A line that was read too far.
     kept: Option<String>,
 }
 
-impl Lines {
+impl Output {
     fn of(command: &mut Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let output = process.stdout.take().expect("its output is piped");
+        let stdout = process.stdout.take().expect("its output is piped");
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 if send.send(line).is_err() {
                     break;
                 }
@@ -109,7 +109,7 @@ fn is_head(line: &str) -> bool {
         .any(|head| line.starts_with(head))
 }
 
-impl Drop for Lines {
+impl Drop for Output {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();
@@ -118,16 +118,16 @@ impl Drop for Lines {
 }
 
 pub(super) struct Tap {
-    lines: Lines,
+    output: Output,
     port: u16,
 }
 
 impl Tap {
     pub(super) fn start() -> Option<Self> {
         let port = free_port();
-        let mut lines = Lines::of(Command::new(program("OTELTAP")?).args(["--port", &port.to_string()]));
-        assert!(lines.next().contains("Listening"));
-        Some(Self { lines, port })
+        let mut output = Output::of(Command::new(program("OTELTAP")?).args(["--port", &port.to_string()]));
+        assert!(output.next().contains("Listening"));
+        Some(Self { output, port })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -142,7 +142,7 @@ impl Tap {
 impl Receiver for Tap {
     fn next(&mut self) -> Received {
         loop {
-            let json: Value = serde_json::from_str(&self.lines.next()).unwrap_or_default();
+            let json: Value = serde_json::from_str(&self.output.next()).unwrap_or_default();
             let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
             if json["startTimeUnixNano"].is_string() && json["kind"].is_u64() {
                 let links = json["links"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -169,7 +169,7 @@ impl Receiver for Tap {
 }
 
 pub(super) struct Rotel {
-    lines: Lines,
+    output: Output,
     port: u16,
     files: PathBuf,
 }
@@ -185,9 +185,9 @@ impl Rotel {
         command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{port}")]);
         command.args(["--otlp-http-endpoint", &format!("127.0.0.1:{}", free_port())]);
         command.arg("--pid-file").arg(files.with_extension("pid")).arg("--log-file").arg(files.with_extension("log"));
-        let mut lines = Lines::of(&mut command);
-        assert!(lines.next().contains("Starting"));
-        Some(Self { lines, port, files })
+        let mut output = Output::of(&mut command);
+        assert!(output.next().contains("Starting"));
+        Some(Self { output, port, files })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -210,12 +210,12 @@ impl Drop for Rotel {
 impl Receiver for Rotel {
     fn next(&mut self) -> Received {
         loop {
-            let head = self.lines.next();
+            let head = self.output.next();
             if head.starts_with("Span #") {
-                return Received::Span(span(&self.lines.part()));
+                return Received::Span(span(&self.output.part()));
             }
             if head.starts_with("LogRecord #") {
-                return Received::Log(log(&self.lines.part()));
+                return Received::Log(log(&self.output.part()));
             }
         }
     }
@@ -239,8 +239,8 @@ fn span(lines: &[String]) -> Span {
         "SPAN_KIND_CONSUMER" => 5,
         other => panic!("{other}: {lines:#?}"),
     };
-    let links = lines.iter().position(|line| line == "Links:").map_or(&[][..], |links| &lines[links..]);
-    let linked = links.iter().filter_map(|line| line.trim().strip_prefix("-> ID: "));
+    let linked = lines.iter().position(|line| line == "Links:").map_or(&[][..], |from| &lines[from..]);
+    let linked = linked.iter().filter_map(|line| line.trim().strip_prefix("-> ID: "));
     Span {
         name: field(lines, "Name").to_owned(),
         kind,

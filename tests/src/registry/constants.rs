@@ -110,10 +110,11 @@ fn log_targets(registry: &Registry) -> Vec<Constant> {
             targets.entry(&log.target).or_default().push(&log.message);
         }
     }
+    let shown = |message: &&str| if message.contains('_') { format!("`{message}`") } else { (*message).to_owned() };
     let constant = |(target, messages): (&str, Vec<&str>)| Constant {
         name: format!("LOG_{}", upper(target.rsplit("::").next().unwrap_or(target))),
         value: Value::Text(target.to_owned()),
-        doc: format!("`{target}`: {}.", messages.join(", ")),
+        doc: format!("`{target}`: {}.", messages.iter().map(shown).collect::<Vec<_>>().join(", ")),
     };
     targets.into_iter().map(constant).collect()
 }

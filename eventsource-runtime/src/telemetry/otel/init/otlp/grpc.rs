@@ -11,6 +11,7 @@ use crate::telemetry::TelemetryError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grpc;
 
+#[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the signatures are those of its twin")]
 impl Grpc {
     pub(super) fn chosen_by(_variable: &'static str) -> Result<Self, TelemetryError> {
         Ok(Self)

@@ -83,16 +83,19 @@ impl<'a> Otlp<'a> {
         Ok(())
     }
 
+    /// The thread, which the first exporter starts.
+    fn worker(&self) -> Result<&Worker, TelemetryError> {
+        if let Some(worker) = self.worker.get() {
+            return Ok(worker);
+        }
+        let started = Worker::start().map_err(|source| TelemetryError::Thread { source })?;
+        Ok(self.worker.get_or_init(|| started))
+    }
+
     /// An exporter that works on the set-up's thread.
     fn made<E>(&self, signal: Signal, make: impl FnOnce(&Settings) -> Made<E>) -> Result<Reporting<E>, TelemetryError> {
         let settings = Settings::read(self.env, signal)?;
-        let worker = match self.worker.get() {
-            Some(worker) => worker,
-            None => {
-                let started = Worker::start().map_err(|source| TelemetryError::Thread { source })?;
-                self.worker.get_or_init(|| started)
-            }
-        };
+        let worker = self.worker()?;
         let entered = worker.enter();
         let exporter = make(&settings)?.map_err(|error| failed(signal, error))?;
         drop(entered);

@@ -96,11 +96,8 @@ fn with_scheme(
 
 fn timeout(env: &Env, signal: Signal) -> Duration {
     let Some((variable, text)) = Variable::Timeout.get(env, signal) else { return TIMEOUT };
-    match text.parse() {
-        Ok(milliseconds) => Duration::from_millis(milliseconds),
-        Err(_) => {
-            log::setting_ignored(variable, text, "write a number of milliseconds; 10000 is used");
-            TIMEOUT
-        }
-    }
+    text.parse().map(Duration::from_millis).unwrap_or_else(|_| {
+        log::setting_ignored(variable, text, "write a number of milliseconds; 10000 is used");
+        TIMEOUT
+    })
 }
