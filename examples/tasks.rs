@@ -174,7 +174,7 @@ async fn projected(store: &MemoryStore) -> Result<(), Failure> {
 }
 
 fn log_to_stdout() {
-    let filter = EnvFilter::new("info,eventsource::span=error");
+    let filter = EnvFilter::new("info,opentelemetry=warn");
     tracing_subscriber::fmt()
         .event_format(LogFormat::new())
         .with_env_filter(filter)

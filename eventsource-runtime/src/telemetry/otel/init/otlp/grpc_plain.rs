@@ -5,6 +5,9 @@ use tonic::transport::Endpoint;
 use super::settings::Settings;
 use crate::telemetry::TelemetryError;
 
-pub(super) fn secured(endpoint: Endpoint, _settings: &Settings) -> Result<Endpoint, TelemetryError> {
-    Ok(endpoint)
+pub(super) fn secured(endpoint: Endpoint, settings: &Settings) -> Result<Endpoint, TelemetryError> {
+    match &settings.tls {
+        None => Ok(endpoint),
+        Some(tls) => match *tls {},
+    }
 }

@@ -13,6 +13,9 @@ pub(super) fn read(_env: &Env, _signal: Signal, variable: &'static str) -> Resul
     Err(TelemetryError::FeatureMissing { variable, feature: "otlp-tls" })
 }
 
-pub(super) fn secured(client: ClientBuilder, _settings: &Settings) -> Result<ClientBuilder, TelemetryError> {
-    Ok(client)
+pub(super) fn secured(client: ClientBuilder, settings: &Settings) -> Result<ClientBuilder, TelemetryError> {
+    match &settings.tls {
+        None => Ok(client),
+        Some(tls) => match *tls {},
+    }
 }

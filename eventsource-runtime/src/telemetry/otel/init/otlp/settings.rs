@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use super::grpc::Grpc;
 use super::tls::{self, Tls};
-use super::variables::Variable;
+use super::variables::variables;
 use crate::telemetry::otel::init::env::{Env, Signal};
 use crate::telemetry::{TelemetryError, log};
 
 /// How long an export may take where nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+variables! {
+    Protocol "PROTOCOL"
+    Insecure "INSECURE"
+    Timeout "TIMEOUT"
+}
 
 /// How a signal is sent. It has no `Debug`: there may be a private key in it.
 pub(super) struct Settings {

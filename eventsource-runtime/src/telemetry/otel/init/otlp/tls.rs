@@ -11,10 +11,16 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::failed;
 use super::settings::Settings;
-use super::variables::Variable;
+use super::variables::variables;
 use crate::error::BoxError;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::init::env::{Env, Signal};
+
+variables! {
+    Certificate "CERTIFICATE"
+    ClientCertificate "CLIENT_CERTIFICATE"
+    ClientKey "CLIENT_KEY"
+}
 
 /// Whom to trust, and who we are. It has no `Debug`: there may be a private key in it.
 pub(super) struct Tls {
