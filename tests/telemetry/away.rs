@@ -27,8 +27,9 @@ use crate::{ALLOCATOR, bus, place};
 const CHILD: &str = "EVENTSOURCE_TESTS_AWAY";
 /// Ten minutes of exports, one each five seconds.
 const EXPORTS: usize = 120;
-/// How much may be held more at the end than when everything was full for the first time.
-const GROWTH: usize = 512 * 1024;
+/// How much more may be held at the end than when everything was full for the first time: queues are fuller at one moment
+/// than at another. A quarter of what was lost meanwhile, kept, would be more.
+const GROWTH: usize = 2 * 1024 * 1024;
 
 #[test]
 fn ten_minutes_without_a_receiver_cost_no_memory() {

@@ -30,12 +30,16 @@ pub(crate) mod rabbitmq;
 #[cfg(feature = "otel")]
 mod set_up;
 #[cfg(feature = "otel")]
+mod slow;
+#[cfg(feature = "otel")]
 mod span_event;
 
 #[cfg(feature = "otel")]
 pub(super) use export::{export_fails, export_works, spans_dropped};
 #[cfg(feature = "otel")]
 pub(super) use set_up::setting_ignored;
+#[cfg(feature = "otel")]
+pub(super) use slow::{command_slow, query_slow};
 #[cfg(feature = "otel")]
 pub(super) use span_event::span_event;
 
@@ -60,18 +64,6 @@ pub(crate) fn command_rejected(command: &str, error_type: &str) {
 /// A command met a conflict, because somebody else wrote to its stream meanwhile, and is decided again.
 pub(crate) fn command_retried(command: &str, retry: u32) {
     event!("eventsource.command.retried", names::LOG_COMMAND, INFO, { command, retry }, "retried after a conflict");
-}
-
-/// A command took long, from its dispatch to its end.
-pub(crate) fn command_slow(command: &str, duration: Duration) {
-    let duration = duration.as_secs_f64();
-    event!("eventsource.command.slow", names::LOG_COMMAND, WARN, { command, duration }, "slow");
-}
-
-/// A query took long.
-pub(crate) fn query_slow(query: &str, duration: Duration) {
-    let duration = duration.as_secs_f64();
-    event!("eventsource.query.slow", names::LOG_QUERY, WARN, { query, duration }, "slow");
 }
 
 /// A call to a database took long.

@@ -1,0 +1,18 @@
+//! What is measured with the metrics, and took long.
+
+use std::time::Duration;
+
+use super::ids;
+use crate::telemetry::names;
+
+/// A command took long, from its dispatch to its end.
+pub(in crate::telemetry) fn command_slow(command: &str, duration: Duration) {
+    let duration = duration.as_secs_f64();
+    event!("eventsource.command.slow", names::LOG_COMMAND, WARN, { command, duration }, "slow");
+}
+
+/// A query took long.
+pub(in crate::telemetry) fn query_slow(query: &str, duration: Duration) {
+    let duration = duration.as_secs_f64();
+    event!("eventsource.query.slow", names::LOG_QUERY, WARN, { query, duration }, "slow");
+}
