@@ -61,6 +61,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Telemetry about to be set up; made by [`Telemetry::from_env`].
 #[must_use = "nothing is set up before `install` or `build`"]
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what is chosen, each for itself")]
 pub struct TelemetryBuilder {
     env: Env,
     service_name: String,

@@ -102,8 +102,9 @@ fn with_scheme(
 
 fn timeout(env: &Env, signal: Signal) -> Duration {
     let Some((variable, text)) = Variable::Timeout.get(env, signal) else { return TIMEOUT };
-    text.parse().map(Duration::from_millis).unwrap_or_else(|_| {
+    let nonsense = |_| {
         log::setting_ignored(variable, text, "write a number of milliseconds; 10000 is used");
         TIMEOUT
-    })
+    };
+    text.parse().map_or_else(nonsense, Duration::from_millis)
 }
