@@ -34,7 +34,7 @@ static ENABLED: AtomicBool = AtomicBool::new(false);
     attributes("channel" = "email", "message.length" = count, "recipient.id" = %id)
 )]
 pub(super) fn send_if(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 #[inline(never)]
@@ -44,7 +44,7 @@ pub(super) fn send_if(count: u64, id: &Uuid) -> u64 {
     attributes("channel" = "email", "message.length" = count, "recipient.id" = %id)
 )]
 pub(super) async fn send_if_async(count: u64, id: &Uuid) -> u64 {
-    body(count)
+    body(count, id)
 }
 
 /// What must live as long as the set-up.
