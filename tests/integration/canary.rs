@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use eventsource_runtime::dispatch::Context;
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{DeadLetters, OnFailure};
 use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
@@ -146,6 +147,9 @@ impl Follows {
     }
 
     fn noted(&self, _: &Recorded<Noted>) {}
+
+    #[projection(reset)]
+    fn clear(&self, _: &SqliteTransaction<'_>) {}
 }
 
 /// Follows what it cannot read.
@@ -156,6 +160,9 @@ impl Misled {
     fn noted(&self, event: &Recorded<Misfit>, _: &SqliteTransaction<'_>) {
         panic!("{}{}", event.note, event.other);
     }
+
+    #[projection(reset)]
+    fn clear(&self, _: &SqliteTransaction<'_>) {}
 }
 
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
@@ -314,6 +321,26 @@ async fn project(store: &SqliteStore, last: Position, shown: &mut Shown) {
     misled.shutdown().await.unwrap_err();
 }
 
+/// What is set aside says why, and keeps none of the texts of others.
+async fn set_aside(store: &SqliteStore, last: Position, shown: &mut Shown) {
+    let runner = || ProjectionRunner::new(store.clone()).max_retries(0).on_failure(OnFailure::DeadLetter).rebuild();
+    for running in [runner().projection(Follows { fails: true }).spawn(), runner().projection(Misled).spawn()] {
+        running.wait_for(last).await.unwrap();
+        running.shutdown().await.unwrap();
+    }
+    let refused = DeadLetters::new(store.clone(), Follows { fails: true });
+    let misled = DeadLetters::new(store.clone(), Misled);
+    shown.debug(&refused);
+    for letters in [refused.list(Position::START, 100).await.unwrap(), misled.list(Position::START, 100).await.unwrap()]
+    {
+        assert!(letters.iter().any(|letter| !letter.is_parked()));
+        for letter in &letters {
+            shown.debug(letter);
+            let _ = write!(shown.0, "\n{} {}", letter.error_type, letter.reason);
+        }
+    }
+}
+
 async fn manage(store: &SqliteStore, bus: &CommandBus, last: Position, shown: &mut Shown) {
     shown.debug(&Reaction::<Watching>::new().record(Watched { note: secret("reaction") }));
     let runner = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Watching>();
@@ -348,6 +375,7 @@ async fn no_secret_reaches_what_others_read() {
             fails(&secret("traced")).unwrap_err();
             read(&store, &repository, account, &mut shown).await;
             project(&store, store.head().await.unwrap(), &mut shown).await;
+            set_aside(&store, store.head().await.unwrap(), &mut shown).await;
             manage(&store, &bus, store.head().await.unwrap(), &mut shown).await;
         })
         .await;

@@ -8,6 +8,7 @@ mod dispatch;
 mod following;
 mod misbehaving;
 mod otlp;
+mod places;
 mod process_managers;
 mod projecting;
 mod propagation;

@@ -6,14 +6,24 @@
 
 /// What the items are made of.
 pub mod support {
-    pub use std::fmt::Debug;
+    pub use std::fmt::{Debug, Display};
     pub use std::future::Future;
+    pub use std::marker::PhantomData;
     pub use std::pin::Pin;
     pub use std::sync::Arc;
+    pub use std::sync::atomic::AtomicU32;
+    pub use std::sync::atomic::Ordering::Relaxed;
 
     pub use async_trait::async_trait;
     pub use eventsource_runtime::prelude::*;
     pub use futures_util::{FutureExt, Stream, StreamExt};
+    pub use serde::{Deserialize, Serialize};
+    pub use serde_json::Value;
+
+    /// The runtime behind another name.
+    pub mod renamed {
+        pub use eventsource_runtime as es;
+    }
 
     /// Names that an expansion must not meet.
     pub struct Site;
@@ -37,6 +47,34 @@ pub mod support {
 
     #[derive(Debug)]
     pub struct Refused(pub u32);
+
+    impl Display for Refused {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "refused: {}", self.0)
+        }
+    }
+
+    impl std::error::Error for Refused {}
+
+    /// An id of the user's own.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    pub struct Key(pub u32);
+
+    impl Display for Key {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{}", self.0)
+        }
+    }
+
+    /// What handlers borrow.
+    pub struct Clock;
+
+    /// A domain, and what it tells after one command.
+    pub struct Domain {
+        pub name: &'static str,
+        pub run: fn() -> Later<String>,
+        pub expected: &'static str,
+    }
 
     pub struct Opaque;
 
@@ -66,6 +104,10 @@ pub mod functions {
     include!(concat!(env!("OUT_DIR"), "/functions.rs"));
 }
 
+pub mod messages {
+    include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+}
+
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::trace::Status;
 
@@ -93,4 +135,21 @@ fn fault(item: &support::Item) -> Option<String> {
 fn functions_do_what_their_twins_do_and_leave_their_spans() {
     let faults = faults(functions::ITEMS);
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), functions::ITEMS.len(), faults.join("\n"));
+}
+
+#[tokio::test]
+async fn domains_do_what_was_asked_of_them() {
+    let mut faults = Vec::new();
+    for domain in messages::DOMAINS {
+        let recorder = Recorder::new();
+        let told = recorder.run((domain.run)()).await;
+        if told != domain.expected {
+            faults.push(format!("{}: {told}, not {}", domain.name, domain.expected));
+        }
+        if recorder.open_spans() != 0 {
+            faults.push(format!("{}: {} spans are open", domain.name, recorder.open_spans()));
+        }
+    }
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), messages::DOMAINS.len(), faults.join("\n"));
+    assert!(messages::DOMAINS.len() >= 70, "only {}", messages::DOMAINS.len());
 }

@@ -148,6 +148,8 @@ mod tests {
         assert_eq!(distance("atributes", "attributes"), 1);
         assert_eq!(distance("", "id"), 2);
         assert_eq!(distance("kitten", "sitting"), 3);
+        // One letter of each is the other's neighbour, which makes no swap.
+        assert_eq!(distance("ab", "bc"), 2);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use syn::{Data, DataStruct, DeriveInput, LitStr, Member};
 use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
 use crate::options::{Form, Given, Options, Value, Word, Words};
-use crate::output::{local, located};
+use crate::output::{by_place, local, located};
 
 /// `attribute`, which every message's field takes.
 pub(crate) const ATTRIBUTE: Word = Word::new(keys::ATTRIBUTE, Form::FlagOrText);
@@ -105,17 +105,16 @@ pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenSt
     if attributes.is_empty() {
         return TokenStream::new();
     }
-    let out = local("__es_attributes");
-    let slot = local("__es_slot");
-    let records = attributes.iter().map(|Attribute { key, member }| {
+    let (out, slot) = (local("__es_attributes"), local("__es_slot"));
+    let keys = attributes.iter().map(|attribute| &attribute.key);
+    let records = attributes.iter().map(|Attribute { member, .. }| {
         let value = borrowed(member);
-        quote_spanned! {Span::mixed_site()=>
-            #private::Attributes::with(#out, #key, &mut |#slot| #private::record_field(#slot, #value));
-        }
+        quote_spanned!(Span::mixed_site()=> #private::record_field(#slot, #value))
     });
+    let values = by_place(private, &slot, records);
     quote_spanned! {Span::mixed_site()=>
         fn attributes(&self, #out: &mut #private::Attributes) {
-            #(#records)*
+            #private::Attributes::each(#out, &[#(#keys),*], #values);
         }
     }
 }

@@ -84,6 +84,8 @@ mod tests {
 
     #[test]
     fn lifetimes_become_static() {
+        let ty = with_static_lifetimes(parse_quote!(dyn A));
+        assert_eq!(ty.to_token_stream().to_string(), quote!(dyn A).to_string());
         let ty = with_static_lifetimes(parse_quote!(dyn A + 'a));
         assert_eq!(ty.to_token_stream().to_string(), quote!((dyn A + 'static)).to_string());
         let ty = with_static_lifetimes(parse_quote!(Tx<'_, &str, fn(&u8) -> &'a u8>));

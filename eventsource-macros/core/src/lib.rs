@@ -19,6 +19,8 @@ mod signature;
 mod traced;
 
 #[cfg(test)]
+mod after_mistakes;
+#[cfg(test)]
 mod documented;
 #[cfg(test)]
 mod golden;

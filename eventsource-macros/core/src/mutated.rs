@@ -77,7 +77,8 @@ fn nothing_panics() {
     }
 }
 
-fn tokens(source: &str) -> TokenStream {
+/// The tokens of a source.
+pub(crate) fn tokens(source: &str) -> TokenStream {
     TokenStream::from_str(source).expect("the test's own tokens")
 }
 

@@ -1,6 +1,6 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Group, Span, TokenStream};
+use proc_macro2::{Group, Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Attribute, Expr, Ident, parse_quote};
 
@@ -93,6 +93,24 @@ pub(crate) fn located(span: Span) -> Span {
 /// A local of ours, which no name of the user's can meet.
 pub(crate) fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
+}
+
+/// What records one of several values, by its place among them: one closure for all, since each costs the compiler more
+/// than what is in it.
+pub(crate) fn by_place(private: &TokenStream, slot: &Ident, records: impl Iterator<Item = TokenStream>) -> TokenStream {
+    let mut records: Vec<TokenStream> = records.collect();
+    let Some(last) = records.pop() else { return quote_spanned!(Span::mixed_site()=> &mut ()) };
+    if records.is_empty() {
+        return quote_spanned!(Span::mixed_site()=> &mut #private::ByPlace(|_, #slot| #last));
+    }
+    let place = local("__es_place");
+    let places = (0..records.len()).map(Literal::usize_unsuffixed);
+    quote_spanned! {Span::mixed_site()=>
+        &mut #private::ByPlace(|#place, #slot| match #place {
+            #(#places => #records,)*
+            _ => #last,
+        })
+    }
 }
 
 /// Brings the traits of a probe into scope, of which one will be used.

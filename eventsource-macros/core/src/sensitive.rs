@@ -200,7 +200,12 @@ impl Found<'_> {
             match (&bound.field, field) {
                 (Some(name), _) => self.add(&bound.ty, name, ident.span()),
                 (None, Some(TokenTree::Ident(name))) => self.add(&bound.ty, &name.unraw().to_string(), name.span()),
-                (None, Some(TokenTree::Literal(index))) => self.add(&bound.ty, &index.to_string(), index.span()),
+                (None, Some(TokenTree::Literal(index))) => {
+                    // Of `.0.1` as well, which is one token.
+                    let index_text = index.to_string();
+                    let field = index_text.split('.').next().unwrap_or_default();
+                    self.add(&bound.ty, field, index.span());
+                }
                 _ => (),
             }
         }
@@ -329,6 +334,16 @@ mod tests {
         let by_pattern = parse_quote!(fn f(Open { card, id: mut number, .. }: Open, Close(first, _): Close));
         let named = checked(&by_pattern, &quote!(card, %number, "c" = [first.len()]));
         assert_eq!(named, ["Close.0", "Open.card", "Open.id"]);
+    }
+
+    #[test]
+    fn fields_are_found_by_number_and_behind_what_points_at_them() {
+        let function = parse_quote!(fn f(a: A, b: B, c: (C), d: Holder<D>, e: Box<(E)>));
+        let named = checked(&function, &quote!("1" = a.0, "2" = b.1.2, "3" = c.x, "4" = d.x, "5" = e.x));
+        assert_eq!(named, ["A.0", "B.1", "C.x", "E.x", "Holder < D >.x"]);
+        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(A)));
+        let from_a_macro = parse_quote!(fn f(a: #grouped, &Place { card, .. }: &Place));
+        assert_eq!(checked(&from_a_macro, &quote!("1" = a.x, "2" = card)), ["A.x", "Place.card"]);
     }
 
     #[test]

@@ -270,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn a_type_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
+        let grouped = TokenTree::from(Group::new(Delimiter::None, quote!(a::B<C>)));
+        for ty in [quote!(a::B<C>), quote!(#grouped), quote!((#grouped))] {
+            let ty: Type = syn::parse2(ty).expect("the test's own tokens");
+            assert!(last_segment(&ty).is_some_and(|segment| segment.ident == "B"));
+        }
+    }
+
+    #[test]
     fn a_trait_is_told_from_a_type() {
         let block: ImplBlock = syn::parse_quote!(impl a::B<C> for D<E> {});
         assert!(block.trait_path.is_some());

@@ -85,7 +85,7 @@ const TRACED: Words = &[
 pub(crate) fn options(choices: &mut Choices<'_>, name: &str) -> String {
     let words = match name {
         "traced" => TRACED,
-        "projection" => PROJECTION,
+        "projection" | "process_manager" => PROJECTION,
         _ => HANDLER,
     };
     let first = if name == "traced" && choices.one_in(2) { "\"a.b\"," } else { "" };
@@ -95,7 +95,7 @@ pub(crate) fn options(choices: &mut Choices<'_>, name: &str) -> String {
 /// An item that the macro may stand on, or nearly.
 pub(crate) fn item(choices: &mut Choices<'_>, name: &str) -> String {
     if choices.one_in(12) {
-        let other = choices.pick(&["event", "traced", "projection", "command_handler"]);
+        let other = choices.pick(&["event", "traced", "projection", "command_handler", "process_manager"]);
         return item_of(choices, other);
     }
     item_of(choices, name)
@@ -208,6 +208,17 @@ fn method(choices: &mut Choices<'_>, name: &str) -> String {
             "#[projection]",
         ]));
     }
+    if name == "process_manager" && choices.one_in(3) {
+        attributes.push_str(choices.pick(&[
+            "#[process_manager(id = event.order_id)] ",
+            "#[process_manager(id = event.order_id)] ",
+            "#[process_manager(id = event.a.b(),)] ",
+            "#[process_manager(id = event.order_id)] ",
+            "#[process_manager(id = event.id?)] ",
+            "#[process_manager(setup)] ",
+            "#[process_manager]",
+        ]));
+    }
     if name.ends_with("handler") && choices.one_in(3) {
         attributes.push_str(&format!(
             "#[traced({})] ",
@@ -271,6 +282,12 @@ fn arguments(choices: &mut Choices<'_>, name: &str) -> String {
             "event: &Recorded<Placed>, tx: &Tx<'_>",
             "event: &Recorded<Shipped>",
             "_: &b::Recorded<Closed>, tx: &Tx<'_>",
+        ])),
+        ("process_manager", 1..) => text.push_str(choices.pick(&[
+            "event: &Recorded<Placed>",
+            "refused: &Rejected<Ship>",
+            "_: &b::Recorded<Closed>",
+            "Place { id, .. }: &Rejected<Place>",
         ])),
         ("command_handler", 1..) => text.push_str(choices.pick(&[
             "command: Place, services: &Clock",

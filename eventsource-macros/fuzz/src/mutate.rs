@@ -35,7 +35,7 @@ const STRANGERS: [&str; 24] = [
 ];
 
 /// Fragments of random input.
-const FRAGMENTS: [&str; 56] = [
+const FRAGMENTS: [&str; 57] = [
     "name",
     "=",
     ",",
@@ -88,6 +88,7 @@ const FRAGMENTS: [&str; 56] = [
     "aggregate",
     "attribute",
     "projection",
+    "process_manager",
     "Recorded<A>",
     "E",
     "T",

@@ -22,11 +22,12 @@ pub struct Macro {
 }
 
 /// All of them.
-pub const MACROS: [Macro; 8] = [
+pub const MACROS: [Macro; 9] = [
     Macro { name: "aggregate", expand: |_, item| core::aggregate(item) },
     Macro { name: "command", expand: |_, item| core::command(item) },
     Macro { name: "command_handler", expand: core::command_handler },
     Macro { name: "event", expand: |_, item| core::event(item) },
+    Macro { name: "process_manager", expand: core::process_manager },
     Macro { name: "projection", expand: core::projection },
     Macro { name: "query", expand: |_, item| core::query(item) },
     Macro { name: "query_handler", expand: core::query_handler },

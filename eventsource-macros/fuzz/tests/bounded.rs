@@ -52,6 +52,11 @@ fn event_survives() {
 }
 
 #[test]
+fn process_manager_survives() {
+    survives("process_manager");
+}
+
+#[test]
 fn projection_survives() {
     survives("projection");
 }

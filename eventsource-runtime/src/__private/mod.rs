@@ -18,10 +18,14 @@ use crate::domain::{AnyEvent, Event, EventDef};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
-    Attributes, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue, Slot, Span,
+    Attributes, ByPlace, Ends, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue,
+    Slot, Span,
 };
 #[cfg(feature = "otel")]
-pub use crate::telemetry::{BoxedFuture, BoxedStream, Site, cover_future, cover_stream, enter, start, sync, traced};
+pub use crate::telemetry::{
+    BoxedFuture, BoxedStream, Once, Polling, Running, Site, apart, cover_future, cover_stream, once, start, start_of,
+    start_with, traced,
+};
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
 pub fn check<V: AttributeValue + ?Sized>(_: &V) {}

@@ -27,7 +27,8 @@ pub struct DeadLetter {
     /// A short, stable name of the failure; `parked` for an event that was not tried, because an earlier one of its
     /// stream is a dead letter.
     pub error_type: String,
-    /// What the projection's error said, up to a kibibyte.
+    /// What was wrong, up to a kibibyte: what [`ProjectionError::new`] was given, or what an error of this crate said. Of any
+    /// other error it is the name alone, since its text may hold what nobody else may read.
     pub reason: String,
     /// How often the event was tried again before it was set aside.
     pub retries: u32,
@@ -38,7 +39,7 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// A letter for an event that failed.
     pub(crate) fn failed(event: &StoredEvent, error: &ProjectionError, retries: u32, at: Timestamp) -> Self {
-        let mut reason = error.to_string();
+        let mut reason = error.reason();
         reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
         Self::new(event, error.error_type(), reason, retries, at)
     }

@@ -6,7 +6,8 @@ use std::error::Error;
 use std::fmt;
 
 use super::lease::LeaseLost;
-use crate::domain::StoredEvent;
+use crate::dispatch::DispatchJsonError;
+use crate::domain::{DecodeError, StoredEvent};
 use crate::error::{BoxError, error_type};
 use crate::store::{Position, StoreError};
 
@@ -19,16 +20,19 @@ pub struct ProjectionError {
     cause: BoxError,
     /// The event whose step failed; `None` if it was not a step.
     event: Option<Position>,
+    /// Whether what the cause says may be kept where others read it.
+    is_told: bool,
 }
 
 impl ProjectionError {
-    /// A failure without a cause.
+    /// A failure without a cause. The reason is kept with the dead letter, if it comes to one: name nothing in it that
+    /// nobody else may read.
     pub fn new(reason: impl Into<String>) -> Self {
         Self::of("projection", reason.into())
     }
 
     fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
-        Self { error_type: Cow::Borrowed(error_type), cause: cause.into(), event: None }
+        Self { error_type: Cow::Borrowed(error_type), cause: cause.into(), event: None, is_told: true }
     }
 
     /// The error as that of the step for an event, which stores mark it with. It is left to the projection's policy,
@@ -76,7 +80,13 @@ impl ProjectionError {
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
         let reason = format!("panicked: {}", said.unwrap_or("it did not say why"));
-        Self::of("panic", reason)
+        Self { is_told: false, ..Self::of("panic", reason) }
+    }
+
+    /// Why, as a dead letter keeps it: of a user's own error its name and no more, since it may hold what others may not
+    /// read.
+    pub(super) fn reason(&self) -> String {
+        if self.is_told { self.cause.to_string() } else { format!("`{}`; what it said is not kept", self.error_type) }
     }
 
     /// What went wrong.
@@ -130,7 +140,10 @@ impl ProjectionError {
 
 impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
     fn from(error: E) -> Self {
-        Self { error_type: error_type(&error), cause: Box::new(error), event: None }
+        let said_by_us: &dyn Any = &error;
+        let is_told =
+            said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
+        Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told }
     }
 }
 

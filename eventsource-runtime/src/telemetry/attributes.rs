@@ -42,9 +42,36 @@ impl Attributes {
         let before = self.list.len();
         let mut slot = Slot { key, attributes: self };
         if guarded(|| record(&mut slot)).is_none() {
-            self.list.truncate(before);
-            self.list.text(key, PANICKED);
-            self.cut += 1;
+            self.panicked(key, before);
+        }
+    }
+
+    /// Puts the marker for the attribute in whose expression a panic was, which began at that length.
+    #[cold]
+    fn panicked(&mut self, key: &'static str, before: usize) {
+        self.list.truncate(before);
+        self.list.text(key, PANICKED);
+        self.cut += 1;
+    }
+
+    /// Records several values, each at the place of its key. A panic in one costs that attribute alone.
+    #[doc(hidden)]
+    pub fn each(&mut self, keys: &[&'static str], values: &mut dyn Values) {
+        let mut place = 0;
+        while let Some(rest) = keys.get(place..).filter(|rest| !rest.is_empty()) {
+            // Entered once for all of them, and once more after each panic.
+            let mut before = self.list.len();
+            let finished = guarded(|| {
+                for &key in rest {
+                    before = self.list.len();
+                    values.record(place, &mut Slot { key, attributes: self });
+                    place += 1;
+                }
+            });
+            if finished.is_none() {
+                self.panicked(keys[place], before);
+                place += 1;
+            }
         }
     }
 
@@ -107,6 +134,27 @@ impl Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attributes").field("len", &self.list.len()).finish_non_exhaustive()
     }
+}
+
+/// The values of attributes whose keys stand elsewhere, by their places there.
+pub trait Values {
+    /// Records the value at that place.
+    fn record(&mut self, place: usize, slot: &mut Slot<'_>);
+}
+
+/// A closure that records them. Not by a trait of closures, whose tables of methods are larger: expansions have one each.
+#[derive(Debug)]
+pub struct ByPlace<F: FnMut(usize, &mut Slot<'_>)>(pub F);
+
+impl<F: FnMut(usize, &mut Slot<'_>)> Values for ByPlace<F> {
+    fn record(&mut self, place: usize, slot: &mut Slot<'_>) {
+        (self.0)(place, slot);
+    }
+}
+
+/// There are none.
+impl Values for () {
+    fn record(&mut self, _: usize, _: &mut Slot<'_>) {}
 }
 
 /// The place of one attribute; whoever gets it records one value, or none.

@@ -23,11 +23,14 @@ use off as backend;
 use otel as backend;
 
 pub use attributes::{AttributeValue, Attributes, MAX_ITEMS, MAX_TEXT, Slot};
+#[doc(hidden)]
+pub use attributes::{ByPlace, Values};
 pub(crate) use backend::Start;
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{
-    BoxedFuture, BoxedStream, Covered, Site, Traced, cover_future, cover_stream, enter, start, sync, traced,
+    BoxedFuture, BoxedStream, Covered, Once, Polling, Running, Site, Traced, apart, cover_future, cover_stream, once,
+    start, start_of, start_with, traced,
 };
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
@@ -45,6 +48,8 @@ pub use otel::TraceTree;
 pub use otel::TraceView;
 #[cfg(feature = "prometheus")]
 pub use otel::{Scrape, ScrapeServer};
+#[doc(hidden)]
+pub use outcome::Ends;
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::{Kind, Literal};

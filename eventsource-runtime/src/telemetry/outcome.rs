@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use super::Attributes;
+use super::{Attributes, Values};
 use crate::error::{error_type, short_name};
 
 /// What a finished body leaves on its span.
@@ -15,19 +15,37 @@ pub struct Outcome {
     pub attributes: Attributes,
 }
 
-/// Finds out whether a returned value is an error, whatever its type: the method that needs the fewest borrows wins,
-/// so `(&&&Returned(&value)).outcome(..)` picks the most telling one.
+/// The span of a body, which ends with what is told of that.
+pub trait Ends {
+    /// The body is done. Whether anybody can see what would be told of it; if not, that was all.
+    fn left(&mut self) -> bool;
+
+    /// Records attributes, if anybody can see them.
+    fn record(&mut self, keys: &[&'static str], values: &mut dyn Values);
+
+    /// Ends the span.
+    fn end(&mut self, outcome: Outcome);
+}
+
+/// Finds out whether a returned value is an error, whatever its type: of the methods of one name, the compiler tries the
+/// one that takes this itself first, then that of a `&`, then that of a `&mut`; so `Returned(&value).outcome(..)` picks the
+/// most telling one.
 #[derive(Debug)]
 pub struct Returned<'a, R: ?Sized>(pub &'a R);
 
 /// A `Result` whose error names its variant.
-pub trait ReturnedDebug {
+pub trait ReturnedDebug: Sized {
     /// Takes the error's name.
-    fn outcome(&self, outcome: &mut Outcome);
+    fn outcome(self, outcome: &mut Outcome);
+
+    /// Ends a span with it.
+    fn end(self, span: &mut impl Ends) {
+        end(span, |outcome| self.outcome(outcome));
+    }
 }
 
-impl<T, E: Debug> ReturnedDebug for &&Returned<'_, Result<T, E>> {
-    fn outcome(&self, outcome: &mut Outcome) {
+impl<T, E: Debug> ReturnedDebug for Returned<'_, Result<T, E>> {
+    fn outcome(self, outcome: &mut Outcome) {
         if let Err(error) = self.0 {
             outcome.error_type = Some(error_type(error));
         }
@@ -35,13 +53,18 @@ impl<T, E: Debug> ReturnedDebug for &&Returned<'_, Result<T, E>> {
 }
 
 /// A `Result` whose error has a type and nothing else.
-pub trait ReturnedResult {
+pub trait ReturnedResult: Sized {
     /// Takes the name of the error's type.
-    fn outcome(&self, outcome: &mut Outcome);
+    fn outcome(self, outcome: &mut Outcome);
+
+    /// Ends a span with it.
+    fn end(self, span: &mut impl Ends) {
+        end(span, |outcome| self.outcome(outcome));
+    }
 }
 
 impl<T, E> ReturnedResult for &Returned<'_, Result<T, E>> {
-    fn outcome(&self, outcome: &mut Outcome) {
+    fn outcome(self, outcome: &mut Outcome) {
         if self.0.is_err() {
             outcome.error_type = Some(Cow::Borrowed(short_name::<E>()));
         }
@@ -49,12 +72,26 @@ impl<T, E> ReturnedResult for &Returned<'_, Result<T, E>> {
 }
 
 /// Any other value: no failure.
-pub trait ReturnedValue {
+pub trait ReturnedValue: Sized {
     /// Nothing to take.
-    fn outcome(&self, _outcome: &mut Outcome) {}
+    fn outcome(self, _outcome: &mut Outcome) {}
+
+    /// Ends a span with nothing.
+    fn end(self, span: &mut impl Ends) {
+        end(span, |_| ());
+    }
 }
 
-impl<R: ?Sized> ReturnedValue for Returned<'_, R> {}
+impl<R: ?Sized> ReturnedValue for &mut Returned<'_, R> {}
+
+#[inline]
+fn end(span: &mut impl Ends, tell: impl FnOnce(&mut Outcome)) {
+    if span.left() {
+        let mut outcome = Outcome::default();
+        tell(&mut outcome);
+        span.end(outcome);
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -66,15 +103,14 @@ mod tests {
     struct Refused;
 
     #[test]
-    #[expect(clippy::needless_borrow, reason = "as expansions write it, whatever the type")]
     fn an_error_is_found_behind_any_type() {
         let mut outcome = Outcome::default();
-        (&&&Returned(&Err::<(), _>(Refused))).outcome(&mut outcome);
+        Returned(&Err::<(), _>(Refused)).outcome(&mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Refused"));
-        (&&&Returned(&Err::<(), _>(Opaque))).outcome(&mut outcome);
+        Returned(&Err::<(), _>(Opaque)).outcome(&mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Opaque"));
-        (&&&Returned(&Ok::<_, Refused>(1))).outcome(&mut outcome);
-        (&&&Returned(&7)).outcome(&mut outcome);
+        Returned(&Ok::<_, Refused>(1)).outcome(&mut outcome);
+        Returned(&7).outcome(&mut outcome);
         assert_eq!(outcome.error_type, None);
     }
 }

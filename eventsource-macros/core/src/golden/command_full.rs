@@ -12,10 +12,13 @@ const _: () = {
             &self.0
         }
         fn attributes(&self, __es_attributes: &mut facade::__private::Attributes) {
-            facade::__private::Attributes::with(
+            facade::__private::Attributes::each(
                 __es_attributes,
-                "order.id",
-                &mut |__es_slot| facade::__private::record_field(__es_slot, &self.0),
+                &["order.id"],
+                &mut facade::__private::ByPlace(|_, __es_slot| facade::__private::record_field(
+                    __es_slot,
+                    &self.0,
+                )),
             );
         }
     }

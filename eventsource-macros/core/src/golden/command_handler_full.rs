@@ -69,15 +69,14 @@ const _: () = {
                         .shown(),
                 );
             };
-            facade::__private::Attributes::with(
+            facade::__private::Attributes::each(
                 __es_attributes,
-                "order.lines",
-                &mut |__es_slot| facade::__private::Slot::record(
-                    __es_slot,
-                    &command.lines.len(),
-                ),
+                &["order.lines", "fixed"],
+                &mut facade::__private::ByPlace(|__es_place, __es_slot| match __es_place {
+                    0 => facade::__private::Slot::record(__es_slot, &command.lines.len()),
+                    _ => facade::__private::Slot::record(__es_slot, &1i64),
+                }),
             );
-            facade::__private::Attributes::record(__es_attributes, "fixed", &1i64);
         }
         async fn handle(
             &self,

@@ -1,6 +1,9 @@
 const _: () = {
     #[automatically_derived]
-    impl ::eventsource_runtime::Command for ShipOrder {
+    impl ::eventsource_runtime::Command for ShipOrder
+    where
+        Order: ::eventsource_runtime::Aggregate<Id = Uuid>,
+    {
         const NAME: &'static str = "ShipOrder";
         const SPAN: &'static str = "command.ShipOrder";
         type Aggregate = Order;

@@ -12,21 +12,23 @@ const _: () = {
             &self,
             __es_attributes: &mut facade::eventsource::__private::Attributes,
         ) {
-            facade::eventsource::__private::Attributes::with(
+            facade::eventsource::__private::Attributes::each(
                 __es_attributes,
-                "order.carrier",
-                &mut |__es_slot| facade::eventsource::__private::record_field(
-                    __es_slot,
-                    &self.carrier,
-                ),
-            );
-            facade::eventsource::__private::Attributes::with(
-                __es_attributes,
-                "weight",
-                &mut |__es_slot| facade::eventsource::__private::record_field(
-                    __es_slot,
-                    &self.weight,
-                ),
+                &["order.carrier", "weight"],
+                &mut facade::eventsource::__private::ByPlace(|__es_place, __es_slot| match __es_place {
+                    0 => {
+                        facade::eventsource::__private::record_field(
+                            __es_slot,
+                            &self.carrier,
+                        )
+                    }
+                    _ => {
+                        facade::eventsource::__private::record_field(
+                            __es_slot,
+                            &self.weight,
+                        )
+                    }
+                }),
             );
         }
     }

@@ -11,13 +11,13 @@ const _: () = {
             &self,
             __es_attributes: &mut ::eventsource_runtime::__private::Attributes,
         ) {
-            ::eventsource_runtime::__private::Attributes::with(
+            ::eventsource_runtime::__private::Attributes::each(
                 __es_attributes,
-                "note",
-                &mut |__es_slot| ::eventsource_runtime::__private::record_field(
+                &["note"],
+                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::record_field(
                     __es_slot,
                     &self.0,
-                ),
+                )),
             );
         }
     }

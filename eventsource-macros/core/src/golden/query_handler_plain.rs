@@ -39,13 +39,13 @@ const _: () = {
                         .shown(),
                 );
             };
-            ::eventsource_runtime::__private::Attributes::with(
+            ::eventsource_runtime::__private::Attributes::each(
                 __es_attributes,
-                "query.status",
-                &mut |__es_slot| ::eventsource_runtime::__private::Slot::display(
+                &["query.status"],
+                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::display(
                     __es_slot,
                     &query.status,
-                ),
+                )),
             );
         }
         type Error = <io::Result<

@@ -24,13 +24,13 @@ const _: () = {
             &self,
             __es_attributes: &mut ::eventsource_runtime::__private::Attributes,
         ) {
-            ::eventsource_runtime::__private::Attributes::with(
+            ::eventsource_runtime::__private::Attributes::each(
                 __es_attributes,
-                "status",
-                &mut |__es_slot| ::eventsource_runtime::__private::record_field(
+                &["status"],
+                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::record_field(
                     __es_slot,
                     &self.status,
-                ),
+                )),
             );
         }
     }

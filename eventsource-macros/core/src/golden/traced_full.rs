@@ -11,6 +11,7 @@ pub async fn send_email(
             ("channel", facade::__private::Literal::Text("email")),
             ("retries", facade::__private::Literal::Int(3i64)),
         ],
+        &["recipient", "domain", "text"],
     );
     let _ = || {
         #[allow(unused_imports)]
@@ -20,14 +21,10 @@ pub async fn send_email(
                 .shown(),
         );
     };
-    let __es_span = if __ES_SITE.may_be_on() {
-        facade::__private::start(
+    let __es_span = if facade::__private::Site::may_be_on(&__ES_SITE) {
+        facade::__private::start_with(
             &__ES_SITE,
             &mut |__es_options| {
-                facade::__private::Options::owner(
-                    __es_options,
-                    ::core::any::type_name::<Self>(),
-                );
                 facade::__private::Options::with(
                     __es_options,
                     &mut |__es_options| facade::__private::Options::enable(
@@ -49,27 +46,16 @@ pub async fn send_email(
                         &&message.cause,
                     ),
                 );
-            },
-            &mut |__es_attributes| {
-                facade::__private::Attributes::record(
-                    __es_attributes,
-                    "recipient",
-                    &recipient,
-                );
-                facade::__private::Attributes::with(
-                    __es_attributes,
-                    "domain",
-                    &mut |__es_slot| facade::__private::Slot::display(
-                        __es_slot,
-                        &recipient.domain(),
-                    ),
-                );
-                facade::__private::Attributes::with(
-                    __es_attributes,
-                    "text",
-                    &mut |__es_slot| facade::__private::Slot::debug(__es_slot, &&message),
+                facade::__private::Options::owner(
+                    __es_options,
+                    ::core::any::type_name::<Self>(),
                 );
             },
+            &mut facade::__private::ByPlace(|__es_place, __es_slot| match __es_place {
+                0 => facade::__private::Slot::record(__es_slot, &recipient),
+                1 => facade::__private::Slot::display(__es_slot, &recipient.domain()),
+                _ => facade::__private::Slot::debug(__es_slot, &&message),
+            }),
         )
     } else {
         ::core::option::Option::None
@@ -85,33 +71,28 @@ pub async fn send_email(
     match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {
-            facade::__private::traced(
-                    __es_span,
-                    __es_body,
-                    |__es_returned, __es_outcome| {
-                        {
-                            #[allow(unused_imports)]
-                            use facade::__private::{
-                                ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                            };
-                            (&&&facade::__private::Returned(__es_returned))
-                                .outcome(__es_outcome);
-                        }
-                        let (result, __es_attributes) = (
-                            __es_returned,
-                            &mut __es_outcome.attributes,
-                        );
-                        facade::__private::Attributes::with(
-                            __es_attributes,
-                            "id",
-                            &mut |__es_slot| facade::__private::Slot::record(
-                                __es_slot,
-                                &result.as_ref().ok(),
-                            ),
-                        );
-                    },
-                )
-                .await
+            let mut __es_span = facade::__private::Polling::new(__es_span);
+            let __es_returned = facade::__private::traced(&mut __es_span, __es_body)
+                .await;
+            {
+                let result = &__es_returned;
+                facade::__private::Ends::record(
+                    &mut __es_span,
+                    &["id"],
+                    &mut facade::__private::ByPlace(|_, __es_slot| facade::__private::Slot::record(
+                        __es_slot,
+                        &result.as_ref().ok(),
+                    )),
+                );
+            }
+            {
+                #[allow(unused_imports)]
+                use facade::__private::{
+                    ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                };
+                facade::__private::Returned(&__es_returned).end(&mut __es_span);
+            }
+            __es_returned
         }
     }
 }

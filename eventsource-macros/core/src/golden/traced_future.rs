@@ -3,23 +3,16 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
         "fetch",
         ::eventsource_runtime::__private::Kind::Internal,
         &[],
+        &["key"],
     );
-    let __es_span = if __ES_SITE.may_be_on() {
-        ::eventsource_runtime::__private::start(
+    let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
+        ::eventsource_runtime::__private::start_of(
             &__ES_SITE,
-            &mut |__es_options| {
-                ::eventsource_runtime::__private::Options::owner(
-                    __es_options,
-                    ::core::any::type_name::<Self>(),
-                );
-            },
-            &mut |__es_attributes| {
-                ::eventsource_runtime::__private::Attributes::record(
-                    __es_attributes,
-                    "key",
-                    &key,
-                );
-            },
+            ::core::any::type_name::<Self>,
+            &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
+                __es_slot,
+                &key,
+            )),
         )
     } else {
         ::core::option::Option::None
@@ -33,20 +26,20 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
                 use ::eventsource_runtime::__private::{
                     ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
                 };
-                (&&&::eventsource_runtime::__private::Returned(__es_returned))
+                ::eventsource_runtime::__private::Returned(__es_returned)
                     .outcome(__es_outcome);
             }
             let (result, __es_attributes) = (
                 __es_returned,
                 &mut __es_outcome.attributes,
             );
-            ::eventsource_runtime::__private::Attributes::with(
+            ::eventsource_runtime::__private::Attributes::each(
                 __es_attributes,
-                "size",
-                &mut |__es_slot| ::eventsource_runtime::__private::Slot::record(
+                &["size"],
+                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
                     __es_slot,
                     &result.len(),
-                ),
+                )),
             );
         },
     )

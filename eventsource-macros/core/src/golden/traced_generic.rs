@@ -8,18 +8,15 @@ where
         "generic",
         ::eventsource_runtime::__private::Kind::Internal,
         &[],
+        &["value"],
     );
-    let __es_span = if __ES_SITE.may_be_on() {
+    let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::start(
             &__ES_SITE,
-            &mut |_| (),
-            &mut |__es_attributes| {
-                ::eventsource_runtime::__private::Attributes::debug(
-                    __es_attributes,
-                    "value",
-                    &value,
-                );
-            },
+            &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::debug(
+                __es_slot,
+                &value,
+            )),
         )
     } else {
         ::core::option::Option::None
@@ -35,23 +32,23 @@ where
     match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {
-            ::eventsource_runtime::__private::traced(
-                    __es_span,
+            let mut __es_span = ::eventsource_runtime::__private::Polling::new(
+                __es_span,
+            );
+            let __es_returned = ::eventsource_runtime::__private::traced(
+                    &mut __es_span,
                     __es_body,
-                    |__es_returned, __es_outcome| {
-                        {
-                            #[allow(unused_imports)]
-                            use ::eventsource_runtime::__private::{
-                                ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                            };
-                            (&&&::eventsource_runtime::__private::Returned(
-                                __es_returned,
-                            ))
-                                .outcome(__es_outcome);
-                        }
-                    },
                 )
-                .await
+                .await;
+            {
+                #[allow(unused_imports)]
+                use ::eventsource_runtime::__private::{
+                    ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                };
+                ::eventsource_runtime::__private::Returned(&__es_returned)
+                    .end(&mut __es_span);
+            }
+            __es_returned
         }
     }
 }

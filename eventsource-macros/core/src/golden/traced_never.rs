@@ -3,18 +3,19 @@ async fn run(self) -> ! {
         "run",
         ::eventsource_runtime::__private::Kind::Internal,
         &[],
+        &[],
     );
-    let __es_span = if __ES_SITE.may_be_on() {
-        ::eventsource_runtime::__private::start(
+    let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
+        ::eventsource_runtime::__private::start_with(
             &__ES_SITE,
             &mut |__es_options| {
+                ::eventsource_runtime::__private::Options::root(__es_options);
                 ::eventsource_runtime::__private::Options::owner(
                     __es_options,
                     ::core::any::type_name::<Self>(),
                 );
-                ::eventsource_runtime::__private::Options::root(__es_options);
             },
-            &mut |_| (),
+            &mut (),
         )
     } else {
         ::core::option::Option::None
@@ -23,8 +24,10 @@ async fn run(self) -> ! {
     match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {
-            ::eventsource_runtime::__private::traced(__es_span, __es_body, |_, _| ())
-                .await
+            let mut __es_span = ::eventsource_runtime::__private::Polling::new(
+                __es_span,
+            );
+            ::eventsource_runtime::__private::traced(&mut __es_span, __es_body).await
         }
     };
     ::eventsource_runtime::__private::never()

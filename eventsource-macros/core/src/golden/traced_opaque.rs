@@ -3,29 +3,39 @@ fn all(&self) -> impl Iterator<Item = u8> {
         "all",
         ::eventsource_runtime::__private::Kind::Internal,
         &[],
+        &[],
     );
-    ::eventsource_runtime::__private::enter(
-        &__ES_SITE,
-        move |__es_on: bool| {
-            let __es_span = if __es_on {
-                ::eventsource_runtime::__private::start(
-                    &__ES_SITE,
-                    &mut |__es_options| {
-                        ::eventsource_runtime::__private::Options::owner(
-                            __es_options,
-                            ::core::any::type_name::<Self>(),
-                        );
-                    },
-                    &mut |_| (),
-                )
-            } else {
-                ::core::option::Option::None
-            };
-            ::eventsource_runtime::__private::sync(
-                __es_span,
-                move || { self.i() },
-                |_, _| (),
+    let __es_once = ::eventsource_runtime::__private::Once;
+    let __es_call = move |__es_on: bool| {
+        let _ = { __es_once };
+        let __es_span = if __es_on {
+            ::eventsource_runtime::__private::start_of(
+                &__ES_SITE,
+                ::core::any::type_name::<Self>,
+                &mut (),
             )
-        },
-    )
+        } else {
+            ::core::option::Option::None
+        };
+        let __es_body = ::eventsource_runtime::__private::once(move || { self.i() });
+        match __es_span {
+            ::core::option::Option::None => __es_body(),
+            ::core::option::Option::Some(__es_span) => {
+                let mut __es_span = ::eventsource_runtime::__private::Running::new(
+                    __es_span,
+                );
+                let __es_returned = __es_body();
+                ::eventsource_runtime::__private::ReturnedValue::end(
+                    &mut ::eventsource_runtime::__private::Returned(&__es_returned),
+                    &mut __es_span,
+                );
+                __es_returned
+            }
+        }
+    };
+    if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
+        ::eventsource_runtime::__private::apart(__es_call)
+    } else {
+        __es_call(false)
+    }
 }

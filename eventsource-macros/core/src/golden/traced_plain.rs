@@ -3,35 +3,41 @@ fn send() {
         "send",
         ::eventsource_runtime::__private::Kind::Internal,
         &[],
+        &[],
     );
-    ::eventsource_runtime::__private::enter(
-        &__ES_SITE,
-        move |__es_on: bool| -> () {
-            let __es_span = if __es_on {
-                ::eventsource_runtime::__private::start(
-                    &__ES_SITE,
-                    &mut |_| (),
-                    &mut |_| (),
-                )
-            } else {
-                ::core::option::Option::None
-            };
-            ::eventsource_runtime::__private::sync(
-                __es_span,
-                move || -> () {
-                    work();
-                },
-                |__es_returned, __es_outcome| {
-                    {
-                        #[allow(unused_imports)]
-                        use ::eventsource_runtime::__private::{
-                            ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                        };
-                        (&&&::eventsource_runtime::__private::Returned(__es_returned))
-                            .outcome(__es_outcome);
-                    }
-                },
-            )
-        },
-    )
+    let __es_once = ::eventsource_runtime::__private::Once;
+    let __es_call = move |__es_on: bool| -> () {
+        let _ = { __es_once };
+        let __es_span = if __es_on {
+            ::eventsource_runtime::__private::start(&__ES_SITE, &mut ())
+        } else {
+            ::core::option::Option::None
+        };
+        let __es_body = ::eventsource_runtime::__private::once(move || -> () {
+            work();
+        });
+        match __es_span {
+            ::core::option::Option::None => __es_body(),
+            ::core::option::Option::Some(__es_span) => {
+                let mut __es_span = ::eventsource_runtime::__private::Running::new(
+                    __es_span,
+                );
+                let __es_returned = __es_body();
+                {
+                    #[allow(unused_imports)]
+                    use ::eventsource_runtime::__private::{
+                        ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                    };
+                    ::eventsource_runtime::__private::Returned(&__es_returned)
+                        .end(&mut __es_span);
+                }
+                __es_returned
+            }
+        }
+    };
+    if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
+        ::eventsource_runtime::__private::apart(__es_call)
+    } else {
+        __es_call(false)
+    }
 }

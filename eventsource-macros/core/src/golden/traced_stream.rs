@@ -3,9 +3,10 @@ fn numbers() -> impl Stream<Item = Result<u8, Error>> {
         "numbers",
         ::eventsource_runtime::__private::Kind::Internal,
         &[],
+        &[],
     );
-    let __es_span = if __ES_SITE.may_be_on() {
-        ::eventsource_runtime::__private::start(&__ES_SITE, &mut |_| (), &mut |_| ())
+    let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
+        ::eventsource_runtime::__private::start(&__ES_SITE, &mut ())
     } else {
         ::core::option::Option::None
     };
@@ -22,7 +23,7 @@ fn numbers() -> impl Stream<Item = Result<u8, Error>> {
                 use ::eventsource_runtime::__private::{
                     ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
                 };
-                (&&&::eventsource_runtime::__private::Returned(__es_returned))
+                ::eventsource_runtime::__private::Returned(__es_returned)
                     .outcome(__es_outcome);
             }
         },

@@ -8,7 +8,7 @@ use super::Kind;
 use super::model::{Call, Handler, Model};
 use crate::generics::predicate;
 use crate::output::{binding_lints, block, first_span, local, located};
-use crate::traced::attribute;
+use crate::traced::each;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let impls = model.handlers.iter().map(|handler| handle(model, handler));
@@ -203,14 +203,14 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     });
     let attributes = (!attributes.is_empty()).then(|| {
         let out = local("__es_attributes");
-        let records = attributes.iter().map(|entry| attribute(&private, &out, entry));
+        let records = each(&private, &out, attributes);
         let services = (model.kind == Kind::Command).then(|| services_argument(model, call));
         let checks = call.scope(ty).check(&model.runtime, attributes);
         quote_spanned! {Span::mixed_site()=>
             #lints
             fn attributes(&#this, #pattern: &#ty, #services #out: &mut #private::Attributes) {
                 #checks
-                #(#records)*
+                #records
             }
         }
     });

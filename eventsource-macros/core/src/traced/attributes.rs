@@ -9,7 +9,7 @@ use syn::{Expr, ExprField, ExprLit, ExprPath, ExprUnary, Ident, Lit, LitStr, Tok
 use super::jumps;
 use crate::diagnostics::Diagnostics;
 use crate::options::entries;
-use crate::output::{borrowed, local};
+use crate::output::{borrowed, by_place, local};
 
 /// `"key" = value`.
 pub(crate) struct Entry {
@@ -147,30 +147,31 @@ fn literal(expr: &Expr) -> Option<Literal> {
     }
 }
 
-/// The statement that records an entry. A panic in its expression costs this attribute alone.
-pub(crate) fn attribute(private: &TokenStream, out: &Ident, Entry { key, value }: &Entry) -> TokenStream {
-    let (method, expr) = match value {
-        Value::Literal(literal) => {
-            let value = match literal {
-                Literal::Text(text) => quote_spanned!(text.span()=> #text),
-                Literal::Int(number) => quote_spanned!(key.span()=> &#number),
-                Literal::Float(number) => quote_spanned!(key.span()=> &#number),
-                Literal::Bool(flag) => quote_spanned!(key.span()=> &#flag),
-            };
-            return quote_spanned!(Span::mixed_site()=> #private::Attributes::record(#out, #key, #value););
-        }
-        Value::Typed(expr) => ("record", expr),
-        Value::Display(expr) => ("display", expr),
-        Value::Debug(expr) => ("debug", expr),
+/// The statement that records the entries. A panic in an expression costs that attribute alone.
+pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry]) -> TokenStream {
+    let keys = entries.iter().map(|entry| &entry.key);
+    let values = values(private, entries);
+    quote_spanned!(Span::mixed_site()=> #private::Attributes::each(#out, &[#(#keys),*], #values);)
+}
+
+/// What records each entry at the place of its key.
+pub(super) fn values(private: &TokenStream, entries: &[Entry]) -> TokenStream {
+    let slot = local("__es_slot");
+    by_place(private, &slot, entries.iter().map(|entry| record(private, &slot, entry)))
+}
+
+fn record(private: &TokenStream, slot: &Ident, Entry { key, value }: &Entry) -> TokenStream {
+    let (method, value) = match value {
+        Value::Literal(Literal::Text(text)) => ("record", quote_spanned!(text.span()=> #text)),
+        Value::Literal(Literal::Int(number)) => ("record", quote_spanned!(key.span()=> &#number)),
+        Value::Literal(Literal::Float(number)) => ("record", quote_spanned!(key.span()=> &#number)),
+        Value::Literal(Literal::Bool(flag)) => ("record", quote_spanned!(key.span()=> &#flag)),
+        Value::Typed(expr) => ("record", borrowed(expr)),
+        Value::Display(expr) => ("display", borrowed(expr)),
+        Value::Debug(expr) => ("debug", borrowed(expr)),
     };
-    let (method, slot, value) = (local(method), local("__es_slot"), borrowed(expr));
-    if matches!(expr, Expr::Path(_)) {
-        // A name has nothing that could panic before the value is recorded.
-        return quote_spanned!(Span::mixed_site()=> #private::Attributes::#method(#out, #key, #value););
-    }
-    quote_spanned! {Span::mixed_site()=>
-        #private::Attributes::with(#out, #key, &mut |#slot| #private::Slot::#method(#slot, #value));
-    }
+    let method = local(method);
+    quote_spanned!(Span::mixed_site()=> #private::Slot::#method(#slot, #value))
 }
 
 /// The statement that checks the type of an entry without evaluating it; nothing for a literal.
@@ -241,6 +242,23 @@ mod tests {
                 "self.q: display",
             ]
         );
+    }
+
+    #[test]
+    fn a_number_keeps_its_sign() {
+        let mut diagnostics = Diagnostics::default();
+        let entries = read(&mut diagnostics, quote::quote!("a" = -7, "b" = -1.5, "c" = 7));
+        assert_eq!(diagnostics.count(), 0);
+        let values: Vec<f64> = entries
+            .iter()
+            .map(|Entry { value, .. }| match value {
+                Value::Literal(Literal::Int(7)) => 7.0,
+                Value::Literal(Literal::Int(-7)) => -7.0,
+                Value::Literal(Literal::Float(number)) => *number,
+                _ => 0.0,
+            })
+            .collect();
+        assert_eq!(values, [-7.0, -1.5, 7.0]);
     }
 
     #[test]

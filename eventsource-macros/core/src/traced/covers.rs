@@ -125,6 +125,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_yielded_is_found_by_its_name() {
+        let ty: TypeImplTrait = parse_quote!(impl Trait<Other = A> + Stream<Item = B> + Future<Output = C>);
+        let shown = |covers: Covers| covers.item(&ty).map(crate::diagnostics::shown);
+        assert_eq!(shown(Covers::Future).as_deref(), Some("C"));
+        assert_eq!(shown(Covers::Stream).as_deref(), Some("B"));
+        assert_eq!(shown(Covers::Call), None);
+    }
+
+    #[test]
+    fn an_async_function_that_returns_a_future_is_covered_until_then() {
+        let covered = |sig: &Signature| {
+            let mut diagnostics = Diagnostics::default();
+            let covers = read(&mut diagnostics, &mut Options::default(), sig, &[]);
+            (covers, diagnostics.count())
+        };
+        assert_eq!(covered(&parse_quote!(fn f() -> BoxFuture<'static, T>)), (Covers::Future, 0));
+        assert_eq!(covered(&parse_quote!(async fn f() -> BoxFuture<'static, T>)), (Covers::Call, 0));
+    }
+
+    #[test]
+    fn what_is_said_is_covered() {
+        let said_so = |word: &str| said(&Value::Path(syn::parse_str(word).expect("the test's own word")));
+        assert_eq!(COVERS.map(said_so), [Covers::Future, Covers::Stream, Covers::Call]);
+    }
+
+    #[test]
     fn futures_and_streams_are_known_by_their_names() {
         let futures: [Type; 4] = [
             parse_quote!(impl Send + std::future::Future<Output = u8>),
@@ -139,7 +165,8 @@ mod tests {
             parse_quote!(LocalBoxStream<T>),
         ];
         assert!(streams.iter().all(|ty| seen(ty) == Covers::Stream));
-        let others: [Type; 5] = [
+        let others: [Type; 6] = [
+            parse_quote!(Arc<Box<dyn Future<Output = T>>>),
             parse_quote!(Pin<Box<Future>>),
             parse_quote!(Box<dyn Future>),
             parse_quote!(impl Iterator<Item = BoxFuture<T>>),

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Ident;
 
-use super::attributes::{attribute, constant};
+use super::attributes::{constant, each, values};
 use super::covers::Covers;
 use super::model::{Model, Parent, Returned};
 use crate::output::{arm, borrowed, first_span, like, local, probes};
@@ -24,47 +24,50 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     quote!(#(#attrs)* #vis #sig #body)
 }
 
-fn site(Model { runtime, name, kind, constants, .. }: &Model) -> TokenStream {
+fn site(Model { runtime, name, kind, constants, attributes, .. }: &Model) -> TokenStream {
     let private = runtime.private();
     let constants = constants.iter().map(|(key, literal)| constant(&private, key, literal));
+    let keys = attributes.iter().map(|entry| &entry.key);
     quote_spanned! {Span::mixed_site()=>
         static __ES_SITE: #private::Site =
-            #private::Site::new(#name, #private::Kind::#kind, &[#(#constants),*]);
+            #private::Site::new(#name, #private::Kind::#kind, &[#(#constants),*], &[#(#keys),*]);
     }
 }
 
 /// The statement that starts the span, if `on` says so.
-fn start(model: &Model, on: &TokenStream) -> TokenStream {
-    let private = model.runtime.private();
-    let span = local("__es_span");
-    let options = options(model);
-    let out = local("__es_attributes");
-    let attributes = if model.attributes.is_empty() {
-        quote_spanned!(Span::mixed_site()=> |_| ())
-    } else {
-        let records = model.attributes.iter().map(|entry| attribute(&private, &out, entry));
-        quote_spanned!(Span::mixed_site()=> |#out| { #(#records)* })
-    };
+fn start_where(model: &Model, on: &TokenStream) -> TokenStream {
+    let (span, start) = (local("__es_span"), start(model));
     quote_spanned! {Span::mixed_site()=>
-        let #span = if #on {
-            #private::start(&__ES_SITE, &mut #options, &mut #attributes)
-        } else {
-            ::core::option::Option::None
-        };
+        let #span = if #on { #start } else { ::core::option::Option::None };
     }
 }
 
+fn start_where_may_be_on(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    start_where(model, &quote_spanned!(Span::mixed_site()=> #private::Site::may_be_on(&__ES_SITE)))
+}
+
+fn start(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let values = values(&private, &model.attributes);
+    let options = options(model);
+    if !options.is_empty() {
+        let out = local("__es_options");
+        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &mut |#out| { #options }, #values))
+    } else if model.owner {
+        quote_spanned!(Span::mixed_site()=> #private::start_of(&__ES_SITE, ::core::any::type_name::<Self>, #values))
+    } else {
+        quote_spanned!(Span::mixed_site()=> #private::start(&__ES_SITE, #values))
+    }
+}
+
+/// The calls that set the options; nothing where there are none beside the owner.
 fn options(Model { runtime, owner, parent, links, enable_tracing, .. }: &Model) -> TokenStream {
     let private = runtime.private();
     let options = local("__es_options");
     let mut calls = TokenStream::new();
     // A panic in an expression costs that option alone.
     let guarded = |set: TokenStream| quote_spanned!(Span::mixed_site()=> #private::Options::with(#options, &mut |#options| #set););
-    if *owner {
-        calls.extend(quote_spanned! {Span::mixed_site()=>
-            #private::Options::owner(#options, ::core::any::type_name::<Self>());
-        });
-    }
     if let Some(enabled) = enable_tracing {
         calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::enable(#options, #enabled))));
     }
@@ -80,20 +83,19 @@ fn options(Model { runtime, owner, parent, links, enable_tracing, .. }: &Model) 
         let links = borrowed(links);
         calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links))));
     }
-    if calls.is_empty() {
-        quote_spanned!(Span::mixed_site()=> |_| ())
-    } else {
-        quote_spanned!(Span::mixed_site()=> |#options| { #calls })
+    if *owner && !calls.is_empty() {
+        calls.extend(quote_spanned! {Span::mixed_site()=>
+            #private::Options::owner(#options, ::core::any::type_name::<Self>());
+        });
     }
+    calls
 }
 
 /// All of it stands in a closure that owns the arguments, which runs out of line where spans may be on: so that where
 /// they are off nothing is left of it.
 fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
-    let (span, on) = (local("__es_span"), local("__es_on"));
-    let start = start(model, &quote!(#on));
-    let inspect = inspect(model, Span::mixed_site());
+    let (call, on, once) = (local("__es_call"), local("__es_on"), local("__es_once"));
     let body = &model.body;
     let returned = match &model.returned {
         Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> #ty),
@@ -101,51 +103,112 @@ fn run_sync(model: &Model) -> TokenStream {
         // A closure cannot say `impl Trait`; without a type its body needs none.
         Returned::Opaque(_) => TokenStream::new(),
     };
+    let start = start_where(model, &on.to_token_stream());
+    let body = quote_spanned!(Span::mixed_site()=> #private::once(move || #returned #body));
+    let run = run(model, &body, "Running", |body, _| quote_spanned!(Span::mixed_site()=> #body()));
     quote_spanned! {Span::mixed_site()=>
-        #private::enter(&__ES_SITE, move |#on: bool| #returned {
+        let #once = #private::Once;
+        let #call = move |#on: bool| #returned {
+            let _ = { #once };
             #start
-            #private::sync(#span, move || #returned #body, #inspect)
-        })
+            #run
+        };
+        if #private::Site::may_be_on(&__ES_SITE) { #private::apart(#call) } else { #call(false) }
     }
 }
 
 fn run_async(model: &Model) -> TokenStream {
     let private = model.runtime.private();
-    let (span, future) = (local("__es_span"), local("__es_body"));
-    let start = start(model, &quote_spanned!(Span::mixed_site()=> __ES_SITE.may_be_on()));
-    let inspect = inspect(model, Span::mixed_site());
     let body = &model.body;
-    let (body, end) = match &model.returned {
+    let body = match &model.returned {
         // A block has no place for its type, and without one its last expression is not coerced.
         Returned::Type(ty) => {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
             let body = arm(body);
-            (quote_spanned!(Span::mixed_site()=> { if false { return #never; } #body }), TokenStream::new())
+            quote_spanned!(Span::mixed_site()=> { if false { return #never; } #body })
         }
-        Returned::Opaque(_) => (body.to_token_stream(), TokenStream::new()),
         // Nor is `!` a type that a future can be said to have.
-        Returned::Never => (body.to_token_stream(), quote_spanned!(Span::mixed_site()=> ; #private::never())),
+        Returned::Opaque(_) | Returned::Never => body.to_token_stream(),
     };
+    let start = start_where_may_be_on(model);
+    let body = quote_spanned!(Span::mixed_site()=> async move #body);
+    let run = run(model, &body, "Polling", |body, span| match span {
+        None => quote_spanned!(Span::mixed_site()=> #body.await),
+        Some(span) => quote_spanned!(Span::mixed_site()=> #private::traced(&mut #span, #body).await),
+    });
+    let end =
+        matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
+    quote_spanned!(Span::mixed_site()=> #start #run #end)
+}
+
+/// The body alone, or in its span, on which the value that it returns leaves what there is to tell. A `keeper` is what holds
+/// the span meanwhile.
+fn run(
+    model: &Model,
+    body: &TokenStream,
+    keeper: &str,
+    run: impl Fn(&Ident, Option<&Ident>) -> TokenStream,
+) -> TokenStream {
+    let private = model.runtime.private();
+    let (own, span, value, keeper) = (local("__es_body"), local("__es_span"), local("__es_returned"), local(keeper));
+    let (alone, within) = (run(&own, None), run(&own, Some(&span)));
+    let is_never = matches!(model.returned, Returned::Never);
+    let end = if is_never {
+        within
+    } else {
+        let tell = end(model);
+        quote_spanned!(Span::mixed_site()=> let #value = #within; #tell #value)
+    };
+    // Nobody changes what is dropped in a panic at most.
+    let mutability =
+        (!is_never || model.function.sig.asyncness.is_some()).then(|| quote_spanned!(Span::mixed_site()=> mut));
     quote_spanned! {Span::mixed_site()=>
-        #start
-        let #future = async move #body;
+        let #own = #body;
         match #span {
-            ::core::option::Option::None => #future.await,
-            ::core::option::Option::Some(#span) => #private::traced(#span, #future, #inspect).await,
-        } #end
+            ::core::option::Option::None => #alone,
+            ::core::option::Option::Some(#span) => {
+                let #mutability #span = #private::#keeper::new(#span);
+                #end
+            }
+        }
     }
+}
+
+/// What the value leaves on the span, which ends.
+fn end(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
+    let private = runtime.private();
+    let (value, span) = (local("__es_returned"), local("__es_span"));
+    let records = (!record.is_empty()).then(|| {
+        // The user's expressions say `result`, so this is the one name that they can see.
+        let result = Ident::new("result", Span::call_site());
+        let keys = record.iter().map(|entry| &entry.key);
+        let values = values(&private, record);
+        quote_spanned! {Span::mixed_site()=>
+            {
+                let #result = &#value;
+                #private::Ends::record(&mut #span, &[#(#keys),*], #values);
+            }
+        }
+    });
+    let end = if is_known(returned) {
+        let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
+        quote_spanned!(Span::mixed_site()=> { #probes #private::Returned(&#value).end(&mut #span); })
+    } else {
+        quote_spanned!(Span::mixed_site()=> #private::ReturnedValue::end(&mut #private::Returned(&#value), &mut #span);)
+    };
+    quote_spanned!(Span::mixed_site()=> #records #end)
 }
 
 /// The span starts with the call, and goes with what the call returns.
 fn run_covered(model: &Model, what: &str) -> TokenStream {
     let private = model.runtime.private();
-    let start = start(model, &quote_spanned!(Span::mixed_site()=> __ES_SITE.may_be_on()));
+    let start = start_where_may_be_on(model);
     // Where the type is: two errors in one place are shown as one.
     let place = match &model.returned {
         Returned::Type(ty) => first_span(ty),
         Returned::Opaque(_) | Returned::Never => Span::mixed_site(),
     };
-    let (span, inspect, body) = (local("__es_span"), inspect(model, place), &model.body);
+    let (span, inspect, body) = (local("__es_span"), inspector(model, place), &model.body);
     let cover = local(&format!("cover_{what}"));
     let covered = match &model.returned {
         Returned::Type(ty) => {
@@ -162,30 +225,37 @@ fn run_covered(model: &Model, what: &str) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #start #covered)
 }
 
+/// A function that tells what the future or the stream yields.
+fn inspector(model: &Model, place: Span) -> TokenStream {
+    let (value, outcome) = (local("__es_returned"), local("__es_outcome"));
+    let tell = inspect(model);
+    if tell.is_empty() {
+        return quote_spanned!(place=> |_, _| ());
+    }
+    quote_spanned!(place=> |#value, #outcome| { #tell })
+}
+
 /// Whether the type of what `inspect` gets is known where it stands.
 fn is_known(returned: &Returned) -> bool {
     matches!(returned, Returned::Type(_) | Returned::Opaque(Some(_)))
 }
 
 /// What the returned value leaves on the span.
-fn inspect(Model { runtime, returned, record, .. }: &Model, place: Span) -> TokenStream {
+fn inspect(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
     let private = runtime.private();
     let (value, outcome, out) = (local("__es_returned"), local("__es_outcome"), local("__es_attributes"));
     let probe = is_known(returned).then(|| {
         let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
-        quote_spanned!(Span::mixed_site()=> { #probes (&&&#private::Returned(#value)).outcome(#outcome); })
+        quote_spanned!(Span::mixed_site()=> { #probes #private::Returned(#value).outcome(#outcome); })
     });
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.
         let result = Ident::new("result", Span::call_site());
-        let records = record.iter().map(|entry| attribute(&private, &out, entry));
+        let records = each(&private, &out, record);
         quote_spanned! {Span::mixed_site()=>
             let (#result, #out) = (#value, &mut #outcome.attributes);
-            #(#records)*
+            #records
         }
     });
-    if probe.is_none() && records.is_none() {
-        return quote_spanned!(place=> |_, _| ());
-    }
-    quote_spanned!(place=> |#value, #outcome| { #probe #records })
+    quote_spanned!(Span::mixed_site()=> #probe #records)
 }

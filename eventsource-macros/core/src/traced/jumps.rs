@@ -102,6 +102,10 @@ mod tests {
         assert_eq!(reported("{ break; }"), 1);
         assert_eq!(reported("a.iter().map(|b| { return b?; })"), 0);
         assert_eq!(reported("loop { break 1 }"), 0);
+        assert_eq!(reported("{ loop { break; } break; }"), 1);
+        assert_eq!(reported("loop { a?; }"), 1);
+        assert_eq!(reported("while a? { continue; }"), 1);
+        assert_eq!(reported("{ for a in b { c?; } continue; }"), 2);
         assert_eq!(reported("{ for a in b { continue; } 1 }"), 0);
     }
 }

@@ -64,3 +64,28 @@ fn has_inferred(ty: &Type) -> bool {
     syn::visit::Visit::visit_type(&mut find, ty);
     find.0
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_checked_where_its_type_can_be_written() {
+        let checks = |returned: TokenStream| {
+            let function = quote!(fn f() -> #returned { g() });
+            let options = quote!(record("k" = result.len()));
+            let expansion = crate::traced(crate::Instrumentation::Off, options, function);
+            expansion.to_string().contains("| result :")
+        };
+        assert!(checks(quote!(Result<Vec<u8>, E>)));
+        assert!(!checks(quote!(Result<impl Sized, E>)));
+    }
+
+    #[test]
+    fn a_type_with_a_gap_is_known_for_one() {
+        assert!(has_inferred(&parse_quote!(Result<Vec<_>, E>)));
+        assert!(!has_inferred(&parse_quote!(Result<Vec<T>, E>)));
+    }
+}

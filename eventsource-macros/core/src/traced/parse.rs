@@ -120,3 +120,42 @@ fn inner_attribute(tokens: &TokenStream) -> Option<(Attribute, TokenStream)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::ToTokens as _;
+
+    use super::*;
+
+    fn hoisted(source: &str) -> String {
+        let mut function: Function = syn::parse_str(source).expect("the test's own function");
+        hoist_inner_attributes(&mut function);
+        function.into_token_stream().to_string()
+    }
+
+    #[test]
+    fn after_the_name_comes_a_comma_and_nothing_else() {
+        let reported = |options: TokenStream| {
+            let mut diagnostics = Diagnostics::default();
+            let written = read(&mut diagnostics, options);
+            (written.name.is_some(), diagnostics.into_tokens().to_string().contains("expected `,` after"))
+        };
+        assert_eq!(reported(quote!("a", root)), (true, false));
+        assert_eq!(reported(quote!("a"; root)), (true, true));
+        assert_eq!(reported(quote!("a" root)), (true, true));
+    }
+
+    #[test]
+    fn attributes_within_the_body_come_before_the_function() {
+        let moved = hoisted("#[a] fn f() { #![b] #![c(d)] #[e] let x = !x; x }");
+        assert_eq!(moved, "# [a] # [b] # [c (d)] fn f () { # [e] let x = ! x ; x }");
+        assert_eq!(hoisted("fn f() { #![b] }"), "# [b] fn f () { }");
+    }
+
+    #[test]
+    fn what_only_begins_like_one_stays_in_the_body() {
+        for body in ["# [b] ! c", "! ! [b]", "# ! (b)", "# # [b]", "# !", "[b]"] {
+            assert_eq!(hoisted(&format!("fn f() {{ {body} }}")), format!("fn f () {{ {body} }}"));
+        }
+    }
+}

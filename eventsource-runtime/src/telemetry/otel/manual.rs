@@ -6,12 +6,13 @@ use std::future::Future;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 
-use super::run::{sync, traced};
+use super::run::traced;
+use super::running::{Polling, Running};
 use super::span::{Span, evaluate};
 use super::start::{Options, Start};
 use super::toggle;
 use crate::telemetry::site::Kind;
-use crate::telemetry::{AttributeValue, Attributes, Outcome};
+use crate::telemetry::{AttributeValue, Attributes, Ends, Outcome};
 
 /// The span in whose body the caller runs.
 #[derive(Debug)]
@@ -84,21 +85,26 @@ impl ManualSpan {
 
     /// Runs a closure in the span.
     pub fn in_scope<R>(self, body: impl FnOnce() -> R) -> R {
-        sync(Some(self.begin()), body, nothing)
+        let Some(span) = self.begin() else { return body() };
+        let mut running = Running::new(span);
+        let returned = body();
+        running.end(Outcome::default());
+        returned
     }
 
     /// Runs a future in the span, which starts when the future is first polled. Dropped before it is done, the span
     /// ends as cancelled.
     pub async fn run<F: Future>(self, body: F) -> F::Output {
-        traced(self.begin(), body, nothing).await
+        let Some(span) = self.begin() else { return body.await };
+        let mut span = Polling::new(span);
+        let returned = traced(&mut span, body).await;
+        span.end(Outcome::default());
+        returned
     }
 
-    pub(super) fn begin(self) -> Span {
-        let Some(start) = self.start else { return Span::OFF };
-        let (start, mut attributes) = *start;
+    pub(super) fn begin(self) -> Option<Span> {
+        let (start, mut attributes) = *self.start?;
         let mut known = |known: &mut Attributes| *known = std::mem::take(&mut attributes);
-        start.begin(&mut known, &mut |_| ())
+        start.begin(&mut known, &mut |_| ()).unless_off()
     }
 }
-
-fn nothing<R>(_: &R, _: &mut Outcome) {}

@@ -16,6 +16,7 @@ pub(crate) mod metrics;
 mod no_bridge;
 mod pipeline;
 mod run;
+mod running;
 #[cfg(feature = "prometheus")]
 mod scrape;
 mod site;
@@ -37,14 +38,15 @@ pub(super) use list::List;
 pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub(super) use pipeline::exported_logs;
-pub use run::{Scope, Traced, enter, sync, traced};
+pub use run::{Once, Scope, Traced, apart, once, traced};
+pub use running::{Polling, Running};
 #[cfg(feature = "prometheus")]
 pub use scrape::{Scrape, ScrapeServer};
 pub use site::Site;
 pub use span::Span;
 pub(super) use span::current_trace_context;
 pub(crate) use start::Start;
-pub use start::{Options, start};
+pub use start::{Options, start, start_of, start_with};
 pub(super) use toggle::Mute;
 pub use toggle::set_enabled;
 pub(crate) use toggle::spans_are_on as is_on;

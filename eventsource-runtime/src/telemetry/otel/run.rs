@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
@@ -10,43 +9,27 @@ use pin_project_lite::pin_project;
 
 use super::bridge::{self, Bridged};
 use super::pipeline;
-use super::site::Site;
+use super::running::{Before, Polling};
 use super::span::Span;
 use super::toggle;
 use crate::telemetry::{Outcome, log};
 
-/// Runs a traced function, in its span or as it is. Where spans may be on, that happens out of line.
+/// In a closure, it lets it be called once only. Otherwise the compiler would make a second one for that.
+#[derive(Debug)]
+pub struct Once;
+
+/// The same for the body of a traced function, which may return what it has borrowed of what it owns.
 #[inline(always)]
-pub fn enter<R>(site: &Site, function: impl FnOnce(bool) -> R) -> R {
-    if site.may_be_on() { enter_on(function) } else { function(false) }
+pub fn once<R, F: FnOnce() -> R>(body: F) -> F {
+    body
 }
 
+/// Runs a traced function where spans may be on: apart from where they are off, so that nothing is left there of what
+/// they need.
 #[cold]
 #[inline(never)]
-fn enter_on<R>(function: impl FnOnce(bool) -> R) -> R {
+pub fn apart<R>(function: impl FnOnce(bool) -> R) -> R {
     function(true)
-}
-
-/// Runs the body of a traced function.
-#[inline(always)]
-pub fn sync<R>(span: Option<Span>, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mut Outcome)) -> R {
-    match span {
-        None => body(),
-        Some(span) => sync_on(span, body, inspect),
-    }
-}
-
-#[inline(never)]
-fn sync_on<R>(span: Span, body: impl FnOnce() -> R, inspect: impl FnOnce(&R, &mut Outcome)) -> R {
-    let entered = span.enter();
-    let returned = body();
-    drop(entered);
-    if span.is_recording() {
-        let mut outcome = Outcome::default();
-        inspect(&returned, &mut outcome);
-        span.finish_telling(outcome);
-    }
-    returned
 }
 
 impl Span {
@@ -60,84 +43,38 @@ impl Span {
 }
 
 pin_project! {
-    /// The body of a traced async function: attached in each poll, ended with the value or with the drop.
-    pub struct Traced<F, I> {
+    /// The body of a traced async function: its span is attached in each poll, and while it is dropped.
+    pub struct Traced<'a, F> {
+        before: Before<'a>,
         #[pin]
-        body: Option<F>,
-        inspect: Option<I>,
-        // Ended in `drop` below: where it is off, nothing of it is left to drop.
-        span: ManuallyDrop<Span>,
+        body: F,
     }
-
-    impl<F, I> PinnedDrop for Traced<F, I> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if !this.span.is_off() {
-                drop_on(this.span, this.body);
-            }
-        }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn drop_on<F>(span: &mut Span, mut body: Pin<&mut Option<F>>) {
-    let span = std::mem::replace(span, Span::OFF);
-    // What the body's destructors do belongs to the span as well.
-    let _entered = span.enter();
-    body.set(None);
 }
 
 /// Runs the body of a traced async function.
-#[inline(always)]
-pub fn traced<F, R, I>(span: Span, body: F, inspect: I) -> Traced<F, I>
-where
-    F: Future<Output = R>,
-    I: FnOnce(&R, &mut Outcome),
-{
-    Traced { body: Some(body), inspect: Some(inspect), span: ManuallyDrop::new(span) }
+pub fn traced<F: Future>(span: &mut Polling, body: F) -> Traced<'_, F> {
+    Traced { before: Before(Some(span)), body }
 }
 
-impl<F: Future, I: FnOnce(&F::Output, &mut Outcome)> Future for Traced<F, I> {
+impl<F: Future> Future for Traced<'_, F> {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let Some(body) = this.body.as_pin_mut() else { return Poll::Pending };
-        if this.span.is_off() {
-            return body.poll(task);
+        let _entered = this.before.enter();
+        let polled = this.body.poll(task);
+        if matches!(polled, Poll::Ready(_)) {
+            // Of a body that is done nothing is left to drop.
+            this.before.0 = None;
         }
-        poll_on(this.span, body, this.inspect, task)
+        polled
     }
 }
 
-#[inline(never)]
-fn poll_on<F: Future, I: FnOnce(&F::Output, &mut Outcome)>(
-    span: &mut Span,
-    body: Pin<&mut F>,
-    inspect: &mut Option<I>,
-    task: &mut TaskContext<'_>,
-) -> Poll<F::Output> {
-    let entered = span.enter();
-    let polled = body.poll(task);
-    drop(entered);
-    if let Poll::Ready(returned) = &polled {
-        let span = std::mem::replace(span, Span::OFF);
-        if span.is_recording()
-            && let Some(inspect) = inspect.take()
-        {
-            let mut outcome = Outcome::default();
-            inspect(returned, &mut outcome);
-            span.finish_telling(outcome);
-        }
-    }
-    polled
-}
-
-impl<F, I> fmt::Debug for Traced<F, I> {
+impl<F> fmt::Debug for Traced<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Traced").field(&self.span).finish()
+        f.debug_tuple("Traced").field(&self.before.0).finish()
     }
 }
 

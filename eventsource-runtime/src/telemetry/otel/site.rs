@@ -13,14 +13,20 @@ pub struct Site {
     switch: AtomicU8,
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    pub(super) attributes: &'static [(&'static str, Literal)],
+    pub(super) literals: &'static [(&'static str, Literal)],
+    pub(super) keys: &'static [&'static str],
 }
 
 impl Site {
-    /// A span of that name and kind; the attributes are those whose values are literals.
+    /// A span of that name and kind, with the attributes whose values are literals, and the keys of the others.
     #[must_use]
-    pub const fn new(name: &'static str, kind: Kind, attributes: &'static [(&'static str, Literal)]) -> Self {
-        Self { switch: AtomicU8::new(toggle::UNREAD), name, kind, attributes }
+    pub const fn new(
+        name: &'static str,
+        kind: Kind,
+        literals: &'static [(&'static str, Literal)],
+        keys: &'static [&'static str],
+    ) -> Self {
+        Self { switch: AtomicU8::new(toggle::UNREAD), name, kind, literals, keys }
     }
 
     /// False where spans are surely off; the whole cost of a span that is off.

@@ -58,6 +58,11 @@ impl Span {
         matches!(self.0, State::Off)
     }
 
+    /// The span, if it is one at all.
+    pub(super) fn unless_off(self) -> Option<Self> {
+        (!self.is_off()).then_some(self)
+    }
+
     /// Whether what is recorded can be seen by anybody.
     pub(crate) fn is_recording(&self) -> bool {
         matches!(&self.0, State::Live(live) if live.recording)

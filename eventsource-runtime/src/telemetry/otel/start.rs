@@ -21,7 +21,7 @@ use super::toggle;
 use super::{method_names, metrics};
 use crate::telemetry::links::Linked;
 use crate::telemetry::site::{Kind, Literal};
-use crate::telemetry::{Attributes, TraceContext, guarded, names};
+use crate::telemetry::{Attributes, TraceContext, Values, guarded, names};
 
 /// Where a span hangs in the trace.
 #[derive(Default)]
@@ -311,27 +311,37 @@ fn span_context(context: &TraceContext) -> SpanContext {
 }
 
 /// Starts the span of a traced function, where spans may be on; none where they are not.
-#[inline(never)]
-pub fn start(
-    site: &'static Site,
-    set: &mut dyn FnMut(&mut Options),
-    attributes: &mut dyn FnMut(&mut Attributes),
-) -> Option<Span> {
+pub fn start(site: &'static Site, values: &mut dyn Values) -> Option<Span> {
+    if site.is_on() { started(site, Options::default(), values) } else { None }
+}
+
+/// The same for a method, whose type's name stands before its own.
+pub fn start_of(site: &'static Site, owner: fn() -> &'static str, values: &mut dyn Values) -> Option<Span> {
+    if site.is_on() { started(site, Options { owner: Some(owner()), ..Options::default() }, values) } else { None }
+}
+
+/// The same with more options.
+pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values: &mut dyn Values) -> Option<Span> {
     if !site.is_on() {
         return None;
     }
     let mut options = Options::default();
     set(&mut options);
+    started(site, options, values)
+}
+
+fn started(site: &'static Site, options: Options, values: &mut dyn Values) -> Option<Span> {
     if let Some(span) = options.without_sampler() {
-        return (!span.is_off()).then_some(span);
+        return span.unless_off();
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
     let start = Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
-    Some(start.begin_on(&mut |known| literals(site, known), attributes))
+    let span = start.begin_on(&mut |known| literals(site, known), &mut |user| user.each(site.keys, values));
+    Some(span)
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {
-    for (key, literal) in site.attributes {
+    for (key, literal) in site.literals {
         match *literal {
             Literal::Text(value) => attributes.list.text(key, value),
             Literal::Int(value) => attributes.list.int(key, value),

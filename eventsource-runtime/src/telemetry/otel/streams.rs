@@ -59,6 +59,6 @@ impl ManualSpan {
     /// assert_eq!(rows.collect::<Vec<_>>().now_or_never(), Some(vec![1, 2, 3]));
     /// ```
     pub fn stream<S: Stream>(self, body: S) -> impl Stream<Item = S::Item> + use<S> {
-        cover_stream(Some(self.begin()), || body, |_: &S::Item, _| ())
+        cover_stream(self.begin(), || body, |_: &S::Item, _| ())
     }
 }

@@ -17,8 +17,7 @@ impl Apply<Placed> for Order {
 }
 
 #[derive(Command, Clone, Deserialize)]
-// The compiler asks twice: of the type itself, and of the id that is looked up by it.
-#[command(aggregate = String)] //~ 2
+#[command(aggregate = String)]
 struct Place {
     #[command(id)]
     id: u64,
