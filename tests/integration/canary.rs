@@ -17,7 +17,7 @@ use uuid::Uuid;
 const CANARY: &str = "canary";
 
 /// A secret that says where it was put.
-fn secret(place: &str) -> String {
+pub(crate) fn secret(place: &str) -> String {
     format!("{CANARY}:{place}")
 }
 
@@ -194,7 +194,7 @@ impl Watching {
 
 /// Every log record, in full, at every level.
 #[derive(Clone, Default)]
-struct Logs(Arc<Mutex<String>>);
+pub(crate) struct Logs(Arc<Mutex<String>>);
 
 impl tracing::Subscriber for Logs {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
@@ -228,15 +228,15 @@ impl tracing::Subscriber for Logs {
 
 /// What the program shows when its own values are printed, its users' types aside.
 #[derive(Default)]
-struct Shown(String);
+pub(crate) struct Shown(pub(crate) String);
 
 impl Shown {
-    fn debug(&mut self, value: &dyn fmt::Debug) {
+    pub(crate) fn debug(&mut self, value: &dyn fmt::Debug) {
         let _ = write!(self.0, "\n{value:?}\n{value:#?}");
     }
 
     /// What an error says, with all its causes, and its `Debug`.
-    fn error(&mut self, error: &(dyn std::error::Error + 'static)) {
+    pub(crate) fn error(&mut self, error: &(dyn std::error::Error + 'static)) {
         self.debug(&error);
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -380,6 +380,18 @@ async fn no_secret_reaches_what_others_read() {
         })
         .await;
     recorder.flush().await;
+    let (spans, logs) = assert_no_leak(&recorder, &metrics, &logs, &shown);
+    assert!(spans.contains("<sensitive>") && spans.contains("\"amount\""));
+    assert!(logs.contains("Refused"), "{logs}");
+}
+
+/// What reached the spans and the logs, in which there is no secret, nor anywhere else.
+pub(crate) fn assert_no_leak(
+    recorder: &Recorder,
+    metrics: &InMemoryMetricExporter,
+    logs: &Logs,
+    shown: &Shown,
+) -> (String, String) {
     let spans = format!("{:#?}", recorder.spans());
     let metrics = format!("{:#?}", metrics.get_finished_metrics().unwrap());
     let logs = logs.0.lock().unwrap().clone();
@@ -388,6 +400,5 @@ async fn no_secret_reaches_what_others_read() {
         let leaks: Vec<&str> = text.lines().filter(|line| line.contains(CANARY)).collect();
         assert!(leaks.is_empty(), "in {medium}:\n{}", leaks.join("\n"));
     }
-    assert!(spans.contains("<sensitive>") && spans.contains("\"amount\""));
-    assert!(logs.contains("Refused"), "{logs}");
+    (spans, logs)
 }

@@ -10,7 +10,16 @@ pub mod network;
 pub mod orders;
 pub mod own_bus;
 pub mod own_store;
+#[cfg(feature = "otel")]
+#[expect(dead_code, reason = "a program, which is a module here for its parts")]
+#[path = "../../examples/postgres_kafka.rs"]
+pub mod postgres_kafka;
 pub mod proxy;
+#[cfg(feature = "otel")]
+#[expect(dead_code, reason = "a program, which is a module here for its parts")]
+#[path = "../../examples/rabbitmq.rs"]
+pub mod rabbitmq;
+pub mod rabbitmq_server;
 #[cfg(feature = "otel")]
 pub mod recorder;
 pub mod registry;

@@ -172,6 +172,15 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
+/// The variable that has the addresses of Kafka brokers, `host:port` with commas between.
+pub const KAFKA: &str = "EVENTSOURCE_KAFKA_URL";
+
+/// The addresses of Kafka brokers; without one the test is skipped.
+#[must_use]
+pub fn kafka() -> String {
+    std::env::var(KAFKA).unwrap_or_else(|_| skip(&format!("no Kafka; set {KAFKA}, or run tests/run")))
+}
+
 /// The variable that has the address of a RabbitMQ broker.
 pub const RABBITMQ: &str = "EVENTSOURCE_RABBITMQ_URL";
 

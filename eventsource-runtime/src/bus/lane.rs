@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::error::HandlerError;
+use super::error::{BusError, HandlerError};
 use super::handler::{BatchHandler, Received, caught};
 use super::traced::{Ended, Outcome, Processing};
 use super::wire::header;
@@ -79,11 +79,15 @@ impl<S: Settle, H: BatchHandler> Lane<S, H> {
         let mut taken = Vec::new();
         while self.taken.recv_many(&mut taken, self.handling.most).await > 0 {
             let replayed = self.handling.intake.dead_letters;
-            let current = taken.drain(..).map(|taken| {
+            let current = taken.drain(..).filter_map(|taken| {
                 let message = taken.delivery.message.clone();
-                Current { received: Received::new(message, taken.delivery.redelivered, replayed), taken }
+                let received = Received::new(message, taken.delivery.redelivered, replayed);
+                self.unless_lost(Current { received, taken })
             });
-            self.work(current.collect()).await;
+            let current: Vec<_> = current.collect();
+            if !current.is_empty() {
+                self.work(current).await;
+            }
         }
     }
 
@@ -96,7 +100,7 @@ impl<S: Settle, H: BatchHandler> Lane<S, H> {
         match self.attempt(&batch, 0, Outcome::Retry).await {
             Ok(()) => self.acknowledge(batch).await,
             Err(_) => {
-                for current in batch {
+                for current in batch.into_iter().filter_map(|current| self.unless_lost(current)) {
                     self.persist(vec![current], 1).await;
                 }
             }
@@ -104,7 +108,7 @@ impl<S: Settle, H: BatchHandler> Lane<S, H> {
     }
 
     /// Handles a single message until it succeeds or the retries are used up.
-    async fn persist(&self, batch: Vec<Current<S>>, first: u32) {
+    async fn persist(&self, mut batch: Vec<Current<S>>, first: u32) {
         for attempt in first.. {
             let last = attempt >= self.handling.retries.most;
             let otherwise = if last { Outcome::DeadLetter } else { Outcome::Retry };
@@ -115,7 +119,25 @@ impl<S: Settle, H: BatchHandler> Lane<S, H> {
                 }
                 Err(_) => tokio::time::sleep(self.handling.retries.pause(attempt - first)).await,
             }
+            batch.retain(|current| !self.is_lost(current));
+            if batch.is_empty() {
+                return;
+            }
         }
+    }
+
+    /// A message that is still ours.
+    fn unless_lost(&self, current: Current<S>) -> Option<Current<S>> {
+        (!self.is_lost(&current)).then_some(current)
+    }
+
+    /// Whether a message goes to another member, which may be handling it by now: then it is left to that.
+    fn is_lost(&self, current: &Current<S>) -> bool {
+        let is_lost = current.taken.delivery.settle.is_lost();
+        if is_lost {
+            self.settled(&Err(BusError::Lost));
+        }
+        is_lost
     }
 
     /// One attempt, in a span of its own. `otherwise` is what becomes of a message that fails.
@@ -168,7 +190,7 @@ impl<S: Settle, H: BatchHandler> Lane<S, H> {
         }
     }
 
-    fn settled(&self, settled: &Result<(), super::BusError>) {
+    fn settled(&self, settled: &Result<(), BusError>) {
         self.counts.settled.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = settled {
             log::message_unsettled(&self.handling.intake.group, error.error_type());

@@ -230,7 +230,7 @@ fn json() -> Arc<str> {
 }
 
 /// The FNV-1a hash: the standard library's may change, and with it the queue that a stream goes to.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

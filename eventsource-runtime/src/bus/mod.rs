@@ -1,8 +1,8 @@
 //! Buses: events on their way to other parts of a process, and to other processes.
 //!
 //! [`EventBus`] is the port: publish, and subscribe as a member of a group. A bus delivers at least once, and keeps the
-//! order of the messages of one stream. [`InProcessBus`] delivers within the process; `RabbitMqBus` comes with the
-//! feature `rabbitmq`. What follows a delivery is the same on all of them and stands here, not in the adapters: retries,
+//! order of the messages of one stream. [`InProcessBus`] delivers within the process; `KafkaBus` comes with the feature
+//! `kafka`, `RabbitMqBus` with `rabbitmq`. What follows a delivery is the same on all of them and stands here, not in the adapters: retries,
 //! dead letters, trace context, spans and metrics.
 //!
 //! ```
@@ -20,12 +20,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 
+mod behind;
 mod error;
 mod handler;
 mod in_process;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lane;
 mod message;
 mod outbox;
+#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
+mod pauses;
 mod propagation;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
@@ -34,12 +39,15 @@ mod subscription;
 mod traced;
 mod wire;
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::sync::Arc;
 
 pub use error::{BusError, HandlerError, PublishError, SubscriptionStopped};
 pub use handler::{BatchHandler, MessageHandler, Received};
 pub use in_process::{InProcess, InProcessBus, InProcessOptions, SlowSubscriber};
+#[cfg(feature = "kafka")]
+pub use kafka::{Kafka, KafkaBus, KafkaOptions};
 pub use message::{Headers, Message, MessageError};
 pub use outbox::Relay;
 pub use propagation::{Propagation, Relation};
@@ -112,13 +120,33 @@ pub trait Consumer: Send + 'static {
     /// A dropped future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<Option<Delivery<Self::Settle>>, BusError>> + Send;
 
+    /// What a member does while there is no room for another message, and while the last ones are handled after it was
+    /// stopped: it keeps its place in the group. It never ends, and a dropped future loses nothing.
+    fn attend(&mut self) -> impl Future<Output = Infallible> + Send {
+        pending()
+    }
+
     /// Takes no more. What `next` still hands out is what nobody else would get.
     fn stop(&mut self);
+
+    /// Leaves the group when all is settled, and waits, within bounds, until the bus knows of it.
+    fn leave(self) -> impl Future<Output = ()> + Send
+    where
+        Self: Sized,
+    {
+        async { drop(self) }
+    }
 }
 
 /// Tells a bus what became of one delivery. Dropped without a word it is delivered again, at the latest when the
 /// consumer is dropped.
 pub trait Settle: Send + Sync + 'static {
+    /// Whether the message goes to another member, so that it is not to be handled here; asked before each attempt. Not
+    /// knowing is no harm but to the order: the other member may be further than this one.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// The message is done with.
     fn ack(self) -> impl Future<Output = Result<(), BusError>> + Send;
 
@@ -131,7 +159,7 @@ pub trait Settle: Send + Sync + 'static {
 pub struct Delivery<S> {
     /// The message.
     pub message: Message,
-    /// What shares a lane is handled in order: a partition, a queue, or a stream.
+    /// What shares a lane is handled in order.
     pub lane: u64,
     /// Whether it was delivered before, as far as the bus knows.
     pub redelivered: bool,

@@ -149,11 +149,15 @@ impl<C: Consumer> Taking<C> {
         }
         // The lanes end when they have handled what they have.
         self.lanes.clear();
-        while let Some(ended) = tasks.join_next().await {
-            ended.map_err(|error| BusError::backend("run a lane", error))?;
-        }
+        let ended = attending(&mut self.consumer, async {
+            while let Some(ended) = tasks.join_next().await {
+                ended.map_err(|error| BusError::backend("run a lane", error))?;
+            }
+            Ok(())
+        });
+        ended.await?;
         // Only now: what is settled needs the consumer's connection.
-        drop(self.consumer);
+        self.consumer.leave().await;
         taken
     }
 
@@ -161,7 +165,7 @@ impl<C: Consumer> Taking<C> {
         let room = Arc::new(Semaphore::new(usize::from(self.handling.intake.prefetch)));
         let mut stopping = false;
         // The semaphore is never closed.
-        while let Ok(free) = Arc::clone(&room).acquire_owned().await {
+        while let Ok(free) = attending(&mut self.consumer, Arc::clone(&room).acquire_owned()).await {
             let next = if let Some(next) = self.next(stopping).await {
                 next?
             } else {
@@ -204,4 +208,16 @@ impl<C: Consumer> Taking<C> {
         let Some(names) = &self.handling.event_types else { return true };
         delivery.message.event_type().is_some_and(|event_type| names.iter().any(|name| name == event_type))
     }
+}
+
+/// Waits for something while the consumer keeps its place.
+async fn attending<C: Consumer, F: Future>(consumer: &mut C, body: F) -> F::Output {
+    let mut body = pin!(body);
+    let mut attending = pin!(consumer.attend());
+    poll_fn(|task| match body.as_mut().poll(task) {
+        Poll::Ready(output) => Poll::Ready(output),
+        // It never ends.
+        Poll::Pending => attending.as_mut().poll(task).map(|never| match never {}),
+    })
+    .await
 }

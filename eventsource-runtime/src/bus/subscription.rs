@@ -42,8 +42,7 @@ impl<B: EventBus> Subscription<B> {
         Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
 
-    /// In how many lanes messages are handled at once; 1 unless set. The messages of one stream stay in one lane,
-    /// on Kafka those of one partition.
+    /// In how many lanes messages are handled at once; 1 unless set. The messages of one stream stay in one lane.
     pub fn lanes(self, lanes: usize) -> Self {
         Self { lanes: lanes.max(1), ..self }
     }

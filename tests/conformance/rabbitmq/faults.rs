@@ -1,41 +1,18 @@
 //! What becomes of messages when the broker, or the connection to it, is in trouble.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::Arc;
 
-use eventsource_runtime::bus::{
-    BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, Received, Running,
-};
+use eventsource_runtime::bus::{BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::network::Network;
 use eventsource_tests::services;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use super::{open, options};
-
-fn message(stream: &StreamId, ordinal: usize) -> Message {
-    Message::new(stream.clone(), "OrderPlaced", ordinal.to_string())
-}
-
-fn ordinal(message: &Message) -> usize {
-    std::str::from_utf8(message.payload()).unwrap().parse().unwrap()
-}
-
-async fn in_time<F: Future>(body: F) -> F::Output {
-    tokio::time::timeout(Duration::from_mins(2), body).await.expect("it happens in time")
-}
-
-/// A subscription that shows what it gets.
-async fn collecting(bus: &RabbitMqBus) -> (Running, mpsc::UnboundedReceiver<Received>) {
-    let (sender, seen) = mpsc::unbounded_channel();
-    let handler = move |received: Received| {
-        let sent = sender.send(received);
-        async move { Ok::<_, HandlerError>(sent?) }
-    };
-    (bus.subscribe("one").handle(handler).await.unwrap(), seen)
-}
+use crate::messages::{collecting, in_time, message, ordinal};
 
 #[test]
 fn what_nobody_subscribes_to_is_no_success() {
@@ -78,7 +55,7 @@ fn a_wrong_password_is_an_error_that_does_not_tell_it() {
 /// first seen in order, and none was reported as published that was not.
 #[test]
 fn connections_that_are_cut_lose_nothing() {
-    let cuts = cycles("EVENTSOURCE_TESTS_CUTS", 5);
+    let cuts = services::repeats("EVENTSOURCE_TESTS_CUTS", 5);
     testing::run(async {
         let (network, url) = Network::before(&services::rabbitmq()).await;
         let bus = RabbitMqBus::connect(&url, options().delivery_limit(1000)).await.unwrap();
@@ -143,6 +120,44 @@ async fn delete_queue(queue: &str) {
     channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
 }
 
-fn cycles(variable: &str, otherwise: usize) -> usize {
-    std::env::var(variable).ok().and_then(|count| count.parse().ok()).unwrap_or(otherwise)
+/// A member that has lost its connection leaves the stream to the one that took over, though it has more of it in hand.
+#[test]
+fn a_member_that_was_cut_off_does_not_go_on_with_what_another_one_handles() {
+    testing::run(async {
+        let options = options();
+        let (network, url) = Network::before(&services::rabbitmq()).await;
+        let cut_off = RabbitMqBus::connect(&url, options.clone()).await.unwrap();
+        let (begun, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (sender, mut handled) = mpsc::unbounded_channel();
+        let shared = (Arc::clone(&begun), Arc::clone(&gate));
+        let handler = move |received: Received| {
+            let (begun, gate) = shared.clone();
+            let sent = sender.send(ordinal(&received));
+            async move {
+                begun.notify_one();
+                gate.notified().await;
+                Ok::<_, HandlerError>(sent?)
+            }
+        };
+        let stuck = cut_off.subscribe("one").handle(handler).await.unwrap();
+        let (bus, stream) = (open(options).await, StreamId::new("Order", 1));
+        bus.publish_all((0..5).map(|number| message(&stream, number))).await.unwrap();
+        in_time(begun.notified()).await;
+        network.cut();
+        drop(network);
+        let (running, mut seen) = collecting(&bus).await;
+        for number in 0..5 {
+            assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), number);
+        }
+        // As often as it may ask for.
+        gate.notify_one();
+        let ended = tokio::spawn(stuck.shutdown());
+        while !ended.is_finished() {
+            gate.notify_one();
+            tokio::task::yield_now().await;
+        }
+        ended.await.unwrap().unwrap();
+        assert_eq!((handled.recv().await, handled.recv().await), (Some(0), None));
+        running.shutdown().await.unwrap();
+    });
 }

@@ -1,6 +1,7 @@
 //! The bus on RabbitMQ, and what only a broker can show.
 
 mod faults;
+mod restarts;
 
 use eventsource_runtime::bus::{RabbitMqBus, RabbitMqOptions};
 use eventsource_runtime::event_bus_suite;

@@ -1,6 +1,8 @@
 //! Buses: their spans, their metrics, the traces that messages carry, and the bus within the process at the edges.
 
+mod canary;
 mod in_process;
+mod killed;
 mod patterns;
 mod propagation;
 mod relay;

@@ -3,7 +3,7 @@
 mod member;
 mod queue;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use self::member::Member;
 
 use self::queue::Queue;
+use super::behind::Behind;
 use super::error::{BusError, PublishError};
 use super::lane::is_handling;
 use super::message::Message;
@@ -186,17 +187,15 @@ impl EventBus for InProcess {
         let Some(queues) = self.shared.attached() else {
             return messages.iter().map(|_| Err(PublishError::Closed)).collect();
         };
-        let mut behind = HashSet::new();
+        let mut behind = Behind::default();
         let mut published = Vec::with_capacity(messages.len());
         for message in messages {
-            let stream = message.stream().cloned();
-            if let Some(stream) = stream.as_ref().filter(|stream| behind.contains(*stream)) {
-                published.push(Err(PublishError::Behind { stream: stream.to_string() }));
-                continue;
-            }
-            let result = self.shared.publish(&queues, message).await;
+            let result = match behind.check(&message) {
+                Ok(()) => self.shared.publish(&queues, message.clone()).await,
+                Err(error) => Err(error),
+            };
             if result.is_err() {
-                behind.extend(stream);
+                behind.note(&message);
             }
             published.push(result);
         }

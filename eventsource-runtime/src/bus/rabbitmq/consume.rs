@@ -15,10 +15,11 @@ use lapin::{Acker, BasicProperties, Channel};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::link::{Pauses, step};
+use super::link::step;
 use super::{Shared, connecting, declaring, properties};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
+use crate::bus::pauses::Pauses;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Settle};
 use crate::telemetry::log;
 
@@ -37,7 +38,7 @@ pub struct Member {
 enum From {
     Nowhere,
     Queues { deliveries: Deliveries, losses: watch::Receiver<u64>, _channel: Channel },
-    DeadLetters { channel: Channel, left: u32 },
+    DeadLetters { channel: Channel, losses: watch::Receiver<u64>, left: u32 },
 }
 
 /// The deliveries of all queues, each with its queue; `None` when a queue ends, for whatever reason.
@@ -72,7 +73,7 @@ impl Member {
         }
     }
 
-    fn delivery(&self, queue: &str, delivered: Delivered) -> Delivery<Unsettled> {
+    fn delivery(&self, queue: &str, delivered: Delivered, losses: watch::Receiver<u64>) -> Delivery<Unsettled> {
         let message = properties::read(&delivered.properties, delivered.data);
         let topology = &self.shared.topology;
         let mut source = Destination::new(format!("{}:{}:{queue}", topology.exchange, delivered.routing_key));
@@ -84,6 +85,7 @@ impl Member {
             source,
             settle: Unsettled {
                 acker: delivered.acker,
+                losses,
                 shared: Arc::clone(&self.shared),
                 group: Arc::clone(&self.intake.group),
             },
@@ -93,15 +95,16 @@ impl Member {
 
     /// Of the dead letters that were there at the beginning the next one.
     async fn next_dead(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
-        let From::DeadLetters { channel, left } = &mut self.from else { return Ok(None) };
+        let From::DeadLetters { channel, losses, left } = &mut self.from else { return Ok(None) };
         if *left == 0 {
             return Ok(None);
         }
         let queue = self.shared.topology.dead_queue(&self.intake.group);
         let got = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await;
         *left -= 1;
+        let losses = losses.clone();
         let got = got.map_err(|error| BusError::backend("read dead letters", error))?;
-        Ok(got.map(|got| self.delivery(&queue, got.delivery)))
+        Ok(got.map(|got| self.delivery(&queue, got.delivery, losses)))
     }
 }
 
@@ -114,7 +117,7 @@ async fn open(shared: &Shared, intake: &Intake, channel: Channel) -> lapin::Resu
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let queue = topology.dead_queue(&intake.group).into();
         let left = channel.queue_declare(queue, passive, FieldTable::default()).await?.message_count();
-        return Ok(From::DeadLetters { channel, left });
+        return Ok(From::DeadLetters { channel, losses, left });
     }
     let queues = topology.queues(&intake.group);
     // It is for each queue.
@@ -161,10 +164,12 @@ impl Consumer for Member {
             let next = match &mut self.from {
                 From::DeadLetters { .. } => return self.next_dead().await,
                 From::Nowhere => None,
-                From::Queues { deliveries, losses, .. } => next(deliveries, losses).await,
+                From::Queues { deliveries, losses, .. } => {
+                    next(deliveries, losses).await.map(|(queue, delivered)| (queue, delivered, losses.clone()))
+                }
             };
             match next {
-                Some((queue, delivered)) => return Ok(Some(self.delivery(&queue, delivered))),
+                Some((queue, delivered, losses)) => return Ok(Some(self.delivery(&queue, delivered, losses))),
                 None => self.reopen().await,
             }
         }
@@ -185,11 +190,19 @@ impl fmt::Debug for Member {
 /// A delivery that the broker waits for word of.
 pub struct Unsettled {
     acker: Acker,
+    /// Of connections, since the delivery.
+    losses: watch::Receiver<u64>,
     shared: Arc<Shared>,
     group: Arc<str>,
 }
 
 impl Settle for Unsettled {
+    /// With its channel the broker gives a delivery to another member. Of a lost connection the client's own word may be
+    /// late.
+    fn is_lost(&self) -> bool {
+        self.acker.poisoned() || self.losses.has_changed().unwrap_or(true)
+    }
+
     async fn ack(self) -> Result<(), BusError> {
         // Over a connection that breaks it may never end, and would hold up its lane.
         match step(self.acker.ack(BasicAckOptions::default())).await {

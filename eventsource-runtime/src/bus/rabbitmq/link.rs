@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::telemetry::log;
 
@@ -17,8 +17,6 @@ use crate::telemetry::log;
 const CONNECTING: Duration = Duration::from_secs(10);
 /// How long one step may take over a connection that seems to stand: one that breaks may leave it without an end.
 pub(super) const STEP: Duration = Duration::from_secs(5);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// One connection at a time, made anew when it is lost.
 ///
@@ -113,16 +111,5 @@ async fn watch_events(events: impl futures_util::Stream<Item = Event>, state: We
     }
     if let Some(state) = state.upgrade() {
         state.lose();
-    }
-}
-
-/// Growing pauses between attempts.
-#[derive(Default)]
-pub(super) struct Pauses(u32);
-
-impl Pauses {
-    pub(super) async fn next(&mut self) {
-        sleep(FIRST_PAUSE.saturating_mul(1 << self.0.min(8)).min(LONGEST_PAUSE)).await;
-        self.0 += 1;
     }
 }

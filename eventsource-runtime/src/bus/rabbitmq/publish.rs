@@ -11,12 +11,14 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::link::{Link, Pauses, step};
+use super::link::{Link, step};
 use super::properties;
 use super::topology::{self, Topology};
 use crate::bus::Published;
+use crate::bus::behind::Behind;
 use crate::bus::error::PublishError;
 use crate::bus::message::Message;
+use crate::bus::pauses::Pauses;
 
 /// How long a confirmation may take before the message is published again over another connection.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -90,16 +92,16 @@ impl Publisher {
         chain: Vec<usize>,
     ) -> Vec<(usize, Result<(), PublishError>)> {
         let mut results = Vec::with_capacity(chain.len());
-        let mut behind = false;
+        let mut behind = Behind::default();
         for place in chain {
             let message = &messages[place];
-            let result = if behind {
-                let stream = message.stream().map(ToString::to_string).unwrap_or_default();
-                Err(PublishError::Behind { stream })
-            } else {
-                self.publish(&topology.exchange, &topology::routing_key(message), message).await
+            let result = match behind.check(message) {
+                Ok(()) => self.publish(&topology.exchange, &topology::routing_key(message), message).await,
+                Err(error) => Err(error),
             };
-            behind |= result.is_err();
+            if result.is_err() {
+                behind.note(message);
+            }
             results.push((place, result));
         }
         results

@@ -115,9 +115,6 @@ impl Topology {
         let mut alternate = FieldTable::default();
         alternate.insert("alternate-exchange".into(), text(&rest));
         declare_exchange(channel, &name, ExchangeKind::Headers, alternate).await?;
-        let binding = ExchangeBindOptions::default();
-        let (from, to) = (self.exchange.as_str().into(), name.as_str().into());
-        channel.exchange_bind(to, from, "#".into(), binding, FieldTable::default()).await?;
         for slot in 0..SLOTS {
             let mut arguments = FieldTable::default();
             arguments.insert("x-match".into(), text("all"));
@@ -125,7 +122,10 @@ impl Topology {
             let queue = &queues[usize::from(slot) % queues.len()];
             bind_queue(channel, (queue, &name, ""), arguments).await?;
         }
-        Ok(())
+        // Last: what came while a slot had no queue yet would be in another one than the rest of its stream.
+        let binding = ExchangeBindOptions::default();
+        let (from, to) = (self.exchange.as_str().into(), name.as_str().into());
+        channel.exchange_bind(to, from, "#".into(), binding, FieldTable::default()).await
     }
 
     fn arguments(&self, group: &str) -> FieldTable {

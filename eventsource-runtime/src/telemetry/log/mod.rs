@@ -25,6 +25,8 @@ macro_rules! event {
 
 #[cfg(feature = "otel")]
 mod export;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
 #[cfg(feature = "otel")]

@@ -1,0 +1,109 @@
+//! What the client library tells: whether brokers can be reached, which partitions come and go, how far groups are behind.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::types::RDKafkaRespErr;
+
+use super::partitions::Share;
+use crate::bus::Lag;
+use crate::telemetry::log;
+
+/// How the clients of a bus are doing.
+#[derive(Default)]
+pub(super) struct State {
+    lost: AtomicBool,
+    members: Mutex<Vec<Weak<Share>>>,
+}
+
+impl State {
+    pub(super) fn is_connected(&self) -> bool {
+        !self.lost.load(Ordering::Relaxed)
+    }
+
+    /// A broker has answered.
+    pub(super) fn answered(&self) {
+        // Nearly always a load alone.
+        if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
+            log::kafka::connected();
+        }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Vec<Weak<Share>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the gauges tell of a member for as long as it is one.
+    pub(super) fn joined(&self, share: &Arc<Share>) {
+        let mut members = self.members();
+        members.retain(|member| member.strong_count() > 0);
+        members.push(Arc::downgrade(share));
+    }
+
+    pub(super) fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
+        let living: Vec<_> = self.members().iter().filter_map(Weak::upgrade).collect();
+        for share in living {
+            for (partition, messages) in share.lags() {
+                tell(Lag { group: &share.group, destination: &share.topic, partition, messages });
+            }
+        }
+    }
+}
+
+/// The context of one client; of a member where it has a share.
+pub(super) struct Context {
+    pub(super) state: Arc<State>,
+    pub(super) share: Option<Arc<Share>>,
+}
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.state.answered();
+        }
+        if let Some(share) = &self.share
+            && let Some(topic) = statistics.topics.get(&*share.topic)
+        {
+            share.observe(&topic.partitions);
+        }
+    }
+
+    fn error(&self, error: KafkaError, _: &str) {
+        let lost = matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AllBrokersDown));
+        if lost && !self.state.lost.swap(true, Ordering::Relaxed) {
+            log::kafka::disconnected();
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    /// Called by whoever polls the client. What is revoked while messages of it are under way goes back later, when they
+    /// have come to their end: nobody else begins with the next ones before.
+    fn rebalance(&self, client: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let numbers: Vec<_> = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
+        let is_ours = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let Some(share) = &self.share else { return };
+        let waits = if is_ours {
+            share.assigned(numbers);
+            false
+        } else {
+            share.revoked(numbers, client.assignment_lost())
+        };
+        let result = match client.rebalance_protocol() {
+            _ if waits => Ok(()),
+            RebalanceProtocol::Cooperative if is_ours => client.incremental_assign(partitions),
+            RebalanceProtocol::Cooperative => client.incremental_unassign(partitions),
+            _ if is_ours => client.assign(partitions),
+            _ => client.unassign(),
+        };
+        if result.is_err() {
+            log::kafka::rebalance_failed(&share.group);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Kafka: a topic whose partitions keep the order of a stream, and a topic of dead letters for each group.
+
+mod apart;
+mod consume;
+mod context;
+mod options;
+mod partitions;
+mod pipeline;
+mod publish;
+mod replay;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
+
+use self::apart::Apart;
+use self::consume::Member;
+use self::context::{Context, State};
+pub use self::options::KafkaOptions;
+use self::publish::Publisher;
+use super::error::{BusError, PublishError};
+use super::message::Message;
+use super::traced::Traced;
+use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
+
+/// How long a broker may take to make a topic.
+const CREATING: Duration = Duration::from_secs(20);
+/// The port where an address names none.
+const PORT: u16 = 9092;
+
+/// The bus on Kafka, with the spans and metrics that all buses have.
+///
+/// Messages go to one topic; their key is the stream, whose messages therefore share a partition. A publication is done
+/// when all replicas in sync have it, from an idempotent producer that never passes over a message of a stream; while
+/// brokers are away it waits. A group is the consumer group `{topic}.{group}`, which begins with the first message that the topic has: its
+/// members share the partitions and pass them on cooperatively. A partition goes to another member when what is under
+/// way of it has come to its end, for which the group waits 10 seconds at most. An offset is committed when its message
+/// and all before it are done with, so that a process that dies loses none.
+///
+/// A message that fails goes to the topic `{topic}.{group}.dead`, with its key and headers. Nothing protects from a
+/// message whose handler takes the process down: it comes again until somebody mends the handler. Nor does the broker
+/// tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process
+/// alone. Exactly-once reads (`read_committed`) are not part of the promises: keep the ids of what was handled instead.
+///
+/// ```no_run
+/// use eventsource_runtime::bus::{KafkaBus, KafkaOptions};
+///
+/// # async fn open() -> Result<(), eventsource_runtime::bus::BusError> {
+/// let bus = KafkaBus::connect("localhost:9092", KafkaOptions::new("orders").create(12, 1)).await?;
+/// # Ok(()) }
+/// ```
+pub type KafkaBus = Traced<Kafka>;
+
+impl KafkaBus {
+    /// Opens a bus on brokers, `host:port` with commas between. Its clients connect, and connect again, by themselves.
+    ///
+    /// # Errors
+    /// The options are refused, they ask for TLS without the feature, or the topic cannot be made. Without
+    /// [`KafkaOptions::create`] brokers that cannot be reached are no error yet.
+    pub async fn connect(brokers: &str, options: KafkaOptions) -> Result<Self, BusError> {
+        let client = options.client(brokers)?;
+        let state = Arc::new(State::default());
+        let publisher = Publisher::new(client.clone(), &options, Arc::clone(&state))?;
+        let info = info(brokers, &options.topic);
+        let shared = Arc::new(Shared { info, client, options, publisher, state });
+        let partitions = shared.options.create.map_or(1, |create| create.partitions);
+        shared.create(&shared.options.topic, partitions).await?;
+        Ok(Self::over(Kafka { shared }))
+    }
+}
+
+/// What telemetry says: the first of the brokers stands for all.
+fn info(brokers: &str, topic: &str) -> BusInfo {
+    let info = BusInfo::broker("kafka", topic);
+    // An address may begin with a protocol.
+    let first = brokers.split(',').next().unwrap_or_default().trim();
+    let first = first.rsplit_once("://").map_or(first, |(_, address)| address);
+    match first.rsplit_once(':') {
+        Some((host, port)) => info.at(host, port.parse().unwrap_or(PORT)),
+        None => info.at(first, PORT),
+    }
+}
+
+/// The adapter behind [`KafkaBus`].
+#[derive(Clone)]
+pub struct Kafka {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    info: BusInfo,
+    client: ClientConfig,
+    options: KafkaOptions,
+    publisher: Publisher,
+    state: Arc<State>,
+}
+
+impl Shared {
+    fn dead_topic(&self, group: &str) -> Result<String, BusError> {
+        let topic = format!("{}.{group}.dead", self.options.topic);
+        options::check_name(&topic)?;
+        Ok(topic)
+    }
+
+    /// Makes a topic where it is not there, if that was asked for.
+    async fn create(&self, topic: &str, partitions: u16) -> Result<(), BusError> {
+        let Some(create) = self.options.create else { return Ok(()) };
+        let failed = |error| options::refused("make a topic", error);
+        let context = Context { state: Arc::clone(&self.state), share: None };
+        let admin: Apart<AdminClient<_>> = Apart::new(self.client.create_with_context(context).map_err(failed)?);
+        let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(i32::from(create.replicas)));
+        let options = AdminOptions::new().request_timeout(Some(CREATING)).operation_timeout(Some(CREATING));
+        for result in admin.create_topics([&new], &options).await.map_err(failed)? {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((_, code)) => return Err(BusError::backend("make a topic", code)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Health for Shared {
+    fn is_connected(&self) -> bool {
+        self.state.is_connected()
+    }
+
+    fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
+        self.state.lags(tell);
+    }
+}
+
+impl EventBus for Kafka {
+    type Consumer = Member;
+
+    fn info(&self) -> BusInfo {
+        self.shared.info.clone()
+    }
+
+    fn health(&self) -> Option<Arc<dyn Health>> {
+        Some(Arc::clone(&self.shared) as Arc<dyn Health>)
+    }
+
+    fn destination(&self, _: &Message) -> Destination {
+        Destination::new(Arc::clone(&self.shared.info.destination))
+    }
+
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
+        self.shared.publisher.publish_all(&self.shared.options.topic, &messages).await
+    }
+
+    async fn subscribe(&self, intake: Intake) -> Result<Member, BusError> {
+        Member::join(Arc::clone(&self.shared), intake).await
+    }
+}
+
+/// Without the settings, which may hold a password.
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka").field("info", &self.shared.info).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_broker_stands_for_all() {
+        for (brokers, host, port) in
+            [("one:9093,two:9094", "one", 9093), ("one", "one", 9092), (" SASL_SSL://one:1 , two:2", "one", 1)]
+        {
+            assert_eq!(info(brokers, "orders").server, Some((host.into(), port)), "{brokers}");
+        }
+    }
+}

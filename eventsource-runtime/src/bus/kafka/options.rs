@@ -1,0 +1,216 @@
+//! How a bus on Kafka is set up.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
+use crate::bus::error::BusError;
+
+/// Whether the crate was built with TLS for this broker.
+const TLS: bool = cfg!(feature = "kafka-tls");
+/// The longest name that a topic may have, in bytes.
+const LONGEST_NAME: usize = 249;
+/// What keeps messages from being lost or reordered, and is therefore nobody else's to set.
+const OWN: [&str; 17] = [
+    "acks",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "delivery.timeout.ms",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "message.max.bytes",
+    "message.timeout.ms",
+    "partition.assignment.strategy",
+    "partitioner",
+    "request.required.acks",
+    "session.timeout.ms",
+    "transactional.id",
+];
+
+/// How a bus on Kafka is set up.
+#[derive(Clone)]
+#[must_use = "hand it to `KafkaBus::connect`"]
+pub struct KafkaOptions {
+    pub(super) topic: String,
+    pub(super) create: Option<NewTopics>,
+    pub(super) publish_timeout: Duration,
+    pub(super) session_timeout: Duration,
+    pub(super) largest: u32,
+    settings: BTreeMap<String, String>,
+}
+
+/// What a topic gets that is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewTopics {
+    pub(super) partitions: u16,
+    pub(super) replicas: u16,
+}
+
+impl KafkaOptions {
+    /// A bus on the topic of that name, which is there already.
+    pub fn new(topic: impl Into<String>) -> Self {
+        Self {
+            topic: topic.into(),
+            create: None,
+            publish_timeout: Duration::from_secs(30),
+            session_timeout: Duration::from_secs(45),
+            largest: 1_000_000,
+            settings: BTreeMap::new(),
+        }
+    }
+
+    /// Makes the topic where it is not there, with so many partitions and replicas; and the topics of dead letters, with
+    /// one partition. So many members of a group can work at once. Of a topic that is there nothing changes.
+    pub fn create(self, partitions: u16, replicas: u16) -> Self {
+        Self { create: Some(NewTopics { partitions: partitions.max(1), replicas: replicas.max(1) }), ..self }
+    }
+
+    /// For how long a publication is tried while the brokers are away or do not confirm it; 30 seconds unless set.
+    pub fn publish_timeout(self, timeout: Duration) -> Self {
+        Self { publish_timeout: timeout, ..self }
+    }
+
+    /// After which silence a member of a group counts as gone, and others get its partitions; 45 seconds unless set.
+    pub fn session_timeout(self, timeout: Duration) -> Self {
+        Self { session_timeout: timeout.max(Duration::from_millis(1)), ..self }
+    }
+
+    /// The longest message that is sent, headers included; 1,000,000 bytes unless set. The topic's `max.message.bytes`
+    /// must be at least that.
+    pub fn largest_message(self, bytes: u32) -> Self {
+        Self { largest: bytes, ..self }
+    }
+
+    /// Connects behind TLS, with the feature `kafka-tls`.
+    pub fn tls(self) -> Self {
+        self.set("security.protocol", "SSL")
+    }
+
+    /// Connects with a name and a password, by SASL/PLAIN behind TLS. On a network that is trusted with the password,
+    /// [`KafkaOptions::set`] afterwards `security.protocol` to `SASL_PLAINTEXT`.
+    pub fn credentials(self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.set("security.protocol", "SASL_SSL")
+            .set("sasl.mechanism", "PLAIN")
+            .set("sasl.username", name)
+            .set("sasl.password", password)
+    }
+
+    /// Any other setting of librdkafka, such as `ssl.ca.location` or `client.rack`. Those on which the promises of the
+    /// bus rest, such as `acks`, are refused when it is connected.
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.insert(name.into(), value.into());
+        self
+    }
+
+    /// What all clients of the bus share.
+    pub(super) fn client(&self, brokers: &str) -> Result<ClientConfig, BusError> {
+        check_name(&self.topic)?;
+        if let Some(name) = self.settings.keys().find(|name| OWN.contains(&name.as_str())) {
+            let told = format!("`{name}` is set by the bus, whose promises rest on it; leave it out");
+            return Err(BusError::Configuration(told.into()));
+        }
+        let protocol = self.settings.get("security.protocol").map(|protocol| protocol.to_ascii_lowercase());
+        if matches!(protocol.as_deref(), Some("ssl" | "sasl_ssl")) && !TLS {
+            let told = "TLS to Kafka needs the feature `kafka-tls`; add it, or set `security.protocol` to `PLAINTEXT` or \
+                        `SASL_PLAINTEXT` on a trusted network";
+            return Err(BusError::Configuration(told.into()));
+        }
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers);
+        for (name, value) in &self.settings {
+            config.set(name, value);
+        }
+        // For the gauges.
+        config.set("statistics.interval.ms", "1000");
+        Ok(config)
+    }
+}
+
+/// Refuses what cannot be a topic's name; dead letters have the group's in theirs.
+pub(super) fn check_name(topic: &str) -> Result<(), BusError> {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !topic.is_empty() && topic.len() <= LONGEST_NAME && topic.bytes().all(is_fine) {
+        return Ok(());
+    }
+    let told = format!(
+        "`{topic}` cannot be a topic's name: {LONGEST_NAME} letters, digits, dots, hyphens and underscores at most"
+    );
+    Err(BusError::Configuration(told.into()))
+}
+
+/// What the client library refuses. It quotes the setting's value, which may be a password.
+pub(super) fn refused(attempt: &'static str, error: KafkaError) -> BusError {
+    match error {
+        KafkaError::ClientConfig(_, _, name, _) => BusError::Configuration(
+            format!("librdkafka refuses the setting `{name}`; see its configuration page").into(),
+        ),
+        error => BusError::backend(attempt, error),
+    }
+}
+
+/// The names of the settings alone; a value may be a password.
+impl fmt::Debug for KafkaOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaOptions")
+            .field("topic", &self.topic)
+            .field("create", &self.create)
+            .field("settings", &self.settings.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused_of(options: &KafkaOptions) -> Option<BusError> {
+        options.client("localhost:9092").err()
+    }
+
+    #[test]
+    fn tls_is_never_left_out_in_silence() {
+        for options in [
+            KafkaOptions::new("orders").tls(),
+            KafkaOptions::new("orders").set("security.protocol", "ssl"),
+            KafkaOptions::new("orders").credentials("user", "sesame"),
+        ] {
+            assert_eq!(refused_of(&options).is_none(), TLS);
+            assert!(refused_of(&options.set("security.protocol", "SASL_PLAINTEXT")).is_none());
+        }
+    }
+
+    #[test]
+    fn a_password_is_in_no_debug_and_no_error() {
+        let options = KafkaOptions::new("orders").credentials("user", "sesame");
+        assert!(!format!("{options:?} {:?}", refused_of(&options)).contains("sesame"));
+        let options = KafkaOptions::new("orders").set("no.such.setting", "sesame");
+        let error = options.client("localhost:9092").and_then(|config| {
+            config.create_native_config().map(|_| ()).map_err(|error| refused("make a Kafka client", error))
+        });
+        let error = error.unwrap_err();
+        assert!(matches!(error, BusError::Configuration(_)));
+        assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
+    }
+
+    #[test]
+    fn what_the_promises_rest_on_cannot_be_set() {
+        for name in OWN {
+            assert!(refused_of(&KafkaOptions::new("orders").set(name, "1")).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_topic_has_a_name_that_brokers_take() {
+        for name in ["", "order s", "orders/1", "é", &"o".repeat(250)] {
+            assert!(refused_of(&KafkaOptions::new(name)).is_some(), "{name}");
+        }
+        assert!(refused_of(&KafkaOptions::new("o".repeat(249))).is_none());
+    }
+}

@@ -1,0 +1,326 @@
+//! The partitions that a member of a group has, and how far each of them is done with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::statistics::Partition;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::bus::error::BusError;
+
+/// How long what is under way may hold up that its partition goes to another member. The group stands still meanwhile.
+const GIVING_BACK: Duration = Duration::from_secs(10);
+
+/// What a member has of its topic.
+pub(super) struct Share {
+    pub(super) group: Arc<str>,
+    pub(super) topic: Arc<str>,
+    inside: Mutex<Inside>,
+    /// Something is to be given back.
+    pub(super) changed: Notify,
+    /// Nobody waits any more for what is under way.
+    leaving: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inside {
+    held: BTreeMap<i32, Arc<Tenure>>,
+    returning: Option<Returning>,
+    lags: BTreeMap<i32, u64>,
+}
+
+/// Partitions that go to other members as soon as nothing of them is under way.
+#[derive(Clone)]
+pub(super) struct Returning {
+    tenures: Vec<Arc<Tenure>>,
+    pub(super) until: Instant,
+}
+
+impl Returning {
+    /// Waits until nothing is under way.
+    pub(super) async fn quiet(&self) {
+        for tenure in &self.tenures {
+            tenure.quiet().await;
+        }
+    }
+
+    /// Ends them for good: what is done with from now on is another member's.
+    pub(super) fn end(&self, topic: &str) -> TopicPartitionList {
+        let mut partitions = TopicPartitionList::new();
+        for tenure in &self.tenures {
+            tenure.progress().phase = Phase::Over;
+            partitions.add_partition(topic, tenure.partition);
+        }
+        partitions
+    }
+}
+
+impl Share {
+    pub(super) fn new(group: Arc<str>, topic: Arc<str>) -> Self {
+        let inside = Mutex::default();
+        Self { group, topic, inside, changed: Notify::new(), leaving: AtomicBool::new(false) }
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Partitions came to this member.
+    pub(super) fn assigned(&self, partitions: impl IntoIterator<Item = i32>) {
+        let mut inside = self.inside();
+        for partition in partitions {
+            inside.held.insert(partition, Arc::new(Tenure::new(partition)));
+        }
+    }
+
+    /// Partitions are to go to other members: nothing of them is begun any more. False if they can go at once.
+    pub(super) fn revoked(&self, partitions: impl IntoIterator<Item = i32>, is_lost: bool) -> bool {
+        let mut inside = self.inside();
+        let mut tenures = Vec::new();
+        for partition in partitions {
+            inside.lags.remove(&partition);
+            tenures.extend(inside.held.remove(&partition));
+        }
+        let waits = !is_lost && !self.leaving.load(Ordering::Relaxed);
+        let mut is_busy = false;
+        for tenure in &tenures {
+            let mut progress = tenure.progress();
+            progress.phase = if waits { Phase::Ending } else { Phase::Over };
+            is_busy |= progress.alive > 0;
+        }
+        let waits = waits && is_busy;
+        if waits {
+            inside.returning = Some(Returning { tenures, until: Instant::now() + GIVING_BACK });
+            self.changed.notify_one();
+        }
+        waits
+    }
+
+    /// What is to be given back.
+    pub(super) fn returning(&self) -> Option<Returning> {
+        self.inside().returning.clone()
+    }
+
+    /// It was given back.
+    pub(super) fn returned(&self) {
+        self.inside().returning = None;
+    }
+
+    /// The tenure of a partition, if it is ours.
+    pub(super) fn tenure(&self, partition: i32) -> Option<Arc<Tenure>> {
+        self.inside().held.get(&partition).cloned()
+    }
+
+    /// Takes from the client's statistics how far the group is behind.
+    pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
+        let mut inside = self.inside();
+        let lags = inside.held.iter().filter_map(|(partition, tenure)| {
+            let known = known.get(partition)?;
+            let at = tenure.position().or([known.committed_offset, known.lo_offset].into_iter().find(|at| *at >= 0))?;
+            let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
+            Some((*partition, u64::try_from(end.checked_sub(at)?).unwrap_or_default()))
+        });
+        inside.lags = lags.collect();
+    }
+
+    pub(super) fn lags(&self) -> BTreeMap<i32, u64> {
+        self.inside().lags.clone()
+    }
+}
+
+/// The time in which a partition is a member's.
+pub(super) struct Tenure {
+    partition: i32,
+    progress: Mutex<Progress>,
+    /// A delivery is not under way any more.
+    dropped: Notify,
+}
+
+#[derive(Default)]
+struct Progress {
+    phase: Phase,
+    /// The offsets that were taken, up from the first that is not done with; each with whether it is.
+    taken: BTreeMap<i64, bool>,
+    /// The one after the last that was taken.
+    next: Option<i64>,
+    /// How many deliveries are under way.
+    alive: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Ours,
+    /// What is under way may come to its end; nothing is begun.
+    Ending,
+    /// Another member may have it.
+    Over,
+}
+
+impl Tenure {
+    pub(super) fn new(partition: i32) -> Self {
+        Self { partition, progress: Mutex::default(), dropped: Notify::new() }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Whether nothing of it may be begun any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.progress().phase != Phase::Ours
+    }
+
+    pub(super) fn take(&self, offset: i64) {
+        let mut progress = self.progress();
+        progress.taken.insert(offset, false);
+        progress.next = Some(offset + 1);
+        progress.alive += 1;
+    }
+
+    /// A message is done with. Stores the last offset before which all are, if that has moved: a later one would have
+    /// those in between forgotten if this process died. Under the lock, so that it never moves back.
+    pub(super) fn done(&self, offset: i64, store: impl FnOnce(i64) -> Result<(), BusError>) -> Result<(), BusError> {
+        let mut progress = self.progress();
+        if progress.phase == Phase::Over {
+            return Err(BusError::Lost);
+        }
+        progress.taken.insert(offset, true);
+        let mut last = None;
+        while let Some(first) = progress.taken.first_entry().filter(|first| *first.get()) {
+            last = Some(first.remove_entry().0);
+        }
+        last.map_or(Ok(()), store)
+    }
+
+    /// A delivery is not under way any more, done with or not.
+    pub(super) fn dropped(&self) {
+        let mut progress = self.progress();
+        progress.alive = progress.alive.saturating_sub(1);
+        if progress.alive == 0 {
+            self.dropped.notify_waiters();
+        }
+    }
+
+    async fn quiet(&self) {
+        loop {
+            let mut dropped = std::pin::pin!(self.dropped.notified());
+            dropped.as_mut().enable();
+            if self.progress().alive == 0 {
+                return;
+            }
+            dropped.await;
+        }
+    }
+
+    /// The first offset that is not done with.
+    fn position(&self) -> Option<i64> {
+        let progress = self.progress();
+        progress.taken.first_key_value().map(|(offset, _)| *offset).or(progress.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Settles an offset; what was stored.
+    fn done(tenure: &Tenure, offset: i64) -> Option<i64> {
+        let mut stored = None;
+        tenure
+            .done(offset, |offset| {
+                stored = Some(offset);
+                Ok(())
+            })
+            .unwrap();
+        stored
+    }
+
+    #[test]
+    fn an_offset_is_stored_only_when_all_before_it_are_done_with() {
+        let tenure = Tenure::new(0);
+        // Some offsets are the broker's own.
+        for offset in [10, 11, 13, 14] {
+            tenure.take(offset);
+        }
+        assert_eq!(done(&tenure, 11), None);
+        assert_eq!(done(&tenure, 14), None);
+        assert_eq!(tenure.position(), Some(10));
+        assert_eq!(done(&tenure, 10), Some(11));
+        assert_eq!(tenure.position(), Some(13));
+        assert_eq!(done(&tenure, 13), Some(14));
+        assert_eq!(tenure.position(), Some(15));
+    }
+
+    #[test]
+    fn what_is_dropped_without_a_word_holds_the_offset_back() {
+        let tenure = Tenure::new(0);
+        tenure.take(1);
+        tenure.take(2);
+        tenure.dropped();
+        assert_eq!(done(&tenure, 2), None);
+    }
+
+    fn share() -> Share {
+        let share = Share::new("inventory".into(), "orders".into());
+        share.assigned([0, 1]);
+        share
+    }
+
+    #[test]
+    fn what_is_revoked_is_not_begun_and_given_back_when_nothing_is_under_way() {
+        let share = share();
+        let tenure = share.tenure(0).unwrap();
+        tenure.take(7);
+        assert!(share.revoked([0], false), "one message is under way");
+        assert!(tenure.is_ending() && share.tenure(0).is_none());
+        assert!(!share.tenure(1).unwrap().is_ending());
+        assert_eq!(done(&tenure, 7), Some(7), "it may come to its end");
+        let returning = share.returning().unwrap();
+        assert_eq!(returning.end("orders").count(), 1);
+        assert!(matches!(tenure.done(7, |_| Ok(())), Err(BusError::Lost)));
+        share.returned();
+        assert!(share.returning().is_none());
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_idle_lost_or_left() {
+        assert!(!share().revoked([0, 1], false), "idle");
+        let lost = share();
+        lost.tenure(0).unwrap().take(1);
+        assert!(!lost.revoked([0], true), "lost");
+        let left = share();
+        let tenure = left.tenure(0).unwrap();
+        tenure.take(1);
+        left.leave();
+        assert!(!left.revoked([0], false), "left");
+        assert!(matches!(tenure.done(1, |_| Ok(())), Err(BusError::Lost)));
+    }
+
+    #[tokio::test]
+    async fn it_is_quiet_when_the_last_delivery_is_dropped() {
+        let tenure = Arc::new(Tenure::new(0));
+        tenure.take(1);
+        tenure.take(2);
+        let waiting = tokio::spawn({
+            let tenure = Arc::clone(&tenure);
+            async move { tenure.quiet().await }
+        });
+        tenure.dropped();
+        assert!(!waiting.is_finished());
+        tenure.dropped();
+        waiting.await.unwrap();
+    }
+}

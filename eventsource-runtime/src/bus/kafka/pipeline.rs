@@ -1,0 +1,121 @@
+//! One producer of the client library: a sequence of messages that is cut at the first one that fails.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::apart::Apart;
+use super::context::{Context, State};
+use crate::bus::Place;
+use crate::bus::message::Message;
+use crate::store::StreamId;
+
+/// How soon it is looked whether the client's own queue has room again.
+const FULL: Duration = Duration::from_millis(5);
+/// As many headers as an event has.
+const HEADERS: usize = 12;
+
+pub(super) struct Pipeline {
+    client: Apart<FutureProducer<Context>>,
+    state: Arc<State>,
+    /// Whether it takes messages.
+    open: RwLock<bool>,
+}
+
+/// Why a message is not published, or not known to be.
+pub(super) enum Fault {
+    /// The pipeline was cut before; another one may take it.
+    Cut,
+    /// The time is up.
+    Late,
+    /// It is longer than the client takes. Nothing was sent.
+    TooLarge,
+    /// The brokers refused it, or another one of its batch.
+    Refused(KafkaError),
+}
+
+impl Pipeline {
+    pub(super) fn new(config: &ClientConfig, state: &Arc<State>) -> KafkaResult<Self> {
+        let client = config.create_with_context(Context { state: Arc::clone(state), share: None })?;
+        Ok(Self { client: Apart::new(client), state: Arc::clone(state), open: RwLock::new(true) })
+    }
+
+    /// Hands a message to the client, which publishes what it is handed in that order.
+    pub(super) async fn send(&self, topic: &str, message: &Message, until: Instant) -> Result<DeliveryFuture, Fault> {
+        let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS));
+        message.write_headers(&mut |name, value| {
+            headers = headers.take().map(|headers| headers.insert(Header { key: name, value: Some(value) }));
+        });
+        let mut record = FutureRecord::<str, [u8]>::to(topic).payload(message.payload());
+        record.headers = headers;
+        record.key = message.stream().map(StreamId::as_str);
+        loop {
+            let (error, back) = match self.hand_over(record)? {
+                Ok(confirmation) => return Ok(confirmation),
+                Err(refused) => refused,
+            };
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < until => sleep(FULL).await,
+                Some(RDKafkaErrorCode::QueueFull) => return Err(Fault::Late),
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => return Err(Fault::TooLarge),
+                _ => return Err(fault(error)),
+            }
+            record = back;
+        }
+    }
+
+    /// Under the lock: nothing is taken behind what was cut off.
+    #[allow(clippy::type_complexity, reason = "what the client answers")]
+    fn hand_over<'m>(
+        &self,
+        record: FutureRecord<'m, str, [u8]>,
+    ) -> Result<Result<DeliveryFuture, (KafkaError, FutureRecord<'m, str, [u8]>)>, Fault> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        if *open { Ok(self.client.send_result(record)) } else { Err(Fault::Cut) }
+    }
+
+    /// Waits for the word of the brokers.
+    pub(super) async fn confirmed(&self, confirmation: DeliveryFuture, until: Instant) -> Result<Place, Fault> {
+        match timeout_at(until, confirmation).await {
+            Ok(Ok(Ok(delivered))) => {
+                self.state.answered();
+                Ok(Place { partition: delivered.partition, offset: delivered.offset })
+            }
+            Ok(Ok(Err((error, _)))) => Err(fault(error)),
+            Ok(Err(_)) => Err(Fault::Cut),
+            Err(_) => Err(Fault::Late),
+        }
+    }
+
+    /// Takes no more, and forgets what is not confirmed: whoever waits for that is told at once, and may hand it to
+    /// another pipeline. Some of it may have reached the brokers.
+    pub(super) fn cut(&self) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *open, false) {
+            self.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
+        }
+    }
+
+    /// What made the client give up for good, beside a message that was refused.
+    pub(super) fn broken(&self) -> Option<KafkaError> {
+        let (code, _) = self.client.client().fatal_error()?;
+        (code != RDKafkaErrorCode::GaplessGuarantee).then_some(KafkaError::MessageProduction(code))
+    }
+}
+
+fn fault(error: KafkaError) -> Fault {
+    use RDKafkaErrorCode as Code;
+    let is_cut = match error.rdkafka_error_code() {
+        Some(Code::PurgeQueue | Code::PurgeInflight | Code::Fatal | Code::GaplessGuarantee) => true,
+        // The brokers know the producer no more, or another sequence of it: a new one begins with a new sequence.
+        code => {
+            matches!(code, Some(Code::OutOfOrderSequenceNumber | Code::InvalidProducerEpoch | Code::UnknownProducerId))
+        }
+    };
+    if is_cut { Fault::Cut } else { Fault::Refused(error) }
+}

@@ -1,0 +1,296 @@
+//! Publishing with confirmations of all replicas, and without a gap in any stream.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::time::Instant;
+
+use super::KafkaOptions;
+use super::context::State;
+use super::options::refused;
+use super::pipeline::{Fault, Pipeline};
+use crate::bus::Published;
+use crate::bus::behind::Behind;
+use crate::bus::error::{BusError, PublishError};
+use crate::bus::message::Message;
+use crate::bus::pauses::Pauses;
+
+pub(super) struct Publisher {
+    config: ClientConfig,
+    state: Arc<State>,
+    current: Mutex<Arc<Pipeline>>,
+    timeout: Duration,
+    largest: u32,
+}
+
+type Outcome = Option<Result<Published, PublishError>>;
+
+/// The messages of one call, and what has become of them.
+struct Batch<'m> {
+    topic: &'m str,
+    messages: &'m [Message],
+    outcomes: Vec<Outcome>,
+    behind: Behind,
+    until: Instant,
+}
+
+/// How a round of publishing ended.
+enum Round {
+    Done,
+    Cut,
+    Late,
+    Refused(KafkaError),
+}
+
+impl Publisher {
+    pub(super) fn new(client: ClientConfig, options: &KafkaOptions, state: Arc<State>) -> Result<Self, BusError> {
+        let mut config = client;
+        config.set("enable.idempotence", "true");
+        config.set("acks", "all");
+        // A message that the brokers refuse for good must not be passed by a later one: the client stops.
+        config.set("enable.gapless.guarantee", "true");
+        // One that is late must not be either: whoever publishes has the time-out, and cuts the pipeline.
+        config.set("message.timeout.ms", "0");
+        config.set("message.max.bytes", options.largest.to_string());
+        // The partition that a producer on the JVM would choose.
+        config.set("partitioner", "murmur2_random");
+        if config.get("linger.ms").is_none() {
+            config.set("linger.ms", "1");
+        }
+        let current = Pipeline::new(&config, &state).map_err(|error| refused("make a Kafka producer", error))?;
+        let (timeout, largest) = (options.publish_timeout, options.largest);
+        Ok(Self { config, state, current: Mutex::new(Arc::new(current)), timeout, largest })
+    }
+
+    fn current(&self) -> MutexGuard<'_, Arc<Pipeline>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A pipeline instead of one that is spent.
+    fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, PublishError> {
+        spent.cut();
+        let mut current = self.current();
+        if Arc::ptr_eq(&current, spent) {
+            *current = Arc::new(self.pipeline(&self.config)?);
+        }
+        Ok(Arc::clone(&current))
+    }
+
+    fn pipeline(&self, config: &ClientConfig) -> Result<Pipeline, PublishError> {
+        Pipeline::new(config, &self.state).map_err(|error| PublishError::backend("make a Kafka producer", error))
+    }
+
+    /// Publishes messages side by side, in their order. What was cut off by the failure of others is published again,
+    /// which may be twice: the brokers' word is lost with the pipeline.
+    pub(super) async fn publish_all(&self, topic: &str, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
+        let until = Instant::now() + self.timeout;
+        let outcomes = messages.iter().map(|_| None).collect();
+        let mut batch = Batch { topic, messages, outcomes, behind: Behind::default(), until };
+        let mut pipeline = Arc::clone(&self.current());
+        let mut pauses = Pauses::default();
+        let end = loop {
+            match self.round(&pipeline, &mut batch).await {
+                Round::Done => break None,
+                Round::Cut if Instant::now() < until => {}
+                Round::Cut | Round::Late => {
+                    pipeline.cut();
+                    let broken = pipeline.broken();
+                    break Some(broken.map_or_else(|| self.late(topic), failed));
+                }
+                Round::Refused(error) if is_of_one_message(&error) => {
+                    let _ = self.instead_of(&pipeline);
+                    break self.publish_alone(&mut batch).await;
+                }
+                Round::Refused(error) => {
+                    let _ = self.instead_of(&pipeline);
+                    break Some(failed(error));
+                }
+            }
+            match self.instead_of(&pipeline) {
+                Ok(fresh) => pipeline = fresh,
+                Err(error) => break Some(error),
+            }
+            pauses.next().await;
+        };
+        batch.finish(end)
+    }
+
+    /// Hands over all that is left, and waits for the word of the brokers.
+    async fn round(&self, pipeline: &Pipeline, batch: &mut Batch<'_>) -> Round {
+        let mut sent = Vec::with_capacity(batch.messages.len());
+        let mut end = Round::Done;
+        for (place, message) in batch.messages.iter().enumerate() {
+            if !batch.is_left(place) {
+                continue;
+            }
+            match pipeline.send(batch.topic, message, batch.until).await {
+                Ok(confirmation) => sent.push((place, confirmation)),
+                Err(Fault::TooLarge) => batch.fail(place, self.too_large(batch.topic, message)),
+                Err(fault) => {
+                    end = end.and(fault);
+                    break;
+                }
+            }
+        }
+        for (place, confirmation) in sent {
+            match pipeline.confirmed(confirmation, batch.until).await {
+                Ok(place_of) => batch.outcomes[place] = Some(Ok(Published::at(place_of))),
+                Err(fault) => end = end.and(fault),
+            }
+        }
+        end
+    }
+
+    /// Publishes what is left one message at a time, each in a request of its own: the brokers refuse a whole request for
+    /// one message that is at fault.
+    async fn publish_alone(&self, batch: &mut Batch<'_>) -> Option<PublishError> {
+        let mut config = self.config.clone();
+        config.set("batch.num.messages", "1");
+        let mut pipeline = match self.pipeline(&config) {
+            Ok(pipeline) => pipeline,
+            Err(error) => return Some(error),
+        };
+        for (place, message) in batch.messages.iter().enumerate() {
+            if !batch.is_left(place) {
+                continue;
+            }
+            let published = match pipeline.send(batch.topic, message, batch.until).await {
+                Ok(confirmation) => pipeline.confirmed(confirmation, batch.until).await,
+                Err(fault) => Err(fault),
+            };
+            match published {
+                Ok(place_of) => batch.outcomes[place] = Some(Ok(Published::at(place_of))),
+                Err(Fault::TooLarge) => batch.fail(place, self.too_large(batch.topic, message)),
+                Err(Fault::Late) => return Some(self.late(batch.topic)),
+                Err(Fault::Cut) => return Some(pipeline.broken().map_or_else(|| self.late(batch.topic), failed)),
+                Err(Fault::Refused(error)) if is_of_one_message(&error) => {
+                    batch.fail(place, at_fault(batch.topic, &error));
+                    match self.pipeline(&config) {
+                        Ok(fresh) => pipeline = fresh,
+                        Err(error) => return Some(error),
+                    }
+                }
+                Err(Fault::Refused(error)) => return Some(failed(error)),
+            }
+        }
+        None
+    }
+
+    fn late(&self, topic: &str) -> PublishError {
+        PublishError::TimedOut { destination: topic.to_owned(), waited: self.timeout }
+    }
+
+    fn too_large(&self, topic: &str, message: &Message) -> PublishError {
+        let mut size = message.payload().len() + message.stream().map_or(0, |stream| stream.as_str().len());
+        message.write_headers(&mut |name, value| size += name.len() + value.len());
+        let limit = usize::try_from(self.largest).unwrap_or(usize::MAX);
+        PublishError::TooLarge { destination: topic.to_owned(), size, limit }
+    }
+}
+
+impl Round {
+    /// What a fault makes of the round; what the brokers said counts most.
+    fn and(self, fault: Fault) -> Self {
+        match (self, fault) {
+            (Self::Refused(error), _) | (_, Fault::Refused(error)) => Self::Refused(error),
+            (Self::Late, _) | (_, Fault::Late) => Self::Late,
+            _ => Self::Cut,
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// Whether a message is still to be published. One that comes after a failed one of its stream is not.
+    fn is_left(&mut self, place: usize) -> bool {
+        if self.outcomes[place].is_none()
+            && let Err(error) = self.behind.check(&self.messages[place])
+        {
+            self.outcomes[place] = Some(Err(error));
+        }
+        self.outcomes[place].is_none()
+    }
+
+    fn fail(&mut self, place: usize, error: PublishError) {
+        self.behind.note(&self.messages[place]);
+        self.outcomes[place] = Some(Err(error));
+    }
+
+    /// All outcomes. The first message that is left has the error with which it ended, and the others of its stream are
+    /// behind it.
+    fn finish(mut self, end: Option<PublishError>) -> Vec<Result<Published, PublishError>> {
+        let mut end = end;
+        for (place, message) in self.messages.iter().enumerate() {
+            if self.outcomes[place].is_some() {
+                continue;
+            }
+            let outcome = match (self.behind.check(message), end.take()) {
+                (Err(behind), told) => {
+                    end = told;
+                    Err(behind)
+                }
+                (Ok(()), Some(error)) => {
+                    end = Some(again(&error, self.topic));
+                    Err(error)
+                }
+                (Ok(()), None) => Err(PublishError::Refused { destination: self.topic.to_owned() }),
+            };
+            self.behind.note(message);
+            self.outcomes[place] = Some(outcome);
+        }
+        self.outcomes.into_iter().flatten().collect()
+    }
+}
+
+/// The same for another stream. The cause goes with the first.
+fn again(error: &PublishError, topic: &str) -> PublishError {
+    match error {
+        PublishError::TimedOut { destination, waited } => {
+            PublishError::TimedOut { destination: destination.clone(), waited: *waited }
+        }
+        _ => PublishError::Refused { destination: topic.to_owned() },
+    }
+}
+
+/// Whether brokers say this of a message, rather than of a topic or of whoever publishes.
+fn is_of_one_message(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(InvalidMessage | InvalidMessageSize | InvalidRecord | InvalidTimestamp | MessageSizeTooLarge))
+}
+
+fn at_fault(topic: &str, error: &KafkaError) -> PublishError {
+    let (part, problem) = match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+            ("the size", "it is more than the topic takes; see its `max.message.bytes`")
+        }
+        _ => ("the message", "the brokers call it invalid"),
+    };
+    PublishError::Invalid { destination: topic.to_owned(), part, problem }
+}
+
+fn failed(error: KafkaError) -> PublishError {
+    PublishError::backend("publish to a topic of Kafka", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StreamId;
+
+    #[test]
+    fn of_what_is_left_each_stream_fails_once_and_the_rest_of_it_is_behind() {
+        let of = |id: u32| Message::new(StreamId::new("Order", id), "OrderPlaced", "{}");
+        let messages = [of(1), of(2), of(1), of(2)];
+        let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
+        outcomes[0] = Some(Ok(Published::default()));
+        let until = Instant::now();
+        let batch = Batch { topic: "orders", messages: &messages, outcomes, behind: Behind::default(), until };
+        let waited = Duration::from_secs(1);
+        let finished = batch.finish(Some(PublishError::TimedOut { destination: "orders".into(), waited }));
+        let told: Vec<_> =
+            finished.iter().map(|outcome| outcome.as_ref().map_or_else(PublishError::error_type, |_| "ok")).collect();
+        assert_eq!(told, ["ok", "timeout", "timeout", "behind"]);
+    }
+}

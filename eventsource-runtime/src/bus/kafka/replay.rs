@@ -1,0 +1,91 @@
+//! The dead letters of a group: those that are there now and were not tried again yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaResult;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::consume::Client;
+use super::partitions::Share;
+use crate::bus::Place;
+use crate::bus::error::BusError;
+
+/// How long one question may take.
+const ASKING: Duration = Duration::from_secs(10);
+
+/// By partition, the offset before which its letters end.
+pub(super) struct Letters(BTreeMap<i32, i64>);
+
+impl Letters {
+    /// Asks the brokers, and takes the partitions in which there are any.
+    pub(super) async fn find(client: &Arc<Client>, share: &Arc<Share>) -> Result<Self, BusError> {
+        let (client, share) = (Arc::clone(client), Arc::clone(share));
+        let found = tokio::task::spawn_blocking(move || find(&client, &share)).await;
+        let found = found.map_err(|error| BusError::backend("find dead letters", error))?;
+        found.map(Self).map_err(|error| BusError::backend("find dead letters", error))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a letter was there at the beginning. With the last one its partition is done.
+    pub(super) fn takes(&mut self, place: Place) -> bool {
+        let Some(end) = self.0.get(&place.partition).copied() else { return false };
+        if place.offset + 1 >= end {
+            self.0.remove(&place.partition);
+        }
+        place.offset < end
+    }
+
+    /// There is nothing more in a partition: its last offsets were the broker's own.
+    pub(super) fn ended(&mut self, partition: i32) {
+        self.0.remove(&partition);
+    }
+}
+
+fn find(client: &Client, share: &Share) -> KafkaResult<BTreeMap<i32, i64>> {
+    let topic = &*share.topic;
+    let metadata = client.fetch_metadata(Some(topic), ASKING)?;
+    let mut asked = TopicPartitionList::new();
+    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+        asked.add_partition(topic, partition.id());
+    }
+    let committed = client.committed_offsets(asked, ASKING)?;
+    let (mut assigned, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
+    for partition in committed.elements() {
+        let (low, high) = client.fetch_watermarks(topic, partition.partition(), ASKING)?;
+        let from = match partition.offset() {
+            Offset::Offset(offset) => offset.max(low),
+            _ => low,
+        };
+        if from < high {
+            assigned.add_partition_offset(topic, partition.partition(), Offset::Offset(from))?;
+            ends.insert(partition.partition(), high);
+        }
+    }
+    share.assigned(ends.keys().copied());
+    client.assign(&assigned)?;
+    Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_end_where_they_did_at_the_beginning() {
+        let mut letters = Letters(BTreeMap::from([(0, 3), (1, 1), (2, 9)]));
+        assert!(letters.takes(Place { partition: 0, offset: 1 }));
+        assert!(letters.takes(Place { partition: 0, offset: 2 }));
+        assert!(!letters.takes(Place { partition: 0, offset: 3 }), "a letter that went back");
+        // The last offset was not delivered.
+        assert!(!letters.takes(Place { partition: 1, offset: 1 }));
+        letters.ended(2);
+        assert!(letters.is_empty());
+    }
+}

@@ -1,0 +1,38 @@
+//! What the bus on Kafka tells operators.
+
+use super::ids;
+use crate::telemetry::names;
+
+const SYSTEM: &str = "kafka";
+
+/// Brokers answer again.
+pub(crate) fn connected() {
+    event!("eventsource.bus.kafka.connected", names::LOG_KAFKA, INFO, { system = SYSTEM }, "connected again");
+}
+
+/// No broker answers.
+pub(crate) fn disconnected() {
+    event!("eventsource.bus.kafka.disconnected", names::LOG_KAFKA, WARN, { system = SYSTEM }, "no broker answers");
+}
+
+/// A partition went to another member while messages of it were still being handled.
+pub(crate) fn handed_over_busy(group: &str) {
+    event!(
+        "eventsource.bus.kafka.handed_over_busy",
+        names::LOG_KAFKA,
+        WARN,
+        { group },
+        "partitions handed over while messages were being handled"
+    );
+}
+
+/// The client refused partitions that came or went.
+pub(crate) fn rebalance_failed(group: &str) {
+    event!(
+        "eventsource.bus.kafka.rebalance_failed",
+        names::LOG_KAFKA,
+        ERROR,
+        { group },
+        "partitions could not be taken or given back"
+    );
+}

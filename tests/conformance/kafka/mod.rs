@@ -1,0 +1,27 @@
+//! The bus on Kafka, and what only brokers can show.
+
+mod groups;
+mod produce;
+
+use std::time::Duration;
+
+use eventsource_runtime::bus::{KafkaBus, KafkaOptions};
+use eventsource_runtime::event_bus_suite;
+use eventsource_tests::services;
+use uuid::Uuid;
+
+use crate::messages::{collecting, in_time, message, ordinal};
+
+event_bus_suite!(one_partition, || async { open(options(1)).await });
+event_bus_suite!(several_partitions, || async { open(options(5)).await });
+
+/// A bus on a topic that no other test has, whose members are missed soon.
+fn options(partitions: u16) -> KafkaOptions {
+    KafkaOptions::new(format!("eventsource-tests-{}", Uuid::now_v7()))
+        .create(partitions, 1)
+        .session_timeout(Duration::from_secs(2))
+}
+
+async fn open(options: KafkaOptions) -> KafkaBus {
+    KafkaBus::connect(&services::kafka(), options).await.unwrap()
+}

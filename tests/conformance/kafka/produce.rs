@@ -1,0 +1,195 @@
+//! What becomes of publications when brokers refuse them or are away, on a cluster that fails as it is told to.
+
+use std::time::Duration;
+
+use eventsource_runtime::bus::{EventBus, KafkaBus, KafkaOptions, Message, PublishError};
+use eventsource_runtime::store::StreamId;
+use eventsource_runtime::testing;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use super::{collecting, in_time, message, ordinal};
+
+type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+const TOPIC: &str = "orders";
+
+/// A cluster of one broker with the topic, which has one partition.
+fn cluster() -> Cluster {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+    cluster
+}
+
+/// So that what is published at once goes out in one request. The cluster lets members wait for longer than a short
+/// session would last.
+fn options() -> KafkaOptions {
+    KafkaOptions::new(TOPIC).set("linger.ms", "50").session_timeout(Duration::from_secs(10))
+}
+
+async fn open(cluster: &Cluster, options: KafkaOptions) -> KafkaBus {
+    KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap()
+}
+
+fn stream(id: u32) -> StreamId {
+    StreamId::new("Order", id)
+}
+
+/// What each publication came to.
+async fn outcomes(bus: &KafkaBus, messages: impl IntoIterator<Item = Message>) -> Vec<&'static str> {
+    let results = in_time(bus.inner().publish(messages.into_iter().collect())).await;
+    results.iter().map(|result| result.as_ref().map_or_else(PublishError::error_type, |_| "ok")).collect()
+}
+
+/// The streams and ordinals of all messages that are on the topic.
+async fn all(bus: &KafkaBus, count: usize) -> Vec<(String, usize)> {
+    let (running, mut seen) = collecting(bus).await;
+    let mut all = Vec::new();
+    while all.len() < count {
+        let received = in_time(seen.recv()).await.unwrap();
+        all.push((received.stream().unwrap().aggregate_id().to_owned(), ordinal(&received)));
+    }
+    running.shutdown().await.unwrap();
+    assert!(seen.try_recv().is_err(), "no more than were published: {all:?}");
+    all
+}
+
+#[test]
+fn errors_that_pass_are_no_failure_and_double_nothing() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS as TOO_FEW, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION as NO_LEADER,
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT as LATE,
+    };
+    testing::run(async {
+        let cluster = cluster();
+        let bus = open(&cluster, options()).await;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[LATE, NO_LEADER, TOO_FEW]);
+        let messages = (0..20).map(|number| message(&stream(1), number));
+        assert_eq!(outcomes(&bus, messages).await, ["ok"; 20]);
+        let published = all(&bus, 20).await;
+        assert_eq!(published.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    });
+}
+
+/// The brokers refuse a whole request for one message: the others are none the worse for it.
+#[test]
+fn a_refused_request_is_sent_again_message_by_message() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as TOO_LARGE;
+    testing::run(async {
+        let cluster = cluster();
+        let bus = open(&cluster, options()).await;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[TOO_LARGE]);
+        let messages = [message(&stream(1), 1), message(&stream(2), 1), message(&stream(1), 2)];
+        assert_eq!(outcomes(&bus, messages).await, ["ok"; 3]);
+        let expected = [("1", 1), ("2", 1), ("1", 2)].map(|(stream, number)| (stream.to_owned(), number));
+        assert_eq!(all(&bus, 3).await, expected);
+    });
+}
+
+#[test]
+fn a_message_that_brokers_refuse_for_good_holds_up_its_stream_alone() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_INVALID_RECORD as INVALID, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as TOO_LARGE,
+    };
+    testing::run(async {
+        for refusal in [TOO_LARGE, INVALID] {
+            let cluster = cluster();
+            let bus = open(&cluster, options()).await;
+            // With the others, and then alone.
+            cluster.request_errors(RDKafkaApiKey::Produce, &[refusal, refusal]);
+            let messages = [message(&stream(1), 1), message(&stream(1), 2), message(&stream(2), 1)];
+            assert_eq!(outcomes(&bus, messages).await, ["invalid", "behind", "ok"]);
+            assert_eq!(outcomes(&bus, [message(&stream(1), 3)]).await, ["ok"], "the bus goes on");
+            assert_eq!(all(&bus, 2).await, [("2".to_owned(), 1), ("1".to_owned(), 3)]);
+        }
+    });
+}
+
+#[test]
+fn a_message_that_is_too_long_is_refused_before_anything_of_its_stream_is_sent() {
+    testing::run(async {
+        let cluster = cluster();
+        let bus = open(&cluster, options().largest_message(2000)).await;
+        let long = Message::new(stream(1), "OrderPlaced", vec![b'0'; 3000]);
+        assert!(bus.publish(long.clone()).await.unwrap_err().is_permanent());
+        let messages = [long, message(&stream(1), 2), message(&stream(2), 1)];
+        assert_eq!(outcomes(&bus, messages).await, ["too_large", "behind", "ok"]);
+        assert_eq!(all(&bus, 1).await, [("2".to_owned(), 1)]);
+    });
+}
+
+/// What the brokers say of whoever publishes is nobody's fault among the messages, and comes out at once.
+#[test]
+fn a_publisher_that_is_not_allowed_to_is_told_so() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let cluster = cluster();
+        let bus = open(&cluster, options()).await;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[FORBIDDEN]);
+        let error = in_time(bus.publish(message(&stream(1), 1))).await.unwrap_err();
+        assert!(matches!(error, PublishError::Backend { .. }) && !error.is_permanent(), "{error:?}");
+        assert_eq!(outcomes(&bus, [message(&stream(1), 1)]).await, ["ok"], "it may be by now");
+    });
+}
+
+/// The client gives its producer up for good: another one takes its place.
+#[test]
+fn a_producer_that_is_broken_is_replaced() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH as EPOCH, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER as SEQUENCE,
+        RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID as UNKNOWN,
+    };
+    testing::run(async {
+        for fault in [SEQUENCE, EPOCH, UNKNOWN] {
+            let cluster = cluster();
+            let bus = open(&cluster, options()).await;
+            assert_eq!(outcomes(&bus, [message(&stream(1), 0)]).await, ["ok"]);
+            cluster.request_errors(RDKafkaApiKey::Produce, &[fault]);
+            let messages = (1..5).map(|number| message(&stream(1), number));
+            assert_eq!(outcomes(&bus, messages).await, ["ok"; 4], "{fault:?}");
+            let published = all(&bus, 5).await;
+            assert_eq!(published.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [0, 1, 2, 3, 4], "{fault:?}");
+        }
+    });
+}
+
+/// The broker is away, for longer than one publication waits: nothing that was reported as published is missing, and
+/// what was not is first seen in order when it is published again.
+#[test]
+fn a_broker_that_is_away_delays_and_loses_nothing() {
+    let away = Duration::from_millis(eventsource_tests::services::repeats("EVENTSOURCE_TESTS_AWAY", 3000) as u64);
+    testing::run(async {
+        let cluster = cluster();
+        let bus = open(&cluster, options().publish_timeout(Duration::from_secs(1))).await;
+        let (running, mut seen) = collecting(&bus).await;
+        bus.publish(message(&stream(1), 0)).await.unwrap();
+        cluster.broker_down(1).unwrap();
+        let until = tokio::time::Instant::now() + away;
+        let mut refused = 0;
+        while tokio::time::Instant::now() < until {
+            let told = outcomes(&bus, [message(&stream(1), 1), message(&stream(1), 2)]).await;
+            assert_eq!(told, ["timeout", "behind"]);
+            refused += 1;
+        }
+        assert!(refused > 0 && !bus.inner().health().unwrap().is_connected());
+        cluster.broker_up(1).unwrap();
+        while outcomes(&bus, [message(&stream(1), 1), message(&stream(1), 2)]).await != ["ok"; 2] {}
+        let mut first_seen = Vec::new();
+        while first_seen.len() < 3 {
+            let number = ordinal(&in_time(seen.recv()).await.unwrap());
+            if !first_seen.contains(&number) {
+                first_seen.push(number);
+            }
+        }
+        assert_eq!(first_seen, [0, 1, 2]);
+        in_time(async {
+            while !bus.inner().health().unwrap().is_connected() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        running.shutdown().await.unwrap();
+    });
+}

@@ -1,0 +1,209 @@
+//! Services in another language: a Python program with OpenTelemetry's own SDK and clients of its own continues our trace,
+//! and we continue its trace, over each broker.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use eventsource_runtime::bus::{
+    EventBus, HandlerError, KafkaBus, KafkaOptions, Message, RabbitMqBus, RabbitMqOptions, Received, Traced,
+};
+use eventsource_runtime::store::StreamId;
+use eventsource_runtime::testing::{self, skip};
+use eventsource_tests::recorder::Recorder;
+use eventsource_tests::services;
+use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::trace::SpanData;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::messages::in_time;
+
+/// The variable that names a Python with the packages of the peer.
+const PYTHON: &str = "EVENTSOURCE_PYTHON";
+
+/// The Python program, and what it tells.
+struct Peer {
+    program: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Peer {
+    fn start(role: &str, broker: &Broker) -> Self {
+        let python =
+            std::env::var(PYTHON).unwrap_or_else(|_| skip(&format!("no Python; set {PYTHON}, or run tests/run")));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/python/peer.py");
+        let mut program = Command::new(python)
+            .arg(script)
+            .args([role, broker.system, &broker.address, &broker.destination])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python");
+        let lines = BufReader::new(program.stdout.take().expect("it is piped")).lines();
+        Self { program, lines }
+    }
+
+    /// The next line, which is of that kind.
+    fn next(&mut self, kind: &str) -> Value {
+        let line = self.lines.next().expect("it tells more").expect("text");
+        let told: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(told["kind"], kind, "{line}");
+        told
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+struct Broker {
+    system: &'static str,
+    address: String,
+    /// The topic, or the exchange.
+    destination: String,
+}
+
+fn of_kafka() -> Broker {
+    let destination = format!("eventsource-tests-{}", Uuid::now_v7());
+    Broker { system: "kafka", address: services::kafka(), destination }
+}
+
+fn of_rabbitmq() -> Broker {
+    let destination = format!("eventsource-tests-{}", Uuid::now_v7());
+    Broker { system: "rabbitmq", address: services::rabbitmq(), destination }
+}
+
+async fn kafka(broker: &Broker) -> KafkaBus {
+    let options = KafkaOptions::new(&broker.destination).create(1, 1);
+    KafkaBus::connect(&broker.address, options.session_timeout(std::time::Duration::from_secs(2))).await.unwrap()
+}
+
+async fn rabbitmq(broker: &Broker) -> RabbitMqBus {
+    RabbitMqBus::connect(&broker.address, RabbitMqOptions::new(&broker.destination)).await.unwrap()
+}
+
+fn find<'s>(spans: &'s [SpanData], name: &str) -> &'s SpanData {
+    spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span `{name}` in {spans:#?}"))
+}
+
+fn trace_id(span: &SpanData) -> String {
+    span.span_context.trace_id().to_string()
+}
+
+fn span_id(span: &SpanData) -> String {
+    span.span_context.span_id().to_string()
+}
+
+/// A message from Python is handled in the trace that sent it, as a child of the span that sent it.
+async fn we_continue_its_trace<B: EventBus>(broker: Broker, bus: Traced<B>, process: String) {
+    let recorder = Recorder::new();
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let handler = move |received: Received| {
+        let sent = sender.send(received);
+        async move { Ok::<_, HandlerError>(sent?) }
+    };
+    let (sent, received) = recorder
+        .run(async {
+            let running = bus.subscribe("inventory").handle(handler).await.unwrap();
+            let spans = tokio::task::spawn_blocking(move || {
+                let mut peer = Peer::start("produce", &broker);
+                [peer.next("span"), peer.next("span")]
+            });
+            let sent = spans.await.unwrap();
+            let received = in_time(seen.recv()).await.unwrap();
+            running.shutdown().await.unwrap();
+            (sent, received)
+        })
+        .await;
+    let [send, place] = &sent;
+    assert_eq!((&send["span_kind"], &send["parent_id"]), (&"PRODUCER".into(), &place["span_id"]));
+    assert_eq!(received.payload(), &b"{\"cents\": 4200}"[..]);
+    assert_eq!(received.event_type(), Some("OrderPlaced"));
+    assert_eq!(received.stream(), Some(&StreamId::new("Order", 42)));
+    assert_eq!(received.id().map(|id| id.to_string()).as_deref(), Some("0193f2a4-7c3e-7d1a-9b2c-0123456789ab"));
+    let spans = recorder.spans();
+    let [span] = &spans[..] else { panic!("one span: {spans:#?}") };
+    assert_eq!((&*span.name, &span.span_kind), (&*process, &SpanKind::Consumer));
+    assert_eq!(trace_id(span), send["trace_id"]);
+    assert_eq!((span.parent_span_id.to_string(), span.parent_span_is_remote), (text(&send["span_id"]), true));
+    let links: Vec<_> = span.links.links.iter().map(|link| link.span_context.span_id().to_string()).collect();
+    assert_eq!(links, [text(&send["span_id"])]);
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("text").to_owned()
+}
+
+/// A message of ours is handled by Python in the trace that sent it, as a child of the span that sent it.
+async fn it_continues_our_trace<B: EventBus>(broker: Broker, bus: Traced<B>, send: String) {
+    let recorder = Recorder::new();
+    let message = Message::new(StreamId::new("Order", 42), "OrderPlaced", r#"{"cents":4200}"#);
+    let id = message.id().unwrap().to_string();
+    let mut peer = tokio::task::spawn_blocking(move || {
+        let mut peer = Peer::start("consume", &broker);
+        peer.next("ready");
+        peer
+    })
+    .await
+    .unwrap();
+    recorder.run(bus.publish(message)).await.unwrap();
+    let told = tokio::task::spawn_blocking(move || [peer.next("message"), peer.next("span"), peer.next("span")]);
+    let [message, ship, process] = in_time(told).await.unwrap();
+    let spans = recorder.spans();
+    let sent = find(&spans, &send);
+    assert_eq!(sent.span_kind, SpanKind::Producer);
+    assert_eq!(process["span_kind"], "CONSUMER");
+    assert_eq!((text(&process["trace_id"]), text(&process["parent_id"])), (trace_id(sent), span_id(sent)));
+    assert_eq!((&ship["parent_id"], &ship["trace_id"]), (&process["span_id"], &process["trace_id"]));
+    assert_eq!(message["payload"], r#"{"cents":4200}"#);
+    let headers = message["headers"].as_object().unwrap();
+    let mut names: Vec<_> = headers.keys().map(String::as_str).filter(|name| *name != "shard").collect();
+    names.sort_unstable();
+    let expected = ["aggregate_id", "aggregate_type", "content-type", "event_id", "event_type", "traceparent"];
+    assert_eq!(names, expected, "and no empty `tracestate`");
+    assert_eq!(headers["event_id"], *id);
+    assert_eq!(headers["traceparent"], format!("00-{}-{}-01", trace_id(sent), span_id(sent)));
+}
+
+#[test]
+fn we_continue_a_python_producers_trace_over_kafka() {
+    testing::run(async {
+        let broker = of_kafka();
+        let (bus, process) = (kafka(&broker).await, format!("process {}", broker.destination));
+        we_continue_its_trace(broker, bus, process).await;
+    });
+}
+
+#[test]
+fn we_continue_a_python_producers_trace_over_rabbitmq() {
+    testing::run(async {
+        let broker = of_rabbitmq();
+        let exchange = &broker.destination;
+        let process = format!("process {exchange}:Order.OrderPlaced:{exchange}.inventory");
+        let bus = rabbitmq(&broker).await;
+        we_continue_its_trace(broker, bus, process).await;
+    });
+}
+
+#[test]
+fn a_python_consumer_continues_our_trace_over_kafka() {
+    testing::run(async {
+        let broker = of_kafka();
+        let (bus, send) = (kafka(&broker).await, format!("send {}", broker.destination));
+        it_continues_our_trace(broker, bus, send).await;
+    });
+}
+
+#[test]
+fn a_python_consumer_continues_our_trace_over_rabbitmq() {
+    testing::run(async {
+        let broker = of_rabbitmq();
+        let (bus, send) = (rabbitmq(&broker).await, format!("send {}:Order.OrderPlaced", broker.destination));
+        it_continues_our_trace(broker, bus, send).await;
+    });
+}

@@ -1,0 +1,3 @@
+//! The examples do what they say, and leave the traces that they show.
+
+mod services;

@@ -1,0 +1,134 @@
+//! A RabbitMQ broker of a test's own, which it may stop.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use eventsource_runtime::testing::skip;
+use uuid::Uuid;
+
+/// The variable that names the folder of RabbitMQ's programs, for tests that stop a broker.
+pub const RABBITMQ_BIN: &str = "EVENTSOURCE_RABBITMQ_BIN";
+
+/// How long a broker may take to start.
+const STARTING: Duration = Duration::from_mins(1);
+
+/// The broker. It ends with this value.
+#[derive(Debug)]
+pub struct RabbitMqServer {
+    programs: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    distribution: u16,
+    names: u16,
+    running: Option<Child>,
+}
+
+impl RabbitMqServer {
+    /// Makes and starts a broker; without its programs the test is skipped.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let missing = || skip(&format!("no programs of RabbitMQ; set {RABBITMQ_BIN}, or run tests/run"));
+        let programs = std::env::var_os(RABBITMQ_BIN).map_or_else(missing, PathBuf::from);
+        let folder = std::env::temp_dir().join(format!("eventsource-rabbitmq-{}", Uuid::now_v7().simple()));
+        for part in ["mnesia", "log"] {
+            std::fs::create_dir_all(folder.join(part)).expect("a folder");
+        }
+        let [port, distribution, names] = free_ports();
+        let mut server = Self { programs, folder, port, distribution, names, running: None };
+        server.begin();
+        server
+    }
+
+    /// The address of the broker.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it again.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn begin(&mut self) {
+        let log = File::create(self.folder.join("out")).expect("a file");
+        let mut command = self.command("rabbitmq-server");
+        // Its own group, so that all of it can be ended.
+        command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
+        self.running = Some(command.spawn().expect("a program"));
+        let until = Instant::now() + STARTING;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < until, "the broker does not start; see {}", self.folder.display());
+            std::thread::yield_now();
+        }
+    }
+
+    /// Stops it, as for an upgrade. A broker of a single node that is killed may never again find a leader for its
+    /// quorum queues, whoever its clients are.
+    pub fn stop(&mut self) {
+        self.end("-TERM");
+    }
+
+    fn end(&mut self, signal: &str) {
+        if let Some(mut running) = self.running.take() {
+            // The negative number is that of the group.
+            let group = format!("-{}", running.id());
+            let _ = Command::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status();
+            let _ = running.wait();
+        }
+    }
+
+    /// Tells the broker how much of the memory it may use; of nothing it has more than that, and holds publishers up.
+    ///
+    /// # Panics
+    /// It does not take the word.
+    pub fn allow_memory(&self, share: &str) {
+        let mut command = self.command("rabbitmqctl");
+        command.args(["-n", "es@localhost", "set_vm_memory_high_watermark", share]);
+        let told = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(told.expect("a program").success(), "the broker does not take the word");
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let of = |part: &str| self.folder.join(part);
+        let mut command = Command::new(self.programs.join(program));
+        let arguments = "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}";
+        command
+            .env("HOME", &self.folder)
+            .env("RABBITMQ_NODENAME", "es@localhost")
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODE_PORT", self.port.to_string())
+            .env("RABBITMQ_DIST_PORT", self.distribution.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.names.to_string())
+            .env("RABBITMQ_MNESIA_BASE", of("mnesia"))
+            .env("RABBITMQ_LOG_BASE", of("log"))
+            .env("RABBITMQ_PID_FILE", of("pid"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", of("enabled_plugins"))
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", arguments);
+        command
+    }
+}
+
+/// Ports that are free now, all at once.
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("its number").port())
+}
+
+impl Drop for RabbitMqServer {
+    fn drop(&mut self) {
+        self.end("-KILL");
+        // Erlang's register of names outlives the broker.
+        let mut names = Command::new("epmd");
+        names.arg("-kill").env("ERL_EPMD_PORT", self.names.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
+        let _ = names.status();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
