@@ -8,7 +8,7 @@ use tracing::Dispatch;
 use super::flush::Job;
 
 #[derive(Debug, Default)]
-pub(super) struct Logs;
+pub(super) struct Logs(());
 
 #[derive(Clone)]
 pub(super) enum Loggers {}
