@@ -107,16 +107,16 @@ impl Seen {
 
 /// Reads until it has seen everything up to where the feed ends at last, and begins anew now and then.
 async fn read<S: EventStore>(store: Traced<S>, seed: u64, end: tokio::sync::watch::Receiver<Option<Position>>) -> Seen {
-    let (mut dice, mut seen) = (Dice(seed), Seen::default());
+    let (mut dice, mut shown) = (Dice(seed), Seen::default());
     loop {
-        let mut subscription = store.subscribe(seen.last);
+        let mut subscription = store.subscribe(shown.last);
         for _ in 0..=dice.below(200) {
-            if end.borrow().is_some_and(|end| end <= seen.last) {
-                return seen;
+            if end.borrow().is_some_and(|end| end <= shown.last) {
+                return shown;
             }
             // Nothing comes any more where the end was told meanwhile.
             match tokio::time::timeout(Duration::from_millis(200), subscription.next()).await {
-                Ok(event) => seen.take(&event.unwrap()),
+                Ok(event) => shown.take(&event.unwrap()),
                 Err(_) => break,
             }
         }
@@ -148,9 +148,9 @@ async fn under_load<S: EventStore>(name: &str, store: S, disturb: impl Future<Ou
     end.send_replace(Some(store.head().await.unwrap()));
     stored.sort_unstable();
     for reader in readers {
-        let mut seen = reader.await.unwrap().ids;
-        seen.sort_unstable();
-        assert!(seen == stored, "seed {seed}: what is seen is what was stored, once");
+        let mut shown = reader.await.unwrap().ids;
+        shown.sort_unstable();
+        assert!(shown == stored, "seed {seed}: what is seen is what was stored, once");
     }
     println!("{name}: {} events, missed 0, doubled 0", stored.len());
 }
@@ -269,7 +269,9 @@ mod paused {
 
     async fn append<S: EventStore>(store: &Traced<S>, stream: &StreamId, count: u64) {
         let mut batch = events(count);
-        batch.iter_mut().for_each(|event| event.payload = vec![b'x'; SIZE].into());
+        for event in &mut batch {
+            event.payload = vec![b'x'; SIZE].into();
+        }
         store.append(stream, ExpectedVersion::Any, batch).await.unwrap();
     }
 

@@ -68,9 +68,9 @@ impl Trials {
                     format!("UPDATE {}.trials SET note = note || ', then second' WHERE position = $1", self.schema);
                 assert_eq!(tx.execute(&update, &[&position]).await?, 1, "what was enqueued came before");
                 tx.enqueue(&update.replace("second", "third"), &[&position]).await?;
-                let note = format!("SELECT note FROM {}.trials WHERE position = $1", self.schema);
-                let note: String = tx.query_one(&note, &[&position]).await?.get(0);
-                assert_eq!(note, "first, then second, then third");
+                let select = format!("SELECT note FROM {}.trials WHERE position = $1", self.schema);
+                let written: String = tx.query_one(&select, &[&position]).await?.get(0);
+                assert_eq!(written, "first, then second, then third");
             }
             "waits" => {
                 self.begun.notify_one();
