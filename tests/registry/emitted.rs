@@ -37,7 +37,8 @@ const USERS: [&str; 4] =
 
 /// Log events that take a broker, another process or a broken bus; the sources are held against the registry for these,
 /// and so is what is logged of them here.
-const NOT_LOGGED_HERE: [&str; 5] = [
+const NOT_LOGGED_HERE: [&str; 6] = [
+    "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",
     "eventsource.bus.stopped",
     "eventsource.bus.unsettled",
