@@ -117,9 +117,9 @@ fn members_that_come_and_go_lose_nothing_and_keep_the_order() {
         for rebalance in 0..rebalances {
             // One after the other: the broker loses its thread when several join at once.
             if rebalance % 3 == 2 || crowd.members.len() == 3 {
-                crowd.leave().await
+                crowd.leave().await;
             } else {
-                crowd.join().await
+                crowd.join().await;
             }
             crowd.all_handled().await;
         }

@@ -107,21 +107,21 @@ async fn we_continue_its_trace<B: EventBus>(broker: Broker, bus: Traced<B>, proc
         let sent = sender.send(received);
         async move { Ok::<_, HandlerError>(sent?) }
     };
-    let (sent, received) = recorder
+    let (told, received) = recorder
         .run(async {
             let running = bus.subscribe("inventory").handle(handler).await.unwrap();
             let spans = tokio::task::spawn_blocking(move || {
                 let mut peer = Peer::start("produce", &broker);
                 [peer.next("span"), peer.next("span")]
             });
-            let sent = spans.await.unwrap();
+            let told = spans.await.unwrap();
             let received = in_time(seen.recv()).await.unwrap();
             running.shutdown().await.unwrap();
-            (sent, received)
+            (told, received)
         })
         .await;
-    let [send, place] = &sent;
-    assert_eq!((&send["span_kind"], &send["parent_id"]), (&"PRODUCER".into(), &place["span_id"]));
+    let [producing, place] = &told;
+    assert_eq!((&producing["span_kind"], &producing["parent_id"]), (&"PRODUCER".into(), &place["span_id"]));
     assert_eq!(received.payload(), &b"{\"cents\": 4200}"[..]);
     assert_eq!(received.event_type(), Some("OrderPlaced"));
     assert_eq!(received.stream(), Some(&StreamId::new("Order", 42)));
@@ -129,10 +129,10 @@ async fn we_continue_its_trace<B: EventBus>(broker: Broker, bus: Traced<B>, proc
     let spans = recorder.spans();
     let [span] = &spans[..] else { panic!("one span: {spans:#?}") };
     assert_eq!((&*span.name, &span.span_kind), (&*process, &SpanKind::Consumer));
-    assert_eq!(trace_id(span), send["trace_id"]);
-    assert_eq!((span.parent_span_id.to_string(), span.parent_span_is_remote), (text(&send["span_id"]), true));
+    assert_eq!(trace_id(span), producing["trace_id"]);
+    assert_eq!((span.parent_span_id.to_string(), span.parent_span_is_remote), (text(&producing["span_id"]), true));
     let links: Vec<_> = span.links.links.iter().map(|link| link.span_context.span_id().to_string()).collect();
-    assert_eq!(links, [text(&send["span_id"])]);
+    assert_eq!(links, [text(&producing["span_id"])]);
 }
 
 fn text(value: &Value) -> String {
@@ -155,10 +155,10 @@ async fn it_continues_our_trace<B: EventBus>(broker: Broker, bus: Traced<B>, sen
     let told = tokio::task::spawn_blocking(move || [peer.next("message"), peer.next("span"), peer.next("span")]);
     let [message, ship, process] = in_time(told).await.unwrap();
     let spans = recorder.spans();
-    let sent = find(&spans, &send);
-    assert_eq!(sent.span_kind, SpanKind::Producer);
+    let ours = find(&spans, &send);
+    assert_eq!(ours.span_kind, SpanKind::Producer);
     assert_eq!(process["span_kind"], "CONSUMER");
-    assert_eq!((text(&process["trace_id"]), text(&process["parent_id"])), (trace_id(sent), span_id(sent)));
+    assert_eq!((text(&process["trace_id"]), text(&process["parent_id"])), (trace_id(ours), span_id(ours)));
     assert_eq!((&ship["parent_id"], &ship["trace_id"]), (&process["span_id"], &process["trace_id"]));
     assert_eq!(message["payload"], r#"{"cents":4200}"#);
     let headers = message["headers"].as_object().unwrap();
@@ -167,7 +167,7 @@ async fn it_continues_our_trace<B: EventBus>(broker: Broker, bus: Traced<B>, sen
     let expected = ["aggregate_id", "aggregate_type", "content-type", "event_id", "event_type", "traceparent"];
     assert_eq!(names, expected, "and no empty `tracestate`");
     assert_eq!(headers["event_id"], *id);
-    assert_eq!(headers["traceparent"], format!("00-{}-{}-01", trace_id(sent), span_id(sent)));
+    assert_eq!(headers["traceparent"], format!("00-{}-{}-01", trace_id(ours), span_id(ours)));
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_member_that_was_cut_off_does_not_go_on_with_what_another_one_handles() {
         let (network, url) = Network::before(&services::rabbitmq()).await;
         let cut_off = RabbitMqBus::connect(&url, options.clone()).await.unwrap();
         let (begun, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (sender, mut handled) = mpsc::unbounded_channel();
+        let (sender, mut begun_with) = mpsc::unbounded_channel();
         let shared = (Arc::clone(&begun), Arc::clone(&gate));
         let handler = move |received: Received| {
             let (begun, gate) = shared.clone();
@@ -157,7 +157,7 @@ fn a_member_that_was_cut_off_does_not_go_on_with_what_another_one_handles() {
             tokio::task::yield_now().await;
         }
         ended.await.unwrap().unwrap();
-        assert_eq!((handled.recv().await, handled.recv().await), (Some(0), None));
+        assert_eq!((begun_with.recv().await, begun_with.recv().await), (Some(0), None));
         running.shutdown().await.unwrap();
     });
 }
