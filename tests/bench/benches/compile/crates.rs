@@ -11,12 +11,12 @@ use eventsource_bench::sample::timed;
 use crate::sources::How;
 
 /// The folder of the programs, which keeps what was built of their dependencies for the next run.
-pub struct Workspace {
+pub(crate) struct Workspace {
     folder: PathBuf,
 }
 
 impl Workspace {
-    pub fn new(folder: PathBuf, programs: &[&Program]) -> io::Result<Self> {
+    pub(crate) fn new(folder: PathBuf, programs: &[&Program]) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
         // The versions that everything else here is built with.
@@ -31,7 +31,7 @@ impl Workspace {
     }
 
     /// Builds the dependencies and the program, and tells the number that the program prints.
-    pub fn run(&self, program: &Program) -> io::Result<f64> {
+    pub(crate) fn run(&self, program: &Program) -> io::Result<f64> {
         self.cargo(&["build"], program, &[])?;
         let printed = Command::new(self.folder.join("target/debug").join(&program.name)).output()?;
         let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
@@ -39,7 +39,7 @@ impl Workspace {
     }
 
     /// How long the program alone takes to build, with the linker's part.
-    pub fn build(&self, program: &Program) -> io::Result<Duration> {
+    pub(crate) fn build(&self, program: &Program) -> io::Result<Duration> {
         let source = fs::File::options().append(true).open(program.source_file(&self.folder))?;
         source.set_modified(std::time::SystemTime::now())?;
         let (built, elapsed) = timed(|| self.cargo(&["build"], program, &[]));
@@ -47,7 +47,7 @@ impl Workspace {
     }
 
     /// The lines of LLVM's code in the bodies of functions, without optimisation.
-    pub fn llvm_lines(&self, program: &Program) -> io::Result<f64> {
+    pub(crate) fn llvm_lines(&self, program: &Program) -> io::Result<f64> {
         let file = self.folder.join("target").join(format!("{}.ll", program.name));
         let emit = format!("--emit=llvm-ir={}", file.display());
         self.cargo(&["rustc"], program, &[&emit, "-Ccodegen-units=1"])?;
@@ -55,7 +55,7 @@ impl Workspace {
     }
 
     /// The lines of the source after all macros, as the compiler prints them.
-    pub fn expanded_lines(&self, program: &Program) -> io::Result<f64> {
+    pub(crate) fn expanded_lines(&self, program: &Program) -> io::Result<f64> {
         // In a folder of its own: what looks for a nightly compiler in its build script is built anew.
         let options = ["rustc", "--profile", "check", "--target-dir", "target/expanded"];
         let expanded = self.cargo(&options, program, &["-Zunpretty=expanded"])?;
@@ -92,14 +92,14 @@ fn is_of_the_build(name: &str) -> bool {
 }
 
 /// One program of the workspace.
-pub struct Program {
+pub(crate) struct Program {
     pub name: String,
     pub how: How,
     source: String,
 }
 
 impl Program {
-    pub fn new(what: &str, how: How, source: String) -> Self {
+    pub(crate) fn new(what: &str, how: How, source: String) -> Self {
         let how_it_is_called = format!("{how:?}").to_lowercase();
         Self { name: format!("{what}-{how_it_is_called}"), how, source }
     }

@@ -1,5 +1,7 @@
 //! `cargo bench -p eventsource-bench --bench compile`: what the macros cost while compiling.
 
+#![expect(clippy::format_collect, clippy::format_push_string, reason = "programs are written once, and read better so")]
+
 mod crates;
 mod sources;
 

@@ -2,23 +2,23 @@
 
 use super::How;
 
-pub const FUNCTIONS: u32 = 1_000;
+pub(crate) const FUNCTIONS: u32 = 1_000;
 
 /// Polls each future once, so that it is compiled, and tells how large all are together.
-const USED: &str = r#"
+const USED: &str = r"
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
 #[derive(Debug)]
-pub struct Refused(u64);
+pub(crate) struct Refused(u64);
 
 fn poll(future: impl Future<Output = Result<u64, Refused>>) -> usize {
     let bytes = size_of_val(&future);
     let _ = black_box(pin!(future).poll(&mut Context::from_waker(Waker::noop())));
     bytes
 }
-"#;
+";
 
 const BY_HAND: &str = r#"
 use opentelemetry::KeyValue;
@@ -29,7 +29,7 @@ use std::sync::LazyLock;
 static TRACER: LazyLock<BoxedTracer> = LazyLock::new(|| global::tracer("bench"));
 "#;
 
-pub fn functions(how: How) -> String {
+pub(crate) fn functions(how: How) -> String {
     let prelude = match how {
         How::ByHand => BY_HAND,
         How::Ours => "use eventsource_runtime::prelude::*;\n",

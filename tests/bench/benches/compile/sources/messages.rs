@@ -2,8 +2,8 @@
 
 use super::How;
 
-pub const HANDLERS: u32 = 300;
-pub const AGGREGATES: u32 = 100;
+pub(crate) const HANDLERS: u32 = 300;
+pub(crate) const AGGREGATES: u32 = 100;
 /// Of each aggregate.
 const EVENTS: u32 = 10;
 
@@ -20,7 +20,7 @@ fn poll(future: impl Future) {
 ";
 
 /// One aggregate, whose handlers are every other one async.
-pub fn handlers(how: How) -> String {
+pub(crate) fn handlers(how: How) -> String {
     let event = event(how, "Counter", "Counted");
     let aggregate = aggregate(how, "Counter", &["Counted".to_owned()]);
     let commands: String = (0..HANDLERS).map(|number| command(how, number)).collect();
@@ -36,7 +36,7 @@ pub fn handlers(how: How) -> String {
 }
 
 /// Each aggregate with events of its own, loaded once.
-pub fn aggregates(how: How) -> String {
+pub(crate) fn aggregates(how: How) -> String {
     let mut source = format!("{PRELUDE}{}", ours(how));
     let mut uses = String::new();
     for number in 0..AGGREGATES {
@@ -74,9 +74,10 @@ fn event(how: How, state: &str, event: &str) -> String {
         How::Bare => format!("impl {state} {{ fn apply_{}", event.to_lowercase()),
         _ => format!("impl Apply<{event}> for {state} {{ fn apply"),
     };
-    let by_hand = match is_by_hand(how) {
-        true => format!("impl Event for {event} {{ const NAME: &'static str = \"{event}\"; }}\n"),
-        false => String::new(),
+    let by_hand = if is_by_hand(how) {
+        format!("impl Event for {event} {{ const NAME: &'static str = \"{event}\"; }}\n")
+    } else {
+        String::new()
     };
     format!(
         "#[derive({derive}Serialize, Deserialize)]

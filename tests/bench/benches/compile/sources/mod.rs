@@ -3,12 +3,12 @@
 mod functions;
 mod messages;
 
-pub use functions::{FUNCTIONS, functions};
-pub use messages::{AGGREGATES, HANDLERS, aggregates, handlers};
+pub(crate) use functions::{FUNCTIONS, functions};
+pub(crate) use messages::{AGGREGATES, HANDLERS, aggregates, handlers};
 
 /// How a program is instrumented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// Not at all; of messages, the structs alone.
     Bare,
     /// With the interface that the macros serve, written out.
@@ -20,7 +20,7 @@ pub enum How {
 }
 
 impl How {
-    pub const fn title(self) -> &'static str {
+    pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Bare => "without",
             Self::ByHand => "by hand",
@@ -31,7 +31,7 @@ impl How {
     }
 
     /// What the program depends on.
-    pub const fn dependencies(self) -> &'static [&'static str] {
+    pub(crate) const fn dependencies(self) -> &'static [&'static str] {
         match self {
             Self::Bare => &["serde"],
             Self::ByHand => &["opentelemetry", "eventsource-runtime", "serde"],
