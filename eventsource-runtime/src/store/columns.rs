@@ -57,7 +57,7 @@ impl Names {
     pub(super) fn stream(&mut self, name: &str) -> Result<StreamId, InvalidStreamId> {
         match &self.stream {
             Some(known) if known.as_str() == name => Ok(known.clone()),
-            _ => Ok(self.stream.insert(name.parse()?).clone()),
+            _ => Ok(self.stream.insert(StreamId::stored(name)?).clone()),
         }
     }
 }

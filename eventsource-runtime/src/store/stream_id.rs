@@ -32,7 +32,15 @@ impl StreamId {
         &self.name
     }
 
-    /// Whether there is no such stream in any store.
+    /// As a store has it. What was stored before a NUL was refused is still to be read.
+    pub(crate) fn stored(name: &str) -> Result<Self, InvalidStreamId> {
+        match name.find('-') {
+            Some(hyphen) if hyphen > 0 => Ok(Self { name: name.into(), hyphen }),
+            _ => Err(InvalidStreamId(name.into())),
+        }
+    }
+
+    /// Whether no store takes it.
     pub(crate) fn holds_nul(&self) -> bool {
         self.name.contains('\0')
     }
@@ -54,10 +62,7 @@ impl std::str::FromStr for StreamId {
     type Err = InvalidStreamId;
 
     fn from_str(name: &str) -> Result<Self, InvalidStreamId> {
-        match name.find('-') {
-            Some(hyphen) if hyphen > 0 && !name.contains('\0') => Ok(Self { name: name.into(), hyphen }),
-            _ => Err(InvalidStreamId(name.into())),
-        }
+        Self::stored(name).ok().filter(|stream| !stream.holds_nul()).ok_or_else(|| InvalidStreamId(name.into()))
     }
 }
 

@@ -28,8 +28,8 @@ pub trait Ends {
 }
 
 /// Finds out whether a returned value is an error, whatever its type: of the methods of one name, the compiler tries the
-/// one that takes this itself first, then that of a `&`, then that of a `&mut`; so `Returned(&value).outcome(..)` picks the
-/// most telling one.
+/// one that takes this itself first, then that of a `&`, then that of a `&mut`; so `Returned(&value).__es_end(..)` picks the
+/// most telling one. It has a name that no trait in the user's scope has.
 #[derive(Debug)]
 pub struct Returned<'a, R: ?Sized>(pub &'a R);
 
@@ -39,7 +39,7 @@ pub trait ReturnedDebug: Sized {
     fn outcome(self, outcome: &mut Outcome);
 
     /// Ends a span with it.
-    fn end(self, span: &mut impl Ends) {
+    fn __es_end(self, span: &mut impl Ends) {
         end(span, |outcome| self.outcome(outcome));
     }
 }
@@ -58,7 +58,7 @@ pub trait ReturnedResult: Sized {
     fn outcome(self, outcome: &mut Outcome);
 
     /// Ends a span with it.
-    fn end(self, span: &mut impl Ends) {
+    fn __es_end(self, span: &mut impl Ends) {
         end(span, |outcome| self.outcome(outcome));
     }
 }
@@ -77,7 +77,7 @@ pub trait ReturnedValue: Sized {
     fn outcome(self, _outcome: &mut Outcome) {}
 
     /// Ends a span with nothing.
-    fn end(self, span: &mut impl Ends) {
+    fn __es_end(self, span: &mut impl Ends) {
         end(span, |_| ());
     }
 }

@@ -1,9 +1,6 @@
 const _: () = {
     #[automatically_derived]
-    impl ::eventsource_runtime::Command for ShipOrder
-    where
-        Order: ::eventsource_runtime::Aggregate<Id = Uuid>,
-    {
+    impl ::eventsource_runtime::Command for ShipOrder {
         const NAME: &'static str = "ShipOrder";
         const SPAN: &'static str = "command.ShipOrder";
         type Aggregate = Order;

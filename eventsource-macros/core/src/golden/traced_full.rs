@@ -90,7 +90,7 @@ pub async fn send_email(
                 use facade::__private::{
                     ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
                 };
-                facade::__private::Returned(&__es_returned).end(&mut __es_span);
+                facade::__private::Returned(&__es_returned).__es_end(&mut __es_span);
             }
             __es_returned
         }

@@ -29,7 +29,7 @@ fn send() {
                         ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
                     };
                     ::eventsource_runtime::__private::Returned(&__es_returned)
-                        .end(&mut __es_span);
+                        .__es_end(&mut __es_span);
                 }
                 __es_returned
             }

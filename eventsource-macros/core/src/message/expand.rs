@@ -6,7 +6,7 @@ use syn::{Member, Type};
 
 use super::model::{Model, Target};
 use crate::fields;
-use crate::generics::{bound, message_bounds, predicate};
+use crate::generics::{bound, message_bounds};
 use crate::output::{block, first_span, local, located, probes};
 use crate::sensitive;
 
@@ -20,21 +20,11 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Target::Command { aggregate, id } => (
             quote_spanned!(place=> #at::Command),
             quote_spanned!(Span::mixed_site()=> ::core::clone::Clone + #sent),
-            command(runtime, aggregate, id.as_deref()),
+            command(runtime, aggregate, id.as_ref()),
         ),
         Target::Query { output } => (quote_spanned!(place=> #at::Query), sent, query(&private, output)),
     };
-    let mut generics = bound(generics, &bounds);
-    if let (Target::Command { aggregate, id: Some(id) }, true) = (target, generics.params.is_empty()) {
-        // Assumed by all that follows, so that what the aggregate is not is said here and nowhere else. Where there are
-        // parameters it would hide what is known of it.
-        let place = first_span(aggregate);
-        let at = runtime.at(place);
-        let (_, ty) = &**id;
-        let has_id = quote_spanned!(first_span(ty)=> Id = #ty);
-        let is_asked = predicate(aggregate, quote_spanned!(place=> #at::Aggregate<#has_id>));
-        generics.make_where_clause().predicates.push(is_asked);
-    }
+    let generics = bound(generics, &bounds);
     let marks = sensitive::marks(&private, ident, &model.generics, sensitive);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let record = fields::record(&private, attributes);
@@ -50,10 +40,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     })
 }
 
-fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&(Member, Type)>) -> TokenStream {
+fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {
     let private = runtime.private();
-    let id = id
-        .map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), |(member, _)| fields::borrowed(member));
+    let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
     let place = first_span(aggregate);
     let at = runtime.at(place);
     // Not `Self::Aggregate`, which would ask once more whether this is a command.

@@ -23,8 +23,8 @@ pub(super) struct Model {
 }
 
 pub(super) enum Target {
-    /// Which aggregate decides, and where its id is, of which type; none after a mistake.
-    Command { aggregate: Type, id: Option<Box<(Member, Type)>> },
+    /// Which aggregate decides, and where its id is; none after a mistake.
+    Command { aggregate: Type, id: Option<Member> },
     /// What the answer is.
     Query { output: Type },
 }
@@ -60,7 +60,7 @@ fn id(
     input: &DeriveInput,
     ids: Vec<(Ident, Member)>,
     is_unclear: bool,
-) -> Option<Box<(Member, Type)>> {
+) -> Option<Member> {
     if let Data::Enum(data) = &input.data {
         diagnostics.error(data.enum_token, "a command is a struct, one for each intention");
         return None;
@@ -74,9 +74,5 @@ fn id(
         let message = "a command says which aggregate it is for; write `#[command(id)]` on the field with the id";
         diagnostics.error(&input.ident, message);
     }
-    let (_, member) = first?;
-    let Data::Struct(data) = &input.data else { return None };
-    let ty =
-        data.fields.members().zip(&data.fields).find_map(|(it, field)| (it == member).then(|| field.ty.clone()))?;
-    Some(Box::new((member, ty)))
+    first.map(|(_, member)| member)
 }

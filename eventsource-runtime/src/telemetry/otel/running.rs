@@ -91,7 +91,7 @@ thread_local! {
 impl Drop for Polling {
     #[inline]
     fn drop(&mut self) {
-        if !self.span.is_off() {
+        if self.is_dropping || !self.span.is_off() {
             self.abandon();
         }
     }
@@ -151,4 +151,30 @@ fn record(span: &Span, keys: &[&'static str], values: &mut dyn Values) {
 
 fn end(span: &mut Span, outcome: Outcome) {
     mem::replace(span, Span::OFF).finish_telling(outcome);
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::Context;
+
+    use super::*;
+
+    fn dropped(span: Span, body: impl FnOnce()) {
+        let mut polling = Polling::new(span);
+        drop(Before(Some(&mut polling)));
+        body();
+        drop(polling);
+    }
+
+    #[test]
+    fn what_is_dropped_leaves_nothing_behind_whether_its_span_is_off_or_not() {
+        let context = Context::new().with_value(7_u32);
+        dropped(Span::live(context, false), || {
+            dropped(Span::OFF, || assert_eq!(Context::current().get(), Some(&7_u32)));
+            dropped(Span::MUTED, || ());
+            assert_eq!(Context::current().get(), Some(&7_u32));
+        });
+        assert_eq!(Context::current().get::<u32>(), None);
+        DROPPING.with_borrow(|all| assert!(all.is_empty()));
+    }
 }

@@ -336,8 +336,7 @@ fn started(site: &'static Site, options: Options, values: &mut dyn Values) -> Op
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
     let start = Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
-    let span = start.begin_on(&mut |known| literals(site, known), &mut |user| user.each(site.keys, values));
-    Some(span)
+    start.begin_on(&mut |known| literals(site, known), &mut |user| user.each(site.keys, values)).unless_off()
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {

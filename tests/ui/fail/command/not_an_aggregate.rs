@@ -17,7 +17,8 @@ impl Apply<Placed> for Order {
 }
 
 #[derive(Command, Clone, Deserialize)]
-#[command(aggregate = String)]
+// The compiler asks twice: of the type itself, and of the id that is looked up by it.
+#[command(aggregate = String)] //~ 2
 struct Place {
     #[command(id)]
     id: u64,

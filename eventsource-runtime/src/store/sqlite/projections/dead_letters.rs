@@ -59,7 +59,7 @@ pub(super) fn list(connection: &Connection, projection: &str, letters: &Letters)
 }
 
 fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
-    let stream = row.get_ref(1)?.as_str()?.parse::<StreamId>();
+    let stream = StreamId::stored(row.get_ref(1)?.as_str()?);
     let stream = stream
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
     Ok(DeadLetter {

@@ -13,6 +13,7 @@ pub(super) fn read(_env: &Env, _signal: Signal, variable: &'static str) -> Resul
     Err(TelemetryError::FeatureMissing { variable, feature: "otlp-tls" })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "its twin with TLS may fail")]
 pub(super) fn secured(client: ClientBuilder, settings: &Settings) -> Result<ClientBuilder, TelemetryError> {
     match &settings.tls {
         None => Ok(client),
