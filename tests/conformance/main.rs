@@ -8,6 +8,7 @@ mod in_process;
 mod interleaved;
 mod kafka;
 mod load;
+mod lost;
 mod memory;
 mod messages;
 mod own_bus;

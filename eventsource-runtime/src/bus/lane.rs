@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::error::{BusError, HandlerError};
 use super::handler::{BatchHandler, Received, caught};
+use super::message::Message;
 use super::traced::{Ended, Outcome, Processing};
 use super::wire::header;
 use super::{Delivery, Intake, Settle};
@@ -171,23 +172,35 @@ impl<S: Settle, H: BatchHandler> Lane<S, H> {
 
     /// Keeps the message among the dead letters, however long that takes: until then it is not done with.
     async fn dead_letter(&self, batch: Vec<Current<S>>, attempts: u32, error: &HandlerError) {
-        for current in batch {
-            let delivery = current.taken.delivery;
-            let letter = delivery
-                .message
-                .with_header(header::DEAD_LETTER_REASON, error.error_type().to_owned())
-                .with_header(header::DEAD_LETTER_ATTEMPTS, attempts.to_string())
-                .with_header(header::DEAD_LETTER_AT, self.handling.telemetry.now().to_string())
-                .with_header(header::DEAD_LETTER_SOURCE, delivery.source.name.to_string());
-            for retry in 0.. {
-                let Err(error) = delivery.settle.park(&letter).await else { break };
-                log::message_unsettled(&self.handling.intake.group, error.error_type());
-                tokio::time::sleep(self.handling.retries.pause(retry)).await;
-            }
+        for current in batch.into_iter().filter_map(|current| self.unless_lost(current)) {
+            let Some(delivery) = self.parked(current, attempts, error).await else { continue };
             let settled = delivery.settle.ack().await;
             self.settled(&settled);
             self.counts.dead_lettered.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The delivery of a message that is now among the dead letters; `None` if it went to another member before.
+    async fn parked(&self, current: Current<S>, attempts: u32, error: &HandlerError) -> Option<Delivery<S>> {
+        let letter = self.letter(&current.taken.delivery, attempts, error);
+        for retry in 0.. {
+            let Err(error) = current.taken.delivery.settle.park(&letter).await else { break };
+            log::message_unsettled(&self.handling.intake.group, error.error_type());
+            tokio::time::sleep(self.handling.retries.pause(retry)).await;
+            if self.is_lost(&current) {
+                return None;
+            }
+        }
+        Some(current.taken.delivery)
+    }
+
+    fn letter(&self, delivery: &Delivery<S>, attempts: u32, error: &HandlerError) -> Message {
+        let message = delivery.message.clone();
+        message
+            .with_header(header::DEAD_LETTER_REASON, error.error_type().to_owned())
+            .with_header(header::DEAD_LETTER_ATTEMPTS, attempts.to_string())
+            .with_header(header::DEAD_LETTER_AT, self.handling.telemetry.now().to_string())
+            .with_header(header::DEAD_LETTER_SOURCE, delivery.source.name.to_string())
     }
 
     fn settled(&self, settled: &Result<(), BusError>) {

@@ -79,14 +79,19 @@ impl Running {
         if let Ok(ended) = tokio::time::timeout(deadline, self.ended()).await {
             return ended;
         }
-        if let Some(task) = self.task.take() {
+        if let Some(task) = &self.task {
             task.abort();
-            // Its messages are given back when it is gone.
-            let _ = task.await;
         }
+        // Its messages are given back when it is gone.
+        let ended = self.ended().await;
         let left =
             self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.counts.settled.load(Ordering::Relaxed));
-        Err(SubscriptionStopped::Aborted { group: self.group.to_string(), left })
+        match ended {
+            // All was handled; it had the group alone to leave.
+            Err(SubscriptionStopped::Aborted { .. }) if left == 0 => Ok(self.tally()),
+            Err(SubscriptionStopped::Aborted { group, .. }) => Err(SubscriptionStopped::Aborted { group, left }),
+            ended => ended,
+        }
     }
 
     async fn ended(&mut self) -> Result<Tally, SubscriptionStopped> {
@@ -97,6 +102,9 @@ impl Running {
         match ended {
             Ok(Ok(())) => Ok(self.tally()),
             Ok(Err(error)) => Err(failed(error)),
+            Err(error) if error.is_cancelled() => {
+                Err(SubscriptionStopped::Aborted { group: self.group.to_string(), left: 0 })
+            }
             Err(error) => Err(failed(BusError::backend("run a subscription", error))),
         }
     }

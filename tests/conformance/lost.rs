@@ -1,0 +1,160 @@
+//! Messages that go to another member while they are handled, and a group that is slow to leave.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::bus::{
+    BusError, BusInfo, Consumer, Delivery, Destination, EventBus, HandlerError, Intake, Message, PublishError,
+    Published, Received, Settle, Traced,
+};
+use eventsource_runtime::store::StreamId;
+use eventsource_runtime::testing;
+
+use crate::messages::{in_time, message};
+
+#[derive(Default)]
+struct State {
+    is_lost: AtomicBool,
+    parked: AtomicUsize,
+    acknowledged: AtomicUsize,
+    dropped: AtomicUsize,
+}
+
+/// A bus that has one message, whose dead letters it refuses and which it takes away then. Nobody can leave it.
+#[derive(Clone, Default)]
+struct Fickle(Arc<State>);
+
+impl EventBus for Fickle {
+    type Consumer = Member;
+
+    fn info(&self) -> BusInfo {
+        BusInfo::in_process()
+    }
+
+    fn destination(&self, _: &Message) -> Destination {
+        Destination::new("orders")
+    }
+
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
+        messages.iter().map(|_| Err(PublishError::Closed)).collect()
+    }
+
+    async fn subscribe(&self, _: Intake) -> Result<Member, BusError> {
+        let message = message(&StreamId::new("Order", 1), 1);
+        Ok(Member { state: Arc::clone(&self.0), message: Some(message), is_stopped: false })
+    }
+}
+
+struct Member {
+    state: Arc<State>,
+    message: Option<Message>,
+    is_stopped: bool,
+}
+
+impl Consumer for Member {
+    type Settle = Settling;
+
+    async fn next(&mut self) -> Result<Option<Delivery<Settling>>, BusError> {
+        if self.is_stopped {
+            return Ok(None);
+        }
+        let Some(message) = self.message.take() else { return pending().await };
+        let (source, settle) = (Destination::new("orders"), Settling(Arc::clone(&self.state)));
+        Ok(Some(Delivery { message, lane: 0, redelivered: false, sent_at: None, source, settle }))
+    }
+
+    fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    async fn leave(self) {
+        pending().await
+    }
+}
+
+struct Settling(Arc<State>);
+
+impl Settle for Settling {
+    fn is_lost(&self) -> bool {
+        self.0.is_lost.load(Ordering::SeqCst)
+    }
+
+    async fn ack(self) -> Result<(), BusError> {
+        self.0.acknowledged.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn park(&self, _: &Message) -> Result<(), BusError> {
+        self.0.parked.fetch_add(1, Ordering::SeqCst);
+        self.0.is_lost.store(true, Ordering::SeqCst);
+        Err(BusError::Closed)
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.0.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits until the delivery is not under way any more.
+async fn let_go(state: &State) {
+    in_time(async {
+        while state.dropped.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+#[test]
+fn what_goes_to_another_member_at_its_last_attempt_is_no_dead_letter() {
+    testing::run(async {
+        let bus = Fickle::default();
+        let state = Arc::clone(&bus.0);
+        let taken_away = Arc::clone(&state);
+        let handler = move |_: Received| {
+            taken_away.is_lost.store(true, Ordering::SeqCst);
+            async { Err::<(), _>(HandlerError::new("refused").permanent()) }
+        };
+        let running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
+        let_go(&state).await;
+        assert_eq!(state.parked.load(Ordering::SeqCst), 0);
+        assert_eq!(state.acknowledged.load(Ordering::SeqCst), 0);
+        assert_eq!(running.tally().dead_lettered, 0);
+    });
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_kept_is_let_go_when_its_message_goes_to_another_member() {
+    testing::run(async {
+        let bus = Fickle::default();
+        let state = Arc::clone(&bus.0);
+        let handler = async |_: Received| Err::<(), _>(HandlerError::new("refused").permanent());
+        let running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
+        let_go(&state).await;
+        assert_eq!(state.parked.load(Ordering::SeqCst), 1);
+        assert_eq!(state.acknowledged.load(Ordering::SeqCst), 0);
+        assert_eq!(running.tally().dead_lettered, 0);
+    });
+}
+
+#[test]
+fn a_shut_down_whose_time_is_up_while_the_group_is_left_has_left_nothing() {
+    testing::run(async {
+        let bus = Fickle::default();
+        let state = Arc::clone(&bus.0);
+        let running = Traced::over(bus).subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
+        let_go(&state).await;
+        in_time(async {
+            while running.tally().acknowledged == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        let tally = running.shutdown_within(Duration::ZERO).await.unwrap();
+        assert_eq!(tally.acknowledged, 1);
+    });
+}
