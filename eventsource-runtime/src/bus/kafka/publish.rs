@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::KafkaOptions;
 use super::context::State;
@@ -15,12 +15,14 @@ use crate::bus::Published;
 use crate::bus::behind::Behind;
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
-use crate::bus::pauses::Pauses;
+use crate::bus::pauses::{Pauses, until};
 
 pub(super) struct Publisher {
     config: ClientConfig,
     state: Arc<State>,
     current: Mutex<Arc<Pipeline>>,
+    /// Held by whoever makes another pipeline, so that all who lost the same one share the next.
+    making: tokio::sync::Mutex<()>,
     timeout: Duration,
     largest: u32,
 }
@@ -61,7 +63,7 @@ impl Publisher {
         }
         let current = Pipeline::new(&config, &state).map_err(|error| refused("make a Kafka producer", error))?;
         let (timeout, largest) = (options.publish_timeout, options.largest);
-        Ok(Self { config, state, current: Mutex::new(Arc::new(current)), timeout, largest })
+        Ok(Self { config, state, current: Mutex::new(Arc::new(current)), making: Default::default(), timeout, largest })
     }
 
     fn current(&self) -> MutexGuard<'_, Arc<Pipeline>> {
@@ -69,23 +71,30 @@ impl Publisher {
     }
 
     /// A pipeline instead of one that is spent.
-    fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, PublishError> {
+    async fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, PublishError> {
         spent.cut();
-        let mut current = self.current();
-        if Arc::ptr_eq(&current, spent) {
-            *current = Arc::new(self.pipeline(&self.config)?);
+        let _making = self.making.lock().await;
+        let current = Arc::clone(&self.current());
+        if !Arc::ptr_eq(&current, spent) {
+            return Ok(current);
         }
-        Ok(Arc::clone(&current))
+        let fresh = Arc::new(self.pipeline(&self.config).await?);
+        *self.current() = Arc::clone(&fresh);
+        Ok(fresh)
     }
 
-    fn pipeline(&self, config: &ClientConfig) -> Result<Pipeline, PublishError> {
-        Pipeline::new(config, &self.state).map_err(|error| PublishError::backend("make a Kafka producer", error))
+    /// A client starts threads and reads certificates, which no task is to wait for.
+    async fn pipeline(&self, config: &ClientConfig) -> Result<Pipeline, PublishError> {
+        let (config, state) = (config.clone(), Arc::clone(&self.state));
+        let made = tokio::task::spawn_blocking(move || Pipeline::new(&config, &state)).await;
+        let failed = |error| PublishError::backend("make a Kafka producer", error);
+        made.map_err(|error| PublishError::backend("make a Kafka producer", error))?.map_err(failed)
     }
 
     /// Publishes messages side by side, in their order. What was cut off by the failure of others is published again,
     /// which may be twice: the brokers' word is lost with the pipeline.
     pub(super) async fn publish_all(&self, topic: &str, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
-        let until = Instant::now() + self.timeout;
+        let until = until(self.timeout);
         let outcomes = messages.iter().map(|_| None).collect();
         let mut batch = Batch { topic, messages, outcomes, behind: Behind::default(), until };
         let mut pipeline = Arc::clone(&self.current());
@@ -93,6 +102,7 @@ impl Publisher {
         let end = loop {
             match self.round(&pipeline, &mut batch).await {
                 Round::Done => break None,
+                // Another caller's time was up, or the brokers forgot the producer.
                 Round::Cut if Instant::now() < until => {}
                 Round::Cut | Round::Late => {
                     pipeline.cut();
@@ -100,19 +110,22 @@ impl Publisher {
                     break Some(broken.map_or_else(|| self.late(topic), failed));
                 }
                 Round::Refused(error) if is_of_one_message(&error) => {
-                    let _ = self.instead_of(&pipeline);
+                    let _ = self.instead_of(&pipeline).await;
                     break self.publish_alone(&mut batch).await;
                 }
                 Round::Refused(error) => {
-                    let _ = self.instead_of(&pipeline);
+                    let _ = self.instead_of(&pipeline).await;
                     break Some(failed(error));
                 }
             }
-            match self.instead_of(&pipeline) {
+            match self.instead_of(&pipeline).await {
                 Ok(fresh) => pipeline = fresh,
                 Err(error) => break Some(error),
             }
-            pauses.next().await;
+            // Nothing is begun, nor cut off for others, that has no time left.
+            if timeout_at(until, pauses.next()).await.is_err() {
+                break Some(self.late(topic));
+            }
         };
         batch.finish(end)
     }
@@ -148,7 +161,7 @@ impl Publisher {
     async fn publish_alone(&self, batch: &mut Batch<'_>) -> Option<PublishError> {
         let mut config = self.config.clone();
         config.set("batch.num.messages", "1");
-        let mut pipeline = match self.pipeline(&config) {
+        let mut pipeline = match self.pipeline(&config).await {
             Ok(pipeline) => pipeline,
             Err(error) => return Some(error),
         };
@@ -167,7 +180,7 @@ impl Publisher {
                 Err(Fault::Cut) => return Some(pipeline.broken().map_or_else(|| self.late(batch.topic), failed)),
                 Err(Fault::Refused(error)) if is_of_one_message(&error) => {
                     batch.fail(place, at_fault(batch.topic, &error));
-                    match self.pipeline(&config) {
+                    match self.pipeline(&config).await {
                         Ok(fresh) => pipeline = fresh,
                         Err(error) => return Some(error),
                     }

@@ -18,7 +18,7 @@ use crate::bus::Published;
 use crate::bus::behind::Behind;
 use crate::bus::error::PublishError;
 use crate::bus::message::Message;
-use crate::bus::pauses::Pauses;
+use crate::bus::pauses::{Pauses, until};
 
 /// How long a confirmation may take before the message is published again over another connection.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ impl Publisher {
             payload: message.payload(),
             destination,
         };
-        let until = Instant::now() + self.timeout;
+        let until = until(self.timeout);
         let mut pauses = Pauses::default();
         let late = || PublishError::TimedOut { destination: outgoing.destination.clone(), waited: self.timeout };
         loop {
