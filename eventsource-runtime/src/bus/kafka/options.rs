@@ -13,11 +13,13 @@ use crate::bus::error::BusError;
 const TLS: bool = cfg!(feature = "kafka-tls");
 /// The longest name that a topic may have, in bytes.
 const LONGEST_NAME: usize = 249;
-/// What keeps messages from being lost or reordered, and is therefore nobody else's to set.
-const OWN: [&str; 17] = [
+/// What keeps messages from being lost or reordered, or the bus from knowing how it does, and is therefore nobody else's to set.
+const OWN: [&str; 23] = [
     "acks",
+    "auto.commit.interval.ms",
     "auto.offset.reset",
     "bootstrap.servers",
+    "delivery.report.only.error",
     "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -25,12 +27,16 @@ const OWN: [&str; 17] = [
     "enable.idempotence",
     "enable.partition.eof",
     "group.id",
+    "heartbeat.interval.ms",
     "message.max.bytes",
     "message.timeout.ms",
+    "metadata.broker.list",
+    "offset.store.method",
     "partition.assignment.strategy",
     "partitioner",
     "request.required.acks",
     "session.timeout.ms",
+    "statistics.interval.ms",
     "transactional.id",
 ];
 
@@ -201,7 +207,8 @@ mod tests {
 
     #[test]
     fn what_the_promises_rest_on_cannot_be_set() {
-        for name in OWN {
+        let others = ["metadata.broker.list", "delivery.report.only.error", "auto.commit.interval.ms"];
+        for name in OWN.into_iter().chain(others) {
             assert!(refused_of(&KafkaOptions::new("orders").set(name, "1")).is_some(), "{name}");
         }
     }
