@@ -263,7 +263,7 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 
 /// `eventsource::bus`: retried, dead-lettered, not settled, subscription stopped.
 pub const LOG_BUS: &str = "eventsource::bus";
-/// `eventsource::bus::kafka`: connected again, no broker answers, partitions handed over while messages were being handled, partitions could not be taken or given back.
+/// `eventsource::bus::kafka`: connected again, no broker answers, a client failed and tries again, partitions handed over while messages were being handled, partitions could not be taken or given back.
 pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
 /// `eventsource::bus::rabbitmq`: connected, connection lost, publishing is held up by the broker, waits for the broker.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";

@@ -148,12 +148,14 @@ fn a_member_without_room_does_not_hold_up_its_group() {
     testing::run(async {
         let bus = open(options(2)).await;
         let (begun, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-        let shared = (Arc::clone(&begun), Arc::clone(&gate));
-        let handler = move |_: Received| {
-            let (begun, gate) = shared.clone();
+        let (sender, mut handled) = mpsc::unbounded_channel();
+        let shared = (Arc::clone(&begun), Arc::clone(&gate), sender);
+        let handler = move |received: Received| {
+            let (begun, gate, sender) = shared.clone();
             async move {
                 begun.notify_one();
                 drop(gate.acquire().await?);
+                sender.send(received)?;
                 Ok::<_, HandlerError>(())
             }
         };
@@ -166,6 +168,15 @@ fn a_member_without_room_does_not_hold_up_its_group() {
         in_time(seen.recv()).await.unwrap();
         gate.add_permits(streams.len());
         running.shutdown().await.unwrap();
+        // What it gave away without room comes back to it with room.
+        bus.publish_all(streams.iter().map(|stream| message(stream, 1))).await.unwrap();
+        let mut again = HashSet::new();
+        while again.len() < streams.len() {
+            let received = in_time(handled.recv()).await.unwrap();
+            if ordinal(&received) == 1 {
+                again.insert(received.stream().cloned());
+            }
+        }
         stuck.shutdown().await.unwrap();
     });
 }

@@ -4,6 +4,8 @@ use std::mem;
 use std::ops::Deref;
 use std::thread;
 
+use tokio::sync::oneshot;
+
 /// A client whose end, which waits for its threads and for brokers, holds up no task.
 pub(super) struct Apart<T: Send + 'static>(Option<T>);
 
@@ -12,9 +14,18 @@ impl<T: Send + 'static> Apart<T> {
         Self(Some(client))
     }
 
-    /// The client itself, to be dropped where that may take its time.
-    pub(super) fn into_inner(mut self) -> Option<T> {
-        self.0.take()
+    /// Ends the client once that is done. What is returned tells when it has ended; nothing waits for that unasked, not
+    /// even a runtime that ends.
+    pub(super) fn end(mut self, first: impl FnOnce(&T) + Send + 'static) -> oneshot::Receiver<()> {
+        let (sender, ended) = oneshot::channel();
+        if let Some(client) = self.0.take() {
+            end(move || {
+                first(&client);
+                drop(client);
+                let _ = sender.send(());
+            });
+        }
+        ended
     }
 }
 
@@ -30,8 +41,12 @@ impl<T: Send + 'static> Deref for Apart<T> {
 impl<T: Send + 'static> Drop for Apart<T> {
     fn drop(&mut self) {
         if let Some(client) = mem::take(&mut self.0) {
-            // Where no thread is to be had, it ends here.
-            let _ = thread::Builder::new().name("eventsource-kafka-end".into()).spawn(move || drop(client));
+            end(move || drop(client));
         }
     }
+}
+
+/// Where no thread is to be had, what the work holds ends here.
+fn end(work: impl FnOnce() + Send + 'static) {
+    let _ = thread::Builder::new().name("eventsource-kafka-end".into()).spawn(work);
 }

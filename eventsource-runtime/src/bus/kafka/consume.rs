@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tokio::time::{sleep, timeout, timeout_at};
 
@@ -95,9 +95,23 @@ impl Member {
                 Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
                     return Err(BusError::backend("take messages from Kafka", error));
                 }
-                // The client goes on, and its context has been told what matters.
-                Err(_) => {}
+                Err(error) => self.failed(error)?,
             }
+        }
+    }
+
+    /// The client goes on, unless it may not: that stays so until somebody changes it.
+    fn failed(&self, error: KafkaError) -> Result<(), BusError> {
+        use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed};
+        match error.rdkafka_error_code() {
+            Some(ClusterAuthorizationFailed | GroupAuthorizationFailed | TopicAuthorizationFailed) => {
+                Err(BusError::backend("take messages from Kafka", error))
+            }
+            Some(code) => {
+                self.shared.state.failed(code);
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -247,12 +261,9 @@ impl Consumer for Member {
         let client = Arc::clone(&self.client);
         drop(self);
         // Where a delivery is still about, it ends with that.
-        let Some(client) = Arc::into_inner(client).and_then(Apart::into_inner) else { return };
-        let left = tokio::task::spawn_blocking(move || {
-            // There may be nothing to commit.
-            let _ = client.commit_consumer_state(CommitMode::Sync);
-            drop(client);
-        });
+        let Some(client) = Arc::into_inner(client) else { return };
+        // There may be nothing to commit.
+        let left = client.end(|client| drop(client.commit_consumer_state(CommitMode::Sync)));
         let _ = timeout(LEAVING, left).await;
     }
 }

@@ -1,7 +1,9 @@
 //! What the client library tells: whether brokers can be reached, which partitions come and go, how far groups are behind.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
@@ -15,10 +17,15 @@ use super::partitions::Share;
 use crate::bus::Lag;
 use crate::telemetry::log;
 
+/// How often the same error is told.
+const TELLING: Duration = Duration::from_secs(60);
+
 /// How the clients of a bus are doing.
 #[derive(Default)]
 pub(super) struct State {
     lost: AtomicBool,
+    /// When each error was last told.
+    told: Mutex<HashMap<String, Instant>>,
     members: Mutex<Vec<Weak<Share>>>,
 }
 
@@ -32,6 +39,21 @@ impl State {
         // Nearly always a load alone.
         if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
             log::kafka::connected();
+        }
+    }
+
+    /// Something failed that the clients try again; told once in a while. By its code alone: the text may hold an address
+    /// or a name.
+    pub(super) fn failed(&self, code: RDKafkaErrorCode) {
+        let (code, now) = (format!("{code:?}"), Instant::now());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.get(&code).is_none_or(|last| now.duration_since(*last) >= TELLING);
+        if is_due {
+            told.insert(code.clone(), now);
+        }
+        drop(told);
+        if is_due {
+            log::kafka::failed(&code);
         }
     }
 
@@ -75,8 +97,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, _: &str) {
-        let lost = matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AllBrokersDown));
-        if lost && !self.state.lost.swap(true, Ordering::Relaxed) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        if code != RDKafkaErrorCode::AllBrokersDown {
+            self.state.failed(code);
+        } else if !self.state.lost.swap(true, Ordering::Relaxed) {
             log::kafka::disconnected();
         }
     }
@@ -104,6 +128,10 @@ impl ConsumerContext for Context {
         };
         if result.is_err() {
             log::kafka::rebalance_failed(&share.group);
+        } else if is_ours {
+            // The client remembers of a partition that went that it was paused, and would never fetch it again. A member
+            // that has no room pauses it anew.
+            let _ = client.resume(partitions);
         }
     }
 }

@@ -41,7 +41,10 @@ const PORT: u16 = 9092;
 /// way of it has come to its end, for which the group waits 10 seconds at most. An offset is committed when its message
 /// and all before it are done with, so that a process that dies loses none.
 ///
-/// A message that fails goes to the topic `{topic}.{group}.dead`, with its key and headers. Nothing protects from a
+/// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers, and its stream as the key: the key
+/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, and must take
+/// messages that are some hundred bytes longer than the longest: a letter that cannot be kept is tried again without end,
+/// which the log tells, and holds up its lane. A publication whose future is dropped may still be made. Nothing protects from a
 /// message whose handler takes the process down: it comes again until somebody mends the handler. Nor does the broker
 /// tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process
 /// alone. Exactly-once reads (`read_committed`) are not part of the promises: keep the ids of what was handled instead.

@@ -15,6 +15,17 @@ pub(crate) fn disconnected() {
     event!("eventsource.bus.kafka.disconnected", names::LOG_KAFKA, WARN, { system = SYSTEM }, "no broker answers");
 }
 
+/// Something failed that the clients try again.
+pub(crate) fn failed(code: &str) {
+    event!(
+        "eventsource.bus.kafka.failed",
+        names::LOG_KAFKA,
+        WARN,
+        { system = SYSTEM, error.r#type = code },
+        "a client failed and tries again"
+    );
+}
+
 /// A partition went to another member while messages of it were still being handled.
 pub(crate) fn handed_over_busy(group: &str) {
     event!(
