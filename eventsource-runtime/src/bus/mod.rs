@@ -82,7 +82,7 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     /// Publishes messages and waits until each is confirmed; the results are in the messages' order.
     ///
     /// Of one stream, no message is published after one that could not be. A future that is dropped may have published
-    /// any number of them.
+    /// any number of them, and may still publish the others.
     fn publish(&self, messages: Vec<Message>) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
 
     /// Joins a group, and makes it if it is new.
@@ -163,7 +163,8 @@ pub struct Delivery<S> {
     pub lane: u64,
     /// Whether it was delivered before, as far as the bus knows.
     pub redelivered: bool,
-    /// When the broker took it, by the broker's clock.
+    /// When the broker took it, by the broker's clock; on Kafka by that of whoever published it, unless the topic says
+    /// `message.timestamp.type=LogAppendTime`.
     pub sent_at: Option<Timestamp>,
     /// Where it came from.
     pub source: Destination,

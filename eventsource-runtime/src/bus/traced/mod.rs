@@ -90,7 +90,8 @@ impl<B: EventBus> Traced<B> {
     }
 
     /// A subscription to the dead letters of a group, which are tried again: those that are there now, each once. A
-    /// message that fails for good again goes back. Its spans are linked to the message's own trace.
+    /// message that fails for good again goes back. Its spans are linked to the message's own trace. On Kafka have one
+    /// process do it: of two at the same time each tries all of them.
     pub fn dead_letters(&self, group: impl Into<Arc<str>>) -> Subscription<B> {
         let intake = Intake { dead_letters: true, ..Intake::of(group) };
         Subscription::new(self.clone(), intake)
