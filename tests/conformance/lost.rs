@@ -70,7 +70,7 @@ impl Consumer for Member {
     }
 
     async fn leave(self) {
-        pending().await
+        pending::<()>().await;
     }
 }
 

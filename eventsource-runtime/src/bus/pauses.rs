@@ -8,7 +8,7 @@ const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// What counts as for ever; the clock ends somewhere.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+const FAR: Duration = Duration::from_hours(24 * 365);
 
 /// When a time-out is over that begins now.
 pub(super) fn until(timeout: Duration) -> Instant {

@@ -148,7 +148,7 @@ fn a_member_without_room_does_not_hold_up_its_group() {
     testing::run(async {
         let bus = open(options(2)).await;
         let (begun, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-        let (sender, mut handled) = mpsc::unbounded_channel();
+        let (sender, mut reports) = mpsc::unbounded_channel();
         let shared = (Arc::clone(&begun), Arc::clone(&gate), sender);
         let handler = move |received: Received| {
             let (begun, gate, sender) = shared.clone();
@@ -172,7 +172,7 @@ fn a_member_without_room_does_not_hold_up_its_group() {
         bus.publish_all(streams.iter().map(|stream| message(stream, 1))).await.unwrap();
         let mut again = HashSet::new();
         while again.len() < streams.len() {
-            let received = in_time(handled.recv()).await.unwrap();
+            let received = in_time(reports.recv()).await.unwrap();
             if ordinal(&received) == 1 {
                 again.insert(received.stream().cloned());
             }

@@ -18,7 +18,7 @@ use crate::bus::Lag;
 use crate::telemetry::log;
 
 /// How often the same error is told.
-const TELLING: Duration = Duration::from_secs(60);
+const TELLING: Duration = Duration::from_mins(1);
 
 /// How the clients of a bus are doing.
 #[derive(Default)]

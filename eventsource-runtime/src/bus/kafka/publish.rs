@@ -63,7 +63,14 @@ impl Publisher {
         }
         let current = Pipeline::new(&config, &state).map_err(|error| refused("make a Kafka producer", error))?;
         let (timeout, largest) = (options.publish_timeout, options.largest);
-        Ok(Self { config, state, current: Mutex::new(Arc::new(current)), making: Default::default(), timeout, largest })
+        Ok(Self {
+            config,
+            state,
+            current: Mutex::new(Arc::new(current)),
+            making: tokio::sync::Mutex::default(),
+            timeout,
+            largest,
+        })
     }
 
     fn current(&self) -> MutexGuard<'_, Arc<Pipeline>> {
