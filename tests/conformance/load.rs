@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -145,6 +145,9 @@ async fn under_load<S: EventStore>(name: &str, store: S, disturb: impl Future<Ou
         stored.extend(writer.await.unwrap());
     }
     disturbing.abort();
+    if let Err(ended) = disturbing.await {
+        assert!(ended.is_cancelled(), "whoever disturbs has failed: {ended}");
+    }
     end.send_replace(Some(store.head().await.unwrap()));
     stored.sort_unstable();
     for reader in readers {
@@ -153,6 +156,12 @@ async fn under_load<S: EventStore>(name: &str, store: S, disturb: impl Future<Ou
         assert!(shown == stored, "seed {seed}: what is seen is what was stored, once");
     }
     println!("{name}: {} events, missed 0, doubled 0", stored.len());
+}
+
+/// How often something was rolled back.
+fn counter() -> (Arc<AtomicU64>, Arc<AtomicU64>) {
+    let rounds = Arc::<AtomicU64>::default();
+    (Arc::clone(&rounds), rounds)
 }
 
 #[test]
@@ -170,16 +179,19 @@ fn nothing_is_missed_on_sqlite() {
         // Another store on the file, whose transactions are rolled back.
         let raw = rusqlite::Connection::open(&file).unwrap();
         let store = super::sqlite::open(&file).await;
+        let (rounds, counted) = counter();
         let roll_back = async move {
             raw.busy_timeout(Duration::from_secs(5)).unwrap();
             loop {
                 let insert = "BEGIN IMMEDIATE; INSERT INTO events (stream_id, version, event_id, event_type, schema_version, \
                     recorded_at, payload) VALUES ('Order-x', 1, randomblob(16), 'Placed', 1, 1, x''); ROLLBACK";
                 raw.execute_batch(insert).unwrap();
+                rounds.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
             }
         };
         under_load("SQLite in a file", store, roll_back).await;
+        assert!(counted.load(Ordering::SeqCst) > 0, "nothing was rolled back");
         under_load("SQLite in memory", SqliteStore::open(":memory:").await.unwrap(), std::future::ready(())).await;
     });
 }
@@ -190,19 +202,22 @@ fn nothing_is_missed_on_postgresql() {
         let schema = services::a_schema();
         let store = super::postgres::open_in(&schema).await;
         let raw = services::raw(&services::postgres()).await;
+        let (rounds, counted) = counter();
         let roll_back = async move {
             let mut dice = Dice(7);
             loop {
                 let (id, pause) = (Uuid::now_v7(), dice.below(5));
                 let append = format!(
-                    "BEGIN; SELECT FROM {schema}.append_one_1('Order-{id}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, \
+                    "BEGIN; SELECT FROM {schema}.append_one_2('Order-{id}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, \
                     NULL, NULL, '1'); SELECT pg_sleep(0.00{pause}); ROLLBACK"
                 );
                 raw.batch_execute(&append).await.unwrap();
+                rounds.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
             }
         };
         under_load("PostgreSQL", store, roll_back).await;
+        assert!(counted.load(Ordering::SeqCst) > 0, "nothing was rolled back");
     });
 }
 
