@@ -9,6 +9,7 @@ mod killed;
 mod lost;
 mod opening;
 mod projecting;
+mod resets;
 mod several;
 mod tls;
 

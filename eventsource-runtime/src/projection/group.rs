@@ -1,7 +1,5 @@
 //! The parts of one projection: set up and emptied together, then each on its own.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,8 +10,7 @@ use super::aside::Built;
 use super::caught::caught;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
-use super::lease::Claim;
-use super::leasing::Hold;
+use super::leasing::{Hold, keeping};
 use super::options::Rebuild;
 use super::rebuild::Rebuilding;
 use super::runner::Asked;
@@ -101,21 +98,10 @@ impl<S: ProjectionStore> Group<S> {
         let token = hold.claim.token;
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
         // A large table takes longer to empty than a lease holds.
-        let leases = self.followers.iter().map(|follower| (follower, &hold.claim));
-        let reset = keeping_all(leases, reset).await?;
+        let reset = keeping(&self.followers, &hold.claim, Box::pin(reset)).await?;
         hold.renewed = Instant::now();
         Ok(reset.map(|()| hold))
     }
-}
-
-/// The value of a future, with all these leases kept while that takes its time.
-async fn keeping_all<'f, S: ProjectionStore, T>(
-    leases: impl Iterator<Item = (&'f Follower<S>, &'f Claim)>,
-    body: impl Future<Output = T> + Send,
-) -> T {
-    let body: Pin<Box<dyn Future<Output = T> + Send + '_>> = Box::pin(body);
-    let kept = leases.fold(body, |body, (follower, claim)| Box::pin(follower.keeping(claim, body)));
-    kept.await
 }
 
 impl Start {

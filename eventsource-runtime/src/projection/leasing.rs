@@ -103,15 +103,8 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// The value of a future, with the lease kept while that takes its time.
     pub(super) async fn keeping<F: Future>(&self, claim: &Claim, body: F) -> F::Output {
-        beside(body, upkeep(self.keep(claim))).await
-    }
-
-    async fn keep(&self, claim: &Claim) {
-        loop {
-            tokio::time::sleep(claim.term / 3).await;
-            // If it is lost, the transaction under way will be refused.
-            let _ = self.store.lease_projection(self.partition, claim.clone()).await;
-        }
+        // Not through the function for several: each layer makes the step's future as large again.
+        beside(body, upkeep(keep(std::slice::from_ref(self), claim))).await
     }
 
     /// Another runner has taken the lease. A new one is another lease.
@@ -129,5 +122,21 @@ impl<S: ProjectionStore> Follower<S> {
         let given_up = self.store.lease_projection(self.partition, hold.claim.clone().given_up());
         // Whatever comes of it: the lease expires.
         let _ = tokio::time::timeout(FAREWELL, upkeep(given_up)).await;
+    }
+}
+
+/// The value of a future, with the leases of these parts kept while that takes its time.
+pub(super) async fn keeping<S: ProjectionStore, F: Future>(parts: &[Follower<S>], claim: &Claim, body: F) -> F::Output {
+    beside(body, upkeep(keep(parts, claim))).await
+}
+
+/// One after the other: what the future has locked may hold a renewal up, and that only one connection.
+async fn keep<S: ProjectionStore>(parts: &[Follower<S>], claim: &Claim) {
+    loop {
+        tokio::time::sleep(claim.term / 3).await;
+        for part in parts {
+            // If it is lost, the transaction under way will be refused.
+            let _ = part.store.lease_projection(part.partition, claim.clone()).await;
+        }
     }
 }
