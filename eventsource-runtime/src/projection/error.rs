@@ -65,6 +65,11 @@ impl ProjectionError {
         Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))
     }
 
+    /// The same of a cause that says nothing which others may not read.
+    pub(crate) fn told(self) -> Self {
+        Self { is_told: true, ..self }
+    }
+
     /// A failure of the store itself.
     #[must_use]
     pub fn store(error: StoreError) -> Self {
@@ -143,7 +148,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
         let said_by_us: &dyn Any = &error;
         let is_told =
             said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
-        Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told }
+        let error = Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told: false };
+        if is_told { error.told() } else { error }
     }
 }
 

@@ -57,6 +57,11 @@ impl PostgresError {
         self.fate == Fate::Refused
     }
 
+    /// Whether it is what a function of the database's users said, in words of their own.
+    pub(super) fn is_raised(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| code.starts_with("P0"))
+    }
+
     /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
     pub(super) fn is_trouble(&self) -> bool {
         const TROUBLE: [&str; 6] = ["40", "53", "55", "57", "58", "XX"];

@@ -21,7 +21,13 @@ pub(super) fn fault(attempt: &'static str, error: PostgresError) -> ProjectionEr
 
 /// An error of statements that the projection chose, if the server is not in trouble.
 pub(super) fn refused(attempt: &'static str, error: PostgresError) -> ProjectionError {
-    if error.is_trouble() { fault(attempt, error) } else { error.into() }
+    if error.is_trouble() { fault(attempt, error) } else { said(error) }
+}
+
+/// What the server said holds no values of rows, and so a dead letter keeps it; but not the text of a `RAISE`, which is
+/// somebody's own.
+fn said(error: PostgresError) -> ProjectionError {
+    if error.is_raised() { error.into() } else { ProjectionError::from(error).told() }
 }
 
 /// Begins a transaction; dropped, it is rolled back.
@@ -165,8 +171,10 @@ fn sought(error: ProjectionError, events: &[&StoredEvent]) -> ProjectionError {
 
 /// A driver's error says no more than that there is one.
 fn readable(error: ProjectionError) -> ProjectionError {
-    match error.cause().downcast_ref::<tokio_postgres::Error>() {
-        Some(said) => ProjectionError::from(PostgresError::from(said)),
+    let cause = error.cause();
+    let drivers = cause.downcast_ref::<tokio_postgres::Error>().map(PostgresError::from);
+    match drivers.or_else(|| cause.downcast_ref::<PostgresError>().cloned()) {
+        Some(server) => said(server),
         None => error,
     }
 }
