@@ -86,8 +86,17 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     ///
     /// The projection's methods are the same; the store sees to it that the names of their tables mean the new ones. On
     /// `SQLite` they see no other tables. On `PostgreSQL` they name their tables without a schema and make them in their
-    /// set-up: a projection that writes to any other stops with an error. Until the new read model is in its place, `wait_for` waits. When it is, this runner has the
-    /// lease, and whoever had it waits for the next.
+    /// set-up, without `DROP … IF EXISTS`: a projection that writes to any other, or drops it, stops with an error. Until
+    /// the new read model is in its place, `wait_for` waits. When it is, this runner has the lease, and whoever had it waits
+    /// for the next.
+    ///
+    /// Whatever table has the name of one that the projection makes is replaced, be it the projection's or not; only the
+    /// store's own are refused. On `PostgreSQL` grants on tables, columns and sequences come along; a policy, row level
+    /// security, a trigger or a place in a publication that the new table lacks stops the projection with an error. Nothing
+    /// else that was set for the old table comes along.
+    ///
+    /// The swap waits for whoever reads the old tables for a long time, and is tried again meanwhile. This runner has the
+    /// lease then, so that the old read model stands still for as long, five minutes at most.
     pub fn rebuild_aside(mut self) -> Self {
         self.options.rebuild = Rebuild::Aside;
         self

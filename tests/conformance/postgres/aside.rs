@@ -1,5 +1,7 @@
 //! Read models that are built in a schema of their own, and moved into the place of the old one.
 
+mod replaced;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +28,14 @@ struct Weights {
     /// Writes to a table that its set-up does not make, by its full name.
     elsewhere: Option<String>,
     has_index: bool,
+    /// What the set-up does before and after it makes its tables.
+    before: String,
+    after: String,
 }
 
 impl Weights {
     fn sound() -> Self {
-        Self { elsewhere: None, has_index: false }
+        Self { elsewhere: None, has_index: false, before: String::new(), after: String::new() }
     }
 }
 
@@ -38,6 +43,7 @@ impl Weights {
 impl Weights {
     #[projection(setup)]
     async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute_batch(&self.before).await?;
         tx.execute_batch(
             "CREATE TABLE weights (id serial PRIMARY KEY, stream text UNIQUE, count bigint NOT NULL, sum bigint NOT NULL);
              CREATE VIEW heavy AS SELECT stream FROM weights WHERE sum > 1000",
@@ -46,7 +52,7 @@ impl Weights {
         if self.has_index {
             tx.execute_batch("CREATE INDEX weights_by_sum ON weights (sum)").await?;
         }
-        Ok(())
+        Ok(tx.execute_batch(&self.after).await?)
     }
 
     #[projection(reset)]
@@ -77,7 +83,10 @@ struct Place {
 
 impl Place {
     async fn new() -> Self {
-        let (schema, tables) = (services::a_schema(), format!("read_{}", Uuid::now_v7().simple()));
+        Self::at(services::a_schema(), format!("read_{}", Uuid::now_v7().simple())).await
+    }
+
+    async fn at(schema: String, tables: String) -> Self {
         let raw = services::raw(&services::postgres()).await;
         raw.batch_execute(&format!("CREATE SCHEMA {tables}; SET search_path = {tables}")).await.unwrap();
         let joint = if services::postgres().contains('?') { '&' } else { '?' };

@@ -43,6 +43,14 @@ impl Schema {
         &self.name
     }
 
+    /// The names of the store's own tables.
+    pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+        let made = |migration: &'static str| migration.split("CREATE TABLE {schema}.").skip(1);
+        let named =
+            |rest: &'static str| rest.split(|character: char| !character.is_alphanumeric() && character != '_').next();
+        MIGRATIONS.iter().copied().flat_map(made).filter_map(named).chain(["eventsource_schema"])
+    }
+
     /// The statement with the schema's name in place.
     pub(super) fn sql(&self, statement: &str) -> String {
         statement.replace("{schema}", &format!("\"{}\"", self.name))

@@ -4,14 +4,15 @@
 //! that are built there. Checkpoint and dead letters are rows beside the old ones, under a name of their own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use uuid::Uuid;
 
 use super::super::connections::YOURS;
-use super::super::schema::Schema;
 use super::super::{Postgres, PostgresError, PostgresTransaction};
 use super::begun;
+use super::elsewhere::refuse_losses;
 use super::transaction::{end, failed, fault, refused};
 use crate::projection::{ProjectionError, StepResult};
 use crate::store::StoreError;
@@ -31,30 +32,33 @@ const OTHERS: &str = "SELECT 'function', proname FROM pg_proc WHERE pronamespace
     WHERE typnamespace = $1::text::regnamespace AND typrelid = 0 AND typelem = 0";
 
 /// The statements that put what is in a schema in the place of what has its name: the old ones away, views before what
-/// they show; the new ones there; and who was granted what before, is again.
+/// they show; the new ones there; and who was granted what before, is again, also on the columns that are there still.
 const SWAP: &str = "WITH kinds (kind, word, step) AS (VALUES \
         ('v'::\"char\", 'VIEW', 1), ('m', 'MATERIALIZED VIEW', 2), ('r', 'TABLE', 3), ('p', 'TABLE', 3), ('S', 'SEQUENCE', 4)), \
-    relations AS (SELECT pg_class.*, word, step, nspname FROM pg_class \
-        JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN kinds ON kind = relkind \
-        WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid \
-            AND relkind = 'S' AND deptype IN ('a', 'i') AND refobjsubid > 0)), \
+    relations AS (SELECT pg_class.oid, relname, relkind, relacl, word, step, nspname, \
+            EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid \
+                AND relkind = 'S' AND deptype IN ('a', 'i') AND refobjsubid > 0) AS is_owned \
+        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN kinds ON kind = relkind), \
     new AS (SELECT * FROM relations WHERE nspname = $1), \
-    old AS (SELECT * FROM relations WHERE nspname = current_schema() AND relname IN (SELECT relname FROM new)) \
-    SELECT format('DROP %s %s', word, string_agg(format('%I.%I', nspname, relname), ', ')), step FROM old GROUP BY word, step \
+    old AS (SELECT * FROM relations WHERE nspname = current_schema() AND relname IN (SELECT relname FROM new)), \
+    grants AS (SELECT privilege_type AS what, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, \
+            nspname, relname, grantee, is_grantable FROM old, aclexplode(relacl) \
+        UNION ALL SELECT format('%s (%I)', privilege_type, old_columns.attname), 'TABLE', \
+            old.nspname, relname, grantee, is_grantable \
+        FROM old JOIN pg_attribute AS old_columns ON attrelid = old.oid, aclexplode(attacl) \
+        WHERE EXISTS (SELECT FROM new JOIN pg_attribute AS new_columns ON new_columns.attrelid = new.oid \
+            WHERE new.relname = old.relname AND new_columns.attname = old_columns.attname)) \
+    SELECT format('DROP %s %s', word, string_agg(format('%I.%I', nspname, relname), ', ')), step FROM old \
+        WHERE NOT is_owned GROUP BY word, step \
     UNION ALL SELECT format('ALTER %s %I.%I SET SCHEMA %I', word, nspname, relname, current_schema()), 5 FROM new \
-    UNION ALL SELECT format('GRANT %s ON %s %I.%I TO %s%s', privilege_type, \
-        CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname, \
+        WHERE NOT is_owned \
+    UNION ALL SELECT format('GRANT %s ON %s %I.%I TO %s%s', what, kind, nspname, relname, \
         CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, \
-        CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), 6 FROM old, aclexplode(relacl) \
+        CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), 6 FROM grants \
     ORDER BY step";
 
-/// A table of another schema that this transaction writes.
-const ELSEWHERE: &str = "SELECT nspname || '.' || relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
-    JOIN pg_namespace ON pg_namespace.oid = relnamespace \
-    WHERE locktype = 'relation' AND pid = pg_backend_pid() AND mode IN ('RowExclusiveLock', 'AccessExclusiveLock') \
-        AND relkind IN ('r', 'p', 'S', 'm') AND relpersistence <> 't' \
-        AND nspname NOT IN ($1, 'pg_catalog', 'pg_toast', 'information_schema') \
-        AND (nspname <> $2 OR relname NOT IN ('projection_partitions', 'projection_dead_letters')) LIMIT 1";
+/// Whether a transaction was committed: NULL if it is so long ago that nobody knows.
+const FATE: &str = "SELECT txid_status($1)";
 
 /// A schema in which a projection is built, for as long as somebody does.
 pub(in super::super) struct Aside {
@@ -63,7 +67,9 @@ pub(in super::super) struct Aside {
     key: String,
     workers: Pool,
     /// Whoever else wants to build there waits until this connection is gone, as when its process dies.
-    _lock: ClientWrapper,
+    lock: ClientWrapper,
+    /// The number of the transaction of the last swap that was tried; 0 before the first.
+    swapping: AtomicI64,
 }
 
 impl Aside {
@@ -81,21 +87,34 @@ impl Aside {
         tx.batch_execute(&create).await.map_err(|error| refused("make a schema aside", error.into()))
     }
 
-    /// Refuses a projection that writes to tables elsewhere, because it names their schema, or because it does not make
-    /// them in its set-up: those would be the ones that readers see.
-    pub(super) async fn refuse_other_tables(&self, tx: &PostgresTransaction<'_>, schema: &Schema) -> StepResult {
-        let look = async {
-            let statement = tx.prepare_cached(ELSEWHERE).await?;
-            tx.query_opt(&statement, &[&self.schema, &schema.name()]).await
-        };
-        match look.await.map_err(failed("look at what is written aside"))? {
-            None => Ok(()),
-            Some(row) => Err(ProjectionError::new(format!(
-                "the projection writes to `{}` while it is built aside; make its tables in its set-up and leave their \
-                 schema out, or rebuild it in place",
-                row.get::<_, &str>(0)
-            ))),
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// A connection that sees what the transactions aside have not committed as it was.
+    pub(super) fn lock(&self) -> &ClientWrapper {
+        &self.lock
+    }
+
+    /// Whether the last swap was committed, though its answer was lost.
+    async fn is_swapped(&self, tx: &PostgresTransaction<'_>) -> Result<bool, ProjectionError> {
+        let swapping = self.swapping.load(Ordering::SeqCst);
+        if swapping == 0 {
+            return Ok(false);
         }
+        let row = tx.query_one(FATE, &[&swapping]).await.map_err(failed("look for a swap"))?;
+        match row.get::<_, Option<&str>>(0) {
+            Some("committed") => Ok(true),
+            Some("in progress") => Err(fault("look for a swap", PostgresError::unavailable("it is under way"))),
+            _ => Ok(false),
+        }
+    }
+
+    /// Notes which transaction swaps.
+    async fn note(&self, tx: &PostgresTransaction<'_>) -> StepResult {
+        let row = tx.query_one("SELECT txid_current()", &[]).await.map_err(failed("put a read model in its place"))?;
+        self.swapping.store(row.get(0), Ordering::SeqCst);
+        Ok(())
     }
 }
 
@@ -117,7 +136,8 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     );
     let workers = store.shared.connecting.pool(WORKERS, &format!("{YOURS}; SELECT {path}"));
     let workers = workers.map_err(|error| fault("build aside", error))?;
-    let aside = Aside { key: format!("{projection} {schema}"), schema, workers, _lock: lock };
+    let key = format!("{projection} {schema}");
+    let aside = Aside { key, schema, workers, lock, swapping: AtomicI64::new(0) };
     Box::pin(clean(store, projection)).await?;
     Ok(Postgres { shared: Arc::clone(&store.shared), aside: Some(Arc::new(aside)) })
 }
@@ -156,6 +176,11 @@ pub(super) async fn swap(
     let mut client = store.worker().await?;
     let tx = begun(&mut client).await?;
     let swapped = async {
+        if aside.is_swapped(&tx).await? {
+            return store.check_all(&tx, projection, token).await;
+        }
+        refuse_losses(&tx, aside, &store.shared.schema).await?;
+        aside.note(&tx).await?;
         move_tables(&tx, projection, aside).await?;
         // Locked behind the tables, as by whoever commits a batch.
         store.check_all(&tx, projection, token).await?;

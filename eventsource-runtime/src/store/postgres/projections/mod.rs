@@ -7,6 +7,7 @@
 
 mod aside;
 mod dead_letters;
+mod elsewhere;
 mod leases;
 mod parts;
 mod pipeline;
@@ -32,6 +33,7 @@ use crate::projection::{
 use crate::store::Position;
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
+use elsewhere::{refuse_losses, refuse_writes};
 use transaction::{SAVEPOINT, apply, begin, end, failed, fault, prepare};
 
 /// How often the term of its lease a transaction may stand still: then the server ends it, so that the rows that it has
@@ -262,7 +264,8 @@ impl Postgres {
             Some(aside) => {
                 aside.create(tx).await?;
                 setup.await?;
-                aside.refuse_other_tables(tx, &self.shared.schema).await
+                Box::pin(refuse_writes(tx, aside, &self.shared.schema)).await?;
+                Box::pin(refuse_losses(tx, aside, &self.shared.schema)).await
             }
         }
     }
@@ -304,7 +307,7 @@ impl Postgres {
     ) -> Result<Applied, ProjectionError> {
         let (key, mut applied) = (self.key(batch.partition.projection), Applied::default());
         if let Some(aside) = &self.aside {
-            aside.refuse_other_tables(tx, &self.shared.schema).await?;
+            Box::pin(refuse_writes(tx, aside, &self.shared.schema)).await?;
         }
         if !events.is_empty() {
             tx.execute(LOCK, &[&key]).await.map_err(failed("look for dead letters"))?;

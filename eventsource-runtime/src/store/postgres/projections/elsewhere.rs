@@ -1,0 +1,82 @@
+//! What a projection that is built aside must leave alone: whatever is not in its own schema.
+
+use tokio_postgres::types::Oid;
+
+use super::super::PostgresTransaction;
+use super::super::schema::Schema;
+use super::aside::Aside;
+use super::transaction::failed;
+use crate::projection::{ProjectionError, StepResult};
+
+/// The tables that this transaction writes or has dropped: those of another schema by their names, and the numbers of
+/// those that it does not see any more.
+const WRITTEN: &str = "SELECT relation, nspname || '.' || relname FROM pg_locks \
+    LEFT JOIN pg_class ON pg_class.oid = relation LEFT JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+    WHERE locktype = 'relation' AND pid = pg_backend_pid() AND mode IN ('RowExclusiveLock', 'AccessExclusiveLock') \
+        AND (relname IS NULL OR relkind IN ('r', 'p', 'S', 'm', 'v', 'f') AND relpersistence <> 't' \
+            AND nspname NOT IN ($1, 'pg_catalog', 'pg_toast', 'information_schema') \
+            AND (nspname <> $2 OR relname NOT IN ('projection_partitions', 'projection_dead_letters')))";
+
+/// Those of these numbers that others see, in another schema.
+const DROPPED: &str = "SELECT nspname || '.' || relname FROM pg_class \
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+    WHERE pg_class.oid = ANY($2) AND nspname <> $1 AND relpersistence <> 't' ORDER BY relkind DESC LIMIT 1";
+
+/// What would be lost if what is in a schema took the place of what has its name: of the store itself, and of what people
+/// have set for a table, which the new one has not.
+const LOST: &str = "WITH live AS (SELECT oid, nspname FROM pg_namespace \
+        WHERE nspname = (array_remove(current_schemas(false), $1::name))[1]), \
+    new AS (SELECT pg_class.* FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1), \
+    pairs AS (SELECT old.oid AS old, new.oid AS new, new.relname, old.relrowsecurity > new.relrowsecurity AS is_laxer \
+        FROM new JOIN pg_class AS old ON old.relname = new.relname JOIN live ON live.oid = old.relnamespace) \
+    SELECT relname::text, 'the store itself' FROM new, live WHERE nspname = $2 AND relname = ANY($3) \
+    UNION ALL SELECT relname, 'row level security' FROM pairs WHERE is_laxer \
+    UNION ALL SELECT relname, 'the policy ' || polname FROM pairs JOIN pg_policy AS theirs ON polrelid = old \
+        WHERE NOT EXISTS (SELECT FROM pg_policy AS own WHERE own.polrelid = new AND own.polname = theirs.polname) \
+    UNION ALL SELECT relname, 'the trigger ' || tgname FROM pairs JOIN pg_trigger AS theirs ON tgrelid = old \
+        WHERE NOT tgisinternal \
+            AND NOT EXISTS (SELECT FROM pg_trigger AS own WHERE own.tgrelid = new AND own.tgname = theirs.tgname) \
+    UNION ALL SELECT relname, 'its place in the publication ' || pubname FROM pairs \
+        JOIN pg_publication_rel AS theirs ON prrelid = old JOIN pg_publication ON pg_publication.oid = prpubid \
+        WHERE NOT EXISTS (SELECT FROM pg_publication_rel AS own WHERE own.prrelid = new AND own.prpubid = theirs.prpubid) \
+    LIMIT 1";
+
+/// Refuses a transaction that writes to tables elsewhere, because it names their schema, or because it does not make them
+/// in its set-up; or that drops some, because there is none of their name aside yet: those would be the ones that readers
+/// see.
+pub(super) async fn refuse_writes(tx: &PostgresTransaction<'_>, aside: &Aside, schema: &Schema) -> StepResult {
+    let look = async {
+        let statement = tx.prepare_cached(WRITTEN).await?;
+        let rows = tx.query(&statement, &[&aside.schema(), &schema.name()]).await?;
+        let written = rows.iter().find_map(|row| row.get::<_, Option<String>>(1));
+        let gone: Vec<Oid> = rows.iter().map(|row| row.get(0)).collect();
+        if written.is_some() || gone.is_empty() {
+            return Ok(written);
+        }
+        // Of what it has made and dropped itself, others see nothing.
+        let seen = aside.lock().query_opt(DROPPED, &[&aside.schema(), &gone]).await?;
+        Ok(seen.map(|row| row.get(0)))
+    };
+    match look.await.map_err(failed("look at what is written aside"))? {
+        None => Ok(()),
+        Some(table) => Err(ProjectionError::new(format!(
+            "the projection writes to `{table}`, or drops it, while it is built aside; make its tables in its set-up, \
+             without `DROP … IF EXISTS` and without their schema, or rebuild it in place"
+        ))),
+    }
+}
+
+/// Refuses names of the store's own tables, and what would take from readers what was set for the old ones.
+pub(super) async fn refuse_losses(tx: &PostgresTransaction<'_>, aside: &Aside, schema: &Schema) -> StepResult {
+    let own: Vec<&str> = Schema::tables().collect();
+    let lost = tx.query_opt(LOST, &[&aside.schema(), &schema.name(), &own]).await;
+    match lost.map_err(failed("look at what would be replaced"))? {
+        None => Ok(()),
+        Some(row) => Err(ProjectionError::new(format!(
+            "`{}` cannot be put in the place of the one of that name, which would lose {}; give it another name, have the \
+             set-up make it so, or rebuild it in place",
+            row.get::<_, &str>(0),
+            row.get::<_, &str>(1)
+        ))),
+    }
+}
