@@ -25,7 +25,7 @@ fn all(&self) -> impl Iterator<Item = u8> {
                     __es_span,
                 );
                 let __es_returned = __es_body();
-                ::eventsource_runtime::__private::ReturnedValue::end(
+                ::eventsource_runtime::__private::ReturnedValue::__es_end(
                     &mut ::eventsource_runtime::__private::Returned(&__es_returned),
                     &mut __es_span,
                 );
