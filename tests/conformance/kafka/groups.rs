@@ -106,6 +106,7 @@ impl Crowd {
 /// Members join and leave while messages are published: each message is handled, those of a stream in order, and no
 /// stream is in two members' hands at once.
 #[test]
+#[ignore = "the group may stand still: see what is not promised on the page of guarantees"]
 fn members_that_come_and_go_lose_nothing_and_keep_the_order() {
     let rebalances = services::repeats("EVENTSOURCE_TESTS_REBALANCES", 6);
     testing::run(async {
