@@ -129,7 +129,7 @@ impl Member {
     fn unassign(&self, returning: &Returning) {
         let partitions = returning.end(&self.share.topic);
         self.share.returned();
-        if self.client.incremental_unassign(&partitions).is_err() {
+        if partitions.count() > 0 && self.client.incremental_unassign(&partitions).is_err() {
             log::kafka::rebalance_failed(&self.share.group);
         }
     }

@@ -33,6 +33,26 @@ struct Inside {
     lags: BTreeMap<i32, u64>,
 }
 
+impl Inside {
+    /// A partition that was to be given back has gone without that. It may be ours anew, and must not be given back then.
+    fn gone(&mut self, partition: i32) {
+        for tenure in self.returning.iter().flat_map(|returning| &returning.tenures) {
+            if tenure.partition == partition {
+                tenure.progress().phase = Phase::Over;
+            }
+        }
+        self.keep_returning();
+    }
+
+    /// Forgets those that have ended.
+    fn keep_returning(&mut self) {
+        if let Some(returning) = &mut self.returning {
+            returning.tenures.retain(|tenure| tenure.progress().phase != Phase::Over);
+        }
+        self.returning.take_if(|returning| returning.tenures.is_empty());
+    }
+}
+
 /// Partitions that go to other members as soon as nothing of them is under way.
 #[derive(Clone)]
 pub(super) struct Returning {
@@ -48,12 +68,16 @@ impl Returning {
         }
     }
 
-    /// Ends them for good: what is done with from now on is another member's.
+    /// Ends them for good: what is done with from now on is another member's. Those that were lost meanwhile have gone
+    /// already, and the same partition may be ours anew.
     pub(super) fn end(&self, topic: &str) -> TopicPartitionList {
         let mut partitions = TopicPartitionList::new();
         for tenure in &self.tenures {
-            tenure.progress().phase = Phase::Over;
-            partitions.add_partition(topic, tenure.partition);
+            let mut progress = tenure.progress();
+            if progress.phase == Phase::Ending {
+                progress.phase = Phase::Over;
+                partitions.add_partition(topic, tenure.partition);
+            }
         }
         partitions
     }
@@ -77,6 +101,7 @@ impl Share {
     pub(super) fn assigned(&self, partitions: impl IntoIterator<Item = i32>) {
         let mut inside = self.inside();
         for partition in partitions {
+            inside.gone(partition);
             inside.held.insert(partition, Arc::new(Tenure::new(partition)));
         }
     }
@@ -87,6 +112,9 @@ impl Share {
         let mut tenures = Vec::new();
         for partition in partitions {
             inside.lags.remove(&partition);
+            if is_lost {
+                inside.gone(partition);
+            }
             tenures.extend(inside.held.remove(&partition));
         }
         let waits = !is_lost && !self.leaving.load(Ordering::Relaxed);
@@ -98,7 +126,8 @@ impl Share {
         }
         let waits = waits && is_busy;
         if waits {
-            inside.returning = Some(Returning { tenures, until: Instant::now() + GIVING_BACK });
+            let until = Instant::now() + GIVING_BACK;
+            inside.returning.get_or_insert(Returning { tenures: Vec::new(), until }).tenures.extend(tenures);
             self.changed.notify_one();
         }
         waits
@@ -109,9 +138,9 @@ impl Share {
         self.inside().returning.clone()
     }
 
-    /// It was given back.
+    /// Those that have ended were given back.
     pub(super) fn returned(&self) {
-        self.inside().returning = None;
+        self.inside().keep_returning();
     }
 
     /// The tenure of a partition, if it is ours.
@@ -291,6 +320,34 @@ mod tests {
         let returning = share.returning().unwrap();
         assert_eq!(returning.end("orders").count(), 1);
         assert!(matches!(tenure.done(7, |_| Ok(())), Err(BusError::Lost)));
+        share.returned();
+        assert!(share.returning().is_none());
+    }
+
+    #[test]
+    fn what_is_lost_before_it_is_given_back_is_not_given_back_when_it_has_come_again() {
+        let share = share();
+        share.tenure(0).unwrap().take(7);
+        assert!(share.revoked([0], false));
+        let returning = share.returning().unwrap();
+        assert!(!share.revoked([0, 1], true), "lost");
+        share.assigned([0]);
+        assert!(share.returning().is_none());
+        assert_eq!(returning.end("orders").count(), 0);
+        assert!(!share.tenure(0).unwrap().is_ending());
+    }
+
+    #[test]
+    fn what_is_revoked_later_is_given_back_as_well() {
+        let share = share();
+        share.tenure(0).unwrap().take(7);
+        share.tenure(1).unwrap().take(7);
+        assert!(share.revoked([0], false));
+        let first = share.returning().unwrap();
+        assert!(share.revoked([1], false));
+        assert_eq!(first.end("orders").count(), 1);
+        share.returned();
+        assert_eq!(share.returning().unwrap().end("orders").count(), 1);
         share.returned();
         assert!(share.returning().is_none());
     }
