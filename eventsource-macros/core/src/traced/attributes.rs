@@ -77,7 +77,7 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
     if input.peek(Token![=]) && matches!(before, Sigil::None) {
         return assigned(key, input);
     }
-    Ok(Entry { key, value: before.value(expr) })
+    Ok(Entry { key, value: before.value(expr?) })
 }
 
 fn assigned(key: LitStr, input: ParseStream<'_>) -> syn::Result<Entry> {
@@ -86,19 +86,32 @@ fn assigned(key: LitStr, input: ParseStream<'_>) -> syn::Result<Entry> {
     Ok(Entry { key, value: sigil.value(input.parse()?) })
 }
 
-/// A name, or a name and its fields: a key, and a value as well if no other is given.
-fn dotted(input: ParseStream<'_>) -> syn::Result<(LitStr, Expr)> {
+/// A name, or a name and its fields: a key, and a value as well if no other is given, where no keyword is among them.
+fn dotted(input: ParseStream<'_>) -> syn::Result<(LitStr, syn::Result<Expr>)> {
+    let mut fault = if input.peek(Token![self]) { Ok(()) } else { no_keyword(input) };
     let first = input.call(Ident::parse_any)?;
     let span = first.span();
     let mut key = first.unraw().to_string();
     let mut expr = Expr::Path(ExprPath { attrs: Vec::new(), qself: None, path: first.into() });
     while input.peek(Token![.]) {
         let dot_token = input.parse()?;
+        fault = fault.and_then(|()| no_keyword(input));
         let field = input.call(Ident::parse_any)?;
         key = format!("{key}.{}", field.unraw());
         expr = Expr::Field(ExprField { attrs: Vec::new(), base: Box::new(expr), dot_token, member: field.into() });
     }
-    Ok((LitStr::new(&key, span), expr))
+    Ok((LitStr::new(&key, span), fault.map(|()| expr)))
+}
+
+/// An error if what comes is a name only of attributes.
+fn no_keyword(input: ParseStream<'_>) -> syn::Result<()> {
+    match input.fork().call(Ident::parse_any) {
+        Ok(word) if !input.peek(Ident) => Err(syn::Error::new(
+            word.span(),
+            format!("`{word}` is a keyword and has no value; write `{word} = expression`"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What stands before a value.
@@ -266,5 +279,15 @@ mod tests {
         let (entries, errors) = read_source(r#""a", "b" = 1, b = 2, "" = 3, 7 = 8, "c" = d?, e"#);
         assert_eq!(errors.matches("compile_error").count(), 5, "{errors}");
         assert_eq!(entries.last().map(String::as_str), Some("e: typed"));
+    }
+
+    #[test]
+    fn a_keyword_is_a_key_and_no_value() {
+        let (entries, errors) = read_source("type = 1, async, %a.match, crate.b, r#in, self");
+        assert_eq!(entries, ["type: int", "in: typed", "self: typed"]);
+        for word in ["async", "match", "crate"] {
+            let message = format!("`{word}` is a keyword and has no value; write `{word} = expression`");
+            assert!(errors.contains(&message), "{errors}");
+        }
     }
 }
