@@ -25,6 +25,8 @@ mod documented;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod in_place;
+#[cfg(test)]
 mod mutated;
 #[cfg(test)]
 mod refused;

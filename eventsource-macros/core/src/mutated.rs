@@ -16,7 +16,7 @@ const COMMAND: Expansion = |_, item| crate::command(item);
 const QUERY: Expansion = |_, item| crate::query(item);
 
 /// Options and an item for each macro.
-const SEEDS: [(Expansion, &str, &str); 10] = [
+pub(crate) const SEEDS: [(Expansion, &str, &str); 10] = [
     (
         TRACED,
         r#""a.b", kind = "client", attributes("k" = 1, %x, a.b = ?y, z), links = q, root"#,
