@@ -1,18 +1,46 @@
-//! The same program built without `otel`: it compiles, it runs, and it emits nothing.
+//! The same program built without `otel`: it compiles, it answers the same, and it emits nothing.
 
 #![cfg(not(feature = "otel"))]
+
+use std::alloc::System;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::Filter;
 use eventsource_runtime::telemetry;
+use eventsource_tests::everything::{self, ANSWERS, Off, evaluations, plain};
 use eventsource_tests::orders::{NotificationService, Order, OrderLine, PlaceOrder};
-use eventsource_tests::shipping::Shipping;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use uuid::Uuid;
 
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Whatever the switches say.
 #[tokio::test]
-async fn commands_are_handled_and_nothing_is_traced() {
+async fn every_component_does_the_same_and_no_expression_of_a_span_is_evaluated() {
     const { assert!(!telemetry::AVAILABLE) };
     let set_up = Telemetry::from_env("off").console_without_endpoint().install().unwrap();
+    for off in [Off::default(), Off { spans: "store", metrics: "relay" }] {
+        let (answers, _kept) = set_up.run(everything::run(off)).await;
+        assert_eq!((answers, evaluations()), (ANSWERS.map(str::to_owned).to_vec(), vec![]));
+    }
+    set_up.shutdown().await.unwrap();
+}
+
+#[test]
+fn a_function_allocates_nothing() {
+    // The test's harness may allocate on another thread meanwhile, but not each time.
+    let least = (0..100).map(|_| {
+        let region = Region::new(ALLOCATOR);
+        assert_eq!(plain("four"), 4);
+        current_span().record("nobody.listens", 1);
+        region.change().allocations
+    });
+    assert_eq!(least.min(), Some(0));
+}
+
+#[tokio::test]
+async fn events_are_stored_without_a_context() {
     let store = MemoryStore::new();
     let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
     let command = PlaceOrder {
@@ -23,11 +51,7 @@ async fn commands_are_handled_and_nothing_is_traced() {
         shipping_address: "1 Analytical Row".into(),
     };
     bus.dispatch(command).await.unwrap();
-    let managers = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Shipping>().spawn();
-    managers.shutdown().await.unwrap();
     let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
     assert_eq!(page.events[0].trace_context, None);
     NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();
-    current_span().record("nobody.listens", 1);
-    set_up.shutdown().await.unwrap();
 }

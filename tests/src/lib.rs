@@ -1,6 +1,7 @@
 //! What the tests share: a domain, trees of spans to compare, and the registry of all that is emitted.
 
 pub mod dice;
+pub mod everything;
 pub mod faulty;
 pub mod faulty_snapshots;
 pub mod mortal;

@@ -1,13 +1,13 @@
 //! The switches of a process, and what is left where they are off: nothing. A process has them once, so each test takes
 //! its turn.
 
+mod components;
 mod each;
 mod metrics;
 mod options;
 mod process;
 
 use std::alloc::System;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use eventsource_runtime::Handlers;
 use eventsource_runtime::prelude::*;
@@ -24,18 +24,6 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
-}
-
-/// How often an expression was evaluated that a span would show.
-static EVALUATED: AtomicUsize = AtomicUsize::new(0);
-
-fn evaluated<V>(value: V) -> V {
-    EVALUATED.fetch_add(1, Ordering::SeqCst);
-    value
-}
-
-fn evaluations() -> usize {
-    EVALUATED.swap(0, Ordering::SeqCst)
 }
 
 fn place(order_id: Uuid, lines: usize) -> PlaceOrder {

@@ -1,106 +1,35 @@
 //! `set_enabled` and `OTEL_SDK_DISABLED`.
 
-use std::convert::Infallible;
 use std::process::Command as Process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::{Filter, MemoryStore};
+use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry;
+use eventsource_tests::everything::{self, EXPRESSIONS, Off, evaluations, plain, waiting};
 use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ALLOCATOR, bus, evaluated, evaluations, place, turn};
+use crate::{ALLOCATOR, bus, place, turn};
 
 /// Set in the process that is run with `OTEL_SDK_DISABLED`.
 const CHILD: &str = "EVENTSOURCE_TESTS_DISABLED";
-
-#[traced(
-    "counted",
-    enable_tracing = evaluated(true),
-    attributes("length" = evaluated(text.len()), "shown" = %evaluated("shown")),
-    record("same" = evaluated(*result))
-)]
-fn counted(text: &str) -> usize {
-    text.len()
-}
-
-#[traced(attributes("length" = evaluated(text.len())))]
-async fn counted_async(text: &str) -> usize {
-    tokio::task::yield_now().await;
-    text.len()
-}
-
-#[derive(Event, Serialize, Deserialize)]
-struct Told {
-    #[event(attribute = "told.n")]
-    n: u32,
-}
-
-#[derive(Aggregate, Default)]
-#[aggregate(id = Uuid, events(Told))]
-struct Teller;
-
-impl Apply<Told> for Teller {
-    fn apply(&mut self, _: Told) {}
-}
-
-#[derive(Command, Clone, Deserialize)]
-#[command(aggregate = Teller)]
-struct Tell {
-    #[command(id)]
-    id: Uuid,
-}
-
-#[command_handler]
-impl Teller {
-    #[traced(attributes("n" = evaluated(1)), enable_tracing = evaluated(true))]
-    fn tell(&self, _: Tell) -> Result<Told, Infallible> {
-        Ok(Told { n: 1 })
-    }
-}
-
-#[derive(Query, Deserialize)]
-#[query(output = u32)]
-struct HowMany {}
-
-struct Counter;
-
-#[query_handler]
-impl Counter {
-    #[traced(attributes("n" = evaluated(1)), enable_tracing = evaluated(true))]
-    fn how_many(&self, _: HowMany) -> Result<u32, Infallible> {
-        Ok(1)
-    }
-}
-
-/// Everything whose attributes count how often they are evaluated.
-async fn everything() {
-    assert_eq!(counted("four"), 4);
-    assert_eq!(counted_async("four").await, 4);
-    let store = MemoryStore::new();
-    bus::<Teller>(&store).dispatch(Tell { id: Uuid::now_v7() }).await.unwrap();
-    assert_eq!(store.read_all(Position::START, &Filter::all(), 1).await.unwrap().events.len(), 1);
-    QueryBus::builder().handler(Counter).build().execute(HowMany {}).await.unwrap();
-    current_span().record("half.way", 1);
-}
 
 #[tokio::test]
 async fn off_by_the_switch_there_is_no_span_and_nothing_is_evaluated() {
     let _turn = turn().await;
     let recorder = Recorder::new();
-    recorder.run(everything()).await;
-    assert!(evaluations() > 8, "the expressions count");
+    recorder.run(everything::run(Off::default())).await;
+    assert_eq!(evaluations(), EXPRESSIONS);
     let before = recorder.started_spans();
     assert!(before > 0);
     telemetry::set_enabled(false);
-    recorder.run(everything()).await;
+    recorder.run(everything::run(Off::default())).await;
     telemetry::set_enabled(true);
-    assert_eq!((recorder.started_spans() - before, evaluations()), (0, 0));
+    assert_eq!((recorder.started_spans() - before, evaluations()), (0, vec![]));
 }
 
 #[tokio::test]
@@ -122,8 +51,8 @@ async fn a_function_that_is_first_called_while_spans_are_off_has_them_later() {
 async fn off_by_a_component_nothing_below_it_is_evaluated() {
     let _turn = turn().await;
     let recorder = Recorder::new();
-    recorder.run(telemetry::span("off").options(|options| options.enable(false)).run(everything())).await;
-    assert_eq!((recorder.started_spans(), evaluations()), (0, 0));
+    recorder.run(telemetry::span("off").options(|options| options.enable(false)).run(everything::functions())).await;
+    assert_eq!((recorder.started_spans(), evaluations()), (0, vec![]));
 }
 
 #[tokio::test]
@@ -132,7 +61,7 @@ async fn a_call_whose_span_is_off_allocates_nothing() {
     telemetry::set_enabled(false);
     let calls = || {
         for _ in 0..100 {
-            assert_eq!(counted("four"), 4);
+            assert_eq!(plain("four"), 4);
             current_span().record("half.way", 1);
         }
     };
@@ -145,7 +74,14 @@ async fn a_call_whose_span_is_off_allocates_nothing() {
     });
     let least = least.min();
     telemetry::set_enabled(true);
-    assert_eq!((least, evaluations()), (Some(0), 0));
+    assert_eq!((least, evaluations()), (Some(0), vec![]));
+}
+
+static SWITCHED: AtomicBool = AtomicBool::new(false);
+
+#[traced(enable_tracing = SWITCHED.load(Ordering::SeqCst))]
+async fn switched() {
+    tokio::task::yield_now().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -159,21 +95,29 @@ async fn switched_a_thousand_times_under_load_every_span_that_starts_ends() {
             let orders = bus::<Order>(&MemoryStore::new());
             while !done.load(Ordering::SeqCst) {
                 recorder.run(orders.dispatch(place(Uuid::now_v7(), 1))).await.unwrap();
-                recorder.run(counted_async("four")).await;
+                recorder.run(waiting("four")).await;
+                recorder.run(switched()).await;
                 commands.fetch_add(1, Ordering::SeqCst);
             }
         })
     });
     let load: Vec<_> = load.collect();
+    let (shared, ended) = (Arc::clone(&recorder), Arc::clone(&done));
+    let all = tokio::spawn(async move {
+        while !ended.load(Ordering::SeqCst) {
+            shared.run(everything::run(Off::default())).await;
+        }
+    });
     for turned in 0..1000 {
         telemetry::set_enabled(turned % 2 == 1);
+        SWITCHED.store(turned % 3 == 1, Ordering::SeqCst);
         let before = commands.load(Ordering::SeqCst);
         while commands.load(Ordering::SeqCst) == before {
             tokio::task::yield_now().await;
         }
     }
     done.store(true, Ordering::SeqCst);
-    for task in load {
+    for task in load.into_iter().chain([all]) {
         task.await.unwrap();
     }
     assert!(recorder.started_spans() > 0);
@@ -202,12 +146,12 @@ async fn disabled() {
     }
     let metrics = InMemoryMetricExporter::default();
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
-    recorder.run(everything()).await;
+    recorder.run(everything::run(Off::default())).await;
     // The variable is stronger than the switch.
     telemetry::set_enabled(true);
-    recorder.run(everything()).await;
+    recorder.run(everything::run(Off::default())).await;
     recorder.flush().await;
-    assert_eq!((recorder.started_spans(), evaluations()), (0, 0));
+    assert_eq!((recorder.started_spans(), evaluations()), (0, vec![]));
     let exported: Vec<_> = metrics.get_finished_metrics().unwrap();
     assert!(exported.iter().all(|resource| resource.scope_metrics().next().is_none()), "{exported:?}");
 }

@@ -55,7 +55,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// A relay from a store to a bus. The name is that of its checkpoint: it begins with the first event, and goes on
     /// where the last relay of the name has stopped. No projection of the store has the same.
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
-        let outbox = Outbox { store, bus, filter: Filter::all() };
+        let outbox = Outbox { store, bus, filter: Filter::all(), tracing: true };
         Self { name, outbox, partitions: 1, lease: None, on_failure: OnFailure::Stop, metrics: true }
     }
 
@@ -78,6 +78,12 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// Passes over messages that the bus can never take, each with a log record, instead of stopping.
     pub fn skip_unpublishable(self) -> Self {
         Self { on_failure: OnFailure::Skip, ..self }
+    }
+
+    /// Switches the spans of what the relay publishes on or off; on unless set.
+    pub fn enable_tracing(mut self, enabled: bool) -> Self {
+        self.outbox.tracing = enabled;
+        self
     }
 
     /// Switches the relay's own metrics on or off; on unless set.
@@ -128,13 +134,15 @@ struct Outbox<S, B> {
     store: S,
     bus: Traced<B>,
     filter: Filter,
+    tracing: bool,
 }
 
 impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
         let messages: Vec<_> = events.iter().map(Message::of).collect();
         // Not in the scope of the batch, which has no spans: each publication has one.
-        let results = Scope::detached().run(self.bus.send(messages, Via::Relay)).await;
+        let scope = if self.tracing { Scope::detached() } else { Scope::detached().muted() };
+        let results = scope.run(self.bus.send(messages, Via::Relay)).await;
         let (mut unpublishable, mut behind) = (None, None);
         for (event, result) in events.iter().zip(results) {
             match result {

@@ -1,11 +1,13 @@
 //! `cargo bench -p eventsource-bench --bench away`
 //!
-//! What commands notice of a receiver that is away: every span is recorded, queued, and lost. The p99 of commands with
-//! spans off, again with spans off for control, and with an exporter that is refused, or that hangs.
+//! What commands notice of receivers that are away: every span, metric and log record is made, queued, and lost. The p99
+//! of commands without telemetry, again without for control, and with exporters that are refused, hang, fail or panic.
 
 use std::fmt;
+use std::future::{Future, ready};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,51 +19,91 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{SqliteOptions, SqliteStore, Synchronous};
 use eventsource_runtime::telemetry::{Telemetry, set_enabled};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 const PAIRS: usize = 20;
 /// How many orders get ten commands each in a sample.
-const ORDERS: usize = 200;
+const ORDERS: usize = 192;
 /// How much slower the slowest of a hundred commands may be.
 const AIM: f64 = 1.05;
 
-/// Asks for a connection, and is refused.
-struct Refused(SocketAddr);
+/// How a receiver is away, for every signal.
+#[derive(Clone, Copy)]
+enum Away {
+    /// Nobody listens there.
+    Refused(SocketAddr),
+    Hangs,
+    Fails,
+    Panics,
+}
 
-/// Waits for an answer that does not come.
-struct Hanging;
-
-impl SpanExporter for Refused {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-        match TcpStream::connect(self.0) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(OTelSdkError::InternalFailure(error.to_string())),
+impl Away {
+    fn export(self) -> OTelSdkResult {
+        match self {
+            Self::Refused(address) => match TcpStream::connect(address) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(OTelSdkError::InternalFailure(error.to_string())),
+            },
+            Self::Hangs => {
+                thread::sleep(Duration::from_secs(10));
+                Err(OTelSdkError::Timeout(Duration::from_secs(10)))
+            }
+            Self::Fails => Err(OTelSdkError::InternalFailure("503".to_owned())),
+            Self::Panics => panic!("an exporter's own"),
         }
     }
-}
 
-impl SpanExporter for Hanging {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-        thread::sleep(Duration::from_secs(10));
-        Err(OTelSdkError::Timeout(Duration::from_secs(10)))
+    fn telemetry(self) -> Telemetry {
+        Telemetry::builder("bench")
+            .span_exporter(self)
+            .metric_exporter(self)
+            .log_exporter(self)
+            .shutdown_timeout(Duration::ZERO)
+            .build()
+            .expect("a set-up")
     }
 }
 
-impl fmt::Debug for Refused {
+impl fmt::Debug for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Refused")
+        f.write_str("Away")
     }
 }
 
-impl fmt::Debug for Hanging {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hanging")
+impl SpanExporter for Away {
+    fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        ready((*self).export())
     }
 }
 
-fn exported(exporter: impl SpanExporter + 'static) -> Telemetry {
-    Telemetry::builder("bench").span_exporter(exporter).shutdown_timeout(Duration::ZERO).build().expect("a set-up")
+impl LogExporter for Away {
+    fn export(&self, _: LogBatch<'_>) -> impl Future<Output = OTelSdkResult> + Send {
+        ready((*self).export())
+    }
+}
+
+impl PushMetricExporter for Away {
+    fn export(&self, _: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
+        ready((*self).export())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
 }
 
 /// What is measured, in microseconds: the middle command, and the slowest of a hundred.
@@ -81,58 +123,74 @@ impl Measured {
 
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
+    // What exporters panic about is not what is looked at.
+    std::panic::set_hook(Box::new(|_| ()));
     let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-    let (refused, hanging) = (exported(Refused(gone)), exported(Hanging));
-    let mut scratch = Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR")));
-    let options = SqliteOptions::default().synchronous(Synchronous::Full);
-    let store = runtime.block_on(SqliteStore::open_with(scratch.file(), options)).expect("a store");
-    let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store)).build();
-
-    let contenders = [("off", None), ("off again", None), ("refused", Some(&refused)), ("hangs", Some(&hanging))];
-    let mut measured: Vec<_> = contenders.iter().map(|_| Measured::default()).collect();
-    for round in 0..=PAIRS {
-        for turn in 0..contenders.len() {
-            let at = (turn + round) % contenders.len();
-            let latencies = latencies(&runtime, &bus, contenders[at].1);
-            // The first round warms up.
-            if round > 0 {
-                measured[at].push(latencies);
+    // Without telemetry: no span is made, and nobody reads a metric.
+    let none = || Telemetry::builder("bench").build().expect("a set-up");
+    let contenders = [
+        ("off", none(), false),
+        ("off again", none(), false),
+        ("refused", Away::Refused(gone).telemetry(), true),
+        ("hangs", Away::Hangs.telemetry(), true),
+        ("fails", Away::Fails.telemetry(), true),
+        ("panics", Away::Panics.telemetry(), true),
+    ];
+    for tasks in [1, 16] {
+        let mut scratch = Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let options = SqliteOptions::default().synchronous(Synchronous::Full);
+        let store = runtime.block_on(SqliteStore::open_with(scratch.file(), options)).expect("a store");
+        let bus = Arc::new(CommandBus::builder().aggregate(Repository::<Order, _>::new(store)).build());
+        let mut measured: Vec<_> = contenders.iter().map(|_| Measured::default()).collect();
+        for round in 0..=PAIRS {
+            for turn in 0..contenders.len() {
+                let at = (turn + round) % contenders.len();
+                let (_, telemetry, enabled) = &contenders[at];
+                set_enabled(*enabled);
+                let latencies = runtime.block_on(latencies(telemetry, &bus, tasks));
+                // The first round warms up.
+                if round > 0 {
+                    measured[at].push(latencies);
+                }
             }
         }
+        print(tasks, &contenders.each_ref().map(|(title, ..)| *title), &measured);
     }
-    print(&contenders.map(|(title, _)| title), &measured);
 }
 
-fn latencies(runtime: &Runtime, bus: &CommandBus, telemetry: Option<&Telemetry>) -> Vec<f64> {
-    set_enabled(telemetry.is_some());
+/// How long each command takes, in microseconds, where so many tasks share the orders.
+async fn latencies(telemetry: &Telemetry, bus: &Arc<CommandBus>, tasks: usize) -> Vec<f64> {
     let orders = ids(ORDERS);
-    let work = async {
-        let mut latencies = Vec::with_capacity(ORDERS * COMMANDS);
-        for ordinal in 0..COMMANDS {
-            for &order in &orders {
-                let started = Instant::now();
-                AnyCommand::nth(ordinal).dispatch(bus, order).await;
-                latencies.push(started.elapsed().as_secs_f64() * 1e6);
-            }
-        }
-        latencies
-    };
-    match telemetry {
-        Some(telemetry) => runtime.block_on(telemetry.run(work)),
-        None => runtime.block_on(work),
+    let running: Vec<_> = orders
+        .chunks(ORDERS / tasks)
+        .map(|orders| tokio::spawn(telemetry.run(one_task(Arc::clone(bus), orders.to_vec()))))
+        .collect();
+    let mut latencies = Vec::with_capacity(ORDERS * COMMANDS);
+    for task in running {
+        latencies.extend(task.await.expect("a task"));
     }
+    latencies
 }
 
-fn print(titles: &[&str], measured: &[Measured]) {
-    println!("\ncommands on SQLite, FULL, one task, {} a sample, {PAIRS} pairs\n", ORDERS * COMMANDS);
+async fn one_task(bus: Arc<CommandBus>, orders: Vec<Uuid>) -> Vec<f64> {
+    let mut latencies = Vec::with_capacity(orders.len() * COMMANDS);
+    for ordinal in 0..COMMANDS {
+        for &order in &orders {
+            let started = Instant::now();
+            AnyCommand::nth(ordinal).dispatch(&bus, order).await;
+            latencies.push(started.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    latencies
+}
+
+fn print(tasks: usize, titles: &[&str], measured: &[Measured]) {
+    println!("\ncommands on SQLite, FULL, {tasks} at a time, {} a sample, {PAIRS} pairs\n", ORDERS * COMMANDS);
     let mut table = Table::new(&["", "p50, µs", "p99, µs", "p50 ÷ off", "p99 ÷ off", "aim"]);
     let off = &measured[0];
     for (title, measured) in titles.iter().zip(measured) {
         let (p50, p99) = (measured.p50.ratio(&off.p50), measured.p99.ratio(&off.p99));
-        let aim = match *title {
-            "refused" | "hangs" => format!("≤ {AIM}: {}", verdict(p99 <= AIM)),
-            _ => String::new(),
-        };
+        let aim = if title.starts_with("off") { String::new() } else { format!("≤ {AIM}: {}", verdict(p99 <= AIM)) };
         let micros = |samples: &Samples| format!("{:.0}", samples.median());
         let cells = [micros(&measured.p50), micros(&measured.p99), format!("{p50:.3}"), format!("{p99:.3}"), aim];
         let [middle, slow, p50, p99, aim] = cells;
