@@ -4,6 +4,7 @@ mod broken;
 mod broken_buses;
 mod broken_projections;
 mod broken_snapshots;
+mod certificates;
 mod in_process;
 mod interleaved;
 mod kafka;

@@ -24,6 +24,8 @@ pub struct RabbitMqServer {
     port: u16,
     distribution: u16,
     names: u16,
+    /// The port behind TLS, if there is one.
+    tls: Option<u16>,
     running: Option<Child>,
 }
 
@@ -34,6 +36,36 @@ impl RabbitMqServer {
     /// It does not start.
     #[must_use]
     pub fn start() -> Self {
+        let mut server = Self::new();
+        server.begin();
+        server
+    }
+
+    /// As [`RabbitMqServer::start`], behind TLS with that certificate and key, in PEM.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn behind_tls((certificate, key): (String, String)) -> Self {
+        let mut server = Self::new();
+        let [port, _, _] = free_ports();
+        let of = |part: &str| server.folder.join(part).display().to_string();
+        let (cert, private) = (of("certificate.pem"), of("key.pem"));
+        let config = format!(
+            "listeners.ssl.1 = 127.0.0.1:{port}\n\
+             ssl_options.certfile = {cert}\n\
+             ssl_options.keyfile = {private}\n\
+             ssl_options.verify = verify_none\n"
+        );
+        for (file, content) in [(cert, certificate), (private, key), (of("rabbitmq.conf"), config)] {
+            std::fs::write(file, content).expect("a file");
+        }
+        server.tls = Some(port);
+        server.begin();
+        server
+    }
+
+    fn new() -> Self {
         let missing = || skip(&format!("no programs of RabbitMQ; set {RABBITMQ_BIN}, or run tests/run"));
         let programs = std::env::var_os(RABBITMQ_BIN).map_or_else(missing, PathBuf::from);
         let folder = std::env::temp_dir().join(format!("eventsource-rabbitmq-{}", Uuid::now_v7().simple()));
@@ -41,15 +73,16 @@ impl RabbitMqServer {
             std::fs::create_dir_all(folder.join(part)).expect("a folder");
         }
         let [port, distribution, names] = free_ports();
-        let mut server = Self { programs, folder, port, distribution, names, running: None };
-        server.begin();
-        server
+        Self { programs, folder, port, distribution, names, tls: None, running: None }
     }
 
     /// The address of the broker.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}", self.port)
+        match self.tls {
+            Some(port) => format!("amqps://guest:guest@127.0.0.1:{port}"),
+            None => format!("amqp://guest:guest@127.0.0.1:{}", self.port),
+        }
     }
 
     /// Starts it again.
@@ -63,7 +96,8 @@ impl RabbitMqServer {
         command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
         self.running = Some(command.spawn().expect("a program"));
         let until = Instant::now() + STARTING;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        let ports = [Some(self.port), self.tls];
+        while ports.into_iter().flatten().any(|port| TcpStream::connect(("127.0.0.1", port)).is_err()) {
             assert!(Instant::now() < until, "the broker does not start; see {}", self.folder.display());
             std::thread::yield_now();
         }
@@ -109,6 +143,7 @@ impl RabbitMqServer {
             .env("ERL_EPMD_PORT", self.names.to_string())
             .env("RABBITMQ_MNESIA_BASE", of("mnesia"))
             .env("RABBITMQ_LOG_BASE", of("log"))
+            .env("RABBITMQ_CONFIG_FILE", of("rabbitmq.conf"))
             .env("RABBITMQ_PID_FILE", of("pid"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", of("enabled_plugins"))
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", arguments);

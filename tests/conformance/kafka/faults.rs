@@ -14,6 +14,7 @@ fn who_may_not_read_is_told_so() {
     testing::run(async {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
         cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[FORBIDDEN; 100]);
         let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
         let running = bus.subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();

@@ -2,7 +2,10 @@
 
 mod faults;
 mod groups;
+mod members;
 mod produce;
+#[cfg(feature = "kafka-tls")]
+mod tls;
 
 use std::time::Duration;
 

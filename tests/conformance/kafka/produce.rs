@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eventsource_runtime::bus::{EventBus, KafkaBus, KafkaOptions, Message, PublishError};
+use eventsource_runtime::bus::{EventBus, HandlerError, KafkaBus, KafkaOptions, Message, PublishError, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use rdkafka::mocking::MockCluster;
@@ -117,6 +117,28 @@ fn a_message_that_is_too_long_is_refused_before_anything_of_its_stream_is_sent()
         let messages = [long, message(&stream(1), 2), message(&stream(2), 1)];
         assert_eq!(outcomes(&bus, messages).await, ["too_large", "behind", "ok"]);
         assert_eq!(all(&bus, 1).await, [("2".to_owned(), 1)]);
+    });
+}
+
+/// It has headers that the message had not.
+#[test]
+fn a_dead_letter_may_be_longer_than_a_message() {
+    testing::run(async {
+        let cluster = cluster();
+        let longest = message(&stream(1), 7);
+        let mut size = longest.payload().len() + stream(1).as_str().len();
+        longest.write_headers(&mut |name, value| size += name.len() + value.len());
+        let bus = open(&cluster, options().largest_message(size.try_into().unwrap())).await;
+        let failing = bus.subscribe("one").retries(0).handle(async |_: Received| Err(HandlerError::new("it fails")));
+        let failing = failing.await.unwrap();
+        bus.publish(longest).await.unwrap();
+        in_time(async {
+            while failing.tally().dead_lettered < 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        failing.shutdown().await.unwrap();
     });
 }
 

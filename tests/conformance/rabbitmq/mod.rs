@@ -2,6 +2,7 @@
 
 mod faults;
 mod restarts;
+mod tls;
 
 use eventsource_runtime::bus::{RabbitMqBus, RabbitMqOptions};
 use eventsource_runtime::event_bus_suite;

@@ -20,7 +20,7 @@ use super::apart::Apart;
 use super::context::Context;
 use super::options::refused;
 use super::partitions::{Returning, Share, Tenure};
-use super::replay::Letters;
+use super::replay::{self, Letters};
 use crate::bus::error::BusError;
 use crate::bus::message::{Message, fnv1a};
 use crate::bus::{Consumer, Delivery, Destination, Intake, Place, Settle};
@@ -57,6 +57,9 @@ impl Member {
             if intake.dead_letters { dead_topic.into() } else { Arc::clone(&shared.info.destination) };
         let share = Arc::new(Share::new(Arc::clone(&intake.group), topic));
         let client = Arc::new(client(&shared, &intake, &share)?);
+        if !intake.dead_letters && shared.options.create.is_none() {
+            replay::check(&client, &shared.dead_topic(&intake.group)?).await?;
+        }
         let letters = if intake.dead_letters {
             Some(Letters::find(&client, &share).await?)
         } else {
@@ -310,9 +313,8 @@ impl Settle for Unsettled {
 
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         let topic = self.shared.dead_topic(&self.share.group)?;
-        let parked = self.shared.publisher.publish_all(&topic, std::slice::from_ref(message)).await;
-        let failed = parked.into_iter().find_map(Result::err);
-        failed.map_or(Ok(()), |error| Err(BusError::backend("keep a dead letter", error)))
+        let parked = self.shared.publisher.park(&topic, message).await;
+        parked.map_err(|error| BusError::backend("keep a dead letter", error))
     }
 }
 

@@ -13,8 +13,10 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 
+use super::options;
 use super::partitions::Share;
 use crate::bus::Lag;
+use crate::bus::error::BusError;
 use crate::telemetry::log;
 
 /// How often the same error is told.
@@ -24,6 +26,8 @@ const TELLING: Duration = Duration::from_mins(1);
 #[derive(Default)]
 pub(super) struct State {
     lost: AtomicBool,
+    /// A broker's certificate was refused, or it speaks no TLS.
+    untrusted: AtomicBool,
     /// When each error was last told.
     told: Mutex<HashMap<String, Instant>>,
     members: Mutex<Vec<Weak<Share>>>,
@@ -32,6 +36,16 @@ pub(super) struct State {
 impl State {
     pub(super) fn is_connected(&self) -> bool {
         !self.lost.load(Ordering::Relaxed)
+    }
+
+    /// What a question to the brokers failed for: all that the client says of their certificates is that time is up.
+    pub(super) fn refused(&self, attempt: &'static str, error: KafkaError) -> BusError {
+        if !self.untrusted.load(Ordering::Relaxed) {
+            return options::refused(attempt, error);
+        }
+        let attempt = "trust the certificate of Kafka; name the file of its authority with \
+                       `KafkaOptions::set(\"ssl.ca.location\", ..)`, and write the host that it is for";
+        BusError::backend(attempt, error)
     }
 
     /// A broker has answered.
@@ -98,6 +112,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, _: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
+        if code == RDKafkaErrorCode::SSL {
+            self.state.untrusted.store(true, Ordering::Relaxed);
+        }
         if code != RDKafkaErrorCode::AllBrokersDown {
             self.state.failed(code);
         } else if !self.state.lost.swap(true, Ordering::Relaxed) {

@@ -42,9 +42,10 @@ const PORT: u16 = 9092;
 /// and all before it are done with, so that a process that dies loses none.
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers, and its stream as the key: the key
-/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, and must take
-/// messages that are some hundred bytes longer than the longest: a letter that cannot be kept is tried again without end,
-/// which the log tells, and holds up its lane. A publication whose future is dropped may still be made. Nothing protects from a
+/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, which is looked at
+/// when a group is subscribed, and must take messages that are some hundred bytes longer than the longest: a letter that
+/// cannot be kept is tried again without end, which the log tells, and holds up its lane. So does one of a foreign message
+/// that is longer than ours may be. A publication whose future is dropped may still be made. Nothing protects from a
 /// message whose handler takes the process down: it comes again until somebody mends the handler. Nor does the broker
 /// tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process
 /// alone. Exactly-once reads (`read_committed`) are not part of the promises: keep the ids of what was handled instead.
@@ -62,7 +63,7 @@ impl KafkaBus {
     /// Opens a bus on brokers, `host:port` with commas between. Its clients connect, and connect again, by themselves.
     ///
     /// # Errors
-    /// The options are refused, they ask for TLS without the feature, or the topic cannot be made. Without
+    /// The options are refused, they ask for TLS without the feature, a certificate is not trusted, or the topic cannot be made. Without
     /// [`KafkaOptions::create`] brokers that cannot be reached are no error yet.
     pub async fn connect(brokers: &str, options: KafkaOptions) -> Result<Self, BusError> {
         let client = options.client(brokers)?;
@@ -112,7 +113,7 @@ impl Shared {
     /// Makes a topic where it is not there, if that was asked for.
     async fn create(&self, topic: &str, partitions: u16) -> Result<(), BusError> {
         let Some(create) = self.options.create else { return Ok(()) };
-        let failed = |error| options::refused("make a topic", error);
+        let failed = |error| self.state.refused("make a topic", error);
         let context = Context { state: Arc::clone(&self.state), share: None };
         let admin: Apart<AdminClient<_>> = Apart::new(self.client.create_with_context(context).map_err(failed)?);
         let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(i32::from(create.replicas)));

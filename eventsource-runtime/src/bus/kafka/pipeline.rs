@@ -27,14 +27,22 @@ pub(super) struct Pipeline {
     open: RwLock<bool>,
 }
 
+/// Where messages go, how long they may be, and until when they are tried.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) topic: &'a str,
+    pub(super) largest: usize,
+    pub(super) until: Instant,
+}
+
 /// Why a message is not published, or not known to be.
 pub(super) enum Fault {
     /// The pipeline was cut before; another one may take it.
     Cut,
     /// The time is up.
     Late,
-    /// It is longer than the client takes. Nothing was sent.
-    TooLarge,
+    /// It has so many bytes, which are too many. Nothing was sent.
+    TooLarge(usize),
     /// The brokers refused it, or another one of its batch.
     Refused(KafkaError),
 }
@@ -46,12 +54,17 @@ impl Pipeline {
     }
 
     /// Hands a message to the client, which publishes what it is handed in that order.
-    pub(super) async fn send(&self, topic: &str, message: &Message, until: Instant) -> Result<DeliveryFuture, Fault> {
+    pub(super) async fn send(&self, to: Target<'_>, message: &Message) -> Result<DeliveryFuture, Fault> {
         let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS));
+        let mut size = message.payload().len() + message.stream().map_or(0, |stream| stream.as_str().len());
         message.write_headers(&mut |name, value| {
+            size += name.len() + value.len();
             headers = headers.take().map(|headers| headers.insert(Header { key: name, value: Some(value) }));
         });
-        let mut record = FutureRecord::<str, [u8]>::to(topic).payload(message.payload());
+        if size > to.largest {
+            return Err(Fault::TooLarge(size));
+        }
+        let mut record = FutureRecord::<str, [u8]>::to(to.topic).payload(message.payload());
         record.headers = headers;
         record.key = message.stream().map(StreamId::as_str);
         loop {
@@ -60,9 +73,9 @@ impl Pipeline {
                 Err(refused) => refused,
             };
             match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < until => sleep(FULL).await,
+                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < to.until => sleep(FULL).await,
                 Some(RDKafkaErrorCode::QueueFull) => return Err(Fault::Late),
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => return Err(Fault::TooLarge),
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => return Err(Fault::TooLarge(size)),
                 _ => return Err(fault(error)),
             }
             record = back;

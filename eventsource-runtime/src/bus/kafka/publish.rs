@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::KafkaOptions;
 use super::context::State;
 use super::options::refused;
-use super::pipeline::{Fault, Pipeline};
+use super::pipeline::{Fault, Pipeline, Target};
 use crate::bus::Published;
 use crate::bus::behind::Behind;
 use crate::bus::error::{BusError, PublishError};
@@ -24,18 +24,22 @@ pub(super) struct Publisher {
     /// Held by whoever makes another pipeline, so that all who lost the same one share the next.
     making: tokio::sync::Mutex<()>,
     timeout: Duration,
-    largest: u32,
+    largest: usize,
 }
 
 type Outcome = Option<Result<Published, PublishError>>;
 
+/// Bytes that a dead letter, or the client's framing, may have beyond the longest message, which is measured before.
+const ROOM: u32 = 65_536;
+/// The most that the client can be told to take.
+const MOST: u32 = 1_000_000_000;
+
 /// The messages of one call, and what has become of them.
 struct Batch<'m> {
-    topic: &'m str,
+    to: Target<'m>,
     messages: &'m [Message],
     outcomes: Vec<Outcome>,
     behind: Behind,
-    until: Instant,
 }
 
 /// How a round of publishing ended.
@@ -55,14 +59,15 @@ impl Publisher {
         config.set("enable.gapless.guarantee", "true");
         // One that is late must not be either: whoever publishes has the time-out, and cuts the pipeline.
         config.set("message.timeout.ms", "0");
-        config.set("message.max.bytes", options.largest.to_string());
+        config.set("message.max.bytes", options.largest.saturating_add(ROOM).min(MOST).to_string());
         // The partition that a producer on the JVM would choose.
         config.set("partitioner", "murmur2_random");
         if config.get("linger.ms").is_none() {
             config.set("linger.ms", "1");
         }
         let current = Pipeline::new(&config, &state).map_err(|error| refused("make a Kafka producer", error))?;
-        let (timeout, largest) = (options.publish_timeout, options.largest);
+        let timeout = options.publish_timeout;
+        let largest = usize::try_from(options.largest).unwrap_or(usize::MAX);
         Ok(Self {
             config,
             state,
@@ -98,23 +103,34 @@ impl Publisher {
         made.map_err(|error| PublishError::backend("make a Kafka producer", error))?.map_err(failed)
     }
 
-    /// Publishes messages side by side, in their order. What was cut off by the failure of others is published again,
-    /// which may be twice: the brokers' word is lost with the pipeline.
+    /// Keeps a dead letter, which has headers that the message had not.
+    pub(super) async fn park(&self, topic: &str, letter: &Message) -> Result<(), PublishError> {
+        let to = Target { topic, largest: usize::MAX, until: until(self.timeout) };
+        let parked = self.publish_to(to, std::slice::from_ref(letter)).await;
+        parked.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+    }
+
+    /// Publishes messages side by side, in their order.
     pub(super) async fn publish_all(&self, topic: &str, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
-        let until = until(self.timeout);
+        self.publish_to(Target { topic, largest: self.largest, until: until(self.timeout) }, messages).await
+    }
+
+    /// What was cut off by the failure of others is published again, which may be twice: the brokers' word is lost with the
+    /// pipeline.
+    async fn publish_to(&self, to: Target<'_>, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
         let outcomes = messages.iter().map(|_| None).collect();
-        let mut batch = Batch { topic, messages, outcomes, behind: Behind::default(), until };
+        let mut batch = Batch { to, messages, outcomes, behind: Behind::default() };
         let mut pipeline = Arc::clone(&self.current());
         let mut pauses = Pauses::default();
         let end = loop {
             match self.round(&pipeline, &mut batch).await {
                 Round::Done => break None,
                 // Another caller's time was up, or the brokers forgot the producer.
-                Round::Cut if Instant::now() < until => {}
+                Round::Cut if Instant::now() < to.until => {}
                 Round::Cut | Round::Late => {
                     pipeline.cut();
                     let broken = pipeline.broken();
-                    break Some(broken.map_or_else(|| self.late(topic), failed));
+                    break Some(broken.map_or_else(|| self.late(to.topic), failed));
                 }
                 Round::Refused(error) if is_of_one_message(&error) => {
                     let _ = self.instead_of(&pipeline).await;
@@ -130,8 +146,8 @@ impl Publisher {
                 Err(error) => break Some(error),
             }
             // Nothing is begun, nor cut off for others, that has no time left.
-            if timeout_at(until, pauses.next()).await.is_err() {
-                break Some(self.late(topic));
+            if timeout_at(to.until, pauses.next()).await.is_err() {
+                break Some(self.late(to.topic));
             }
         };
         batch.finish(end)
@@ -145,9 +161,9 @@ impl Publisher {
             if !batch.is_left(place) {
                 continue;
             }
-            match pipeline.send(batch.topic, message, batch.until).await {
+            match pipeline.send(batch.to, message).await {
                 Ok(confirmation) => sent.push((place, confirmation)),
-                Err(Fault::TooLarge) => batch.fail(place, self.too_large(batch.topic, message)),
+                Err(Fault::TooLarge(size)) => batch.fail(place, too_large(batch.to, size)),
                 Err(fault) => {
                     end = end.and(fault);
                     break;
@@ -155,7 +171,7 @@ impl Publisher {
             }
         }
         for (place, confirmation) in sent {
-            match pipeline.confirmed(confirmation, batch.until).await {
+            match pipeline.confirmed(confirmation, batch.to.until).await {
                 Ok(place_of) => batch.outcomes[place] = Some(Ok(Published::at(place_of))),
                 Err(fault) => end = end.and(fault),
             }
@@ -176,17 +192,17 @@ impl Publisher {
             if !batch.is_left(place) {
                 continue;
             }
-            let published = match pipeline.send(batch.topic, message, batch.until).await {
-                Ok(confirmation) => pipeline.confirmed(confirmation, batch.until).await,
+            let published = match pipeline.send(batch.to, message).await {
+                Ok(confirmation) => pipeline.confirmed(confirmation, batch.to.until).await,
                 Err(fault) => Err(fault),
             };
             match published {
                 Ok(place_of) => batch.outcomes[place] = Some(Ok(Published::at(place_of))),
-                Err(Fault::TooLarge) => batch.fail(place, self.too_large(batch.topic, message)),
-                Err(Fault::Late) => return Some(self.late(batch.topic)),
-                Err(Fault::Cut) => return Some(pipeline.broken().map_or_else(|| self.late(batch.topic), failed)),
+                Err(Fault::TooLarge(size)) => batch.fail(place, too_large(batch.to, size)),
+                Err(Fault::Late) => return Some(self.late(batch.to.topic)),
+                Err(Fault::Cut) => return Some(pipeline.broken().map_or_else(|| self.late(batch.to.topic), failed)),
                 Err(Fault::Refused(error)) if is_of_one_message(&error) => {
-                    batch.fail(place, at_fault(batch.topic, &error));
+                    batch.fail(place, at_fault(batch.to.topic, &error));
                     match self.pipeline(&config).await {
                         Ok(fresh) => pipeline = fresh,
                         Err(error) => return Some(error),
@@ -200,13 +216,6 @@ impl Publisher {
 
     fn late(&self, topic: &str) -> PublishError {
         PublishError::TimedOut { destination: topic.to_owned(), waited: self.timeout }
-    }
-
-    fn too_large(&self, topic: &str, message: &Message) -> PublishError {
-        let mut size = message.payload().len() + message.stream().map_or(0, |stream| stream.as_str().len());
-        message.write_headers(&mut |name, value| size += name.len() + value.len());
-        let limit = usize::try_from(self.largest).unwrap_or(usize::MAX);
-        PublishError::TooLarge { destination: topic.to_owned(), size, limit }
     }
 }
 
@@ -251,10 +260,10 @@ impl Batch<'_> {
                     Err(behind)
                 }
                 (Ok(()), Some(error)) => {
-                    end = Some(again(&error, self.topic));
+                    end = Some(again(&error, self.to.topic));
                     Err(error)
                 }
-                (Ok(()), None) => Err(PublishError::Refused { destination: self.topic.to_owned() }),
+                (Ok(()), None) => Err(PublishError::Refused { destination: self.to.topic.to_owned() }),
             };
             self.behind.note(message);
             self.outcomes[place] = Some(outcome);
@@ -278,6 +287,10 @@ fn is_of_one_message(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge};
     let code = error.rdkafka_error_code();
     matches!(code, Some(InvalidMessage | InvalidMessageSize | InvalidRecord | InvalidTimestamp | MessageSizeTooLarge))
+}
+
+fn too_large(to: Target<'_>, size: usize) -> PublishError {
+    PublishError::TooLarge { destination: to.topic.to_owned(), size, limit: to.largest }
 }
 
 fn at_fault(topic: &str, error: &KafkaError) -> PublishError {
@@ -305,8 +318,8 @@ mod tests {
         let messages = [of(1), of(2), of(1), of(2)];
         let mut outcomes: Vec<Outcome> = messages.iter().map(|_| None).collect();
         outcomes[0] = Some(Ok(Published::default()));
-        let until = Instant::now();
-        let batch = Batch { topic: "orders", messages: &messages, outcomes, behind: Behind::default(), until };
+        let to = Target { topic: "orders", largest: 9, until: Instant::now() };
+        let batch = Batch { to, messages: &messages, outcomes, behind: Behind::default() };
         let waited = Duration::from_secs(1);
         let finished = batch.finish(Some(PublishError::TimedOut { destination: "orders".into(), waited }));
         let told: Vec<_> =

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::consume::Client;
@@ -16,6 +18,35 @@ use crate::bus::error::BusError;
 
 /// How long one question may take.
 const ASKING: Duration = Duration::from_secs(10);
+/// How long a member waits for the answer that its letters would find their topic.
+const CHECKING: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Refuses a group whose dead letters have no topic. Brokers that cannot be asked are no reason to refuse it.
+pub(super) async fn check(client: &Arc<Client>, topic: &str) -> Result<(), BusError> {
+    let (client, asked) = (Arc::clone(client), topic.to_owned());
+    let answer = tokio::task::spawn_blocking(move || is_missing(&client, &asked)).await;
+    if answer.map_err(|error| BusError::backend("find the topic of dead letters", error))? {
+        let told = format!("there is no topic `{topic}` for dead letters; make it, or use `KafkaOptions::create`");
+        return Err(BusError::Configuration(told.into()));
+    }
+    Ok(())
+}
+
+/// Whether brokers know no such topic, and still do not after a while: being asked may make them create it.
+fn is_missing(client: &Client, topic: &str) -> bool {
+    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    let until = Instant::now() + CHECKING;
+    loop {
+        let is_unknown = client.fetch_metadata(Some(topic), CHECKING).is_ok_and(|metadata| {
+            metadata.topics().iter().any(|known| known.name() == topic && known.error() == Some(unknown))
+        });
+        if !is_unknown || Instant::now() >= until {
+            return is_unknown;
+        }
+        thread::sleep(AGAIN);
+    }
+}
 
 /// By partition, the offset before which its letters end.
 pub(super) struct Letters(BTreeMap<i32, i64>);

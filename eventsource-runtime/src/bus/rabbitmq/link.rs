@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, Event};
+use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder, Event};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
@@ -23,6 +24,8 @@ pub(super) const STEP: Duration = Duration::from_secs(5);
 /// The client's own recovery is left off: it recovers what it has seen declared, we declare what a group needs.
 pub(super) struct Link {
     uri: AMQPUri,
+    /// In PEM, what brokers behind TLS may be signed by beside what the system trusts.
+    authority: Option<Arc<str>>,
     current: Mutex<Option<Connection>>,
     state: Arc<State>,
 }
@@ -44,8 +47,8 @@ impl State {
 }
 
 impl Link {
-    pub(super) fn new(uri: AMQPUri) -> Self {
-        Self { uri, current: Mutex::default(), state: Arc::default() }
+    pub(super) fn new(uri: AMQPUri, authority: Option<Arc<str>>) -> Self {
+        Self { uri, authority, current: Mutex::default(), state: Arc::default() }
     }
 
     /// Whether the connection stands, or nobody has needed one yet.
@@ -81,8 +84,10 @@ impl Link {
 
     async fn connect(&self) -> lapin::Result<Connection> {
         let properties = ConnectionProperties::default().with_connection_name("eventsource".into());
-        let connecting = Connection::connect_uri(self.uri.clone(), properties);
-        let connection = timeout(CONNECTING, connecting).await.unwrap_or_else(|_| Err(late()))?;
+        let tls = OwnedTLSConfig { identity: None, cert_chain: self.authority.as_deref().map(str::to_owned) };
+        let connection = DefaultConnectionBuilder::new()?.with_uri(self.uri.clone()).with_properties(properties);
+        let connection = connection.with_tls_config(tls);
+        let connection = timeout(CONNECTING, connection.connect()).await.unwrap_or_else(|_| Err(late()))?;
         self.state.lost.store(false, Ordering::Relaxed);
         log::rabbitmq::connected();
         tokio::spawn(watch_events(connection.events_listener(), Arc::downgrade(&self.state)));

@@ -1,5 +1,10 @@
 //! `RabbitMQ`: a topic exchange, and for each group durable queues that keep the order of a stream.
 
+#[cfg(feature = "rabbitmq-tls")]
+mod certificates;
+#[cfg(not(feature = "rabbitmq-tls"))]
+#[path = "no_certificates.rs"]
+mod certificates;
 mod consume;
 mod link;
 mod options;
@@ -45,21 +50,28 @@ impl RabbitMqBus {
     /// with the feature `rabbitmq-tls`.
     ///
     /// # Errors
-    /// The url is none, it asks for TLS without the feature, the exchange's name is too long, or the broker cannot be reached or refuses.
+    /// The url is none, it asks for TLS without the feature, the exchange's name is too long, the authority is no
+    /// certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
     pub async fn connect(url: &str, options: RabbitMqOptions) -> Result<Self, BusError> {
         let uri = options::uri(url)?;
         let (host, port) = (uri.authority.host.clone(), uri.authority.port);
         let info = BusInfo::broker("rabbitmq", options.exchange.as_str()).at(host, port);
         let topology = Topology::new(&options);
         topology.check("")?;
-        let links = Arc::new(Link::new(uri.clone()));
-        let publisher = Publisher::new(Link::new(uri), options.publish_timeout);
+        let authority: Option<Arc<str>> = options.authority()?.map(Arc::from);
+        let links = Arc::new(Link::new(uri.clone(), authority.clone()));
+        let publisher = Publisher::new(Link::new(uri, authority), options.publish_timeout);
         topology.declare_exchange(&publisher.channel().await.map_err(connecting)?).await.map_err(declaring)?;
         Ok(Self::over(RabbitMq { shared: Arc::new(Shared { info, topology, publisher, links }) }))
     }
 }
 
 fn connecting(error: lapin::Error) -> BusError {
+    if certificates::are_refused(&error) {
+        let attempt = "trust the certificate of RabbitMQ; give its authority to \
+                       `RabbitMqOptions::certificate_authority`, and write the host that it is for";
+        return BusError::backend(attempt, error);
+    }
     BusError::backend("connect to RabbitMQ", error)
 }
 

@@ -1,5 +1,6 @@
 //! How a bus on `RabbitMQ` is set up.
 
+use std::fmt;
 use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -13,19 +14,26 @@ const TLS: bool = cfg!(feature = "rabbitmq-tls");
 const HEARTBEAT: u16 = 10;
 
 /// How a bus on RabbitMQ is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "hand it to `RabbitMqBus::connect`"]
 pub struct RabbitMqOptions {
     pub(super) exchange: String,
     pub(super) queues: u16,
     pub(super) delivery_limit: u32,
     pub(super) publish_timeout: Duration,
+    authority: Option<String>,
 }
 
 impl RabbitMqOptions {
     /// A bus on the exchange of that name, which is made if it is new.
     pub fn new(exchange: impl Into<String>) -> Self {
-        Self { exchange: exchange.into(), queues: 1, delivery_limit: 20, publish_timeout: Duration::from_secs(30) }
+        Self {
+            exchange: exchange.into(),
+            queues: 1,
+            delivery_limit: 20,
+            publish_timeout: Duration::from_secs(30),
+            authority: None,
+        }
     }
 
     /// Into how many queues each group divides its streams; 1 unless set, 64 at most. So many members of a group can
@@ -45,6 +53,33 @@ impl RabbitMqOptions {
     /// unless set.
     pub fn publish_timeout(self, timeout: Duration) -> Self {
         Self { publish_timeout: timeout, ..self }
+    }
+
+    /// Trusts brokers behind TLS whose certificate is signed by this one, in PEM, beside those that the system trusts.
+    pub fn certificate_authority(self, pem: impl Into<String>) -> Self {
+        Self { authority: Some(pem.into()), ..self }
+    }
+
+    /// The authority, if it is a certificate: any other text would be passed over in silence.
+    pub(super) fn authority(&self) -> Result<Option<&str>, BusError> {
+        match self.authority.as_deref() {
+            Some(pem) if !pem.contains("-----BEGIN CERTIFICATE-----") => Err(BusError::Configuration(
+                "the certificate authority is no certificate in PEM; give the content of its file".into(),
+            )),
+            authority => Ok(authority),
+        }
+    }
+}
+
+/// Without the authority, whose file may hold a key as well.
+impl fmt::Debug for RabbitMqOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitMqOptions")
+            .field("exchange", &self.exchange)
+            .field("queues", &self.queues)
+            .field("delivery_limit", &self.delivery_limit)
+            .field("publish_timeout", &self.publish_timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,6 +106,14 @@ mod tests {
             let error = uri(url).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("sesame"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn an_authority_that_is_no_certificate_is_refused_and_never_told() {
+        let options = RabbitMqOptions::new("orders").certificate_authority("sesame");
+        let error = options.authority().unwrap_err();
+        assert!(matches!(error, BusError::Configuration(_)));
+        assert!(!format!("{error} {error:?} {options:?}").contains("sesame"), "{error:?}");
     }
 
     #[test]
