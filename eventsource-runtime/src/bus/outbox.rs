@@ -15,7 +15,7 @@ use super::traced::{Traced, Via};
 use super::{EventBus, Published};
 use crate::domain::StoredEvent;
 use crate::projection::{
-    Applied, Backend, Batch, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
+    Applied, Batch, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
     ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections,
 };
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
@@ -102,29 +102,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
             Some(term) => runner.lease(term),
             None => runner,
         };
-        runner.projection_with(Relayed(self.name), options).spawn()
-    }
-}
-
-/// A projection without effects of its own.
-struct Relayed(&'static str);
-
-impl<B: Backend> Projection<B> for Relayed {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn span_name(&self) -> &'static str {
-        self.0
-    }
-
-    /// The store in between filters.
-    fn event_types(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    fn apply<'a>(&'a self, _: &'a StoredEvent, _: &'a B::Transaction<'_>) -> B::Step<'a> {
-        B::ready(Ok(()))
+        runner.projection_with(Bookmark(self.name), options).spawn()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod aside;
 mod batch;
+mod bookmark;
 mod caught;
 mod dead_letter;
 mod dead_letters;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use batch::{Applied, Batch, Events};
+pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;

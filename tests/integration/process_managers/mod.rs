@@ -3,6 +3,7 @@
 mod crashes;
 mod cycles;
 mod failing;
+mod starts;
 mod traces;
 
 use std::sync::Arc;

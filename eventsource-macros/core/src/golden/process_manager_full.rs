@@ -42,6 +42,9 @@ const _: () = {
         fn span_name() -> &'static str {
             "process_manager.shipping"
         }
+        fn timer_name() -> &'static str {
+            "process_timer.shipping"
+        }
         fn enable_tracing() -> ::core::option::Option<bool> {
             ::core::option::Option::Some(false)
         }

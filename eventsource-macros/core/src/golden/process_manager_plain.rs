@@ -21,6 +21,9 @@ const _: () = {
         fn span_name() -> &'static str {
             "process_manager.Shipping"
         }
+        fn timer_name() -> &'static str {
+            "process_timer.Shipping"
+        }
         fn event_types() -> ::std::vec::Vec<&'static str> {
             ::eventsource_runtime::__private::event_types(__ES_EVENTS)
         }

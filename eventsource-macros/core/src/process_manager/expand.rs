@@ -9,7 +9,7 @@ use crate::output::{binding_lints, block, first_span, local, located};
 use crate::paths::follow;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, self_ty, name, span, enable_tracing, reactions, compensations, generics } = model;
+    let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics } = model;
     let private = runtime.private();
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
@@ -45,6 +45,10 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
             fn span_name() -> &'static str {
                 #span
+            }
+
+            fn timer_name() -> &'static str {
+                #timer
             }
 
             #enable_tracing

@@ -21,6 +21,8 @@ pub(super) struct Model {
     pub(super) name: LitStr,
     /// `process_manager.` and the name.
     pub(super) span: LitStr,
+    /// `process_timer.` and the name.
+    pub(super) timer: LitStr,
     pub(super) enable_tracing: Option<Expr>,
     pub(super) reactions: Vec<Taker>,
     pub(super) compensations: Vec<Taker>,
@@ -59,9 +61,10 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     }
     let name = manager_name(diagnostics, name, is_name_unclear, &block.self_ty);
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
-    let span = LitStr::new(&format!("process_manager.{}", name.value()), name.span());
+    let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
+    let (span, timer) = (called("process_manager"), called("process_timer"));
     let (generics, self_ty) = (block.generics, block.self_ty);
-    Some(Model { runtime, generics, self_ty, name, span, enable_tracing, reactions, compensations })
+    Some(Model { runtime, generics, self_ty, name, span, timer, enable_tracing, reactions, compensations })
 }
 
 fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {

@@ -14,8 +14,8 @@ use super::ProcessManager;
 use super::desk::{Desk, is_trouble};
 use crate::domain::StoredEvent;
 use crate::projection::{
-    Applied, Backend, Batch, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection, ProjectionError,
-    ProjectionStore, StepResult, caught,
+    Applied, Backend, Batch, Bookmark, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection,
+    ProjectionError, ProjectionStore, StepResult, caught,
 };
 use crate::store::{EventStore, Position, StreamId, handed_on};
 use crate::telemetry::Scope;
@@ -63,27 +63,6 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
     }
 }
 
-/// A manager, as the store sees it: a name that a checkpoint is kept under.
-struct Checkpoint(&'static str);
-
-impl<B: Backend> Projection<B> for Checkpoint {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn span_name(&self) -> &'static str {
-        self.0
-    }
-
-    fn event_types(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    fn apply<'a>(&'a self, _: &'a StoredEvent, _: &'a B::Transaction<'_>) -> B::Step<'a> {
-        B::ready(Ok(()))
-    }
-}
-
 impl<S: ProjectionStore> Desk<S> {
     /// What the checkpoint of a manager is kept under, so that a projection may have the manager's name.
     fn key(&self, manager: &'static str) -> &'static str {
@@ -95,8 +74,9 @@ impl<S: ProjectionStore> Desk<S> {
         Partition { projection: self.key(partition.projection), ..partition }
     }
 
+    /// A manager, as the store sees it.
     fn checkpoint(&self, manager: &'static str) -> Arc<dyn Projection<S::Backend>> {
-        Arc::new(Checkpoint(self.key(manager)))
+        Arc::new(Bookmark(self.key(manager)))
     }
 
     /// Reacts to an event, in the manager's span.

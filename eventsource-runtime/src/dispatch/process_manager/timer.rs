@@ -2,6 +2,9 @@
 //!
 //! What is due is written in the streams of the processes, so that it survives the program. Any number of programs may
 //! record it: the id of the event follows from where it was put off, and the store keeps one.
+//!
+//! Until where nothing is put off any more is written down now and then, as the checkpoint of a projection is, so that a
+//! start reads what came since, and not the whole past.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,8 +20,8 @@ use super::desk::due_id;
 use super::record::{Scheduled, is_own};
 use crate::clock::Clock;
 use crate::domain::{EventDef, EventSet, StoredEvent};
-use crate::projection::ProjectionError;
-use crate::store::{AppendError, EventStore, ExpectedVersion, Filter, NewEvent, Origin, Position};
+use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore};
+use crate::store::{AppendError, ExpectedVersion, Filter, NewEvent, Origin, Position};
 use crate::telemetry::{Scope, log};
 
 /// How often the clock is looked at while something is put off, since it may be set, and may be a test's; and how often
@@ -27,12 +30,18 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The longest pause between attempts to reach a store that is in trouble.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const PAGE: usize = 512;
+/// How far what is written down may lag behind, and so how much a start reads for nothing.
+const UNSAVED: u64 = 1000;
+/// For how long nobody else writes it down meanwhile: long enough for two calls of the store.
+const TERM: Duration = Duration::from_secs(5);
 
 pub(super) struct Timer<M, S> {
     store: S,
     clock: Arc<dyn Clock>,
     /// Everything before is known.
     seen: Position,
+    /// Nothing before is put off any more, as the store was told; none before it was asked.
+    saved: Option<Position>,
     waiting: HashMap<Uuid, Waiting>,
     manager: PhantomData<fn() -> M>,
 }
@@ -45,9 +54,9 @@ struct Waiting {
     scheduled: Scheduled,
 }
 
-impl<M: ProcessManager, S: EventStore> Timer<M, S> {
+impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     pub(super) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, seen: Position::START, waiting: HashMap::new(), manager: PhantomData }
+        Self { store, clock, seen: Position::START, saved: None, waiting: HashMap::new(), manager: PhantomData }
     }
 
     /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes.
@@ -112,6 +121,12 @@ impl<M: ProcessManager, S: EventStore> Timer<M, S> {
 
     async fn look(&mut self) -> Result<(), ProjectionError> {
         self.read().await?;
+        let recorded = self.record_due().await;
+        self.save().await?;
+        recorded
+    }
+
+    async fn record_due(&mut self) -> Result<(), ProjectionError> {
         let now = self.clock.now().as_micros();
         let mut due: Vec<Uuid> = Vec::new();
         due.extend(self.waiting.iter().filter(|(_, waiting)| waiting.due <= now).map(|(asked, _)| *asked));
@@ -131,8 +146,44 @@ impl<M: ProcessManager, S: EventStore> Timer<M, S> {
         result
     }
 
+    /// Asks where to begin.
+    async fn open(&mut self) -> Result<(), ProjectionError> {
+        self.store.open_projection(Arc::new(Bookmark(M::timer_name())), 1).await?;
+        // A lease for no time is nobody's, and the answer tells where the checkpoint is.
+        let look = Claim::new(Uuid::nil(), M::timer_name(), Duration::ZERO);
+        let lease = self.store.lease_projection(Partition::whole(M::timer_name()), look).await?;
+        self.seen = lease.checkpoint;
+        self.saved = Some(lease.checkpoint);
+        Ok(())
+    }
+
+    /// Writes down until where nothing is put off any more, unless somebody else is about to.
+    async fn save(&mut self) -> Result<(), ProjectionError> {
+        let first = self.waiting.values().map(|waiting| waiting.asked.position).min();
+        let done = first.map_or(self.seen, |first| Position::new(first.get() - 1));
+        if self.saved.is_none_or(|saved| done.get() <= saved.get() + UNSAVED) {
+            return Ok(());
+        }
+        let partition = Partition::whole(M::timer_name());
+        let claim = Claim::new(Uuid::now_v7(), M::timer_name(), TERM);
+        let lease = self.store.lease_projection(partition, claim.clone()).await?;
+        if lease.taken.is_none() {
+            if lease.checkpoint < done {
+                let batch = Batch::new(partition, claim.clone(), lease.checkpoint, done).at(self.clock.now());
+                let mark = Arc::new(Bookmark(M::timer_name()));
+                self.store.apply_batch(mark, batch, Scope::current()).await?;
+            }
+            self.store.lease_projection(partition, claim.given_up()).await?;
+        }
+        self.saved = Some(done);
+        Ok(())
+    }
+
     /// Reads what was put off, and what of that has been recorded since.
     async fn read(&mut self) -> Result<(), ProjectionError> {
+        if self.saved.is_none() {
+            self.open().await?;
+        }
         let filter = Filter::all().aggregate_types([M::NAME]);
         loop {
             let page = self.store.read_all(self.seen, &filter, PAGE).await?;
