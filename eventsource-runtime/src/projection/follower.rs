@@ -148,7 +148,8 @@ impl<S: ProjectionStore> Follower<S> {
             }
             let (end, size) = (page.scanned, place.batch);
             let next = async { upkeep(self.feed.read_all(end, &filter, size)).await.ok() };
-            let (applied, read) = both(self.apply(page, place), next).await;
+            // As in `attempt`.
+            let (applied, read) = both(Box::pin(self.apply(page, place)), Box::pin(next)).await;
             applied?;
             if self.is_stopped() {
                 break;

@@ -108,7 +108,8 @@ impl<S: ProjectionStore> Follower<S> {
     {
         let mut trouble = Trouble::default();
         loop {
-            match self.unless_stopped(upkeep(question(self))).await {
+            // As in `attempt`.
+            match self.unless_stopped(Box::pin(upkeep(question(self)))).await {
                 None => return Ok(None),
                 Some(Ok(answer)) => return Ok(Some(answer)),
                 Some(Err(error)) if error.is_final() => return Err(error),

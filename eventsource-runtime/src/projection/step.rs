@@ -65,8 +65,10 @@ impl<S: ProjectionStore> Follower<S> {
             Outcome::SetAside(letter) => batch.set_aside = Some(letter.clone()),
         }
         let asked = Instant::now();
-        let applying = self.store.apply_batch(Arc::clone(&self.projection), batch, scope);
-        let result = match self.minding_the_gap(self.keeping(&claim, applying)).await {
+        // In boxes, once a batch: without optimisation each layer around a future makes it several times as large, and
+        // they all have to fit into the stack of a thread.
+        let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope));
+        let result = match Box::pin(self.minding_the_gap(self.keeping(&claim, applying))).await {
             // The same, but the runner was stopped before it tried again: only the checkpoint was left to move.
             Err(error) if step.events.is_empty() && error.found().is_some() && error.found() == place.unsure => {
                 place.saved_at(error.found().unwrap_or(step.to));

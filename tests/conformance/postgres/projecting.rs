@@ -256,3 +256,20 @@ fn a_rebuild_comes_to_the_same() {
         }
     });
 }
+
+/// Without optimisation futures are large. What a projection itself calls needs the stack of a thread, which is 2 MiB
+/// unless the application says otherwise: the runner leaves more than half of it.
+#[test]
+fn a_runner_leaves_most_of_the_stack_to_its_projection() {
+    const CHILD: &str = "EVENTSOURCE_TESTS_SMALL_STACK";
+    if std::env::var_os(CHILD).is_some() {
+        return;
+    }
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["postgres::projecting::", "postgres::faults::"])
+        .env(CHILD, "")
+        .env("RUST_MIN_STACK", (768 * 1024).to_string())
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success(), "see what it says above");
+}
