@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 use tokio::time::Instant;
+use tokio_postgres::error::{DbError, SqlState};
 use uuid::Uuid;
 
 use super::PostgresError;
@@ -37,12 +38,17 @@ struct Verdict {
     position: Position,
 }
 
+impl Verdict {
+    /// The event is stored; nothing else is said.
+    const KNOWN: Self = Self { made: false, known: true, version: Version::START, position: Position::START };
+}
+
 impl Appends {
     pub(super) fn new(schema: &Schema) -> Self {
         let parameters = |count: usize| (1..=count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
         let call = |name: &str, count| schema.sql(&format!("SELECT * FROM {{schema}}.{name}({})", parameters(count)));
         Self {
-            one: call("append_one_2", 12),
+            one: call("append_one_3", 12),
             group: call("append_1", 14),
             last: schema.sql(
                 "SELECT version, position FROM {schema}.events WHERE stream_id = $1 \
@@ -88,7 +94,10 @@ impl Appends {
             [append] if append.events.len() == 1 => {
                 let statement =
                     client.prepare_cached(&self.one).await.map_err(|error| PostgresError::not_sent(&error))?;
-                client.query(&statement, &Single::of(append, &append.events[0]).params()).await?
+                match client.query(&statement, &Single::of(append, &append.events[0]).params()).await {
+                    Err(error) if is_known(&error) => return Ok(vec![Verdict::KNOWN]),
+                    rows => rows?,
+                }
             }
             group => {
                 let statement =
@@ -168,6 +177,12 @@ pub(super) fn twice(events: &[NewEvent]) -> Option<&NewEvent> {
             events.iter().find(|event| !ids.insert(event.id))
         }
     }
+}
+
+/// Whether an event was refused because there is one with its id.
+fn is_known(error: &tokio_postgres::Error) -> bool {
+    let unique = |said: &&DbError| *said.code() == SqlState::UNIQUE_VIOLATION;
+    error.as_db_error().filter(unique).is_some_and(|said| said.constraint() == Some("events_event_id_key"))
 }
 
 fn place(row: &tokio_postgres::Row, column: usize) -> Result<(Version, Position), PostgresError> {

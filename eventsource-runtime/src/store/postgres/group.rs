@@ -157,7 +157,7 @@ fn whole(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// The parameters of `append_one_2`.
+/// The parameters of `append_one_3`.
 pub(super) struct Single<'a> {
     stream: &'a str,
     expectation: i64,
