@@ -1,6 +1,7 @@
 //! Eventsource beside the least work possible and beside its peers, in one run. See the README for the commands.
 
 pub mod calls;
+pub mod cqrs;
 pub mod orders;
 pub mod raw;
 pub mod sample;

@@ -2,7 +2,9 @@
 
 mod appends;
 mod floor;
+mod peer;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStor
 use eventsource_runtime::telemetry::set_enabled;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
+
+use peer::Peer;
 
 const ROUNDS: usize = 5;
 /// How many orders get ten commands each.
@@ -50,22 +54,34 @@ impl Bench<'_> {
         let store = self.open();
         let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store)).build();
         let floor = self.runtime.block_on(floor::Floor::open(self.address, TASKS));
-        let samples = operations_per_second(
-            ROUNDS,
-            &mut [
-                Contender::new("floor, 1", || self.floor(&floor, 1)),
-                Contender::new("ours, 1", || self.ours(&bus, 1)),
-                Contender::new("floor, 16", || self.floor(&floor, TASKS)),
-                Contender::new("ours, 16", || self.ours(&bus, TASKS)),
-            ],
-        );
-        let [floor_1, ours_1, floor_16, ours_16] = &samples[..] else { return };
+        let peer = Peer::start(self.address).inspect_err(|error| println!("SKIPPED: postgres-es: {error}"));
+        let peer = RefCell::new(peer.ok());
+        let mut contenders = vec![
+            Contender::new("floor, 1", || self.floor(&floor, 1)),
+            Contender::new("ours, 1", || self.ours(&bus, 1)),
+            Contender::new("floor, 16", || self.floor(&floor, TASKS)),
+            Contender::new("ours, 16", || self.ours(&bus, TASKS)),
+        ];
+        if peer.borrow().is_some() {
+            for tasks in [1, TASKS] {
+                let peer = &peer;
+                contenders.push(Contender::new("postgres-es", move || {
+                    peer.borrow_mut().as_mut().expect("it was started").handle(tasks, orders_of(tasks))
+                }));
+            }
+        }
+        let samples = operations_per_second(ROUNDS, &mut contenders);
+        let [floor_1, ours_1, floor_16, ours_16, peers @ ..] = &samples[..] else { return };
         println!("\ncommands a second: load, decide, append one event\n");
         let mut table = table();
         row(&mut table, "tokio-postgres by hand, no global order, 1 connection", floor_1, None);
         row(&mut table, "ours, 1 task", ours_1, Some((floor_1, 0.85)));
         row(&mut table, "tokio-postgres by hand, no global order, 16 connections", floor_16, None);
         row(&mut table, "ours, 16 tasks", ours_16, Some((floor_16, 0.8)));
+        for ((ours, peer), tasks) in [ours_1, ours_16].into_iter().zip(peers).zip([1, TASKS]) {
+            row(&mut table, &format!("postgres-es, {tasks} tasks"), peer, None);
+            row(&mut table, &format!("ours ÷ postgres-es, {tasks} tasks"), ours, Some((peer, 2.5)));
+        }
         table.print();
         self.latencies(&bus);
     }
@@ -92,7 +108,7 @@ impl Bench<'_> {
         tasks: usize,
         run: impl Fn(usize, Vec<Uuid>) -> F,
     ) -> (u64, Duration) {
-        let orders = ids(ORDERS * if tasks == 1 { 1 } else { 4 });
+        let orders = ids(orders_of(tasks));
         let ((), elapsed) = timed(|| {
             self.runtime.block_on(async {
                 let chunks = orders.chunks(orders.len().div_ceil(tasks)).enumerate();
@@ -180,6 +196,11 @@ impl Bench<'_> {
         row(&mut table, "ours, 100,000", ours, Some((by_hand, 0.9)));
         table.print();
     }
+}
+
+/// More where more are under way at a time.
+const fn orders_of(tasks: usize) -> usize {
+    if tasks == 1 { ORDERS } else { ORDERS * 4 }
 }
 
 /// Fills a stream; the name of its schema.
