@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::clock::Timestamp;
@@ -221,79 +221,4 @@ fn nothing_is_missed_on_postgresql() {
     });
 }
 
-mod paused {
-    //! A subscriber that is paused, in a process of its own, whose memory is measured.
-
-    use std::process::{Command, Stdio};
-
-    use super::*;
-
-    /// How many events are appended while it is paused: 100 a second for half an hour in a long run.
-    const EVENTS: &str = "EVENTSOURCE_TESTS_PAUSED_EVENTS";
-    const CHILD: &str = "EVENTSOURCE_TESTS_PAUSES";
-    const SIZE: usize = 2048;
-    /// How much memory may come to: pages, caches and connections, and not the backlog.
-    const BOUND: u64 = 64 * 1024;
-
-    #[test]
-    fn a_subscriber_that_is_paused_misses_nothing_and_costs_no_memory() {
-        for store in ["sqlite", "postgresql"] {
-            let test = "load::paused::is_paused";
-            let status = Command::new(std::env::current_exe().unwrap())
-                .args([test, "--exact", "--nocapture"])
-                .env(CHILD, store)
-                .stdout(Stdio::null())
-                .status();
-            assert!(status.unwrap().success(), "{store}");
-        }
-    }
-
-    /// Does its work only in the process that the test above starts.
-    #[test]
-    fn is_paused() {
-        let Ok(store) = std::env::var(CHILD) else { return };
-        run(async move {
-            match &*store {
-                "sqlite" => pause(super::super::sqlite::open(&super::super::sqlite::a_file()).await).await,
-                _ => pause(super::super::postgres::open_in(&services::a_schema()).await).await,
-            }
-        });
-    }
-
-    async fn pause<S: EventStore>(store: Traced<S>) {
-        let count = repeats(EVENTS, 50_000) as u64;
-        let mut subscription = store.subscribe(Position::START);
-        let stream = StreamId::new("Order", Uuid::now_v7());
-        append(&store, &stream, 1).await;
-        let mut seen = Seen::default();
-        seen.take(&subscription.next().await.unwrap());
-        let (before, begun) = (resident("VmRSS"), Instant::now());
-        let mut left = count;
-        while left > 0 {
-            let batch = left.min(250);
-            append(&store, &stream, batch).await;
-            left -= batch;
-        }
-        while seen.ids.len() as u64 <= count {
-            seen.take(&subscription.next().await.unwrap());
-        }
-        let most = resident("VmHWM").saturating_sub(before);
-        println!("{count} events of {SIZE} bytes in {:?}, {most} KiB more", begun.elapsed());
-        assert!(most < BOUND, "{most} KiB more than before, for a backlog of {} KiB", count * SIZE as u64 / 1024);
-    }
-
-    async fn append<S: EventStore>(store: &Traced<S>, stream: &StreamId, count: u64) {
-        let mut batch = events(count);
-        for event in &mut batch {
-            event.payload = vec![b'x'; SIZE].into();
-        }
-        store.append(stream, ExpectedVersion::Any, batch).await.unwrap();
-    }
-
-    /// A line of the process's status, in KiB.
-    fn resident(line: &str) -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|found| found.starts_with(line)).unwrap();
-        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap()
-    }
-}
+mod paused;

@@ -1,6 +1,11 @@
 //! One file, opened again and by several at once.
 
-use eventsource_runtime::store::{EventStore, ExpectedVersion, Position, StoreError, Version};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use eventsource_runtime::store::{EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
+use eventsource_tests::services::repeats;
 use rusqlite::Connection;
 
 use super::{a_file, a_stream, events, open};
@@ -81,6 +86,62 @@ async fn two_stores_on_one_file_see_each_other_and_take_turns() {
     for writer in writers {
         writer.await.unwrap();
     }
+}
+
+/// How many processes write one file.
+const PROCESSES: usize = 8;
+/// How many appends each of them makes: 1,000 in a long run.
+const APPENDS: &str = "EVENTSOURCE_TESTS_SHARED_APPENDS";
+/// Where a process finds the file.
+const FILE: &str = "EVENTSOURCE_TESTS_SHARED_FILE";
+
+#[tokio::test]
+async fn processes_share_a_file_and_none_is_refused() {
+    let (file, most) = (a_file(), repeats(APPENDS, 50));
+    let store = open(&file).await;
+    let program = std::env::current_exe().unwrap();
+    let start = |_| {
+        let test = "sqlite::several::appends_to_a_shared_file";
+        Command::new(&program).args([test, "--exact"]).env(FILE, &file).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut processes: Vec<_> = (0..PROCESSES).map(start).collect();
+    let mut subscription = store.subscribe(Position::START);
+    for version in 1..=(PROCESSES * most) as u64 {
+        let next = tokio::time::timeout(Duration::from_mins(1), subscription.next()).await;
+        assert_eq!(next.expect("another process writes").unwrap().version, version);
+    }
+    for process in &mut processes {
+        assert!(process.wait().unwrap().success(), "an append was refused");
+    }
+}
+
+/// Does its work only in the processes that the test above starts.
+#[tokio::test]
+async fn appends_to_a_shared_file() {
+    let Some(file) = std::env::var_os(FILE) else { return };
+    let (store, stream) = (open(Path::new(&file)).await, StreamId::new("Order", "of all"));
+    for _ in 0..repeats(APPENDS, 50) {
+        store.append(&stream, ExpectedVersion::Any, events(1)).await.unwrap();
+    }
+}
+
+/// All of it runs on one thread: if an append kept that while it waits for the lock, nobody could give the lock back.
+#[tokio::test]
+async fn an_append_that_waits_for_another_process_holds_up_no_task() {
+    let (file, stream) = (a_file(), a_stream());
+    let store = open(&file).await;
+    let other = Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let append = tokio::spawn({
+        let (store, stream) = (store.clone(), stream.clone());
+        async move { store.append(&stream, ExpectedVersion::NoStream, events(1)).await }
+    });
+    for _ in 0..100 {
+        assert!(store.read_stream(&stream, Version::START, 10).await.unwrap().is_empty(), "and no reader");
+    }
+    assert!(!append.is_finished());
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(append.await.unwrap().unwrap().version, 1);
 }
 
 #[tokio::test]
