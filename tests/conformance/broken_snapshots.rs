@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use eventsource_runtime::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot, WithSnapshots};
 use eventsource_runtime::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
-    StoreError, StoreInfo, StreamId, Version, Visitor,
+    EventStore, Fold, Folded, Memory, Position, StoreError, StoreInfo, StreamId, Version, Visitor,
 };
 use eventsource_runtime::testing::{run, suite::snapshot_store as suite};
-use eventsource_runtime::{EventRef, StoredEvent};
+use eventsource_runtime::{EventRef, handed_on};
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,48 +218,7 @@ impl<V: Restore> Restore for Unasked<V> {
 }
 
 impl EventStore for Both {
-    fn info(&self) -> StoreInfo {
-        self.stores.info()
-    }
-
-    fn append(
-        &self,
-        stream: &StreamId,
-        expected: ExpectedVersion,
-        events: Vec<NewEvent>,
-    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
-        self.stores.append(stream, expected, events)
-    }
-
-    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
-        self.stores.fold(fold, visitor)
-    }
-
-    fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send {
-        self.stores.read_stream(stream, after, limit)
-    }
-
-    fn read_all(
-        &self,
-        after: Position,
-        filter: &Filter,
-        limit: usize,
-    ) -> impl Future<Output = Result<Page, StoreError>> + Send {
-        self.stores.read_all(after, filter, limit)
-    }
-
-    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
-        self.stores.head()
-    }
-
-    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
-        self.stores.changed(position)
-    }
+    handed_on!(stores: info append fold read_stream read_all head changed);
 }
 
 impl SnapshotStore for Both {

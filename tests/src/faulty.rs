@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eventsource_runtime::StoredEvent;
 use eventsource_runtime::projection::{
     Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
 };
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
-    StoreError, StoreInfo, StreamId, Version, Visitor,
+    StoreError, StreamId, Visitor,
 };
 use eventsource_runtime::telemetry::Scope;
+use eventsource_runtime::{StoredEvent, handed_on};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -136,9 +136,7 @@ fn take(count: &AtomicUsize) -> bool {
 impl SnapshotStore for Faulty {}
 
 impl EventStore for Faulty {
-    fn info(&self) -> StoreInfo {
-        self.memory.info()
-    }
+    handed_on!(memory: info read_stream head changed);
 
     async fn append(
         &self,
@@ -153,15 +151,6 @@ impl EventStore for Faulty {
         self.call(self.memory.fold(fold, visitor)).await
     }
 
-    async fn read_stream(
-        &self,
-        stream: &StreamId,
-        after: Version,
-        limit: usize,
-    ) -> Result<Vec<StoredEvent>, StoreError> {
-        self.memory.read_stream(stream, after, limit).await
-    }
-
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         if take(&self.faults.reads) {
             return Err(StoreError::backend("read the feed", "as it was told to"));
@@ -169,14 +158,6 @@ impl EventStore for Faulty {
         let page = self.memory.read_all(after, filter, limit).await?;
         self.faults.shown.fetch_add(page.events.len(), Ordering::SeqCst);
         Ok(page)
-    }
-
-    async fn head(&self) -> Result<Position, StoreError> {
-        self.memory.head().await
-    }
-
-    async fn changed(&self, position: Position) {
-        self.memory.changed(position).await;
     }
 }
 

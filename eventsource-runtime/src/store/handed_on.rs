@@ -1,9 +1,11 @@
 //! For stores that stand before another one: the methods that change nothing.
 
 /// Hands these methods of `EventStore` on to the store in a field, in an `impl` of it.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! handed_on {
     ($field:ident: $($method:ident)+) => {
-        $($crate::store::handed_on!(@ $field $method);)+
+        $($crate::handed_on!(@ $field $method);)+
     };
     (@ $field:ident info) => {
         fn info(&self) -> $crate::store::StoreInfo {
@@ -35,7 +37,7 @@ macro_rules! handed_on {
             stream: &$crate::store::StreamId,
             after: $crate::store::Version,
             limit: usize,
-        ) -> impl Future<Output = Result<Vec<$crate::domain::StoredEvent>, $crate::store::StoreError>> + Send {
+        ) -> impl Future<Output = Result<Vec<$crate::StoredEvent>, $crate::store::StoreError>> + Send {
             self.$field.read_stream(stream, after, limit)
         }
     };

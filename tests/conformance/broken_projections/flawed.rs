@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use eventsource_runtime::StoredEvent;
 use eventsource_runtime::projection::{
     Applied, Batch, Claim, DeadLetter, Events, Lease, LeaseLost, Letters, Partition, PartitionsChanged, Projection,
     ProjectionError, ProjectionStore,
 };
-use eventsource_runtime::store::{Memory, Position, StreamId};
+use eventsource_runtime::store::{EventStore, Memory, Position, StreamId};
 use eventsource_runtime::telemetry::Scope;
+use eventsource_runtime::{StoredEvent, handed_on};
 use tokio::task::yield_now;
 use uuid::Uuid;
 
@@ -37,6 +37,7 @@ struct Notes {
     batches: u32,
     failures: u32,
     locked: bool,
+    looked: u32,
 }
 
 /// A lock that is only given back by whoever comes to the end.
@@ -61,12 +62,16 @@ impl Flawed {
         Self { flaw, memory: Memory::default(), notes: Arc::default() }
     }
 
-    pub(super) fn events(&self) -> &Memory {
-        &self.memory
-    }
-
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().expect("nobody panics here")
+    }
+
+    /// Waits until another has looked as well, before anything is done about it.
+    async fn another_looks(&self) {
+        self.notes().looked += 1;
+        while self.notes().looked < 2 {
+            yield_now().await;
+        }
     }
 
     /// Where a part stands, and whether anybody has its lease.
@@ -104,9 +109,7 @@ impl Flawed {
                 self.memory.lease_projection(partition, thief).await?;
             }
             Flaw::LooksBeforeItTakes if self.look(partition).await?.taken.is_none() => {
-                for _ in 0..100 {
-                    yield_now().await;
-                }
+                self.another_looks().await;
                 claim.by_force = true;
             }
             _ => {}
@@ -174,9 +177,7 @@ impl Flawed {
             Flaw::ChecksBeforeItsTurn => {
                 let stands = self.look(batch.partition).await?.checkpoint;
                 batch.check(stands, Some(batch.claim.token))?;
-                for _ in 0..100 {
-                    yield_now().await;
-                }
+                self.another_looks().await;
                 batch.from = self.look(batch.partition).await?.checkpoint;
             }
             Flaw::ForgetsRetries => batch.set_aside.iter_mut().for_each(|letter| letter.retries = 0),
@@ -190,6 +191,11 @@ impl Flawed {
         }
         Ok(Some(batch))
     }
+}
+
+/// With its events nothing is wrong.
+impl EventStore for Flawed {
+    handed_on!(memory: info append fold read_stream read_all head changed);
 }
 
 impl ProjectionStore for Flawed {

@@ -1,6 +1,5 @@
 //! The suite of stores that projections run on notices what is wrong: for each case a store that fails it.
 
-mod events;
 mod flawed;
 mod posing;
 
