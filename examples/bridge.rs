@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{Request, StatusCode};
+use axum::http::{self, Request, StatusCode};
 use axum::routing::post;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
@@ -72,6 +72,22 @@ async fn deposit(State(commands): State<Arc<CommandBus>>, Path((account, cents))
     }
 }
 
+/// Sends the service a deposit that fits and one that does not.
+pub(crate) async fn two_deposits() -> Result<[StatusCode; 2], http::Error> {
+    let commands = CommandBus::builder().aggregate(Repository::<Account, _>::new(MemoryStore::new())).build();
+    let service = Router::new()
+        .route("/accounts/{account}/deposits/{cents}", post(deposit))
+        .layer(TraceLayer::new_for_http())
+        .with_state(Arc::new(commands));
+    let mut answers = [StatusCode::OK; 2];
+    for (answer, cents) in answers.iter_mut().zip([500, 501]) {
+        let request = Request::post(format!("/accounts/ada/deposits/{cents}")).body(Body::empty())?;
+        let Ok(answered) = service.clone().oneshot(request).await;
+        *answer = answered.status();
+    }
+    Ok(answers)
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::from_env("bridge").console_without_endpoint().bridge_to_tracing().install()?;
@@ -81,15 +97,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with(tracing_subscriber::fmt::layer())
         .try_init()?;
 
-    let commands = CommandBus::builder().aggregate(Repository::<Account, _>::new(MemoryStore::new())).build();
-    let service = Router::new()
-        .route("/accounts/{account}/deposits/{cents}", post(deposit))
-        .layer(TraceLayer::new_for_http())
-        .with_state(Arc::new(commands));
-    for cents in [500, 501] {
-        let request = Request::post(format!("/accounts/ada/deposits/{cents}")).body(Body::empty())?;
-        let answer = service.clone().oneshot(request).await?;
-        println!("{cents} cents: {}", answer.status());
-    }
+    let [first, second] = two_deposits().await?;
+    println!("500 cents: {first}; 501 cents: {second}");
     Ok(telemetry.shutdown().await?)
 }

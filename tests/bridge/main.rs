@@ -2,15 +2,23 @@
 //!
 //! A target of its own, because what runs on a store's threads sees the process's subscriber alone.
 
+#[allow(dead_code, reason = "its `main` is for people")]
+#[path = "../../examples/bridge.rs"]
+mod example;
+mod seen;
+
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{MemoryStore, SqliteStore};
 use eventsource_runtime::telemetry::{self, TelemetryBuilder, TraceContext};
 use eventsource_tests::orders::{Order, OrderLine, OrderReadModel, PlaceOrder};
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::shipping;
 use tracing::{Instrument, info_span};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use uuid::Uuid;
+
+use crate::seen::Seen;
 
 fn bridged() -> Recorder {
     Recorder::with(TelemetryBuilder::bridge_to_tracing)
@@ -42,7 +50,8 @@ async fn product() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_trees_are_one() {
     let (plain, bridged) = (Recorder::new(), bridged());
-    let subscriber = tracing_subscriber::registry().with(bridged.telemetry().tracing_layer());
+    let seen = Seen::default();
+    let subscriber = tracing_subscriber::registry().with(bridged.telemetry().tracing_layer()).with(seen.clone());
     tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one in this process");
     plain.run(product()).await;
     bridged.run(product()).await;
@@ -50,6 +59,26 @@ async fn both_trees_are_one() {
     bridged.flush().await;
     assert_eq!(bridged.trees().render(), plain.trees().render());
     assert_eq!(bridged.open_spans(), 0);
+    // And what `tracing` itself was told, which no exporter sees.
+    assert_eq!(seen.names(), plain.trees().names());
+    // Each is closed by its last handle, on whichever thread.
+    while seen.ended() < bridged.spans().len() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        seen.targets(),
+        [
+            ("command", "eventsource::command"),
+            ("event_store", "eventsource::store"),
+            ("handle_command", "eventsource::command"),
+            ("handler", "eventsource::projection"),
+            ("load_aggregate", "eventsource::command"),
+            ("persist_events", "eventsource::command"),
+            ("projection", "eventsource::projection"),
+            ("snapshot_store", "eventsource::snapshot"),
+        ]
+        .map(|(name, target)| (name.to_owned(), target.to_owned()))
+    );
 }
 
 /// A subscriber of this thread alone, around the body.
@@ -89,6 +118,39 @@ async fn a_target_can_be_filtered_away() {
     };
     below("info,eventsource::store=off,eventsource::snapshot=off", &recorder, command).await;
     assert_eq!(recorder.trees().names(), "command.PlaceOrder(load_aggregate handle_command persist_events)");
+}
+
+/// A payment is refused, and the order cancelled.
+#[tokio::test]
+async fn spans_of_process_managers_have_the_target_of_projections() {
+    let recorder = bridged();
+    let managed = async {
+        let store = MemoryStore::new();
+        let bus = shipping::commands(&store);
+        let managers = ProcessManagerRunner::new(store, bus.clone()).process_manager::<shipping::Shipping>().spawn();
+        let (customer, address) = ("Mallory".to_owned(), "9 Back Street".to_owned());
+        let order = shipping::PlaceOrder { order_id: Uuid::from_u128(7), customer, cents: 1, address };
+        managers.wait_for(bus.dispatch(order).await.unwrap().position).await.unwrap();
+        managers.shutdown().await.unwrap();
+    };
+    below("off,eventsource::projection=info", &recorder, managed).await;
+    let spans = recorder.spans();
+    let is_theirs = |name: &str| name.starts_with("process_manager.Shipping");
+    assert!(!spans.is_empty() && spans.iter().all(|span| is_theirs(&span.name)), "{}", recorder.trees().names());
+}
+
+#[tokio::test]
+async fn a_web_service_ours_and_the_applications_nest() {
+    let recorder = bridged();
+    let served = async {
+        let answers = example::two_deposits().await.unwrap();
+        assert_eq!(answers.map(|answer| answer.as_u16()), [204, 409]);
+    };
+    below("info,tower_http=debug", &recorder, served).await;
+    let refused = "load_aggregate(event_store.load) handle_command";
+    let taken = format!("{refused} persist_events(event_store.append)");
+    let request = |below| format!("request(deposit(command.Deposit({below})))");
+    assert_eq!(recorder.trees().names(), [request(taken), request(refused.to_owned())].join(" "));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod projecting;
 mod resets;
 mod several;
 mod tls;
+mod told;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, StreamId};

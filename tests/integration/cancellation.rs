@@ -129,9 +129,22 @@ struct Wait {
     id: Uuid,
 }
 
+/// What the destructor of this does has a span.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        cleaned_up();
+    }
+}
+
+#[traced]
+fn cleaned_up() {}
+
 #[command_handler]
 impl Patience {
     async fn wait(&self, _: Wait) -> Result<Waited, Infallible> {
+        let _guard = Guard;
         std::future::pending().await
     }
 }
@@ -143,8 +156,17 @@ async fn a_dropped_command_says_that_it_was_cancelled() {
     let dropped = recorder.run(dropped_after(1, bus.dispatch(Wait { id: Uuid::now_v7() }))).await;
     assert!(dropped.is_none());
     let trees = recorder.trees();
-    assert_eq!(trees.names(), "command.Wait(load_aggregate(event_store.load) handle_command)");
+    assert_eq!(trees.names(), "command.Wait(load_aggregate(event_store.load) handle_command(cleaned_up))");
     let rendered = trees.render();
     assert_eq!(rendered.matches("eventsource.cancelled=true").count(), 2, "{rendered}");
     assert!(!rendered.contains("ERROR"), "{rendered}");
+}
+
+#[tokio::test]
+async fn what_a_cancelled_handler_cleans_up_makes_no_span_below_a_bus_that_is_off() {
+    let recorder = Recorder::new();
+    let repository = Repository::<Patience, _>::new(MemoryStore::new()).enable_tracing(false);
+    let bus = CommandBus::builder().aggregate(repository).enable_tracing(false).build();
+    assert!(recorder.run(dropped_after(1, bus.dispatch(Wait { id: Uuid::now_v7() }))).await.is_none());
+    assert_eq!(recorder.trees().names(), "");
 }

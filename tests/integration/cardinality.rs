@@ -1,10 +1,22 @@
-//! However many aggregates there are, the series of metrics stay few: no id becomes an attribute.
+//! However many aggregates there are, and whatever others send, the series of metrics stay few: no id becomes an
+//! attribute.
 
-use eventsource_runtime::store::MemoryStore;
-use eventsource_runtime::telemetry::span;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use eventsource_runtime::bus::{Message, Received};
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{MemoryStore, StreamId};
+use eventsource_runtime::telemetry::{MAX_NAMES, span};
+use eventsource_tests::orders::{Order, OrderCancelled};
+use eventsource_tests::own_bus::routing;
 use eventsource_tests::recorder::Recorder;
+use opentelemetry::Context as OtelContext;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use uuid::Uuid;
 
 use crate::{bus, place};
@@ -29,9 +41,13 @@ fn series(metric: &Metric) -> usize {
 }
 
 /// `EVENTSOURCE_TESTS_AGGREGATES` sets how many there are: a million in `tests/run --long`.
+fn many() -> u128 {
+    std::env::var("EVENTSOURCE_TESTS_AGGREGATES").map_or(5000, |count| count.parse().unwrap())
+}
+
 #[tokio::test]
 async fn a_million_aggregates_make_no_more_series_than_one() {
-    let many = std::env::var("EVENTSOURCE_TESTS_AGGREGATES").map_or(5000, |count| count.parse().unwrap());
+    let many = many();
     let metrics = InMemoryMetricExporter::default();
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
     let work = async {
@@ -51,12 +67,95 @@ async fn a_million_aggregates_make_no_more_series_than_one() {
     // A million spans would have to be kept.
     recorder.run(span("muted").options(|options| options.enable(false)).run(work)).await;
     recorder.flush().await;
+    assert_few(&metrics, MOST_SERIES);
+}
+
+fn assert_few(metrics: &InMemoryMetricExporter, most: usize) {
     let finished = metrics.get_finished_metrics().unwrap();
     let last = finished.last().unwrap();
     let mut seen = 0;
     for metric in last.scope_metrics().flat_map(ScopeMetrics::metrics) {
         seen += 1;
-        assert!(series(metric) <= MOST_SERIES, "{}: {} series", metric.name(), series(metric));
+        assert!(series(metric) <= most, "{}: {} series", metric.name(), series(metric));
     }
-    assert!(seen >= 4, "{seen} metrics");
+    assert!(seen >= 3, "{seen} metrics");
+}
+
+/// The names of spans.
+#[derive(Clone, Debug, Default)]
+struct SpanNames(Arc<Mutex<BTreeSet<String>>>);
+
+impl SpanProcessor for SpanNames {
+    fn on_start(&self, _: &mut Span, _: &OtelContext) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().unwrap().insert(span.name.into_owned());
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// A producer that puts ids into the types of its events, and with that into routing keys.
+#[tokio::test]
+async fn ids_in_routing_keys_make_no_more_series_nor_names_of_spans_than_are_declared() {
+    let (metrics, names, bus) = (InMemoryMetricExporter::default(), SpanNames::default(), routing());
+    let builder = Telemetry::builder("tests").metric_exporter(metrics.clone()).span_processor(names.clone());
+    let telemetry = builder.build().unwrap();
+    let work = async {
+        let running = bus.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+        let many = many().min(100_000);
+        for nth in 0..many {
+            let event_type = format!("Placed{nth}");
+            bus.publish(Message::new(StreamId::new("Order", nth), &*event_type, "{}")).await.unwrap();
+        }
+        while u128::from(running.tally().acknowledged) < many {
+            tokio::task::yield_now().await;
+        }
+        running.shutdown().await.unwrap();
+    };
+    telemetry.run(work).await;
+    telemetry.force_flush().await.unwrap();
+    // Beside those that are told apart there is the exchange, where the others go.
+    assert_few(&metrics, MAX_NAMES + 1);
+    let names = names.0.lock().unwrap().clone();
+    assert!(names.contains("send orders") && names.contains("process orders"), "{names:?}");
+    assert!(names.len() <= MAX_NAMES + 2, "{} names", names.len());
+    telemetry.shutdown().await.unwrap();
+}
+
+struct Counting;
+
+#[projection]
+impl Counting {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_projection_of_many_aggregates_makes_no_more_series_than_of_one() {
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let work = async {
+        let store = MemoryStore::new();
+        let orders = Repository::<Order, _>::new(store.clone()).enable_tracing(false);
+        let mut last = Position::START;
+        for nth in 0..many().min(100_000) {
+            let event = OrderCancelled { reason: "too slow".into() };
+            let id = Uuid::from_u128(nth);
+            last = orders.append(&id, ExpectedVersion::NoStream, vec![event]).await.unwrap().position;
+        }
+        let projections = ProjectionRunner::new(store).projection(Counting).spawn();
+        projections.wait_for(last).await.unwrap();
+        recorder.flush().await;
+        projections.shutdown().await.unwrap();
+    };
+    recorder.run(work).await;
+    assert_few(&metrics, MOST_SERIES);
 }

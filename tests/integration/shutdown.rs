@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 
 use eventsource_runtime::telemetry::{Telemetry, TelemetryError, span};
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,17 +28,50 @@ impl fmt::Debug for Hanging {
     }
 }
 
-impl SpanExporter for Hanging {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-        // Blocks its thread, which is worse than a future that is never ready.
+impl Hanging {
+    /// Blocks its thread, which is worse than a future that is never ready.
+    fn hang() {
         let (_keep, never) = mpsc::channel::<()>();
         let _ = never.recv_timeout(Duration::from_secs(30));
+    }
+}
+
+impl SpanExporter for Hanging {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Self::hang();
         Ok(())
     }
 }
 
+impl LogExporter for Hanging {
+    async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
+        Self::hang();
+        Ok(())
+    }
+}
+
+impl PushMetricExporter for Hanging {
+    async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
+        Self::hang();
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
 fn hanging() -> Telemetry {
-    let telemetry = Telemetry::builder("tests").span_exporter(Hanging).shutdown_timeout(DEADLINE).build().unwrap();
+    let builder = Telemetry::builder("tests").span_exporter(Hanging).metric_exporter(Hanging).log_exporter(Hanging);
+    let telemetry = builder.shutdown_timeout(DEADLINE).build().unwrap();
     let attached = telemetry.attach();
     span("left").in_scope(|| ());
     drop(attached);
@@ -75,6 +112,21 @@ fn a_hanging_exporter_holds_up_no_shutdown_wherever_it_is_called() {
 }
 
 #[test]
+fn hanging_exporters_hold_up_no_flush_wherever_and_however_often_it_is_called() {
+    let (telemetry, here) = (hanging(), Builder::new_current_thread().build().unwrap());
+    for round in ["once", "twice"] {
+        assert_in_time(round, || here.block_on(telemetry.force_flush()));
+        for workers in [1, 4] {
+            let runtime = many(workers);
+            let inside = async { tokio::join!(telemetry.force_flush(), telemetry.force_flush()).0 };
+            assert_in_time(round, || runtime.block_on(inside));
+        }
+        assert_in_time(round, || telemetry.force_flush_blocking());
+    }
+    assert_in_time("the end", || telemetry.shutdown_blocking());
+}
+
+#[test]
 fn shutting_down_in_a_panic_hook_keeps_the_deadline() {
     let telemetry = hanging();
     let (tell, told) = mpsc::channel();
@@ -84,7 +136,9 @@ fn shutting_down_in_a_panic_hook_keeps_the_deadline() {
     panic::set_hook(Box::new(move |_| {
         if std::thread::current().id() == ours {
             let started = Instant::now();
-            let timed_out = matches!(telemetry.shutdown_blocking(), Err(TelemetryError::TimedOut { .. }));
+            let flushed = telemetry.force_flush_blocking();
+            let late = |result| matches!(result, Err(TelemetryError::TimedOut { .. }));
+            let timed_out = late(flushed) && late(telemetry.shutdown_blocking());
             let _ = tell.send((timed_out, started.elapsed()));
         }
     }));

@@ -18,11 +18,11 @@ use eventsource_tests::orders::{
 };
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
-use eventsource_tests::registry::Registry;
+use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::shipping;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ScopeMetrics};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
@@ -37,12 +37,13 @@ const USERS: [&str; 4] =
 
 /// Log events that take a broker, another process or a broken bus; the sources are held against the registry for these,
 /// and so is what is logged of them here.
-const NOT_LOGGED_HERE: [&str; 6] = [
+const NOT_LOGGED_HERE: [&str; 7] = [
     "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",
     "eventsource.bus.stopped",
     "eventsource.bus.unsettled",
     "eventsource.snapshot.lost",
+    "eventsource.store.postgres.",
     "eventsource.telemetry.setting",
 ];
 
@@ -56,13 +57,15 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
         builder.sampler(starts.clone()).log_slow(Duration::ZERO)
     });
     recorder.run(product(&recorder)).await;
-    as_logs().await;
+    let as_logs = as_logs().await;
     exporter_in_trouble();
     let registry = Registry::load();
     let mut seen = Seen::default();
-    starts.check(&registry, &mut seen.faults);
+    starts.check(&registry, &recorder.spans(), &mut seen.faults);
     let (faults, logged) = log.check(&registry);
     seen.faults.extend(faults);
+    let spans = [recorder.spans(), as_logs].concat();
+    seen.faults.extend(log.check_ids(&registry, &spans));
     for span in recorder.spans() {
         seen.span(&registry, &span);
     }
@@ -86,9 +89,10 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
 }
 
 /// The span events of a command as log events.
-async fn as_logs() {
+async fn as_logs() -> Vec<SpanData> {
     let recorder = Recorder::with(TelemetryBuilder::span_events_as_logs);
     recorder.run(bus(&MemoryStore::new()).dispatch(place(Uuid::now_v7()))).await.unwrap();
+    recorder.spans()
 }
 
 fn missing<'a>(listed: Vec<&'a str>, seen: &BTreeSet<String>) -> Vec<&'a str> {
@@ -115,36 +119,50 @@ impl Seen {
         self.faults.extend(registry.check_span(span));
         let events = span.events.events.iter().flat_map(|event| &event.attributes);
         let links = span.links.links.iter().flat_map(|link| &link.attributes);
-        self.keys.extend(span.attributes.iter().chain(events).chain(links).map(|attribute| attribute.key.to_string()));
+        self.bears(span.attributes.iter().chain(events).chain(links));
+    }
+
+    fn bears<'a>(&mut self, attributes: impl IntoIterator<Item = &'a KeyValue>) {
+        self.keys.extend(attributes.into_iter().map(|attribute| attribute.key.to_string()));
     }
 
     fn metric(&mut self, registry: &Registry, metric: &Metric) {
-        for attributes in points(metric) {
+        for measured in points(metric) {
             self.metrics.insert(metric.name().to_owned());
-            self.faults.extend(registry.check_metric(metric.name(), metric.unit(), &attributes));
-            self.keys.extend(attributes.iter().map(|attribute| attribute.key.to_string()));
+            self.faults.extend(registry.check_metric(&measured));
+            self.bears(&measured.attributes);
         }
     }
 }
 
-/// The attributes of each point of a metric.
-fn points(metric: &Metric) -> Vec<Vec<KeyValue>> {
-    fn of<T>(data: &MetricData<T>) -> Vec<Vec<KeyValue>> {
+/// Each point of a metric.
+fn points(metric: &Metric) -> Vec<Measured<'_>> {
+    fn of<'a, T>(metric: &'a Metric, data: &MetricData<T>) -> Vec<Measured<'a>> {
+        let point = |instrument, buckets: &[f64], attributes: Vec<KeyValue>| {
+            let (name, unit, buckets) = (metric.name(), metric.unit(), buckets.to_vec());
+            Measured { name, instrument, unit, buckets, attributes }
+        };
+        let plain = |instrument, attributes| point(instrument, &[], attributes);
         match data {
             MetricData::Gauge(gauge) => {
-                gauge.data_points().map(|point| point.attributes().cloned().collect()).collect()
+                gauge.data_points().map(|each| plain("gauge", each.attributes().cloned().collect())).collect()
             }
-            MetricData::Sum(sum) => sum.data_points().map(|point| point.attributes().cloned().collect()).collect(),
+            MetricData::Sum(sum) => {
+                let instrument = if sum.is_monotonic() { "counter" } else { "updowncounter" };
+                sum.data_points().map(|each| plain(instrument, each.attributes().cloned().collect())).collect()
+            }
             MetricData::Histogram(histogram) => {
-                histogram.data_points().map(|point| point.attributes().cloned().collect()).collect()
+                let bounds = |each: &HistogramDataPoint<T>| each.bounds().collect::<Vec<_>>();
+                let points = histogram.data_points();
+                points.map(|each| point("histogram", &bounds(each), each.attributes().cloned().collect())).collect()
             }
             MetricData::ExponentialHistogram(_) => panic!("a kind of metric that nothing makes"),
         }
     }
     match metric.data() {
-        AggregatedMetrics::F64(data) => of(data),
-        AggregatedMetrics::U64(data) => of(data),
-        AggregatedMetrics::I64(data) => of(data),
+        AggregatedMetrics::F64(data) => of(metric, data),
+        AggregatedMetrics::U64(data) => of(metric, data),
+        AggregatedMetrics::I64(data) => of(metric, data),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -14,19 +15,41 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// What an exporter does with all that it gets, of whatever signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hostile {
-    Refusing,
-    Panicking,
+pub(crate) enum Deed {
+    Refuse,
+    Panic,
     /// Blocks its thread, which is worse than a future that is never ready.
-    Hanging,
+    Hang,
 }
 
+/// An exporter of every signal that counts how often each came to it.
+#[derive(Clone)]
+pub(crate) struct Hostile {
+    deed: Deed,
+    calls: Arc<[AtomicUsize; 3]>,
+}
+
+/// Their places among the calls.
+const SPANS: usize = 0;
+const METRICS: usize = 1;
+const LOGS: usize = 2;
+
 impl Hostile {
-    fn act(self) -> OTelSdkResult {
-        match self {
-            Self::Refusing => Err(OTelSdkError::InternalFailure("not today".to_owned())),
-            Self::Panicking => panic!("an exporter's own"),
-            Self::Hanging => {
+    pub(crate) fn new(deed: Deed) -> Self {
+        Self { deed, calls: Arc::default() }
+    }
+
+    /// How often it was asked to export spans, metrics and log records.
+    pub(crate) fn calls(&self) -> [usize; 3] {
+        std::array::from_fn(|signal| self.calls[signal].load(Ordering::SeqCst))
+    }
+
+    fn act(&self, signal: usize) -> OTelSdkResult {
+        self.calls[signal].fetch_add(1, Ordering::SeqCst);
+        match self.deed {
+            Deed::Refuse => Err(OTelSdkError::InternalFailure("not today".to_owned())),
+            Deed::Panic => panic!("an exporter's own"),
+            Deed::Hang => {
                 let (_keep, never) = mpsc::channel::<()>();
                 let _ = never.recv_timeout(Duration::from_mins(1));
                 Ok(())
@@ -43,19 +66,19 @@ impl fmt::Debug for Hostile {
 
 impl SpanExporter for Hostile {
     fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
-        std::future::ready(self.act())
+        std::future::ready(self.act(SPANS))
     }
 }
 
 impl LogExporter for Hostile {
     fn export(&self, _: LogBatch<'_>) -> impl Future<Output = OTelSdkResult> + Send {
-        std::future::ready(self.act())
+        std::future::ready(self.act(LOGS))
     }
 }
 
 impl PushMetricExporter for Hostile {
     fn export(&self, _: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
-        std::future::ready(self.act())
+        std::future::ready(self.act(METRICS))
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use uuid::Uuid;
 
-use crate::exporters::Hostile;
+use crate::exporters::{Deed, Hostile};
 use crate::place;
 
 /// A database file of the test's own.
@@ -33,14 +33,21 @@ impl Drop for File {
     }
 }
 
-/// What the program answers, line by line: commands that are taken, refused and retried, a projection, a query.
-async fn answers(path: &Path) -> Vec<String> {
+/// What the program answers, line by line: commands that are taken, refused and retried, a projection, a query. After
+/// half of the commands it does something else.
+async fn answers(path: &Path, midway: impl AsyncFnOnce()) -> Vec<String> {
     let store = SqliteStore::open(path).await.unwrap();
     let orders = Repository::<Order, _>::new(store.clone()).with_clock(Arc::new(Counting::default()));
     let bus = CommandBus::builder().aggregate(orders).build();
     let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
-    let mut told = Vec::new();
-    for order in (1..=40).map(Uuid::from_u128) {
+    let (mut told, mut midway) = (Vec::new(), Some(midway));
+    for order in 1..=40 {
+        if order == 20
+            && let Some(midway) = midway.take()
+        {
+            midway().await;
+        }
+        let order = Uuid::from_u128(order);
         for command in 0..3 {
             let answer = match command {
                 0 | 1 => bus.dispatch(place(order)).await,
@@ -91,42 +98,41 @@ fn differs(column: &str) -> bool {
     drawn.contains(&column)
 }
 
-/// Adds exporters.
-type Set = fn(TelemetryBuilder) -> TelemetryBuilder;
+/// Answers and rows.
+type Outcome = (Vec<String>, Vec<String>);
 
-/// Answers and rows, with that telemetry or without any.
-async fn outcome(set: Option<Set>) -> (Vec<String>, Vec<String>) {
+async fn without_telemetry() -> Outcome {
     let file = File::new();
-    let told = match set {
-        None => answers(&file.0).await,
-        Some(set) => {
-            let builder = Telemetry::builder("tests").shutdown_timeout(Duration::from_millis(100));
-            let telemetry = set(builder).build().unwrap();
-            let told = telemetry.run(answers(&file.0)).await;
-            let _ = telemetry.shutdown().await;
-            told
-        }
+    (answers(&file.0, async || ()).await, stored(&file.0))
+}
+
+/// The same with telemetry, whose exporters are called long before the program ends.
+async fn outcome(builder: TelemetryBuilder, hostile: Option<&Hostile>) -> Outcome {
+    let file = File::new();
+    let telemetry = builder.shutdown_timeout(Duration::from_millis(100)).build().unwrap();
+    let midway = async || {
+        let flushed = telemetry.force_flush().await;
+        assert_eq!(flushed.is_err(), hostile.is_some(), "{flushed:?}");
+        let calls = hostile.map_or([1; 3], Hostile::calls);
+        assert!(calls.iter().all(|calls| *calls > 0), "of spans, metrics and log records: {calls:?}");
     };
+    let told = telemetry.run(answers(&file.0, midway)).await;
+    let _ = telemetry.shutdown().await;
     (told, stored(&file.0))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_exporters_do_the_answers_and_the_stored_bytes_are_the_same() {
-    let kinds: [(&str, Set); 4] = [
-        ("no exporter", |builder| builder),
-        ("refusing", |builder| all_of(builder, Hostile::Refusing)),
-        ("panicking", |builder| all_of(builder, Hostile::Panicking)),
-        ("hanging", |builder| all_of(builder, Hostile::Hanging)),
-    ];
-    let expected = outcome(None).await;
+    let expected = without_telemetry().await;
     assert_eq!((expected.0.len(), expected.1.len() > 120), (121, true), "{expected:#?}");
-    for (name, set) in kinds {
-        let found = outcome(Some(set)).await;
-        assert_eq!(found.0, expected.0, "{name}");
-        assert_eq!(found.1, expected.1, "{name}");
+    assert_eq!(outcome(Telemetry::builder("tests"), None).await, expected, "no exporter");
+    for (name, deed) in [("refusing", Deed::Refuse), ("panicking", Deed::Panic), ("hanging", Deed::Hang)] {
+        let hostile = Hostile::new(deed);
+        assert_eq!(outcome(all_of(&hostile), Some(&hostile)).await, expected, "{name}");
     }
 }
 
-fn all_of(builder: TelemetryBuilder, hostile: Hostile) -> TelemetryBuilder {
-    builder.span_exporter(hostile).metric_exporter(hostile).log_exporter(hostile).span_events_as_logs()
+fn all_of(hostile: &Hostile) -> TelemetryBuilder {
+    let builder = Telemetry::builder("tests").span_exporter(hostile.clone()).metric_exporter(hostile.clone());
+    builder.log_exporter(hostile.clone()).span_events_as_logs()
 }

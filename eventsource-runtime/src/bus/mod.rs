@@ -41,7 +41,7 @@ mod wire;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub use error::{BusError, HandlerError, PublishError, SubscriptionStopped};
 pub use handler::{BatchHandler, MessageHandler, Received};
@@ -188,7 +188,9 @@ impl BusInfo {
     /// A bus within the process.
     #[must_use]
     pub fn in_process() -> Self {
-        Self { system: None, destination: "in_process".into(), server: None }
+        // Made once, since it is asked for with each message.
+        static NAME: LazyLock<Arc<str>> = LazyLock::new(|| "in_process".into());
+        Self { system: None, destination: Arc::clone(&NAME), server: None }
     }
 
     /// A broker, by the name that the semantic conventions have for it.

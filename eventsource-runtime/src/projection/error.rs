@@ -10,6 +10,7 @@ use crate::dispatch::DispatchJsonError;
 use crate::domain::{DecodeError, StoredEvent};
 use crate::error::{BoxError, error_type};
 use crate::store::{Position, StoreError};
+use crate::telemetry::Scope;
 
 /// Any error that a projection's step can end with; `?` turns every other error into it.
 ///
@@ -22,6 +23,8 @@ pub struct ProjectionError {
     event: Option<Position>,
     /// Whether what the cause says may be kept where others read it.
     is_told: bool,
+    /// What surrounded the step; `None` if it was not a step. What is logged of the error later belongs there.
+    scope: Option<Scope>,
 }
 
 impl ProjectionError {
@@ -32,7 +35,7 @@ impl ProjectionError {
     }
 
     fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
-        Self { error_type: Cow::Borrowed(error_type), cause: cause.into(), event: None, is_told: true }
+        Self { error_type: Cow::Borrowed(error_type), cause: cause.into(), event: None, is_told: true, scope: None }
     }
 
     /// The error as that of the step for an event, which stores mark it with. It is left to the projection's policy,
@@ -46,6 +49,19 @@ impl ProjectionError {
     #[must_use]
     pub fn event(&self) -> Option<Position> {
         self.event
+    }
+
+    /// The error as that of a step in a span.
+    pub(super) fn within(self, scope: Scope) -> Self {
+        Self { scope: Some(scope), ..self }
+    }
+
+    /// Runs a closure where the step ran: its span has ended, and is still what a log event belongs to.
+    pub(super) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
+        match &self.scope {
+            Some(scope) => scope.in_scope(body),
+            None => body(),
+        }
     }
 
     /// A store that cannot build aside.
@@ -148,7 +164,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
         let said_by_us: &dyn Any = &error;
         let is_told =
             said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
-        let error = Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told: false };
+        let error =
+            Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told: false, scope: None };
         if is_told { error.told() } else { error }
     }
 }

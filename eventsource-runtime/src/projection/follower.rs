@@ -100,7 +100,8 @@ impl<S: ProjectionStore> Follower<S> {
             Err(error) if error.is_closed() && self.is_stopped() => Stage::ShutDown,
             Err(error) => {
                 let checkpoint = self.progress.borrow().checkpoint;
-                log::projection_stopped(self.partition.projection, checkpoint.get(), error.error_type());
+                let (name, checkpoint) = (self.partition.projection, checkpoint.get());
+                error.in_scope(|| log::projection_stopped(name, checkpoint, error.error_type()));
                 Stage::failed(error)
             }
         };
@@ -116,7 +117,7 @@ impl<S: ProjectionStore> Follower<S> {
             self.tell(place);
             match self.advance(place, None).await {
                 Err(error) if error.is_lease_lost() => {
-                    self.lost(place);
+                    self.lost(place, &error);
                     let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
                     place.goes_on(checkpoint);
                 }

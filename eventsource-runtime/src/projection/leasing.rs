@@ -107,9 +107,10 @@ impl<S: ProjectionStore> Follower<S> {
         beside(body, upkeep(keep(std::slice::from_ref(self), claim))).await
     }
 
-    /// Another runner has taken the lease. A new one is another lease.
-    pub(super) fn lost(&self, place: &mut Place) {
-        log::projection_lease_lost(self.partition.projection, self.partition.index);
+    /// Another runner has taken the lease, as a step found out, or a renewal, which is upkeep and has no span. A new one
+    /// is another lease.
+    pub(super) fn lost(&self, place: &mut Place, error: &ProjectionError) {
+        error.in_scope(|| log::projection_lease_lost(self.partition.projection, self.partition.index));
         if self.options.metrics {
             metrics::lease_lost("projection");
         }

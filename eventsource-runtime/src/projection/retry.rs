@@ -47,7 +47,7 @@ impl<S: ProjectionStore> Follower<S> {
             } else if error.event().is_none() {
                 self.endure(&mut trouble, error).await?
             } else if failing.retries < self.options.retries {
-                self.pause(&mut failing, error.error_type()).await
+                self.pause(&mut failing, error).await
             } else if let Err(error) = self.decide(step, error, place).await? {
                 self.endure(&mut trouble, error).await?
             } else {
@@ -78,21 +78,14 @@ impl<S: ProjectionStore> Follower<S> {
                     Err(trouble) => Ok(Err(trouble)),
                 };
             }
-            OnFailure::Skip => Outcome::Skipped,
+            OnFailure::Skip => Outcome::Skipped(&error),
             OnFailure::DeadLetter => {
                 letter = DeadLetter::failed(event, &error, self.options.retries, self.options.clock.now());
                 Outcome::SetAside(&letter)
             }
         };
         match self.attempt(step.ending(outcome), place).await {
-            Ok(()) => {
-                let (name, position) = (self.partition.projection, event.position.get());
-                match outcome {
-                    Outcome::Skipped => log::projection_skipped(name, position, error.error_type()),
-                    _ => log::projection_dead_lettered(name, position, error.error_type()),
-                }
-                Ok(Ok(()))
-            }
+            Ok(()) => Ok(Ok(())),
             Err(error) if error.is_final() => Err(error),
             Err(error) => Ok(Err(error)),
         }
@@ -150,16 +143,18 @@ impl<S: ProjectionStore> Follower<S> {
         } else {
             trouble.retries >= self.options.retries
         };
-        if is_enough { Err(error) } else { Ok(self.pause(trouble, error.error_type()).await) }
+        if is_enough { Err(error) } else { Ok(self.pause(trouble, error).await) }
     }
 
-    async fn pause(&self, trouble: &mut Trouble, error_type: &str) -> Option<()> {
+    async fn pause(&self, trouble: &mut Trouble, error: ProjectionError) -> Option<()> {
         let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
         trouble.retries += 1;
-        log::projection_retried(self.partition.projection, trouble.retries, error_type);
+        error.in_scope(|| log::projection_retried(self.partition.projection, trouble.retries, error.error_type()));
         if self.options.metrics {
-            metrics::retry("projection", error_type);
+            metrics::retry("projection", error.error_type());
         }
+        // It holds the span of the step.
+        drop(error);
         self.unless_stopped(self.minding_the_gap(tokio::time::sleep(pause))).await
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::batch::{Applied, Batch, Events};
 use super::dead_letter::DeadLetter;
+use super::error::ProjectionError;
 use super::follower::{Follower, Place};
 use super::options::Options;
 use super::{Backend, Projection, ProjectionStore, StepResult};
@@ -27,7 +28,7 @@ pub(super) struct Step<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Outcome<'a> {
     Applied,
-    Skipped,
+    Skipped(&'a ProjectionError),
     SetAside(&'a DeadLetter),
 }
 
@@ -35,8 +36,17 @@ impl Outcome<'_> {
     fn status(self) -> &'static str {
         match self {
             Self::Applied => "applied",
-            Self::Skipped => "skipped",
+            Self::Skipped(_) => "skipped",
             Self::SetAside(_) => DEAD_LETTERED,
+        }
+    }
+
+    /// What operators should know of.
+    fn log(self, projection: &str, position: Position) {
+        match self {
+            Self::Applied => {}
+            Self::Skipped(error) => log::projection_skipped(projection, position.get(), error.error_type()),
+            Self::SetAside(letter) => log::projection_dead_lettered(projection, position.get(), &letter.error_type),
         }
     }
 }
@@ -61,13 +71,13 @@ impl<S: ProjectionStore> Follower<S> {
         let mut batch = Batch::new(self.partition, claim.clone(), place.saved, step.to).at(self.options.clock.now());
         match step.outcome {
             Outcome::Applied => batch.events = step.events.clone(),
-            Outcome::Skipped => {}
+            Outcome::Skipped(_) => {}
             Outcome::SetAside(letter) => batch.set_aside = Some(letter.clone()),
         }
         let asked = Instant::now();
         // In boxes, once a batch: without optimisation each layer around a future makes it several times as large, and
         // they all have to fit into the stack of a thread.
-        let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope));
+        let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
         let result = match Box::pin(self.minding_the_gap(self.keeping(&claim, applying))).await {
             // The same, but the runner was stopped before it tried again: only the checkpoint was left to move.
             Err(error) if step.events.is_empty() && error.found().is_some() && error.found() == place.unsure => {
@@ -94,7 +104,7 @@ impl<S: ProjectionStore> Follower<S> {
                 place.unsure = Some(step.to);
                 span.in_scope(|| log::failure(error.error_type()));
                 span.fail(error.error_type().to_owned());
-                Err(error)
+                Err(error.within(scope))
             }
         }
     }
@@ -123,6 +133,7 @@ impl<'a> Step<'a> {
             later.float(names::CQRS_PROJECTION_LAG, now.seconds_since(first.recorded_at).max(0.0));
             later.text(names::EVENTSOURCE_PROJECTION_STATUS, status);
         });
+        self.outcome.log(name, first.position);
         if !options.metrics {
             return;
         }

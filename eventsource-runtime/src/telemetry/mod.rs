@@ -3,6 +3,7 @@
 //! The other modules call this one alone. Without the feature `otel` the same names stand for nothing: see `off`.
 
 mod attributes;
+mod closed;
 mod error;
 mod guard;
 mod links;
@@ -37,6 +38,8 @@ pub use backend::{
     set_enabled, span,
 };
 pub(crate) use backend::{is_on, messaging, metrics};
+pub use closed::MAX_NAMES;
+pub(crate) use closed::Names;
 pub use error::TelemetryError;
 pub(crate) use guard::guarded;
 pub use links::Linked;

@@ -30,9 +30,9 @@ pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
 pub const DB_OPERATION_NAME: &str = "db.operation.name";
 /// `db.system.name`: the database; absent for a store within the process.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
-/// `error.type`: the short, stable name of the failure or of the rejection; never its text.
+/// `error.type`: the short, stable name of the failure or of the rejection; never its text. Metrics tell 1,000 apart; the rest is `_OTHER`.
 pub const ERROR_TYPE: &str = "error.type";
-/// `event.type`: the stored name of the event.
+/// `event.type`: the stored name of the event; beyond the first 1,000, `_OTHER`.
 pub const EVENT_TYPE: &str = "event.type";
 /// `eventsource.aggregate.exists`: whether the aggregate has any events.
 pub const EVENTSOURCE_AGGREGATE_EXISTS: &str = "eventsource.aggregate.exists";
@@ -100,7 +100,7 @@ pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
 pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
 /// `messaging.consumer.group.name`: the group that shares the messages.
 pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
-/// `messaging.destination.name`: the topic; on RabbitMQ `{exchange}:{routing key}`, and for consumers `{exchange}:{routing key}:{queue}`.
+/// `messaging.destination.name`: the topic; on RabbitMQ `{exchange}:{routing key}`, and for consumers `{exchange}:{routing key}:{queue}`. A bus tells 1,000 apart; of more, as where producers put ids into routing keys, it is the exchange alone.
 pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
 /// `messaging.destination.partition.id`: the partition of the topic.
 pub const MESSAGING_DESTINATION_PARTITION_ID: &str = "messaging.destination.partition.id";
@@ -281,5 +281,7 @@ pub const LOG_SPAN: &str = "eventsource::span";
 pub const LOG_SPAN_EVENT: &str = "eventsource::span_event";
 /// `eventsource::store`: slow.
 pub const LOG_STORE: &str = "eventsource::store";
+/// `eventsource::store::postgres`: not told of new events; connecting again, told of new events again.
+pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again, spans dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

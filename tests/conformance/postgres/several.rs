@@ -67,27 +67,29 @@ fn another_stores_append_wakes_who_waits() {
             other.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
             waiter.await.unwrap();
             if round == 1 {
-                let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 \
-                    AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock')";
-                assert_eq!(raw.query(kill, &[&schema]).await.unwrap().len(), 1);
+                assert_eq!(raw.query(KILL, &[&schema]).await.unwrap().len(), 1);
                 gone(&raw, &schema).await;
             }
         }
     });
 }
 
+/// Ends the connection that listens.
+pub(super) const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 \
+    AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock')";
+
 const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
     AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted)";
 
 /// Waits until a connection of the application listens.
-async fn listening(raw: &tokio_postgres::Client, application: &str) {
+pub(super) async fn listening(raw: &tokio_postgres::Client, application: &str) {
     while raw.query_one(LISTENERS, &[&application]).await.unwrap().get::<_, i64>(0) == 0 {
         tokio::task::yield_now().await;
     }
 }
 
 /// Waits until none does any more, or already another one.
-async fn gone(raw: &tokio_postgres::Client, application: &str) {
+pub(super) async fn gone(raw: &tokio_postgres::Client, application: &str) {
     let killed =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%advisory_lock_shared%'";
     while raw.query_one(killed, &[&application]).await.unwrap().get::<_, i64>(0) > 1 {

@@ -3,6 +3,7 @@
 mod canary;
 mod in_process;
 mod killed;
+mod off;
 mod patterns;
 mod propagation;
 mod relay;

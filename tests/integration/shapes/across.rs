@@ -6,7 +6,7 @@ use eventsource_runtime::telemetry::{Scope, span, spawn_traced};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinSet, LocalSet, yield_now};
 
-use super::{Case, assert_trees, endless, leaf, root};
+use super::{Case, OnDrop, assert_trees, endless, leaf, root};
 
 #[test]
 fn across_tasks_and_threads() {
@@ -68,6 +68,42 @@ const SHAPES: &[Case] = &[
             })
         },
         "root(a)",
+    ),
+    (
+        "aborted with a guard",
+        || {
+            root(async {
+                let (tell, told) = oneshot::channel();
+                let spawned = spawn_traced(async {
+                    let _guard = OnDrop;
+                    tell.send(()).unwrap();
+                    std::future::pending::<()>().await;
+                });
+                told.await.unwrap();
+                spawned.abort();
+                assert!(spawned.await.unwrap_err().is_cancelled());
+            })
+        },
+        "root(dropped)",
+    ),
+    (
+        "aborted with a guard where spans are off",
+        || {
+            root(async {
+                let (tell, told) = oneshot::channel();
+                let body = async {
+                    let _guard = OnDrop;
+                    tell.send(()).unwrap();
+                    std::future::pending::<()>().await;
+                };
+                let off = span("off").options(|options| options.enable(false));
+                let spawned = off.in_scope(|| spawn_traced(body));
+                told.await.unwrap();
+                spawned.abort();
+                assert!(spawned.await.unwrap_err().is_cancelled());
+            })
+        },
+        "root",
     ),
     (
         "spawned, and panics",

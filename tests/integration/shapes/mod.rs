@@ -28,6 +28,15 @@ async fn leaf(name: &'static str) {
         .await;
 }
 
+/// What the destructor of this does has a span.
+struct OnDrop;
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        span("dropped").in_scope(|| ());
+    }
+}
+
 /// A span that never ends by itself.
 async fn endless(name: &'static str) {
     span(name).run(std::future::pending::<()>()).await;

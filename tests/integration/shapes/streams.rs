@@ -4,7 +4,7 @@ use eventsource_runtime::telemetry::{Scope, span, stream_traced};
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::oneshot;
 
-use super::{Case, assert_trees, leaf, root};
+use super::{Case, OnDrop, assert_trees, leaf, root};
 
 #[test]
 fn streams_keep_their_parent_wherever_they_are_polled() {
@@ -17,15 +17,6 @@ fn rows(name: &'static str) -> impl Stream<Item = u32> + Send {
         leaf(name).await;
         row
     })
-}
-
-/// A span for what the destructor of a stream does.
-struct OnDrop;
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        span("dropped").in_scope(|| ());
-    }
 }
 
 const SHAPES: &[Case] = &[

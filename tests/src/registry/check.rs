@@ -6,7 +6,7 @@ use opentelemetry::trace::{Event, SpanKind};
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{AttributeType, Definition, Group, GroupType, Log, Registry};
+use super::{AttributeType, Definition, Group, GroupType, Log, Outside, Registry};
 
 /// Where the names begin that only the registry may give out.
 const RESERVED: [&str; 6] = ["cqrs.", "eventsource.", "db.", "server.", "messaging.", "error."];
@@ -22,8 +22,25 @@ pub struct Logged {
     pub level: String,
     /// What it says.
     pub message: String,
-    /// The names of its fields, but for those of the ids.
-    pub fields: Vec<String>,
+    /// The names of its fields, but for those of the ids, with their types.
+    pub fields: BTreeMap<String, &'static str>,
+    /// The ids that it bears, of a trace and a span.
+    pub ids: (String, String),
+}
+
+/// A point of a metric, as an exporter gets it.
+#[derive(Clone, Debug)]
+pub struct Measured<'a> {
+    /// The metric's name.
+    pub name: &'a str,
+    /// What it is measured with: `counter`, `updowncounter`, `gauge` or `histogram`.
+    pub instrument: &'static str,
+    /// In what it is measured.
+    pub unit: &'a str,
+    /// The bounds of a histogram's buckets.
+    pub buckets: Vec<f64>,
+    /// The attributes of the point.
+    pub attributes: Vec<KeyValue>,
 }
 
 impl Registry {
@@ -45,15 +62,23 @@ impl Registry {
         self.of(GroupType::Span).map(|group| group.id.as_str()).collect()
     }
 
-    /// What is wrong with a measurement: its name, its unit, or its attributes. Nothing, if it is as the registry says.
+    /// What is wrong with a measurement: its name, its kind, its unit, its buckets, or its attributes. Nothing, if it is as
+    /// the registry says.
     #[must_use]
-    pub fn check_metric(&self, name: &str, unit: &str, attributes: &[KeyValue]) -> Vec<String> {
-        let Some(group) = self.of(GroupType::Metric).find(|group| group.metric_name.as_deref() == Some(name)) else {
+    pub fn check_metric(&self, measured: &Measured<'_>) -> Vec<String> {
+        let Measured { name, instrument, unit, buckets, attributes } = measured;
+        let Some(group) = self.of(GroupType::Metric).find(|group| group.metric_name.as_deref() == Some(*name)) else {
             return vec![format!("metric `{name}` is not listed")];
         };
         let mut check = Check { definitions: self.definitions(), at: format!("metric `{name}`"), faults: Vec::new() };
-        if group.unit.as_deref() != Some(unit) {
+        if group.instrument.as_deref() != Some(*instrument) {
+            check.fault(&format!("is a {instrument}"));
+        }
+        if group.unit.as_deref() != Some(*unit) {
             check.fault(&format!("is measured in `{unit}`"));
+        }
+        if group.annotations.buckets != *buckets {
+            check.fault(&format!("has the buckets {buckets:?}"));
         }
         check.attributes(&[group], attributes, false);
         let required = group.references().filter(|reference| reference.is_required());
@@ -98,6 +123,13 @@ impl Registry {
         check.faults
     }
 
+    /// Whether a span of that name has an attribute from its start on, if it has it at all.
+    #[must_use]
+    pub fn is_at_start(&self, name: &str, kind: &SpanKind, key: &str) -> bool {
+        let groups = [self.span(name, kind), self.group("span.eventsource.any")].into_iter().flatten();
+        groups.flat_map(Group::references).any(|reference| reference.to == key && reference.is_at_start())
+    }
+
     /// The names of all log events.
     #[must_use]
     pub fn logs(&self) -> Vec<&str> {
@@ -122,8 +154,20 @@ impl Registry {
                 faults.push(format!("log event `{}`: its {what} is `{found}`, not `{listed}`", logged.name));
             }
         }
-        let unlisted = logged.fields.iter().filter(|field| !log.fields.contains(field));
-        faults.extend(unlisted.map(|field| format!("log event `{}`: field `{field}` is not listed", logged.name)));
+        let mut fault =
+            |field: &str, what: &str| faults.push(format!("log event `{}`: field `{field}` {what}", logged.name));
+        for (field, of) in &logged.fields {
+            match log.fields.get(field) {
+                None => fault(field, "is not listed"),
+                Some(listed) if listed.name() != *of => fault(field, &format!("is a {of}, not a {}", listed.name())),
+                Some(_) => {}
+            }
+        }
+        for (field, _) in
+            log.fields.iter().filter(|(field, of)| of.is_required() && !logged.fields.contains_key(*field))
+        {
+            fault(field, "is missing");
+        }
         faults
     }
 
@@ -136,7 +180,24 @@ impl Registry {
     /// The fields of a log event.
     #[must_use]
     pub fn log_fields(&self, name: &str) -> Vec<&str> {
-        self.log(name).map(|log| log.fields.iter().map(String::as_str).collect()).unwrap_or_default()
+        self.log(name).map(|log| log.fields.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    /// The fields of a log event, with their types.
+    #[must_use]
+    pub fn log_types(&self, name: &str) -> BTreeMap<String, &'static str> {
+        let fields = self.log(name).into_iter().flat_map(|log| &log.fields);
+        fields.map(|(field, of)| (field.clone(), of.name())).collect()
+    }
+
+    /// Whether a log event happens in a span, whose ids it bears: always, at times (nothing), or never.
+    #[must_use]
+    pub fn logs_in_span(&self, name: &str) -> Option<bool> {
+        match self.log(name).map_or(Outside::Never, |log| log.outside_spans) {
+            Outside::Never => Some(true),
+            Outside::Sometimes => None,
+            Outside::Always => Some(false),
+        }
     }
 
     fn log(&self, name: &str) -> Option<&Log> {

@@ -4,7 +4,7 @@ mod check;
 mod constants;
 mod page;
 
-pub use check::Logged;
+pub use check::{Logged, Measured};
 
 use std::collections::BTreeMap;
 
@@ -62,6 +62,7 @@ struct Annotations {
     span_event: bool,
     span_events: Vec<String>,
     observable: bool,
+    buckets: Vec<f64>,
     constant: Option<String>,
     log: Option<Log>,
 }
@@ -72,7 +73,45 @@ struct Log {
     target: String,
     level: String,
     message: String,
-    fields: Vec<String>,
+    fields: BTreeMap<String, FieldType>,
+    /// Whether it happens in nobody's span.
+    #[serde(default)]
+    outside_spans: Outside,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Outside {
+    #[default]
+    Never,
+    Sometimes,
+    Always,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum FieldType {
+    #[serde(rename = "string")]
+    Text,
+    #[serde(rename = "string?")]
+    OptionalText,
+    #[serde(rename = "int")]
+    Int,
+    #[serde(rename = "double")]
+    Double,
+}
+
+impl FieldType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text | Self::OptionalText => "string",
+            Self::Int => "int",
+            Self::Double => "double",
+        }
+    }
+
+    fn is_required(self) -> bool {
+        !matches!(self, Self::OptionalText)
+    }
 }
 
 #[derive(Debug, Deserialize)]

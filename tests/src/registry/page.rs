@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{AttributeType, Group, GroupType, Level, Reference, Registry};
+use super::{AttributeType, FieldType, Group, GroupType, Level, Outside, Reference, Registry};
 
 const TEMPLATE: &str = include_str!("../../registry/telemetry.md");
 
@@ -144,7 +144,16 @@ fn logs(registry: &Registry) -> String {
     let mut text = table(&["event", "target", "level", "message", "when", "fields"]);
     for group in registry.of(GroupType::Event) {
         let Some(log) = &group.annotations.log else { continue };
-        let fields = codes(log.fields.iter().map(String::as_str));
+        let field = |(name, of): (&String, &FieldType)| {
+            let optional = if of.is_required() { "" } else { ", where there is one" };
+            format!("{} ({}{optional})", code(name), of.name())
+        };
+        let mut fields = log.fields.iter().map(field).collect::<Vec<_>>().join(", ");
+        fields += match log.outside_spans {
+            Outside::Never => "",
+            Outside::Sometimes => "; at times in no span",
+            Outside::Always => "; in no span",
+        };
         let name = code(group.name.as_deref().unwrap_or_default());
         row(&mut text, &[name, code(&log.target), log.level.clone(), log.message.clone(), group.brief.clone(), fields]);
     }

@@ -180,7 +180,7 @@ impl EventBus for InProcess {
     }
 
     fn destination(&self, _: &Message) -> Destination {
-        Destination::new("in_process")
+        Destination::new(BusInfo::in_process().destination)
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {

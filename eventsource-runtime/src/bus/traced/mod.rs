@@ -5,7 +5,6 @@ mod process;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use self::describe::{describe_published, describe_sent, link};
 pub(super) use self::process::{Ended, Outcome, Processing};
@@ -15,7 +14,7 @@ use super::propagation::Propagation;
 use super::subscription::Subscription;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
-use crate::telemetry::{self, Kind, Span, Start, TraceContext, log, messaging, names};
+use crate::telemetry::{self, Kind, Names, Span, Start, TraceContext, log, messaging, metrics, names};
 
 /// A bus with its spans and metrics.
 ///
@@ -31,13 +30,28 @@ pub struct Traced<B> {
     clock: Arc<dyn Clock>,
     /// What the gauges ask, once they know of it.
     health: Arc<OnceLock<Option<Arc<dyn Health>>>>,
+    /// The destinations that are told apart. On a broker with routing keys a producer may have one for each message.
+    destinations: Arc<Names>,
+}
+
+/// What spans and metrics tell of the messages of a call.
+struct Told {
+    info: BusInfo,
+    destination: Destination,
 }
 
 impl<B> Traced<B> {
     /// Adds spans and metrics to a bus; both are on.
     #[must_use]
     pub fn over(inner: B) -> Self {
-        Self { inner, tracing: true, metrics: true, clock: clock::system(), health: Arc::default() }
+        Self {
+            inner,
+            tracing: true,
+            metrics: true,
+            clock: clock::system(),
+            health: Arc::default(),
+            destinations: Arc::default(),
+        }
     }
 
     /// Switches the bus's spans on or off, those of its subscriptions too.
@@ -101,21 +115,23 @@ impl<B: EventBus> Traced<B> {
         if messages.is_empty() {
             return Vec::new();
         }
-        let info = self.inner.info();
-        self.observe(&info);
-        let destination = self.destination(&info, &messages);
-        let span = self.send_span(&info, &destination, &messages, via);
+        let (traced, begun) = (self.tracing && telemetry::is_on(), metrics::begun(self.metrics));
+        let told = (traced || begun.is_some()).then(|| self.told(&messages));
+        let span = match &told {
+            Some(told) if traced => send_span(told, &messages, via),
+            _ => self.no_span(),
+        };
         let messages = match via {
             Via::Caller => in_context(&span, messages),
             Via::Relay => messages,
         };
-        let (count, begun) = (messages.len() as u64, Instant::now());
+        let count = messages.len() as u64;
         let results = span.run(self.inner.publish(messages)).await;
         let failed = results.iter().filter_map(|result| result.as_ref().err());
         let error = failed.clone().map(PublishError::error_type).next();
-        if self.metrics {
+        if let (Some(begun), Some(Told { info, destination })) = (begun, &told) {
             let failed = failed.count() as u64;
-            messaging::sent(&info, &destination.name, (count - failed, failed, error), begun.elapsed());
+            messaging::sent(info, &destination.name, (count - failed, failed, error), begun.elapsed());
         }
         match (error, results.as_slice()) {
             (Some(error), _) => {
@@ -123,8 +139,8 @@ impl<B: EventBus> Traced<B> {
                 span.fail(error);
             }
             (None, results) => {
-                if let [Ok(published)] = results {
-                    span.record(&mut |later| describe_published(&info, published, later));
+                if let (Some(told), [Ok(published)]) = (&told, results) {
+                    span.record(&mut |later| describe_published(&told.info, published, later));
                 }
                 span.succeed();
             }
@@ -139,31 +155,31 @@ impl<B: EventBus> Traced<B> {
         }
     }
 
+    fn told(&self, messages: &[Message]) -> Told {
+        let info = self.inner.info();
+        self.observe(&info);
+        let destination = self.destination(&info, messages);
+        Told { info, destination }
+    }
+
     /// The destination that all messages share, or what all messages of the bus go to.
     fn destination(&self, info: &BusInfo, messages: &[Message]) -> Destination {
         let mut each = messages.iter().map(|message| self.inner.destination(message));
-        let first = each.next().unwrap_or_default();
+        let mut first = each.next().unwrap_or_default();
         // Comparing is for names: brokers have few, and most batches are of one.
-        if each.all(|other| other.name == first.name) { first } else { Destination::new(Arc::clone(&info.destination)) }
+        if !each.all(|other| other.name == first.name) {
+            return Destination::new(Arc::clone(&info.destination));
+        }
+        if !self.destinations.knows(&first.name) {
+            first.name = Arc::clone(&info.destination);
+        }
+        first
     }
 
-    fn send_span(&self, info: &BusInfo, destination: &Destination, messages: &[Message], via: Via) -> Span {
-        let enabled = self.tracing && telemetry::is_on();
-        let start = match info.system {
-            None => Start::new(names::EVENT_BUS_PUBLISH, Kind::Internal),
-            Some(_) if !enabled => Start::new("", Kind::Producer),
-            Some(_) => Start::new(format!("{}{}", names::SEND_PREFIX, destination.name), Kind::Producer),
-        };
-        let start = start.options(|options| {
-            options.enable(self.tracing);
-            if via == Via::Relay && enabled {
-                options.root();
-                for message in messages {
-                    link(options, message);
-                }
-            }
-        });
-        start.begin(&mut |known| describe_sent(info, destination, messages, known), &mut |_| ())
+    /// No span where spans are off, and none of ours below where those of the bus are.
+    fn no_span(&self) -> Span {
+        let start = Start::new("", Kind::Producer).options(|options| options.enable(self.tracing));
+        start.begin(&mut |_| (), &mut |_| ())
     }
 
     pub(in crate::bus) fn processing(&self, intake: &Intake, propagation: Propagation) -> Processing {
@@ -176,6 +192,7 @@ impl<B: EventBus> Traced<B> {
             tracing: self.tracing,
             metrics: self.metrics,
             clock: Arc::clone(&self.clock),
+            destinations: Arc::clone(&self.destinations),
         }
     }
 }
@@ -189,6 +206,22 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
             .field("metrics", metrics)
             .finish_non_exhaustive()
     }
+}
+
+fn send_span(Told { info, destination }: &Told, messages: &[Message], via: Via) -> Span {
+    let start = match info.system {
+        None => Start::new(names::EVENT_BUS_PUBLISH, Kind::Internal),
+        Some(_) => Start::new(format!("{}{}", names::SEND_PREFIX, destination.name), Kind::Producer),
+    };
+    let start = start.options(|options| {
+        if via == Via::Relay {
+            options.root();
+            for message in messages {
+                link(options, message);
+            }
+        }
+    });
+    start.begin(&mut |known| describe_sent(info, destination, messages, known), &mut |_| ())
 }
 
 /// Where messages come from that are to be sent.

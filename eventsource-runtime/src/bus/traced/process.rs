@@ -11,7 +11,7 @@ use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
-use crate::telemetry::{self, Attributes, Kind, Options, Span, Start, log, messaging, metrics, names};
+use crate::telemetry::{self, Attributes, Kind, Names, Options, Span, Start, log, messaging, metrics, names};
 
 /// What became of an attempt to handle a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(in crate::bus) struct Processing {
     pub(super) tracing: bool,
     pub(super) metrics: bool,
     pub(super) clock: Arc<dyn Clock>,
+    /// Those that are told apart.
+    pub(super) destinations: Arc<Names>,
 }
 
 impl Processing {
@@ -77,7 +79,7 @@ impl Processing {
     fn place<'a, S>(&'a self, batch: &'a [Current<S>]) -> &'a str {
         let mut each = batch.iter().map(|current| &current.taken.delivery.source.name);
         match each.next() {
-            Some(first) if each.all(|other| other == first) => first,
+            Some(first) if each.all(|other| other == first) && self.destinations.knows(first) => first,
             _ => &self.info.destination,
         }
     }

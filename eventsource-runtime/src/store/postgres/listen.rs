@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::schema::Schema;
 use super::tls::Tls;
 use crate::store::Position;
 use crate::store::head::Head;
+use crate::telemetry::log;
 
 /// The first pause before a lost connection is made again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -48,18 +50,28 @@ impl Listener {
     /// Listens until it is aborted. While there is no connection, whoever waits for the head looks for himself.
     async fn listen(self) {
         let mut pause = PAUSES.0;
+        let is_lost = AtomicBool::new(false);
+        let begun = || {
+            if is_lost.swap(false, Ordering::Relaxed) {
+                log::postgres::reconnected();
+            }
+        };
         loop {
             // Why it ended does not matter: a call of the store meets the same fault and tells its caller.
-            if self.until_lost().await.is_ok() {
+            if self.until_lost(&begun).await.is_ok() {
                 pause = PAUSES.0;
+            }
+            // Once for all attempts of a series.
+            if !is_lost.swap(true, Ordering::Relaxed) {
+                log::postgres::reconnecting();
             }
             tokio::time::sleep(pause).await;
             pause = PAUSES.1.min(pause * 2);
         }
     }
 
-    /// Listens on one connection until it is lost; an error if it never came to that.
-    async fn until_lost(&self) -> Result<(), tokio_postgres::Error> {
+    /// Listens on one connection until it is lost, and tells when it has begun; an error if it never came to that.
+    async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<(), tokio_postgres::Error> {
         let (client, mut connection) = self.config.connect(self.tls.connector()).await?;
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
         poll_fn(|task| {
@@ -70,8 +82,9 @@ impl Listener {
                     && let Poll::Ready(started) = start.as_mut().poll(task)
                 {
                     starting = None;
-                    if let Err(error) = started {
-                        return Poll::Ready(Err(error));
+                    match started {
+                        Ok(()) => begun(),
+                        Err(error) => return Poll::Ready(Err(error)),
                     }
                     continue;
                 }

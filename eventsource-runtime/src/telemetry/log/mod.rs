@@ -27,6 +27,8 @@ macro_rules! event {
 mod export;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
 #[cfg(feature = "otel")]

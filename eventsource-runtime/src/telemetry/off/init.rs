@@ -62,6 +62,14 @@ impl Telemetry {
     ///
     /// # Errors
     /// None.
+    pub fn force_flush_blocking(&self) -> Result<(), TelemetryError> {
+        Ok(())
+    }
+
+    /// Does nothing.
+    ///
+    /// # Errors
+    /// None.
     pub fn shutdown_blocking(&self) -> Result<(), TelemetryError> {
         Ok(())
     }

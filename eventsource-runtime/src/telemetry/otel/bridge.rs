@@ -79,7 +79,7 @@ fn new(name: &str, kind: &str, is_root: bool) -> tracing::Span {
             span_of!(names::LOG_COMMAND, is_root, name, kind)
         }
         "query" => span_of!(QUERY, is_root, name, kind),
-        "projection" | "handler" => span_of!(names::LOG_PROJECTION, is_root, name, kind),
+        "projection" | "process_manager" | "handler" => span_of!(names::LOG_PROJECTION, is_root, name, kind),
         "event_store" => span_of!(STORE, is_root, name, kind),
         "snapshot_store" => span_of!(names::LOG_SNAPSHOT, is_root, name, kind),
         "event_bus" | "send" | "process" => span_of!(names::LOG_BUS, is_root, name, kind),

@@ -44,7 +44,7 @@ impl Messaging {
     }
 }
 
-fn attributes(info: &BusInfo, operation: &'static str, destination: &str, error: Option<&str>) -> Vec<KeyValue> {
+fn attributes(info: &BusInfo, operation: &'static str, destination: &str, error: Option<KeyValue>) -> Vec<KeyValue> {
     let mut attributes = Vec::with_capacity(8);
     attributes.extend([
         KeyValue::new(names::MESSAGING_SYSTEM, info.system.unwrap_or(IN_PROCESS)),
@@ -56,9 +56,7 @@ fn attributes(info: &BusInfo, operation: &'static str, destination: &str, error:
         attributes.push(KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)));
         attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
     }
-    if let Some(error) = error {
-        attributes.push(KeyValue::new(names::ERROR_TYPE, error.to_owned()));
-    }
+    attributes.extend(error);
     attributes
 }
 
@@ -71,6 +69,7 @@ pub(crate) fn sent(
 ) {
     with(|instruments| {
         let messaging = &instruments.messaging;
+        let error = error.map(|error| instruments.error_type(error));
         let done = attributes(info, "send", destination, error);
         messaging.operation_duration.record(elapsed.as_secs_f64(), &done);
         if failed > 0 {
@@ -82,7 +81,7 @@ pub(crate) fn sent(
     });
 }
 
-fn processing(info: &BusInfo, group: &str, destination: &str, error: Option<&str>) -> Vec<KeyValue> {
+fn processing(info: &BusInfo, group: &str, destination: &str, error: Option<KeyValue>) -> Vec<KeyValue> {
     let mut attributes = attributes(info, "process", destination, error);
     attributes.push(KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group.to_owned()));
     attributes
@@ -98,6 +97,7 @@ pub(crate) fn consumed(info: &BusInfo, group: &str, destination: &str, messages:
 /// A message or a batch was handled, once.
 pub(crate) fn processed(info: &BusInfo, group: &str, destination: &str, error: Option<&str>, elapsed: Duration) {
     with(|instruments| {
+        let error = error.map(|error| instruments.error_type(error));
         let attributes = processing(info, group, destination, error);
         instruments.messaging.process_duration.record(elapsed.as_secs_f64(), &attributes);
     });

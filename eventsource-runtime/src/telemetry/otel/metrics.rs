@@ -1,5 +1,5 @@
-//! The instruments, and one function for each fact that they count. Attribute values are names from a closed set:
-//! no function takes an id.
+//! The instruments, and one function for each fact that they count. Attribute values are names from a closed set,
+//! or from one that is bounded: no function takes an id.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::messaging::Messaging;
 use super::pipeline::{Active, SCOPE};
 use super::toggle;
 use crate::store::StoreInfo;
-use crate::telemetry::{log, names};
+use crate::telemetry::{Names, log, names};
 
 /// From when on commands, queries and calls to a store are logged as slow, where nothing else is said.
 pub(super) const SLOW: Duration = Duration::from_secs(1);
@@ -52,6 +52,8 @@ pub(super) struct Instruments {
     pub(super) messaging: Messaging,
     /// From when on what is measured is logged as slow.
     slow: Duration,
+    event_types: Names,
+    error_types: Names,
 }
 
 impl Instruments {
@@ -85,7 +87,17 @@ impl Instruments {
             gauges: Gauges::new(meter),
             messaging: Messaging::new(meter),
             slow,
+            event_types: Names::default(),
+            error_types: Names::default(),
         }
+    }
+
+    fn event_type(&self, name: &str) -> KeyValue {
+        KeyValue::new(names::EVENT_TYPE, self.event_types.or_other(name).to_owned())
+    }
+
+    pub(super) fn error_type(&self, name: &str) -> KeyValue {
+        KeyValue::new(names::ERROR_TYPE, self.error_types.or_other(name).to_owned())
     }
 }
 
@@ -146,13 +158,19 @@ pub(crate) struct Ended<'a> {
 }
 
 impl Ended<'_> {
-    fn attributes(&self, at: &'static str, type_key: &'static str, status_key: &'static str) -> Vec<KeyValue> {
+    fn attributes(
+        &self,
+        instruments: &Instruments,
+        at: &'static str,
+        type_key: &'static str,
+        status_key: &'static str,
+    ) -> Vec<KeyValue> {
         let mut attributes = Vec::with_capacity(4);
         attributes.push(side(at));
         attributes.push(KeyValue::new(type_key, self.name));
         attributes.push(KeyValue::new(status_key, self.status));
         if let Some(error_type) = self.error_type {
-            attributes.push(KeyValue::new(names::ERROR_TYPE, error_type.to_owned()));
+            attributes.push(instruments.error_type(error_type));
         }
         attributes
     }
@@ -160,7 +178,7 @@ impl Ended<'_> {
 
 pub(crate) fn command(ended: &Ended<'_>, events: u64) {
     with(|instruments| {
-        let attributes = ended.attributes("write", names::COMMAND_TYPE, names::COMMAND_STATUS);
+        let attributes = ended.attributes(instruments, "write", names::COMMAND_TYPE, names::COMMAND_STATUS);
         instruments.command_duration.record(ended.elapsed.as_secs_f64(), &attributes);
         instruments.command_total.add(1, &attributes);
         if events > 0 {
@@ -174,7 +192,7 @@ pub(crate) fn command(ended: &Ended<'_>, events: u64) {
 
 pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
     with(|instruments| {
-        let attributes = ended.attributes("read", names::QUERY_TYPE, names::QUERY_STATUS);
+        let attributes = ended.attributes(instruments, "read", names::QUERY_TYPE, names::QUERY_STATUS);
         instruments.query_duration.record(ended.elapsed.as_secs_f64(), &attributes);
         instruments.query_total.add(1, &attributes);
         if let Some(results) = results {
@@ -199,23 +217,20 @@ fn skewed(instruments: &Instruments, component: &'static str) {
 /// none, and as skew.
 pub(crate) fn projection_lag<'a>(projection: &'static str, lags: impl Iterator<Item = (&'a str, f64)>) {
     with(|instruments| {
-        let mut attributes = [side("projection"), KeyValue::new(names::PROJECTION_NAME, projection), event_type("")];
+        let event_type = KeyValue::new(names::EVENT_TYPE, "");
+        let mut attributes = [side("projection"), KeyValue::new(names::PROJECTION_NAME, projection), event_type];
         let mut last = "";
         for (name, seconds) in lags {
             if seconds < 0.0 {
                 skewed(instruments, "projection");
             }
             if name != last {
-                attributes[2] = event_type(name);
+                attributes[2] = instruments.event_type(name);
                 last = name;
             }
             instruments.projection_lag.record(seconds.max(0.0), &attributes);
         }
     });
-}
-
-fn event_type(name: &str) -> KeyValue {
-    KeyValue::new(names::EVENT_TYPE, name.to_owned())
 }
 
 pub(crate) fn projection_events(projection: &'static str, status: &'static str, events: u64) {
@@ -247,10 +262,7 @@ pub(crate) fn append_conflict(aggregate_type: &'static str) {
 
 pub(crate) fn retry(component: &'static str, error_type: &str) {
     with(|instruments| {
-        let attributes = [
-            KeyValue::new(names::EVENTSOURCE_COMPONENT, component),
-            KeyValue::new(names::ERROR_TYPE, error_type.to_owned()),
-        ];
+        let attributes = [KeyValue::new(names::EVENTSOURCE_COMPONENT, component), instruments.error_type(error_type)];
         instruments.retries.add(1, &attributes);
     });
 }
@@ -258,10 +270,7 @@ pub(crate) fn retry(component: &'static str, error_type: &str) {
 /// Events that were set aside, or parked behind one that was.
 pub(crate) fn dead_letters(component: &'static str, error_type: &str, count: u64) {
     with(|instruments| {
-        let attributes = [
-            KeyValue::new(names::EVENTSOURCE_COMPONENT, component),
-            KeyValue::new(names::ERROR_TYPE, error_type.to_owned()),
-        ];
+        let attributes = [KeyValue::new(names::EVENTSOURCE_COMPONENT, component), instruments.error_type(error_type)];
         instruments.dead_letters.add(count, &attributes);
     });
 }
@@ -303,7 +312,7 @@ pub(crate) fn store_operation(
             attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
         }
         if let Some(error) = error {
-            attributes.push(KeyValue::new(names::ERROR_TYPE, error.to_owned()));
+            attributes.push(instruments.error_type(error));
         }
         instruments.db_operation_duration.record(elapsed.as_secs_f64(), &attributes);
         slow = elapsed >= instruments.slow;

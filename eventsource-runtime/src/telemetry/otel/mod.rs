@@ -5,6 +5,7 @@ mod bridge;
 mod cover;
 mod gauges;
 mod init;
+mod inside;
 mod list;
 #[cfg(feature = "tracing-bridge")]
 mod log_format;

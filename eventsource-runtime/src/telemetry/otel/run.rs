@@ -8,9 +8,10 @@ use std::task::{Context as TaskContext, Poll};
 use pin_project_lite::pin_project;
 
 use super::bridge::{self, Bridged};
+use super::inside::{Inside, Place};
 use super::pipeline;
 use super::running::{Before, Polling};
-use super::span::Span;
+use super::span::{Entered, Span};
 use super::toggle;
 use crate::telemetry::{Outcome, log};
 
@@ -78,30 +79,19 @@ impl<F> fmt::Debug for Traced<'_, F> {
     }
 }
 
-pin_project! {
-    /// Runs a future in a span that outlives it.
-    pub(crate) struct InSpan<'a, F> {
-        #[pin]
-        body: F,
-        span: &'a Span,
-    }
-}
-
 impl Span {
     /// Runs a future in the span, without ending it.
-    pub(crate) fn run<F: Future>(&self, body: F) -> InSpan<'_, F> {
-        InSpan { body, span: self }
+    pub(crate) fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<'_, F> {
+        Inside::new(self, body)
     }
 }
 
-impl<F: Future> Future for InSpan<'_, F> {
-    type Output = F::Output;
+impl Place for &Span {
+    type Entered = Entered;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _entered = this.span.enter();
-        this.body.poll(task)
+    fn enter(&self) -> Entered {
+        Span::enter(self)
     }
 }
 
@@ -140,13 +130,16 @@ impl Scope {
         body()
     }
 
-    /// Runs a future in the scope: attached in each poll.
+    /// Runs a future in the scope: attached in each poll, and while the future is dropped.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
-        let mut body = Box::pin(body);
-        std::future::poll_fn(move |task| self.in_scope(|| body.as_mut().poll(task)))
+        Inside::new(self, Box::pin(body))
     }
+}
 
-    fn enter(&self) -> (Option<opentelemetry::ContextGuard>, Option<Bridged>, Option<toggle::Mute>) {
+impl Place for Scope {
+    type Entered = (Option<opentelemetry::ContextGuard>, Option<Bridged>, Option<toggle::Mute>);
+
+    fn enter(&self) -> Self::Entered {
         let context = self.context.as_ref().filter(|_| toggle::has_context());
         let bridged = context.map(bridge::enter);
         let attached = context.cloned().map(opentelemetry::Context::attach);

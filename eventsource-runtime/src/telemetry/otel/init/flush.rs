@@ -4,7 +4,7 @@
 //! thread of its own, and a further thread keeps the deadline: no timer of a runtime is needed, and none is blocked. A
 //! job that misses the deadline is left to itself.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,25 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::oneshot;
 
 use super::env::Signal;
+use super::flushes::Flushes;
 use crate::telemetry::TelemetryError;
 
 /// What one signal has to do.
 pub(super) struct Job {
     pub(super) signal: Signal,
     pub(super) run: Box<dyn FnOnce() -> OTelSdkResult + Send>,
+}
+
+/// Flushes all signals beside each other.
+pub(super) fn all(signals: &[Arc<Flushes>], deadline: Duration) -> Result<(), TelemetryError> {
+    let started = Instant::now();
+    let asked: Vec<_> = signals.iter().map(Flushes::ask).collect();
+    let mut result = Ok(());
+    for one in asked {
+        let left = deadline.saturating_sub(started.elapsed());
+        result = result.and(one.and_then(|one| one.wait(left, deadline)));
+    }
+    result
 }
 
 /// Runs the jobs beside each other; `after` runs when they are done or given up.
@@ -36,17 +49,16 @@ pub(super) fn blocking(jobs: Vec<Job>, deadline: Duration, after: impl FnOnce())
     result
 }
 
-/// Like `blocking`, without blocking the caller's thread. It goes on when the future is dropped.
+/// Does what blocks, within a deadline, without blocking the caller's thread. It goes on when the future is dropped.
 pub(super) async fn waiting(
-    jobs: Vec<Job>,
     deadline: Duration,
-    after: impl FnOnce() + Send + 'static,
+    work: impl FnOnce() -> Result<(), TelemetryError> + Send + 'static,
 ) -> Result<(), TelemetryError> {
     let (tell, told) = oneshot::channel();
     thread::Builder::new()
         .name("eventsource-flush".into())
         // Whoever waited may have given up.
-        .spawn(move || drop(tell.send(blocking(jobs, deadline, after))))
+        .spawn(move || drop(tell.send(work())))
         .map_err(|source| TelemetryError::Thread { source })?;
     told.await.unwrap_or(Err(TelemetryError::TimedOut { after: deadline }))
 }
@@ -60,15 +72,16 @@ fn start(jobs: Vec<Job>) -> Result<(usize, Done), TelemetryError> {
         let tell = tell.clone();
         thread::Builder::new()
             .name(format!("eventsource-flush-{}", signal.name()))
-            .spawn(move || drop(tell.send(verdict(signal, run()))))
+            .spawn(move || drop(tell.send(run().map_err(Arc::new).or_else(|error| verdict(signal, error)))))
             .map_err(|source| TelemetryError::Thread { source })?;
     }
     Ok((count, done))
 }
 
-fn verdict(signal: Signal, result: OTelSdkResult) -> Result<(), TelemetryError> {
-    match result {
-        Ok(()) | Err(OTelSdkError::AlreadyShutdown) => Ok(()),
-        Err(source) => Err(TelemetryError::NotExported { signal: signal.name(), source: source.into() }),
+/// What a failure means to whoever asked; it may be told to several.
+pub(super) fn verdict(signal: Signal, error: Arc<OTelSdkError>) -> Result<(), TelemetryError> {
+    if matches!(*error, OTelSdkError::AlreadyShutdown) {
+        return Ok(());
     }
+    Err(TelemetryError::NotExported { signal: signal.name(), source: error.into() })
 }

@@ -2,10 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context as TaskContext, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -14,13 +12,14 @@ use opentelemetry::trace::noop::NoopTracerProvider;
 use opentelemetry::{Context, ContextGuard, global};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use pin_project_lite::pin_project;
 
 use super::env::{Propagator, Signal};
 use super::flush::{self, Job};
+use super::flushes::Flushes;
 use super::logs::Loggers;
 use super::propagator;
 use crate::telemetry::TelemetryError;
+use crate::telemetry::otel::inside::{Inside, Place};
 use crate::telemetry::otel::pipeline::{self, Pipeline};
 use crate::telemetry::otel::toggle;
 
@@ -42,9 +41,22 @@ pub(super) struct Providers {
     pub(super) loggers: Option<Loggers>,
 }
 
+impl Providers {
+    fn flushes(&self) -> Vec<Arc<Flushes>> {
+        let Self { tracers, meters, loggers } = self.clone();
+        let mut flushes = vec![
+            Flushes::new(Signal::Traces, move || tracers.force_flush()),
+            Flushes::new(Signal::Metrics, move || meters.force_flush()),
+        ];
+        flushes.extend(loggers.as_ref().map(Loggers::flushes));
+        flushes
+    }
+}
+
 struct Shared {
     pipeline: Arc<Pipeline>,
     providers: Providers,
+    signals: Vec<Arc<Flushes>>,
     timeout: Duration,
     installed: bool,
     /// The meters as OpenTelemetry's globals hold them.
@@ -58,7 +70,8 @@ impl Telemetry {
         let pipeline = Arc::new(pipeline);
         let ended = AtomicBool::new(false);
         let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
-        let shared = Shared { pipeline, providers, timeout, installed, global_meters, propagators, ended };
+        let signals = providers.flushes();
+        let shared = Shared { pipeline, providers, signals, timeout, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {
             telemetry.install();
@@ -98,7 +111,7 @@ impl Telemetry {
 
     /// Sends what a future does to this set-up. It applies in each poll, and while the future is dropped.
     pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
-        Scoped { body: Some(body), context: self.context() }
+        Inside::new(self.context(), body)
     }
 
     fn context(&self) -> Context {
@@ -107,12 +120,22 @@ impl Telemetry {
     }
 
     /// Exports what has ended so far. It waits no longer than [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout),
-    /// and blocks no thread of a runtime; it needs none either.
+    /// and blocks no thread of a runtime; it needs none either. Called again while an exporter hangs, it waits for the
+    /// same one.
     ///
     /// # Errors
     /// An exporter failed, or took too long.
     pub async fn force_flush(&self) -> Result<(), TelemetryError> {
-        flush::waiting(self.shared.flush_jobs(), self.shared.timeout, || ()).await
+        let (signals, timeout) = (self.shared.signals.clone(), self.shared.timeout);
+        flush::waiting(timeout, move || flush::all(&signals, timeout)).await
+    }
+
+    /// Like [`force_flush`](Self::force_flush), where there is nothing to await it: the caller's thread waits.
+    ///
+    /// # Errors
+    /// As [`force_flush`](Self::force_flush).
+    pub fn force_flush_blocking(&self) -> Result<(), TelemetryError> {
+        flush::all(&self.shared.signals, self.shared.timeout)
     }
 
     /// Exports what is left, then ends the exporters. It waits no longer than
@@ -123,8 +146,8 @@ impl Telemetry {
     /// An exporter failed, or took too long: then what was left may be lost.
     pub async fn shutdown(&self) -> Result<(), TelemetryError> {
         let Some(jobs) = self.shared.shutdown_jobs() else { return Ok(()) };
-        let shared = Arc::clone(&self.shared);
-        flush::waiting(jobs, self.shared.timeout, move || shared.uninstall()).await
+        let (shared, timeout) = (Arc::clone(&self.shared), self.shared.timeout);
+        flush::waiting(timeout, move || flush::blocking(jobs, timeout, || shared.uninstall())).await
     }
 
     /// Like [`shutdown`](Self::shutdown), where there is nothing to await it: the caller's thread waits.
@@ -138,16 +161,6 @@ impl Telemetry {
 }
 
 impl Shared {
-    fn flush_jobs(&self) -> Vec<Job> {
-        let Providers { tracers, meters, loggers } = self.providers.clone();
-        let mut jobs = vec![
-            Job { signal: Signal::Traces, run: Box::new(move || tracers.force_flush()) },
-            Job { signal: Signal::Metrics, run: Box::new(move || meters.force_flush()) },
-        ];
-        jobs.extend(loggers.as_ref().map(Loggers::flush));
-        jobs
-    }
-
     /// `None` where they were handed out before. The batch processor keeps the result of its last export to itself when
     /// it is shut down, hence the flush before.
     fn shutdown_jobs(&self) -> Option<Vec<Job>> {
@@ -212,31 +225,10 @@ pub struct TelemetryGuard {
     _guard: Option<ContextGuard>,
 }
 
-pin_project! {
-    struct Scoped<F> {
-        #[pin]
-        body: Option<F>,
-        context: Context,
-    }
+impl Place for Context {
+    type Entered = Option<ContextGuard>;
 
-    impl<F> PinnedDrop for Scoped<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let _attached = toggle::has_context().then(|| this.context.clone().attach());
-            this.body.set(None);
-        }
-    }
-}
-
-impl<F: Future> Future for Scoped<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _attached = toggle::has_context().then(|| this.context.clone().attach());
-        match this.body.as_pin_mut() {
-            Some(body) => body.poll(task),
-            None => Poll::Pending,
-        }
+    fn enter(&self) -> Self::Entered {
+        toggle::has_context().then(|| self.clone().attach())
     }
 }

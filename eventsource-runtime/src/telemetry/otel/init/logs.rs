@@ -4,6 +4,7 @@
 //! a subscriber, and whatever that filters.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::logs::Severity;
@@ -20,6 +21,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::env::Signal;
 use super::flush::Job;
+use super::flushes::Flushes;
 use super::reporting::Reporting;
 use super::{Telemetry, TelemetryBuilder};
 
@@ -69,9 +71,9 @@ impl Loggers {
         Dispatch::new(Registry::default().with(ours).with(OpenTelemetryTracingBridge::new(&self.loggers)))
     }
 
-    pub(super) fn flush(&self) -> Job {
+    pub(super) fn flushes(&self) -> Arc<Flushes> {
         let loggers = self.loggers.clone();
-        Job { signal: Signal::Logs, run: Box::new(move || loggers.force_flush()) }
+        Flushes::new(Signal::Logs, move || loggers.force_flush())
     }
 
     pub(super) fn shutdown(&self, timeout: Duration) -> Job {

@@ -5,6 +5,7 @@ mod batch;
 mod bridge;
 mod env;
 mod flush;
+mod flushes;
 mod handle;
 #[cfg(feature = "otlp")]
 mod logs;

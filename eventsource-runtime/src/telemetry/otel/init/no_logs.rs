@@ -1,11 +1,13 @@
 //! Logs in a build without the feature `otlp`: they go to the application's subscriber of `tracing` alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
 use tracing::Dispatch;
 
 use super::flush::Job;
+use super::flushes::Flushes;
 
 #[derive(Debug, Default)]
 pub(super) struct Logs(());
@@ -28,7 +30,7 @@ impl Loggers {
         match *self {}
     }
 
-    pub(super) fn flush(&self) -> Job {
+    pub(super) fn flushes(&self) -> Arc<Flushes> {
         match *self {}
     }
 

@@ -1,0 +1,60 @@
+//! Sets of names that come from outside and are bounded: a producer that puts ids into routing keys or event types makes
+//! no more series of metrics, and no more names of spans, than are declared here.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+
+/// How many names a set tells apart. What comes later is one of the others.
+pub const MAX_NAMES: usize = 1000;
+
+/// The first names that were seen.
+#[derive(Default)]
+pub(crate) struct Names(RwLock<BTreeSet<Box<str>>>);
+
+impl Names {
+    /// Whether a name is told apart; while there is room, a new one comes to be.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(name) {
+            return true;
+        }
+        if known.len() >= MAX_NAMES {
+            return false;
+        }
+        drop(known);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Others may have come in between.
+        let has_room = known.len() < MAX_NAMES;
+        if has_room {
+            known.insert(name.into());
+        }
+        has_room || known.contains(name)
+    }
+
+    /// The name if it is told apart, else the one that the semantic conventions have for all others.
+    #[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "for metrics"))]
+    pub(crate) fn or_other<'a>(&self, name: &'a str) -> &'a str {
+        if self.knows(name) { name } else { "_OTHER" }
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_names_are_told_apart_the_first_for_ever() {
+        let names = Names::default();
+        for nth in 0..MAX_NAMES {
+            assert!(names.knows(&format!("name {nth}")));
+        }
+        assert_eq!((names.or_other("one more"), names.or_other("name 0")), ("_OTHER", "name 0"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Flushes of one signal, of which one runs at a time: an exporter that hangs keeps one thread, however often it is asked.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
+use super::env::Signal;
+use super::flush::verdict;
+use crate::telemetry::TelemetryError;
+
+/// What one signal does to flush.
+type Run = Box<dyn Fn() -> OTelSdkResult + Send + Sync>;
+
+/// Whoever asks while one runs gets the next one, which all who asked meanwhile share: the one that runs may have begun
+/// before what they want to see exported had ended.
+pub(super) struct Flushes {
+    signal: Signal,
+    run: Run,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many have begun, and how many of them have ended.
+    begun: u64,
+    ended: u64,
+    /// How many must have begun for all who asked to be content.
+    wanted: u64,
+    running: bool,
+    /// Why the last one failed, if it did.
+    failure: Option<Arc<OTelSdkError>>,
+}
+
+/// One that was asked for.
+pub(super) struct Asked {
+    flushes: Arc<Flushes>,
+    number: u64,
+}
+
+impl Flushes {
+    pub(super) fn new(signal: Signal, run: impl Fn() -> OTelSdkResult + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { signal, run: Box::new(run), state: Mutex::default(), ended: Condvar::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ask(self: &Arc<Self>) -> Result<Asked, TelemetryError> {
+        let mut state = self.state();
+        let number = state.begun + 1;
+        state.wanted = number;
+        if !state.running {
+            let flushes = Arc::clone(self);
+            thread::Builder::new()
+                .name(format!("eventsource-flush-{}", self.signal.name()))
+                .spawn(move || flushes.run())
+                .map_err(|source| TelemetryError::Thread { source })?;
+            state.running = true;
+        }
+        Ok(Asked { flushes: Arc::clone(self), number })
+    }
+
+    fn run(&self) {
+        let mut state = self.state();
+        while state.begun < state.wanted {
+            state.begun += 1;
+            drop(state);
+            // The thread must tell of its end, whatever the exporter does.
+            let result = catch_unwind(AssertUnwindSafe(&self.run));
+            let panicked = || Err(OTelSdkError::InternalFailure("an exporter panicked".to_owned()));
+            let result = result.unwrap_or_else(|_| panicked());
+            state = self.state();
+            state.ended = state.begun;
+            state.failure = result.err().map(Arc::new);
+            self.ended.notify_all();
+        }
+        state.running = false;
+    }
+}
+
+impl Asked {
+    /// What it came to, or a later one.
+    pub(super) fn wait(self, left: Duration, deadline: Duration) -> Result<(), TelemetryError> {
+        let asked = Instant::now();
+        let mut state = self.flushes.state();
+        while state.ended < self.number {
+            let left = left.saturating_sub(asked.elapsed());
+            if left.is_zero() {
+                return Err(TelemetryError::TimedOut { after: deadline });
+            }
+            let waited = self.flushes.ended.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match &state.failure {
+            None => Ok(()),
+            Some(error) => verdict(self.flushes.signal, Arc::clone(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn an_exporter_that_hangs_is_asked_once_and_once_more_for_all_who_waited() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let (release, released) = mpsc::channel::<()>();
+        let (counted, released) = (Arc::clone(&calls), Mutex::new(released));
+        let flushes = Flushes::new(Signal::Metrics, move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = released.lock().unwrap().recv();
+            Ok(())
+        });
+        for _ in 0..100 {
+            let result = flushes.ask().unwrap().wait(Duration::from_millis(1), LONG);
+            assert!(matches!(result, Err(TelemetryError::TimedOut { .. })), "{result:?}");
+        }
+        assert!(calls.load(Ordering::SeqCst) <= 1);
+        let (one, other) = (flushes.ask().unwrap(), flushes.ask().unwrap());
+        drop(release);
+        one.wait(LONG, LONG).and_then(|()| other.wait(LONG, LONG)).unwrap();
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_failure_or_a_panic_is_told_and_the_next_one_works() {
+        let calls = AtomicUsize::new(0);
+        let flushes = Flushes::new(Signal::Logs, move || match calls.fetch_add(1, Ordering::SeqCst) {
+            0 => panic!("as it must"),
+            1 => Err(OTelSdkError::InternalFailure("not yet".into())),
+            _ => Ok(()),
+        });
+        let flush = || flushes.ask().unwrap().wait(LONG, LONG);
+        for _ in 0..2 {
+            let result = flush();
+            assert!(matches!(result, Err(TelemetryError::NotExported { signal: "logs", .. })), "{result:?}");
+        }
+        flush().unwrap();
+    }
+}

@@ -1,0 +1,73 @@
+//! How a future or a stream runs in a place that outlives it: attached in each poll, and while its destructors run.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+
+/// What code can be in: a span, what surrounds one, or a set-up of telemetry.
+pub(super) trait Place {
+    /// Dropped, it leaves the place.
+    type Entered;
+
+    fn enter(&self) -> Self::Entered;
+}
+
+pin_project! {
+    /// A future or a stream that runs in a place, and is dropped there.
+    pub(super) struct Inside<B, P: Place> {
+        #[pin]
+        body: Option<B>,
+        place: P,
+    }
+
+    impl<B, P: Place> PinnedDrop for Inside<B, P> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // Cancelled, it may hold guards: what these do belongs there as well. One that is done holds nothing.
+            if this.body.is_some() {
+                let _entered = this.place.enter();
+                this.body.set(None);
+            }
+        }
+    }
+}
+
+impl<B, P: Place> Inside<B, P> {
+    pub(super) fn new(place: P, body: B) -> Self {
+        Self { body: Some(body), place }
+    }
+}
+
+impl<F: Future, P: Place> Future for Inside<F, P> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Pending };
+        let _entered = this.place.enter();
+        let polled = body.poll(task);
+        if polled.is_ready() {
+            this.body.set(None);
+        }
+        polled
+    }
+}
+
+impl<S: Stream, P: Place> Stream for Inside<S, P> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        let Some(body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
+        let _entered = this.place.enter();
+        body.poll_next(task)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.body.as_ref().map_or((0, Some(0)), Stream::size_hint)
+    }
+}
