@@ -1,17 +1,10 @@
 //! Shutting down keeps its deadline, wherever it is called from and whatever the exporter does.
 
-use std::fmt;
 use std::panic;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::telemetry::{Telemetry, TelemetryError, span};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogBatch, LogExporter};
-use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use eventsource_tests::exporters::{Deed, Hostile};
 use tokio::runtime::{Builder, Runtime};
 
 /// How long a shut-down may take here.
@@ -19,58 +12,10 @@ const DEADLINE: Duration = Duration::from_millis(200);
 /// What a busy machine may add.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Never comes back, as a receiver that takes the connection and says nothing.
-struct Hanging;
-
-impl fmt::Debug for Hanging {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hanging")
-    }
-}
-
-impl Hanging {
-    /// Blocks its thread, which is worse than a future that is never ready.
-    fn hang() {
-        let (_keep, never) = mpsc::channel::<()>();
-        let _ = never.recv_timeout(Duration::from_secs(30));
-    }
-}
-
-impl SpanExporter for Hanging {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-        Self::hang();
-        Ok(())
-    }
-}
-
-impl LogExporter for Hanging {
-    async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
-        Self::hang();
-        Ok(())
-    }
-}
-
-impl PushMetricExporter for Hanging {
-    async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
-        Self::hang();
-        Ok(())
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
-    }
-}
-
 fn hanging() -> Telemetry {
-    let builder = Telemetry::builder("tests").span_exporter(Hanging).metric_exporter(Hanging).log_exporter(Hanging);
+    let hostile = || Hostile::new(Deed::Hang);
+    let builder =
+        Telemetry::builder("tests").span_exporter(hostile()).metric_exporter(hostile()).log_exporter(hostile());
     let telemetry = builder.shutdown_timeout(DEADLINE).build().unwrap();
     let attached = telemetry.attach();
     span("left").in_scope(|| ());

@@ -2,6 +2,8 @@
 
 pub mod dice;
 pub mod everything;
+#[cfg(feature = "otel")]
+pub mod exporters;
 pub mod faulty;
 pub mod faulty_snapshots;
 pub mod mortal;

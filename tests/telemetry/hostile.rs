@@ -8,12 +8,12 @@ use eventsource_runtime::clock::Counting;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::SqliteStore;
 use eventsource_runtime::telemetry::TelemetryBuilder;
+use eventsource_tests::exporters::{Deed, Hostile};
 use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersByStatus, ShipOrder};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use uuid::Uuid;
 
-use crate::exporters::{Deed, Hostile};
 use crate::place;
 
 /// A database file of the test's own.

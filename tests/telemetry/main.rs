@@ -1,7 +1,6 @@
 //! Telemetry itself: what it tells in logs, and that it is never in the way of what it watches.
 
 mod away;
-mod exporters;
 mod hostile;
 mod logs;
 mod teardown;

@@ -14,9 +14,11 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// What an exporter does with all that it gets, of whatever signal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deed {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Says that it failed.
     Refuse,
+    /// Panics.
     Panic,
     /// Blocks its thread, which is worse than a future that is never ready.
     Hang,
@@ -24,7 +26,7 @@ pub(crate) enum Deed {
 
 /// An exporter of every signal that counts how often each came to it.
 #[derive(Clone)]
-pub(crate) struct Hostile {
+pub struct Hostile {
     deed: Deed,
     calls: Arc<[AtomicUsize; 3]>,
 }
@@ -35,12 +37,15 @@ const METRICS: usize = 1;
 const LOGS: usize = 2;
 
 impl Hostile {
-    pub(crate) fn new(deed: Deed) -> Self {
+    /// One that has not been asked yet.
+    #[must_use]
+    pub fn new(deed: Deed) -> Self {
         Self { deed, calls: Arc::default() }
     }
 
     /// How often it was asked to export spans, metrics and log records.
-    pub(crate) fn calls(&self) -> [usize; 3] {
+    #[must_use]
+    pub fn calls(&self) -> [usize; 3] {
         std::array::from_fn(|signal| self.calls[signal].load(Ordering::SeqCst))
     }
 
