@@ -1,6 +1,7 @@
 //! Shutting down keeps its deadline, wherever it is called from and whatever the exporter does.
 
 use std::panic;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::telemetry::{Telemetry, TelemetryError, span};
