@@ -1,7 +1,6 @@
 //! A secret of its own in every place that an application can put one, and none of them anywhere that others read.
 
-use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::fmt::Write as _;
 
 use eventsource_runtime::dispatch::Context;
 use eventsource_runtime::prelude::*;
@@ -10,16 +9,9 @@ use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use serde::{Deserialize, Serialize};
-use tracing::span;
 use uuid::Uuid;
 
-/// What every secret begins with.
-const CANARY: &str = "canary";
-
-/// A secret that says where it was put.
-pub(crate) fn secret(place: &str) -> String {
-    format!("{CANARY}:{place}")
-}
+use crate::leaks::{CANARY, Logs, Shown, assert_no_leak, secret};
 
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
 struct Charged {
@@ -192,60 +184,6 @@ impl Watching {
     }
 }
 
-/// Every log record, in full, at every level.
-#[derive(Clone, Default)]
-pub(crate) struct Logs(Arc<Mutex<String>>);
-
-impl tracing::Subscriber for Logs {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Fields<'a>(&'a mut String);
-        impl tracing::field::Visit for Fields<'_> {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
-                let _ = write!(self.0, " {field}={value:?}");
-            }
-        }
-        let mut text = self.0.lock().unwrap();
-        let _ = write!(text, "\n{}", event.metadata().target());
-        event.record(&mut Fields(&mut text));
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-/// What the program shows when its own values are printed, its users' types aside.
-#[derive(Default)]
-pub(crate) struct Shown(pub(crate) String);
-
-impl Shown {
-    pub(crate) fn debug(&mut self, value: &dyn fmt::Debug) {
-        let _ = write!(self.0, "\n{value:?}\n{value:#?}");
-    }
-
-    /// What an error says, with all its causes, and its `Debug`.
-    pub(crate) fn error(&mut self, error: &(dyn std::error::Error + 'static)) {
-        self.debug(&error);
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            let _ = write!(self.0, "\n{error}");
-            cause = error.source();
-        }
-    }
-}
-
 async fn write(bus: &CommandBus, shown: &mut Shown) -> Uuid {
     let account = Uuid::now_v7();
     let metadata = Metadata::default().with("tenant", secret("metadata"));
@@ -383,22 +321,4 @@ async fn no_secret_reaches_what_others_read() {
     let (spans, logs) = assert_no_leak(&recorder, &metrics, &logs, &shown);
     assert!(spans.contains("<sensitive>") && spans.contains("\"amount\""));
     assert!(logs.contains("Refused"), "{logs}");
-}
-
-/// What reached the spans and the logs, in which there is no secret, nor anywhere else.
-pub(crate) fn assert_no_leak(
-    recorder: &Recorder,
-    metrics: &InMemoryMetricExporter,
-    logs: &Logs,
-    shown: &Shown,
-) -> (String, String) {
-    let spans = format!("{:#?}", recorder.spans());
-    let metrics = format!("{:#?}", metrics.get_finished_metrics().unwrap());
-    let logs = logs.0.lock().unwrap().clone();
-    for (medium, text) in [("spans", &spans), ("metrics", &metrics), ("logs", &logs), ("debug", &shown.0)] {
-        assert!(text.len() > 200, "nothing reached the {medium}:\n{text}");
-        let leaks: Vec<&str> = text.lines().filter(|line| line.contains(CANARY)).collect();
-        assert!(leaks.is_empty(), "in {medium}:\n{}", leaks.join("\n"));
-    }
-    (spans, logs)
 }

@@ -7,6 +7,7 @@ mod cardinality;
 mod dispatch;
 mod examples;
 mod following;
+mod leaks;
 mod misbehaving;
 mod otlp;
 mod places;

@@ -164,9 +164,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
         let said_by_us: &dyn Any = &error;
         let is_told =
             said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
-        let error =
-            Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told: false, scope: None };
-        if is_told { error.told() } else { error }
+        Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told, scope: None }
     }
 }
 

@@ -17,7 +17,7 @@ use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use uuid::Uuid;
 
 use super::spans::until_settled;
-use crate::canary::{Logs, Shown, assert_no_leak, secret};
+use crate::leaks::{Logs, Shown, assert_no_leak, secret};
 
 fn message() -> Message {
     let secrets = secret("payload");
