@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Relay, Running, Traced};
+use eventsource_runtime::clock;
 use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_tests::own_bus::{remote, routing};
 use tokio::sync::Semaphore;
@@ -48,7 +49,8 @@ async fn on<B: EventBus>(bus: &Traced<B>) {
     gate.add_permits(1);
     until_settled(&running, 141).await;
     let malformed = [("traceparent", &b"nonsense"[..])];
-    bus.publish_all([message("OrderLost"), Message::read(malformed, "{}".into())]).await.unwrap();
+    let lost = message("OrderLost").with_occurred_at(clock::system().now());
+    bus.publish_all([lost, Message::read(malformed, "{}".into())]).await.unwrap();
     until_settled(&running, 143).await;
     running.shutdown().await.unwrap();
     let replay = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();

@@ -16,19 +16,20 @@ use eventsource_tests::orders::{
     NotificationService, Order, OrderCancelled, OrderLine, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus,
     PlaceOrder, ShipOrder,
 };
-use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::shipping;
 use opentelemetry::KeyValue;
+use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ScopeMetrics};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
 
-use crate::exporter::exporter_in_trouble;
+use crate::exporter::exporters_in_trouble;
 use crate::logged::Log;
+use crate::seldom;
 use crate::starts::Starts;
 
 /// The spans of the domain's own functions.
@@ -54,11 +55,12 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log.clone())).unwrap();
     let recorder = Recorder::with(|builder| {
         let builder = builder.metric_exporter(metrics.clone()).span_exporter(InMemorySpanExporter::default());
+        let builder = builder.log_exporter(InMemoryLogExporter::default());
         builder.sampler(starts.clone()).log_slow(Duration::ZERO)
     });
     recorder.run(product(&recorder)).await;
     let as_logs = as_logs().await;
-    exporter_in_trouble();
+    exporters_in_trouble();
     let registry = Registry::load();
     let mut seen = Seen::default();
     starts.check(&registry, &recorder.spans(), &mut seen.faults);
@@ -78,8 +80,9 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     assert_eq!(missing(registry.span_groups(), &seen.spans), Vec::<&str>::new(), "spans that nothing emits");
     let names = registry.metrics().into_iter().map(|(name, _)| name).collect();
     assert_eq!(missing(names, &seen.metrics), Vec::<&str>::new(), "metrics that nothing emits");
-    let keys = registry.attributes().into_iter().map(|(key, _)| key).collect();
-    assert_eq!(missing(keys, &seen.keys), Vec::<&str>::new(), "attributes that nothing emits");
+    let never =
+        registry.borne().into_iter().filter(|&(by, key)| !seen.borne.contains(&(by.to_owned(), key.to_owned())));
+    assert_eq!(never.collect::<Vec<_>>(), Vec::new(), "attributes that nothing bears");
     let here = |name: &&str| !NOT_LOGGED_HERE.iter().any(|elsewhere| name.starts_with(elsewhere));
     let names: Vec<_> = registry.logs().into_iter().filter(here).collect();
     assert_eq!(missing(names, &logged.keys().cloned().collect()), Vec::<&str>::new(), "log events that nothing logs");
@@ -103,7 +106,8 @@ fn missing<'a>(listed: Vec<&'a str>, seen: &BTreeSet<String>) -> Vec<&'a str> {
 struct Seen {
     spans: BTreeSet<String>,
     metrics: BTreeSet<String>,
-    keys: BTreeSet<String>,
+    /// The groups of what bears an attribute, with the attribute's key.
+    borne: BTreeSet<(String, String)>,
     faults: BTreeSet<String>,
 }
 
@@ -117,20 +121,18 @@ impl Seen {
         };
         self.spans.insert(group.to_owned());
         self.faults.extend(registry.check_span(span));
-        let events = span.events.events.iter().flat_map(|event| &event.attributes);
-        let links = span.links.links.iter().flat_map(|link| &link.attributes);
-        self.bears(span.attributes.iter().chain(events).chain(links));
+        self.bears(registry.borne_by_span(span));
     }
 
-    fn bears<'a>(&mut self, attributes: impl IntoIterator<Item = &'a KeyValue>) {
-        self.keys.extend(attributes.into_iter().map(|attribute| attribute.key.to_string()));
+    fn bears(&mut self, borne: Vec<(&str, &str)>) {
+        self.borne.extend(borne.into_iter().map(|(by, key)| (by.to_owned(), key.to_owned())));
     }
 
     fn metric(&mut self, registry: &Registry, metric: &Metric) {
         for measured in points(metric) {
             self.metrics.insert(metric.name().to_owned());
             self.faults.extend(registry.check_metric(&measured));
-            self.bears(&measured.attributes);
+            self.bears(registry.borne_by_metric(&measured));
         }
     }
 }
@@ -190,8 +192,12 @@ async fn product(recorder: &Recorder) {
     read_side(&store, recorder).await;
     process_manager().await;
     NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();
-    let remote = remote();
+    let remote = seldom::remote();
     bus(&remote).dispatch(place(Uuid::now_v7())).await.unwrap();
+    snapshots(&Repository::new(remote)).await;
+    seldom::read_from_afar().await;
+    seldom::second_attempt().await;
+    recorder.flush().await;
     store.close().await;
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
@@ -224,7 +230,7 @@ async fn write_side(store: &SqliteStore) {
 }
 
 /// One that is due behind a command, one by hand, and what becomes of them.
-async fn snapshots(orders: &Repository<Order, SqliteStore>) {
+async fn snapshots<S: EventStore + SnapshotStore>(orders: &Repository<Order, S>) {
     let (bus, order) = (CommandBus::builder().aggregate(orders.clone()).build(), Uuid::now_v7());
     orders.append(&order, ExpectedVersion::NoStream, (vec![cancelled(); 98], placed())).await.unwrap();
     bus.dispatch(ShipOrder { order_id: order, carrier: "North Post".into(), tracking: "T-1".into() }).await.unwrap();

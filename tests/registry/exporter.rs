@@ -19,16 +19,23 @@ impl SpanExporter for Late {
     }
 }
 
-/// More spans than wait for an exporter, which fails at first and works then.
-pub(crate) fn exporter_in_trouble() {
+/// More spans than wait for an exporter; and another exporter, which fails at first and works then.
+pub(crate) fn exporters_in_trouble() {
+    made_for_one_that_is_late(3000);
+    made_for_one_that_is_late(1);
+}
+
+fn made_for_one_that_is_late(spans: usize) {
     let late = Late::default();
     let telemetry = Telemetry::builder("registry").span_exporter(late.clone()).build().unwrap();
     let attached = telemetry.attach();
-    for _ in 0..3000 {
+    for _ in 0..spans {
         span("users.own").in_scope(|| ());
     }
     *late.0.0.lock().unwrap() = 1;
     late.0.1.notify_all();
+    let _ = telemetry.force_flush_blocking();
+    span("users.own").in_scope(|| ());
     let _ = telemetry.shutdown_blocking();
     drop(attached);
 }

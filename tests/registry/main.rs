@@ -4,6 +4,7 @@ mod buses;
 mod emitted;
 mod exporter;
 mod logged;
+mod seldom;
 mod starts;
 
 use std::collections::BTreeSet;
@@ -120,6 +121,7 @@ fn standard_keys_are_those_of_the_conventions() {
         metric::MESSAGING_CLIENT_OPERATION_DURATION,
         metric::MESSAGING_CLIENT_SENT_MESSAGES,
         metric::MESSAGING_PROCESS_DURATION,
+        metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED,
         metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
     ];
     for (name, _) in registry.metrics() {

@@ -204,6 +204,8 @@ pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operatio
 pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
 /// `messaging.process.duration`, in `s`: how long a subscriber took to handle a message or a batch, each attempt by itself.
 pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
+/// `otel.sdk.processor.log.processed`, in `{log_record}`: log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`).
+pub const OTEL_SDK_PROCESSOR_LOG_PROCESSED: &str = "otel.sdk.processor.log.processed";
 /// `otel.sdk.processor.span.processed`, in `{span}`: spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`).
 pub const OTEL_SDK_PROCESSOR_SPAN_PROCESSED: &str = "otel.sdk.processor.span.processed";
 
@@ -283,5 +285,5 @@ pub const LOG_SPAN_EVENT: &str = "eventsource::span_event";
 pub const LOG_STORE: &str = "eventsource::store";
 /// `eventsource::store::postgres`: not told of new events; connecting again, told of new events again.
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
-/// `eventsource::telemetry`: setting ignored, export fails, export works again, spans dropped.
+/// `eventsource::telemetry`: setting ignored, export fails, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

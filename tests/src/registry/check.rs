@@ -56,6 +56,36 @@ impl Registry {
         self.span(&span.name, &span.span_kind).map(|group| group.id.as_str())
     }
 
+    /// What a span bears, its events and its links too: the group that lists each attribute, and the attribute's key.
+    #[must_use]
+    pub fn borne_by_span(&self, span: &SpanData) -> Vec<(&str, &str)> {
+        let own = self.span(&span.name, &span.span_kind);
+        let listed = [own, self.group("span.eventsource.any")];
+        let mut borne = borne(&listed, &span.attributes);
+        for event in &span.events.events {
+            let group = self.of(GroupType::Event).find(|group| group.name.as_deref() == Some(&*event.name));
+            borne.extend(self::borne(&[group], &event.attributes));
+        }
+        let links = self.group("link.eventsource");
+        borne.extend(span.links.links.iter().flat_map(|link| self::borne(&[links], &link.attributes)));
+        borne
+    }
+
+    /// What a measurement bears, as [`borne_by_span`](Self::borne_by_span).
+    #[must_use]
+    pub fn borne_by_metric(&self, measured: &Measured<'_>) -> Vec<(&str, &str)> {
+        borne(&[self.metric(measured.name)], &measured.attributes)
+    }
+
+    /// Each attribute that the registry says something bears: the group of what bears it, and the attribute's key.
+    #[must_use]
+    pub fn borne(&self) -> Vec<(&str, &str)> {
+        self.groups
+            .iter()
+            .flat_map(|group| group.references().map(|reference| (group.id.as_str(), reference.to.as_str())))
+            .collect()
+    }
+
     /// The ids of the groups of all spans.
     #[must_use]
     pub fn span_groups(&self) -> Vec<&str> {
@@ -67,7 +97,7 @@ impl Registry {
     #[must_use]
     pub fn check_metric(&self, measured: &Measured<'_>) -> Vec<String> {
         let Measured { name, instrument, unit, buckets, attributes } = measured;
-        let Some(group) = self.of(GroupType::Metric).find(|group| group.metric_name.as_deref() == Some(*name)) else {
+        let Some(group) = self.metric(name) else {
             return vec![format!("metric `{name}` is not listed")];
         };
         let mut check = Check { definitions: self.definitions(), at: format!("metric `{name}`"), faults: Vec::new() };
@@ -205,6 +235,10 @@ impl Registry {
         group.and_then(|group| group.annotations.log.as_ref())
     }
 
+    fn metric(&self, name: &str) -> Option<&Group> {
+        self.of(GroupType::Metric).find(|group| group.metric_name.as_deref() == Some(name))
+    }
+
     /// The group of a span; a name without a part that varies wins. Where a part varies the kind must be right too: a
     /// function of the user's may have a span called `projection.insert_read_model`.
     fn span(&self, name: &str, kind: &SpanKind) -> Option<&Group> {
@@ -216,6 +250,18 @@ impl Registry {
         };
         self.of(GroupType::Span).find(named).or_else(|| self.of(GroupType::Span).find(begins))
     }
+}
+
+/// Those of the attributes that one of the groups lists, with the group.
+fn borne<'a>(groups: &[Option<&'a Group>], attributes: &[KeyValue]) -> Vec<(&'a str, &'a str)> {
+    let lists = |attribute: &KeyValue| {
+        groups.iter().copied().flatten().find_map(|group| {
+            let mut references = group.references();
+            let listed = references.find(|reference| reference.to == attribute.key.as_str())?;
+            Some((group.id.as_str(), listed.to.as_str()))
+        })
+    };
+    attributes.iter().filter_map(lists).collect()
 }
 
 fn expected_kind(group: &Group) -> &str {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::ids;
 use crate::telemetry::names;
 
-/// An exporter began to fail: spans or metrics are lost until it works again.
+/// An exporter began to fail: what it is given is lost until it works again.
 pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
     event!("eventsource.telemetry.export_fails", names::LOG_TELEMETRY, WARN, { signal, error = %error }, "export fails");
 }
@@ -15,7 +15,8 @@ pub(in crate::telemetry) fn export_works(signal: &str) {
     event!("eventsource.telemetry.export_works", names::LOG_TELEMETRY, INFO, { signal }, "export works again");
 }
 
-/// Spans end faster than they are exported, or nothing takes them: those that do not fit into the queue are lost.
-pub(in crate::telemetry) fn spans_dropped(dropped: u64) {
-    event!("eventsource.telemetry.dropped", names::LOG_TELEMETRY, WARN, { dropped }, "spans dropped");
+/// Spans or log records are made faster than they are exported, or nothing takes them: those that do not fit into the
+/// queue are lost.
+pub(in crate::telemetry) fn dropped(signal: &str, dropped: u64) {
+    event!("eventsource.telemetry.dropped", names::LOG_TELEMETRY, WARN, { signal, dropped }, "dropped");
 }

@@ -39,7 +39,7 @@ mod slow;
 mod span_event;
 
 #[cfg(feature = "otel")]
-pub(super) use export::{export_fails, export_works, spans_dropped};
+pub(super) use export::{dropped, export_fails, export_works};
 #[cfg(feature = "otel")]
 pub(super) use set_up::setting_ignored;
 #[cfg(feature = "otel")]

@@ -1,5 +1,5 @@
-//! Spans go to exporters in batches, on a thread of their own: what does not fit into the queue is dropped, and all that
-//! becomes of spans is counted.
+//! Spans and log records go to exporters in batches, on threads of their own: what does not fit into the queue is dropped,
+//! and all that becomes of them is counted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,12 +12,23 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
-use super::reporting::{EVERY, Reporting};
+use super::env::Signal;
+use super::reporting::{Alarm, Reporting};
 use crate::telemetry::{log, names};
 
-/// How many spans wait where nothing else is said, as OpenTelemetry has it.
+/// How many items wait where nothing else is said, as OpenTelemetry has it.
 const MOST_WAITING: usize = 2048;
-/// What became of the spans of one set-up. Each counter is read by an observable instrument.
+
+/// What a set-up exports and loses.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    spans: Arc<Processed>,
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "then no log records are exported"))]
+    pub(super) logs: Arc<Processed>,
+    pub(super) alarm: Arc<Alarm>,
+}
+
+/// What became of the items of one signal. Each counter is read by an observable instrument.
 #[derive(Debug, Default)]
 pub(super) struct Processed {
     exported: AtomicU64,
@@ -31,53 +42,58 @@ pub(super) struct Batches {
     door: Arc<Door>,
 }
 
-struct Door {
+/// Where the items of a queue come in and leave.
+pub(super) struct Door {
     /// Those in the queue, and those that are being exported.
     waiting: AtomicUsize,
     most: usize,
+    signal: Signal,
     processed: Arc<Processed>,
-    began: Instant,
-    /// When drops may be logged again, in milliseconds since `began`.
-    log_from: AtomicU64,
+    alarm: Arc<Alarm>,
     closed: AtomicBool,
 }
 
 impl Batches {
-    pub(super) fn new<E>(exporter: Reporting<E>, most: usize, processed: &Arc<Processed>) -> Self
+    pub(super) fn new<E>(exporter: Reporting<E>, losses: &Losses) -> Self
     where
         E: SpanExporter + 'static,
     {
-        let door = Arc::new(Door {
-            waiting: AtomicUsize::new(0),
-            most,
-            processed: Arc::clone(processed),
-            began: Instant::now(),
-            log_from: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-        });
-        let exporter = Leaving { exporter, door: Arc::clone(&door) };
-        let config = BatchConfigBuilder::default().with_max_queue_size(most).build();
-        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
+        Self::of(
+            exporter,
+            Door::new(Signal::Traces, most_waiting("OTEL_BSP_MAX_QUEUE_SIZE"), &losses.spans, &losses.alarm),
+        )
+    }
+
+    fn of<E: SpanExporter + 'static>(exporter: Reporting<E>, door: Arc<Door>) -> Self {
+        let config = BatchConfigBuilder::default().with_max_queue_size(door.most).build();
+        let processor = BatchSpanProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
         Self { processor, door }
     }
 }
 
-/// The size of the queue as OpenTelemetry's SDK reads it, whichever way the set-up was made.
-pub(super) fn queue_size() -> usize {
-    let said = std::env::var("OTEL_BSP_MAX_QUEUE_SIZE").ok().and_then(|size| size.trim().parse().ok());
+/// The size of a queue as OpenTelemetry's SDK reads it, whichever way the set-up was made.
+pub(super) fn most_waiting(variable: &str) -> usize {
+    let said = std::env::var(variable).ok().and_then(|size| size.trim().parse().ok());
     said.filter(|size| *size > 0).unwrap_or(MOST_WAITING)
 }
 
-/// Makes the instrument that tells what became of spans. Its callback reads atomics: it cannot panic, which would end the
-/// thread that exports metrics.
-pub(super) fn observe(meter: &Meter, processed: Arc<Processed>) {
+impl Losses {
+    /// Makes the instruments that tell what became of everything.
+    pub(super) fn observe(self, meter: &Meter) {
+        observe(meter, (names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED, "{span}"), self.spans);
+        observe(meter, (names::OTEL_SDK_PROCESSOR_LOG_PROCESSED, "{log_record}"), self.logs);
+    }
+}
+
+/// The callback reads atomics: it cannot panic, which would end the thread that exports metrics.
+fn observe(meter: &Meter, (name, unit): (&'static str, &'static str), processed: Arc<Processed>) {
     let no_batches = Arc::strong_count(&processed) == 1;
     if no_batches {
         return;
     }
     meter
-        .u64_observable_counter(names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED)
-        .with_unit("{span}")
+        .u64_observable_counter(name)
+        .with_unit(unit)
         .with_callback(move |observer| {
             let outcomes = [
                 (&processed.exported, None),
@@ -93,8 +109,24 @@ pub(super) fn observe(meter: &Meter, processed: Arc<Processed>) {
 }
 
 impl Door {
-    /// Whether a span may come in; if not, it is counted as dropped.
-    fn enter(&self) -> bool {
+    pub(super) fn new(signal: Signal, most: usize, processed: &Arc<Processed>, alarm: &Arc<Alarm>) -> Arc<Self> {
+        Arc::new(Self {
+            waiting: AtomicUsize::new(0),
+            most,
+            signal,
+            processed: Arc::clone(processed),
+            alarm: Arc::clone(alarm),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Lets nothing in from now on.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an item may come in; if not, it is counted as dropped.
+    pub(super) fn enter(&self) -> bool {
         if self.closed.load(Ordering::Relaxed) {
             return false;
         }
@@ -103,16 +135,13 @@ impl Door {
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let dropped = self.processed.queue_full.fetch_add(1, Ordering::Relaxed) + 1;
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let from = self.log_from.load(Ordering::Relaxed);
-        let next = now.saturating_add(u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX));
-        if now >= from && self.log_from.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            log::spans_dropped(dropped);
+        if self.alarm.rings(Instant::now()) {
+            log::dropped(self.signal.name(), dropped);
         }
         false
     }
 
-    fn leave(&self, count: usize, result: &OTelSdkResult) {
+    pub(super) fn leave(&self, count: usize, result: &OTelSdkResult) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
         let counter = if result.is_ok() { &self.processed.exported } else { &self.processed.export_failed };
         counter.fetch_add(count as u64, Ordering::Relaxed);
@@ -136,7 +165,7 @@ impl SpanProcessor for Batches {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.door.closed.store(true, Ordering::Relaxed);
+        self.door.close();
         self.processor.shutdown_with_timeout(timeout)
     }
 
@@ -151,39 +180,6 @@ impl fmt::Debug for Batches {
     }
 }
 
-/// An exporter that tells the door what has left.
-struct Leaving<E> {
-    exporter: Reporting<E>,
-    door: Arc<Door>,
-}
-
-impl<E: SpanExporter> SpanExporter for Leaving<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let count = batch.len();
-        let result = self.exporter.export(batch).await;
-        self.door.leave(count, &result);
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.exporter.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
-    }
-}
-
-impl<E> fmt::Debug for Leaving<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Leaving")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
@@ -191,7 +187,6 @@ mod tests {
     use opentelemetry_sdk::error::OTelSdkError;
 
     use super::*;
-    use crate::telemetry::otel::init::env::Signal;
     use crate::telemetry::otel::tree::tests::span;
 
     /// Does with each batch what the test says, once the test lets it.
@@ -218,8 +213,9 @@ mod tests {
     /// Ends so many spans before anything can be exported; exported, dropped and failed afterwards.
     fn counts(ended: u64, act: fn() -> OTelSdkResult) -> (u64, u64, u64) {
         let exporter = Exporter { act, open: Arc::default() };
-        let processed = Arc::default();
-        let batches = Batches::new(Reporting::new(exporter.clone(), Signal::Traces), 1000, &processed);
+        let (processed, alarm) = (Arc::default(), Arc::default());
+        let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
+        let batches = Batches::of(Reporting::new(exporter.clone(), Signal::Traces, &alarm), door);
         for id in 0..ended {
             batches.on_end(span(1, id + 1, 0, "a", 0, 1));
         }

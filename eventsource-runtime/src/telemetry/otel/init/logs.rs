@@ -7,11 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::Severity;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogBatch, LogExporter, LoggerProviderBuilder, SdkLoggerProvider};
+use opentelemetry_sdk::logs::{
+    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, LoggerProviderBuilder, SdkLogRecord,
+    SdkLoggerProvider,
+};
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Metadata, Subscriber};
 use tracing_subscriber::filter::{Targets, filter_fn};
@@ -19,6 +23,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
+use super::batch::{Door, Losses, most_waiting};
 use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
@@ -35,8 +40,13 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn add(&mut self, exporter: Reporting<impl LogExporter + 'static>) {
-        self.exporters = Some(self.exporters.take().unwrap_or_default().with_batch_exporter(exporter));
+    pub(super) fn add(&mut self, exporter: Reporting<impl LogExporter + 'static>, losses: &Losses) {
+        let most = most_waiting("OTEL_BLRP_MAX_QUEUE_SIZE");
+        let door = Door::new(Signal::Logs, most, &losses.logs, &losses.alarm);
+        let config = BatchConfigBuilder::default().with_max_queue_size(most).build();
+        let processor = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
+        let batches = LogBatches { processor, door };
+        self.exporters = Some(self.exporters.take().unwrap_or_default().with_log_processor(batches));
     }
 
     /// Takes back those that were added.
@@ -82,9 +92,42 @@ impl Loggers {
     }
 }
 
+/// OpenTelemetry's batch processor, behind a door that lets in no more than it can hold.
+struct LogBatches {
+    processor: BatchLogProcessor,
+    door: Arc<Door>,
+}
+
+impl LogProcessor for LogBatches {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.door.enter() {
+            self.processor.emit(record, scope);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.processor.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.door.close();
+        self.processor.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.processor.set_resource(resource);
+    }
+}
+
+impl fmt::Debug for LogBatches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogBatches")
+    }
+}
+
 impl<E: LogExporter> LogExporter for Reporting<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        self.telling(|| self.exporter.export(batch)).await
+        self.leaving(batch.iter().count(), || self.exporter.export(batch)).await
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -104,7 +147,7 @@ impl TelemetryBuilder {
     /// Adds an exporter of logs, which gets the log events of this crate in batches, on a thread of its own, whether or
     /// not the application has a subscriber of `tracing`. It may fail, hang or panic.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
-        self.logs.add(Reporting::new(exporter, Signal::Logs));
+        self.logs.add(Reporting::new(exporter, Signal::Logs, &self.losses.alarm), &self.losses);
         self
     }
 }

@@ -30,7 +30,6 @@ use no_logs as logs;
 #[cfg(not(feature = "otlp"))]
 use no_otlp as otlp;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -44,7 +43,7 @@ use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, ShouldSample, SimpleSpanProcessor, SpanExporter, SpanProcessor, TracerProviderBuilder,
 };
 
-use self::batch::{Batches, Processed};
+use self::batch::{Batches, Losses};
 use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
 use self::otlp::Otlp;
@@ -75,7 +74,7 @@ pub struct TelemetryBuilder {
     console_without_endpoint: bool,
     console_traces: Option<usize>,
     console_slow: Duration,
-    processed: Arc<Processed>,
+    losses: Losses,
     bridged: bool,
     span_events_as_logs: bool,
     log_slow: Option<Duration>,
@@ -127,7 +126,7 @@ impl TelemetryBuilder {
             console_without_endpoint: false,
             console_traces: None,
             console_slow: SLOW,
-            processed: Arc::default(),
+            losses: Losses::default(),
             bridged: false,
             span_events_as_logs: false,
             log_slow: None,
@@ -169,8 +168,8 @@ impl TelemetryBuilder {
     /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it does
     /// not take is dropped, and counted in `otel.sdk.processor.span.processed`.
     pub fn span_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Traces);
-        let batches = Batches::new(exporter, batch::queue_size(), &self.processed);
+        let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
+        let batches = Batches::new(exporter, &self.losses);
         self.span_processor(batches)
     }
 
@@ -181,7 +180,7 @@ impl TelemetryBuilder {
 
     /// Adds an exporter of metrics, which gets them every `OTEL_METRIC_EXPORT_INTERVAL` and when they are flushed.
     pub fn metric_exporter(self, exporter: impl PushMetricExporter) -> Self {
-        let exporter = Reporting::new(exporter, Signal::Metrics);
+        let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
         self.meters(|meters| meters.with_reader(PeriodicReader::builder(exporter).build()))
     }
 
@@ -254,7 +253,7 @@ impl TelemetryBuilder {
         let meters = self.meters.with_resource(resource.clone()).build();
         let loggers = self.logs.build(resource);
         let meter = meters.meter_with_scope(SCOPE.clone());
-        batch::observe(&meter, self.processed);
+        self.losses.observe(&meter);
         let pipeline = Pipeline {
             tracer: tracers.tracer_with_scope(SCOPE.clone()),
             sampling,
@@ -281,11 +280,11 @@ impl TelemetryBuilder {
 
     fn add_exporters(&mut self) -> Result<(), TelemetryError> {
         let env = self.env.clone();
-        let otlp = Otlp::new(&env);
+        let otlp = Otlp::new(&env, &self.losses);
         for exporter in self.exporters(Signal::Traces) {
             let spans = std::mem::take(&mut self.spans);
             self.spans = match exporter {
-                Exporter::Otlp => otlp.traces(spans, &self.processed)?,
+                Exporter::Otlp => otlp.traces(spans)?,
                 Exporter::Console => spans.with_span_processor(self.console()),
             };
         }

@@ -1,11 +1,9 @@
 //! OTLP in a build without the feature `otlp`: an error that names it.
 
-use std::sync::Arc;
-
 use opentelemetry_sdk::metrics::MeterProviderBuilder;
 use opentelemetry_sdk::trace::TracerProviderBuilder;
 
-use super::batch::Processed;
+use super::batch::Losses;
 use super::env::{Env, Signal};
 use super::logs::Logs;
 use crate::telemetry::TelemetryError;
@@ -23,15 +21,11 @@ impl Worker {
 pub(super) struct Otlp<'a>(&'a Env);
 
 impl<'a> Otlp<'a> {
-    pub(super) fn new(env: &'a Env) -> Self {
+    pub(super) fn new(env: &'a Env, _losses: &Losses) -> Self {
         Self(env)
     }
 
-    pub(super) fn traces(
-        &self,
-        _spans: TracerProviderBuilder,
-        _processed: &Arc<Processed>,
-    ) -> Result<TracerProviderBuilder, TelemetryError> {
+    pub(super) fn traces(&self, _spans: TracerProviderBuilder) -> Result<TracerProviderBuilder, TelemetryError> {
         Err(self.missing(Signal::Traces))
     }
 

@@ -1,9 +1,11 @@
-//! Tells operators when an exporter begins to fail and when it works again: OpenTelemetry itself is silent about it.
+//! Tells operators when an exporter begins to fail and when it works again, and counts what becomes of spans and log
+//! records: OpenTelemetry itself is silent about it.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -14,62 +16,96 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
+use super::batch::Door;
 use super::env::Signal;
 use super::otlp::Worker;
 use crate::telemetry::log;
 
-/// How often, at most, it is logged that an exporter fails, or that spans are dropped.
-pub(super) const EVERY: Duration = Duration::from_mins(1);
+/// How often, at most, it is logged that something of a set-up is lost, whatever it is.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Lets one line a minute out about what a set-up loses: where the receiver is away, all of its signals fail at once.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    began: Instant,
+    /// When it may ring again, in milliseconds since it began.
+    from: AtomicU64,
+}
+
+impl Alarm {
+    /// Whether it is to be logged that something is lost.
+    pub(super) fn rings(&self, now: Instant) -> bool {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now = millis(now.saturating_duration_since(self.began));
+        let from = self.from.load(Ordering::Relaxed);
+        let next = now.saturating_add(millis(EVERY));
+        now >= from && self.from.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { began: Instant::now(), from: AtomicU64::new(0) }
+    }
+}
 
 /// An exporter whose changes of fortune are logged, once each.
 pub(super) struct Reporting<E> {
     pub(super) exporter: E,
     signal: Signal,
-    told: Mutex<Told>,
+    alarm: Arc<Alarm>,
+    /// Whether it was told that it fails.
+    failing: AtomicBool,
+    /// What lets in no more than fits; metrics do not wait.
+    door: Option<Arc<Door>>,
     pub(super) worker: Option<Worker>,
 }
 
-/// What was told last.
-#[derive(Default)]
-struct Told {
-    failing: bool,
-    /// When it was told that the exporter fails.
-    since: Option<Instant>,
-}
-
-impl Told {
-    /// Whether the change is to be told: a failure once a minute at most, for an exporter that fails now and then, and
-    /// that it works again if it was told to fail.
-    fn changes(&mut self, failing: bool, now: Instant) -> bool {
-        if failing == self.failing || failing && self.since.is_some_and(|since| now < since + EVERY) {
-            return false;
-        }
-        self.failing = failing;
-        if failing {
-            self.since = Some(now);
-        }
-        true
-    }
-}
-
 impl<E> Reporting<E> {
-    pub(super) fn new(exporter: E, signal: Signal) -> Self {
-        Self { exporter, signal, told: Mutex::default(), worker: None }
+    pub(super) fn new(exporter: E, signal: Signal, alarm: &Arc<Alarm>) -> Self {
+        let (alarm, failing) = (Arc::clone(alarm), AtomicBool::new(false));
+        Self { exporter, signal, alarm, failing, door: None, worker: None }
+    }
+
+    /// The same, behind a door that is told what has left.
+    pub(super) fn behind(self, door: &Arc<Door>) -> Self {
+        Self { door: Some(Arc::clone(door)), ..self }
     }
 
     fn report(&self, result: OTelSdkResult) -> OTelSdkResult {
-        let changes = self.told.lock().unwrap_or_else(PoisonError::into_inner).changes(result.is_err(), Instant::now());
         match &result {
-            Ok(()) if changes => log::export_works(self.signal.name()),
-            Err(error) if changes => log::export_fails(self.signal.name(), error),
+            Ok(()) if self.changes(false, Instant::now()) => log::export_works(self.signal.name()),
+            Err(error) if self.changes(true, Instant::now()) => log::export_fails(self.signal.name(), error),
             _ => {}
+        }
+        result
+    }
+
+    /// Whether the change is to be told: a failure where the alarm lets it, and that it works again if it was told to
+    /// fail.
+    fn changes(&self, failing: bool, now: Instant) -> bool {
+        if failing == self.failing.load(Ordering::Relaxed) || failing && !self.alarm.rings(now) {
+            return false;
+        }
+        self.failing.store(failing, Ordering::Relaxed);
+        true
+    }
+
+    /// Exports so many items that came through the door, and tells.
+    pub(super) async fn leaving<F>(&self, count: usize, export: impl FnOnce() -> F) -> OTelSdkResult
+    where
+        F: Future<Output = OTelSdkResult>,
+    {
+        let result = self.telling(export).await;
+        if let Some(door) = &self.door {
+            door.leave(count, &result);
         }
         result
     }
 
     /// Exports, and tells. A panic is the exporter's failure: it must not end the thread that it runs on, or nothing is
     /// exported ever after.
-    pub(super) async fn telling<F: Future<Output = OTelSdkResult>>(&self, export: impl FnOnce() -> F) -> OTelSdkResult {
+    async fn telling<F: Future<Output = OTelSdkResult>>(&self, export: impl FnOnce() -> F) -> OTelSdkResult {
         let panicked = |_| OTelSdkError::InternalFailure("the exporter panicked".to_owned());
         let mut export = match catch_unwind(AssertUnwindSafe(export)).map_err(panicked) {
             Ok(export) => std::pin::pin!(export),
@@ -95,7 +131,7 @@ impl<E> fmt::Debug for Reporting<E> {
 
 impl<E: SpanExporter> SpanExporter for Reporting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.telling(|| self.exporter.export(batch)).await
+        self.leaving(batch.len(), || self.exporter.export(batch)).await
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -134,11 +170,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_exporter_that_fails_now_and_then_is_told_once_a_minute() {
-        let (mut told, begun) = (Told::default(), Instant::now());
-        let outcomes = (0..120).map(|second| (second % 2 == 0, begun + Duration::from_secs(second)));
-        let lines: Vec<_> = outcomes.filter(|(failing, now)| told.changes(*failing, *now)).collect();
-        let seconds: Vec<_> = lines.iter().map(|(failing, now)| (*failing, (*now - begun).as_secs())).collect();
-        assert_eq!(seconds, [(true, 0), (false, 1), (true, 60), (false, 61)]);
+    fn exporters_that_fail_now_and_then_are_told_once_a_minute_all_in_all() {
+        let alarm = Arc::default();
+        let [spans, logs] = [Signal::Traces, Signal::Logs].map(|signal| Reporting::new((), signal, &alarm));
+        let mut lines = Vec::new();
+        for second in 0..120 {
+            let now = alarm.began + Duration::from_secs(second);
+            for (signal, exporter) in [("spans", &spans), ("logs", &logs)] {
+                let failing = second % 2 == 0;
+                if exporter.changes(failing, now) {
+                    lines.push((second, signal, failing));
+                }
+            }
+        }
+        assert_eq!(lines, [(0, "spans", true), (1, "spans", false), (60, "spans", true), (61, "spans", false)]);
+    }
+
+    #[test]
+    fn one_that_goes_on_failing_is_told_a_minute_after_the_other() {
+        let alarm = Arc::default();
+        let [spans, logs] = [Signal::Traces, Signal::Logs].map(|signal| Reporting::new((), signal, &alarm));
+        let told = |second| {
+            let now = alarm.began + Duration::from_secs(second);
+            [spans.changes(true, now), logs.changes(true, now)]
+        };
+        assert_eq!([told(0), told(59), told(60), told(120)], [[true, false], [false; 2], [false, true], [false; 2]]);
     }
 }

@@ -29,7 +29,6 @@ use no_grpc as grpc;
 use no_tls as tls;
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader};
@@ -37,7 +36,7 @@ use opentelemetry_sdk::trace::TracerProviderBuilder;
 
 use self::settings::{Protocol, Settings};
 pub(super) use self::worker::Worker;
-use super::batch::{self, Batches, Processed};
+use super::batch::{Batches, Losses};
 use super::env::{Env, Signal};
 use super::logs::Logs;
 use super::reporting::Reporting;
@@ -46,24 +45,21 @@ use crate::telemetry::TelemetryError;
 /// The exporters of one set-up, which share a thread.
 pub(super) struct Otlp<'a> {
     env: &'a Env,
+    losses: &'a Losses,
     worker: OnceCell<Worker>,
 }
 
 impl<'a> Otlp<'a> {
-    pub(super) fn new(env: &'a Env) -> Self {
-        Self { env, worker: OnceCell::new() }
+    pub(super) fn new(env: &'a Env, losses: &'a Losses) -> Self {
+        Self { env, losses, worker: OnceCell::new() }
     }
 
-    pub(super) fn traces(
-        &self,
-        spans: TracerProviderBuilder,
-        processed: &Arc<Processed>,
-    ) -> Result<TracerProviderBuilder, TelemetryError> {
+    pub(super) fn traces(&self, spans: TracerProviderBuilder) -> Result<TracerProviderBuilder, TelemetryError> {
         let exporter = self.made(Signal::Traces, |settings| match settings.protocol {
             Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
-        Ok(spans.with_span_processor(Batches::new(exporter, batch::queue_size(), processed)))
+        Ok(spans.with_span_processor(Batches::new(exporter, self.losses)))
     }
 
     pub(super) fn metrics(&self, meters: MeterProviderBuilder) -> Result<MeterProviderBuilder, TelemetryError> {
@@ -79,7 +75,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(LogExporter::builder().with_http(), settings)?.build()),
             Protocol::Grpc(grpc) => grpc.logs(settings),
         })?;
-        logs.add(exporter);
+        logs.add(exporter, self.losses);
         Ok(())
     }
 
@@ -99,7 +95,7 @@ impl<'a> Otlp<'a> {
         let entered = worker.enter();
         let exporter = make(&settings)?.map_err(|error| failed(signal, error))?;
         drop(entered);
-        Ok(Reporting::new(exporter, signal).on(worker.clone()))
+        Ok(Reporting::new(exporter, signal, &self.losses.alarm).on(worker.clone()))
     }
 }
 

@@ -1,0 +1,117 @@
+//! What happens seldom: snapshots on another machine, more events than a span keeps, a process manager that needs a second
+//! attempt.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::snapshot::{SnapshotStore, StoredSnapshot, WithSnapshots};
+use eventsource_runtime::store::{Filter, StoreInfo, StreamId, Traced};
+use eventsource_tests::own_store::{self, Remote};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A place for snapshots on another machine, played by a store in memory.
+#[derive(Clone)]
+pub(crate) struct Far(MemoryStore);
+
+impl SnapshotStore for Far {
+    fn snapshots(&self) -> Option<StoreInfo> {
+        let mut info = StoreInfo::database("other_sql", "snapshots");
+        info.server = Some((Arc::from("db.example.org"), 5432));
+        Some(info)
+    }
+
+    async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
+        self.0.save_snapshot(snapshot).await
+    }
+
+    async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+        self.0.latest_snapshot(stream).await
+    }
+
+    async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        self.0.delete_snapshot(stream).await
+    }
+
+    async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
+        self.0.delete_snapshots(aggregate_type).await
+    }
+}
+
+/// A database on another machine, for events and snapshots.
+pub(crate) fn remote() -> Traced<WithSnapshots<Remote, Far>> {
+    let quiet = MemoryStore::new().enable_tracing(false).enable_metrics(false);
+    Traced::over(WithSnapshots::new(own_store::remote().inner().clone(), Far(quiet)))
+}
+
+/// The feed of a database on another machine.
+pub(crate) async fn read_from_afar() {
+    let store = own_store::remote();
+    commands(&store).dispatch(Flood { id: Uuid::now_v7() }).await.unwrap();
+    let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
+    assert_eq!(page.events.len(), 10);
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Dropped {}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Dropped))]
+struct Bucket;
+
+impl Apply<Dropped> for Bucket {
+    fn apply(&mut self, _: Dropped) {}
+}
+
+#[derive(Command, Clone, Serialize, Deserialize)]
+#[command(aggregate = Bucket)]
+struct Flood {
+    #[command(id)]
+    id: Uuid,
+}
+
+#[command_handler]
+impl Bucket {
+    /// One more than a span keeps.
+    fn flood(&self, _: Flood) -> Result<Vec<Dropped>, Infallible> {
+        Ok((0..129).map(|_| Dropped {}).collect())
+    }
+}
+
+fn commands<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
+    CommandBus::builder().aggregate(Repository::<Bucket, _>::new(store.clone())).build()
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Called {}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = String, events(Called))]
+struct Plumber;
+
+impl Apply<Called> for Plumber {
+    fn apply(&mut self, _: Called) {}
+}
+
+/// Whether anybody has rung before.
+static RUNG: AtomicBool = AtomicBool::new(false);
+
+#[process_manager]
+impl Plumber {
+    fn dropped(&self, _: &Recorded<Dropped>) -> Result<Reaction<Self>, ProjectionError> {
+        let is_heard = RUNG.swap(true, Ordering::SeqCst);
+        if is_heard { Ok(Reaction::new().record(Called {})) } else { Err(ProjectionError::new("nobody heard it")) }
+    }
+}
+
+/// The first reaction takes two attempts.
+pub(crate) async fn second_attempt() {
+    let store = MemoryStore::new();
+    let commands = commands(&store);
+    let managers = ProcessManagerRunner::new(store, commands.clone()).process_manager::<Plumber>().spawn();
+    let committed = commands.dispatch(Flood { id: Uuid::now_v7() }).await.unwrap();
+    managers.wait_for(committed.position).await.unwrap();
+    managers.shutdown().await.unwrap();
+}
