@@ -19,10 +19,9 @@ use eventsource_tests::orders::{
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::shipping;
-use opentelemetry::KeyValue;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{Metric, ScopeMetrics};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
@@ -129,42 +128,11 @@ impl Seen {
     }
 
     fn metric(&mut self, registry: &Registry, metric: &Metric) {
-        for measured in points(metric) {
+        for measured in Measured::of(metric) {
             self.metrics.insert(metric.name().to_owned());
             self.faults.extend(registry.check_metric(&measured));
             self.bears(registry.borne_by_metric(&measured));
         }
-    }
-}
-
-/// Each point of a metric.
-fn points(metric: &Metric) -> Vec<Measured<'_>> {
-    fn of<'a, T>(metric: &'a Metric, data: &MetricData<T>) -> Vec<Measured<'a>> {
-        let point = |instrument, buckets: &[f64], attributes: Vec<KeyValue>| {
-            let (name, unit, buckets) = (metric.name(), metric.unit(), buckets.to_vec());
-            Measured { name, instrument, unit, buckets, attributes }
-        };
-        let plain = |instrument, attributes| point(instrument, &[], attributes);
-        match data {
-            MetricData::Gauge(gauge) => {
-                gauge.data_points().map(|each| plain("gauge", each.attributes().cloned().collect())).collect()
-            }
-            MetricData::Sum(sum) => {
-                let instrument = if sum.is_monotonic() { "counter" } else { "updowncounter" };
-                sum.data_points().map(|each| plain(instrument, each.attributes().cloned().collect())).collect()
-            }
-            MetricData::Histogram(histogram) => {
-                let bounds = |each: &HistogramDataPoint<T>| each.bounds().collect::<Vec<_>>();
-                let points = histogram.data_points();
-                points.map(|each| point("histogram", &bounds(each), each.attributes().cloned().collect())).collect()
-            }
-            MetricData::ExponentialHistogram(_) => panic!("a kind of metric that nothing makes"),
-        }
-    }
-    match metric.data() {
-        AggregatedMetrics::F64(data) => of(metric, data),
-        AggregatedMetrics::U64(data) => of(metric, data),
-        AggregatedMetrics::I64(data) => of(metric, data),
     }
 }
 

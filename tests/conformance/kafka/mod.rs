@@ -20,12 +20,12 @@ event_bus_suite!(one_partition, || async { open(options(1)).await });
 event_bus_suite!(several_partitions, || async { open(options(5)).await });
 
 /// A bus on a topic that no other test has, whose members are missed soon.
-fn options(partitions: u16) -> KafkaOptions {
+pub(super) fn options(partitions: u16) -> KafkaOptions {
     KafkaOptions::new(format!("eventsource-tests-{}", Uuid::now_v7()))
         .create(partitions, 1)
         .session_timeout(Duration::from_secs(2))
 }
 
-async fn open(options: KafkaOptions) -> KafkaBus {
+pub(super) async fn open(options: KafkaOptions) -> KafkaBus {
     KafkaBus::connect(&services::kafka(), options).await.unwrap()
 }

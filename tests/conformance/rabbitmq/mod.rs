@@ -13,10 +13,10 @@ event_bus_suite!(one_queue, || async { open(options()).await });
 event_bus_suite!(several_queues, || async { open(options().queues(5)).await });
 
 /// A bus on an exchange that no other test has.
-fn options() -> RabbitMqOptions {
+pub(super) fn options() -> RabbitMqOptions {
     RabbitMqOptions::new(format!("eventsource-tests-{}", Uuid::now_v7()))
 }
 
-async fn open(options: RabbitMqOptions) -> RabbitMqBus {
+pub(super) async fn open(options: RabbitMqOptions) -> RabbitMqBus {
     RabbitMqBus::connect(&services::rabbitmq(), options).await.unwrap()
 }

@@ -6,6 +6,7 @@ use opentelemetry::trace::{Event, SpanKind};
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
+use super::measured::Measured;
 use super::{AttributeType, Definition, Group, GroupType, Log, Outside, Registry};
 
 /// Where the names begin that only the registry may give out.
@@ -26,21 +27,6 @@ pub struct Logged {
     pub fields: BTreeMap<String, &'static str>,
     /// The ids that it bears, of a trace and a span.
     pub ids: (String, String),
-}
-
-/// A point of a metric, as an exporter gets it.
-#[derive(Clone, Debug)]
-pub struct Measured<'a> {
-    /// The metric's name.
-    pub name: &'a str,
-    /// What it is measured with: `counter`, `updowncounter`, `gauge` or `histogram`.
-    pub instrument: &'static str,
-    /// In what it is measured.
-    pub unit: &'a str,
-    /// The bounds of a histogram's buckets.
-    pub buckets: Vec<f64>,
-    /// The attributes of the point.
-    pub attributes: Vec<KeyValue>,
 }
 
 impl Registry {

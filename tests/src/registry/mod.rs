@@ -2,9 +2,11 @@
 
 mod check;
 mod constants;
+mod measured;
 mod page;
 
-pub use check::{Logged, Measured};
+pub use check::Logged;
+pub use measured::Measured;
 
 use std::collections::BTreeMap;
 
