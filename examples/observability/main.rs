@@ -12,6 +12,7 @@ use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eventsource_runtime::bus::{InProcessBus, Received, Relay};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{SqliteReader, SqliteStore, SqliteTransaction};
@@ -31,8 +32,8 @@ struct Booked {
     cents: i64,
 }
 
-#[derive(Aggregate, Default)]
-#[aggregate(id = String, error = Overdrawn, events(Booked))]
+#[derive(Aggregate, Default, Serialize, Deserialize)]
+#[aggregate(id = String, error = Overdrawn, events(Booked), snapshot(every = 20))]
 struct Account {
     cents: i64,
 }
@@ -140,7 +141,12 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let commands = CommandBus::builder().aggregate(Repository::<Account, _>::new(store.clone())).build();
     let queries = QueryBus::builder().handler(Reading { db: store.reader() }).build();
     let projections = ProjectionRunner::new(store.clone()).projection(Balances).spawn();
-    let audit = ProjectionRunner::new(store).projection(Audit).max_retries(1).on_failure(OnFailure::DeadLetter).spawn();
+    let audit = ProjectionRunner::new(store.clone()).projection(Audit).max_retries(1);
+    let audit = audit.on_failure(OnFailure::DeadLetter).spawn();
+    let bus = InProcessBus::new();
+    // Somebody else's service, which hears of every booking.
+    let statements = bus.subscribe("statements").handle(async |_: Received| Ok(())).await?;
+    let relay = Relay::new("bookings to the bus", store, bus).spawn();
     // The tables are there once the projection has begun.
     projections.wait_for(Position::START).await?;
     let (commands, queries) = (Arc::new(commands), Arc::new(queries));
@@ -155,5 +161,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     clerks.shutdown().await;
     projections.shutdown().await?;
     audit.shutdown().await?;
+    relay.shutdown().await?;
+    statements.shutdown().await?;
     Ok(telemetry.shutdown().await?)
 }

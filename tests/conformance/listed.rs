@@ -83,7 +83,7 @@ async fn by_postgres() {
         let before = Position::new(committed.position.get() - 1);
         store.read_all(before, &Filter::all(), 1).await.unwrap();
     };
-    heard.recorder.run(work).await;
+    heard.recorder.run(Box::pin(work)).await;
     heard.recorder.flush().await;
     let seen = heard.check();
     let database = ["db.system.name", "db.operation.name", "db.collection.name", "server.address", "server.port"];
@@ -123,8 +123,8 @@ async fn all_of<B: EventBus>(bus: &Traced<B>) {
     relay.shutdown().await.unwrap();
     settled(4).await;
     running.shutdown().await.unwrap();
-    let replay = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
-    assert_eq!(replay.finished().await.unwrap().acknowledged, 1);
+    let again = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+    assert_eq!(again.finished().await.unwrap().acknowledged, 1);
 }
 
 const SENT: [&str; 6] = [
@@ -144,7 +144,7 @@ async fn by_kafka() {
         all_of(&bus).await;
         heard.recorder.flush().await;
     };
-    heard.recorder.run(work).await;
+    heard.recorder.run(Box::pin(work)).await;
     let seen = heard.check();
     let placed = ["messaging.destination.partition.id", "messaging.kafka.offset", "messaging.kafka.message.key"];
     assert_borne(&seen, "span.eventsource.send", &SENT);
@@ -162,7 +162,7 @@ async fn by_rabbitmq() {
         all_of(&bus).await;
         heard.recorder.flush().await;
     };
-    heard.recorder.run(work).await;
+    heard.recorder.run(Box::pin(work)).await;
     let seen = heard.check();
     let routed = ["messaging.rabbitmq.destination.routing_key"];
     assert_borne(&seen, "span.eventsource.send", &SENT);

@@ -3,6 +3,7 @@
 //! `PROMETHEUS` and `PROMTOOL` name the programs; without them, and without any on the path, the tests say that they were
 //! skipped.
 
+mod elsewhere;
 mod files;
 mod scraped;
 #[path = "../../examples/observability/main.rs"]
@@ -62,7 +63,10 @@ fn rules(kind: &str) -> Vec<(String, String)> {
 fn series(query: &str) -> BTreeSet<String> {
     let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == ':';
     let ours = |name: &&str| {
-        name.contains(':') || ["cqrs_", "eventsource_", "otel_", "db_client_"].iter().any(|ours| name.starts_with(ours))
+        name.contains(':')
+            || ["cqrs_", "eventsource_", "otel_", "db_client_", "messaging_client_", "messaging_process_"]
+                .iter()
+                .any(|ours| name.starts_with(ours))
     };
     // What stands in braces are labels, and in quotes their values.
     let mut outside = String::new();

@@ -37,11 +37,12 @@ fn free_port() -> u16 {
 #[test]
 fn serves() {
     if env::var_os(CHILD).is_some() {
+        let _elsewhere = std::thread::spawn(crate::elsewhere::runs);
         crate::service::main().unwrap();
     }
 }
 
-/// The service, and the address of its metrics. Its traces go where nobody takes them.
+/// The service, and the address of its metrics. Its traces and logs go where nobody takes them.
 fn service() -> (Running, String) {
     let child = Command::new(env::current_exe().unwrap())
         .args(["scraped::serves", "--exact", "--nocapture"])
@@ -49,6 +50,7 @@ fn service() -> (Running, String) {
         .env("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
         .env("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
         .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://127.0.0.1:{}/v1/traces", free_port()))
+        .env("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", format!("http://127.0.0.1:{}/v1/logs", free_port()))
         .env("OTEL_BSP_SCHEDULE_DELAY", "200")
         .stdout(Stdio::piped())
         .spawn()

@@ -23,7 +23,6 @@ const MOST_WAITING: usize = 2048;
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     spans: Arc<Processed>,
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "then no log records are exported"))]
     pub(super) logs: Arc<Processed>,
     pub(super) alarm: Arc<Alarm>,
 }

@@ -1,0 +1,46 @@
+//! What the service has no part in: a broker, and leases that others take.
+
+use std::time::Duration;
+
+use eventsource_runtime::bus::{Message, Received};
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{Claim, Partition, ProjectionStore as _};
+use eventsource_runtime::store::StreamId;
+use eventsource_tests::own_bus::remote;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+#[derive(Event, Serialize, Deserialize)]
+struct Seen {}
+
+struct Watching;
+
+#[projection]
+impl Watching {
+    fn seen(&self, _: &Recorded<Seen>) {}
+}
+
+/// For as long as the process runs, again and again: nobody says when the service has set telemetry up.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn runs() {
+    loop {
+        let bus = remote();
+        let running = bus.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+        bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await.unwrap();
+        lose_a_lease().await;
+        running.shutdown().await.unwrap();
+    }
+}
+
+async fn lose_a_lease() {
+    let (store, term) = (MemoryStore::new(), Duration::from_millis(60));
+    let projections = ProjectionRunner::new(store.clone()).projection(Watching).lease(term).spawn();
+    let taken = || Claim::new(Uuid::now_v7(), "another", Duration::from_millis(1)).by_force();
+    while store.lease_projection(Partition::whole("Watching"), taken()).await.is_err() {
+        // It is not there yet.
+        tokio::task::yield_now().await;
+    }
+    // The next renewal finds that the lease is lost, and nobody else can be asked whether it has.
+    tokio::time::sleep(term).await;
+    projections.shutdown().await.unwrap();
+}
