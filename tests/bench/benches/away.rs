@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 const PAIRS: usize = 20;
 /// How many orders get ten commands each in a sample.
-const ORDERS: usize = 192;
+const ORDERS: usize = 576;
 /// How much slower the slowest of a hundred commands may be.
 const AIM: f64 = 1.05;
 

@@ -2,6 +2,7 @@
 //! nothing, as a plain and as an async function. An async one is polled once, with a waker that does nothing.
 
 mod by_hand;
+mod component;
 pub mod driver;
 mod fastrace;
 mod ours;
@@ -17,6 +18,7 @@ use std::task::{Context, Poll, Waker};
 use uuid::Uuid;
 
 pub use variants::{Aim, VARIANTS, Variant};
+use variants::{Calls, ID};
 
 /// Whether the call is a plain or an async function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::by_hand::{bare, bare_async, below_unsampled, by_boxed, by_boxed_async, by_sdk, by_sdk_async, keep_tracers};
 use super::providers::{REFUSING, TAKING, parent_based, provider};
-use super::{fastrace, ours, repeat, repeat_async, tracing};
+use super::{component, fastrace, ours, repeat, repeat_async, tracing};
 
 /// What a variant of ours should cost at most, sync and async.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ impl Variant {
     }
 }
 
-const ID: &Uuid = &Uuid::from_u128(0x0194_1f3c_7a2e_7bcd_8e4f_0123_4567_89ab);
+pub(super) const ID: &Uuid = &Uuid::from_u128(0x0194_1f3c_7a2e_7bcd_8e4f_0123_4567_89ab);
 
 const BARE: Calls = Calls { sync: |calls| repeat(calls, bare), future: |calls| repeat_async(calls, ID, bare_async) };
 const OURS: Calls =
@@ -116,6 +116,10 @@ pub const VARIANTS: &[Variant] = &[
     Variant::new("ours-component", "ours, off by its `enable_tracing`", ours::built_in, COMPONENT)
         .sampler(&[("OTEL_TRACES_SAMPLER", "always_on")])
         .against("tracing"),
+    Variant::new("store", "a call to a store, without its spans and metrics", ours::built_in, component::INNER),
+    Variant::new("store-off", "the call, switched off", ours::off, component::SWITCHABLE),
+    Variant::new("store-component", "the call, off by the store's switches", ours::built_in, component::SWITCHED_OFF)
+        .sampler(&[("OTEL_TRACES_SAMPLER", "always_on")]),
     Variant::new("tracing", "tracing, no subscriber", nothing, TRACING),
     Variant::new("fastrace", "fastrace, no root", nothing, FASTRACE),
     Variant::new("ours-no-provider", "ours, no provider", ours::no_provider, OURS).against("boxed-no-provider"),
