@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use eventsource_runtime::bus::{EventBus, HandlerError, Message, Received, Relay, Traced};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, StreamId};
+use eventsource_runtime::testing;
 use eventsource_tests::orders::{Order, OrderLine, PlaceOrder};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
@@ -66,34 +67,36 @@ fn place() -> PlaceOrder {
     }
 }
 
-#[tokio::test]
-async fn by_postgres() {
-    let heard = Heard::new();
-    let store = crate::postgres::open_in(&services::a_schema()).await;
-    let work = async {
-        let orders = Repository::<Order, _>::new(store.clone());
-        let bus = CommandBus::builder().aggregate(orders.clone()).build();
-        let order = place();
-        let committed = bus.dispatch(order.clone()).await.unwrap();
-        bus.dispatch(order.clone()).await.unwrap_err();
-        orders.create_snapshot(&order.order_id).await.unwrap();
-        assert!(orders.snapshot_exists(&order.order_id).await.unwrap());
-        orders.load(&order.order_id).await.unwrap();
-        assert!(orders.delete_snapshot(&order.order_id).await.unwrap());
-        let before = Position::new(committed.position.get() - 1);
-        store.read_all(before, &Filter::all(), 1).await.unwrap();
-    };
-    heard.recorder.run(Box::pin(work)).await;
-    heard.recorder.flush().await;
-    let seen = heard.check();
-    let database = ["db.system.name", "db.operation.name", "db.collection.name", "server.address", "server.port"];
-    for call in ["append", "load", "read_all"] {
-        assert_borne(&seen, &format!("span.eventsource.event_store.{call}"), &database);
-    }
-    for call in ["save", "get", "exists", "delete"] {
-        assert_borne(&seen, &format!("span.eventsource.snapshot_store.{call}"), &database);
-    }
-    assert_borne(&seen, "metric.db.client.operation.duration", &database);
+#[test]
+fn by_postgres() {
+    testing::run(async {
+        let heard = Heard::new();
+        let store = crate::postgres::open_in(&services::a_schema()).await;
+        let work = async {
+            let orders = Repository::<Order, _>::new(store.clone());
+            let bus = CommandBus::builder().aggregate(orders.clone()).build();
+            let order = place();
+            let committed = bus.dispatch(order.clone()).await.unwrap();
+            bus.dispatch(order.clone()).await.unwrap_err();
+            orders.create_snapshot(&order.order_id).await.unwrap();
+            assert!(orders.snapshot_exists(&order.order_id).await.unwrap());
+            orders.load(&order.order_id).await.unwrap();
+            assert!(orders.delete_snapshot(&order.order_id).await.unwrap());
+            let before = Position::new(committed.position.get() - 1);
+            store.read_all(before, &Filter::all(), 1).await.unwrap();
+        };
+        heard.recorder.run(Box::pin(work)).await;
+        heard.recorder.flush().await;
+        let seen = heard.check();
+        let database = ["db.system.name", "db.operation.name", "db.collection.name", "server.address", "server.port"];
+        for call in ["append", "load", "read_all"] {
+            assert_borne(&seen, &format!("span.eventsource.event_store.{call}"), &database);
+        }
+        for call in ["save", "get", "exists", "delete"] {
+            assert_borne(&seen, &format!("span.eventsource.snapshot_store.{call}"), &database);
+        }
+        assert_borne(&seen, "metric.db.client.operation.duration", &database);
+    });
 }
 
 /// A message that arrives, one that fails for good, and one from a relay.
@@ -136,38 +139,42 @@ const SENT: [&str; 6] = [
     "messaging.message.id",
 ];
 
-#[tokio::test]
-async fn by_kafka() {
-    let heard = Heard::new();
-    let work = async {
-        let bus = crate::kafka::open(crate::kafka::options(1)).await;
-        all_of(&bus).await;
-        heard.recorder.flush().await;
-    };
-    heard.recorder.run(Box::pin(work)).await;
-    let seen = heard.check();
-    let placed = ["messaging.destination.partition.id", "messaging.kafka.offset", "messaging.kafka.message.key"];
-    assert_borne(&seen, "span.eventsource.send", &SENT);
-    assert_borne(&seen, "span.eventsource.send", &placed);
-    assert_borne(&seen, "span.eventsource.process", &placed);
-    assert_borne(&seen, "span.eventsource.process", &["messaging.consumer.group.name", "eventsource.replay"]);
-    assert_borne(&seen, "metric.eventsource.bus.connected", &["messaging.system"]);
+#[test]
+fn by_kafka() {
+    testing::run(async {
+        let heard = Heard::new();
+        let work = async {
+            let bus = crate::kafka::open(crate::kafka::options(1)).await;
+            all_of(&bus).await;
+            heard.recorder.flush().await;
+        };
+        heard.recorder.run(Box::pin(work)).await;
+        let seen = heard.check();
+        let placed = ["messaging.destination.partition.id", "messaging.kafka.offset", "messaging.kafka.message.key"];
+        assert_borne(&seen, "span.eventsource.send", &SENT);
+        assert_borne(&seen, "span.eventsource.send", &placed);
+        assert_borne(&seen, "span.eventsource.process", &placed);
+        assert_borne(&seen, "span.eventsource.process", &["messaging.consumer.group.name", "eventsource.replay"]);
+        assert_borne(&seen, "metric.eventsource.bus.connected", &["messaging.system"]);
+    });
 }
 
-#[tokio::test]
-async fn by_rabbitmq() {
-    let heard = Heard::new();
-    let work = async {
-        let bus = crate::rabbitmq::open(crate::rabbitmq::options()).await;
-        all_of(&bus).await;
-        heard.recorder.flush().await;
-    };
-    heard.recorder.run(Box::pin(work)).await;
-    let seen = heard.check();
-    let routed = ["messaging.rabbitmq.destination.routing_key"];
-    assert_borne(&seen, "span.eventsource.send", &SENT);
-    assert_borne(&seen, "span.eventsource.send", &routed);
-    assert_borne(&seen, "span.eventsource.process", &routed);
-    assert_borne(&seen, "span.eventsource.process", &["messaging.consumer.group.name", "eventsource.replay"]);
-    assert_borne(&seen, "metric.eventsource.bus.connected", &["messaging.system"]);
+#[test]
+fn by_rabbitmq() {
+    testing::run(async {
+        let heard = Heard::new();
+        let work = async {
+            let bus = crate::rabbitmq::open(crate::rabbitmq::options()).await;
+            all_of(&bus).await;
+            heard.recorder.flush().await;
+        };
+        heard.recorder.run(Box::pin(work)).await;
+        let seen = heard.check();
+        let routed = ["messaging.rabbitmq.destination.routing_key"];
+        assert_borne(&seen, "span.eventsource.send", &SENT);
+        assert_borne(&seen, "span.eventsource.send", &routed);
+        assert_borne(&seen, "span.eventsource.process", &routed);
+        assert_borne(&seen, "span.eventsource.process", &["messaging.consumer.group.name", "eventsource.replay"]);
+        assert_borne(&seen, "metric.eventsource.bus.connected", &["messaging.system"]);
+    });
 }

@@ -126,6 +126,27 @@ async fn the_gap_grows_while_a_handler_is_slow_or_fails() {
     }
 }
 
+/// One that waits for a lease had a gap of the whole store, which hid the gap of the one that worked.
+#[tokio::test]
+async fn a_runner_that_stands_by_has_no_gap_of_its_own() {
+    let store = MemoryStore::new();
+    let working = ProjectionRunner::new(store.clone()).projection(Effects::new()).spawn();
+    working.wait_for(place_many(&store, 5).await).await.unwrap();
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let seen = recorder.run(async {
+        let waiting = ProjectionRunner::new(store.clone()).projection(Effects::new()).spawn();
+        let last = place_many(&store, 5).await;
+        working.wait_for(last).await.unwrap();
+        waiting.wait_for(last).await.unwrap();
+        recorder.flush().await;
+        assert_eq!(gap(&metrics), Some(0));
+        waiting.shutdown().await.unwrap();
+    });
+    in_time(seen).await;
+    working.shutdown().await.unwrap();
+}
+
 /// A batch that failed was begun again from its start, over steps in memory that nobody had undone.
 #[tokio::test]
 async fn a_failing_batch_in_memory_has_each_effect_once() {

@@ -42,9 +42,14 @@ impl<S: ProjectionStore> Follower<S> {
         self.acquire_telling(hold, |_| ()).await
     }
 
-    /// As [`Follower::acquire`]. What another runner does in that time counts as progress here.
+    /// As [`Follower::acquire`]. What another runner does in that time counts as progress here, and is no gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
-        let tell = |checkpoint| self.progress.send_modify(|progress| progress.checkpoint = checkpoint);
+        let tell = |checkpoint: Position| {
+            self.progress.send_modify(|progress| progress.checkpoint = checkpoint);
+            if let Some(gap) = &self.gap {
+                gap.checkpoint(checkpoint.get());
+            }
+        };
         self.acquire_telling(hold, tell).await
     }
 
@@ -111,8 +116,8 @@ impl<S: ProjectionStore> Follower<S> {
     /// is another lease.
     pub(super) fn lost(&self, place: &mut Place, error: &ProjectionError) {
         error.in_scope(|| log::projection_lease_lost(self.partition.projection, self.partition.index));
-        if self.options.metrics {
-            metrics::lease_lost("projection");
+        if let Some(component) = self.options.counted_as() {
+            metrics::lease_lost(component);
         }
         place.rebuilding = false;
         place.hold = Hold::new(&self.options);

@@ -89,7 +89,7 @@ pub(super) enum Rebuild {
 pub(super) struct Options {
     pub(super) tracing: bool,
     pub(super) metrics: bool,
-    /// Whether it is a relay's checkpoint that is kept here, of which only the gap is told.
+    /// Whether it is a relay's checkpoint that is kept here, of which only the gap, retries and lost leases are told.
     pub(super) relay: bool,
     pub(super) rebuild: Rebuild,
     pub(super) retries: u32,
@@ -122,6 +122,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// As which component retries and lost leases are counted, if they are.
+    pub(super) fn counted_as(&self) -> Option<&'static str> {
+        if self.relay { Some("relay") } else { self.metrics.then_some("projection") }
+    }
+
     pub(super) fn with(&self, chosen: &ProjectionOptions) -> Self {
         Self {
             retries: chosen.retries.unwrap_or(self.retries),

@@ -150,8 +150,8 @@ impl<S: ProjectionStore> Follower<S> {
         let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
         trouble.retries += 1;
         error.in_scope(|| log::projection_retried(self.partition.projection, trouble.retries, error.error_type()));
-        if self.options.metrics {
-            metrics::retry("projection", error.error_type());
+        if let Some(component) = self.options.counted_as() {
+            metrics::retry(component, error.error_type());
         }
         // It holds the span of the step.
         drop(error);

@@ -154,7 +154,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Runs relays instead of projections: of their metrics there is the gap alone, if that.
+    /// Runs relays instead of projections: of their metrics there are the gap, retries and lost leases, if those.
     pub(crate) fn relaying(mut self, gap: bool) -> Self {
         (self.options.metrics, self.options.relay) = (false, gap);
         self

@@ -91,12 +91,30 @@ fn a_broker_without_memory_holds_up_publishers_alone() {
         })
         .await;
         assert!(matches!(late, PublishError::TimedOut { .. }), "{late:?}");
+        // One that waits for longer than for one attempt keeps its connection, over which the message goes in the end.
+        let long = super::options().publish_timeout(Duration::from_mins(2));
+        let patient = RabbitMqBus::connect(&server.address(), long).await.unwrap();
+        let (of_patient, mut once) = collecting(&patient).await;
+        let publication = tokio::spawn({
+            let (patient, stream) = (patient.clone(), stream.clone());
+            async move { patient.publish(message(&stream, 7)).await }
+        });
+        for _ in 0..12 {
+            bus.publish(message(&stream, 1)).await.unwrap_err();
+        }
+        assert!(patient.inner().health().is_some_and(|health| health.is_connected()), "it stands, and is blocked");
         // Members come and go all the same, over a connection that is not held up.
         let other = in_time(bus.subscribe("two").handle(async |_: Received| Ok(()))).await.unwrap();
         in_time(other.shutdown()).await.unwrap();
         server.allow_memory("0.4");
         in_time(async { while bus.publish(message(&stream, 2)).await.is_err() {} }).await;
         while ordinal(&in_time(seen.recv()).await.unwrap()) != 2 {}
+        in_time(publication).await.unwrap().unwrap();
+        patient.publish(message(&stream, 8)).await.unwrap();
+        let both = [in_time(once.recv()).await.unwrap(), in_time(once.recv()).await.unwrap()];
+        assert_eq!(both.map(|received| ordinal(&received)), [7, 8], "each once");
+        assert!(patient.inner().health().is_some_and(|health| health.is_connected()));
+        of_patient.shutdown().await.unwrap();
         running.shutdown().await.unwrap();
     });
 }

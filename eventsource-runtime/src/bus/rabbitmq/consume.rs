@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{SelectAll, Stream, StreamExt, iter};
 use lapin::message::Delivery as Delivered;
@@ -58,6 +58,7 @@ impl Member {
         self.from = From::Nowhere;
         let mut pauses = Pauses::default();
         loop {
+            let begun = Instant::now();
             if let Ok(channel) = self.shared.links.channel().await {
                 match timeout(OPENING, open(&self.shared, &self.intake, channel)).await {
                     Ok(Ok(opened)) => {
@@ -65,7 +66,9 @@ impl Member {
                         return;
                     }
                     Ok(Err(_)) => {}
-                    Err(_) => self.shared.links.abandon().await,
+                    Err(_) => {
+                        self.shared.links.abandon(begun).await;
+                    }
                 }
             }
             log::rabbitmq::waits(&self.intake.group);
@@ -100,7 +103,7 @@ impl Member {
             return Ok(None);
         }
         let queue = self.shared.topology.dead_queue(&self.intake.group);
-        let got = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await;
+        let got = step(channel.basic_get(queue.as_str().into(), BasicGetOptions::default())).await;
         *left -= 1;
         let losses = losses.clone();
         let got = got.map_err(|error| BusError::backend("read dead letters", error))?;

@@ -1,9 +1,8 @@
 //! A connection that comes back.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use lapin::tcp::OwnedTLSConfig;
@@ -26,24 +25,62 @@ pub(super) struct Link {
     uri: AMQPUri,
     /// In PEM, what brokers behind TLS may be signed by beside what the system trusts.
     authority: Option<Arc<str>>,
-    current: Mutex<Option<Connection>>,
+    current: Mutex<Option<Current>>,
     state: Arc<State>,
 }
 
-/// Whether the last connection is lost, and how many were.
+/// Which connection is the current one, how it stands, and how many were lost.
 #[derive(Default)]
 struct State {
-    lost: AtomicBool,
+    standing: Standing,
     losses: watch::Sender<u64>,
 }
 
-impl State {
-    fn lose(&self) {
-        if !self.lost.swap(true, Ordering::Relaxed) {
-            log::rabbitmq::disconnected();
-        }
-        self.losses.send_modify(|losses| *losses += 1);
+#[derive(Default)]
+struct Standing(std::sync::Mutex<Condition>);
+
+#[derive(Clone, Copy, Default)]
+struct Condition {
+    /// Counts the connections: an old one may take long to end, and says nothing about the current one.
+    number: u64,
+    lost: bool,
+    /// The broker takes no messages over it for a while, but it stands.
+    blocked: bool,
+}
+
+impl Standing {
+    fn change<R>(&self, change: impl FnOnce(&mut Condition) -> R) -> R {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+impl State {
+    /// The number of the connection that is the current one from now on.
+    fn begin(&self) -> u64 {
+        self.standing.change(|now| {
+            *now = Condition { number: now.number + 1, lost: false, blocked: false };
+            now.number
+        })
+    }
+
+    /// A connection has ended, or was given up; that counts once, and for the current one alone.
+    fn lose(&self, number: u64) {
+        let is_new = self.standing.change(|now| now.number == number && !std::mem::replace(&mut now.lost, true));
+        if is_new {
+            log::rabbitmq::disconnected();
+            self.losses.send_modify(|losses| *losses += 1);
+        }
+    }
+
+    fn block(&self, number: u64, blocked: bool) {
+        self.standing.change(|now| now.blocked = if now.number == number { blocked } else { now.blocked });
+    }
+}
+
+struct Current {
+    connection: Connection,
+    number: u64,
+    made: Instant,
 }
 
 impl Link {
@@ -53,7 +90,7 @@ impl Link {
 
     /// Whether the connection stands, or nobody has needed one yet.
     pub(super) fn is_connected(&self) -> bool {
-        !self.state.lost.load(Ordering::Relaxed)
+        !self.state.standing.change(|now| now.lost)
     }
 
     /// Tells each loss of a connection from now on.
@@ -61,37 +98,50 @@ impl Link {
         self.state.losses.subscribe()
     }
 
-    /// Gives up a connection on which a step did not end.
-    pub(super) async fn abandon(&self) {
-        *self.current.lock().await = None;
+    /// Gives up the connection on which a step did not end that began then; not one that was made since. Whether to take
+    /// that step again: not where the broker has blocked the connection, over which it goes on by itself.
+    pub(super) async fn abandon(&self, begun: Instant) -> bool {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|current| current.made > begun) {
+            return true;
+        }
+        let is_blocked = self.state.standing.change(|now| now.blocked && !now.lost);
+        if !is_blocked {
+            self.give_up(&mut current);
+        }
+        !is_blocked
+    }
+
+    fn give_up(&self, current: &mut Option<Current>) {
+        if let Some(current) = current.take() {
+            self.state.lose(current.number);
+        }
     }
 
     /// A new channel, over a new connection if the last one is lost. One attempt.
     pub(super) async fn channel(&self) -> lapin::Result<Channel> {
         let mut current = self.current.lock().await;
-        if let Some(connection) = &*current
+        if let Some(Current { connection, .. }) = &*current
             && connection.status().connected()
             && let Ok(channel) = step(connection.create_channel()).await
         {
             return Ok(channel);
         }
-        *current = None;
-        let connection = self.connect().await?;
-        let channel = step(connection.create_channel()).await?;
-        *current = Some(connection);
-        Ok(channel)
+        self.give_up(&mut current);
+        let made = current.insert(self.connect().await?);
+        step(made.connection.create_channel()).await
     }
 
-    async fn connect(&self) -> lapin::Result<Connection> {
+    async fn connect(&self) -> lapin::Result<Current> {
         let properties = ConnectionProperties::default().with_connection_name("eventsource".into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.authority.as_deref().map(str::to_owned) };
         let connection = DefaultConnectionBuilder::new()?.with_uri(self.uri.clone()).with_properties(properties);
         let connection = connection.with_tls_config(tls);
         let connection = timeout(CONNECTING, connection.connect()).await.unwrap_or_else(|_| Err(late()))?;
-        self.state.lost.store(false, Ordering::Relaxed);
+        let number = self.state.begin();
         log::rabbitmq::connected();
-        tokio::spawn(watch_events(connection.events_listener(), Arc::downgrade(&self.state)));
-        Ok(connection)
+        tokio::spawn(watch_events(connection.events_listener(), number, Arc::downgrade(&self.state)));
+        Ok(Current { connection, number, made: Instant::now() })
     }
 }
 
@@ -105,16 +155,41 @@ fn late() -> lapin::Error {
 }
 
 /// Tells when a connection is lost, also while nobody uses it.
-async fn watch_events(events: impl futures_util::Stream<Item = Event>, state: Weak<State>) {
+async fn watch_events(events: impl futures_util::Stream<Item = Event>, number: u64, state: Weak<State>) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
+        let Some(state) = state.upgrade() else { return };
         match event {
             Event::Error(_) => break,
-            Event::ConnectionBlocked(_) => log::rabbitmq::blocked(),
+            Event::ConnectionBlocked(_) => {
+                state.block(number, true);
+                log::rabbitmq::blocked();
+            }
+            Event::ConnectionUnblocked => state.block(number, false),
             _ => {}
         }
     }
     if let Some(state) = state.upgrade() {
-        state.lose();
+        state.lose(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_connection_that_ends_late_says_nothing_about_the_current_one() {
+        let state = State::default();
+        let first = state.begin();
+        state.lose(first);
+        state.lose(first);
+        let second = state.begin();
+        state.lose(first);
+        assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (false, 1));
+        state.block(first, true);
+        assert!(!state.standing.change(|now| now.blocked));
+        state.lose(second);
+        assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (true, 2));
     }
 }

@@ -25,7 +25,8 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 
 pub(super) struct Publisher {
     link: Link,
-    channel: Mutex<Option<Channel>>,
+    /// With when it was made.
+    channel: Mutex<Option<(Instant, Channel)>>,
     timeout: Duration,
 }
 
@@ -51,19 +52,23 @@ impl Publisher {
     /// The channel that all publications share, on which the broker confirms.
     pub(super) async fn channel(&self) -> lapin::Result<Channel> {
         let mut current = self.channel.lock().await;
-        if let Some(channel) = current.as_ref().filter(|channel| channel.status().connected()) {
+        if let Some((_, channel)) = current.as_ref().filter(|(_, channel)| channel.status().connected()) {
             return Ok(channel.clone());
         }
         *current = None;
         let channel = self.link.channel().await?;
         step(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(current.insert(channel).clone())
+        Ok(current.insert((Instant::now(), channel)).1.clone())
     }
 
-    /// Gives up a connection over which nothing is confirmed.
-    async fn abandon(&self) {
-        *self.channel.lock().await = None;
-        self.link.abandon().await;
+    /// Gives up the connection over which nothing was confirmed since then; whether to publish again.
+    async fn abandon(&self, begun: Instant) -> bool {
+        let mut channel = self.channel.lock().await;
+        let again = self.link.abandon(begun.into_std()).await;
+        if again {
+            channel.take_if(|(made, _)| *made <= begun);
+        }
+        again
     }
 
     /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse one
@@ -121,15 +126,8 @@ impl Publisher {
         let mut pauses = Pauses::default();
         let late = || PublishError::TimedOut { destination: outgoing.destination.clone(), waited: self.timeout };
         loop {
-            let one = until.min(Instant::now() + ATTEMPT);
-            let attempt = match timeout_at(one, self.attempt(&outgoing)).await {
-                Ok(attempt) => attempt,
-                Err(_) if one == until => return Err(late()),
-                Err(_) => {
-                    self.abandon().await;
-                    continue;
-                }
-            };
+            let Some(attempt) = self.attempt_until(&outgoing, until).await else { return Err(late()) };
+            let Some(attempt) = attempt else { continue };
             let refused = match attempt {
                 Ok(Confirmation::Ack(None)) => return Ok(()),
                 // It is an acknowledgement all the same: the broker has dealt with the message, by sending it back.
@@ -143,6 +141,26 @@ impl Publisher {
             if timeout_at(until, pause).await.is_err() {
                 let destination = outgoing.destination.clone();
                 return Err(if refused { PublishError::Refused { destination } } else { late() });
+            }
+        }
+    }
+
+    /// One attempt; `Some(None)` if it did not end and is to be made again, `None` if the time is up.
+    async fn attempt_until(
+        &self,
+        outgoing: &Outgoing<'_>,
+        until: Instant,
+    ) -> Option<Option<lapin::Result<Confirmation>>> {
+        let begun = Instant::now();
+        let mut attempt = Box::pin(self.attempt(outgoing));
+        loop {
+            let one = until.min(Instant::now() + ATTEMPT);
+            match timeout_at(one, attempt.as_mut()).await {
+                Ok(attempt) => return Some(Some(attempt)),
+                Err(_) if one == until => return None,
+                Err(_) if self.abandon(begun).await => return Some(None),
+                // The broker has it, or will have.
+                Err(_) => {}
             }
         }
     }

@@ -134,7 +134,7 @@ impl Door {
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let dropped = self.processed.queue_full.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.alarm.rings(Instant::now()) {
+        if self.alarm.rings_for_drop(Instant::now()) {
             log::dropped(self.signal.name(), dropped);
         }
         false

@@ -21,31 +21,49 @@ use super::env::Signal;
 use super::otlp::Worker;
 use crate::telemetry::log;
 
-/// How often, at most, it is logged that something of a set-up is lost, whatever it is.
-const EVERY: Duration = Duration::from_mins(1);
+/// How often, at most, it is logged that something of a set-up is lost, whatever it is, in milliseconds.
+const EVERY: u64 = 60_000;
 
 /// Lets one line a minute out about what a set-up loses: where the receiver is away, all of its signals fail at once.
 #[derive(Debug)]
 pub(super) struct Alarm {
     began: Instant,
-    /// When it may ring again, in milliseconds since it began.
+    /// When it may ring again, in milliseconds since it began; for what a full queue drops, which is told a thousand times
+    /// as often, a minute later than for the failures that are the cause.
     from: AtomicU64,
+    from_for_drops: AtomicU64,
 }
 
 impl Alarm {
-    /// Whether it is to be logged that something is lost.
+    /// Whether it is to be logged that an exporter fails.
     pub(super) fn rings(&self, now: Instant) -> bool {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let now = millis(now.saturating_duration_since(self.began));
-        let from = self.from.load(Ordering::Relaxed);
-        let next = now.saturating_add(millis(EVERY));
-        now >= from && self.from.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.rings_at(self.millis(now))
+    }
+
+    /// Whether it is to be logged that something was dropped.
+    pub(super) fn rings_for_drop(&self, now: Instant) -> bool {
+        let now = self.millis(now);
+        let rings = now >= self.from_for_drops.load(Ordering::Relaxed) && self.rings_at(now);
+        if rings {
+            self.from_for_drops.store(now.saturating_add(2 * EVERY), Ordering::Relaxed);
+        }
+        rings
+    }
+
+    fn rings_at(&self, now: u64) -> bool {
+        let known = self.from.load(Ordering::Relaxed);
+        let next = now.saturating_add(EVERY);
+        now >= known && self.from.compare_exchange(known, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self { began: Instant::now(), from: AtomicU64::new(0) }
+        Self { began: Instant::now(), from: AtomicU64::new(0), from_for_drops: AtomicU64::new(0) }
     }
 }
 
@@ -195,5 +213,22 @@ mod tests {
             [spans.changes(true, now), logs.changes(true, now)]
         };
         assert_eq!([told(0), told(59), told(60), told(120)], [[true, false], [false; 2], [false, true], [false; 2]]);
+    }
+
+    #[test]
+    fn what_is_dropped_all_the_time_leaves_room_for_the_cause() {
+        let alarm = Arc::<Alarm>::default();
+        let logs = Reporting::new((), Signal::Logs, &alarm);
+        let mut lines = Vec::new();
+        for second in 0..200 {
+            let now = alarm.began + Duration::from_secs(second);
+            if alarm.rings_for_drop(now) {
+                lines.push((second, "dropped"));
+            }
+            if second > 0 && logs.changes(true, now) {
+                lines.push((second, "fails"));
+            }
+        }
+        assert_eq!(lines, [(0, "dropped"), (60, "fails"), (120, "dropped")]);
     }
 }
