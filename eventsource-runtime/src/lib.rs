@@ -9,6 +9,7 @@ pub mod error;
 pub mod prelude;
 pub mod projection;
 mod repository;
+mod room;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;

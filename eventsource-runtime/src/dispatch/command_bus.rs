@@ -1,11 +1,11 @@
 //! Commands to the aggregates that decide about them.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::by_type::ByType;
 use super::error::{DispatchError, DispatchJsonError};
 use super::json::{COMMANDS, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
@@ -14,7 +14,7 @@ use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
 use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
-use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
+use crate::telemetry::{self, Kind, Outcome, Span, Start, log, metrics, names};
 
 type Refusal<C> = <<C as Command>::Aggregate as Aggregate>::Error;
 type Dispatched<C> = Result<Committed, DispatchError<Refusal<C>>>;
@@ -31,7 +31,7 @@ pub struct CommandBus {
 #[derive(Default)]
 struct Routes {
     /// A `Box<dyn Route<C>>` under the type of each `C`.
-    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    typed: ByType<Box<dyn Any + Send + Sync>>,
     named: Names<dyn JsonRoute>,
 }
 
@@ -156,7 +156,7 @@ where
             let begun = metrics::begun(switches.metrics);
             let span = command_span(&command, switches);
             let mut progress = Progress::of(&span);
-            let result = span.run(self.handle(command, context, &mut progress)).await;
+            let result = span.run(self.handle(&command, &context, &mut progress)).await;
             end::<C>(span, &result, &progress, begun.map(|begun| begun.elapsed()));
             result
         })
@@ -164,6 +164,9 @@ where
 }
 
 fn command_span<C: Command>(command: &C, switches: Switches) -> Span {
+    if !telemetry::is_on() {
+        return Span::OFF;
+    }
     Start::new(C::SPAN, Kind::Internal).options(|options| options.enable(switches.tracing)).begin(
         &mut |known| {
             known.text(names::CQRS_SIDE, "write");

@@ -1,12 +1,12 @@
 //! Queries to whoever answers them.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::BoxFuture;
+use super::by_type::ByType;
 use super::error::{ExecuteJsonError, QueryError};
 use super::json::{QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
@@ -28,7 +28,7 @@ pub struct QueryBus {
 #[derive(Default)]
 struct Routes {
     /// A `Box<dyn Route<Q>>` under the type of each `Q`.
-    typed: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    typed: ByType<Box<dyn Any + Send + Sync>>,
     named: Names<dyn JsonRoute>,
 }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::EventRef;
 use super::upcast::{DecodeError, Upcast, decode_payload};
+use crate::room;
 use crate::telemetry::Attributes;
 
 /// A fact that happened to an aggregate; implemented by `#[derive(Event)]`.
@@ -54,7 +55,8 @@ impl<E: Event> AnyEvent for E {
     }
 
     fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        serde_json::to_vec(self).map_err(|source| EncodeError { event_type: E::NAME, source })
+        room::bytes(|room| serde_json::to_writer(&mut *room, self).map(|()| room.clone()))
+            .map_err(|source| EncodeError { event_type: E::NAME, source })
     }
 
     fn record(&self, attributes: &mut Attributes) {

@@ -19,14 +19,14 @@ pub(super) fn event_id(command_id: Uuid, ordinal: u64) -> Uuid {
 }
 
 /// What led to an append.
-pub(super) struct Cause {
-    pub(super) context: Context,
+pub(super) struct Cause<'a> {
+    pub(super) context: &'a Context,
     pub(super) command_id: Uuid,
     /// Whether there is a command behind the id.
     pub(super) caused: bool,
 }
 
-impl Cause {
+impl Cause<'_> {
     pub(super) fn origin(&self, clock: &dyn Clock) -> Origin {
         let caused = self.caused.then_some(self.command_id);
         Origin {

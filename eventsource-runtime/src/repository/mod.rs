@@ -185,16 +185,18 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     ) -> Result<Committed, AppendError> {
         let mut list = Vec::new();
         events.into_events(&mut list);
-        let cause = Cause { context: Context::default(), command_id: self.clock.new_id(), caused: false };
+        let cause = Cause { context: &Context::default(), command_id: self.clock.new_id(), caused: false };
         let appended = self.persist(&StreamId::new(A::NAME, id), expected, &list, &cause).await?;
         Ok(Committed::new(appended, cause.command_id))
     }
 
     /// Handles a command: loads, decides, persists; again after a conflict, with what has been appended since.
+    ///
+    /// The command is borrowed, since each future that it moved through would keep a place for it.
     pub(crate) async fn handle<C>(
         &self,
-        command: C,
-        context: Context,
+        command: &C,
+        context: &Context,
         progress: &mut Progress,
     ) -> Result<Committed, DispatchError<A::Error>>
     where
@@ -214,7 +216,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             if let Some(earlier) = replay.earlier {
                 return Ok(Committed::new(earlier, command_id));
             }
-            let events = self.decide(&stream, &replay.state, command.clone()).await?;
+            let events = self.decide(&stream, &replay.state, command).await?;
             if events.is_empty() {
                 let nothing = Appended::new(replay.version, replay.position, 0);
                 return Ok(Committed::new(nothing, command_id));

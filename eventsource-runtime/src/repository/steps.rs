@@ -16,7 +16,7 @@ use crate::snapshot::SnapshotStore;
 use crate::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
 };
-use crate::telemetry::{Attributes, Kind, Span, Start, guarded, log, metrics, names};
+use crate::telemetry::{self, Attributes, Kind, Span, Start, guarded, log, metrics, names};
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -78,7 +78,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
         let snapshots = A::SNAPSHOT.is_some() && replay.version == Version::START && self.store.snapshots().is_some();
         if snapshots {
-            let (visited, restored) = self.fold_from_snapshot(fold.clone()).await?;
+            // In a box: the loads of all other aggregates would keep a place for it.
+            let (visited, restored) = Box::pin(self.fold_from_snapshot(fold.clone())).await?;
             if restored.read != Some(Read::Elsewhere) {
                 return Ok((visited, restored));
             }
@@ -118,23 +119,23 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         &self,
         stream: &StreamId,
         state: &A,
-        command: C,
+        command: &C,
     ) -> Result<Vec<A::Event>, DispatchError<A::Error>>
     where
         C: Command<Aggregate = A>,
         A: Handle<C, Services = V>,
     {
-        let enabled = || self.tracing && guarded(|| state.enable_tracing(&command)).unwrap_or(true);
+        let enabled = || self.tracing && guarded(|| state.enable_tracing(command)).unwrap_or(true);
         let span = Start::new("handle_command", Kind::Internal).options(|options| options.enable(enabled())).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "write");
                 known.text(names::CQRS_COMMAND_TYPE, C::NAME);
                 aggregate(stream, known);
             },
-            &mut |user| state.attributes(&command, &self.services, user),
+            &mut |user| state.attributes(command, &self.services, user),
         );
         // In the block, so that a plain method runs in the span as well: it has decided when `handle` returns.
-        let decided = span.run(async { state.handle(command, &self.services).await }).await;
+        let decided = span.run(async { state.handle(command.clone(), &self.services).await }).await;
         match &decided {
             Ok(events) => {
                 span.record(&mut |later| later.number(names::CQRS_EVENTS_COUNT, events.len() as u64));
@@ -159,7 +160,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         stream: &StreamId,
         expected: ExpectedVersion,
         events: &[A::Event],
-        cause: &Cause,
+        cause: &Cause<'_>,
     ) -> Result<Appended, AppendError> {
         let span = self.span("persist_events", stream, &mut |known| {
             known.number(names::EVENTSOURCE_EVENT_COUNT, events.len() as u64);
@@ -191,6 +192,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     pub(super) fn span(&self, name: &'static str, stream: &StreamId, known: &mut dyn FnMut(&mut Attributes)) -> Span {
+        if !telemetry::is_on() {
+            return Span::OFF;
+        }
         Start::new(name, Kind::Internal).options(|options| options.enable(self.tracing)).begin(
             &mut |attributes| {
                 attributes.text(names::CQRS_SIDE, "write");

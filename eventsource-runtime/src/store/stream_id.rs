@@ -1,12 +1,15 @@
 //! Names of streams.
 
-use std::fmt;
+use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use crate::room;
 
 /// The name of a stream: the aggregate's type, a hyphen, the aggregate's id, such as `Order-42`.
 ///
 /// Cloning is cheap.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId {
     name: Arc<str>,
     /// Where the hyphen stands.
@@ -23,7 +26,14 @@ impl StreamId {
     /// NUL no store appends.
     #[must_use]
     pub fn new(aggregate_type: &str, aggregate_id: impl fmt::Display) -> Self {
-        Self { name: format!("{aggregate_type}-{aggregate_id}").into(), hyphen: aggregate_type.len() }
+        let name = room::text(|name| {
+            name.push_str(aggregate_type);
+            name.push('-');
+            write!(name, "{aggregate_id}").map(|()| Arc::from(&**name))
+        });
+        // Where the id failed to be written, it panics here, as anywhere.
+        let name = name.unwrap_or_else(|_| format!("{aggregate_type}-{aggregate_id}").into());
+        Self { name, hyphen: aggregate_type.len() }
     }
 
     /// The whole name.
@@ -55,6 +65,13 @@ impl StreamId {
     #[must_use]
     pub fn aggregate_id(&self) -> &str {
         self.name.get(self.hyphen + 1..).unwrap_or_default()
+    }
+}
+
+/// By the whole name, which says where the hyphen stands.
+impl Hash for StreamId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
     }
 }
 

@@ -83,13 +83,16 @@ impl<S> Traced<S> {
         (name, operation): (&'static str, &'static str),
         known: &mut dyn FnMut(&mut Attributes),
     ) -> Call {
-        let span = self.start(name, &info).begin(
-            &mut |attributes| {
-                database(&info, operation, attributes);
-                known(attributes);
-            },
-            &mut |_| (),
-        );
+        let mut begin = || {
+            self.start(name, &info).begin(
+                &mut |attributes| {
+                    database(&info, operation, attributes);
+                    known(attributes);
+                },
+                &mut |_| (),
+            )
+        };
+        let span = if telemetry::is_on() { begin() } else { Span::OFF };
         Call { begun: self.begun(&info), span, info, operation }
     }
 

@@ -1,5 +1,6 @@
 //! The store in memory: for tests, for examples, and for what need not outlive the process.
 
+mod hashing;
 mod projections;
 mod snapshots;
 mod state;

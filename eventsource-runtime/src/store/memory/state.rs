@@ -1,11 +1,11 @@
 //! What the store in memory keeps: streams in chunks, the feed as places in them, and where each event id is.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::hashing::Seeded;
 use crate::domain::{Envelope, EventRef, StoredEvent};
 use crate::store::interning::TypeNames;
 use crate::store::repetition::{Known, repeated};
@@ -86,7 +86,7 @@ impl Stream {
 
 #[derive(Default)]
 pub(super) struct State {
-    streams: HashMap<StreamId, usize>,
+    streams: HashMap<StreamId, usize, Seeded>,
     contents: Vec<Stream>,
     feed: Vec<Place>,
     ids: HashMap<u128, Place, Seeded>,
@@ -282,50 +282,5 @@ impl Chunks {
     fn kept(&self) -> impl Iterator<Item = (Version, &Kept)> {
         let kept = self.taken.iter().flatten().flat_map(|chunk| chunk.iter()).skip(self.skip);
         (self.before + self.skip..).map(version).zip(kept)
-    }
-}
-
-/// Hashes event ids, which are mostly random or ascending, in a few instructions. It is seeded, so that nobody can
-/// choose ids that collide.
-struct Seeded {
-    seeds: [u64; 2],
-}
-
-impl Default for Seeded {
-    fn default() -> Self {
-        let random = RandomState::new();
-        Self { seeds: [random.hash_one(1), random.hash_one(2)] }
-    }
-}
-
-impl BuildHasher for Seeded {
-    type Hasher = Folding;
-
-    fn build_hasher(&self) -> Folding {
-        Folding { seeds: self.seeds, hash: 0 }
-    }
-}
-
-struct Folding {
-    seeds: [u64; 2],
-    hash: u64,
-}
-
-impl Hasher for Folding {
-    #[expect(clippy::cast_possible_truncation, reason = "the halves of a number, one by one")]
-    fn write_u128(&mut self, number: u128) {
-        let (low, high) = (number as u64, (number >> 64) as u64);
-        let product = u128::from(low ^ self.seeds[0]) * u128::from(high ^ self.seeds[1]);
-        self.hash ^= product as u64 ^ (product >> 64) as u64;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u128(u128::from(*byte) ^ u128::from(self.hash));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.hash
     }
 }

@@ -99,9 +99,10 @@ impl Span {
     }
 
     /// Sets attributes, if anybody can see them.
+    #[inline]
     pub(crate) fn record(&self, record: &mut dyn FnMut(&mut Attributes)) {
         if let State::Live(Live { context, recording: true }) = &self.0 {
-            context.span().set_attributes(evaluate(record).into_vec());
+            set(context, record);
         }
     }
 
@@ -148,8 +149,11 @@ impl Span {
     }
 
     /// Ends the span without a status.
+    #[inline]
     pub(crate) fn succeed(self) {
-        self.finish(Outcome::default());
+        if !self.is_off() {
+            self.finish(Outcome::default());
+        }
     }
 
     /// Ends the span with status Error and the failure's name.
@@ -203,6 +207,11 @@ impl fmt::Debug for Span {
             State::Live(_) => "Span(live)",
         })
     }
+}
+
+#[inline(never)]
+fn set(context: &Context, record: &mut dyn FnMut(&mut Attributes)) {
+    context.span().set_attributes(evaluate(record).into_vec());
 }
 
 pub(super) fn evaluate(record: &mut dyn FnMut(&mut Attributes)) -> List {
