@@ -288,16 +288,12 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
-/// The size of the next batch, after one that took so long: half as much after one that was too long, so that it does not
-/// hold up commands, twice as much after a much shorter one.
+/// The size of the next batch, after one that took so long: as many events as should take three quarters of the longest
+/// time, so that few batches hold up commands for more; at most twice as many, and at least half.
 fn adapted(batch: usize, took: Duration, longest: Duration, events: &[StoredEvent]) -> usize {
-    let next = if took > longest {
-        (batch / 2).max(SMALLEST_BATCH)
-    } else if took < longest / 2 {
-        (batch * 2).min(LARGEST_BATCH)
-    } else {
-        batch
-    };
+    let wanted = (longest * 3 / 4).as_nanos() * batch as u128 / took.as_nanos().max(1);
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(batch / 2, batch * 2);
+    let next = wanted.clamp(SMALLEST_BATCH, LARGEST_BATCH);
     let bytes: usize = events.iter().map(|event| event.payload().len()).sum();
     let each = bytes / events.len().max(1);
     next.min((LARGE_BATCH / each.max(1)).max(1))
@@ -314,6 +310,9 @@ mod tests {
         assert_eq!(adapted(LARGEST_BATCH, 1), LARGEST_BATCH);
         assert_eq!(adapted(1024, 15), 1024);
         assert_eq!(adapted(1024, 80), 512);
+        // A little too long: a little smaller, not half of it and then twice as large again.
+        assert_eq!(adapted(1024, 20), 768);
+        assert_eq!(adapted(768, 12), 960);
         assert_eq!(adapted(SMALLEST_BATCH, 1000), SMALLEST_BATCH);
     }
 }
