@@ -10,8 +10,17 @@ use super::read::{number, signed};
 use crate::domain::EventRef;
 use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Version, Visitor};
 
-/// How many rows are read in one go. Between two, the log can be copied into the file, which a reader holds up.
-const PAGE: u32 = 4096;
+/// How much is read in one go: so many rows, and no further than so many bytes of payloads.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    rows: u32,
+    bytes: usize,
+}
+
+/// Between two of these, the log can be copied into the file, which a reader holds up.
+const PAGE: Share = Share { rows: 4096, bytes: usize::MAX };
+/// What the thread that writes reads, where it has nothing else to do: a fraction of a millisecond.
+pub(super) const FEW: Share = Share { rows: 64, bytes: 64 * 1024 };
 /// How often a fold looks whether anybody still waits for it.
 const GLANCE: u64 = 256;
 
@@ -22,66 +31,113 @@ const FIRST: &str = "SELECT version, position, causation_id, recorded_at FROM ev
 const REST: &str = "SELECT version, position, causation_id, recorded_at FROM events \
     WHERE stream_id = ?1 AND version > ?2 ORDER BY version";
 
+/// Folds to the stream's end.
 pub(super) fn fold<V: Visitor>(
     connection: &Connection,
-    fold: &Fold,
+    fold: Fold,
     visitor: V,
     abandoned: &dyn Fn() -> bool,
 ) -> Result<Folded<V>, StoreError> {
-    let failed = |error| StoreError::backend("load a stream", error);
-    let mut folding = Folding { visitor, visited: 0, after: fold.after, ended: false };
-    if let Some(id) = fold.first_event {
-        // One transaction, so that the events are those among which the command's were looked for.
-        run(connection, "BEGIN").map_err(failed)?;
-        let earlier = earlier(connection, &fold.stream, id).map_err(failed)?;
-        if earlier.is_some() {
-            rollback(connection);
-            return Ok(Folded { visitor: folding.visitor, visited: 0, earlier });
-        }
-        folding.page(connection, &fold.stream, abandoned).map_err(failed)?;
-        rollback(connection);
-    }
-    while !folding.ended {
-        folding.page(connection, &fold.stream, abandoned).map_err(failed)?;
-    }
-    Ok(Folded { visitor: folding.visitor, visited: folding.visited, earlier: None })
+    Folding::new(fold, visitor).finish(connection, abandoned)
 }
 
-struct Folding<V> {
+/// A fold on its way to the stream's end.
+pub(super) struct Folding<V> {
+    stream: StreamId,
     visitor: V,
     visited: u64,
     after: Version,
+    /// Looked for before the first page.
+    first_event: Option<Uuid>,
+    earlier: Option<Appended>,
     ended: bool,
 }
 
 impl<V: Visitor> Folding<V> {
-    fn page(
+    pub(super) fn new(fold: Fold, visitor: V) -> Self {
+        let Fold { stream, after, first_event } = fold;
+        Self { stream, visitor, visited: 0, after, first_event, earlier: None, ended: false }
+    }
+
+    /// What it came to, if it has ended.
+    pub(super) fn ended(self) -> Result<Folded<V>, Self> {
+        if self.ended { Ok(self.folded()) } else { Err(self) }
+    }
+
+    fn folded(self) -> Folded<V> {
+        Folded { visitor: self.visitor, visited: self.visited, earlier: self.earlier }
+    }
+
+    /// Reads one share.
+    pub(super) fn step(
+        mut self,
+        connection: &Connection,
+        share: Share,
+        abandoned: &dyn Fn() -> bool,
+    ) -> Result<Self, StoreError> {
+        let stepped = match self.first_event.take() {
+            Some(id) => self.first_page(connection, id, share, abandoned),
+            None => self.page(connection, share, abandoned),
+        };
+        stepped.map_err(|error| StoreError::backend("load a stream", error))?;
+        Ok(self)
+    }
+
+    pub(super) fn finish(
+        mut self,
+        connection: &Connection,
+        abandoned: &dyn Fn() -> bool,
+    ) -> Result<Folded<V>, StoreError> {
+        while !self.ended {
+            self = self.step(connection, PAGE, abandoned)?;
+        }
+        Ok(self.folded())
+    }
+
+    /// In one transaction, so that the events are those among which the command's were looked for.
+    fn first_page(
         &mut self,
         connection: &Connection,
-        stream: &StreamId,
+        id: Uuid,
+        share: Share,
         abandoned: &dyn Fn() -> bool,
     ) -> rusqlite::Result<()> {
+        run(connection, "BEGIN")?;
+        self.earlier = earlier(connection, &self.stream, id)?;
+        self.ended = self.earlier.is_some();
+        if !self.ended {
+            self.page(connection, share, abandoned)?;
+        }
+        rollback(connection);
+        Ok(())
+    }
+
+    fn page(&mut self, connection: &Connection, share: Share, abandoned: &dyn Fn() -> bool) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(ROWS)?;
-        let mut rows = statement.query(params![stream.as_str(), signed(self.after.get()), PAGE])?;
-        let mut read = 0;
+        let mut rows = statement.query(params![self.stream.as_str(), signed(self.after.get()), share.rows])?;
+        let (mut read, mut left) = (0, share.bytes);
         while let Some(row) = rows.next()? {
             read += 1;
             self.visited += 1;
             self.after = Version::new(number(row, 0)?);
-            if self.visit(stream, row)?.is_break() || (self.visited.is_multiple_of(GLANCE) && abandoned()) {
+            let payload = row.get_ref(4)?.as_blob()?;
+            if self.visit(row, payload)?.is_break() || (self.visited.is_multiple_of(GLANCE) && abandoned()) {
                 self.ended = true;
                 return Ok(());
             }
+            left = left.saturating_sub(payload.len());
+            if left == 0 {
+                return Ok(());
+            }
         }
-        self.ended = read < PAGE;
+        self.ended = read < share.rows;
         Ok(())
     }
 
-    fn visit(&mut self, stream: &StreamId, row: &Row<'_>) -> rusqlite::Result<ControlFlow<()>> {
+    fn visit(&mut self, row: &Row<'_>, payload: &[u8]) -> rusqlite::Result<ControlFlow<()>> {
         let position = Position::new(number(row, 1)?);
         let event_type = (row.get_ref(2)?.as_str()?, row.get(3)?);
-        let payload = row.get_ref(4)?.as_blob()?;
-        Ok(self.visitor.visit(EventRef::new(stream, (self.after, position), event_type, payload)))
+        Ok(self.visitor.visit(EventRef::new(&self.stream, (self.after, position), event_type, payload)))
     }
 }
 
@@ -109,4 +165,53 @@ fn earlier(connection: &Connection, stream: &StreamId, id: Uuid) -> rusqlite::Re
 
 fn caused(row: &Row<'_>) -> rusqlite::Result<((u64, u64), Cause)> {
     Ok(((number(row, 0)?, number(row, 1)?), (row.get(2)?, row.get(3)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::store::sqlite::schema;
+
+    struct Versions(Vec<u64>);
+
+    impl Visitor for Versions {
+        fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+            self.0.push(event.version.get());
+            ControlFlow::Continue(())
+        }
+    }
+
+    #[test]
+    fn a_fold_goes_on_where_it_was_wherever_it_is_interrupted() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection).unwrap();
+        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
+            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, x'7b7d')";
+        for version in 1..=10_u32 {
+            connection.execute(insert, params![version, Uuid::from_u128(version.into()).as_bytes()]).unwrap();
+        }
+        let fold = |first_event| {
+            let fold = Fold { stream: StreamId::new("Order", 1), after: Version::new(2), first_event };
+            Folding::new(fold, Versions(Vec::new()))
+        };
+        let shares = (1..=9)
+            .flat_map(|most| [Share { rows: most, bytes: usize::MAX }, Share { rows: 100, bytes: 2 * most as usize }]);
+        for share in shares {
+            for first_event in [None, Some(Uuid::from_u128(77))] {
+                let begun = fold(first_event).step(&connection, share, &|| false).unwrap();
+                assert!(begun.visited <= share.rows.into() && begun.visited * 2 <= share.bytes as u64);
+                let folded = match begun.ended() {
+                    Ok(folded) => folded,
+                    Err(folding) => folding.finish(&connection, &|| false).unwrap(),
+                };
+                assert_eq!(folded.visitor.0, (3..=10).collect::<Vec<_>>());
+                assert_eq!((folded.visited, folded.earlier), (8, None));
+            }
+        }
+        let found = fold(Some(Uuid::from_u128(10))).step(&connection, FEW, &|| false).unwrap().ended().ok().unwrap();
+        assert_eq!((found.visited, found.earlier.map(|earlier| earlier.version.get())), (0, Some(10)));
+        assert!(connection.is_autocommit());
+    }
 }

@@ -1,7 +1,9 @@
 //! The queue in front of a thread: bounded, filled by futures, emptied by threads.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -9,28 +11,64 @@ use crate::store::StoreError;
 
 /// How many jobs wait at most; whoever comes then waits without a place.
 const ROOM: usize = 1024;
+/// How long a thread looks for the next job before it sleeps: longer than a caller takes to wake up with the answer to one
+/// job and to send the next.
+const WATCH: Duration = Duration::from_micros(100);
 
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
     room: Semaphore,
+    /// How many jobs there are, for whoever looks without the lock.
+    jobs: AtomicUsize,
+    /// Whether a thread is looking for a job.
+    watched: AtomicBool,
+    /// Whether threads look before they sleep.
+    watches: bool,
 }
 
 struct State<T> {
     jobs: VecDeque<T>,
     /// How many threads wait for a job: nobody is woken in vain.
     idle: usize,
+    /// Since when there has been no job.
+    empty: Instant,
+    /// Whether the last one came so soon that looking for it had been worth while.
+    soon: bool,
     closed: bool,
 }
 
 impl<T> Queue<T> {
+    /// A queue whose threads sleep until there is a job.
     pub(super) fn new() -> Self {
-        let state = State { jobs: VecDeque::new(), idle: 0, closed: false };
-        Self { state: Mutex::new(state), arrived: Condvar::new(), room: Semaphore::new(ROOM) }
+        Self::with(false)
+    }
+
+    /// A queue whose one thread, where jobs follow each other, looks for the next one for a moment before it sleeps. Where
+    /// they come one by one it sleeps at once, as it does where it would look in vain for want of a second processor.
+    pub(super) fn watched() -> Self {
+        Self::with(std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1))
+    }
+
+    fn with(watches: bool) -> Self {
+        let state = State { jobs: VecDeque::new(), idle: 0, empty: Instant::now(), soon: false, closed: false };
+        Self {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            room: Semaphore::new(ROOM),
+            jobs: AtomicUsize::new(0),
+            watched: AtomicBool::new(false),
+            watches,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a thread would take a job at this moment.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed) && self.jobs.load(Ordering::Relaxed) == 0
     }
 
     /// Puts a job in the queue, when there is room. A dropped future has put in nothing.
@@ -42,7 +80,11 @@ impl<T> Queue<T> {
             if state.closed {
                 return Err(StoreError::Closed);
             }
+            if self.watches && state.jobs.is_empty() {
+                state.soon = state.empty.elapsed() < WATCH;
+            }
             state.jobs.push_back(job);
+            self.jobs.store(state.jobs.len(), Ordering::Release);
             state.idle > 0
         };
         if wake {
@@ -54,6 +96,14 @@ impl<T> Queue<T> {
     /// Waits for jobs and takes them, at most so many; false when the queue is closed and empty.
     pub(super) fn take(&self, most: usize, taken: &mut Vec<T>) -> bool {
         let mut state = self.state();
+        if self.watches && state.jobs.is_empty() {
+            state.empty = Instant::now();
+            if state.soon && !state.closed {
+                drop(state);
+                self.watch();
+                state = self.state();
+            }
+        }
         while state.jobs.is_empty() {
             if state.closed {
                 return false;
@@ -64,9 +114,20 @@ impl<T> Queue<T> {
         }
         let count = state.jobs.len().min(most);
         taken.extend(state.jobs.drain(..count));
+        self.jobs.store(state.jobs.len(), Ordering::Relaxed);
         drop(state);
         self.room.add_permits(count);
         true
+    }
+
+    /// Looks for a job for a moment. Whoever else wants the processor gets it.
+    fn watch(&self) {
+        let begun = Instant::now();
+        self.watched.store(true, Ordering::Relaxed);
+        while self.jobs.load(Ordering::Acquire) == 0 && begun.elapsed() < WATCH {
+            std::thread::yield_now();
+        }
+        self.watched.store(false, Ordering::Relaxed);
     }
 
     /// Takes no more jobs; those that wait are still done.
@@ -94,5 +155,50 @@ impl<T> Drop for ClosedAtEnd<'_, T> {
     fn drop(&mut self) {
         self.0.close();
         self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With pauses of every length around the one for which a thread looks, so that jobs come while it looks, sleeps, and is
+    /// about to.
+    #[test]
+    fn every_job_is_taken_once_and_in_order_however_late_it_comes() {
+        let queue = Queue::with(true);
+        let taken = std::thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                let mut taken = Vec::new();
+                while queue.take(1, &mut taken) {}
+                taken
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            for job in 0..2_000_u64 {
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_micros(job % 90) {
+                    std::hint::spin_loop();
+                }
+                runtime.block_on(queue.push(job)).unwrap();
+            }
+            queue.close();
+            taker.join().unwrap()
+        });
+        assert_eq!(taken, (0..2_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_queue_is_watched_only_where_jobs_follow_each_other() {
+        let queue = Queue::with(true);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut taken = Vec::new();
+        let (early, late) = (Instant::now().checked_sub(WATCH).unwrap(), Instant::now() + Duration::from_mins(10));
+        for (empty_since, soon) in [(early, false), (late, true), (early, false)] {
+            queue.state().empty = empty_since;
+            runtime.block_on(queue.push(())).unwrap();
+            assert_eq!(queue.state().soon, soon);
+            assert!(queue.take(1, &mut taken));
+            assert!(!queue.is_watched());
+        }
     }
 }

@@ -54,7 +54,7 @@ impl SnapshotStore for Sqlite {
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
         let both = move |connection: &Connection, abandoned: &dyn Fn() -> bool| {
             let after = visitor.restore(get(connection, &fold.stream));
-            fold::fold(connection, &Fold { after, ..fold }, visitor, abandoned)
+            fold::fold(connection, Fold { after, ..fold }, visitor, abandoned)
         };
         self.threads.read(both).await?
     }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,9 @@ use super::writer::{self, Append, Command};
 use crate::store::StoreError;
 use crate::store::head::Head;
 use crate::telemetry::Scope;
+
+/// How long a caller looks for an answer that is under way before it lets others run: it takes no longer to wake it up.
+const GLANCE: Duration = Duration::from_micros(20);
 
 /// Something to be done with a connection. It answers its caller itself.
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -40,7 +44,7 @@ impl Threads {
         let threads = Self {
             path: path.to_owned(),
             head: Arc::default(),
-            writes: Arc::new(Queue::new()),
+            writes: Arc::new(Queue::watched()),
             reads: (!alone).then(|| Arc::new(Queue::new())),
             ended: tokio::sync::Mutex::new(ended),
         };
@@ -113,6 +117,25 @@ impl Threads {
         match &self.reads {
             Some(reads) => reads.push(job).await?,
             None => self.writes.push(Command::Job(job)).await?,
+        }
+        answered(answer).await
+    }
+
+    /// Whether the thread that writes waits for something to do, and would begin with it at once.
+    pub(super) fn writer_is_free(&self) -> bool {
+        self.writes.is_watched()
+    }
+
+    /// As [`Threads::read`], on the thread that writes: for what takes no longer than to hand it over.
+    pub(super) async fn read_at_once<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = job(read);
+        self.writes.push(Command::Job(job)).await?;
+        let asked = Instant::now();
+        while answer.is_empty() && asked.elapsed() < GLANCE {
+            std::hint::spin_loop();
         }
         answered(answer).await
     }
