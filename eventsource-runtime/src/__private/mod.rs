@@ -23,7 +23,7 @@ pub use crate::telemetry::{
 };
 #[cfg(feature = "otel")]
 pub use crate::telemetry::{
-    BoxedFuture, BoxedStream, Once, Polling, Running, Site, apart, cover_future, cover_stream, once, start, start_of,
+    BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, once, start, start_of,
     start_with, traced,
 };
 

@@ -224,17 +224,17 @@ struct Bounded {
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = MAX_TEXT - self.text.len();
-        let kept = text.floor_char_boundary(room);
+        if text.len() > room {
+            self.full = true;
+            self.text.push_str(&text[..text.floor_char_boundary(room)]);
+            return Err(fmt::Error);
+        }
         if self.text.is_empty() {
             // Without room to spare: most values are written in one piece, and what is too large is allocated again
             // when it becomes an attribute.
-            self.text = String::from(&text[..kept]);
+            self.text = String::from(text);
         } else {
-            self.text.push_str(&text[..kept]);
-        }
-        if kept < text.len() {
-            self.full = true;
-            return Err(fmt::Error);
+            self.text.push_str(text);
         }
         Ok(())
     }

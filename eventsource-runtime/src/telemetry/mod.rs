@@ -30,7 +30,7 @@ pub(crate) use backend::Start;
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{
-    BoxedFuture, BoxedStream, Covered, Once, Polling, Running, Site, Traced, apart, cover_future, cover_stream, once,
+    BoxedFuture, BoxedStream, Covered, Once, Running, Site, Traced, apart, cover_future, cover_stream, disabled, once,
     start, start_of, start_with, traced,
 };
 pub use backend::{

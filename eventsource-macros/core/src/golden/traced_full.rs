@@ -22,41 +22,44 @@ pub async fn send_email(
         );
     };
     let __es_span = if facade::__private::Site::may_be_on(&__ES_SITE) {
-        facade::__private::start_with(
-            &__ES_SITE,
-            &mut |__es_options| {
-                facade::__private::Options::with(
-                    __es_options,
-                    &mut |__es_options| facade::__private::Options::enable(
-                        __es_options,
-                        self.on,
-                    ),
-                );
-                facade::__private::Options::with(
-                    __es_options,
-                    &mut |__es_options| facade::__private::Options::parent(
-                        __es_options,
-                        &message.context(),
-                    ),
-                );
-                facade::__private::Options::with(
-                    __es_options,
-                    &mut |__es_options| facade::__private::Options::links(
-                        __es_options,
-                        &&message.cause,
-                    ),
-                );
-                facade::__private::Options::owner(
-                    __es_options,
-                    ::core::any::type_name::<Self>(),
-                );
-            },
-            &mut facade::__private::ByPlace(|__es_place, __es_slot| match __es_place {
-                0 => facade::__private::Slot::record(__es_slot, &recipient),
-                1 => facade::__private::Slot::display(__es_slot, &recipient.domain()),
-                _ => facade::__private::Slot::debug(__es_slot, &&message),
-            }),
-        )
+        match facade::__private::disabled(&__ES_SITE, &mut || -> bool { self.on }) {
+            ::core::option::Option::None => {
+                facade::__private::start_with(
+                    &__ES_SITE,
+                    &mut |__es_options| {
+                        facade::__private::Options::with(
+                            __es_options,
+                            &mut |__es_options| facade::__private::Options::parent(
+                                __es_options,
+                                &message.context(),
+                            ),
+                        );
+                        facade::__private::Options::with(
+                            __es_options,
+                            &mut |__es_options| facade::__private::Options::links(
+                                __es_options,
+                                &&message.cause,
+                            ),
+                        );
+                        facade::__private::Options::owner(
+                            __es_options,
+                            ::core::any::type_name::<Self>(),
+                        );
+                    },
+                    &mut facade::__private::ByPlace(|__es_place, __es_slot| match __es_place {
+                        0 => facade::__private::Slot::record(__es_slot, &recipient),
+                        1 => {
+                            facade::__private::Slot::display(
+                                __es_slot,
+                                &recipient.domain(),
+                            )
+                        }
+                        _ => facade::__private::Slot::debug(__es_slot, &&message),
+                    }),
+                )
+            }
+            __es_muted => __es_muted,
+        }
     } else {
         ::core::option::Option::None
     };
@@ -71,28 +74,33 @@ pub async fn send_email(
     match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {
-            let mut __es_span = facade::__private::Polling::new(__es_span);
-            let __es_returned = facade::__private::traced(&mut __es_span, __es_body)
-                .await;
-            {
-                let result = &__es_returned;
-                facade::__private::Ends::record(
-                    &mut __es_span,
-                    &["id"],
-                    &mut facade::__private::ByPlace(|_, __es_slot| facade::__private::Slot::record(
-                        __es_slot,
-                        &result.as_ref().ok(),
-                    )),
-                );
-            }
-            {
-                #[allow(unused_imports)]
-                use facade::__private::{
-                    ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                };
-                facade::__private::Returned(&__es_returned).__es_end(&mut __es_span);
-            }
-            __es_returned
+            facade::__private::traced(
+                    __es_span,
+                    __es_body,
+                    |__es_returned, __es_outcome| {
+                        {
+                            #[allow(unused_imports)]
+                            use facade::__private::{
+                                ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                            };
+                            facade::__private::Returned(__es_returned)
+                                .__es_tell(__es_outcome);
+                        }
+                        let (result, __es_attributes) = (
+                            __es_returned,
+                            &mut __es_outcome.attributes,
+                        );
+                        facade::__private::Attributes::each(
+                            __es_attributes,
+                            &["id"],
+                            &mut facade::__private::ByPlace(|_, __es_slot| facade::__private::Slot::record(
+                                __es_slot,
+                                &result.as_ref().ok(),
+                            )),
+                        );
+                    },
+                )
+                .await
         }
     }
 }

@@ -32,23 +32,19 @@ where
     match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {
-            let mut __es_span = ::eventsource_runtime::__private::Polling::new(
-                __es_span,
-            );
-            let __es_returned = ::eventsource_runtime::__private::traced(
-                    &mut __es_span,
+            ::eventsource_runtime::__private::traced(
+                    __es_span,
                     __es_body,
+                    |__es_returned, __es_outcome| {
+                        #[allow(unused_imports)]
+                        use ::eventsource_runtime::__private::{
+                            ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
+                        };
+                        ::eventsource_runtime::__private::Returned(__es_returned)
+                            .__es_tell(__es_outcome);
+                    },
                 )
-                .await;
-            {
-                #[allow(unused_imports)]
-                use ::eventsource_runtime::__private::{
-                    ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                };
-                ::eventsource_runtime::__private::Returned(&__es_returned)
-                    .__es_end(&mut __es_span);
-            }
-            __es_returned
+                .await
         }
     }
 }

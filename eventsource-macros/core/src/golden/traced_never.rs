@@ -24,10 +24,8 @@ async fn run(self) -> ! {
     match __es_span {
         ::core::option::Option::None => __es_body.await,
         ::core::option::Option::Some(__es_span) => {
-            let mut __es_span = ::eventsource_runtime::__private::Polling::new(
-                __es_span,
-            );
-            ::eventsource_runtime::__private::traced(&mut __es_span, __es_body).await
+            ::eventsource_runtime::__private::traced(__es_span, __es_body, |_, _| ())
+                .await
         }
     };
     ::eventsource_runtime::__private::never()

@@ -49,6 +49,18 @@ fn start_where_may_be_on(model: &Model) -> TokenStream {
 
 fn start(model: &Model) -> TokenStream {
     let private = model.runtime.private();
+    let Some(enabled) = &model.enable_tracing else { return start_enabled(model) };
+    let (muted, start) = (local("__es_muted"), start_enabled(model));
+    quote_spanned! {Span::mixed_site()=>
+        match #private::disabled(&__ES_SITE, &mut || -> bool { #enabled }) {
+            ::core::option::Option::None => #start,
+            #muted => #muted,
+        }
+    }
+}
+
+fn start_enabled(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
     let values = values(&private, &model.attributes);
     let options = options(model);
     if !options.is_empty() {
@@ -62,15 +74,12 @@ fn start(model: &Model) -> TokenStream {
 }
 
 /// The calls that set the options; nothing where there are none beside the owner.
-fn options(Model { runtime, owner, parent, links, enable_tracing, .. }: &Model) -> TokenStream {
+fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
     let private = runtime.private();
     let options = local("__es_options");
     let mut calls = TokenStream::new();
     // A panic in an expression costs that option alone.
     let guarded = |set: TokenStream| quote_spanned!(Span::mixed_site()=> #private::Options::with(#options, &mut |#options| #set););
-    if let Some(enabled) = enable_tracing {
-        calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::enable(#options, #enabled))));
-    }
     match parent {
         Parent::Current => (),
         Parent::Root => calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::root(#options);)),
@@ -105,7 +114,22 @@ fn run_sync(model: &Model) -> TokenStream {
     };
     let start = start_where(model, &on.to_token_stream());
     let body = quote_spanned!(Span::mixed_site()=> #private::once(move || #returned #body));
-    let run = run(model, &body, "Running", |body, _| quote_spanned!(Span::mixed_site()=> #body()));
+    let (own, span) = (local("__es_body"), local("__es_span"));
+    let within = if matches!(model.returned, Returned::Never) {
+        // What is told of one is that it panicked, and its being dropped tells it.
+        quote_spanned!(Span::mixed_site()=> { let #span = #private::Running::new(#span); #own() })
+    } else {
+        let (value, end) = (local("__es_returned"), end(model));
+        quote_spanned! {Span::mixed_site()=>
+            {
+                let mut #span = #private::Running::new(#span);
+                let #value = #own();
+                #end
+                #value
+            }
+        }
+    };
+    let run = run(&body, &quote_spanned!(Span::mixed_site()=> #own()), &within);
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
         let #call = move |#on: bool| #returned {
@@ -132,49 +156,27 @@ fn run_async(model: &Model) -> TokenStream {
     };
     let start = start_where_may_be_on(model);
     let body = quote_spanned!(Span::mixed_site()=> async move #body);
-    let run = run(model, &body, "Polling", |body, span| match span {
-        None => quote_spanned!(Span::mixed_site()=> #body.await),
-        Some(span) => quote_spanned!(Span::mixed_site()=> #private::traced(&mut #span, #body).await),
-    });
+    let (own, span, tell) = (local("__es_body"), local("__es_span"), tell(model, Span::mixed_site()));
+    let within = quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #tell).await);
+    let run = run(&body, &quote_spanned!(Span::mixed_site()=> #own.await), &within);
     let end =
         matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
     quote_spanned!(Span::mixed_site()=> #start #run #end)
 }
 
-/// The body alone, or in its span, on which the value that it returns leaves what there is to tell. A `keeper` is what holds
-/// the span meanwhile.
-fn run(
-    model: &Model,
-    body: &TokenStream,
-    keeper: &str,
-    run: impl Fn(&Ident, Option<&Ident>) -> TokenStream,
-) -> TokenStream {
-    let private = model.runtime.private();
-    let (own, span, value, keeper) = (local("__es_body"), local("__es_span"), local("__es_returned"), local(keeper));
-    let (alone, within) = (run(&own, None), run(&own, Some(&span)));
-    let is_never = matches!(model.returned, Returned::Never);
-    let end = if is_never {
-        within
-    } else {
-        let tell = end(model);
-        quote_spanned!(Span::mixed_site()=> let #value = #within; #tell #value)
-    };
-    // Nobody changes what is dropped in a panic at most.
-    let mutability =
-        (!is_never || model.function.sig.asyncness.is_some()).then(|| quote_spanned!(Span::mixed_site()=> mut));
+/// The body alone, or within its span.
+fn run(body: &TokenStream, alone: &TokenStream, within: &TokenStream) -> TokenStream {
+    let (own, span) = (local("__es_body"), local("__es_span"));
     quote_spanned! {Span::mixed_site()=>
         let #own = #body;
         match #span {
             ::core::option::Option::None => #alone,
-            ::core::option::Option::Some(#span) => {
-                let #mutability #span = #private::#keeper::new(#span);
-                #end
-            }
+            ::core::option::Option::Some(#span) => #within,
         }
     }
 }
 
-/// What the value leaves on the span, which ends.
+/// What the value leaves on the span of a plain function, which ends.
 fn end(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
     let private = runtime.private();
     let (value, span) = (local("__es_returned"), local("__es_span"));
@@ -208,45 +210,31 @@ fn run_covered(model: &Model, what: &str) -> TokenStream {
         Returned::Type(ty) => first_span(ty),
         Returned::Opaque(_) | Returned::Never => Span::mixed_site(),
     };
-    let (span, inspect, body) = (local("__es_span"), inspector(model, place), &model.body);
+    let (span, tell, body) = (local("__es_span"), tell(model, place), &model.body);
     let cover = local(&format!("cover_{what}"));
     let covered = match &model.returned {
         Returned::Type(ty) => {
             let private = model.runtime.private_at(place);
             let boxed = Ident::new(if what == "future" { "BoxedFuture" } else { "BoxedStream" }, place);
-            quote_spanned!(place=> #private::#boxed::#cover(#span, move || -> #ty #body, #inspect))
+            quote_spanned!(place=> #private::#boxed::#cover(#span, move || -> #ty #body, #tell))
         }
         Returned::Opaque(item) => {
             let item = item.as_ref().map_or_else(|| quote_spanned!(Span::mixed_site()=> _), ToTokens::to_token_stream);
-            quote_spanned!(Span::mixed_site()=> #private::#cover::<#item, _, _>(#span, move || #body, #inspect))
+            quote_spanned!(Span::mixed_site()=> #private::#cover::<#item, _, _>(#span, move || #body, #tell))
         }
         Returned::Never => quote_spanned!(Span::mixed_site()=> (move || -> ! #body)()),
     };
     quote_spanned!(Span::mixed_site()=> #start #covered)
 }
 
-/// A function that tells what the future or the stream yields.
-fn inspector(model: &Model, place: Span) -> TokenStream {
-    let (value, outcome) = (local("__es_returned"), local("__es_outcome"));
-    let tell = inspect(model);
-    if tell.is_empty() {
-        return quote_spanned!(place=> |_, _| ());
-    }
-    quote_spanned!(place=> |#value, #outcome| { #tell })
-}
-
-/// Whether the type of what `inspect` gets is known where it stands.
-fn is_known(returned: &Returned) -> bool {
-    matches!(returned, Returned::Type(_) | Returned::Opaque(Some(_)))
-}
-
-/// What the returned value leaves on the span.
-fn inspect(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
+/// A function that finds out what there is to tell of the value that is returned, or that the future or the stream yields.
+fn tell(model: &Model, place: Span) -> TokenStream {
+    let Model { runtime, returned, record, .. } = model;
     let private = runtime.private();
     let (value, outcome, out) = (local("__es_returned"), local("__es_outcome"), local("__es_attributes"));
     let probe = is_known(returned).then(|| {
         let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
-        quote_spanned!(Span::mixed_site()=> { #probes #private::Returned(#value).outcome(#outcome); })
+        quote_spanned!(Span::mixed_site()=> #probes #private::Returned(#value).__es_tell(#outcome);)
     });
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.
@@ -257,5 +245,16 @@ fn inspect(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
             #records
         }
     });
-    quote_spanned!(Span::mixed_site()=> #probe #records)
+    match (probe, records) {
+        (None, None) => quote_spanned!(place=> |_, _| ()),
+        (Some(probe), None) => quote_spanned!(place=> |#value, #outcome| { #probe }),
+        // Their names are not for the user's expressions.
+        (Some(probe), records) => quote_spanned!(place=> |#value, #outcome| { { #probe } #records }),
+        (None, records) => quote_spanned!(place=> |#value, #outcome| { #records }),
+    }
+}
+
+/// Whether the type of what is returned is known: only then can it be told whether it is an error.
+fn is_known(returned: &Returned) -> bool {
+    matches!(returned, Returned::Type(_) | Returned::Opaque(Some(_)))
 }

@@ -8,9 +8,9 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 pub(in crate::telemetry) struct List(Vec<KeyValue>);
 
 impl List {
-    /// With room for the attributes of most spans, so that one allocation does.
-    pub(super) fn with_room() -> Self {
-        Self(Vec::with_capacity(8))
+    /// With room for so many attributes, so that one allocation does.
+    pub(super) fn with_room(attributes: usize) -> Self {
+        Self(Vec::with_capacity(attributes))
     }
 
     pub(in crate::telemetry) fn len(&self) -> usize {

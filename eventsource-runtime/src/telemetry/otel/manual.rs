@@ -7,7 +7,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 
 use super::run::traced;
-use super::running::{Polling, Running};
+use super::running::Running;
 use super::span::{Span, evaluate};
 use super::start::{Options, Start};
 use super::toggle;
@@ -95,11 +95,10 @@ impl ManualSpan {
     /// Runs a future in the span, which starts when the future is first polled. Dropped before it is done, the span
     /// ends as cancelled.
     pub async fn run<F: Future>(self, body: F) -> F::Output {
-        let Some(span) = self.begin() else { return body.await };
-        let mut span = Polling::new(span);
-        let returned = traced(&mut span, body).await;
-        span.end(Outcome::default());
-        returned
+        match self.begin() {
+            None => body.await,
+            Some(span) => traced(span, body, |_, _| ()).await,
+        }
     }
 
     pub(super) fn begin(self) -> Option<Span> {

@@ -40,14 +40,14 @@ pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub(super) use pipeline::exported_logs;
 pub use run::{Once, Scope, Traced, apart, once, traced};
-pub use running::{Polling, Running};
+pub use running::Running;
 #[cfg(feature = "prometheus")]
 pub use scrape::{Scrape, ScrapeServer};
 pub use site::Site;
 pub use span::Span;
 pub(super) use span::current_trace_context;
 pub(crate) use start::Start;
-pub use start::{Options, start, start_of, start_with};
+pub use start::{Options, disabled, start, start_of, start_with};
 pub(super) use toggle::Mute;
 pub use toggle::set_enabled;
 pub(crate) use toggle::spans_are_on as is_on;

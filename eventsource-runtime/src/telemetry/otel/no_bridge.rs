@@ -16,6 +16,7 @@ pub(super) fn make(_: &SpanBuilder, _: &Context, _: bool) -> Made {
 }
 
 /// Nothing that is entered.
+#[derive(Debug)]
 pub(super) struct Bridged;
 
 #[inline(always)]

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use super::bridge::{self, Bridged};
 use super::inside::{Inside, Place};
 use super::pipeline;
-use super::running::{Before, Polling};
+use super::running::{After, Before, Tells};
 use super::span::{Entered, Span};
 use super::toggle;
 use crate::telemetry::{Outcome, log};
@@ -35,47 +35,71 @@ pub fn apart<R>(function: impl FnOnce(bool) -> R) -> R {
 
 impl Span {
     /// Ends the span, and logs a failure in it.
+    #[inline]
     pub(super) fn finish_telling(self, outcome: Outcome) {
         if let Some(error_type) = &outcome.error_type {
-            self.in_scope(|| log::failure(error_type));
+            self.log_failure(error_type);
         }
         self.finish(outcome);
+    }
+
+    #[cold]
+    fn log_failure(&self, error_type: &str) {
+        self.in_scope(|| log::failure(error_type));
+    }
+}
+
+/// What a body has returned, and what finds out what there is to tell of that.
+struct Telling<'a, R, T>(&'a R, &'a mut T);
+
+impl<R, T: FnMut(&R, &mut Outcome)> Tells for Telling<'_, R, T> {
+    fn tell(&mut self, outcome: &mut Outcome) {
+        (self.1)(self.0, outcome);
     }
 }
 
 pin_project! {
     /// The body of a traced async function: its span is attached in each poll, and while it is dropped.
-    pub struct Traced<'a, F> {
-        before: Before<'a>,
+    pub struct Traced<F, T> {
+        before: Before,
         #[pin]
         body: F,
+        after: After,
+        tell: T,
     }
 }
 
-/// Runs the body of a traced async function.
-pub fn traced<F: Future>(span: &mut Polling, body: F) -> Traced<'_, F> {
-    Traced { before: Before(Some(span)), body }
+/// Runs the body of a traced async function in its span; `tell` finds out what there is to tell of the value that it
+/// returns.
+pub fn traced<F, T>(span: Span, body: F, tell: T) -> Traced<F, T>
+where
+    F: Future,
+    T: FnMut(&F::Output, &mut Outcome),
+{
+    Traced { before: Before(Some(span)), body, after: After { is_unfinished: true }, tell }
 }
 
-impl<F: Future> Future for Traced<'_, F> {
+impl<F, T> Future for Traced<F, T>
+where
+    F: Future,
+    T: FnMut(&F::Output, &mut Outcome),
+{
     type Output = F::Output;
 
-    #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = this.before.enter();
+        let mut entered = this.before.enter();
         let polled = this.body.poll(task);
-        if matches!(polled, Poll::Ready(_)) {
-            // Of a body that is done nothing is left to drop.
-            this.before.0 = None;
+        if let Poll::Ready(returned) = &polled {
+            this.before.left(&mut entered, this.after, &mut Telling(returned, this.tell));
         }
         polled
     }
 }
 
-impl<F> fmt::Debug for Traced<'_, F> {
+impl<F, T> fmt::Debug for Traced<F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Traced").field(&self.before.0).finish()
+        f.debug_tuple("Traced").field(&self.before).finish()
     }
 }
 

@@ -45,4 +45,9 @@ impl Site {
         }
         !toggle::is_muted()
     }
+
+    /// How many attributes its span has at most when it starts.
+    pub(super) fn room(&self) -> usize {
+        self.literals.len() + self.keys.len()
+    }
 }

@@ -41,6 +41,7 @@ impl Span {
 }
 
 /// The state in which code runs that belongs to a span.
+#[derive(Debug)]
 pub(super) enum Entered {
     Nothing,
     Muted { _mute: Mute },
@@ -79,16 +80,12 @@ impl Span {
         }
     }
 
+    #[inline]
     pub(super) fn enter(&self) -> Entered {
         match &self.0 {
             State::Off => Entered::Nothing,
             State::Muted => Entered::Muted { _mute: Mute::new() },
-            State::Live(_) if !toggle::has_context() => Entered::Nothing,
-            State::Live(live) => {
-                // First in, and last out: its layer attaches a context as well.
-                let bridged = bridge::enter(&live.context);
-                Entered::Attached { _guard: live.context.clone().attach(), _bridged: bridged }
-            }
+            State::Live(live) => live.enter(),
         }
     }
 
@@ -137,9 +134,8 @@ impl Span {
         // So that dropping it does not end it as cancelled.
         *recording = false;
         let span = context.span();
-        let attributes = counted(outcome.attributes);
-        if attributes.len() > 0 {
-            span.set_attributes(attributes.into_vec());
+        if !outcome.attributes.is_empty() {
+            span.set_attributes(counted(outcome.attributes).into_vec());
         }
         if let Some(error_type) = outcome.error_type {
             span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
@@ -181,6 +177,15 @@ impl Drop for Span {
 }
 
 impl Live {
+    fn enter(&self) -> Entered {
+        if !toggle::has_context() {
+            return Entered::Nothing;
+        }
+        // First in, and last out: its layer attaches a context as well.
+        let bridged = bridge::enter(&self.context);
+        Entered::Attached { _guard: self.context.clone().attach(), _bridged: bridged }
+    }
+
     #[cold]
     fn abandon(&self) {
         let span = self.context.span();

@@ -100,13 +100,7 @@ impl Options {
         if self.disabled {
             return Some(Span::MUTED);
         }
-        let below_dropped = matches!(self.parent, Parent::Current)
-            && Context::map_current(|current| {
-                let span = current.span();
-                let above = span.span_context();
-                !above.is_sampled() && above.is_valid() && pipeline::drops_below_unsampled(current)
-            });
-        if below_dropped { Some(Span::OFF) } else { None }
+        (matches!(self.parent, Parent::Current) && is_below_dropped()).then_some(Span::OFF)
     }
 
     /// Marks every link as one from a replay.
@@ -121,6 +115,23 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options").field("disabled", &self.disabled).finish_non_exhaustive()
     }
+}
+
+/// Whether the span that surrounds the caller was dropped, and so would be one of here.
+fn is_below_dropped() -> bool {
+    Context::map_current(drops_below)
+}
+
+#[inline]
+fn drops_below(current: &Context) -> bool {
+    let span = current.span();
+    let above = span.span_context();
+    !above.is_sampled() && above.is_valid() && pipeline::drops_below_unsampled(current)
+}
+
+/// What surrounds the caller, unless it is below a span that was dropped.
+fn current_unless_dropped() -> Option<Context> {
+    Context::map_current(|current| if drops_below(current) { None } else { Some(current.clone()) })
 }
 
 /// A span about to start.
@@ -160,20 +171,34 @@ impl Start {
         }
         match self.options.without_sampler() {
             Some(span) => span,
-            None => self.begin_on(known, user),
+            None => self.begin_on(ROOM, known, user).unwrap_or(Span::OFF),
         }
     }
 
-    fn begin_on(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
+    fn begin_on(
+        self,
+        room: usize,
+        known: &mut dyn FnMut(&mut Attributes),
+        user: &mut dyn FnMut(&mut Attributes),
+    ) -> Option<Span> {
+        let is_root = !matches!(self.options.parent, Parent::Current);
         let parent = self.parent();
-        let active = Active::of(&parent);
-        let above = parent.span();
-        let verdict = active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid()));
-        match verdict {
-            Verdict::Drop => unsampled(&parent),
-            Verdict::Record | Verdict::Ask { reads: true } => self.build(&active, &parent, known, user, When::Before),
-            Verdict::Ask { reads: false } => self.build(&active, &parent, known, user, When::IfRecording),
-        }
+        let links_dropped = self.options.links_dropped;
+        let builder = SpanBuilder {
+            name: self.name,
+            span_kind: Some(kind(self.kind)),
+            links: self.options.links,
+            start_time: self.since,
+            ..SpanBuilder::default()
+        };
+        let mut known = |attributes: &mut Attributes| {
+            attributes.list = List::with_room(room);
+            known(attributes);
+            if links_dropped > 0 {
+                attributes.number(names::EVENTSOURCE_LINKS_DROPPED, links_dropped);
+            }
+        };
+        build(builder, &parent, is_root, &mut known, user)
     }
 
     fn parent(&self) -> Context {
@@ -184,53 +209,44 @@ impl Start {
             Parent::Remote(context) => pipeline::root_of(&current).with_remote_span_context(span_context(context)),
         }
     }
-
-    fn build(
-        self,
-        active: &Active,
-        parent: &Context,
-        known: &mut dyn FnMut(&mut Attributes),
-        user: &mut dyn FnMut(&mut Attributes),
-        when: When,
-    ) -> Span {
-        let mut attributes = Attributes { list: List::with_room(), cut: 0 };
-        known(&mut attributes);
-        if self.options.links_dropped > 0 {
-            attributes.number(names::EVENTSOURCE_LINKS_DROPPED, self.options.links_dropped);
-        }
-        if matches!(when, When::Before) {
-            user(&mut attributes);
-        }
-        let is_root = !matches!(self.options.parent, Parent::Current);
-        let builder = SpanBuilder {
-            name: self.name,
-            span_kind: Some(kind(self.kind)),
-            attributes: Some(counted(attributes).into_vec()),
-            links: self.options.links,
-            start_time: self.since,
-            ..SpanBuilder::default()
-        };
-        let mut late = || match when {
-            When::Before => None,
-            When::IfRecording => Some(evaluate(user).into_vec()),
-        };
-        if active.pipeline().is_some_and(|pipeline| pipeline.bridged)
-            && let Some(span) = bridged(&builder, parent, is_root, &mut late)
-        {
-            return span;
-        }
-        match active.pipeline() {
-            Some(pipeline) => live(&pipeline.tracer, builder, parent, &mut late),
-            None => live(&pipeline::foreign_tracer(), builder, parent, &mut late),
-        }
-    }
 }
 
-/// When the user's attributes are evaluated.
-#[derive(Clone, Copy)]
-enum When {
-    Before,
-    IfRecording,
+/// Room for the attributes of most spans.
+const ROOM: usize = 8;
+
+/// Makes the span, unless it is known without asking that nobody wants it. None where there is nothing to be in.
+fn build(
+    mut builder: SpanBuilder,
+    parent: &Context,
+    is_root: bool,
+    known: &mut dyn FnMut(&mut Attributes),
+    user: &mut dyn FnMut(&mut Attributes),
+) -> Option<Span> {
+    let active = Active::of(parent);
+    let above = parent.span();
+    let late = match active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid())) {
+        Verdict::Drop => return Some(unsampled(parent)),
+        Verdict::Record | Verdict::Ask { reads: true } => false,
+        Verdict::Ask { reads: false } => true,
+    };
+    let mut attributes = Attributes::default();
+    known(&mut attributes);
+    if !late {
+        user(&mut attributes);
+    }
+    builder.attributes = Some(counted(attributes).into_vec());
+    let mut late = || late.then(|| evaluate(user).into_vec());
+    match active.pipeline() {
+        Some(pipeline) => {
+            if pipeline.bridged
+                && let Some(span) = bridged(&builder, parent, is_root, &mut late)
+            {
+                return span.unless_off();
+            }
+            live(&pipeline.tracer, builder, parent, &mut late)
+        }
+        None => live(&pipeline::foreign_tracer(), builder, parent, &mut late),
+    }
 }
 
 /// The span as one of `tracing`; `None` where nobody there takes it.
@@ -258,25 +274,33 @@ fn bridged(
     }
 }
 
-fn live<T>(tracer: &T, builder: SpanBuilder, parent: &Context, late: &mut dyn FnMut() -> Option<Vec<KeyValue>>) -> Span
+#[inline]
+fn live<T>(
+    tracer: &T,
+    builder: SpanBuilder,
+    parent: &Context,
+    late: &mut dyn FnMut() -> Option<Vec<KeyValue>>,
+) -> Option<Span>
 where
     T: Tracer,
     T::Span: Send + Sync + 'static,
 {
-    let mut span = tracer.build_with_context(builder, parent);
+    // Large: it is not to be moved more than once.
+    let span = tracer.build_with_context(builder, parent);
     if span.is_recording() {
+        let context = parent.with_span(span);
         if let Some(attributes) = late() {
-            span.set_attributes(attributes);
+            context.span().set_attributes(attributes);
         }
-        return Span::live(parent.with_span(span), true);
+        return Some(Span::live(context, true));
     }
     // Without a provider the API hands back the parent's own context, or none: there is nothing to attach.
     let made = span.span_context();
     if !made.is_valid() || made.span_id() == parent.span().span_context().span_id() {
-        return Span::OFF;
+        return None;
     }
     // Nobody can tell a span that does not record from its context.
-    Span::live(parent.with_remote_span_context(made.clone()), false)
+    Some(Span::live(parent.with_remote_span_context(made.clone()), false))
 }
 
 /// A span that a built-in sampler drops, without asking it: what runs below sees an unsampled parent.
@@ -312,12 +336,20 @@ fn span_context(context: &TraceContext) -> SpanContext {
 
 /// Starts the span of a traced function, where spans may be on; none where they are not.
 pub fn start(site: &'static Site, values: &mut dyn Values) -> Option<Span> {
-    if site.is_on() { started(site, Options::default(), values) } else { None }
+    if !site.is_on() {
+        return None;
+    }
+    let parent = current_unless_dropped()?;
+    started(site, site.name, &parent, values)
 }
 
 /// The same for a method, whose type's name stands before its own.
 pub fn start_of(site: &'static Site, owner: fn() -> &'static str, values: &mut dyn Values) -> Option<Span> {
-    if site.is_on() { started(site, Options { owner: Some(owner()), ..Options::default() }, values) } else { None }
+    if !site.is_on() {
+        return None;
+    }
+    let parent = current_unless_dropped()?;
+    started(site, method_names::joined(owner(), site.name), &parent, values)
 }
 
 /// The same with more options.
@@ -327,16 +359,37 @@ pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values
     }
     let mut options = Options::default();
     set(&mut options);
-    started(site, options, values)
-}
-
-fn started(site: &'static Site, options: Options, values: &mut dyn Values) -> Option<Span> {
     if let Some(span) = options.without_sampler() {
         return span.unless_off();
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
     let start = Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
-    start.begin_on(&mut |known| literals(site, known), &mut |user| user.each(site.keys, values)).unless_off()
+    start.begin_on(site.room(), &mut |known| literals(site, known), &mut |user| user.each(site.keys, values))
+}
+
+/// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A panic
+/// in its expression leaves it on.
+pub fn disabled(site: &'static Site, is_on: &mut dyn FnMut() -> bool) -> Option<Span> {
+    if !site.is_on() {
+        return None;
+    }
+    match guarded(is_on) {
+        Some(true) => None,
+        Some(false) => Some(Span::MUTED),
+        None => {
+            metrics::attributes_cut(1);
+            None
+        }
+    }
+}
+
+fn started(site: &'static Site, name: &'static str, parent: &Context, values: &mut dyn Values) -> Option<Span> {
+    let builder = SpanBuilder { name: Cow::Borrowed(name), span_kind: Some(kind(site.kind)), ..SpanBuilder::default() };
+    let mut known = |known: &mut Attributes| {
+        known.list = List::with_room(site.room());
+        literals(site, known);
+    };
+    build(builder, parent, false, &mut known, &mut |user| user.each(site.keys, values))
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {

@@ -24,13 +24,20 @@ static COPIES: Mutex<Vec<&'static AtomicU8>> = Mutex::new(Vec::new());
 static DISABLED: LazyLock<bool> = LazyLock::new(disabled_by_environment);
 
 thread_local! {
+    /// What is known of the thread that code runs on: how many components that are switched off surround the code, and
+    /// the flags below. It has no destructor and nothing to set up, so that a load is all that it takes.
+    static STATE: Cell<u32> = const { Cell::new(UNASKED) };
+
     static THREAD: Thread = Thread::new();
 }
 
-/// What is known of the thread that code runs on.
+/// Nobody knows yet whether OpenTelemetry's current context can be asked for.
+const UNASKED: u32 = 1 << 31;
+/// It cannot: the thread is at its end.
+const ENDED: u32 = 1 << 30;
+
+/// Knows when the thread ends.
 struct Thread {
-    /// How many components that are switched off surround the code.
-    muted: Cell<u32>,
     /// Whether OpenTelemetry's current context can be asked for.
     has_context: bool,
 }
@@ -39,21 +46,42 @@ impl Thread {
     /// OpenTelemetry's thread-local is touched first: so it ends after ours, and while ours is there it is. Where it has
     /// ended already, in the destructor of another thread-local, asking for it panics.
     fn new() -> Self {
-        let has_context = catch_unwind(|| Context::map_current(|_| ())).is_ok();
-        Self { muted: Cell::new(u32::from(!has_context)), has_context }
+        Self { has_context: catch_unwind(|| Context::map_current(|_| ())).is_ok() }
     }
 }
 
-/// Without one the thread-local could be asked for ever, and would say that a context is there.
 impl Drop for Thread {
-    fn drop(&mut self) {}
+    fn drop(&mut self) {
+        change(|state| state | ENDED);
+    }
+}
+
+#[inline]
+fn state() -> u32 {
+    STATE.try_with(Cell::get).unwrap_or(ENDED)
+}
+
+#[inline]
+fn change(to: impl FnOnce(u32) -> u32) {
+    let _ = STATE.try_with(|state| state.set(to(state.get())));
+}
+
+/// The state of a thread on which nobody has asked before.
+#[cold]
+#[inline(never)]
+fn asked() -> u32 {
+    let has_context = THREAD.try_with(|thread| thread.has_context).unwrap_or(false);
+    change(|state| if has_context { state & !UNASKED } else { state & !UNASKED | ENDED });
+    state()
 }
 
 /// Whether OpenTelemetry's current context can be asked for: not any more in the destructors of thread-locals, where it
 /// would end the process.
 #[inline]
 pub(super) fn has_context() -> bool {
-    THREAD.try_with(|thread| thread.has_context).unwrap_or(false)
+    let known = state();
+    let known = if known & UNASKED == 0 { known } else { asked() };
+    known & ENDED == 0
 }
 
 /// Switches all spans of the process on or off, at any time. `OTEL_SDK_DISABLED=true` is stronger.
@@ -110,7 +138,11 @@ pub(crate) fn spans_are_on() -> bool {
 /// Whether a component that is switched off surrounds the caller, or the thread is at its end.
 #[inline]
 pub(super) fn is_muted() -> bool {
-    THREAD.try_with(|thread| thread.muted.get() > 0).unwrap_or(true)
+    match state() {
+        0 => false,
+        known if known & UNASKED == 0 => true,
+        _ => asked() != 0,
+    }
 }
 
 /// Whoever was faster has read the same variable, or was told by `set_enabled`.
@@ -138,14 +170,16 @@ pub(super) fn disabled_by_environment() -> bool {
 pub(in crate::telemetry) struct Mute(());
 
 impl Mute {
+    #[inline]
     pub(in crate::telemetry) fn new() -> Self {
-        let _ = THREAD.try_with(|thread| thread.muted.set(thread.muted.get() + 1));
+        change(|state| state.wrapping_add(1));
         Self(())
     }
 }
 
 impl Drop for Mute {
+    #[inline]
     fn drop(&mut self) {
-        let _ = THREAD.try_with(|thread| thread.muted.set(thread.muted.get().saturating_sub(1)));
+        change(|state| state.wrapping_sub(1));
     }
 }
