@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::bus::{KafkaBus, KafkaOptions, Message};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Span as _, SpanKind};
+use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use uuid::Uuid;
 
@@ -42,7 +45,7 @@ impl Floor for ByHand {
     /// A group begins with the first message that the topic has.
     async fn prepare(&self, _: &str) {}
 
-    async fn publish(&self, messages: &[Message]) {
+    async fn publish(&self, messages: &[Message], tracer: Option<&SdkTracer>) {
         let mut confirmations = Vec::with_capacity(messages.len());
         for message in messages {
             let mut headers = OwnedHeaders::new_with_capacity(8);
@@ -50,6 +53,11 @@ impl Floor for ByHand {
                 headers = std::mem::take(&mut headers).insert(Header { key: name, value: Some(value) });
             });
             let key = message.stream().expect("it has one").as_str();
+            let sending = tracer.map(|tracer| self.span(tracer, ("send", SpanKind::Producer), key));
+            if let Some(span) = &sending {
+                let parent = crate::traceparent(span.span_context());
+                headers = headers.insert(Header { key: "traceparent", value: Some(&parent) });
+            }
             let mut record =
                 FutureRecord::<str, [u8]>::to(&self.topic).key(key).payload(message.payload()).headers(headers);
             let confirmation = loop {
@@ -62,24 +70,39 @@ impl Floor for ByHand {
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             };
-            confirmations.push(confirmation);
+            confirmations.push((confirmation, sending));
         }
-        for confirmation in confirmations {
-            confirmation.await.expect("the producer lives").expect("the broker works");
+        for (confirmation, sending) in confirmations {
+            let place = confirmation.await.expect("the producer lives").expect("the broker works");
+            if let Some(mut span) = sending {
+                span.set_attributes(at(place.partition, place.offset));
+                span.end();
+            }
         }
     }
 
     /// Nothing is kept for a group.
     async fn forget(&self, _: &str) {}
 
-    async fn consume(&self, group: &str) -> Duration {
+    async fn consume(&self, group: &str, tracer: Option<&SdkTracer>) -> Duration {
         let consumer = self.consumer(group);
         consumer.subscribe(&[&self.topic]).expect("a topic");
         let mut begun = None;
         for _ in 0..Self::CONSUMED {
             let message = consumer.recv().await.expect("the broker works");
             begun.get_or_insert_with(Instant::now);
-            drop(std::hint::black_box(message.detach()));
+            let owned = message.detach();
+            let mut span = tracer.map(|tracer| {
+                let key = String::from_utf8_lossy(owned.key().unwrap_or_default());
+                let mut span = self.span(tracer, ("process", SpanKind::Consumer), &key);
+                span.set_attribute(KeyValue::new("messaging.consumer.group.name", group.to_owned()));
+                span.set_attributes(at(owned.partition(), owned.offset()));
+                span
+            });
+            drop(std::hint::black_box(owned));
+            if let Some(span) = &mut span {
+                span.end();
+            }
             consumer.store_offset_from_message(&message).expect("the partition is ours");
         }
         let elapsed = begun.expect("it has begun").elapsed();
@@ -88,7 +111,19 @@ impl Floor for ByHand {
     }
 }
 
+fn at(partition: i32, offset: i64) -> [KeyValue; 2] {
+    [
+        KeyValue::new("messaging.destination.partition.id", partition.to_string()),
+        KeyValue::new("messaging.kafka.offset", offset),
+    ]
+}
+
 impl ByHand {
+    fn span(&self, tracer: &SdkTracer, (operation, kind): (&'static str, SpanKind), key: &str) -> SdkSpan {
+        let key = KeyValue::new("messaging.kafka.message.key", key.to_owned());
+        crate::span(tracer, ("kafka", operation, kind), &self.topic, [key])
+    }
+
     fn consumer(&self, group: &str) -> StreamConsumer {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.address).set("group.id", group);

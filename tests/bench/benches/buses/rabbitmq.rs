@@ -10,6 +10,9 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Span as _, SpanKind};
+use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 use uuid::Uuid;
 
 use crate::{Floor, MESSAGES, Machine};
@@ -49,6 +52,11 @@ impl ByHand {
         Ok(floor)
     }
 
+    fn span(&self, tracer: &SdkTracer, (operation, kind): (&'static str, SpanKind)) -> SdkSpan {
+        let key = KeyValue::new("messaging.rabbitmq.destination.routing_key", "Order.OrderPlaced");
+        crate::span(tracer, ("rabbitmq", operation, kind), self.exchange.as_str(), [key])
+    }
+
     /// A queue of the kind that ours has.
     async fn declare(&self, queue: &str) -> lapin::Result<()> {
         let mut arguments = FieldTable::default();
@@ -76,7 +84,7 @@ impl Floor for ByHand {
         self.declare(group).await.expect("the broker works");
     }
 
-    async fn publish(&self, messages: &[Message]) {
+    async fn publish(&self, messages: &[Message], tracer: Option<&SdkTracer>) {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let mut confirmations = Vec::with_capacity(messages.len());
         for message in messages {
@@ -84,18 +92,26 @@ impl Floor for ByHand {
             message.write_headers(&mut |name, value| {
                 headers.insert(name.into(), AMQPValue::LongString(value.into()));
             });
+            let sending = tracer.map(|tracer| self.span(tracer, ("send", SpanKind::Producer)));
+            if let Some(span) = &sending {
+                let parent = crate::traceparent(span.span_context());
+                headers.insert("traceparent".into(), AMQPValue::LongString(parent.into()));
+            }
             let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
             let (exchange, key) = (self.exchange.clone(), "Order.OrderPlaced".into());
             let sent = self.publishing.basic_publish(exchange, key, options, message.payload(), properties).await;
-            confirmations.push(sent.expect("the broker works"));
+            confirmations.push((sent.expect("the broker works"), sending));
         }
-        for confirmation in confirmations {
+        for (confirmation, sending) in confirmations {
             let confirmed = confirmation.await.expect("the broker works");
             assert!(matches!(confirmed, Confirmation::Ack(None)), "{confirmed:?}");
+            if let Some(mut span) = sending {
+                span.end();
+            }
         }
     }
 
-    async fn consume(&self, group: &str) -> Duration {
+    async fn consume(&self, group: &str, tracer: Option<&SdkTracer>) -> Duration {
         let options = BasicConsumeOptions::default();
         let consumer = self.consuming.basic_consume(group.into(), group.into(), options, FieldTable::default()).await;
         let mut consumer = consumer.expect("the broker works");
@@ -103,7 +119,11 @@ impl Floor for ByHand {
         for _ in 0..Self::CONSUMED {
             let delivered = consumer.next().await.expect("the queue is there").expect("the broker works");
             begun.get_or_insert_with(Instant::now);
+            let span = tracer.map(|tracer| self.span(tracer, ("process", SpanKind::Consumer)));
             drop(std::hint::black_box(delivered.data));
+            if let Some(mut span) = span {
+                span.end();
+            }
             delivered.acker.ack(BasicAckOptions::default()).await.expect("the broker works");
         }
         begun.expect("it has begun").elapsed()

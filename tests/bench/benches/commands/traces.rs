@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
@@ -28,23 +29,30 @@ impl Counts {
     }
 }
 
-/// Counts what ends.
+/// Counts what ends, on its way to the batch: a processor beside it would get a copy of each span.
 #[derive(Debug)]
-struct Ended(Counts);
+struct Ended(Counts, BatchSpanProcessor);
 
 impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.1.on_start(span, context);
+    }
 
-    fn on_end(&self, _: SpanData) {
+    fn on_end(&self, span: SpanData) {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
+        self.1.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+        self.1.force_flush()
     }
 
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.1.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.1.set_resource(resource);
     }
 }
 
@@ -65,6 +73,6 @@ pub(crate) fn install() -> (Telemetry, Counts) {
     let counts = Counts::default();
     let config = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
     let batch = BatchSpanProcessor::builder(Exported(counts.clone())).with_batch_config(config).build();
-    let telemetry = Telemetry::from_env("bench").span_processor(batch).span_processor(Ended(counts.clone()));
+    let telemetry = Telemetry::from_env("bench").span_processor(Ended(counts.clone(), batch));
     (telemetry.install().expect("nothing to connect to"), counts)
 }
