@@ -120,6 +120,12 @@ pub enum BusError {
     /// The delivery has gone to somebody else meanwhile, since the connection was lost or the group was shared anew.
     #[error("the message is no longer ours; it is delivered again")]
     Lost,
+    /// The message can never be kept among the dead letters, however often that is tried.
+    #[error("the message cannot be kept among the dead letters; it stays where it came from, as long as that keeps it")]
+    Unkeepable {
+        /// What stands against it.
+        source: PublishError,
+    },
     /// The broker or the network failed.
     #[error("the bus failed while it tried to {attempt}")]
     Backend {
@@ -143,6 +149,7 @@ impl BusError {
             Self::Closed => "closed",
             Self::Configuration(_) => "configuration",
             Self::Lost => "lost",
+            Self::Unkeepable { .. } => "unkeepable",
             Self::Backend { .. } => "backend",
         }
     }

@@ -25,8 +25,8 @@ impl Received {
         Self { message, attempt: 0, redelivered, replayed }
     }
 
-    pub(super) fn again(&self, attempt: u32) -> Self {
-        Self { attempt, ..self.clone() }
+    pub(super) fn attempted(&mut self, attempt: u32) {
+        self.attempt = attempt;
     }
 
     /// How often this delivery was handled in vain before.
@@ -106,15 +106,39 @@ where
     }
 }
 
-/// A handler of single messages, where batches are expected; it never gets more than one.
+/// Either kind of handler, as a lane calls it.
+pub(super) trait Handler: Send + Sync + 'static {
+    fn one(&self, message: Received) -> impl Future<Output = Result<(), HandlerError>> + Send;
+    fn many(&self, messages: Vec<Received>) -> impl Future<Output = Result<(), HandlerError>> + Send;
+}
+
+/// A handler of single messages, which gets those of a batch one after the other.
 pub(super) struct OneByOne<H>(pub(super) H);
 
-impl<H: MessageHandler> BatchHandler for OneByOne<H> {
-    async fn handle_batch(&self, messages: Vec<Received>) -> Result<(), HandlerError> {
+// The user's functions are called within the futures: in the span, and where a panic is caught.
+impl<H: MessageHandler> Handler for OneByOne<H> {
+    async fn one(&self, message: Received) -> Result<(), HandlerError> {
+        self.0.handle(message).await
+    }
+
+    async fn many(&self, messages: Vec<Received>) -> Result<(), HandlerError> {
         for message in messages {
             self.0.handle(message).await?;
         }
         Ok(())
+    }
+}
+
+/// A handler of batches, for which a single message is one.
+pub(super) struct InBatches<H>(pub(super) H);
+
+impl<H: BatchHandler> Handler for InBatches<H> {
+    async fn one(&self, message: Received) -> Result<(), HandlerError> {
+        self.0.handle_batch(vec![message]).await
+    }
+
+    async fn many(&self, messages: Vec<Received>) -> Result<(), HandlerError> {
+        self.0.handle_batch(messages).await
     }
 }
 

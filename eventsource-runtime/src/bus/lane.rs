@@ -1,18 +1,29 @@
 //! One lane of a subscription: messages in order, each handled until it succeeds or is a dead letter.
 
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::error::{BusError, HandlerError};
-use super::handler::{BatchHandler, Received, caught};
+use super::handler::{Handler, Received, caught};
 use super::message::Message;
 use super::traced::{Ended, Outcome, Processing};
 use super::wire::header;
-use super::{Delivery, Intake, Settle};
+use super::{Delivery, Destination, Intake, Settle};
+use crate::clock::Timestamp;
 use crate::telemetry::log;
+
+/// How many messages a lane takes at once.
+const TOGETHER: usize = 64;
+/// How long a message that was handled may wait for the next ones, to be settled with them.
+const TOGETHER_FOR: Duration = Duration::from_millis(10);
 
 tokio::task_local! {
     /// Set while a handler runs: what it publishes must not wait for itself.
@@ -54,153 +65,252 @@ pub(super) struct Counts {
     pub(super) settled: AtomicU64,
     pub(super) acknowledged: AtomicU64,
     pub(super) dead_lettered: AtomicU64,
+    pub(super) left: AtomicU64,
 }
 
-/// A delivery that was taken, with its room among those that may be under way.
-pub(super) struct Taken<S> {
-    pub(super) delivery: Delivery<S>,
-    pub(super) _room: OwnedSemaphorePermit,
+/// A message that is being handled, with its room among those that may be under way.
+pub(super) struct Current<S> {
+    pub(super) received: Received,
+    pub(super) sent_at: Option<Timestamp>,
+    pub(super) source: Destination,
+    settle: S,
+    /// None where a bus has handed out more than it was asked for.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl<S> Current<S> {
+    pub(super) fn new(delivery: Delivery<S>, replayed: bool, room: Option<OwnedSemaphorePermit>) -> Self {
+        let Delivery { message, redelivered, sent_at, source, settle, lane: _ } = delivery;
+        Self { received: Received::new(message, redelivered, replayed), sent_at, source, settle, room }
+    }
+}
+
+/// Messages that were handled and are still to be settled. They are settled together, as soon as a handler waits for
+/// something, there are no more, or it takes too long.
+struct Done<S> {
+    settles: Vec<S>,
+    room: Option<OwnedSemaphorePermit>,
+    /// When handling the first of them began.
+    since: Option<Instant>,
+}
+
+impl<S> Default for Done<S> {
+    fn default() -> Self {
+        Self { settles: Vec::new(), room: None, since: None }
+    }
+}
+
+impl<S> Done<S> {
+    fn is_due(&self, now: Instant) -> bool {
+        self.since.is_some_and(|since| now.duration_since(since) >= TOGETHER_FOR)
+    }
+
+    fn add(&mut self, Current { settle, room, .. }: Current<S>, begun: Instant) {
+        self.settles.push(settle);
+        match (&mut self.room, room) {
+            (Some(all), Some(room)) => all.merge(room),
+            (none, room) => *none = room.or(none.take()),
+        }
+        self.since.get_or_insert(begun);
+    }
 }
 
 pub(super) struct Lane<S, H> {
     pub(super) handling: Arc<Handling>,
     pub(super) handler: Arc<H>,
-    pub(super) taken: mpsc::UnboundedReceiver<Taken<S>>,
+    pub(super) taken: mpsc::UnboundedReceiver<Current<S>>,
     pub(super) counts: Arc<Counts>,
 }
 
-/// A message that is being handled.
-pub(super) struct Current<S> {
-    pub(super) received: Received,
-    pub(super) taken: Taken<S>,
-}
-
-impl<S: Settle, H: BatchHandler> Lane<S, H> {
+impl<S: Settle, H: Handler> Lane<S, H> {
     pub(super) async fn run(mut self) {
-        let mut taken = Vec::new();
-        while self.taken.recv_many(&mut taken, self.handling.most).await > 0 {
-            let replayed = self.handling.intake.dead_letters;
-            let current = taken.drain(..).filter_map(|taken| {
-                let message = taken.delivery.message.clone();
-                let received = Received::new(message, taken.delivery.redelivered, replayed);
-                self.unless_lost(Current { received, taken })
-            });
-            let current: Vec<_> = current.collect();
-            if !current.is_empty() {
-                self.work(current).await;
+        let most = self.handling.most;
+        let (mut taken, mut done) = (Vec::new(), Done::default());
+        while self.taken.recv_many(&mut taken, most.max(TOGETHER / most * most)).await > 0 {
+            if most == 1 {
+                for current in taken.drain(..) {
+                    self.work_alone(current, &mut done).await;
+                }
+            } else {
+                let mut rest = taken.drain(..);
+                while rest.len() > 0 {
+                    self.work(rest.by_ref().take(most).collect(), &mut done).await;
+                }
             }
+            self.settle(&mut done).await;
+        }
+    }
+
+    async fn work_alone(&self, current: Current<S>, done: &mut Done<S>) {
+        if !self.is_lost(&current) {
+            self.handling.telemetry.consumed(slice::from_ref(&current));
+            self.persist(current, 0, done).await;
         }
     }
 
     /// Handles a batch; if it fails, its messages one by one, so that only those at fault become dead letters.
-    async fn work(&self, batch: Vec<Current<S>>) {
+    async fn work(&self, batch: Vec<Current<S>>, done: &mut Done<S>) {
+        let mut batch = self.not_lost(batch);
         self.handling.telemetry.consumed(&batch);
-        if batch.len() == 1 {
-            return self.persist(batch, 0).await;
-        }
-        match self.attempt(&batch, 0, Outcome::Retry).await {
-            Ok(()) => self.acknowledge(batch).await,
-            Err(_) => {
-                for current in batch.into_iter().filter_map(|current| self.unless_lost(current)) {
-                    self.persist(vec![current], 1).await;
-                }
+        let mut first = 0;
+        if batch.len() > 1 {
+            let (result, begun) = self.attempt(&batch, Outcome::Retry, done).await;
+            if result.is_ok() {
+                return batch.into_iter().for_each(|current| done.add(current, begun));
             }
+            self.settle(done).await;
+            batch = self.not_lost(batch);
+            first = 1;
+        }
+        for current in batch {
+            self.persist(current, first, done).await;
         }
     }
 
     /// Handles a single message until it succeeds or the retries are used up.
-    async fn persist(&self, mut batch: Vec<Current<S>>, first: u32) {
+    async fn persist(&self, mut current: Current<S>, first: u32, done: &mut Done<S>) {
         for attempt in first.. {
-            let last = attempt >= self.handling.retries.most;
-            let otherwise = if last { Outcome::DeadLetter } else { Outcome::Retry };
-            match self.attempt(&batch, attempt, otherwise).await {
-                Ok(()) => return self.acknowledge(batch).await,
-                Err(error) if last || error.is_permanent() => {
-                    return self.dead_letter(batch, attempt + 1, &error).await;
-                }
-                Err(_) => tokio::time::sleep(self.handling.retries.pause(attempt - first)).await,
-            }
-            batch.retain(|current| !self.is_lost(current));
-            if batch.is_empty() {
+            if self.is_lost(&current) {
                 return;
             }
+            current.received.attempted(attempt);
+            let last = attempt >= self.handling.retries.most;
+            let otherwise = if last { Outcome::DeadLetter } else { Outcome::Retry };
+            let (result, begun) = self.attempt(slice::from_ref(&current), otherwise, done).await;
+            let Err(error) = result else { return done.add(current, begun) };
+            self.settle(done).await;
+            if last || error.is_permanent() {
+                return self.dead_letter(current, attempt + 1, &error).await;
+            }
+            tokio::time::sleep(self.handling.retries.pause(attempt - first)).await;
         }
     }
 
-    /// A message that is still ours.
-    fn unless_lost(&self, current: Current<S>) -> Option<Current<S>> {
-        (!self.is_lost(&current)).then_some(current)
+    /// The messages that are still ours.
+    fn not_lost(&self, mut batch: Vec<Current<S>>) -> Vec<Current<S>> {
+        batch.retain(|current| !self.is_lost(current));
+        batch
     }
 
     /// Whether a message goes to another member, which may be handling it by now: then it is left to that.
     fn is_lost(&self, current: &Current<S>) -> bool {
-        let is_lost = current.taken.delivery.settle.is_lost();
+        let is_lost = current.settle.is_lost();
         if is_lost {
             self.settled(&Err(BusError::Lost));
         }
         is_lost
     }
 
-    /// One attempt, in a span of its own. `otherwise` is what becomes of a message that fails.
-    async fn attempt(&self, batch: &[Current<S>], attempt: u32, otherwise: Outcome) -> Result<(), HandlerError> {
+    /// One attempt, in a span of its own, and when it began. `otherwise` is what becomes of a message that fails.
+    async fn attempt(
+        &self,
+        batch: &[Current<S>],
+        otherwise: Outcome,
+        done: &mut Done<S>,
+    ) -> (Result<(), HandlerError>, Instant) {
         let telemetry = &self.handling.telemetry;
-        let messages = batch.iter().map(|current| current.received.again(attempt)).collect::<Vec<_>>();
-        let span = telemetry.span(batch, &messages);
         let begun = Instant::now();
-        let handling = HANDLING.scope((), caught(self.handler.handle_batch(messages)));
-        let result = span.run(handling).await;
+        if done.is_due(begun) {
+            self.settle(done).await;
+        }
+        let span = telemetry.span(batch);
+        let handled = async {
+            match batch {
+                [one] => self.handler.one(one.received.clone()).await,
+                many => self.handler.many(many.iter().map(|each| each.received.clone()).collect()).await,
+            }
+        };
+        let result = self.handled(span.run(HANDLING.scope((), caught(handled))), done).await;
         let outcome = match &result {
             Ok(()) => Outcome::Ack,
             Err(error) if error.is_permanent() && batch.len() == 1 => Outcome::DeadLetter,
             Err(_) => otherwise,
         };
-        telemetry.ended(
-            span,
-            batch,
-            Ended { outcome, attempt, error: result.as_ref().err(), elapsed: begun.elapsed() },
-        );
-        result
+        telemetry.ended(span, batch, Ended { outcome, error: result.as_ref().err(), begun });
+        (result, begun)
     }
 
-    async fn acknowledge(&self, batch: Vec<Current<S>>) {
-        for current in batch {
-            let settled = current.taken.delivery.settle.ack().await;
-            self.settled(&settled);
-            self.counts.acknowledged.fetch_add(1, Ordering::Relaxed);
+    /// What a handler comes to. While it waits for something, what was done with before is settled.
+    async fn handled(
+        &self,
+        handling: impl Future<Output = Result<(), HandlerError>>,
+        done: &mut Done<S>,
+    ) -> Result<(), HandlerError> {
+        let (mut handling, mut settling) = (pin!(handling), pin!(self.settle(done)));
+        let (mut result, mut waits, mut is_settled) = (None, false, false);
+        poll_fn(|task| {
+            if result.is_none()
+                && let Poll::Ready(ready) = handling.as_mut().poll(task)
+            {
+                result = Some(ready);
+            }
+            waits |= result.is_none();
+            if waits && !is_settled {
+                is_settled = settling.as_mut().poll(task).is_ready();
+            }
+            let is_over = is_settled || !waits;
+            result.take_if(|_| is_over).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    async fn settle(&self, done: &mut Done<S>) {
+        if done.settles.is_empty() {
+            return;
         }
-    }
-
-    /// Keeps the message among the dead letters, however long that takes: until then it is not done with.
-    async fn dead_letter(&self, batch: Vec<Current<S>>, attempts: u32, error: &HandlerError) {
-        for current in batch.into_iter().filter_map(|current| self.unless_lost(current)) {
-            let Some(delivery) = self.parked(current, attempts, error).await else { continue };
-            let settled = delivery.settle.ack().await;
-            self.settled(&settled);
-            self.counts.dead_lettered.fetch_add(1, Ordering::Relaxed);
+        let Done { settles, room, .. } = mem::take(done);
+        let count = settles.len() as u64;
+        for error in S::ack_all(settles).await {
+            log::message_unsettled(&self.handling.intake.group, error.error_type());
         }
+        self.counts.settled.fetch_add(count, Ordering::Relaxed);
+        self.counts.acknowledged.fetch_add(count, Ordering::Relaxed);
+        drop(room);
     }
 
-    /// The delivery of a message that is now among the dead letters; `None` if it went to another member before.
-    async fn parked(&self, current: Current<S>, attempts: u32, error: &HandlerError) -> Option<Delivery<S>> {
-        let letter = self.letter(&current.taken.delivery, attempts, error);
+    /// Keeps the message among the dead letters, however long that takes: until then it is not done with. One that they
+    /// can never take is left.
+    async fn dead_letter(&self, current: Current<S>, attempts: u32, error: &HandlerError) {
+        if self.is_lost(&current) {
+            return;
+        }
+        let Some((current, count)) = self.parked(current, attempts, error).await else { return };
+        let settled = current.settle.ack().await;
+        self.settled(&settled);
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The message, which is now among the dead letters, or left where it came from because it can never be; and where it
+    /// counts. `None` if it went to another member before.
+    async fn parked(
+        &self,
+        current: Current<S>,
+        attempts: u32,
+        error: &HandlerError,
+    ) -> Option<(Current<S>, &AtomicU64)> {
+        let letter = self.letter(&current, attempts, error);
         for retry in 0.. {
-            let Err(error) = current.taken.delivery.settle.park(&letter).await else { break };
+            let Err(error) = current.settle.park(&letter).await else { break };
+            if let BusError::Unkeepable { .. } = error {
+                log::dead_lettered(&self.handling.intake.group, letter.id(), error.error_type());
+                return Some((current, &self.counts.left));
+            }
             log::message_unsettled(&self.handling.intake.group, error.error_type());
             tokio::time::sleep(self.handling.retries.pause(retry)).await;
             if self.is_lost(&current) {
                 return None;
             }
         }
-        Some(current.taken.delivery)
+        Some((current, &self.counts.dead_lettered))
     }
 
-    fn letter(&self, delivery: &Delivery<S>, attempts: u32, error: &HandlerError) -> Message {
-        let message = delivery.message.clone();
+    fn letter(&self, current: &Current<S>, attempts: u32, error: &HandlerError) -> Message {
+        let message = Message::clone(&current.received);
         message
             .with_header(header::DEAD_LETTER_REASON, error.error_type().to_owned())
             .with_header(header::DEAD_LETTER_ATTEMPTS, attempts.to_string())
             .with_header(header::DEAD_LETTER_AT, self.handling.telemetry.now().to_string())
-            .with_header(header::DEAD_LETTER_SOURCE, delivery.source.name.to_string())
+            .with_header(header::DEAD_LETTER_SOURCE, current.source.name.to_string())
     }
 
     fn settled(&self, settled: &Result<(), BusError>) {

@@ -15,8 +15,12 @@ use crate::telemetry::{Linked, TraceContext};
 ///
 /// From foreign producers come messages that lack any of it; then the method answers `None`. Cloning is cheap.
 #[derive(Clone, PartialEq)]
-pub struct Message {
-    facts: Arc<Facts>,
+pub struct Message(Arc<Inner>);
+
+/// Behind one pointer, since a message is handed on often on its way.
+#[derive(Clone, PartialEq)]
+struct Inner {
+    facts: Facts,
     trace_context: Option<TraceContext>,
     malformed_context: bool,
     headers: Headers,
@@ -71,121 +75,122 @@ impl Message {
     }
 
     pub(super) fn from_parts(facts: Facts, headers: Headers, payload: Bytes) -> Self {
-        Self { facts: Arc::new(facts), trace_context: None, malformed_context: false, headers, payload }
+        Self(Arc::new(Inner { facts, trace_context: None, malformed_context: false, headers, payload }))
     }
 
     pub(super) fn facts(&self) -> &Facts {
-        &self.facts
+        &self.0.facts
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// The id of the event, by which a consumer knows what it has seen before.
     #[must_use]
     pub fn id(&self) -> Option<Uuid> {
-        self.facts.id
+        self.0.facts.id
     }
 
     /// The stream, whose messages keep their order.
     #[must_use]
     pub fn stream(&self) -> Option<&StreamId> {
-        self.facts.stream.as_ref()
+        self.0.facts.stream.as_ref()
     }
 
     /// The place of the event in its stream.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
-        self.facts.version
+        self.0.facts.version
     }
 
     /// The stored name of the event's type.
     #[must_use]
     pub fn event_type(&self) -> Option<&str> {
-        self.facts.event_type.as_deref()
+        self.0.facts.event_type.as_deref()
     }
 
     /// The version of the payload's schema.
     #[must_use]
     pub fn schema_version(&self) -> Option<u32> {
-        self.facts.schema_version
+        self.0.facts.schema_version
     }
 
     /// When the event was recorded.
     #[must_use]
     pub fn occurred_at(&self) -> Option<Timestamp> {
-        self.facts.occurred_at
+        self.0.facts.occurred_at
     }
 
     /// Shared by all that follows from one first message.
     #[must_use]
     pub fn correlation_id(&self) -> Option<Uuid> {
-        self.facts.correlation_id
+        self.0.facts.correlation_id
     }
 
     /// The command or event that led to the event.
     #[must_use]
     pub fn causation_id(&self) -> Option<Uuid> {
-        self.facts.causation_id
+        self.0.facts.causation_id
     }
 
     /// What the payload is written in.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
-        self.facts.content_type.as_deref()
+        self.0.facts.content_type.as_deref()
     }
 
     /// The trace context that it carries.
     #[must_use]
     pub fn trace_context(&self) -> Option<&TraceContext> {
-        self.trace_context.as_ref()
+        self.0.trace_context.as_ref()
     }
 
     /// Whether it came with a trace context that nobody can read. That is no error: it starts a new trace.
     #[must_use]
     pub fn has_malformed_context(&self) -> bool {
-        self.malformed_context
+        self.0.malformed_context
     }
 
     /// The headers beside those that have a method of their own, and those of them that could not be read.
     #[must_use]
     pub fn headers(&self) -> &Headers {
-        &self.headers
+        &self.0.headers
     }
 
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
-        &self.payload
+        &self.0.payload
     }
 
     /// Sets the trace context. A bus sets that of its own span when a message is published.
     #[must_use]
     pub fn with_trace_context(self, trace_context: Option<TraceContext>) -> Self {
-        Self { trace_context, ..self }
+        self.change(|inner| inner.trace_context = trace_context)
     }
 
     pub(super) fn with_malformed_context(self, malformed_context: bool) -> Self {
-        Self { malformed_context, ..self }
+        self.change(|inner| inner.malformed_context = malformed_context)
     }
 
     /// Adds a header, replacing those of that name.
     #[must_use]
-    pub fn with_header(mut self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) -> Self {
-        self.headers.set(name.into(), value.into());
-        self
+    pub fn with_header(self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) -> Self {
+        self.change(|inner| inner.headers.set(name.into(), value.into()))
     }
 
     /// Sets when the event occurred.
     #[must_use]
-    pub fn with_occurred_at(mut self, at: Timestamp) -> Self {
-        Arc::make_mut(&mut self.facts).occurred_at = Some(at);
-        self
+    pub fn with_occurred_at(self, at: Timestamp) -> Self {
+        self.change(|inner| inner.facts.occurred_at = Some(at))
     }
 
     /// Sets what led to the message.
     #[must_use]
-    pub fn with_correlation(mut self, correlation_id: Option<Uuid>, causation_id: Option<Uuid>) -> Self {
-        let facts = Arc::make_mut(&mut self.facts);
-        (facts.correlation_id, facts.causation_id) = (correlation_id, causation_id);
-        self
+    pub fn with_correlation(self, correlation_id: Option<Uuid>, causation_id: Option<Uuid>) -> Self {
+        self.change(|Inner { facts, .. }| (facts.correlation_id, facts.causation_id) = (correlation_id, causation_id))
     }
 
     /// Whether this is an `E`, by its stored name or one of its aliases.
@@ -199,7 +204,7 @@ impl Message {
     /// # Errors
     /// A header is missing that every event has, or the payload does not fit the type.
     pub fn decode<E: Event>(&self) -> Result<Recorded<E>, MessageError> {
-        let facts = &*self.facts;
+        let facts = &self.0.facts;
         let missing = |header| MessageError::Missing { header };
         let envelope = Envelope {
             id: facts.id.ok_or(missing("event_id"))?,
@@ -212,9 +217,9 @@ impl Message {
             correlation_id: facts.correlation_id,
             causation_id: facts.causation_id,
             metadata: Metadata::default(),
-            trace_context: self.trace_context.clone(),
+            trace_context: self.0.trace_context.clone(),
         };
-        Ok(StoredEvent::new(envelope, self.payload.clone()).decode()?)
+        Ok(StoredEvent::new(envelope, self.0.payload.clone()).decode()?)
     }
 
     /// What keeps its order: a number that all messages of a stream share, the same in every process.
@@ -224,7 +229,7 @@ impl Message {
     }
 }
 
-fn json() -> Arc<str> {
+pub(super) fn json() -> Arc<str> {
     static JSON: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "application/json".into());
     Arc::clone(&JSON)
 }
@@ -237,19 +242,19 @@ pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
 /// Without headers and payload, which may hold anything.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let facts = &*self.facts;
+        let facts = &self.0.facts;
         f.debug_struct("Message")
             .field("id", &facts.id)
             .field("stream", &facts.stream)
             .field("event_type", &facts.event_type)
-            .field("trace_context", &self.trace_context)
+            .field("trace_context", &self.0.trace_context)
             .finish_non_exhaustive()
     }
 }
 
 impl Linked for Message {
     fn contexts(&self, add: &mut dyn FnMut(&TraceContext, Option<Uuid>)) {
-        if let Some(context) = &self.trace_context {
+        if let Some(context) = &self.0.trace_context {
             add(context, self.id());
         }
     }

@@ -120,6 +120,19 @@ pub trait Consumer: Send + 'static {
     /// A dropped future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<Option<Delivery<Self::Settle>>, BusError>> + Send;
 
+    /// The next deliveries, as soon as there is one: those that are there, up to `most`, added to `taken`. None is added
+    /// where [`Consumer::next`] answers `None`. A dropped future loses nothing. One at a time unless a bus has more at once.
+    fn next_batch(
+        &mut self,
+        _most: usize,
+        taken: &mut Vec<Delivery<Self::Settle>>,
+    ) -> impl Future<Output = Result<(), BusError>> + Send {
+        async {
+            taken.extend(self.next().await?);
+            Ok(())
+        }
+    }
+
     /// What a member does while there is no room for another message, and while the last ones are handled after it was
     /// stopped: it keeps its place in the group. It never ends, and a dropped future loses nothing.
     fn attend(&mut self) -> impl Future<Output = Infallible> + Send {
@@ -149,6 +162,21 @@ pub trait Settle: Send + Sync + 'static {
 
     /// The message is done with.
     fn ack(self) -> impl Future<Output = Result<(), BusError>> + Send;
+
+    /// Messages of one lane are done with, in their order; what stood against settling each that is not. A lane settles
+    /// together what its handler was done with without waiting for anything.
+    fn ack_all(done: Vec<Self>) -> impl Future<Output = Vec<BusError>> + Send
+    where
+        Self: Sized,
+    {
+        async {
+            let mut failed = Vec::new();
+            for one in done {
+                failed.extend(one.ack().await.err());
+            }
+            failed
+        }
+    }
 
     /// Keeps a message among the group's dead letters, durably; to be followed by [`Settle::ack`].
     fn park(&self, message: &Message) -> impl Future<Output = Result<(), BusError>> + Send;

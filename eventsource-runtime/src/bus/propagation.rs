@@ -114,7 +114,9 @@ mod tests {
         assert_eq!(policy.relation(&first, None, NOW), Relation::Parent);
         assert_eq!(policy.relation(&first, Some(seconds_ago(121)), NOW), Relation::Link);
         assert_eq!(policy.relation(&received(true, false), Some(seconds_ago(1)), NOW), Relation::Link);
-        assert_eq!(policy.relation(&first.again(1), Some(seconds_ago(1)), NOW), Relation::Link);
+        let mut again = first.clone();
+        again.attempted(1);
+        assert_eq!(policy.relation(&again, Some(seconds_ago(1)), NOW), Relation::Link);
         assert_eq!(policy.relation(&received(false, true), Some(seconds_ago(1)), NOW), Relation::Link);
         assert_eq!(policy.clone().untrusted().relation(&first, Some(seconds_ago(1)), NOW), Relation::Link);
         assert_eq!(policy.ignore_stale().relation(&first, Some(seconds_ago(121)), NOW), Relation::Ignore);

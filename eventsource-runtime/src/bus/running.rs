@@ -7,17 +7,19 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::error::{BusError, SubscriptionStopped};
-use super::handler::BatchHandler;
-use super::lane::{Counts, Handling, Lane, Taken};
+use super::handler::Handler;
+use super::lane::{Counts, Current, Handling, Lane};
 use super::{Consumer, Delivery, Settle};
 use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// The part of the messages that may be under way which is taken at once, so that lanes work while more is taken.
+const PART: usize = 4;
 
 /// A subscription that is running.
 ///
@@ -40,6 +42,9 @@ pub struct Tally {
     pub acknowledged: u64,
     /// How many failed for good and are kept among the dead letters.
     pub dead_lettered: u64,
+    /// How many failed for good and do not fit among the dead letters: they are where they came from, as long as that
+    /// keeps them.
+    pub left: u64,
 }
 
 impl Running {
@@ -49,6 +54,7 @@ impl Running {
         Tally {
             acknowledged: self.counts.acknowledged.load(Ordering::Relaxed),
             dead_lettered: self.counts.dead_lettered.load(Ordering::Relaxed),
+            left: self.counts.left.load(Ordering::Relaxed),
         }
     }
 
@@ -116,7 +122,7 @@ impl Drop for Running {
     }
 }
 
-pub(super) fn start<C: Consumer, H: BatchHandler>(
+pub(super) fn start<C: Consumer, H: Handler>(
     consumer: C,
     handling: Arc<Handling>,
     handler: H,
@@ -138,13 +144,11 @@ pub(super) fn start<C: Consumer, H: BatchHandler>(
     Running { group, stop, counts, task: Some(task) }
 }
 
-type Next<C> = Result<Option<Delivery<<C as Consumer>::Settle>>, BusError>;
-
 /// The task that takes deliveries and hands them out.
 struct Taking<C: Consumer> {
     consumer: C,
     handling: Arc<Handling>,
-    lanes: Vec<mpsc::UnboundedSender<Taken<C::Settle>>>,
+    lanes: Vec<mpsc::UnboundedSender<Current<C::Settle>>>,
     counts: Arc<Counts>,
     stopped: watch::Receiver<bool>,
 }
@@ -170,39 +174,58 @@ impl<C: Consumer> Taking<C> {
     }
 
     async fn take(&mut self) -> Result<(), BusError> {
-        let room = Arc::new(Semaphore::new(usize::from(self.handling.intake.prefetch)));
-        let mut stopping = false;
+        let prefetch = usize::from(self.handling.intake.prefetch);
+        let (room, most) = (Arc::new(Semaphore::new(prefetch)), (prefetch / PART).max(1));
+        let (mut taken, mut stopping) = (Vec::with_capacity(most), false);
         // The semaphore is never closed.
-        while let Ok(free) = attending(&mut self.consumer, Arc::clone(&room).acquire_owned()).await {
-            let next = if let Some(next) = self.next(stopping).await {
-                next?
+        while let Ok(free) = attending(&mut self.consumer, room_in(&room, most)).await {
+            if let Some(next) = self.next(stopping, free.num_permits(), &mut taken).await {
+                next?;
             } else {
                 stopping = true;
                 self.consumer.stop();
-                self.consumer.next().await?
-            };
-            let Some(delivery) = next else { break };
-            self.counts.taken.fetch_add(1, Ordering::Relaxed);
-            if self.wants(&delivery) {
-                let lane = delivery.lane % self.lanes.len() as u64;
-                let taken = Taken { delivery, _room: free };
-                // A lane ends only when this task has dropped its sender.
-                let _ = self.lanes[usize::try_from(lane).unwrap_or_default()].send(taken);
-            } else {
-                let settled = delivery.settle.ack().await;
-                self.counts.settled.fetch_add(1, Ordering::Relaxed);
-                if let Err(error) = settled {
-                    log::message_unsettled(&self.handling.intake.group, error.error_type());
-                }
+                self.consumer.next_batch(free.num_permits(), &mut taken).await?;
             }
+            if taken.is_empty() {
+                break;
+            }
+            self.counts.taken.fetch_add(taken.len() as u64, Ordering::Relaxed);
+            self.hand_out(&mut taken, free).await;
         }
         Ok(())
     }
 
-    /// The next delivery; `None` if the subscription is to stop first, which is told once.
-    async fn next(&mut self, stopping: bool) -> Option<Next<C>> {
+    /// Hands deliveries to their lanes, and settles those that are not wanted.
+    async fn hand_out(&mut self, taken: &mut Vec<Delivery<C::Settle>>, mut free: OwnedSemaphorePermit) {
+        let mut unwanted = Vec::new();
+        for delivery in taken.drain(..) {
+            if !self.wants(&delivery) {
+                unwanted.push(delivery.settle);
+                continue;
+            }
+            let lane = usize::try_from(delivery.lane % self.lanes.len() as u64).unwrap_or_default();
+            let current = Current::new(delivery, self.handling.intake.dead_letters, free.split(1));
+            // A lane ends only when this task has dropped its sender.
+            let _ = self.lanes[lane].send(current);
+        }
+        if unwanted.is_empty() {
+            return;
+        }
+        self.counts.settled.fetch_add(unwanted.len() as u64, Ordering::Relaxed);
+        for error in C::Settle::ack_all(unwanted).await {
+            log::message_unsettled(&self.handling.intake.group, error.error_type());
+        }
+    }
+
+    /// Takes the next deliveries; `None` if the subscription is to stop first, which is told once.
+    async fn next(
+        &mut self,
+        stopping: bool,
+        most: usize,
+        taken: &mut Vec<Delivery<C::Settle>>,
+    ) -> Option<Result<(), BusError>> {
         let mut stop = pin!(self.stopped.wait_for(|stop| *stop));
-        let mut next = pin!(self.consumer.next());
+        let mut next = pin!(self.consumer.next_batch(most, taken));
         poll_fn(|task| {
             if !stopping && stop.as_mut().poll(task).is_ready() {
                 return Poll::Ready(None);
@@ -216,6 +239,16 @@ impl<C: Consumer> Taking<C> {
         let Some(names) = &self.handling.event_types else { return true };
         delivery.message.event_type().is_some_and(|event_type| names.iter().any(|name| name == event_type))
     }
+}
+
+/// Room for one message, and for as many others, up to `most`, as there is at once.
+async fn room_in(room: &Arc<Semaphore>, most: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
+    let mut free = Arc::clone(room).acquire_owned().await?;
+    let more = u32::try_from(room.available_permits().min(most - 1)).unwrap_or_default();
+    if let Ok(more) = Arc::clone(room).try_acquire_many_owned(more) {
+        free.merge(more);
+    }
+    Ok(free)
 }
 
 /// Waits for something while the consumer keeps its place.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::BusError;
-use super::handler::{BatchHandler, MessageHandler, OneByOne};
+use super::handler::{BatchHandler, Handler, InBatches, MessageHandler, OneByOne};
 use super::lane::{Handling, Retries};
 use super::propagation::Propagation;
 use super::running::{self, Running};
@@ -95,10 +95,10 @@ impl<B: EventBus> Subscription<B> {
         most: usize,
         handler: H,
     ) -> impl Future<Output = Result<Running, BusError>> + Send {
-        self.start(handler, most.max(1))
+        self.start(InBatches(handler), most.max(1))
     }
 
-    async fn start<H: BatchHandler>(self, handler: H, most: usize) -> Result<Running, BusError> {
+    async fn start<H: Handler>(self, handler: H, most: usize) -> Result<Running, BusError> {
         let consumer = self.bus.inner().subscribe(self.intake.clone()).await?;
         let handling = Handling {
             telemetry: self.bus.processing(&self.intake, self.propagation),

@@ -3,11 +3,14 @@
 //! What comes may be hostile: values are looked at only up to a length, nothing that fails to parse is an error, and what
 //! was not understood is kept as it came, so that the dead letters show it.
 
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
-use super::message::{Facts, Headers, Message};
+use super::message::{Facts, Headers, Message, json};
 use crate::clock::Timestamp;
 use crate::store::{StreamId, Version};
 use crate::telemetry::TraceContext;
@@ -55,27 +58,23 @@ impl Message {
     /// Names each header, in a fixed order; none is empty.
     pub fn write_headers(&self, write: &mut dyn FnMut(&str, &[u8])) {
         let facts = self.facts();
-        let mut text = |name: &str, value: Option<&dyn std::fmt::Display>| {
-            if let Some(value) = value {
-                write(name, value.to_string().as_bytes());
-            }
-        };
+        let mut written = Written { write, text: String::new() };
         if let Some(context) = self.trace_context() {
-            text(header::TRACEPARENT, Some(context));
-            text(header::TRACESTATE, context.tracestate().as_ref().map(display));
+            written.shown(header::TRACEPARENT, Some(context));
+            written.text(header::TRACESTATE, context.tracestate());
         }
-        text(header::EVENT_ID, facts.id.as_ref().map(display));
-        text(header::EVENT_TYPE, facts.event_type.as_ref().map(display));
-        text(header::EVENT_VERSION, facts.schema_version.as_ref().map(display));
+        written.id(header::EVENT_ID, facts.id);
+        written.text(header::EVENT_TYPE, facts.event_type.as_deref());
+        written.shown(header::EVENT_VERSION, facts.schema_version);
         if let Some(stream) = &facts.stream {
-            text(header::AGGREGATE_ID, Some(&stream.aggregate_id()));
-            text(header::AGGREGATE_TYPE, Some(&stream.aggregate_type()));
+            written.text(header::AGGREGATE_ID, Some(stream.aggregate_id()));
+            written.text(header::AGGREGATE_TYPE, Some(stream.aggregate_type()));
         }
-        text(header::AGGREGATE_VERSION, facts.version.as_ref().map(display));
-        text(header::OCCURRED_AT, facts.occurred_at.as_ref().map(display));
-        text(header::CORRELATION_ID, facts.correlation_id.as_ref().map(display));
-        text(header::CAUSATION_ID, facts.causation_id.as_ref().map(display));
-        text(header::CONTENT_TYPE, facts.content_type.as_ref().map(display));
+        written.shown(header::AGGREGATE_VERSION, facts.version);
+        written.shown(header::OCCURRED_AT, facts.occurred_at);
+        written.id(header::CORRELATION_ID, facts.correlation_id);
+        written.id(header::CAUSATION_ID, facts.causation_id);
+        written.text(header::CONTENT_TYPE, facts.content_type.as_deref());
         for (name, value) in self.headers().iter() {
             write(name, value);
         }
@@ -93,39 +92,64 @@ impl Message {
     }
 }
 
-fn display<T: std::fmt::Display>(value: &T) -> &dyn std::fmt::Display {
-    value
+/// Headers as they are written, in one piece of room for those that are not text yet.
+struct Written<'w> {
+    write: &'w mut dyn FnMut(&str, &[u8]),
+    text: String,
+}
+
+impl Written<'_> {
+    fn text(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            (self.write)(name, value.as_bytes());
+        }
+    }
+
+    fn id(&mut self, name: &str, value: Option<Uuid>) {
+        if let Some(id) = value {
+            self.text(name, Some(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())));
+        }
+    }
+
+    fn shown(&mut self, name: &str, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            self.text.clear();
+            // A string takes everything.
+            let _ = write!(self.text, "{value}");
+            (self.write)(name, self.text.as_bytes());
+        }
+    }
 }
 
 #[derive(Default)]
-struct Reading {
+struct Reading<'h> {
     facts: Facts,
-    aggregate_id: Option<String>,
-    aggregate_type: Option<String>,
+    aggregate_id: Option<&'h str>,
+    aggregate_type: Option<&'h str>,
     parent: Option<TraceContext>,
-    state: Option<String>,
+    state: Option<&'h str>,
     malformed: bool,
     rest: Headers,
 }
 
-impl Reading {
+impl<'h> Reading<'h> {
     /// Whether the header is one of ours and could be read.
-    fn take(&mut self, name: &str, value: &[u8]) -> bool {
+    fn take(&mut self, name: &str, value: &'h [u8]) -> bool {
         let text = (value.len() <= LONGEST).then(|| std::str::from_utf8(value).ok()).flatten();
         let facts = &mut self.facts;
         match (name, text) {
             (header::TRACEPARENT, text) => self.take_parent(text),
-            (header::TRACESTATE, Some(state)) => set(&mut self.state, Some(state.to_owned())),
+            (header::TRACESTATE, Some(state)) => set(&mut self.state, Some(state)),
             (header::EVENT_ID, Some(text)) => set(&mut facts.id, text.parse().ok()),
-            (header::EVENT_TYPE, Some(text)) => set(&mut facts.event_type, filled(text).map(Arc::from)),
+            (header::EVENT_TYPE, Some(text)) => set(&mut facts.event_type, filled(text).map(shared)),
             (header::EVENT_VERSION, Some(text)) => set(&mut facts.schema_version, text.parse().ok()),
-            (header::AGGREGATE_ID, Some(text)) => set(&mut self.aggregate_id, Some(text.to_owned())),
-            (header::AGGREGATE_TYPE, Some(text)) => set(&mut self.aggregate_type, filled(text).map(str::to_owned)),
+            (header::AGGREGATE_ID, Some(text)) => set(&mut self.aggregate_id, Some(text)),
+            (header::AGGREGATE_TYPE, Some(text)) => set(&mut self.aggregate_type, filled(text)),
             (header::AGGREGATE_VERSION, Some(text)) => set(&mut facts.version, text.parse().ok().map(Version::new)),
             (header::OCCURRED_AT, Some(text)) => set(&mut facts.occurred_at, moment(text)),
             (header::CORRELATION_ID, Some(text)) => set(&mut facts.correlation_id, text.parse().ok()),
             (header::CAUSATION_ID, Some(text)) => set(&mut facts.causation_id, text.parse().ok()),
-            (header::CONTENT_TYPE, Some(text)) => set(&mut facts.content_type, filled(text).map(Arc::from)),
+            (header::CONTENT_TYPE, Some(text)) => set(&mut facts.content_type, filled(text).map(content_type)),
             _ => false,
         }
     }
@@ -147,21 +171,23 @@ impl Reading {
     fn finish(mut self, payload: Bytes) -> Message {
         match (self.aggregate_type, self.aggregate_id) {
             // The derive refuses a hyphen in a type's name; a foreign one would move the border between type and id.
-            (Some(of), Some(id)) if !of.contains('-') => self.facts.stream = Some(StreamId::new(&of, id)),
+            (Some(of), Some(id)) if !of.contains('-') => self.facts.stream = Some(StreamId::new(of, id)),
             (of, id) => {
                 let parts = [(header::AGGREGATE_TYPE, of), (header::AGGREGATE_ID, id)];
                 for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-                    self.rest.push(name.into(), value.into());
+                    self.rest.push(name.into(), Bytes::copy_from_slice(value.as_bytes()));
                 }
             }
         }
-        let context = match (self.parent, &self.state) {
+        let context = match (self.parent, self.state) {
             (Some(parent), Some(state)) => Some(parent.with_state(state)),
             (parent, _) => parent,
         };
-        Message::from_parts(self.facts, self.rest, payload)
-            .with_trace_context(context)
-            .with_malformed_context(self.malformed)
+        let message = Message::from_parts(self.facts, self.rest, payload);
+        if context.is_none() && !self.malformed {
+            return message;
+        }
+        message.with_trace_context(context).with_malformed_context(self.malformed)
     }
 }
 
@@ -172,6 +198,29 @@ fn set<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
     }
     *slot = value;
     true
+}
+
+thread_local! {
+    /// Names of types that came last: there are few, and each message has one.
+    static LAST: RefCell<[Option<Arc<str>>; 16]> = const { RefCell::new([const { None }; 16]) };
+}
+
+/// A text that many messages share, and nearly always one that is there already.
+fn shared(text: &str) -> Arc<str> {
+    let bytes = text.as_bytes();
+    let ends = bytes.first().zip(bytes.last()).map_or(0, |(first, last)| usize::from(*first) + usize::from(*last));
+    LAST.with_borrow_mut(|all| {
+        let known = &mut all[(ends + bytes.len()) % 16];
+        match known {
+            Some(known) if **known == *text => Arc::clone(known),
+            known => Arc::clone(known.insert(text.into())),
+        }
+    })
+}
+
+fn content_type(text: &str) -> Arc<str> {
+    let json = json();
+    if *json == *text { json } else { text.into() }
 }
 
 fn filled(text: &str) -> Option<&str> {
@@ -204,7 +253,7 @@ mod tests {
         let context: TraceContext = PARENT.parse().unwrap();
         let message = Message::new(StreamId::new("Order", "a-1"), "OrderPlaced", "{}")
             .with_occurred_at(Timestamp::from_micros(1_792_000_000_123_456))
-            .with_correlation(Some(uuid::Uuid::now_v7()), Some(uuid::Uuid::now_v7()))
+            .with_correlation(Some(Uuid::now_v7()), Some(Uuid::now_v7()))
             .with_header("tenant", "north")
             .with_trace_context(Some(context.with_state("a=1")));
         let headers = written(&message);

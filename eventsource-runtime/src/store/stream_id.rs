@@ -42,6 +42,11 @@ impl StreamId {
         &self.name
     }
 
+    /// The whole name, to be kept.
+    pub(crate) fn shared(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// As a store has it. What was stored before a NUL was refused is still to be read.
     pub(crate) fn stored(name: &str) -> Result<Self, InvalidStreamId> {
         match name.find('-') {

@@ -107,6 +107,19 @@ impl Attributes {
         Slot { key, attributes: self }.text(value);
     }
 
+    /// The same of a text that others have as well, which is not copied.
+    pub(crate) fn shared(&mut self, key: &'static str, value: &Arc<str>) {
+        if value.len() > MAX_TEXT {
+            return self.string(key, value);
+        }
+        self.list.shared(key, Arc::clone(value));
+    }
+
+    /// Makes room for so many more at once.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.list.reserve(more);
+    }
+
     /// A count or a place, which never exceeds `i64` in practice.
     pub(crate) fn number(&mut self, key: &'static str, value: u64) {
         self.list.int(key, i64::try_from(value).unwrap_or(i64::MAX));

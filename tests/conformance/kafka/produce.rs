@@ -60,12 +60,12 @@ async fn all(bus: &KafkaBus, count: usize) -> Vec<(String, usize)> {
 fn errors_that_pass_are_no_failure_and_double_nothing() {
     use RDKafkaRespErr::{
         RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS as TOO_FEW, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION as NO_LEADER,
-        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT as LATE,
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT as LATE, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN,
     };
     testing::run(async {
         let cluster = cluster();
         let bus = open(&cluster, options()).await;
-        cluster.request_errors(RDKafkaApiKey::Produce, &[LATE, NO_LEADER, TOO_FEW]);
+        cluster.request_errors(RDKafkaApiKey::Produce, &[LATE, NO_LEADER, TOO_FEW, UNKNOWN]);
         let messages = (0..20).map(|number| message(&stream(1), number));
         assert_eq!(outcomes(&bus, messages).await, ["ok"; 20]);
         let published = all(&bus, 20).await;
@@ -139,6 +139,53 @@ fn a_dead_letter_may_be_longer_than_a_message() {
         })
         .await;
         failing.shutdown().await.unwrap();
+    });
+}
+
+/// A foreign producer may have sent it: it would never fit, and is not tried for ever.
+#[test]
+fn a_dead_letter_that_its_topic_can_never_take_is_left_where_it_was() {
+    testing::run(async {
+        let cluster = cluster();
+        let bus = open(&cluster, options().largest_message(2000)).await;
+        let foreign = open(&cluster, options()).await;
+        let failing = bus.subscribe("one").retries(0).handle(async |_: Received| Err(HandlerError::new("it fails")));
+        let failing = failing.await.unwrap();
+        foreign.publish(Message::new(stream(1), "OrderPlaced", vec![b'0'; 200_000])).await.unwrap();
+        bus.publish(message(&stream(1), 2)).await.unwrap();
+        in_time(async {
+            while failing.tally().dead_lettered < 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        let tally = failing.shutdown().await.unwrap();
+        assert_eq!((tally.left, tally.dead_lettered, tally.acknowledged), (1, 1, 0));
+        let (seen, seeing) = std::sync::mpsc::channel();
+        let again = bus.dead_letters("one").handle(move |letter: Received| {
+            seen.send(ordinal(&letter)).unwrap();
+            std::future::ready(Ok(()))
+        });
+        in_time(again.await.unwrap().finished()).await.unwrap();
+        assert_eq!(seeing.try_iter().collect::<Vec<_>>(), [2], "the group goes on behind it");
+    });
+}
+
+/// What the client has no room for waits for some, in order, and no longer than a publication may.
+#[test]
+fn a_full_queue_of_the_client_holds_up_and_loses_nothing() {
+    testing::run(async {
+        let cluster = cluster();
+        let options = options().set("queue.buffering.max.messages", "5").publish_timeout(Duration::from_secs(3));
+        let bus = open(&cluster, options).await;
+        let messages = (0..40).map(|number| message(&stream(1), number));
+        assert_eq!(outcomes(&bus, messages).await, ["ok"; 40]);
+        cluster.broker_down(1).unwrap();
+        let told = outcomes(&bus, (0..20).map(|id| message(&stream(id), 99))).await;
+        assert_eq!(told, ["timeout"; 20]);
+        cluster.broker_up(1).unwrap();
+        let published = all(&bus, 40).await;
+        assert_eq!(published.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
     });
 }
 

@@ -53,6 +53,19 @@ async fn a_publisher_waits_for_a_slow_subscriber() {
     running.shutdown().await.unwrap();
 }
 
+/// A lane settles together what was handled without waiting for anything, but nothing waits for a handler that does.
+#[tokio::test]
+async fn what_was_handled_is_settled_while_the_next_message_is_waited_for() {
+    let (bus, permits) = (bus(4, SlowSubscriber::Wait), Arc::new(Semaphore::new(1)));
+    let running = bus.subscribe("slow").handle(waiting(&permits)).await.unwrap();
+    bus.publish_all([message(1), message(2)]).await.unwrap();
+    until_settled(&running, 1).await;
+    assert_eq!(running.tally().acknowledged, 1);
+    permits.add_permits(1);
+    until_settled(&running, 2).await;
+    running.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn or_it_is_refused_and_then_nobody_gets_the_message() {
     let (bus, permits) = (bus(1, SlowSubscriber::Refuse), Arc::new(Semaphore::new(0)));

@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
+use futures_core::Stream as _;
+use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tokio::time::{sleep, timeout, timeout_at};
@@ -19,8 +20,11 @@ use super::Shared;
 use super::apart::Apart;
 use super::context::Context;
 use super::options::refused;
-use super::partitions::{Returning, Share, Tenure};
+use super::partitions::{Returning, Share};
+use super::payloads::Payloads;
 use super::replay::{self, Letters};
+use super::settle::{Origin, Unsettled};
+use super::tenure::Tenure;
 use crate::bus::error::BusError;
 use crate::bus::message::{Message, fnv1a};
 use crate::bus::{Consumer, Delivery, Destination, Intake, Place, Settle};
@@ -36,10 +40,11 @@ pub(super) type Client = Apart<StreamConsumer<Context>>;
 
 /// A member of a group on Kafka.
 pub struct Member {
-    shared: Arc<Shared>,
-    client: Arc<Client>,
-    share: Arc<Share>,
+    origin: Arc<Origin>,
     intake: Intake,
+    /// That of the partition from which the last message came.
+    tenure: Option<Arc<Tenure>>,
+    payloads: Payloads,
     /// Of dead letters: what there is of them.
     letters: Option<Letters>,
     /// What came while there was no room.
@@ -67,40 +72,99 @@ impl Member {
             shared.state.joined(&share);
             None
         };
-        let ahead = VecDeque::new();
-        Ok(Self { shared, client, share, intake, letters, ahead, failed: None, paused: false, stopped: false })
+        Ok(Self {
+            origin: Arc::new(Origin { shared, client, share }),
+            intake,
+            tenure: None,
+            payloads: Payloads::default(),
+            letters,
+            ahead: VecDeque::new(),
+            failed: None,
+            paused: false,
+            stopped: false,
+        })
     }
 
-    /// The next message that is ours; `None` at the end of the dead letters.
-    async fn poll(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
-        loop {
-            if self.letters.as_ref().is_some_and(Letters::is_empty) {
-                return Ok(None);
-            }
+    /// The next messages that are ours, up to `most`: as soon as there is one. None at the end of the dead letters.
+    async fn poll(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
+        while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
-            let client = Arc::clone(&self.client);
-            let Some(received) = received(&client, &self.share).await else { continue };
-            match received {
-                Ok(message) => {
-                    self.shared.state.answered();
-                    let place = Place { partition: message.partition(), offset: message.offset() };
-                    let is_wanted = self.letters.as_mut().is_none_or(|letters| letters.takes(place));
-                    // What is about to go to another member is left to it.
-                    if let Some(tenure) = self.share.tenure(place.partition).filter(|_| is_wanted) {
-                        return Ok(Some(self.delivery(&message, tenure, place)));
-                    }
+            let origin = Arc::clone(&self.origin);
+            let mut changed = pin!(origin.share.changed.notified());
+            let mut stream = origin.client.stream();
+            let filled = poll_fn(|task| match self.fill(&mut stream, task, most, taken) {
+                // There is something to be given back.
+                Poll::Pending => changed.as_mut().poll(task).map(Ok),
+                ready => ready,
+            });
+            filled.await?;
+        }
+        Ok(())
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.letters.as_ref().is_some_and(Letters::is_empty)
+    }
+
+    /// Takes what the client has; pending if that is nothing.
+    fn fill(
+        &mut self,
+        stream: &mut MessageStream<'_, Context>,
+        task: &mut TaskContext<'_>,
+        most: usize,
+        taken: &mut Vec<Delivery<Unsettled>>,
+    ) -> Poll<Result<(), BusError>> {
+        while taken.len() < most
+            && !self.is_at_end()
+            && let Poll::Ready(Some(received)) = Pin::new(&mut *stream).poll_next(task)
+        {
+            match self.received(received) {
+                Ok(delivery) => taken.extend(delivery),
+                Err(error) if taken.is_empty() => return Poll::Ready(Err(error)),
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
                 }
-                Err(KafkaError::PartitionEOF(partition)) => {
-                    if let Some(letters) = &mut self.letters {
-                        letters.ended(partition);
-                    }
-                }
-                Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
-                    return Err(BusError::backend("take messages from Kafka", error));
-                }
-                Err(error) => self.failed(error)?,
             }
         }
+        if taken.is_empty() && !self.is_at_end() { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    /// A delivery, if that is what came and it is ours.
+    fn received(
+        &mut self,
+        received: KafkaResult<BorrowedMessage<'_>>,
+    ) -> Result<Option<Delivery<Unsettled>>, BusError> {
+        match received {
+            Ok(message) => {
+                self.origin.shared.state.answered();
+                let place = Place { partition: message.partition(), offset: message.offset() };
+                let is_wanted = self.letters.as_mut().is_none_or(|letters| letters.takes(place));
+                if is_wanted && self.is_ours(place.partition) {
+                    return Ok(self.delivery(&message, place));
+                }
+            }
+            Err(KafkaError::PartitionEOF(partition)) => {
+                if let Some(letters) = &mut self.letters {
+                    letters.ended(partition);
+                }
+            }
+            Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
+                return Err(BusError::backend("take messages from Kafka", error));
+            }
+            Err(error) => self.failed(error)?,
+        }
+        Ok(None)
+    }
+
+    /// Looks up the tenure of a partition, which mostly is that of the last message. What is about to go to another member
+    /// is left to it.
+    fn is_ours(&mut self, partition: i32) -> bool {
+        let is_last = |tenure: &Arc<Tenure>| tenure.partition() == partition && !tenure.is_ending();
+        if !self.tenure.as_ref().is_some_and(is_last) {
+            self.tenure = self.origin.share.tenure(partition);
+        }
+        self.tenure.is_some()
     }
 
     /// The client goes on, unless it may not: that stays so until somebody changes it.
@@ -111,7 +175,7 @@ impl Member {
                 Err(BusError::backend("take messages from Kafka", error))
             }
             Some(code) => {
-                self.shared.state.failed(code);
+                self.origin.shared.state.failed(code);
                 Ok(())
             }
             None => Ok(()),
@@ -120,30 +184,31 @@ impl Member {
 
     /// Gives partitions back that were revoked, as soon as nothing of them is under way, or has been for too long.
     async fn give_back(&mut self) {
-        let Some(returning) = self.share.returning() else { return };
+        let Some(returning) = self.origin.share.returning() else { return };
         self.ahead.retain(|delivery| !delivery.settle.is_lost());
         if timeout_at(returning.until, returning.quiet()).await.is_err() {
-            log::kafka::handed_over_busy(&self.share.group);
+            log::kafka::handed_over_busy(&self.origin.share.group);
         }
         self.unassign(&returning);
     }
 
     /// What was stored is committed before the partitions go.
     fn unassign(&self, returning: &Returning) {
-        let partitions = returning.end(&self.share.topic);
-        self.share.returned();
-        if partitions.count() > 0 && self.client.incremental_unassign(&partitions).is_err() {
-            log::kafka::rebalance_failed(&self.share.group);
+        let partitions = returning.end(&self.origin.share.topic);
+        self.origin.share.returned();
+        if partitions.count() > 0 && self.origin.client.incremental_unassign(&partitions).is_err() {
+            log::kafka::rebalance_failed(&self.origin.share.group);
         }
     }
 
-    fn delivery(&self, received: &BorrowedMessage<'_>, tenure: Arc<Tenure>, place: Place) -> Delivery<Unsettled> {
-        let message = read(received);
+    fn delivery(&mut self, received: &BorrowedMessage<'_>, place: Place) -> Option<Delivery<Unsettled>> {
+        let tenure = Arc::clone(self.tenure.as_ref()?);
+        let message = self.read(received);
         tenure.take(place.offset);
-        let mut source = Destination::new(Arc::clone(&self.share.topic));
+        let mut source = Destination::new(Arc::clone(&self.origin.share.topic));
         source.place = Some(place);
         let sent_at = received.timestamp().to_millis();
-        Delivery {
+        Some(Delivery {
             lane: match message.stream() {
                 Some(_) => message.order_key(),
                 None => received.key().map_or(u64::from(place.partition.unsigned_abs()), fnv1a),
@@ -152,46 +217,27 @@ impl Member {
             redelivered: false,
             sent_at: sent_at.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000))),
             source,
-            settle: Unsettled {
-                client: Arc::clone(&self.client),
-                shared: Arc::clone(&self.shared),
-                share: Arc::clone(&self.share),
-                tenure,
-                offset: place.offset,
-            },
+            settle: Unsettled { origin: Arc::clone(&self.origin), tenure, offset: place.offset },
             message,
-        }
+        })
+    }
+
+    /// A message as it came. A header without a value is none, and one whose name is not text is passed over.
+    fn read(&mut self, received: &BorrowedMessage<'_>) -> Message {
+        let payload = self.payloads.copied(received.payload().unwrap_or_default());
+        let Some(headers) = received.headers() else { return Message::read([], payload) };
+        // The client library panics at a name that is not UTF-8, which anybody may send.
+        let header = |at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten();
+        let headers = (0..headers.count()).filter_map(header);
+        Message::read(headers.filter_map(|header| Some((header.key, header.value?))), payload)
     }
 
     /// Has the brokers send no more, or go on.
     fn pause(&mut self, paused: bool) {
-        let result = self
-            .client
-            .assignment()
-            .and_then(|all| if paused { self.client.pause(&all) } else { self.client.resume(&all) });
+        let client = &self.origin.client;
+        let result = client.assignment().and_then(|all| if paused { client.pause(&all) } else { client.resume(&all) });
         self.paused = paused || result.is_err() && self.paused;
     }
-}
-
-/// What comes next from the client; `None` if there is something to be given back.
-async fn received<'c>(client: &'c Client, share: &Share) -> Option<KafkaResult<BorrowedMessage<'c>>> {
-    let mut changed = pin!(share.changed.notified());
-    let mut received = pin!(client.recv());
-    poll_fn(|task| match received.as_mut().poll(task) {
-        Poll::Ready(received) => Poll::Ready(Some(received)),
-        Poll::Pending => changed.as_mut().poll(task).map(|()| None),
-    })
-    .await
-}
-
-/// A message as it came. A header without a value is none, and one whose name is not text is passed over.
-fn read(received: &BorrowedMessage<'_>) -> Message {
-    let payload = received.payload().unwrap_or_default().to_vec();
-    let Some(headers) = received.headers() else { return Message::read([], payload.into()) };
-    // The client library panics at a name that is not UTF-8, which anybody may send.
-    let header = |at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten();
-    let headers = (0..headers.count()).filter_map(header);
-    Message::read(headers.filter_map(|header| Some((header.key, header.value?))), payload.into())
 }
 
 fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Result<Client, BusError> {
@@ -219,23 +265,30 @@ impl Consumer for Member {
     type Settle = Unsettled;
 
     async fn next(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
-        loop {
-            if self.stopped {
-                return Ok(None);
-            }
-            if let Some(failed) = self.failed.take() {
-                return Err(failed);
-            }
-            match self.ahead.pop_front() {
-                Some(delivery) if delivery.settle.is_lost() => {}
-                Some(delivery) => return Ok(Some(delivery)),
-                None => break,
-            }
+        let mut taken = Vec::with_capacity(1);
+        self.next_batch(1, &mut taken).await?;
+        Ok(taken.pop())
+    }
+
+    async fn next_batch(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
+        if self.stopped {
+            return Ok(());
+        }
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
+        while taken.len() < most
+            && let Some(delivery) = self.ahead.pop_front()
+        {
+            taken.extend(Some(delivery).filter(|delivery| !delivery.settle.is_lost()));
+        }
+        if !taken.is_empty() {
+            return Ok(());
         }
         if self.paused {
             self.pause(false);
         }
-        self.poll().await
+        self.poll(most, taken).await
     }
 
     /// A member that does not ask its client anything for long is thrown out of its group, and holds up the others
@@ -244,11 +297,13 @@ impl Consumer for Member {
         sleep(NO_ROOM).await;
         while self.failed.is_none() {
             self.pause(true);
-            match self.poll().await {
-                Ok(Some(delivery)) => self.ahead.push_back(delivery),
-                Ok(None) => break,
-                Err(error) => self.failed = Some(error),
+            let mut taken = Vec::new();
+            let polled = self.poll(1, &mut taken).await;
+            self.failed = polled.err();
+            if taken.is_empty() && self.failed.is_none() {
+                break;
             }
+            self.ahead.extend(taken);
         }
         pending().await
     }
@@ -261,10 +316,11 @@ impl Consumer for Member {
 
     /// Commits what is done with, and leaves the group.
     async fn leave(self) {
-        let client = Arc::clone(&self.client);
+        let origin = Arc::clone(&self.origin);
         drop(self);
         // Where a delivery is still about, it ends with that.
-        let Some(client) = Arc::into_inner(client) else { return };
+        let client = Arc::into_inner(origin).and_then(|origin| Arc::into_inner(origin.client));
+        let Some(client) = client else { return };
         // There may be nothing to commit.
         let left = client.end(|client| drop(client.commit_consumer_state(CommitMode::Sync)));
         let _ = timeout(LEAVING, left).await;
@@ -275,8 +331,8 @@ impl Consumer for Member {
 /// ends.
 impl Drop for Member {
     fn drop(&mut self) {
-        self.share.leave();
-        if let Some(returning) = self.share.returning() {
+        self.origin.share.leave();
+        if let Some(returning) = self.origin.share.returning() {
             self.unassign(&returning);
         }
     }
@@ -285,47 +341,5 @@ impl Drop for Member {
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("intake", &self.intake).finish_non_exhaustive()
-    }
-}
-
-/// A delivery whose offset is not stored yet.
-pub struct Unsettled {
-    client: Arc<Client>,
-    shared: Arc<Shared>,
-    share: Arc<Share>,
-    tenure: Arc<Tenure>,
-    offset: i64,
-}
-
-impl Settle for Unsettled {
-    fn is_lost(&self) -> bool {
-        self.tenure.is_ending()
-    }
-
-    async fn ack(self) -> Result<(), BusError> {
-        let store = |offset| {
-            let stored = self.client.store_offset(&self.share.topic, self.tenure.partition(), offset);
-            // The partition has gone to another member.
-            stored.map_err(|_| BusError::Lost)
-        };
-        self.tenure.done(self.offset, store)
-    }
-
-    async fn park(&self, message: &Message) -> Result<(), BusError> {
-        let topic = self.shared.dead_topic(&self.share.group)?;
-        let parked = self.shared.publisher.park(&topic, message).await;
-        parked.map_err(|error| BusError::backend("keep a dead letter", error))
-    }
-}
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        self.tenure.dropped();
-    }
-}
-
-impl fmt::Debug for Unsettled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unsettled").field("offset", &self.offset).finish_non_exhaustive()
     }
 }

@@ -5,9 +5,12 @@ mod consume;
 mod context;
 mod options;
 mod partitions;
+mod payloads;
 mod pipeline;
 mod publish;
 mod replay;
+mod settle;
+mod tenure;
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,9 +46,10 @@ const PORT: u16 = 9092;
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers, and its stream as the key: the key
 /// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, which is looked at
-/// when a group is subscribed, and must take messages that are some hundred bytes longer than the longest: a letter that
-/// cannot be kept is tried again without end, which the log tells, and holds up its lane. So does one of a foreign message
-/// that is longer than ours may be. A publication whose future is dropped may still be made. Nothing protects from a
+/// when a group is subscribed, and must take messages that are some hundred bytes longer than the longest. A letter that
+/// it can never take, such as that of a foreign message which is longer than ours may be, is logged and counted
+/// ([`Tally::left`](super::Tally::left)), and stays in the topic that it came from. One that cannot be kept now is tried
+/// again without end, which the log tells, and holds up its lane. A publication whose future is dropped may still be made. Nothing protects from a
 /// message whose handler takes the process down: it comes again until somebody mends the handler. Nor does the broker
 /// tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process
 /// alone. Exactly-once reads (`read_committed`) are not part of the promises: keep the ids of what was handled instead.

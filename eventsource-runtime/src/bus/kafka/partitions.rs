@@ -1,4 +1,4 @@
-//! The partitions that a member of a group has, and how far each of them is done with.
+//! The partitions that a member of a group has.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use rdkafka::statistics::Partition;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::bus::error::BusError;
+use super::tenure::{Phase, Tenure};
 
 /// How long what is under way may hold up that its partition goes to another member. The group stands still meanwhile.
 const GIVING_BACK: Duration = Duration::from_secs(10);
@@ -37,8 +37,8 @@ impl Inside {
     /// A partition that was to be given back has gone without that. It may be ours anew, and must not be given back then.
     fn gone(&mut self, partition: i32) {
         for tenure in self.returning.iter().flat_map(|returning| &returning.tenures) {
-            if tenure.partition == partition {
-                tenure.progress().phase = Phase::Over;
+            if tenure.partition() == partition {
+                tenure.enter(Phase::Over);
             }
         }
         self.keep_returning();
@@ -47,7 +47,7 @@ impl Inside {
     /// Forgets those that have ended.
     fn keep_returning(&mut self) {
         if let Some(returning) = &mut self.returning {
-            returning.tenures.retain(|tenure| tenure.progress().phase != Phase::Over);
+            returning.tenures.retain(|tenure| !tenure.is_over());
         }
         self.returning.take_if(|returning| returning.tenures.is_empty());
     }
@@ -73,10 +73,8 @@ impl Returning {
     pub(super) fn end(&self, topic: &str) -> TopicPartitionList {
         let mut partitions = TopicPartitionList::new();
         for tenure in &self.tenures {
-            let mut progress = tenure.progress();
-            if progress.phase == Phase::Ending {
-                progress.phase = Phase::Over;
-                partitions.add_partition(topic, tenure.partition);
+            if tenure.end() {
+                partitions.add_partition(topic, tenure.partition());
             }
         }
         partitions
@@ -120,9 +118,8 @@ impl Share {
         let waits = !is_lost && !self.leaving.load(Ordering::Relaxed);
         let mut is_busy = false;
         for tenure in &tenures {
-            let mut progress = tenure.progress();
-            progress.phase = if waits { Phase::Ending } else { Phase::Over };
-            is_busy |= progress.alive > 0;
+            tenure.enter(if waits { Phase::Ending } else { Phase::Over });
+            is_busy |= tenure.is_busy();
         }
         let waits = waits && is_busy;
         if waits {
@@ -165,142 +162,10 @@ impl Share {
     }
 }
 
-/// The time in which a partition is a member's.
-pub(super) struct Tenure {
-    partition: i32,
-    progress: Mutex<Progress>,
-    /// A delivery is not under way any more.
-    dropped: Notify,
-}
-
-#[derive(Default)]
-struct Progress {
-    phase: Phase,
-    /// The offsets that were taken, up from the first that is not done with; each with whether it is.
-    taken: BTreeMap<i64, bool>,
-    /// The one after the last that was taken.
-    next: Option<i64>,
-    /// How many deliveries are under way.
-    alive: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Ours,
-    /// What is under way may come to its end; nothing is begun.
-    Ending,
-    /// Another member may have it.
-    Over,
-}
-
-impl Tenure {
-    pub(super) fn new(partition: i32) -> Self {
-        Self { partition, progress: Mutex::default(), dropped: Notify::new() }
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn partition(&self) -> i32 {
-        self.partition
-    }
-
-    /// Whether nothing of it may be begun any more.
-    pub(super) fn is_ending(&self) -> bool {
-        self.progress().phase != Phase::Ours
-    }
-
-    pub(super) fn take(&self, offset: i64) {
-        let mut progress = self.progress();
-        progress.taken.insert(offset, false);
-        progress.next = Some(offset + 1);
-        progress.alive += 1;
-    }
-
-    /// A message is done with. Stores the last offset before which all are, if that has moved: a later one would have
-    /// those in between forgotten if this process died. Under the lock, so that it never moves back.
-    pub(super) fn done(&self, offset: i64, store: impl FnOnce(i64) -> Result<(), BusError>) -> Result<(), BusError> {
-        let mut progress = self.progress();
-        if progress.phase == Phase::Over {
-            return Err(BusError::Lost);
-        }
-        progress.taken.insert(offset, true);
-        let mut last = None;
-        while let Some(first) = progress.taken.first_entry().filter(|first| *first.get()) {
-            last = Some(first.remove_entry().0);
-        }
-        last.map_or(Ok(()), store)
-    }
-
-    /// A delivery is not under way any more, done with or not.
-    pub(super) fn dropped(&self) {
-        let mut progress = self.progress();
-        progress.alive = progress.alive.saturating_sub(1);
-        if progress.alive == 0 {
-            self.dropped.notify_waiters();
-        }
-    }
-
-    async fn quiet(&self) {
-        loop {
-            let mut dropped = std::pin::pin!(self.dropped.notified());
-            dropped.as_mut().enable();
-            if self.progress().alive == 0 {
-                return;
-            }
-            dropped.await;
-        }
-    }
-
-    /// The first offset that is not done with.
-    fn position(&self) -> Option<i64> {
-        let progress = self.progress();
-        progress.taken.first_key_value().map(|(offset, _)| *offset).or(progress.next)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Settles an offset; what was stored.
-    fn done(tenure: &Tenure, offset: i64) -> Option<i64> {
-        let mut stored = None;
-        tenure
-            .done(offset, |offset| {
-                stored = Some(offset);
-                Ok(())
-            })
-            .unwrap();
-        stored
-    }
-
-    #[test]
-    fn an_offset_is_stored_only_when_all_before_it_are_done_with() {
-        let tenure = Tenure::new(0);
-        // Some offsets are the broker's own.
-        for offset in [10, 11, 13, 14] {
-            tenure.take(offset);
-        }
-        assert_eq!(done(&tenure, 11), None);
-        assert_eq!(done(&tenure, 14), None);
-        assert_eq!(tenure.position(), Some(10));
-        assert_eq!(done(&tenure, 10), Some(11));
-        assert_eq!(tenure.position(), Some(13));
-        assert_eq!(done(&tenure, 13), Some(14));
-        assert_eq!(tenure.position(), Some(15));
-    }
-
-    #[test]
-    fn what_is_dropped_without_a_word_holds_the_offset_back() {
-        let tenure = Tenure::new(0);
-        tenure.take(1);
-        tenure.take(2);
-        tenure.dropped();
-        assert_eq!(done(&tenure, 2), None);
-    }
+    use crate::bus::error::BusError;
 
     fn share() -> Share {
         let share = Share::new("inventory".into(), "orders".into());
@@ -316,10 +181,16 @@ mod tests {
         assert!(share.revoked([0], false), "one message is under way");
         assert!(tenure.is_ending() && share.tenure(0).is_none());
         assert!(!share.tenure(1).unwrap().is_ending());
-        assert_eq!(done(&tenure, 7), Some(7), "it may come to its end");
+        let mut stored = None;
+        let store = |offset| {
+            stored = Some(offset);
+            Ok(())
+        };
+        tenure.done([7], store).unwrap();
+        assert_eq!(stored, Some(7), "it may come to its end");
         let returning = share.returning().unwrap();
         assert_eq!(returning.end("orders").count(), 1);
-        assert!(matches!(tenure.done(7, |_| Ok(())), Err(BusError::Lost)));
+        assert!(matches!(tenure.done([7], |_| Ok(())), Err(BusError::Lost)));
         share.returned();
         assert!(share.returning().is_none());
     }
@@ -363,21 +234,6 @@ mod tests {
         tenure.take(1);
         left.leave();
         assert!(!left.revoked([0], false), "left");
-        assert!(matches!(tenure.done(1, |_| Ok(())), Err(BusError::Lost)));
-    }
-
-    #[tokio::test]
-    async fn it_is_quiet_when_the_last_delivery_is_dropped() {
-        let tenure = Arc::new(Tenure::new(0));
-        tenure.take(1);
-        tenure.take(2);
-        let waiting = tokio::spawn({
-            let tenure = Arc::clone(&tenure);
-            async move { tenure.quiet().await }
-        });
-        tenure.dropped();
-        assert!(!waiting.is_finished());
-        tenure.dropped();
-        waiting.await.unwrap();
+        assert!(matches!(tenure.done([1], |_| Ok(())), Err(BusError::Lost)));
     }
 }

@@ -1,5 +1,6 @@
 //! One producer of the client library: a sequence of messages that is cut at the first one that fails.
 
+use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::apart::Apart;
@@ -55,6 +57,25 @@ impl Pipeline {
 
     /// Hands a message to the client, which publishes what it is handed in that order.
     pub(super) async fn send(&self, to: Target<'_>, message: &Message) -> Result<DeliveryFuture, Fault> {
+        match self.hand_over(to, message)? {
+            Some(confirmation) => Ok(confirmation),
+            // Apart, so that the futures of the other publications are small.
+            None => Box::pin(self.send_later(to, message)).await,
+        }
+    }
+
+    async fn send_later(&self, to: Target<'_>, message: &Message) -> Result<DeliveryFuture, Fault> {
+        while Instant::now() < to.until {
+            sleep(FULL).await;
+            if let Some(confirmation) = self.hand_over(to, message)? {
+                return Ok(confirmation);
+            }
+        }
+        Err(Fault::Late)
+    }
+
+    /// `None` while the client has no room.
+    fn hand_over(&self, to: Target<'_>, message: &Message) -> Result<Option<DeliveryFuture>, Fault> {
         let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS));
         let mut size = message.payload().len() + message.stream().map_or(0, |stream| stream.as_str().len());
         message.write_headers(&mut |name, value| {
@@ -67,34 +88,37 @@ impl Pipeline {
         let mut record = FutureRecord::<str, [u8]>::to(to.topic).payload(message.payload());
         record.headers = headers;
         record.key = message.stream().map(StreamId::as_str);
-        loop {
-            let (error, back) = match self.hand_over(record)? {
-                Ok(confirmation) => return Ok(confirmation),
-                Err(refused) => refused,
-            };
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) if Instant::now() < to.until => sleep(FULL).await,
-                Some(RDKafkaErrorCode::QueueFull) => return Err(Fault::Late),
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => return Err(Fault::TooLarge(size)),
-                _ => return Err(fault(error)),
-            }
-            record = back;
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        if !*open {
+            return Err(Fault::Cut);
+        }
+        // Under the lock: nothing is taken behind what was cut off.
+        match self.client.send_result(record) {
+            Ok(confirmation) => Ok(Some(confirmation)),
+            Err((error, _)) => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) => Ok(None),
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => Err(Fault::TooLarge(size)),
+                _ => Err(fault(error)),
+            },
         }
     }
 
-    /// Under the lock: nothing is taken behind what was cut off.
-    #[allow(clippy::type_complexity, reason = "what the client answers")]
-    fn hand_over<'m>(
-        &self,
-        record: FutureRecord<'m, str, [u8]>,
-    ) -> Result<Result<DeliveryFuture, (KafkaError, FutureRecord<'m, str, [u8]>)>, Fault> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        if *open { Ok(self.client.send_result(record)) } else { Err(Fault::Cut) }
+    /// Publishes one message.
+    pub(super) async fn publish(&self, to: Target<'_>, message: &Message) -> Result<Place, Fault> {
+        let confirmation = match self.hand_over(to, message)? {
+            Some(confirmation) => confirmation,
+            None => Box::pin(self.send_later(to, message)).await?,
+        };
+        self.told(timeout_at(to.until, confirmation).await)
     }
 
     /// Waits for the word of the brokers.
     pub(super) async fn confirmed(&self, confirmation: DeliveryFuture, until: Instant) -> Result<Place, Fault> {
-        match timeout_at(until, confirmation).await {
+        self.told(timeout_at(until, confirmation).await)
+    }
+
+    fn told(&self, told: Result<<DeliveryFuture as Future>::Output, Elapsed>) -> Result<Place, Fault> {
+        match told {
             Ok(Ok(Ok(delivered))) => {
                 self.state.answered();
                 Ok(Place { partition: delivered.partition, offset: delivered.offset })

@@ -1,5 +1,6 @@
 //! Publishing with confirmations of all replicas, and without a gap in any stream.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,19 +112,49 @@ impl Publisher {
     }
 
     /// Publishes messages side by side, in their order.
-    pub(super) async fn publish_all(&self, topic: &str, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
-        self.publish_to(Target { topic, largest: self.largest, until: until(self.timeout) }, messages).await
+    pub(super) fn publish_all(
+        &self,
+        topic: &str,
+        messages: &[Message],
+    ) -> impl Future<Output = Vec<Result<Published, PublishError>>> {
+        self.publish_to(Target { topic, largest: self.largest, until: until(self.timeout) }, messages)
+    }
+
+    async fn publish_to(&self, to: Target<'_>, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
+        let pipeline = Arc::clone(&self.current());
+        let mut first = None;
+        if let [message] = messages {
+            match pipeline.publish(to, message).await {
+                Ok(place) => return vec![Ok(Published::at(place))],
+                Err(fault) => first = Some(fault),
+            }
+        }
+        // Apart, so that the futures of single publications are small.
+        Box::pin(self.publish_in_rounds(to, messages, pipeline, first)).await
     }
 
     /// What was cut off by the failure of others is published again, which may be twice: the brokers' word is lost with the
-    /// pipeline.
-    async fn publish_to(&self, to: Target<'_>, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
+    /// pipeline. A single message has failed before.
+    async fn publish_in_rounds(
+        &self,
+        to: Target<'_>,
+        messages: &[Message],
+        mut pipeline: Arc<Pipeline>,
+        mut first: Option<Fault>,
+    ) -> Vec<Result<Published, PublishError>> {
         let outcomes = messages.iter().map(|_| None).collect();
         let mut batch = Batch { to, messages, outcomes, behind: Behind::default() };
-        let mut pipeline = Arc::clone(&self.current());
         let mut pauses = Pauses::default();
         let end = loop {
-            match self.round(&pipeline, &mut batch).await {
+            let round = match first.take() {
+                Some(Fault::TooLarge(size)) => {
+                    batch.fail(0, too_large(to, size));
+                    Round::Done
+                }
+                Some(fault) => Round::Done.and(fault),
+                None => self.round(&pipeline, &mut batch).await,
+            };
+            match round {
                 Round::Done => break None,
                 // Another caller's time was up, or the brokers forgot the producer.
                 Round::Cut if Instant::now() < to.until => {}
@@ -192,11 +223,7 @@ impl Publisher {
             if !batch.is_left(place) {
                 continue;
             }
-            let published = match pipeline.send(batch.to, message).await {
-                Ok(confirmation) => pipeline.confirmed(confirmation, batch.to.until).await,
-                Err(fault) => Err(fault),
-            };
-            match published {
+            match pipeline.publish(batch.to, message).await {
                 Ok(place_of) => batch.outcomes[place] = Some(Ok(Published::at(place_of))),
                 Err(Fault::TooLarge(size)) => batch.fail(place, too_large(batch.to, size)),
                 Err(Fault::Late) => return Some(self.late(batch.to.topic)),

@@ -1,9 +1,13 @@
 //! What spans say of messages, sent or processed.
 
+use std::sync::Arc;
+
 use crate::bus::message::Message;
 use crate::bus::{BusInfo, Destination, Place, Published};
-use crate::store::StreamId;
 use crate::telemetry::{Attributes, Options, names};
+
+/// As many attributes as the span of a message has, with those that are told at its end.
+const MOST: usize = 18;
 
 pub(super) const SEND: &str = "send";
 pub(super) const PROCESS: &str = "process";
@@ -22,22 +26,29 @@ pub(super) fn describe_sent(info: &BusInfo, destination: &Destination, messages:
         known.number(names::EVENTSOURCE_BATCH_SIZE, messages.len() as u64);
     }
     if let [message] = messages {
-        known.record(names::EVENTSOURCE_EVENT_TYPE, &message.event_type());
+        describe_event_type(message, known);
+    }
+}
+
+pub(super) fn describe_event_type(message: &Message, known: &mut Attributes) {
+    if let Some(event_type) = &message.facts().event_type {
+        known.shared(names::EVENTSOURCE_EVENT_TYPE, event_type);
     }
 }
 
 pub(super) fn describe_broker(
     info: &BusInfo,
     (system, operation): (&'static str, &'static str),
-    at: &str,
+    at: &Arc<str>,
     known: &mut Attributes,
 ) {
+    known.reserve(MOST);
     known.text(names::MESSAGING_SYSTEM, system);
     known.text(names::MESSAGING_OPERATION_NAME, operation);
     known.text(names::MESSAGING_OPERATION_TYPE, operation);
-    known.string(names::MESSAGING_DESTINATION_NAME, at);
+    known.shared(names::MESSAGING_DESTINATION_NAME, at);
     if let Some((address, port)) = &info.server {
-        known.string(names::SERVER_ADDRESS, address);
+        known.shared(names::SERVER_ADDRESS, address);
         known.number(names::SERVER_PORT, u64::from(*port));
     }
 }
@@ -50,9 +61,13 @@ pub(super) fn describe_messages(system: &str, place: &Destination, messages: &[M
     };
     known.record(names::MESSAGING_MESSAGE_ID, &message.id());
     if system == "kafka" {
-        known.record(names::MESSAGING_KAFKA_MESSAGE_KEY, &message.stream().map(StreamId::as_str));
+        if let Some(stream) = message.stream() {
+            known.shared(names::MESSAGING_KAFKA_MESSAGE_KEY, stream.shared());
+        }
     }
-    known.record(names::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, &place.routing_key.as_deref());
+    if let Some(key) = &place.routing_key {
+        known.shared(names::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, key);
+    }
     describe_place(place.place, known);
 }
 

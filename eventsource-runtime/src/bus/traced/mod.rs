@@ -84,7 +84,7 @@ impl<B: EventBus> Traced<B> {
     /// # Errors
     /// It was not published, or the bus cannot tell. A future that is dropped may have published it.
     pub async fn publish(&self, message: Message) -> Result<Published, PublishError> {
-        self.publish_all([message]).await.map(|published| published.first().copied().unwrap_or_default())
+        self.send(vec![message], Via::Caller).await.pop().unwrap_or_else(|| Ok(Published::default()))
     }
 
     /// Publishes messages, those of one stream in order, and waits until all are confirmed.
@@ -170,7 +170,7 @@ impl<B: EventBus> Traced<B> {
         if !each.all(|other| other.name == first.name) {
             return Destination::new(Arc::clone(&info.destination));
         }
-        if !self.destinations.knows(&first.name) {
+        if first.name != info.destination && !self.destinations.knows(&first.name) {
             first.name = Arc::clone(&info.destination);
         }
         first
@@ -211,7 +211,7 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
 fn send_span(Told { info, destination }: &Told, messages: &[Message], via: Via) -> Span {
     let start = match info.system {
         None => Start::new(names::EVENT_BUS_PUBLISH, Kind::Internal),
-        Some(_) => Start::new(format!("{}{}", names::SEND_PREFIX, destination.name), Kind::Producer),
+        Some(_) => Start::new([names::SEND_PREFIX, &destination.name].concat(), Kind::Producer),
     };
     let start = start.options(|options| {
         if via == Via::Relay {

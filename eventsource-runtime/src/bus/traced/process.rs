@@ -1,12 +1,12 @@
 //! The span and the metrics of each attempt to handle messages.
 
+use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use super::describe::{PROCESS, describe_broker, describe_messages, link};
+use super::describe::{PROCESS, describe_broker, describe_event_type, describe_messages, link};
 use crate::bus::BusInfo;
 use crate::bus::error::HandlerError;
-use crate::bus::handler::Received;
 use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
 use crate::clock::{Clock, Timestamp};
@@ -35,9 +35,8 @@ impl Outcome {
 #[derive(Clone, Copy)]
 pub(in crate::bus) struct Ended<'a> {
     pub(in crate::bus) outcome: Outcome,
-    pub(in crate::bus) attempt: u32,
     pub(in crate::bus) error: Option<&'a HandlerError>,
-    pub(in crate::bus) elapsed: Duration,
+    pub(in crate::bus) begun: Instant,
 }
 
 /// The spans and metrics of one subscription.
@@ -60,7 +59,7 @@ impl Processing {
 
     /// Counts messages that were delivered, and what is odd about them.
     pub(in crate::bus) fn consumed<S>(&self, batch: &[Current<S>]) {
-        if !self.metrics {
+        if batch.is_empty() || !metrics::are_read(self.metrics) {
             return;
         }
         messaging::consumed(&self.info, &self.group, self.place(batch), batch.len() as u64);
@@ -69,81 +68,85 @@ impl Processing {
             if current.received.has_malformed_context() {
                 metrics::context_malformed("bus");
             }
-            if current.taken.delivery.sent_at.is_some_and(|sent_at| sent_at > now) {
+            if current.sent_at.is_some_and(|sent_at| sent_at > now) {
                 messaging::clock_skew();
             }
         }
     }
 
     /// Where a batch came from, as one name.
-    fn place<'a, S>(&'a self, batch: &'a [Current<S>]) -> &'a str {
-        let mut each = batch.iter().map(|current| &current.taken.delivery.source.name);
+    fn place<'a, S>(&'a self, batch: &'a [Current<S>]) -> &'a Arc<str> {
+        let mut each = batch.iter().map(|current| &current.source.name);
         match each.next() {
-            Some(first) if each.all(|other| other == first) && self.destinations.knows(first) => first,
+            // Mostly that of the bus.
+            Some(first) if *first != self.info.destination => {
+                let is_one = each.all(|other| other == first) && self.destinations.knows(first);
+                if is_one { first } else { &self.info.destination }
+            }
             _ => &self.info.destination,
         }
     }
 
-    /// The span of one attempt, in which `messages` are handled.
-    pub(in crate::bus) fn span<S>(&self, batch: &[Current<S>], messages: &[Received]) -> Span {
+    /// The span of one attempt to handle messages.
+    pub(in crate::bus) fn span<S>(&self, batch: &[Current<S>]) -> Span {
         let enabled = self.tracing && telemetry::is_on();
         let start = match self.info.system {
             None => Start::new(names::EVENT_BUS_HANDLE, Kind::Internal),
             Some(_) if !enabled => Start::new("", Kind::Consumer),
-            Some(_) => Start::new(format!("{}{}", names::PROCESS_PREFIX, self.place(batch)), Kind::Consumer),
+            Some(_) => Start::new([names::PROCESS_PREFIX, self.place(batch)].concat(), Kind::Consumer),
         };
         let start = start.options(|options| {
             options.enable(self.tracing);
             if enabled {
-                self.hang(options, batch, messages);
+                self.hang(options, batch);
             }
         });
-        start.begin(&mut |known| self.describe(batch, messages, known), &mut |_| ())
+        start.begin(&mut |known| self.describe(batch, known), &mut |_| ())
     }
 
-    fn hang<S>(&self, options: &mut Options, batch: &[Current<S>], messages: &[Received]) {
+    fn hang<S>(&self, options: &mut Options, batch: &[Current<S>]) {
         options.root();
-        let relation = match (batch, messages) {
-            ([current], [message]) => self.propagation.relation(message, current.taken.delivery.sent_at, self.now()),
+        if batch.iter().all(|current| current.received.trace_context().is_none()) {
+            return;
+        }
+        let relation = match batch {
+            [current] => self.propagation.relation(&current.received, current.sent_at, self.now()),
             _ => self.propagation.of_batch(),
         };
         if relation == Relation::Ignore {
             return;
         }
-        if let (Relation::Parent, [message]) = (relation, messages) {
-            options.parent(&**message);
+        if let (Relation::Parent, [current]) = (relation, batch) {
+            options.parent(&*current.received);
         }
-        for message in messages {
-            link(options, message);
+        for current in batch {
+            link(options, &current.received);
         }
-        if messages.iter().any(Received::is_replayed) {
+        if is_replayed(batch) {
             options.replay();
         }
     }
 
-    fn describe<S>(&self, batch: &[Current<S>], messages: &[Received], known: &mut Attributes) {
+    fn describe<S>(&self, batch: &[Current<S>], known: &mut Attributes) {
         if let Some(system) = self.info.system {
             describe_broker(&self.info, (system, PROCESS), self.place(batch), known);
-            known.string(names::MESSAGING_CONSUMER_GROUP_NAME, &self.group);
-            match (batch, messages) {
-                ([current], [message]) => {
-                    let place = &current.taken.delivery.source;
-                    describe_messages(system, place, std::slice::from_ref(&**message), known);
-                }
-                _ => known.number(names::MESSAGING_BATCH_MESSAGE_COUNT, messages.len() as u64),
+            known.shared(names::MESSAGING_CONSUMER_GROUP_NAME, &self.group);
+            match batch {
+                [current] => describe_messages(system, &current.source, slice::from_ref(&*current.received), known),
+                _ => known.number(names::MESSAGING_BATCH_MESSAGE_COUNT, batch.len() as u64),
             }
         } else {
             known.string(names::EVENTSOURCE_HANDLER_NAME, &self.group);
-            if messages.len() > 1 {
-                known.number(names::EVENTSOURCE_BATCH_SIZE, messages.len() as u64);
+            if batch.len() > 1 {
+                known.number(names::EVENTSOURCE_BATCH_SIZE, batch.len() as u64);
             }
         }
-        let replayed = messages.iter().any(Received::is_replayed);
+        let replayed = is_replayed(batch);
         if replayed {
             known.flag(names::EVENTSOURCE_REPLAY, true);
         }
-        if let [message] = messages {
-            known.record(names::EVENTSOURCE_EVENT_TYPE, &message.event_type());
+        if let [Current { received: message, .. }] = batch {
+            describe_event_type(message, known);
             known.record(names::EVENTSOURCE_AGGREGATE_TYPE, &message.stream().map(StreamId::aggregate_type));
             known.record(names::EVENTSOURCE_AGGREGATE_ID, &message.stream().map(StreamId::aggregate_id));
             known.record(names::EVENTSOURCE_EVENT_RECORDED_AT, &message.occurred_at().filter(|_| replayed));
@@ -154,11 +157,11 @@ impl Processing {
     pub(in crate::bus) fn ended<S>(&self, span: Span, batch: &[Current<S>], ended: Ended<'_>) {
         let error_type = ended.error.map(HandlerError::error_type);
         span.record(&mut |later| {
-            later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(ended.attempt));
+            later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(attempt_of(batch)));
             later.text(names::EVENTSOURCE_OUTCOME, ended.outcome.as_str());
         });
-        if self.metrics {
-            messaging::processed(&self.info, &self.group, self.place(batch), error_type, ended.elapsed);
+        if metrics::are_read(self.metrics) {
+            messaging::processed(&self.info, &self.group, self.place(batch), error_type, ended.begun.elapsed());
         }
         let Some(error_type) = error_type else { return span.succeed() };
         span.in_scope(|| self.failed(batch, &ended, error_type));
@@ -175,10 +178,19 @@ impl Processing {
                 metrics::dead_letters("bus", error_type, batch.len() as u64);
             }
         } else {
-            log::message_retried(&self.group, ended.attempt + 1, error_type);
+            log::message_retried(&self.group, attempt_of(batch) + 1, error_type);
             if self.metrics {
                 metrics::retry("bus", error_type);
             }
         }
     }
+}
+
+fn is_replayed<S>(batch: &[Current<S>]) -> bool {
+    batch.iter().any(|current| current.received.is_replayed())
+}
+
+/// Those of a batch are handled for the first time.
+fn attempt_of<S>(batch: &[Current<S>]) -> u32 {
+    batch.first().map_or(0, |current| current.received.attempt())
 }

@@ -19,6 +19,11 @@ impl Ended<'_> {
     }
 }
 
+/// Nobody reads anything.
+pub(crate) fn are_read(_: bool) -> bool {
+    false
+}
+
 /// Nobody reads how long anything takes.
 pub(crate) fn begun(_: bool) -> Option<Instant> {
     None

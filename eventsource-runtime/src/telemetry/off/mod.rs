@@ -39,6 +39,10 @@ impl List {
 
     pub(in crate::telemetry) fn string(&mut self, _: &'static str, _: String) {}
 
+    pub(in crate::telemetry) fn shared(&mut self, _: &'static str, _: Arc<str>) {}
+
+    pub(in crate::telemetry) fn reserve(&mut self, _: usize) {}
+
     pub(in crate::telemetry) fn int(&mut self, _: &'static str, _: i64) {}
 
     pub(in crate::telemetry) fn float(&mut self, _: &'static str, _: f64) {}

@@ -1,6 +1,7 @@
 //! The attributes of a span as OpenTelemetry takes them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
@@ -27,6 +28,14 @@ impl List {
 
     pub(in crate::telemetry) fn string(&mut self, key: &'static str, value: String) {
         self.push(key, Value::String(value.into()));
+    }
+
+    pub(in crate::telemetry) fn shared(&mut self, key: &'static str, value: Arc<str>) {
+        self.push(key, Value::String(value.into()));
+    }
+
+    pub(in crate::telemetry) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
     }
 
     pub(in crate::telemetry) fn int(&mut self, key: &'static str, value: i64) {

@@ -126,10 +126,15 @@ pub(super) fn with(record: impl FnOnce(&Instruments)) {
     }
 }
 
+/// Whether somebody reads what a component that has its metrics switched on measures.
+pub(crate) fn are_read(enabled: bool) -> bool {
+    let is_read = || Active::current().pipeline().is_none_or(|pipeline| pipeline.metered);
+    enabled && !toggle::metrics_are_off() && toggle::has_context() && is_read()
+}
+
 /// The present moment, where somebody reads how long what begins now will take.
 pub(crate) fn begun(enabled: bool) -> Option<Instant> {
-    let is_read = || Active::current().pipeline().is_none_or(|pipeline| pipeline.metered);
-    (enabled && !toggle::metrics_are_off() && toggle::has_context() && is_read()).then(Instant::now)
+    are_read(enabled).then(Instant::now)
 }
 
 fn foreign() -> Arc<Foreign> {

@@ -1,0 +1,38 @@
+//! Payloads that outlive the client's buffer.
+
+use bytes::{Bytes, BytesMut};
+
+/// Where payloads are copied to: small ones side by side, so that not each is an allocation. One that is kept keeps those
+/// beside it.
+#[derive(Default)]
+pub(super) struct Payloads(BytesMut);
+
+impl Payloads {
+    const SIDE_BY_SIDE: usize = 16 << 10;
+    const SMALL: usize = Self::SIDE_BY_SIDE / 16;
+
+    pub(super) fn copied(&mut self, payload: &[u8]) -> Bytes {
+        if payload.len() > Self::SMALL {
+            return Bytes::copy_from_slice(payload);
+        }
+        if self.0.capacity() < payload.len() {
+            self.0 = BytesMut::with_capacity(Self::SIDE_BY_SIDE);
+        }
+        self.0.extend_from_slice(payload);
+        self.0.split().freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_payload_is_its_own_however_many_share_their_room() {
+        let mut payloads = Payloads::default();
+        let lengths = [0, 1, 700, Payloads::SMALL, Payloads::SMALL + 1, 1 << 20];
+        let all: Vec<_> = (0..20).flat_map(|n| lengths.map(|length| vec![n; length])).collect();
+        let copied: Vec<_> = all.iter().map(|payload| payloads.copied(payload)).collect();
+        assert_eq!(copied, all);
+    }
+}

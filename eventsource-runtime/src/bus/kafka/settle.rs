@@ -1,0 +1,85 @@
+//! What a delivery needs to be settled.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rdkafka::consumer::Consumer as _;
+
+use super::Shared;
+use super::consume::Client;
+use super::partitions::Share;
+use super::tenure::Tenure;
+use crate::bus::Settle;
+use crate::bus::error::{BusError, PublishError};
+use crate::bus::message::Message;
+
+/// What deliveries need of the member to which they came.
+pub(super) struct Origin {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Arc<Client>,
+    pub(super) share: Arc<Share>,
+}
+
+/// A delivery whose offset is not stored yet.
+pub struct Unsettled {
+    pub(super) origin: Arc<Origin>,
+    pub(super) tenure: Arc<Tenure>,
+    pub(super) offset: i64,
+}
+
+impl Unsettled {
+    fn partition(&self) -> i32 {
+        self.tenure.partition()
+    }
+
+    /// Stores how far a partition is done with. It has gone to another member where that is refused.
+    fn store(&self, offset: i64) -> Result<(), BusError> {
+        let Origin { client, share, .. } = &*self.origin;
+        client.store_offset(&share.topic, self.partition(), offset).map_err(|_| BusError::Lost)
+    }
+}
+
+impl Settle for Unsettled {
+    fn is_lost(&self) -> bool {
+        self.tenure.is_ending()
+    }
+
+    async fn ack(self) -> Result<(), BusError> {
+        self.tenure.done([self.offset], |offset| self.store(offset))
+    }
+
+    /// One offset a partition is stored for all of them.
+    async fn ack_all(mut done: Vec<Self>) -> Vec<BusError> {
+        done.sort_by_key(Self::partition);
+        let mut failed = Vec::new();
+        for of_one in done.chunk_by(|one, other| Arc::ptr_eq(&one.tenure, &other.tenure)) {
+            let offsets = of_one.iter().map(|each| each.offset);
+            if of_one[0].tenure.done(offsets, |offset| of_one[0].store(offset)).is_err() {
+                failed.extend(of_one.iter().map(|_| BusError::Lost));
+            }
+        }
+        failed
+    }
+
+    async fn park(&self, message: &Message) -> Result<(), BusError> {
+        let Origin { shared, share, .. } = &*self.origin;
+        let topic = shared.dead_topic(&share.group)?;
+        let parked = shared.publisher.park(&topic, message).await;
+        parked.map_err(|source| match source {
+            PublishError::TooLarge { .. } | PublishError::Invalid { .. } => BusError::Unkeepable { source },
+            source => BusError::backend("keep a dead letter", source),
+        })
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        self.tenure.dropped();
+    }
+}
+
+impl fmt::Debug for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsettled").field("offset", &self.offset).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,233 @@
+//! How far a partition is done with while it is a member's.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::bus::error::BusError;
+
+/// The time in which a partition is a member's.
+pub(super) struct Tenure {
+    partition: i32,
+    progress: Mutex<Progress>,
+    /// Whether it is not simply ours any more; set under the lock, and looked at without it.
+    is_ending: AtomicBool,
+    /// How many deliveries are under way.
+    alive: AtomicUsize,
+    /// A delivery is not under way any more.
+    dropped: Notify,
+}
+
+#[derive(Default)]
+struct Progress {
+    phase: Phase,
+    /// The offsets that were taken, in order, up from the first that is not done with; each with whether it is.
+    taken: VecDeque<(i64, bool)>,
+    /// The one after the last that was taken.
+    next: Option<i64>,
+}
+
+impl Progress {
+    /// Notes an offset, which nearly always is the last one, or done with first.
+    fn note(&mut self, offset: i64, is_done: bool) {
+        if is_done && let Some(first) = self.taken.front_mut().filter(|first| first.0 == offset) {
+            first.1 = true;
+        } else if self.taken.back().is_none_or(|last| last.0 < offset) {
+            self.taken.push_back((offset, is_done));
+        } else {
+            match self.taken.binary_search_by_key(&offset, |taken| taken.0) {
+                Ok(at) => self.taken[at].1 = is_done,
+                // The client went back to an earlier one.
+                Err(at) => self.taken.insert(at, (offset, is_done)),
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Ours,
+    /// What is under way may come to its end; nothing is begun.
+    Ending,
+    /// Another member may have it.
+    Over,
+}
+
+impl Tenure {
+    pub(super) fn new(partition: i32) -> Self {
+        Self {
+            partition,
+            progress: Mutex::default(),
+            is_ending: AtomicBool::new(false),
+            alive: AtomicUsize::new(0),
+            dropped: Notify::new(),
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.progress().phase = phase;
+        self.is_ending.store(phase != Phase::Ours, Ordering::Release);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.progress().phase == Phase::Over
+    }
+
+    /// Ends it if it was ending.
+    pub(super) fn end(&self) -> bool {
+        let mut progress = self.progress();
+        let ends = progress.phase == Phase::Ending;
+        if ends {
+            progress.phase = Phase::Over;
+        }
+        ends
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    /// Whether nothing of it may be begun any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    /// A message is under way from now on, until [`Tenure::dropped`]. Called by whoever polls the client, as is all that
+    /// ends a tenure.
+    pub(super) fn take(&self, offset: i64) {
+        self.alive.fetch_add(1, Ordering::AcqRel);
+        let mut progress = self.progress();
+        progress.note(offset, false);
+        progress.next = Some(offset + 1);
+    }
+
+    /// Messages are done with. Stores the last offset before which all are, if that has moved: a later one would have
+    /// those in between forgotten if this process died. Under the lock, so that it never moves back.
+    pub(super) fn done(
+        &self,
+        offsets: impl IntoIterator<Item = i64>,
+        store: impl FnOnce(i64) -> Result<(), BusError>,
+    ) -> Result<(), BusError> {
+        let mut progress = self.progress();
+        if progress.phase == Phase::Over {
+            return Err(BusError::Lost);
+        }
+        for offset in offsets {
+            progress.note(offset, true);
+        }
+        let mut last = None;
+        while let Some((offset, _)) = progress.taken.pop_front_if(|first| first.1) {
+            last = Some(offset);
+        }
+        last.map_or(Ok(()), store)
+    }
+
+    /// A delivery is not under way any more, done with or not.
+    pub(super) fn dropped(&self) {
+        if self.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.dropped.notify_waiters();
+        }
+    }
+
+    /// Whether messages of it are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.alive.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until none is.
+    pub(super) async fn quiet(&self) {
+        loop {
+            let mut dropped = std::pin::pin!(self.dropped.notified());
+            dropped.as_mut().enable();
+            if !self.is_busy() {
+                return;
+            }
+            dropped.await;
+        }
+    }
+
+    /// The first offset that is not done with.
+    pub(super) fn position(&self) -> Option<i64> {
+        let progress = self.progress();
+        progress.taken.front().map(|(offset, _)| *offset).or(progress.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Settles an offset; what was stored.
+    fn done(tenure: &Tenure, offset: i64) -> Option<i64> {
+        let mut stored = None;
+        tenure
+            .done([offset], |offset| {
+                stored = Some(offset);
+                Ok(())
+            })
+            .unwrap();
+        stored
+    }
+
+    #[test]
+    fn an_offset_is_stored_only_when_all_before_it_are_done_with() {
+        let tenure = Tenure::new(0);
+        // Some offsets are the broker's own.
+        for offset in [10, 11, 13, 14] {
+            tenure.take(offset);
+        }
+        assert_eq!(done(&tenure, 11), None);
+        assert_eq!(done(&tenure, 14), None);
+        assert_eq!(tenure.position(), Some(10));
+        assert_eq!(done(&tenure, 10), Some(11));
+        assert_eq!(tenure.position(), Some(13));
+        assert_eq!(done(&tenure, 13), Some(14));
+        assert_eq!(tenure.position(), Some(15));
+    }
+
+    #[test]
+    fn offsets_that_come_again_earlier_keep_their_order() {
+        let tenure = Tenure::new(0);
+        for offset in [10, 11, 3, 4] {
+            tenure.take(offset);
+        }
+        assert_eq!(done(&tenure, 10), None);
+        assert_eq!(tenure.position(), Some(3));
+        assert_eq!(done(&tenure, 4), None);
+        assert_eq!(done(&tenure, 3), Some(10));
+        assert_eq!(tenure.position(), Some(11));
+    }
+
+    #[test]
+    fn what_is_dropped_without_a_word_holds_the_offset_back() {
+        let tenure = Tenure::new(0);
+        tenure.take(1);
+        tenure.take(2);
+        tenure.dropped();
+        assert_eq!(done(&tenure, 2), None);
+    }
+
+    #[tokio::test]
+    async fn it_is_quiet_when_the_last_delivery_is_dropped() {
+        let tenure = Arc::new(Tenure::new(0));
+        tenure.take(1);
+        tenure.take(2);
+        let waiting = tokio::spawn({
+            let tenure = Arc::clone(&tenure);
+            async move { tenure.quiet().await }
+        });
+        tenure.dropped();
+        assert!(!waiting.is_finished());
+        tenure.dropped();
+        waiting.await.unwrap();
+    }
+}
