@@ -165,6 +165,7 @@ pub trait Settle: Send + Sync + 'static {
 
     /// Messages of one lane are done with, in their order; what stood against settling each that is not. A lane settles
     /// together what its handler was done with without waiting for anything.
+    #[must_use]
     fn ack_all(done: Vec<Self>) -> impl Future<Output = Vec<BusError>> + Send
     where
         Self: Sized,

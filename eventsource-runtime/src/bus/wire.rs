@@ -76,7 +76,28 @@ impl Message {
         written.id(header::CAUSATION_ID, facts.causation_id);
         written.text(header::CONTENT_TYPE, facts.content_type.as_deref());
         for (name, value) in self.headers().iter() {
-            write(name, value);
+            if !value.is_empty() && !self.tells(name) {
+                (written.write)(name, value);
+            }
+        }
+    }
+
+    /// Whether the message knows what a header of that name says: one that could not be read when it came, and is kept
+    /// among the others, would contradict it.
+    fn tells(&self, name: &str) -> bool {
+        let facts = self.facts();
+        match name {
+            header::TRACEPARENT | header::TRACESTATE => self.trace_context().is_some(),
+            header::EVENT_ID => facts.id.is_some(),
+            header::EVENT_TYPE => facts.event_type.is_some(),
+            header::EVENT_VERSION => facts.schema_version.is_some(),
+            header::AGGREGATE_ID | header::AGGREGATE_TYPE => facts.stream.is_some(),
+            header::AGGREGATE_VERSION => facts.version.is_some(),
+            header::OCCURRED_AT => facts.occurred_at.is_some(),
+            header::CORRELATION_ID => facts.correlation_id.is_some(),
+            header::CAUSATION_ID => facts.causation_id.is_some(),
+            header::CONTENT_TYPE => facts.content_type.is_some(),
+            _ => false,
         }
     }
 
@@ -100,7 +121,7 @@ struct Written<'w> {
 
 impl Written<'_> {
     fn text(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
             (self.write)(name, value.as_bytes());
         }
     }
@@ -260,6 +281,16 @@ mod tests {
         assert!(headers.iter().all(|(_, value)| !value.is_empty()));
         let back = Message::read(headers.iter().map(|(name, value)| (&**name, &**value)), message.payload().clone());
         assert_eq!(back, message);
+    }
+
+    #[test]
+    fn what_could_not_be_read_does_not_contradict_what_is_written_later() {
+        let context: TraceContext = PARENT.parse().unwrap();
+        let came = read(&[("traceparent", b"nonsense"), ("event_id", b"none"), ("tenant", b""), ("aggregate_id", b"")]);
+        let sent = came.with_trace_context(Some(context));
+        let expected =
+            [("traceparent".to_owned(), PARENT.as_bytes().to_vec()), ("event_id".to_owned(), b"none".to_vec())];
+        assert_eq!(written(&sent), expected);
     }
 
     #[test]

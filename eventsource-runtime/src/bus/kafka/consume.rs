@@ -95,7 +95,7 @@ impl Member {
             let filled = poll_fn(|task| match self.fill(&mut stream, task, most, taken) {
                 // There is something to be given back.
                 Poll::Pending => changed.as_mut().poll(task).map(Ok),
-                ready => ready,
+                ready @ Poll::Ready(_) => ready,
             });
             filled.await?;
         }

@@ -60,10 +60,10 @@ pub(super) fn describe_messages(system: &str, place: &Destination, messages: &[M
         return;
     };
     known.record(names::MESSAGING_MESSAGE_ID, &message.id());
-    if system == "kafka" {
-        if let Some(stream) = message.stream() {
-            known.shared(names::MESSAGING_KAFKA_MESSAGE_KEY, stream.shared());
-        }
+    if system == "kafka"
+        && let Some(stream) = message.stream()
+    {
+        known.shared(names::MESSAGING_KAFKA_MESSAGE_KEY, stream.shared());
     }
     if let Some(key) = &place.routing_key {
         known.shared(names::MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY, key);
