@@ -14,7 +14,10 @@ pub async fn send_email(
         &["recipient", "domain", "text"],
     );
     let __es_span = if facade::__private::Site::may_be_on(&__ES_SITE) {
-        match facade::__private::disabled(&__ES_SITE, &mut || -> bool { self.on }) {
+        match facade::__private::disabled(
+            &__ES_SITE,
+            &mut || -> ::core::primitive::bool { (self.on) },
+        ) {
             ::core::option::Option::None => {
                 facade::__private::start_with(
                     &__ES_SITE,

@@ -54,7 +54,7 @@ fn start(model: &Model) -> TokenStream {
     let Some(enabled) = &model.enable_tracing else { return start_enabled(model) };
     let (muted, start) = (local("__es_muted"), start_enabled(model));
     quote_spanned! {Span::mixed_site()=>
-        match #private::disabled(&__ES_SITE, &mut || -> bool { #enabled }) {
+        match #private::disabled(&__ES_SITE, &mut || -> ::core::primitive::bool { (#enabled) }) {
             ::core::option::Option::None => #start,
             #muted => #muted,
         }
