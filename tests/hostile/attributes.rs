@@ -26,8 +26,8 @@ fn conditional(n: u8) -> u8 {
 #[allow(clippy::too_many_arguments)]
 fn arguments(
     #[allow(unused)] a: u8,
-    #[cfg(any())] gone: Missing,
-    #[cfg(all())] b: u8,
+    #[cfg(doc)] gone: Missing,
+    #[cfg(not(doc))] b: u8,
     #[cfg_attr(any(), deny(unused))] c: u8,
 ) -> u8 {
     #![allow(unused_mut)]
@@ -51,7 +51,7 @@ struct Conditional {
     #[serde(default, rename = "bY")]
     #[deprecated]
     by: u8,
-    #[cfg(any())]
+    #[cfg(doc)]
     #[event(attribute = "gone")]
     gone: Missing,
 }
@@ -62,7 +62,7 @@ struct Conditional {
 #[cfg_attr(all(), aggregate(name = "conditional_aggregate"))]
 #[deprecated]
 struct Conditions {
-    #[cfg(any())]
+    #[cfg(doc)]
     gone: Missing,
     by: u8,
 }
@@ -76,10 +76,10 @@ impl Apply<Conditional> for Conditions {
 #[allow(deprecated)]
 struct One {
     #[command(id)]
-    #[cfg(all())]
+    #[cfg(not(doc))]
     id: String,
     #[command(id)]
-    #[cfg(any())]
+    #[cfg(doc)]
     id: u8,
 }
 #[derive(Command, Clone, Serialize, Deserialize)]
@@ -90,22 +90,22 @@ struct Two(#[command(id)] String);
 /// A "doc" on the block.
 #[allow(deprecated)]
 #[command_handler]
-#[cfg(all())]
+#[cfg(not(doc))]
 impl Conditions {
     #![allow(unused_variables)]
     /// A "doc" on the method.
-    #[cfg(all())]
+    #[cfg(not(doc))]
     #[traced(attributes("a" = 1), enable_tracing = true)]
     #[must_use]
     #[inline]
     pub(crate) fn one(&self, #[allow(unused)] command: One) -> Result<(), std::convert::Infallible> {
         Ok(())
     }
-    #[cfg(any())]
+    #[cfg(doc)]
     fn gone(&self, command: Missing) -> Result<(), std::convert::Infallible> {
         Ok(())
     }
-    #[cfg_attr(all(), cfg(any()))]
+    #[cfg_attr(all(), cfg(doc))]
     fn gone_as_well(&self, command: Missing) -> Result<(), std::convert::Infallible> {
         Ok(())
     }
@@ -130,16 +130,16 @@ impl Rows {
     #[allow(deprecated)]
     #[doc(hidden)]
     fn on(&self, #[allow(unused)] event: &Recorded<Conditional>) {}
-    #[cfg(any())]
+    #[cfg(doc)]
     fn gone(&self, event: &Recorded<Missing>) {}
 }
 #[allow(deprecated)]
 #[process_manager]
 impl Conditions {
     #[process_manager(id = event.by)]
-    #[cfg_attr(all(), cfg(all()), inline)]
+    #[cfg_attr(all(), cfg(not(doc)), inline)]
     fn on(&self, event: &Recorded<Conditional>) {}
-    #[cfg_attr(all(), cfg(any()))]
+    #[cfg_attr(all(), cfg(doc))]
     fn gone(&self, event: &Recorded<Missing>) {}
 }
 #[derive(Query, Deserialize)]
@@ -148,10 +148,10 @@ enum Kinds {
     A,
     #[serde(rename = "x")]
     B {
-        #[cfg(any())]
+        #[cfg(doc)]
         gone: Missing,
     },
-    #[cfg(any())]
+    #[cfg(doc)]
     C(Missing),
 }
 #[query_handler()]

@@ -1,12 +1,6 @@
 //! Programs of those who would break the macros: what the matrix does not pair, because nobody would write it. What does
 //! not compile here fails; what it does is asserted where that is in doubt.
-#![allow(
-    warnings,
-    clippy::all,
-    clippy::pedantic,
-    clippy::non_minimal_cfg,
-    reason = "the oddness of these programs is their point"
-)]
+#![allow(warnings, clippy::all, clippy::pedantic, reason = "the oddness of these programs is their point")]
 
 mod attributes;
 mod called;

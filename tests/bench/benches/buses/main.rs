@@ -168,10 +168,10 @@ struct Bench<'a, B, F> {
 
 impl<B: EventBus, F: Floor> Bench<'_, B, F> {
     fn publish_by_hand(&self, traced: bool) -> (u64, Duration) {
-        let (messages, tracer) = (messages(), self.machine.tracer(traced));
+        let (messages, by_hand) = (messages(), self.machine.tracer(traced));
         self.machine.measured(MESSAGES, if traced { MESSAGES } else { 0 }, async {
             let begun = Instant::now();
-            self.floor.publish(&messages, tracer.as_ref()).await;
+            self.floor.publish(&messages, by_hand.as_ref()).await;
             begun.elapsed()
         })
     }
@@ -203,7 +203,7 @@ impl<B: EventBus, F: Floor> Bench<'_, B, F> {
     }
 
     fn consume_by_hand(&self, traced: bool) -> (u64, Duration) {
-        let (group, tracer) = (a_group(), self.machine.tracer(traced));
+        let (group, by_hand) = (a_group(), self.machine.tracer(traced));
         self.machine.runtime.block_on(async {
             self.floor.prepare(&group).await;
             if !F::KEEPS {
@@ -211,7 +211,7 @@ impl<B: EventBus, F: Floor> Bench<'_, B, F> {
             }
         });
         let least = if traced { F::CONSUMED } else { 0 };
-        let measured = self.machine.measured(F::CONSUMED, least, self.floor.consume(&group, tracer.as_ref()));
+        let measured = self.machine.measured(F::CONSUMED, least, self.floor.consume(&group, by_hand.as_ref()));
         self.machine.runtime.block_on(self.floor.forget(&group));
         measured
     }
