@@ -65,7 +65,7 @@ fn what_is_right_is_made_use_of() {
     assert!(handler.to_string().contains("Self :: place"), "{handler}");
     let answer = crate::query_handler(TokenStream::new(), tokens("impl A { fn find(&self, q: Q) -> R { r } }"));
     assert!(
-        answer.to_string().contains("where Q : :: eventsource_runtime :: Query , R : :: eventsource_runtime"),
+        answer.to_string().contains("where Q : :: eventsource_runtime :: Query < > , R : :: eventsource_runtime"),
         "{answer}"
     );
     for listener in [crate::projection, crate::process_manager] {

@@ -4,8 +4,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Generics, Lifetime, PredicateType, Token, Type, TypeFnPtr, TypeParamBound, TypeReference, WherePredicate,
-    parse_quote_spanned,
+    BoundLifetimes, GenericParam, Generics, Ident, Lifetime, ParenthesizedGenericArguments, PredicateType, Token,
+    TraitBound, Type, TypeFnPtr, TypeParamBound, TypeReference, WherePredicate, parse_quote_spanned,
 };
 
 use crate::diagnostics::Diagnostics;
@@ -48,7 +48,7 @@ pub(crate) fn refuse_lifetimes(diagnostics: &mut Diagnostics, generics: &Generic
 
 /// The type with `'static` for every lifetime in it.
 pub(crate) fn with_static_lifetimes(mut ty: Type) -> Type {
-    Static.visit_type_mut(&mut ty);
+    Static::default().visit_type_mut(&mut ty);
     match ty {
         // `&` stands before it in the expansion, and binds tighter than `+`.
         Type::TraitObject(object) if object.bounds.len() > 1 || object.bounds.trailing_punct() => {
@@ -58,21 +58,69 @@ pub(crate) fn with_static_lifetimes(mut ty: Type) -> Type {
     }
 }
 
-struct Static;
+#[derive(Default)]
+struct Static {
+    /// The lifetimes of `for<..>` around.
+    bound: Vec<Ident>,
+    /// Whether a lifetime that is left out is a function's own.
+    in_function: bool,
+}
+
+impl Static {
+    fn within(&mut self, bound: Option<&BoundLifetimes>, visit: impl FnOnce(&mut Self)) {
+        let outer = self.bound.len();
+        let parameters = bound.into_iter().flat_map(|bound| &bound.lifetimes);
+        self.bound.extend(parameters.filter_map(|parameter| match parameter {
+            GenericParam::Lifetime(parameter) => Some(parameter.lifetime.ident.clone()),
+            _ => None,
+        }));
+        visit(self);
+        self.bound.truncate(outer);
+    }
+
+    fn in_function(&mut self, visit: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.in_function, true);
+        visit(self);
+        self.in_function = outer;
+    }
+}
 
 impl VisitMut for Static {
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
-        *lifetime = Lifetime::new("'static", lifetime.span());
+        let is_own = self.bound.contains(&lifetime.ident) || (self.in_function && lifetime.ident == "_");
+        if !is_own {
+            *lifetime = Lifetime::new("'static", lifetime.span());
+        }
     }
 
     fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
         let and = reference.and_token.span;
-        reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", and));
+        if !self.in_function {
+            reference.lifetime.get_or_insert_with(|| Lifetime::new("'static", and));
+        }
         visit_mut::visit_type_reference_mut(self, reference);
     }
 
-    /// A function pointer's lifetimes are its own.
-    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+    fn visit_bound_lifetimes_mut(&mut self, _: &mut BoundLifetimes) {}
+
+    fn visit_trait_bound_mut(&mut self, bound: &mut TraitBound) {
+        self.within(bound.lifetimes.clone().as_ref(), |lifetimes| {
+            visit_mut::visit_trait_bound_mut(lifetimes, bound);
+        });
+    }
+
+    fn visit_type_fn_ptr_mut(&mut self, pointer: &mut TypeFnPtr) {
+        self.within(pointer.lifetimes.clone().as_ref(), |lifetimes| {
+            lifetimes.in_function(|lifetimes| visit_mut::visit_type_fn_ptr_mut(lifetimes, pointer));
+        });
+    }
+
+    /// `Fn(&str) -> &str`.
+    fn visit_parenthesized_generic_arguments_mut(&mut self, arguments: &mut ParenthesizedGenericArguments) {
+        self.in_function(|lifetimes| {
+            visit_mut::visit_parenthesized_generic_arguments_mut(lifetimes, arguments);
+        });
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +129,7 @@ mod tests {
     use syn::parse_quote;
 
     use super::*;
+    use crate::diagnostics::shown;
 
     #[test]
     fn lifetimes_become_static() {
@@ -88,8 +137,23 @@ mod tests {
         assert_eq!(ty.to_token_stream().to_string(), quote!(dyn A).to_string());
         let ty = with_static_lifetimes(parse_quote!(dyn A + 'a));
         assert_eq!(ty.to_token_stream().to_string(), quote!((dyn A + 'static)).to_string());
-        let ty = with_static_lifetimes(parse_quote!(Tx<'_, &str, fn(&u8) -> &'a u8>));
-        assert_eq!(ty.to_token_stream().to_string(), quote!(Tx<'static, &'static str, fn(&u8) -> &'a u8>).to_string());
+        let ty = with_static_lifetimes(parse_quote!(Tx<'_, &str, &'a u8>));
+        assert_eq!(ty.to_token_stream().to_string(), quote!(Tx<'static, &'static str, &'static u8>).to_string());
+    }
+
+    #[test]
+    fn the_lifetimes_of_functions_stay_their_own() {
+        let kept = |written: TokenStream, expected: TokenStream| {
+            let ty = with_static_lifetimes(syn::parse2(written).expect("the test's own tokens"));
+            assert_eq!(shown(&ty), shown(expected));
+        };
+        kept(quote!((fn(&u8, A<'_>) -> &u8, &u8)), quote!((fn(&u8, A<'_>) -> &u8, &'static u8)));
+        kept(quote!(Box<dyn Fn(&u8) -> &u8 + 'a>), quote!(Box<dyn Fn(&u8) -> &u8 + 'static>));
+        kept(quote!(for<'a> fn(&'a u8, &'b u8)), quote!(for<'a> fn(&'a u8, &'static u8)));
+        kept(quote!(Box<dyn for<'a> A<'a, 'b>>), quote!(Box<dyn for<'a> A<'a, 'static>>));
+        // What is bound in one place is not bound in the next.
+        kept(quote!((for<'a> fn(&'a u8), &'a u8)), quote!((for<'a> fn(&'a u8), &'static u8)));
+        kept(quote!((Box<dyn for<'a> A<'a>>, &'a u8)), quote!((Box<dyn for<'a> A<'a>>, &'static u8)));
     }
 
     #[test]

@@ -61,8 +61,11 @@ impl Grammar {
         };
         let mut methods = Vec::new();
         for method in &mut block.methods {
+            let before = diagnostics.count();
+            method.refuse_conditional(diagnostics, self.attribute);
             let attributes = method.take_attributes(self.attribute);
-            methods.push(self.method_options(diagnostics, &attributes));
+            let options = self.method_options(diagnostics, &attributes);
+            methods.push((diagnostics.count() == before).then_some(options));
             method.attrs.push(shape_lints());
         }
         Some(Parsed {
@@ -76,12 +79,11 @@ impl Grammar {
     }
 
     /// By whatever path the macro is written, its attributes on methods are read alike.
-    fn method_options(&self, diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Option<Options> {
-        let before = diagnostics.count();
+    fn method_options(&self, diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Options {
         let mut options = Options::default();
         for attribute in attributes {
             options.add(diagnostics, self.method, attribute, self.bare);
         }
-        (diagnostics.count() == before).then_some(options)
+        options
     }
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Group, Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Attribute, Expr, Ident, parse_quote};
+use syn::{Attribute, Expr, Ident, Type, parse_quote};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names.
 pub(crate) fn block(impls: &TokenStream) -> TokenStream {
@@ -44,6 +44,12 @@ pub(crate) fn enum_lints() -> TokenStream {
 /// use them.
 pub(crate) fn binding_lints() -> TokenStream {
     quote!(#[allow(unused_variables)])
+}
+
+/// `type Name = Type;`, where an error about what that is belongs on the type.
+pub(crate) fn associated(name: &str, ty: &Type) -> TokenStream {
+    let (place, name) = (first_span(ty), local(name));
+    quote_spanned!(place=> type #name = #ty;)
 }
 
 /// `&expr`, with spans that put an error about its type on the whole expression.

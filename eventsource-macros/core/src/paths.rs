@@ -1,21 +1,26 @@
 //! The path of the runtime crate, which a user may have renamed or re-exported.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::Type;
 
 use crate::keys;
 use crate::options::{Form, Options, Word};
-use crate::output::first_span;
+use crate::output::{first_span, local};
 
 /// `crate = path`, which every macro takes.
 pub(crate) const CRATE: Word = Word::new(keys::CRATE, Form::Path);
 
-/// Names resolve as before; only the place changes.
+/// Names resolve as before; only the place changes, and that of the first token and of punctuation alone: the compiler
+/// goes by where code begins and ends, and an editor that asks what stands at a token of the user's is to find no names of
+/// ours there.
 fn relocated(path: TokenStream, span: Span) -> TokenStream {
     path.into_iter()
-        .map(|mut token| {
-            token.set_span(token.span().located_at(span));
+        .enumerate()
+        .map(|(index, mut token)| {
+            if index == 0 || matches!(token, TokenTree::Punct(_)) {
+                token.set_span(token.span().located_at(span));
+            }
             token
         })
         .collect()
@@ -59,6 +64,6 @@ impl ToTokens for Runtime {
 /// What an event's type has to be is asked for by this alone, at one place: the compiler says once that it is not.
 pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
     let place = first_span(event);
-    let at = runtime.private_at(place);
-    quote_spanned!(place=> #at::follow::<#event>())
+    let (at, follow) = (runtime.private_at(place), local("follow"));
+    quote_spanned!(place=> #at::#follow::<#event>())
 }

@@ -18,7 +18,7 @@ use crate::diagnostics::Diagnostics;
 use crate::fields::Marked;
 use crate::keys;
 use crate::options::{Form, Word};
-use crate::output::located;
+use crate::output::{local, located};
 use crate::paths::Runtime;
 use crate::traced::{Entry, Value};
 
@@ -225,10 +225,11 @@ impl Found<'_> {
     /// Checks the field of that name; without a name, all of them.
     fn add(&mut self, ty: &Type, name: &str, span: Span) {
         if self.seen.insert((ty.to_token_stream().to_string(), name.to_owned())) {
-            let private = self.runtime.private_at(located(span));
+            let (private, at) = (self.runtime.private(), self.runtime.private_at(located(span)));
             let field = if name.is_empty() { whole(&private) } else { hash(&private, name) };
+            let [check, of, named, shown] = ["may_be_seen", "Field", "named", "__es_shown"].map(local);
             self.checks.extend(quote_spanned! {located(span)=>
-                #private::may_be_seen(#private::Field::<#ty, #field>::named().shown());
+                #at::#check::<_>(#at::#of::<#ty, #field>::#named().#shown());
             });
         }
     }

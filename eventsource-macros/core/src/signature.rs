@@ -4,9 +4,10 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, FnArg, GenericArgument, Generics, ImplItem, Pat, PatIdent, PatType, Path, PathArguments, Receiver,
+    Attribute, FnArg, GenericArgument, Generics, ImplItem, Meta, Pat, PatIdent, PatType, Path, PathArguments, Receiver,
     ReceiverKind, ReturnType, Signature, Token, Type, TypeReference, Visibility,
 };
 
@@ -28,9 +29,25 @@ impl Function {
         self.attrs.extract_if(.., |attribute| ends_in(attribute.path(), name)).collect()
     }
 
+    /// The same where it is written for one who can tell whether a condition holds: the compiler gives methods to the
+    /// macro on their block as they are written.
+    pub(crate) fn refuse_conditional(&mut self, diagnostics: &mut Diagnostics, name: &str) {
+        self.attrs.retain(|attribute| {
+            let Some((_, given)) = conditional(attribute) else { return true };
+            let ours = given.iter().find(|meta| ends_in(meta.path(), name));
+            if let Some(meta) = ours {
+                let message = format!(
+                    "the macro on the block cannot tell whether this holds; write `#[{name}(..)]` by itself, on a method with `#[cfg(..)]`"
+                );
+                diagnostics.error(meta.path(), message);
+            }
+            ours.is_none()
+        });
+    }
+
     /// The attributes that decide whether the method is compiled.
     pub(crate) fn cfgs(&self) -> Vec<Attribute> {
-        self.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect()
+        self.attrs.iter().filter_map(deciding).collect()
     }
 
     /// The arguments beside the receiver.
@@ -45,7 +62,7 @@ impl Function {
     pub(crate) fn returned(&self) -> Option<&Type> {
         match &self.sig.output {
             ReturnType::Default => None,
-            ReturnType::Type(_, ty) => Some(ty),
+            ReturnType::Type(_, ty) => Some(ungrouped(ty)),
         }
     }
 }
@@ -66,6 +83,24 @@ impl Parse for Function {
         };
         Ok(Self { attrs, vis, sig, body })
     }
+}
+
+/// `#[cfg(..)]`, alone or in `#[cfg_attr(..)]`.
+fn deciding(attribute: &Attribute) -> Option<Attribute> {
+    if attribute.path().is_ident("cfg") {
+        return Some(attribute.clone());
+    }
+    let (condition, mut given) = conditional(attribute)?;
+    given.retain(|meta| meta.path().is_ident("cfg"));
+    (!given.is_empty()).then(|| syn::parse_quote!(#[cfg_attr(#condition, #(#given),*)]))
+}
+
+/// The condition of `#[cfg_attr(condition, ..)]`, and what is there if it holds.
+fn conditional(attribute: &Attribute) -> Option<(Meta, Vec<Meta>)> {
+    let list = attribute.meta.require_list().ok().filter(|list| list.path.is_ident("cfg_attr"))?;
+    let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
+    let mut parts = parts.into_iter();
+    Some((parts.next()?, parts.collect()))
 }
 
 /// The group in braces, which a macro's `$body:block` puts into one that cannot be seen.
@@ -102,6 +137,8 @@ pub(crate) struct ImplBlock {
     /// The trait, which no macro of ours takes.
     pub(crate) trait_path: Option<Path>,
     braces: Span,
+    /// `#![..]` at its beginning.
+    inner_attrs: Vec<Attribute>,
     pub(crate) methods: Vec<Function>,
     /// Constants, types and macros.
     pub(crate) others: Vec<ImplItem>,
@@ -127,6 +164,7 @@ impl Parse for ImplBlock {
         generics.where_clause = input.parse()?;
         let content;
         let braces = syn::braced!(content in input);
+        let inner_attrs = content.call(Attribute::parse_inner)?;
         let mut methods = Vec::new();
         let mut others = Vec::new();
         while !content.is_empty() {
@@ -137,16 +175,17 @@ impl Parse for ImplBlock {
             }
         }
         let braces = braces.span.join();
-        Ok(Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, methods, others })
+        Ok(Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, inner_attrs, methods, others })
     }
 }
 
 impl ToTokens for ImplBlock {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, methods, others } = self;
+        let Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, inner_attrs, methods, others } =
+            self;
         let (impl_generics, _, where_clause) = generics.split_for_impl();
         let trait_path = trait_path.iter();
-        let mut items = Group::new(Delimiter::Brace, quote!(#(#others)* #(#methods)*));
+        let mut items = Group::new(Delimiter::Brace, quote!(#(#inner_attrs)* #(#others)* #(#methods)*));
         items.set_span(*braces);
         tokens.extend(quote! {
             #(#attrs)* #unsafety #impl_token #impl_generics #(#trait_path for)* #self_ty #where_clause #items
@@ -177,19 +216,26 @@ pub(crate) fn ends_in(path: &Path, name: &str) -> bool {
     path.segments.last().is_some_and(|segment| segment.ident == name)
 }
 
+/// The type itself, which a macro's `$ty:ty` puts into a group that cannot be seen.
+pub(crate) fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        Type::Paren(paren) => ungrouped(&paren.elem),
+        ty => ty,
+    }
+}
+
 /// The last segment of a type's path.
 pub(crate) fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
-    match ty {
+    match ungrouped(ty) {
         Type::Path(path) => path.path.segments.last(),
-        Type::Group(group) => last_segment(&group.elem),
-        Type::Paren(paren) => last_segment(&paren.elem),
         _ => None,
     }
 }
 
 /// `E` of `&Wrapper<E>`.
 pub(crate) fn inside_reference(ty: &Type, wrapper: &str) -> Option<Type> {
-    let Type::Reference(TypeReference { mutability: None, elem, .. }) = ty else { return None };
+    let Type::Reference(TypeReference { mutability: None, elem, .. }) = ungrouped(ty) else { return None };
     let segment = last_segment(elem).filter(|segment| segment.ident == wrapper)?;
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
     let mut arguments = arguments.args.iter();
@@ -276,6 +322,43 @@ mod tests {
             let ty: Type = syn::parse2(ty).expect("the test's own tokens");
             assert!(last_segment(&ty).is_some_and(|segment| segment.ident == "B"));
         }
+    }
+
+    #[test]
+    fn what_a_macro_puts_into_a_group_is_found_there() {
+        let grouped = TokenTree::from(Group::new(Delimiter::None, quote!(&Recorded<A>)));
+        let ty: Type = syn::parse_quote!(#grouped);
+        assert!(inside_reference(&ty, "Recorded").is_some());
+        assert!(matches!(ungrouped(&syn::parse_quote!((#grouped))), Type::Reference(_)));
+    }
+
+    #[test]
+    fn attributes_of_a_block_stay_in_it() {
+        let block: ImplBlock = syn::parse_quote!(impl A { #![allow(b)] #![doc = "c"] fn f() {} });
+        assert_eq!(quote!(#block).to_string(), "impl A { # ! [allow (b)] # ! [doc = \"c\"] fn f () { } }");
+    }
+
+    #[test]
+    fn what_decides_is_found_in_conditions_as_well() {
+        let function: Function = syn::parse_quote! {
+            #[cfg(a)] #[cfg_attr(b, inline, cfg(c))] #[cfg_attr(d, inline)] #[cfg_attr(e)] #[cfg_attr] #[doc(cfg(f))]
+            fn g() {}
+        };
+        let cfgs = function.cfgs();
+        assert_eq!(quote!(#(#cfgs)*).to_string(), "# [cfg (a)] # [cfg_attr (b , cfg (c))]");
+    }
+
+    #[test]
+    fn what_stands_under_a_condition_is_refused_and_goes() {
+        let mut function: Function = syn::parse_quote! {
+            #[cfg_attr(a, inline)] #[cfg_attr(b, c::traced(root))] #[traced] #[cfg_attr(d, projection(setup))] fn f() {}
+        };
+        let mut diagnostics = Diagnostics::default();
+        function.refuse_conditional(&mut diagnostics, "traced");
+        assert_eq!(diagnostics.count(), 1);
+        let kept = "# [cfg_attr (a , inline)] # [traced] # [cfg_attr (d , projection (setup))] fn f () { }";
+        assert_eq!(quote!(#function).to_string(), kept);
+        assert!(diagnostics.into_tokens().to_string().contains("cannot tell whether this holds"));
     }
 
     #[test]

@@ -45,14 +45,20 @@ pub const fn distinct_names<S>(events: &[EventDef<S>]) {
     while later < events.len() {
         let mut earlier = 0;
         while earlier < later {
-            assert!(
-                !share_a_name(&events[earlier], &events[later]),
-                "two events of the aggregate are stored under one name; give one another `name` or `alias`"
-            );
+            if share_a_name(&events[earlier], &events[later]) {
+                refuse("two events of the aggregate are stored under one name; give one another `name` or `alias`");
+            }
             earlier += 1;
         }
         later += 1;
     }
+}
+
+/// Ends an evaluation of the compiler's, which shows the place that calls this. Of a `panic!` it would show one in its own
+/// library as well, if the sources of that are installed.
+#[track_caller]
+const fn refuse(message: &'static str) {
+    None::<()>.expect(message);
 }
 
 const fn share_a_name<S>(one: &EventDef<S>, other: &EventDef<S>) -> bool {
@@ -70,10 +76,11 @@ pub const fn distinct_handlers(events: EventNames) -> EventNames {
     while later < events.len() {
         let mut earlier = 0;
         while earlier < later {
-            assert!(
-                !have_one_in_common(events[earlier], events[later]),
-                "two of the events that are handled here are stored under one name; give one another `name` or `alias`"
-            );
+            if have_one_in_common(events[earlier], events[later]) {
+                refuse(
+                    "two of the events that are handled here are stored under one name; give one another `name` or `alias`",
+                );
+            }
             earlier += 1;
         }
         later += 1;
@@ -169,7 +176,7 @@ pub trait Kept: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<A: Serialize + DeserializeOwned> Kept for A {}
 
-/// An event in the enum of an aggregate: `Member(event).any()`. That a type is no event is said where the list names it,
+/// An event in the enum of an aggregate: `Member(event).__es_any()`. That a type is no event is said where the list names it,
 /// and not again here.
 #[derive(Debug)]
 pub struct Member<'a, E>(pub &'a E);
@@ -177,11 +184,11 @@ pub struct Member<'a, E>(pub &'a E);
 /// A type that is an event.
 pub trait MemberEvent<'a> {
     /// The event.
-    fn any(self) -> &'a dyn AnyEvent;
+    fn __es_any(self) -> &'a dyn AnyEvent;
 }
 
 impl<'a, E: Event> MemberEvent<'a> for Member<'a, E> {
-    fn any(self) -> &'a dyn AnyEvent {
+    fn __es_any(self) -> &'a dyn AnyEvent {
         self.0
     }
 }
@@ -189,7 +196,7 @@ impl<'a, E: Event> MemberEvent<'a> for Member<'a, E> {
 /// Any other type.
 pub trait MemberOther<'a> {
     /// Never called: such an aggregate does not compile.
-    fn any(&self) -> &'a dyn AnyEvent {
+    fn __es_any(&self) -> &'a dyn AnyEvent {
         never()
     }
 }
@@ -209,17 +216,17 @@ pub struct Answer<'a, T: ?Sized>(pub &'a T);
 /// An answer that is a list.
 pub trait AnswerList {
     /// Its length.
-    fn count(&self) -> Option<usize>;
+    fn __es_count(&self) -> Option<usize>;
 }
 
 impl<T> AnswerList for &Answer<'_, Vec<T>> {
-    fn count(&self) -> Option<usize> {
+    fn __es_count(&self) -> Option<usize> {
         Some(self.0.len())
     }
 }
 
 impl<T> AnswerList for &Answer<'_, Option<T>> {
-    fn count(&self) -> Option<usize> {
+    fn __es_count(&self) -> Option<usize> {
         Some(usize::from(self.0.is_some()))
     }
 }
@@ -227,7 +234,7 @@ impl<T> AnswerList for &Answer<'_, Option<T>> {
 /// Any other answer.
 pub trait AnswerValue {
     /// No count.
-    fn count(&self) -> Option<usize> {
+    fn __es_count(&self) -> Option<usize> {
         None
     }
 }
@@ -237,11 +244,11 @@ impl<T: ?Sized> AnswerValue for Answer<'_, T> {}
 /// An answer that can be written as JSON.
 pub trait AnswerJson {
     /// The JSON.
-    fn json(&self) -> Option<serde_json::Result<serde_json::Value>>;
+    fn __es_json(&self) -> Option<serde_json::Result<serde_json::Value>>;
 }
 
 impl<T: Serialize + ?Sized> AnswerJson for &Answer<'_, T> {
-    fn json(&self) -> Option<serde_json::Result<serde_json::Value>> {
+    fn __es_json(&self) -> Option<serde_json::Result<serde_json::Value>> {
         Some(serde_json::to_value(self.0))
     }
 }
@@ -249,7 +256,7 @@ impl<T: Serialize + ?Sized> AnswerJson for &Answer<'_, T> {
 /// An answer that cannot.
 pub trait AnswerOpaque {
     /// No JSON.
-    fn json(&self) -> Option<serde_json::Result<serde_json::Value>> {
+    fn __es_json(&self) -> Option<serde_json::Result<serde_json::Value>> {
         None
     }
 }

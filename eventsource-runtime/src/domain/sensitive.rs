@@ -132,7 +132,7 @@ impl MayBeSeen for Seen {}
 impl<T: HasSensitive<FIELD> + ?Sized, const FIELD: u128> Field<T, FIELD> {
     /// It is marked: found before the method of [`Unmarked`].
     #[must_use]
-    pub const fn shown(&self) -> Hidden {
+    pub const fn __es_shown(&self) -> Hidden {
         Hidden
     }
 }
@@ -140,7 +140,7 @@ impl<T: HasSensitive<FIELD> + ?Sized, const FIELD: u128> Field<T, FIELD> {
 /// Any other field.
 pub trait Unmarked {
     /// It may be seen.
-    fn shown(&self) -> Seen {
+    fn __es_shown(&self) -> Seen {
         Seen
     }
 }
@@ -148,7 +148,7 @@ pub trait Unmarked {
 impl<T: ?Sized, const FIELD: u128> Unmarked for Field<T, FIELD> {}
 
 /// Takes what may be seen; anything else does not compile.
-pub fn may_be_seen(_: impl MayBeSeen) {}
+pub fn may_be_seen<S: MayBeSeen>(_: S) {}
 
 #[cfg(test)]
 mod tests {
@@ -159,9 +159,9 @@ mod tests {
 
     #[test]
     fn only_marked_fields_are_hidden() {
-        may_be_seen(Field::<Marked, { field("name") }>::named().shown());
-        may_be_seen(Field::<str, { field("card") }>::named().shown());
-        let Hidden = Field::<Marked, { field("card") }>::named().shown();
+        may_be_seen(Field::<Marked, { field("name") }>::named().__es_shown());
+        may_be_seen(Field::<str, { field("card") }>::named().__es_shown());
+        let Hidden = Field::<Marked, { field("card") }>::named().__es_shown();
     }
 
     #[test]

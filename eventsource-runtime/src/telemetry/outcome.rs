@@ -36,16 +36,16 @@ pub struct Returned<'a, R: ?Sized>(pub &'a R);
 /// A `Result` whose error names its variant.
 pub trait ReturnedDebug: Sized {
     /// Takes the error's name.
-    fn outcome(self, outcome: &mut Outcome);
+    fn __es_outcome(self, outcome: &mut Outcome);
 
     /// Ends a span with it.
     fn __es_end(self, span: &mut impl Ends) {
-        end(span, |outcome| self.outcome(outcome));
+        end(span, |outcome| self.__es_outcome(outcome));
     }
 }
 
 impl<T, E: Debug> ReturnedDebug for Returned<'_, Result<T, E>> {
-    fn outcome(self, outcome: &mut Outcome) {
+    fn __es_outcome(self, outcome: &mut Outcome) {
         if let Err(error) = self.0 {
             outcome.error_type = Some(error_type(error));
         }
@@ -55,16 +55,16 @@ impl<T, E: Debug> ReturnedDebug for Returned<'_, Result<T, E>> {
 /// A `Result` whose error has a type and nothing else.
 pub trait ReturnedResult: Sized {
     /// Takes the name of the error's type.
-    fn outcome(self, outcome: &mut Outcome);
+    fn __es_outcome(self, outcome: &mut Outcome);
 
     /// Ends a span with it.
     fn __es_end(self, span: &mut impl Ends) {
-        end(span, |outcome| self.outcome(outcome));
+        end(span, |outcome| self.__es_outcome(outcome));
     }
 }
 
 impl<T, E> ReturnedResult for &Returned<'_, Result<T, E>> {
-    fn outcome(self, outcome: &mut Outcome) {
+    fn __es_outcome(self, outcome: &mut Outcome) {
         if self.0.is_err() {
             outcome.error_type = Some(Cow::Borrowed(short_name::<E>()));
         }
@@ -74,7 +74,7 @@ impl<T, E> ReturnedResult for &Returned<'_, Result<T, E>> {
 /// Any other value: no failure.
 pub trait ReturnedValue: Sized {
     /// Nothing to take.
-    fn outcome(self, _outcome: &mut Outcome) {}
+    fn __es_outcome(self, _outcome: &mut Outcome) {}
 
     /// Ends a span with nothing.
     fn __es_end(self, span: &mut impl Ends) {
@@ -105,12 +105,12 @@ mod tests {
     #[test]
     fn an_error_is_found_behind_any_type() {
         let mut outcome = Outcome::default();
-        Returned(&Err::<(), _>(Refused)).outcome(&mut outcome);
+        Returned(&Err::<(), _>(Refused)).__es_outcome(&mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Refused"));
-        Returned(&Err::<(), _>(Opaque)).outcome(&mut outcome);
+        Returned(&Err::<(), _>(Opaque)).__es_outcome(&mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Opaque"));
-        Returned(&Ok::<_, Refused>(1)).outcome(&mut outcome);
-        Returned(&7).outcome(&mut outcome);
+        Returned(&Ok::<_, Refused>(1)).__es_outcome(&mut outcome);
+        Returned(&7).__es_outcome(&mut outcome);
         assert_eq!(outcome.error_type, None);
     }
 }

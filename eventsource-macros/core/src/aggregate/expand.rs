@@ -6,15 +6,16 @@ use syn::Ident;
 
 use super::model::{Event, Model, Snapshot};
 use crate::generics::bound;
-use crate::output::{block, enum_lints, local, located, probes};
+use crate::output::{associated, block, enum_lints, local, located, probes};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let mut tokens = set(model);
-    let mut impls = debug(model);
-    impls.extend(model.events.iter().map(|event| member(model, event)));
+    // First where the events are types: of a name that is being written, an editor looks at its first use.
+    let mut impls: TokenStream = model.events.iter().map(|event| member(model, event)).collect();
+    impls.extend(debug(model));
     impls.extend(event_set(model));
     impls.extend(aggregate(model));
-    tokens.extend(block(&impls));
+    let mut tokens = block(&impls);
+    tokens.extend(set(model));
     tokens
 }
 
@@ -81,15 +82,16 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
     let defs = events.iter().map(|Event { variant, path }| {
         let place = located(variant.span());
         let at = runtime.at(place);
-        quote_spanned!(place=> #at::EventDef::of::<#path>())
+        let (def, of) = (local("EventDef"), local("of"));
+        quote_spanned!(place=> #at::#def::#of::<#path>())
     });
     let event = local("__es_event");
     let arms = events.iter().map(|Event { variant, .. }| {
-        quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #private::Member(#event).any())
+        quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #private::Member(#event).__es_any())
     });
     let probes = (!events.is_empty()).then(|| probes(&private, &["MemberEvent", "MemberOther"]));
     // After a mistake there may be no events, and a reference to such an enum is not known to be none.
-    let this = local("self");
+    let (this, list) = (local("self"), local("__es_events"));
     let this = if events.is_empty() {
         quote_spanned!(Span::mixed_site()=> *#this)
     } else {
@@ -103,6 +105,13 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
             fn as_event(&self) -> &dyn #runtime::AnyEvent {
                 #probes
                 match #this { #(#arms),* }
+            }
+        }
+
+        #[automatically_derived]
+        impl #runtime::IntoEvents<#set> for #set {
+            fn into_events(self, #list: &mut ::std::vec::Vec<#set>) {
+                ::std::vec::Vec::push(#list, self);
             }
         }
 
@@ -128,14 +137,15 @@ fn aggregate(model: &Model) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let set = hole.as_ref().map_or_else(|| set.to_token_stream(), ToTokens::to_token_stream);
     let body = evolve(model, &event);
+    let (id, error) = (associated("Id", id), associated("Error", error));
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         impl #impl_generics #aggregate for #ident #ty_generics #where_clause {
-            const NAME: &'static str = #name;
+            const NAME: &'static ::core::primitive::str = #name;
             #snapshot
-            type Id = #id;
+            #id
             type Event = #set;
-            type Error = #error;
+            #error
 
             fn evolve(&mut self, #event: #set) {
                 #body
@@ -153,7 +163,8 @@ fn evolve(Model { runtime, set, events, hole, generics, .. }: &Model, event: &Id
     let arms = events.iter().map(|Event { variant, path }| {
         let place = located(variant.span());
         let at = runtime.at(place);
-        let apply = quote_spanned!(place=> <Self as #at::Apply<#path>>::apply(self, #event));
+        let (this, apply) = (local("self"), local("Apply"));
+        let apply = quote_spanned!(place=> <Self as #at::#apply<#path>>::apply(#this, #event));
         quote_spanned!(Span::mixed_site()=> #set::#variant(#event) => #apply)
     });
     quote_spanned!(Span::mixed_site()=> match #event { #(#arms),* })

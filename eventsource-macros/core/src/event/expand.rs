@@ -24,7 +24,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     block(&quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         impl #impl_generics #event for #ident #ty_generics #where_clause {
-            const NAME: &'static str = #name;
+            const NAME: &'static ::core::primitive::str = #name;
             #constants
             #attributes
         }
@@ -36,17 +36,17 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 fn constants(Model { runtime, version, aliases, upcasts, .. }: &Model) -> TokenStream {
     let mut constants = TokenStream::new();
     if *version > 1 {
-        constants.extend(quote_spanned!(Span::mixed_site()=> const VERSION: u32 = #version;));
+        constants.extend(quote_spanned!(Span::mixed_site()=> const VERSION: ::core::primitive::u32 = #version;));
     }
     if !aliases.is_empty() {
         constants.extend(quote_spanned! {Span::mixed_site()=>
-            const ALIASES: &'static [&'static str] = &[#(#aliases),*];
+            const ALIASES: &'static [&'static ::core::primitive::str] = &[#(#aliases),*];
         });
     }
     if !upcasts.is_empty() {
         let upcasts = upcasts.iter().map(|(from, path)| quote_spanned!(Span::mixed_site()=> (#from, #path)));
         constants.extend(quote_spanned! {Span::mixed_site()=>
-            const UPCASTS: &'static [(u32, #runtime::Upcast)] = &[#(#upcasts),*];
+            const UPCASTS: &'static [(::core::primitive::u32, #runtime::Upcast)] = &[#(#upcasts),*];
         });
     }
     constants

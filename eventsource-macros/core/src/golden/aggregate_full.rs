@@ -1,16 +1,3 @@
-/// The events of [`Order`], in the order in which they are listed there.
-#[derive(Clone, Debug)]
-#[allow(
-    clippy::enum_variant_names,
-    clippy::large_enum_variant,
-    clippy::derive_partial_eq_without_eq,
-)]
-pub(crate) enum OrderFact {
-    /// See [`OrderPlaced`].
-    OrderPlaced(OrderPlaced),
-    /// See [`OrderShipped`].
-    OrderShipped(shipping::OrderShipped),
-}
 const _: () = {
     #[automatically_derived]
     impl ::eventsource_runtime::Includes<OrderPlaced> for OrderFact {
@@ -47,12 +34,18 @@ const _: () = {
             use ::eventsource_runtime::__private::{MemberEvent as _, MemberOther as _};
             match self {
                 Self::OrderPlaced(__es_event) => {
-                    ::eventsource_runtime::__private::Member(__es_event).any()
+                    ::eventsource_runtime::__private::Member(__es_event).__es_any()
                 }
                 Self::OrderShipped(__es_event) => {
-                    ::eventsource_runtime::__private::Member(__es_event).any()
+                    ::eventsource_runtime::__private::Member(__es_event).__es_any()
                 }
             }
+        }
+    }
+    #[automatically_derived]
+    impl ::eventsource_runtime::IntoEvents<OrderFact> for OrderFact {
+        fn into_events(self, __es_events: &mut ::std::vec::Vec<OrderFact>) {
+            ::std::vec::Vec::push(__es_events, self);
         }
     }
     const _: () = ::eventsource_runtime::__private::distinct_names(
@@ -60,7 +53,7 @@ const _: () = {
     );
     #[automatically_derived]
     impl ::eventsource_runtime::Aggregate for Order {
-        const NAME: &'static str = "order";
+        const NAME: &'static ::core::primitive::str = "order";
         const SNAPSHOT: ::core::option::Option<::eventsource_runtime::Snapshot<Self>> = ::core::option::Option::Some(
             ::eventsource_runtime::Snapshot::json(100u64)
                 .with_schema(2u32, 9539258180310359793u64),
@@ -84,3 +77,16 @@ const _: () = {
         }
     }
 };
+/// The events of [`Order`], in the order in which they are listed there.
+#[derive(Clone, Debug)]
+#[allow(
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
+    clippy::derive_partial_eq_without_eq,
+)]
+pub(crate) enum OrderFact {
+    /// See [`OrderPlaced`].
+    OrderPlaced(OrderPlaced),
+    /// See [`OrderShipped`].
+    OrderShipped(shipping::OrderShipped),
+}

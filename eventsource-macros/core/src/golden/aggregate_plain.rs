@@ -1,25 +1,4 @@
-/// The events of [`Order`], in the order in which they are listed there.
-#[allow(
-    clippy::enum_variant_names,
-    clippy::large_enum_variant,
-    clippy::derive_partial_eq_without_eq,
-)]
-enum OrderEvent {
-    /// See [`OrderPlaced`].
-    OrderPlaced(OrderPlaced),
-}
 const _: () = {
-    #[automatically_derived]
-    impl ::core::fmt::Debug for OrderEvent {
-        fn fmt(&self, __es_out: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-            ::core::fmt::Formatter::write_str(
-                __es_out,
-                match self {
-                    Self::OrderPlaced(_) => "OrderPlaced",
-                },
-            )
-        }
-    }
     #[automatically_derived]
     impl ::eventsource_runtime::Includes<OrderPlaced> for OrderEvent {
         fn include(__es_event: OrderPlaced) -> Self {
@@ -33,6 +12,17 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl ::core::fmt::Debug for OrderEvent {
+        fn fmt(&self, __es_out: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            ::core::fmt::Formatter::write_str(
+                __es_out,
+                match self {
+                    Self::OrderPlaced(_) => "OrderPlaced",
+                },
+            )
+        }
+    }
+    #[automatically_derived]
     impl ::eventsource_runtime::EventSet for OrderEvent {
         const EVENTS: &'static [::eventsource_runtime::EventDef<Self>] = &[
             ::eventsource_runtime::EventDef::of::<OrderPlaced>(),
@@ -42,9 +32,15 @@ const _: () = {
             use ::eventsource_runtime::__private::{MemberEvent as _, MemberOther as _};
             match self {
                 Self::OrderPlaced(__es_event) => {
-                    ::eventsource_runtime::__private::Member(__es_event).any()
+                    ::eventsource_runtime::__private::Member(__es_event).__es_any()
                 }
             }
+        }
+    }
+    #[automatically_derived]
+    impl ::eventsource_runtime::IntoEvents<OrderEvent> for OrderEvent {
+        fn into_events(self, __es_events: &mut ::std::vec::Vec<OrderEvent>) {
+            ::std::vec::Vec::push(__es_events, self);
         }
     }
     const _: () = ::eventsource_runtime::__private::distinct_names(
@@ -52,7 +48,7 @@ const _: () = {
     );
     #[automatically_derived]
     impl ::eventsource_runtime::Aggregate for Order {
-        const NAME: &'static str = "Order";
+        const NAME: &'static ::core::primitive::str = "Order";
         type Id = Uuid;
         type Event = OrderEvent;
         type Error = ::core::convert::Infallible;
@@ -67,3 +63,13 @@ const _: () = {
         }
     }
 };
+/// The events of [`Order`], in the order in which they are listed there.
+#[allow(
+    clippy::enum_variant_names,
+    clippy::large_enum_variant,
+    clippy::derive_partial_eq_without_eq,
+)]
+enum OrderEvent {
+    /// See [`OrderPlaced`].
+    OrderPlaced(OrderPlaced),
+}

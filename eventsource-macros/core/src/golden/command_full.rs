@@ -5,8 +5,8 @@ const _: () = {
         Self: ::core::clone::Clone + facade::__private::serde::de::DeserializeOwned
             + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        const NAME: &'static str = "ship";
-        const SPAN: &'static str = "command.ship";
+        const NAME: &'static ::core::primitive::str = "ship";
+        const SPAN: &'static ::core::primitive::str = "command.ship";
         type Aggregate = Order;
         fn id(&self) -> &<Order as facade::Aggregate>::Id {
             &self.0

@@ -48,7 +48,7 @@ const _: () = {
         PlaceOrder: facade::Command<Aggregate = Self>,
     {
         #[allow(unused_variables)]
-        fn enable_tracing(&self, command: &PlaceOrder) -> bool {
+        fn enable_tracing(&self, command: &PlaceOrder) -> ::core::primitive::bool {
             self.on
         }
         #[allow(unused_variables)]
@@ -58,17 +58,6 @@ const _: () = {
             clock: &Clock,
             __es_attributes: &mut facade::__private::Attributes,
         ) {
-            let _ = || {
-                #[allow(unused_imports)]
-                use facade::__private::Unmarked as _;
-                facade::__private::may_be_seen(
-                    facade::__private::Field::<
-                        PlaceOrder,
-                        { facade::__private::field("lines") },
-                    >::named()
-                        .shown(),
-                );
-            };
             facade::__private::Attributes::each(
                 __es_attributes,
                 &["order.lines", "fixed"],
@@ -77,6 +66,19 @@ const _: () = {
                     _ => facade::__private::Slot::record(__es_slot, &1i64),
                 }),
             );
+            let _ = || {
+                #[allow(unused_imports)]
+                use facade::__private::Unmarked as _;
+                facade::__private::may_be_seen::<
+                    _,
+                >(
+                    facade::__private::Field::<
+                        PlaceOrder,
+                        { facade::__private::field("lines") },
+                    >::named()
+                        .__es_shown(),
+                );
+            };
         }
         async fn handle(
             &self,

@@ -1,13 +1,13 @@
 const _: () = {
     #[automatically_derived]
     impl facade::eventsource::Event for OrderShipped {
-        const NAME: &'static str = "shipped";
-        const VERSION: u32 = 3u32;
-        const ALIASES: &'static [&'static str] = &["sent", "posted"];
-        const UPCASTS: &'static [(u32, facade::eventsource::Upcast)] = &[
-            (1u32, from_v1),
-            (2u32, old::from_v2),
-        ];
+        const NAME: &'static ::core::primitive::str = "shipped";
+        const VERSION: ::core::primitive::u32 = 3u32;
+        const ALIASES: &'static [&'static ::core::primitive::str] = &["sent", "posted"];
+        const UPCASTS: &'static [(
+            ::core::primitive::u32,
+            facade::eventsource::Upcast,
+        )] = &[(1u32, from_v1), (2u32, old::from_v2)];
         fn attributes(
             &self,
             __es_attributes: &mut facade::eventsource::__private::Attributes,

@@ -6,7 +6,7 @@ const _: () = {
             + ::eventsource_runtime::__private::serde::de::DeserializeOwned
             + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        const NAME: &'static str = "Noted";
+        const NAME: &'static ::core::primitive::str = "Noted";
         fn attributes(
             &self,
             __es_attributes: &mut ::eventsource_runtime::__private::Attributes,

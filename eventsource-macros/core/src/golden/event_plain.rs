@@ -1,6 +1,6 @@
 const _: () = {
     #[automatically_derived]
     impl ::eventsource_runtime::Event for OrderPlaced {
-        const NAME: &'static str = "OrderPlaced";
+        const NAME: &'static ::core::primitive::str = "OrderPlaced";
     }
 };

@@ -30,25 +30,30 @@ impl Shipping {
 const _: () = {
     const __ES_EVENTS: facade::__private::EventNames = facade::__private::distinct_handlers(
         &[
-            facade::__private::follow::<OrderPlaced>().names(),
-            facade::__private::follow::<PaymentTaken>().names(),
+            facade::__private::Follow::names(
+                &facade::__private::follow::<OrderPlaced>(),
+            ),
+            facade::__private::Follow::names(
+                &facade::__private::follow::<PaymentTaken>(),
+            ),
         ],
     );
     #[automatically_derived]
     impl facade::dispatch::ProcessManager for Shipping {
-        fn name() -> &'static str {
+        fn name() -> &'static ::core::primitive::str {
             "shipping"
         }
-        fn span_name() -> &'static str {
+        fn span_name() -> &'static ::core::primitive::str {
             "process_manager.shipping"
         }
-        fn timer_name() -> &'static str {
+        fn timer_name() -> &'static ::core::primitive::str {
             "process_timer.shipping"
         }
-        fn enable_tracing() -> ::core::option::Option<bool> {
-            ::core::option::Option::Some(false)
+        fn enable_tracing() -> ::core::option::Option<::core::primitive::bool> {
+            let __es_on: ::core::primitive::bool = false;
+            ::core::option::Option::Some(__es_on)
         }
-        fn event_types() -> ::std::vec::Vec<&'static str> {
+        fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
             facade::__private::event_types(__ES_EVENTS)
         }
         fn meet(
@@ -59,10 +64,13 @@ const _: () = {
         > {
             {
                 let __es_follow = facade::__private::follow::<OrderPlaced>();
-                if __es_follow.is(__es_stored) {
-                    let __es_event = __es_follow.decode(__es_stored)?;
+                if facade::__private::Follow::is(&__es_follow, __es_stored) {
+                    let __es_event = facade::__private::Follow::decode(
+                        &__es_follow,
+                        __es_stored,
+                    )?;
                     let __es_process = ::std::string::ToString::to_string(
-                        __es_event.aggregate_id(),
+                        facade::Recorded::aggregate_id(&__es_event),
                     );
                     return ::core::result::Result::Ok(
                         ::core::option::Option::Some(
@@ -78,8 +86,11 @@ const _: () = {
             }
             {
                 let __es_follow = facade::__private::follow::<PaymentTaken>();
-                if __es_follow.is(__es_stored) {
-                    let __es_event = __es_follow.decode(__es_stored)?;
+                if facade::__private::Follow::is(&__es_follow, __es_stored) {
+                    let __es_event = facade::__private::Follow::decode(
+                        &__es_follow,
+                        __es_stored,
+                    )?;
                     let __es_process = {
                         #[allow(unused_variables)]
                         let event = &__es_event;

@@ -11,20 +11,24 @@ impl Shipping {
 }
 const _: () = {
     const __ES_EVENTS: ::eventsource_runtime::__private::EventNames = ::eventsource_runtime::__private::distinct_handlers(
-        &[::eventsource_runtime::__private::follow::<OrderPlaced>().names()],
+        &[
+            ::eventsource_runtime::__private::Follow::names(
+                &::eventsource_runtime::__private::follow::<OrderPlaced>(),
+            ),
+        ],
     );
     #[automatically_derived]
     impl ::eventsource_runtime::dispatch::ProcessManager for Shipping {
-        fn name() -> &'static str {
+        fn name() -> &'static ::core::primitive::str {
             "Shipping"
         }
-        fn span_name() -> &'static str {
+        fn span_name() -> &'static ::core::primitive::str {
             "process_manager.Shipping"
         }
-        fn timer_name() -> &'static str {
+        fn timer_name() -> &'static ::core::primitive::str {
             "process_timer.Shipping"
         }
-        fn event_types() -> ::std::vec::Vec<&'static str> {
+        fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
             ::eventsource_runtime::__private::event_types(__ES_EVENTS)
         }
         fn meet(
@@ -37,10 +41,16 @@ const _: () = {
                 let __es_follow = ::eventsource_runtime::__private::follow::<
                     OrderPlaced,
                 >();
-                if __es_follow.is(__es_stored) {
-                    let __es_event = __es_follow.decode(__es_stored)?;
+                if ::eventsource_runtime::__private::Follow::is(
+                    &__es_follow,
+                    __es_stored,
+                ) {
+                    let __es_event = ::eventsource_runtime::__private::Follow::decode(
+                        &__es_follow,
+                        __es_stored,
+                    )?;
                     let __es_process = ::std::string::ToString::to_string(
-                        __es_event.aggregate_id(),
+                        ::eventsource_runtime::Recorded::aggregate_id(&__es_event),
                     );
                     return ::core::result::Result::Ok(
                         ::core::option::Option::Some(

@@ -43,22 +43,27 @@ const _: () = {
     > as facade::projection::Transaction>::Backend;
     const __ES_EVENTS: facade::__private::EventNames = facade::__private::distinct_handlers(
         &[
-            facade::__private::follow::<OrderPlaced>().names(),
-            facade::__private::follow::<OrderShipped>().names(),
+            facade::__private::Follow::names(
+                &facade::__private::follow::<OrderPlaced>(),
+            ),
+            facade::__private::Follow::names(
+                &facade::__private::follow::<OrderShipped>(),
+            ),
         ],
     );
     #[automatically_derived]
     impl facade::projection::Projection<__EsBackend> for OrderReadModel {
-        fn name(&self) -> &'static str {
+        fn name(&self) -> &'static ::core::primitive::str {
             "orders"
         }
-        fn span_name(&self) -> &'static str {
+        fn span_name(&self) -> &'static ::core::primitive::str {
             "projection.orders"
         }
-        fn enable_tracing(&self) -> ::core::option::Option<bool> {
-            ::core::option::Option::Some(self.traced)
+        fn enable_tracing(&self) -> ::core::option::Option<::core::primitive::bool> {
+            let __es_on: ::core::primitive::bool = self.traced;
+            ::core::option::Option::Some(__es_on)
         }
-        fn event_types(&self) -> ::std::vec::Vec<&'static str> {
+        fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
             facade::__private::event_types(__ES_EVENTS)
         }
         fn setup<'__es>(
@@ -84,12 +89,15 @@ const _: () = {
         ) -> <__EsBackend as facade::projection::Backend>::Step<'__es> {
             {
                 let __es_follow = facade::__private::follow::<OrderPlaced>();
-                if __es_follow.is(__es_stored) {
+                if facade::__private::Follow::is(&__es_follow, __es_stored) {
                     return <__EsBackend as facade::projection::AsyncBackend>::boxed(async move {
-                        match __es_follow.decode(__es_stored) {
+                        match facade::__private::Follow::decode(
+                            &__es_follow,
+                            __es_stored,
+                        ) {
                             ::core::result::Result::Ok(__es_event) => {
-                                __es_follow
-                                    .handle_async(
+                                facade::__private::Follow::handle_async(
+                                        &__es_follow,
                                         &__es_event,
                                         &facade::__private::Handler {
                                             span: "handler.placed",
@@ -108,19 +116,22 @@ const _: () = {
             }
             {
                 let __es_follow = facade::__private::follow::<OrderShipped>();
-                if __es_follow.is(__es_stored) {
+                if facade::__private::Follow::is(&__es_follow, __es_stored) {
                     return <__EsBackend as facade::projection::Backend>::ready(
-                        match __es_follow.decode(__es_stored) {
+                        match facade::__private::Follow::decode(
+                            &__es_follow,
+                            __es_stored,
+                        ) {
                             ::core::result::Result::Ok(__es_event) => {
-                                __es_follow
-                                    .handle(
-                                        &__es_event,
-                                        &facade::__private::Handler {
-                                            span: "handler.shipped",
-                                            method: "shipped",
-                                        },
-                                        || Self::shipped(self, &__es_event),
-                                    )
+                                facade::__private::Follow::handle(
+                                    &__es_follow,
+                                    &__es_event,
+                                    &facade::__private::Handler {
+                                        span: "handler.shipped",
+                                        method: "shipped",
+                                    },
+                                    || Self::shipped(self, &__es_event),
+                                )
                             }
                             ::core::result::Result::Err(__es_error) => {
                                 ::core::result::Result::Err(__es_error)

@@ -15,16 +15,20 @@ const _: () = {
         T: Sink,
         __EsBackend: ::eventsource_runtime::projection::AsyncBackend,
     > ::eventsource_runtime::projection::Projection<__EsBackend> for Counts<T> {
-        fn name(&self) -> &'static str {
+        fn name(&self) -> &'static ::core::primitive::str {
             "Counts"
         }
-        fn span_name(&self) -> &'static str {
+        fn span_name(&self) -> &'static ::core::primitive::str {
             "projection.Counts"
         }
-        fn event_types(&self) -> ::std::vec::Vec<&'static str> {
+        fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
             ::eventsource_runtime::__private::event_types(const {
                 ::eventsource_runtime::__private::distinct_handlers(const {
-                    &[::eventsource_runtime::__private::follow::<OrderPlaced>().names()]
+                    &[
+                        ::eventsource_runtime::__private::Follow::names(
+                            &::eventsource_runtime::__private::follow::<OrderPlaced>(),
+                        ),
+                    ]
                 })
             })
         }
@@ -39,12 +43,18 @@ const _: () = {
                 let __es_follow = ::eventsource_runtime::__private::follow::<
                     OrderPlaced,
                 >();
-                if __es_follow.is(__es_stored) {
+                if ::eventsource_runtime::__private::Follow::is(
+                    &__es_follow,
+                    __es_stored,
+                ) {
                     return <__EsBackend as ::eventsource_runtime::projection::AsyncBackend>::boxed(async move {
-                        match __es_follow.decode(__es_stored) {
+                        match ::eventsource_runtime::__private::Follow::decode(
+                            &__es_follow,
+                            __es_stored,
+                        ) {
                             ::core::result::Result::Ok(__es_event) => {
-                                __es_follow
-                                    .handle_async(
+                                ::eventsource_runtime::__private::Follow::handle_async(
+                                        &__es_follow,
                                         &__es_event,
                                         &::eventsource_runtime::__private::Handler {
                                             span: "handler.placed",

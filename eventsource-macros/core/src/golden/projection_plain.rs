@@ -18,17 +18,21 @@ const _: () = {
         'static,
     > as ::eventsource_runtime::projection::Transaction>::Backend;
     const __ES_EVENTS: ::eventsource_runtime::__private::EventNames = ::eventsource_runtime::__private::distinct_handlers(
-        &[::eventsource_runtime::__private::follow::<OrderPlaced>().names()],
+        &[
+            ::eventsource_runtime::__private::Follow::names(
+                &::eventsource_runtime::__private::follow::<OrderPlaced>(),
+            ),
+        ],
     );
     #[automatically_derived]
     impl ::eventsource_runtime::projection::Projection<__EsBackend> for OrderReadModel {
-        fn name(&self) -> &'static str {
+        fn name(&self) -> &'static ::core::primitive::str {
             "OrderReadModel"
         }
-        fn span_name(&self) -> &'static str {
+        fn span_name(&self) -> &'static ::core::primitive::str {
             "projection.OrderReadModel"
         }
-        fn event_types(&self) -> ::std::vec::Vec<&'static str> {
+        fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
             ::eventsource_runtime::__private::event_types(__ES_EVENTS)
         }
         fn apply<'__es>(
@@ -42,19 +46,25 @@ const _: () = {
                 let __es_follow = ::eventsource_runtime::__private::follow::<
                     OrderPlaced,
                 >();
-                if __es_follow.is(__es_stored) {
+                if ::eventsource_runtime::__private::Follow::is(
+                    &__es_follow,
+                    __es_stored,
+                ) {
                     return <__EsBackend as ::eventsource_runtime::projection::Backend>::ready(
-                        match __es_follow.decode(__es_stored) {
+                        match ::eventsource_runtime::__private::Follow::decode(
+                            &__es_follow,
+                            __es_stored,
+                        ) {
                             ::core::result::Result::Ok(__es_event) => {
-                                __es_follow
-                                    .handle(
-                                        &__es_event,
-                                        &::eventsource_runtime::__private::Handler {
-                                            span: "handler.placed",
-                                            method: "placed",
-                                        },
-                                        || Self::placed(self, &__es_event, __es_tx),
-                                    )
+                                ::eventsource_runtime::__private::Follow::handle(
+                                    &__es_follow,
+                                    &__es_event,
+                                    &::eventsource_runtime::__private::Handler {
+                                        span: "handler.placed",
+                                        method: "placed",
+                                    },
+                                    || Self::placed(self, &__es_event, __es_tx),
+                                )
                             }
                             ::core::result::Result::Err(__es_error) => {
                                 ::core::result::Result::Err(__es_error)

@@ -28,17 +28,6 @@ const _: () = {
             query: &OrdersByStatus,
             __es_attributes: &mut ::eventsource_runtime::__private::Attributes,
         ) {
-            let _ = || {
-                #[allow(unused_imports)]
-                use ::eventsource_runtime::__private::Unmarked as _;
-                ::eventsource_runtime::__private::may_be_seen(
-                    ::eventsource_runtime::__private::Field::<
-                        OrdersByStatus,
-                        { ::eventsource_runtime::__private::field("status") },
-                    >::named()
-                        .shown(),
-                );
-            };
             ::eventsource_runtime::__private::Attributes::each(
                 __es_attributes,
                 &["query.status"],
@@ -47,6 +36,19 @@ const _: () = {
                     &query.status,
                 )),
             );
+            let _ = || {
+                #[allow(unused_imports)]
+                use ::eventsource_runtime::__private::Unmarked as _;
+                ::eventsource_runtime::__private::may_be_seen::<
+                    _,
+                >(
+                    ::eventsource_runtime::__private::Field::<
+                        OrdersByStatus,
+                        { ::eventsource_runtime::__private::field("status") },
+                    >::named()
+                        .__es_shown(),
+                );
+            };
         }
         type Error = <io::Result<
             Vec<OrderView>,

@@ -1,13 +1,15 @@
 const _: () = {
     #[automatically_derived]
     impl ::eventsource_runtime::Query for OrdersByStatus {
-        const NAME: &'static str = "OrdersByStatus";
-        const SPAN: &'static str = "query.OrdersByStatus";
+        const NAME: &'static ::core::primitive::str = "OrdersByStatus";
+        const SPAN: &'static ::core::primitive::str = "query.OrdersByStatus";
         type Output = Vec<OrderView>;
-        fn result_count(__es_answer: &Self::Output) -> ::core::option::Option<usize> {
+        fn result_count(
+            __es_answer: &Self::Output,
+        ) -> ::core::option::Option<::core::primitive::usize> {
             #[allow(unused_imports)]
             use ::eventsource_runtime::__private::{AnswerList as _, AnswerValue as _};
-            (&&::eventsource_runtime::__private::Answer(__es_answer)).count()
+            (&&::eventsource_runtime::__private::Answer(__es_answer)).__es_count()
         }
         fn to_json(
             __es_answer: &Self::Output,
@@ -18,7 +20,7 @@ const _: () = {
         > {
             #[allow(unused_imports)]
             use ::eventsource_runtime::__private::{AnswerJson as _, AnswerOpaque as _};
-            (&&::eventsource_runtime::__private::Answer(__es_answer)).json()
+            (&&::eventsource_runtime::__private::Answer(__es_answer)).__es_json()
         }
         fn attributes(
             &self,

@@ -13,14 +13,6 @@ pub async fn send_email(
         ],
         &["recipient", "domain", "text"],
     );
-    let _ = || {
-        #[allow(unused_imports)]
-        use facade::__private::Unmarked as _;
-        facade::__private::may_be_seen(
-            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
-                .shown(),
-        );
-    };
     let __es_span = if facade::__private::Site::may_be_on(&__ES_SITE) {
         facade::__private::start_with(
             &__ES_SITE,
@@ -59,6 +51,16 @@ pub async fn send_email(
         )
     } else {
         ::core::option::Option::None
+    };
+    let _ = || {
+        #[allow(unused_imports)]
+        use facade::__private::Unmarked as _;
+        facade::__private::may_be_seen::<
+            _,
+        >(
+            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
+                .__es_shown(),
+        );
     };
     let __es_body = async move {
         if false {

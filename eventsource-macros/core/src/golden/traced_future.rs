@@ -27,7 +27,7 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
                     ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
                 };
                 ::eventsource_runtime::__private::Returned(__es_returned)
-                    .outcome(__es_outcome);
+                    .__es_outcome(__es_outcome);
             }
             let (result, __es_attributes) = (
                 __es_returned,

@@ -5,15 +5,7 @@ pub async fn send_email(
     message: Message,
 ) -> Result<Id, io::Error> {
     let _ = || {
-        #[allow(unused_imports)]
-        use facade::__private::Unmarked as _;
-        facade::__private::may_be_seen(
-            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
-                .shown(),
-        );
-    };
-    let _ = || {
-        let _: bool = self.on;
+        let _: ::core::primitive::bool = self.on;
         facade::__private::check_linked(&message.context());
         facade::__private::check_linked(&&message.cause);
         facade::__private::check(&recipient);
@@ -22,6 +14,16 @@ pub async fn send_email(
     };
     let _ = |result: &Result<Id, io::Error>| {
         facade::__private::check(&result.as_ref().ok());
+    };
+    let _ = || {
+        #[allow(unused_imports)]
+        use facade::__private::Unmarked as _;
+        facade::__private::may_be_seen::<
+            _,
+        >(
+            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
+                .__es_shown(),
+        );
     };
     match () {
         () => self.work(message).await,

@@ -6,7 +6,7 @@ fn all(&self) -> impl Iterator<Item = u8> {
         &[],
     );
     let __es_once = ::eventsource_runtime::__private::Once;
-    let __es_call = move |__es_on: bool| {
+    let __es_call = move |__es_on: ::core::primitive::bool| {
         let _ = { __es_once };
         let __es_span = if __es_on {
             ::eventsource_runtime::__private::start_of(

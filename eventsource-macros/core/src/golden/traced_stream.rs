@@ -24,7 +24,7 @@ fn numbers() -> impl Stream<Item = Result<u8, Error>> {
                     ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
                 };
                 ::eventsource_runtime::__private::Returned(__es_returned)
-                    .outcome(__es_outcome);
+                    .__es_outcome(__es_outcome);
             }
         },
     )

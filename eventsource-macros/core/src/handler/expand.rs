@@ -42,7 +42,8 @@ fn register(model: &Model) -> TokenStream {
     let calls = model.handlers.iter().map(|Handler { cfgs, message: ty, .. }| {
         let place = first_span(ty);
         let at = runtime.at(place);
-        quote_spanned!(place=> #(#cfgs)* <__EsRegistry as #at::#registry_trait<Self>>::#add::<#ty>(#registry);)
+        let (of, this) = (local("__EsRegistry"), local("Self"));
+        quote_spanned!(place=> #(#cfgs)* <#of as #at::#registry_trait<#this>>::#add::<#ty>(#registry);)
     });
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
@@ -72,8 +73,14 @@ fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Ha
     let place = first_span(ty);
     let at = runtime.at(place);
     let bound = match kind {
-        Kind::Command => quote_spanned!(place=> #at::Command<Aggregate = Self>),
-        Kind::Query => quote_spanned!(place=> #at::Query),
+        Kind::Command => {
+            let command = local("Command");
+            quote_spanned!(place=> #at::#command<Aggregate = Self>)
+        }
+        Kind::Query => {
+            let query = local("Query");
+            quote_spanned!(place=> #at::#query<>)
+        }
     };
     predicate(ty, bound)
 }
@@ -97,9 +104,10 @@ fn handle(model: &Model, handler: &Handler) -> TokenStream {
     let place = first_span(ty);
     let at = runtime.at(place);
     let (target, body) = match kind {
-        Kind::Command => (quote_spanned!(place=> #at::Handle<#ty>), decide(model, handler)),
-        Kind::Query => (quote_spanned!(place=> #at::HandleQuery<#ty>), answer(model, handler)),
+        Kind::Command => (local("Handle"), decide(model, handler)),
+        Kind::Query => (local("HandleQuery"), answer(model, handler)),
     };
+    let target = quote_spanned!(place=> #at::#target<#ty>);
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
         #[automatically_derived]
@@ -150,7 +158,8 @@ fn answers(Model { kind, runtime, .. }: &Model, Handler { message: ty, call, .. 
     let returned = &call.as_ref().filter(|_| *kind == Kind::Query)?.returned;
     let place = first_span(returned);
     let (at, private) = (runtime.at(place), runtime.private_at(place));
-    Some(predicate(returned, quote_spanned!(place=> #private::Answers<<#ty as #at::Query>::Output>)))
+    let [answers, query, output] = ["Answers", "Query", "Output"].map(local);
+    Some(predicate(returned, quote_spanned!(place=> #private::#answers<<#ty as #at::#query>::#output>)))
 }
 
 /// `handle` of a query.
@@ -199,7 +208,7 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     let this = &receiver.self_token;
     let lints = binding_lints();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
-        quote_spanned!(Span::mixed_site()=> #lints fn enable_tracing(&#this, #pattern: &#ty) -> bool { #enabled })
+        quote_spanned!(Span::mixed_site()=> #lints fn enable_tracing(&#this, #pattern: &#ty) -> ::core::primitive::bool { #enabled })
     });
     let attributes = (!attributes.is_empty()).then(|| {
         let out = local("__es_attributes");
@@ -209,8 +218,8 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
         quote_spanned! {Span::mixed_site()=>
             #lints
             fn attributes(&#this, #pattern: &#ty, #services #out: &mut #private::Attributes) {
-                #checks
                 #records
+                #checks
             }
         }
     });

@@ -9,7 +9,7 @@ use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::paths::Runtime;
 use crate::sensitive::Scope;
-use crate::signature::{Function, ImplBlock, alike, borrowed_pattern, plain, shared_receiver};
+use crate::signature::{Function, ImplBlock, alike, borrowed_pattern, plain, shared_receiver, ungrouped};
 use crate::traced::{Entry, Written, refuse_jumps};
 
 pub(super) struct Model {
@@ -150,7 +150,7 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
 
 /// Whether the message is handed over; nothing if it could be any.
 fn is_owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> Option<bool> {
-    match &*argument.ty {
+    match ungrouped(&argument.ty) {
         Type::Reference(reference) => {
             let message = format!("{} owns its {}; remove the `&`", kind.handler(), kind.message());
             diagnostics.error(reference.and_token, message);
@@ -165,14 +165,14 @@ fn is_owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> Op
 }
 
 fn unreferenced(ty: &Type) -> &Type {
-    match ty {
+    match ungrouped(ty) {
         Type::Reference(reference) => &reference.elem,
-        ty => ty,
+        _ => ty,
     }
 }
 
 fn borrowed(diagnostics: &mut Diagnostics, argument: &PatType) -> Option<Argument> {
-    match &*argument.ty {
+    match ungrouped(&argument.ty) {
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
             Some(Argument { pattern: (*argument.pat).clone(), ty: with_static_lifetimes((**elem).clone()) })
         }

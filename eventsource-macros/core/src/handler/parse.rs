@@ -48,6 +48,7 @@ pub(super) fn parse(
     };
     let mut written = Vec::new();
     for method in &mut block.methods {
+        method.refuse_conditional(diagnostics, keys::TRACED);
         written.push(traced(diagnostics, &method.take_attributes(keys::TRACED)));
         method.attrs.push(shape_lints());
     }

@@ -7,7 +7,7 @@ use syn::{Member, Type};
 use super::model::{Model, Target};
 use crate::fields;
 use crate::generics::{bound, message_bounds};
-use crate::output::{block, first_span, local, located, probes};
+use crate::output::{associated, block, first_span, local, located, probes};
 use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -31,8 +31,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     block(&quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         impl #impl_generics #message for #ident #ty_generics #where_clause {
-            const NAME: &'static str = #name;
-            const SPAN: &'static str = #span;
+            const NAME: &'static ::core::primitive::str = #name;
+            const SPAN: &'static ::core::primitive::str = #span;
             #items
             #record
         }
@@ -44,12 +44,14 @@ fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member
     let private = runtime.private();
     let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
     let place = first_span(aggregate);
-    let at = runtime.at(place);
+    let (at, of) = (runtime.at(place), local("Aggregate"));
+    let target = associated("Aggregate", aggregate);
     // Not `Self::Aggregate`, which would ask once more whether this is a command.
-    quote_spanned! {place=>
-        type Aggregate = #aggregate;
+    let returned = quote_spanned!(place=> &<#aggregate as #at::#of>::Id);
+    quote_spanned! {Span::mixed_site()=>
+        #target
 
-        fn id(&self) -> &<#aggregate as #at::Aggregate>::Id {
+        fn id(&self) -> #returned {
             #id
         }
     }
@@ -60,19 +62,20 @@ fn query(private: &TokenStream, output: &Type) -> TokenStream {
     let answer = local("__es_answer");
     let lists = probes(private, &["AnswerList", "AnswerValue"]);
     let json = probes(private, &["AnswerJson", "AnswerOpaque"]);
+    let target = associated("Output", output);
     quote_spanned! {Span::mixed_site()=>
-        type Output = #output;
+        #target
 
-        fn result_count(#answer: &Self::Output) -> ::core::option::Option<usize> {
+        fn result_count(#answer: &Self::Output) -> ::core::option::Option<::core::primitive::usize> {
             #lists
-            (&&#private::Answer(#answer)).count()
+            (&&#private::Answer(#answer)).__es_count()
         }
 
         fn to_json(
             #answer: &Self::Output,
         ) -> ::core::option::Option<#private::serde_json::Result<#private::serde_json::Value>> {
             #json
-            (&&#private::Answer(#answer)).json()
+            (&&#private::Answer(#answer)).__es_json()
         }
     }
 }

@@ -46,6 +46,8 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         };
         diagnostics.error(&input.ident, message);
     }
+    // Of an aggregate that is not known nobody knows the id's type.
+    let id = id.filter(|_| target.is_some());
     let target = target.unwrap_or_else(|| diagnostics.hole());
     let target = match kind {
         Kind::Command => Target::Command { aggregate: target, id },

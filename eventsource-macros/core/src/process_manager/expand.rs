@@ -13,15 +13,17 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let private = runtime.private();
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
+        let on = local("__es_on");
         quote_spanned! {Span::mixed_site()=>
-            fn enable_tracing() -> ::core::option::Option<bool> {
-                ::core::option::Option::Some(#enabled)
+            fn enable_tracing() -> ::core::option::Option<::core::primitive::bool> {
+                let #on: ::core::primitive::bool = #enabled;
+                ::core::option::Option::Some(#on)
             }
         }
     });
     let events = reactions.iter().map(|Taker { cfgs, message, .. }| {
         let follow = follow(runtime, message);
-        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #follow.names())
+        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
     });
     let met = reactions.iter().map(|method| reaction(model, method));
     let refused = compensations.iter().map(|method| compensation(model, method));
@@ -39,21 +41,21 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
         #[automatically_derived]
         impl #impl_generics #manager for #self_ty #where_clause {
-            fn name() -> &'static str {
+            fn name() -> &'static ::core::primitive::str {
                 #name
             }
 
-            fn span_name() -> &'static str {
+            fn span_name() -> &'static ::core::primitive::str {
                 #span
             }
 
-            fn timer_name() -> &'static str {
+            fn timer_name() -> &'static ::core::primitive::str {
                 #timer
             }
 
             #enable_tracing
 
-            fn event_types() -> ::std::vec::Vec<&'static str> {
+            fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
                 #private::event_types(#list)
             }
 
@@ -73,12 +75,13 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 /// Decodes one event, finds its process, and says what that does.
 fn reaction(model: &Model, method: &Taker) -> TokenStream {
     let runtime = &model.runtime;
+    let private = runtime.private();
     let Taker { cfgs, pattern, message, id, .. } = method;
     let (stored, state, process) = (local("__es_stored"), local("__es_state"), local("__es_process"));
     let (follows, follow) = (local("__es_follow"), follow(runtime, message));
-    let event = Ident::new("__es_event", first_span(message));
+    let event = local("__es_event");
     let process_id = id.as_ref().map_or_else(
-        || quote_spanned!(Span::mixed_site()=> ::std::string::ToString::to_string(#event.aggregate_id())),
+        || quote_spanned!(Span::mixed_site()=> ::std::string::ToString::to_string(#runtime::Recorded::aggregate_id(&#event))),
         |id| {
             let lints = binding_lints();
             let place = first_span(id);
@@ -94,8 +97,8 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
         #(#cfgs)*
         {
             let #follows = #follow;
-            if #follows.is(#stored) {
-                let #event = #follows.decode(#stored)?;
+            if #private::Follow::is(&#follows, #stored) {
+                let #event = #private::Follow::decode(&#follows, #stored)?;
                 let #process = #process_id;
                 return ::core::result::Result::Ok(::core::option::Option::Some(#runtime::dispatch::Met::new(
                     #process,
@@ -111,7 +114,7 @@ fn compensation(model: &Model, method: &Taker) -> TokenStream {
     let runtime = &model.runtime;
     let Taker { cfgs, message, .. } = method;
     let rejection = local("__es_rejection");
-    let command = Ident::new("__es_command", first_span(message));
+    let command = local("__es_command");
     let called = called(model, method, &quote_spanned!(Span::mixed_site()=> self), &command);
     let place = first_span(message);
     let at = runtime.at(place);

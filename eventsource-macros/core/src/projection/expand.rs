@@ -30,7 +30,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let enable_tracing = enable_tracing(model);
     let events = model.handlers.iter().map(|Handler { step: Step { cfgs, .. }, event, .. }| {
         let follow = follow(runtime, event);
-        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #follow.names())
+        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #private::Follow::names(&#follow))
     });
     let (assertion, events) = distinct(model, private, &quote_spanned!(Span::mixed_site()=> &[#(#events),*]));
     let setup = model.setup.as_ref().map(|step| slot(&names, step, "setup"));
@@ -44,17 +44,17 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
         #[automatically_derived]
         impl #impl_generics #projection for #self_ty #where_clause {
-            fn name(&self) -> &'static str {
+            fn name(&self) -> &'static ::core::primitive::str {
                 #name
             }
 
-            fn span_name(&self) -> &'static str {
+            fn span_name(&self) -> &'static ::core::primitive::str {
                 #span
             }
 
             #enable_tracing
 
-            fn event_types(&self) -> ::std::vec::Vec<&'static str> {
+            fn event_types(&self) -> ::std::vec::Vec<&'static ::core::primitive::str> {
                 #private::event_types(#events)
             }
 
@@ -105,10 +105,11 @@ fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenSt
 /// The expression may use `self`, as the user writes it.
 fn enable_tracing(model: &Model) -> Option<TokenStream> {
     model.enable_tracing.as_ref().map(|enabled| {
-        let this = Ident::new("self", Span::call_site());
+        let (this, on) = (Ident::new("self", Span::call_site()), local("__es_on"));
         quote_spanned! {Span::mixed_site()=>
-            fn enable_tracing(&#this) -> ::core::option::Option<bool> {
-                ::core::option::Option::Some(#enabled)
+            fn enable_tracing(&#this) -> ::core::option::Option<::core::primitive::bool> {
+                let #on: ::core::primitive::bool = #enabled;
+                ::core::option::Option::Some(#on)
             }
         }
     })
@@ -191,21 +192,22 @@ fn arm(names: &Names, handler: &Handler) -> TokenStream {
     let Names { runtime, private, backend } = names;
     let Handler { step: Step { cfgs, method, asyncness, takes_transaction }, event: ty, name, span } = handler;
     let (stored, follows, error) = (local("__es_stored"), local("__es_follow"), local("__es_error"));
-    let event = Ident::new("__es_event", first_span(ty));
+    let event = local("__es_event");
     let transaction = takes_transaction.then(|| {
         let transaction = local("__es_tx");
         quote_spanned!(Span::mixed_site()=> , #transaction)
     });
     let place = located(method.span());
+    let at = runtime.private_at(place);
     let call = quote_spanned!(place=> Self::#method(self, &#event #transaction));
     let handler = quote_spanned!(Span::mixed_site()=> &#private::Handler { span: #span, method: #name });
     let taken = if asyncness.is_some() {
-        quote_spanned!(place=> #follows.handle_async(&#event, #handler, #call).await)
+        quote_spanned!(place=> #at::Follow::handle_async(&#follows, &#event, #handler, #call).await)
     } else {
-        quote_spanned!(place=> #follows.handle(&#event, #handler, || #call))
+        quote_spanned!(place=> #at::Follow::handle(&#follows, &#event, #handler, || #call))
     };
     let step = quote_spanned! {Span::mixed_site()=>
-        match #follows.decode(#stored) {
+        match #private::Follow::decode(&#follows, #stored) {
             ::core::result::Result::Ok(#event) => #taken,
             ::core::result::Result::Err(#error) => ::core::result::Result::Err(#error),
         }
@@ -222,7 +224,7 @@ fn arm(names: &Names, handler: &Handler) -> TokenStream {
         #(#cfgs)*
         {
             let #follows = #follow;
-            if #follows.is(#stored) {
+            if #private::Follow::is(&#follows, #stored) {
                 return #run;
             }
         }

@@ -9,7 +9,7 @@ use crate::keys;
 use crate::listeners::Parsed;
 use crate::options::Options;
 use crate::paths::Runtime;
-use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver};
+use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver, ungrouped};
 use crate::traced::refuse_jumps;
 
 const METHOD: &str = "a projection's method";
@@ -206,7 +206,7 @@ fn takes_transaction(
     argument: Option<&PatType>,
 ) -> Option<bool> {
     let Some(argument) = argument else { return Some(false) };
-    match &*argument.ty {
+    match ungrouped(&argument.ty) {
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
             let transaction = with_static_lifetimes((**elem).clone());
             if transactions.first().is_some_and(|first| !alike(first, &transaction)) {

@@ -6,7 +6,7 @@ use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Given, Options, Value};
-use crate::signature::{ends_in, last_segment};
+use crate::signature::{ends_in, last_segment, ungrouped};
 
 /// The words that `covers` takes.
 pub(super) const COVERS: [&str; 3] = ["future", "stream", "call"];
@@ -77,11 +77,11 @@ fn said(value: &Value) -> Covers {
 
 /// By the names that futures and streams go by.
 fn seen(ty: &Type) -> Covers {
-    match ty {
+    match ungrouped(ty) {
         Type::ImplTrait(ty) => {
             ty.bounds.iter().map(bound).find(|covers| *covers != Covers::Call).unwrap_or(Covers::Call)
         }
-        Type::Path(_) | Type::Group(_) | Type::Paren(_) => match last_segment(ty) {
+        ty @ Type::Path(_) => match last_segment(ty) {
             Some(segment) if segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture" => Covers::Future,
             Some(segment) if segment.ident == "BoxStream" || segment.ident == "LocalBoxStream" => Covers::Stream,
             Some(segment) if segment.ident == "Pin" => argument(&segment.arguments).map_or(Covers::Call, boxed),
@@ -142,6 +142,13 @@ mod tests {
         };
         assert_eq!(covered(&parse_quote!(fn f() -> BoxFuture<'static, T>)), (Covers::Future, 0));
         assert_eq!(covered(&parse_quote!(async fn f() -> BoxFuture<'static, T>)), (Covers::Call, 0));
+    }
+
+    #[test]
+    fn a_type_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
+        let ty: TypeImplTrait = parse_quote!(impl Future<Output = u8>);
+        let grouped = proc_macro2::Group::new(proc_macro2::Delimiter::None, quote::quote!(#ty));
+        assert_eq!(seen(&parse_quote!(#grouped)), Covers::Future);
     }
 
     #[test]

@@ -19,8 +19,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Covers::Future => run_covered(model, "future"),
         Covers::Stream => run_covered(model, "stream"),
     };
-    let checks = model.sensitive();
-    let body = like(&model.body, quote!(#site #checks #run));
+    let body = like(&model.body, quote!(#site #run));
     quote!(#(#attrs)* #vis #sig #body)
 }
 
@@ -37,8 +36,11 @@ fn site(Model { runtime, name, kind, constants, attributes, .. }: &Model) -> Tok
 /// The statement that starts the span, if `on` says so.
 fn start_where(model: &Model, on: &TokenStream) -> TokenStream {
     let (span, start) = (local("__es_span"), start(model));
+    // Behind the expressions that they check: of a name that is being written, an editor looks at its first use.
+    let checks = model.sensitive();
     quote_spanned! {Span::mixed_site()=>
         let #span = if #on { #start } else { ::core::option::Option::None };
+        #checks
     }
 }
 
@@ -108,7 +110,7 @@ fn run_sync(model: &Model) -> TokenStream {
     let run = run(model, &body, "Running", |body, _| quote_spanned!(Span::mixed_site()=> #body()));
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
-        let #call = move |#on: bool| #returned {
+        let #call = move |#on: ::core::primitive::bool| #returned {
             let _ = { #once };
             #start
             #run
@@ -246,7 +248,7 @@ fn inspect(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
     let (value, outcome, out) = (local("__es_returned"), local("__es_outcome"), local("__es_attributes"));
     let probe = is_known(returned).then(|| {
         let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
-        quote_spanned!(Span::mixed_site()=> { #probes #private::Returned(#value).outcome(#outcome); })
+        quote_spanned!(Span::mixed_site()=> { #probes #private::Returned(#value).__es_outcome(#outcome); })
     });
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.

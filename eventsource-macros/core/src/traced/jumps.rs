@@ -3,8 +3,8 @@
 use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{
-    Expr, ExprAsync, ExprAwait, ExprBreak, ExprClosure, ExprContinue, ExprForLoop, ExprLoop, ExprReturn, ExprTry,
-    ExprWhile,
+    Expr, ExprAsync, ExprAwait, ExprBlock, ExprBreak, ExprClosure, ExprContinue, ExprForLoop, ExprLoop, ExprReturn,
+    ExprTry, ExprWhile, Ident, Item, Label, Lifetime,
 };
 
 use crate::diagnostics::Diagnostics;
@@ -12,7 +12,7 @@ use crate::diagnostics::Diagnostics;
 /// Reports `return`, `?`, `.await`, `break` and `continue` that would leave the expression of `what`.
 /// Whether there was none.
 pub(crate) fn refuse(diagnostics: &mut Diagnostics, what: &str, expr: &Expr) -> bool {
-    let mut jumps = Jumps { diagnostics, what, loops: 0, found: false };
+    let mut jumps = Jumps { diagnostics, what, loops: 0, labels: Vec::new(), found: false };
     jumps.visit_expr(expr);
     !jumps.found
 }
@@ -21,6 +21,8 @@ struct Jumps<'a> {
     diagnostics: &'a mut Diagnostics,
     what: &'a str,
     loops: usize,
+    /// The labels of the blocks and loops around.
+    labels: Vec<Ident>,
     found: bool,
 }
 
@@ -31,10 +33,28 @@ impl Jumps<'_> {
         self.found = true;
     }
 
-    fn in_loop(&mut self, visit: impl FnOnce(&mut Self)) {
+    fn in_loop(&mut self, label: Option<&Label>, visit: impl FnOnce(&mut Self)) {
         self.loops += 1;
-        visit(self);
+        self.labelled(label, visit);
         self.loops -= 1;
+    }
+
+    fn labelled(&mut self, label: Option<&Label>, visit: impl FnOnce(&mut Self)) {
+        let outer = self.labels.len();
+        self.labels.extend(label.map(|label| label.name.ident.clone()));
+        visit(self);
+        self.labels.truncate(outer);
+    }
+
+    /// Reports a `break` or `continue` to what is not in the expression.
+    fn to(&mut self, label: Option<&Lifetime>, token: impl ToTokens, jump: &str) {
+        match label {
+            None if self.loops == 0 => self.report(token, jump, "there is no loop around it"),
+            Some(label) if !self.labels.contains(&label.ident) => {
+                self.report(token, jump, &format!("there is no `{label}` in it"));
+            }
+            _ => (),
+        }
     }
 }
 
@@ -55,31 +75,33 @@ impl<'ast> Visit<'ast> for Jumps<'_> {
     }
 
     fn visit_expr_break(&mut self, node: &'ast ExprBreak) {
-        if self.loops == 0 {
-            self.report(node.break_token, "break", "there is no loop around it");
-        }
+        self.to(node.label.as_ref(), node.break_token, "break");
         visit::visit_expr_break(self, node);
     }
 
     fn visit_expr_continue(&mut self, node: &'ast ExprContinue) {
-        if self.loops == 0 {
-            self.report(node.continue_token, "continue", "there is no loop around it");
-        }
+        self.to(node.label.as_ref(), node.continue_token, "continue");
     }
 
     fn visit_expr_loop(&mut self, node: &'ast ExprLoop) {
-        self.in_loop(|jumps| visit::visit_expr_loop(jumps, node));
+        self.in_loop(node.label.as_ref(), |jumps| visit::visit_expr_loop(jumps, node));
     }
 
     fn visit_expr_while(&mut self, node: &'ast ExprWhile) {
-        self.in_loop(|jumps| visit::visit_expr_while(jumps, node));
+        self.in_loop(node.label.as_ref(), |jumps| visit::visit_expr_while(jumps, node));
     }
 
     fn visit_expr_for_loop(&mut self, node: &'ast ExprForLoop) {
-        self.in_loop(|jumps| visit::visit_expr_for_loop(jumps, node));
+        self.in_loop(node.label.as_ref(), |jumps| visit::visit_expr_for_loop(jumps, node));
     }
 
-    /// Jumps in a closure or a future of its own end there.
+    fn visit_expr_block(&mut self, node: &'ast ExprBlock) {
+        self.labelled(node.label.as_ref(), |jumps| visit::visit_expr_block(jumps, node));
+    }
+
+    /// Jumps in an item, a closure or a future of its own end there.
+    fn visit_item(&mut self, _: &'ast Item) {}
+
     fn visit_expr_closure(&mut self, _: &'ast ExprClosure) {}
 
     fn visit_expr_async(&mut self, _: &'ast ExprAsync) {}
@@ -107,5 +129,25 @@ mod tests {
         assert_eq!(reported("while a? { continue; }"), 1);
         assert_eq!(reported("{ for a in b { c?; } continue; }"), 2);
         assert_eq!(reported("{ for a in b { continue; } 1 }"), 0);
+    }
+
+    #[test]
+    fn a_jump_goes_to_its_label() {
+        assert_eq!(reported("'a: { if b { break 'a 1 } 2 }"), 0);
+        assert_eq!(reported("'a: loop { 'b: { break 'a; } continue 'a; }"), 0);
+        assert_eq!(reported("'a: { 'b: while c { break 'b; } break 'a; }"), 0);
+        assert_eq!(reported("'a: for b in c { loop { continue 'a; } }"), 0);
+        assert_eq!(reported("loop { break 'a; }"), 1);
+        assert_eq!(reported("loop { continue 'a; }"), 1);
+        assert_eq!(reported("{ 'a: { 1 }; break 'a }"), 1);
+        assert_eq!(reported("{ 'a: loop { break 'a }; loop { break 'a } }"), 1);
+        // Without a label it goes to a loop, and a block is none.
+        assert_eq!(reported("'a: { break }"), 1);
+    }
+
+    #[test]
+    fn what_an_item_does_inside_is_its_own() {
+        assert_eq!(reported("{ fn f() -> Option<u8> { return Some(g()?); } f() }"), 0);
+        assert_eq!(reported("{ const A: u8 = loop { break 1 }; A }"), 0);
     }
 }

@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::output::local;
 use crate::paths::Runtime;
 use crate::sensitive::Scope;
-use crate::signature::Function;
+use crate::signature::{Function, ungrouped};
 
 /// The kinds as they are written, and as the runtime calls them.
 const KINDS: [(&str, &str); 5] = [
@@ -162,7 +162,7 @@ fn split(entries: Vec<Entry>) -> (Vec<(LitStr, Literal)>, Vec<Entry>) {
 fn returned(output: &ReturnType, covers: Covers) -> Returned {
     match output {
         ReturnType::Default => Returned::Type(Box::new(parse_quote_spanned!(Span::mixed_site()=> ()))),
-        ReturnType::Type(_, ty) => match &**ty {
+        ReturnType::Type(_, ty) => match ungrouped(ty) {
             Type::Never(_) => Returned::Never,
             Type::ImplTrait(ty) => Returned::Opaque(covers.item(ty).map(nameable)),
             ty => Returned::Type(nameable(ty)),

@@ -23,8 +23,10 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
 fn checks(model: &Model) -> TokenStream {
     let private = model.runtime.private();
-    let enabled =
-        model.enable_tracing.iter().map(|enabled| quote_spanned!(Span::mixed_site()=> let _: bool = #enabled;));
+    let enabled = model
+        .enable_tracing
+        .iter()
+        .map(|enabled| quote_spanned!(Span::mixed_site()=> let _: ::core::primitive::bool = #enabled;));
     let parent = match &model.parent {
         Parent::Of(parent) => Some(&**parent),
         Parent::Current | Parent::Root => None,
@@ -38,7 +40,7 @@ fn checks(model: &Model) -> TokenStream {
     let start = (!start.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #start };));
     let end = record(model);
     let sensitive = model.sensitive();
-    quote_spanned!(Span::mixed_site()=> #sensitive #start #end)
+    quote_spanned!(Span::mixed_site()=> #start #end #sensitive)
 }
 
 /// The expressions of `record(..)`, where the type of `result` can be written.

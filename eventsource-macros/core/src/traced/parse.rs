@@ -1,6 +1,6 @@
 //! What was written: the function and its options.
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use quote::quote;
 use syn::parse::Parse as _;
 use syn::{Attribute, Lit, LitStr};
@@ -70,10 +70,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
 /// Reads the options; the name, a literal, comes first.
 pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Written {
     let mut rest = options.clone().into_iter();
-    let name = match rest.next() {
-        Some(TokenTree::Literal(literal)) => Some(literal),
-        _ => None,
-    };
+    let name = rest.next().and_then(literal);
     let tokens = match (&name, rest.next()) {
         (None, _) => options,
         (Some(_), None) => TokenStream::new(),
@@ -93,6 +90,18 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Writt
     let mut options = Options::parse(diagnostics, OPTIONS, tokens);
     let attributes = options.list(keys::ATTRIBUTES).map(|list| attributes::read(diagnostics, list.stream()));
     Written { name, attributes: attributes.unwrap_or_default(), options }
+}
+
+/// A literal, which a macro's `$name:literal` or `$name:expr` puts into a group that cannot be seen.
+fn literal(token: TokenTree) -> Option<Literal> {
+    match token {
+        TokenTree::Literal(literal) => Some(literal),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            let mut inside = group.stream().into_iter();
+            inside.next().filter(|_| inside.next().is_none()).and_then(literal)
+        }
+        _ => None,
+    }
 }
 
 /// Attributes at the beginning of the body stand for the function; the body is about to become a closure's.
@@ -143,6 +152,20 @@ mod tests {
         assert_eq!(reported(quote!("a", root)), (true, false));
         assert_eq!(reported(quote!("a"; root)), (true, true));
         assert_eq!(reported(quote!("a" root)), (true, true));
+    }
+
+    #[test]
+    fn a_name_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
+        let grouped = |tokens: TokenStream| TokenTree::from(Group::new(Delimiter::None, tokens));
+        let read = |first: TokenTree| {
+            let mut diagnostics = Diagnostics::default();
+            let written = super::read(&mut diagnostics, quote!(#first, root));
+            (written.name.map(|name| name.value()), diagnostics.count())
+        };
+        assert_eq!(read(grouped(quote!("a"))), (Some("a".to_owned()), 0));
+        assert_eq!(read(grouped(grouped(quote!("a")).into())), (Some("a".to_owned()), 0));
+        assert_eq!(read(grouped(quote!("a" "b"))), (None, 1));
+        assert_eq!(read(TokenTree::from(Group::new(Delimiter::Parenthesis, quote!("a")))), (None, 1));
     }
 
     #[test]

@@ -2,7 +2,15 @@
 
 use eventsource_runtime::traced;
 
-#[traced(attributes("bytes" = text.into_bytes().len()))]
-fn send(text: String) {}
+struct Text(String);
+
+impl Text {
+    fn into_length(self) -> usize {
+        self.0.len()
+    }
+}
+
+#[traced(attributes("length" = text.into_length()))]
+fn send(text: Text) {}
 
 fn main() {}
