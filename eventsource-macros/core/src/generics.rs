@@ -149,6 +149,7 @@ mod tests {
         };
         kept(quote!((fn(&u8, A<'_>) -> &u8, &u8)), quote!((fn(&u8, A<'_>) -> &u8, &'static u8)));
         kept(quote!(Box<dyn Fn(&u8) -> &u8 + 'a>), quote!(Box<dyn Fn(&u8) -> &u8 + 'static>));
+        kept(quote!(Box<dyn Fn(&'b u8) -> A<'b>>), quote!(Box<dyn Fn(&'static u8) -> A<'static>>));
         kept(quote!(for<'a> fn(&'a u8, &'b u8)), quote!(for<'a> fn(&'a u8, &'static u8)));
         kept(quote!(Box<dyn for<'a> A<'a, 'b>>), quote!(Box<dyn for<'a> A<'a, 'static>>));
         // What is bound in one place is not bound in the next.

@@ -67,3 +67,21 @@ pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
     let (at, follow) = (runtime.private_at(place), local("follow"));
     quote_spanned!(place=> #at::#follow::<#event>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutated::tokens;
+
+    #[test]
+    fn the_names_in_a_path_stay_where_an_editor_does_not_look() {
+        let elsewhere =
+            tokens("                x").into_iter().next().map_or_else(Span::call_site, |token| token.span());
+        let moved = |path: &str| -> Vec<bool> {
+            let path = relocated(tokens(path), elsewhere).into_iter();
+            path.map(|token| token.span().start() == elsewhere.start()).collect()
+        };
+        assert_eq!(moved("::a::b"), [true, true, false, true, true, false]);
+        assert_eq!(moved("a::b"), [true, true, true, false]);
+    }
+}

@@ -57,6 +57,7 @@ pub const fn distinct_names<S>(events: &[EventDef<S>]) {
 /// Ends an evaluation of the compiler's, which shows the place that calls this. Of a `panic!` it would show one in its own
 /// library as well, if the sources of that are installed.
 #[track_caller]
+#[allow(clippy::unnecessary_literal_unwrap, reason = "it panics in this crate, as `panic!` does not")]
 const fn refuse(message: &'static str) {
     None::<()>.expect(message);
 }

@@ -44,14 +44,14 @@ fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member
     let private = runtime.private();
     let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
     let place = first_span(aggregate);
-    let (at, of) = (runtime.at(place), local("Aggregate"));
+    let at = runtime.at(place);
     let target = associated("Aggregate", aggregate);
     // Not `Self::Aggregate`, which would ask once more whether this is a command.
-    let returned = quote_spanned!(place=> &<#aggregate as #at::#of>::Id);
-    quote_spanned! {Span::mixed_site()=>
+    let (name, this) = (local("id"), local("self"));
+    quote_spanned! {place=>
         #target
 
-        fn id(&self) -> #returned {
+        fn #name(&#this) -> &<#aggregate as #at::Aggregate>::Id {
             #id
         }
     }

@@ -157,15 +157,15 @@ mod tests {
     #[test]
     fn a_name_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
         let grouped = |tokens: TokenStream| TokenTree::from(Group::new(Delimiter::None, tokens));
-        let read = |first: TokenTree| {
+        let named = |first: TokenTree| {
             let mut diagnostics = Diagnostics::default();
-            let written = super::read(&mut diagnostics, quote!(#first, root));
+            let written = read(&mut diagnostics, quote!(#first, root));
             (written.name.map(|name| name.value()), diagnostics.count())
         };
-        assert_eq!(read(grouped(quote!("a"))), (Some("a".to_owned()), 0));
-        assert_eq!(read(grouped(grouped(quote!("a")).into())), (Some("a".to_owned()), 0));
-        assert_eq!(read(grouped(quote!("a" "b"))), (None, 1));
-        assert_eq!(read(TokenTree::from(Group::new(Delimiter::Parenthesis, quote!("a")))), (None, 1));
+        assert_eq!(named(grouped(quote!("a"))), (Some("a".to_owned()), 0));
+        assert_eq!(named(grouped(grouped(quote!("a")).into())), (Some("a".to_owned()), 0));
+        assert_eq!(named(grouped(quote!("a" "b"))), (None, 1));
+        assert_eq!(named(TokenTree::from(Group::new(Delimiter::Parenthesis, quote!("a")))), (None, 1));
     }
 
     #[test]
