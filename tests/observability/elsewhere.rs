@@ -1,11 +1,13 @@
 //! What the service has no part in: a broker, and leases that others take.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{Message, Received};
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, Partition, ProjectionStore as _};
-use eventsource_runtime::store::StreamId;
+use eventsource_runtime::store::{NewEvent, Origin, StreamId};
 use eventsource_tests::own_bus::remote;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -35,11 +37,13 @@ pub(crate) async fn runs() {
 async fn lose_a_lease() {
     let (store, term) = (MemoryStore::new(), Duration::from_millis(60));
     let projections = ProjectionRunner::new(store.clone()).projection(Watching).lease(term).spawn();
-    let taken = || Claim::new(Uuid::now_v7(), "another", Duration::from_millis(1)).by_force();
-    while store.lease_projection(Partition::whole("Watching"), taken()).await.is_err() {
-        // It is not there yet.
-        tokio::task::yield_now().await;
-    }
+    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
+    let seen = NewEvent { id: Uuid::now_v7(), event_type: "Seen", schema_version: 1, payload: "{}".into(), origin };
+    let appended = store.append(&StreamId::new("Shop", 1), ExpectedVersion::NoStream, vec![seen]).await.unwrap();
+    // Then it has the lease.
+    projections.wait_for(appended.position).await.unwrap();
+    let claim = Claim::new(Uuid::now_v7(), "another", term).by_force();
+    store.lease_projection(Partition::whole("Watching"), claim).await.unwrap();
     // The next renewal finds that the lease is lost, and nobody else can be asked whether it has.
     tokio::time::sleep(term).await;
     projections.shutdown().await.unwrap();
