@@ -9,6 +9,7 @@ pub(crate) mod metrics;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_core::Stream;
