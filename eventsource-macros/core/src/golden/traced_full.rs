@@ -16,7 +16,10 @@ pub async fn send_email(
     let __es_span = if facade::__private::Site::may_be_on(&__ES_SITE) {
         match facade::__private::disabled(
             &__ES_SITE,
-            &mut || -> ::core::primitive::bool { (self.on) },
+            &mut || {
+                let __es_enabled: ::core::primitive::bool = self.on;
+                __es_enabled
+            },
         ) {
             ::core::option::Option::None => {
                 facade::__private::start_with(

@@ -52,9 +52,10 @@ fn start_where_may_be_on(model: &Model) -> TokenStream {
 fn start(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let Some(enabled) = &model.enable_tracing else { return start_enabled(model) };
-    let (muted, start) = (local("__es_muted"), start_enabled(model));
+    let (muted, switch, start) = (local("__es_muted"), local("__es_enabled"), start_enabled(model));
+    // In a `let`, where another macro's block may stand before an operator, and a wrong type is told at the expression.
     quote_spanned! {Span::mixed_site()=>
-        match #private::disabled(&__ES_SITE, &mut || -> ::core::primitive::bool { (#enabled) }) {
+        match #private::disabled(&__ES_SITE, &mut || { let #switch: ::core::primitive::bool = #enabled; #switch }) {
             ::core::option::Option::None => #start,
             #muted => #muted,
         }
