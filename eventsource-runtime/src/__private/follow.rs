@@ -83,7 +83,7 @@ impl<E> Follow<E> {
     }
 
     fn span(&self, event: &Recorded<E>, handler: &Handler) -> Span {
-        Start::new(handler.span, Kind::Internal).begin(
+        Start::new(handler.span, Kind::Internal, || true).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "projection");
                 known.text(names::EVENTSOURCE_HANDLER_NAME, handler.method);

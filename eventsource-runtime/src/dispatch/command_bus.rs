@@ -14,7 +14,7 @@ use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
 use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
-use crate::telemetry::{self, Kind, Outcome, Span, Start, log, metrics, names};
+use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
 
 type Refusal<C> = <<C as Command>::Aggregate as Aggregate>::Error;
 type Dispatched<C> = Result<Committed, DispatchError<Refusal<C>>>;
@@ -164,15 +164,12 @@ where
 }
 
 fn command_span<C: Command>(command: &C, switches: Switches) -> Span {
-    if !telemetry::is_on() {
-        return Span::OFF;
-    }
-    Start::new(C::SPAN, Kind::Internal).options(|options| options.enable(switches.tracing)).begin(
+    Start::new(C::SPAN, Kind::Internal, || switches.tracing).begin(
         &mut |known| {
             known.text(names::CQRS_SIDE, "write");
             known.text(names::CQRS_COMMAND_TYPE, C::NAME);
             known.text(names::EVENTSOURCE_AGGREGATE_TYPE, C::Aggregate::NAME);
-            known.string(names::EVENTSOURCE_AGGREGATE_ID, &command.id().to_string());
+            known.string(names::EVENTSOURCE_AGGREGATE_ID, command.id().to_string());
         },
         &mut |user| command.attributes(user),
     )
@@ -195,7 +192,7 @@ fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, mete
             later.number(names::EVENTSOURCE_VERSION, committed.version.get());
         }
         if let (Some(error_type), "rejected") = (&error_type, status) {
-            later.string(names::ERROR_TYPE, error_type);
+            later.string(names::ERROR_TYPE, &**error_type);
         }
     });
     span.in_scope(|| {

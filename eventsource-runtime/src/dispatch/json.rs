@@ -104,7 +104,7 @@ impl Side {
         error_type: Cow<'static, str>,
         switches: Switches,
     ) {
-        let span = Start::new(span, Kind::Internal).options(|options| options.enable(switches.tracing)).begin(
+        let span = Start::new(span, Kind::Internal, || switches.tracing).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, self.name);
                 known.string(self.type_key, shown);

@@ -184,7 +184,7 @@ impl Failure for ExecuteJsonError {
 }
 
 fn query_span<Q: Query>(enabled: &dyn Fn() -> bool, user: &mut dyn FnMut(&mut crate::telemetry::Attributes)) -> Span {
-    Start::new(Q::SPAN, Kind::Internal).options(|options| options.enable(enabled())).begin(
+    Start::new(Q::SPAN, Kind::Internal, enabled).begin(
         &mut |known| {
             known.text(names::CQRS_SIDE, "read");
             known.text(names::CQRS_QUERY_TYPE, Q::NAME);

@@ -153,13 +153,10 @@ impl<'a> Step<'a> {
 
     pub(super) fn span<B: Backend>(self, projection: &dyn Projection<B>, options: &Options) -> Span {
         let enabled =
-            !self.events.is_empty() && guarded(|| projection.enable_tracing()).flatten().unwrap_or(options.tracing);
-        let start = Start::new(projection.span_name(), Kind::Consumer).options(|options| {
-            options.enable(enabled);
-            if enabled {
-                options.root();
-                options.links(&**self.events);
-            }
+            || !self.events.is_empty() && guarded(|| projection.enable_tracing()).flatten().unwrap_or(options.tracing);
+        let start = Start::new(projection.span_name(), Kind::Consumer, enabled).options(|options| {
+            options.root();
+            options.links(&**self.events);
             if self.is_replay() {
                 options.replay();
             }
@@ -177,10 +174,10 @@ impl<'a> Step<'a> {
         known.text(names::EVENTSOURCE_PROJECTION_NAME, projection);
         match &**self.events {
             [event] => {
-                known.string(names::EVENTSOURCE_EVENT_TYPE, &event.event_type);
+                known.shared(names::EVENTSOURCE_EVENT_TYPE, &event.event_type);
                 known.string(names::EVENTSOURCE_AGGREGATE_ID, event.stream.aggregate_id());
                 known.number(names::EVENTSOURCE_VERSION, event.version.get());
-                known.string(names::EVENTSOURCE_EVENT_RECORDED_AT, &event.recorded_at.to_string());
+                known.string(names::EVENTSOURCE_EVENT_RECORDED_AT, event.recorded_at.to_string());
             }
             events => known.number(names::EVENTSOURCE_BATCH_SIZE, events.len() as u64),
         }

@@ -16,7 +16,7 @@ use crate::snapshot::SnapshotStore;
 use crate::store::{
     AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
 };
-use crate::telemetry::{self, Attributes, Kind, Span, Start, guarded, log, metrics, names};
+use crate::telemetry::{Attributes, Kind, Span, Start, guarded, log, metrics, names};
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -126,11 +126,11 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         A: Handle<C, Services = V>,
     {
         let enabled = || self.tracing && guarded(|| state.enable_tracing(command)).unwrap_or(true);
-        let span = Start::new("handle_command", Kind::Internal).options(|options| options.enable(enabled())).begin(
+        let span = Start::new("handle_command", Kind::Internal, enabled).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "write");
                 known.text(names::CQRS_COMMAND_TYPE, C::NAME);
-                aggregate(stream, known);
+                aggregate::<A>(stream, known);
             },
             &mut |user| state.attributes(command, &self.services, user),
         );
@@ -147,7 +147,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             }
             Err(refusal) => {
                 let error_type = crate::error::error_type(refusal);
-                span.record(&mut |later| later.string(names::ERROR_TYPE, &error_type));
+                span.record(&mut |later| later.string(names::ERROR_TYPE, &*error_type));
             }
         }
         span.succeed();
@@ -164,7 +164,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     ) -> Result<Appended, AppendError> {
         let span = self.span("persist_events", stream, &mut |known| {
             known.number(names::EVENTSOURCE_EVENT_COUNT, events.len() as u64);
-            known.string(names::EVENTSOURCE_EXPECTED_VERSION, &expected.to_string());
+            known.string(names::EVENTSOURCE_EXPECTED_VERSION, expected.to_string());
         });
         let appended = span
             .run(async {
@@ -192,13 +192,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     pub(super) fn span(&self, name: &'static str, stream: &StreamId, known: &mut dyn FnMut(&mut Attributes)) -> Span {
-        if !telemetry::is_on() {
-            return Span::OFF;
-        }
-        Start::new(name, Kind::Internal).options(|options| options.enable(self.tracing)).begin(
+        Start::new(name, Kind::Internal, || self.tracing).begin(
             &mut |attributes| {
                 attributes.text(names::CQRS_SIDE, "write");
-                aggregate(stream, attributes);
+                aggregate::<A>(stream, attributes);
                 known(attributes);
             },
             &mut |_| (),
@@ -206,8 +203,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 }
 
-fn aggregate(stream: &StreamId, attributes: &mut Attributes) {
-    attributes.string(names::EVENTSOURCE_AGGREGATE_TYPE, stream.aggregate_type());
+fn aggregate<A: Aggregate>(stream: &StreamId, attributes: &mut Attributes) {
+    attributes.text(names::EVENTSOURCE_AGGREGATE_TYPE, A::NAME);
     attributes.string(names::EVENTSOURCE_AGGREGATE_ID, stream.aggregate_id());
 }
 

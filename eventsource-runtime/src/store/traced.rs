@@ -69,7 +69,7 @@ impl<S: EventStore> Traced<S> {
 
     pub(crate) fn load_call(&self, stream: &StreamId, after: Version) -> Call {
         self.call("event_store.load", SELECT, &mut |attributes| {
-            attributes.string(names::EVENTSOURCE_STREAM_ID, stream.as_str());
+            attributes.shared(names::EVENTSOURCE_STREAM_ID, stream.shared());
             attributes.number(names::EVENTSOURCE_FROM_VERSION, after.get().saturating_add(1));
         })
     }
@@ -83,22 +83,19 @@ impl<S> Traced<S> {
         (name, operation): (&'static str, &'static str),
         known: &mut dyn FnMut(&mut Attributes),
     ) -> Call {
-        let mut begin = || {
-            self.start(name, &info).begin(
-                &mut |attributes| {
-                    database(&info, operation, attributes);
-                    known(attributes);
-                },
-                &mut |_| (),
-            )
-        };
-        let span = if telemetry::is_on() { begin() } else { Span::OFF };
+        let span = self.start(name, &info).begin(
+            &mut |attributes| {
+                database(&info, operation, attributes);
+                known(attributes);
+            },
+            &mut |_| (),
+        );
         Call { begun: self.begun(&info), span, info, operation }
     }
 
     fn start(&self, name: &'static str, info: &StoreInfo) -> Start {
         let kind = if info.system.is_some() { Kind::Client } else { Kind::Internal };
-        Start::new(name, kind).options(|options| options.enable(self.tracing))
+        Start::new(name, kind, || self.tracing)
     }
 
     /// A stored trace context that nobody can read is no error, but it breaks a link that somebody will look for.
@@ -157,7 +154,7 @@ fn database(info: &StoreInfo, operation: &'static str, attributes: &mut Attribut
     attributes.text(names::DB_OPERATION_NAME, operation);
     attributes.text(names::DB_COLLECTION_NAME, info.collection);
     if let Some((address, port)) = &info.server {
-        attributes.string(names::SERVER_ADDRESS, address);
+        attributes.shared(names::SERVER_ADDRESS, address);
         attributes.number(names::SERVER_PORT, u64::from(*port));
     }
 }
@@ -172,7 +169,7 @@ fn append_attributes(
     if is_database && count >= 2 {
         attributes.number(names::DB_OPERATION_BATCH_SIZE, count);
     }
-    attributes.string(names::EVENTSOURCE_STREAM_ID, stream.as_str());
+    attributes.shared(names::EVENTSOURCE_STREAM_ID, stream.shared());
     attributes.number(names::EVENTSOURCE_EVENT_COUNT, count);
     let mut types = events.iter().map(|event| Cow::Borrowed(event.event_type));
     attributes.texts(names::EVENTSOURCE_EVENT_TYPES, &mut types);

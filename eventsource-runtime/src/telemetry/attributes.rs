@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Display, Write};
-use std::rc::Rc;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
+use super::attribute_value::AttributeValue;
 use super::backend::List;
 use super::guard::guarded;
 
@@ -103,14 +101,19 @@ impl Attributes {
     }
 
     /// A text of the runtime's own making, cut like a user's.
-    pub(crate) fn string(&mut self, key: &'static str, value: &str) {
-        Slot { key, attributes: self }.text(value);
+    pub(crate) fn string(&mut self, key: &'static str, value: impl Into<String>) {
+        let mut value = value.into();
+        if value.len() > MAX_TEXT {
+            value.truncate(value.floor_char_boundary(MAX_TEXT));
+            self.cut += 1;
+        }
+        self.list.string(key, value);
     }
 
     /// The same of a text that others have as well, which is not copied.
     pub(crate) fn shared(&mut self, key: &'static str, value: &Arc<str>) {
         if value.len() > MAX_TEXT {
-            return self.string(key, value);
+            return self.string(key, &**value);
         }
         self.list.shared(key, Arc::clone(value));
     }
@@ -207,6 +210,18 @@ impl Slot<'_> {
         self.attributes.list.bool(self.key, value);
     }
 
+    /// Texts, each cut at [`MAX_TEXT`], up to [`MAX_ITEMS`].
+    pub(super) fn texts<T: AsRef<str>>(&mut self, values: &[T]) {
+        let kept = &values[..values.len().min(MAX_ITEMS)];
+        let mut texts = kept.iter().map(|text| {
+            let text = text.as_ref();
+            Cow::Owned(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())
+        });
+        self.attributes.list.texts(self.key, &mut texts);
+        let any_cut = kept.iter().any(|text| text.as_ref().len() > MAX_TEXT);
+        self.attributes.cut += u64::from(kept.len() < values.len() || any_cut);
+    }
+
     /// What `Display` writes, up to [`MAX_TEXT`]: formatting stops there.
     pub fn display(&mut self, value: &dyn Display) {
         self.formatted(format_args!("{value}"));
@@ -250,157 +265,5 @@ impl Write for Bounded {
             self.text.push_str(text);
         }
         Ok(())
-    }
-}
-
-/// What can be the value of an attribute: numbers, texts, flags, UUIDs, lists of texts, and an `Option` or a reference
-/// of these. Anything else is recorded with `%` (its `Display`) or `?` (its `Debug`). Open for implementation.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the value of an attribute",
-    note = "write `%` before the expression to record what `Display` shows, or `?` for `Debug`"
-)]
-pub trait AttributeValue {
-    /// Whether `record` surely does not panic, so that nobody has to be ready for it.
-    #[doc(hidden)]
-    const NEVER_PANICS: bool = false;
-
-    /// Records the value, or nothing.
-    fn record(&self, slot: &mut Slot<'_>);
-}
-
-macro_rules! values {
-    ($($kind:ident: $($type:ty),*;)*) => {
-        $($(impl AttributeValue for $type {
-            const NEVER_PANICS: bool = true;
-
-            #[inline]
-            fn record(&self, slot: &mut Slot<'_>) {
-                slot.$kind((*self).into());
-            }
-        })*)*
-    };
-}
-values! {
-    int: i8, i16, i32, i64, u8, u16, u32;
-    float: f32, f64;
-    bool: bool;
-}
-
-macro_rules! wide {
-    ($($type:ty),*) => {
-        $(impl AttributeValue for $type {
-            const NEVER_PANICS: bool = true;
-
-            /// As a number where it fits into 64 bits with a sign, otherwise as text.
-            fn record(&self, slot: &mut Slot<'_>) {
-                match i64::try_from(*self) {
-                    Ok(value) => slot.int(value),
-                    Err(_) => slot.display(self),
-                }
-            }
-        })*
-    };
-}
-wide!(u64, usize, isize, u128, i128);
-
-macro_rules! displayed {
-    ($($type:ty),*) => {
-        $(impl AttributeValue for $type {
-            fn record(&self, slot: &mut Slot<'_>) {
-                slot.display(self);
-            }
-        })*
-    };
-}
-displayed!(char, crate::store::StreamId, crate::clock::Timestamp);
-
-macro_rules! counted {
-    ($($type:ty),*) => {
-        $(impl AttributeValue for $type {
-            fn record(&self, slot: &mut Slot<'_>) {
-                self.get().record(slot);
-            }
-        })*
-    };
-}
-counted!(crate::store::Version, crate::store::Position);
-
-impl AttributeValue for Uuid {
-    const NEVER_PANICS: bool = true;
-
-    fn record(&self, slot: &mut Slot<'_>) {
-        slot.text(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-    }
-}
-
-impl AttributeValue for str {
-    const NEVER_PANICS: bool = true;
-
-    fn record(&self, slot: &mut Slot<'_>) {
-        slot.text(self);
-    }
-}
-
-impl AttributeValue for String {
-    const NEVER_PANICS: bool = true;
-
-    fn record(&self, slot: &mut Slot<'_>) {
-        slot.text(self);
-    }
-}
-
-impl AttributeValue for Cow<'_, str> {
-    fn record(&self, slot: &mut Slot<'_>) {
-        slot.text(self);
-    }
-}
-
-impl<V: AttributeValue> AttributeValue for Option<V> {
-    const NEVER_PANICS: bool = V::NEVER_PANICS;
-
-    fn record(&self, slot: &mut Slot<'_>) {
-        if let Some(value) = self {
-            value.record(slot);
-        }
-    }
-}
-
-macro_rules! pointers {
-    ($($type:ty),*) => {
-        $(impl<V: AttributeValue + ?Sized> AttributeValue for $type {
-            const NEVER_PANICS: bool = V::NEVER_PANICS;
-
-            fn record(&self, slot: &mut Slot<'_>) {
-                (**self).record(slot);
-            }
-        })*
-    };
-}
-pointers!(&V, &mut V, Box<V>, Rc<V>, Arc<V>);
-
-#[diagnostic::do_not_recommend]
-impl<T: AsRef<str>> AttributeValue for [T] {
-    fn record(&self, slot: &mut Slot<'_>) {
-        let mut texts = self.iter().take(MAX_ITEMS).map(|text| {
-            let text = text.as_ref();
-            Cow::Owned(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())
-        });
-        slot.attributes.list.texts(slot.key, &mut texts);
-        let any_cut = self.iter().take(MAX_ITEMS).any(|text| text.as_ref().len() > MAX_TEXT);
-        slot.attributes.cut += u64::from(self.len() > MAX_ITEMS || any_cut);
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: AsRef<str>> AttributeValue for Vec<T> {
-    fn record(&self, slot: &mut Slot<'_>) {
-        self.as_slice().record(slot);
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: AsRef<str>, const N: usize> AttributeValue for [T; N] {
-    fn record(&self, slot: &mut Slot<'_>) {
-        self.as_slice().record(slot);
     }
 }

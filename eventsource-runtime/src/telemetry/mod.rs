@@ -2,6 +2,7 @@
 //!
 //! The other modules call this one alone. Without the feature `otel` the same names stand for nothing: see `off`.
 
+mod attribute_value;
 mod attributes;
 mod closed;
 mod error;
@@ -23,7 +24,8 @@ use off as backend;
 #[cfg(feature = "otel")]
 use otel as backend;
 
-pub use attributes::{AttributeValue, Attributes, MAX_ITEMS, MAX_TEXT, Slot};
+pub use attribute_value::AttributeValue;
+pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 #[doc(hidden)]
 pub use attributes::{ByPlace, Values};
 pub(crate) use backend::Start;

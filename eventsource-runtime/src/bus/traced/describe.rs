@@ -73,7 +73,7 @@ pub(super) fn describe_messages(system: &str, place: &Destination, messages: &[M
 
 fn describe_place(place: Option<Place>, attributes: &mut Attributes) {
     if let Some(place) = place {
-        attributes.string(names::MESSAGING_DESTINATION_PARTITION_ID, &place.partition.to_string());
+        attributes.string(names::MESSAGING_DESTINATION_PARTITION_ID, place.partition.to_string());
         attributes.record(names::MESSAGING_KAFKA_OFFSET, &place.offset);
     }
 }

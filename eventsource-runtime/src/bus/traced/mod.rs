@@ -178,8 +178,7 @@ impl<B: EventBus> Traced<B> {
 
     /// No span where spans are off, and none of ours below where those of the bus are.
     fn no_span(&self) -> Span {
-        let start = Start::new("", Kind::Producer).options(|options| options.enable(self.tracing));
-        start.begin(&mut |_| (), &mut |_| ())
+        Start::new("", Kind::Producer, || self.tracing).begin(&mut |_| (), &mut |_| ())
     }
 
     pub(in crate::bus) fn processing(&self, intake: &Intake, propagation: Propagation) -> Processing {
@@ -209,11 +208,11 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
 }
 
 fn send_span(Told { info, destination }: &Told, messages: &[Message], via: Via) -> Span {
-    let start = match info.system {
-        None => Start::new(names::EVENT_BUS_PUBLISH, Kind::Internal),
-        Some(_) => Start::new([names::SEND_PREFIX, &destination.name].concat(), Kind::Producer),
+    let named = || match info.system {
+        None => (names::EVENT_BUS_PUBLISH.into(), Kind::Internal),
+        Some(_) => ([names::SEND_PREFIX, &destination.name].concat().into(), Kind::Producer),
     };
-    let start = start.options(|options| {
+    let start = Start::of(|| true, named).options(|options| {
         if via == Via::Relay {
             options.root();
             for message in messages {

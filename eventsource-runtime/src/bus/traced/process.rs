@@ -11,7 +11,7 @@ use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
-use crate::telemetry::{self, Attributes, Kind, Names, Options, Span, Start, log, messaging, metrics, names};
+use crate::telemetry::{Attributes, Kind, Names, Options, Span, Start, log, messaging, metrics, names};
 
 /// What became of an attempt to handle a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,18 +89,11 @@ impl Processing {
 
     /// The span of one attempt to handle messages.
     pub(in crate::bus) fn span<S>(&self, batch: &[Current<S>]) -> Span {
-        let enabled = self.tracing && telemetry::is_on();
-        let start = match self.info.system {
-            None => Start::new(names::EVENT_BUS_HANDLE, Kind::Internal),
-            Some(_) if !enabled => Start::new("", Kind::Consumer),
-            Some(_) => Start::new([names::PROCESS_PREFIX, self.place(batch)].concat(), Kind::Consumer),
+        let named = || match self.info.system {
+            None => (names::EVENT_BUS_HANDLE.into(), Kind::Internal),
+            Some(_) => ([names::PROCESS_PREFIX, self.place(batch)].concat().into(), Kind::Consumer),
         };
-        let start = start.options(|options| {
-            options.enable(self.tracing);
-            if enabled {
-                self.hang(options, batch);
-            }
-        });
+        let start = Start::of(|| self.tracing, named).options(|options| self.hang(options, batch));
         start.begin(&mut |known| self.describe(batch, known), &mut |_| ())
     }
 
@@ -136,7 +129,7 @@ impl Processing {
                 _ => known.number(names::MESSAGING_BATCH_MESSAGE_COUNT, batch.len() as u64),
             }
         } else {
-            known.string(names::EVENTSOURCE_HANDLER_NAME, &self.group);
+            known.shared(names::EVENTSOURCE_HANDLER_NAME, &self.group);
             if batch.len() > 1 {
                 known.number(names::EVENTSOURCE_BATCH_SIZE, batch.len() as u64);
             }

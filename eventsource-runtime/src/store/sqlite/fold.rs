@@ -21,8 +21,8 @@ pub(super) struct Share {
 const PAGE: Share = Share { rows: 4096, bytes: usize::MAX };
 /// What the thread that writes reads, where it has nothing else to do: a fraction of a millisecond.
 pub(super) const FEW: Share = Share { rows: 64, bytes: 64 * 1024 };
-/// How often a fold looks whether anybody still waits for it.
-const GLANCE: u64 = 256;
+/// After how many events a fold looks whether anybody still waits for it.
+const LOOKS_EVERY: u64 = 256;
 
 const ROWS: &str = "SELECT version, position, event_type, schema_version, payload FROM events \
     WHERE stream_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
@@ -121,7 +121,7 @@ impl<V: Visitor> Folding<V> {
             self.visited += 1;
             self.after = Version::new(number(row, 0)?);
             let payload = row.get_ref(4)?.as_blob()?;
-            if self.visit(row, payload)?.is_break() || (self.visited.is_multiple_of(GLANCE) && abandoned()) {
+            if self.visit(row, payload)?.is_break() || (self.visited.is_multiple_of(LOOKS_EVERY) && abandoned()) {
                 self.ended = true;
                 return Ok(());
             }

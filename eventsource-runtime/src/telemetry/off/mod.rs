@@ -161,7 +161,11 @@ impl Options {
 pub(crate) struct Start(());
 
 impl Start {
-    pub(crate) fn new(_: impl Into<Cow<'static, str>>, _: Kind) -> Self {
+    pub(crate) fn new(_: impl Into<Cow<'static, str>>, _: Kind, _: impl FnOnce() -> bool) -> Self {
+        Self(())
+    }
+
+    pub(crate) fn of(_: impl FnOnce() -> bool, _: impl FnOnce() -> (Cow<'static, str>, Kind)) -> Self {
         Self(())
     }
 

@@ -6,10 +6,11 @@ use std::future::Future;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt;
 
+use super::options::Options;
 use super::run::traced;
 use super::running::Running;
 use super::span::{Span, evaluate};
-use super::start::{Options, Start};
+use super::start::Ready;
 use super::toggle;
 use crate::telemetry::site::Kind;
 use crate::telemetry::{AttributeValue, Attributes, Ends, Outcome};
@@ -23,7 +24,7 @@ pub struct CurrentSpan(Option<Context>);
 /// Where spans are off it is none, and what is recorded on it goes nowhere.
 #[must_use]
 pub fn current_span() -> CurrentSpan {
-    if !toggle::may_be_on() || !toggle::is_on() {
+    if !toggle::is_on() {
         return CurrentSpan(None);
     }
     CurrentSpan(Context::map_current(|current| current.span().is_recording().then(|| current.clone())))
@@ -49,13 +50,13 @@ impl CurrentSpan {
 #[must_use = "a span starts when its body runs"]
 #[derive(Debug)]
 pub struct ManualSpan {
-    start: Option<Box<(Start, Attributes)>>,
+    start: Option<Box<(Ready, Attributes)>>,
 }
 
 /// A span of that name, of low cardinality: no ids in it.
 pub fn span(name: impl Into<Cow<'static, str>>) -> ManualSpan {
-    let on = toggle::may_be_on() && toggle::is_on();
-    ManualSpan { start: on.then(|| Box::new((Start::new(name, Kind::Internal), Attributes::default()))) }
+    let made = || Box::new((Ready::new(name.into(), Kind::Internal), Attributes::default()));
+    ManualSpan { start: toggle::is_on().then(made) }
 }
 
 impl ManualSpan {

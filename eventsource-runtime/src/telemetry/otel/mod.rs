@@ -15,6 +15,7 @@ mod method_names;
 pub(crate) mod metrics;
 #[cfg(not(feature = "tracing-bridge"))]
 mod no_bridge;
+mod options;
 mod pipeline;
 mod run;
 mod running;
@@ -38,6 +39,7 @@ pub(super) use list::List;
 #[cfg(feature = "tracing-bridge")]
 pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
+pub use options::Options;
 pub(super) use pipeline::exported_logs;
 pub use run::{Once, Scope, Traced, apart, once, traced};
 pub use running::Running;
@@ -47,10 +49,10 @@ pub use site::Site;
 pub use span::Span;
 pub(super) use span::current_trace_context;
 pub(crate) use start::Start;
-pub use start::{Options, disabled, start, start_of, start_with};
+pub use start::{disabled, start, start_of, start_with};
 pub(super) use toggle::Mute;
+pub(crate) use toggle::is_on;
 pub use toggle::set_enabled;
-pub(crate) use toggle::spans_are_on as is_on;
 pub use tree::TraceTree;
 #[cfg(feature = "view")]
 pub use view::TraceView;

@@ -1,120 +1,31 @@
 //! How a span starts: where it hangs, what it is told, and whether anybody has to be asked.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::SystemTime;
 
-use opentelemetry::trace::{
-    Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
-    Tracer,
-};
+use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
-use uuid::Uuid;
 
 use super::List;
 use super::bridge::{self, Made};
+use super::method_names;
+use super::options::{Options, Parent, evaluated, span_context};
 use super::pipeline::{self, Active, Verdict};
 use super::site::Site;
-use super::span::{MOST, Span, counted, evaluate};
+use super::span::{Span, counted, evaluate};
 use super::toggle;
-use super::{method_names, metrics};
-use crate::telemetry::links::Linked;
 use crate::telemetry::site::{Kind, Literal};
-use crate::telemetry::{Attributes, TraceContext, Values, guarded, names};
+use crate::telemetry::{Attributes, Values, names};
 
-/// Where a span hangs in the trace.
-#[derive(Default)]
-enum Parent {
-    #[default]
-    Current,
-    Root,
-    Remote(TraceContext),
-}
-
-/// What a span is told before it starts, beside its attributes.
-#[derive(Default)]
-pub struct Options {
-    disabled: bool,
-    owner: Option<&'static str>,
-    parent: Parent,
-    links: Option<Vec<Link>>,
-    links_dropped: u64,
-}
-
-impl Options {
-    /// Lets a closure set one of these, so that a panic in the user's expression costs that alone.
-    #[doc(hidden)]
-    pub fn with(&mut self, set: &mut dyn FnMut(&mut Self)) {
-        if guarded(|| set(self)).is_none() {
-            metrics::attributes_cut(1);
-        }
+/// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and so would
+/// be this one; then nothing changes.
+#[inline]
+fn without_sampler(options: &Options) -> Option<Span> {
+    if options.disabled {
+        return Some(Span::MUTED);
     }
-
-    /// Switches the span off, and every span of ours below it.
-    pub fn enable(&mut self, enabled: bool) {
-        self.disabled = !enabled;
-    }
-
-    /// Puts the name of the type before the name of its method.
-    #[doc(hidden)]
-    pub fn owner(&mut self, type_name: &'static str) {
-        self.owner = Some(type_name);
-    }
-
-    /// Starts a new trace.
-    pub fn root(&mut self) {
-        self.parent = Parent::Root;
-    }
-
-    /// Continues the trace that something carries; without one the current span stays the parent.
-    pub fn parent(&mut self, parent: &(impl Linked + ?Sized)) {
-        parent.contexts(&mut |context, _| self.parent = Parent::Remote(context.clone()));
-    }
-
-    /// Links to what something carries. Beyond 128 links the rest is counted.
-    pub fn links(&mut self, links: &(impl Linked + ?Sized)) {
-        self.links.get_or_insert_default();
-        links.contexts(&mut |context, event| self.link(context, names::EVENTSOURCE_EVENT_ID, event));
-    }
-
-    /// Links to what a message carries.
-    pub(crate) fn link_message(&mut self, context: &TraceContext, message: Option<Uuid>) {
-        self.link(context, names::MESSAGING_MESSAGE_ID, message);
-    }
-
-    fn link(&mut self, context: &TraceContext, key: &'static str, carrier: Option<Uuid>) {
-        let kept = self.links.get_or_insert_default();
-        if kept.len() == MOST {
-            self.links_dropped += 1;
-            return;
-        }
-        let carrier = carrier.map(|id| KeyValue::new(key, id.to_string()));
-        kept.push(Link::new(span_context(context), carrier.into_iter().collect(), 0));
-    }
-
-    /// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and
-    /// so would be this one; then nothing changes.
-    #[inline]
-    fn without_sampler(&self) -> Option<Span> {
-        if self.disabled {
-            return Some(Span::MUTED);
-        }
-        (matches!(self.parent, Parent::Current) && is_below_dropped()).then_some(Span::OFF)
-    }
-
-    /// Marks every link as one from a replay.
-    pub(crate) fn replay(&mut self) {
-        for link in self.links.iter_mut().flatten() {
-            link.attributes.push(KeyValue::new(names::EVENTSOURCE_REPLAY, true));
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("disabled", &self.disabled).finish_non_exhaustive()
-    }
+    (matches!(options.parent, Parent::Current) && is_below_dropped()).then_some(Span::OFF)
 }
 
 /// Whether the span that surrounds the caller was dropped, and so would be one of here.
@@ -134,9 +45,17 @@ fn current_unless_dropped() -> Option<Context> {
     Context::map_current(|current| if drops_below(current) { None } else { Some(current.clone()) })
 }
 
+/// A span about to start, where one may.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// No sampler has a say in it: spans are off, or those of the component are.
+    Settled(Span),
+    Ready(Ready),
+}
+
 /// A span about to start.
 #[derive(Debug)]
-pub(crate) struct Start {
+pub(crate) struct Ready {
     name: Cow<'static, str>,
     pub(super) kind: Kind,
     pub(super) options: Options,
@@ -144,32 +63,64 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    pub(crate) fn new(name: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
-        Self { name: name.into(), kind, options: Options::default(), since: None }
+    /// A component's span; `enabled` is its switch, which is asked where spans are on.
+    #[inline]
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, kind: Kind, enabled: impl FnOnce() -> bool) -> Self {
+        Self::of(enabled, || (name.into(), kind))
+    }
+
+    /// The same with a name that is only made where the span may start.
+    #[inline]
+    pub(crate) fn of(enabled: impl FnOnce() -> bool, named: impl FnOnce() -> (Cow<'static, str>, Kind)) -> Self {
+        if !toggle::is_on() {
+            return Self::Settled(Span::OFF);
+        }
+        if !enabled() {
+            return Self::Settled(Span::MUTED);
+        }
+        let (name, kind) = named();
+        Self::Ready(Ready::new(name, kind))
     }
 
     /// Dates the start back, for a span of which it is only known afterwards whether it is worth making.
     #[must_use]
-    pub(crate) fn since(self, since: SystemTime) -> Self {
-        Self { since: Some(since), ..self }
+    pub(crate) fn since(mut self, since: SystemTime) -> Self {
+        if let Self::Ready(ready) = &mut self {
+            ready.since = Some(since);
+        }
+        self
     }
 
-    /// Sets parent, links, or the component's switch; skipped where spans are off anyway.
+    /// Sets parent and links.
     #[must_use]
+    #[inline]
     pub(crate) fn options(mut self, set: impl FnOnce(&mut Options)) -> Self {
-        if toggle::may_be_on() && toggle::is_on() {
-            set(&mut self.options);
+        if let Self::Ready(ready) = &mut self {
+            set(&mut ready.options);
         }
         self
     }
 
     /// Starts the span. `known` is what the runtime tells, always at start; `user` is what the user named, evaluated
     /// before the start only where a sampler may read it, and otherwise only if the span records.
+    #[inline]
     pub(crate) fn begin(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
-        if !toggle::may_be_on() || !toggle::is_on() {
-            return Span::OFF;
+        match self {
+            Self::Settled(span) => span,
+            Self::Ready(ready) => ready.begin(known, user),
         }
-        match self.options.without_sampler() {
+    }
+}
+
+impl Ready {
+    pub(super) fn new(name: Cow<'static, str>, kind: Kind) -> Self {
+        Self { name, kind, options: Options::default(), since: None }
+    }
+
+    /// As [`Start::begin`].
+    #[inline(never)]
+    pub(super) fn begin(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
+        match without_sampler(&self.options) {
             Some(span) => span,
             None => self.begin_on(ROOM, known, user).unwrap_or(Span::OFF),
         }
@@ -323,33 +274,14 @@ fn kind(kind: Kind) -> SpanKind {
     }
 }
 
-fn span_context(context: &TraceContext) -> SpanContext {
-    let state = context.tracestate().and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
-    SpanContext::new(
-        TraceId::from(context.trace_id()),
-        SpanId::from(context.span_id()),
-        TraceFlags::new(context.flags()),
-        true,
-        state,
-    )
-}
-
 /// Starts the span of a traced function, where spans may be on; none where they are not.
 pub fn start(site: &'static Site, values: &mut dyn Values) -> Option<Span> {
-    if !site.is_on() {
-        return None;
-    }
-    let parent = current_unless_dropped()?;
-    started(site, site.name, &parent, values)
+    started(site, || site.name, values)
 }
 
 /// The same for a method, whose type's name stands before its own.
 pub fn start_of(site: &'static Site, owner: fn() -> &'static str, values: &mut dyn Values) -> Option<Span> {
-    if !site.is_on() {
-        return None;
-    }
-    let parent = current_unless_dropped()?;
-    started(site, method_names::joined(owner(), site.name), &parent, values)
+    started(site, || method_names::joined(owner(), site.name), values)
 }
 
 /// The same with more options.
@@ -359,12 +291,12 @@ pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values
     }
     let mut options = Options::default();
     set(&mut options);
-    if let Some(span) = options.without_sampler() {
+    if let Some(span) = without_sampler(&options) {
         return span.unless_off();
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
-    let start = Start { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
-    start.begin_on(site.room(), &mut |known| literals(site, known), &mut |user| user.each(site.keys, values))
+    let ready = Ready { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
+    ready.begin_on(site.room(), &mut |known| literals(site, known), &mut |user| user.each(site.keys, values))
 }
 
 /// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A panic
@@ -373,23 +305,22 @@ pub fn disabled(site: &'static Site, is_on: &mut dyn FnMut() -> bool) -> Option<
     if !site.is_on() {
         return None;
     }
-    match guarded(is_on) {
-        Some(true) => None,
-        Some(false) => Some(Span::MUTED),
-        None => {
-            metrics::attributes_cut(1);
-            None
-        }
-    }
+    (evaluated(is_on) == Some(false)).then_some(Span::MUTED)
 }
 
-fn started(site: &'static Site, name: &'static str, parent: &Context, values: &mut dyn Values) -> Option<Span> {
-    let builder = SpanBuilder { name: Cow::Borrowed(name), span_kind: Some(kind(site.kind)), ..SpanBuilder::default() };
+#[inline]
+fn started(site: &'static Site, name: impl FnOnce() -> &'static str, values: &mut dyn Values) -> Option<Span> {
+    if !site.is_on() {
+        return None;
+    }
+    let parent = current_unless_dropped()?;
+    let (name, kind) = (Cow::Borrowed(name()), Some(kind(site.kind)));
+    let builder = SpanBuilder { name, span_kind: kind, ..SpanBuilder::default() };
     let mut known = |known: &mut Attributes| {
         known.list = List::with_room(site.room());
         literals(site, known);
     };
-    build(builder, parent, false, &mut known, &mut |user| user.each(site.keys, values))
+    build(builder, &parent, false, &mut known, &mut |user| user.each(site.keys, values))
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {

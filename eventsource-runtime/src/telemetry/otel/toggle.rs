@@ -112,27 +112,15 @@ pub(super) fn copied_to(copy: &'static AtomicU8) -> bool {
     copy.load(Ordering::Relaxed) == ON
 }
 
-/// False where spans are surely off.
+/// Whether a span that starts here may be made.
 #[inline]
-pub(super) fn may_be_on() -> bool {
-    SWITCH.load(Ordering::Relaxed) != OFF
-}
-
-/// Whether spans are on, once `may_be_on` has said that they may be.
-#[inline]
-pub(super) fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     match SWITCH.load(Ordering::Relaxed) {
         OFF => return false,
         UNREAD if !first_read() => return false,
         _ => {}
     }
     !is_muted()
-}
-
-/// Whether a span that starts here may be made: for work that only a span needs.
-#[inline]
-pub(crate) fn spans_are_on() -> bool {
-    may_be_on() && is_on()
 }
 
 /// Whether a component that is switched off surrounds the caller, or the thread is at its end.

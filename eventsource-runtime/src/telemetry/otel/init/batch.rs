@@ -35,10 +35,10 @@ pub(super) struct Processed {
     export_failed: AtomicU64,
 }
 
-/// OpenTelemetry's batch processor, behind a door that lets in no more than it can hold.
-pub(super) struct Batches {
-    processor: BatchSpanProcessor,
-    door: Arc<Door>,
+/// A batch processor of OpenTelemetry's, behind a door that lets in no more than it can hold.
+pub(super) struct Batches<P> {
+    pub(super) processor: P,
+    pub(super) door: Arc<Door>,
 }
 
 /// Where the items of a queue come in and leave.
@@ -52,7 +52,7 @@ pub(super) struct Door {
     closed: AtomicBool,
 }
 
-impl Batches {
+impl Batches<BatchSpanProcessor> {
     pub(super) fn new<E>(exporter: Reporting<E>, losses: &Losses) -> Self
     where
         E: SpanExporter + 'static,
@@ -147,7 +147,7 @@ impl Door {
     }
 }
 
-impl SpanProcessor for Batches {
+impl SpanProcessor for Batches<BatchSpanProcessor> {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.processor.on_start(span, context);
     }
@@ -173,7 +173,7 @@ impl SpanProcessor for Batches {
     }
 }
 
-impl fmt::Debug for Batches {
+impl<P> fmt::Debug for Batches<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches").field("most", &self.door.most).finish_non_exhaustive()
     }

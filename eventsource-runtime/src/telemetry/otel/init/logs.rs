@@ -23,7 +23,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::batch::{Door, Losses, most_waiting};
+use super::batch::{Batches, Door, Losses, most_waiting};
 use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
@@ -45,8 +45,8 @@ impl Logs {
         let door = Door::new(Signal::Logs, most, &losses.logs, &losses.alarm);
         let config = BatchConfigBuilder::default().with_max_queue_size(most).build();
         let processor = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
-        let batches = LogBatches { processor, door };
-        self.exporters = Some(self.exporters.take().unwrap_or_default().with_log_processor(batches));
+        let exporters = self.exporters.take().unwrap_or_default();
+        self.exporters = Some(exporters.with_log_processor(Batches { processor, door }));
     }
 
     /// Takes back those that were added.
@@ -92,13 +92,7 @@ impl Loggers {
     }
 }
 
-/// OpenTelemetry's batch processor, behind a door that lets in no more than it can hold.
-struct LogBatches {
-    processor: BatchLogProcessor,
-    door: Arc<Door>,
-}
-
-impl LogProcessor for LogBatches {
+impl LogProcessor for Batches<BatchLogProcessor> {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
         if self.door.enter() {
             self.processor.emit(record, scope);
@@ -116,12 +110,6 @@ impl LogProcessor for LogBatches {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.processor.set_resource(resource);
-    }
-}
-
-impl fmt::Debug for LogBatches {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LogBatches")
     }
 }
 
