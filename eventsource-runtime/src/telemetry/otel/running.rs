@@ -46,6 +46,10 @@ impl Ends for Running {
     fn end(&mut self, outcome: Outcome) {
         mem::replace(&mut self.span, Span::OFF).finish_telling(outcome);
     }
+
+    fn succeed(&mut self) {
+        mem::replace(&mut self.span, Span::OFF).succeed();
+    }
 }
 
 /// In a field before a future's body, it keeps the span, which is attached in each poll. Dropped before the body, it leaves

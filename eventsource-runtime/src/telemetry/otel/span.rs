@@ -129,26 +129,27 @@ impl Span {
     }
 
     /// Ends the span: failed if the outcome has an error's name, otherwise with no status.
-    pub(crate) fn finish(mut self, outcome: Outcome) {
-        let State::Live(Live { context, recording: recording @ true }) = &mut self.0 else { return };
-        // So that dropping it does not end it as cancelled.
-        *recording = false;
-        let span = context.span();
-        if !outcome.attributes.is_empty() {
-            span.set_attributes(counted(outcome.attributes).into_vec());
+    pub(crate) fn finish(self, outcome: Outcome) {
+        if let State::Live(Live { context, recording: true }) = &self.0 {
+            let span = context.span();
+            if !outcome.attributes.is_empty() {
+                span.set_attributes(counted(outcome.attributes).into_vec());
+            }
+            if let Some(error_type) = outcome.error_type {
+                span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
+                span.set_status(Status::error(""));
+            }
         }
-        if let Some(error_type) = outcome.error_type {
-            span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
-            span.set_status(Status::error(""));
-        }
-        span.end();
+        self.succeed();
     }
 
     /// Ends the span without a status.
     #[inline]
-    pub(crate) fn succeed(self) {
-        if !self.is_off() {
-            self.finish(Outcome::default());
+    pub(crate) fn succeed(mut self) {
+        if let State::Live(Live { context, recording: recording @ true }) = &mut self.0 {
+            // So that dropping it does not end it as cancelled.
+            *recording = false;
+            context.span().end();
         }
     }
 

@@ -129,27 +129,19 @@ impl Ready {
     fn begin_on(
         self,
         room: usize,
-        known: &mut dyn FnMut(&mut Attributes),
-        user: &mut dyn FnMut(&mut Attributes),
+        mut known: impl FnMut(&mut Attributes),
+        user: impl FnMut(&mut Attributes),
     ) -> Option<Span> {
-        let is_root = !matches!(self.options.parent, Parent::Current);
         let parent = self.parent();
         let links_dropped = self.options.links_dropped;
-        let builder = SpanBuilder {
-            name: self.name,
-            span_kind: Some(kind(self.kind)),
-            links: self.options.links,
-            start_time: self.since,
-            ..SpanBuilder::default()
-        };
-        let mut known = |attributes: &mut Attributes| {
+        let known = |attributes: &mut Attributes| {
             attributes.list = List::with_room(room);
             known(attributes);
             if links_dropped > 0 {
                 attributes.number(names::EVENTSOURCE_LINKS_DROPPED, links_dropped);
             }
         };
-        build(builder, &parent, is_root, &mut known, user)
+        self.build(&parent, known, user)
     }
 
     fn parent(&self) -> Context {
@@ -160,45 +152,53 @@ impl Ready {
             Parent::Remote(context) => pipeline::root_of(&current).with_remote_span_context(span_context(context)),
         }
     }
+
+    /// Makes the span, unless it is known without asking that nobody wants it. None where there is nothing to be in.
+    #[inline]
+    fn build(
+        self,
+        parent: &Context,
+        mut known: impl FnMut(&mut Attributes),
+        mut user: impl FnMut(&mut Attributes),
+    ) -> Option<Span> {
+        let active = Active::of(parent);
+        let above = parent.span();
+        let late = match active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid())) {
+            Verdict::Drop => return Some(unsampled(parent)),
+            Verdict::Record | Verdict::Ask { reads: true } => false,
+            Verdict::Ask { reads: false } => true,
+        };
+        let mut attributes = Attributes::default();
+        known(&mut attributes);
+        if !late {
+            user(&mut attributes);
+        }
+        let is_root = !matches!(self.options.parent, Parent::Current);
+        let builder = SpanBuilder {
+            name: self.name,
+            span_kind: Some(kind(self.kind)),
+            start_time: self.since,
+            attributes: Some(counted(attributes).into_vec()),
+            links: self.options.links,
+            ..SpanBuilder::default()
+        };
+        let mut late = || late.then(|| evaluate(&mut user).into_vec());
+        match active.pipeline() {
+            Some(pipeline) => {
+                if pipeline.bridged
+                    && let Some(span) = bridged(&builder, parent, is_root, &mut late)
+                {
+                    return span.unless_off();
+                }
+                live(&pipeline.tracer, builder, parent, &mut late)
+            }
+            None => live(&pipeline::foreign_tracer(), builder, parent, &mut late),
+        }
+    }
 }
 
 /// Room for the attributes of most spans.
 const ROOM: usize = 8;
-
-/// Makes the span, unless it is known without asking that nobody wants it. None where there is nothing to be in.
-fn build(
-    mut builder: SpanBuilder,
-    parent: &Context,
-    is_root: bool,
-    known: &mut dyn FnMut(&mut Attributes),
-    user: &mut dyn FnMut(&mut Attributes),
-) -> Option<Span> {
-    let active = Active::of(parent);
-    let above = parent.span();
-    let late = match active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid())) {
-        Verdict::Drop => return Some(unsampled(parent)),
-        Verdict::Record | Verdict::Ask { reads: true } => false,
-        Verdict::Ask { reads: false } => true,
-    };
-    let mut attributes = Attributes::default();
-    known(&mut attributes);
-    if !late {
-        user(&mut attributes);
-    }
-    builder.attributes = Some(counted(attributes).into_vec());
-    let mut late = || late.then(|| evaluate(user).into_vec());
-    match active.pipeline() {
-        Some(pipeline) => {
-            if pipeline.bridged
-                && let Some(span) = bridged(&builder, parent, is_root, &mut late)
-            {
-                return span.unless_off();
-            }
-            live(&pipeline.tracer, builder, parent, &mut late)
-        }
-        None => live(&pipeline::foreign_tracer(), builder, parent, &mut late),
-    }
-}
 
 /// The span as one of `tracing`; `None` where nobody there takes it.
 #[cold]
@@ -296,7 +296,7 @@ pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
     let ready = Ready { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
-    ready.begin_on(site.room(), &mut |known| literals(site, known), &mut |user| user.each(site.keys, values))
+    ready.begin_on(site.room(), |known| literals(site, known), |user| user.each(site.keys, values))
 }
 
 /// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A panic
@@ -314,13 +314,11 @@ fn started(site: &'static Site, name: impl FnOnce() -> &'static str, values: &mu
         return None;
     }
     let parent = current_unless_dropped()?;
-    let (name, kind) = (Cow::Borrowed(name()), Some(kind(site.kind)));
-    let builder = SpanBuilder { name, span_kind: kind, ..SpanBuilder::default() };
-    let mut known = |known: &mut Attributes| {
+    let known = |known: &mut Attributes| {
         known.list = List::with_room(site.room());
         literals(site, known);
     };
-    build(builder, &parent, false, &mut known, &mut |user| user.each(site.keys, values))
+    Ready::new(Cow::Borrowed(name()), site.kind).build(&parent, known, |user| user.each(site.keys, values))
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {
