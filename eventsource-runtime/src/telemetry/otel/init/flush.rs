@@ -33,15 +33,20 @@ pub(super) fn all(signals: &[Arc<Flushes>], deadline: Duration) -> Result<(), Te
     result
 }
 
-/// Runs the jobs beside each other; `after` runs when they are done or given up.
+/// Runs the jobs beside each other; `after` runs when they are done or given up. A job knows the deadline too: one that
+/// fails once that is over has missed it, whatever words its processor has for that.
 pub(super) fn blocking(jobs: Vec<Job>, deadline: Duration, after: impl FnOnce()) -> Result<(), TelemetryError> {
     let started = Instant::now();
+    let timed_out = || Err(TelemetryError::TimedOut { after: deadline });
     let result = start(jobs).and_then(|(count, done)| {
         let mut result = Ok(());
         for _ in 0..count {
-            let left = deadline.saturating_sub(started.elapsed());
-            let one = done.recv_timeout(left).unwrap_or(Err(TelemetryError::TimedOut { after: deadline }));
-            result = result.and(one);
+            let one = done.recv_timeout(deadline.saturating_sub(started.elapsed()));
+            result = result.and(match one {
+                Ok(Err(TelemetryError::NotExported { .. })) if started.elapsed() >= deadline => timed_out(),
+                Ok(one) => one,
+                Err(_) => timed_out(),
+            });
         }
         result
     });
