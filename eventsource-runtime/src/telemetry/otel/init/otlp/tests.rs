@@ -137,8 +137,9 @@ fn answer(mut stream: TcpStream, tell: &mpsc::Sender<String>) {
         let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
         if text.contains("x-protobuf") && request.len() >= head + 4 + length.unwrap_or(0) {
             let path = text.split_whitespace().nth(1).unwrap().to_owned();
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            // Before the answer: who has that may look for what was told.
             tell.send(path).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
             request.clear();
         }
     }
