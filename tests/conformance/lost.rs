@@ -1,4 +1,5 @@
-//! Messages that go to another member while they are handled, and a group that is slow to leave.
+//! Messages that go to another member while they are handled, dead letters that cannot be kept, and a group that is slow
+//! to leave.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -7,24 +8,46 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{
     BusError, BusInfo, Consumer, Delivery, Destination, EventBus, HandlerError, Intake, Message, PublishError,
-    Published, Received, Settle, Traced,
+    Published, Received, Settle, Tally, Traced,
 };
 use eventsource_runtime::store::StreamId;
+use eventsource_runtime::telemetry::names;
 use eventsource_runtime::testing;
+use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::ScopeMetrics;
 
 use crate::messages::{in_time, message};
 
+/// What becomes of a message whose dead letter is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fault {
+    /// It is taken away.
+    #[default]
+    Lost,
+    /// Its letter can never be kept.
+    Unkeepable,
+}
+
 #[derive(Default)]
 struct State {
+    fault: Fault,
     is_lost: AtomicBool,
     parked: AtomicUsize,
     acknowledged: AtomicUsize,
     dropped: AtomicUsize,
 }
 
-/// A bus that has one message, whose dead letters it refuses and which it takes away then. Nobody can leave it.
+/// A bus that has one message, with a fault. Nobody can leave it.
 #[derive(Clone, Default)]
 struct Fickle(Arc<State>);
+
+impl Fickle {
+    fn with(fault: Fault) -> Self {
+        Self(Arc::new(State { fault, ..State::default() }))
+    }
+}
 
 impl EventBus for Fickle {
     type Consumer = Member;
@@ -88,6 +111,9 @@ impl Settle for Settling {
 
     async fn park(&self, _: &Message) -> Result<(), BusError> {
         self.0.parked.fetch_add(1, Ordering::SeqCst);
+        if self.0.fault == Fault::Unkeepable {
+            return Err(BusError::Unkeepable { source: PublishError::Closed });
+        }
         self.0.is_lost.store(true, Ordering::SeqCst);
         Err(BusError::Closed)
     }
@@ -127,17 +153,46 @@ fn what_goes_to_another_member_at_its_last_attempt_is_no_dead_letter() {
     });
 }
 
+/// Has a message fail for good: what was told of dead letters, and the tally.
+async fn refused(bus: Fickle) -> (Vec<String>, Tally) {
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let work = async {
+        let state = Arc::clone(&bus.0);
+        let handler = async |_: Received| Err::<(), _>(HandlerError::new("refused").permanent());
+        let running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
+        let_go(&state).await;
+        recorder.flush().await;
+        running.tally()
+    };
+    let tally = recorder.run(Box::pin(work)).await;
+    let finished = metrics.get_finished_metrics().unwrap();
+    let all = finished.iter().flat_map(|resource| resource.scope_metrics().flat_map(ScopeMetrics::metrics));
+    let told = all.filter(|metric| metric.name() == names::EVENTSOURCE_DEAD_LETTERS).flat_map(Measured::of);
+    let kinds = told.flat_map(|measured| measured.attributes).filter(|each| each.key.as_str() == names::ERROR_TYPE);
+    (kinds.map(|kind| kind.value.to_string()).collect(), tally)
+}
+
 #[test]
 fn a_dead_letter_that_cannot_be_kept_is_let_go_when_its_message_goes_to_another_member() {
     testing::run(async {
         let bus = Fickle::default();
         let state = Arc::clone(&bus.0);
-        let handler = async |_: Received| Err::<(), _>(HandlerError::new("refused").permanent());
-        let running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
-        let_go(&state).await;
+        let (told, tally) = refused(bus).await;
         assert_eq!(state.parked.load(Ordering::SeqCst), 1);
         assert_eq!(state.acknowledged.load(Ordering::SeqCst), 0);
-        assert_eq!(running.tally().dead_lettered, 0);
+        assert_eq!(tally.dead_lettered, 0);
+        assert_eq!(told, [""; 0], "it is none");
+    });
+}
+
+#[test]
+fn a_dead_letter_that_can_never_be_kept_is_told_as_such() {
+    testing::run(async {
+        let bus = Fickle::with(Fault::Unkeepable);
+        let state = Arc::clone(&bus.0);
+        assert_eq!(refused(bus).await.0, ["unkeepable"]);
+        assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1, "it is done with");
     });
 }
 

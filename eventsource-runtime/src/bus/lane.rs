@@ -18,7 +18,7 @@ use super::traced::{Ended, Outcome, Processing};
 use super::wire::header;
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
-use crate::telemetry::log;
+use crate::telemetry::{Scope, log};
 
 /// How many messages a lane takes at once.
 const TOGETHER: usize = 64;
@@ -83,6 +83,12 @@ impl<S> Current<S> {
         let Delivery { message, redelivered, sent_at, source, settle, lane: _ } = delivery;
         Self { received: Received::new(message, redelivered, replayed), sent_at, source, settle, room }
     }
+}
+
+/// Why an attempt failed, and what surrounded it.
+struct Failed {
+    error: HandlerError,
+    scope: Scope,
 }
 
 /// Messages that were handled and are still to be settled. They are settled together, as soon as a handler waits for
@@ -177,10 +183,10 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             let last = attempt >= self.handling.retries.most;
             let otherwise = if last { Outcome::DeadLetter } else { Outcome::Retry };
             let (result, begun) = self.attempt(slice::from_ref(&current), otherwise, done).await;
-            let Err(error) = result else { return done.add(current, begun) };
+            let Err(failed) = result else { return done.add(current, begun) };
             self.settle(done).await;
-            if last || error.is_permanent() {
-                return self.dead_letter(current, attempt + 1, &error).await;
+            if last || failed.error.is_permanent() {
+                return self.dead_letter(current, attempt + 1, &failed).await;
             }
             tokio::time::sleep(self.handling.retries.pause(attempt - first)).await;
         }
@@ -207,7 +213,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         batch: &[Current<S>],
         otherwise: Outcome,
         done: &mut Done<S>,
-    ) -> (Result<(), HandlerError>, Instant) {
+    ) -> (Result<(), Failed>, Instant) {
         let telemetry = &self.handling.telemetry;
         let begun = Instant::now();
         if done.is_due(begun) {
@@ -221,12 +227,14 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             }
         };
         let result = self.handled(span.run(HANDLING.scope((), caught(handled))), done).await;
-        let outcome = match &result {
-            Ok(()) => Outcome::Ack,
-            Err(error) if error.is_permanent() && batch.len() == 1 => Outcome::DeadLetter,
-            Err(_) => otherwise,
+        let result = result.map_err(|error| Failed { error, scope: span.scope(false) });
+        let error = result.as_ref().err().map(|failed| &failed.error);
+        let outcome = match error {
+            None => Outcome::Ack,
+            Some(error) if error.is_permanent() && batch.len() == 1 => Outcome::DeadLetter,
+            Some(_) => otherwise,
         };
-        telemetry.ended(span, batch, Ended { outcome, error: result.as_ref().err(), begun });
+        telemetry.ended(span, batch, Ended { outcome, error, begun });
         (result, begun)
     }
 
@@ -268,40 +276,40 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         drop(room);
     }
 
-    /// Keeps the message among the dead letters, however long that takes: until then it is not done with. One that they
-    /// can never take is left.
-    async fn dead_letter(&self, current: Current<S>, attempts: u32, error: &HandlerError) {
+    /// Keeps the message among the dead letters, however long that takes: until then it is not done with, and not told to
+    /// be one of them. One that they can never take is left.
+    async fn dead_letter(&self, current: Current<S>, attempts: u32, failed: &Failed) {
         if self.is_lost(&current) {
             return;
         }
-        let Some((current, count)) = self.parked(current, attempts, error).await else { return };
+        let Some((error_type, count)) = self.parked(&current, attempts, failed).await else { return };
+        self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
         let settled = current.settle.ack().await;
         self.settled(&settled);
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The message, which is now among the dead letters, or left where it came from because it can never be; and where it
-    /// counts. `None` if it went to another member before.
-    async fn parked(
-        &self,
-        current: Current<S>,
+    /// Keeps the message, or finds that it can never be kept: by what name of a failure that is told, and where it counts.
+    /// `None` if it went to another member before.
+    async fn parked<'a>(
+        &'a self,
+        current: &Current<S>,
         attempts: u32,
-        error: &HandlerError,
-    ) -> Option<(Current<S>, &AtomicU64)> {
-        let letter = self.letter(&current, attempts, error);
+        failed: &'a Failed,
+    ) -> Option<(&'a str, &'a AtomicU64)> {
+        let letter = self.letter(current, attempts, &failed.error);
         for retry in 0.. {
-            let Err(error) = current.settle.park(&letter).await else { break };
-            if let BusError::Unkeepable { .. } = error {
-                log::dead_lettered(&self.handling.intake.group, letter.id(), error.error_type());
-                return Some((current, &self.counts.left));
+            match current.settle.park(&letter).await {
+                Ok(()) => return Some((failed.error.error_type(), &self.counts.dead_lettered)),
+                Err(error @ BusError::Unkeepable { .. }) => return Some((error.error_type(), &self.counts.left)),
+                Err(error) => log::message_unsettled(&self.handling.intake.group, error.error_type()),
             }
-            log::message_unsettled(&self.handling.intake.group, error.error_type());
             tokio::time::sleep(self.handling.retries.pause(retry)).await;
-            if self.is_lost(&current) {
-                return None;
+            if self.is_lost(current) {
+                break;
             }
         }
-        Some((current, &self.counts.dead_lettered))
+        None
     }
 
     fn letter(&self, current: &Current<S>, attempts: u32, error: &HandlerError) -> Message {

@@ -4,6 +4,8 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::describe::{PROCESS, describe_broker, describe_event_type, describe_messages, link};
 use crate::bus::BusInfo;
 use crate::bus::error::HandlerError;
@@ -11,7 +13,7 @@ use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
-use crate::telemetry::{Attributes, Kind, Names, Options, Span, Start, log, messaging, metrics, names};
+use crate::telemetry::{Attributes, Kind, Names, Options, Scope, Span, Start, log, messaging, metrics, names};
 
 /// What became of an attempt to handle a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,21 +163,26 @@ impl Processing {
         span.fail(error_type.to_owned());
     }
 
+    /// What failed for good is told when it is known whether it was kept.
     fn failed<S>(&self, batch: &[Current<S>], ended: &Ended<'_>, error_type: &str) {
         log::failure(error_type);
         if ended.outcome == Outcome::DeadLetter {
-            for current in batch {
-                log::dead_lettered(&self.group, current.received.id(), error_type);
-            }
-            if self.metrics {
-                metrics::dead_letters("bus", error_type, batch.len() as u64);
-            }
-        } else {
-            log::message_retried(&self.group, attempt_of(batch) + 1, error_type);
-            if self.metrics {
-                metrics::retry("bus", error_type);
-            }
+            return;
         }
+        log::message_retried(&self.group, attempt_of(batch) + 1, error_type);
+        if self.metrics {
+            metrics::retry("bus", error_type);
+        }
+    }
+
+    /// Tells, in the scope of its last attempt, that a message is among the dead letters or can never be.
+    pub(in crate::bus) fn dead_lettered(&self, scope: &Scope, message: Option<Uuid>, error_type: &str) {
+        scope.in_scope(|| {
+            log::dead_lettered(&self.group, message, error_type);
+            if self.metrics {
+                metrics::dead_letters("bus", error_type, 1);
+            }
+        });
     }
 }
 

@@ -116,7 +116,7 @@ pub(crate) fn message_retried(group: &str, retry: u32, error_type: &str) {
     event!("eventsource.bus.retried", names::LOG_BUS, WARN, { group, retry, error.r#type = error_type }, "retried");
 }
 
-/// A message failed for good and is kept among the dead letters.
+/// A message failed for good and is kept among the dead letters, or can never be.
 pub(crate) fn dead_lettered(group: &str, message: Option<uuid::Uuid>, error_type: &str) {
     let message = message.map(tracing::field::display);
     event!("eventsource.bus.dead_lettered", names::LOG_BUS, ERROR, { group, message_id = message, error.r#type = error_type }, "dead-lettered");
