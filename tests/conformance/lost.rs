@@ -1,5 +1,5 @@
-//! Messages that go to another member while they are handled, dead letters that cannot be kept, and a group that is slow
-//! to leave.
+//! Messages that go to another member while they are handled, dead letters that cannot be kept, a bus that panics, and a
+//! group that is slow to leave.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{
     BusError, BusInfo, Consumer, Delivery, Destination, EventBus, HandlerError, Intake, Message, PublishError,
-    Published, Received, Settle, Tally, Traced,
+    Published, Received, Settle, SubscriptionStopped, Tally, Traced,
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::telemetry::names;
@@ -20,7 +20,7 @@ use opentelemetry_sdk::metrics::data::ScopeMetrics;
 
 use crate::messages::{in_time, message};
 
-/// What becomes of a message whose dead letter is refused.
+/// What becomes of a message whose dead letter is refused, or of one that is done with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Fault {
     /// It is taken away.
@@ -28,6 +28,8 @@ enum Fault {
     Lost,
     /// Its letter can never be kept.
     Unkeepable,
+    /// The bus panics when it is settled.
+    Panic,
 }
 
 #[derive(Default)]
@@ -39,7 +41,7 @@ struct State {
     dropped: AtomicUsize,
 }
 
-/// A bus that has one message, with a fault. Nobody can leave it.
+/// A bus that has one message, with a fault. Nobody can leave it but who met its panic.
 #[derive(Clone, Default)]
 struct Fickle(Arc<State>);
 
@@ -93,7 +95,9 @@ impl Consumer for Member {
     }
 
     async fn leave(self) {
-        pending::<()>().await;
+        if self.state.fault != Fault::Panic {
+            pending::<()>().await;
+        }
     }
 }
 
@@ -105,6 +109,7 @@ impl Settle for Settling {
     }
 
     async fn ack(self) -> Result<(), BusError> {
+        assert_ne!(self.0.fault, Fault::Panic, "as it must");
         self.0.acknowledged.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -193,6 +198,19 @@ fn a_dead_letter_that_can_never_be_kept_is_told_as_such() {
         let state = Arc::clone(&bus.0);
         assert_eq!(refused(bus).await.0, ["unkeepable"]);
         assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1, "it is done with");
+    });
+}
+
+/// It would take messages for ever that nobody handles.
+#[test]
+fn a_bus_that_panics_while_it_settles_ends_the_subscription() {
+    testing::run(async {
+        let bus = Fickle::with(Fault::Panic);
+        let state = Arc::clone(&bus.0);
+        let running = Traced::over(bus).subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
+        let stopped = in_time(running.finished()).await.unwrap_err();
+        assert!(matches!(stopped, SubscriptionStopped::Failed { source: BusError::Backend { .. }, .. }), "{stopped:?}");
+        assert_eq!(state.dropped.load(Ordering::SeqCst), 1, "its message comes again");
     });
 }
 

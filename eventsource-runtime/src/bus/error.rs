@@ -215,7 +215,7 @@ impl fmt::Debug for HandlerError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscriptionStopped {
-    /// Nothing more could be taken from the bus.
+    /// Nothing more could be taken from the bus, or the bus panicked while it settled a message.
     #[error("the subscription of `{group}` stopped; mend the cause and subscribe again")]
     Failed {
         /// The group.

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::error::{BusError, SubscriptionStopped};
 use super::handler::Handler;
@@ -155,7 +155,7 @@ struct Taking<C: Consumer> {
 
 impl<C: Consumer> Taking<C> {
     async fn run(mut self, mut tasks: JoinSet<()>) -> Result<(), BusError> {
-        let taken = self.take().await;
+        let taken = unless_one_dies(&mut tasks, self.take()).await;
         if let Err(error) = &taken {
             log::subscription_stopped(&self.handling.intake.group, error.error_type());
         }
@@ -163,7 +163,7 @@ impl<C: Consumer> Taking<C> {
         self.lanes.clear();
         let ended = attending(&mut self.consumer, async {
             while let Some(ended) = tasks.join_next().await {
-                ended.map_err(|error| BusError::backend("run a lane", error))?;
+                ended.map_err(died)?;
             }
             Ok(())
         });
@@ -205,7 +205,7 @@ impl<C: Consumer> Taking<C> {
             }
             let lane = usize::try_from(delivery.lane % self.lanes.len() as u64).unwrap_or_default();
             let current = Current::new(delivery, self.handling.intake.dead_letters, free.split(1));
-            // A lane ends only when this task has dropped its sender.
+            // To a lane that died it is lost, and comes again when this task has noticed, as it does when it waits.
             let _ = self.lanes[lane].send(current);
         }
         if unwanted.is_empty() {
@@ -249,6 +249,24 @@ async fn room_in(room: &Arc<Semaphore>, most: usize) -> Result<OwnedSemaphorePer
         free.merge(more);
     }
     Ok(free)
+}
+
+fn died(error: JoinError) -> BusError {
+    BusError::backend("run a lane", error)
+}
+
+/// What something comes to, unless a lane dies first, of a panic in the bus: what it had would stay unsettled for ever, and
+/// so would what comes after it.
+async fn unless_one_dies<T>(
+    lanes: &mut JoinSet<()>,
+    body: impl Future<Output = Result<T, BusError>>,
+) -> Result<T, BusError> {
+    let mut body = pin!(body);
+    poll_fn(|task| match lanes.poll_join_next(task) {
+        Poll::Ready(Some(Err(error))) => Poll::Ready(Err(died(error))),
+        _ => body.as_mut().poll(task),
+    })
+    .await
 }
 
 /// Waits for something while the consumer keeps its place.
