@@ -8,6 +8,7 @@ mod certificates;
 mod in_process;
 mod interleaved;
 mod kafka;
+mod lags;
 mod listed;
 mod load;
 mod lost;

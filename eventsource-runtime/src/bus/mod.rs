@@ -27,6 +27,8 @@ mod in_process;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lane;
+#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
+mod members;
 mod message;
 mod outbox;
 #[cfg(any(feature = "kafka", feature = "rabbitmq"))]
@@ -71,7 +73,7 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     /// What telemetry says of the bus.
     fn info(&self) -> BusInfo;
 
-    /// How the bus is doing, for gauges; `None` where nothing can be lost or lag behind.
+    /// How the bus is doing, for gauges; `None` where nobody knows.
     fn health(&self) -> Option<Arc<dyn Health>> {
         None
     }
@@ -94,7 +96,8 @@ pub trait Health: Send + Sync {
     /// Whether every connection to the broker stands.
     fn is_connected(&self) -> bool;
 
-    /// Tells how many messages of each partition each group has not handled yet.
+    /// Tells how many messages of each partition each group has not handled yet. Of several members of a group the one
+    /// tells to whom the messages come.
     fn lags(&self, _tell: &mut dyn FnMut(Lag<'_>)) {}
 }
 
@@ -103,9 +106,9 @@ pub trait Health: Send + Sync {
 pub struct Lag<'a> {
     /// The group.
     pub group: &'a str,
-    /// The topic.
+    /// What all messages go to: the topic, or the exchange.
     pub destination: &'a str,
-    /// The partition.
+    /// The partition, or the number of the group's queue, from 0.
     pub partition: i32,
     /// How many messages.
     pub messages: u64,

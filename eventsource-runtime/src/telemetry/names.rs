@@ -102,7 +102,7 @@ pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
 pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
 /// `messaging.destination.name`: the topic; on RabbitMQ `{exchange}:{routing key}`, and for consumers `{exchange}:{routing key}:{queue}`. A bus tells 1,000 apart; of more, as where producers put ids into routing keys, it is the exchange alone.
 pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
-/// `messaging.destination.partition.id`: the partition of the topic.
+/// `messaging.destination.partition.id`: the partition of the topic; of a lag on RabbitMQ the number of the group's queue, and 0 within the process.
 pub const MESSAGING_DESTINATION_PARTITION_ID: &str = "messaging.destination.partition.id";
 /// `messaging.kafka.message.key`: the key of the message, which is the stream's identifier.
 pub const MESSAGING_KAFKA_MESSAGE_KEY: &str = "messaging.kafka.message.key";
@@ -176,7 +176,7 @@ pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
 pub const EVENTSOURCE_BUS_CONNECTED: &str = "eventsource.bus.connected";
 /// `eventsource.clock.skew`, in `{event}`: events that were recorded after they were applied, says another clock.
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
-/// `eventsource.consumer.lag`, in `{message}`: messages of a partition that the group has not handled yet, on brokers that have partitions.
+/// `eventsource.consumer.lag`, in `{message}`: messages that a group has not handled yet, of a partition of Kafka or of a queue on RabbitMQ or within the process; told by the member to whom they come. RabbitMQ is asked for them every few seconds, from the first message on.
 pub const EVENTSOURCE_CONSUMER_LAG: &str = "eventsource.consumer.lag";
 /// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are none.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";

@@ -1,16 +1,17 @@
-//! Members of a group that hang or are refused, and what the gauge tells of one, on a broker.
+//! Members of a group that hang or are refused, and what the gauge tells of one without room, on a broker.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{BusError, EventBus, HandlerError, KafkaBus, KafkaOptions, Lag, Message, Received};
+use eventsource_runtime::bus::{BusError, EventBus, HandlerError, KafkaBus, KafkaOptions, Message, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::services;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::{collecting, in_time, message, open, options, ordinal};
+use crate::lags::wait_for_lag;
 
 /// A stream in each of some partitions.
 pub(super) fn streams(count: usize) -> Vec<StreamId> {
@@ -74,7 +75,7 @@ fn a_message_that_is_under_way_is_not_passed_by_later_ones() {
         let others = (0..50).map(|_| Message::new(StreamId::new("Order", 2), "OrderViewed", "{}"));
         bus.publish_all(others).await.unwrap();
         // When the lag stands still at all of them, the last ones were passed over.
-        wait_for_lag(&bus, 51).await;
+        wait_for_lag(&bus, Some(51)).await;
         running.shutdown_within(Duration::ZERO).await.unwrap_err();
         let (running, mut seen) = collecting(&bus).await;
         assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
@@ -82,54 +83,19 @@ fn a_message_that_is_under_way_is_not_passed_by_later_ones() {
     });
 }
 
-fn lag(bus: &KafkaBus) -> Option<u64> {
-    let mut all = None;
-    bus.inner().health().unwrap().lags(&mut |Lag { group, messages, .. }| {
-        assert_eq!(group, "one");
-        all = Some(all.unwrap_or(0) + messages);
-    });
-    all
-}
-
-async fn wait_for_lag(bus: &KafkaBus, expected: u64) {
-    in_time(async {
-        while lag(bus) != Some(expected) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-}
-
+/// A client that asks brokers for no messages hears nothing of what comes.
 #[test]
-fn the_gauge_tells_what_is_not_done_with() {
+fn the_gauge_tells_what_comes_while_there_is_no_room() {
     testing::run(async {
-        let bus = open(options(3)).await;
-        let gate = Arc::new(Semaphore::new(0));
-        let (sender, mut done) = mpsc::unbounded_channel();
-        let handler = {
-            let gate = Arc::clone(&gate);
-            move |_: Received| {
-                let (gate, sender) = (Arc::clone(&gate), sender.clone());
-                async move {
-                    gate.acquire().await?.forget();
-                    sender.send(())?;
-                    Ok::<_, HandlerError>(())
-                }
-            }
-        };
-        let running = bus.subscribe("one").handle(handler).await.unwrap();
-        let streams = streams(10);
-        bus.publish_all(streams.iter().map(|stream| message(stream, 0))).await.unwrap();
-        wait_for_lag(&bus, 10).await;
-        gate.add_permits(4);
-        for _ in 0..4 {
-            in_time(done.recv()).await.unwrap();
+        let bus = open(options(1)).await;
+        let stuck = |_: Received| std::future::pending::<Result<(), HandlerError>>();
+        let running = bus.subscribe("one").prefetch(1).handle(stuck).await.unwrap();
+        // It asks for none from the second or third one on.
+        for count in 1..=4 {
+            bus.publish(message(&StreamId::new("Order", 1), 0)).await.unwrap();
+            wait_for_lag(&bus, Some(count)).await;
         }
-        wait_for_lag(&bus, 6).await;
-        gate.add_permits(6);
-        wait_for_lag(&bus, 0).await;
-        running.shutdown().await.unwrap();
-        assert_eq!(lag(&bus), None, "nobody is there to lag behind");
+        running.shutdown_within(Duration::ZERO).await.unwrap_err();
     });
 }
 

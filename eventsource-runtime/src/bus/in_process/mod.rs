@@ -19,7 +19,7 @@ use super::error::{BusError, PublishError};
 use super::lane::is_handling;
 use super::message::Message;
 use super::traced::Traced;
-use super::{BusInfo, Destination, EventBus, Intake, Published};
+use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 
 /// The bus within the process, with the spans and metrics that all buses have.
 ///
@@ -172,11 +172,31 @@ impl Shared {
     }
 }
 
+impl Health for Shared {
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
+        let queues: Vec<_> = self.state().groups.values().cloned().collect();
+        let destination = BusInfo::in_process().destination;
+        for queue in queues {
+            if let Some(messages) = queue.lag() {
+                tell(Lag { group: &queue.group, destination: &destination, partition: 0, messages });
+            }
+        }
+    }
+}
+
 impl EventBus for InProcess {
     type Consumer = Member;
 
     fn info(&self) -> BusInfo {
         BusInfo::in_process()
+    }
+
+    fn health(&self) -> Option<Arc<dyn Health>> {
+        Some(Arc::clone(&self.shared) as Arc<dyn Health>)
     }
 
     fn destination(&self, _: &Message) -> Destination {

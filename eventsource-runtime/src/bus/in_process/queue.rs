@@ -156,6 +156,12 @@ impl Queue {
         inside.dead.push_back(message);
     }
 
+    /// How many messages are not done with; `None` if nobody is there to lag behind.
+    pub(super) fn lag(&self) -> Option<u64> {
+        let inside = self.inside();
+        (inside.present > 0).then_some(inside.outstanding as u64)
+    }
+
     /// Whether nobody has anything to do with what is there.
     fn is_drained(&self) -> bool {
         let inside = self.inside();

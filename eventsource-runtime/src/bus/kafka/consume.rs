@@ -14,6 +14,7 @@ use futures_core::Stream as _;
 use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::Shared;
@@ -33,6 +34,8 @@ use crate::telemetry::log;
 
 /// After how long without room for more messages the brokers are asked for none.
 const NO_ROOM: Duration = Duration::from_secs(1);
+/// How often brokers are then asked how much there is, of which a client that asks for no messages is not told.
+const ASKING: Duration = Duration::from_secs(3);
 /// How long leaving a group may take.
 const LEAVING: Duration = Duration::from_secs(10);
 
@@ -50,6 +53,8 @@ pub struct Member {
     /// What came while there was no room.
     ahead: VecDeque<Delivery<Unsettled>>,
     failed: Option<BusError>,
+    /// Asks brokers, over the client, how much there is.
+    asking: Option<JoinHandle<()>>,
     paused: bool,
     stopped: bool,
 }
@@ -69,7 +74,7 @@ impl Member {
             Some(Letters::find(&client, &share).await?)
         } else {
             client.subscribe(&[&*share.topic]).map_err(|error| BusError::backend("join a group", error))?;
-            shared.state.joined(&share);
+            shared.state.members.joined(&share);
             None
         };
         Ok(Self {
@@ -80,6 +85,7 @@ impl Member {
             letters,
             ahead: VecDeque::new(),
             failed: None,
+            asking: None,
             paused: false,
             stopped: false,
         })
@@ -238,6 +244,15 @@ impl Member {
         let result = client.assignment().and_then(|all| if paused { client.pause(&all) } else { client.resume(&all) });
         self.paused = paused || result.is_err() && self.paused;
     }
+
+    /// Has brokers asked how much there is, unless they were and do not answer. Brokers that cannot be asked now are asked
+    /// later.
+    fn ask(&mut self) {
+        if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
+            let origin = Arc::clone(&self.origin);
+            self.asking = Some(spawn_blocking(move || drop(origin.share.ask(&origin.client))));
+        }
+    }
 }
 
 fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Result<Client, BusError> {
@@ -297,8 +312,9 @@ impl Consumer for Member {
         sleep(NO_ROOM).await;
         while self.failed.is_none() {
             self.pause(true);
+            self.ask();
             let mut taken = Vec::new();
-            let polled = self.poll(1, &mut taken).await;
+            let Ok(polled) = timeout(ASKING, self.poll(1, &mut taken)).await else { continue };
             self.failed = polled.err();
             if taken.is_empty() && self.failed.is_none() {
                 break;
@@ -315,7 +331,10 @@ impl Consumer for Member {
     }
 
     /// Commits what is done with, and leaves the group.
-    async fn leave(self) {
+    async fn leave(mut self) {
+        if let Some(asking) = self.asking.take() {
+            let _ = asking.await;
+        }
         let origin = Arc::clone(&self.origin);
         drop(self);
         // Where a delivery is still about, it ends with that.

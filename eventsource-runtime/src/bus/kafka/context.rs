@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -17,6 +17,7 @@ use super::options;
 use super::partitions::Share;
 use crate::bus::Lag;
 use crate::bus::error::BusError;
+use crate::bus::members::Members;
 use crate::telemetry::log;
 
 /// How often the same error is told.
@@ -30,7 +31,7 @@ pub(super) struct State {
     untrusted: AtomicBool,
     /// When each error was last told.
     told: Mutex<HashMap<String, Instant>>,
-    members: Mutex<Vec<Weak<Share>>>,
+    pub(super) members: Members<Share>,
 }
 
 impl State {
@@ -71,20 +72,8 @@ impl State {
         }
     }
 
-    fn members(&self) -> MutexGuard<'_, Vec<Weak<Share>>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Has the gauges tell of a member for as long as it is one.
-    pub(super) fn joined(&self, share: &Arc<Share>) {
-        let mut members = self.members();
-        members.retain(|member| member.strong_count() > 0);
-        members.push(Arc::downgrade(share));
-    }
-
     pub(super) fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
-        let living: Vec<_> = self.members().iter().filter_map(Weak::upgrade).collect();
-        for share in living {
+        for share in self.members.living() {
             for (partition, messages) in share.lags() {
                 tell(Lag { group: &share.group, destination: &share.topic, partition, messages });
             }

@@ -5,15 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaResult;
 use rdkafka::statistics::Partition;
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::consume::Client;
 use super::tenure::{Phase, Tenure};
 
 /// How long what is under way may hold up that its partition goes to another member. The group stands still meanwhile.
 const GIVING_BACK: Duration = Duration::from_secs(10);
+/// How long brokers may take to tell where partitions end.
+const ASKING: Duration = Duration::from_secs(1);
 
 /// What a member has of its topic.
 pub(super) struct Share {
@@ -30,6 +35,8 @@ pub(super) struct Share {
 struct Inside {
     held: BTreeMap<i32, Arc<Tenure>>,
     returning: Option<Returning>,
+    /// Where partitions ended when brokers were asked.
+    ends: BTreeMap<i32, i64>,
     lags: BTreeMap<i32, u64>,
 }
 
@@ -110,6 +117,7 @@ impl Share {
         let mut tenures = Vec::new();
         for partition in partitions {
             inside.lags.remove(&partition);
+            inside.ends.remove(&partition);
             if is_lost {
                 inside.gone(partition);
             }
@@ -145,6 +153,19 @@ impl Share {
         self.inside().held.get(&partition).cloned()
     }
 
+    /// Asks brokers where the partitions end.
+    pub(super) fn ask(&self, client: &Client) -> KafkaResult<()> {
+        let mut asked = TopicPartitionList::new();
+        for partition in self.inside().held.keys() {
+            asked.add_partition_offset(&self.topic, *partition, Offset::End)?;
+        }
+        // At the end of all times.
+        let told = client.offsets_for_times(asked, ASKING)?;
+        let ends = told.elements().into_iter().filter_map(|end| Some((end.partition(), end.offset().to_raw()?)));
+        self.inside().ends = ends.collect();
+        Ok(())
+    }
+
     /// Takes from the client's statistics how far the group is behind.
     pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
         let mut inside = self.inside();
@@ -152,6 +173,7 @@ impl Share {
             let known = known.get(partition)?;
             let at = tenure.position().or([known.committed_offset, known.lo_offset].into_iter().find(|at| *at >= 0))?;
             let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
+            let end = inside.ends.get(partition).map_or(end, |asked| end.max(*asked));
             Some((*partition, u64::try_from(end.checked_sub(at)?).unwrap_or_default()))
         });
         inside.lags = lags.collect();

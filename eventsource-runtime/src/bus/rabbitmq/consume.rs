@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{SelectAll, Stream, StreamExt, iter};
 use lapin::message::Delivery as Delivered;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::backlog::{Backlog, Queue, UnderWay};
 use super::link::step;
-use super::{Shared, connecting, declaring, properties};
+use super::{Shared, connecting, declaring, properties, topology};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
 use crate::bus::pauses::Pauses;
@@ -37,12 +39,12 @@ pub struct Member {
 /// Where deliveries come from, over the channel that they are acknowledged on.
 enum From {
     Nowhere,
-    Queues { deliveries: Deliveries, losses: watch::Receiver<u64>, _channel: Channel },
+    Queues { deliveries: Deliveries, losses: watch::Receiver<u64>, _channel: Channel, _watching: JoinSet<()> },
     DeadLetters { channel: Channel, losses: watch::Receiver<u64>, left: u32 },
 }
 
 /// The deliveries of all queues, each with its queue; `None` when a queue ends, for whatever reason.
-type Deliveries = SelectAll<Pin<Box<dyn Stream<Item = Option<(Arc<str>, Delivered)>> + Send>>>;
+type Deliveries = SelectAll<Pin<Box<dyn Stream<Item = Option<(Arc<Queue>, Delivered)>> + Send>>>;
 
 impl Member {
     pub(super) async fn join(shared: Arc<Shared>, intake: Intake) -> Result<Self, BusError> {
@@ -76,7 +78,14 @@ impl Member {
         }
     }
 
-    fn delivery(&self, queue: &str, delivered: Delivered, losses: watch::Receiver<u64>) -> Delivery<Unsettled> {
+    /// A delivery from a queue; of one that is watched it is under way.
+    fn delivery(
+        &self,
+        queue: &str,
+        delivered: Delivered,
+        losses: watch::Receiver<u64>,
+        under_way: Option<UnderWay>,
+    ) -> Delivery<Unsettled> {
         let message = properties::read(&delivered.properties, delivered.data);
         let topology = &self.shared.topology;
         let mut source = Destination::new(format!("{}:{}:{queue}", topology.exchange, delivered.routing_key));
@@ -89,6 +98,7 @@ impl Member {
             settle: Unsettled {
                 acker: delivered.acker,
                 losses,
+                _under_way: under_way,
                 shared: Arc::clone(&self.shared),
                 group: Arc::clone(&self.intake.group),
             },
@@ -107,40 +117,41 @@ impl Member {
         *left -= 1;
         let losses = losses.clone();
         let got = got.map_err(|error| BusError::backend("read dead letters", error))?;
-        Ok(got.map(|got| self.delivery(&queue, got.delivery, losses)))
+        Ok(got.map(|got| self.delivery(&queue, got.delivery, losses, None)))
     }
 }
 
 /// Declares a group, and begins to take its messages, or its dead letters.
-async fn open(shared: &Shared, intake: &Intake, channel: Channel) -> lapin::Result<From> {
+async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<From> {
     let losses = shared.links.losses();
     let topology = &shared.topology;
     topology.declare_group(&channel, &intake.group).await?;
     if intake.dead_letters {
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let queue = topology.dead_queue(&intake.group).into();
-        let left = channel.queue_declare(queue, passive, FieldTable::default()).await?.message_count();
+        let left = topology::waiting(&channel, &topology.dead_queue(&intake.group)).await?;
         return Ok(From::DeadLetters { channel, losses, left });
     }
-    let queues = topology.queues(&intake.group);
+    let backlog = Arc::new(Backlog::new(Arc::clone(&intake.group), topology.queues(&intake.group)));
     // It is for each queue.
-    let share = usize::from(intake.prefetch).div_ceil(queues.len());
+    let share = usize::from(intake.prefetch).div_ceil(backlog.queues.len());
     channel.basic_qos(u16::try_from(share).unwrap_or(u16::MAX), BasicQosOptions::default()).await?;
     let mut deliveries = SelectAll::new();
-    for queue in queues {
-        let options = BasicConsumeOptions::default();
-        let consumer = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
-        let queue: Arc<str> = queue.into();
+    for queue in &backlog.queues {
+        let (name, options) = (queue.name.as_str().into(), BasicConsumeOptions::default());
+        let consumer = channel.basic_consume(name, "".into(), options, FieldTable::default()).await?;
+        let queue = Arc::clone(queue);
         let of_queue = consumer.map(move |delivered| Some((Arc::clone(&queue), delivered.ok()?)));
         let stream: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(of_queue.chain(iter([None])));
         deliveries.push(stream);
     }
-    Ok(From::Queues { deliveries, losses, _channel: channel })
+    shared.members.joined(&backlog);
+    let (shared, lost, mut watching) = (Arc::clone(shared), losses.clone(), JoinSet::new());
+    watching.spawn(async move { backlog.watch(&shared.links, lost).await });
+    Ok(From::Queues { deliveries, losses, _channel: channel, _watching: watching })
 }
 
 /// The next delivery; `None` if a queue has ended, or the connection is lost. Of the latter the client's own word may
 /// not come.
-async fn next(deliveries: &mut Deliveries, losses: &mut watch::Receiver<u64>) -> Option<(Arc<str>, Delivered)> {
+async fn next(deliveries: &mut Deliveries, losses: &mut watch::Receiver<u64>) -> Option<(Arc<Queue>, Delivered)> {
     let mut lost = pin!(losses.changed());
     poll_fn(|task| {
         if let Poll::Ready(next) = deliveries.poll_next_unpin(task) {
@@ -172,7 +183,10 @@ impl Consumer for Member {
                 }
             };
             match next {
-                Some((queue, delivered, losses)) => return Ok(Some(self.delivery(&queue, delivered, losses))),
+                Some((queue, delivered, losses)) => {
+                    let under_way = Some(queue.delivered());
+                    return Ok(Some(self.delivery(&queue.name, delivered, losses, under_way)));
+                }
                 None => self.reopen().await,
             }
         }
@@ -195,6 +209,7 @@ pub struct Unsettled {
     acker: Acker,
     /// Of connections, since the delivery.
     losses: watch::Receiver<u64>,
+    _under_way: Option<UnderWay>,
     shared: Arc<Shared>,
     group: Arc<str>,
 }

@@ -1,5 +1,6 @@
 //! `RabbitMQ`: a topic exchange, and for each group durable queues that keep the order of a stream.
 
+mod backlog;
 #[cfg(feature = "rabbitmq-tls")]
 mod certificates;
 #[cfg(not(feature = "rabbitmq-tls"))]
@@ -15,6 +16,7 @@ mod topology;
 use std::fmt;
 use std::sync::Arc;
 
+use self::backlog::Backlog;
 use self::consume::Member;
 pub use options::RabbitMqOptions;
 
@@ -22,9 +24,10 @@ use self::link::Link;
 use self::publish::Publisher;
 use self::topology::Topology;
 use super::error::{BusError, PublishError};
+use super::members::Members;
 use super::message::Message;
 use super::traced::Traced;
-use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
+use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 
 /// The bus on RabbitMQ, with the spans and metrics that all buses have.
 ///
@@ -62,7 +65,8 @@ impl RabbitMqBus {
         let links = Arc::new(Link::new(uri.clone(), authority.clone()));
         let publisher = Publisher::new(Link::new(uri, authority), options.publish_timeout);
         topology.declare_exchange(&publisher.channel().await.map_err(connecting)?).await.map_err(declaring)?;
-        Ok(Self::over(RabbitMq { shared: Arc::new(Shared { info, topology, publisher, links }) }))
+        let shared = Shared { info, topology, publisher, links, members: Members::default() };
+        Ok(Self::over(RabbitMq { shared: Arc::new(shared) }))
     }
 }
 
@@ -91,11 +95,18 @@ struct Shared {
     publisher: Publisher,
     /// For consumers: a broker that holds up publishers for want of memory does not hold up those.
     links: Arc<Link>,
+    members: Members<Backlog>,
 }
 
 impl Health for Shared {
     fn is_connected(&self) -> bool {
         self.publisher.is_connected() && self.links.is_connected()
+    }
+
+    fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
+        for backlog in self.members.living() {
+            backlog.lags(&self.info.destination, tell);
+        }
     }
 }
 

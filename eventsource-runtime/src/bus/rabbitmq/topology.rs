@@ -152,6 +152,12 @@ fn quorum() -> FieldTable {
     arguments
 }
 
+/// How many messages wait in a queue that is there.
+pub(super) async fn waiting(channel: &Channel, queue: &str) -> lapin::Result<u32> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), passive, FieldTable::default()).await.map(|queue| queue.message_count())
+}
+
 async fn declare_exchange(
     channel: &Channel,
     name: &str,

@@ -150,8 +150,8 @@ impl<B: EventBus> Traced<B> {
 
     /// Has the gauges ask for the bus's health, from its first use on: then telemetry is set up.
     fn observe(&self, info: &BusInfo) {
-        if let (Some(system), true) = (info.system, self.metrics) {
-            self.health.get_or_init(|| self.inner.health().inspect(|health| messaging::observe(system, health)));
+        if self.metrics {
+            self.health.get_or_init(|| self.inner.health().inspect(|health| messaging::observe(info.system, health)));
         }
     }
 

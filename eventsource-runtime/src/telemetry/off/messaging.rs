@@ -13,4 +13,4 @@ pub(crate) fn processed(_: &BusInfo, _: &str, _: &str, _: Option<&str>, _: Durat
 
 pub(crate) fn clock_skew() {}
 
-pub(crate) fn observe(_: &'static str, _: &Arc<dyn Health>) {}
+pub(crate) fn observe(_: Option<&'static str>, _: &Arc<dyn Health>) {}

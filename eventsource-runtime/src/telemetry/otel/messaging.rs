@@ -23,8 +23,8 @@ pub(super) struct Messaging {
     watched: Arc<Mutex<Vec<Watched>>>,
 }
 
-/// A bus whose health the gauges tell, with its system.
-type Watched = (&'static str, Weak<dyn Health>);
+/// A bus whose health the gauges tell, with its system; none is that of a bus within the process.
+type Watched = (Option<&'static str>, Weak<dyn Health>);
 
 impl Messaging {
     pub(super) fn new(meter: &Meter) -> Self {
@@ -109,7 +109,7 @@ pub(crate) fn clock_skew() {
 }
 
 /// Has the gauges tell of a bus for as long as it lives.
-pub(crate) fn observe(system: &'static str, health: &Arc<dyn Health>) {
+pub(crate) fn observe(system: Option<&'static str>, health: &Arc<dyn Health>) {
     with(|instruments| {
         let mut watched = instruments.messaging.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|(_, health)| health.strong_count() > 0);
@@ -118,7 +118,7 @@ pub(crate) fn observe(system: &'static str, health: &Arc<dyn Health>) {
 }
 
 /// What lives of the watched, so that nobody's code runs under the lock.
-fn living(watched: &Mutex<Vec<Watched>>) -> Vec<(&'static str, Arc<dyn Health>)> {
+fn living(watched: &Mutex<Vec<Watched>>) -> Vec<(Option<&'static str>, Arc<dyn Health>)> {
     let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
     watched.iter().filter_map(|(system, health)| Some((*system, health.upgrade()?))).collect()
 }
@@ -134,6 +134,8 @@ fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
         .with_callback(move |observer| {
             let mut systems = BTreeMap::new();
             for (system, health) in living(&watched) {
+                // Nothing stands between.
+                let Some(system) = system else { continue };
                 let connected = asked(|| health.is_connected()).unwrap_or(false);
                 // Of several buses one that is lost is what matters.
                 *systems.entry(system).or_insert(true) &= connected;
@@ -152,7 +154,7 @@ fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
             for (system, health) in living(&watched) {
                 let mut tell = |lag: Lag<'_>| {
                     let attributes = [
-                        KeyValue::new(names::MESSAGING_SYSTEM, system),
+                        KeyValue::new(names::MESSAGING_SYSTEM, system.unwrap_or(IN_PROCESS)),
                         KeyValue::new(names::MESSAGING_DESTINATION_NAME, lag.destination.to_owned()),
                         KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, lag.partition.to_string()),
                         KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, lag.group.to_owned()),
