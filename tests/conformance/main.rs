@@ -9,6 +9,7 @@ mod in_process;
 mod interleaved;
 mod kafka;
 mod lags;
+mod letters;
 mod listed;
 mod load;
 mod lost;

@@ -104,8 +104,11 @@ impl<B: EventBus> Traced<B> {
     }
 
     /// A subscription to the dead letters of a group, which are tried again: those that are there now, each once. A
-    /// message that fails for good again goes back. Its spans are linked to the message's own trace. On Kafka have one
-    /// process do it: of two at the same time each tries all of them.
+    /// message that fails for good again goes back. Its spans are linked to the message's own trace.
+    ///
+    /// Of two such subscriptions at the same time each letter goes to one, within the process and on RabbitMQ; one that
+    /// goes back may come to the other one too. On Kafka, where a letter cannot be claimed, each tries all of them, and
+    /// what fails in both is there twice then: have one process do it.
     pub fn dead_letters(&self, group: impl Into<Arc<str>>) -> Subscription<B> {
         let intake = Intake { dead_letters: true, ..Intake::of(group) };
         Subscription::new(self.clone(), intake)
