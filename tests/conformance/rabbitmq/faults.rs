@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use eventsource_runtime::bus::{BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::network::Network;
+use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
+use opentelemetry::trace::Link;
+use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
@@ -118,6 +122,49 @@ async fn delete_queue(queue: &str) {
     let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
     let channel = connection.await.unwrap().create_channel().await.unwrap();
     channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+}
+
+/// The broker tells that it has delivered a message before: of all deliveries the first alone continues its trace.
+#[test]
+fn a_message_that_comes_again_and_again_makes_no_growing_trace() {
+    let deliveries = services::repeats("EVENTSOURCE_TESTS_DELIVERIES", 50);
+    testing::run(async {
+        let recorder = Recorder::new();
+        let work = async {
+            let bus = open(options().delivery_limit(u32::MAX)).await;
+            for delivery in 0..deliveries {
+                let begun = Arc::new(Notify::new());
+                let tell = Arc::clone(&begun);
+                let stuck = move |_: Received| {
+                    tell.notify_one();
+                    std::future::pending::<Result<(), HandlerError>>()
+                };
+                let running = bus.subscribe("one").handle(stuck).await.unwrap();
+                if delivery == 0 {
+                    bus.publish(message(&StreamId::new("Order", 1), 1)).await.unwrap();
+                }
+                in_time(begun.notified()).await;
+                running.shutdown_within(Duration::ZERO).await.unwrap_err();
+            }
+            in_time(async {
+                while recorder.open_spans() > 0 {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        };
+        recorder.run(Box::pin(work)).await;
+        let spans = recorder.spans();
+        let (sent, processed): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span.name.starts_with("send "));
+        assert_eq!((sent.len(), processed.len()), (1, deliveries));
+        let sent = &sent[0].span_context;
+        let inside = processed.iter().filter(|span| span.span_context.trace_id() == sent.trace_id()).count();
+        assert_eq!(inside, 1, "the first delivery alone");
+        let is_sent = |link: &Link| link.span_context.span_id() == sent.span_id();
+        let is_linked = |span: &SpanData| span.links.links.iter().any(is_sent);
+        assert!(processed.into_iter().all(is_linked));
+        println!("{deliveries} deliveries, in the trace of the first: {inside}");
+    });
 }
 
 /// A member that has lost its connection leaves the stream to the one that took over, though it has more of it in hand.
