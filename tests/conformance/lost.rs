@@ -1,6 +1,7 @@
 //! Messages that go to another member while they are handled, dead letters that cannot be kept, a bus that panics, and a
 //! group that is slow to leave.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,6 +16,8 @@ use eventsource_runtime::telemetry::names;
 use eventsource_runtime::testing;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
+use opentelemetry::logs::AnyValue;
+use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::ScopeMetrics;
 
@@ -35,13 +38,15 @@ enum Fault {
 #[derive(Default)]
 struct State {
     fault: Fault,
+    /// How many messages there are beside the first.
+    more: usize,
     is_lost: AtomicBool,
     parked: AtomicUsize,
     acknowledged: AtomicUsize,
     dropped: AtomicUsize,
 }
 
-/// A bus that has one message, with a fault. Nobody can leave it but who met its panic.
+/// A bus that has a message or some, with a fault. Nobody can leave it but who met its panic.
 #[derive(Clone, Default)]
 struct Fickle(Arc<State>);
 
@@ -67,14 +72,15 @@ impl EventBus for Fickle {
     }
 
     async fn subscribe(&self, _: Intake) -> Result<Member, BusError> {
-        let message = message(&StreamId::new("Order", 1), 1);
-        Ok(Member { state: Arc::clone(&self.0), message: Some(message), is_stopped: false })
+        let stream = StreamId::new("Order", 1);
+        let messages = (0..=self.0.more).map(|number| message(&stream, number)).collect();
+        Ok(Member { state: Arc::clone(&self.0), messages, is_stopped: false })
     }
 }
 
 struct Member {
     state: Arc<State>,
-    message: Option<Message>,
+    messages: VecDeque<Message>,
     is_stopped: bool,
 }
 
@@ -85,7 +91,7 @@ impl Consumer for Member {
         if self.is_stopped {
             return Ok(None);
         }
-        let Some(message) = self.message.take() else { return pending().await };
+        let Some(message) = self.messages.pop_front() else { return pending().await };
         let (source, settle) = (Destination::new("orders"), Settling(Arc::clone(&self.state)));
         Ok(Some(Delivery { message, lane: 0, redelivered: false, sent_at: None, source, settle }))
     }
@@ -198,6 +204,39 @@ fn a_dead_letter_that_can_never_be_kept_is_told_as_such() {
         let state = Arc::clone(&bus.0);
         assert_eq!(refused(bus).await.0, ["unkeepable"]);
         assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1, "it is done with");
+    });
+}
+
+/// A handler that was slow has many behind it.
+#[test]
+fn messages_that_go_to_another_member_together_are_told_in_one_line() {
+    testing::run(async {
+        let bus = Fickle(Arc::new(State { more: 100, ..State::default() }));
+        let state = Arc::clone(&bus.0);
+        let logs = InMemoryLogExporter::default();
+        let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
+        let taken_away = Arc::clone(&state);
+        let handler = move |_: Received| {
+            taken_away.is_lost.store(true, Ordering::SeqCst);
+            std::future::ready(Ok::<_, HandlerError>(()))
+        };
+        let work = async {
+            let _running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
+            in_time(async {
+                while logs.get_emitted_logs().unwrap().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    recorder.flush().await;
+                }
+            })
+            .await;
+        };
+        recorder.run(Box::pin(work)).await;
+        let logs = logs.get_emitted_logs().unwrap();
+        let [told] = &logs[..] else { panic!("{logs:?}") };
+        assert_eq!(told.record.event_name(), Some("eventsource.bus.unsettled"));
+        let messages = told.record.attributes_iter().find(|(key, _)| key.as_str() == "messages").map(|told| &told.1);
+        assert_eq!(messages, Some(&AnyValue::Int(100)));
+        assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1);
     });
 }
 

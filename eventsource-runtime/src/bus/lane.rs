@@ -1,5 +1,6 @@
 //! One lane of a subscription: messages in order, each handled until it succeeds or is a dead letter.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::pin;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use super::error::{BusError, HandlerError};
 use super::handler::{Handler, Received, caught};
@@ -24,6 +25,8 @@ use crate::telemetry::{Scope, log};
 const TOGETHER: usize = 64;
 /// How long a message that was handled may wait for the next ones, to be settled with them.
 const TOGETHER_FOR: Duration = Duration::from_millis(10);
+/// For how long messages that went to another member are summed up before they are told.
+const LOSING_FOR: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// Set while a handler runs: what it publishes must not wait for itself.
@@ -66,6 +69,39 @@ pub(super) struct Counts {
     pub(super) acknowledged: AtomicU64,
     pub(super) dead_lettered: AtomicU64,
     pub(super) left: AtomicU64,
+    /// Those that went to another member and are not told yet, and that there are some.
+    lost: AtomicU64,
+    losing: Notify,
+}
+
+impl Counts {
+    /// What stood against settling a message. Of those that went to another member there may be many at a time, when a
+    /// group is shared anew or a connection is lost.
+    pub(super) fn unsettled(&self, group: &str, error: &BusError) {
+        match error {
+            BusError::Lost => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.losing.notify_one();
+            }
+            error => log::messages_unsettled(group, 1, error.error_type()),
+        }
+    }
+
+    /// Tells of the messages that went to another member, of all of a while in one line.
+    pub(super) async fn tell_losses(&self, group: &str) -> Infallible {
+        loop {
+            self.losing.notified().await;
+            tokio::time::sleep(LOSING_FOR).await;
+            self.tell_lost(group);
+        }
+    }
+
+    pub(super) fn tell_lost(&self, group: &str) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            log::messages_unsettled(group, lost, BusError::Lost.error_type());
+        }
+    }
 }
 
 /// A message that is being handled, with its room among those that may be under way.
@@ -269,7 +305,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         let Done { settles, room, .. } = mem::take(done);
         let count = settles.len() as u64;
         for error in S::ack_all(settles).await {
-            log::message_unsettled(&self.handling.intake.group, error.error_type());
+            self.counts.unsettled(&self.handling.intake.group, &error);
         }
         self.counts.settled.fetch_add(count, Ordering::Relaxed);
         self.counts.acknowledged.fetch_add(count, Ordering::Relaxed);
@@ -302,7 +338,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             match current.settle.park(&letter).await {
                 Ok(()) => return Some((failed.error.error_type(), &self.counts.dead_lettered)),
                 Err(error @ BusError::Unkeepable { .. }) => return Some((error.error_type(), &self.counts.left)),
-                Err(error) => log::message_unsettled(&self.handling.intake.group, error.error_type()),
+                Err(error) => self.counts.unsettled(&self.handling.intake.group, &error),
             }
             tokio::time::sleep(self.handling.retries.pause(retry)).await;
             if self.is_lost(current) {
@@ -324,7 +360,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     fn settled(&self, settled: &Result<(), BusError>) {
         self.counts.settled.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = settled {
-            log::message_unsettled(&self.handling.intake.group, error.error_type());
+            self.counts.unsettled(&self.handling.intake.group, error);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A subscription that runs: it takes messages from the bus, hands them to its lanes, and ends.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -154,14 +155,21 @@ struct Taking<C: Consumer> {
 }
 
 impl<C: Consumer> Taking<C> {
-    async fn run(mut self, mut tasks: JoinSet<()>) -> Result<(), BusError> {
+    async fn run(self, lanes: JoinSet<()>) -> Result<(), BusError> {
+        let (counts, group) = (Arc::clone(&self.counts), Arc::clone(&self.handling.intake.group));
+        let ended = beside(counts.tell_losses(&group), self.work(lanes)).await;
+        counts.tell_lost(&group);
+        ended
+    }
+
+    async fn work(mut self, mut tasks: JoinSet<()>) -> Result<(), BusError> {
         let taken = unless_one_dies(&mut tasks, self.take()).await;
         if let Err(error) = &taken {
             log::subscription_stopped(&self.handling.intake.group, error.error_type());
         }
         // The lanes end when they have handled what they have.
         self.lanes.clear();
-        let ended = attending(&mut self.consumer, async {
+        let ended = beside(self.consumer.attend(), async {
             while let Some(ended) = tasks.join_next().await {
                 ended.map_err(died)?;
             }
@@ -178,7 +186,7 @@ impl<C: Consumer> Taking<C> {
         let (room, most) = (Arc::new(Semaphore::new(prefetch)), (prefetch / PART).max(1));
         let (mut taken, mut stopping) = (Vec::with_capacity(most), false);
         // The semaphore is never closed.
-        while let Ok(free) = attending(&mut self.consumer, room_in(&room, most)).await {
+        while let Ok(free) = beside(self.consumer.attend(), room_in(&room, most)).await {
             if let Some(next) = self.next(stopping, free.num_permits(), &mut taken).await {
                 next?;
             } else {
@@ -213,7 +221,7 @@ impl<C: Consumer> Taking<C> {
         }
         self.counts.settled.fetch_add(unwanted.len() as u64, Ordering::Relaxed);
         for error in C::Settle::ack_all(unwanted).await {
-            log::message_unsettled(&self.handling.intake.group, error.error_type());
+            self.counts.unsettled(&self.handling.intake.group, &error);
         }
     }
 
@@ -269,14 +277,12 @@ async fn unless_one_dies<T>(
     .await
 }
 
-/// Waits for something while the consumer keeps its place.
-async fn attending<C: Consumer, F: Future>(consumer: &mut C, body: F) -> F::Output {
-    let mut body = pin!(body);
-    let mut attending = pin!(consumer.attend());
+/// What something comes to, while something else goes on that never ends.
+async fn beside<F: Future>(endless: impl Future<Output = Infallible>, body: F) -> F::Output {
+    let (mut endless, mut body) = (pin!(endless), pin!(body));
     poll_fn(|task| match body.as_mut().poll(task) {
         Poll::Ready(output) => Poll::Ready(output),
-        // It never ends.
-        Poll::Pending => attending.as_mut().poll(task).map(|never| match never {}),
+        Poll::Pending => endless.as_mut().poll(task).map(|never| match never {}),
     })
     .await
 }

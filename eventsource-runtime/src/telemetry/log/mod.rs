@@ -122,9 +122,9 @@ pub(crate) fn dead_lettered(group: &str, message: Option<uuid::Uuid>, error_type
     event!("eventsource.bus.dead_lettered", names::LOG_BUS, ERROR, { group, message_id = message, error.r#type = error_type }, "dead-lettered");
 }
 
-/// The bus could not be told what became of a message, and delivers it again.
-pub(crate) fn message_unsettled(group: &str, error_type: &str) {
-    event!("eventsource.bus.unsettled", names::LOG_BUS, WARN, { group, error.r#type = error_type }, "not settled");
+/// The bus could not be told what became of messages, and delivers them again.
+pub(crate) fn messages_unsettled(group: &str, messages: u64, error_type: &str) {
+    event!("eventsource.bus.unsettled", names::LOG_BUS, WARN, { group, messages, error.r#type = error_type }, "not settled");
 }
 
 /// A subscription ended although nobody stopped it.
