@@ -71,5 +71,5 @@ fn on_kafka() {
 
 #[test]
 fn on_rabbitmq() {
-    testing::run(async { what_is_not_done_with_is_told(rabbitmq::open(rabbitmq::options().queues(3)).await).await });
+    testing::run(async { what_is_not_done_with_is_told(rabbitmq::open(rabbitmq::options().queues(2)).await).await });
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{
     BusError, BusInfo, Consumer, Delivery, Destination, EventBus, HandlerError, Intake, Message, PublishError,
-    Published, Received, Settle, SubscriptionStopped, Tally, Traced,
+    Published, Received, Running, Settle, SubscriptionStopped, Tally, Traced,
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::telemetry::names;
@@ -207,37 +207,48 @@ fn a_dead_letter_that_can_never_be_kept_is_told_as_such() {
     });
 }
 
-/// A handler that was slow has many behind it.
-#[test]
-fn messages_that_go_to_another_member_together_are_told_in_one_line() {
-    testing::run(async {
-        let bus = Fickle(Arc::new(State { more: 100, ..State::default() }));
-        let state = Arc::clone(&bus.0);
-        let logs = InMemoryLogExporter::default();
-        let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
-        let taken_away = Arc::clone(&state);
-        let handler = move |_: Received| {
-            taken_away.is_lost.store(true, Ordering::SeqCst);
-            std::future::ready(Ok::<_, HandlerError>(()))
-        };
-        let work = async {
-            let _running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
-            in_time(async {
-                while logs.get_emitted_logs().unwrap().is_empty() {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    recorder.flush().await;
-                }
-            })
-            .await;
-        };
-        recorder.run(Box::pin(work)).await;
-        let logs = logs.get_emitted_logs().unwrap();
-        let [told] = &logs[..] else { panic!("{logs:?}") };
+/// Has a hundred messages go to another member behind a handler that was slow, and lets `then` do something: how many were
+/// told in each line. On a clock that goes on when all wait for it.
+async fn told_of_a_hundred(then: impl AsyncFnOnce(Running)) -> Vec<AnyValue> {
+    let bus = Fickle(Arc::new(State { more: 100, ..State::default() }));
+    let state = Arc::clone(&bus.0);
+    let logs = InMemoryLogExporter::default();
+    let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
+    let taken_away = Arc::clone(&state);
+    let handler = move |_: Received| {
+        taken_away.is_lost.store(true, Ordering::SeqCst);
+        std::future::ready(Ok::<_, HandlerError>(()))
+    };
+    let work = async {
+        let running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
+        while state.dropped.load(Ordering::SeqCst) < 101 {
+            tokio::task::yield_now().await;
+        }
+        then(running).await;
+    };
+    recorder.run(Box::pin(work)).await;
+    recorder.flush().await;
+    assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1);
+    let logs = logs.get_emitted_logs().unwrap();
+    let messages = logs.iter().map(|told| {
         assert_eq!(told.record.event_name(), Some("eventsource.bus.unsettled"));
-        let messages = told.record.attributes_iter().find(|(key, _)| key.as_str() == "messages").map(|told| &told.1);
-        assert_eq!(messages, Some(&AnyValue::Int(100)));
-        assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1);
+        told.record.attributes_iter().find(|(key, _)| key.as_str() == "messages").unwrap().1.clone()
     });
+    messages.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_go_to_another_member_together_are_told_in_one_line() {
+    let told = told_of_a_hundred(async |_running| tokio::time::sleep(Duration::from_secs(5)).await).await;
+    assert_eq!(told, [AnyValue::Int(100)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn they_are_told_by_a_subscription_that_is_cut_off_as_well() {
+    let told = told_of_a_hundred(async |running| {
+        running.shutdown_within(Duration::ZERO).await.unwrap();
+    });
+    assert_eq!(told.await, [AnyValue::Int(100)]);
 }
 
 /// It would take messages for ever that nobody handles.

@@ -160,10 +160,13 @@ fn free_ports() -> [u16; 3] {
 impl Drop for RabbitMqServer {
     fn drop(&mut self) {
         self.end("-KILL");
-        // Erlang's register of names outlives the broker.
+        // Erlang's register of names outlives the broker, and does not let itself be ended before it has noticed its end.
         let mut names = Command::new("epmd");
         names.arg("-kill").env("ERL_EPMD_PORT", self.names.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
-        let _ = names.status();
+        let until = Instant::now() + STARTING;
+        while TcpStream::connect(("127.0.0.1", self.names)).is_ok() && Instant::now() < until {
+            let _ = names.status();
+        }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

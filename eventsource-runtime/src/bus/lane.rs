@@ -224,6 +224,8 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             if last || failed.error.is_permanent() {
                 return self.dead_letter(current, attempt + 1, &failed).await;
             }
+            // Its span is over, whatever keeps its context.
+            drop(failed);
             tokio::time::sleep(self.handling.retries.pause(attempt - first)).await;
         }
     }

@@ -97,7 +97,7 @@ pub trait Health: Send + Sync {
     fn is_connected(&self) -> bool;
 
     /// Tells how many messages of each partition each group has not handled yet. Of several members of a group the one
-    /// tells to whom the messages come.
+    /// tells to whom the messages come, on RabbitMQ from the first one on.
     fn lags(&self, _tell: &mut dyn FnMut(Lag<'_>)) {}
 }
 

@@ -60,10 +60,10 @@ impl Running {
     }
 
     /// Waits until the subscription ends of itself: one of dead letters when all have been tried again, any other when
-    /// nothing can be taken from the bus any more.
+    /// nothing can be taken from the bus any more, or the bus panics. What was taken before is still handled first.
     ///
     /// # Errors
-    /// Nothing more could be taken from the bus.
+    /// Nothing more could be taken from the bus, or it panicked while it settled a message.
     pub async fn finished(mut self) -> Result<Tally, SubscriptionStopped> {
         self.ended().await
     }
@@ -89,8 +89,9 @@ impl Running {
         if let Some(task) = &self.task {
             task.abort();
         }
-        // Its messages are given back when it is gone.
+        // Its messages are given back when it is gone, and it tells no more.
         let ended = self.ended().await;
+        self.counts.tell_lost(&self.group);
         let left =
             self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.counts.settled.load(Ordering::Relaxed));
         match ended {
@@ -166,19 +167,22 @@ impl<C: Consumer> Taking<C> {
         let taken = unless_one_dies(&mut tasks, self.take()).await;
         if let Err(error) = &taken {
             log::subscription_stopped(&self.handling.intake.group, error.error_type());
+            // What nobody here will handle is for other members.
+            self.consumer.stop();
         }
         // The lanes end when they have handled what they have.
         self.lanes.clear();
         let ended = beside(self.consumer.attend(), async {
+            let mut all = Ok(());
             while let Some(ended) = tasks.join_next().await {
-                ended.map_err(died)?;
+                all = all.and(ended.map_err(died));
             }
-            Ok(())
+            all
         });
-        ended.await?;
+        let ended = ended.await;
         // Only now: what is settled needs the consumer's connection.
         self.consumer.leave().await;
-        taken
+        taken.and(ended)
     }
 
     async fn take(&mut self) -> Result<(), BusError> {
@@ -213,7 +217,7 @@ impl<C: Consumer> Taking<C> {
             }
             let lane = usize::try_from(delivery.lane % self.lanes.len() as u64).unwrap_or_default();
             let current = Current::new(delivery, self.handling.intake.dead_letters, free.split(1));
-            // To a lane that died it is lost, and comes again when this task has noticed, as it does when it waits.
+            // For a lane that died it is dropped, and comes again when this task has noticed, as it does when it waits.
             let _ = self.lanes[lane].send(current);
         }
         if unwanted.is_empty() {

@@ -17,15 +17,12 @@ impl<T: Send + 'static> Apart<T> {
     /// Ends the client once that is done. What is returned tells when it has ended; nothing waits for that unasked, not
     /// even a runtime that ends.
     pub(super) fn end(mut self, first: impl FnOnce(&T) + Send + 'static) -> oneshot::Receiver<()> {
-        let (sender, ended) = oneshot::channel();
-        if let Some(client) = self.0.take() {
-            end(move || {
+        let client = self.0.take();
+        run(move || {
+            if let Some(client) = client {
                 first(&client);
-                drop(client);
-                let _ = sender.send(());
-            });
-        }
-        ended
+            }
+        })
     }
 }
 
@@ -41,12 +38,19 @@ impl<T: Send + 'static> Deref for Apart<T> {
 impl<T: Send + 'static> Drop for Apart<T> {
     fn drop(&mut self) {
         if let Some(client) = mem::take(&mut self.0) {
-            end(move || drop(client));
+            drop(run(move || drop(client)));
         }
     }
 }
 
+/// Runs in a thread of its own what waits for brokers; what is returned tells when it is done, and what it held is gone.
 /// Where no thread is to be had, what the work holds ends here.
-fn end(work: impl FnOnce() + Send + 'static) {
-    let _ = thread::Builder::new().name("eventsource-kafka-end".into()).spawn(work);
+pub(super) fn run(work: impl FnOnce() + Send + 'static) -> oneshot::Receiver<()> {
+    let (sender, done) = oneshot::channel();
+    let work = move || {
+        work();
+        let _ = sender.send(());
+    };
+    let _ = thread::Builder::new().name("eventsource-kafka".into()).spawn(work);
+    done
 }

@@ -14,11 +14,12 @@ use futures_core::Stream as _;
 use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::Shared;
-use super::apart::Apart;
+use super::apart::{self, Apart};
 use super::context::Context;
 use super::options::refused;
 use super::partitions::{Returning, Share};
@@ -54,7 +55,7 @@ pub struct Member {
     ahead: VecDeque<Delivery<Unsettled>>,
     failed: Option<BusError>,
     /// Asks brokers, over the client, how much there is.
-    asking: Option<JoinHandle<()>>,
+    asking: Option<oneshot::Receiver<()>>,
     paused: bool,
     stopped: bool,
 }
@@ -248,9 +249,11 @@ impl Member {
     /// Has brokers asked how much there is, unless they were and do not answer. Brokers that cannot be asked now are asked
     /// later.
     fn ask(&mut self) {
-        if self.asking.as_ref().is_none_or(JoinHandle::is_finished) {
+        if self.asking.as_mut().is_none_or(|asking| asking.try_recv() != Err(TryRecvError::Empty)) {
             let origin = Arc::clone(&self.origin);
-            self.asking = Some(spawn_blocking(move || drop(origin.share.ask(&origin.client))));
+            self.asking = Some(apart::run(move || {
+                let _ = origin.share.ask(&origin.client);
+            }));
         }
     }
 }
@@ -333,7 +336,7 @@ impl Consumer for Member {
     /// Commits what is done with, and leaves the group.
     async fn leave(mut self) {
         if let Some(asking) = self.asking.take() {
-            let _ = asking.await;
+            let _ = timeout(LEAVING, asking).await;
         }
         let origin = Arc::clone(&self.origin);
         drop(self);

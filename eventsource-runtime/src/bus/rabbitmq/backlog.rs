@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::Channel;
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::link::{Link, step};
@@ -51,14 +50,18 @@ impl Queue {
         UnderWay(Arc::clone(self))
     }
 
-    async fn ask(&self, channel: &Channel) -> lapin::Result<()> {
+    /// Takes what the broker says, and gives the channel back if it can be used again.
+    async fn ask<'a>(&self, channel: Option<&'a Channel>) -> Option<&'a Channel> {
         if !self.state().is_ours {
-            return Ok(());
+            return channel;
         }
-        let waiting = step(topology::waiting(channel, &self.name)).await;
+        let waiting = match channel {
+            Some(channel) => step(topology::waiting(channel, &self.name)).await.ok(),
+            None => None,
+        };
         let under_way = self.under_way.load(Ordering::Relaxed);
-        self.state().lag = waiting.as_ref().ok().map(|waiting| u64::from(*waiting) + under_way);
-        waiting.map(|_| ())
+        self.state().lag = waiting.map(|waiting| u64::from(waiting) + under_way);
+        channel.filter(|_| waiting.is_some())
     }
 }
 
@@ -83,28 +86,30 @@ impl Backlog {
         }
     }
 
-    /// Asks the broker again and again, until the connection is lost on which the messages came. Over a channel of its own:
-    /// one that asks for a queue that is not there is closed.
-    pub(super) async fn watch(&self, link: &Link, losses: watch::Receiver<u64>) {
+    /// Asks the broker again and again, for as long as messages come over the channel that is consumed from. Over a channel
+    /// of its own: one that asks for a queue that is not there is closed.
+    pub(super) async fn watch(&self, link: &Link, is_ours: impl Fn() -> bool) {
+        let mut channel = None;
         loop {
             sleep(ASKING).await;
-            if losses.has_changed().unwrap_or(true) {
-                break;
+            if !is_ours() {
+                return;
             }
-            let Ok(channel) = link.channel().await else { continue };
-            while self.ask(&channel).await.is_ok() {
-                sleep(ASKING).await;
+            if channel.is_none() {
+                channel = link.another_channel().await;
             }
-        }
-        for queue in &self.queues {
-            *queue.state() = State::default();
+            if !self.ask(channel.as_ref()).await {
+                channel = None;
+            }
         }
     }
 
-    async fn ask(&self, channel: &Channel) -> lapin::Result<()> {
+    /// Whether all queues could be asked for; of those that could not nothing is known.
+    async fn ask(&self, channel: Option<&Channel>) -> bool {
+        let mut channel = channel;
         for queue in &self.queues {
-            queue.ask(channel).await?;
+            channel = queue.ask(channel).await;
         }
-        Ok(())
+        channel.is_some()
     }
 }

@@ -131,8 +131,8 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
         return Ok(From::DeadLetters { channel, losses, left });
     }
     let backlog = Arc::new(Backlog::new(Arc::clone(&intake.group), topology.queues(&intake.group)));
-    // It is for each queue.
-    let share = usize::from(intake.prefetch).div_ceil(backlog.queues.len());
+    // It is for each queue. More than there is room for would wait here, where nobody else can take it or knows of it.
+    let share = (usize::from(intake.prefetch) / backlog.queues.len()).max(1);
     channel.basic_qos(u16::try_from(share).unwrap_or(u16::MAX), BasicQosOptions::default()).await?;
     let mut deliveries = SelectAll::new();
     for queue in &backlog.queues {
@@ -144,8 +144,12 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
         deliveries.push(stream);
     }
     shared.members.joined(&backlog);
-    let (shared, lost, mut watching) = (Arc::clone(shared), losses.clone(), JoinSet::new());
-    watching.spawn(async move { backlog.watch(&shared.links, lost).await });
+    let (shared, status, lost) = (Arc::clone(shared), channel.status().clone(), losses.clone());
+    let mut watching = JoinSet::new();
+    watching.spawn(async move {
+        let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
+        backlog.watch(&shared.links, is_ours).await;
+    });
     Ok(From::Queues { deliveries, losses, _channel: channel, _watching: watching })
 }
 

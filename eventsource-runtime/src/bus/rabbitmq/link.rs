@@ -132,6 +132,12 @@ impl Link {
         step(made.connection.create_channel()).await
     }
 
+    /// One more channel over the connection, if that stands: for what is worth no other one.
+    pub(super) async fn another_channel(&self) -> Option<Channel> {
+        let current = self.current.lock().await;
+        step(current.as_ref()?.connection.create_channel()).await.ok()
+    }
+
     async fn connect(&self) -> lapin::Result<Current> {
         let properties = ConnectionProperties::default().with_connection_name("eventsource".into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.authority.as_deref().map(str::to_owned) };

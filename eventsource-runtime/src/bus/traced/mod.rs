@@ -122,7 +122,7 @@ impl<B: EventBus> Traced<B> {
         let told = (traced || begun.is_some()).then(|| self.told(&messages));
         let span = match &told {
             Some(told) if traced => send_span(told, &messages, via),
-            _ => self.no_span(),
+            _ => no_span(),
         };
         let messages = match via {
             Via::Caller => in_context(&span, messages),
@@ -179,11 +179,6 @@ impl<B: EventBus> Traced<B> {
         first
     }
 
-    /// No span where spans are off, and none of ours below where those of the bus are.
-    fn no_span(&self) -> Span {
-        Start::new("", Kind::Producer, || self.tracing).begin(&mut |_| (), &mut |_| ())
-    }
-
     pub(in crate::bus) fn processing(&self, intake: &Intake, propagation: Propagation) -> Processing {
         let info = self.inner.info();
         self.observe(&info);
@@ -208,6 +203,12 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
             .field("metrics", metrics)
             .finish_non_exhaustive()
     }
+}
+
+/// No span where spans are off, and none of ours below where those of the bus are. Never one, whatever the switch of the
+/// process is by now.
+fn no_span() -> Span {
+    Start::new("", Kind::Producer, || false).begin(&mut |_| (), &mut |_| ())
 }
 
 fn send_span(Told { info, destination }: &Told, messages: &[Message], via: Via) -> Span {

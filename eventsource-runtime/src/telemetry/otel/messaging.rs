@@ -151,17 +151,23 @@ fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
     let gauge = meter.u64_observable_gauge(names::EVENTSOURCE_CONSUMER_LAG).with_unit("{message}");
     gauge
         .with_callback(move |observer| {
+            let mut all = BTreeMap::<_, u64>::new();
             for (system, health) in living(&watched) {
-                let mut tell = |lag: Lag<'_>| {
-                    let attributes = [
-                        KeyValue::new(names::MESSAGING_SYSTEM, system.unwrap_or(IN_PROCESS)),
-                        KeyValue::new(names::MESSAGING_DESTINATION_NAME, lag.destination.to_owned()),
-                        KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, lag.partition.to_string()),
-                        KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, lag.group.to_owned()),
-                    ];
-                    observer.observe(lag.messages, &attributes);
+                let mut tell = |Lag { group, destination, partition, messages }: Lag<'_>| {
+                    let of = (system.unwrap_or(IN_PROCESS), destination.to_owned(), partition, group.to_owned());
+                    *all.entry(of).or_default() += messages;
                 };
                 asked(|| health.lags(&mut tell));
+            }
+            // Buses within the process may have groups of one name.
+            for ((system, destination, partition, group), messages) in all {
+                let attributes = [
+                    KeyValue::new(names::MESSAGING_SYSTEM, system),
+                    KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination),
+                    KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()),
+                    KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group),
+                ];
+                observer.observe(messages, &attributes);
             }
         })
         .build();

@@ -33,8 +33,8 @@ pub(super) fn all(signals: &[Arc<Flushes>], deadline: Duration) -> Result<(), Te
     result
 }
 
-/// Runs the jobs beside each other; `after` runs when they are done or given up. A job knows the deadline too: one that
-/// fails once that is over has missed it, whatever words its processor has for that.
+/// Runs the jobs beside each other; `after` runs when they are done or given up. One that fails once the deadline is over has
+/// missed it, whatever words its processor has for that.
 pub(super) fn blocking(jobs: Vec<Job>, deadline: Duration, after: impl FnOnce()) -> Result<(), TelemetryError> {
     let started = Instant::now();
     let timed_out = || Err(TelemetryError::TimedOut { after: deadline });
@@ -43,8 +43,8 @@ pub(super) fn blocking(jobs: Vec<Job>, deadline: Duration, after: impl FnOnce())
         for _ in 0..count {
             let one = done.recv_timeout(deadline.saturating_sub(started.elapsed()));
             result = result.and(match one {
-                Ok(Err(TelemetryError::NotExported { .. })) if started.elapsed() >= deadline => timed_out(),
-                Ok(one) => one,
+                Ok((Err(TelemetryError::NotExported { .. }), at)) if at - started >= deadline => timed_out(),
+                Ok((one, _)) => one,
                 Err(_) => timed_out(),
             });
         }
@@ -68,16 +68,21 @@ pub(super) async fn waiting(
     told.await.unwrap_or(Err(TelemetryError::TimedOut { after: deadline }))
 }
 
-type Done = mpsc::Receiver<Result<(), TelemetryError>>;
+/// What became of a job, and when.
+type Done = mpsc::Receiver<(Result<(), TelemetryError>, Instant)>;
 
 fn start(jobs: Vec<Job>) -> Result<(usize, Done), TelemetryError> {
     let (tell, done) = mpsc::channel();
     let count = jobs.len();
     for Job { signal, run } in jobs {
         let tell = tell.clone();
+        let work = move || {
+            let done = run().map_err(Arc::new).or_else(|error| verdict(signal, error));
+            let _ = tell.send((done, Instant::now()));
+        };
         thread::Builder::new()
             .name(format!("eventsource-flush-{}", signal.name()))
-            .spawn(move || drop(tell.send(run().map_err(Arc::new).or_else(|error| verdict(signal, error)))))
+            .spawn(work)
             .map_err(|source| TelemetryError::Thread { source })?;
     }
     Ok((count, done))
