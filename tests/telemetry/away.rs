@@ -75,7 +75,7 @@ async fn works_on() {
     bus.dispatch(place(order)).await.unwrap();
 
     let started = Instant::now();
-    // The queues fill up, and whatever is made once is made.
+    // Whatever is made once is made.
     until(&exports, EXPORTS / 4, &bus, order).await;
     let before = held();
     until(&exports, EXPORTS, &bus, order).await;
@@ -101,7 +101,7 @@ async fn works_on() {
     assert_eq!(all(&spans), 2 * ended.count());
     assert!((logged..=logged + telling).contains(&all(&logs)), "{logged} events became {:?}", fate(&logs));
     for [exported, queue_full, export_failed] in [fate(&spans), fate(&logs)] {
-        assert!(exported == 0 && queue_full > 0 && export_failed > 0, "{exported}, {queue_full}, {export_failed}");
+        assert!(exported == 0 && export_failed > queue_full, "{exported}, {queue_full}, {export_failed}");
     }
     assert!(
         (1..=1 + started.elapsed().as_secs() / 60).contains(&telling),

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use opentelemetry::metrics::Meter;
@@ -18,6 +18,11 @@ use crate::telemetry::{log, names};
 
 /// How many items wait where nothing else is said, as OpenTelemetry has it.
 const MOST_WAITING: usize = 2048;
+/// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so it
+/// costs the least, and a receiver in trouble is not asked without end.
+const FAILURES: u32 = 3;
+/// For how long, in microseconds: what is lost at most of a receiver that works again.
+const REST: u64 = 100_000;
 
 /// What a set-up exports and loses.
 #[derive(Debug, Default)]
@@ -50,6 +55,11 @@ pub(super) struct Door {
     processed: Arc<Processed>,
     alarm: Arc<Alarm>,
     closed: AtomicBool,
+    /// How many exports have failed since the last one that did not.
+    failures: AtomicU32,
+    made: Instant,
+    /// Until when the door is shut, in microseconds since it was made.
+    opens: AtomicU64,
 }
 
 impl Batches<BatchSpanProcessor> {
@@ -116,6 +126,9 @@ impl Door {
             processed: Arc::clone(processed),
             alarm: Arc::clone(alarm),
             closed: AtomicBool::new(false),
+            failures: AtomicU32::new(0),
+            made: Instant::now(),
+            opens: AtomicU64::new(0),
         })
     }
 
@@ -127,6 +140,10 @@ impl Door {
     /// Whether an item may come in; if not, it is counted as dropped.
     pub(super) fn enter(&self) -> bool {
         if self.closed.load(Ordering::Relaxed) {
+            return false;
+        }
+        if self.rests() {
+            self.processed.export_failed.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         if self.waiting.fetch_add(1, Ordering::Relaxed) < self.most {
@@ -142,8 +159,24 @@ impl Door {
 
     pub(super) fn leave(&self, count: usize, result: &OTelSdkResult) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
-        let counter = if result.is_ok() { &self.processed.exported } else { &self.processed.export_failed };
-        counter.fetch_add(count as u64, Ordering::Relaxed);
+        if result.is_ok() {
+            self.failures.store(0, Ordering::Relaxed);
+            self.processed.exported.fetch_add(count as u64, Ordering::Relaxed);
+        } else {
+            if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
+                self.opens.store(self.age() + REST, Ordering::Relaxed);
+            }
+            self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn rests(&self) -> bool {
+        let opens = self.opens.load(Ordering::Relaxed);
+        opens > 0 && self.age() < opens
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 
@@ -224,6 +257,33 @@ mod tests {
         let _ = batches.shutdown_with_timeout(Duration::from_secs(5));
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (read(&processed.exported), read(&processed.queue_full), read(&processed.export_failed))
+    }
+
+    #[test]
+    fn a_receiver_that_fails_again_and_again_is_left_alone_until_it_has_rested() {
+        let (processed, alarm) = (Arc::<Processed>::default(), Arc::default());
+        let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
+        let failed = Err(OTelSdkError::InternalFailure("refused".into()));
+        let export = |result: &OTelSdkResult| {
+            let entered = door.enter();
+            if entered {
+                door.leave(1, result);
+            }
+            entered
+        };
+        for result in [&failed, &failed, &Ok(()), &failed, &failed, &failed] {
+            assert!(export(result), "it takes three in a row");
+        }
+        while !export(&failed) {
+            std::thread::yield_now();
+        }
+        let lost = processed.export_failed.load(Ordering::Relaxed);
+        assert!(door.age() >= REST && lost > 6, "{lost}");
+        while !export(&Ok(())) {
+            std::thread::yield_now();
+        }
+        assert!((0..1000).all(|_| export(&Ok(()))), "it works again");
+        assert_eq!(processed.queue_full.load(Ordering::Relaxed), 0);
     }
 
     #[test]
