@@ -21,8 +21,8 @@ const MOST_WAITING: usize = 2048;
 /// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so it
 /// costs the least, and a receiver in trouble is not asked without end.
 const FAILURES: u32 = 3;
-/// For how long, in microseconds: what is lost at most of a receiver that works again.
-const REST: u64 = 100_000;
+/// For how long, in milliseconds: what is lost at most of a receiver that works again.
+const REST: u64 = 100;
 
 /// What a set-up exports and loses.
 #[derive(Debug, Default)]
@@ -57,8 +57,7 @@ pub(super) struct Door {
     closed: AtomicBool,
     /// How many exports have failed since the last one that did not.
     failures: AtomicU32,
-    made: Instant,
-    /// Until when the door is shut, in microseconds since it was made.
+    /// Until when the door is shut, by the clock of the alarm.
     opens: AtomicU64,
 }
 
@@ -127,7 +126,6 @@ impl Door {
             alarm: Arc::clone(alarm),
             closed: AtomicBool::new(false),
             failures: AtomicU32::new(0),
-            made: Instant::now(),
             opens: AtomicU64::new(0),
         })
     }
@@ -164,7 +162,7 @@ impl Door {
             self.processed.exported.fetch_add(count as u64, Ordering::Relaxed);
         } else {
             if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
-                self.opens.store(self.age() + REST, Ordering::Relaxed);
+                self.opens.store(self.alarm.millis(Instant::now()) + REST, Ordering::Relaxed);
             }
             self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
         }
@@ -172,11 +170,7 @@ impl Door {
 
     fn rests(&self) -> bool {
         let opens = self.opens.load(Ordering::Relaxed);
-        opens > 0 && self.age() < opens
-    }
-
-    fn age(&self) -> u64 {
-        u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX)
+        opens > 0 && self.alarm.millis(Instant::now()) < opens
     }
 }
 
@@ -278,7 +272,7 @@ mod tests {
             std::thread::yield_now();
         }
         let lost = processed.export_failed.load(Ordering::Relaxed);
-        assert!(door.age() >= REST && lost > 6, "{lost}");
+        assert!(door.alarm.millis(Instant::now()) >= REST && lost > 6, "{lost}");
         while !export(&Ok(())) {
             std::thread::yield_now();
         }

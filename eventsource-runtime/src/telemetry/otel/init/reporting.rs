@@ -56,7 +56,8 @@ impl Alarm {
         now >= known && self.from.compare_exchange(known, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    fn millis(&self, now: Instant) -> u64 {
+    /// The time, in milliseconds since it began.
+    pub(super) fn millis(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 }
