@@ -143,14 +143,21 @@ fn main() {
         let bus = Arc::new(CommandBus::builder().aggregate(Repository::<Order, _>::new(store)).build());
         let mut measured: Vec<_> = contenders.iter().map(|_| Measured::default()).collect();
         for round in 0..=PAIRS {
-            for turn in 0..contenders.len() {
-                let at = (turn + round) % contenders.len();
-                let (_, telemetry, enabled) = &contenders[at];
-                set_enabled(*enabled);
-                let latencies = runtime.block_on(latencies(telemetry, &bus, tasks));
-                // The first round warms up.
-                if round > 0 {
-                    measured[at].push(latencies);
+            let mut turns: Vec<_> = contenders.iter().map(|_| (ids(ORDERS), Vec::new())).collect();
+            // They take turns at each command of their orders, so that what slows the disk down for a while slows all.
+            for ordinal in 0..COMMANDS {
+                for turn in 0..contenders.len() {
+                    let at = (turn + round + ordinal) % contenders.len();
+                    let (_, telemetry, enabled) = &contenders[at];
+                    let (orders, latencies) = &mut turns[at];
+                    set_enabled(*enabled);
+                    runtime.block_on(dispatch(telemetry, &bus, ordinal, orders, tasks, latencies));
+                }
+            }
+            // The first round warms up.
+            if round > 0 {
+                for (measured, (_, latencies)) in measured.iter_mut().zip(turns) {
+                    measured.push(latencies);
                 }
             }
         }
@@ -158,28 +165,30 @@ fn main() {
     }
 }
 
-/// How long each command takes, in microseconds, where so many tasks share the orders.
-async fn latencies(telemetry: &Telemetry, bus: &Arc<CommandBus>, tasks: usize) -> Vec<f64> {
-    let orders = ids(ORDERS);
+/// Gives each order its next command, and says how long each took, in microseconds, where so many tasks share the orders.
+async fn dispatch(
+    telemetry: &Telemetry,
+    bus: &Arc<CommandBus>,
+    ordinal: usize,
+    orders: &[Uuid],
+    tasks: usize,
+    latencies: &mut Vec<f64>,
+) {
     let running: Vec<_> = orders
         .chunks(ORDERS / tasks)
-        .map(|orders| tokio::spawn(telemetry.run(one_task(Arc::clone(bus), orders.to_vec()))))
+        .map(|orders| tokio::spawn(telemetry.run(one_task(Arc::clone(bus), ordinal, orders.to_vec()))))
         .collect();
-    let mut latencies = Vec::with_capacity(ORDERS * COMMANDS);
     for task in running {
         latencies.extend(task.await.expect("a task"));
     }
-    latencies
 }
 
-async fn one_task(bus: Arc<CommandBus>, orders: Vec<Uuid>) -> Vec<f64> {
-    let mut latencies = Vec::with_capacity(orders.len() * COMMANDS);
-    for ordinal in 0..COMMANDS {
-        for &order in &orders {
-            let started = Instant::now();
-            AnyCommand::nth(ordinal).dispatch(&bus, order).await;
-            latencies.push(started.elapsed().as_secs_f64() * 1e6);
-        }
+async fn one_task(bus: Arc<CommandBus>, ordinal: usize, orders: Vec<Uuid>) -> Vec<f64> {
+    let mut latencies = Vec::with_capacity(orders.len());
+    for order in orders {
+        let started = Instant::now();
+        AnyCommand::nth(ordinal).dispatch(&bus, order).await;
+        latencies.push(started.elapsed().as_secs_f64() * 1e6);
     }
     latencies
 }
