@@ -293,7 +293,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn handle(commands: &CommandBus, line: &[u8]) -> Result<Committed, LineError> {
     let Line { id, command, payload } = serde_json::from_slice(line)?;
     let context = Context { command_id: Some(id), ..Context::default() };
-    Ok(commands.dispatch_json_with(&command, payload.get().as_bytes(), context).await?)
+    Ok(commands.dispatch_json_with(&command, payload.get(), context).await?)
 }
 
 /// Why a line led to nothing.

@@ -210,7 +210,7 @@ async fn write_json(bus: &CommandBus, account: Uuid, shown: &mut Shown) {
         format!("{:?}", secret("json")),
     ];
     for text in texts {
-        shown.error(&bus.dispatch_json("Charge", text.as_bytes()).await.unwrap_err());
+        shown.error(&bus.dispatch_json("Charge", &text).await.unwrap_err());
     }
 }
 

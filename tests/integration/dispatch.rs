@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use eventsource_runtime::dispatch::{DispatchJsonError, ExecuteJsonError};
+use eventsource_runtime::error::BoxError;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{AppendError, MemoryStore};
 use eventsource_runtime::telemetry;
@@ -180,6 +181,20 @@ struct AnotherOne {}
 #[query(output = Unwritable)]
 struct Unspeakable {}
 
+#[derive(Debug, thiserror::Error)]
+enum Unknown {
+    #[error("nobody has this name")]
+    Name,
+}
+
+#[derive(Query, Deserialize)]
+#[query(output = u32, error = Unknown)]
+struct Named {
+    #[serde(default)]
+    answer: Option<u32>,
+    known: bool,
+}
+
 struct Unwritable;
 
 impl Serialize for Unwritable {
@@ -200,6 +215,14 @@ impl Answers {
         Ok(1)
     }
 
+    fn named(&self, query: Named) -> Result<u32, BoxError> {
+        match query.answer {
+            Some(answer) => Ok(answer),
+            None if query.known => Err(Box::new(Unknown::Name)),
+            None => Err("the database is away".into()),
+        }
+    }
+
     fn unspeakable(&self, _: Unspeakable) -> Result<Unwritable, Infallible> {
         Ok(Unwritable)
     }
@@ -214,6 +237,24 @@ async fn an_answer_that_cannot_be_written_fails_its_query() {
     let expected =
         "query.Unspeakable ERROR\n  . cqrs.query.type=Unspeakable\n  . cqrs.side=read\n  . error.type=answer\n";
     assert_eq!(recorder.trees().render(), expected);
+}
+
+/// An error that callers match on comes as it is, boxed by the handler or not; what else goes wrong comes boxed.
+#[tokio::test]
+async fn a_query_may_name_its_error() {
+    let bus = QueryBus::builder().handler(Answers).build();
+    let ask = async |answer, known| bus.execute(Named { answer, known }).await;
+    assert_eq!(ask(Some(7), true).await.unwrap(), 7);
+    let refused = ask(None, true).await.unwrap_err();
+    assert!(matches!(refused, QueryError::Rejected(Unknown::Name)), "{refused:?}");
+    assert_eq!((refused.error_type().as_ref(), refused.to_string()), ("Name", Unknown::Name.to_string()));
+    let failed = ask(None, false).await.unwrap_err();
+    assert!(matches!(failed, QueryError::Failed { query: "Named", .. }), "{failed:?}");
+    let recorder = Recorder::new();
+    let json = bus.execute_json("Named", br#"{"known":true}"#);
+    let error = recorder.run(json).await.unwrap_err();
+    let ExecuteJsonError::Query(QueryError::Failed { error_type, source, .. }) = error else { panic!("{error:?}") };
+    assert!(error_type == "Name" && source.downcast_ref::<Unknown>().is_some());
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod recovery;
 mod shapes;
 mod shutdown;
 mod snapshots;
+mod stored_names;
 mod testing;
 mod toggles;
 mod traced;

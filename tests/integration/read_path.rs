@@ -208,7 +208,7 @@ async fn queries_go_by_type_and_by_name() {
             let last = place_many(&store, 2).await;
             projections.wait_for(last).await.unwrap();
             let queries = QueryBus::builder().handler(OrderQueries::new(store.reader())).build();
-            let json = queries.execute_json("OrdersByStatus", b"{\"status\":\"placed\"}").await.unwrap();
+            let json = queries.execute_json("OrdersByStatus", r#"{"status":"placed"}"#).await.unwrap();
             assert_eq!(json.as_array().map(Vec::len), Some(2));
             assert!(queries.execute_json("Unheard", b"{}").await.is_err());
             assert!(queries.execute_json("OrdersByStatus", b"[]").await.is_err());

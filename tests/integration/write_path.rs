@@ -216,7 +216,7 @@ async fn commands_come_in_as_json() {
             let bad = bus.dispatch_json("PlaceOrder", b"{\"order_id\":7}").await.unwrap_err();
             assert!(matches!(bad, DispatchJsonError::BadPayload { .. }), "{bad}");
             let deep = "[".repeat(1000);
-            let deep = bus.dispatch_json("PlaceOrder", deep.as_bytes()).await.unwrap_err();
+            let deep = bus.dispatch_json("PlaceOrder", &deep).await.unwrap_err();
             assert!(matches!(deep, DispatchJsonError::BadPayload { .. }), "{deep}");
             let large = bus.dispatch_json("PlaceOrder", &vec![b' '; 2 << 20]).await.unwrap_err();
             assert!(matches!(large, DispatchJsonError::TooLarge { .. }), "{large}");

@@ -111,7 +111,11 @@ impl CommandBus {
     ///
     /// # Errors
     /// No command has this name, or two of different types have; the payload does not fit it; or as [`CommandBus::dispatch`].
-    pub async fn dispatch_json(&self, name: &str, payload: &[u8]) -> Result<Committed, DispatchJsonError> {
+    pub async fn dispatch_json(
+        &self,
+        name: &str,
+        payload: impl AsRef<[u8]> + Send,
+    ) -> Result<Committed, DispatchJsonError> {
         self.dispatch_json_with(name, payload, Context::default()).await
     }
 
@@ -122,11 +126,11 @@ impl CommandBus {
     pub async fn dispatch_json_with(
         &self,
         name: &str,
-        payload: &[u8],
+        payload: impl AsRef<[u8]> + Send,
         context: Context,
     ) -> Result<Committed, DispatchJsonError> {
         match self.routes.named.find(name) {
-            Found::Route(route) => route.dispatch(self, payload, context).await,
+            Found::Route(route) => route.dispatch(self, payload.as_ref(), context).await,
             Found::Unknown => {
                 let command = shown(name);
                 COMMANDS.unknown(&command, self.switches);

@@ -1,6 +1,7 @@
 //! Why a message led to nothing.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::error::Error;
 
 use serde_json::error::Category;
@@ -139,17 +140,20 @@ impl DispatchJsonError {
     }
 }
 
-/// Why a query got no answer.
+/// Why a query got no answer; `E` is the error that the query names.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum QueryError {
+pub enum QueryError<E: Error + 'static = Infallible> {
+    /// The read side refused, with the error that the query names.
+    #[error(transparent)]
+    Rejected(E),
     /// No handler was given to the bus for the query.
     #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
     NoHandler {
         /// The query's name.
         query: &'static str,
     },
-    /// The handler failed.
+    /// The handler failed, with an error that the query does not name.
     #[error("`{query}` failed")]
     Failed {
         /// The query's name.
@@ -161,13 +165,27 @@ pub enum QueryError {
     },
 }
 
-impl QueryError {
-    /// A short, stable name for telemetry.
-    #[must_use]
-    pub fn error_type(&self) -> &str {
+impl<E: Error + 'static> QueryError<E> {
+    /// A short, stable name for telemetry: the variant of the query's own error, or the kind of failure.
+    pub fn error_type(&self) -> Cow<'static, str> {
         match self {
-            Self::NoHandler { .. } => "no_handler",
-            Self::Failed { error_type, .. } => error_type,
+            Self::Rejected(refusal) => error_type(refusal),
+            Self::NoHandler { .. } => Cow::Borrowed("no_handler"),
+            Self::Failed { error_type, .. } => error_type.clone(),
+        }
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> QueryError<E> {
+    /// The same where the query's type is not known: its own error is boxed as any other.
+    pub(super) fn untyped(self, query: &'static str) -> QueryError {
+        match self {
+            Self::Rejected(refusal) => {
+                let error_type = error_type(&refusal);
+                QueryError::Failed { query, error_type, source: Box::new(refusal) }
+            }
+            Self::NoHandler { query } => QueryError::NoHandler { query },
+            Self::Failed { query, error_type, source } => QueryError::Failed { query, error_type, source },
         }
     }
 }

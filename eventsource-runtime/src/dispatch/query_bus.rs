@@ -1,6 +1,8 @@
 //! Queries to whoever answers them.
 
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
 use crate::telemetry::{Kind, Outcome, Span, Start, guarded, log, metrics, names};
 
-type Answered<Q> = Result<<Q as Query>::Output, QueryError>;
+type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>;
 
 /// Takes queries to whoever answers them, each in a `query.{Type}` span.
 ///
@@ -75,7 +77,8 @@ impl QueryBus {
     /// Answers a query. The future may be dropped at any point.
     ///
     /// # Errors
-    /// No handler was given to the bus for the query, or the handler failed.
+    /// No handler was given to the bus for the query, or the handler failed: with the query's own error, which comes
+    /// as [`QueryError::Rejected`], or with another.
     pub fn execute<Q: Query>(&self, query: Q) -> BoxFuture<'_, Answered<Q>> {
         match self.route::<Q>() {
             Some(route) => route.execute(query, self.switches),
@@ -93,9 +96,13 @@ impl QueryBus {
     /// # Errors
     /// No query has this name, or two of different types have; the payload does not fit it; its answer cannot be
     /// written; or as [`QueryBus::execute`].
-    pub async fn execute_json(&self, name: &str, payload: &[u8]) -> Result<serde_json::Value, ExecuteJsonError> {
+    pub async fn execute_json(
+        &self,
+        name: &str,
+        payload: impl AsRef<[u8]> + Send,
+    ) -> Result<serde_json::Value, ExecuteJsonError> {
         match self.routes.named.find(name) {
-            Found::Route(route) => route.execute(self, payload).await,
+            Found::Route(route) => route.execute(self, payload.as_ref()).await,
             Found::Unknown => {
                 let query = shown(name);
                 QUERIES.unknown(&query, self.switches);
@@ -119,29 +126,30 @@ trait Route<Q: Query>: Send + Sync {
 
 impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>> {
-        Box::pin(answer(&**self, query, switches, Ok))
+        Box::pin(answer(&**self, query, switches, std::convert::identity))
     }
 
     fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
-        Box::pin(answer(&**self, query, switches, |output| written::<Q>(&output)))
+        Box::pin(answer(&**self, query, switches, written::<Q>))
     }
 }
 
-fn written<Q: Query>(output: &Q::Output) -> Result<serde_json::Value, ExecuteJsonError> {
+fn written<Q: Query>(answered: Answered<Q>) -> Result<serde_json::Value, ExecuteJsonError> {
+    let output = answered.map_err(|error| error.untyped(Q::NAME))?;
     let unwritable = |source| ExecuteJsonError::Answer { query: Q::NAME, source };
-    Q::to_json(output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
+    Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
 }
 
 async fn answer<H, Q, T, E>(
     handler: &H,
     query: Q,
     switches: Switches,
-    finish: impl FnOnce(Q::Output) -> Result<T, E>,
+    finish: impl FnOnce(Answered<Q>) -> Result<T, E>,
 ) -> Result<T, E>
 where
     H: HandleQuery<Q>,
     Q: Query,
-    E: From<QueryError> + Failure,
+    E: Failure,
 {
     let begun = metrics::begun(switches.metrics);
     let span = query_span::<Q>(
@@ -154,10 +162,7 @@ where
     // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
     let output = span.run(async { handler.handle(query).await }).await;
     let results = output.as_ref().ok().and_then(Q::result_count);
-    let answer = match output {
-        Ok(output) => span.in_scope(|| finish(output)),
-        Err(error) => Err(failed::<Q, H::Error>(error).into()),
-    };
+    let answer = span.in_scope(|| finish(output.map_err(failed::<Q, H::Error>)));
     let metered = begun.map(|begun| begun.elapsed());
     end::<Q>(span, answer.as_ref().err().map(Failure::name), results, metered);
     answer
@@ -165,20 +170,20 @@ where
 
 /// An error with a short, stable name for telemetry.
 trait Failure {
-    fn name(&self) -> &str;
+    fn name(&self) -> Cow<'static, str>;
 }
 
-impl Failure for QueryError {
-    fn name(&self) -> &str {
+impl<E: Error + 'static> Failure for QueryError<E> {
+    fn name(&self) -> Cow<'static, str> {
         self.error_type()
     }
 }
 
 impl Failure for ExecuteJsonError {
-    fn name(&self) -> &str {
+    fn name(&self) -> Cow<'static, str> {
         match self {
             Self::Query(error) => error.error_type(),
-            _ => "answer",
+            _ => Cow::Borrowed("answer"),
         }
     }
 }
@@ -193,35 +198,40 @@ fn query_span<Q: Query>(enabled: &dyn Fn() -> bool, user: &mut dyn FnMut(&mut cr
     )
 }
 
-fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError {
-    let source = error.into();
-    QueryError::Failed { query: Q::NAME, error_type: error_type_or::<E>(&source), source }
+/// A handler may well return the query's error boxed, among others: whether it is that is looked up here.
+fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError<Q::Error> {
+    match error.into().downcast() {
+        Ok(refusal) => QueryError::Rejected(*refusal),
+        Err(source) => QueryError::Failed { query: Q::NAME, error_type: error_type_or::<E>(&source), source },
+    }
 }
 
 /// `metered` is how long it took, where somebody reads that.
-fn end<Q: Query>(span: Span, error_type: Option<&str>, results: Option<usize>, metered: Option<Duration>) {
+fn end<Q: Query>(span: Span, error_type: Option<Cow<'static, str>>, results: Option<usize>, metered: Option<Duration>) {
+    let name = error_type.as_deref();
     let status = if error_type.is_none() { "success" } else { "error" };
     if let Some(results) = results {
         span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
     }
     span.in_scope(|| {
-        if let Some(error_type) = error_type {
+        if let Some(error_type) = name {
             log::failure(error_type);
         }
         if let Some(elapsed) = metered {
-            metrics::query(&metrics::Ended { name: Q::NAME, status, error_type, elapsed }, results);
+            metrics::query(&metrics::Ended { name: Q::NAME, status, error_type: name, elapsed }, results);
         }
     });
-    span.finish(Outcome { error_type: error_type.map(|name| name.to_owned().into()), ..Outcome::default() });
+    span.finish(Outcome { error_type, ..Outcome::default() });
 }
 
-fn no_handler<Q: Query>(switches: Switches) -> QueryError {
+fn no_handler<Q: Query>(switches: Switches) -> QueryError<Q::Error> {
     let span = query_span::<Q>(&|| switches.tracing, &mut |_| ());
     let error = QueryError::NoHandler { query: Q::NAME };
+    let error_type = error.error_type();
     span.in_scope(|| {
-        log::failure(error.error_type());
+        log::failure(&error_type);
         if switches.metrics {
-            let error_type = Some(error.error_type());
+            let error_type = Some(&*error_type);
             let elapsed = Duration::ZERO;
             metrics::query(&metrics::Ended { name: Q::NAME, status: "error", error_type, elapsed }, None);
         }
@@ -253,7 +263,7 @@ impl<Q: Query> JsonRoute for Json<Q> {
         };
         match bus.route::<Q>() {
             Some(route) => route.execute_json(query, bus.switches),
-            None => Box::pin(async { Err(no_handler::<Q>(bus.switches).into()) }),
+            None => Box::pin(async { Err(no_handler::<Q>(bus.switches).untyped(Q::NAME).into()) }),
         }
     }
 }

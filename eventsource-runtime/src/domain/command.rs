@@ -5,6 +5,7 @@ use std::future::Future;
 use serde::de::DeserializeOwned;
 
 use super::Aggregate;
+use super::span_name::SpanName;
 use crate::telemetry::Attributes;
 
 /// A request to change one aggregate; implemented by `#[derive(Command)]`.
@@ -16,7 +17,7 @@ pub trait Command: Clone + DeserializeOwned + Send + Sync + 'static {
     /// The name on the wire, in spans and in metrics.
     const NAME: &'static str;
     /// The name of the command's span: `command.` and its name.
-    const SPAN: &'static str;
+    const SPAN: &'static str = SpanOf::<Self>::NAME.as_str();
     /// The aggregate that decides.
     type Aggregate: Aggregate;
 
@@ -25,6 +26,12 @@ pub trait Command: Clone + DeserializeOwned + Send + Sync + 'static {
 
     /// Records the fields that were named as attributes; nothing else of a command reaches telemetry.
     fn attributes(&self, _attributes: &mut Attributes) {}
+}
+
+struct SpanOf<C: ?Sized>(std::marker::PhantomData<C>);
+
+impl<C: Command> SpanOf<C> {
+    const NAME: &'static SpanName = &SpanName::new("command", C::NAME);
 }
 
 /// The commands that an aggregate handles; implemented by `#[command_handler]`.

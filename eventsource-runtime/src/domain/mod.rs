@@ -6,6 +6,7 @@ mod event;
 mod metadata;
 mod query;
 pub(crate) mod sensitive;
+mod span_name;
 mod upcast;
 
 use std::fmt;

@@ -1,9 +1,11 @@
 //! Queries, and who answers them.
 
+use std::error::Error;
 use std::future::Future;
 
 use serde::de::DeserializeOwned;
 
+use super::span_name::SpanName;
 use crate::error::BoxError;
 use crate::telemetry::Attributes;
 
@@ -16,9 +18,12 @@ pub trait Query: DeserializeOwned + Send + 'static {
     /// The name on the wire, in spans and in metrics.
     const NAME: &'static str;
     /// The name of the query's span: `query.` and its name.
-    const SPAN: &'static str;
+    const SPAN: &'static str = SpanOf::<Self>::NAME.as_str();
     /// The answer.
     type Output: Send + 'static;
+    /// Why the read side may refuse to answer; [`Infallible`](std::convert::Infallible) where the query names nothing.
+    /// A handler's error of this type comes as it is, any other boxed.
+    type Error: Error + Send + Sync + 'static;
 
     /// Records the fields that were named as attributes; nothing else of a query reaches telemetry.
     fn attributes(&self, _attributes: &mut Attributes) {}
@@ -35,6 +40,12 @@ pub trait Query: DeserializeOwned + Send + 'static {
     fn to_json(_output: &Self::Output) -> Option<serde_json::Result<serde_json::Value>> {
         None
     }
+}
+
+struct SpanOf<Q: ?Sized>(std::marker::PhantomData<Q>);
+
+impl<Q: Query> SpanOf<Q> {
+    const NAME: &'static SpanName = &SpanName::new("query", Q::NAME);
 }
 
 /// The queries that a type answers; implemented by `#[query_handler]`.
@@ -62,7 +73,7 @@ pub trait QueryRegistry<H: QueryHandlers> {
     note = "add a method that takes `{Q}` to the `#[query_handler]` block of `{Self}`"
 )]
 pub trait HandleQuery<Q: Query>: QueryHandlers {
-    /// Why there is no answer.
+    /// Why there is no answer: the query's own error, or any other.
     type Error: Into<BoxError> + Send + 'static;
 
     /// Whether the query makes a span.

@@ -31,6 +31,18 @@ macro_rules! number {
             }
         }
 
+        impl From<u64> for $name {
+            fn from(number: u64) -> Self {
+                Self(number)
+            }
+        }
+
+        impl PartialOrd<u64> for $name {
+            fn partial_cmp(&self, other: &u64) -> Option<std::cmp::Ordering> {
+                self.0.partial_cmp(other)
+            }
+        }
+
         impl PartialEq<u64> for $name {
             fn eq(&self, other: &u64) -> bool {
                 self.0 == *other

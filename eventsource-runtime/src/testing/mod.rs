@@ -1,16 +1,18 @@
 //! Tests for what is written with, and for, this crate.
 //!
-//! For applications: [`given`](fn@given) tests what aggregates decide, and [`TraceRecorder`] what is traced. For stores
-//! of one's own there are [suites](suite). Nothing here is global, so that tests run side by side under any test runner.
+//! For applications: [`given`](fn@given) tests what aggregates decide, and [`TraceRecorder`] what is traced; [`StoredNames`]
+//! keeps renamed types from losing what was stored. For stores of one's own there are [suites](suite). Nothing here is global, so that tests run side by side under any test runner.
 
 mod difference;
 mod given;
 mod history;
+mod stored_names;
 pub mod suite;
 #[cfg(feature = "otel")]
 mod trace;
 
 pub use given::{Given, When, given};
+pub use stored_names::StoredNames;
 #[cfg(feature = "otel")]
 pub use trace::TraceRecorder;
 

@@ -6,7 +6,6 @@ const _: () = {
             + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         const NAME: &'static ::core::primitive::str = "ship";
-        const SPAN: &'static ::core::primitive::str = "command.ship";
         type Aggregate = Order;
         fn id(&self) -> &<Order as facade::Aggregate>::Id {
             &self.0

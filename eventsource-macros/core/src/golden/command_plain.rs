@@ -2,7 +2,6 @@ const _: () = {
     #[automatically_derived]
     impl ::eventsource_runtime::Command for ShipOrder {
         const NAME: &'static ::core::primitive::str = "ShipOrder";
-        const SPAN: &'static ::core::primitive::str = "command.ShipOrder";
         type Aggregate = Order;
         fn id(&self) -> &<Order as ::eventsource_runtime::Aggregate>::Id {
             &self.order_id

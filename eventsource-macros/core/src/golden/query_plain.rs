@@ -2,8 +2,8 @@ const _: () = {
     #[automatically_derived]
     impl ::eventsource_runtime::Query for OrdersByStatus {
         const NAME: &'static ::core::primitive::str = "OrdersByStatus";
-        const SPAN: &'static ::core::primitive::str = "query.OrdersByStatus";
         type Output = Vec<OrderView>;
+        type Error = ::core::convert::Infallible;
         fn result_count(
             __es_answer: &Self::Output,
         ) -> ::core::option::Option<::core::primitive::usize> {

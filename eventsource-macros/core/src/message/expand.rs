@@ -11,7 +11,7 @@ use crate::output::{associated, block, first_span, local, located, probes};
 use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, ident, generics, name, span, target, attributes, sensitive } = model;
+    let Model { runtime, ident, generics, name, target, attributes, sensitive } = model;
     let private = runtime.private();
     let place = located(ident.span());
     let at = runtime.at(place);
@@ -22,7 +22,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             quote_spanned!(Span::mixed_site()=> ::core::clone::Clone + #sent),
             command(runtime, aggregate, id.as_ref()),
         ),
-        Target::Query { output } => (quote_spanned!(place=> #at::Query), sent, query(&private, output)),
+        Target::Query { output, error } => {
+            (quote_spanned!(place=> #at::Query), sent, query(&private, output, error.as_deref()))
+        }
     };
     let generics = bound(generics, &bounds);
     let marks = sensitive::marks(&private, ident, &model.generics, sensitive);
@@ -32,7 +34,6 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         #[automatically_derived]
         impl #impl_generics #message for #ident #ty_generics #where_clause {
             const NAME: &'static ::core::primitive::str = #name;
-            const SPAN: &'static ::core::primitive::str = #span;
             #items
             #record
         }
@@ -58,13 +59,18 @@ fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member
 }
 
 /// The answer's type decides whether it can be counted and written: the probes find out.
-fn query(private: &TokenStream, output: &Type) -> TokenStream {
+fn query(private: &TokenStream, output: &Type, error: Option<&Type>) -> TokenStream {
     let answer = local("__es_answer");
     let lists = probes(private, &["AnswerList", "AnswerValue"]);
     let json = probes(private, &["AnswerJson", "AnswerOpaque"]);
     let target = associated("Output", output);
+    let error = error.map_or_else(
+        || quote_spanned!(Span::mixed_site()=> type Error = ::core::convert::Infallible;),
+        |error| associated("Error", error),
+    );
     quote_spanned! {Span::mixed_site()=>
         #target
+        #error
 
         fn result_count(#answer: &Self::Output) -> ::core::option::Option<::core::primitive::usize> {
             #lists

@@ -15,8 +15,6 @@ pub(super) struct Model {
     pub(super) ident: Ident,
     pub(super) generics: Generics,
     pub(super) name: LitStr,
-    /// `command.` or `query.` and the name.
-    pub(super) span: LitStr,
     pub(super) target: Target,
     pub(super) attributes: Vec<Attribute>,
     pub(super) sensitive: Vec<Member>,
@@ -25,12 +23,13 @@ pub(super) struct Model {
 pub(super) enum Target {
     /// Which aggregate decides, and where its id is; none after a mistake.
     Command { aggregate: Type, id: Option<Member> },
-    /// What the answer is.
-    Query { output: Type },
+    /// What the answer is, and why there may be none.
+    Query { output: Type, error: Option<Box<Type>> },
 }
 
 pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -> Model {
-    let Parsed { input, runtime, name, target, ids, is_target_unclear, is_id_unclear, attributes, sensitive } = parsed;
+    let Parsed { input, runtime, name, target, error, ids, is_target_unclear, is_id_unclear, attributes, sensitive } =
+        parsed;
     let what = kind.word();
     refuse_lifetimes(diagnostics, &input.generics, &format!("a {what}"));
     fields::distinct(diagnostics, &attributes);
@@ -51,10 +50,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     let target = target.unwrap_or_else(|| diagnostics.hole());
     let target = match kind {
         Kind::Command => Target::Command { aggregate: target, id },
-        Kind::Query => Target::Query { output: target },
+        Kind::Query => Target::Query { output: target, error: error.map(Box::new) },
     };
-    let span = LitStr::new(&format!("{what}.{}", name.value()), name.span());
-    Model { runtime, ident: input.ident, generics: input.generics, name, span, target, attributes, sensitive }
+    Model { runtime, ident: input.ident, generics: input.generics, name, target, attributes, sensitive }
 }
 
 fn id(

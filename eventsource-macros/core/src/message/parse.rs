@@ -21,12 +21,19 @@ pub(crate) const COMMAND: Words =
 pub(crate) const COMMAND_FIELD: Words = Words::new(&[Word::new(keys::ID, Form::Flag), fields::ATTRIBUTE, SENSITIVE])
     .with_elsewhere(&[(keys::AGGREGATE, fields::ON_TYPE), (keys::NAME, fields::ON_TYPE)]);
 
-pub(crate) const QUERY: Words =
-    Words::new(&[Word::new(keys::OUTPUT, Form::Type), Word::new(keys::NAME, Form::Text), paths::CRATE])
-        .with_elsewhere(&[(keys::ATTRIBUTE, fields::ON_FIELD), (keys::SENSITIVE, fields::ON_FIELD)]);
+pub(crate) const QUERY: Words = Words::new(&[
+    Word::new(keys::OUTPUT, Form::Type),
+    Word::new(keys::ERROR, Form::Type),
+    Word::new(keys::NAME, Form::Text),
+    paths::CRATE,
+])
+.with_elsewhere(&[(keys::ATTRIBUTE, fields::ON_FIELD), (keys::SENSITIVE, fields::ON_FIELD)]);
 
-pub(crate) const QUERY_FIELD: Words = Words::new(&[fields::ATTRIBUTE, SENSITIVE])
-    .with_elsewhere(&[(keys::OUTPUT, fields::ON_TYPE), (keys::NAME, fields::ON_TYPE)]);
+pub(crate) const QUERY_FIELD: Words = Words::new(&[fields::ATTRIBUTE, SENSITIVE]).with_elsewhere(&[
+    (keys::OUTPUT, fields::ON_TYPE),
+    (keys::ERROR, fields::ON_TYPE),
+    (keys::NAME, fields::ON_TYPE),
+]);
 
 pub(super) struct Parsed {
     pub(super) input: DeriveInput,
@@ -34,6 +41,8 @@ pub(super) struct Parsed {
     pub(super) name: Option<LitStr>,
     /// `aggregate = Type` of a command, `output = Type` of a query.
     pub(super) target: Option<Type>,
+    /// `error = Type` of a query.
+    pub(super) error: Option<Type>,
     /// Every field that says `id`, with that word.
     pub(super) ids: Vec<(Ident, Member)>,
     /// Whether a mistake was reported that was probably meant for the target, or for an id.
@@ -66,6 +75,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream
         is_target_unclear: options.is_unclear(target),
         is_id_unclear,
         target: options.ty(target),
+        error: if kind == Kind::Query { options.ty(keys::ERROR) } else { None },
         ids,
         attributes,
         sensitive,

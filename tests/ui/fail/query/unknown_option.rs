@@ -4,7 +4,7 @@ use eventsource_runtime::Query;
 use serde::Deserialize;
 
 #[derive(Query, Deserialize)]
-#[query(output = u64, error = String)]
+#[query(output = u64, fails = String)]
 struct Orders {
     status: String,
 }

@@ -151,7 +151,6 @@ struct Count{number} {{ #[command(id)] id: String, #[command(attribute)] by: u64
     format!(
         "{command}impl Command for Count{number} {{
     const NAME: &'static str = \"Count{number}\";
-    const SPAN: &'static str = \"command.Count{number}\";
     type Aggregate = Counter;
     fn id(&self) -> &String {{ &self.id }}
     fn attributes(&self, attributes: &mut Attributes) {{ attributes.record(\"by\", &self.by); }}

@@ -1,0 +1,28 @@
+//! The name of a message's span, put together while compiling.
+
+/// The longest name of a span, in bytes.
+const LONGEST: usize = 255;
+
+/// `side.name`: constants of a trait cannot be concatenated by a macro.
+pub(super) struct SpanName {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl SpanName {
+    pub(super) const fn new(side: &str, name: &str) -> Self {
+        let length = side.len() + 1 + name.len();
+        assert!(length <= LONGEST, "the name of a message is longer than 240 bytes; shorten it");
+        let mut bytes = [b'.'; LONGEST];
+        bytes.split_at_mut(side.len()).0.copy_from_slice(side.as_bytes());
+        bytes.split_at_mut(side.len() + 1).1.split_at_mut(name.len()).0.copy_from_slice(name.as_bytes());
+        Self { bytes, length }
+    }
+
+    pub(super) const fn as_str(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.length).0) {
+            Ok(name) => name,
+            Err(_) => unreachable!(),
+        }
+    }
+}

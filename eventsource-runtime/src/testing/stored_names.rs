@@ -1,0 +1,188 @@
+//! Names that are stored for ever, held against a file.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::domain::{Aggregate, EventSet};
+
+/// Set to `1`, it has [`StoredNames::check`] write what is new.
+const UPDATE: &str = "UPDATE_STORED_NAMES";
+
+/// The names and schema versions under which events are stored, to be held against a file that is checked in: a type
+/// that is renamed without `name` or `alias` fails a test, not the first load of what was stored before.
+///
+/// ```no_run
+/// # use eventsource_runtime::prelude::*;
+/// # use eventsource_runtime::testing::StoredNames;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct OrderPlaced {}
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = u64, events(OrderPlaced))]
+/// # struct Order {}
+/// # impl Apply<OrderPlaced> for Order { fn apply(&mut self, _: OrderPlaced) {} }
+/// # fn test() {
+/// // In a test, one for the whole application; `and::<Cart>()` adds another aggregate.
+/// StoredNames::of::<Order>().check("stored-names.txt");
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "`check` compares them"]
+pub struct StoredNames {
+    aggregates: BTreeMap<&'static str, Vec<Named>>,
+}
+
+/// An event as the code has it.
+#[derive(Debug)]
+struct Named {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    version: u32,
+}
+
+/// What the file lacks, and its text with that.
+#[derive(Debug)]
+struct New {
+    lines: Vec<String>,
+    text: String,
+}
+
+/// What the file says: the version of each event, by aggregate and name.
+type Kept = BTreeMap<(String, String), u32>;
+
+impl StoredNames {
+    /// Those of an aggregate's events.
+    pub fn of<A: Aggregate>() -> Self {
+        Self { aggregates: BTreeMap::new() }.and::<A>()
+    }
+
+    /// And those of another aggregate.
+    pub fn and<A: Aggregate>(mut self) -> Self {
+        let events = A::Event::EVENTS.iter();
+        let named = events.map(|def| Named { name: def.name(), aliases: def.aliases(), version: def.version() });
+        self.aggregates.insert(A::NAME, named.collect());
+        self
+    }
+
+    /// Compares them with the file, whose lines are `Aggregate/Event version`. A path that is not absolute begins at the
+    /// test's working directory, which `cargo test` sets to the package's folder.
+    ///
+    /// With `UPDATE_STORED_NAMES=1` in the environment, events and versions that are new are written to the file. No
+    /// line is ever taken out of it: what was stored once is there to be read.
+    ///
+    /// # Panics
+    /// An event of the file is no longer read, by its name or an alias, or only in an older version; the code has
+    /// something that the file does not have; or the file cannot be read or written.
+    pub fn check(&self, path: impl AsRef<Path>) {
+        let path = path.as_ref();
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => panic!("{} cannot be read: {error}", path.display()),
+        };
+        let New { lines, text } = self.compare(&text).unwrap_or_else(|faults| panic!("{}: {faults}", path.display()));
+        if lines.is_empty() {
+            return;
+        }
+        assert!(
+            env::var_os(UPDATE).is_some_and(|set| set == "1"),
+            "{} lacks {}; run the test with {UPDATE}=1 to add what is new",
+            path.display(),
+            lines.join(", "),
+        );
+        fs::write(path, text).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+    }
+
+    /// What the file lacks, or why what it has would be lost.
+    fn compare(&self, text: &str) -> Result<New, String> {
+        let mut kept = read(text)?;
+        let lost: Vec<_> = kept.iter().filter_map(|((of, name), version)| self.lost(of, name, *version)).collect();
+        if !lost.is_empty() {
+            return Err(lost.join("\n"));
+        }
+        let mut lines = Vec::new();
+        for (of, events) in &self.aggregates {
+            for Named { name, version, .. } in events {
+                let before = kept.insert(((*of).to_owned(), (*name).to_owned()), *version);
+                if before != Some(*version) {
+                    lines.push(format!("`{of}/{name} {version}`"));
+                }
+            }
+        }
+        let kept: Vec<_> = kept.iter().map(|((of, name), version)| format!("{of}/{name} {version}\n")).collect();
+        Ok(New { lines, text: kept.concat() })
+    }
+
+    /// Why what was stored could not be read any more.
+    fn lost(&self, of: &str, name: &str, version: u32) -> Option<String> {
+        let Some(events) = self.aggregates.get(of) else {
+            return Some(format!(
+                "events of `{of}` are stored, and no aggregate has this name; write `#[aggregate(name = \"{of}\")]` on \
+                 the one that was renamed, or give it to the check with `and`"
+            ));
+        };
+        match events.iter().find(|event| event.name == name || event.aliases.contains(&name)) {
+            None => Some(format!(
+                "`{name}` of `{of}` is stored, and no event reads it; write `#[event(name = \"{name}\")]` on the one \
+                 that was renamed, or `alias = \"{name}\"`"
+            )),
+            Some(event) if event.version < version => Some(format!(
+                "`{name}` of `{of}` is stored with version {version}, and `{}` has version {}; a version never falls",
+                event.name, event.version
+            )),
+            Some(_) => None,
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Kept, String> {
+    let read = |line: &str| {
+        let (event, version) = line.rsplit_once(' ')?;
+        let (of, name) = event.split_once('/')?;
+        Some(((of.to_owned(), name.to_owned()), version.parse().ok()?))
+    };
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| read(line).ok_or_else(|| format!("`{line}` is not `Aggregate/Event version`"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(aggregate: &'static str, events: Vec<Named>) -> StoredNames {
+        StoredNames { aggregates: BTreeMap::from([(aggregate, events)]) }
+    }
+
+    fn event(name: &'static str, aliases: &'static [&'static str], version: u32) -> Named {
+        Named { name, aliases, version }
+    }
+
+    #[test]
+    fn a_renamed_type_needs_its_name_or_an_alias() {
+        let kept = "Order/OrderPlaced 1\n";
+        let renamed = names("Order", vec![event("OrderWasPlaced", &[], 1)]);
+        let fault = renamed.compare(kept).err().unwrap();
+        assert!(fault.contains("`OrderPlaced` of `Order`") && fault.contains("alias"), "{fault}");
+        let fault = names("Purchase", vec![event("OrderPlaced", &[], 1)]).compare(kept).err().unwrap();
+        assert!(fault.contains("name = \"Order\""), "{fault}");
+        let aliased = names("Order", vec![event("OrderWasPlaced", &["OrderPlaced"], 1)]);
+        assert_eq!(aliased.compare(kept).unwrap().text, "Order/OrderPlaced 1\nOrder/OrderWasPlaced 1\n");
+    }
+
+    #[test]
+    fn a_version_may_rise_and_never_falls() {
+        let kept = "Order/OrderPlaced 2\n";
+        assert!(names("Order", vec![event("OrderPlaced", &[], 1)]).compare(kept).is_err());
+        assert_eq!(names("Order", vec![event("OrderPlaced", &[], 2)]).compare(kept).unwrap().lines, [""; 0]);
+        let raised = names("Order", vec![event("OrderPlaced", &[], 3)]).compare(kept).unwrap();
+        assert_eq!((raised.lines.len(), &*raised.text), (1, "Order/OrderPlaced 3\n"));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_told() {
+        let fault = names("Order", Vec::new()).compare("OrderPlaced\n").err().unwrap();
+        assert!(fault.contains("`OrderPlaced` is not"), "{fault}");
+    }
+}
