@@ -93,7 +93,8 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
     /// The name of the projection's span: `projection.` and its name.
     fn span_name(&self) -> &'static str;
 
-    /// Whether the projection makes spans; `None` leaves it to the runner, whose default is no.
+    /// Whether the projection makes spans; `None` leaves it to the runner, whose default is no. A runner that is
+    /// switched off does not ask.
     fn enable_tracing(&self) -> Option<bool> {
         None
     }

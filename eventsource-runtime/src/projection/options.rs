@@ -87,7 +87,8 @@ pub(super) enum Rebuild {
 /// What all projections of a runner share, or what one of them was given.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    pub(super) tracing: bool,
+    /// None where nobody said.
+    pub(super) tracing: Option<bool>,
     pub(super) metrics: bool,
     /// Whether it is a relay's checkpoint that is kept here, of which only the gap, retries and lost leases are told.
     pub(super) relay: bool,
@@ -105,7 +106,7 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            tracing: false,
+            tracing: None,
             metrics: true,
             relay: false,
             rebuild: Rebuild::No,
@@ -122,6 +123,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Whether there are spans of a projection whose macro option, or default, is `own`. A runner that is switched off does
+    /// not even ask; one that is switched on beats an option that is absent.
+    pub(super) fn traces(&self, own: impl FnOnce() -> Option<bool>) -> bool {
+        self.tracing != Some(false) && own().or(self.tracing).unwrap_or(false)
+    }
+
     /// As which component retries and lost leases are counted, if they are.
     pub(super) fn counted_as(&self) -> Option<&'static str> {
         if self.relay { Some("relay") } else { self.metrics.then_some("projection") }

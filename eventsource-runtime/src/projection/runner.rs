@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::dead_letters::DeadLetters;
 use super::error::ProjectionError;
 use super::follower::Follower;
 use super::group::Group;
@@ -58,9 +59,10 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Switches the spans of projections on that do not say themselves. Off unless set: a span for each event is much.
+    /// Switches the spans of all projections off, whatever their `enable_tracing` says, or those on that do not say
+    /// themselves. Unless set there are spans of those alone that say so: a span for each event is much.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
-        self.options.tracing = enabled;
+        self.options.tracing = Some(enabled);
         self
     }
 
@@ -138,6 +140,15 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     pub(crate) fn one_by_one(mut self) -> Self {
         self.options.pace = Pace::Single;
         self
+    }
+
+    /// The dead letters of a projection on a store, with this runner's switches and clock.
+    pub(crate) fn dead_letters<T: ProjectionStore, P: Projection<T::Backend>>(
+        &self,
+        store: T,
+        projection: P,
+    ) -> DeadLetters<T> {
+        DeadLetters::with(store, projection, self.options.clone())
     }
 
     pub(crate) const fn store(&self) -> &S {

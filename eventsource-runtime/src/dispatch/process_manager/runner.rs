@@ -89,7 +89,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     pub fn new(store: S, bus: CommandBus) -> Self {
         let office = Office { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
         let desk = Desk { store, office: Arc::new(office.clone()), lease: None, late: false };
-        let runner = ProjectionRunner::new(desk).one_by_one().enable_tracing(true);
+        let runner = ProjectionRunner::new(desk).one_by_one();
         Self { runner, office, timers: Vec::new() }
     }
 
@@ -110,8 +110,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         self
     }
 
-    /// Switches the spans of managers on or off that do not say themselves, and every span of ours below them. On
-    /// unless set.
+    /// Switches the spans of all managers off, whatever their `enable_tracing` says, and every span of ours below them.
+    /// Unless set, or set to true, there are spans of those that do not say otherwise themselves.
     pub fn enable_tracing(self, enabled: bool) -> Self {
         Self { runner: self.runner.enable_tracing(enabled), ..self }
     }
@@ -161,12 +161,12 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// The dead letters of a manager, under [`OnFailure::DeadLetter`]: what is retried goes on from what was dispatched
-    /// before. It works beside runners of the manager.
+    /// before. It works beside runners of the manager, and has the switches and the clock that this one was given so far.
     pub fn dead_letters<M: ProcessManager>(&self) -> DeadLetters<impl ProjectionStore + use<S, M>> {
         let mut office = self.office.clone();
         office.names.push((M::name(), M::span_name()));
         let desk = Desk { office: Arc::new(office), ..self.runner.store().clone() };
-        DeadLetters::new(desk, Managed::<M>::new()).enable_tracing(true)
+        self.runner.dead_letters(desk, Managed::<M>::new())
     }
 
     /// Starts a task for each manager, and one for what its processes put off. A failure comes out of `wait_for` and

@@ -51,7 +51,8 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
     }
 
     fn enable_tracing(&self) -> Option<bool> {
-        M::enable_tracing()
+        // On unless somebody says otherwise.
+        M::enable_tracing().or(Some(true))
     }
 
     fn event_types(&self) -> Vec<&'static str> {
