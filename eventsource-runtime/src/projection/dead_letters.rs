@@ -62,6 +62,13 @@ impl<S: ProjectionStore> DeadLetters<S> {
         self
     }
 
+    /// As [`ProjectionRunner::ignore_contexts`](super::ProjectionRunner::ignore_contexts), for the spans of retries.
+    #[must_use]
+    pub fn ignore_contexts(mut self) -> Self {
+        self.options.links = false;
+        self
+    }
+
     /// Switches the metrics of retries on or off. On unless set.
     #[must_use]
     pub fn enable_metrics(mut self, enabled: bool) -> Self {

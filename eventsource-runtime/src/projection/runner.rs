@@ -15,7 +15,7 @@ use super::dead_letters::DeadLetters;
 use super::error::ProjectionError;
 use super::follower::Follower;
 use super::group::Group;
-use super::options::{OnFailure, Options, Pace, ProjectionOptions, Rebuild};
+use super::options::{Begin, OnFailure, Options, Pace, ProjectionOptions, Rebuild};
 use super::partition::Partition;
 use super::running::{Progress, Projections, Running, Stage};
 use super::{Projection, ProjectionStore};
@@ -63,6 +63,13 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// themselves. Unless set there are spans of those alone that say so: a span for each event is much.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.options.tracing = Some(enabled);
+        self
+    }
+
+    /// Ignores the contexts that are stored with the events: the projections' spans start new traces as always, and link
+    /// to nothing. There is no choice beyond link and ignore, since a trace would grow with every replay.
+    pub fn ignore_contexts(mut self) -> Self {
+        self.options.links = false;
         self
     }
 
@@ -133,6 +140,12 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// What this runner is called where others wait for its leases; the process's number unless set.
     pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
         self.options.owner = owner.into();
+        self
+    }
+
+    /// Where what is new to the store begins.
+    pub(crate) fn begin(mut self, begin: Begin) -> Self {
+        self.options.begin = begin;
         self
     }
 

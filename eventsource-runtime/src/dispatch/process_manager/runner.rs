@@ -14,7 +14,7 @@ use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
 use crate::projection::{
-    DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections,
+    Begin, DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections,
 };
 use crate::store::Position;
 
@@ -27,7 +27,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 ///
 /// Each follows the feed as a projection does, with a checkpoint and a lease of its own, always event by event: it runs
 /// in one place at a time, tries again what fails, and then does what its [`OnFailure`] says. A manager that is new to
-/// the store begins with the first event of the feed. Where it has passed, it never reacts again.
+/// the store begins with the first event of the feed: on a store with a past that may be years of orders, for each of which
+/// it sends its commands now. [`ProcessManagerRunner::begin_now`] leaves the past alone. Where a manager has passed, it
+/// never reacts again.
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
@@ -114,6 +116,26 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// Unless set, or set to true, there are spans of those that do not say otherwise themselves.
     pub fn enable_tracing(self, enabled: bool) -> Self {
         Self { runner: self.runner.enable_tracing(enabled), ..self }
+    }
+
+    /// As [`ProjectionRunner::ignore_contexts`].
+    pub fn ignore_contexts(self) -> Self {
+        Self { runner: self.runner.ignore_contexts(), ..self }
+    }
+
+    /// Lets managers that are new to the store begin after a position, with nothing before it reacted to; after the head,
+    /// what is appended until there is not reacted to either. Unless set they begin with the first event.
+    ///
+    /// One that has a checkpoint goes on from there, whatever this says: it may stay in the code after the first start.
+    /// Several processes that start a new manager agree on where the first of them began.
+    pub fn begin_after(self, position: Position) -> Self {
+        Self { runner: self.runner.begin(Begin::After(position)), ..self }
+    }
+
+    /// The same with the head of the store when [`ProcessManagerRunner::spawn`] is called: what is committed later is
+    /// reacted to, what is there is the past. While the store cannot be asked the head moves on.
+    pub fn begin_now(self) -> Self {
+        Self { runner: self.runner.begin(Begin::Now), ..self }
     }
 
     /// Switches the managers' metrics on or off; independent of tracing. On unless set.

@@ -113,8 +113,9 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         &self,
         manager: Arc<dyn Projection<Outside<S>>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
-        self.store.open_projection(self.checkpoint(manager.name()), partitions).await
+        self.store.open_projection(self.checkpoint(manager.name()), partitions, after).await
     }
 
     fn lease_projection(
