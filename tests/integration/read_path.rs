@@ -80,6 +80,26 @@ async fn a_rebuild_replays_into_an_emptied_read_model() {
     assert!(rendered.contains("~> persist_events eventsource.event.id={event} eventsource.replay=true"), "{rendered}");
 }
 
+#[tokio::test]
+async fn a_runner_that_ignores_contexts_makes_no_links_live_or_in_a_rebuild() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let store = sqlite().await;
+            let runner = || ProjectionRunner::new(store.clone()).projection(OrderReadModel).ignore_contexts();
+            let projections = runner().spawn();
+            projections.wait_for(place_many(&store, 1).await).await.unwrap();
+            projections.shutdown().await.unwrap();
+            let projections = runner().rebuild().spawn();
+            projections.wait_for(store.head().await.unwrap()).await.unwrap();
+            projections.shutdown().await.unwrap();
+        })
+        .await;
+    let rendered = recorder.trees().render();
+    assert_eq!(rendered.matches("projection.OrderReadModel CONSUMER").count(), 2, "{rendered}");
+    assert!(!rendered.contains("~>"), "{rendered}");
+}
+
 /// Counts, and fails at one event a number of times.
 struct Flaky {
     fail_at: u64,

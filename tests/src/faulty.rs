@@ -168,8 +168,9 @@ impl ProjectionStore for Faulty {
         &self,
         projection: Arc<dyn Projection<Memory>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
-        self.memory.open_projection(projection, partitions).await
+        self.memory.open_projection(projection, partitions, after).await
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {

@@ -86,8 +86,9 @@ impl ProjectionStore for Remote {
         &self,
         projection: Arc<dyn Projection<Memory>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
-        distant(self.0.inner().open_projection(projection, partitions)).await
+        distant(self.0.inner().open_projection(projection, partitions, after)).await
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {

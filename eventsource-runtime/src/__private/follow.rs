@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use super::{EventNames, Span};
+use crate::dispatch::Handled;
 use crate::domain::{Event, Recorded, StoredEvent};
 use crate::projection::{ProjectionError, StepResult};
 use crate::telemetry::{Attributes, Kind, Start, log, names};
@@ -77,7 +78,7 @@ impl<E> Follow<E> {
         F: Future<Output: IntoStep>,
     {
         let span = self.span(event, handler);
-        let result = span.run(body).await.into_step();
+        let result = span.run(Handled::event(event).scope(body)).await.into_step();
         end(span, &result);
         result
     }

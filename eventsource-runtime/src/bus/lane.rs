@@ -19,6 +19,7 @@ use super::traced::{Ended, Outcome, Processing};
 use super::wire::header;
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
+use crate::dispatch::Handled;
 use crate::telemetry::{Scope, log};
 
 /// How many messages a lane takes at once.
@@ -27,16 +28,6 @@ const TOGETHER: usize = 64;
 const TOGETHER_FOR: Duration = Duration::from_millis(10);
 /// For how long messages that went to another member are summed up before they are told.
 const LOSING_FOR: Duration = Duration::from_secs(1);
-
-tokio::task_local! {
-    /// Set while a handler runs: what it publishes must not wait for itself.
-    static HANDLING: ();
-}
-
-/// Whether the caller runs in a handler of this process.
-pub(super) fn is_handling() -> bool {
-    HANDLING.try_with(|()| ()).is_ok()
-}
 
 /// What the lanes of a subscription share.
 pub(super) struct Handling {
@@ -264,7 +255,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
                 many => self.handler.many(many.iter().map(|each| each.received.clone()).collect()).await,
             }
         };
-        let result = self.handled(span.run(HANDLING.scope((), caught(handled))), done).await;
+        let result = self.handled(span.run(at_hand(batch).scope(caught(handled))), done).await;
         let result = result.map_err(|error| Failed { error, scope: span.scope(false) });
         let error = result.as_ref().err().map(|failed| &failed.error);
         let outcome = match error {
@@ -364,5 +355,13 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if let Err(error) = settled {
             self.counts.unsettled(&self.handling.intake.group, error);
         }
+    }
+}
+
+/// What a handler of these messages is at.
+fn at_hand<S>(batch: &[Current<S>]) -> Handled {
+    match batch {
+        [one] => Handled::message(one.received.id(), one.received.correlation_id()),
+        _ => Handled::batch(),
     }
 }

@@ -168,8 +168,9 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
         partitions: u32,
+        after: Position,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.store.open_projection(projection, partitions)
+        self.store.open_projection(projection, partitions, after)
     }
 
     fn lease_projection(

@@ -3,6 +3,7 @@
 mod by_type;
 mod command_bus;
 mod error;
+mod handled;
 mod json;
 mod named;
 mod process_manager;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 pub use command_bus::{CommandBus, CommandBusBuilder};
 pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, PayloadFault, QueryError};
+pub(crate) use handled::Handled;
 pub(crate) use process_manager::is_own;
 pub use process_manager::{
     ChainTooLong, IntoReaction, Met, ProcessManager, ProcessManagerRunner, ProcessManagers, Reaction, Rejected,
@@ -32,6 +34,11 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What a command comes with.
 ///
+/// Within a handler of a bus, or an async method of a projection, a command follows from the message or event at hand
+/// without being told: its events bear the message's correlation id, or else the message's id, and as causation id the
+/// message's id. What the context names goes first. It holds in the handler's own future: a task that it spawns, and a
+/// handler of a batch of several messages, say [`Context::following`].
+///
 /// ```
 /// # use eventsource_runtime::dispatch::Context;
 /// # use uuid::Uuid;
@@ -42,16 +49,18 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Context {
     /// Makes the command safe to retry: dispatched again with the same id to the same aggregate, it is not decided
     /// again but returns the first result. Commands that were refused or led to no event are decided again. One id is
-    /// for one command. Without it a new id is made, and nothing is looked up.
+    /// for one command, and the causation id of its events. Without it a new id is made, and nothing is looked up.
     pub command_id: Option<Uuid>,
-    /// Shared by all that follows from one first message; the command's id if not given.
+    /// Shared by all that follows from one first message; if not given that of the message at hand, outside of a handler
+    /// the command's id.
     pub correlation_id: Option<Uuid>,
     /// Kept with each event of the command.
     pub metadata: Metadata,
 }
 
 impl Context {
-    /// The context of a command that an event led to: it belongs to the same correlation.
+    /// The context of a command that an event led to: it belongs to the same correlation. Where the event is not what a
+    /// handler is at, since that spawned a task or has a batch at hand.
     #[must_use]
     pub fn following<E>(event: &Recorded<E>) -> Self {
         Self { correlation_id: event.correlation_id().or(Some(event.event_id())), ..Self::default() }

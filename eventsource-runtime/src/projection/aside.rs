@@ -28,7 +28,9 @@ impl<S: ProjectionStore> Follower<S> {
         }
         let Some(store) = self.patiently(|this| this.store.open_aside(name)).await? else { return Ok(None) };
         let builder = self.builder(store, past);
-        let opened = builder.patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1)).await?;
+        let opened = builder
+            .patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1, Position::START))
+            .await?;
         if opened.is_none() {
             return Ok(None);
         }

@@ -47,13 +47,25 @@ pub struct DeadLetters<S: ProjectionStore> {
 impl<S: ProjectionStore> DeadLetters<S> {
     /// The dead letters of a projection on a store. The projection is what retries are made with.
     pub fn new<P: Projection<S::Backend>>(store: S, projection: P) -> Self {
-        Self { store, projection: Arc::new(projection), options: Options::default() }
+        Self::with(store, projection, Options::default())
     }
 
-    /// Switches the spans of retries on, if the projection does not say itself. Off unless set.
+    pub(super) fn with<P: Projection<S::Backend>>(store: S, projection: P, options: Options) -> Self {
+        Self { store, projection: Arc::new(projection), options }
+    }
+
+    /// Switches the spans of retries off, whatever the projection's `enable_tracing` says, or on, if the projection does
+    /// not say itself. Unless set the projection decides, whose default is off.
     #[must_use]
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
-        self.options.tracing = enabled;
+        self.options.tracing = Some(enabled);
+        self
+    }
+
+    /// As [`ProjectionRunner::ignore_contexts`](super::ProjectionRunner::ignore_contexts), for the spans of retries.
+    #[must_use]
+    pub fn ignore_contexts(mut self) -> Self {
+        self.options.links = false;
         self
     }
 

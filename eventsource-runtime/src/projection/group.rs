@@ -69,8 +69,9 @@ impl<S: ProjectionStore> Group<S> {
         for gap in self.followers.iter().filter_map(|follower| follower.gap.as_ref()) {
             gap.head(past.get());
         }
-        let count = first.partition.count;
-        let opened = first.patiently(|first| first.store.open_projection(Arc::clone(&first.projection), count)).await?;
+        let (count, after) = (first.partition.count, first.options.begin.after(past));
+        let opened =
+            first.patiently(|first| first.store.open_projection(Arc::clone(&first.projection), count, after)).await?;
         if opened.is_none() {
             return Ok(None);
         }

@@ -34,6 +34,7 @@ pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;
 pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
 pub use lease::{Claim, Lease, LeaseLost, Taken};
+pub(crate) use options::Begin;
 pub use options::{OnFailure, ProjectionOptions};
 pub use partition::Partition;
 pub use runner::ProjectionRunner;
@@ -93,7 +94,8 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
     /// The name of the projection's span: `projection.` and its name.
     fn span_name(&self) -> &'static str;
 
-    /// Whether the projection makes spans; `None` leaves it to the runner, whose default is no.
+    /// Whether the projection makes spans; `None` leaves it to the runner, whose default is no. A runner that is
+    /// switched off does not ask.
     fn enable_tracing(&self) -> Option<bool> {
         None
     }
@@ -130,7 +132,8 @@ pub trait ProjectionStore: EventStore {
     /// Where the projections run.
     type Backend: Backend;
 
-    /// Sets a projection up, if it is not, in one transaction with the first checkpoint of each of its parts.
+    /// Sets a projection up, if it is not, in one transaction with the first checkpoint of each of its parts, which is
+    /// `after`. Where there are checkpoints, that means nothing: they stay where they are.
     ///
     /// Where it has another number of parts, that is changed if all of them stand at one position; else the error is
     /// [`PartitionsChanged`].
@@ -138,6 +141,7 @@ pub trait ProjectionStore: EventStore {
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
         partitions: u32,
+        after: Position,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 
     /// Asks for the lease of a part, renews it, or gives it up. It is had where nobody has it, where it has expired,

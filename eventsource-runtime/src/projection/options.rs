@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{self, Clock};
+use crate::store::Position;
 
 /// How often a failing step is tried again before its policy decides.
 const RETRIES: u32 = 5;
@@ -84,11 +85,35 @@ pub(super) enum Rebuild {
     Aside,
 }
 
+/// Where what is new to the store begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Begin {
+    #[default]
+    FirstEvent,
+    After(Position),
+    Now,
+}
+
+impl Begin {
+    /// The first checkpoint; `head` is where the feed ended when the runner was started.
+    pub(super) fn after(self, head: Position) -> Position {
+        match self {
+            Self::FirstEvent => Position::START,
+            Self::After(position) => position,
+            Self::Now => head,
+        }
+    }
+}
+
 /// What all projections of a runner share, or what one of them was given.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    pub(super) tracing: bool,
+    /// None where nobody said.
+    pub(super) tracing: Option<bool>,
     pub(super) metrics: bool,
+    /// Whether spans link to the contexts that are stored with their events.
+    pub(super) links: bool,
+    pub(super) begin: Begin,
     /// Whether it is a relay's checkpoint that is kept here, of which only the gap, retries and lost leases are told.
     pub(super) relay: bool,
     pub(super) rebuild: Rebuild,
@@ -105,8 +130,10 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            tracing: false,
+            tracing: None,
             metrics: true,
+            links: true,
+            begin: Begin::default(),
             relay: false,
             rebuild: Rebuild::No,
             retries: RETRIES,
@@ -122,6 +149,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Whether there are spans of a projection whose macro option, or default, is `own`. A runner that is switched off does
+    /// not even ask; one that is switched on beats an option that is absent.
+    pub(super) fn traces(&self, own: impl FnOnce() -> Option<bool>) -> bool {
+        self.tracing != Some(false) && own().or(self.tracing).unwrap_or(false)
+    }
+
     /// As which component retries and lost leases are counted, if they are.
     pub(super) fn counted_as(&self) -> Option<&'static str> {
         if self.relay { Some("relay") } else { self.metrics.then_some("projection") }

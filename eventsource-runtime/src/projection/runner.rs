@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::dead_letters::DeadLetters;
 use super::error::ProjectionError;
 use super::follower::Follower;
 use super::group::Group;
-use super::options::{OnFailure, Options, Pace, ProjectionOptions, Rebuild};
+use super::options::{Begin, OnFailure, Options, Pace, ProjectionOptions, Rebuild};
 use super::partition::Partition;
 use super::running::{Progress, Projections, Running, Stage};
 use super::{Projection, ProjectionStore};
@@ -58,9 +59,17 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Switches the spans of projections on that do not say themselves. Off unless set: a span for each event is much.
+    /// Switches the spans of all projections off, whatever their `enable_tracing` says, or those on that do not say
+    /// themselves. Unless set there are spans of those alone that say so: a span for each event is much.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
-        self.options.tracing = enabled;
+        self.options.tracing = Some(enabled);
+        self
+    }
+
+    /// Ignores the contexts that are stored with the events: the projections' spans start new traces as always, and link
+    /// to nothing. There is no choice beyond link and ignore, since a trace would grow with every replay.
+    pub fn ignore_contexts(mut self) -> Self {
+        self.options.links = false;
         self
     }
 
@@ -134,10 +143,25 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
+    /// Where what is new to the store begins.
+    pub(crate) fn begin(mut self, begin: Begin) -> Self {
+        self.options.begin = begin;
+        self
+    }
+
     /// Never applies events in batches.
     pub(crate) fn one_by_one(mut self) -> Self {
         self.options.pace = Pace::Single;
         self
+    }
+
+    /// The dead letters of a projection on a store, with this runner's switches and clock.
+    pub(crate) fn dead_letters<T: ProjectionStore, P: Projection<T::Backend>>(
+        &self,
+        store: T,
+        projection: P,
+    ) -> DeadLetters<T> {
+        DeadLetters::with(store, projection, self.options.clone())
     }
 
     pub(crate) const fn store(&self) -> &S {

@@ -152,11 +152,14 @@ impl<'a> Step<'a> {
     }
 
     pub(super) fn span<B: Backend>(self, projection: &dyn Projection<B>, options: &Options) -> Span {
-        let enabled =
-            || !self.events.is_empty() && guarded(|| projection.enable_tracing()).flatten().unwrap_or(options.tracing);
+        let own = || guarded(|| projection.enable_tracing()).flatten();
+        let enabled = || !self.events.is_empty() && options.traces(own);
+        let linked = options.links;
         let start = Start::new(projection.span_name(), Kind::Consumer, enabled).options(|options| {
             options.root();
-            options.links(&**self.events);
+            if linked {
+                options.links(&**self.events);
+            }
             if self.is_replay() {
                 options.replay();
             }

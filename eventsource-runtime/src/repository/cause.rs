@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::dispatch::Context;
+use crate::dispatch::{Context, Handled};
 use crate::store::Origin;
 
 /// The id of a command's event: the command's id, moved on by the ordinal. A retried command makes the same ids, and
@@ -29,9 +29,11 @@ pub(super) struct Cause<'a> {
 impl Cause<'_> {
     pub(super) fn origin(&self, clock: &dyn Clock) -> Origin {
         let caused = self.caused.then_some(self.command_id);
+        let handled = Handled::current();
         Origin {
-            correlation_id: self.context.correlation_id.or(caused),
-            causation_id: caused,
+            correlation_id: self.context.correlation_id.or(handled.correlation_id).or(caused),
+            // Stores tell the events of a command that is looked up by its id from others by their causation.
+            causation_id: self.context.command_id.or(handled.id).or(caused),
             metadata: self.context.metadata.clone(),
             ..Origin::at(clock.now())
         }

@@ -274,8 +274,9 @@ impl<S: ProjectionStore> ProjectionStore for Traced<S> {
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
         partitions: u32,
+        after: Position,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.inner.open_projection(projection, partitions)
+        self.inner.open_projection(projection, partitions, after)
     }
 
     fn lease_projection(

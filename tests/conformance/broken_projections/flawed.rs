@@ -96,7 +96,7 @@ impl Flawed {
             Flaw::OpensByItself => {
                 let idle = Posing::idle(partition.projection);
                 if self.look(partition).await.is_err() {
-                    self.memory.open_projection(idle, partition.count).await?;
+                    self.memory.open_projection(idle, partition.count, Position::START).await?;
                 }
             }
             Flaw::NamesIgnoreCase if partition.projection == "notes" => partition = Partition::whole("Notes"),
@@ -205,15 +205,16 @@ impl ProjectionStore for Flawed {
         &self,
         projection: Arc<dyn Projection<Memory>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
-        let (name, mut partitions) = (projection.name(), partitions);
+        let (name, mut partitions, mut after) = (projection.name(), partitions, after);
         match self.flaw {
             Flaw::SetsUpEachTime => {
                 let opened = self.notes().opened;
                 self.notes().opened += 1;
                 let others = ["first", "second", "third"][opened as usize % 3];
-                self.memory.open_projection(Posing::playing(others, &projection), 1).await?;
-                return self.memory.open_projection(Posing::idle(name), partitions).await;
+                self.memory.open_projection(Posing::playing(others, &projection), 1, after).await?;
+                return self.memory.open_projection(Posing::idle(name), partitions, after).await;
             }
             Flaw::LosesLettersWithTheParts if self.notes().parts.replace(partitions).is_some() => {
                 for letter in self.letters_of(name).await {
@@ -223,15 +224,16 @@ impl ProjectionStore for Flawed {
                 }
             }
             Flaw::NamesIgnoreCase if name == "notes" => {
-                return self.memory.open_projection(Posing::playing("Notes", &projection), partitions).await;
+                return self.memory.open_projection(Posing::playing("Notes", &projection), partitions, after).await;
             }
+            Flaw::BeginsAtTheStart => after = Position::START,
             Flaw::KeepsTheNumberOfParts => partitions = *self.notes().parts.get_or_insert(partitions),
             _ => {}
         }
-        let opened = self.memory.open_projection(projection, partitions).await;
+        let opened = self.memory.open_projection(projection, partitions, after).await;
         match (self.flaw, opened) {
             (Flaw::FailedSetUpCounts, Err(error)) => {
-                self.memory.open_projection(Posing::idle(name), partitions).await?;
+                self.memory.open_projection(Posing::idle(name), partitions, after).await?;
                 Err(error)
             }
             (Flaw::ChangesAnyNumberOfParts, Err(error)) if error.cause().is::<PartitionsChanged>() => Ok(()),

@@ -12,6 +12,7 @@ use super::broken::notices;
 enum Flaw {
     None,
     SetsUpEachTime,
+    BeginsAtTheStart,
     FailedSetUpCounts,
     OpensByItself,
     ReversesBatches,
@@ -76,6 +77,7 @@ macro_rules! each_case_notices {
 
 each_case_notices! {
     a_projection_is_set_up_once: SetsUpEachTime,
+    a_new_projection_begins_where_it_is_told: BeginsAtTheStart,
     a_set_up_that_fails_is_made_again: FailedSetUpCounts,
     what_is_not_open_is_refused: OpensByItself,
     a_batch_moves_the_checkpoint: ReversesBatches,

@@ -220,7 +220,7 @@ fn one_builds_at_a_time_and_the_next_clears_up() {
         let place = Place::new().await;
         let last = place.weigh(&a_stream(), 7).await;
         let aside = place.store.open_aside("Weights").await.unwrap();
-        aside.open_projection(Arc::new(Weights::sound()), 1).await.unwrap();
+        aside.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
         let error = place.store.open_aside("Weights").await.expect_err("somebody builds there");
         assert!(error.to_string().contains("build aside"), "{error}");
         let keys = format!("SELECT projection FROM {}.projection_partitions", place.schema);

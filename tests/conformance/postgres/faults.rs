@@ -191,7 +191,7 @@ fn a_part_with_dead_letters_that_stands_still_holds_up_no_other() {
     run(async {
         let (store, trials, raw) = set_up().await;
         let projection: Arc<dyn Projection<_>> = Arc::new(trials.clone());
-        store.open_projection(Arc::clone(&projection), 2).await.unwrap();
+        store.open_projection(Arc::clone(&projection), 2, Position::START).await.unwrap();
         let of = |part: Partition| std::iter::repeat_with(a_stream).find(|stream| part.holds(stream)).unwrap();
         let mut batches = Vec::new();
         for (part, how) in Partition::all("Trials", 2).zip(["waits", "well"]) {

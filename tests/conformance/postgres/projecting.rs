@@ -98,7 +98,7 @@ fn claim() -> Claim {
 
 /// Opens the projection and takes its lease.
 async fn opened(store: &PostgresStore, counts: &Arc<Counts>) -> Claim {
-    store.open_projection(counts.clone(), 1).await.unwrap();
+    store.open_projection(counts.clone(), 1, Position::START).await.unwrap();
     let claim = claim();
     let lease = store.lease_projection(Partition::whole("Counts"), claim.clone()).await.unwrap();
     assert_eq!(lease.taken, None);

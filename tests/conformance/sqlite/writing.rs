@@ -175,7 +175,7 @@ fn claim() -> Claim {
 
 /// Opens the projection and has its lease; where it stands.
 async fn opened(store: &SqliteStore) -> Position {
-    store.open_projection(versions(Fails::Never), 1).await.unwrap();
+    store.open_projection(versions(Fails::Never), 1, Position::START).await.unwrap();
     let lease = store.lease_projection(PART, claim()).await.unwrap();
     assert_eq!(lease.taken, None);
     lease.checkpoint

@@ -80,3 +80,22 @@ async fn a_manager_that_is_switched_off_makes_no_spans_at_all() {
     assert_eq!(roots.iter().filter(|name| name.starts_with("command.")).count(), 2, "those from outside: {roots:?}");
     assert!(!roots.iter().any(|name| name.starts_with("process_manager.")), "{roots:?}");
 }
+
+#[tokio::test]
+async fn a_runner_that_ignores_contexts_makes_no_links() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let store = MemoryStore::new();
+            let managers = runner(&store).ignore_contexts().spawn();
+            let placed = commands(&store).dispatch(place(Uuid::now_v7(), "Mallory", "")).await.unwrap();
+            managers.wait_for(placed.position).await.unwrap();
+            managers.shutdown().await.unwrap();
+        })
+        .await;
+    let trees = recorder.trees();
+    let reaction = trees.span("process_manager.Shipping");
+    assert!(reaction.links.links.is_empty());
+    let placed = trees.span("command.PlaceOrder");
+    assert_ne!(reaction.span_context.trace_id(), placed.span_context.trace_id(), "a trace of its own still");
+}

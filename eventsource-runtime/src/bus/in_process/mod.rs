@@ -16,10 +16,10 @@ use self::member::Member;
 use self::queue::Queue;
 use super::behind::Behind;
 use super::error::{BusError, PublishError};
-use super::lane::is_handling;
 use super::message::Message;
 use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
+use crate::dispatch::Handled;
 
 /// The bus within the process, with the spans and metrics that all buses have.
 ///
@@ -126,7 +126,7 @@ impl Shared {
         let mut attached: Vec<_> = attached.collect();
         attached.sort_by(|one, other| one.group.cmp(&other.group));
         // What handlers publish while the bus drains is part of what is there.
-        (!state.closed || is_handling()).then_some(attached)
+        (!state.closed || Handled::is_of_bus()).then_some(attached)
     }
 
     fn queue(&self, group: &Arc<str>) -> Result<Arc<Queue>, BusError> {

@@ -7,8 +7,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::{InProcessOptions, SlowSubscriber};
 use crate::bus::error::PublishError;
-use crate::bus::lane::is_handling;
 use crate::bus::message::Message;
+use crate::dispatch::Handled;
 
 /// The messages of a group.
 pub(super) struct Queue {
@@ -90,7 +90,7 @@ impl Queue {
     pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<OwnedSemaphorePermit>, PublishError> {
         match (Arc::clone(&self.room).try_acquire_owned(), slow) {
             (Ok(room), _) => Ok(Some(room)),
-            (Err(_), _) if is_handling() => Ok(None),
+            (Err(_), _) if Handled::is_of_bus() => Ok(None),
             (Err(TryAcquireError::Closed), _) => Err(PublishError::Closed),
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => {
                 Err(PublishError::Full { group: self.group.to_string() })

@@ -37,7 +37,8 @@ pub trait ProcessManager: Aggregate {
     /// What is kept under this name is until where nothing is put off any more: `process_timer.` and the name.
     fn timer_name() -> &'static str;
 
-    /// Whether the manager makes spans; `None` leaves it to the runner, whose default is yes.
+    /// Whether the manager makes spans; `None` leaves it to the runner, whose default is yes. A runner that is switched
+    /// off does not ask.
     #[must_use]
     fn enable_tracing() -> Option<bool> {
         None

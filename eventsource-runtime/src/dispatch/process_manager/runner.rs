@@ -14,7 +14,7 @@ use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
 use crate::projection::{
-    DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections,
+    Begin, DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections,
 };
 use crate::store::Position;
 
@@ -27,7 +27,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 ///
 /// Each follows the feed as a projection does, with a checkpoint and a lease of its own, always event by event: it runs
 /// in one place at a time, tries again what fails, and then does what its [`OnFailure`] says. A manager that is new to
-/// the store begins with the first event of the feed. Where it has passed, it never reacts again.
+/// the store begins with the first event of the feed: on a store with a past that may be years of orders, for each of which
+/// it sends its commands now. [`ProcessManagerRunner::begin_now`] leaves the past alone. Where a manager has passed, it
+/// never reacts again.
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
@@ -89,7 +91,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     pub fn new(store: S, bus: CommandBus) -> Self {
         let office = Office { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
         let desk = Desk { store, office: Arc::new(office.clone()), lease: None, late: false };
-        let runner = ProjectionRunner::new(desk).one_by_one().enable_tracing(true);
+        let runner = ProjectionRunner::new(desk).one_by_one();
         Self { runner, office, timers: Vec::new() }
     }
 
@@ -110,10 +112,30 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         self
     }
 
-    /// Switches the spans of managers on or off that do not say themselves, and every span of ours below them. On
-    /// unless set.
+    /// Switches the spans of all managers off, whatever their `enable_tracing` says, and every span of ours below them.
+    /// Unless set, or set to true, there are spans of those that do not say otherwise themselves.
     pub fn enable_tracing(self, enabled: bool) -> Self {
         Self { runner: self.runner.enable_tracing(enabled), ..self }
+    }
+
+    /// As [`ProjectionRunner::ignore_contexts`].
+    pub fn ignore_contexts(self) -> Self {
+        Self { runner: self.runner.ignore_contexts(), ..self }
+    }
+
+    /// Lets managers that are new to the store begin after a position, with nothing before it reacted to; after the head,
+    /// what is appended until there is not reacted to either. Unless set they begin with the first event.
+    ///
+    /// One that has a checkpoint goes on from there, whatever this says: it may stay in the code after the first start.
+    /// Several processes that start a new manager agree on where the first of them began.
+    pub fn begin_after(self, position: Position) -> Self {
+        Self { runner: self.runner.begin(Begin::After(position)), ..self }
+    }
+
+    /// The same with the head of the store when [`ProcessManagerRunner::spawn`] is called: what is committed later is
+    /// reacted to, what is there is the past. While the store cannot be asked the head moves on.
+    pub fn begin_now(self) -> Self {
+        Self { runner: self.runner.begin(Begin::Now), ..self }
     }
 
     /// Switches the managers' metrics on or off; independent of tracing. On unless set.
@@ -161,12 +183,12 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// The dead letters of a manager, under [`OnFailure::DeadLetter`]: what is retried goes on from what was dispatched
-    /// before. It works beside runners of the manager.
+    /// before. It works beside runners of the manager, and has the switches and the clock that this one was given so far.
     pub fn dead_letters<M: ProcessManager>(&self) -> DeadLetters<impl ProjectionStore + use<S, M>> {
         let mut office = self.office.clone();
         office.names.push((M::name(), M::span_name()));
         let desk = Desk { office: Arc::new(office), ..self.runner.store().clone() };
-        DeadLetters::new(desk, Managed::<M>::new()).enable_tracing(true)
+        self.runner.dead_letters(desk, Managed::<M>::new())
     }
 
     /// Starts a task for each manager, and one for what its processes put off. A failure comes out of `wait_for` and

@@ -51,7 +51,8 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
     }
 
     fn enable_tracing(&self) -> Option<bool> {
-        M::enable_tracing()
+        // On unless somebody says otherwise.
+        M::enable_tracing().or(Some(true))
     }
 
     fn event_types(&self) -> Vec<&'static str> {
@@ -112,8 +113,9 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         &self,
         manager: Arc<dyn Projection<Outside<S>>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
-        self.store.open_projection(self.checkpoint(manager.name()), partitions).await
+        self.store.open_projection(self.checkpoint(manager.name()), partitions, after).await
     }
 
     fn lease_projection(

@@ -148,7 +148,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
 
     /// Asks where to begin.
     async fn open(&mut self) -> Result<(), ProjectionError> {
-        self.store.open_projection(Arc::new(Bookmark(M::timer_name())), 1).await?;
+        self.store.open_projection(Arc::new(Bookmark(M::timer_name())), 1, Position::START).await?;
         // A lease for no time is nobody's, and the answer tells where the checkpoint is.
         let look = Claim::new(Uuid::nil(), M::timer_name(), Duration::ZERO);
         let lease = self.store.lease_projection(Partition::whole(M::timer_name()), look).await?;

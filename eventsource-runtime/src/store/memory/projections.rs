@@ -158,6 +158,7 @@ impl ProjectionStore for Memory {
         &self,
         projection: Arc<dyn Projection<Self>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
         let (projections, name) = (&self.shared.projections, projection.name());
         let turn = projections.turn(name, 0);
@@ -166,7 +167,7 @@ impl ProjectionStore for Memory {
             return repartitioned(standing, name, partitions);
         }
         caught(async { projection.setup(&MemoryTransaction).await }).await?;
-        projections.standings().insert(name, Standing::new(partitions, Position::START));
+        projections.standings().insert(name, Standing::new(partitions, after));
         Ok(())
     }
 

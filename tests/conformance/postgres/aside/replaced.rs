@@ -149,7 +149,7 @@ fn a_swap_that_is_tried_again_is_made_once() {
         let place = Place::new().await;
         live(&place).await;
         let aside = place.store.open_aside("Weights").await.unwrap();
-        aside.open_projection(Arc::new(Weights::sound()), 1).await.unwrap();
+        aside.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
         let claim = Claim::new(Uuid::now_v7(), "a test", Duration::from_mins(1));
         let token = claim.token;
         let lease = place.store.lease_projection(Partition::whole("Weights"), claim.by_force()).await.unwrap();

@@ -119,6 +119,7 @@ impl ProjectionStore for Postgres {
         &self,
         projection: Arc<dyn Projection<Self>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
         let (name, wanted) = (projection.name(), partitions.max(1));
         let open = async |tx: &PostgresTransaction<'_>| {
@@ -131,7 +132,9 @@ impl ProjectionStore for Postgres {
             } else if first != last {
                 return Err(PartitionsChanged::new(name, stored, wanted).into());
             }
-            self.lay_out(tx, name, wanted, first).await.map_err(failed("set up a projection"))
+            self.lay_out(tx, name, wanted, if stored == 0 { after } else { first })
+                .await
+                .map_err(failed("set up a projection"))
         };
         let mut client = self.worker().await?;
         let tx = begun(&mut client).await?;

@@ -57,6 +57,7 @@ impl ProjectionStore for Sqlite {
         &self,
         projection: Arc<dyn Projection<Self>>,
         partitions: u32,
+        after: Position,
     ) -> Result<(), ProjectionError> {
         let open = move |tx: &SqliteTransaction<'_>| {
             let (name, wanted) = (projection.name(), partitions.max(1));
@@ -68,7 +69,7 @@ impl ProjectionStore for Sqlite {
             } else if first != last {
                 return Err(PartitionsChanged::new(name, stored, wanted).into());
             }
-            failed("set up a projection", lay_out(tx, name, wanted, first))
+            failed("set up a projection", lay_out(tx, name, wanted, if stored == 0 { after } else { first }))
         };
         self.threads.write(|connection| in_transaction(connection, open)).await?
     }

@@ -13,6 +13,25 @@ pub async fn a_projection_is_set_up_once<S: ProjectionStore>(fresh: impl AsyncFn
     assert_eq!(checkpoint(&store, PART).await, Position::START);
 }
 
+/// And one that is not new goes on from where it stands, at the start too.
+pub async fn a_new_projection_begins_where_it_is_told<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
+    let (store, notes, far) = (fresh().await, Arc::new(Notes::default()), Position::new(1_000_000));
+    let parts: Vec<_> = Partition::all(NAME, 2).collect();
+    for after in [far, Position::new(7), Position::START] {
+        open_after(&store, &notes, 2, after).await.expect("a projection is opened");
+        for part in &parts {
+            assert_eq!(checkpoint(&store, *part).await, far);
+        }
+    }
+    open_after(&store, &notes, 3, Position::new(7)).await.expect("in other parts too");
+    assert_eq!(checkpoint(&store, Partition::all(NAME, 3).last().expect("there are three")).await, far);
+    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
+    for after in [Position::START, far] {
+        open_after(&store, &notes, 1, after).await.expect("a projection is opened");
+        assert_eq!(checkpoint(&store, PART).await, Position::START);
+    }
+}
+
 pub async fn a_set_up_that_fails_is_made_again<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));
     notes.refusals.store(1, Ordering::SeqCst);

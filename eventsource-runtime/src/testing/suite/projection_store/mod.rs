@@ -50,6 +50,7 @@ macro_rules! projection_suite {
             use super::*;
             $crate::projection_suite! { @ $open;
                 a_projection_is_set_up_once
+                a_new_projection_begins_where_it_is_told
                 a_set_up_that_fails_is_made_again
                 what_is_not_open_is_refused
                 a_batch_moves_the_checkpoint
@@ -149,7 +150,16 @@ async fn opened<S: ProjectionStore>(store: &S, notes: &Arc<Notes>) -> Claim {
 }
 
 async fn open<S: ProjectionStore>(store: &S, notes: &Arc<Notes>, parts: u32) -> Result<(), ProjectionError> {
-    store.open_projection(Arc::clone(notes) as Arc<dyn Projection<S::Backend>>, parts).await
+    open_after(store, notes, parts, Position::START).await
+}
+
+async fn open_after<S: ProjectionStore>(
+    store: &S,
+    notes: &Arc<Notes>,
+    parts: u32,
+    after: Position,
+) -> Result<(), ProjectionError> {
+    store.open_projection(Arc::clone(notes) as Arc<dyn Projection<S::Backend>>, parts, after).await
 }
 
 async fn lease<S: ProjectionStore>(store: &S, part: Partition, claim: &Claim) -> Lease {
