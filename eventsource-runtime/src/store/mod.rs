@@ -240,7 +240,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// Shows a stream's events to a visitor, in order of version. Memory stays bounded however long the stream is.
     fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send;
 
-    /// At most `limit` events of a stream, after a version and in order.
+    /// At most `limit` events of a stream, after a version and in order; fewer before the stream's end too, but not none.
+    /// Stores that read into memory end a page when its payloads come to some 4 MiB.
     fn read_stream(
         &self,
         stream: &StreamId,
@@ -250,7 +251,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
 
     /// At most `limit` events of the global feed, after a position and in order.
     ///
-    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` says that there is no more.
+    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` says that there is no more. It ends
+    /// by its payloads as a stream's does.
     fn read_all(
         &self,
         after: Position,

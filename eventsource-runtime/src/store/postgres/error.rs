@@ -74,8 +74,13 @@ impl PostgresError {
 
     /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
     pub(super) fn is_trouble(&self) -> bool {
+        self.fate != Fate::Refused || self.is_busy()
+    }
+
+    /// Whether the server itself says so.
+    pub(super) fn is_busy(&self) -> bool {
         const TROUBLE: [&str; 6] = ["40", "53", "55", "57", "58", "XX"];
-        self.fate != Fate::Refused || self.class().is_some_and(|class| TROUBLE.contains(&class))
+        self.class().is_some_and(|class| TROUBLE.contains(&class))
     }
 }
 
