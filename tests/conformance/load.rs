@@ -11,8 +11,8 @@ use std::time::Duration;
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{
-    AppendError, EventStore, ExpectedVersion, MemoryStore, NewEvent, Origin, Position, SqliteStore, StreamId, Traced,
-    Version,
+    AppendError, EventStore, ExpectedVersion, MemoryStore, NewEvent, Origin, Position, Postgres, SqliteStore, StreamId,
+    Traced, Version,
 };
 use eventsource_runtime::testing::run;
 use eventsource_tests::dice::Dice;
@@ -208,8 +208,9 @@ fn nothing_is_missed_on_postgresql() {
             loop {
                 let (id, pause) = (Uuid::now_v7(), dice.below(5));
                 let append = format!(
-                    "BEGIN; SELECT FROM {schema}.append_one_2('Order-{id}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, \
-                    NULL, NULL, '1'); SELECT pg_sleep(0.00{pause}); ROLLBACK"
+                    "BEGIN; SELECT FROM {schema}.{}('Order-{id}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, \
+                    NULL, NULL, '1'); SELECT pg_sleep(0.00{pause}); ROLLBACK",
+                    Postgres::APPEND_ONE
                 );
                 raw.batch_execute(&append).await.unwrap();
                 rounds.fetch_add(1, Ordering::SeqCst);

@@ -6,6 +6,7 @@ mod dropped;
 mod faults;
 mod interleaved;
 mod killed;
+mod locked;
 mod lost;
 mod opening;
 mod projecting;

@@ -24,6 +24,7 @@ mod testing;
 mod toggles;
 mod traced;
 mod transfers;
+mod unreadable;
 mod write_path;
 
 use std::future::Future;

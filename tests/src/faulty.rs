@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::projection::{
-    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
+    Applied, Batch, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, Projection, ProjectionError,
+    ProjectionStore,
 };
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
@@ -28,6 +29,7 @@ pub struct Faulty {
 #[derive(Debug, Default)]
 struct Faults {
     reads: AtomicUsize,
+    resets: AtomicUsize,
     answers: AtomicUsize,
     shown: AtomicUsize,
     refuses: AtomicBool,
@@ -46,6 +48,11 @@ impl Faulty {
     /// The next reads of the feed fail.
     pub fn fail_reads(&self, count: usize) {
         self.faults.reads.store(count, Ordering::SeqCst);
+    }
+
+    /// The next resets find that a lease was lost.
+    pub fn lose_leases(&self, count: usize) {
+        self.faults.resets.store(count, Ordering::SeqCst);
     }
 
     /// The next batches are applied, and reported as failed.
@@ -202,6 +209,9 @@ impl ProjectionStore for Faulty {
         projection: Arc<dyn Projection<Memory>>,
         token: Uuid,
     ) -> Result<(), ProjectionError> {
+        if take(&self.faults.resets) {
+            return Err(LeaseLost::new(Partition::whole(projection.name())).into());
+        }
         self.memory.reset_projection(projection, token).await
     }
 

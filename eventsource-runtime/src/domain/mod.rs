@@ -3,6 +3,7 @@
 mod aggregate;
 mod command;
 mod event;
+pub(crate) mod json;
 mod metadata;
 mod query;
 pub(crate) mod sensitive;

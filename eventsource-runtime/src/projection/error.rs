@@ -141,7 +141,7 @@ impl ProjectionError {
 
     /// Whether it is the store that failed, and nothing that was asked of it.
     pub(crate) fn is_trouble(&self) -> bool {
-        self.event.is_none() && self.cause.is::<StoreError>()
+        self.event.is_none() && self.cause.downcast_ref().is_some_and(StoreError::is_trouble)
     }
 
     /// Whether another runner has the lease.

@@ -88,20 +88,33 @@ impl<S: ProjectionStore> Group<S> {
         Ok(emptied.map(|emptied| Start { past, had: Some(emptied), rebuilding: Some(Arc::new(rebuilding())) }))
     }
 
-    /// Takes the leases of all parts and empties the read model.
+    /// Takes the leases of all parts and empties the read model; begins again where one of them was lost meanwhile.
     async fn empty(&self, first: &Follower<S>) -> Result<Option<Hold>, ProjectionError> {
         let mut hold = Hold::new(&first.options);
-        for follower in &self.followers {
-            if follower.acquire(&mut hold).await?.is_none() {
+        loop {
+            match self.emptied(first, &mut hold).await {
+                Ok(emptied) => return Ok(emptied.map(|()| hold)),
+                Err(error) if error.is_lease_lost() => first.tell_lost(&error),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn emptied(&self, first: &Follower<S>, hold: &mut Hold) -> Result<Option<()>, ProjectionError> {
+        let claim = hold.claim.clone();
+        for (had, follower) in self.followers.iter().enumerate() {
+            // Another runner may take its time to give the next one up.
+            let acquired = keeping(&self.followers[..had], &claim, Box::pin(follower.acquire(hold))).await?;
+            if acquired.is_none() {
                 return Ok(None);
             }
         }
-        let token = hold.claim.token;
+        let token = claim.token;
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
         // A large table takes longer to empty than a lease holds.
-        let reset = keeping(&self.followers, &hold.claim, Box::pin(reset)).await?;
+        let reset = keeping(&self.followers, &claim, Box::pin(reset)).await?;
         hold.renewed = Instant::now();
-        Ok(reset.map(|()| hold))
+        Ok(reset)
     }
 }
 

@@ -115,12 +115,16 @@ impl<S: ProjectionStore> Follower<S> {
     /// Another runner has taken the lease, as a step found out, or a renewal, which is upkeep and has no span. A new one
     /// is another lease.
     pub(super) fn lost(&self, place: &mut Place, error: &ProjectionError) {
+        self.tell_lost(error);
+        place.rebuilding = false;
+        place.hold = Hold::new(&self.options);
+    }
+
+    pub(super) fn tell_lost(&self, error: &ProjectionError) {
         error.in_scope(|| log::projection_lease_lost(self.partition.projection, self.partition.index));
         if let Some(component) = self.options.counted_as() {
             metrics::lease_lost(component);
         }
-        place.rebuilding = false;
-        place.hold = Hold::new(&self.options);
     }
 
     /// Gives the lease up, so that another runner need not wait until it expires.

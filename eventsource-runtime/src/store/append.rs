@@ -62,7 +62,7 @@ impl NewEvent {
     /// Writes an event as JSON.
     ///
     /// # Errors
-    /// The event cannot be written as JSON.
+    /// The event cannot be written as JSON, or its type does not read what was written.
     pub fn encode(id: Uuid, event: &dyn AnyEvent, origin: Arc<Origin>) -> Result<Self, EncodeError> {
         let payload = event.encode()?.into();
         Ok(Self { id, event_type: event.name(), schema_version: event.version(), payload, origin })
@@ -161,7 +161,16 @@ pub enum AppendError {
         /// Which text: `stream id` or `event type`.
         place: &'static str,
     },
-    /// An event cannot be written as JSON.
+    /// The stream has a name that no store takes: its aggregate type is empty or holds a hyphen, or it is longer than
+    /// [`MAX_STREAM_ID`](super::MAX_STREAM_ID). Told before any input or output.
+    #[error("`{:.64}` is no name for a stream: {fault}; give its aggregate another type or id", stream.as_str())]
+    InvalidStream {
+        /// The stream of the append.
+        stream: StreamId,
+        /// What is wrong with its name.
+        fault: &'static str,
+    },
+    /// An event cannot be written as JSON, or not read again.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// The store failed.
@@ -170,15 +179,18 @@ pub enum AppendError {
 }
 
 impl AppendError {
-    /// Refuses what no store takes, before any input or output: payloads that are too long, and texts with a NUL. A store
-    /// calls this first.
+    /// Refuses what no store takes, before any input or output: payloads and names that are too long, streams whose
+    /// aggregate type nobody could tell, and texts with a NUL. A store calls this first.
     ///
     /// # Errors
-    /// [`AppendError::HoldsNul`], or [`AppendError::TooLarge`] for the first such event.
+    /// [`AppendError::HoldsNul`], [`AppendError::InvalidStream`], or [`AppendError::TooLarge`] for the first such event.
     pub fn check(stream: &StreamId, events: &[NewEvent]) -> Result<(), Self> {
         let nul = |place| Self::HoldsNul { stream: stream.clone(), place };
         if stream.holds_nul() {
             return Err(nul("stream id"));
+        }
+        if let Some(fault) = stream.fault() {
+            return Err(Self::InvalidStream { stream: stream.clone(), fault });
         }
         for event in events {
             let size = event.payload.len();
@@ -200,6 +212,7 @@ impl AppendError {
             Self::IdempotencyMismatch { .. } => "idempotency_mismatch",
             Self::TooLarge { .. } => "too_large",
             Self::HoldsNul { .. } => "holds_nul",
+            Self::InvalidStream { .. } => "invalid_stream",
             Self::Encode(_) => "encode",
             Self::Store(error) => error.error_type(),
         }

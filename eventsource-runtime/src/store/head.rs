@@ -15,12 +15,27 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Moves the head forward and wakes those that wait. It never moves back.
+    /// Moves the head forward and wakes those that wait. It never moves it back.
     pub(super) fn publish(&self, position: Position) {
         self.position.fetch_max(position.get(), Ordering::SeqCst);
         // In one total order with the two steps of `beyond`: either the waiter sees the head, or we see the waiter.
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.moved.notify_waiters();
+        }
+    }
+
+    /// The position that is known.
+    #[cfg(feature = "postgres")]
+    pub(super) fn known(&self) -> Position {
+        Position::new(self.position.load(Ordering::SeqCst))
+    }
+
+    /// Moves the head back from where it was known before the feed was read, which ends earlier: a server may lose
+    /// commits when another takes its place. Whoever waits would be woken without end.
+    #[cfg(feature = "postgres")]
+    pub(super) fn refute(&self, known: Position, end: Position) {
+        if end < known {
+            let _ = self.position.compare_exchange(known.get(), end.get(), Ordering::SeqCst, Ordering::SeqCst);
         }
     }
 

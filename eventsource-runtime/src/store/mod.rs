@@ -38,7 +38,7 @@ pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, Post
 pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
-pub use stream_id::StreamId;
+pub use stream_id::{MAX_STREAM_ID, StreamId};
 pub(crate) use traced::Call as TracedCall;
 pub use traced::Traced;
 pub use version::{ExpectedVersion, Position, Version};
@@ -64,6 +64,15 @@ pub enum StoreError {
         /// The newest version that the program knows.
         known: u32,
     },
+    /// The database refuses what it was given, and would refuse it again: a value that it cannot keep, or one that breaks
+    /// a rule of its tables.
+    #[error("the store refused to {attempt}")]
+    Refused {
+        /// What was attempted.
+        attempt: &'static str,
+        /// What the back end said.
+        source: BoxError,
+    },
     /// The database, the file or the network failed.
     #[error("the store failed while it tried to {attempt}")]
     Backend {
@@ -80,6 +89,16 @@ impl StoreError {
         Self::Backend { attempt, source: source.into() }
     }
 
+    /// A refusal of the back end.
+    pub fn refused(attempt: &'static str, source: impl Into<BoxError>) -> Self {
+        Self::Refused { attempt, source: source.into() }
+    }
+
+    /// Whether the store is in trouble. Otherwise it works, and it is what was asked of it that cannot be done.
+    pub(crate) fn is_trouble(&self) -> bool {
+        !matches!(self, Self::Decode(_) | Self::Refused { .. })
+    }
+
     /// A short, stable name for telemetry.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
@@ -87,6 +106,7 @@ impl StoreError {
             Self::Decode(_) => "decode",
             Self::Closed => "closed",
             Self::Schema { .. } => "schema",
+            Self::Refused { .. } => "refused",
             Self::Backend { .. } => "backend",
         }
     }
@@ -220,7 +240,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// Shows a stream's events to a visitor, in order of version. Memory stays bounded however long the stream is.
     fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send;
 
-    /// At most `limit` events of a stream, after a version and in order.
+    /// At most `limit` events of a stream, after a version and in order; fewer before the stream's end too, but not none.
+    /// Stores that read into memory end a page when its payloads come to some 4 MiB.
     fn read_stream(
         &self,
         stream: &StreamId,
@@ -230,7 +251,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
 
     /// At most `limit` events of the global feed, after a position and in order.
     ///
-    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` says that there is no more.
+    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` says that there is no more. It ends
+    /// by its payloads as a stream's does.
     fn read_all(
         &self,
         after: Position,

@@ -7,11 +7,15 @@ use crate::domain::StoredEvent;
 
 /// How many events a page has: what is held in memory at a time.
 const PAGE: usize = 512;
+/// How many bytes of payloads end a page before it has as many events as were asked for.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) const LARGE_PAGE: usize = 4 * 1024 * 1024;
 
 impl<S: EventStore> Traced<S> {
     /// The events of a stream after a version, in order; [`Version::START`] for all.
     ///
-    /// They are read in pages of 512, so that memory stays bounded however long the stream is. Events that are appended
+    /// They are read in pages of 512, or of 4 MiB of payloads where these are large, so that memory stays bounded however
+    /// long the stream is. Events that are appended
     /// while it is read are shown too.
     ///
     /// ```

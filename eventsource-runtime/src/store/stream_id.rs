@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use crate::room;
 
+/// The longest name of a stream that a store takes, in bytes.
+pub const MAX_STREAM_ID: usize = 1024;
+
 /// The name of a stream: the aggregate's type, a hyphen, the aggregate's id, such as `Order-42`.
 ///
 /// Cloning is cheap.
@@ -18,12 +21,14 @@ pub struct StreamId {
 
 /// The text is no stream id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no stream id; write the aggregate's type, a hyphen and the aggregate's id, without a NUL")]
+#[error(
+    "{0:?} is no stream id; write the aggregate's type, a hyphen and the aggregate's id, in {MAX_STREAM_ID} bytes without a NUL"
+)]
 pub struct InvalidStreamId(String);
 
 impl StreamId {
-    /// The stream of one aggregate. The type's name holds no hyphen: the derive refuses one. To a stream whose id holds a
-    /// NUL no store appends.
+    /// The stream of one aggregate. The type's name is not empty and holds no hyphen: the derive refuses others. To a
+    /// stream of another name, of one over [`MAX_STREAM_ID`] bytes or of one that holds a NUL no store appends.
     #[must_use]
     pub fn new(aggregate_type: &str, aggregate_id: impl fmt::Display) -> Self {
         let name = room::text(|name| {
@@ -47,17 +52,29 @@ impl StreamId {
         &self.name
     }
 
-    /// As a store has it. What was stored before a NUL was refused is still to be read.
+    /// As a store has it. What was stored before it was refused is still to be read.
     pub(crate) fn stored(name: &str) -> Result<Self, InvalidStreamId> {
         match name.find('-') {
-            Some(hyphen) if hyphen > 0 => Ok(Self { name: name.into(), hyphen }),
-            _ => Err(InvalidStreamId(name.into())),
+            Some(hyphen) => Ok(Self { name: name.into(), hyphen }),
+            None => Err(InvalidStreamId(name.into())),
         }
     }
 
-    /// Whether no store takes it.
     pub(crate) fn holds_nul(&self) -> bool {
         self.name.contains('\0')
+    }
+
+    /// Why no store takes it, a NUL aside.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        if self.hyphen == 0 {
+            Some("its aggregate type is empty")
+        } else if self.name.find('-') != Some(self.hyphen) {
+            Some("its aggregate type holds a hyphen")
+        } else if self.name.len() > MAX_STREAM_ID {
+            Some("it is longer than 1024 bytes")
+        } else {
+            None
+        }
     }
 
     /// The part before the first hyphen.
@@ -84,7 +101,8 @@ impl std::str::FromStr for StreamId {
     type Err = InvalidStreamId;
 
     fn from_str(name: &str) -> Result<Self, InvalidStreamId> {
-        Self::stored(name).ok().filter(|stream| !stream.holds_nul()).ok_or_else(|| InvalidStreamId(name.into()))
+        let is_fit = |stream: &Self| !stream.holds_nul() && stream.fault().is_none();
+        Self::stored(name).ok().filter(is_fit).ok_or_else(|| InvalidStreamId(name.into()))
     }
 }
 
@@ -112,5 +130,7 @@ mod tests {
         assert!("Order".parse::<StreamId>().is_err());
         assert!("-1".parse::<StreamId>().is_err());
         assert!("Order-\0".parse::<StreamId>().is_err());
+        assert!(format!("Order-{:01018}", 1).parse::<StreamId>().is_ok());
+        assert!(format!("Order-{:01019}", 1).parse::<StreamId>().is_err());
     }
 }

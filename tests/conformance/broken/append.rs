@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{
-    AppendError, Appended, Conflict, EventStore, ExpectedVersion, MAX_PAYLOAD, NewEvent, Origin, Position, StoreError,
-    StreamId, Version,
+    AppendError, Appended, Conflict, EventStore, ExpectedVersion, MAX_PAYLOAD, MAX_STREAM_ID, NewEvent, Origin,
+    Position, StoreError, StreamId, Version,
 };
 use eventsource_runtime::telemetry::TraceContext;
 use eventsource_runtime::{Metadata, StoredEvent};
@@ -153,6 +153,10 @@ impl Broken {
             Defect::LargestIsTooLarge if events.first()?.payload.len() == MAX_PAYLOAD => {
                 let (stream, event_type) = (stream.clone(), events.first()?.event_type);
                 Some(Err(AppendError::TooLarge { stream, event_type, size: MAX_PAYLOAD }))
+            }
+            Defect::LongestIdIsTooLong if stream.as_str().len() == MAX_STREAM_ID => {
+                let fault = "it is as long as it may be";
+                Some(Err(AppendError::InvalidStream { stream: stream.clone(), fault }))
             }
             Defect::DroppedAppendLeavesATransaction if self.state.open_transaction.load(Ordering::SeqCst) => {
                 Some(Err(StoreError::backend("append events", "a transaction is already open").into()))

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
-    StoreError, StoreInfo, StreamId, Version, Visitor,
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, MAX_STREAM_ID, Memory, NewEvent, Page,
+    Position, StoreError, StoreInfo, StreamId, Version, Visitor,
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -57,6 +57,14 @@ impl Broken {
         match self.defect {
             Defect::IdsAreTrimmed => StreamId::new(stream.aggregate_type(), stream.aggregate_id().trim_end()),
             Defect::NulIsLeftOut => StreamId::new(stream.aggregate_type(), stream.aggregate_id().replace('\0', "")),
+            Defect::UntypedIsNamed if stream.aggregate_type().is_empty() => {
+                StreamId::new("Untyped", stream.aggregate_id())
+            }
+            Defect::HyphenIsLeftOut => StreamId::new(&stream.aggregate_type().replace('-', ""), stream.aggregate_id()),
+            Defect::LongIdIsCut if stream.as_str().len() > MAX_STREAM_ID => {
+                let room = MAX_STREAM_ID - stream.aggregate_type().len() - 1;
+                StreamId::new(stream.aggregate_type(), &stream.aggregate_id()[..room])
+            }
             Defect::TypesShareIds if stream.aggregate_type() == "Invoice" => {
                 StreamId::new("Order", stream.aggregate_id())
             }
@@ -89,7 +97,7 @@ impl EventStore for Broken {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         let stream = self.stream(stream);
-        if stream.as_str().contains('\0') {
+        if AppendError::check(&stream, &[]).is_err() {
             // Refused before there is anything to do badly.
             return self.memory.append(&stream, expected, events).await;
         }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use eventsource_runtime::store::{EventStore, Filter, Position, PostgresStore};
+use eventsource_runtime::store::{EventStore, Filter, Position, Postgres, PostgresStore};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services::{self, repeats};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::open_in;
+use crate::broken::notices;
 
 /// How many of the interleavings are run; all of them in a long run.
 const ORDERS: &str = "EVENTSOURCE_TESTS_ORDERS";
@@ -17,28 +18,94 @@ const EVENTS: usize = 2;
 
 /// Each order in which four writers can commit two events each, where the next writer already waits in its transaction
 /// when one commits, and one of the events is rolled back or none. After each commit a reader polls, and has in the end
-/// seen every committed event once, with positions and versions ascending.
+/// seen every committed event once, with positions and versions ascending. By the functions that the store calls, each by
+/// itself and in turn.
 #[test]
 fn every_interleaving_of_four_writers_shows_every_event_once() {
     run(async {
         let schema = services::a_schema();
         let store = open_in(&schema).await;
-        let mut writers = Vec::new();
-        for _ in 0..WRITERS {
-            writers.push(services::raw(&services::postgres()).await);
-        }
-        let mut orders = Vec::new();
-        permute(&mut Vec::new(), &mut orders);
-        assert_eq!(orders.len(), 2520);
-        let wanted = repeats(ORDERS, 126);
-        for (number, order) in orders.iter().enumerate().step_by((orders.len() / wanted).max(1)) {
-            let mut reader = Reader { store: &store, after: store.head().await.unwrap(), seen: Vec::new() };
-            let committed = interleave(&schema, &writers, order, number % (order.len() + 1), &mut reader).await;
-            reader.poll().await;
-            let seen: Vec<Uuid> = reader.seen.iter().map(|(id, ..)| *id).collect();
-            assert_eq!(seen, committed, "{order:?}");
-        }
+        run_orders(&store, &schema, repeats(ORDERS, 126), &[single]).await;
+        run_orders(&store, &schema, repeats(ORDERS, 42), &[grouped]).await;
+        run_orders(&store, &schema, repeats(ORDERS, 42), &[single, grouped, grouped]).await;
     });
+}
+
+/// Whether the test above would notice: functions that look where the feed ends before they have the lock.
+#[test]
+fn a_function_that_reads_before_it_has_the_lock_is_noticed() {
+    is_noticed(
+        (single, Postgres::APPEND_ONE),
+        &[
+            ("BEGIN", "DECLARE head bigint := (SELECT max(position) FROM {schema}.events);\nBEGIN"),
+            ("(SELECT position FROM {schema}.events ORDER BY position DESC LIMIT 1)", "head"),
+        ],
+    );
+    is_noticed(
+        (grouped, Postgres::APPEND_GROUP),
+        &[
+            ("PERFORM {schema}.lock_1();", ""),
+            ("PERFORM {schema}.notify_1();", "PERFORM {schema}.lock_1(); PERFORM {schema}.notify_1();"),
+        ],
+    );
+}
+
+/// It is the changes that are noticed: without them all is well.
+fn is_noticed((append, function): (Append, &'static str), changes: &'static [(&str, &str)]) {
+    run(mutated(append, function, &[]));
+    assert!(notices(move || mutated(append, function, changes)), "{function}");
+}
+
+/// Runs a few orders with a function that was changed.
+async fn mutated(append: Append, function: &str, changes: &[(&str, &str)]) {
+    let schema = services::a_schema();
+    let store = open_in(&schema).await;
+    let raw = services::raw(&services::postgres()).await;
+    let found = "SELECT pg_get_functiondef(pg_proc.oid) FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace \
+        WHERE nspname = $1 AND proname = $2";
+    let mut body: String = raw.query_one(found, &[&schema, &function]).await.unwrap().get(0);
+    for (old, new) in changes {
+        let [old, new] = [old, new].map(|text| text.replace("{schema}", &format!("\"{schema}\"")));
+        assert!(body.contains(&old), "{old} is not in {body}");
+        body = body.replacen(&old, &new, 1);
+    }
+    raw.batch_execute(&body).await.unwrap();
+    run_orders(&store, &schema, 3, &[append]).await;
+}
+
+/// Runs that many orders, spread over all.
+async fn run_orders(store: &PostgresStore, schema: &str, wanted: usize, appends: &[Append]) {
+    let mut writers = Vec::new();
+    for _ in 0..WRITERS {
+        writers.push(services::raw(&services::postgres()).await);
+    }
+    let mut orders = Vec::new();
+    permute(&mut Vec::new(), &mut orders);
+    assert_eq!(orders.len(), 2520);
+    for (number, order) in orders.iter().enumerate().step_by((orders.len() / wanted).max(1)) {
+        let mut reader = Reader { store, after: store.head().await.unwrap(), seen: Vec::new() };
+        let rolled_back = number % (order.len() + 1);
+        let committed = interleave((schema, appends), &writers, order, rolled_back, &mut reader).await;
+        reader.poll().await;
+        let seen: Vec<Uuid> = reader.seen.iter().map(|(id, ..)| *id).collect();
+        assert_eq!(seen, committed, "{order:?}");
+    }
+}
+
+/// The call that appends an event to a stream.
+type Append = fn(&str, &str, Uuid) -> String;
+
+fn single(schema: &str, stream: &str, id: Uuid) -> String {
+    let function = Postgres::APPEND_ONE;
+    format!("{schema}.{function}('{stream}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, NULL, NULL, '1')")
+}
+
+fn grouped(schema: &str, stream: &str, id: Uuid) -> String {
+    let function = Postgres::APPEND_GROUP;
+    format!(
+        "{schema}.{function}('{{{stream}}}', '{{-1}}', '{{1}}', '{{1}}', '{{{id}}}', '{{Placed}}', '{{1}}', '{{1}}', \
+        '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{1}}')"
+    )
 }
 
 /// All orders of the writers' events.
@@ -58,23 +125,20 @@ fn permute(order: &mut Vec<usize>, orders: &mut Vec<Vec<usize>>) {
 /// Appends in the given order, each in a transaction that holds the lock while the next waits for it. The ids of what
 /// was committed, in order.
 async fn interleave(
-    schema: &str,
+    (schema, appends): (&str, &[Append]),
     writers: &[Client],
     order: &[usize],
     rolled_back: usize,
     reader: &mut Reader<'_>,
 ) -> Vec<Uuid> {
     let streams: Vec<String> = (0..WRITERS).map(|_| format!("Order-{}", Uuid::now_v7())).collect();
-    let append = async |writer: usize, id: Uuid| {
-        let sql = format!(
-            "BEGIN; SELECT * FROM {schema}.append_one_1('{}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, NULL, NULL, '1')",
-            streams[writer]
-        );
-        writers[writer].batch_execute(&sql).await.unwrap();
+    let append = async |at: usize, writer: usize, id: Uuid| {
+        let call = appends[at % appends.len()](schema, &streams[writer], id);
+        writers[writer].batch_execute(&format!("BEGIN; SELECT * FROM {call}")).await.unwrap();
     };
     let ids: Vec<Uuid> = order.iter().map(|_| Uuid::now_v7()).collect();
     let mut committed = Vec::new();
-    append(order[0], ids[0]).await;
+    append(0, order[0], ids[0]).await;
     for (at, &writer) in order.iter().enumerate() {
         let end = if at == rolled_back { "ROLLBACK" } else { "COMMIT" };
         let finish = async {
@@ -86,9 +150,9 @@ async fn interleave(
             // One connection does one thing at a time.
             Some(&next) if next == writer => {
                 finish.await;
-                append(next, ids[at + 1]).await;
+                append(at + 1, next, ids[at + 1]).await;
             }
-            Some(&next) => drop(tokio::join!(append(next, ids[at + 1]), finish)),
+            Some(&next) => drop(tokio::join!(append(at + 1, next, ids[at + 1]), finish)),
             None => finish.await,
         }
         if at != rolled_back {

@@ -78,7 +78,7 @@ fn another_stores_append_wakes_who_waits() {
 pub(super) const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 \
     AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock')";
 
-const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
+pub(super) const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 \
     AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted)";
 
 /// Waits until a connection of the application listens.

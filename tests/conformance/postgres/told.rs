@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eventsource_runtime::store::{EventStore, PostgresOptions, PostgresStore};
+use eventsource_runtime::store::{EventStore, ExpectedVersion, Filter, Position, PostgresOptions, PostgresStore};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
+use futures_util::FutureExt;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::several::{KILL, gone, listening};
+use super::several::{KILL, LISTENERS, gone, listening};
+use super::{a_stream, events};
 
 /// The names of events of the store in PostgreSQL.
 #[derive(Clone, Default)]
@@ -56,5 +58,51 @@ fn on_one_thread(address: &str) {
         let expected = ["eventsource.store.postgres.reconnecting", "eventsource.store.postgres.reconnected"];
         assert_eq!(*told.0.lock().unwrap(), expected);
         waiter.abort();
+    });
+}
+
+/// A server that took another's place had lost the last commits: whoever waited was woken at once, found nothing, and
+/// waited again, without end and without pause.
+#[test]
+fn a_feed_that_has_lost_its_end_is_waited_for() {
+    run(async {
+        let schema = services::a_schema();
+        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_hours(1));
+        let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
+        store.append(&a_stream(), ExpectedVersion::Any, events(3)).await.unwrap();
+        let raw = services::raw(&services::postgres()).await;
+        let lose = "ALTER TABLE {}.events DISABLE TRIGGER USER; DELETE FROM {}.events WHERE position = 3";
+        raw.batch_execute(&lose.replace("{}", &schema)).await.unwrap();
+        let end = Position::new(2);
+        for filter in [Filter::all(), Filter::all().event_types(["Placed"])] {
+            assert_eq!(store.read_all(end, &filter, 10).await.unwrap().scanned, end);
+            assert_eq!(store.changed(end).now_or_never(), None);
+        }
+        store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+        assert_eq!(store.changed(end).now_or_never(), Some(()));
+    });
+}
+
+/// The connection that is told stayed, and was made again whenever it was lost, for as long as there was a handle.
+#[test]
+fn a_closed_store_listens_no_more() {
+    run(async {
+        let (address, schema) = (services::postgres(), services::a_schema());
+        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_millis(10));
+        let store =
+            PostgresStore::connect_with(&format!("{address}?application_name={schema}"), options).await.unwrap();
+        let raw = services::raw(&address).await;
+        let waiting = store.clone();
+        let waiter = tokio::spawn(async move { waiting.changed(Position::START).await });
+        listening(&raw, &schema).await;
+        store.close();
+        waiter.await.unwrap();
+        let ended = async {
+            while raw.query_one(LISTENERS, &[&schema]).await.unwrap().get::<_, i64>(0) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+        store.changed(Position::START).await;
     });
 }

@@ -67,18 +67,64 @@ async fn the_leases_of_all_parts_are_kept_while_a_read_model_is_emptied() {
     let projections = runner.projection_with(large.clone(), options).rebuild().spawn();
     in_time(large.begun.notified()).await;
     for part in Partition::all("Large", 2) {
-        let (mut renewals, mut before) = (0, Duration::MAX);
-        while renewals < 5 {
-            let asked = Claim::new(Uuid::now_v7(), "another", Duration::from_secs(1));
-            let lease = in_time(store.lease_projection(part, asked)).await.unwrap();
-            let left = lease.taken.expect("nobody else gets it").left;
-            renewals += usize::from(left > before);
-            before = left;
-            tokio::task::yield_now().await;
-        }
+        renewed(&store, part, 5).await;
     }
     large.ends.notify_one();
     projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(large.resets.load(Ordering::SeqCst), 1);
+}
+
+/// Waits until somebody has renewed the lease of a part so often, and nobody has lost it.
+async fn renewed(store: &MemoryStore, part: Partition, times: usize) {
+    let (mut renewals, mut before) = (0, Duration::MAX);
+    while renewals < times {
+        let asked = Claim::new(Uuid::now_v7(), "another", Duration::from_secs(1));
+        let lease = in_time(store.lease_projection(part, asked)).await.unwrap();
+        let left = lease.taken.expect("nobody else gets it").left;
+        renewals += usize::from(left > before);
+        before = left;
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The first lease expired while the second was another's, and the rebuild ended with that for good.
+#[tokio::test]
+async fn the_leases_that_are_had_are_kept_while_the_others_are_waited_for() {
+    let (store, large) = (MemoryStore::new(), Large::default());
+    let last = place_many(&store, 1).await;
+    let options = ProjectionOptions::default().partitions(2);
+    let runner = || ProjectionRunner::new(store.clone()).lease(Duration::from_millis(60));
+    let opened = runner().projection_with(large.clone(), options.clone()).spawn();
+    opened.wait_for(last).await.unwrap();
+    opened.shutdown().await.unwrap();
+    let [first, second] = [0, 1].map(|part| Partition::all("Large", 2).nth(part).unwrap());
+    let others = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
+    assert!(store.lease_projection(second, others.clone()).await.unwrap().taken.is_none());
+
+    let projections = runner().projection_with(large.clone(), options).rebuild().spawn();
+    // A lease for no time is nobody's.
+    let look = || store.lease_projection(first, Claim::new(Uuid::nil(), "looks", Duration::ZERO));
+    while in_time(look()).await.unwrap().taken.is_none() {
+        tokio::task::yield_now().await;
+    }
+    renewed(&store, first, 5).await;
+    store.lease_projection(second, others.given_up()).await.unwrap();
+    large.ends.notify_one();
+    in_time(projections.wait_for(last)).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(large.resets.load(Ordering::SeqCst), 1);
+}
+
+/// A runner that was held up, and whose lease was taken and given up again, begins again.
+#[tokio::test]
+async fn a_rebuild_that_loses_a_lease_begins_again() {
+    let (store, large) = (Faulty::default(), Large::default());
+    let last = place_many(&store, 1).await;
+    store.lose_leases(2);
+    large.ends.notify_one();
+    let projections = ProjectionRunner::new(store).projection(large.clone()).rebuild().spawn();
+    in_time(projections.wait_for(last)).await.unwrap();
     projections.shutdown().await.unwrap();
     assert_eq!(large.resets.load(Ordering::SeqCst), 1);
 }

@@ -2,6 +2,7 @@
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
+use eventsource_runtime::store::SqliteStore;
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::shipping::{Order, OrderStatus, Payment, SettlePayment, Shipping, commands};
 use uuid::Uuid;
@@ -88,4 +89,28 @@ async fn a_letter_that_was_resolved_is_not_reacted_to() {
     store.list_once(listed.clone());
     assert_eq!(letters.retry(&listed[0].stream).await.unwrap(), 0);
     assert_eq!(names(&store, "Parcel").await, Vec::<String>::new());
+}
+
+/// A store that refuses an event for good was taken for one in trouble, and the manager stood still for ever.
+#[tokio::test]
+async fn what_the_store_refuses_for_good_is_left_to_the_policy() {
+    let file = std::env::temp_dir().join(format!("eventsource-refused-{}.db", Uuid::now_v7()));
+    let store = SqliteStore::open(&file).await.unwrap();
+    let rule = "CREATE TRIGGER no_parcels BEFORE INSERT ON events WHEN NEW.event_type = 'ParcelSent' \
+        BEGIN SELECT RAISE(ABORT, 'no parcels today'); END";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(rule).unwrap();
+    let bus = commands(&store);
+    let managers = runner(&store).max_retries(0).on_failure(OnFailure::DeadLetter).spawn();
+    let (stuck, refused) = (Uuid::now_v7(), Uuid::now_v7());
+    bus.dispatch(place(stuck, "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, &store).await;
+    bus.dispatch(SettlePayment { order_id: stuck }).await.unwrap();
+    bus.dispatch(place(refused, "Mallory", "9 Back Street")).await.unwrap();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    assert_eq!(status(&store, refused).await, OrderStatus::Cancelled("NoCredit".into()));
+    let listed = runner(&store).dead_letters::<Shipping>().list(Position::START, 10).await.unwrap();
+    let reasons: Vec<_> = listed.iter().map(|letter| (&*letter.event_type, &*letter.reason)).collect();
+    assert_eq!(reasons, [("PaymentTaken", "the store refused to append events")]);
+    let _ = std::fs::remove_file(file);
 }

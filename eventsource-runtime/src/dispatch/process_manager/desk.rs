@@ -260,7 +260,7 @@ impl<S: ProjectionStore> Desk<S> {
 
 /// Whether the store is in trouble, and not what was asked of it.
 pub(super) fn is_trouble(error: &ProjectionError) -> bool {
-    matches!(error.cause().downcast_ref::<StoreError>(), Some(error) if !matches!(error, StoreError::Decode(_)))
+    error.cause().downcast_ref().is_some_and(StoreError::is_trouble)
 }
 
 /// The id of a scheduled event, once its time has come.

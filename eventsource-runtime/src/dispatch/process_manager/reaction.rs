@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents};
+use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents, json};
 use crate::error::BoxError;
 use crate::projection::ProjectionError;
 
@@ -42,10 +42,11 @@ pub struct Reaction<M> {
 
 /// A command cannot be kept; nothing of the reaction was.
 #[derive(Debug, thiserror::Error)]
-#[error("command `{command}` cannot be written as JSON")]
+#[error("command `{command}` {problem}")]
 pub(super) struct Unwritable {
     command: &'static str,
-    source: serde_json::Error,
+    problem: &'static str,
+    source: BoxError,
 }
 
 /// A command as it is kept.
@@ -92,9 +93,11 @@ impl<M> Reaction<M> {
     where
         C::Aggregate: Handle<C>,
     {
-        match serde_json::value::to_raw_value(&command) {
+        match json::raw(&command) {
             Ok(payload) => self.commands.push(Sent { name: C::NAME, payload }),
-            Err(source) => self.unwritable = self.unwritable.or(Some(Unwritable { command: C::NAME, source })),
+            Err(json::Unwritable { problem, source }) => {
+                self.unwritable.get_or_insert(Unwritable { command: C::NAME, problem, source });
+            }
         }
         self
     }

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use tokio_postgres::error::{DbError, SqlState};
 use uuid::Uuid;
 
-use super::PostgresError;
 use super::connections::{Fault, lend};
 use super::group::{Append, Columns, Outcome, Single};
 use super::read::number;
 use super::schema::Schema;
+use super::{Postgres, PostgresError};
 use crate::store::repetition::{Known, mismatch, repeated};
 use crate::store::{AppendError, Appended, Conflict, NewEvent, Position, StreamId, Version};
 
@@ -43,13 +43,21 @@ impl Verdict {
     const KNOWN: Self = Self { made: false, known: true, version: Version::START, position: Position::START };
 }
 
+/// The functions that append. Public for tests of what the database does by itself.
+impl Postgres {
+    #[doc(hidden)]
+    pub const APPEND_ONE: &'static str = "append_one_3";
+    #[doc(hidden)]
+    pub const APPEND_GROUP: &'static str = "append_1";
+}
+
 impl Appends {
     pub(super) fn new(schema: &Schema) -> Self {
         let parameters = |count: usize| (1..=count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
         let call = |name: &str, count| schema.sql(&format!("SELECT * FROM {{schema}}.{name}({})", parameters(count)));
         Self {
-            one: call("append_one_3", 12),
-            group: call("append_1", 14),
+            one: call(Postgres::APPEND_ONE, 12),
+            group: call(Postgres::APPEND_GROUP, 14),
             last: schema.sql(
                 "SELECT version, position FROM {schema}.events WHERE stream_id = $1 \
                 ORDER BY version DESC LIMIT 1",

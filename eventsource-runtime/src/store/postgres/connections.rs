@@ -35,6 +35,7 @@ impl Fault {
     pub(super) fn attempt(self, attempt: &'static str) -> StoreError {
         match self {
             Self::Closed => StoreError::Closed,
+            Self::Said(error) if error.is_final() => StoreError::refused(attempt, error),
             Self::Said(error) => StoreError::backend(attempt, error),
         }
     }

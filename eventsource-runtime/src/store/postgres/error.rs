@@ -57,6 +57,16 @@ impl PostgresError {
         self.fate == Fate::Refused
     }
 
+    /// Whether it is about what was given: values that are not kept, and rules and limits that they break.
+    pub(super) fn is_final(&self) -> bool {
+        const GIVEN: [&str; 3] = ["22", "23", "54"];
+        self.is_raised() || self.class().is_some_and(|class| GIVEN.contains(&class))
+    }
+
+    fn class(&self) -> Option<&str> {
+        self.code.as_deref().and_then(|code| code.get(..2))
+    }
+
     /// Whether it is what a function of the database's users said, in words of their own.
     pub(super) fn is_raised(&self) -> bool {
         self.code.as_deref().is_some_and(|code| code.starts_with("P0"))
@@ -64,9 +74,13 @@ impl PostgresError {
 
     /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
     pub(super) fn is_trouble(&self) -> bool {
+        self.fate != Fate::Refused || self.is_busy()
+    }
+
+    /// Whether the server itself says so.
+    pub(super) fn is_busy(&self) -> bool {
         const TROUBLE: [&str; 6] = ["40", "53", "55", "57", "58", "XX"];
-        let class = self.code.as_deref().and_then(|code| code.get(..2));
-        self.fate != Fate::Refused || class.is_some_and(|class| TROUBLE.contains(&class))
+        self.class().is_some_and(|class| TROUBLE.contains(&class))
     }
 }
 
@@ -155,5 +169,12 @@ mod tests {
             assert!(!coded(code).is_trouble(), "{code}");
         }
         assert!(PostgresError::unavailable("nobody is there").is_trouble());
+        for code in ["22021", "23514", "54000", "P0001"] {
+            assert!(coded(code).is_final(), "{code}");
+        }
+        // Not the event's fault, but that of whoever set the database up, who can mend it.
+        for code in ["42501", "42P01", "25006", "53100", "40P01"] {
+            assert!(!coded(code).is_final(), "{code}");
+        }
     }
 }

@@ -16,13 +16,14 @@ use super::read::number;
 use super::schema::Schema;
 use super::snapshots::snapshot;
 use crate::domain::EventRef;
-use crate::snapshot::{Restore, StoredSnapshot};
+use crate::snapshot::{PATIENCE, Restore, StoredSnapshot};
 use crate::store::columns::signed;
+use crate::store::reading::LARGE_PAGE;
 use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Version, Visitor};
 
 /// How many rows are read in one go: what a connection still has to read when nobody waits for the rest any more.
 const PAGE: i64 = 8192;
-/// How many rows are held at a time, where they cannot be shown as they come.
+/// How many rows are held at a time, where they cannot be shown as they come; fewer where they are large.
 const HELD: i64 = 256;
 
 /// The statements that fold.
@@ -71,10 +72,7 @@ impl Folds {
                 Some(id) => {
                     self.prepare(&client).await?;
                     // The rows first: if the command's events are not found after them, they are not among them.
-                    let rows = async {
-                        let rows = self.rows(&client, (&fold.stream, fold.after), HELD).await?;
-                        Ok(rows.try_collect::<Vec<Row>>().await?)
-                    };
+                    let rows = async { held(self.rows(&client, (&fold.stream, fold.after), HELD).await?).await };
                     let (rows, earlier): (Result<_, Fault>, _) =
                         join(rows, self.earlier(&client, &fold.stream, id)).await;
                     let rows = rows?;
@@ -89,7 +87,8 @@ impl Folds {
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
 
-    /// Shows the snapshot and the events after it, read by one statement and so of one moment.
+    /// Shows the snapshot and the events after it, read by one statement and so of one moment. It waits for that as long
+    /// as for any snapshot; then the events are read without one, on another connection.
     pub(super) async fn fold_from_snapshot<V: Restore>(
         &self,
         pool: &Pool,
@@ -98,22 +97,16 @@ impl Folds {
     ) -> Result<Folded<V>, StoreError> {
         let begun = async {
             let client = lend(pool).await?;
-            let statement = client.prepare_cached(&self.begin).await?;
-            let stream = fold.stream.as_str();
-            let params: [&(dyn ToSql + Sync); 2] = [&stream, &HELD];
-            let (rows, earlier) = match fold.first_event {
-                None => (client.query(&statement, &params).await?, None),
-                Some(id) => {
-                    self.prepare(&client).await?;
-                    let (rows, earlier) =
-                        join(client.query(&statement, &params), self.earlier(&client, &fold.stream, id)).await;
-                    (rows?, earlier?)
+            match tokio::time::timeout(PATIENCE, self.begin(&client, &fold)).await {
+                Ok(begun) => begun.map(|begun| (client, begun)),
+                Err(late) => {
+                    // It still waits for its answer.
+                    drop(Object::take(client));
+                    Err(Fault::Said(PostgresError::unavailable(late.to_string())))
                 }
-            };
-            let (snapshot, rows) = split(&fold.stream, rows);
-            Ok((client, snapshot, rows, earlier))
+            }
         };
-        let (client, snapshot, rows, earlier) = match begun.await {
+        let (client, Begun { mut held, earlier }) = match begun.await {
             Ok(begun) => begun,
             // It may be the snapshot's fault; the events are asked for by themselves.
             Err(fault @ (Fault::Closed | Fault::Said(_))) => {
@@ -121,6 +114,7 @@ impl Folds {
                 return self.fold(pool, Fold { after, ..fold }, visitor).await;
             }
         };
+        let snapshot = held.snapshot(&fold.stream);
         let read_after =
             snapshot.as_ref().ok().and_then(Option::as_ref).map_or(Version::START, |found| found.last.version);
         let after = visitor.restore(snapshot.map_err(|error| StoreError::backend("read a snapshot", error)));
@@ -130,10 +124,24 @@ impl Folds {
         }
         let folded = async {
             // A snapshot that is not taken was of no use, and neither are the events after it.
-            let left = if after == read_after { folding.visit_all(&rows)? } else { Left::Some };
+            let left = if after == read_after { folding.visit_all(&held)? } else { Left::Some };
             self.rest(&client, folding, left).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
+    }
+
+    /// The snapshot and the first events after it, and what an earlier append came to.
+    async fn begin(&self, client: &Object, fold: &Fold) -> Result<Begun, Fault> {
+        let statement = client.prepare_cached(&self.begin).await?;
+        let stream = fold.stream.as_str();
+        let rows = async {
+            let params: [&(dyn ToSql + Sync); 2] = [&stream, &HELD];
+            held(client.query_raw(&statement, params).await?).await
+        };
+        let Some(id) = fold.first_event else { return Ok(Begun { held: rows.await?, earlier: None }) };
+        self.prepare(client).await?;
+        let (held, earlier) = join(rows, self.earlier(client, &fold.stream, id)).await;
+        Ok(Begun { held: held?, earlier: earlier? })
     }
 
     /// Has what is sent in one go prepared, so that nothing comes in between: one round trip for both.
@@ -177,14 +185,41 @@ impl Folds {
     }
 }
 
-/// The snapshot, which is the first row if there is one, and the rows of the events.
-fn split(stream: &StreamId, mut rows: Vec<Row>) -> (Result<Option<StoredSnapshot>, PostgresError>, Vec<Row>) {
-    match rows.first().map(|row| row.try_get::<_, Option<&str>>(2)) {
-        Some(Ok(None)) => {
-            let snapshot = snapshot(&rows.remove(0), stream);
-            (snapshot.map(Some), rows)
+/// What a fold that may begin with a snapshot begins with.
+struct Begun {
+    held: Held,
+    earlier: Option<Appended>,
+}
+
+/// Rows that wait to be shown.
+struct Held {
+    rows: Vec<Row>,
+    /// Whether there were more.
+    is_cut: bool,
+}
+
+/// As many rows as may be held.
+async fn held(rows: RowStream) -> Result<Held, Fault> {
+    let mut rows = pin!(rows);
+    let (mut held, mut bytes) = (Held { rows: Vec::new(), is_cut: false }, 0);
+    while let Some(row) = rows.try_next().await? {
+        bytes += row.try_get::<_, &[u8]>(4)?.len();
+        held.rows.push(row);
+        if bytes >= LARGE_PAGE {
+            held.is_cut = true;
+            break;
         }
-        _ => (Ok(None), rows),
+    }
+    Ok(held)
+}
+
+impl Held {
+    /// Takes the snapshot, which is the first row if there is one; the others are events.
+    fn snapshot(&mut self, stream: &StreamId) -> Result<Option<StoredSnapshot>, PostgresError> {
+        match self.rows.first().map(|row| row.try_get::<_, Option<&str>>(2)) {
+            Some(Ok(None)) => snapshot(&self.rows.remove(0), stream).map(Some),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -220,13 +255,13 @@ impl<V: Visitor> Folding<'_, V> {
         Ok(if read < PAGE { Left::None } else { Left::Some })
     }
 
-    fn visit_all(&mut self, rows: &[Row]) -> Result<Left, Fault> {
-        for row in rows {
+    fn visit_all(&mut self, held: &Held) -> Result<Left, Fault> {
+        for row in &held.rows {
             if self.visit(row)?.is_break() {
                 return Ok(Left::None);
             }
         }
-        Ok(if signed(rows.len() as u64) < HELD { Left::None } else { Left::Some })
+        Ok(if held.is_cut || signed(held.rows.len() as u64) >= HELD { Left::Some } else { Left::None })
     }
 
     fn visit(&mut self, row: &Row) -> Result<ControlFlow<()>, PostgresError> {

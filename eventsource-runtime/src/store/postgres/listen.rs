@@ -31,9 +31,15 @@ pub(super) struct Listener {
 /// A listener at work, until this is dropped.
 pub(super) struct Listening(AbortHandle);
 
+impl Listening {
+    pub(super) fn end(&self) {
+        self.0.abort();
+    }
+}
+
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.0.abort();
+        self.end();
     }
 }
 

@@ -78,9 +78,13 @@ impl Traced<Postgres> {
     /// Closes the store for all its handles. What was asked before may still be done; what is asked later ends with
     /// [`StoreError::Closed`].
     pub fn close(&self) {
-        self.inner().shared.pools.writers.close();
-        self.inner().shared.pools.readers.close();
-        self.inner().shared.pools.workers.close();
+        let shared = &self.inner().shared;
+        shared.pools.writers.close();
+        shared.pools.readers.close();
+        shared.pools.workers.close();
+        if let Some(listening) = shared.listening.get() {
+            listening.end();
+        }
     }
 }
 
@@ -188,17 +192,27 @@ impl EventStore for Postgres {
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
-        self.shared.reads.all(&self.shared.pools.readers, after, filter, limit).await
+        let known = self.shared.head.known();
+        let page = self.shared.reads.all(&self.shared.pools.readers, after, filter, limit).await?;
+        if page.scanned <= after {
+            self.shared.head.refute(known, after);
+        }
+        Ok(page)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        self.shared.reads.head(&self.shared.pools.readers).await
+        let known = self.shared.head.known();
+        let head = self.shared.reads.head(&self.shared.pools.readers).await?;
+        self.shared.head.refute(known, head);
+        Ok(head)
     }
 
     async fn changed(&self, position: Position) {
         let shared = &self.shared;
         // From the first time that somebody waits: most programs that append never do.
-        shared.listening.get_or_init(|| shared.listener.clone().start());
+        if !shared.pools.readers.is_closed() {
+            shared.listening.get_or_init(|| shared.listener.clone().start());
+        }
         while tokio::time::timeout(shared.polling_interval, shared.head.beyond(position)).await.is_err() {
             match self.head().await {
                 Ok(head) => shared.head.publish(head),

@@ -1,8 +1,13 @@
 //! Reading events in pages, with their envelopes.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
-use deadpool_postgres::Pool;
-use tokio_postgres::Row;
+use deadpool_postgres::{Object, Pool};
+use futures_util::TryStreamExt;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use super::PostgresError;
 use super::connections::{Fault, lend};
@@ -10,6 +15,7 @@ use super::schema::Schema;
 use crate::clock::Timestamp;
 use crate::domain::{Envelope, StoredEvent};
 use crate::store::columns::{Names, metadata, signed, trace_context};
+use crate::store::reading::LARGE_PAGE;
 use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
 
 /// How many positions are looked at for one page of the feed where a filter hides some: what bounds the time that it
@@ -23,6 +29,8 @@ pub(super) struct Reads {
     stream: String,
     feed: String,
     filtered: String,
+    /// How many rows are likely to fit into a page: fewer than are asked for, where payloads are large.
+    fits: AtomicUsize,
 }
 
 impl Reads {
@@ -44,6 +52,7 @@ impl Reads {
                     AND ($4::text[] IS NULL OR event_type = ANY ($4)) \
                     AND ($5::text[] IS NULL OR split_part(stream_id, '-', 1) = ANY ($5)) \
                     ORDER BY events.position LIMIT $2) AS shown ON true ORDER BY shown.position"),
+            fits: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -67,9 +76,9 @@ impl Reads {
         let read = async {
             let client = lend(pool).await?;
             let statement = client.prepare_cached(&self.stream).await?;
-            let limit = signed(limit as u64);
-            let rows = client.query(&statement, &[&stream.as_str(), &signed(after.get()), &limit]).await?;
-            Ok(events(&rows)?)
+            let limit = self.fit(limit);
+            let params: [&(dyn ToSql + Sync); 3] = [&stream.as_str(), &signed(after.get()), &limit];
+            Ok(self.page(client, &statement, &params, limit).await?.events)
         };
         read.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
@@ -94,10 +103,10 @@ impl Reads {
     async fn unfiltered(&self, pool: &Pool, after: Position, limit: usize) -> Result<Page, Fault> {
         let client = lend(pool).await?;
         let statement = client.prepare_cached(&self.feed).await?;
-        let rows = client.query(&statement, &[&signed(after.get()), &signed(limit as u64)]).await?;
-        let events = events(&rows)?;
-        let scanned = events.last().map_or(after, |last| last.position);
-        Ok(Page { events, scanned })
+        let limit = self.fit(limit);
+        let rows = self.page(client, &statement, &[&signed(after.get()), &limit], limit).await?;
+        let scanned = rows.events.last().map_or(after, |last| last.position);
+        Ok(Page { events: rows.events, scanned })
     }
 
     async fn filtered(&self, pool: &Pool, after: Position, filter: &Filter, limit: usize) -> Result<Page, Fault> {
@@ -105,21 +114,74 @@ impl Reads {
         let statement = client.prepare_cached(&self.filtered).await?;
         let (event_types, aggregate_types) = (filter.event_types.as_deref(), filter.aggregate_types.as_deref());
         let most = SCANNED.max(signed(limit as u64));
-        let (after, limit) = (signed(after.get()).min(i64::MAX - most), signed(limit as u64));
-        let rows = client.query(&statement, &[&after, &limit, &most, &event_types, &aggregate_types]).await?;
-        let end = rows.first().map(|row| number(row, 13)).transpose()?.unwrap_or_default();
-        // A page without events is one row without an event.
-        let shown = match rows.first() {
-            Some(row) if row.try_get::<_, Option<i64>>(0)?.is_none() => &[],
-            _ => &rows[..],
+        let (after, limit) = (signed(after.get()).min(i64::MAX - most), self.fit(limit));
+        let params: [&(dyn ToSql + Sync); 5] = [&after, &limit, &most, &event_types, &aggregate_types];
+        let rows = self.page(client, &statement, &params, limit).await?;
+        let scanned = match rows.events.last() {
+            Some(last) if rows.is_cut || signed(rows.events.len() as u64) == limit => last.position,
+            _ => Position::new(rows.scanned),
         };
-        let events = events(shown)?;
-        let scanned = match events.last() {
-            Some(last) if signed(events.len() as u64) == limit => last.position,
-            _ => Position::new(end),
-        };
-        Ok(Page { events, scanned })
+        Ok(Page { events: rows.events, scanned })
     }
+
+    /// How many rows to ask for: no more than are likely to fit into a page.
+    fn fit(&self, limit: usize) -> i64 {
+        signed(limit.min(self.fits.load(Ordering::Relaxed)) as u64)
+    }
+
+    /// The events of a statement, as they come, until there are so many bytes of them that the page ends. What is still to
+    /// come then is not waited for: the connection is given up.
+    async fn page(
+        &self,
+        client: Object,
+        statement: &Statement,
+        params: &[&(dyn ToSql + Sync)],
+        limit: i64,
+    ) -> Result<Rows, Fault> {
+        let mut rows = pin!(client.query_raw(statement, params.iter().copied()).await?);
+        let (mut names, mut bytes) = (Names::default(), 0);
+        let mut page = Rows::default();
+        while let Some(row) = rows.try_next().await? {
+            if let Some(scanned) = row.columns().get(13) {
+                debug_assert_eq!(scanned.name(), "scanned");
+                page.scanned = number(&row, 13)?;
+                // A page without events is one row without an event.
+                if row.try_get::<_, Option<i64>>(0)?.is_none() {
+                    continue;
+                }
+            }
+            let event = event(&row, &mut names)?;
+            bytes += event.payload().len();
+            page.events.push(event);
+            page.is_cut = bytes >= LARGE_PAGE && signed(page.events.len() as u64) < limit;
+            if page.is_cut {
+                drop(Object::take(client));
+                break;
+            }
+        }
+        self.learn(page.events.len(), bytes, page.is_cut);
+        Ok(page)
+    }
+
+    /// Has the next page ask for as many rows as this one had room for.
+    fn learn(&self, rows: usize, bytes: usize, is_cut: bool) {
+        let fits = self.fits.load(Ordering::Relaxed);
+        if is_cut {
+            self.fits.store(rows, Ordering::Relaxed);
+        } else if rows >= fits && bytes < LARGE_PAGE / 2 {
+            self.fits.store(fits.saturating_mul(2), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a statement answered.
+#[derive(Default)]
+struct Rows {
+    events: Vec<StoredEvent>,
+    /// What was looked at, where a filter may hide it.
+    scanned: u64,
+    /// Whether there were more.
+    is_cut: bool,
 }
 
 /// A number that is never negative.
@@ -130,11 +192,6 @@ pub(super) fn number(row: &Row, column: usize) -> Result<u64, PostgresError> {
 pub(super) fn unreadable(row: &Row, column: usize, fault: &str) -> PostgresError {
     let name = row.columns().get(column).map_or("?", |column| column.name());
     PostgresError::new(format!("the stored `{name}` {fault}; the table was changed by something else"))
-}
-
-fn events(rows: &[Row]) -> Result<Vec<StoredEvent>, PostgresError> {
-    let mut names = Names::default();
-    rows.iter().map(|row| event(row, &mut names)).collect()
 }
 
 fn event(row: &Row, names: &mut Names) -> Result<StoredEvent, PostgresError> {

@@ -20,7 +20,12 @@ const KNOWN: &str = "SELECT stream_id, version, position, event_type = ?2 AND sc
     FROM events WHERE event_id = ?1";
 
 fn failed(error: rusqlite::Error) -> AppendError {
-    StoreError::backend("append events", error).into()
+    use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
+    let attempt = "append events";
+    match error.sqlite_error_code() {
+        Some(ConstraintViolation | TooBig | TypeMismatch) => StoreError::refused(attempt, error).into(),
+        _ => StoreError::backend(attempt, error).into(),
+    }
 }
 
 /// Appends the events of one caller, all or none. An error other than of the database leaves the transaction as it was.

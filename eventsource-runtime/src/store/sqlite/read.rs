@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::{Envelope, StoredEvent};
 pub(super) use crate::store::columns::signed;
 use crate::store::columns::{Names, metadata, trace_context};
+use crate::store::reading::LARGE_PAGE;
 use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
 
 /// How many rows are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
@@ -39,13 +40,20 @@ pub(super) fn stream(
     after: Version,
     limit: usize,
 ) -> Result<Vec<StoredEvent>, StoreError> {
-    let read = || {
+    let read = || -> rusqlite::Result<_> {
         let mut statement = connection.prepare_cached(STREAM)?;
         let mut names = Names::default();
         let limit = signed(limit as u64);
-        let rows =
-            statement.query_map(params![stream.as_str(), signed(after.get()), limit], |row| event(row, &mut names))?;
-        rows.collect::<rusqlite::Result<_>>()
+        let mut rows = statement.query(params![stream.as_str(), signed(after.get()), limit])?;
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while bytes < LARGE_PAGE
+            && let Some(row) = rows.next()?
+        {
+            let event = event(row, &mut names)?;
+            bytes += event.payload().len();
+            events.push(event);
+        }
+        Ok(events)
     };
     read().map_err(|error| StoreError::backend("load a stream", error))
 }
@@ -58,12 +66,15 @@ pub(super) fn all(connection: &Connection, after: Position, filter: &Filter, lim
     let mut read = || -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(FEED)?;
         let mut rows = statement.query(params![signed(after.get()), signed(most as u64)])?;
-        let mut names = Names::default();
+        let (mut names, mut bytes) = (Names::default(), 0);
         while page.events.len() < limit
+            && bytes < LARGE_PAGE
             && let Some(row) = rows.next()?
         {
             if everything || shown(row, filter)? {
-                page.events.push(event(row, &mut names)?);
+                let event = event(row, &mut names)?;
+                bytes += event.payload().len();
+                page.events.push(event);
             }
             page.scanned = Position::new(number(row, 0)?);
         }

@@ -150,7 +150,13 @@ fn told(
         // The projection is not to blame for a connection.
         return fault("apply a batch", PostgresError::unavailable(error.to_string()));
     }
-    let blamed = if is_aborted(&error) { number.div_ceil(2) } else { number };
+    let server = server(&error);
+    if let Some(busy) = server.as_ref().filter(|server| server.is_busy()) {
+        // A lock that is not to be had, a full disk, a deadlock: the same statement may be fine another time.
+        return fault("apply a batch", busy.clone());
+    }
+    let is_aborted = server.is_some_and(|server| server.code() == Some(SqlState::IN_FAILED_SQL_TRANSACTION.code()));
+    let blamed = if is_aborted { number.div_ceil(2) } else { number };
     match events.get(blamed) {
         Some(event) => readable(error).at(event),
         None => error,
@@ -174,22 +180,23 @@ fn readable(error: ProjectionError) -> ProjectionError {
     let cause = error.cause();
     let drivers = cause.downcast_ref::<tokio_postgres::Error>().map(PostgresError::from);
     match drivers.or_else(|| cause.downcast_ref::<PostgresError>().cloned()) {
+        Some(server) if server.is_busy() => fault("run a projection's statements", server),
         Some(server) => said(server),
         None => error,
     }
 }
 
-/// Whether an earlier statement had failed, of this step or of one before it.
-fn is_aborted(error: &ProjectionError) -> bool {
+/// What the server said, however an error of the projection's wraps it.
+fn server(error: &ProjectionError) -> Option<PostgresError> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.cause());
     while let Some(error) = cause {
-        let code = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
-        let own = error.downcast_ref::<PostgresError>().and_then(PostgresError::code);
-        let aborted = SqlState::IN_FAILED_SQL_TRANSACTION;
-        if code == Some(&aborted) || own == Some(aborted.code()) {
-            return true;
+        if let Some(said) = error.downcast_ref::<PostgresError>() {
+            return Some(said.clone());
+        }
+        if let Some(said) = error.downcast_ref::<tokio_postgres::Error>() {
+            return Some(said.into());
         }
         cause = error.source();
     }
-    false
+    None
 }

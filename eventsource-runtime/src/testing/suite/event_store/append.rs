@@ -4,7 +4,7 @@ use super::{
     AppendError, EventStore, ExpectedVersion, Position, StreamId, Version, a_stream, a_stream_of, an_event, appended,
     events, is_conflict, last, stored,
 };
-use crate::store::MAX_PAYLOAD;
+use crate::store::{MAX_PAYLOAD, MAX_STREAM_ID};
 
 /// The version that an append returns is that of its last event.
 pub async fn append_returns_the_last_version<S: EventStore>(open: impl AsyncFn() -> S) {
@@ -103,6 +103,36 @@ pub async fn nul_in_an_event_type_is_refused<S: EventStore>(open: impl AsyncFn()
         other => panic!("expected a refusal, got {other:?}"),
     }
     assert_eq!(stored(&store, &stream).await, []);
+}
+
+/// To a stream of such a name nothing is appended.
+async fn is_no_stream<S: EventStore>(open: impl AsyncFn() -> S, stream: StreamId) {
+    let store = open().await;
+    let refused = store.append(&stream, ExpectedVersion::Any, vec![an_event("Placed", "1")]).await;
+    assert!(matches!(refused, Err(AppendError::InvalidStream { .. })), "{refused:?}");
+    assert_eq!(stored(&store, &stream).await, []);
+}
+
+/// A stream has an aggregate type.
+pub async fn empty_aggregate_type_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
+    is_no_stream(open, StreamId::new("", 1)).await;
+}
+
+/// The aggregate's type ends at the first hyphen: with one in it, it would come back as another.
+pub async fn hyphen_in_an_aggregate_type_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
+    is_no_stream(open, StreamId::new("Purchase-Order", 1)).await;
+}
+
+/// A stream's name has a limit, the same on all stores.
+pub async fn long_stream_id_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
+    is_no_stream(open, StreamId::new("Order", "x".repeat(MAX_STREAM_ID - 5))).await;
+}
+
+/// The longest name that is allowed is that of a stream like others.
+pub async fn longest_stream_id_is_kept<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, StreamId::new("Order", "x".repeat(MAX_STREAM_ID - 6)));
+    appended(&store, &stream, events(2)).await;
+    assert_eq!(last(&store, &stream).await.stream, stream);
 }
 
 /// The longest payload that is allowed is stored.

@@ -96,6 +96,10 @@ macro_rules! event_store_cases {
             too_large_takes_its_neighbours_along
             nul_in_a_stream_id_is_refused
             nul_in_an_event_type_is_refused
+            empty_aggregate_type_is_refused
+            hyphen_in_an_aggregate_type_is_refused
+            long_stream_id_is_refused
+            longest_stream_id_is_kept
             largest_payload_is_kept
             payload_is_kept_byte_for_byte
             event_type_is_kept

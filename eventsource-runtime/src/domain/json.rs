@@ -1,0 +1,161 @@
+//! Writing what is kept as JSON, so that it can be read again.
+
+use std::io;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use serde_json::ser::{CompactFormatter, Formatter};
+use serde_json::value::RawValue;
+
+use crate::error::BoxError;
+
+/// How deep what was written may be nested to be taken without a look. The reader gives up at 128.
+const SHALLOW: usize = 100;
+
+/// Why a value is not kept.
+#[derive(Debug)]
+pub(crate) struct Unwritable {
+    /// What is said of the value, after its name.
+    pub(crate) problem: &'static str,
+    pub(crate) source: BoxError,
+}
+
+impl Unwritable {
+    fn new(problem: &'static str, source: impl Into<BoxError>) -> Self {
+        Self { problem, source: source.into() }
+    }
+
+    #[cold]
+    fn unreadable(error: &serde_json::Error) -> Self {
+        let problem = match error.classify() {
+            Category::Data => {
+                "cannot be read back from JSON, in which a float that is NaN or infinite is `null`; keep it in an `Option`"
+            }
+            _ => "cannot be read back from JSON, where it is nested more than 127 deep; make it flatter",
+        };
+        // serde's text may quote values: the place is enough.
+        Self::new(problem, format!("at column {} of it", error.column()))
+    }
+}
+
+/// Appends a value as JSON that its type reads again.
+///
+/// What JSON writes and does not read holds a `null` or is nested deeply: only such a value is read back, to see.
+pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u8>) -> Result<(), Unwritable> {
+    let mut seen = Seen::default();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *json, Watching(&mut seen));
+    value.serialize(&mut serializer).map_err(|error| Unwritable::new("cannot be written as JSON", error))?;
+    if seen.null || seen.deepest > SHALLOW {
+        serde_json::from_slice::<T>(json).map_err(|error| Unwritable::unreadable(&error))?;
+    }
+    Ok(())
+}
+
+/// A value as JSON that its type reads again.
+pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawValue>, Unwritable> {
+    let mut json = Vec::new();
+    write(value, &mut json)?;
+    let raw = serde_json::from_slice(&json);
+    raw.map_err(|error| Unwritable::unreadable(&error))
+}
+
+/// What was written that may not be read.
+#[derive(Default)]
+struct Seen {
+    null: bool,
+    depth: usize,
+    deepest: usize,
+}
+
+impl Seen {
+    fn deeper(&mut self) {
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+    }
+}
+
+/// Writes as compactly as the default does, and looks on.
+struct Watching<'a>(&'a mut Seen);
+
+impl Formatter for Watching<'_> {
+    fn write_null<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.null = true;
+        CompactFormatter.write_null(writer)
+    }
+
+    fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.deeper();
+        CompactFormatter.begin_array(writer)
+    }
+
+    fn end_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.depth -= 1;
+        CompactFormatter.end_array(writer)
+    }
+
+    fn begin_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.deeper();
+        CompactFormatter.begin_object(writer)
+    }
+
+    fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.depth -= 1;
+        CompactFormatter.end_object(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    struct Measured {
+        value: f64,
+        note: Option<f64>,
+        tree: Vec<Value>,
+        unit: (),
+    }
+
+    fn nested(deep: usize) -> Value {
+        (0..deep).fold(Value::Bool(true), |inner, _| Value::Array(vec![inner]))
+    }
+
+    fn written(value: &Measured) -> Result<Measured, String> {
+        let mut json = Vec::new();
+        write(value, &mut json).map_err(|error| format!("{}: {}", error.problem, error.source))?;
+        assert_eq!(json, serde_json::to_vec(value).unwrap());
+        Ok(serde_json::from_slice(&json).unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_read_or_refused() {
+        assert!(written(&Measured::default()).is_ok());
+        assert!(written(&Measured { note: Some(f64::NAN), ..Measured::default() }).is_ok());
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let error = written(&Measured { value, ..Measured::default() }).unwrap_err();
+            assert!(error.contains("NaN") && error.contains("at column 13"), "{error}");
+        }
+        for deep in 90..135 {
+            let tree = vec![nested(deep)];
+            // The struct and its list are two more.
+            let error = written(&Measured { tree, ..Measured::default() }).err();
+            assert_eq!(error.as_ref().map(|error| error.contains("127 deep")), (deep > 125).then_some(true), "{deep}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_back_is_not_quoted() {
+        /// Reads other variants than it writes.
+        #[derive(Serialize, Deserialize)]
+        enum Odd {
+            #[serde(rename(deserialize = "other"))]
+            Secret(Option<u8>),
+        }
+        let error = write(&Odd::Secret(None), &mut Vec::new()).unwrap_err();
+        assert!(!format!("{error:?}").contains("Secret"), "{error:?}");
+    }
+}

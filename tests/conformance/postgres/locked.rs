@@ -1,0 +1,128 @@
+//! Tables that somebody else has locked.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
+use eventsource_runtime::store::PostgresTransaction;
+use eventsource_runtime::testing::run;
+use eventsource_tests::services;
+use serde::{Deserialize, Serialize};
+
+use super::open_in;
+
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Counted {}
+
+#[derive(Aggregate, Clone, Default, Serialize, Deserialize)]
+#[aggregate(id = u32, events(Counted), snapshot(every = 1))]
+struct Counter;
+
+impl Apply<Counted> for Counter {
+    fn apply(&mut self, _: Counted) {}
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Counter)]
+struct Count {
+    #[command(id)]
+    counter: u32,
+}
+
+#[command_handler]
+impl Counter {
+    fn count(&self, _: Count) -> Result<Counted, Infallible> {
+        Ok(Counted {})
+    }
+}
+
+/// The snapshot was waited for as long as the lock was held; in other stores it has a second.
+#[test]
+fn a_snapshot_that_is_not_to_be_had_holds_up_one_command_for_a_second() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let bus = CommandBus::builder().aggregate(Repository::<Counter, _>::new(store.clone())).build();
+        bus.dispatch(Count { counter: 1 }).await.unwrap();
+        let raw = services::raw(&services::postgres()).await;
+        raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.snapshots")).await.unwrap();
+        for most in [3000, 500] {
+            let (begun, most) = (Instant::now(), Duration::from_millis(most));
+            let dispatched = tokio::time::timeout(Duration::from_secs(10), bus.dispatch(Count { counter: 1 })).await;
+            dispatched.expect("it does not wait for the lock").unwrap();
+            assert!(begun.elapsed() < most, "{:?}", begun.elapsed());
+        }
+        raw.batch_execute("ROLLBACK").await.unwrap();
+        assert_eq!(bus.dispatch(Count { counter: 1 }).await.unwrap().version, 4);
+    });
+}
+
+/// Counts on a table, and waits for its lock no longer than is said.
+#[derive(Clone)]
+struct Counts {
+    schema: String,
+    attempts: Arc<AtomicUsize>,
+    /// Whether the error of the database is wrapped into one of its own.
+    wraps: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("counts cannot be kept")]
+struct Unkept(#[source] tokio_postgres::Error);
+
+#[projection]
+impl Counts {
+    #[projection(setup)]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch(&format!("CREATE TABLE {}.counts (position bigint)", self.schema)).await?)
+    }
+
+    async fn counted(&self, event: &Recorded<Counted>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        tx.execute_batch("SET LOCAL lock_timeout = '20ms'").await?;
+        let position = i64::try_from(event.position().get())?;
+        let insert = format!("INSERT INTO {}.counts VALUES ($1)", self.schema);
+        let inserted = tx.execute(&insert, &[&position]).await;
+        if self.wraps {
+            inserted.map_err(Unkept)?
+        } else {
+            inserted?
+        };
+        Ok(())
+    }
+}
+
+/// It was held against the event, which a policy then skipped: a read model that was locked for a while missed it.
+#[test]
+fn a_read_model_that_is_locked_loses_no_event() {
+    for wraps in [false, true] {
+        run(async move {
+            let schema = services::a_schema();
+            let store = open_in(&schema).await;
+            let counts = Counts { schema: schema.clone(), attempts: Arc::default(), wraps };
+            let options = ProjectionOptions::default().on_failure(OnFailure::Skip).max_retries(0);
+            let runner = ProjectionRunner::new(store.clone()).projection_with(counts.clone(), options);
+            let projections = runner.spawn();
+            let bus = CommandBus::builder().aggregate(Repository::<Counter, _>::new(store)).build();
+            let first = bus.dispatch(Count { counter: 1 }).await.unwrap();
+            projections.wait_for(first.position).await.unwrap();
+            let raw = services::raw(&services::postgres()).await;
+            raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.counts")).await.unwrap();
+            let counted = bus.dispatch(Count { counter: 1 }).await.unwrap();
+            let tried = async {
+                while counts.attempts.load(Ordering::SeqCst) < 4 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), tried).await.expect("it is tried again and again");
+            raw.batch_execute("ROLLBACK").await.unwrap();
+            projections.wait_for(counted.position).await.unwrap();
+            projections.shutdown().await.unwrap();
+            let kept = raw.query_one(&format!("SELECT count(*) FROM {schema}.counts"), &[]).await.unwrap();
+            assert_eq!(kept.get::<_, i64>(0), 2);
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! What JSON writes and does not read again is never stored.
+
+use std::convert::Infallible;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::OnFailure;
+use eventsource_runtime::store::{AppendError, Filter, MemoryStore, StreamId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Event, Clone, Debug, Serialize, Deserialize)]
+struct Measured {
+    value: f64,
+    note: Option<f64>,
+    tree: Vec<Value>,
+}
+#[derive(Aggregate, Default)]
+#[aggregate(id = String, events(Measured))]
+struct Probe;
+impl Apply<Measured> for Probe {
+    fn apply(&mut self, _: Measured) {}
+}
+#[derive(Command, Clone, Serialize, Deserialize)]
+#[command(aggregate = Probe)]
+struct Measure {
+    #[command(id)]
+    probe: String,
+    value: f64,
+    depth: usize,
+}
+#[command_handler]
+impl Probe {
+    fn measure(&self, command: Measure) -> Result<Measured, Infallible> {
+        let nested = (0..command.depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        Ok(Measured { value: command.value, note: None, tree: vec![nested] })
+    }
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = String, events(Measured))]
+struct Checker;
+impl Apply<Measured> for Checker {
+    fn apply(&mut self, _: Measured) {}
+}
+#[process_manager]
+impl Checker {
+    fn on_measured(&self, event: &Recorded<Measured>) -> Option<Measure> {
+        let next = |value| Measure { probe: "other".to_owned(), value, depth: 0 };
+        match event.value {
+            1.0 => Some(next(f64::INFINITY)),
+            2.0 => Some(next(3.0)),
+            _ => None,
+        }
+    }
+}
+
+fn measure(value: f64, depth: usize) -> Measure {
+    Measure { probe: "one".to_owned(), value, depth }
+}
+
+fn bus(store: &MemoryStore) -> CommandBus {
+    CommandBus::builder().aggregate(Repository::<Probe, _>::new(store.clone())).build()
+}
+
+/// It was stored, with `null` for the number, and its stream could never be loaded again.
+#[tokio::test]
+async fn an_event_that_could_not_be_read_again_is_refused() {
+    let store = MemoryStore::new();
+    let bus = bus(&store);
+    // The list and the event itself are two levels more.
+    for (value, depth, said) in [(f64::NAN, 1, "NaN"), (f64::NEG_INFINITY, 1, "NaN"), (1.0, 127, "nested")] {
+        let refused = bus.dispatch(measure(value, depth)).await.unwrap_err();
+        assert!(matches!(&refused, DispatchError::Append(AppendError::Encode(_))), "{refused:?}");
+        let text = refused.to_string();
+        assert!(text.starts_with("event `Measured` cannot be read back") && text.contains(said), "{text}");
+        assert_eq!(store.head().await.unwrap(), Position::START);
+    }
+    bus.dispatch(measure(1.0, 125)).await.unwrap();
+    assert_eq!(bus.dispatch(measure(4.0, 0)).await.unwrap().version, 2);
+}
+
+/// The command was kept, could not be dispatched, and held up its process for ever.
+#[tokio::test]
+async fn a_command_that_could_not_be_read_again_is_not_kept() {
+    let store = MemoryStore::new();
+    let managers = ProcessManagerRunner::new(store.clone(), bus(&store)).process_manager::<Checker>();
+    let managers = managers.max_retries(0).on_failure(OnFailure::Skip).spawn();
+    for value in [1.0, 2.0] {
+        let measured = bus(&store).dispatch(measure(value, 0)).await.unwrap();
+        managers.wait_for(measured.position).await.unwrap();
+    }
+    managers.shutdown().await.unwrap();
+    let page = store.read_all(Position::START, &Filter::all(), 100).await.unwrap();
+    let of = |stream: StreamId| page.events.iter().filter(move |event| event.stream == stream);
+    assert_eq!(of(StreamId::new("Probe", "other")).count(), 1);
+    // The second event's command was noted, and that it was dispatched; of the first one there is nothing.
+    assert_eq!(of(StreamId::new("Checker", "one")).count(), 2);
+}
