@@ -1,6 +1,7 @@
 //! The `SQLite` store: in a file, in memory, and what only a file can show.
 
 mod cuts;
+mod opening;
 mod several;
 mod writing;
 

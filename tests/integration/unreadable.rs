@@ -1,12 +1,16 @@
 //! What JSON writes and does not read again is never stored.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
-use eventsource_runtime::store::{AppendError, Filter, MemoryStore, StreamId};
+use eventsource_runtime::store::{AppendError, Filter, MemoryStore, NewEvent, Origin, StoreError, StreamId};
+use eventsource_runtime::{DecodeFault, UpcastError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 #[derive(Event, Clone, Debug, Serialize, Deserialize)]
 struct Measured {
@@ -95,4 +99,46 @@ async fn a_command_that_could_not_be_read_again_is_not_kept() {
     assert_eq!(of(StreamId::new("Probe", "other")).count(), 1);
     // The second event's command was noted, and that it was dispatched; of the first one there is nothing.
     assert_eq!(of(StreamId::new("Checker", "one")).count(), 2);
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(version = 3, upcast(2 => newer))]
+struct Weighed {
+    grams: u64,
+}
+
+fn newer(_: Value) -> Result<Value, UpcastError> {
+    Err(UpcastError::new("there were no weights then"))
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = u32, events(Weighed))]
+struct Scales;
+impl Apply<Weighed> for Scales {
+    fn apply(&mut self, _: Weighed) {}
+}
+
+/// What a program cannot read it says: of which stream, where, of what type, and why.
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_told_by_its_place_and_type() {
+    let faults = [
+        ("Counted", 3, "{}", DecodeFault::UnknownType),
+        ("Weighed", 4, r#"{"grams":1}"#, DecodeFault::Newer),
+        ("Weighed", 1, r#"{"grams":1}"#, DecodeFault::NoUpcast),
+        ("Weighed", 2, r#"{"grams":1}"#, DecodeFault::Upcast),
+        ("Weighed", 3, r#"{"grams":"secret"}"#, DecodeFault::Payload),
+    ];
+    for (number, (event_type, schema_version, payload, fault)) in (1..).zip(faults) {
+        let store = MemoryStore::new();
+        let scales = Repository::<Scales, _>::new(store.clone());
+        scales.append(&number, ExpectedVersion::NoStream, Weighed { grams: 1 }).await.unwrap();
+        let (id, origin) = (Uuid::now_v7(), Arc::new(Origin::at(Timestamp::from_micros(1))));
+        let event = NewEvent { id, event_type, schema_version, payload: payload.into(), origin };
+        store.append(&StreamId::new("Scales", number), ExpectedVersion::Any, vec![event]).await.unwrap();
+        let Err(StoreError::Decode(error)) = scales.load(&number).await else { panic!("{fault:?}") };
+        assert_eq!((error.fault, error.stream.to_string()), (fault, format!("Scales-{number}")));
+        assert_eq!((error.version.get(), &*error.event_type, error.schema_version), (2, event_type, schema_version));
+        let said = format!("event 2 of `Scales-{number}` (`{event_type}`, schema version {schema_version})");
+        assert!(error.to_string().starts_with(&said) && !format!("{error:?}").contains("secret"), "{error:?}");
+    }
 }

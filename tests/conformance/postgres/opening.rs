@@ -1,6 +1,10 @@
 //! Opening a store: its schema, and what is refused.
 
-use eventsource_runtime::store::{EventStore, ExpectedVersion, PostgresOptions, PostgresStore, StoreError};
+use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
+use eventsource_runtime::snapshot::SnapshotStore;
+use eventsource_runtime::store::{
+    EventStore, ExpectedVersion, Filter, Position, PostgresOptions, PostgresStore, StoreError, StreamId, Version,
+};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 
@@ -84,5 +88,59 @@ fn credentials_are_shown_nowhere() {
         assert_eq!((info.system, info.collection), (Some("postgresql"), "events"));
         assert!(info.server.is_some());
         assert!(!format!("{store:?} {info:?}").contains("secret"));
+    });
+}
+
+/// The schema as each version of it was.
+const MIGRATIONS: [&str; 5] = [
+    include_str!("../../../eventsource-runtime/migrations/postgres/0001_events.sql"),
+    include_str!("../../../eventsource-runtime/migrations/postgres/0002_snapshots.sql"),
+    include_str!("../../../eventsource-runtime/migrations/postgres/0003_projections.sql"),
+    include_str!("../../../eventsource-runtime/migrations/postgres/0004_append_one.sql"),
+    include_str!("../../../eventsource-runtime/migrations/postgres/0005_append_one.sql"),
+];
+
+/// What each version adds to a schema.
+const CONTENTS: [&str; 5] = [
+    "INSERT INTO {schema}.events VALUES \
+        (1, 'Order-1', 1, '00000000-0000-0000-0000-000000000001', 'Placed', 1, 7, NULL, NULL, NULL, NULL, NULL, '1'), \
+        (2, 'Order-1', 2, '00000000-0000-0000-0000-000000000002', 'Placed', 1, 7, NULL, NULL, NULL, NULL, NULL, '2')",
+    "INSERT INTO {schema}.snapshots VALUES \
+        ('Order-1', 'Order', 2, 2, '00000000-0000-0000-0000-000000000002', 1, 0, '{}')",
+    "INSERT INTO {schema}.projection_partitions VALUES ('Views', 0, 1, 1, NULL, '', 'epoch')",
+    "",
+    "",
+];
+
+#[test]
+fn a_schema_of_each_earlier_version_keeps_what_it_has() {
+    run(async {
+        for version in 1..=MIGRATIONS.len() {
+            let schema = services::a_schema();
+            let raw = services::raw(&services::postgres()).await;
+            let mut made = format!(
+                "CREATE SCHEMA {schema}; CREATE TABLE {schema}.eventsource_schema (version bigint PRIMARY KEY); \
+                INSERT INTO {schema}.eventsource_schema VALUES ({version});"
+            );
+            for (migration, contents) in MIGRATIONS.iter().zip(CONTENTS).take(version) {
+                made += &format!("{migration};\n{contents};\n").replace("{schema}", &schema);
+            }
+            raw.batch_execute(&made).await.unwrap();
+            let store = open_in(&schema).await;
+            let stream = StreamId::new("Order", 1);
+            let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
+            let read: Vec<_> = page.events.iter().map(|event| (event.position.get(), &event.payload()[..])).collect();
+            assert_eq!(read, [(1, &b"1"[..]), (2, b"2")], "version {version}");
+            for (at, count) in [(2, 1), (3, 2)] {
+                let expected = ExpectedVersion::Exact(Version::new(at));
+                let appended = store.append(&stream, expected, events(count)).await.unwrap();
+                assert_eq!(appended.position.get(), at + count as u64);
+            }
+            assert_eq!(store.snapshot_exists(&stream).await.unwrap(), version >= 2);
+            let claim = Claim::new(uuid::Uuid::now_v7(), "a test", std::time::Duration::from_secs(1));
+            let lease = store.lease_projection(Partition::whole("Views"), claim).await;
+            let checkpoint = lease.ok().map(|lease| (lease.checkpoint.get(), lease.taken));
+            assert_eq!(checkpoint, (version >= 3).then_some((1, None)), "version {version}");
+        }
     });
 }

@@ -1,6 +1,7 @@
 //! Projections whose read model is in PostgreSQL.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use eventsource_runtime::clock::Timestamp;
@@ -272,4 +273,38 @@ fn a_runner_leaves_most_of_the_stack_to_its_projection() {
         .stdout(std::process::Stdio::null())
         .status();
     assert!(status.unwrap().success(), "see what it says above");
+}
+
+/// Writes its values into its statements, and looks how many of these the server keeps.
+#[derive(Clone, Default)]
+struct Varied {
+    kept: Arc<AtomicI64>,
+}
+
+#[projection]
+impl Varied {
+    async fn counted(&self, event: &Recorded<Counted>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        for number in 0..event.by {
+            tx.execute(&format!("SELECT {number}"), &[]).await?;
+            tx.enqueue(&format!("SELECT -{number}"), &[]).await?;
+        }
+        let kept = tx.query_one("SELECT count(*) FROM pg_prepared_statements", &[]).await?;
+        self.kept.store(kept.get(0), Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Each statement was kept for as long as its connection lasted.
+#[test]
+fn a_connection_keeps_a_bounded_number_of_statements() {
+    run(async {
+        let (store, ..) = set_up().await;
+        let varied = Varied::default();
+        let projections = ProjectionRunner::new(store.clone()).projection(varied.clone()).spawn();
+        let counted = count(&store, &a_stream(), 500).await;
+        projections.wait_for(counted).await.unwrap();
+        projections.shutdown().await.unwrap();
+        let kept = varied.kept.load(Ordering::SeqCst);
+        assert!((1..300).contains(&kept), "{kept}");
+    });
 }

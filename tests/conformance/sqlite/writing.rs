@@ -115,7 +115,7 @@ enum Fails {
     Never,
     At(u64),
     PanicsAt(u64),
-    CommitsAt(u64),
+    Ends(&'static str),
 }
 
 impl Projection<Sqlite> for Versions {
@@ -145,7 +145,7 @@ impl Projection<Sqlite> for Versions {
         match self.fails {
             Fails::At(at) if at == version => Err(ProjectionError::new("told to")),
             Fails::PanicsAt(at) if at == version => panic!("told to"),
-            Fails::CommitsAt(at) if at == version => Ok(tx.execute_batch("COMMIT; BEGIN; ROLLBACK")?),
+            Fails::Ends(how) if version == 2 => Ok(tx.execute_batch(how)?),
             _ => Ok(()),
         }
     }
@@ -212,10 +212,17 @@ async fn a_batch_and_its_checkpoint_are_one() {
 
 #[tokio::test]
 async fn a_step_that_ends_the_transaction_fails_the_batch() {
-    let store = open(&a_file()).await;
-    store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
-    opened(&store).await;
-    let error = apply(&store, Fails::CommitsAt(1)).await.unwrap_err();
-    assert!(error.to_string().contains("ended the batch"), "{error}");
-    assert_eq!(store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap().position, 2);
+    // One that began another was not noticed, and the checkpoint passed what it had undone.
+    for how in
+        ["COMMIT", "ROLLBACK", "COMMIT; BEGIN; ROLLBACK", "COMMIT; BEGIN", "ROLLBACK; BEGIN IMMEDIATE", "END; BEGIN"]
+    {
+        let store = open(&a_file()).await;
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(3)).await.unwrap();
+        opened(&store).await;
+        let error = apply(&store, Fails::Ends(how)).await.unwrap_err();
+        assert!(error.to_string().contains("ended the batch"), "{how}: {error}");
+        assert_eq!(error.event(), Some(Position::new(2)), "{how}");
+        assert_eq!(opened(&store).await, Position::START, "{how}");
+        assert_eq!(store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap().position, 4);
+    }
 }

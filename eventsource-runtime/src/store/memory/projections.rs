@@ -163,8 +163,15 @@ impl ProjectionStore for Memory {
         let (projections, name) = (&self.shared.projections, projection.name());
         let turn = projections.turn(name, 0);
         let _turn = turn.lock().await;
-        if let Some(standing) = projections.standings().get_mut(name) {
-            return repartitioned(standing, name, partitions);
+        let stored = projections.standings().get(name).map(|standing| count(&standing.parts));
+        if let Some(stored) = stored {
+            // A batch that is under way moves a checkpoint of the parts that there are. Nobody waits for two turns else.
+            let parts = if stored == partitions.max(1) { 1..1 } else { 1..stored };
+            let mut turns = Vec::new();
+            for part in parts {
+                turns.push(projections.turn(name, part).lock_owned().await);
+            }
+            return projections.standing(name, |standing| repartitioned(standing, name, partitions));
         }
         caught(async { projection.setup(&MemoryTransaction).await }).await?;
         projections.standings().insert(name, Standing::new(partitions, after));

@@ -13,6 +13,9 @@ use tokio_postgres::{Error, Row, Statement, ToStatement};
 
 use super::PostgresError;
 
+/// How many prepared statements a connection keeps.
+const STATEMENTS: usize = 256;
+
 /// The transaction of a projection's batch: the projection's writes and its checkpoint are committed together.
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. A statement that fails makes all
@@ -72,7 +75,7 @@ impl<'t> PostgresTransaction<'t> {
     /// # Errors
     /// PostgreSQL does not take the statement, or a parameter has not the type that it wants.
     pub async fn enqueue(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), PostgresError> {
-        let statement = self.transaction.prepare_cached(sql).await?;
+        let statement = self.prepared(sql).await?;
         let params = encoded(&statement, params)?;
         self.queued().push(Queued { statement, params });
         Ok(())
@@ -83,7 +86,7 @@ impl<'t> PostgresTransaction<'t> {
     /// # Errors
     /// What PostgreSQL says; in a step, `?` ends the batch with it.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
-        let statement = self.transaction.prepare_cached(sql).await?;
+        let statement = self.prepared(sql).await?;
         self.in_turn().await;
         self.transaction.execute(&statement, params).await
     }
@@ -131,6 +134,16 @@ impl<'t> PostgresTransaction<'t> {
     {
         self.in_turn().await;
         self.transaction.query_opt(statement, params).await
+    }
+
+    /// A statement from the connection's cache. That is emptied when it is full, as it is where values are written into the
+    /// statements: the server keeps each for as long as the connection lasts.
+    async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
+        let cache = &self.transaction.statement_cache;
+        if cache.size() >= STATEMENTS {
+            cache.clear();
+        }
+        self.transaction.prepare_cached(sql).await
     }
 
     /// Waits until what was enqueued has been sent, by whoever drives the step: each time that it waits.

@@ -1,5 +1,6 @@
 //! Connections: how they are set up, and how transactions begin and end.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,26 @@ const STATEMENTS: usize = 128;
 /// How large the log may stay after it was copied into the file, in bytes.
 const LOG_LIMIT: i64 = 64 * 1024 * 1024;
 
+thread_local! {
+    /// How many transactions have ended on this thread, which is that of one writer.
+    static ENDED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many transactions that write have ended so far on this thread: one that is open may be another than was begun.
+pub(super) fn ended() -> u64 {
+    ENDED.get()
+}
+
+fn count_ends(connection: &mut Connection) -> rusqlite::Result<()> {
+    let count = || ENDED.set(ENDED.get() + 1);
+    connection.rollback_hook(Some(count))?;
+    connection.commit_hook(Some(move || {
+        count();
+        // It goes on.
+        false
+    }))
+}
+
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -29,7 +50,10 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<C
     if role == Role::Writer {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    if role == Role::Writer {
+        count_ends(&mut connection).map_err(failed)?;
+    }
     set_up(&connection, options, role).map_err(failed)?;
     Ok(connection)
 }

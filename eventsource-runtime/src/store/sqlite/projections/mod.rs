@@ -12,7 +12,7 @@ pub(super) use aside::Aside;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::connection::{begin, commit, rollback};
+use super::connection::{begin, commit, ended, rollback};
 use super::read::{number, signed};
 use super::{Sqlite, SqliteTransaction};
 use crate::domain::StoredEvent;
@@ -217,13 +217,16 @@ fn steps(
 }
 
 fn step(tx: &SqliteTransaction<'_>, projection: &dyn Projection<Sqlite>, event: &StoredEvent) -> StepResult {
+    let since = ended();
     let step = catch_unwind(AssertUnwindSafe(|| projection.apply(event, tx)));
-    let applied = step.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))).and_then(|()| still_open(tx));
+    let applied =
+        step.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))).and_then(|()| still_open(tx, since));
     applied.map_err(|error| error.at(event))
 }
 
-fn still_open(tx: &Connection) -> StepResult {
-    if tx.is_autocommit() {
+/// Whether the transaction that was begun, when so many had ended, is still open.
+fn still_open(tx: &Connection, since: u64) -> StepResult {
+    if tx.is_autocommit() || ended() != since {
         let reason = "a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store";
         return Err(ProjectionError::new(reason));
     }
@@ -242,10 +245,11 @@ fn in_transaction<T>(
     steps: impl FnOnce(&SqliteTransaction<'_>) -> Result<T, ProjectionError>,
 ) -> Result<T, ProjectionError> {
     failed("begin a projection's batch", begin(connection))?;
+    let since = ended();
     let result = catch_unwind(AssertUnwindSafe(|| steps(&SqliteTransaction::new(connection))));
     match result.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))) {
         Ok(value) => {
-            still_open(connection)?;
+            still_open(connection, since)?;
             failed("commit a projection's batch", commit(connection))?;
             Ok(value)
         }

@@ -1,0 +1,107 @@
+//! Opening a file: what it is set to, and files that earlier versions of the schema have left.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
+use eventsource_runtime::snapshot::SnapshotStore;
+use eventsource_runtime::store::{Filter, SqliteOptions, SqliteStore, SqliteTransaction, Synchronous};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{a_file, events};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Placed {}
+
+/// Looks at the settings of the connection that writes.
+#[derive(Clone, Default)]
+struct Settings(Arc<Mutex<HashMap<&'static str, i64>>>);
+
+#[projection]
+impl Settings {
+    #[projection(setup)]
+    fn look(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        for name in ["synchronous", "fullfsync"] {
+            let value = tx.pragma_query_value(None, name, |row| row.get(0))?;
+            self.0.lock().unwrap().insert(name, value);
+        }
+        Ok(())
+    }
+
+    fn placed(&self, _: &Recorded<Placed>, _: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+}
+
+/// What a commit waits for is what was asked for, and `Full` is what nobody asks for.
+#[tokio::test]
+async fn the_connection_that_writes_is_as_durable_as_was_asked() {
+    let of = async |options: SqliteOptions| {
+        let (settings, store) = (Settings::default(), SqliteStore::open_with(a_file(), options).await.unwrap());
+        store.open_projection(Arc::new(settings.clone()), 1).await.unwrap();
+        let seen = settings.0.lock().unwrap();
+        (seen["synchronous"], seen["fullfsync"])
+    };
+    let (normal, full) = (1, 2);
+    assert_eq!(of(SqliteOptions::default()).await, (full, 1));
+    assert_eq!(of(SqliteOptions::default().synchronous(Synchronous::Full)).await, (full, 1));
+    assert_eq!(of(SqliteOptions::default().synchronous(Synchronous::Normal)).await, (normal, 0));
+}
+
+/// The schema as each version of it was.
+const MIGRATIONS: [&str; 4] = [
+    include_str!("../../../eventsource-runtime/migrations/sqlite/0001_events.sql"),
+    include_str!("../../../eventsource-runtime/migrations/sqlite/0002_projections.sql"),
+    include_str!("../../../eventsource-runtime/migrations/sqlite/0003_snapshots.sql"),
+    include_str!("../../../eventsource-runtime/migrations/sqlite/0004_leases_and_dead_letters.sql"),
+];
+
+/// What each version adds to a file.
+const CONTENTS: [&str; 4] = [
+    "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) VALUES \
+        ('Order-1', 1, x'00000000000000000000000000000001', 'Placed', 1, 7, x'31'), \
+        ('Order-1', 2, x'00000000000000000000000000000002', 'Placed', 1, 7, x'32')",
+    "INSERT INTO projection_checkpoints VALUES ('Settings', 1)",
+    "INSERT INTO snapshots VALUES ('Order-1', 'Order', 2, 2, x'00000000000000000000000000000002', 1, 0, x'7B7D')",
+    "UPDATE projection_partitions SET position = 2",
+];
+
+/// A file of an earlier version, with what may be in it.
+fn earlier(file: &Path, version: usize) {
+    let connection = Connection::open(file).unwrap();
+    for (migration, contents) in MIGRATIONS.iter().zip(CONTENTS).take(version) {
+        connection.execute_batch(migration).unwrap();
+        connection.execute_batch(contents).unwrap();
+    }
+    let note = format!(
+        "CREATE TABLE eventsource_schema (version INTEGER PRIMARY KEY) STRICT; INSERT INTO eventsource_schema VALUES ({version})"
+    );
+    connection.execute_batch(&note).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_each_earlier_schema_keeps_what_it_has() {
+    for version in 1..=MIGRATIONS.len() {
+        let file = a_file();
+        earlier(&file, version);
+        let store = SqliteStore::open(&file).await.unwrap();
+        let stream = StreamId::new("Order", 1);
+        let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
+        let read: Vec<_> = page.events.iter().map(|event| (event.position.get(), &event.payload()[..])).collect();
+        assert_eq!(read, [(1, &b"1"[..]), (2, b"2")], "version {version}");
+        assert_eq!(
+            store.append(&stream, ExpectedVersion::Exact(Version::new(2)), events(1)).await.unwrap().position,
+            3
+        );
+        assert_eq!(store.snapshot_exists(&stream).await.unwrap(), version >= 3);
+        store.open_projection(Arc::new(Settings::default()), 1).await.unwrap();
+        let claim = Claim::new(Uuid::now_v7(), "a test", std::time::Duration::from_secs(1));
+        let lease = store.lease_projection(Partition::whole("Settings"), claim).await.unwrap();
+        let expected = [0, 1, 1, 2][version - 1];
+        assert_eq!((lease.checkpoint.get(), lease.taken), (expected, None), "version {version}");
+    }
+}
