@@ -42,7 +42,7 @@ pub struct Reaction<M> {
 
 /// A command cannot be kept; nothing of the reaction was.
 #[derive(Debug, thiserror::Error)]
-#[error("command `{command}` cannot be written as JSON")]
+#[error("command `{command}` cannot be written as JSON; mend its `Serialize`")]
 pub(super) struct Unwritable {
     command: &'static str,
     source: serde_json::Error,
