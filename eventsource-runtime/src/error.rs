@@ -10,6 +10,15 @@ use crate::telemetry::guarded;
 /// The cause of an error, whatever back end or user code it came from.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
+/// What a failed attempt was about, behind what was attempted; nothing where nobody said.
+pub(crate) struct About<'a>(pub(crate) &'a str);
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+    }
+}
+
 /// The longest name that telemetry takes from an error's `Debug` output.
 const LONGEST_NAME: usize = 64;
 /// How much of the output is looked at where it may be that of an [`std::io::Error`].

@@ -39,7 +39,7 @@ impl Slow {
 async fn parts_are_not_laid_out_anew_under_a_batch() {
     let (store, slow) = (MemoryStore::new(), Slow::default());
     let projection = || Arc::new(slow.clone());
-    store.open_projection(projection(), 2).await.unwrap();
+    store.open_projection(projection(), 2, Position::START).await.unwrap();
     let second = Partition::all("Slow", 2).nth(1).unwrap();
     let claim = Claim::new(Uuid::now_v7(), "a test", Duration::from_mins(1));
     assert_eq!(store.lease_projection(second, claim.clone()).await.unwrap().taken, None);
@@ -50,7 +50,7 @@ async fn parts_are_not_laid_out_anew_under_a_batch() {
     let batch = Batch::new(second, claim, Position::START, page.scanned).events(page.events);
     let mut applied = Box::pin(store.apply_batch(projection(), batch, Scope::current()));
     assert!(applied.as_mut().now_or_never().is_none());
-    let mut opened = Box::pin(store.open_projection(projection(), 3));
+    let mut opened = Box::pin(store.open_projection(projection(), 3, Position::START));
     assert!(opened.as_mut().now_or_never().is_none(), "a batch is under way");
     slow.ends.notify_one();
     applied.await.unwrap();

@@ -5,6 +5,7 @@ mod canary;
 mod cancellation;
 mod cardinality;
 mod dispatch;
+mod errors;
 mod examples;
 mod following;
 mod leaks;

@@ -31,6 +31,7 @@ struct Faults {
     reads: AtomicUsize,
     resets: AtomicUsize,
     answers: AtomicUsize,
+    refused: AtomicUsize,
     shown: AtomicUsize,
     refuses: AtomicBool,
     batches: AtomicUsize,
@@ -58,6 +59,11 @@ impl Faulty {
     /// The next batches are applied, and reported as failed.
     pub fn lose_answers(&self, count: usize) {
         self.faults.answers.store(count, Ordering::SeqCst);
+    }
+
+    /// The next batches, and listings of dead letters, are refused, as by a store in trouble.
+    pub fn refuse(&self, count: usize) {
+        self.faults.refused.store(count, Ordering::SeqCst);
     }
 
     /// Everything about projections fails, or does not any more.
@@ -194,7 +200,9 @@ impl ProjectionStore for Faulty {
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
         self.faults.batches.fetch_add(1, Ordering::SeqCst);
-        if batch.events.is_empty() && self.faults.refuses.load(Ordering::SeqCst) {
+        let is_refused =
+            take(&self.faults.refused) || batch.events.is_empty() && self.faults.refuses.load(Ordering::SeqCst);
+        if is_refused {
             return Err(ProjectionError::store(StoreError::backend("apply a batch", "as it was told to")));
         }
         let applied = self.call(self.memory.apply_batch(projection, batch, scope)).await?;
@@ -220,6 +228,9 @@ impl ProjectionStore for Faulty {
         projection: &'static str,
         letters: Letters,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        if take(&self.faults.refused) {
+            return Err(ProjectionError::store(StoreError::backend("list dead letters", "as it was told to")));
+        }
         if let Some(listed) = self.faults.listed.lock().expect("nobody panics here").take() {
             return Ok(listed);
         }

@@ -95,7 +95,9 @@ async fn retried(enabled: Option<bool>) -> Vec<String> {
     let store = MemoryStore::new().enable_tracing(false);
     let (absent, on, off) = (Absent::default(), On::default(), Off::default());
     let fails = [&absent.0, &on.0, &off.0];
-    fails.iter().for_each(|fails| fails.store(true, Ordering::SeqCst));
+    for fails in fails {
+        fails.store(true, Ordering::SeqCst);
+    }
     let runner = ProjectionRunner::new(store.clone()).max_retries(0).on_failure(OnFailure::DeadLetter);
     let runner = runner.projection(absent.clone()).projection(on.clone()).projection(off.clone());
     let order = Uuid::now_v7();
@@ -103,7 +105,9 @@ async fn retried(enabled: Option<bool>) -> Vec<String> {
     let projections = runner.spawn();
     projections.wait_for(placed.position).await.unwrap();
     projections.shutdown().await.unwrap();
-    fails.iter().for_each(|fails| fails.store(false, Ordering::SeqCst));
+    for fails in fails {
+        fails.store(false, Ordering::SeqCst);
+    }
     let stream = StreamId::new("Order", order);
     spans("projection.", async {
         let letters = DeadLetters::new(store.clone(), absent);

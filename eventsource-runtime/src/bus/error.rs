@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{BoxError, error_type};
+use crate::error::{About, BoxError, error_type};
 
 /// A message was not published, as far as the bus knows; and why.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +69,12 @@ pub enum PublishError {
         stream: String,
     },
     /// The broker or the network failed.
-    #[error("the bus failed while it tried to {attempt}")]
+    #[error("the bus failed while it tried to {attempt}{}", About(about))]
     Backend {
         /// What was attempted.
         attempt: &'static str,
+        /// On what, and what to do; empty where nobody said.
+        about: Box<str>,
         /// What the back end said.
         source: BoxError,
     },
@@ -81,7 +83,17 @@ pub enum PublishError {
 impl PublishError {
     /// A failure of the back end.
     pub fn backend(attempt: &'static str, source: impl Into<BoxError>) -> Self {
-        Self::Backend { attempt, source: source.into() }
+        Self::Backend { attempt, about: Box::default(), source: source.into() }
+    }
+
+    /// Says of a failure of the back end what it was about, if that is not said yet.
+    pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
+        if let Self::Backend { about, .. } = &mut self
+            && about.is_empty()
+        {
+            *about = what().into();
+        }
+        self
     }
 
     /// A short, stable name for telemetry.
@@ -127,10 +139,12 @@ pub enum BusError {
         source: PublishError,
     },
     /// The broker or the network failed.
-    #[error("the bus failed while it tried to {attempt}")]
+    #[error("the bus failed while it tried to {attempt}{}", About(about))]
     Backend {
         /// What was attempted.
         attempt: &'static str,
+        /// On what, and what to do; empty where nobody said.
+        about: Box<str>,
         /// What the back end said.
         source: BoxError,
     },
@@ -139,7 +153,17 @@ pub enum BusError {
 impl BusError {
     /// A failure of the back end.
     pub fn backend(attempt: &'static str, source: impl Into<BoxError>) -> Self {
-        Self::Backend { attempt, source: source.into() }
+        Self::Backend { attempt, about: Box::default(), source: source.into() }
+    }
+
+    /// Says of a failure of the back end what it was about, if that is not said yet.
+    pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
+        if let Self::Backend { about, .. } = &mut self
+            && about.is_empty()
+        {
+            *about = what().into();
+        }
+        self
     }
 
     /// A short, stable name for telemetry.
@@ -225,7 +249,9 @@ pub enum SubscriptionStopped {
     },
     /// What had been taken was not done with when the deadline of the shut-down passed; it is delivered again where the
     /// bus keeps it.
-    #[error("the subscription of `{group}` left {left} messages when its time was up")]
+    #[error(
+        "the subscription of `{group}` left {left} messages when its time was up; a bus that keeps them delivers them again"
+    )]
     Aborted {
         /// The group.
         group: String,

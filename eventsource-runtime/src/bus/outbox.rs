@@ -144,7 +144,10 @@ fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
     match error {
         PublishError::Closed => ProjectionError::store(StoreError::Closed),
         error if error.is_permanent() => ProjectionError::from(error).at(event),
-        error => ProjectionError::store(StoreError::backend("publish an event", error)),
+        error => ProjectionError::store(StoreError::backend("publish an event", error).about(|| {
+            let (stream, version, position) = (&event.stream, event.version, event.position);
+            format!("`{stream}` version {version} at position {position}; the relay tries again")
+        })),
     }
 }
 
@@ -216,5 +219,24 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         scope: Scope,
     ) -> impl Future<Output = Result<bool, ProjectionError>> + Send {
         self.store.settle_dead_letter(projection, position, event, scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::domain::Envelope;
+    use crate::store::{StreamId, Version};
+
+    #[test]
+    fn what_could_not_be_published_is_told_by_its_place() {
+        let place = (StreamId::new("Order", 42), Version::new(3), Position::new(7));
+        let envelope = Envelope::new(Uuid::now_v7(), place, ("OrderPlaced", 1), Timestamp::from_micros(0));
+        let event = StoredEvent::new(envelope, "{}".into());
+        assert_eq!(
+            refused(&event, PublishError::backend("reach a broker", "gone")).to_string(),
+            "the store failed while it tried to publish an event: `Order-42` version 3 at position 7; the relay tries again"
+        );
     }
 }

@@ -23,7 +23,8 @@ pub enum Relation {
 ///
 /// A message that comes for the first time and is younger than two minutes continues its trace. One that is older, comes
 /// again or is replayed has a new trace with a link, so that no trace grows for ever; within the process all have, since
-/// a queue stands between. The flags of a context are never changed, and baggage is not read.
+/// a queue stands between. The flags of a context are never changed. Baggage is not read: it stays
+/// a header of the message, `baggage`, which a handler may read that trusts its producers.
 ///
 /// ```
 /// # use eventsource_runtime::bus::{Propagation, Relation};

@@ -99,7 +99,10 @@ impl<B: EventBus> Subscription<B> {
     }
 
     async fn start<H: Handler>(self, handler: H, most: usize) -> Result<Running, BusError> {
-        let consumer = self.bus.inner().subscribe(self.intake.clone()).await?;
+        let consumer = self.bus.inner().subscribe(self.intake.clone()).await.map_err(|error| {
+            let (group, info) = (&self.intake.group, self.bus.inner().info());
+            error.about(|| format!("group `{group}` of `{}`; subscribe again when the bus answers", info.destination))
+        })?;
         let handling = Handling {
             telemetry: self.bus.processing(&self.intake, self.propagation),
             retries: self.retries,

@@ -45,7 +45,9 @@ impl Unwritable {
 pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u8>) -> Result<(), Unwritable> {
     let mut seen = Seen::default();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, Watching(&mut seen));
-    value.serialize(&mut serializer).map_err(|error| Unwritable::new("cannot be written as JSON", error))?;
+    value
+        .serialize(&mut serializer)
+        .map_err(|error| Unwritable::new("cannot be written as JSON; mend its `Serialize`", error))?;
     if seen.null || seen.deepest > SHALLOW {
         serde_json::from_slice::<T>(json).map_err(|error| Unwritable::unreadable(&error))?;
     }

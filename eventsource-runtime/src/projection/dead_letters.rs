@@ -10,7 +10,7 @@ use super::options::Options;
 use super::step::{Mode, Step};
 use super::{Projection, ProjectionStore};
 use crate::domain::StoredEvent;
-use crate::store::{Filter, Position, StreamId};
+use crate::store::{AGAIN, Filter, Position, StreamId};
 use crate::telemetry::log;
 
 /// How many letters are looked at in one go.
@@ -81,7 +81,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
     /// # Errors
     /// The store cannot be read.
     pub async fn list(&self, after: Position, limit: usize) -> Result<Vec<DeadLetter>, ProjectionError> {
-        self.store.dead_letters(self.projection.name(), Letters { stream: None, after, limit }).await
+        self.letters(Letters { stream: None, after, limit }).await
     }
 
     /// At most `limit` letters of one stream, of events after a position, in order.
@@ -94,8 +94,13 @@ impl<S: ProjectionStore> DeadLetters<S> {
         after: Position,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
-        let letters = Letters { stream: Some(stream.clone()), after, limit };
-        self.store.dead_letters(self.projection.name(), letters).await
+        self.letters(Letters { stream: Some(stream.clone()), after, limit }).await
+    }
+
+    async fn letters(&self, letters: Letters) -> Result<Vec<DeadLetter>, ProjectionError> {
+        let (name, after) = (self.projection.name(), letters.after);
+        let listed = self.store.dead_letters(name, letters).await;
+        listed.map_err(|error| error.about(|| format!("projection `{name}`, after position {after}; {AGAIN}")))
     }
 
     /// Applies the events of a stream's letters, in order, and removes each letter with its event's effect, in one
@@ -124,7 +129,8 @@ impl<S: ProjectionStore> DeadLetters<S> {
     /// The store cannot be written.
     pub async fn resolve(&self, position: Position) -> Result<bool, ProjectionError> {
         let scope = crate::telemetry::Scope::detached().muted();
-        self.store.settle_dead_letter(Arc::clone(&self.projection), position, None, scope).await
+        let settled = self.store.settle_dead_letter(Arc::clone(&self.projection), position, None, scope).await;
+        settled.map_err(|error| self.unsettled(error, position))
     }
 
     /// Applies one letter's event; false if somebody else was faster.
@@ -149,7 +155,11 @@ impl<S: ProjectionStore> DeadLetters<S> {
                 span.fail(error.error_type().to_owned());
             }
         }
-        settled
+        settled.map_err(|error| self.unsettled(error, position))
+    }
+
+    fn unsettled(&self, error: ProjectionError, position: Position) -> ProjectionError {
+        error.about(|| format!("projection `{}`, position {position}; {AGAIN}", self.projection.name()))
     }
 
     async fn event(&self, position: Position) -> Result<StoredEvent, ProjectionError> {

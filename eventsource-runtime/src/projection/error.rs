@@ -93,6 +93,15 @@ impl ProjectionError {
         Self::of(error.error_type(), error)
     }
 
+    /// Says of a store's failure what it was about, if that is what it is.
+    pub(crate) fn about(mut self, what: impl FnOnce() -> String) -> Self {
+        if let Some(error) = self.cause.downcast_mut::<StoreError>() {
+            let failed = std::mem::replace(error, StoreError::Closed);
+            *error = failed.about(what);
+        }
+        self
+    }
+
     /// Two projections of one runner would share a checkpoint.
     pub(super) fn same_name(projection: &str) -> Self {
         Self::new(format!("the runner has another projection of the name `{projection}`; give one of them its own"))
@@ -247,7 +256,9 @@ pub enum ProjectionStopped {
         source: std::sync::Arc<dyn Error + Send + Sync + 'static>,
     },
     /// The deadline passed before the projection got there.
-    #[error("projection `{projection}` is at position {checkpoint}, {wanted} was wanted in time")]
+    #[error(
+        "projection `{projection}` is at position {checkpoint}, {wanted} was wanted in time; wait longer, or see what holds it up"
+    )]
     Late {
         /// The projection.
         projection: &'static str,
@@ -257,7 +268,7 @@ pub enum ProjectionStopped {
         wanted: Position,
     },
     /// The runner was shut down before the projection got there.
-    #[error("projection `{projection}` was shut down at position {checkpoint}")]
+    #[error("projection `{projection}` was shut down at position {checkpoint}; start it again")]
     ShutDown {
         /// The projection.
         projection: &'static str,
@@ -265,7 +276,9 @@ pub enum ProjectionStopped {
         checkpoint: Position,
     },
     /// The projection had not stopped when the deadline of the shut-down passed, and its task was aborted.
-    #[error("projection `{projection}` did not stop in time and was aborted after position {checkpoint}")]
+    #[error(
+        "projection `{projection}` did not stop in time and was aborted after position {checkpoint}; it goes on from there"
+    )]
     Aborted {
         /// The projection.
         projection: &'static str,

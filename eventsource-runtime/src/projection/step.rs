@@ -102,6 +102,7 @@ impl<S: ProjectionStore> Follower<S> {
             }
             Err(error) => {
                 place.unsure = Some(step.to);
+                let error = error.about(|| step.about(self.partition.projection));
                 span.in_scope(|| log::failure(error.error_type()));
                 span.fail(error.error_type().to_owned());
                 Err(error.within(scope))
@@ -121,6 +122,12 @@ impl<'a> Step<'a> {
 
     pub(super) fn ending(self, outcome: Outcome<'a>) -> Self {
         Self { outcome, ..self }
+    }
+
+    /// What it was about, where the store fails.
+    fn about(self, projection: &str) -> String {
+        let from = self.events.first().map_or(self.to, |event| event.position);
+        format!("projection `{projection}`, positions {from} to {}; it begins there again", self.to)
     }
 
     /// What a batch that was committed leaves on its span and in the metrics.

@@ -126,7 +126,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.succeed();
                 Ok(version)
             }
-            Err(error) => Err(failed(span, error, SnapshotError::error_type)),
+            Err(error) => Err(failed(span, SnapshotError::of(error, &stream), SnapshotError::error_type)),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::dispatch::DispatchError;
 use crate::domain::{Aggregate, Command, EventSet, Handle};
 use crate::snapshot::SnapshotStore;
 use crate::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
+    AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
 };
 use crate::telemetry::{Attributes, Kind, Span, Start, guarded, log, metrics, names};
 
@@ -64,7 +64,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 }
                 Ok(replay)
             }
-            Err(error) => Err(failed(span, error, StoreError::error_type)),
+            Err(error) => {
+                let error = error.about(|| format!("`{stream}`; {AGAIN}"));
+                Err(failed(span, error, StoreError::error_type))
+            }
         }
     }
 
@@ -186,7 +189,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 if self.metrics && matches!(error, AppendError::Conflict(_)) {
                     metrics::append_conflict(A::NAME);
                 }
-                Err(failed(span, error, AppendError::error_type))
+                Err(failed(span, error.to(stream, expected), AppendError::error_type))
             }
         }
     }

@@ -19,7 +19,7 @@ pub enum SnapshotError {
         aggregate: &'static str,
     },
     /// The state cannot be written as JSON.
-    #[error("the state of `{stream}` at version {version} cannot be written as JSON")]
+    #[error("the state of `{stream}` at version {version} cannot be written as JSON; mend its `Serialize`")]
     Encode {
         /// Whose state.
         stream: StreamId,
@@ -34,6 +34,14 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// Says of a store's failure whose snapshot it was about.
+    pub(crate) fn of(self, stream: &StreamId) -> Self {
+        match self {
+            Self::Store(error) => Self::Store(error.about(|| format!("`{stream}`; loads go on without it"))),
+            other => other,
+        }
+    }
+
     /// A short, stable name for telemetry.
     #[must_use]
     pub fn error_type(&self) -> &'static str {

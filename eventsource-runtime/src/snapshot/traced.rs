@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Restore, SnapshotStore, StoredSnapshot};
 use crate::domain::EventRef;
-use crate::store::{EventStore, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor};
+use crate::store::{
+    AGAIN, EventStore, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor,
+};
 use crate::telemetry::{Attributes, names};
 
 const SAVE: (&str, &str) = ("snapshot_store.save", "INSERT");
@@ -21,31 +23,36 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
     }
 
     async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
-        let version = snapshot.last.version;
-        let call = self.snapshot_call(SAVE, &mut aggregate(&snapshot.stream));
-        ended(call, self.inner().save_snapshot(snapshot), |(), later| at(version, later)).await
+        let (stream, version) = (snapshot.stream.clone(), snapshot.last.version);
+        let call = self.snapshot_call(SAVE, &mut aggregate(&stream));
+        let saved = ended(call, self.inner().save_snapshot(snapshot), |(), later| at(version, later)).await;
+        saved.map_err(|error| error.about(|| format!("`{stream}` at version {version}; loads go on without it")))
     }
 
     async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
         let call = self.snapshot_call(GET, &mut aggregate(stream));
-        ended(call, self.inner().latest_snapshot(stream), |snapshot, later| found(snapshot.as_ref(), later)).await
+        let read = ended(call, self.inner().latest_snapshot(stream), |snapshot, later| found(snapshot.as_ref(), later));
+        read.await.map_err(|error| error.about(|| format!("`{stream}`; loads go on without it")))
     }
 
     async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
         let call = self.snapshot_call(EXISTS, &mut aggregate(stream));
-        ended(call, self.inner().snapshot_exists(stream), |_, _| ()).await
+        let found = ended(call, self.inner().snapshot_exists(stream), |_, _| ()).await;
+        found.map_err(|error| error.about(|| format!("`{stream}`; {AGAIN}")))
     }
 
     async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
         let call = self.snapshot_call(DELETE, &mut aggregate(stream));
-        ended(call, self.inner().delete_snapshot(stream), |_, _| ()).await
+        let deleted = ended(call, self.inner().delete_snapshot(stream), |_, _| ()).await;
+        deleted.map_err(|error| error.about(|| format!("`{stream}`; {AGAIN}")))
     }
 
     async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
         let call = self.snapshot_call(DELETE, &mut |known| {
             known.string(names::EVENTSOURCE_AGGREGATE_TYPE, aggregate_type);
         });
-        ended(call, self.inner().delete_snapshots(aggregate_type), |_, _| ()).await
+        let deleted = ended(call, self.inner().delete_snapshots(aggregate_type), |_, _| ()).await;
+        deleted.map_err(|error| error.about(|| format!("of all `{aggregate_type}`; {AGAIN}")))
     }
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {

@@ -39,12 +39,12 @@ pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
 pub use stream_id::{MAX_STREAM_ID, StreamId};
-pub(crate) use traced::Call as TracedCall;
 pub use traced::Traced;
+pub(crate) use traced::{AGAIN, Call as TracedCall};
 pub use version::{ExpectedVersion, Position, Version};
 
 use crate::domain::{DecodeError, EventRef, StoredEvent};
-use crate::error::BoxError;
+use crate::error::{About, BoxError};
 
 /// A store could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -66,18 +66,22 @@ pub enum StoreError {
     },
     /// The database refuses what it was given, and would refuse it again: a value that it cannot keep, or one that breaks
     /// a rule of its tables.
-    #[error("the store refused to {attempt}")]
+    #[error("the store refused to {attempt}{}; change what was given", About(about))]
     Refused {
         /// What was attempted.
         attempt: &'static str,
+        /// On what: set by [`StoreError::about`], and empty where nobody did.
+        about: Box<str>,
         /// What the back end said.
         source: BoxError,
     },
     /// The database, the file or the network failed.
-    #[error("the store failed while it tried to {attempt}")]
+    #[error("the store failed while it tried to {attempt}{}", About(about))]
     Backend {
         /// What was attempted.
         attempt: &'static str,
+        /// On what, and what to do: set by [`StoreError::about`], and empty where nobody did.
+        about: Box<str>,
         /// What the back end said.
         source: BoxError,
     },
@@ -86,12 +90,35 @@ pub enum StoreError {
 impl StoreError {
     /// A failure of the back end.
     pub fn backend(attempt: &'static str, source: impl Into<BoxError>) -> Self {
-        Self::Backend { attempt, source: source.into() }
+        Self::Backend { attempt, about: Box::default(), source: source.into() }
+    }
+
+    /// Says of a failure or a refusal of the back end what it was about, and after `; ` what to do, if that is not said yet: a stream with a
+    /// version, a position, a projection; no payload, and nothing of how the store connects. Any other error stays as it
+    /// is. [`Traced`] does so for the store that it is around.
+    ///
+    /// ```
+    /// # use eventsource_runtime::store::StoreError;
+    /// let error = StoreError::backend("load a stream", "no connection").about(|| "`Order-42`; read it again".into());
+    /// assert_eq!(error.to_string(), "the store failed while it tried to load a stream: `Order-42`; read it again");
+    /// ```
+    #[must_use]
+    pub fn about(mut self, what: impl FnOnce() -> String) -> Self {
+        match &mut self {
+            Self::Backend { about, .. } if about.is_empty() => *about = what().into(),
+            // What to do about a refusal is said already, and is not to try again.
+            Self::Refused { about, .. } if about.is_empty() => {
+                let what = what();
+                *about = what.rsplit_once("; ").map_or(&*what, |(on, _)| on).into();
+            }
+            _ => {}
+        }
+        self
     }
 
     /// A refusal of the back end.
     pub fn refused(attempt: &'static str, source: impl Into<BoxError>) -> Self {
-        Self::Refused { attempt, source: source.into() }
+        Self::Refused { attempt, about: Box::default(), source: source.into() }
     }
 
     /// Whether the store is in trouble. Otherwise it works, and it is what was asked of it that cannot be done.

@@ -176,6 +176,9 @@ fn append_attributes(
     attributes.with(names::EVENTSOURCE_EXPECTED_VERSION, &mut |slot| slot.display(&expected));
 }
 
+/// What to do about a failure that has changed nothing.
+pub(crate) const AGAIN: &str = "try again when the store answers";
+
 impl<S: EventStore> EventStore for Traced<S> {
     fn info(&self) -> StoreInfo {
         self.inner.info()
@@ -202,7 +205,7 @@ impl<S: EventStore> EventStore for Traced<S> {
                 attributes.record(names::EVENTSOURCE_EVENT_RECORDED_AT, recorded_at);
             }
         });
-        result
+        result.map_err(|error| error.to(stream, expected))
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
@@ -227,7 +230,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, result.as_ref().map_or(0, Vec::len) as u64);
         });
         self.count_malformed(result.as_deref().unwrap_or_default());
-        result
+        result.map_err(|error| error.about(|| format!("`{stream}` after version {after}; {AGAIN}")))
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
@@ -254,7 +257,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, page.events.len() as u64);
         });
         self.count_malformed(result.as_ref().map_or(&[], |page| &page.events));
-        result
+        result.map_err(|error| error.about(|| format!("after position {after}; {AGAIN}")))
     }
 
     fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {

@@ -42,7 +42,7 @@ impl Settings {
 async fn the_connection_that_writes_is_as_durable_as_was_asked() {
     let of = async |options: SqliteOptions| {
         let (settings, store) = (Settings::default(), SqliteStore::open_with(a_file(), options).await.unwrap());
-        store.open_projection(Arc::new(settings.clone()), 1).await.unwrap();
+        store.open_projection(Arc::new(settings.clone()), 1, Position::START).await.unwrap();
         let seen = settings.0.lock().unwrap();
         (seen["synchronous"], seen["fullfsync"])
     };
@@ -98,7 +98,7 @@ async fn a_file_of_each_earlier_schema_keeps_what_it_has() {
             3
         );
         assert_eq!(store.snapshot_exists(&stream).await.unwrap(), version >= 3);
-        store.open_projection(Arc::new(Settings::default()), 1).await.unwrap();
+        store.open_projection(Arc::new(Settings::default()), 1, Position::START).await.unwrap();
         let claim = Claim::new(Uuid::now_v7(), "a test", std::time::Duration::from_secs(1));
         let lease = store.lease_projection(Partition::whole("Settings"), claim).await.unwrap();
         let expected = [0, 1, 1, 2][version - 1];

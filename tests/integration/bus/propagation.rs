@@ -1,6 +1,6 @@
 //! Which trace a handler's span belongs to.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::bus::{HandlerError, Message, Propagation, Received, Traced};
@@ -8,6 +8,7 @@ use eventsource_runtime::clock::{self, Clock, Timestamp};
 use eventsource_runtime::store::StreamId;
 use eventsource_tests::own_bus::{Remote, remote};
 use eventsource_tests::recorder::Recorder;
+use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{Sampler, SpanData};
 use tokio::sync::Notify;
@@ -160,4 +161,31 @@ async fn the_context_survives_the_dead_letters_and_their_replay_is_linked_to_it(
     assert_eq!(link.span_context.span_id(), send.span_context.span_id());
     assert!(link.attributes.iter().any(|key| key.key.as_str() == "eventsource.replay"));
     assert!(replay.attributes.iter().any(|key| key.key.as_str() == "eventsource.replay"));
+}
+
+/// What a stranger writes there must not travel on with whatever the handler calls.
+#[tokio::test]
+async fn baggage_stays_a_header_that_a_handler_may_ask_for() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let handler = {
+        let seen = Arc::clone(&seen);
+        move |received: Received| {
+            let header = received.headers().text("baggage").map(str::to_owned);
+            seen.lock().unwrap().push((header, opentelemetry::Context::current().baggage().len()));
+            async { Ok::<_, HandlerError>(()) }
+        }
+    };
+    let headers: [(&str, &[u8]); 3] =
+        [("traceparent", CONTEXT.as_bytes()), ("event_type", b"OrderPlaced"), ("baggage", b"tenant=north")];
+    let message = Message::read(headers, b"{}".as_slice().into());
+    let (recorder, bus) = (Recorder::new(), remote());
+    recorder
+        .run(async {
+            let running = bus.subscribe("inventory").handle(handler).await.unwrap();
+            bus.publish(message).await.unwrap();
+            until_settled(&running, 1).await;
+            running.shutdown().await.unwrap();
+        })
+        .await;
+    assert_eq!(*seen.lock().unwrap(), [(Some("tenant=north".to_owned()), 0)]);
 }

@@ -64,7 +64,13 @@ impl RabbitMqBus {
         let authority: Option<Arc<str>> = options.authority()?.map(Arc::from);
         let links = Arc::new(Link::new(uri.clone(), authority.clone()));
         let publisher = Publisher::new(Link::new(uri, authority), options.publish_timeout);
-        topology.declare_exchange(&publisher.channel().await.map_err(connecting)?).await.map_err(declaring)?;
+        let away = |error| {
+            connecting(error).about(|| {
+                let at = info.server.as_ref().map(|(host, port)| format!("at {host}:{port}; "));
+                format!("{}see that it runs, and that address and account are right", at.unwrap_or_default())
+            })
+        };
+        topology.declare_exchange(&publisher.channel().await.map_err(away)?).await.map_err(declaring)?;
         let shared = Shared { info, topology, publisher, links, members: Members::default() };
         Ok(Self::over(RabbitMq { shared: Arc::new(shared) }))
     }

@@ -129,7 +129,7 @@ impl<B: EventBus> Traced<B> {
             Via::Relay => messages,
         };
         let count = messages.len() as u64;
-        let results = span.run(self.inner.publish(messages)).await;
+        let mut results = span.run(self.inner.publish(messages)).await;
         let failed = results.iter().filter_map(|result| result.as_ref().err());
         let error = failed.clone().map(PublishError::error_type).next();
         if let (Some(begun), Some(Told { info, destination })) = (begun, &told) {
@@ -140,6 +140,7 @@ impl<B: EventBus> Traced<B> {
             (Some(error), _) => {
                 span.in_scope(|| log::failure(error));
                 span.fail(error);
+                results = self.about(results, told.as_ref());
             }
             (None, results) => {
                 if let (Some(told), [Ok(published)]) = (&told, results) {
@@ -149,6 +150,17 @@ impl<B: EventBus> Traced<B> {
             }
         }
         results
+    }
+
+    /// Says of failures where the messages were to go.
+    fn about(
+        &self,
+        results: Vec<Result<Published, PublishError>>,
+        told: Option<&Told>,
+    ) -> Vec<Result<Published, PublishError>> {
+        let destination = told.map_or_else(|| self.inner.info().destination, |told| Arc::clone(&told.destination.name));
+        let about = || format!("to `{destination}`; publish the message again, it may come twice");
+        results.into_iter().map(|result| result.map_err(|error| error.about(about))).collect()
     }
 
     /// Has the gauges ask for the bus's health, from its first use on: then telemetry is set up.

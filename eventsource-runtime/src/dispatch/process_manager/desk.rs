@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::dispatch::{CommandBus, Context, DispatchJsonError};
 use crate::domain::{AnyEvent, Metadata, StoredEvent};
 use crate::projection::{Claim, Partition, ProjectionError, ProjectionStore, StepResult};
-use crate::store::{AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId};
+use crate::store::{AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId};
 use crate::telemetry::{current_span, names};
 
 /// How often a process that somebody else appended to meanwhile is looked at again.
@@ -219,7 +219,7 @@ impl<S: ProjectionStore> Desk<S> {
         let encoded = own.map(|(ordinal, (event, origin))| {
             NewEvent::encode(derived(M::name(), id, Purpose::Event, ordinal), event, Arc::clone(origin))
         });
-        let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+        let encoded = encoded.collect::<Result<Vec<_>, _>>().map_err(|error| error.of(&process.stream))?;
         let expected = ExpectedVersion::Exact(process.version);
         Ok(self.store.append(&process.stream, expected, encoded).await)
     }
@@ -250,7 +250,9 @@ impl<S: ProjectionStore> Desk<S> {
         let fold = Fold { stream: process.stream.clone(), after: process.version, first_event: None };
         let empty = Process::new(process.stream.clone(), process.root);
         let visitor = std::mem::replace(process, empty);
-        *process = self.store.fold(fold, visitor).await.map_err(ProjectionError::store)?.visitor;
+        let folded = self.store.fold(fold, visitor).await;
+        let unread = |error: StoreError| error.about(|| format!("`{}`; {AGAIN}", process.stream));
+        *process = folded.map_err(|error| ProjectionError::store(unread(error)))?.visitor;
         match process.error.take() {
             None => Ok(()),
             Some(error) => Err(error.into()),

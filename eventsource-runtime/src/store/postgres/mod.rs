@@ -125,16 +125,19 @@ impl Postgres {
             readers: pool(options.connections, OURS)?,
             workers: pool(options.connections, YOURS)?,
         });
-        connections::refuse_transaction_mode(&pools.writers, options)
-            .await
-            .map_err(|fault| fault.attempt("connect to the store"))?;
-        let mut client =
-            connections::lend(&pools.writers).await.map_err(|fault| fault.attempt("connect to the store"))?;
+        let mut info = StoreInfo::database("postgresql", "events");
+        info.server = address::server(&config);
+        let away = |fault: connections::Fault| {
+            fault.attempt("connect to the store").about(|| {
+                let at = info.server.as_ref().map(|(host, port)| format!("at {host}:{port}; "));
+                format!("{}see that it runs, and that address and account are right", at.unwrap_or_default())
+            })
+        };
+        connections::refuse_transaction_mode(&pools.writers, options).await.map_err(away)?;
+        let mut client = connections::lend(&pools.writers).await.map_err(away)?;
         schema.migrate(&mut client).await?;
         drop(client);
         let head = Arc::new(Head::default());
-        let mut info = StoreInfo::database("postgresql", "events");
-        info.server = address::server(&config);
         Ok(Self {
             shared: Arc::new(Shared {
                 writer: Writer::start(Appends::new(&schema), Arc::clone(&pools), Arc::clone(&head)),
