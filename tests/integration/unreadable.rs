@@ -76,7 +76,10 @@ async fn an_event_that_could_not_be_read_again_is_refused() {
         let refused = bus.dispatch(measure(value, depth)).await.unwrap_err();
         assert!(matches!(&refused, DispatchError::Append(AppendError::Encode(_))), "{refused:?}");
         let text = refused.to_string();
-        assert!(text.starts_with("event `Measured` cannot be read back") && text.contains(said), "{text}");
+        assert!(
+            text.starts_with("event `Measured` for `Probe-one` cannot be read back") && text.contains(said),
+            "{text}"
+        );
         assert_eq!(store.head().await.unwrap(), Position::START);
     }
     bus.dispatch(measure(1.0, 125)).await.unwrap();

@@ -5,6 +5,9 @@ use tokio::sync::Notify;
 
 use super::*;
 
+/// Short, so that renewals are soon seen, and longer than a busy machine holds up a task.
+const LEASE: Duration = Duration::from_millis(300);
+
 struct Preparing(Arc<AtomicBool>);
 
 #[projection]
@@ -63,11 +66,11 @@ async fn the_leases_of_all_parts_are_kept_while_a_read_model_is_emptied() {
     let (store, large) = (MemoryStore::new(), Large::default());
     let last = place_many(&store, 1).await;
     let options = ProjectionOptions::default().partitions(2);
-    let runner = ProjectionRunner::new(store.clone()).lease(Duration::from_millis(60));
+    let runner = ProjectionRunner::new(store.clone()).lease(LEASE);
     let projections = runner.projection_with(large.clone(), options).rebuild().spawn();
     in_time(large.begun.notified()).await;
     for part in Partition::all("Large", 2) {
-        renewed(&store, part, 5).await;
+        renewed(&store, part, 3).await;
     }
     large.ends.notify_one();
     projections.wait_for(last).await.unwrap();
@@ -94,7 +97,7 @@ async fn the_leases_that_are_had_are_kept_while_the_others_are_waited_for() {
     let (store, large) = (MemoryStore::new(), Large::default());
     let last = place_many(&store, 1).await;
     let options = ProjectionOptions::default().partitions(2);
-    let runner = || ProjectionRunner::new(store.clone()).lease(Duration::from_millis(60));
+    let runner = || ProjectionRunner::new(store.clone()).lease(LEASE);
     let opened = runner().projection_with(large.clone(), options.clone()).spawn();
     opened.wait_for(last).await.unwrap();
     opened.shutdown().await.unwrap();
@@ -108,7 +111,7 @@ async fn the_leases_that_are_had_are_kept_while_the_others_are_waited_for() {
     while in_time(look()).await.unwrap().taken.is_none() {
         tokio::task::yield_now().await;
     }
-    renewed(&store, first, 5).await;
+    renewed(&store, first, 3).await;
     store.lease_projection(second, others.given_up()).await.unwrap();
     large.ends.notify_one();
     in_time(projections.wait_for(last)).await.unwrap();

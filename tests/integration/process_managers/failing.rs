@@ -110,7 +110,8 @@ async fn what_the_store_refuses_for_good_is_left_to_the_policy() {
     managers.shutdown().await.unwrap();
     assert_eq!(status(&store, refused).await, OrderStatus::Cancelled("NoCredit".into()));
     let listed = runner(&store).dead_letters::<Shipping>().list(Position::START, 10).await.unwrap();
-    let reasons: Vec<_> = listed.iter().map(|letter| (&*letter.event_type, &*letter.reason)).collect();
-    assert_eq!(reasons, [("PaymentTaken", "the store refused to append events")]);
+    let [letter] = &*listed else { panic!("{listed:?}") };
+    assert_eq!(&*letter.event_type, "PaymentTaken");
+    assert!(letter.reason.starts_with("the store refused to append events: `Parcel-"), "{}", letter.reason);
     let _ = std::fs::remove_file(file);
 }
