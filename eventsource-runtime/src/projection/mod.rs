@@ -33,11 +33,13 @@ pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;
 pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
+pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub use options::{OnFailure, ProjectionOptions};
 pub use partition::Partition;
 pub use runner::ProjectionRunner;
 pub use running::Projections;
+pub(crate) use running::after;
 
 use uuid::Uuid;
 
