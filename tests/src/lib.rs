@@ -6,6 +6,7 @@ pub mod everything;
 pub mod exporters;
 pub mod faulty;
 pub mod faulty_snapshots;
+pub mod hooked;
 pub mod mortal;
 pub mod network;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]

@@ -24,7 +24,8 @@ use crate::telemetry::Scope;
 /// Publishes every event of a store on a bus.
 ///
 /// An event is published at least once, after it was committed and however often processes die; those of a stream in
-/// order. The messages carry the trace context that is stored with their event, so that a consumer leads straight back to
+/// order, save where a relay that was held up for longer than its lease wakes up while it publishes: what it had read it
+/// may then publish after newer events. The messages carry the trace context that is stored with their event, so that a consumer leads straight back to
 /// the command. Several relays of one name, in as many processes, share the work by leases: for each partition one
 /// publishes, and another takes over when that is gone.
 ///
@@ -184,14 +185,18 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         self.store.lease_projection(partition, claim)
     }
 
-    /// Publishes, and only then moves the checkpoint.
+    /// Publishes, and only then moves the checkpoint. What another relay may have published is not published again: after
+    /// what that one published since, it would be out of order.
     async fn apply_batch(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
         batch: Batch,
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
-        self.publish(&batch.events).await?;
+        if !batch.events.is_empty() {
+            batch.tenure().check(&self.store).await?;
+            self.publish(&batch.events).await?;
+        }
         self.store.apply_batch(projection, batch.events(Events::default()), scope).await
     }
 

@@ -1,7 +1,7 @@
 //! A subscription that runs: it takes messages from the bus, hands them to its lanes, and ends.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +19,8 @@ use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a shutdown waits, after its deadline, for handlers that block their thread.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The part of the messages that may be under way which is taken at once, so that lanes work while more is taken.
 const PART: usize = 4;
 
@@ -29,11 +31,24 @@ const PART: usize = 4;
 #[must_use = "dropping this ends the subscription"]
 pub struct Running {
     group: Arc<str>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     counts: Arc<Counts>,
     /// `None` once its end was told.
-    task: Option<JoinHandle<Result<(), BusError>>>,
+    task: Option<JoinHandle<Ended>>,
 }
+
+/// How a subscription is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    Not,
+    /// When what was taken is done with.
+    Done,
+    /// At once.
+    Now,
+}
+
+/// What a subscription came to; `None` if it was aborted.
+type Ended = Option<Result<(), BusError>>;
 
 /// What became of the messages of a subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,20 +92,19 @@ impl Running {
     }
 
     /// Takes no more messages, and waits until those that were taken are done with, at most `deadline`. What is not done
-    /// by then is aborted; a broker delivers it again.
+    /// by then is aborted, and delivered again. A handler that blocks its thread cannot be: it is waited for, for another
+    /// second, and then left behind. As long as it runs, what this subscription has taken goes to nobody else.
     ///
     /// # Errors
     /// The subscription had stopped before, or messages were left.
     pub async fn shutdown_within(mut self, deadline: Duration) -> Result<Tally, SubscriptionStopped> {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Stop::Done);
         if let Ok(ended) = tokio::time::timeout(deadline, self.ended()).await {
             return ended;
         }
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.stop.send_replace(Stop::Now);
         // Its messages are given back when it is gone, and it tells no more.
-        let ended = self.ended().await;
+        let ended = tokio::time::timeout(FAREWELL, self.ended()).await.unwrap_or_else(|_| Err(self.aborted()));
         self.counts.tell_lost(&self.group);
         let left =
             self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.counts.settled.load(Ordering::Relaxed));
@@ -108,19 +122,22 @@ impl Running {
         self.task = None;
         let failed = |source| SubscriptionStopped::Failed { group: self.group.to_string(), source };
         match ended {
-            Ok(Ok(())) => Ok(self.tally()),
-            Ok(Err(error)) => Err(failed(error)),
-            Err(error) if error.is_cancelled() => {
-                Err(SubscriptionStopped::Aborted { group: self.group.to_string(), left: 0 })
-            }
+            Ok(Some(Ok(()))) => Ok(self.tally()),
+            Ok(Some(Err(error))) => Err(failed(error)),
+            Ok(None) => Err(self.aborted()),
+            Err(error) if error.is_cancelled() => Err(self.aborted()),
             Err(error) => Err(failed(BusError::backend("run a subscription", error))),
         }
+    }
+
+    fn aborted(&self) -> SubscriptionStopped {
+        SubscriptionStopped::Aborted { group: self.group.to_string(), left: 0 }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop.send_modify(|stop| *stop = Stop::Done.max(*stop));
     }
 }
 
@@ -130,7 +147,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
     handler: H,
     lanes: usize,
 ) -> Running {
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Stop::Not);
     let (group, counts) = (Arc::clone(&handling.intake.group), Arc::new(Counts::default()));
     let (handler, mut tasks) = (Arc::new(handler), JoinSet::new());
     let scope = Scope::detached();
@@ -152,19 +169,33 @@ struct Taking<C: Consumer> {
     handling: Arc<Handling>,
     lanes: Vec<mpsc::UnboundedSender<Current<C::Settle>>>,
     counts: Arc<Counts>,
-    stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<Stop>,
 }
 
 impl<C: Consumer> Taking<C> {
-    async fn run(self, lanes: JoinSet<()>) -> Result<(), BusError> {
+    async fn run(mut self, mut tasks: JoinSet<()>) -> Ended {
         let (counts, group) = (Arc::clone(&self.counts), Arc::clone(&self.handling.intake.group));
-        let ended = beside(counts.tell_losses(&group), self.work(lanes)).await;
+        let mut stopped = self.stopped.clone();
+        let mut now = pin!(async {
+            // Where nobody can tell any more nobody has.
+            if stopped.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+                pending::<()>().await;
+            }
+        });
+        let worked = unless(now.as_mut(), beside(counts.tell_losses(&group), self.work(&mut tasks))).await;
+        if worked.is_some() {
+            // Only now: what is settled needs the consumer's connection.
+            unless(now, self.consumer.leave()).await;
+        } else {
+            // Before the consumer goes: another member must not get what comes after a message that is still here.
+            tasks.shutdown().await;
+        }
         counts.tell_lost(&group);
-        ended
+        worked
     }
 
-    async fn work(mut self, mut tasks: JoinSet<()>) -> Result<(), BusError> {
-        let taken = unless_one_dies(&mut tasks, self.take()).await;
+    async fn work(&mut self, tasks: &mut JoinSet<()>) -> Result<(), BusError> {
+        let taken = unless_one_dies(tasks, self.take()).await;
         if let Err(error) = &taken {
             log::subscription_stopped(&self.handling.intake.group, error.error_type());
             // What nobody here will handle is for other members.
@@ -179,10 +210,7 @@ impl<C: Consumer> Taking<C> {
             }
             all
         });
-        let ended = ended.await;
-        // Only now: what is settled needs the consumer's connection.
-        self.consumer.leave().await;
-        taken.and(ended)
+        taken.and(ended.await)
     }
 
     async fn take(&mut self) -> Result<(), BusError> {
@@ -236,7 +264,7 @@ impl<C: Consumer> Taking<C> {
         most: usize,
         taken: &mut Vec<Delivery<C::Settle>>,
     ) -> Option<Result<(), BusError>> {
-        let mut stop = pin!(self.stopped.wait_for(|stop| *stop));
+        let mut stop = pin!(self.stopped.wait_for(|stop| *stop != Stop::Not));
         let mut next = pin!(self.consumer.next_batch(most, taken));
         poll_fn(|task| {
             if !stopping && stop.as_mut().poll(task).is_ready() {
@@ -277,6 +305,16 @@ async fn unless_one_dies<T>(
     poll_fn(|task| match lanes.poll_join_next(task) {
         Poll::Ready(Some(Err(error))) => Poll::Ready(Err(died(error))),
         _ => body.as_mut().poll(task),
+    })
+    .await
+}
+
+/// What something comes to, unless something else ends first.
+async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) -> Option<F::Output> {
+    let (mut end, mut body) = (pin!(end), pin!(body));
+    poll_fn(|task| match body.as_mut().poll(task) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => end.as_mut().poll(task).map(|()| None),
     })
     .await
 }

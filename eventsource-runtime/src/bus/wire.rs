@@ -51,11 +51,11 @@ pub mod header {
     pub const DEAD_LETTER_SOURCE: &str = "dead_letter_source";
 }
 
-/// The longest value that is parsed, in bytes. No valid one comes near, but an aggregate's id may be any text.
-const LONGEST: usize = 512;
+/// The longest value that is parsed, in bytes: as long as a stream's id may be, which no other valid one comes near.
+const LONGEST: usize = 1024;
 
 impl Message {
-    /// Names each header, in a fixed order; none is empty.
+    /// Names each header, in a fixed order; none is empty but the id of an aggregate that has an empty one.
     pub fn write_headers(&self, write: &mut dyn FnMut(&str, &[u8])) {
         let facts = self.facts();
         let mut written = Written { write, text: String::new() };
@@ -67,7 +67,7 @@ impl Message {
         written.text(header::EVENT_TYPE, facts.event_type.as_deref());
         written.shown(header::EVENT_VERSION, facts.schema_version);
         if let Some(stream) = &facts.stream {
-            written.text(header::AGGREGATE_ID, Some(stream.aggregate_id()));
+            written.shown(header::AGGREGATE_ID, Some(stream.aggregate_id()));
             written.text(header::AGGREGATE_TYPE, Some(stream.aggregate_type()));
         }
         written.shown(header::AGGREGATE_VERSION, facts.version);
@@ -281,6 +281,18 @@ mod tests {
         assert!(headers.iter().all(|(_, value)| !value.is_empty()));
         let back = Message::read(headers.iter().map(|(name, value)| (&**name, &**value)), message.payload().clone());
         assert_eq!(back, message);
+    }
+
+    /// They were no streams, and what came with them were dead letters.
+    #[test]
+    fn the_longest_ids_and_the_empty_one_are_read_back() {
+        for id in ["x".repeat(LONGEST - "Order-".len()), String::new()] {
+            let message = Message::new(StreamId::new("Order", id), "OrderPlaced", "{}");
+            let headers = written(&message);
+            let back =
+                Message::read(headers.iter().map(|(name, value)| (&**name, &**value)), message.payload().clone());
+            assert_eq!(back, message);
+        }
     }
 
     #[test]

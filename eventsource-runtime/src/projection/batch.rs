@@ -3,10 +3,11 @@
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::dead_letter::DeadLetter;
 use super::error::{CheckpointMoved, ProjectionError};
-use super::lease::{Claim, LeaseLost};
+use super::lease::{Claim, LeaseLost, Tenure};
 use super::partition::Partition;
 use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
@@ -30,14 +31,16 @@ pub struct Batch {
     pub set_aside: Option<DeadLetter>,
     /// The sender's time, for what is set aside.
     pub at: Timestamp,
+    /// When the sender had last made sure of its lease, which another may have by now.
+    pub leased: Instant,
 }
 
 impl Batch {
-    /// A batch that moves a checkpoint and applies nothing.
+    /// A batch that moves a checkpoint and applies nothing, under a lease that was asked for just now.
     #[must_use]
     pub fn new(partition: Partition, claim: Claim, from: Position, checkpoint: Position) -> Self {
-        let at = Timestamp::from_micros(0);
-        Self { partition, claim, events: Events::default(), from, checkpoint, set_aside: None, at }
+        let (at, leased) = (Timestamp::from_micros(0), Instant::now());
+        Self { partition, claim, events: Events::default(), from, checkpoint, set_aside: None, at, leased }
     }
 
     /// The batch with events.
@@ -56,6 +59,17 @@ impl Batch {
     #[must_use]
     pub fn at(self, at: Timestamp) -> Self {
         Self { at, ..self }
+    }
+
+    /// The batch with the time at which its lease was last asked for.
+    #[must_use]
+    pub fn leased(self, leased: Instant) -> Self {
+        Self { leased, ..self }
+    }
+
+    /// The lease under which it is sent.
+    pub(crate) fn tenure(&self) -> Tenure {
+        Tenure { partition: self.partition, claim: self.claim.clone(), since: self.leased, checkpoint: self.from }
     }
 
     /// Refuses the batch if the lease is another's, or if the checkpoint in the store is not where the sender left it.

@@ -1,11 +1,12 @@
 //! Leases: the right to run a part of a projection, for a time, in one place only.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::partition::Partition;
+use super::{ProjectionStore, StepResult};
 use crate::store::Position;
 
 /// Asks for the lease of a part, renews it, or gives it up.
@@ -79,5 +80,33 @@ impl LeaseLost {
     #[must_use]
     pub const fn new(partition: Partition) -> Self {
         Self { partition }
+    }
+}
+
+/// A lease as its holder knows it, for what is done outside the store, where no transaction refuses it when it is late.
+#[derive(Clone)]
+pub(crate) struct Tenure {
+    pub(crate) partition: Partition,
+    pub(crate) claim: Claim,
+    /// When it was last asked for.
+    pub(crate) since: Instant,
+    /// Where the part stands, as long as it is held.
+    pub(crate) checkpoint: Position,
+}
+
+impl Tenure {
+    /// Asks whether the lease is still held, unless that is known well enough: a process may have been stopped since. It
+    /// may be stopped after the answer too, so that nothing is promised.
+    ///
+    /// # Errors
+    /// [`LeaseLost`], or the store cannot be asked.
+    pub(crate) async fn check<S: ProjectionStore>(&self, store: &S) -> StepResult {
+        if self.since.elapsed() < self.claim.term / 2 {
+            return Ok(());
+        }
+        let lease = store.lease_projection(self.partition, self.claim.clone()).await?;
+        // Somebody who had it meanwhile may have given it up again.
+        let is_held = lease.taken.is_none() && lease.checkpoint == self.checkpoint;
+        if is_held { Ok(()) } else { Err(LeaseLost::new(self.partition).into()) }
     }
 }

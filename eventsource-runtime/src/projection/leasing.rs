@@ -21,6 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Hold {
     pub(super) claim: Claim,
+    /// When it was last asked for: from before the question, since the answer may have been long on its way.
     pub(super) renewed: Instant,
 }
 
@@ -60,11 +61,12 @@ impl<S: ProjectionStore> Follower<S> {
     ) -> Result<Option<Position>, ProjectionError> {
         let mut told = false;
         loop {
+            let begun = Instant::now();
             let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
             let Some(lease) = asked else { return Ok(None) };
             tell(lease.checkpoint);
             let Some(taken) = lease.taken else {
-                hold.renewed = Instant::now();
+                hold.renewed = begun;
                 return Ok(Some(lease.checkpoint));
             };
             if !std::mem::replace(&mut told, true) {
@@ -79,12 +81,13 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Renews the lease, and tells where the part stands in the store.
     pub(super) async fn renew(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
+        let begun = Instant::now();
         let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
         let Some(lease) = asked else { return Ok(None) };
         if lease.taken.is_some() {
             return Err(super::lease::LeaseLost::new(self.partition).into());
         }
-        hold.renewed = Instant::now();
+        hold.renewed = begun;
         Ok(Some(lease.checkpoint))
     }
 

@@ -33,12 +33,14 @@ pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;
 pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
+pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub(crate) use options::Begin;
 pub use options::{OnFailure, ProjectionOptions};
 pub use partition::Partition;
 pub use runner::ProjectionRunner;
 pub use running::Projections;
+pub(crate) use running::after;
 
 use uuid::Uuid;
 

@@ -115,7 +115,8 @@ impl Projections {
     }
 }
 
-fn after(deadline: Duration) -> Instant {
+/// When a deadline is over that begins now.
+pub(crate) fn after(deadline: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(deadline).unwrap_or(now + FOR_EVER)
 }

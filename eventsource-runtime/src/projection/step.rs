@@ -68,7 +68,9 @@ impl<S: ProjectionStore> Follower<S> {
         let span = step.span(&*self.projection, &self.options);
         let scope = span.scope(step.mode != Mode::Live);
         let claim = place.hold.claim.clone();
-        let mut batch = Batch::new(self.partition, claim.clone(), place.saved, step.to).at(self.options.clock.now());
+        let mut batch = Batch::new(self.partition, claim.clone(), place.saved, step.to)
+            .at(self.options.clock.now())
+            .leased(place.hold.renewed);
         match step.outcome {
             Outcome::Applied => batch.events = step.events.clone(),
             Outcome::Skipped(_) => {}

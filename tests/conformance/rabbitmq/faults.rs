@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, Received};
+use eventsource_runtime::bus::{
+    BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, RabbitMqOptions, Received,
+};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::network::Network;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
+use lapin::types::{AMQPValue, FieldTable};
 use opentelemetry::trace::Link;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::{Notify, mpsc};
@@ -103,7 +106,7 @@ fn connections_that_are_cut_lose_nothing() {
 fn a_deleted_queue_is_made_again() {
     testing::run(async {
         let name = format!("eventsource-tests-{}", Uuid::now_v7());
-        let bus = open(eventsource_runtime::bus::RabbitMqOptions::new(&name)).await;
+        let bus = open(RabbitMqOptions::new(&name)).await;
         let (running, mut seen) = collecting(&bus).await;
         delete_queue(&format!("{name}.one")).await;
         let stream = StreamId::new("Order", 1);
@@ -117,11 +120,74 @@ fn a_deleted_queue_is_made_again() {
 }
 
 /// As an operator would, through a connection of his own.
-async fn delete_queue(queue: &str) {
+async fn operator() -> lapin::Channel {
     let url = services::rabbitmq();
     let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
-    let channel = connection.await.unwrap().create_channel().await.unwrap();
-    channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+    connection.await.unwrap().create_channel().await.unwrap()
+}
+
+async fn delete_queue(queue: &str) {
+    operator().await.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+}
+
+/// Declares a quorum queue, or finds that it is there with these arguments.
+async fn declare_queue(queue: &str, delivery_limit: Option<i64>) -> lapin::Result<lapin::Queue> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    if let Some(limit) = delivery_limit {
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(limit));
+    }
+    let options = lapin::options::QueueDeclareOptions { durable: true, ..Default::default() };
+    operator().await.queue_declare(queue.into(), options, arguments).await
+}
+
+/// Publishes a message that fails, and waits until it is among the dead letters.
+async fn keeps_a_dead_letter(bus: &RabbitMqBus, before: impl AsyncFnOnce()) {
+    let failing = async |_: Received| Err(HandlerError::new("as it was told to").permanent());
+    let running = bus.subscribe("one").handle(failing).await.unwrap();
+    before().await;
+    bus.publish(message(&StreamId::new("Order", 1), 1)).await.unwrap();
+    in_time(async {
+        while running.tally().dead_lettered == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    running.shutdown().await.unwrap();
+}
+
+/// `RabbitMQ` 4 drops what it has delivered twenty times from a queue that says nothing of it and has no dead letters of
+/// its own.
+#[test]
+fn the_queue_of_dead_letters_says_how_often_they_are_delivered() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        keeps_a_dead_letter(&open(RabbitMqOptions::new(&name)).await, async || ()).await;
+        let queue = declare_queue(&format!("{name}.one.dead"), Some(u32::MAX.into())).await.unwrap();
+        assert_eq!(queue.message_count(), 1);
+    });
+}
+
+#[test]
+fn a_queue_of_dead_letters_that_is_there_without_a_limit_is_taken_as_it_is() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let dead = format!("{name}.one.dead");
+        declare_queue(&dead, None).await.unwrap();
+        keeps_a_dead_letter(&open(RabbitMqOptions::new(&name)).await, async || ()).await;
+        assert_eq!(declare_queue(&dead, None).await.unwrap().message_count(), 1);
+    });
+}
+
+/// The lane tried for ever to keep a dead letter where nothing took it.
+#[test]
+fn a_deleted_queue_of_dead_letters_is_made_again() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let dead = format!("{name}.one.dead");
+        keeps_a_dead_letter(&open(RabbitMqOptions::new(&name)).await, async || delete_queue(&dead).await).await;
+        assert_eq!(declare_queue(&dead, Some(u32::MAX.into())).await.unwrap().message_count(), 1);
+    });
 }
 
 /// The broker tells that it has delivered a message before: of all deliveries the first alone continues its trace.

@@ -1,10 +1,11 @@
 //! The bus within the process where it gets tight.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::bus::{
     BusError, HandlerError, InProcessBus, InProcessOptions, Message, PublishError, Received, SlowSubscriber,
+    SubscriptionStopped,
 };
 use eventsource_runtime::store::StreamId;
 use tokio::sync::Semaphore;
@@ -101,6 +102,47 @@ async fn it_tells_what_it_left_when_its_time_was_up() {
     bus.publish_all((0..7).map(message)).await.unwrap();
     assert_eq!(bus.shutdown(Duration::ZERO).await, 7);
     running.shutdown_within(Duration::ZERO).await.unwrap_err();
+}
+
+/// The group was another's while a handler was still at a message of it, which blocked its thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn nobody_gets_what_comes_after_a_message_that_is_still_handled() {
+    let bus = InProcessBus::new();
+    let (tell, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (released, begun) = (Arc::new(Mutex::new(Some(released))), Arc::new(Semaphore::new(0)));
+    let member = || {
+        let (tell, released, begun) = (tell.clone(), Arc::clone(&released), Arc::clone(&begun));
+        bus.subscribe("group").lanes(1).prefetch(3).handle(move |received: Received| {
+            let blocks = released.lock().unwrap().take();
+            begun.add_permits(1);
+            if let Some(released) = blocks {
+                // Until the test has ended, at the latest.
+                let _ = released.recv();
+            }
+            let told = tell.send(received.payload().to_vec());
+            async move { Ok::<_, HandlerError>(told?) }
+        })
+    };
+    let first = member().await.unwrap();
+    let messages = (1..=6).map(|n| Message::new(StreamId::new("Order", 1), "OrderPlaced", n.to_string()));
+    bus.publish_all(messages).await.unwrap();
+    begun.acquire().await.unwrap().forget();
+    let second = member().await.unwrap();
+    let stopped = first.shutdown_within(Duration::ZERO).await.unwrap_err();
+    assert!(matches!(stopped, SubscriptionStopped::Aborted { .. }), "{stopped}");
+    let early = tokio::time::timeout(Duration::from_millis(200), seen.recv()).await;
+    assert!(early.is_err(), "{early:?}");
+    release.send(()).unwrap();
+    let mut firsts = Vec::new();
+    while firsts.len() < 6 {
+        let ordinal = tokio::time::timeout(Duration::from_secs(20), seen.recv()).await.expect("in time").unwrap();
+        if !firsts.contains(&ordinal) {
+            firsts.push(ordinal);
+        }
+    }
+    assert_eq!(firsts.concat(), b"123456");
+    second.shutdown().await.unwrap();
 }
 
 /// A subscriber whose queue is full publishes to another whose queue is full and who publishes back.

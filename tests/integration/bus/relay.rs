@@ -1,10 +1,12 @@
 //! The relay: from the store to the bus, whatever happens in between.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{EventBus, HandlerError, Received, Relay, Running, Traced};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
+use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use eventsource_tests::own_bus::remote;
 use eventsource_tests::recorder::{Recorder, gauge};
 use eventsource_tests::registry::Registry;
@@ -127,6 +129,40 @@ async fn of_two_relays_of_a_name_one_publishes_and_the_other_takes_over() {
     until_settled(&running, 60).await;
     assert_eq!(running.shutdown().await.unwrap().acknowledged, 60, "none twice");
     second.shutdown().await.unwrap();
+}
+
+/// What it had read it published again, after all that another one had published meanwhile.
+#[tokio::test]
+async fn a_relay_that_was_held_up_beyond_its_lease_publishes_nothing() {
+    let (store, remote, gate) = (MemoryStore::new(), remote(), Arc::new(Gate::default()));
+    let (running, mut seen) = collecting(&remote).await;
+    place_many(&store, 5).await;
+    let held_up = Hooked::new(&store, {
+        let gate = Arc::clone(&gate);
+        move |asked| {
+            let gate = Arc::clone(&gate);
+            async move {
+                if matches!(asked, Asked::Feed { found: true, .. }) {
+                    gate.pass().await;
+                }
+            }
+        }
+    });
+    let lease = Duration::from_millis(50);
+    let late = Relay::new(NAME, held_up, remote.clone()).lease(lease).spawn();
+    gate.reached().await;
+    let last = place_many(&store, 15).await;
+    let other = Relay::new(NAME, store.clone(), remote.clone()).lease(lease).spawn();
+    other.wait_for(last).await.unwrap();
+    // Whether the lease is the other one's still, or nobody's any more.
+    gate.open();
+    other.shutdown().await.unwrap();
+    late.wait_for(place_many(&store, 1).await).await.unwrap();
+    let published: Vec<_> = take(&mut seen, 21).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, ids(&store).await);
+    until_settled(&running, 21).await;
+    late.shutdown().await.unwrap();
+    assert_eq!(running.shutdown().await.unwrap().acknowledged, 21, "none twice");
 }
 
 #[tokio::test]

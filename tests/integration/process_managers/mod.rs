@@ -3,6 +3,7 @@
 mod crashes;
 mod cycles;
 mod failing;
+mod held_up;
 mod starts;
 mod traces;
 

@@ -96,7 +96,7 @@ impl Backlog {
                 return;
             }
             if channel.is_none() {
-                channel = link.another_channel().await;
+                channel = link.another_channel().await.ok();
             }
             if !self.ask(channel.as_ref()).await {
                 channel = None;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::backlog::{Backlog, Queue, UnderWay};
 use super::link::step;
 use super::{Shared, connecting, declaring, properties, topology};
-use crate::bus::error::BusError;
+use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
 use crate::bus::pauses::Pauses;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Settle};
@@ -125,7 +125,7 @@ impl Member {
 async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<From> {
     let losses = shared.links.losses();
     let topology = &shared.topology;
-    topology.declare_group(&channel, &intake.group).await?;
+    topology.declare_group(&shared.links, &channel, &intake.group).await?;
     if intake.dead_letters {
         let left = topology::waiting(&channel, &topology.dead_queue(&intake.group)).await?;
         return Ok(From::DeadLetters { channel, losses, left });
@@ -234,10 +234,15 @@ impl Settle for Unsettled {
         }
     }
 
+    /// A queue that is not there is made again: the member does not notice that this one is gone.
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         let topology = &self.shared.topology;
         let (exchange, key) = (topology.dead_exchange(), topology.group(&self.group));
         let parked = self.shared.publisher.publish(&exchange, &key, message).await;
+        if matches!(parked, Err(PublishError::Unroutable { .. } | PublishError::TimedOut { .. })) {
+            // Whatever comes of it, the lane tries again.
+            let _ = timeout(OPENING, topology.declare_dead_letters(&self.shared.links, &self.group)).await;
+        }
         parked.map_err(|error| BusError::backend("keep a dead letter", error))
     }
 }

@@ -43,9 +43,16 @@ struct Standing(std::sync::Mutex<Condition>);
 struct Condition {
     /// Counts the connections: an old one may take long to end, and says nothing about the current one.
     number: u64,
+    made: Option<Instant>,
     lost: bool,
     /// The broker takes no messages over it for a while, but it stands.
     blocked: bool,
+}
+
+impl Condition {
+    fn is_blocked_since(self, begun: Instant) -> bool {
+        self.blocked && !self.lost && self.made <= Some(begun)
+    }
 }
 
 impl Standing {
@@ -58,7 +65,7 @@ impl State {
     /// The number of the connection that is the current one from now on.
     fn begin(&self) -> u64 {
         self.standing.change(|now| {
-            *now = Condition { number: now.number + 1, lost: false, blocked: false };
+            *now = Condition { number: now.number + 1, made: Some(Instant::now()), ..Condition::default() };
             now.number
         })
     }
@@ -80,7 +87,6 @@ impl State {
 struct Current {
     connection: Connection,
     number: u64,
-    made: Instant,
 }
 
 impl Link {
@@ -98,18 +104,20 @@ impl Link {
         self.state.losses.subscribe()
     }
 
-    /// Gives up the connection on which a step did not end that began then; not one that was made since. Whether to take
-    /// that step again: not where the broker has blocked the connection, over which it goes on by itself.
-    pub(super) async fn abandon(&self, begun: Instant) -> bool {
+    /// Whether the broker has blocked the connection over which a step goes on that began then: it takes no messages
+    /// for a while, and then it does.
+    pub(super) fn is_blocked(&self, begun: Instant) -> bool {
+        self.state.standing.change(|now| now.is_blocked_since(begun))
+    }
+
+    /// Gives up the connection on which a step did not end that began then; not one that was made since, and not one that
+    /// the broker has blocked.
+    pub(super) async fn abandon(&self, begun: Instant) {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|current| current.made > begun) {
-            return true;
-        }
-        let is_blocked = self.state.standing.change(|now| now.blocked && !now.lost);
-        if !is_blocked {
+        let stays = self.state.standing.change(|now| now.made > Some(begun) || now.is_blocked_since(begun));
+        if !stays {
             self.give_up(&mut current);
         }
-        !is_blocked
     }
 
     fn give_up(&self, current: &mut Option<Current>) {
@@ -133,9 +141,10 @@ impl Link {
     }
 
     /// One more channel over the connection, if that stands: for what is worth no other one.
-    pub(super) async fn another_channel(&self) -> Option<Channel> {
+    pub(super) async fn another_channel(&self) -> lapin::Result<Channel> {
         let current = self.current.lock().await;
-        step(current.as_ref()?.connection.create_channel()).await.ok()
+        let missing = || lapin::Error::from(std::io::Error::from(std::io::ErrorKind::NotConnected));
+        step(current.as_ref().ok_or_else(missing)?.connection.create_channel()).await
     }
 
     async fn connect(&self) -> lapin::Result<Current> {
@@ -147,7 +156,7 @@ impl Link {
         let number = self.state.begin();
         log::rabbitmq::connected();
         tokio::spawn(watch_events(connection.events_listener(), number, Arc::downgrade(&self.state)));
-        Ok(Current { connection, number, made: Instant::now() })
+        Ok(Current { connection, number })
     }
 }
 
@@ -194,7 +203,11 @@ mod tests {
         state.lose(first);
         assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (false, 1));
         state.block(first, true);
-        assert!(!state.standing.change(|now| now.blocked));
+        let is_blocked = |begun| state.standing.change(|now| now.is_blocked_since(begun));
+        let begun = Instant::now();
+        assert!(!is_blocked(begun));
+        state.block(second, true);
+        assert!(is_blocked(begun));
         state.lose(second);
         assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (true, 2));
     }

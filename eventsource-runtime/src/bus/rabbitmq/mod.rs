@@ -37,7 +37,10 @@ use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 /// survives failures and several members. Of plain competing consumers that would not be true.
 ///
 /// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
-/// gives up on: a message that was delivered too often without an answer, by a handler that takes the process down.
+/// gives up on: a message that was delivered too often without an answer, by a handler that takes the process down. There it
+/// stays however often it is delivered. A dead-letter queue that is there without an `x-delivery-limit` is taken as it is,
+/// since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times and not answered. Delete it when
+/// it is empty; the next member makes it anew.
 ///
 /// ```no_run
 /// use eventsource_runtime::bus::{RabbitMqBus, RabbitMqOptions};

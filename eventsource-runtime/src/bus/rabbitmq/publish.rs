@@ -61,14 +61,11 @@ impl Publisher {
         Ok(current.insert((Instant::now(), channel)).1.clone())
     }
 
-    /// Gives up the connection over which nothing was confirmed since then; whether to publish again.
-    async fn abandon(&self, begun: Instant) -> bool {
+    /// Gives up the connection over which nothing was confirmed since then.
+    async fn abandon(&self, begun: Instant) {
         let mut channel = self.channel.lock().await;
-        let again = self.link.abandon(begun.into_std()).await;
-        if again {
-            channel.take_if(|(made, _)| *made <= begun);
-        }
-        again
+        self.link.abandon(begun.into_std()).await;
+        channel.take_if(|(made, _)| *made <= begun);
     }
 
     /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse one
@@ -158,11 +155,14 @@ impl Publisher {
             match timeout_at(one, attempt.as_mut()).await {
                 Ok(attempt) => return Some(Some(attempt)),
                 Err(_) if one == until => return None,
-                Err(_) if self.abandon(begun).await => return Some(None),
                 // The broker has it, or will have.
-                Err(_) => {}
+                Err(_) if self.link.is_blocked(begun.into_std()) => {}
+                Err(_) => break,
             }
         }
+        // It may hold the channel, or be the next to get it, and moves no more while nobody polls it.
+        drop(attempt);
+        timeout_at(until, self.abandon(begun)).await.ok().map(|()| None)
     }
 
     async fn attempt(&self, outgoing: &Outgoing<'_>) -> lapin::Result<Confirmation> {
@@ -197,6 +197,23 @@ fn chains(messages: &[Message]) -> Vec<Vec<usize>> {
 mod tests {
     use super::*;
     use crate::store::StreamId;
+
+    /// A publication that was no longer polled held the channel for which its own end waited.
+    #[tokio::test(start_paused = true)]
+    async fn publications_end_in_time_where_the_broker_says_nothing() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("amqp://guest:guest@{}", silent.local_addr().unwrap()).parse().unwrap();
+        let timeout = Duration::from_secs(25);
+        let publisher = Publisher::new(Link::new(uri, None), timeout);
+        let topology = Topology::new(&crate::bus::RabbitMqOptions::new("orders"));
+        let messages = [1, 2].map(|id| Message::new(StreamId::new("Order", id), "OrderPlaced", "{}"));
+        let begun = Instant::now();
+        let results = tokio::time::timeout(timeout * 4, publisher.publish_all(&topology, &messages)).await;
+        for result in results.expect("it ends") {
+            assert!(matches!(result, Err(PublishError::TimedOut { .. })), "{result:?}");
+        }
+        assert!(begun.elapsed() < timeout + Duration::from_secs(1));
+    }
 
     #[test]
     fn each_stream_is_a_chain_in_order() {

@@ -7,10 +7,12 @@
 //! ```
 
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use super::RabbitMqOptions;
+use super::link::Link;
 use crate::bus::BusError;
 use crate::bus::message::Message;
 
@@ -22,6 +24,9 @@ const LONGEST_SUFFIX: usize = ".65535".len();
 pub(super) const SLOTS: u16 = 64;
 /// The header that tells the slot. One that begins with `x-` would be ignored by the exchange.
 pub(super) const SLOT: &str = "shard";
+
+/// The argument of a queue that tells how often a message is delivered before it goes.
+const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
 #[derive(Clone, Debug)]
 pub(super) struct Topology {
@@ -82,23 +87,37 @@ impl Topology {
 
     pub(super) async fn declare_exchange(&self, channel: &Channel) -> lapin::Result<()> {
         declare_exchange(channel, &self.exchange, ExchangeKind::Topic, FieldTable::default()).await?;
+        self.declare_dead_exchange(channel).await
+    }
+
+    async fn declare_dead_exchange(&self, channel: &Channel) -> lapin::Result<()> {
         declare_exchange(channel, &self.dead_exchange(), ExchangeKind::Direct, FieldTable::default()).await
     }
 
     /// Declares all that a group needs; nothing changes where it is there already.
-    pub(super) async fn declare_group(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
+    pub(super) async fn declare_group(&self, link: &Link, channel: &Channel, group: &str) -> lapin::Result<()> {
         self.declare_exchange(channel).await?;
-        self.declare_dead_letters(channel, group).await?;
+        self.declare_dead_letters(link, group).await?;
         for queue in self.queues(group) {
             declare_queue(channel, &queue, self.arguments(group)).await?;
         }
         if self.queues == 1 { self.bind_one(channel, group).await } else { self.bind_slots(channel, group).await }
     }
 
-    async fn declare_dead_letters(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
+    /// Declares what keeps a group's dead letters. A queue that was declared without a delivery limit stays as it is: that
+    /// cannot be changed. The broker closes the channel over which it says so.
+    pub(super) async fn declare_dead_letters(&self, link: &Link, group: &str) -> lapin::Result<()> {
         let (queue, exchange, key) = (self.dead_queue(group), self.dead_exchange(), self.group(group));
-        declare_queue(channel, &queue, quorum()).await?;
-        bind_queue(channel, (&queue, &exchange, &key), FieldTable::default()).await
+        let mut channel = link.another_channel().await?;
+        self.declare_dead_exchange(&channel).await?;
+        match declare_queue(&channel, &queue, keeping()).await {
+            Err(error) if is_declared_otherwise(&error) => {
+                channel = link.another_channel().await?;
+                declare_queue(&channel, &queue, quorum()).await?;
+            }
+            declared => declared?,
+        }
+        bind_queue(&channel, (&queue, &exchange, &key), FieldTable::default()).await
     }
 
     async fn bind_one(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
@@ -131,7 +150,7 @@ impl Topology {
     fn arguments(&self, group: &str) -> FieldTable {
         let mut arguments = quorum();
         arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-        arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(i64::from(self.delivery_limit)));
+        arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(i64::from(self.delivery_limit)));
         arguments.insert("x-dead-letter-exchange".into(), text(&self.dead_exchange()));
         arguments.insert("x-dead-letter-routing-key".into(), text(&self.group(group)));
         // Together they make sure that a dead letter is in its queue before it leaves this one.
@@ -150,6 +169,19 @@ fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), text("quorum"));
     arguments
+}
+
+/// A queue that drops nothing, however often it is delivered and not answered: without a limit of its own `RabbitMQ` 4 gives
+/// it one of 20. None at all would be -1 there, and 0 to `RabbitMQ` 3; the client does not tell which of them it is.
+fn keeping() -> FieldTable {
+    let mut arguments = quorum();
+    arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(i64::from(u32::MAX)));
+    arguments
+}
+
+fn is_declared_otherwise(error: &lapin::Error) -> bool {
+    let refused = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == refused)
 }
 
 /// How many messages wait in a queue that is there.

@@ -1,7 +1,6 @@
 //! Where events are reacted to: the process is loaded, its reaction written down, and its commands dispatched.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use super::record::{Planned, Purpose, Reacted, Scheduled, To, derived};
 use crate::clock::Clock;
 use crate::dispatch::{CommandBus, Context, DispatchJsonError};
 use crate::domain::{AnyEvent, Metadata, StoredEvent};
-use crate::projection::{Claim, Partition, ProjectionError, ProjectionStore, StepResult};
+use crate::projection::{ProjectionError, ProjectionStore, StepResult, Tenure};
 use crate::store::{AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId};
 use crate::telemetry::{current_span, names};
 
@@ -36,8 +35,8 @@ pub(super) struct Office {
 pub(super) struct Desk<S> {
     pub(super) store: S,
     pub(super) office: Arc<Office>,
-    /// The lease under which it works, and since when it is known to be held.
-    pub(super) lease: Option<(Partition, Claim, Instant)>,
+    /// The lease under which it works.
+    pub(super) tenure: Option<Tenure>,
     /// The event was set aside before, and others may have passed it.
     pub(super) late: bool,
 }
@@ -96,14 +95,9 @@ impl<S: ProjectionStore> Desk<S> {
 
     /// Before something is done that a process that was held up must not do: whether the lease is still had.
     async fn still_held(&self) -> StepResult {
-        let Some((partition, claim, since)) = &self.lease else { return Ok(()) };
-        if since.elapsed() < claim.term / 2 {
-            return Ok(());
-        }
-        let lease = self.store.lease_projection(*partition, claim.clone()).await?;
-        match lease.taken {
+        match &self.tenure {
+            Some(tenure) => tenure.check(&self.store).await,
             None => Ok(()),
-            Some(_) => Err(crate::projection::LeaseLost::new(*partition).into()),
         }
     }
 

@@ -14,7 +14,8 @@ use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
 use crate::projection::{
-    Begin, DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections,
+    Begin, DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore,
+    Projections, after,
 };
 use crate::store::Position;
 
@@ -90,7 +91,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// A runner without managers, whose commands go to `bus`.
     pub fn new(store: S, bus: CommandBus) -> Self {
         let office = Office { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
-        let desk = Desk { store, office: Arc::new(office.clone()), lease: None, late: false };
+        let desk = Desk { store, office: Arc::new(office.clone()), tenure: None, late: false };
         let runner = ProjectionRunner::new(desk).one_by_one();
         Self { runner, office, timers: Vec::new() }
     }
@@ -263,11 +264,11 @@ impl ProcessManagers {
     pub async fn shutdown_within(self, deadline: Duration) -> Result<(), ProjectionStopped> {
         // Nobody listens where every timer has ended by itself.
         let _ = self.stop.send(true);
+        let until = after(deadline);
         let ended = self.followers.shutdown_within(deadline).await;
-        for timer in self.timers {
+        for mut timer in self.timers {
             // At most one append is under way; where it hangs, it is made again by the next start.
-            let mut timer = timer;
-            if tokio::time::timeout(deadline, &mut timer).await.is_err() {
+            if tokio::time::timeout_at(until, &mut timer).await.is_err() {
                 timer.abort();
             }
         }

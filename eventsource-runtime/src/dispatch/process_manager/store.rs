@@ -6,7 +6,6 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -99,10 +98,43 @@ impl<S: ProjectionStore> Desk<S> {
         Ok(letters.first().is_some_and(|letter| letter.position == position))
     }
 
-    /// Whether an earlier event of the stream was set aside.
-    async fn is_parked(&self, key: &'static str, stream: &StreamId) -> Result<bool, ProjectionError> {
+    /// Where the first event of the stream is that was set aside.
+    async fn first_letter(&self, key: &'static str, stream: &StreamId) -> Result<Option<Position>, ProjectionError> {
         let letters = Letters { stream: Some(stream.clone()), after: Position::START, limit: 1 };
-        Ok(!self.store.dead_letters(key, letters).await?.is_empty())
+        Ok(self.store.dead_letters(key, letters).await?.first().map(|letter| letter.position))
+    }
+
+    /// Sets the event of a batch aside, behind a letter of its stream. That one may have been settled meanwhile, by
+    /// somebody who saw none behind it: then nobody would come for this one.
+    async fn park(
+        &self,
+        manager: Arc<dyn Projection<Outside<S>>>,
+        event: &StoredEvent,
+        batch: Batch,
+        scope: Scope,
+    ) -> Result<Applied, ProjectionError> {
+        let (key, letter) = (batch.partition.projection, DeadLetter::parked(event, batch.at));
+        let parked = batch.events(Events::default()).set_aside(Some(letter));
+        let checkpoint = self.checkpoint(manager.name());
+        let mut applied = self.store.apply_batch(checkpoint, parked, scope.clone().muted()).await?;
+        let is_first = self.first_letter(key, &event.stream).await? == Some(event.position);
+        if !is_first || !self.unpark(manager, event, scope).await? {
+            applied.parked.push(event.position);
+        }
+        Ok(applied)
+    }
+
+    /// Settles the letter of an event that was not tried. Where the event fails the letter stays, as after any retry.
+    async fn unpark(
+        &self,
+        manager: Arc<dyn Projection<Outside<S>>>,
+        event: &StoredEvent,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        match self.settle_dead_letter(manager, event.position, Some(event.clone()), scope).await {
+            Err(error) if error.event().is_some() => Ok(false),
+            settled => settled,
+        }
     }
 }
 
@@ -135,21 +167,21 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
         let partition = self.keyed(batch.partition);
-        let desk = Self { lease: Some((partition, batch.claim.clone(), Instant::now())), ..self.clone() };
-        let checkpoint = self.checkpoint(manager.name());
+        let batch = Batch { partition, ..batch };
+        let desk = Self { tenure: Some(batch.tenure()), ..self.clone() };
         for event in batch.events.clone().iter() {
-            if !self.is_parked(partition.projection, &event.stream).await? {
-                desk.step(&*manager, event, scope.clone()).await?;
-            } else if batch.events.len() == 1 {
+            match self.first_letter(partition.projection, &event.stream).await? {
+                None => desk.step(&*manager, event, scope.clone()).await?,
+                // Set aside by an attempt that failed after that.
+                Some(first) if first == event.position => {
+                    self.unpark(Arc::clone(&manager), event, scope.clone()).await?;
+                }
                 // Set aside from here: the letters before it may be gone by the time that the store looks for them.
-                let letter = DeadLetter::parked(event, batch.at);
-                let parked = Batch { partition, ..batch.events(Events::default()).set_aside(Some(letter)) };
-                let mut applied = self.store.apply_batch(checkpoint, parked, scope.muted()).await?;
-                applied.parked.push(event.position);
-                return Ok(applied);
+                Some(_) if batch.events.len() == 1 => return self.park(manager, event, batch, scope).await,
+                Some(_) => {}
             }
         }
-        self.store.apply_batch(checkpoint, Batch { partition, ..batch }, scope.muted()).await
+        self.store.apply_batch(self.checkpoint(manager.name()), batch, scope.muted()).await
     }
 
     async fn reset_projection(&self, manager: Arc<dyn Projection<Outside<S>>>, _: Uuid) -> Result<(), ProjectionError> {

@@ -20,7 +20,7 @@ use super::desk::due_id;
 use super::record::{Scheduled, is_own};
 use crate::clock::Clock;
 use crate::domain::{EventDef, EventSet, StoredEvent};
-use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore};
+use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore, StepResult, caught};
 use crate::store::{AppendError, ExpectedVersion, Filter, NewEvent, Origin, Position};
 use crate::telemetry::{Scope, log};
 
@@ -43,6 +43,8 @@ pub(super) struct Timer<M, S> {
     /// Nothing before is put off any more, as the store was told; none before it was asked.
     saved: Option<Position>,
     waiting: HashMap<Uuid, Waiting>,
+    /// The first that was put off and cannot be read.
+    unreadable: Option<Position>,
     manager: PhantomData<fn() -> M>,
 }
 
@@ -56,42 +58,39 @@ struct Waiting {
 
 impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     pub(super) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, seen: Position::START, saved: None, waiting: HashMap::new(), manager: PhantomData }
+        let (seen, waiting) = (Position::START, HashMap::new());
+        Self { store, clock, seen, saved: None, waiting, unreadable: None, manager: PhantomData }
     }
 
-    /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes.
+    /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes, and so is one
+    /// that panics.
     pub(super) fn run(mut self, mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
         let body = async move {
             let stop = async move {
                 // Whoever could tell has gone, and that tells as much.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            let mut stop = std::pin::pin!(stop);
-            let mut retries = 0;
-            loop {
-                let trouble = match self.look().await {
-                    Ok(()) => {
-                        retries = 0;
-                        None
-                    }
-                    Err(error) => {
-                        retries += 1;
-                        log::projection_retried(M::name(), retries, error.error_type());
-                        Some(LONGEST_PAUSE.min(LOOK * retries))
-                    }
-                };
-                let changed = async {
-                    match trouble {
-                        None => self.wait().await,
-                        Some(pause) => tokio::time::sleep(pause).await,
-                    }
-                };
-                if either(changed, stop.as_mut()).await {
-                    return;
-                }
-            }
+            // What it is at is dropped there: the next start finds what is due where this one did.
+            either(self.work(), std::pin::pin!(stop)).await;
         };
         Scope::detached().muted().run(body)
+    }
+
+    async fn work(&mut self) {
+        let mut retries = 0;
+        loop {
+            let turn = caught(async {
+                self.look().await?;
+                retries = 0;
+                self.wait().await;
+                Ok(())
+            });
+            if let Err(error) = turn.await {
+                retries += 1;
+                log::projection_retried(M::name(), retries, error.error_type());
+                tokio::time::sleep(LONGEST_PAUSE.min(LOOK * retries)).await;
+            }
+        }
     }
 
     /// Waits until something is due, or something was appended that may put something off. The store is asked for
@@ -119,14 +118,14 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         }
     }
 
-    async fn look(&mut self) -> Result<(), ProjectionError> {
-        self.read().await?;
+    async fn look(&mut self) -> StepResult {
+        let read = self.read().await?;
         let recorded = self.record_due().await;
         self.save().await?;
-        recorded
+        read.and(recorded)
     }
 
-    async fn record_due(&mut self) -> Result<(), ProjectionError> {
+    async fn record_due(&mut self) -> StepResult {
         let now = self.clock.now().as_micros();
         let mut due: Vec<Uuid> = Vec::new();
         due.extend(self.waiting.iter().filter(|(_, waiting)| waiting.due <= now).map(|(asked, _)| *asked));
@@ -147,7 +146,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     }
 
     /// Asks where to begin.
-    async fn open(&mut self) -> Result<(), ProjectionError> {
+    async fn open(&mut self) -> StepResult {
         self.store.open_projection(Arc::new(Bookmark(M::timer_name())), 1, Position::START).await?;
         // A lease for no time is nobody's, and the answer tells where the checkpoint is.
         let look = Claim::new(Uuid::nil(), M::timer_name(), Duration::ZERO);
@@ -158,8 +157,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     }
 
     /// Writes down until where nothing is put off any more, unless somebody else is about to.
-    async fn save(&mut self) -> Result<(), ProjectionError> {
-        let first = self.waiting.values().map(|waiting| waiting.asked.position).min();
+    async fn save(&mut self) -> StepResult {
+        let first = self.waiting.values().map(|waiting| waiting.asked.position).chain(self.unreadable).min();
         let done = first.map_or(self.seen, |first| Position::new(first.get() - 1));
         if self.saved.is_none_or(|saved| done.get() <= saved.get() + UNSAVED) {
             return Ok(());
@@ -179,33 +178,44 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Ok(())
     }
 
-    /// Reads what was put off, and what of that has been recorded since.
-    async fn read(&mut self) -> Result<(), ProjectionError> {
+    /// Reads what was put off, and what of that has been recorded since. The inner error is of what cannot be read: it
+    /// holds up none of the others, and is read again by the next start.
+    async fn read(&mut self) -> Result<StepResult, ProjectionError> {
         if self.saved.is_none() {
             self.open().await?;
         }
         let filter = Filter::all().aggregate_types([M::NAME]);
+        let mut result = Ok(());
         loop {
             let page = self.store.read_all(self.seen, &filter, PAGE).await?;
             if page.scanned <= self.seen {
-                return Ok(());
+                return Ok(result);
             }
             for event in page.events {
-                if event.is::<Scheduled>() {
-                    let scheduled = event.decode::<Scheduled>()?.into_payload();
-                    let (due, id) = (scheduled.due, due_id(M::name(), event.id));
-                    self.waiting.insert(event.id, Waiting { due, id, asked: event, scheduled });
-                } else if let Some(cause) = event.causation_id
-                    && self.waiting.get(&cause).is_some_and(|waiting| waiting.id == event.id)
-                {
-                    self.waiting.remove(&cause);
+                let position = event.position;
+                if let Err(error) = self.take(event) {
+                    self.unreadable.get_or_insert(position);
+                    result = result.and(Err(error));
                 }
             }
             self.seen = page.scanned;
         }
     }
 
-    async fn record(&self, waiting: &Waiting) -> Result<(), ProjectionError> {
+    fn take(&mut self, event: StoredEvent) -> StepResult {
+        if event.is::<Scheduled>() {
+            let scheduled = event.decode::<Scheduled>()?.into_payload();
+            let (due, id) = (scheduled.due, due_id(M::name(), event.id));
+            self.waiting.insert(event.id, Waiting { due, id, asked: event, scheduled });
+        } else if let Some(cause) = event.causation_id
+            && self.waiting.get(&cause).is_some_and(|waiting| waiting.id == event.id)
+        {
+            self.waiting.remove(&cause);
+        }
+        Ok(())
+    }
+
+    async fn record(&self, waiting: &Waiting) -> StepResult {
         let Waiting { id, asked, scheduled, .. } = waiting;
         let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
             let name = &scheduled.event_type;

@@ -11,8 +11,10 @@ use uuid::Uuid;
 use super::{Seen, a_stream, agreeing, in_time, numbered, ordinal, publish, subscription};
 use crate::bus::{EventBus, HandlerError, Message, Received, Traced, header};
 use crate::clock::Timestamp;
+use crate::store::StreamId;
 
-/// Everything that a message says comes out as it went in.
+/// Everything that a message says comes out as it went in, also where the aggregate's id is empty, or as long as a
+/// stream's may be.
 pub async fn a_message_comes_as_it_was_sent<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     // Without spans a message keeps the context that it was given.
     let bus = open().await.enable_tracing(false);
@@ -20,15 +22,18 @@ pub async fn a_message_comes_as_it_was_sent<B: EventBus>(open: impl AsyncFn() ->
     let running = subscription(&bus, "one").handle(handler).await.expect("a group can be joined");
     let context: Option<crate::telemetry::TraceContext> =
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse().ok();
-    let sent = Message::new(a_stream(), "OrderPlaced", (0..=255).collect::<Vec<u8>>())
-        .with_occurred_at(Timestamp::from_micros(1_792_000_000_123_456))
-        .with_correlation(Some(Uuid::now_v7()), Some(Uuid::now_v7()))
-        .with_header("tenant", "north \"1\" é")
-        .with_trace_context(context.map(|context| context.with_state("vendor=1")));
-    publish(&bus, [sent.clone()]).await;
-    let received = seen.next().await;
-    assert_eq!(received.clone().into_message(), sent);
-    assert!(!received.is_replayed() && !received.has_malformed_context());
+    let context = context.map(|context| context.with_state("vendor=1"));
+    for stream in [a_stream(), StreamId::new("Order", ""), StreamId::new("Order", "é".repeat(509))] {
+        let sent = Message::new(stream, "OrderPlaced", (0..=255).collect::<Vec<u8>>())
+            .with_occurred_at(Timestamp::from_micros(1_792_000_000_123_456))
+            .with_correlation(Some(Uuid::now_v7()), Some(Uuid::now_v7()))
+            .with_header("tenant", "north \"1\" é")
+            .with_trace_context(context.clone());
+        publish(&bus, [sent.clone()]).await;
+        let received = seen.next().await;
+        assert_eq!(received.clone().into_message(), sent);
+        assert!(!received.is_replayed() && !received.has_malformed_context());
+    }
     running.shutdown().await.expect("it ends");
 }
 

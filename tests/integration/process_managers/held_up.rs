@@ -1,0 +1,183 @@
+//! Managers whose store, or whose turn, comes late.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+use eventsource_runtime::projection::{Claim, OnFailure, Partition};
+use eventsource_runtime::store::{NewEvent, Origin, StreamId};
+use eventsource_tests::hooked::{Asked, Gate, Hooked};
+use eventsource_tests::shipping::PaymentTaken;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::*;
+
+async fn in_time<F: Future>(body: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
+}
+
+/// The follower's last lease, and whether it asks for another.
+#[derive(Default)]
+struct Leases {
+    last: Mutex<Option<(Partition, Uuid)>>,
+    changed: Notify,
+}
+
+impl Leases {
+    fn asked(&self, asked: Asked) {
+        let Asked::Lease(partition, token) = asked else { return };
+        // Timers ask where to begin, under a token that is nobody's.
+        if token.is_nil() {
+            return;
+        }
+        let before = self.last.lock().unwrap().replace((partition, token));
+        if before.is_some_and(|(_, before)| before != token) {
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// It dispatched what another may have been told of since: when it began counted as when it had its lease.
+#[tokio::test]
+async fn a_manager_that_was_held_up_beyond_its_lease_dispatches_nothing() {
+    let (store, gate, leases) = (MemoryStore::new(), Arc::new(Gate::default()), Arc::new(Leases::default()));
+    let bus = commands(&store);
+    bus.dispatch(place(Uuid::now_v7(), "Ada", "1 Analytical Row")).await.unwrap();
+    let held_up = Hooked::new(&store, {
+        let (gate, leases) = (Arc::clone(&gate), Arc::clone(&leases));
+        move |asked| {
+            leases.asked(asked);
+            let gate = Arc::clone(&gate);
+            async move {
+                if matches!(asked, Asked::Feed { found: true, all_types: false }) {
+                    gate.pass().await;
+                }
+            }
+        }
+    });
+    let managers = runner(&held_up).lease(Duration::from_millis(20)).spawn();
+    gate.reached().await;
+    let (partition, _) = leases.last.lock().unwrap().unwrap();
+    let another = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
+    while store.lease_projection(partition, another.clone()).await.unwrap().taken.is_some() {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    in_time(leases.changed.notified()).await;
+    assert_eq!(names(&store, "Payment").await, Vec::<String>::new());
+    // It is its turn again.
+    store.lease_projection(partition, another.given_up()).await.unwrap();
+    in_time(quiet(&managers, &store)).await;
+    assert_eq!(names(&store, "Payment").await, ["PaymentAsked"]);
+    managers.shutdown().await.unwrap();
+}
+
+/// Each was given all the time that the shutdown had, one after the other.
+#[tokio::test(start_paused = true)]
+async fn timers_whose_store_does_not_answer_hold_no_shutdown_up() {
+    let store = Hooked::new(&MemoryStore::new(), async |asked| {
+        if matches!(asked, Asked::Feed { all_types: true, .. }) {
+            std::future::pending::<()>().await;
+        }
+    });
+    let managers = runner(&store).spawn();
+    quiet(&managers, &store).await;
+    let begun = Instant::now();
+    managers.shutdown().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+/// Waits until the order is off, since it was not paid in time.
+async fn runs_out_of_time<S: ProjectionStore + SnapshotStore>(store: &S, clock: &Arc<Still>) {
+    let managers = runner(store).with_clock(clock.clone()).spawn();
+    let order = Uuid::now_v7();
+    commands(store).dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    in_time(quiet(&managers, store)).await;
+    clock.pass(TIME_TO_PAY);
+    in_time(async {
+        while status(store, order).await == OrderStatus::Placed {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_eq!(status(store, order).await, OrderStatus::Cancelled("NotPaidInTime".into()));
+    managers.shutdown().await.unwrap();
+}
+
+/// The timer's task had ended, and nobody knew.
+#[tokio::test]
+async fn a_store_that_panics_ends_no_timer() {
+    let panics = Arc::new(AtomicUsize::new(3));
+    let left = Arc::clone(&panics);
+    let store = Hooked::new(&MemoryStore::new(), move |asked| {
+        let left = Arc::clone(&left);
+        async move {
+            if matches!(asked, Asked::Feed { all_types: true, .. }) {
+                let is_over =
+                    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err();
+                assert!(is_over, "the store panics, as it was told to");
+            }
+        }
+    });
+    runs_out_of_time(&store, &Arc::default()).await;
+    assert_eq!(panics.load(Ordering::SeqCst), 0);
+}
+
+/// It was read again and again, and nothing behind it.
+#[tokio::test]
+async fn a_time_out_that_cannot_be_read_holds_up_no_other() {
+    let (store, clock) = (MemoryStore::new(), Arc::new(Still::default()));
+    let garbled = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "process_manager.scheduled",
+        schema_version: 1,
+        payload: "{\"due\": \"soon\"}".to_owned().into(),
+        origin: Arc::new(Origin::at(clock.now())),
+    };
+    let another = StreamId::new("Shipping", Uuid::now_v7());
+    store.append(&another, ExpectedVersion::NoStream, vec![garbled]).await.unwrap();
+    runs_out_of_time(&store, &clock).await;
+}
+
+/// A runner saw a letter of the stream, which was settled before it had set the next event aside: that one was behind
+/// nothing, and nobody came for it.
+#[tokio::test]
+async fn an_event_that_is_set_aside_behind_nothing_is_reacted_to() {
+    let (store, gate) = (MemoryStore::new(), Arc::new(Gate::default()));
+    let order = Uuid::now_v7();
+    let without_parcels = CommandBus::builder()
+        .aggregate(Repository::<Order, _>::new(store.clone()))
+        .aggregate(Repository::<Payment, _>::new(store.clone()))
+        .build();
+    let lame = ProcessManagerRunner::new(store.clone(), without_parcels).process_manager::<Shipping>();
+    let managers = lame.max_retries(0).on_failure(OnFailure::DeadLetter).spawn();
+    commands(&store).dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, &store).await;
+    commands(&store).dispatch(SettlePayment { order_id: order }).await.unwrap();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    let again = Repository::<Payment, _>::new(store.clone());
+    again.append(&order, ExpectedVersion::Any, PaymentTaken { cents: 1 }).await.unwrap();
+
+    let held_up = Hooked::new(&store, {
+        let gate = Arc::clone(&gate);
+        move |asked| {
+            let gate = Arc::clone(&gate);
+            async move {
+                if asked == (Asked::Letters { found: true }) {
+                    gate.pass().await;
+                }
+            }
+        }
+    });
+    let managers = runner(&held_up).spawn();
+    gate.reached().await;
+    let letters = runner(&store).dead_letters::<Shipping>();
+    let stream = letters.list(Position::START, 10).await.unwrap().remove(0).stream;
+    assert_eq!(letters.retry(&stream).await.unwrap(), 1);
+    gate.open();
+    in_time(quiet(&managers, &store)).await;
+    assert_eq!(letters.list(Position::START, 10).await.unwrap(), []);
+    assert_eq!(names(&store, "Parcel").await, ["ParcelSent", "ParcelSent"]);
+    managers.shutdown().await.unwrap();
+}

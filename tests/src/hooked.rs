@@ -1,0 +1,159 @@
+//! A store in memory that calls a hook with each answer, which may hold it up, or panic.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use eventsource_runtime::projection::{
+    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
+};
+use eventsource_runtime::snapshot::SnapshotStore;
+use eventsource_runtime::store::{EventStore, Filter, Memory, MemoryStore, Page, Position, StoreError};
+use eventsource_runtime::telemetry::Scope;
+use eventsource_runtime::{StoredEvent, handed_on};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A page of the feed: whether of all types of events, as timers ask, and whether there were some.
+    Feed {
+        /// Whether it was for all types of events.
+        all_types: bool,
+        /// Whether there were events.
+        found: bool,
+    },
+    /// Dead letters, and whether there were some.
+    Letters {
+        /// Whether there were some.
+        found: bool,
+    },
+    /// A lease, and under which token.
+    Lease(Partition, Uuid),
+}
+
+type Hook = dyn Fn(Asked) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+
+/// The store, and its hook.
+#[derive(Clone)]
+pub struct Hooked {
+    store: MemoryStore,
+    hook: Arc<Hook>,
+}
+
+impl Hooked {
+    /// The same events as in `store`, seen through a hook.
+    pub fn new<F: Future<Output = ()> + Send + 'static>(
+        store: &MemoryStore,
+        hook: impl Fn(Asked) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self { store: store.clone(), hook: Arc::new(move |asked| Box::pin(hook(asked))) }
+    }
+}
+
+impl fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooked").finish_non_exhaustive()
+    }
+}
+
+/// Where the first who comes waits.
+#[derive(Debug, Default)]
+pub struct Gate {
+    is_used: AtomicBool,
+    reached: Notify,
+    opened: Notify,
+}
+
+impl Gate {
+    /// Waits until it is opened, the first time.
+    pub async fn pass(&self) {
+        if !self.is_used.swap(true, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.opened.notified().await;
+        }
+    }
+
+    /// Waits until somebody waits there.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Lets who waits there go on.
+    pub fn open(&self) {
+        self.opened.notify_one();
+    }
+}
+
+impl SnapshotStore for Hooked {}
+
+impl EventStore for Hooked {
+    handed_on!(store: info append fold read_stream head changed);
+
+    async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        let page = self.store.read_all(after, filter, limit).await?;
+        let all_types = filter.shows("of no type that there is", "Shipping");
+        (self.hook)(Asked::Feed { all_types, found: !page.events.is_empty() }).await;
+        Ok(page)
+    }
+}
+
+impl ProjectionStore for Hooked {
+    type Backend = Memory;
+
+    async fn open_projection(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        partitions: u32,
+        after: Position,
+    ) -> Result<(), ProjectionError> {
+        self.store.open_projection(projection, partitions, after).await
+    }
+
+    async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
+        let token = claim.token;
+        let lease = self.store.lease_projection(partition, claim).await;
+        (self.hook)(Asked::Lease(partition, token)).await;
+        lease
+    }
+
+    async fn apply_batch(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        batch: Batch,
+        scope: Scope,
+    ) -> Result<Applied, ProjectionError> {
+        self.store.apply_batch(projection, batch, scope).await
+    }
+
+    async fn reset_projection(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        token: Uuid,
+    ) -> Result<(), ProjectionError> {
+        self.store.reset_projection(projection, token).await
+    }
+
+    async fn dead_letters(
+        &self,
+        projection: &'static str,
+        letters: Letters,
+    ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        let letters = self.store.dead_letters(projection, letters).await?;
+        (self.hook)(Asked::Letters { found: !letters.is_empty() }).await;
+        Ok(letters)
+    }
+
+    async fn settle_dead_letter(
+        &self,
+        projection: Arc<dyn Projection<Memory>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        self.store.settle_dead_letter(projection, position, event, scope).await
+    }
+}
