@@ -91,7 +91,7 @@ impl Running {
         }
         // Its messages are given back when it is gone, and it tells no more.
         let ended = self.ended().await;
-        self.counts.tell_lost(&self.group);
+        self.counts.tell_lost();
         let left =
             self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.counts.settled.load(Ordering::Relaxed));
         match ended {
@@ -131,7 +131,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
     lanes: usize,
 ) -> Running {
     let (stop, stopped) = watch::channel(false);
-    let (group, counts) = (Arc::clone(&handling.intake.group), Arc::new(Counts::default()));
+    let (group, counts) = (Arc::clone(&handling.intake.group), Arc::new(Counts::of(handling.telemetry.group())));
     let (handler, mut tasks) = (Arc::new(handler), JoinSet::new());
     let scope = Scope::detached();
     let lanes = (0..lanes).map(|_| {
@@ -157,16 +157,16 @@ struct Taking<C: Consumer> {
 
 impl<C: Consumer> Taking<C> {
     async fn run(self, lanes: JoinSet<()>) -> Result<(), BusError> {
-        let (counts, group) = (Arc::clone(&self.counts), Arc::clone(&self.handling.intake.group));
-        let ended = beside(counts.tell_losses(&group), self.work(lanes)).await;
-        counts.tell_lost(&group);
+        let counts = Arc::clone(&self.counts);
+        let ended = beside(counts.tell_losses(), self.work(lanes)).await;
+        counts.tell_lost();
         ended
     }
 
     async fn work(mut self, mut tasks: JoinSet<()>) -> Result<(), BusError> {
         let taken = unless_one_dies(&mut tasks, self.take()).await;
         if let Err(error) = &taken {
-            log::subscription_stopped(&self.handling.intake.group, error.error_type());
+            log::subscription_stopped(self.handling.telemetry.group(), error.error_type());
             // What nobody here will handle is for other members.
             self.consumer.stop();
         }
@@ -225,7 +225,7 @@ impl<C: Consumer> Taking<C> {
         }
         self.counts.settled.fetch_add(unwanted.len() as u64, Ordering::Relaxed);
         for error in C::Settle::ack_all(unwanted).await {
-            self.counts.unsettled(&self.handling.intake.group, &error);
+            self.counts.unsettled(&error);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Queries to whoever answers them.
 
 use std::any::{Any, TypeId};
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::json::{QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
-use crate::telemetry::{Kind, Outcome, Span, Start, guarded, log, metrics, names};
+use crate::telemetry::{Chain, Kind, Span, Start, guarded, metrics, names};
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError>;
 
@@ -141,7 +142,7 @@ async fn answer<H, Q, T, E>(
 where
     H: HandleQuery<Q>,
     Q: Query,
-    E: From<QueryError> + Failure,
+    E: From<QueryError> + Failure + 'static,
 {
     let begun = metrics::begun(switches.metrics);
     let span = query_span::<Q>(
@@ -159,12 +160,12 @@ where
         Err(error) => Err(failed::<Q, H::Error>(error).into()),
     };
     let metered = begun.map(|begun| begun.elapsed());
-    end::<Q>(span, answer.as_ref().err().map(Failure::name), results, metered);
+    end::<Q>(span, answer.as_ref().err().map(|error| error as &dyn Failure), results, metered);
     answer
 }
 
 /// An error with a short, stable name for telemetry.
-trait Failure {
+trait Failure: Error {
     fn name(&self) -> &str;
 }
 
@@ -199,34 +200,35 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError {
 }
 
 /// `metered` is how long it took, where somebody reads that.
-fn end<Q: Query>(span: Span, error_type: Option<&str>, results: Option<usize>, metered: Option<Duration>) {
+fn end<Q: Query>(
+    span: Span,
+    error: Option<&(dyn Failure + 'static)>,
+    results: Option<usize>,
+    metered: Option<Duration>,
+) {
+    let error_type = error.map(Failure::name);
     let status = if error_type.is_none() { "success" } else { "error" };
     if let Some(results) = results {
         span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
     }
-    span.in_scope(|| {
-        if let Some(error_type) = error_type {
-            log::failure(error_type);
-        }
-        if let Some(elapsed) = metered {
-            metrics::query(&metrics::Ended { name: Q::NAME, status, error_type, elapsed }, results);
-        }
-    });
-    span.finish(Outcome { error_type: error_type.map(|name| name.to_owned().into()), ..Outcome::default() });
+    if let Some(elapsed) = metered {
+        span.in_scope(|| metrics::query(&metrics::Ended { name: Q::NAME, status, error_type, elapsed }, results));
+    }
+    match error {
+        None => span.succeed(),
+        Some(error) => span.fail(names::LOG_QUERY, error.name().to_owned(), &Chain(error)),
+    }
 }
 
 fn no_handler<Q: Query>(switches: Switches) -> QueryError {
     let span = query_span::<Q>(&|| switches.tracing, &mut |_| ());
     let error = QueryError::NoHandler { query: Q::NAME };
-    span.in_scope(|| {
-        log::failure(error.error_type());
-        if switches.metrics {
-            let error_type = Some(error.error_type());
-            let elapsed = Duration::ZERO;
-            metrics::query(&metrics::Ended { name: Q::NAME, status: "error", error_type, elapsed }, None);
-        }
-    });
-    span.fail_saying("no_handler", format!("No handler for {}", Q::NAME));
+    if switches.metrics {
+        let (error_type, elapsed) = (Some(error.error_type()), Duration::ZERO);
+        let ended = metrics::Ended { name: Q::NAME, status: "error", error_type, elapsed };
+        span.in_scope(|| metrics::query(&ended, None));
+    }
+    span.fail_saying(names::LOG_QUERY, "no_handler", Some(format!("No handler for {}", Q::NAME)));
     error
 }
 

@@ -1,6 +1,7 @@
 //! Buses: their spans, their metrics, the traces that messages carry, and the bus within the process at the edges.
 
 mod canary;
+mod counted;
 mod in_process;
 mod killed;
 mod off;

@@ -30,6 +30,7 @@ use super::{
     StoreInfo, StreamId, Traced, Version, Visitor,
 };
 use crate::domain::StoredEvent;
+use crate::telemetry::names;
 use append::{Appends, Pools};
 use connections::{Connecting, OURS, YOURS};
 pub use error::PostgresError;
@@ -131,6 +132,8 @@ impl Postgres {
         let head = Arc::new(Head::default());
         let mut info = StoreInfo::database("postgresql", "events");
         info.server = address::server(&config);
+        info.namespace = address::namespace(&config, &options.schema);
+        info.target = names::LOG_POSTGRES;
         Ok(Self {
             shared: Arc::new(Shared {
                 writer: Writer::start(Appends::new(&schema), Arc::clone(&pools), Arc::clone(&head)),
