@@ -1,5 +1,6 @@
 //! A secret of its own in every place that an application can put one, and none of them anywhere that others read.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use eventsource_runtime::dispatch::Context;
@@ -292,6 +293,22 @@ async fn manage(store: &SqliteStore, bus: &CommandBus, last: Position, shown: &m
     page.events.iter().for_each(|event| shown.debug(event));
 }
 
+async fn everything(shown: &mut Shown) {
+    let store = SqliteStore::open(":memory:").await.unwrap();
+    let gateway = Gateway { key: secret("service").into() };
+    shown.debug(&gateway);
+    let repository = Repository::<Account, _>::new(store.clone()).with_services(gateway);
+    let bus = CommandBus::builder().aggregate(repository.clone()).build();
+    shown.debug(&bus);
+    let account = write(&bus, shown).await;
+    write_json(&bus, account, shown).await;
+    fails(&secret("traced")).unwrap_err();
+    read(&store, &repository, account, shown).await;
+    project(&store, store.head().await.unwrap(), shown).await;
+    set_aside(&store, store.head().await.unwrap(), shown).await;
+    manage(&store, &bus, store.head().await.unwrap(), shown).await;
+}
+
 /// The text of a refusal, of a step's error and of a query's error is their author's, who gets it back; it stays out of
 /// what we say about it.
 #[tokio::test]
@@ -300,25 +317,39 @@ async fn no_secret_reaches_what_others_read() {
     let _subscriber = tracing::subscriber::set_default(logs.clone());
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
     let mut shown = Shown::default();
-    recorder
-        .run(async {
-            let store = SqliteStore::open(":memory:").await.unwrap();
-            let gateway = Gateway { key: secret("service").into() };
-            shown.debug(&gateway);
-            let repository = Repository::<Account, _>::new(store.clone()).with_services(gateway);
-            let bus = CommandBus::builder().aggregate(repository.clone()).build();
-            shown.debug(&bus);
-            let account = write(&bus, &mut shown).await;
-            write_json(&bus, account, &mut shown).await;
-            fails(&secret("traced")).unwrap_err();
-            read(&store, &repository, account, &mut shown).await;
-            project(&store, store.head().await.unwrap(), &mut shown).await;
-            set_aside(&store, store.head().await.unwrap(), &mut shown).await;
-            manage(&store, &bus, store.head().await.unwrap(), &mut shown).await;
-        })
-        .await;
+    recorder.run(everything(&mut shown)).await;
     recorder.flush().await;
     let (spans, logs) = assert_no_leak(&recorder, &metrics, &logs, &shown);
     assert!(spans.contains("<sensitive>") && spans.contains("\"amount\""));
     assert!(logs.contains("Refused"), "{logs}");
+}
+
+/// Where a set-up asks for what errors say, it gets that, and none of the other secrets.
+#[tokio::test]
+async fn what_errors_say_reaches_those_who_ask_for_it_and_nothing_else_does() {
+    let (metrics, logs) = (InMemoryMetricExporter::default(), Logs::default());
+    let _subscriber = tracing::subscriber::set_default(logs.clone());
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()).record_error_text(true));
+    recorder.run(everything(&mut Shown::default())).await;
+    recorder.flush().await;
+    let metrics = format!("{:#?}", metrics.get_finished_metrics().unwrap());
+    assert!(!metrics.contains(CANARY), "{metrics}");
+    let statuses: BTreeSet<_> = recorder.spans().iter().map(|span| format!("{:?}", span.status)).collect();
+    let spans = format!("{:#?}", recorder.spans());
+    let logs = logs.text();
+    for (text, places) in [
+        (&spans, &["traced", "command.note", "query.error"][..]),
+        (&logs, &["traced", "command.note", "query.error", "refusal", "manager.command"]),
+    ] {
+        let quoted = text.match_indices(CANARY).map(|(at, _)| &text[at..]);
+        let found: BTreeSet<_> =
+            quoted.filter_map(|rest| rest.split(&[':', '"', '\\', ' ', '\n'][..]).nth(1)).collect();
+        assert_eq!(found, places.iter().copied().collect(), "{text}");
+    }
+    assert!(statuses.iter().any(|status| status.contains("refused: canary:traced")), "{statuses:?}");
+    assert_eq!(spans.matches(CANARY).count(), statuses_with_canary(&recorder), "in the statuses alone");
+}
+
+fn statuses_with_canary(recorder: &Recorder) -> usize {
+    recorder.spans().iter().filter(|span| format!("{:?}", span.status).contains(CANARY)).count()
 }

@@ -335,7 +335,7 @@ struct Failures(Arc<Mutex<Vec<String>>>);
 
 impl tracing::Subscriber for Failures {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "eventsource::span"
+        metadata.name() == "eventsource.span.failed"
     }
 
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {

@@ -19,6 +19,12 @@ pub(crate) fn secret(place: &str) -> String {
 #[derive(Clone, Default)]
 pub(crate) struct Logs(Arc<Mutex<String>>);
 
+impl Logs {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 impl tracing::Subscriber for Logs {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true

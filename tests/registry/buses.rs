@@ -18,6 +18,8 @@ pub(crate) async fn all() -> impl Sized {
     nobody.publish(message("OrderPlaced")).await.unwrap_err();
     let (store, bus) = (MemoryStore::new(), remote());
     bus.publish(message("OrderPlaced")).await.unwrap();
+    bus.inner().fail(1);
+    bus.publish(message("OrderPlaced")).await.unwrap_err();
     (Relay::new("orders to the bus", store, bus.clone()).spawn(), bus)
 }
 

@@ -55,7 +55,7 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     let recorder = Recorder::with(|builder| {
         let builder = builder.metric_exporter(metrics.clone()).span_exporter(InMemorySpanExporter::default());
         let builder = builder.log_exporter(InMemoryLogExporter::default());
-        builder.sampler(starts.clone()).log_slow(Duration::ZERO)
+        builder.sampler(starts.clone()).log_slow(Duration::ZERO).record_error_text(true)
     });
     recorder.run(product(&recorder)).await;
     let as_logs = as_logs().await;
@@ -94,6 +94,7 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
 async fn as_logs() -> Vec<SpanData> {
     let recorder = Recorder::with(TelemetryBuilder::span_events_as_logs);
     recorder.run(bus(&MemoryStore::new()).dispatch(place(Uuid::now_v7()))).await.unwrap();
+    recorder.run(seldom::flood()).await;
     recorder.spans()
 }
 
@@ -164,6 +165,7 @@ async fn product(recorder: &Recorder) {
     bus(&remote).dispatch(place(Uuid::now_v7())).await.unwrap();
     snapshots(&Repository::new(remote)).await;
     seldom::read_from_afar().await;
+    seldom::spoilt().await;
     seldom::second_attempt().await;
     recorder.flush().await;
     store.close().await;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::snapshot::{SnapshotStore, StoredSnapshot, WithSnapshots};
-use eventsource_runtime::store::{Filter, StoreInfo, StreamId, Traced};
+use eventsource_runtime::store::{Filter, SqliteStore, StoreInfo, StreamId, Traced};
 use eventsource_tests::own_store::{self, Remote};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -54,8 +54,21 @@ pub(crate) async fn read_from_afar() {
     assert_eq!(page.events.len(), 10);
 }
 
+/// A database that somebody else has spoilt.
+pub(crate) async fn spoilt() {
+    let path = std::env::temp_dir().join(format!("eventsource-{}.db", Uuid::now_v7()));
+    let store = SqliteStore::open(&path).await.unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE events").unwrap();
+    store.read_all(Position::START, &Filter::all(), 10).await.unwrap_err();
+    drop(store);
+    std::fs::remove_file(path).unwrap();
+}
+
 #[derive(Event, Serialize, Deserialize)]
-struct Dropped {}
+struct Dropped {
+    #[event(attribute)]
+    drops: u64,
+}
 
 #[derive(Aggregate, Default)]
 #[aggregate(id = Uuid, events(Dropped))]
@@ -76,8 +89,13 @@ struct Flood {
 impl Bucket {
     /// One more than a span keeps.
     fn flood(&self, _: Flood) -> Result<Vec<Dropped>, Infallible> {
-        Ok((0..129).map(|_| Dropped {}).collect())
+        Ok((0..129).map(|_| Dropped { drops: 3 }).collect())
     }
+}
+
+/// Events with an attribute that users named.
+pub(crate) async fn flood() {
+    commands(&MemoryStore::new()).dispatch(Flood { id: Uuid::now_v7() }).await.unwrap();
 }
 
 fn commands<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {

@@ -40,6 +40,7 @@ impl EventStore for Remote {
     fn info(&self) -> StoreInfo {
         let mut info = StoreInfo::database("other_sql", "journal");
         info.server = Some((Arc::from("db.example.org"), 5432));
+        info.namespace = Some(Arc::from("shop"));
         info
     }
 

@@ -1,8 +1,9 @@
 //! Log events as log records of OpenTelemetry.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
@@ -13,27 +14,28 @@ use eventsource_tests::recorder::Recorder;
 use opentelemetry::logs::AnyValue;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{InMemoryLogExporter, LogBatch, LogExporter, SdkLogRecord};
+use serde::{Deserialize, Serialize};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
 
 use crate::{bus, place};
 
-fn recorded(set: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> (Recorder, InMemoryLogExporter) {
+pub(crate) fn recorded(set: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> (Recorder, InMemoryLogExporter) {
     let logs = InMemoryLogExporter::default();
     (Recorder::with(|builder| set(builder.log_exporter(logs.clone()))), logs)
 }
 
-async fn records(recorder: &Recorder, logs: &InMemoryLogExporter) -> Vec<SdkLogRecord> {
+pub(crate) async fn records(recorder: &Recorder, logs: &InMemoryLogExporter) -> Vec<SdkLogRecord> {
     recorder.flush().await;
     logs.get_emitted_logs().unwrap().into_iter().map(|log| log.record).collect()
 }
 
-fn names(records: &[SdkLogRecord]) -> Vec<&str> {
+pub(crate) fn names(records: &[SdkLogRecord]) -> Vec<&str> {
     records.iter().map(|record| record.event_name().unwrap_or_default()).collect()
 }
 
-fn attribute(record: &SdkLogRecord, key: &str) -> Option<String> {
+pub(crate) fn attribute(record: &SdkLogRecord, key: &str) -> Option<String> {
     record.attributes_iter().find(|(found, _)| found.as_str() == key).map(|(_, value)| match value {
         AnyValue::String(text) => text.to_string(),
         other => format!("{other:?}"),
@@ -55,7 +57,7 @@ async fn a_log_event_is_a_log_record_with_the_ids_of_its_span() {
     let [record] = &records[..] else { unreachable!() };
     assert_eq!(record.target().unwrap(), "eventsource::command");
     assert_eq!((record.severity_text(), record.body()), (Some("INFO"), Some(&AnyValue::from("rejected"))));
-    assert_eq!(attribute(record, "command").as_deref(), Some("PlaceOrder"));
+    assert_eq!(attribute(record, "cqrs.command.type").as_deref(), Some("PlaceOrder"));
     assert_eq!(attribute(record, "error.type").as_deref(), Some("WrongStatus"));
     assert_eq!(attribute(record, "trace_id"), None, "the record has the ids by itself");
     let spans = recorder.spans();
@@ -107,6 +109,69 @@ async fn span_events_are_log_events_where_asked_for() {
     assert_eq!(attribute(last, "eventsource.version").as_deref(), Some("Int(1)"));
     let persist = spans.iter().rfind(|span| span.name == "persist_events").unwrap();
     assert_eq!(last.trace_context().unwrap().span_id, persist.span_context.span_id());
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Charged {
+    #[event(attribute)]
+    amount: u64,
+    #[event(attribute)]
+    currency: String,
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Charged))]
+struct Account;
+
+impl Apply<Charged> for Account {
+    fn apply(&mut self, _: Charged) {}
+}
+
+#[derive(Command, Clone, Serialize, Deserialize)]
+#[command(aggregate = Account)]
+struct Charge(#[command(id)] Uuid);
+
+#[command_handler]
+impl Account {
+    fn charge(&self, _: Charge) -> Result<Charged, Infallible> {
+        Ok(Charged { amount: 200, currency: "EUR".into() })
+    }
+}
+
+#[tokio::test]
+async fn what_users_named_on_a_span_event_is_on_its_log_record() {
+    let (recorder, logs) = recorded(TelemetryBuilder::span_events_as_logs);
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::registry().with(lines.clone());
+    let _default = tracing::subscriber::set_default(subscriber);
+    let accounts = Repository::<Account, _>::new(MemoryStore::new());
+    let commands = CommandBus::builder().aggregate(accounts).build();
+    recorder.run(commands.dispatch(Charge(Uuid::now_v7()))).await.unwrap();
+    let records = records(&recorder, &logs).await;
+    let produced = "eventsource.span_event.domain_event_produced";
+    let record = records.iter().find(|record| record.event_name() == Some(produced)).unwrap();
+    assert_eq!(attribute(record, "eventsource.event.type").as_deref(), Some("Charged"));
+    assert_eq!(attribute(record, "amount").as_deref(), Some("Int(200)"));
+    assert_eq!(attribute(record, "currency").as_deref(), Some("EUR"));
+    assert_eq!(attribute(record, "eventsource.event.attributes"), None, "it has the attributes themselves");
+    assert_eq!(*lines.0.lock().unwrap(), ["amount=200 currency=EUR"]);
+    let persisted = "eventsource.span_event.event_persisted";
+    let record = records.iter().find(|record| record.event_name() == Some(persisted)).unwrap();
+    assert_eq!(attribute(record, "amount"), None);
+}
+
+/// What users named on span events, as a subscriber of the application's gets it.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        event.record(&mut |field: &tracing::field::Field, value: &dyn fmt::Debug| {
+            if field.name() == "eventsource.event.attributes" {
+                self.0.lock().unwrap().push(format!("{value:?}").trim_matches('"').to_owned());
+            }
+        });
+    }
 }
 
 #[tokio::test]

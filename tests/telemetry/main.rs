@@ -1,6 +1,8 @@
 //! Telemetry itself: what it tells in logs, and that it is never in the way of what it watches.
 
 mod away;
+mod console;
+mod failures;
 mod hostile;
 mod logs;
 mod teardown;

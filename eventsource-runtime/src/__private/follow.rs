@@ -6,7 +6,7 @@ use super::{EventNames, Span};
 use crate::dispatch::Handled;
 use crate::domain::{Event, Recorded, StoredEvent};
 use crate::projection::{ProjectionError, StepResult};
-use crate::telemetry::{Attributes, Kind, Start, log, names};
+use crate::telemetry::{Attributes, Chain, Kind, Start, names};
 
 /// What a projection needs to know of an event that it follows. That a type is none is asked for here alone, so that it
 /// is said once.
@@ -101,8 +101,7 @@ fn end(span: Span, result: &StepResult) {
     match result {
         Ok(()) => span.succeed(),
         Err(error) => {
-            span.in_scope(|| log::failure(error.error_type()));
-            span.fail(error.error_type().to_owned());
+            span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause()));
         }
     }
 }

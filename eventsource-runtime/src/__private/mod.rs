@@ -18,8 +18,8 @@ use crate::domain::{AnyEvent, Event, EventDef};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
-    Attributes, ByPlace, Ends, Kind, Literal, Options, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue,
-    Slot, Span,
+    Attributes, ByPlace, Ends, Kind, Literal, NoResult, Options, Outcome, Returned, ReturnedDebug, ReturnedResult,
+    ReturnedValue, Slot, Span,
 };
 #[cfg(feature = "otel")]
 pub use crate::telemetry::{

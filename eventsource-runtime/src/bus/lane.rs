@@ -20,7 +20,8 @@ use super::wire::header;
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
 use crate::dispatch::Handled;
-use crate::telemetry::{Scope, log};
+use crate::telemetry::Scope;
+use crate::telemetry::log::{self, Group};
 
 /// How many messages a lane takes at once.
 const TOGETHER: usize = 64;
@@ -53,8 +54,10 @@ impl Retries {
 }
 
 /// What became of the messages of a subscription.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counts {
+    target: &'static str,
+    group: Arc<str>,
     pub(super) taken: AtomicU64,
     pub(super) settled: AtomicU64,
     pub(super) acknowledged: AtomicU64,
@@ -66,31 +69,49 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    pub(super) fn of(Group { target, name }: Group<'_>) -> Self {
+        Self {
+            target,
+            group: name.into(),
+            taken: AtomicU64::default(),
+            settled: AtomicU64::default(),
+            acknowledged: AtomicU64::default(),
+            dead_lettered: AtomicU64::default(),
+            left: AtomicU64::default(),
+            lost: AtomicU64::default(),
+            losing: Notify::default(),
+        }
+    }
+
+    fn group(&self) -> Group<'_> {
+        Group { target: self.target, name: &self.group }
+    }
+
     /// What stood against settling a message. Of those that went to another member there may be many at a time, when a
     /// group is shared anew or a connection is lost.
-    pub(super) fn unsettled(&self, group: &str, error: &BusError) {
+    pub(super) fn unsettled(&self, error: &BusError) {
         match error {
             BusError::Lost => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 self.losing.notify_one();
             }
-            error => log::messages_unsettled(group, 1, error.error_type()),
+            error => log::messages_unsettled(self.group(), 1, error.error_type()),
         }
     }
 
     /// Tells of the messages that went to another member, of all of a while in one line.
-    pub(super) async fn tell_losses(&self, group: &str) -> Infallible {
+    pub(super) async fn tell_losses(&self) -> Infallible {
         loop {
             self.losing.notified().await;
             tokio::time::sleep(LOSING_FOR).await;
-            self.tell_lost(group);
+            self.tell_lost();
         }
     }
 
-    pub(super) fn tell_lost(&self, group: &str) {
+    pub(super) fn tell_lost(&self) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            log::messages_unsettled(group, lost, BusError::Lost.error_type());
+            log::messages_unsettled(self.group(), lost, BusError::Lost.error_type());
         }
     }
 }
@@ -298,7 +319,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         let Done { settles, room, .. } = mem::take(done);
         let count = settles.len() as u64;
         for error in S::ack_all(settles).await {
-            self.counts.unsettled(&self.handling.intake.group, &error);
+            self.counts.unsettled(&error);
         }
         self.counts.settled.fetch_add(count, Ordering::Relaxed);
         self.counts.acknowledged.fetch_add(count, Ordering::Relaxed);
@@ -331,7 +352,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             match current.settle.park(&letter).await {
                 Ok(()) => return Some((failed.error.error_type(), &self.counts.dead_lettered)),
                 Err(error @ BusError::Unkeepable { .. }) => return Some((error.error_type(), &self.counts.left)),
-                Err(error) => self.counts.unsettled(&self.handling.intake.group, &error),
+                Err(error) => self.counts.unsettled(&error),
             }
             tokio::time::sleep(self.handling.retries.pause(retry)).await;
             if self.is_lost(current) {
@@ -353,7 +374,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     fn settled(&self, settled: &Result<(), BusError>) {
         self.counts.settled.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = settled {
-            self.counts.unsettled(&self.handling.intake.group, error);
+            self.counts.unsettled(error);
         }
     }
 }

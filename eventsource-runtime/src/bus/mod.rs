@@ -61,6 +61,7 @@ pub use traced::Traced;
 pub use wire::header;
 
 use crate::clock::Timestamp;
+use crate::telemetry::names;
 
 /// A bus. Open for implementation: wrap yours in [`Traced`], which adds retries, dead letters, spans and metrics.
 ///
@@ -80,6 +81,12 @@ pub trait EventBus: Clone + Send + Sync + 'static {
 
     /// Where a message would go.
     fn destination(&self, message: &Message) -> Destination;
+
+    /// How many groups of subscribers what is published now would get to, for spans that are about to start; `None` where
+    /// nobody knows.
+    fn handlers(&self) -> Option<u64> {
+        None
+    }
 
     /// Publishes messages and waits until each is confirmed; the results are in the messages' order.
     ///
@@ -214,6 +221,8 @@ pub struct BusInfo {
     pub destination: Arc<str>,
     /// `server.address` and `server.port`, without credentials.
     pub server: Option<(Arc<str>, u16)>,
+    /// The target of what is logged.
+    pub(crate) target: &'static str,
 }
 
 impl BusInfo {
@@ -222,13 +231,13 @@ impl BusInfo {
     pub fn in_process() -> Self {
         // Made once, since it is asked for with each message.
         static NAME: LazyLock<Arc<str>> = LazyLock::new(|| "in_process".into());
-        Self { system: None, destination: Arc::clone(&NAME), server: None }
+        Self { system: None, destination: Arc::clone(&NAME), server: None, target: names::LOG_BUS }
     }
 
     /// A broker, by the name that the semantic conventions have for it.
     #[must_use]
     pub fn broker(system: &'static str, destination: impl Into<Arc<str>>) -> Self {
-        Self { system: Some(system), destination: destination.into(), server: None }
+        Self { system: Some(system), destination: destination.into(), server: None, target: names::LOG_BUS }
     }
 
     /// Adds where the broker is.

@@ -105,7 +105,7 @@ impl Running {
         self.stop.send_replace(Stop::Now);
         // Its messages are given back when it is gone, and it tells no more.
         let ended = tokio::time::timeout(FAREWELL, self.ended()).await.unwrap_or_else(|_| Err(self.aborted()));
-        self.counts.tell_lost(&self.group);
+        self.counts.tell_lost();
         let left =
             self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.counts.settled.load(Ordering::Relaxed));
         match ended {
@@ -148,7 +148,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
     lanes: usize,
 ) -> Running {
     let (stop, stopped) = watch::channel(Stop::Not);
-    let (group, counts) = (Arc::clone(&handling.intake.group), Arc::new(Counts::default()));
+    let (group, counts) = (Arc::clone(&handling.intake.group), Arc::new(Counts::of(handling.telemetry.group())));
     let (handler, mut tasks) = (Arc::new(handler), JoinSet::new());
     let scope = Scope::detached();
     let lanes = (0..lanes).map(|_| {
@@ -174,7 +174,7 @@ struct Taking<C: Consumer> {
 
 impl<C: Consumer> Taking<C> {
     async fn run(mut self, mut tasks: JoinSet<()>) -> Ended {
-        let (counts, group) = (Arc::clone(&self.counts), Arc::clone(&self.handling.intake.group));
+        let counts = Arc::clone(&self.counts);
         let mut stopped = self.stopped.clone();
         let mut now = pin!(async {
             // Where nobody can tell any more nobody has.
@@ -182,7 +182,7 @@ impl<C: Consumer> Taking<C> {
                 pending::<()>().await;
             }
         });
-        let worked = unless(now.as_mut(), beside(counts.tell_losses(&group), self.work(&mut tasks))).await;
+        let worked = unless(now.as_mut(), beside(counts.tell_losses(), self.work(&mut tasks))).await;
         if worked.is_some() {
             // Only now: what is settled needs the consumer's connection.
             unless(now, self.consumer.leave()).await;
@@ -190,14 +190,14 @@ impl<C: Consumer> Taking<C> {
             // Before the consumer goes: another member must not get what comes after a message that is still here.
             tasks.shutdown().await;
         }
-        counts.tell_lost(&group);
+        counts.tell_lost();
         worked
     }
 
     async fn work(&mut self, tasks: &mut JoinSet<()>) -> Result<(), BusError> {
         let taken = unless_one_dies(tasks, self.take()).await;
         if let Err(error) = &taken {
-            log::subscription_stopped(&self.handling.intake.group, error.error_type());
+            log::subscription_stopped(self.handling.telemetry.group(), error.error_type());
             // What nobody here will handle is for other members.
             self.consumer.stop();
         }
@@ -253,7 +253,7 @@ impl<C: Consumer> Taking<C> {
         }
         self.counts.settled.fetch_add(unwanted.len() as u64, Ordering::Relaxed);
         for error in C::Settle::ack_all(unwanted).await {
-            self.counts.unsettled(&self.handling.intake.group, &error);
+            self.counts.unsettled(&error);
         }
     }
 

@@ -52,7 +52,7 @@ pub mod header {
 }
 
 /// The longest value that is parsed, in bytes: as long as a stream's id may be, which no other valid one comes near.
-const LONGEST: usize = 1024;
+const LONGEST: usize = crate::store::MAX_STREAM_ID;
 
 impl Message {
     /// Names each header, in a fixed order; none is empty but the id of an aggregate that has an empty one.

@@ -14,7 +14,7 @@ use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
 use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
-use crate::telemetry::{Kind, Outcome, Span, Start, log, metrics, names};
+use crate::telemetry::{Chain, Kind, Span, Start, error_text, log, metrics, names};
 
 type Refusal<C> = <<C as Command>::Aggregate as Aggregate>::Error;
 type Dispatched<C> = Result<Committed, DispatchError<Refusal<C>>>;
@@ -200,10 +200,8 @@ fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, mete
         }
     });
     span.in_scope(|| {
-        match (&error_type, status) {
-            (Some(error_type), "rejected") => log::command_rejected(C::NAME, error_type),
-            (Some(error_type), _) => log::failure(error_type),
-            (None, _) => {}
+        if let (Some(error_type), Err(DispatchError::Rejected(refusal))) = (&error_type, result) {
+            log::command_rejected(C::NAME, error_type, error_text(&Chain(refusal)).as_deref());
         }
         if let Some(elapsed) = metered {
             let ended = metrics::Ended { name: C::NAME, status, error_type: error_type.as_deref(), elapsed };
@@ -211,8 +209,12 @@ fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, mete
         }
     });
     // A refusal is the domain's decision: the span bears its name but no status.
-    let failure = error_type.filter(|_| status == "error");
-    span.finish(Outcome { error_type: failure, ..Outcome::default() });
+    match (result, error_type) {
+        (Err(error), Some(error_type)) if !error.is_rejected() => {
+            span.fail(names::LOG_COMMAND, error_type, &Chain(error));
+        }
+        _ => span.succeed(),
+    }
 }
 
 fn no_handler<C: Command>(command: &C, switches: Switches) -> Dispatched<C> {
@@ -224,14 +226,13 @@ fn no_handler<C: Command>(command: &C, switches: Switches) -> Dispatched<C> {
         later.number(names::EVENTSOURCE_RETRY_COUNT, 0);
     });
     span.in_scope(|| {
-        log::failure(&error_type);
         if switches.metrics {
             let error_type = Some(&*error_type);
             let elapsed = Duration::ZERO;
             metrics::command(&metrics::Ended { name: C::NAME, status: "error", error_type, elapsed }, 0);
         }
     });
-    span.fail_saying(error_type, format!("No handler for {}", C::NAME));
+    span.fail_saying(names::LOG_COMMAND, error_type, Some(format!("No handler for {}", C::NAME)));
     Err(error)
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{MAX_JSON, PayloadFault};
-use crate::telemetry::{Attributes, Kind, Start, log, metrics, names};
+use crate::telemetry::{Attributes, Kind, Start, metrics, names};
 
 /// The longest part of an unknown name that is shown.
 const LONGEST_NAME: usize = 64;
@@ -15,6 +15,8 @@ pub(super) struct Side {
     pub(super) name: &'static str,
     pub(super) unknown_span: &'static str,
     pub(super) type_key: &'static str,
+    /// The target of what is logged.
+    pub(super) target: &'static str,
     pub(super) count: fn(&metrics::Ended<'_>),
     /// What the span says of how the message ended.
     pub(super) ended: fn(&mut Attributes),
@@ -24,6 +26,7 @@ pub(super) const COMMANDS: Side = Side {
     name: "write",
     unknown_span: "command.unknown",
     type_key: names::CQRS_COMMAND_TYPE,
+    target: names::LOG_COMMAND,
     count: |ended| metrics::command(ended, 0),
     ended: |later| {
         later.text(names::CQRS_COMMAND_STATUS, "error");
@@ -35,6 +38,7 @@ pub(super) const QUERIES: Side = Side {
     name: "read",
     unknown_span: "query.unknown",
     type_key: names::CQRS_QUERY_TYPE,
+    target: names::LOG_QUERY,
     count: |ended| metrics::query(ended, None),
     ended: |_| (),
 };
@@ -113,15 +117,12 @@ impl Side {
         );
         span.record(&mut |later| (self.ended)(later));
         span.in_scope(|| {
-            log::failure(&error_type);
             if switches.metrics {
                 let error_type = Some(&*error_type);
                 (self.count)(&metrics::Ended { name: counted, status: "error", error_type, elapsed: Duration::ZERO });
             }
         });
-        match &*error_type {
-            "no_handler" => span.fail_saying(error_type, format!("No handler for {shown}")),
-            _ => span.fail(error_type),
-        }
+        let description = (error_type == "no_handler").then(|| format!("No handler for {shown}"));
+        span.fail_saying(self.target, error_type, description);
     }
 }

@@ -14,7 +14,7 @@ use super::json::{QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
-use crate::telemetry::{Kind, Outcome, Span, Start, guarded, log, metrics, names};
+use crate::telemetry::{Chain, Kind, Span, Start, guarded, metrics, names};
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>;
 
@@ -149,7 +149,7 @@ async fn answer<H, Q, T, E>(
 where
     H: HandleQuery<Q>,
     Q: Query,
-    E: Failure,
+    E: Failure + 'static,
 {
     let begun = metrics::begun(switches.metrics);
     let span = query_span::<Q>(
@@ -164,12 +164,12 @@ where
     let results = output.as_ref().ok().and_then(Q::result_count);
     let answer = span.in_scope(|| finish(output.map_err(failed::<Q, H::Error>)));
     let metered = begun.map(|begun| begun.elapsed());
-    end::<Q>(span, answer.as_ref().err().map(Failure::name), results, metered);
+    end::<Q>(span, answer.as_ref().err().map(|error| error as &dyn Failure), results, metered);
     answer
 }
 
 /// An error with a short, stable name for telemetry.
-trait Failure {
+trait Failure: Error {
     fn name(&self) -> Cow<'static, str>;
 }
 
@@ -207,36 +207,37 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError<Q::Error> {
 }
 
 /// `metered` is how long it took, where somebody reads that.
-fn end<Q: Query>(span: Span, error_type: Option<Cow<'static, str>>, results: Option<usize>, metered: Option<Duration>) {
-    let name = error_type.as_deref();
+fn end<Q: Query>(
+    span: Span,
+    error: Option<&(dyn Failure + 'static)>,
+    results: Option<usize>,
+    metered: Option<Duration>,
+) {
+    let error_type = error.map(Failure::name);
     let status = if error_type.is_none() { "success" } else { "error" };
     if let Some(results) = results {
         span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
     }
-    span.in_scope(|| {
-        if let Some(error_type) = name {
-            log::failure(error_type);
-        }
-        if let Some(elapsed) = metered {
-            metrics::query(&metrics::Ended { name: Q::NAME, status, error_type: name, elapsed }, results);
-        }
-    });
-    span.finish(Outcome { error_type, ..Outcome::default() });
+    if let Some(elapsed) = metered {
+        let ended = metrics::Ended { name: Q::NAME, status, error_type: error_type.as_deref(), elapsed };
+        span.in_scope(|| metrics::query(&ended, results));
+    }
+    match error {
+        None => span.succeed(),
+        Some(error) => span.fail(names::LOG_QUERY, error.name(), &Chain(error)),
+    }
 }
 
 fn no_handler<Q: Query>(switches: Switches) -> QueryError<Q::Error> {
     let span = query_span::<Q>(&|| switches.tracing, &mut |_| ());
     let error = QueryError::NoHandler { query: Q::NAME };
-    let error_type = error.error_type();
-    span.in_scope(|| {
-        log::failure(&error_type);
-        if switches.metrics {
-            let error_type = Some(&*error_type);
-            let elapsed = Duration::ZERO;
-            metrics::query(&metrics::Ended { name: Q::NAME, status: "error", error_type, elapsed }, None);
-        }
-    });
-    span.fail_saying("no_handler", format!("No handler for {}", Q::NAME));
+    if switches.metrics {
+        let error_type = error.error_type();
+        let ended =
+            metrics::Ended { name: Q::NAME, status: "error", error_type: Some(&error_type), elapsed: Duration::ZERO };
+        span.in_scope(|| metrics::query(&ended, None));
+    }
+    span.fail_saying(names::LOG_QUERY, "no_handler", Some(format!("No handler for {}", Q::NAME)));
     error
 }
 

@@ -11,7 +11,7 @@ use super::step::{Mode, Step};
 use super::{Projection, ProjectionStore};
 use crate::domain::StoredEvent;
 use crate::store::{AGAIN, Filter, Position, StreamId};
-use crate::telemetry::log;
+use crate::telemetry::{Chain, names};
 
 /// How many letters are looked at in one go.
 const PAGE: usize = 100;
@@ -150,10 +150,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
                 }
                 span.succeed();
             }
-            Err(error) => {
-                span.in_scope(|| log::failure(error.error_type()));
-                span.fail(error.error_type().to_owned());
-            }
+            Err(error) => span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause())),
         }
         settled.map_err(|error| self.unsettled(error, position))
     }

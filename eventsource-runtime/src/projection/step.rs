@@ -10,7 +10,7 @@ use super::follower::{Follower, Place};
 use super::options::Options;
 use super::{Backend, Projection, ProjectionStore, StepResult};
 use crate::store::Position;
-use crate::telemetry::{Attributes, Kind, Span, Start, guarded, log, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 
 /// What is to be applied, and how.
 #[derive(Clone, Copy)]
@@ -90,9 +90,7 @@ impl<S: ProjectionStore> Follower<S> {
             Err(error) if step.retry > 0 && error.found() == Some(step.to) => Ok(Applied::default()),
             result => result,
         };
-        if step.retry > 0 {
-            span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(step.retry)));
-        }
+        span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(step.retry)));
         match result {
             Ok(applied) => {
                 place.hold.renewed = asked;
@@ -105,8 +103,7 @@ impl<S: ProjectionStore> Follower<S> {
             Err(error) => {
                 place.unsure = Some(step.to);
                 let error = error.about(|| step.about(self.partition.projection));
-                span.in_scope(|| log::failure(error.error_type()));
-                span.fail(error.error_type().to_owned());
+                span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause()));
                 Err(error.within(scope))
             }
         }

@@ -1,5 +1,6 @@
 //! The steps of a command, each in its span: load, decide, persist.
 
+use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::snapshot::SnapshotStore;
 use crate::store::{
     AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
 };
-use crate::telemetry::{Attributes, Kind, Span, Start, guarded, log, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -223,10 +224,8 @@ fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
 }
 
 /// Ends a span with the failure's name, says so in the log, and hands the failure on.
-pub(super) fn failed<E>(span: Span, error: E, error_type: impl Fn(&E) -> &'static str) -> E {
-    let error_type = error_type(&error);
-    span.in_scope(|| log::failure(error_type));
-    span.fail(error_type);
+pub(super) fn failed<E: Error + 'static>(span: Span, error: E, error_type: impl Fn(&E) -> &'static str) -> E {
+    span.fail(names::LOG_COMMAND, error_type(&error), &Chain(&error));
     error
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Restore, SnapshotStore, StoredSnapshot};
 use crate::domain::EventRef;
 use crate::store::{
-    AGAIN, EventStore, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor,
+    AGAIN, EventStore, Fault, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor,
 };
 use crate::telemetry::{Attributes, names};
 
@@ -64,7 +64,7 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
         let result = self.inner().fold_from_snapshot(fold, Restoring { visitor, calls: Arc::clone(&calls.0) }).await;
         let visited = result.as_ref().map_or(0, |folded| folded.visited);
         if let Some(load) = calls.0.take(Now::Ended) {
-            load.end(result.as_ref().err().map(StoreError::error_type), &mut |later| {
+            load.end(result.as_ref().err().map(Fault::from), &mut |later| {
                 later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
             });
         }
@@ -113,7 +113,7 @@ async fn ended<T>(
 }
 
 fn end<T>(call: TracedCall, result: Result<&T, &StoreError>, record: impl Fn(&T, &mut Attributes)) {
-    call.end(result.err().map(StoreError::error_type), &mut |later| {
+    call.end(result.err().map(Fault::from), &mut |later| {
         if let Ok(value) = result {
             record(value, later);
         }

@@ -20,6 +20,8 @@ mod reading;
 mod repetition;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "otel")]
+mod status;
 mod stream_id;
 mod traced;
 mod version;
@@ -38,13 +40,16 @@ pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, Post
 pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
+#[cfg(feature = "otel")]
+pub(crate) use status::status_code;
 pub use stream_id::{MAX_STREAM_ID, StreamId};
 pub use traced::Traced;
-pub(crate) use traced::{AGAIN, Call as TracedCall};
+pub(crate) use traced::{AGAIN, Call as TracedCall, Fault};
 pub use version::{ExpectedVersion, Position, Version};
 
 use crate::domain::{DecodeError, EventRef, StoredEvent};
 use crate::error::{About, BoxError};
+use crate::telemetry::names;
 
 /// A store could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -149,19 +154,23 @@ pub struct StoreInfo {
     pub collection: &'static str,
     /// `server.address` and `server.port`, without credentials.
     pub server: Option<(Arc<str>, u16)>,
+    /// `db.namespace`.
+    pub namespace: Option<Arc<str>>,
+    /// The target of what is logged.
+    pub(crate) target: &'static str,
 }
 
 impl StoreInfo {
     /// A store within the process.
     #[must_use]
     pub const fn in_process(collection: &'static str) -> Self {
-        Self { system: None, collection, server: None }
+        Self { system: None, collection, server: None, namespace: None, target: names::LOG_STORE }
     }
 
     /// A database, by the name that the semantic conventions have for it.
     #[must_use]
     pub const fn database(system: &'static str, collection: &'static str) -> Self {
-        Self { system: Some(system), collection, server: None }
+        Self { system: Some(system), collection, server: None, namespace: None, target: names::LOG_STORE }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The spans and metrics of every store: one decorator, and nothing in the stores themselves.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,7 +16,7 @@ use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
 };
-use crate::telemetry::{self, Attributes, Kind, Scope, Span, Start, log, metrics, names};
+use crate::telemetry::{self, Attributes, Chain, Kind, Scope, Span, Start, log, metrics, names};
 
 const INSERT: &str = "INSERT";
 const SELECT: &str = "SELECT";
@@ -127,23 +128,39 @@ impl Call {
         self.span.run(made).await
     }
 
-    pub(crate) fn end(self, error: Option<&'static str>, record: &mut dyn FnMut(&mut Attributes)) {
+    pub(crate) fn end(self, fault: Option<Fault<'_>>, record: &mut dyn FnMut(&mut Attributes)) {
         if let Some(begun) = self.begun {
             let elapsed = begun.elapsed();
-            if metrics::store_operation(&self.info, self.operation, error, elapsed) {
-                self.span.in_scope(|| log::store_slow(self.operation, elapsed));
+            if metrics::store_operation(&self.info, self.operation, fault, elapsed) {
+                self.span.in_scope(|| log::store_slow(self.info.target, self.operation, elapsed));
             }
         }
-        match error {
+        match fault {
             None => {
                 self.span.record(record);
                 self.span.succeed();
             }
-            Some(error) => {
-                self.span.in_scope(|| log::failure(error));
-                self.span.fail(error);
-            }
+            Some(Fault { error_type, error }) => self.span.fail(self.info.target, error_type, &Chain(error)),
         }
+    }
+}
+
+/// How a call failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault<'a> {
+    pub(crate) error_type: &'static str,
+    pub(crate) error: &'a (dyn Error + 'static),
+}
+
+impl<'a> From<&'a StoreError> for Fault<'a> {
+    fn from(error: &'a StoreError) -> Self {
+        Self { error_type: error.error_type(), error }
+    }
+}
+
+impl<'a> From<&'a AppendError> for Fault<'a> {
+    fn from(error: &'a AppendError) -> Self {
+        Self { error_type: error.error_type(), error }
     }
 }
 
@@ -196,7 +213,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             append_attributes((stream, expected), &events, is_database, attributes);
         });
         let result = call.span.run(self.inner.append(stream, expected, events)).await;
-        call.end(result.as_ref().err().map(AppendError::error_type), &mut |attributes| {
+        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
             let Ok(appended) = &result else { return };
             attributes.number(names::EVENTSOURCE_POSITION, appended.position.get());
             attributes.number(names::EVENTSOURCE_VERSION, appended.version.get());
@@ -211,7 +228,7 @@ impl<S: EventStore> EventStore for Traced<S> {
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
         let call = self.load_call(&fold.stream, fold.after);
         let result = call.span.run(self.inner.fold(fold, visitor)).await;
-        call.end(result.as_ref().err().map(StoreError::error_type), &mut |attributes| {
+        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
             let visited = result.as_ref().map_or(0, |folded| folded.visited);
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
         });
@@ -226,7 +243,7 @@ impl<S: EventStore> EventStore for Traced<S> {
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let call = self.load_call(stream, after);
         let result = call.span.run(self.inner.read_stream(stream, after, limit)).await;
-        call.end(result.as_ref().err().map(StoreError::error_type), &mut |attributes| {
+        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, result.as_ref().map_or(0, Vec::len) as u64);
         });
         self.count_malformed(result.as_deref().unwrap_or_default());
@@ -251,7 +268,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             ),
         };
         let call = Call { span, info, operation: SELECT, begun };
-        call.end(result.as_ref().err().map(StoreError::error_type), &mut |attributes| {
+        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
             let Ok(page) = &result else { return };
             attributes.number(names::EVENTSOURCE_TO_POSITION, page.scanned.get());
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, page.events.len() as u64);

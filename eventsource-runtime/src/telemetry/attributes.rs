@@ -14,8 +14,8 @@ pub const MAX_TEXT: usize = 1024;
 /// The most texts that an attribute takes which is a list; the rest is cut, and the cut is counted.
 pub const MAX_ITEMS: usize = 128;
 
-/// What stands in for an attribute whose expression panicked.
-const PANICKED: &str = "<panicked>";
+/// What stands in for an attribute, or for the text of an error, whose expression panicked.
+pub(super) const PANICKED: &str = "<panicked>";
 
 /// The attributes of one span, in the order in which they were recorded.
 #[derive(Default)]
@@ -233,14 +233,18 @@ impl Slot<'_> {
     }
 
     fn formatted(&mut self, arguments: fmt::Arguments<'_>) {
-        let mut text = Bounded { text: String::new(), full: false };
-        // An error is either the bound, which is counted, or the user's own, after which the text so far stands.
-        let _ = text.write_fmt(arguments);
-        if text.full {
-            self.attributes.cut += 1;
-        }
-        self.attributes.list.string(self.key, text.text);
+        let (text, is_cut) = bounded(arguments);
+        self.attributes.cut += u64::from(is_cut);
+        self.attributes.list.string(self.key, text);
     }
+}
+
+/// What is written, up to [`MAX_TEXT`], and whether there was more.
+pub(super) fn bounded(arguments: fmt::Arguments<'_>) -> (String, bool) {
+    let mut text = Bounded { text: String::new(), full: false };
+    // An error is either the bound, or the user's own, after which the text so far stands.
+    let _ = text.write_fmt(arguments);
+    (text.text, text.full)
 }
 
 /// A string that refuses to grow beyond [`MAX_TEXT`].

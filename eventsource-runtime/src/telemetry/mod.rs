@@ -6,6 +6,7 @@ mod attribute_value;
 mod attributes;
 mod closed;
 mod error;
+mod failure;
 mod guard;
 mod links;
 pub(crate) mod log;
@@ -43,6 +44,7 @@ pub(crate) use backend::{is_on, messaging, metrics};
 pub use closed::MAX_NAMES;
 pub(crate) use closed::Names;
 pub use error::TelemetryError;
+pub(crate) use failure::{Chain, error_text};
 pub(crate) use guard::guarded;
 pub use links::Linked;
 #[cfg(feature = "tracing-bridge")]
@@ -54,7 +56,7 @@ pub use otel::TraceView;
 #[cfg(feature = "prometheus")]
 pub use otel::{Scrape, ScrapeServer};
 #[doc(hidden)]
-pub use outcome::Ends;
+pub use outcome::{Ends, NoResult};
 pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::{Kind, Literal};

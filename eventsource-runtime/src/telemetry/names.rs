@@ -24,10 +24,14 @@ pub const CQRS_QUERY_TYPE: &str = "cqrs.query.type";
 pub const CQRS_SIDE: &str = "cqrs.side";
 /// `db.collection.name`: the table.
 pub const DB_COLLECTION_NAME: &str = "db.collection.name";
+/// `db.namespace`: the name of the database, where it has one.
+pub const DB_NAMESPACE: &str = "db.namespace";
 /// `db.operation.batch.size`: how many rows are written together, from 2 up.
 pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
 /// `db.operation.name`: the operation.
 pub const DB_OPERATION_NAME: &str = "db.operation.name";
+/// `db.response.status_code`: what the database said of a failure, the SQLSTATE of PostgreSQL, the extended result code of SQLite.
+pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
 /// `db.system.name`: the database; absent for a store within the process.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
 /// `error.type`: the short, stable name of the failure or of the rejection; never its text. Metrics tell 1,000 apart; the rest is `_OTHER`.
@@ -48,6 +52,12 @@ pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
 pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatched";
 /// `eventsource.component`: the part of the runtime that counts.
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
+/// `eventsource.dropped`: how many spans or log records were lost so far.
+pub const EVENTSOURCE_DROPPED: &str = "eventsource.dropped";
+/// `eventsource.duration`: how long it took, in seconds.
+pub const EVENTSOURCE_DURATION: &str = "eventsource.duration";
+/// `eventsource.event.attributes`: what users named on a span event that is a log event, as `key=value`. An exported log record has the attributes themselves.
+pub const EVENTSOURCE_EVENT_ATTRIBUTES: &str = "eventsource.event.attributes";
 /// `eventsource.event.count`: how many events are appended together.
 pub const EVENTSOURCE_EVENT_COUNT: &str = "eventsource.event.count";
 /// `eventsource.event.id`: the identifier of the event that carried a link's context.
@@ -72,20 +82,38 @@ pub const EVENTSOURCE_FROM_VERSION: &str = "eventsource.from_version";
 pub const EVENTSOURCE_HANDLER_COUNT: &str = "eventsource.handler.count";
 /// `eventsource.handler.name`: the method that handles the event.
 pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
+/// `eventsource.lease.owner`: the runner that has the lease.
+pub const EVENTSOURCE_LEASE_OWNER: &str = "eventsource.lease.owner";
 /// `eventsource.links.dropped`: how many links were left out, beyond the 128 that a span keeps.
 pub const EVENTSOURCE_LINKS_DROPPED: &str = "eventsource.links.dropped";
+/// `eventsource.message.count`: how many messages the log event tells of.
+pub const EVENTSOURCE_MESSAGE_COUNT: &str = "eventsource.message.count";
 /// `eventsource.outcome`: what became of a message.
 pub const EVENTSOURCE_OUTCOME: &str = "eventsource.outcome";
 /// `eventsource.position`: the place of the event among all events of the store; of the last one where there are several.
 pub const EVENTSOURCE_POSITION: &str = "eventsource.position";
+/// `eventsource.projection.checkpoint`: the last position that the projection is done with.
+pub const EVENTSOURCE_PROJECTION_CHECKPOINT: &str = "eventsource.projection.checkpoint";
 /// `eventsource.projection.name`: the name of the projection.
 pub const EVENTSOURCE_PROJECTION_NAME: &str = "eventsource.projection.name";
+/// `eventsource.projection.partition`: the part of the projection, from 0.
+pub const EVENTSOURCE_PROJECTION_PARTITION: &str = "eventsource.projection.partition";
 /// `eventsource.projection.status`: what became of the events.
 pub const EVENTSOURCE_PROJECTION_STATUS: &str = "eventsource.projection.status";
+/// `eventsource.relay.name`: the name of the relay.
+pub const EVENTSOURCE_RELAY_NAME: &str = "eventsource.relay.name";
 /// `eventsource.replay`: whether events of the past are applied again.
 pub const EVENTSOURCE_REPLAY: &str = "eventsource.replay";
 /// `eventsource.retry.count`: how often it was tried again.
 pub const EVENTSOURCE_RETRY_COUNT: &str = "eventsource.retry.count";
+/// `eventsource.setting.hint`: what to write instead.
+pub const EVENTSOURCE_SETTING_HINT: &str = "eventsource.setting.hint";
+/// `eventsource.setting.name`: the variable of the environment.
+pub const EVENTSOURCE_SETTING_NAME: &str = "eventsource.setting.name";
+/// `eventsource.setting.value`: what it says.
+pub const EVENTSOURCE_SETTING_VALUE: &str = "eventsource.setting.value";
+/// `eventsource.signal`: what is exported, `traces`, `metrics` or `logs`.
+pub const EVENTSOURCE_SIGNAL: &str = "eventsource.signal";
 /// `eventsource.snapshot.used`: whether the aggregate was loaded from a snapshot.
 pub const EVENTSOURCE_SNAPSHOT_USED: &str = "eventsource.snapshot.used";
 /// `eventsource.snapshot.version`: the version of the last event in the snapshot.
@@ -96,6 +124,8 @@ pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
 pub const EVENTSOURCE_TO_POSITION: &str = "eventsource.to_position";
 /// `eventsource.version`: the version of the aggregate, or of the event.
 pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
+/// `exception.message`: what an error says, with what its causes say; of an operation's failure only where `record_error_text` asks for it. Of an exporter, why it fails.
+pub const EXCEPTION_MESSAGE: &str = "exception.message";
 /// `messaging.batch.message_count`: how many messages are sent or processed together, from 2 up.
 pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
 /// `messaging.consumer.group.name`: the group that shares the messages.
@@ -124,8 +154,6 @@ pub const PROJECTION_NAME: &str = "projection.name";
 pub const QUERY_STATUS: &str = "query.status";
 /// `query.type`: the name of the query; `unknown` where no such query is handled.
 pub const QUERY_TYPE: &str = "query.type";
-/// `relay.name`: the name of the relay.
-pub const RELAY_NAME: &str = "relay.name";
 /// `result`: what became of a snapshot that was looked for. After anything but `hit` every event was replayed.
 pub const RESULT: &str = "result";
 /// `server.address`: the host of the database, where there is one.
@@ -200,7 +228,7 @@ pub const EVENTSOURCE_SNAPSHOT_READS: &str = "eventsource.snapshot.reads";
 pub const MESSAGING_CLIENT_CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
 /// `messaging.client.operation.duration`, in `s`: how long it took to send messages, until they were confirmed.
 pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operation.duration";
-/// `messaging.client.sent.messages`, in `{message}`: messages that were sent, or could not be.
+/// `messaging.client.sent.messages`, in `{message}`: messages that were sent, or that the broker did not take; those that were not even tried are none.
 pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
 /// `messaging.process.duration`, in `s`: how long a subscriber took to handle a message or a batch, each attempt by itself.
 pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
@@ -263,17 +291,19 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 
 // Log targets
 
-/// `eventsource::bus`: retried, dead-lettered, not settled, subscription stopped.
+/// `eventsource::bus`: failed, retried, dead-lettered, not settled, subscription stopped.
 pub const LOG_BUS: &str = "eventsource::bus";
-/// `eventsource::bus::kafka`: connected again, no broker answers, a client failed and tries again, partitions handed over while messages were being handled, partitions could not be taken or given back.
+/// `eventsource::bus::in_process`: failed, retried, dead-lettered, not settled, subscription stopped.
+pub const LOG_IN_PROCESS: &str = "eventsource::bus::in_process";
+/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, subscription stopped, connected again, no broker answers, a client failed and tries again, partitions handed over while messages were being handled, partitions could not be taken or given back.
 pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
-/// `eventsource::bus::rabbitmq`: connected, connection lost, publishing is held up by the broker, waits for the broker.
+/// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
-/// `eventsource::command`: rejected, retried after a conflict, slow.
+/// `eventsource::command`: failed, rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";
-/// `eventsource::projection`: retried, stopped, skipped, dead-lettered, waits for the lease of another, lease lost to another.
+/// `eventsource::projection`: failed, retried, stopped, skipped, dead-lettered, waits for the lease of another, lease lost to another.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
-/// `eventsource::query`: slow.
+/// `eventsource::query`: failed, slow.
 pub const LOG_QUERY: &str = "eventsource::query";
 /// `eventsource::snapshot`: not written.
 pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";
@@ -281,9 +311,13 @@ pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";
 pub const LOG_SPAN: &str = "eventsource::span";
 /// `eventsource::span_event`: `domain_event_produced`, `event_persisted`.
 pub const LOG_SPAN_EVENT: &str = "eventsource::span_event";
-/// `eventsource::store`: slow.
+/// `eventsource::store`: failed, slow.
 pub const LOG_STORE: &str = "eventsource::store";
-/// `eventsource::store::postgres`: not told of new events; connecting again, told of new events again.
+/// `eventsource::store::memory`: failed.
+pub const LOG_MEMORY: &str = "eventsource::store::memory";
+/// `eventsource::store::postgres`: failed, slow, not told of new events; connecting again, told of new events again.
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
+/// `eventsource::store::sqlite`: failed, slow.
+pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

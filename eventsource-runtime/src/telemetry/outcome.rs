@@ -1,9 +1,10 @@
 //! How a body ended, as its span tells it.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
+use std::ops::Deref;
 
-use super::{Attributes, Values};
+use super::{Attributes, Values, backend};
 use crate::error::{error_type, short_name};
 
 /// What a finished body leaves on its span.
@@ -11,6 +12,8 @@ use crate::error::{error_type, short_name};
 pub struct Outcome {
     /// The name of the failure, if it failed.
     pub error_type: Option<Cow<'static, str>>,
+    /// What the failure says, where somebody records that.
+    pub error_text: Option<String>,
     /// What `record(..)` names.
     pub attributes: Attributes,
 }
@@ -31,12 +34,25 @@ pub trait Ends {
 }
 
 /// Finds out whether a returned value is an error, whatever its type: of the methods of one name, the compiler tries the
-/// one that takes this itself first, then that of a `&`, then that of a `&mut`; so `Returned(&value).__es_tell(..)` picks the
-/// most telling one. Its methods have names that no trait in the user's scope has.
+/// one that takes this itself first, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so
+/// `Returned(&value).__es_tell(..)` picks the most telling one. Its methods have names that no trait in the user's scope has.
 #[derive(Debug)]
 pub struct Returned<'a, R: ?Sized>(pub &'a R);
 
-/// A `Result` whose error names its variant.
+/// A value that is no `Result`.
+#[derive(Clone, Copy, Debug)]
+pub struct NoResult;
+
+/// Never to the value itself, whose type may not be known yet.
+impl<R: ?Sized> Deref for Returned<'_, R> {
+    type Target = NoResult;
+
+    fn deref(&self) -> &NoResult {
+        &NoResult
+    }
+}
+
+/// A `Result` whose error names its variant, and says more where somebody records that and it can.
 pub trait ReturnedDebug: Sized {
     /// Takes the error's name.
     fn __es_tell(self, outcome: &mut Outcome);
@@ -47,7 +63,16 @@ pub trait ReturnedDebug: Sized {
     }
 }
 
-impl<T, E: Debug> ReturnedDebug for Returned<'_, Result<T, E>> {
+impl<T, E: Debug + Display> ReturnedDebug for Returned<'_, Result<T, E>> {
+    fn __es_tell(self, outcome: &mut Outcome) {
+        if let Err(error) = self.0 {
+            outcome.error_type = Some(error_type(error));
+            outcome.error_text = backend::error_text_for_any(error);
+        }
+    }
+}
+
+impl<T, E: Debug> ReturnedDebug for &Returned<'_, Result<T, E>> {
     fn __es_tell(self, outcome: &mut Outcome) {
         if let Err(error) = self.0 {
             outcome.error_type = Some(error_type(error));
@@ -66,7 +91,7 @@ pub trait ReturnedResult: Sized {
     }
 }
 
-impl<T, E> ReturnedResult for &Returned<'_, Result<T, E>> {
+impl<T, E> ReturnedResult for &mut Returned<'_, Result<T, E>> {
     fn __es_tell(self, outcome: &mut Outcome) {
         if self.0.is_err() {
             outcome.error_type = Some(Cow::Borrowed(short_name::<E>()));
@@ -87,7 +112,7 @@ pub trait ReturnedValue: Sized {
     }
 }
 
-impl<R: ?Sized> ReturnedValue for &mut Returned<'_, R> {}
+impl ReturnedValue for NoResult {}
 
 #[inline]
 fn end(span: &mut impl Ends, tell: impl FnOnce(&mut Outcome)) {
@@ -107,6 +132,10 @@ mod tests {
     #[derive(Debug)]
     struct Refused;
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("said")]
+    struct Said;
+
     #[test]
     fn an_error_is_found_behind_any_type() {
         let mut outcome = Outcome::default();
@@ -114,8 +143,14 @@ mod tests {
         assert_eq!(outcome.error_type.take().as_deref(), Some("Refused"));
         Returned(&Err::<(), _>(Opaque)).__es_tell(&mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Opaque"));
+        Returned(&Err::<(), _>(Said)).__es_tell(&mut outcome);
+        assert_eq!(outcome.error_type.take().as_deref(), Some("Said"));
+        Returned(&Ok::<_, Said>(1)).__es_tell(&mut outcome);
         Returned(&Ok::<_, Refused>(1)).__es_tell(&mut outcome);
+        Returned(&Ok::<_, Opaque>(1)).__es_tell(&mut outcome);
         Returned(&7).__es_tell(&mut outcome);
+        Returned("any").__es_tell(&mut outcome);
         assert_eq!(outcome.error_type, None);
+        assert_eq!(outcome.error_text, None, "nobody records what errors say");
     }
 }

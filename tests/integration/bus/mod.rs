@@ -2,6 +2,7 @@
 
 mod canary;
 mod correlation;
+mod counted;
 mod in_process;
 mod killed;
 mod off;

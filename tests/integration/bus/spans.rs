@@ -46,7 +46,8 @@ async fn within_the_process_a_message_leaves_two_traces_that_are_linked() {
     assert_listed(&recorder);
     assert_eq!(
         recorder.trees().replace(recorder_id(&recorder), "{message}").render(),
-        "event_bus.publish\n  . eventsource.event.type=OrderPlaced\n  . eventsource.handler.count=1\n\
+        "event_bus.publish\n  . eventsource.event.type=OrderPlaced\n  . eventsource.handler.count=1\n  \
+         . eventsource.outcome=published\n\
          event_bus.handle\n  ~> event_bus.publish messaging.message.id={message}\n  \
          . eventsource.aggregate.id=42\n  . eventsource.aggregate.type=Order\n  \
          . eventsource.event.type=OrderPlaced\n  . eventsource.handler.name=inventory\n  \

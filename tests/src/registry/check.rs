@@ -161,11 +161,11 @@ impl Registry {
             return vec![format!("log event `{}` is not listed", logged.name)];
         };
         let mut faults = Vec::new();
-        for (what, listed, found) in [
-            ("target", &log.target, &logged.target),
-            ("level", &log.level, &logged.level),
-            ("message", &log.message, &logged.message),
-        ] {
+        if !log.target.all().contains(&logged.target) {
+            faults.push(format!("log event `{}`: its target is `{}`", logged.name, logged.target));
+        }
+        for (what, listed, found) in [("level", &log.level, &logged.level), ("message", &log.message, &logged.message)]
+        {
             if listed != found {
                 faults.push(format!("log event `{}`: its {what} is `{found}`, not `{listed}`", logged.name));
             }
@@ -187,10 +187,10 @@ impl Registry {
         faults
     }
 
-    /// The target of a log event; empty if there is no such event.
+    /// The targets of a log event; none if there is no such event.
     #[must_use]
-    pub fn log_target(&self, name: &str) -> &str {
-        self.log(name).map_or("", |log| &log.target)
+    pub fn log_targets(&self, name: &str) -> &[String] {
+        self.log(name).map_or(&[], |log| log.target.all())
     }
 
     /// The fields of a log event.

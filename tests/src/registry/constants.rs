@@ -107,7 +107,9 @@ fn log_targets(registry: &Registry) -> Vec<Constant> {
     let mut targets: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for group in registry.of(GroupType::Event) {
         if let Some(log) = &group.annotations.log {
-            targets.entry(&log.target).or_default().push(&log.message);
+            for target in log.target.all() {
+                targets.entry(target).or_default().push(&log.message);
+            }
         }
     }
     let shown = |message: &&str| if message.contains('_') { format!("`{message}`") } else { (*message).to_owned() };

@@ -72,13 +72,30 @@ struct Annotations {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Log {
-    target: String,
+    target: Targets,
     level: String,
     message: String,
     fields: BTreeMap<String, FieldType>,
     /// Whether it happens in nobody's span.
     #[serde(default)]
     outside_spans: Outside,
+}
+
+/// One target, or those of the components among which it is logged.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Targets {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Targets {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::One(target) => std::slice::from_ref(target),
+            Self::Several(targets) => targets,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -251,6 +268,13 @@ impl Registry {
             .iter()
             .flat_map(|group| group.definitions().map(|definition| (definition.id.as_str(), group.id.as_str())))
             .collect()
+    }
+
+    /// The type of an attribute.
+    #[must_use]
+    pub fn attribute_type(&self, key: &str) -> Option<&str> {
+        let mut definitions = self.groups.iter().flat_map(Group::definitions);
+        definitions.find(|definition| definition.id == key).map(|definition| definition.of.name())
     }
 
     /// The names of all metrics, with their units.

@@ -155,7 +155,17 @@ fn logs(registry: &Registry) -> String {
             Outside::Always => "; in no span",
         };
         let name = code(group.name.as_deref().unwrap_or_default());
-        row(&mut text, &[name, code(&log.target), log.level.clone(), log.message.clone(), group.brief.clone(), fields]);
+        row(
+            &mut text,
+            &[
+                name,
+                codes(log.target.all().iter().map(String::as_str)),
+                log.level.clone(),
+                log.message.clone(),
+                group.brief.clone(),
+                fields,
+            ],
+        );
     }
     text
 }

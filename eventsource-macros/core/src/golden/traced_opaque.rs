@@ -26,7 +26,7 @@ fn all(&self) -> impl Iterator<Item = u8> {
                 );
                 let __es_returned = __es_body();
                 ::eventsource_runtime::__private::ReturnedValue::__es_end(
-                    &mut ::eventsource_runtime::__private::Returned(&__es_returned),
+                    ::eventsource_runtime::__private::NoResult,
                     &mut __es_span,
                 );
                 __es_returned

@@ -199,7 +199,7 @@ fn end(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
         let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
         quote_spanned!(Span::mixed_site()=> { #probes #private::Returned(&#value).__es_end(&mut #span); })
     } else {
-        quote_spanned!(Span::mixed_site()=> #private::ReturnedValue::__es_end(&mut #private::Returned(&#value), &mut #span);)
+        quote_spanned!(Span::mixed_site()=> #private::ReturnedValue::__es_end(#private::NoResult, &mut #span);)
     };
     quote_spanned!(Span::mixed_site()=> #records #end)
 }

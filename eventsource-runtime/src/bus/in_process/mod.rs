@@ -20,6 +20,7 @@ use super::message::Message;
 use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 use crate::dispatch::Handled;
+use crate::telemetry::names;
 
 /// The bus within the process, with the spans and metrics that all buses have.
 ///
@@ -192,7 +193,7 @@ impl EventBus for InProcess {
     type Consumer = Member;
 
     fn info(&self) -> BusInfo {
-        BusInfo::in_process()
+        BusInfo { target: names::LOG_IN_PROCESS, ..BusInfo::in_process() }
     }
 
     fn health(&self) -> Option<Arc<dyn Health>> {
@@ -201,6 +202,10 @@ impl EventBus for InProcess {
 
     fn destination(&self, _: &Message) -> Destination {
         Destination::new(BusInfo::in_process().destination)
+    }
+
+    fn handlers(&self) -> Option<u64> {
+        self.shared.attached().map(|queues| queues.len() as u64)
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {

@@ -29,6 +29,7 @@ use super::error::{BusError, PublishError};
 use super::message::Message;
 use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
+use crate::telemetry::names;
 
 /// How long a broker may take to make a topic.
 const CREATING: Duration = Duration::from_secs(20);
@@ -83,7 +84,7 @@ impl KafkaBus {
 
 /// What telemetry says: the first of the brokers stands for all.
 fn info(brokers: &str, topic: &str) -> BusInfo {
-    let info = BusInfo::broker("kafka", topic);
+    let info = BusInfo { target: names::LOG_KAFKA, ..BusInfo::broker("kafka", topic) };
     // An address may begin with a protocol.
     let first = brokers.split(',').next().unwrap_or_default().trim();
     let first = first.rsplit_once("://").map_or(first, |(_, address)| address);

@@ -28,6 +28,7 @@ use super::members::Members;
 use super::message::Message;
 use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
+use crate::telemetry::names;
 
 /// The bus on RabbitMQ, with the spans and metrics that all buses have.
 ///
@@ -62,6 +63,7 @@ impl RabbitMqBus {
         let uri = options::uri(url)?;
         let (host, port) = (uri.authority.host.clone(), uri.authority.port);
         let info = BusInfo::broker("rabbitmq", options.exchange.as_str()).at(host, port);
+        let info = BusInfo { target: names::LOG_RABBITMQ, ..info };
         let topology = Topology::new(&options);
         topology.check("")?;
         let authority: Option<Arc<str>> = options.authority()?.map(Arc::from);

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Told;
 use crate::bus::message::Message;
-use crate::bus::{BusInfo, Destination, Place, Published};
+use crate::bus::{BusInfo, Destination, Place, PublishError, Published};
 use crate::telemetry::{Attributes, Options, names};
 
 /// As many attributes as the span of a message has, with those that are told at its end.
@@ -18,12 +19,20 @@ pub(super) fn link(options: &mut Options, message: &Message) {
     }
 }
 
-pub(super) fn describe_sent(info: &BusInfo, destination: &Destination, messages: &[Message], known: &mut Attributes) {
+pub(super) fn describe_sent(
+    Told { info, destination }: &Told,
+    handlers: Option<u64>,
+    messages: &[Message],
+    known: &mut Attributes,
+) {
     if let Some(system) = info.system {
         describe_broker(info, (system, SEND), &destination.name, known);
         describe_messages(system, destination, messages, known);
-    } else if messages.len() > 1 {
-        known.number(names::EVENTSOURCE_BATCH_SIZE, messages.len() as u64);
+    } else {
+        known.record(names::EVENTSOURCE_HANDLER_COUNT, &handlers);
+        if messages.len() > 1 {
+            known.number(names::EVENTSOURCE_BATCH_SIZE, messages.len() as u64);
+        }
     }
     if let [message] = messages {
         describe_event_type(message, known);
@@ -78,9 +87,13 @@ fn describe_place(place: Option<Place>, attributes: &mut Attributes) {
     }
 }
 
-pub(super) fn describe_published(info: &BusInfo, published: &Published, later: &mut Attributes) {
+/// Within the process what became of the messages, elsewhere where the broker put a single one.
+pub(super) fn describe_published(info: &BusInfo, results: &[Result<Published, PublishError>], later: &mut Attributes) {
     if info.system.is_none() {
-        later.record(names::EVENTSOURCE_HANDLER_COUNT, &published.handlers);
+        let all = results.iter().all(Result::is_ok);
+        later.text(names::EVENTSOURCE_OUTCOME, if all { "published" } else { "failed" });
     }
-    describe_place(published.place, later);
+    if let [Ok(published)] = results {
+        describe_place(published.place, later);
+    }
 }

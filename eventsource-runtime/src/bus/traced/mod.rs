@@ -14,7 +14,7 @@ use super::propagation::Propagation;
 use super::subscription::Subscription;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
-use crate::telemetry::{self, Kind, Names, Span, Start, TraceContext, log, messaging, metrics, names};
+use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, messaging, metrics, names};
 
 /// A bus with its spans and metrics.
 ///
@@ -121,33 +121,26 @@ impl<B: EventBus> Traced<B> {
         let (traced, begun) = (self.tracing && telemetry::is_on(), metrics::begun(self.metrics));
         let told = (traced || begun.is_some()).then(|| self.told(&messages));
         let span = match &told {
-            Some(told) if traced => send_span(told, &messages, via),
+            Some(told) if traced => self.send_span(told, &messages, via),
             _ => no_span(),
         };
         let messages = match via {
             Via::Caller => in_context(&span, messages),
             Via::Relay => messages,
         };
-        let count = messages.len() as u64;
         let mut results = span.run(self.inner.publish(messages)).await;
-        let failed = results.iter().filter_map(|result| result.as_ref().err());
-        let error = failed.clone().map(PublishError::error_type).next();
-        if let (Some(begun), Some(Told { info, destination })) = (begun, &told) {
-            let failed = failed.count() as u64;
-            messaging::sent(info, &destination.name, (count - failed, failed, error), begun.elapsed());
+        if let (Some(begun), Some(told)) = (begun, &told) {
+            messaging::sent(&told.info, &told.destination.name, &results, begun.elapsed());
         }
-        match (error, results.as_slice()) {
-            (Some(error), _) => {
-                span.in_scope(|| log::failure(error));
-                span.fail(error);
-                results = self.about(results, told.as_ref());
-            }
-            (None, results) => {
-                if let (Some(told), [Ok(published)]) = (&told, results) {
-                    span.record(&mut |later| describe_published(&told.info, published, later));
-                }
-                span.succeed();
-            }
+        if let Some(told) = &told {
+            span.record(&mut |later| describe_published(&told.info, &results, later));
+        }
+        if results.iter().any(Result::is_err) {
+            results = self.about(results, told.as_ref());
+        }
+        match results.iter().find_map(|result| result.as_ref().err()) {
+            Some(error) => span.fail(self.inner.info().target, error.error_type(), &Chain(error)),
+            None => span.succeed(),
         }
         results
     }
@@ -191,6 +184,22 @@ impl<B: EventBus> Traced<B> {
         first
     }
 
+    fn send_span(&self, told: &Told, messages: &[Message], via: Via) -> Span {
+        let named = || match told.info.system {
+            None => (names::EVENT_BUS_PUBLISH.into(), Kind::Internal),
+            Some(_) => ([names::SEND_PREFIX, &told.destination.name].concat().into(), Kind::Producer),
+        };
+        let start = Start::of(|| true, named).options(|options| {
+            if via == Via::Relay {
+                options.root();
+                for message in messages {
+                    link(options, message);
+                }
+            }
+        });
+        start.begin(&mut |known| describe_sent(told, self.inner.handlers(), messages, known), &mut |_| ())
+    }
+
     pub(in crate::bus) fn processing(&self, intake: &Intake, propagation: Propagation) -> Processing {
         let info = self.inner.info();
         self.observe(&info);
@@ -221,22 +230,6 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
 /// process is by now.
 fn no_span() -> Span {
     Start::new("", Kind::Producer, || false).begin(&mut |_| (), &mut |_| ())
-}
-
-fn send_span(Told { info, destination }: &Told, messages: &[Message], via: Via) -> Span {
-    let named = || match info.system {
-        None => (names::EVENT_BUS_PUBLISH.into(), Kind::Internal),
-        Some(_) => ([names::SEND_PREFIX, &destination.name].concat().into(), Kind::Producer),
-    };
-    let start = Start::of(|| true, named).options(|options| {
-        if via == Via::Relay {
-            options.root();
-            for message in messages {
-                link(options, message);
-            }
-        }
-    });
-    start.begin(&mut |known| describe_sent(info, destination, messages, known), &mut |_| ())
 }
 
 /// Where messages come from that are to be sent.

@@ -13,7 +13,8 @@ use crate::bus::lane::Current;
 use crate::bus::propagation::{Propagation, Relation};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
-use crate::telemetry::{Attributes, Kind, Names, Options, Scope, Span, Start, log, messaging, metrics, names};
+use crate::telemetry::log::{self, Group};
+use crate::telemetry::{Attributes, Kind, Names, Options, Scope, Span, Start, messaging, metrics, names};
 
 /// What became of an attempt to handle a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +60,16 @@ impl Processing {
         self.clock.now()
     }
 
+    pub(in crate::bus) fn group(&self) -> Group<'_> {
+        Group { target: self.info.target, name: &self.group }
+    }
+
     /// Counts messages that were delivered, and what is odd about them.
     pub(in crate::bus) fn consumed<S>(&self, batch: &[Current<S>]) {
         if batch.is_empty() || !metrics::are_read(self.metrics) {
             return;
         }
-        messaging::consumed(&self.info, &self.group, self.place(batch), batch.len() as u64);
+        messaging::consumed(&self.info, &self.group, self.at(batch), batch.len() as u64);
         let now = self.now();
         for current in batch {
             if current.received.has_malformed_context() {
@@ -87,6 +92,13 @@ impl Processing {
             }
             _ => &self.info.destination,
         }
+    }
+
+    /// The same with the partition, where all are of one.
+    fn at<'a, S>(&'a self, batch: &'a [Current<S>]) -> (&'a str, Option<i32>) {
+        let mut each = batch.iter().map(|current| Some(current.source.place?.partition));
+        let first = each.next().flatten();
+        (self.place(batch), first.filter(|_| each.all(|other| other == first)))
     }
 
     /// The span of one attempt to handle messages.
@@ -150,26 +162,26 @@ impl Processing {
 
     /// Ends the span of an attempt, and counts it.
     pub(in crate::bus) fn ended<S>(&self, span: Span, batch: &[Current<S>], ended: Ended<'_>) {
-        let error_type = ended.error.map(HandlerError::error_type);
         span.record(&mut |later| {
             later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(attempt_of(batch)));
             later.text(names::EVENTSOURCE_OUTCOME, ended.outcome.as_str());
         });
         if metrics::are_read(self.metrics) {
-            messaging::processed(&self.info, &self.group, self.place(batch), error_type, ended.begun.elapsed());
+            let error_type = ended.error.map(HandlerError::error_type);
+            messaging::processed(&self.info, &self.group, self.at(batch), error_type, ended.begun.elapsed());
         }
-        let Some(error_type) = error_type else { return span.succeed() };
+        let Some(error) = ended.error else { return span.succeed() };
+        let error_type = error.error_type();
         span.in_scope(|| self.failed(batch, &ended, error_type));
-        span.fail(error_type.to_owned());
+        span.fail(self.info.target, error_type.to_owned(), error);
     }
 
     /// What failed for good is told when it is known whether it was kept.
     fn failed<S>(&self, batch: &[Current<S>], ended: &Ended<'_>, error_type: &str) {
-        log::failure(error_type);
         if ended.outcome == Outcome::DeadLetter {
             return;
         }
-        log::message_retried(&self.group, attempt_of(batch) + 1, error_type);
+        log::message_retried(self.group(), attempt_of(batch) + 1, error_type);
         if self.metrics {
             metrics::retry("bus", error_type);
         }
@@ -178,7 +190,7 @@ impl Processing {
     /// Tells, in the scope of its last attempt, that a message is among the dead letters or can never be.
     pub(in crate::bus) fn dead_lettered(&self, scope: &Scope, message: Option<Uuid>, error_type: &str) {
         scope.in_scope(|| {
-            log::dead_lettered(&self.group, message, error_type);
+            log::dead_lettered(self.group(), message, error_type);
             if self.metrics {
                 metrics::dead_letters("bus", error_type, 1);
             }

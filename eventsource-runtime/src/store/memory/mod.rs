@@ -15,6 +15,7 @@ use super::{
     StoreInfo, StreamId, Traced, Version, Visitor,
 };
 use crate::domain::StoredEvent;
+use crate::telemetry::names;
 pub use projections::MemoryTransaction;
 use projections::Projections;
 use snapshots::Snapshots;
@@ -71,7 +72,7 @@ impl Memory {
 
 impl EventStore for Memory {
     fn info(&self) -> StoreInfo {
-        StoreInfo::in_process("events")
+        StoreInfo { target: names::LOG_MEMORY, ..StoreInfo::in_process("events") }
     }
 
     async fn append(

@@ -19,7 +19,7 @@ impl Memory {
 
 impl SnapshotStore for Memory {
     fn snapshots(&self) -> Option<StoreInfo> {
-        Some(StoreInfo::in_process("snapshots"))
+        Some(StoreInfo { collection: "snapshots", ..self.info() })
     }
 
     async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {

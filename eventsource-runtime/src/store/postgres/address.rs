@@ -50,6 +50,13 @@ pub(super) fn server(config: &Config) -> Option<(Arc<str>, u16)> {
     Some((named.or_else(numbered)?, port))
 }
 
+/// The database with the schema in it, as the semantic conventions write them.
+pub(super) fn namespace(config: &Config, schema: &str) -> Option<Arc<str>> {
+    // Without a name it is that of the user.
+    let database = config.get_dbname().or(config.get_user())?;
+    Some(format!("{database}|{schema}").into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +65,7 @@ mod tests {
     fn telemetry_is_told_host_and_port_alone() {
         let config = parse("postgres://user:secret@db.example.org:5433/shop", &PostgresOptions::default()).unwrap();
         assert_eq!(server(&config), Some((Arc::from("db.example.org"), 5433)));
+        assert_eq!(namespace(&config, "orders").as_deref(), Some("shop|orders"));
         assert!(!format!("{config:?}").contains("secret"));
     }
 

@@ -30,6 +30,7 @@ use super::{
     StoreInfo, StreamId, Traced, Version, Visitor,
 };
 use crate::domain::StoredEvent;
+use crate::telemetry::names;
 use append::{Appends, Pools};
 use connections::{Connecting, OURS, YOURS};
 pub use error::PostgresError;
@@ -127,6 +128,8 @@ impl Postgres {
         });
         let mut info = StoreInfo::database("postgresql", "events");
         info.server = address::server(&config);
+        info.namespace = address::namespace(&config, &options.schema);
+        info.target = names::LOG_POSTGRES;
         let away = |fault: connections::Fault| {
             fault.attempt("connect to the store").about(|| {
                 let at = info.server.as_ref().map(|(host, port)| format!("at {host}:{port}; "));

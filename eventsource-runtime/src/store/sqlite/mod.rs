@@ -37,6 +37,7 @@ use super::{
     StoreInfo, StreamId, Traced, Version, Visitor,
 };
 use crate::domain::StoredEvent;
+use crate::telemetry::names;
 use fold::{FEW, Folding};
 pub use options::{SqliteOptions, Synchronous};
 use threads::{QueryOnly, Threads};
@@ -104,7 +105,7 @@ pub struct Sqlite {
 
 impl EventStore for Sqlite {
     fn info(&self) -> StoreInfo {
-        StoreInfo::database("sqlite", "events")
+        StoreInfo { target: names::LOG_SQLITE, ..StoreInfo::database("sqlite", "events") }
     }
 
     async fn append(

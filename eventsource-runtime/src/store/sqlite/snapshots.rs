@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::read::{number, signed};
 use super::{Sqlite, fold};
 use crate::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot};
-use crate::store::{Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version};
+use crate::store::{EventStore, Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version};
 
 const SAVE: &str = "INSERT OR REPLACE INTO snapshots \
     (stream_id, aggregate_type, version, position, event_id, schema_version, schema_hash, state) \
@@ -23,7 +23,7 @@ const DELETE_ALL: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1";
 
 impl SnapshotStore for Sqlite {
     fn snapshots(&self) -> Option<StoreInfo> {
-        Some(StoreInfo::database("sqlite", "snapshots"))
+        Some(StoreInfo { collection: "snapshots", ..self.info() })
     }
 
     async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {

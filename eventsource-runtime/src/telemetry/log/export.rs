@@ -7,16 +7,22 @@ use crate::telemetry::names;
 
 /// An exporter began to fail: what it is given is lost until it works again.
 pub(in crate::telemetry) fn export_fails(signal: &str, error: &dyn Display) {
-    event!("eventsource.telemetry.export_fails", names::LOG_TELEMETRY, WARN, { signal, error = %error }, "export fails");
+    event!("eventsource.telemetry.export_fails", names::LOG_TELEMETRY, WARN, { eventsource.signal = signal, exception.message = %error }, "export fails");
 }
 
 /// An exporter that failed works again.
 pub(in crate::telemetry) fn export_works(signal: &str) {
-    event!("eventsource.telemetry.export_works", names::LOG_TELEMETRY, INFO, { signal }, "export works again");
+    event!(
+        "eventsource.telemetry.export_works",
+        names::LOG_TELEMETRY,
+        INFO,
+        { eventsource.signal = signal },
+        "export works again"
+    );
 }
 
 /// Spans or log records are made faster than they are exported, or nothing takes them: those that do not fit into the
 /// queue are lost.
 pub(in crate::telemetry) fn dropped(signal: &str, dropped: u64) {
-    event!("eventsource.telemetry.dropped", names::LOG_TELEMETRY, WARN, { signal, dropped }, "dropped");
+    event!("eventsource.telemetry.dropped", names::LOG_TELEMETRY, WARN, { eventsource.signal = signal, eventsource.dropped = dropped }, "dropped");
 }

@@ -7,12 +7,18 @@ const SYSTEM: &str = "kafka";
 
 /// Brokers answer again.
 pub(crate) fn connected() {
-    event!("eventsource.bus.kafka.connected", names::LOG_KAFKA, INFO, { system = SYSTEM }, "connected again");
+    event!("eventsource.bus.kafka.connected", names::LOG_KAFKA, INFO, { messaging.system = SYSTEM }, "connected again");
 }
 
 /// No broker answers.
 pub(crate) fn disconnected() {
-    event!("eventsource.bus.kafka.disconnected", names::LOG_KAFKA, WARN, { system = SYSTEM }, "no broker answers");
+    event!(
+        "eventsource.bus.kafka.disconnected",
+        names::LOG_KAFKA,
+        WARN,
+        { messaging.system = SYSTEM },
+        "no broker answers"
+    );
 }
 
 /// Something failed that the clients try again.
@@ -21,7 +27,7 @@ pub(crate) fn failed(code: &str) {
         "eventsource.bus.kafka.failed",
         names::LOG_KAFKA,
         WARN,
-        { system = SYSTEM, error.r#type = code },
+        { messaging.system = SYSTEM, error.r#type = code },
         "a client failed and tries again"
     );
 }
@@ -32,7 +38,7 @@ pub(crate) fn handed_over_busy(group: &str) {
         "eventsource.bus.kafka.handed_over_busy",
         names::LOG_KAFKA,
         WARN,
-        { group },
+        { messaging.consumer.group.name = group },
         "partitions handed over while messages were being handled"
     );
 }
@@ -43,7 +49,7 @@ pub(crate) fn rebalance_failed(group: &str) {
         "eventsource.bus.kafka.rebalance_failed",
         names::LOG_KAFKA,
         ERROR,
-        { group },
+        { messaging.consumer.group.name = group },
         "partitions could not be taken or given back"
     );
 }

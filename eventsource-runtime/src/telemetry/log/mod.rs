@@ -7,12 +7,24 @@ use super::{TraceContext, names};
 
 /// Emits an event that bears the ids of the current span; both are empty without one. Nothing is computed where nobody
 /// listens. Where log records are exported it is one of them too: that has the ids by itself.
+///
+/// A target is part of the place that logs: of a component of several kinds each has one, and the first stands for others.
 macro_rules! event {
+    ($name:literal, $target:ident in [$first:ident $(, $other:ident)*], $level:ident, $fields:tt, $message:literal) => {
+        match $target {
+            $(names::$other => { event!($name, names::$other, $level, $fields, $message); })*
+            _ => { event!($name, names::$first, $level, $fields, $message); }
+        }
+    };
     ($name:literal, $target:expr, $level:ident, { $($fields:tt)* }, $message:literal) => {
+        event!($name, $target, $level, { $($fields)* } and {}, $message);
+    };
+    // The latter are not for the log record, which has them by other means.
+    ($name:literal, $target:expr, $level:ident, { $($fields:tt)* } and { $($logged:tt)* }, $message:literal) => {
         if tracing::enabled!(target: $target, tracing::Level::$level) {
             let (trace_id, span_id) = ids();
             tracing::event!(
-                name: $name, target: $target, tracing::Level::$level, trace_id, span_id, $($fields)*, $message
+                name: $name, target: $target, tracing::Level::$level, trace_id, span_id, $($logged)* $($fields)*, $message
             );
         }
         if let Some(exported) = crate::telemetry::backend::exported_logs() {
@@ -23,12 +35,15 @@ macro_rules! event {
     };
 }
 
+mod bus;
+mod command;
 #[cfg(feature = "otel")]
 mod export;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+mod projection;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
 #[cfg(feature = "otel")]
@@ -38,14 +53,20 @@ mod slow;
 #[cfg(feature = "otel")]
 mod span_event;
 
+pub(crate) use bus::{Group, dead_lettered, message_retried, messages_unsettled, subscription_stopped};
+pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
 pub(super) use export::{dropped, export_fails, export_works};
+pub(crate) use projection::{
+    projection_dead_lettered, projection_lease_lost, projection_retried, projection_skipped, projection_stopped,
+    projection_waits,
+};
 #[cfg(feature = "otel")]
 pub(super) use set_up::setting_ignored;
 #[cfg(feature = "otel")]
 pub(super) use slow::{command_slow, query_slow};
 #[cfg(feature = "otel")]
-pub(super) use span_event::span_event;
+pub(super) use span_event::{Named, span_event};
 
 /// The ids of the current span as a log event bears them; empty without a span.
 fn ids() -> (String, String) {
@@ -55,79 +76,29 @@ fn ids() -> (String, String) {
     }
 }
 
-/// A traced function, or a component's operation, failed in the current span.
-pub(crate) fn failure(error_type: &str) {
-    event!("eventsource.span.failed", names::LOG_SPAN, ERROR, { error.r#type = error_type }, "failed");
+/// A traced function, or an operation of the component with that target, failed in the current span; with what its error
+/// says, where that is recorded.
+pub(crate) fn failure(target: &'static str, error_type: &str, text: Option<&str>) {
+    event!(
+        "eventsource.span.failed",
+        target in [
+            LOG_SPAN, LOG_COMMAND, LOG_QUERY, LOG_PROJECTION, LOG_STORE, LOG_MEMORY, LOG_SQLITE, LOG_POSTGRES, LOG_BUS,
+            LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ
+        ],
+        ERROR,
+        { error.r#type = error_type, exception.message = text },
+        "failed"
+    );
 }
 
-/// A command was rejected by its handler: the caller's affair, not the operator's.
-pub(crate) fn command_rejected(command: &str, error_type: &str) {
-    event!("eventsource.command.rejected", names::LOG_COMMAND, INFO, { command, error.r#type = error_type }, "rejected");
-}
-
-/// A command met a conflict, because somebody else wrote to its stream meanwhile, and is decided again.
-pub(crate) fn command_retried(command: &str, retry: u32) {
-    event!("eventsource.command.retried", names::LOG_COMMAND, INFO, { command, retry }, "retried after a conflict");
-}
-
-/// A call to a database took long.
-pub(crate) fn store_slow(operation: &str, duration: Duration) {
+/// A call to a database with that target took long.
+pub(crate) fn store_slow(target: &'static str, operation: &str, duration: Duration) {
     let duration = duration.as_secs_f64();
-    event!("eventsource.store.slow", names::LOG_STORE, WARN, { operation, duration }, "slow");
-}
-
-/// A snapshot could not be written in the background. Nothing else failed: loads go on to replay the events.
-pub(crate) fn snapshot_lost(aggregate: &str, error_type: &str) {
-    event!("eventsource.snapshot.lost", names::LOG_SNAPSHOT, WARN, { aggregate, error.r#type = error_type }, "not written");
-}
-
-/// A projection's batch failed and is tried again.
-pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str) {
-    event!("eventsource.projection.retried", names::LOG_PROJECTION, WARN, { projection, retry, error.r#type = error_type }, "retried");
-}
-
-/// A projection gave up; its checkpoint stays where it is.
-pub(crate) fn projection_stopped(projection: &str, checkpoint: u64, error_type: &str) {
-    event!("eventsource.projection.stopped", names::LOG_PROJECTION, ERROR, { projection, checkpoint, error.r#type = error_type }, "stopped");
-}
-
-/// A projection passed over an event that it could not apply.
-pub(crate) fn projection_skipped(projection: &str, position: u64, error_type: &str) {
-    event!("eventsource.projection.skipped", names::LOG_PROJECTION, WARN, { projection, position, error.r#type = error_type }, "skipped");
-}
-
-/// A projection set aside an event that it could not apply, and with it those that follow in its stream.
-pub(crate) fn projection_dead_lettered(projection: &str, position: u64, error_type: &str) {
-    event!("eventsource.projection.dead_lettered", names::LOG_PROJECTION, WARN, { projection, position, error.r#type = error_type }, "dead-lettered");
-}
-
-/// A part of a projection does not start, because another runner has its lease.
-pub(crate) fn projection_waits(projection: &str, partition: u32, owner: &str) {
-    event!("eventsource.projection.waits", names::LOG_PROJECTION, INFO, { projection, partition, owner }, "waits for the lease of another");
-}
-
-/// A part of a projection is run by another runner now, since its lease had expired.
-pub(crate) fn projection_lease_lost(projection: &str, partition: u32) {
-    event!("eventsource.projection.lease_lost", names::LOG_PROJECTION, WARN, { projection, partition }, "lease lost to another");
-}
-
-/// A message could not be handled, and is tried again.
-pub(crate) fn message_retried(group: &str, retry: u32, error_type: &str) {
-    event!("eventsource.bus.retried", names::LOG_BUS, WARN, { group, retry, error.r#type = error_type }, "retried");
-}
-
-/// A message failed for good and is kept among the dead letters, or can never be.
-pub(crate) fn dead_lettered(group: &str, message: Option<uuid::Uuid>, error_type: &str) {
-    let message = message.map(tracing::field::display);
-    event!("eventsource.bus.dead_lettered", names::LOG_BUS, ERROR, { group, message_id = message, error.r#type = error_type }, "dead-lettered");
-}
-
-/// The bus could not be told what became of messages, and delivers them again.
-pub(crate) fn messages_unsettled(group: &str, messages: u64, error_type: &str) {
-    event!("eventsource.bus.unsettled", names::LOG_BUS, WARN, { group, messages, error.r#type = error_type }, "not settled");
-}
-
-/// A subscription ended although nobody stopped it.
-pub(crate) fn subscription_stopped(group: &str, error_type: &str) {
-    event!("eventsource.bus.stopped", names::LOG_BUS, ERROR, { group, error.r#type = error_type }, "subscription stopped");
+    event!(
+        "eventsource.store.slow",
+        target in [LOG_STORE, LOG_SQLITE, LOG_POSTGRES],
+        WARN,
+        { db.operation.name = operation, eventsource.duration = duration },
+        "slow"
+    );
 }

@@ -11,7 +11,7 @@ pub(crate) fn reconnecting() {
         "eventsource.store.postgres.reconnecting",
         names::LOG_POSTGRES,
         WARN,
-        { system = SYSTEM },
+        { db.system.name = SYSTEM },
         "not told of new events; connecting again"
     );
 }
@@ -22,7 +22,7 @@ pub(crate) fn reconnected() {
         "eventsource.store.postgres.reconnected",
         names::LOG_POSTGRES,
         INFO,
-        { system = SYSTEM },
+        { db.system.name = SYSTEM },
         "told of new events again"
     );
 }

@@ -7,12 +7,18 @@ const SYSTEM: &str = "rabbitmq";
 
 /// A connection stands.
 pub(crate) fn connected() {
-    event!("eventsource.bus.rabbitmq.connected", names::LOG_RABBITMQ, INFO, { system = SYSTEM }, "connected");
+    event!("eventsource.bus.rabbitmq.connected", names::LOG_RABBITMQ, INFO, { messaging.system = SYSTEM }, "connected");
 }
 
 /// A connection is lost.
 pub(crate) fn disconnected() {
-    event!("eventsource.bus.rabbitmq.disconnected", names::LOG_RABBITMQ, WARN, { system = SYSTEM }, "connection lost");
+    event!(
+        "eventsource.bus.rabbitmq.disconnected",
+        names::LOG_RABBITMQ,
+        WARN,
+        { messaging.system = SYSTEM },
+        "connection lost"
+    );
 }
 
 /// The broker takes no messages for now.
@@ -21,12 +27,18 @@ pub(crate) fn blocked() {
         "eventsource.bus.rabbitmq.blocked",
         names::LOG_RABBITMQ,
         WARN,
-        { system = SYSTEM },
+        { messaging.system = SYSTEM },
         "publishing is held up by the broker"
     );
 }
 
 /// A subscription waits for the broker.
 pub(crate) fn waits(group: &str) {
-    event!("eventsource.bus.rabbitmq.waits", names::LOG_RABBITMQ, WARN, { group }, "waits for the broker");
+    event!(
+        "eventsource.bus.rabbitmq.waits",
+        names::LOG_RABBITMQ,
+        WARN,
+        { messaging.consumer.group.name = group },
+        "waits for the broker"
+    );
 }

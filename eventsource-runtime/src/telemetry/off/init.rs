@@ -102,6 +102,11 @@ impl TelemetryBuilder {
     }
 
     /// Does nothing.
+    pub fn record_error_text(self, _: bool) -> Self {
+        self
+    }
+
+    /// Does nothing.
     pub fn shutdown_timeout(self, _: Duration) -> Self {
         self
     }

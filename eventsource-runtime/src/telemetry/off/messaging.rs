@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bus::{BusInfo, Health};
+use crate::bus::{BusInfo, Health, PublishError, Published};
 
-pub(crate) fn sent(_: &BusInfo, _: &str, _: (u64, u64, Option<&str>), _: Duration) {}
+pub(crate) fn sent(_: &BusInfo, _: &str, _: &[Result<Published, PublishError>], _: Duration) {}
 
-pub(crate) fn consumed(_: &BusInfo, _: &str, _: &str, _: u64) {}
+pub(crate) fn consumed(_: &BusInfo, _: &str, _: (&str, Option<i32>), _: u64) {}
 
-pub(crate) fn processed(_: &BusInfo, _: &str, _: &str, _: Option<&str>, _: Duration) {}
+pub(crate) fn processed(_: &BusInfo, _: &str, _: (&str, Option<i32>), _: Option<&str>, _: Duration) {}
 
 pub(crate) fn clock_skew() {}
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::store::StoreInfo;
+use crate::store::{Fault, StoreInfo};
 
 /// A kind of message, how it ended, and the failure's name if it failed.
 pub(crate) struct Ended<'a> {
@@ -55,7 +55,7 @@ pub(crate) fn lease_lost(_: &'static str) {}
 
 pub(crate) fn context_malformed(_: &'static str) {}
 
-pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<&str>, _: Duration) -> bool {
+pub(crate) fn store_operation(_: &StoreInfo, _: &'static str, _: Option<Fault<'_>>, _: Duration) -> bool {
     false
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod messaging;
 pub(crate) mod metrics;
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,6 +23,16 @@ pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 
 /// What exports log events: nothing.
 pub(in crate::telemetry) fn exported_logs() -> Option<tracing::Dispatch> {
+    None
+}
+
+/// Nobody records what errors say.
+pub(in crate::telemetry) fn records_error_text() -> bool {
+    false
+}
+
+/// Nobody does.
+pub(in crate::telemetry) fn error_text_for_any(_: &dyn Display) -> Option<String> {
     None
 }
 
@@ -80,10 +91,6 @@ impl Span {
     pub(crate) fn finish(self, _: Outcome) {}
 
     pub(crate) fn succeed(self) {}
-
-    pub(crate) fn fail(self, _: impl Into<Cow<'static, str>>) {}
-
-    pub(crate) fn fail_saying(self, _: impl Into<Cow<'static, str>>, _: String) {}
 
     pub(crate) fn scope(&self, _: bool) -> Scope {
         Scope(())

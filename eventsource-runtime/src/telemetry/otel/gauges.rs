@@ -25,7 +25,11 @@ impl Gauges {
     pub(super) fn new(meter: &Meter) -> Self {
         let made = Self { gaps: Arc::default(), relay_gaps: Arc::default(), rebuilds: Arc::default() };
         observe_gaps(meter, (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME), Arc::clone(&made.gaps));
-        observe_gaps(meter, (names::EVENTSOURCE_RELAY_GAP, names::RELAY_NAME), Arc::clone(&made.relay_gaps));
+        observe_gaps(
+            meter,
+            (names::EVENTSOURCE_RELAY_GAP, names::EVENTSOURCE_RELAY_NAME),
+            Arc::clone(&made.relay_gaps),
+        );
         observe_rebuilds(meter, Arc::clone(&made.rebuilds));
         made
     }

@@ -1,14 +1,13 @@
 //! Lines of a log that lead to their spans.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
-use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::telemetry::TraceContext;
+use super::line;
 
 /// A format for `tracing_subscriber::fmt`: `[level] trace_id=… span_id=… target: message key=value`.
 ///
@@ -38,64 +37,7 @@ where
     N: for<'writer> FormatFields<'writer> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let metadata = event.metadata();
-        write!(out, "[{}]", metadata.level().as_str().to_ascii_lowercase())?;
-        if let Some(context) = TraceContext::current() {
-            write!(out, " trace_id={:032x} span_id={:016x}", context.trace_id(), context.span_id())?;
-        }
-        write!(out, " {}:", metadata.target())?;
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        writeln!(out, "{}{}", fields.message, fields.others)
-    }
-}
-
-/// The message and the other fields, on one line.
-#[derive(Default)]
-struct Fields {
-    message: String,
-    others: String,
-}
-
-impl Fields {
-    fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        // Our own events bear the ids as fields, for those who take them as records.
-        if matches!(field.name(), "trace_id" | "span_id") {
-            return;
-        }
-        let to = if field.name() == "message" { &mut self.message } else { &mut self.others };
-        // A text takes whatever is written, and a value that fails to show itself is left as far as it got.
-        let _ = match field.name() {
-            "message" => to.write_char(' '),
-            name => write!(to, " {name}="),
-        };
-        let _ = Inert(to).write_fmt(value);
-    }
-}
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, format_args!("{value}"));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format_args!("{value:?}"));
-    }
-}
-
-/// Spells out what would end the line, reorder it or control a terminal.
-struct Inert<'a>(&'a mut String);
-
-impl Write for Inert<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if super::tree::is_inert(character) {
-                self.0.push(character);
-            } else {
-                self.0.extend(character.escape_unicode());
-            }
-        }
-        Ok(())
+        writeln!(out, "{}", line::of(event))
     }
 }
 
@@ -105,7 +47,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::telemetry::{Telemetry, span};
+    use crate::telemetry::{Telemetry, TraceContext, span};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

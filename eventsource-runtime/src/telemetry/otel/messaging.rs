@@ -8,10 +8,14 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
-use super::metrics::{SECONDS, skew, with};
-use crate::bus::{BusInfo, Health, Lag};
+use super::metrics::{skew, with};
+use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
 use crate::telemetry::names;
 
+/// The name of the operation, and its type.
+const SEND: &str = "send";
+/// The bounds that the conventions advise, in seconds.
+const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// What stands for a bus without a broker, where an instrument must name one.
 const IN_PROCESS: &str = "in_process";
 
@@ -30,7 +34,7 @@ impl Messaging {
     pub(super) fn new(meter: &Meter) -> Self {
         let messages = |name: &'static str| meter.u64_counter(name).with_unit("{message}").build();
         let seconds =
-            |name: &'static str| meter.f64_histogram(name).with_unit("s").with_boundaries(SECONDS.to_vec()).build();
+            |name: &'static str| meter.f64_histogram(name).with_unit("s").with_boundaries(BOUNDS.to_vec()).build();
         let watched = Arc::default();
         observe_connected(meter, Arc::clone(&watched));
         observe_lag(meter, Arc::clone(&watched));
@@ -44,14 +48,21 @@ impl Messaging {
     }
 }
 
-fn attributes(info: &BusInfo, operation: &'static str, destination: &str, error: Option<KeyValue>) -> Vec<KeyValue> {
-    let mut attributes = Vec::with_capacity(8);
+fn attributes(
+    info: &BusInfo,
+    operation: &'static str,
+    (destination, partition): (&str, Option<i32>),
+    error: Option<KeyValue>,
+) -> Vec<KeyValue> {
+    let mut attributes = Vec::with_capacity(9);
     attributes.extend([
         KeyValue::new(names::MESSAGING_SYSTEM, info.system.unwrap_or(IN_PROCESS)),
         KeyValue::new(names::MESSAGING_OPERATION_NAME, operation),
-        KeyValue::new(names::MESSAGING_OPERATION_TYPE, operation),
         KeyValue::new(names::MESSAGING_DESTINATION_NAME, destination.to_owned()),
     ]);
+    if let Some(partition) = partition {
+        attributes.push(KeyValue::new(names::MESSAGING_DESTINATION_PARTITION_ID, partition.to_string()));
+    }
     if let Some((address, port)) = &info.server {
         attributes.push(KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)));
         attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
@@ -60,45 +71,66 @@ fn attributes(info: &BusInfo, operation: &'static str, destination: &str, error:
     attributes
 }
 
-/// Messages were sent, and some could not be: how many of each, and why the first could not.
-pub(crate) fn sent(
-    info: &BusInfo,
-    destination: &str,
-    (sent, failed, error): (u64, u64, Option<&str>),
-    elapsed: Duration,
-) {
+/// Whether it was not even tried to send the message.
+fn never_left(error: &PublishError) -> bool {
+    use PublishError::{Behind, Closed, Invalid, TooLarge};
+    matches!(error, Closed | TooLarge { .. } | Invalid { .. } | Behind { .. })
+}
+
+/// Messages were sent, and some could not be. Those that were not even tried are not counted.
+pub(crate) fn sent(info: &BusInfo, destination: &str, results: &[Result<Published, PublishError>], elapsed: Duration) {
     with(|instruments| {
         let messaging = &instruments.messaging;
-        let error = error.map(|error| instruments.error_type(error));
-        let done = attributes(info, "send", destination, error);
-        messaging.operation_duration.record(elapsed.as_secs_f64(), &done);
-        if failed > 0 {
-            messaging.sent_messages.add(failed, &done);
+        let failed = |result: &Result<_, PublishError>| {
+            result.as_ref().err().map(|error| instruments.error_type(error.error_type()))
+        };
+        let mut counts: Vec<(Option<i32>, Option<KeyValue>, u64)> = Vec::new();
+        for result in results.iter().filter(|result| !result.as_ref().is_err_and(never_left)) {
+            let partition = result.as_ref().ok().and_then(|published| Some(published.place?.partition));
+            let error = failed(result);
+            match counts.iter_mut().find(|(at, why, _)| *at == partition && *why == error) {
+                Some((_, _, count)) => *count += 1,
+                None => counts.push((partition, error, 1)),
+            }
         }
-        if sent > 0 {
-            messaging.sent_messages.add(sent, &attributes(info, "send", destination, None));
+        // Of one partition where all of them are.
+        let partition = match &counts[..] {
+            [(partition, ..)] => *partition,
+            _ => None,
+        };
+        let mut done = attributes(info, SEND, (destination, partition), results.iter().find_map(failed));
+        done.push(KeyValue::new(names::MESSAGING_OPERATION_TYPE, SEND));
+        messaging.operation_duration.record(elapsed.as_secs_f64(), &done);
+        for (partition, error, count) in counts {
+            messaging.sent_messages.add(count, &attributes(info, SEND, (destination, partition), error));
         }
     });
 }
 
-fn processing(info: &BusInfo, group: &str, destination: &str, error: Option<KeyValue>) -> Vec<KeyValue> {
-    let mut attributes = attributes(info, "process", destination, error);
+fn processing(info: &BusInfo, group: &str, place: (&str, Option<i32>), error: Option<KeyValue>) -> Vec<KeyValue> {
+    let mut attributes = attributes(info, "process", place, error);
     attributes.push(KeyValue::new(names::MESSAGING_CONSUMER_GROUP_NAME, group.to_owned()));
     attributes
 }
 
 /// Messages were delivered to a member of a group.
-pub(crate) fn consumed(info: &BusInfo, group: &str, destination: &str, messages: u64) {
+pub(crate) fn consumed(info: &BusInfo, group: &str, place: (&str, Option<i32>), messages: u64) {
     with(|instruments| {
-        instruments.messaging.consumed_messages.add(messages, &processing(info, group, destination, None));
+        instruments.messaging.consumed_messages.add(messages, &processing(info, group, place, None));
     });
 }
 
 /// A message or a batch was handled, once.
-pub(crate) fn processed(info: &BusInfo, group: &str, destination: &str, error: Option<&str>, elapsed: Duration) {
+pub(crate) fn processed(
+    info: &BusInfo,
+    group: &str,
+    place: (&str, Option<i32>),
+    error: Option<&str>,
+    elapsed: Duration,
+) {
     with(|instruments| {
         let error = error.map(|error| instruments.error_type(error));
-        let attributes = processing(info, group, destination, error);
+        let attributes = processing(info, group, place, error);
         instruments.messaging.process_duration.record(elapsed.as_secs_f64(), &attributes);
     });
 }

@@ -14,15 +14,17 @@ pub(crate) use super::gauges::{Gap, Rebuild};
 use super::messaging::Messaging;
 use super::pipeline::{Active, SCOPE};
 use super::toggle;
-use crate::store::StoreInfo;
+use crate::store::{Fault, StoreInfo, status_code};
 use crate::telemetry::{Names, log, names};
 
 /// From when on commands, queries and calls to a store are logged as slow, where nothing else is said.
 pub(super) const SLOW: Duration = Duration::from_secs(1);
 
 /// Bounds of durations, in seconds: from a tenth of a millisecond to ten seconds.
-pub(super) const SECONDS: [f64; 16] =
+const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Those that the conventions advise for calls to databases.
+const DATABASE: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// Bounds of lags, in seconds: up to a day behind.
 const LAGS: [f64; 14] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0];
 /// Bounds of counts.
@@ -83,7 +85,7 @@ impl Instruments {
             clock_skew: counter(names::EVENTSOURCE_CLOCK_SKEW, "{event}"),
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
-            db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &SECONDS),
+            db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &DATABASE),
             gauges: Gauges::new(meter),
             messaging: Messaging::new(meter),
             slow,
@@ -301,7 +303,7 @@ pub(super) fn attributes_cut(count: u64) {
 pub(crate) fn store_operation(
     info: &StoreInfo,
     operation: &'static str,
-    error: Option<&str>,
+    fault: Option<Fault<'_>>,
     elapsed: Duration,
 ) -> bool {
     let Some(system) = info.system else { return false };
@@ -312,12 +314,16 @@ pub(crate) fn store_operation(
             KeyValue::new(names::DB_OPERATION_NAME, operation),
             KeyValue::new(names::DB_COLLECTION_NAME, info.collection),
         ];
+        if let Some(namespace) = &info.namespace {
+            attributes.push(KeyValue::new(names::DB_NAMESPACE, Arc::clone(namespace)));
+        }
         if let Some((address, port)) = &info.server {
             attributes.push(KeyValue::new(names::SERVER_ADDRESS, Arc::clone(address)));
             attributes.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
         }
-        if let Some(error) = error {
-            attributes.push(instruments.error_type(error));
+        if let Some(Fault { error_type, error }) = fault {
+            attributes.push(instruments.error_type(error_type));
+            attributes.extend(status_code(error).map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
         }
         instruments.db_operation_duration.record(elapsed.as_secs_f64(), &attributes);
         slow = elapsed >= instruments.slow;

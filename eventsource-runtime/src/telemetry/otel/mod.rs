@@ -3,9 +3,11 @@
 #[cfg(feature = "tracing-bridge")]
 mod bridge;
 mod cover;
+mod error_text;
 mod gauges;
 mod init;
 mod inside;
+mod line;
 mod list;
 #[cfg(feature = "tracing-bridge")]
 mod log_format;
@@ -34,6 +36,7 @@ mod view;
 use no_bridge as bridge;
 
 pub use cover::{BoxedFuture, BoxedStream, Covered, cover_future, cover_stream};
+pub(super) use error_text::{error_text_for_any, records_error_text};
 pub use init::{Telemetry, TelemetryBuilder, TelemetryGuard};
 pub(super) use list::List;
 #[cfg(feature = "tracing-bridge")]

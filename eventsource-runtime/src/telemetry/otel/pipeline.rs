@@ -34,6 +34,7 @@ static DROPS_BELOW_UNSAMPLED: AtomicBool = AtomicBool::new(false);
 static CHANGE: Mutex<()> = Mutex::new(());
 
 /// One set-up's tracer and instruments.
+#[expect(clippy::struct_excessive_bools, reason = "what was chosen, each for itself")]
 pub(super) struct Pipeline {
     pub(super) tracer: SdkTracer,
     pub(super) sampling: Sampling,
@@ -41,6 +42,8 @@ pub(super) struct Pipeline {
     pub(super) bridged: bool,
     /// Whether what would be span events are log events.
     pub(super) span_events_as_logs: bool,
+    /// Whether what errors say is recorded.
+    pub(super) error_text: bool,
     /// Exports log events, where anything does.
     pub(super) logs: Option<Dispatch>,
     pub(super) instruments: Instruments,

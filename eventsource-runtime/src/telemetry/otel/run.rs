@@ -8,12 +8,13 @@ use std::task::{Context as TaskContext, Poll};
 use pin_project_lite::pin_project;
 
 use super::bridge::{self, Bridged};
+use super::error_text::records_error_text;
 use super::inside::{Inside, Place};
 use super::pipeline;
 use super::running::{After, Before, Tells};
 use super::span::{Entered, Span};
 use super::toggle;
-use crate::telemetry::{Outcome, log};
+use crate::telemetry::{Outcome, log, names};
 
 /// In a closure, it lets it be called once only. Otherwise the compiler would make a second one for that.
 #[derive(Debug)]
@@ -36,16 +37,21 @@ pub fn apart<R>(function: impl FnOnce(bool) -> R) -> R {
 impl Span {
     /// Ends the span, and logs a failure in it.
     #[inline]
-    pub(super) fn finish_telling(self, outcome: Outcome) {
-        if let Some(error_type) = &outcome.error_type {
-            self.log_failure(error_type);
+    pub(super) fn finish_telling(self, mut outcome: Outcome) {
+        if outcome.error_type.is_some() {
+            self.log_failure(&mut outcome);
         }
         self.finish(outcome);
     }
 
     #[cold]
-    fn log_failure(&self, error_type: &str) {
-        self.in_scope(|| log::failure(error_type));
+    fn log_failure(&self, Outcome { error_type, error_text, .. }: &mut Outcome) {
+        self.in_scope(|| {
+            if error_text.is_some() && !records_error_text() {
+                *error_text = None;
+            }
+            log::failure(names::LOG_SPAN, error_type.as_deref().unwrap_or_default(), error_text.as_deref());
+        });
     }
 }
 

@@ -4,7 +4,6 @@
 //! span. *Muted*: its component is switched off, and so is every span of ours below it. *Live*: it has a context,
 //! which is attached while its body runs and, for a future, in each poll; never across an await.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,6 +17,9 @@ use crate::telemetry::{Attributes, Outcome, TraceContext, log, names};
 
 /// The most links and span events that a span keeps; the rest is counted.
 pub(super) const MOST: usize = 128;
+
+/// The name of the failure of a span whose body panicked.
+const PANIC: &str = "panic";
 
 /// A span that has started; dropped before it is finished, it ends as cancelled, or as failed in a panic.
 pub struct Span(State);
@@ -123,12 +125,12 @@ impl Span {
     fn log_events(&self, name: &'static str, count: usize, record: &mut dyn FnMut(usize, &mut Attributes)) {
         self.in_scope(|| {
             for ordinal in 0..count {
-                log::span_event(name, &evaluate(&mut |attributes| record(ordinal, attributes)).into_vec());
+                log::span_event(name, evaluate(&mut |attributes| record(ordinal, attributes)).into_vec());
             }
         });
     }
 
-    /// Ends the span: failed if the outcome has an error's name, otherwise with no status.
+    /// Ends the span: failed if the outcome has an error's name, with what it says, otherwise with no status.
     pub(crate) fn finish(self, outcome: Outcome) {
         if let State::Live(Live { context, recording: true }) = &self.0 {
             let span = context.span();
@@ -137,7 +139,7 @@ impl Span {
             }
             if let Some(error_type) = outcome.error_type {
                 span.set_attribute(KeyValue::new(names::ERROR_TYPE, error_type));
-                span.set_status(Status::error(""));
+                span.set_status(Status::error(outcome.error_text.unwrap_or_default()));
             }
         }
         self.succeed();
@@ -151,19 +153,6 @@ impl Span {
             *recording = false;
             context.span().end();
         }
-    }
-
-    /// Ends the span with status Error and the failure's name.
-    pub(crate) fn fail(self, error_type: impl Into<Cow<'static, str>>) {
-        self.finish(Outcome { error_type: Some(error_type.into()), ..Outcome::default() });
-    }
-
-    /// Ends the span with status Error, the failure's name and a description that is ours.
-    pub(crate) fn fail_saying(self, error_type: impl Into<Cow<'static, str>>, description: String) {
-        if let State::Live(Live { context, recording: true }) = &self.0 {
-            context.span().set_status(Status::error(description));
-        }
-        self.fail(error_type);
     }
 }
 
@@ -191,8 +180,15 @@ impl Live {
     fn abandon(&self) {
         let span = self.context.span();
         if std::thread::panicking() {
-            span.set_attribute(KeyValue::new(names::ERROR_TYPE, "panic"));
+            span.set_attribute(KeyValue::new(names::ERROR_TYPE, PANIC));
             span.set_status(Status::error(""));
+            if toggle::has_context() {
+                // A panic of a subscriber's would be the second one here, and end the process.
+                let _ = catch_unwind(AssertUnwindSafe(|| {
+                    let _entered = self.enter();
+                    log::failure(names::LOG_SPAN, PANIC, None);
+                }));
+            }
         } else {
             span.set_attribute(KeyValue::new(names::EVENTSOURCE_CANCELLED, true));
         }

@@ -13,6 +13,7 @@ use opentelemetry::{Context, ContextGuard, global};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
+use super::console::Printing;
 use super::env::{Propagator, Signal};
 use super::flush::{self, Job};
 use super::flushes::Flushes;
@@ -39,16 +40,18 @@ pub(super) struct Providers {
     pub(super) tracers: SdkTracerProvider,
     pub(super) meters: SdkMeterProvider,
     pub(super) loggers: Option<Loggers>,
+    pub(super) printing: Option<Printing>,
 }
 
 impl Providers {
     fn flushes(&self) -> Vec<Arc<Flushes>> {
-        let Self { tracers, meters, loggers } = self.clone();
+        let Self { tracers, meters, loggers, printing } = self.clone();
         let mut flushes = vec![
             Flushes::new(Signal::Traces, move || tracers.force_flush()),
             Flushes::new(Signal::Metrics, move || meters.force_flush()),
         ];
         flushes.extend(loggers.as_ref().map(Loggers::flushes));
+        flushes.extend(printing.as_ref().map(Printing::flushes));
         flushes
     }
 }
@@ -167,7 +170,7 @@ impl Shared {
         if self.ended.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let (Providers { tracers, meters, loggers }, timeout) = (self.providers.clone(), self.timeout);
+        let (Providers { tracers, meters, loggers, printing }, timeout) = (self.providers.clone(), self.timeout);
         let last_spans = move || {
             let flushed = tracers.force_flush();
             flushed.and(tracers.shutdown_with_timeout(timeout))
@@ -177,6 +180,7 @@ impl Shared {
             Job { signal: Signal::Metrics, run: Box::new(move || meters.shutdown_with_timeout(timeout)) },
         ];
         jobs.extend(loggers.map(|loggers| loggers.shutdown(timeout)));
+        jobs.extend(printing.map(|printing| printing.shutdown(timeout)));
         Some(jobs)
     }
 

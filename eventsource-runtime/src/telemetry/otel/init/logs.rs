@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::InstrumentationScope;
-use opentelemetry::logs::Severity;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Severity};
+use opentelemetry::{Array, Context, InstrumentationScope, Value};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -28,10 +28,8 @@ use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
 use super::reporting::Reporting;
-use super::{Telemetry, TelemetryBuilder};
-
-/// What begins the target of every event of ours.
-const OURS: &str = "eventsource";
+use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
+use crate::telemetry::log::Named;
 
 /// The exporters of logs, before the set-up.
 #[derive(Default)]
@@ -95,6 +93,7 @@ impl Loggers {
 impl LogProcessor for Batches<BatchLogProcessor> {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
         if self.door.enter() {
+            add_named(record);
             self.processor.emit(record, scope);
         }
     }
@@ -110,6 +109,25 @@ impl LogProcessor for Batches<BatchLogProcessor> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.processor.set_resource(resource);
+    }
+}
+
+/// Adds what users named on a span event that became this record.
+fn add_named(record: &mut SdkLogRecord) {
+    Context::map_current(|current| {
+        let named = current.get::<Named>().into_iter().flat_map(|Named(attributes)| attributes);
+        record.add_attributes(named.map(|attribute| (attribute.key.clone(), logged(&attribute.value))));
+    });
+}
+
+fn logged(value: &Value) -> AnyValue {
+    match value {
+        Value::Bool(value) => AnyValue::from(*value),
+        Value::I64(value) => AnyValue::from(*value),
+        Value::F64(value) => AnyValue::from(*value),
+        Value::String(value) => AnyValue::from(value.clone()),
+        Value::Array(Array::String(values)) => values.iter().cloned().collect(),
+        other => AnyValue::from(other.to_string()),
     }
 }
 
@@ -166,8 +184,4 @@ impl Telemetry {
         let theirs = |metadata: &Metadata<'_>| !is_ours(metadata.target());
         Some(OpenTelemetryTracingBridge::new(&self.loggers()?.loggers).with_filter(filter_fn(theirs)))
     }
-}
-
-fn is_ours(target: &str) -> bool {
-    target.split("::").next() == Some(OURS)
 }

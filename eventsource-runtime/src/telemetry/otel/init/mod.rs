@@ -3,6 +3,7 @@
 mod batch;
 #[cfg(feature = "tracing-bridge")]
 mod bridge;
+mod console;
 mod env;
 mod flush;
 mod flushes;
@@ -44,17 +45,21 @@ use opentelemetry_sdk::trace::{
 };
 
 use self::batch::{Batches, Losses};
+use self::console::{ConsoleMetrics, Printing};
 use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
 use self::otlp::Otlp;
 use self::reporting::Reporting;
+use super::error_text;
 use super::metrics::{self, Instruments};
 use super::pipeline::{Pipeline, SCOPE, Sampling};
 use super::tree::{Console, SLOW};
-use crate::telemetry::{TelemetryError, log};
+use crate::telemetry::TelemetryError;
 use handle::Providers;
 pub use handle::{Telemetry, TelemetryGuard};
 
+/// What begins the target of every log event of ours.
+const OURS: &str = "eventsource";
 /// How long flushing may take where nothing else was said.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -71,12 +76,15 @@ pub struct TelemetryBuilder {
     /// Whether somebody reads the metrics.
     metered: bool,
     logs: Logs,
+    /// Prints log events, where that is asked for.
+    printing: Option<Printing>,
     console_without_endpoint: bool,
     console_traces: Option<usize>,
     console_slow: Duration,
     losses: Losses,
     bridged: bool,
     span_events_as_logs: bool,
+    record_error_text: bool,
     log_slow: Option<Duration>,
     timeout: Duration,
 }
@@ -86,7 +94,7 @@ impl Telemetry {
     /// service is called where the environment does not name it.
     ///
     /// Spans, metrics and the log events of this crate go over OTLP where an endpoint is set or `otlp` is asked for by
-    /// name (feature `otlp`); with `console` the trace tree goes to stderr. Without any of these spans are made, and their
+    /// name (feature `otlp`); with `console` they are printed on stderr, spans as the trace tree. Without any of these spans are made, and their
     /// contexts stored and passed on, but exported nowhere.
     ///
     /// ```
@@ -123,12 +131,14 @@ impl TelemetryBuilder {
             meters: SdkMeterProvider::builder(),
             metered: false,
             logs: Logs::default(),
+            printing: None,
             console_without_endpoint: false,
             console_traces: None,
             console_slow: SLOW,
             losses: Losses::default(),
             bridged: false,
             span_events_as_logs: false,
+            record_error_text: false,
             log_slow: None,
             timeout: TIMEOUT,
         }
@@ -200,6 +210,24 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Records what errors say, with their causes, up to [`MAX_TEXT`](crate::telemetry::MAX_TEXT) bytes: as the
+    /// description of a failed span's status, and as `exception.message` of the log record of the failure, or of the
+    /// refusal of a command. It is off, since users' errors may quote what others must not read; then a failure is told
+    /// by its `error.type` alone.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
+    /// use eventsource_runtime::telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::builder("orders").record_error_text(true).build()?;
+    /// # telemetry.shutdown_blocking()
+    /// # }
+    /// ```
+    pub fn record_error_text(mut self, enabled: bool) -> Self {
+        self.record_error_text = enabled;
+        self
+    }
+
     /// Logs commands, queries and calls to a database as slow that take so long; a second, where it is not called and
     /// somebody reads metrics or log records anyway. A component whose metrics are switched off measures nothing, and so
     /// nothing of it is slow.
@@ -243,15 +271,20 @@ impl TelemetryBuilder {
             self.meters = SdkMeterProvider::builder();
             self.metered = false;
             self.logs.clear();
+            self.printing = None;
             Sampling::AlwaysOff
         } else {
             self.add_exporters()?;
             self.choose_sampler()
         };
+        if self.record_error_text {
+            error_text::is_recorded();
+        }
         let resource = self.resource();
         let tracers = self.spans.with_resource(resource.clone()).build();
         let meters = self.meters.with_resource(resource.clone()).build();
         let loggers = self.logs.build(resource);
+        let exported = loggers.as_ref().map(Loggers::subscriber);
         let meter = meters.meter_with_scope(SCOPE.clone());
         self.losses.observe(&meter);
         let pipeline = Pipeline {
@@ -259,12 +292,21 @@ impl TelemetryBuilder {
             sampling,
             bridged: self.bridged,
             span_events_as_logs: self.span_events_as_logs,
-            logs: loggers.as_ref().map(Loggers::subscriber),
+            error_text: self.record_error_text,
+            logs: match &self.printing {
+                Some(printing) => Some(printing.subscriber(exported)),
+                None => exported,
+            },
             instruments: Instruments::new(&meter, self.log_slow.unwrap_or(metrics::SLOW)),
             // What is slow is measured for the log, too.
-            metered: self.metered || self.log_slow.is_some() || loggers.is_some(),
+            metered: self.metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
         };
-        Ok(Telemetry::new(pipeline, Providers { tracers, meters, loggers }, self.timeout, installed))
+        Ok(Telemetry::new(
+            pipeline,
+            Providers { tracers, meters, loggers, printing: self.printing },
+            self.timeout,
+            installed,
+        ))
     }
 
     fn choose_sampler(&mut self) -> Sampling {
@@ -294,13 +336,19 @@ impl TelemetryBuilder {
                     self.meters = otlp.metrics(std::mem::take(&mut self.meters))?;
                     self.metered = true;
                 }
-                Exporter::Console => not_in_the_terminal(Signal::Metrics, "metrics are not shown in the terminal"),
+                Exporter::Console => {
+                    let meters = std::mem::take(&mut self.meters);
+                    let exporter = ConsoleMetrics::to(std::io::stderr());
+                    let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
+                    self.meters = meters.with_reader(PeriodicReader::builder(exporter).build());
+                    self.metered = true;
+                }
             }
         }
         for exporter in self.exporters(Signal::Logs) {
             match exporter {
                 Exporter::Otlp => otlp.logs(&mut self.logs)?,
-                Exporter::Console => not_in_the_terminal(Signal::Logs, "they go to your subscriber of `tracing`"),
+                Exporter::Console => self.printing = Some(Printing::to(std::io::stderr())),
             }
         }
         Ok(())
@@ -334,6 +382,6 @@ impl TelemetryBuilder {
     }
 }
 
-fn not_in_the_terminal(signal: Signal, hint: &str) {
-    log::setting_ignored(signal.exporter_variable(), "console", hint);
+fn is_ours(target: &str) -> bool {
+    target.split("::").next() == Some(OURS)
 }

@@ -99,7 +99,7 @@ impl Console {
             follows_terminal,
             limit,
             quiet: AtomicBool::new(limit == Some(0)),
-            writer: Writer::start(out),
+            writer: Writer::start(out, "traces"),
             state,
         }
     }

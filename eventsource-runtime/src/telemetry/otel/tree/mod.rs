@@ -19,8 +19,8 @@ use opentelemetry_sdk::trace::SpanData;
 
 pub(super) use buffer::Console;
 use render::Style;
-#[cfg(any(feature = "tracing-bridge", feature = "view"))]
 pub(super) use text::is_inert;
+pub(super) use writer::Writer;
 
 /// The width where nothing says how wide the terminal is.
 const WIDTH: usize = 100;

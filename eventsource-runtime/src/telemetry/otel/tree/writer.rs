@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The most bytes that wait to be written. What comes beyond them is dropped, and counted.
 const MOST_BYTES: usize = 1 << 20;
 
-pub(super) struct Writer(Arc<Shared>);
+pub(in crate::telemetry::otel) struct Writer(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -23,13 +23,16 @@ struct Queue {
     texts: VecDeque<String>,
     bytes: usize,
     dropped: u64,
+    /// What is written, in the plural.
+    what: &'static str,
     writing: bool,
     closed: bool,
 }
 
 impl Writer {
-    pub(super) fn start(out: Box<dyn Write + Send>) -> Self {
+    pub(in crate::telemetry::otel) fn start(out: Box<dyn Write + Send>, what: &'static str) -> Self {
         let shared = Arc::new(Shared::default());
+        shared.lock().what = what;
         let theirs = Arc::clone(&shared);
         let started = thread::Builder::new().name("eventsource-console".into()).spawn(move || theirs.write(out));
         // Without a thread to spare nothing is shown, and nothing waits for it.
@@ -37,8 +40,8 @@ impl Writer {
         Self(shared)
     }
 
-    /// Leaves a trace to be written; never waits.
-    pub(super) fn print(&self, text: String) {
+    /// Leaves a text to be written; never waits.
+    pub(in crate::telemetry::otel) fn print(&self, text: String) {
         let mut queue = self.0.lock();
         if queue.closed {
             return;
@@ -53,7 +56,7 @@ impl Writer {
     }
 
     /// Waits until everything is written; false if that took too long.
-    pub(super) fn drain(&self, timeout: Duration) -> bool {
+    pub(in crate::telemetry::otel) fn drain(&self, timeout: Duration) -> bool {
         let waits = |queue: &mut Queue| !queue.closed && (queue.writing || !queue.is_empty());
         let waited = self.0.changed.wait_timeout_while(self.0.lock(), timeout, waits);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
@@ -71,7 +74,7 @@ impl Queue {
             self.bytes -= text.len();
             return text;
         }
-        format!("… {} traces not shown: the terminal was too slow\n", mem::take(&mut self.dropped))
+        format!("… {} {} not shown: the terminal was too slow\n", mem::take(&mut self.dropped), self.what)
     }
 }
 

@@ -100,8 +100,18 @@ fn with_scheme(
     }
 }
 
+/// How long an export may take: what OTLP's own variable says, and no longer than that of the batches does.
 fn timeout(env: &Env, signal: Signal) -> Duration {
-    let Some((variable, text)) = Variable::Timeout.get(env, signal) else { return TIMEOUT };
+    let of_batches = match signal {
+        Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
+        Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
+        Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
+    };
+    let own = Variable::Timeout.get(env, signal).map_or(TIMEOUT, milliseconds);
+    env.get(of_batches).map_or(own, |text| own.min(milliseconds((of_batches, text))))
+}
+
+fn milliseconds((variable, text): (&'static str, &str)) -> Duration {
     let nonsense = |_| {
         log::setting_ignored(variable, text, "write a number of milliseconds; 10000 is used");
         TIMEOUT

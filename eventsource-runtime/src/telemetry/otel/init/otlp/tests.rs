@@ -64,6 +64,20 @@ fn a_time_out_is_in_milliseconds_and_nonsense_is_passed_over() {
 }
 
 #[test]
+fn an_export_takes_no_longer_than_a_batch_may() {
+    for (signal, variable) in [
+        (Signal::Traces, "OTEL_BSP_EXPORT_TIMEOUT"),
+        (Signal::Metrics, "OTEL_METRIC_EXPORT_TIMEOUT"),
+        (Signal::Logs, "OTEL_BLRP_EXPORT_TIMEOUT"),
+    ] {
+        let timeout =
+            |text, own| settings(signal, &[(variable, text), ("OTEL_EXPORTER_OTLP_TIMEOUT", own)]).timeout.as_millis();
+        assert_eq!([timeout("250", ""), timeout("250", "100"), timeout("60000", "")], [250, 100, 10_000], "{variable}");
+        assert_eq!(timeout("soon", "300"), 300, "{variable}");
+    }
+}
+
+#[test]
 fn what_would_lose_everything_later_is_refused_at_once() {
     for env in [
         [(GENERAL, "http://localhost:4318"), ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")],

@@ -1,0 +1,7 @@
+//! A database that is not built in.
+
+use std::error::Error;
+
+pub(super) fn code(_: &(dyn Error + 'static)) -> Option<String> {
+    None
+}

@@ -1,0 +1,53 @@
+//! How a span of ours ends that failed, and what its error says where a set-up records that.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::{self, Display};
+
+use super::attributes::{PANICKED, bounded};
+use super::{Outcome, Span, backend, guarded, log};
+
+impl Span {
+    /// Logs a failure in the span, under the component's target, and ends the span with status Error.
+    pub(crate) fn fail(self, target: &'static str, error_type: impl Into<Cow<'static, str>>, error: &dyn Display) {
+        let error_type = error_type.into();
+        let error_text = self.in_scope(|| {
+            let text = error_text(error);
+            log::failure(target, &error_type, text.as_deref());
+            text
+        });
+        self.finish(Outcome { error_type: Some(error_type), error_text, ..Outcome::default() });
+    }
+
+    /// The same with a description that is ours, and no error of the user's.
+    pub(crate) fn fail_saying(
+        self,
+        target: &'static str,
+        error_type: impl Into<Cow<'static, str>>,
+        description: Option<String>,
+    ) {
+        let error_type = error_type.into();
+        self.in_scope(|| log::failure(target, &error_type, None));
+        self.finish(Outcome { error_type: Some(error_type), error_text: description, ..Outcome::default() });
+    }
+}
+
+/// What an error says, if the set-up of the code that runs here records it.
+pub(crate) fn error_text(error: &dyn Display) -> Option<String> {
+    backend::records_error_text().then(|| shown(error))
+}
+
+/// What an error says, as far as an attribute may.
+pub(super) fn shown(error: &dyn Display) -> String {
+    guarded(|| bounded(format_args!("{error}")).0).unwrap_or_else(|| PANICKED.to_owned())
+}
+
+/// What an error says, and behind colons what its causes say: errors of ours do not repeat these.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        std::iter::successors(self.0.source(), |&cause| cause.source()).try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}

@@ -1,0 +1,56 @@
+//! What the subscriptions of every bus tell operators.
+
+use super::ids;
+use crate::telemetry::names;
+
+/// A group of subscribers, with the target of its bus.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group<'a> {
+    pub(crate) target: &'static str,
+    pub(crate) name: &'a str,
+}
+
+/// A message could not be handled, and is tried again.
+pub(crate) fn message_retried(Group { target, name }: Group<'_>, retry: u32, error_type: &str) {
+    event!(
+        "eventsource.bus.retried",
+        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        WARN,
+        { messaging.consumer.group.name = name, eventsource.retry.count = retry, error.r#type = error_type },
+        "retried"
+    );
+}
+
+/// A message failed for good and is kept among the dead letters, or can never be.
+pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: Option<uuid::Uuid>, error_type: &str) {
+    let message = message.map(tracing::field::display);
+    event!(
+        "eventsource.bus.dead_lettered",
+        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        ERROR,
+        { messaging.consumer.group.name = name, messaging.message.id = message, error.r#type = error_type },
+        "dead-lettered"
+    );
+}
+
+/// The bus could not be told what became of messages, and delivers them again.
+pub(crate) fn messages_unsettled(Group { target, name }: Group<'_>, messages: u64, error_type: &str) {
+    event!(
+        "eventsource.bus.unsettled",
+        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        WARN,
+        { messaging.consumer.group.name = name, eventsource.message.count = messages, error.r#type = error_type },
+        "not settled"
+    );
+}
+
+/// A subscription ended although nobody stopped it.
+pub(crate) fn subscription_stopped(Group { target, name }: Group<'_>, error_type: &str) {
+    event!(
+        "eventsource.bus.stopped",
+        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        ERROR,
+        { messaging.consumer.group.name = name, error.r#type = error_type },
+        "subscription stopped"
+    );
+}

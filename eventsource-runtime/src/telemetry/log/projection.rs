@@ -1,0 +1,74 @@
+//! What projections tell operators.
+
+use super::ids;
+use crate::telemetry::names;
+
+/// A projection's batch failed and is tried again.
+pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str) {
+    event!(
+        "eventsource.projection.retried",
+        names::LOG_PROJECTION,
+        WARN,
+        { eventsource.projection.name = projection, eventsource.retry.count = retry, error.r#type = error_type },
+        "retried"
+    );
+}
+
+/// A projection gave up; its checkpoint stays where it is.
+pub(crate) fn projection_stopped(projection: &str, checkpoint: u64, error_type: &str) {
+    event!(
+        "eventsource.projection.stopped",
+        names::LOG_PROJECTION,
+        ERROR,
+        { eventsource.projection.name = projection, eventsource.projection.checkpoint = checkpoint, error.r#type = error_type },
+        "stopped"
+    );
+}
+
+/// A projection passed over an event that it could not apply.
+pub(crate) fn projection_skipped(projection: &str, position: u64, error_type: &str) {
+    event!(
+        "eventsource.projection.skipped",
+        names::LOG_PROJECTION,
+        WARN,
+        { eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type },
+        "skipped"
+    );
+}
+
+/// A projection set aside an event that it could not apply, and with it those that follow in its stream.
+pub(crate) fn projection_dead_lettered(projection: &str, position: u64, error_type: &str) {
+    event!(
+        "eventsource.projection.dead_lettered",
+        names::LOG_PROJECTION,
+        WARN,
+        { eventsource.projection.name = projection, eventsource.position = position, error.r#type = error_type },
+        "dead-lettered"
+    );
+}
+
+/// A part of a projection does not start, because another runner has its lease.
+pub(crate) fn projection_waits(projection: &str, partition: u32, owner: &str) {
+    event!(
+        "eventsource.projection.waits",
+        names::LOG_PROJECTION,
+        INFO,
+        {
+            eventsource.projection.name = projection,
+            eventsource.projection.partition = partition,
+            eventsource.lease.owner = owner
+        },
+        "waits for the lease of another"
+    );
+}
+
+/// A part of a projection is run by another runner now, since its lease had expired.
+pub(crate) fn projection_lease_lost(projection: &str, partition: u32) {
+    event!(
+        "eventsource.projection.lease_lost",
+        names::LOG_PROJECTION,
+        WARN,
+        { eventsource.projection.name = projection, eventsource.projection.partition = partition },
+        "lease lost to another"
+    );
+}

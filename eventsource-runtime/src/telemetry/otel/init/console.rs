@@ -1,0 +1,234 @@
+//! Metrics and log events as lines on stderr.
+
+use std::fmt::{self, Display, Write as _};
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+use super::env::Signal;
+use super::flush::Job;
+use super::flushes::Flushes;
+use super::is_ours;
+use crate::telemetry::log::Named;
+use crate::telemetry::otel::line;
+use crate::telemetry::otel::tree::Writer;
+
+/// How long a flush waits for the terminal.
+const LONGEST_FLUSH: Duration = Duration::from_secs(5);
+
+/// Prints metrics, a line a point: `name [unit] key=value: 3`, or `count=3 sum=0.25` of a histogram.
+///
+/// The reader that asks for them has a thread of its own, which a slow terminal may hold up.
+pub(super) struct ConsoleMetrics(Mutex<Box<dyn Write + Send>>);
+
+impl ConsoleMetrics {
+    pub(super) fn to(out: impl Write + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(out)))
+    }
+}
+
+impl PushMetricExporter for ConsoleMetrics {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let mut text = String::new();
+        for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {
+            match metric.data() {
+                AggregatedMetrics::F64(data) => points(metric, data, &mut text),
+                AggregatedMetrics::U64(data) => points(metric, data, &mut text),
+                AggregatedMetrics::I64(data) => points(metric, data, &mut text),
+            }
+        }
+        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error: std::io::Error| OTelSdkError::InternalFailure(error.to_string());
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+fn points<T: Copy + Display>(metric: &Metric, data: &MetricData<T>, text: &mut String) {
+    let mut point = |attributes: &mut dyn Iterator<Item = &KeyValue>, value: fmt::Arguments<'_>| {
+        // The names may be a library's, as the attributes are.
+        line::inert(text, format_args!("{} [{}]", metric.name(), metric.unit()));
+        // The SDK has them in no order.
+        let mut attributes: Vec<_> = attributes.collect();
+        attributes.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        line::add(text, attributes);
+        let _ = writeln!(text, ": {value}");
+    };
+    match data {
+        MetricData::Gauge(gauge) => {
+            gauge.data_points().for_each(|each| point(&mut each.attributes(), format_args!("{}", each.value())));
+        }
+        MetricData::Sum(sum) => {
+            sum.data_points().for_each(|each| point(&mut each.attributes(), format_args!("{}", each.value())));
+        }
+        MetricData::Histogram(histogram) => histogram.data_points().for_each(|each| {
+            point(&mut each.attributes(), format_args!("count={} sum={}", each.count(), each.sum()));
+        }),
+        MetricData::ExponentialHistogram(histogram) => histogram.data_points().for_each(|each| {
+            point(&mut each.attributes(), format_args!("count={} sum={}", each.count(), each.sum()));
+        }),
+    }
+}
+
+/// Prints the log events of this crate, and hands them on to what exports them besides.
+pub(super) struct ConsoleLogs {
+    writer: Arc<Writer>,
+    next: Option<Dispatch>,
+}
+
+/// What has to be printed before the program ends.
+#[derive(Clone)]
+pub(super) struct Printing(Arc<Writer>);
+
+impl fmt::Debug for Printing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Printing")
+    }
+}
+
+impl Printing {
+    pub(super) fn to(out: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Writer::start(Box::new(out), "log events")))
+    }
+
+    /// The subscriber that our events go to.
+    pub(super) fn subscriber(&self, next: Option<Dispatch>) -> Dispatch {
+        Dispatch::new(ConsoleLogs { writer: Arc::clone(&self.0), next })
+    }
+
+    pub(super) fn flushes(&self) -> Arc<Flushes> {
+        let printing = self.clone();
+        Flushes::new(Signal::Logs, move || printing.drain(LONGEST_FLUSH))
+    }
+
+    pub(super) fn shutdown(&self, timeout: Duration) -> Job {
+        let printing = self.clone();
+        Job { signal: Signal::Logs, run: Box::new(move || printing.drain(timeout)) }
+    }
+
+    fn drain(&self, timeout: Duration) -> OTelSdkResult {
+        if self.0.drain(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+    }
+}
+
+/// It wants our events and nothing else, and says so: or every place of the program that logs would have to ask.
+impl Subscriber for ConsoleLogs {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= Level::INFO && is_ours(metadata.target())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = line::of(event);
+        Context::map_current(|current| {
+            line::add(&mut text, current.get::<Named>().into_iter().flat_map(|Named(attributes)| attributes));
+        });
+        text.push('\n');
+        self.writer.print(text);
+        if let Some(next) = self.next.as_ref().filter(|next| next.enabled(event.metadata())) {
+            next.event(event);
+        }
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+    use tracing::dispatcher::with_default;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Out(Arc<Mutex<Vec<u8>>>);
+
+    impl Out {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_point_is_a_line_whatever_its_attributes_hold() {
+        let out = Out::default();
+        let reader = PeriodicReader::builder(ConsoleMetrics::to(out.clone())).build();
+        let meters = SdkMeterProvider::builder().with_reader(reader).build();
+        let meter = meters.meter("tests");
+        let hostile = [KeyValue::new("who", "a\nb\u{1b}[2J\u{202e}")];
+        meter.u64_counter("made").with_unit("{thing}").build().add(3, &hostile);
+        let seconds = meter.f64_histogram("took").with_unit("s").build();
+        seconds.record(0.25, &[]);
+        seconds.record(0.5, &[]);
+        meter.i64_gauge("level").with_unit("1").build().record(-7, &[KeyValue::new("of", "tank")]);
+        meters.force_flush().unwrap();
+        let mut lines: Vec<_> = out.text().lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "level [1] of=tank: -7",
+                "made [{thing}] who=a\\u{a}b\\u{1b}[2J\\u{202e}: 3",
+                "took [s]: count=2 sum=0.75"
+            ]
+        );
+        meters.shutdown().unwrap();
+    }
+
+    #[test]
+    fn a_log_event_is_a_line_and_goes_on() {
+        let (first, second) = (Out::default(), Out::default());
+        let (printing, next) = (Printing::to(first.clone()), Printing::to(second.clone()));
+        let told = || tracing::warn!(target: "eventsource::tests", who = "a\nb", "two\nlines");
+        with_default(&printing.subscriber(Some(next.subscriber(None))), told);
+        for (printing, out) in [(printing, first), (next, second)] {
+            printing.drain(LONGEST_FLUSH).unwrap();
+            assert_eq!(out.text(), "[warn] eventsource::tests: two\\u{a}lines who=a\\u{a}b\n");
+        }
+    }
+}
