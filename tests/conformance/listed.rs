@@ -49,6 +49,15 @@ impl Heard {
         assert_eq!(faults, [""; 0]);
         seen
     }
+
+    /// What the points of a metric bear.
+    fn said(&self, name: &str) -> BTreeSet<(String, String)> {
+        let finished = self.metrics.get_finished_metrics().unwrap();
+        let all = finished.iter().flat_map(|resource| resource.scope_metrics().flat_map(ScopeMetrics::metrics));
+        let points = all.filter(|metric| metric.name() == name).flat_map(Measured::of);
+        let said = points.flat_map(|point| point.attributes);
+        said.map(|attribute| (attribute.key.to_string(), attribute.value.to_string())).collect()
+    }
 }
 
 fn assert_borne(seen: &BTreeSet<(String, String)>, by: &str, keys: &[&str]) {
@@ -71,7 +80,8 @@ fn place() -> PlaceOrder {
 fn by_postgres() {
     testing::run(async {
         let heard = Heard::new();
-        let store = crate::postgres::open_in(&services::a_schema()).await;
+        let schema = services::a_schema();
+        let store = crate::postgres::open_in(&schema).await;
         let work = async {
             let orders = Repository::<Order, _>::new(store.clone());
             let bus = CommandBus::builder().aggregate(orders.clone()).build();
@@ -84,10 +94,17 @@ fn by_postgres() {
             assert!(orders.delete_snapshot(&order.order_id).await.unwrap());
             let before = Position::new(committed.position.get() - 1);
             store.read_all(before, &Filter::all(), 1).await.unwrap();
+            // Somebody else spoils it.
+            let spoil = format!("ALTER TABLE {schema}.events RENAME TO gone");
+            services::raw(&services::postgres()).await.batch_execute(&spoil).await.unwrap();
+            store.read_all(Position::START, &Filter::all(), 1).await.unwrap_err();
         };
         heard.recorder.run(Box::pin(work)).await;
         heard.recorder.flush().await;
-        let seen = heard.check();
+        let (seen, said) = (heard.check(), heard.said("db.client.operation.duration"));
+        assert!(said.contains(&("db.response.status_code".to_owned(), "42P01".to_owned())), "{said:?}");
+        let namespace = said.iter().find(|(key, _)| key == "db.namespace").map(|(_, value)| &**value);
+        assert_eq!(namespace, Some(&*format!("postgres|{schema}")));
         let database = ["db.system.name", "db.operation.name", "db.collection.name", "server.address", "server.port"];
         for call in ["append", "load", "read_all"] {
             assert_borne(&seen, &format!("span.eventsource.event_store.{call}"), &database);
@@ -154,6 +171,11 @@ fn by_kafka() {
         assert_borne(&seen, "span.eventsource.send", &SENT);
         assert_borne(&seen, "span.eventsource.send", &placed);
         assert_borne(&seen, "span.eventsource.process", &placed);
+        for metric in
+            ["client.operation.duration", "client.sent.messages", "client.consumed.messages", "process.duration"]
+        {
+            assert_borne(&seen, &format!("metric.messaging.{metric}"), &["messaging.destination.partition.id"]);
+        }
         assert_borne(&seen, "span.eventsource.process", &["messaging.consumer.group.name", "eventsource.replay"]);
         assert_borne(&seen, "metric.eventsource.bus.connected", &["messaging.system"]);
     });

@@ -335,7 +335,7 @@ struct Failures(Arc<Mutex<Vec<String>>>);
 
 impl tracing::Subscriber for Failures {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.name() == "eventsource.span.failed"
+        metadata.target() == "eventsource::command"
     }
 
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {

@@ -390,7 +390,7 @@ async fn a_step_that_was_tried_again_says_how_often() {
     });
     run.await;
     let rendered = recorder.trees().render();
-    // The command's, those of the batch and of its event alone, which have none, and the second attempt's.
-    assert_eq!(rendered.matches("eventsource.retry.count=").count(), 2, "{rendered}");
+    // The command's, those of the batch and of its event alone, and the second attempt's.
+    assert_eq!(rendered.matches("eventsource.retry.count=0").count(), 3, "{rendered}");
     assert_eq!(rendered.matches("eventsource.retry.count=1").count(), 1, "{rendered}");
 }

@@ -81,6 +81,7 @@ projection.OrderReadModel CONSUMER
   . eventsource.from_position=1
   . eventsource.projection.name=OrderReadModel
   . eventsource.projection.status=applied
+  . eventsource.retry.count=0
   . eventsource.to_position=1
   . eventsource.version=1
   handler.placed
