@@ -239,7 +239,7 @@ async fn told_of_a_hundred(then: impl AsyncFnOnce(Running)) -> Vec<AnyValue> {
     let logs = logs.get_emitted_logs().unwrap();
     let messages = logs.iter().map(|told| {
         assert_eq!(told.record.event_name(), Some("eventsource.bus.unsettled"));
-        told.record.attributes_iter().find(|(key, _)| key.as_str() == "messages").unwrap().1.clone()
+        told.record.attributes_iter().find(|(key, _)| key.as_str() == "eventsource.message.count").unwrap().1.clone()
     });
     messages.collect()
 }
