@@ -133,6 +133,17 @@ macro_rules! with_self { ($self:ident, $e:expr) => {
 }; }
 with_self!(self, self.n);
 
+// What was returned, as the one says it who gives the expression.
+macro_rules! recorded {
+    ($name:ident, $shown:expr) => {
+        #[traced(record("shown" = $shown))]
+        fn $name() -> Result<Vec<u8>, std::fmt::Error> {
+            Ok(vec![1])
+        }
+    };
+}
+recorded!(shown_by_another, result.as_ref().map_or(0, Vec::len));
+
 macro_rules! nested {
     ($d:tt $name:ident) => {
         macro_rules! $name { ($d f:ident) => { #[traced(attributes(n))] fn $d f(n: u8) -> u8 { n + 1 } }; }

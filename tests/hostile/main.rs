@@ -2,10 +2,12 @@
 //! not compile here fails; what it does is asserted where that is in doubt.
 #![allow(warnings, clippy::all, clippy::pedantic, reason = "the oddness of these programs is their point")]
 
+mod arguments;
 mod attributes;
 mod called;
 mod generated;
 mod generics;
+mod listeners;
 mod names;
 mod places;
 mod shadowed;

@@ -76,6 +76,13 @@ const LINTS: &[(&str, &str)] = &[
         "clippy::await_holding_lock",
         "@\npub async fn f(a: &std::sync::Mutex<u8>) { let Ok(b) = a.lock() else { return }; std::future::ready(1).await; drop(b); }",
     ),
+    ("unconditional_recursion", "@\npub fn f(a: u8) -> u8 { f(a) }"),
+    ("clippy::needless_pass_by_value", "@\npub fn f(a: String) -> usize { a.len() }"),
+    (
+        "clippy::needless_pass_by_ref_mut",
+        "@\nfn f(a: &mut Vec<u8>) -> usize { a.len() }\npub fn g() -> usize { f(&mut vec![1]) }",
+    ),
+    ("clippy::unnecessary_wraps", "@\nfn f(a: u8) -> Option<u8> { Some(a) }\npub fn g() -> Option<u8> { f(1) }"),
     ("clippy::large_stack_arrays", "@\npub fn f() -> u8 { let a = [1_u8; 600_000]; a.first().copied().unwrap_or(1) }"),
 ];
 
@@ -84,6 +91,10 @@ const LOST: &[(&str, &str)] = &[
     ("clippy::missing_const_for_fn", "a function that makes a span cannot be `const`"),
     ("clippy::unused_async", "it awaits its body"),
     ("clippy::large_stack_frames", "the frame is that of the closure"),
+    ("unconditional_recursion", "the call is the closure's, which the compiler does not look into"),
+    ("clippy::needless_pass_by_value", "the closure owns what the body borrows"),
+    ("clippy::needless_pass_by_ref_mut", "the closure takes it as it is"),
+    ("clippy::unnecessary_wraps", "what is returned is what the closure returns"),
 ];
 
 /// Mistakes that the compiler finds: its errors stay where they are. One list a phase, since each ends the compilation.

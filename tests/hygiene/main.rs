@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod facade;
+pub mod forbidden;
 #[cfg(test)]
 mod lints;
 pub mod strict;

@@ -135,6 +135,58 @@ impl Taking {
     }
 }
 
+/// A lamp, which is so small that it could be passed by value.
+#[derive(Clone, Copy, Debug, Default, Aggregate)]
+#[aggregate(id = u64, events(Lit, Old), derive(Debug))]
+#[allow(deprecated, reason = "it was lit in this way once")]
+pub struct Lamp(bool);
+
+/// A lamp was lit.
+#[derive(Clone, Debug, Event, Serialize, Deserialize)]
+pub struct Lit {
+    /// How, once.
+    #[deprecated]
+    #[event(attribute)]
+    pub how: Option<String>,
+}
+
+/// A lamp was lit, as it was once.
+#[deprecated]
+#[derive(Clone, Debug, Event, Serialize, Deserialize)]
+pub struct Old {}
+
+impl Apply<Lit> for Lamp {
+    fn apply(&mut self, _: Lit) {
+        self.0 = true;
+    }
+}
+
+#[allow(deprecated, reason = "it was lit in this way once")]
+impl Apply<Old> for Lamp {
+    fn apply(&mut self, _: Old) {
+        self.0 = true;
+    }
+}
+
+/// Lights a lamp.
+#[derive(Clone, Debug, Command, Serialize, Deserialize)]
+#[command(aggregate = Lamp)]
+pub struct Light {
+    /// Which.
+    #[command(id)]
+    pub lamp: u64,
+}
+
+#[command_handler]
+impl Lamp {
+    #[traced(attributes("lamp.lit" = self.0), enable_tracing = !self.0)]
+    fn light(&self, command: Light) -> Result<Option<Lit>, std::convert::Infallible> {
+        #[allow(deprecated, reason = "it has to be given")]
+        let lit = Lit { how: None };
+        Ok((!self.0 && command.lamp > 0).then_some(lit))
+    }
+}
+
 /// Greets.
 #[traced(attributes(name), record("length" = result.len()))]
 #[must_use]

@@ -9,6 +9,7 @@ mod handler;
 mod keys;
 mod listeners;
 mod message;
+mod names;
 mod options;
 mod output;
 mod paths;

@@ -1,12 +1,21 @@
 //! What surrounds every expansion.
 
 use proc_macro2::{Group, Literal, Span, TokenStream};
-use quote::{quote, quote_spanned};
-use syn::{Attribute, Expr, Ident, Type, parse_quote};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Type, parse_quote};
+
+use crate::names::{bound, find};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names.
 pub(crate) fn block(impls: &TokenStream) -> TokenStream {
+    block_with(None, impls)
+}
+
+/// The same with attributes.
+pub(crate) fn block_with(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
+        #attributes
         const _: () = {
             #impls
         };
@@ -23,8 +32,26 @@ pub(crate) fn shape_lints() -> Attribute {
             // It takes `&self` and returns a `Result`, because others do.
             clippy::unused_self,
             clippy::unnecessary_wraps,
+            // And borrows it, however small it is.
+            clippy::trivially_copy_pass_by_ref,
         )]
     }
+}
+
+/// What the user's item says of deprecated items, or is: what is generated from it uses it without being asked.
+pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
+    let fields: Vec<&Field> = match &input.data {
+        Data::Struct(data) => data.fields.iter().collect(),
+        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
+        Data::Union(_) => Vec::new(),
+    };
+    let attributes = input.attrs.iter().chain(fields.into_iter().flat_map(|field| &field.attrs));
+    let says = |attribute: &Attribute| {
+        let is_level = ["allow", "expect"].iter().any(|level| attribute.path().is_ident(level));
+        attribute.path().is_ident("deprecated")
+            || is_level && find(attribute.meta.to_token_stream(), "deprecated").is_some()
+    };
+    attributes.into_iter().any(says).then(|| quote!(#[allow(deprecated)]))
 }
 
 /// The lints that a generated enum of events would set off.
@@ -40,10 +67,20 @@ pub(crate) fn enum_lints() -> TokenStream {
     }
 }
 
-/// The lints that a method would set off which binds the names of the user's arguments for an expression that may not
-/// use them.
-pub(crate) fn binding_lints() -> TokenStream {
-    quote!(#[allow(unused_variables)])
+/// Makes use of the names that patterns of the user's bind for an expression that has no use for them: an `allow` is what a
+/// crate can forbid.
+pub(crate) fn unused<'a>(
+    patterns: impl IntoIterator<Item = &'a Pat>,
+    expression: &impl ToTokens,
+) -> Option<TokenStream> {
+    let names = patterns.into_iter().flat_map(bound);
+    let unused = names.filter(|name| find(expression.to_token_stream(), &name.unraw().to_string()).is_none());
+    dead(&unused.collect::<Vec<_>>())
+}
+
+/// A statement that names locals, and does nothing.
+pub(crate) fn dead(names: &[Ident]) -> Option<TokenStream> {
+    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = (#(&#names,)*);))
 }
 
 /// `type Name = Type;`, where an error about what that is belongs on the type.
@@ -80,13 +117,15 @@ pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
     group
 }
 
-/// A body at the end of a block of ours: were it there by itself, its braces would be unused to the compiler.
-pub(crate) fn arm(body: &Group) -> TokenStream {
-    quote_spanned!(Span::mixed_site()=> match () { () => #body })
+/// A body within a block of ours. Its braces are ours as well: as the user's they would be unused to the compiler.
+pub(crate) fn within(body: &Group) -> Group {
+    let mut group = Group::new(body.delimiter(), body.stream());
+    group.set_span(located(body.span()));
+    group
 }
 
 /// Where an expression starts, as code of ours: errors show there, names resolve at the macro.
-pub(crate) fn first_span(tokens: impl quote::ToTokens) -> Span {
+pub(crate) fn first_span(tokens: impl ToTokens) -> Span {
     let first = tokens.to_token_stream().into_iter().next();
     Span::mixed_site().located_at(first.map_or_else(Span::call_site, |token| token.span()))
 }
@@ -117,6 +156,12 @@ pub(crate) fn by_place(private: &TokenStream, slot: &Ident, records: impl Iterat
             _ => #last,
         })
     }
+}
+
+/// Brings the traits of a probe into scope, of which one will be used: without an `allow`, which a crate can forbid.
+pub(crate) fn probe(private: &TokenStream, what: &str) -> TokenStream {
+    let what = local(what);
+    quote_spanned!(Span::mixed_site()=> use #private::probe::#what::*;)
 }
 
 /// Brings the traits of a probe into scope, of which one will be used.

@@ -5,7 +5,7 @@ use crate::choices::Choices;
 const NAMES: [&str; 12] =
     ["a", "order_id", "r#type", "E", "Order", "Placed", "Shipped", "tx", "event", "command", "__es_event", "result"];
 const PATHS: [&str; 8] = ["A", "Order", "b::B", "::std::string::String", "Recorded", "self::C", "crate::D", "Tx"];
-const VALUES: [&str; 18] = [
+const VALUES: [&str; 20] = [
     "\"x\"",
     "\"\"",
     "1",
@@ -13,6 +13,8 @@ const VALUES: [&str; 18] = [
     "\"a-b\"",
     "true",
     "1.5",
+    "1e999",
+    "18446744073709551615",
     "-3",
     "Uuid",
     "Vec<A>",

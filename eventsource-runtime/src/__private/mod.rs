@@ -21,10 +21,24 @@ pub use crate::telemetry::{
     Attributes, ByPlace, Ends, Kind, Literal, NoResult, Options, Outcome, Returned, ReturnedDebug, ReturnedResult,
     ReturnedValue, Slot, Span,
 };
+
+/// The traits of a probe, of which one will be used: imported together, none of them is unused.
+pub mod probe {
+    /// Of an event in an aggregate's enum.
+    pub mod member {
+        pub use super::super::{MemberEvent as _, MemberOther as _};
+    }
+
+    /// Of what a traced function returns.
+    pub mod returned {
+        pub use crate::telemetry::{ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _};
+    }
+}
+
 #[cfg(feature = "otel")]
 pub use crate::telemetry::{
-    BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, once, start, start_of,
-    start_with, traced,
+    BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, start,
+    start_of, start_with, traced,
 };
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
@@ -87,6 +101,21 @@ pub const fn distinct_handlers(events: EventNames) -> EventNames {
         later += 1;
     }
     events
+}
+
+/// The refusals of two commands of one name would both go to the first one's method: fails to compile.
+pub const fn distinct_commands(names: &[&str]) {
+    let mut later = 1;
+    while later < names.len() {
+        let mut earlier = 0;
+        while earlier < later {
+            if same(names[earlier], names[later]) {
+                refuse("two of the commands whose refusals are handled here have one name; give one another `name`");
+            }
+            earlier += 1;
+        }
+        later += 1;
+    }
 }
 
 const fn have_one_in_common(one: (&str, &[&str]), (name, aliases): (&str, &[&str])) -> bool {

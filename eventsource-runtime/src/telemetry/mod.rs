@@ -33,8 +33,8 @@ pub(crate) use backend::Start;
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{
-    BoxedFuture, BoxedStream, Covered, Once, Running, Site, Traced, apart, cover_future, cover_stream, disabled, once,
-    start, start_of, start_with, traced,
+    BoxedFuture, BoxedStream, Covered, Held, Once, Running, Site, Traced, apart, cover_future, cover_stream, disabled,
+    held, once, start, start_of, start_with, traced,
 };
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,

@@ -2,11 +2,11 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::Ident;
+use syn::{Ident, Path};
 
 use super::model::{Event, Model, Snapshot};
 use crate::generics::bound;
-use crate::output::{associated, block, enum_lints, local, located, probes};
+use crate::output::{associated, block_with, enum_lints, local, located, probe};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     // First where the events are types: of a name that is being written, an editor looks at its first use.
@@ -14,28 +14,43 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     impls.extend(debug(model));
     impls.extend(event_set(model));
     impls.extend(aggregate(model));
-    let mut tokens = block(&impls);
+    let mut tokens = block_with(model.lints.as_ref(), &impls);
     tokens.extend(set(model));
     tokens
 }
 
 /// The enum stands outside the block of impls: users name it.
-fn set(Model { vis, ident, set, events, derive, .. }: &Model) -> TokenStream {
+fn set(Model { vis, ident, set, events, derive, lints: deprecated, .. }: &Model) -> TokenStream {
     let about = format!(" The events of [`{ident}`], in the order in which they are listed there.");
     let derive = (!derive.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #[derive(#(#derive),*)]));
     let lints = enum_lints();
     let variants = events.iter().map(|Event { variant, path }| {
-        let about = format!(" See [`{variant}`].");
+        let about = format!(" See {}.", link(variant, path));
         quote_spanned!(Span::mixed_site()=> #[doc = #about] #variant(#path))
     });
     quote_spanned! {Span::mixed_site()=>
         #[doc = #about]
         #derive
         #lints
+        #deprecated
         #vis enum #set {
             #(#variants),*
         }
     }
+}
+
+/// A link to the event: the variant's name is in scope only where the event's is.
+fn link(variant: &Ident, path: &Path) -> String {
+    if path.get_ident().is_some() {
+        return format!("[`{variant}`]");
+    }
+    let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    let root = if path.leading_colon.is_some() { "::" } else { "" };
+    // Of `$crate` a link knows nothing.
+    if segments.iter().any(|segment| segment.starts_with('$')) {
+        return format!("`{variant}`");
+    }
+    format!("[`{variant}`]({root}{})", segments.join("::"))
 }
 
 /// The name of the event alone: payloads may hold anything.
@@ -89,7 +104,7 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
     let arms = events.iter().map(|Event { variant, .. }| {
         quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #private::Member(#event).__es_any())
     });
-    let probes = (!events.is_empty()).then(|| probes(&private, &["MemberEvent", "MemberOther"]));
+    let probe = (!events.is_empty()).then(|| probe(&private, "member"));
     // After a mistake there may be no events, and a reference to such an enum is not known to be none.
     let (this, list) = (local("self"), local("__es_events"));
     let this = if events.is_empty() {
@@ -103,7 +118,7 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
             const EVENTS: &'static [#runtime::EventDef<Self>] = &[#(#defs),*];
 
             fn as_event(&self) -> &dyn #runtime::AnyEvent {
-                #probes
+                #probe
                 match #this { #(#arms),* }
             }
         }

@@ -1,17 +1,20 @@
 //! What an aggregate's options mean; every check is here.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
 use syn::{DeriveInput, Generics, Ident, LitStr, Path, Type, Visibility, parse_quote_spanned};
 
 use super::parse::{self, Parsed};
 use super::shape;
 use crate::diagnostics::Diagnostics;
+use crate::output::deprecated;
 use crate::paths::Runtime;
 use crate::signature::{alike, ends_in};
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
+    /// `#[allow(deprecated)]`, where the type has to do with that.
+    pub(super) lints: Option<TokenStream>,
     pub(super) vis: Visibility,
     pub(super) ident: Ident,
     pub(super) name: LitStr,
@@ -47,6 +50,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     let Parsed { input, runtime, id, error, name, events, unclear, snapshot, derive, event } = parsed;
     refuse_generics(diagnostics, &input);
     let snapshot = snapshot.and_then(|snapshot| kept(diagnostics, &snapshot, shape::hash(&input)));
+    let lints = deprecated(&input);
     let ident = input.ident;
     if id.is_none() && !unclear.id {
         diagnostics.error(&ident, "an aggregate has an id; write `#[aggregate(id = Type)]`");
@@ -57,6 +61,8 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     let is_generic = !input.generics.params.is_empty();
     let set = event.and_then(|path| enum_name(diagnostics, &path));
     let is_complete = !events.is_empty() && !unclear.events;
+    let set = set.unwrap_or_else(|| Ident::new(&format!("{}Event", ident.unraw()), ident.span()));
+    let set = apart(diagnostics, set, &events);
     Model {
         name: stored_name(diagnostics, name, &ident),
         id: id.unwrap_or_else(|| diagnostics.hole()),
@@ -68,13 +74,14 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
             }
         }),
         hole: (!is_complete).then(|| diagnostics.hole()),
-        set: set.unwrap_or_else(|| Ident::new(&format!("{}Event", ident.unraw()), ident.span())),
+        set,
         events: distinct(diagnostics, events),
         debug: !derive.iter().any(|path| ends_in(path, "Debug")),
         derive,
         snapshot: snapshot.filter(|_| !is_generic),
         generics: input.generics,
         vis: input.vis,
+        lints,
         runtime,
         ident,
     }
@@ -104,6 +111,14 @@ fn enum_name(diagnostics: &mut Diagnostics, path: &Path) -> Option<Ident> {
         diagnostics.error(path, "the enum of events is made here; write its name without a path");
     }
     name
+}
+
+/// The enum's name, or another one if an event beside it has that.
+fn apart(diagnostics: &mut Diagnostics, set: Ident, events: &[Path]) -> Ident {
+    let Some(event) = events.iter().find(|path| path.is_ident(&set)) else { return set };
+    let message = format!("the enum of events is called `{set}` as well; write `event = Name` to call it otherwise");
+    diagnostics.error(event, message);
+    Ident::new("__EsEvents", Span::mixed_site())
 }
 
 fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> Option<Snapshot> {

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
 use syn::{Generics, Ident, LitInt, LitStr, Member, Path};
 
@@ -9,10 +10,13 @@ use super::parse::{Parsed, Upcast};
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
+use crate::output::deprecated;
 use crate::paths::Runtime;
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
+    /// `#[allow(deprecated)]`, where the type has to do with that.
+    pub(super) lints: Option<TokenStream>,
     pub(super) ident: Ident,
     pub(super) generics: Generics,
     pub(super) name: LitStr,
@@ -36,8 +40,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     };
     let upcasts = chain(diagnostics, upcasts, version);
     let version = version.unwrap_or(1);
+    let lints = deprecated(&input);
     let (ident, generics) = (input.ident, input.generics);
-    Model { runtime, ident, generics, name, version, aliases, upcasts, attributes, sensitive }
+    Model { runtime, lints, ident, generics, name, version, aliases, upcasts, attributes, sensitive }
 }
 
 fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {

@@ -28,8 +28,7 @@ const _: () = {
             ::eventsource_runtime::EventDef::of::<OrderPlaced>(),
         ];
         fn as_event(&self) -> &dyn ::eventsource_runtime::AnyEvent {
-            #[allow(unused_imports)]
-            use ::eventsource_runtime::__private::{MemberEvent as _, MemberOther as _};
+            use ::eventsource_runtime::__private::probe::member::*;
             match self {
                 Self::OrderPlaced(__es_event) => {
                     ::eventsource_runtime::__private::Member(__es_event).__es_any()

@@ -4,6 +4,7 @@ impl Order {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     async fn place(
         &self,
@@ -18,6 +19,7 @@ impl Order {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     fn ship(&self, _: ShipOrder) -> Result<(), OrderError> {
         todo!()
@@ -47,17 +49,18 @@ const _: () = {
     where
         PlaceOrder: facade::Command<Aggregate = Self>,
     {
-        #[allow(unused_variables)]
         fn enable_tracing(&self, command: &PlaceOrder) -> ::core::primitive::bool {
-            self.on
+            let _ = (&command,);
+            let __es_on: ::core::primitive::bool = self.on;
+            __es_on
         }
-        #[allow(unused_variables)]
         fn attributes(
             &self,
             command: &PlaceOrder,
             clock: &Clock,
             __es_attributes: &mut facade::__private::Attributes,
         ) {
+            let _ = (&clock,);
             facade::__private::Attributes::each(
                 __es_attributes,
                 &["order.lines", "fixed"],
@@ -67,7 +70,6 @@ const _: () = {
                 }),
             );
             let _ = || {
-                #[allow(unused_imports)]
                 use facade::__private::Unmarked as _;
                 facade::__private::may_be_seen::<
                     _,

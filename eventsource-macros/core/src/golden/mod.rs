@@ -221,7 +221,7 @@ fn process_manager() {
 }
 
 #[test]
-fn traced() {
+fn traced_otherwise() {
     compare_twice("traced_future", || {
         crate::traced(
             Instrumentation::On,
@@ -229,6 +229,48 @@ fn traced() {
             quote! {
                 fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() }
             },
+        )
+    });
+    compare_twice("traced_off_future", || {
+        crate::traced(
+            Instrumentation::Off,
+            quote!(attributes(key), record("size" = result.len())),
+            quote! {
+                fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() }
+            },
+        )
+    });
+    compare_twice("traced_held", || {
+        crate::traced(
+            Instrumentation::On,
+            quote!(),
+            quote!(
+                fn limit(most: usize) -> impl Fn(&str) -> bool {
+                    move |text| text.len() <= most
+                }
+            ),
+        )
+    });
+    compare_twice("traced_lent", || {
+        crate::traced(
+            Instrumentation::On,
+            quote!(record("count" = self.count)),
+            quote!(
+                fn count(&mut self) -> u32 {
+                    self.count + 1
+                }
+            ),
+        )
+    });
+    compare_twice("traced_ordered", || {
+        crate::traced(
+            Instrumentation::On,
+            quote!(),
+            quote!(
+                fn send(connection: Connection, message: Message) {
+                    work(&message, &connection);
+                }
+            ),
         )
     });
     compare_twice("traced_stream", || {
@@ -242,6 +284,10 @@ fn traced() {
             ),
         )
     });
+}
+
+#[test]
+fn traced() {
     let traced = |options, item| crate::traced(Instrumentation::On, options, item);
     compare_twice("traced_plain", || {
         traced(

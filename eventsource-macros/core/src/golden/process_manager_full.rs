@@ -4,6 +4,7 @@ impl Shipping {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     fn placed(&self, event: &Recorded<OrderPlaced>) -> Reaction<Self> {
         todo!()
@@ -13,6 +14,7 @@ impl Shipping {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     fn paid(&self, event: &Recorded<PaymentTaken>) -> ShipOrder {
         todo!()
@@ -22,6 +24,7 @@ impl Shipping {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     fn refused(&self, payment: &Rejected<TakePayment>) -> CancelOrder {
         todo!()
@@ -92,7 +95,6 @@ const _: () = {
                         __es_stored,
                     )?;
                     let __es_process = {
-                        #[allow(unused_variables)]
                         let event = &__es_event;
                         ::std::string::ToString::to_string(&event.order_id)
                     };

@@ -4,6 +4,7 @@ impl Shipping {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     fn placed(&self, event: &Recorded<OrderPlaced>) -> TakePayment {
         todo!()

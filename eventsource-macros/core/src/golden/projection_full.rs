@@ -4,6 +4,7 @@ impl OrderReadModel {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     async fn create(&self, tx: &PostgresTransaction<'_>) -> StepResult {
         todo!()
@@ -13,6 +14,7 @@ impl OrderReadModel {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     fn clear(&self) {}
     #[traced("insert")]
@@ -21,6 +23,7 @@ impl OrderReadModel {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     async fn placed(
         &self,
@@ -34,6 +37,7 @@ impl OrderReadModel {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     fn shipped(&self, event: &Recorded<OrderShipped>) {}
 }

@@ -4,6 +4,7 @@ impl<T: Sink> Counts<T> {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     async fn placed(&self, event: &Recorded<OrderPlaced>) {
         todo!()

@@ -4,6 +4,7 @@ impl<S: Store> Queries<S> {
         clippy::unused_async,
         clippy::unused_self,
         clippy::unnecessary_wraps,
+        clippy::trivially_copy_pass_by_ref,
     )]
     async fn by_status(&self, query: OrdersByStatus) -> io::Result<Vec<OrderView>> {
         todo!()
@@ -22,7 +23,6 @@ const _: () = {
     }
     #[automatically_derived]
     impl<S: Store> ::eventsource_runtime::HandleQuery<OrdersByStatus> for Queries<S> {
-        #[allow(unused_variables)]
         fn attributes(
             &self,
             query: &OrdersByStatus,
@@ -37,7 +37,6 @@ const _: () = {
                 )),
             );
             let _ = || {
-                #[allow(unused_imports)]
                 use ::eventsource_runtime::__private::Unmarked as _;
                 ::eventsource_runtime::__private::may_be_seen::<
                     _,

@@ -62,7 +62,6 @@ pub async fn send_email(
         ::core::option::Option::None
     };
     let _ = || {
-        #[allow(unused_imports)]
         use facade::__private::Unmarked as _;
         facade::__private::may_be_seen::<
             _,
@@ -75,9 +74,7 @@ pub async fn send_email(
         if false {
             return facade::__private::never::<Result<Id, io::Error>>();
         }
-        match () {
-            () => self.work(message).await,
-        }
+        { self.work(message).await }
     };
     match __es_span {
         ::core::option::Option::None => __es_body.await,
@@ -87,10 +84,7 @@ pub async fn send_email(
                     __es_body,
                     |__es_returned, __es_outcome| {
                         {
-                            #[allow(unused_imports)]
-                            use facade::__private::{
-                                ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                            };
+                            use facade::__private::probe::returned::*;
                             facade::__private::Returned(__es_returned)
                                 .__es_tell(__es_outcome);
                         }

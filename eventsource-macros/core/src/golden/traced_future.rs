@@ -22,10 +22,7 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
         move || -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() },
         |__es_returned, __es_outcome| {
             {
-                #[allow(unused_imports)]
-                use ::eventsource_runtime::__private::{
-                    ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                };
+                use ::eventsource_runtime::__private::probe::returned::*;
                 ::eventsource_runtime::__private::Returned(__es_returned)
                     .__es_tell(__es_outcome);
             }

@@ -25,9 +25,7 @@ where
         if false {
             return ::eventsource_runtime::__private::never::<Result<[&'a T; N], _>>();
         }
-        match () {
-            () => work(value)?,
-        }
+        { work(value)? }
     };
     match __es_span {
         ::core::option::Option::None => __es_body.await,
@@ -36,10 +34,7 @@ where
                     __es_span,
                     __es_body,
                     |__es_returned, __es_outcome| {
-                        #[allow(unused_imports)]
-                        use ::eventsource_runtime::__private::{
-                            ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                        };
+                        use ::eventsource_runtime::__private::probe::returned::*;
                         ::eventsource_runtime::__private::Returned(__es_returned)
                             .__es_tell(__es_outcome);
                     },

@@ -16,7 +16,6 @@ pub async fn send_email(
         facade::__private::check(&result.as_ref().ok());
     };
     let _ = || {
-        #[allow(unused_imports)]
         use facade::__private::Unmarked as _;
         facade::__private::may_be_seen::<
             _,
@@ -25,7 +24,5 @@ pub async fn send_email(
                 .__es_shown(),
         );
     };
-    match () {
-        () => self.work(message).await,
-    }
+    { self.work(message).await }
 }

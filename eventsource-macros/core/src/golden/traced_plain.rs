@@ -24,10 +24,7 @@ fn send() {
                 );
                 let __es_returned = __es_body();
                 {
-                    #[allow(unused_imports)]
-                    use ::eventsource_runtime::__private::{
-                        ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-                    };
+                    use ::eventsource_runtime::__private::probe::returned::*;
                     ::eventsource_runtime::__private::Returned(&__es_returned)
                         .__es_end(&mut __es_span);
                 }

@@ -18,10 +18,7 @@ fn numbers() -> impl Stream<Item = Result<u8, Error>> {
         __es_span,
         move || { todo!() },
         |__es_returned, __es_outcome| {
-            #[allow(unused_imports)]
-            use ::eventsource_runtime::__private::{
-                ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _,
-            };
+            use ::eventsource_runtime::__private::probe::returned::*;
             ::eventsource_runtime::__private::Returned(__es_returned)
                 .__es_tell(__es_outcome);
         },

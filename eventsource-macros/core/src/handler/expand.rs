@@ -7,7 +7,7 @@ use syn::{Generics, Ident, Type, WherePredicate};
 use super::Kind;
 use super::model::{Call, Handler, Model};
 use crate::generics::predicate;
-use crate::output::{binding_lints, block, first_span, local, located};
+use crate::output::{block, first_span, local, located, unused};
 use crate::traced::each;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -206,18 +206,26 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     let private = model.runtime.private();
     let Call { receiver, message: pattern, attributes, enable_tracing, .. } = call;
     let this = &receiver.self_token;
-    let lints = binding_lints();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
-        quote_spanned!(Span::mixed_site()=> #lints fn enable_tracing(&#this, #pattern: &#ty) -> ::core::primitive::bool { #enabled })
+        let (on, unused) = (local("__es_on"), unused([pattern], enabled));
+        quote_spanned! {Span::mixed_site()=>
+            fn enable_tracing(&#this, #pattern: &#ty) -> ::core::primitive::bool {
+                #unused
+                let #on: ::core::primitive::bool = #enabled;
+                #on
+            }
+        }
     });
     let attributes = (!attributes.is_empty()).then(|| {
         let out = local("__es_attributes");
         let records = each(&private, &out, attributes);
         let services = (model.kind == Kind::Command).then(|| services_argument(model, call));
         let checks = call.scope(ty).check(&model.runtime, attributes);
+        let patterns = [pattern].into_iter().chain(call.services.iter().map(|services| &services.pattern));
+        let unused = unused(patterns, &records);
         quote_spanned! {Span::mixed_site()=>
-            #lints
             fn attributes(&#this, #pattern: &#ty, #services #out: &mut #private::Attributes) {
+                #unused
                 #records
                 #checks
             }

@@ -1,5 +1,7 @@
 //! What the methods mean: which handles what. Every check is here.
 
+use quote::ToTokens as _;
+use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
 
 use super::Kind;
@@ -7,6 +9,7 @@ use super::parse::Parsed;
 use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
+use crate::names::{bound, find, has_impl_trait};
 use crate::paths::Runtime;
 use crate::sensitive::Scope;
 use crate::signature::{Function, ImplBlock, alike, borrowed_pattern, plain, shared_receiver, ungrouped};
@@ -102,6 +105,7 @@ fn handler(diagnostics: &mut Diagnostics, kind: Kind, method: &Function, written
     let is_plain = plain(diagnostics, &method.sig, what);
     let returned = returned(diagnostics, kind, method);
     let (attributes, enable_tracing) = written.map(|written| span(diagnostics, written)).unwrap_or_default();
+    let enable_tracing = enable_tracing.filter(|expr| sees(diagnostics, method, expr));
     let arguments = arguments(diagnostics, kind, method);
     let (cfgs, name) = (method.cfgs(), method.sig.ident.clone());
     let Arguments { message, is_owned, services } = arguments?;
@@ -173,6 +177,17 @@ fn unreferenced(ty: &Type) -> &Type {
 
 fn borrowed(diagnostics: &mut Diagnostics, argument: &PatType) -> Option<Argument> {
     match ungrouped(&argument.ty) {
+        Type::Reference(TypeReference { elem, .. }) if has_impl_trait(elem) => {
+            let message = "a command handler cannot be generic; name the type of its services";
+            diagnostics.error(elem, message);
+            None
+        }
+        Type::Reference(TypeReference { elem, .. }) if matches!(ungrouped(elem), Type::TraitObject(_)) => {
+            let ty = shown(elem);
+            let message = format!("services have a size; write `&std::sync::Arc<{ty}>`, or a struct that holds one");
+            diagnostics.error(elem, message);
+            None
+        }
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
             Some(Argument { pattern: (*argument.pat).clone(), ty: with_static_lifetimes((**elem).clone()) })
         }
@@ -201,7 +216,7 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
             diagnostics.error(&method.sig.ident, format!("{} returns a `Result`; write {instead}", kind.handler()));
             None
         }
-        Some(Type::ImplTrait(ty)) => {
+        Some(ty) if has_impl_trait(ty) => {
             diagnostics.error(ty, format!("{} names what it returns; write {instead}", kind.handler()));
             None
         }
@@ -230,6 +245,17 @@ fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<
     }
     let enable_tracing = options.expr(keys::ENABLE_TRACING);
     (attributes, enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr)))
+}
+
+/// Whether the switch names nothing but the message and `self`: it is asked before there are services.
+fn sees(diagnostics: &mut Diagnostics, method: &Function, switch: &Expr) -> bool {
+    let mut services = method.arguments().skip(1).flat_map(|argument| bound(&argument.pat));
+    let named = services.find_map(|name| find(switch.to_token_stream(), &name.unraw().to_string()));
+    if let Some(named) = &named {
+        let message = format!("`enable_tracing` sees `self` and the command alone; `{named}` is of the services");
+        diagnostics.error(named, message);
+    }
+    named.is_none()
 }
 
 /// Keeps one handler for each message; a second one is a mistake.

@@ -5,7 +5,7 @@ use quote::quote_spanned;
 use syn::Ident;
 
 use super::model::{Model, Taker};
-use crate::output::{binding_lints, block, first_span, local, located};
+use crate::output::{block, borrowed, first_span, local, located, unused};
 use crate::paths::follow;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -27,6 +27,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     });
     let met = reactions.iter().map(|method| reaction(model, method));
     let refused = compensations.iter().map(|method| compensation(model, method));
+    let distinct = distinct(model);
     let (stored, rejection) = (local("__es_stored"), local("__es_rejection"));
     let dispatch = quote_spanned!(Span::mixed_site()=> #runtime::dispatch);
     let result = |ok: TokenStream| quote_spanned!(Span::mixed_site()=> ::core::result::Result<#ok, #runtime::projection::ProjectionError>);
@@ -65,11 +66,22 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
 
             fn rejected(&self, #rejection: &#dispatch::Rejection) -> #reacts {
+                #distinct
                 #(#refused)*
                 ::core::result::Result::Ok(#dispatch::Reaction::new())
             }
         }
     })
+}
+
+/// That no two refused commands have one name, by which they are told apart; where it is known that they are commands.
+fn distinct(Model { runtime, compensations, .. }: &Model) -> Option<TokenStream> {
+    let private = runtime.private();
+    let names = compensations.iter().map(|Taker { cfgs, message, .. }| {
+        quote_spanned!(Span::mixed_site()=> #(#cfgs)* <#message as #runtime::Command>::NAME)
+    });
+    let check = quote_spanned!(Span::mixed_site()=> const { #private::distinct_commands(&[#(#names),*]) };);
+    (compensations.len() > 1).then_some(check)
 }
 
 /// Decodes one event, finds its process, and says what that does.
@@ -83,12 +95,11 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
     let process_id = id.as_ref().map_or_else(
         || quote_spanned!(Span::mixed_site()=> ::std::string::ToString::to_string(#runtime::Recorded::aggregate_id(&#event))),
         |id| {
-            let lints = binding_lints();
-            let place = first_span(id);
+            let (place, shown, unused) = (first_span(id), borrowed(id), unused([pattern], id));
             quote_spanned! {place=> {
-                #lints
                 let #pattern = &#event;
-                ::std::string::ToString::to_string(&#id)
+                #unused
+                ::std::string::ToString::to_string(#shown)
             }}
         },
     );

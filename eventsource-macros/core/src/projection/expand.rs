@@ -5,6 +5,7 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::{Ident, parse_quote_spanned};
 
 use super::model::{Handler, Model, Step};
+use crate::names::find;
 use crate::output::{block, first_span, local, located};
 use crate::paths::{Runtime, follow};
 
@@ -105,7 +106,9 @@ fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenSt
 /// The expression may use `self`, as the user writes it.
 fn enable_tracing(model: &Model) -> Option<TokenStream> {
     model.enable_tracing.as_ref().map(|enabled| {
-        let (this, on) = (Ident::new("self", Span::call_site()), local("__es_on"));
+        // Another macro may have made the expression.
+        let said = find(enabled.to_token_stream(), "self");
+        let (this, on) = (said.unwrap_or_else(|| Ident::new("self", Span::call_site())), local("__es_on"));
         quote_spanned! {Span::mixed_site()=>
             fn enable_tracing(&#this) -> ::core::option::Option<::core::primitive::bool> {
                 let #on: ::core::primitive::bool = #enabled;

@@ -1,12 +1,16 @@
 //! What the methods mean: which takes what event. Every check is here.
 
+use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, Generics, Ident, LitStr, PatType, Type, TypeReference};
+use syn::{
+    Attribute, Expr, GenericParam, Generics, Ident, LitStr, PatType, PathArguments, Type, TypeReference, parse_quote,
+};
 
 use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::listeners::Parsed;
+use crate::names::find;
 use crate::options::Options;
 use crate::paths::Runtime;
 use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver, ungrouped};
@@ -76,6 +80,11 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
         diagnostics.error(&block.self_ty, message);
     }
     let transaction = found.transactions.into_iter().next();
+    if let Some(transaction) = &transaction
+        && !is_one_kind(diagnostics, transaction, &block.generics)
+    {
+        return None;
+    }
     let name = projection_name(diagnostics, name, is_name_unclear, &block.self_ty)?;
     let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
     let Found { setup, reset, handlers, .. } = found;
@@ -94,6 +103,23 @@ fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {
         diagnostics.error(other, message);
     }
     true
+}
+
+/// Whether the transaction is the same whatever the block's parameters are: it tells for which store the impl is.
+fn is_one_kind(diagnostics: &mut Diagnostics, transaction: &Type, generics: &Generics) -> bool {
+    let mut parameters = generics.params.iter().filter_map(|parameter| match parameter {
+        GenericParam::Type(parameter) => Some(&parameter.ident),
+        GenericParam::Const(parameter) => Some(&parameter.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    let tokens = transaction.to_token_stream();
+    let named = parameters.find_map(|parameter| find(tokens.clone(), &parameter.unraw().to_string()));
+    if let Some(named) = &named {
+        let message =
+            format!("a projection is for one kind of transaction, which `{named}` leaves open; name the type");
+        diagnostics.error(named, message);
+    }
+    named.is_none()
 }
 
 /// Nothing after a mistake.
@@ -208,18 +234,34 @@ fn takes_transaction(
     let Some(argument) = argument else { return Some(false) };
     match ungrouped(&argument.ty) {
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
-            let transaction = with_static_lifetimes((**elem).clone());
+            let transaction = with_static_lifetimes(with_lifetime((**elem).clone()));
             if transactions.first().is_some_and(|first| !alike(first, &transaction)) {
-                let message = "the methods of a projection take one kind of transaction; another stands above";
+                let message = "the methods of a projection take one kind of transaction, and another stands above; write a block for each, and put a `#[cfg(..)]` on the block";
                 diagnostics.error(elem, message);
                 return None;
             }
             transactions.push(transaction);
             Some(true)
         }
+        Type::Reference(TypeReference { mutability: Some(word), .. }) => {
+            diagnostics.error(word, format!("{METHOD} shares the transaction; remove the `mut`"));
+            None
+        }
         ty => {
             diagnostics.error(ty, format!("{METHOD} borrows the transaction; write `&` before its type"));
             None
         }
     }
+}
+
+/// The transaction with a lifetime where the user left it out, as a function's argument may.
+fn with_lifetime(mut ty: Type) -> Type {
+    if let Type::Path(path) = &mut ty
+        && let Some(segment) = path.path.segments.last_mut()
+        && segment.arguments.is_none()
+        && ["PostgresTransaction", "SqliteTransaction"].iter().any(|name| segment.ident == name)
+    {
+        segment.arguments = PathArguments::AngleBracketed(parse_quote!(<'static>));
+    }
+    ty
 }

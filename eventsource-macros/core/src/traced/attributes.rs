@@ -1,13 +1,14 @@
 //! The entries of `attributes(..)` and `record(..)`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::{Expr, ExprField, ExprLit, ExprPath, ExprUnary, Ident, Lit, LitStr, Token, UnOp};
+use syn::{Expr, ExprField, ExprLit, ExprPath, ExprUnary, Ident, Lit, LitInt, LitStr, Token, UnOp};
 
 use super::jumps;
 use crate::diagnostics::Diagnostics;
+use crate::names::find;
 use crate::options::entries;
 use crate::output::{borrowed, by_place, local};
 
@@ -25,6 +26,16 @@ pub(crate) enum Value {
     Display(Expr),
     /// `?`: by `Debug`.
     Debug(Expr),
+}
+
+impl Value {
+    /// The expression, if it is not known while compiling.
+    pub(crate) fn expr(&self) -> Option<&Expr> {
+        match self {
+            Self::Literal(_) => None,
+            Self::Typed(expr) | Self::Display(expr) | Self::Debug(expr) => Some(expr),
+        }
+    }
 }
 
 /// A value that is known while compiling.
@@ -46,13 +57,7 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, tokens: TokenStream) -> Vec<En
         } else if read.iter().any(|earlier| earlier.key.value() == key) {
             diagnostics.error(&entry.key, format!("attribute `{key}` is given twice; keep one"));
         }
-        let stays = match &entry.value {
-            Value::Typed(expr) | Value::Display(expr) | Value::Debug(expr) => {
-                jumps::refuse(diagnostics, "an attribute", expr)
-            }
-            Value::Literal(_) => true,
-        };
-        if stays {
+        if entry.value.expr().is_none_or(|expr| jumps::refuse(diagnostics, "an attribute", expr)) {
             read.push(entry);
         }
         Ok(())
@@ -134,7 +139,7 @@ impl Sigil {
 
     fn value(self, expr: Expr) -> Value {
         match self {
-            Self::None => literal(&expr).map_or(Value::Typed(expr), Value::Literal),
+            Self::None => literal(&expr).map_or_else(|| Value::Typed(wide(expr)), Value::Literal),
             Self::Display => Value::Display(expr),
             Self::Debug => Value::Debug(expr),
         }
@@ -146,18 +151,38 @@ fn literal(expr: &Expr) -> Option<Literal> {
     match expr {
         Expr::Lit(ExprLit { lit, .. }) => match lit {
             Lit::Str(text) => Some(Literal::Text(text.clone())),
-            Lit::Int(number) => number.base10_parse().ok().map(Literal::Int),
-            Lit::Float(number) => number.base10_parse().ok().map(Literal::Float),
+            Lit::Int(number) => int(number, 1),
+            Lit::Float(number) => {
+                number.base10_parse().ok().filter(|number: &f64| number.is_finite()).map(Literal::Float)
+            }
             Lit::Bool(flag) => Some(Literal::Bool(flag.value)),
             _ => None,
         },
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match literal(expr)? {
-            Literal::Int(number) => Some(Literal::Int(-number)),
-            Literal::Float(number) => Some(Literal::Float(-number)),
-            Literal::Text(_) | Literal::Bool(_) => None,
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match &**expr {
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => int(number, -1),
+            expr => match literal(expr)? {
+                Literal::Int(number) => number.checked_neg().map(Literal::Int),
+                Literal::Float(number) => Some(Literal::Float(-number)),
+                Literal::Text(_) | Literal::Bool(_) => None,
+            },
         },
         _ => None,
     }
+}
+
+fn int(number: &LitInt, sign: i128) -> Option<Literal> {
+    number.base10_parse::<i128>().ok().and_then(|number| i64::try_from(sign * number).ok()).map(Literal::Int)
+}
+
+/// A number without a type that only `u64` holds, which would otherwise be taken for an `i32`.
+fn wide(mut expr: Expr) -> Expr {
+    if let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = &mut expr
+        && number.suffix().is_empty()
+        && number.base10_parse::<u64>().is_ok()
+    {
+        *number = LitInt::new(&format!("{number}_u64"), number.span());
+    }
+    expr
 }
 
 /// The statement that records the entries. A panic in an expression costs that attribute alone.
@@ -197,6 +222,13 @@ pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Optio
     };
     let (check, value) = (local(check), borrowed(expr));
     Some(quote_spanned!(Span::mixed_site()=> #private::#check(#value);))
+}
+
+/// The name by which the expressions of `record(..)` see what was returned: theirs, since a macro may have made them.
+pub(super) fn result(record: &[Entry]) -> Ident {
+    let mut expressions = record.iter().filter_map(|entry| entry.value.expr());
+    let said = expressions.find_map(|expr| find(expr.to_token_stream(), "result"));
+    said.unwrap_or_else(|| Ident::new("result", Span::call_site()))
 }
 
 /// An attribute of the `Site`.

@@ -1,13 +1,14 @@
 //! The body in its span. Two statements: the first borrows the arguments for the attributes, the second may move them.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::Ident;
+use syn::{Ident, Token};
 
-use super::attributes::{constant, each, values};
+use super::arguments;
+use super::attributes::{constant, each, result, values};
 use super::covers::Covers;
 use super::model::{Model, Parent, Returned};
-use crate::output::{arm, borrowed, first_span, like, local, probes};
+use crate::output::{borrowed, dead, first_span, like, local, probe, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -15,6 +16,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let site = site(model);
     let run = match model.covers {
         Covers::Call if sig.asyncness.is_some() => run_async(model),
+        Covers::Call if model.is_held => run_held(model),
         Covers::Call => run_sync(model),
         Covers::Future => run_covered(model, "future"),
         Covers::Stream => run_covered(model, "stream"),
@@ -103,12 +105,19 @@ fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
     calls
 }
 
+/// The body stays the function's, beside what ends the span when it has left.
+fn run_held(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let (start, body) = (start_where_may_be_on(model), within(&model.body));
+    let (held, span) = (local("__es_held"), local("__es_span"));
+    quote_spanned!(Span::mixed_site()=> #start let #held = #private::held(#span); #body)
+}
+
 /// All of it stands in a closure that owns the arguments, which runs out of line where spans may be on: so that where
 /// they are off nothing is left of it.
 fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (call, on, once) = (local("__es_call"), local("__es_on"), local("__es_once"));
-    let body = &model.body;
     let returned = match &model.returned {
         Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> #ty),
         Returned::Never => quote_spanned!(Span::mixed_site()=> -> !),
@@ -116,7 +125,15 @@ fn run_sync(model: &Model) -> TokenStream {
         Returned::Opaque(_) => TokenStream::new(),
     };
     let start = start_where(model, &on.to_token_stream());
-    let body = quote_spanned!(Span::mixed_site()=> #private::once(move || #returned #body));
+    let order = order(model);
+    // What the expressions of `record(..)` name is lent to the body.
+    let is_lent = arguments::are_recorded(&model.function.sig, &model.record);
+    let (owns, order, body) = if is_lent {
+        (None, order, model.body.to_token_stream())
+    } else {
+        (Some(Token![move](Span::mixed_site())), None, preceded(order.as_ref(), &model.body))
+    };
+    let body = quote_spanned!(Span::mixed_site()=> #private::once(#owns || #returned #body));
     let (own, span) = (local("__es_body"), local("__es_span"));
     let within = if matches!(model.returned, Returned::Never) {
         // What is told of one is that it panicked, and its being dropped tells it.
@@ -136,12 +153,25 @@ fn run_sync(model: &Model) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
         let #call = move |#on: ::core::primitive::bool| #returned {
+            #order
             let _ = { #once };
             #start
             #run
         };
         if #private::Site::may_be_on(&__ES_SITE) { #private::apart(#call) } else { #call(false) }
     }
+}
+
+/// Has the body's closure catch what it owns in the order in which that is dropped; nothing where there is none.
+fn order(model: &Model) -> Option<TokenStream> {
+    let named = dead(&arguments::owned(&model.function.sig, &model.body))?;
+    Some(quote_spanned!(Span::mixed_site()=> if false { #named }))
+}
+
+fn preceded(statement: Option<&TokenStream>, body: &Group) -> TokenStream {
+    let Some(statement) = statement else { return body.to_token_stream() };
+    let within = within(body);
+    like(body, quote_spanned!(Span::mixed_site()=> #statement #within)).into_token_stream()
 }
 
 fn run_async(model: &Model) -> TokenStream {
@@ -151,11 +181,11 @@ fn run_async(model: &Model) -> TokenStream {
         // A block has no place for its type, and without one its last expression is not coerced.
         Returned::Type(ty) => {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
-            let body = arm(body);
-            quote_spanned!(Span::mixed_site()=> { if false { return #never; } #body })
+            let (body, order) = (within(body), dead(&arguments::owned(&model.function.sig, body)));
+            quote_spanned!(Span::mixed_site()=> { if false { #order return #never; } #body })
         }
         // Nor is `!` a type that a future can be said to have.
-        Returned::Opaque(_) | Returned::Never => body.to_token_stream(),
+        Returned::Opaque(_) | Returned::Never => preceded(order(model).as_ref(), body),
     };
     let start = start_where_may_be_on(model);
     let body = quote_spanned!(Span::mixed_site()=> async move #body);
@@ -185,7 +215,7 @@ fn end(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
     let (value, span) = (local("__es_returned"), local("__es_span"));
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.
-        let result = Ident::new("result", Span::call_site());
+        let result = result(record);
         let keys = record.iter().map(|entry| &entry.key);
         let values = values(&private, record);
         quote_spanned! {Span::mixed_site()=>
@@ -196,8 +226,8 @@ fn end(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
         }
     });
     let end = if is_known(returned) {
-        let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
-        quote_spanned!(Span::mixed_site()=> { #probes #private::Returned(&#value).__es_end(&mut #span); })
+        let probe = probe(&private, "returned");
+        quote_spanned!(Span::mixed_site()=> { #probe #private::Returned(&#value).__es_end(&mut #span); })
     } else {
         quote_spanned!(Span::mixed_site()=> #private::ReturnedValue::__es_end(#private::NoResult, &mut #span);)
     };
@@ -236,12 +266,12 @@ fn tell(model: &Model, place: Span) -> TokenStream {
     let private = runtime.private();
     let (value, outcome, out) = (local("__es_returned"), local("__es_outcome"), local("__es_attributes"));
     let probe = is_known(returned).then(|| {
-        let probes = probes(&private, &["ReturnedDebug", "ReturnedResult", "ReturnedValue"]);
-        quote_spanned!(Span::mixed_site()=> #probes #private::Returned(#value).__es_tell(#outcome);)
+        let probe = probe(&private, "returned");
+        quote_spanned!(Span::mixed_site()=> #probe #private::Returned(#value).__es_tell(#outcome);)
     });
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.
-        let result = Ident::new("result", Span::call_site());
+        let result = result(record);
         let records = each(&private, &out, record);
         quote_spanned! {Span::mixed_site()=>
             let (#result, #out) = (#value, &mut #outcome.attributes);

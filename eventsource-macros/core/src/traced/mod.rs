@@ -1,5 +1,6 @@
 //! `#[traced]`.
 
+mod arguments;
 mod attributes;
 mod covers;
 mod expand;

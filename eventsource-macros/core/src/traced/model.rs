@@ -4,8 +4,9 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, Ident, LitStr, ReturnType, Type, parse_quote_spanned};
+use syn::{Expr, Ident, LitStr, PathArguments, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
 
+use super::arguments;
 use super::attributes::{Entry, Literal, Value};
 use super::covers::{self, Covers};
 use super::jumps;
@@ -32,6 +33,9 @@ pub(super) struct Model {
     pub(super) function: Function,
     pub(super) body: Group,
     pub(super) returned: Returned,
+    /// Whether the body stays the function's own: what a function returns that has no name takes its arguments' types from
+    /// the signature alone. Nothing is told of it.
+    pub(super) is_held: bool,
     pub(super) covers: Covers,
     pub(super) name: LitStr,
     /// Whether the name of the method's type comes before its own.
@@ -84,12 +88,14 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     if let Some(name) = name.as_ref().filter(|name| name.value().is_empty()) {
         diagnostics.error(name, "the span's name is empty; write `#[traced(\"component.operation\")]`");
     }
+    let record = arguments::keep_seen(diagnostics, &function.sig, record);
     let Some(body) = body(diagnostics, &function) else { return Err(function.into_token_stream()) };
     let (constants, attributes) = split(attributes);
     Ok(Model {
         owner: name.is_none() && function.sig.receiver().is_some(),
         name: name.unwrap_or_else(|| LitStr::new(&function.sig.ident.unraw().to_string(), function.sig.ident.span())),
         returned: returned(&function.sig.output, covers),
+        is_held: record.is_empty() && covers == Covers::Call && is_held(&function.sig),
         runtime,
         function,
         body,
@@ -167,6 +173,26 @@ fn returned(output: &ReturnType, covers: Covers) -> Returned {
             Type::ImplTrait(ty) => Returned::Opaque(covers.item(ty).map(nameable)),
             ty => Returned::Type(nameable(ty)),
         },
+    }
+}
+
+/// Whether a plain function returns `impl Fn(..)`, alone or in a tuple: in other types nothing leads the compiler to it.
+fn is_held(sig: &Signature) -> bool {
+    let ReturnType::Type(_, ty) = &sig.output else { return false };
+    sig.asyncness.is_none() && has_function(ty)
+}
+
+fn has_function(ty: &Type) -> bool {
+    match ungrouped(ty) {
+        Type::ImplTrait(ty) => ty.bounds.iter().any(|bound| match bound {
+            TypeParamBound::Trait(bound) => {
+                let last = bound.path.segments.last();
+                last.is_some_and(|last| matches!(last.arguments, PathArguments::Parenthesized(_)))
+            }
+            _ => false,
+        }),
+        Type::Tuple(ty) => ty.elems.iter().any(has_function),
+        _ => false,
     }
 }
 

@@ -1,12 +1,13 @@
 //! The function without a span: its options are checked, and nothing is evaluated.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::Type;
 
-use super::attributes::check;
+use super::attributes::{check, result};
+use super::covers::Covers;
 use super::model::{Model, Parent, Returned};
-use crate::output::{arm, borrowed, like};
+use crate::output::{borrowed, like, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -16,7 +17,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         return quote!(#(#attrs)* #vis #sig #body);
     }
     // The body keeps a block of its own, as if nothing stood before it.
-    let within = arm(body);
+    let within = within(body);
     let body = like(body, quote!(#checks #within));
     quote!(#(#attrs)* #vis #sig #body)
 }
@@ -46,13 +47,20 @@ fn checks(model: &Model) -> TokenStream {
 /// The expressions of `record(..)`, where the type of `result` can be written.
 fn record(model: &Model) -> Option<TokenStream> {
     let private = model.runtime.private();
-    let Returned::Type(ty) = &model.returned else { return None };
     let checks: TokenStream = model.record.iter().filter_map(|entry| check(&private, entry)).collect();
-    if checks.is_empty() || has_inferred(ty) {
+    if checks.is_empty() {
         return None;
     }
-    let result = syn::Ident::new("result", Span::call_site());
-    Some(quote_spanned!(Span::mixed_site()=> let _ = |#result: &#ty| { #checks };))
+    let written = match (&model.returned, model.covers) {
+        (Returned::Type(ty) | Returned::Opaque(Some(ty)), _) if has_inferred(ty) => return None,
+        (Returned::Type(ty), Covers::Future) => {
+            quote_spanned!(Span::mixed_site()=> <#ty as ::core::future::Future>::Output)
+        }
+        (Returned::Type(ty) | Returned::Opaque(Some(ty)), _) => ty.to_token_stream(),
+        (Returned::Opaque(None) | Returned::Never, _) => return None,
+    };
+    let result = result(&model.record);
+    Some(quote_spanned!(Span::mixed_site()=> let _ = |#result: &#written| { #checks };))
 }
 
 fn has_inferred(ty: &Type) -> bool {

@@ -45,7 +45,7 @@ pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use options::Options;
 pub(super) use pipeline::exported_logs;
 pub use run::{Once, Scope, Traced, apart, once, traced};
-pub use running::Running;
+pub use running::{Held, Running, held};
 #[cfg(feature = "prometheus")]
 pub use scrape::{Scrape, ScrapeServer};
 pub use site::Site;

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::mem;
+use std::thread;
 
 use super::span::{Entered, Span};
 use crate::telemetry::{Ends, Outcome, Values};
@@ -49,6 +50,30 @@ impl Ends for Running {
 
     fn succeed(&mut self) {
         mem::replace(&mut self.span, Span::OFF).succeed();
+    }
+}
+
+/// The span of a plain function of whose value nothing is told: dropped, it ends as done, or as in a panic.
+#[derive(Debug)]
+pub struct Held {
+    running: Running,
+    /// In a destructor it may run while another's panic goes on.
+    is_in_panic: bool,
+}
+
+/// Enters a span, if one has started, until what this returns is dropped.
+#[inline]
+#[must_use]
+pub fn held(span: Option<Span>) -> Option<Held> {
+    span.map(|span| Held { running: Running::new(span), is_in_panic: thread::panicking() })
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_in_panic || !thread::panicking() {
+            self.running.left();
+            self.running.succeed();
+        }
     }
 }
 

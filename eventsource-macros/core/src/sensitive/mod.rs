@@ -3,24 +3,26 @@
 //! A derive marks its type; wherever an expression of an attribute says `argument.field`, a check of types goes beside
 //! it. Neither macro sees what the other does: the types tell.
 
-use std::collections::BTreeSet;
+mod found;
 
-use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
 use syn::ext::IdentExt as _;
-use syn::visit_mut::{self, VisitMut};
+use syn::visit_mut::VisitMut;
 use syn::{
     FnArg, GenericArgument, Generics, Ident, Lifetime, Member, Pat, PathArguments, Receiver, Signature, Type,
     TypeReference,
 };
 
+use self::found::Found;
 use crate::diagnostics::Diagnostics;
 use crate::fields::Marked;
 use crate::keys;
+use crate::names::{bound, has_impl_trait};
 use crate::options::{Form, Word};
-use crate::output::{local, located};
+use crate::output::located;
 use crate::paths::Runtime;
-use crate::traced::{Entry, Value};
+use crate::traced::Entry;
 
 /// `sensitive`, which every message's field takes.
 pub(crate) const SENSITIVE: Word = Word::new(keys::SENSITIVE, Form::Flag);
@@ -94,49 +96,67 @@ impl Scope {
             }
         }
         // What the function does not know, it cannot know to be sensitive.
-        scope.bound.retain(|Bound { ty, .. }| sig.generics.type_params().all(|any| !is(ty, &any.ident)));
+        scope.bound.retain(|Bound { ty, .. }| sig.generics.type_params().all(|any| !is_type(ty, &any.ident)));
         scope
     }
 
     /// Adds `self`.
     pub(crate) fn receiver(&mut self, receiver: &Receiver) {
         let place = located(receiver.self_token.span);
-        self.bind("self", &syn::parse_quote_spanned!(place=> Self), None);
+        self.bind(&receiver.self_token.into(), &syn::parse_quote_spanned!(place=> Self), None);
     }
 
     /// Adds what an argument's pattern binds.
     pub(crate) fn argument(&mut self, pattern: &Pat, ty: &Type) {
-        match pattern {
-            Pat::Ident(pattern) => self.bind(&pattern.ident.unraw().to_string(), ty, None),
-            Pat::Struct(pattern) => {
+        match (pattern, ty) {
+            (Pat::Ident(pattern), _) => {
+                self.bind(&pattern.ident, ty, None);
+                if let Some((_, within)) = &pattern.subpat {
+                    self.argument(within, ty);
+                }
+            }
+            (Pat::Struct(pattern), _) => {
                 for field in &pattern.fields {
-                    if let Pat::Ident(bound) = &*field.pat {
-                        self.bind(&bound.ident.unraw().to_string(), ty, Some(name(&field.member)));
-                    }
+                    self.field(&field.pat, ty, &name(&field.member));
                 }
             }
-            Pat::TupleStruct(pattern) => {
+            (Pat::TupleStruct(pattern), _) => {
                 for (index, element) in pattern.elems.iter().enumerate() {
-                    if let Pat::Ident(bound) = element {
-                        self.bind(&bound.ident.unraw().to_string(), ty, Some(index.to_string()));
-                    }
+                    self.field(element, ty, &index.to_string());
                 }
             }
-            Pat::Reference(pattern) => self.argument(&pattern.pat, ty),
+            (Pat::Tuple(pattern), Type::Tuple(ty)) => {
+                let is_rest = |pattern: &&Pat| !matches!(pattern, Pat::Rest(_));
+                for (pattern, ty) in pattern.elems.iter().take_while(is_rest).zip(&ty.elems) {
+                    self.argument(pattern, ty);
+                }
+            }
+            (Pat::Reference(pattern), Type::Reference(ty)) => self.argument(&pattern.pat, &ty.elem),
+            (Pat::Reference(pattern), _) => self.argument(&pattern.pat, ty),
+            (Pat::Paren(pattern), _) => self.argument(&pattern.pat, ty),
             _ => (),
         }
     }
 
-    fn bind(&mut self, name: &str, ty: &Type, field: Option<String>) {
-        if let Some(mut ty) = pointed_at(ty).filter(|ty| !PLAIN.iter().any(|plain| is(ty, plain))) {
+    /// Adds what a field's pattern binds, however deep: what is in a sensitive field is as sensitive.
+    fn field(&mut self, pattern: &Pat, ty: &Type, field: &str) {
+        for name in bound(pattern) {
+            self.bind(&name, ty, Some(field.to_owned()));
+        }
+    }
+
+    fn bind(&mut self, name: &Ident, ty: &Type, field: Option<String>) {
+        // An argument's `impl Trait` has no name that the check could say.
+        let nameable = |ty: &Type| !has_impl_trait(ty) && !is_plain(ty);
+        if let Some(mut ty) = pointed_at(ty).filter(nameable) {
             Elided.visit_type_mut(&mut ty);
-            self.bound.push(Bound { name: name.to_owned(), ty, field });
+            self.bound.push(Bound { name: name.unraw().to_string(), ty, field });
         }
     }
 
     /// A statement that does not compile if an entry names a sensitive field; nothing where none can.
     pub(crate) fn check(&self, runtime: &Runtime, entries: &[Entry]) -> TokenStream {
-        let mut found = Found { scope: self, runtime, seen: BTreeSet::new(), checks: TokenStream::new() };
+        let mut found = Found::new(self, runtime);
         for Entry { value, .. } in entries {
             found.entry(value);
         }
@@ -148,95 +168,11 @@ impl Scope {
         // Never called, and never made: the types are checked all the same.
         quote_spanned! {Span::mixed_site()=>
             let _ = || {
-                #[allow(unused_imports)]
                 use #private::Unmarked as _;
                 #checks
             };
         }
     }
-}
-
-struct Found<'a> {
-    scope: &'a Scope,
-    runtime: &'a Runtime,
-    seen: BTreeSet<(String, String)>,
-    checks: TokenStream,
-}
-
-impl Found<'_> {
-    fn entry(&mut self, value: &Value) {
-        match value {
-            Value::Literal(_) => (),
-            Value::Typed(expr) => self.look(expr.to_token_stream()),
-            Value::Display(expr) | Value::Debug(expr) => {
-                self.whole(expr.to_token_stream());
-                self.look(expr.to_token_stream());
-            }
-        }
-    }
-
-    /// Looks for `argument.field`, also in the arguments of a macro, whose tokens nobody else reads.
-    fn look(&mut self, tokens: TokenStream) {
-        let mut after_dot = false;
-        let mut trees = tokens.into_iter().peekable();
-        while let Some(tree) = trees.next() {
-            match &tree {
-                TokenTree::Group(group) => self.look(group.stream()),
-                TokenTree::Ident(ident) if !after_dot => {
-                    let dotted = matches!(trees.peek(), Some(TokenTree::Punct(dot)) if dot.as_char() == '.');
-                    let mut ahead = trees.clone();
-                    let field = dotted.then(|| ahead.nth(1)).flatten().filter(|_| !is_call(ahead.next()));
-                    self.name(ident, field.as_ref());
-                }
-                _ => (),
-            }
-            after_dot = matches!(&tree, TokenTree::Punct(dot) if dot.as_char() == '.');
-        }
-    }
-
-    fn name(&mut self, ident: &Ident, field: Option<&TokenTree>) {
-        let scope = self.scope;
-        for bound in scope.bound.iter().filter(|bound| ident.unraw() == bound.name) {
-            match (&bound.field, field) {
-                (Some(name), _) => self.add(&bound.ty, name, ident.span()),
-                (None, Some(TokenTree::Ident(name))) => self.add(&bound.ty, &name.unraw().to_string(), name.span()),
-                (None, Some(TokenTree::Literal(index))) => {
-                    // Of `.0.1` as well, which is one token.
-                    let index_text = index.to_string();
-                    let field = index_text.split('.').next().unwrap_or_default();
-                    self.add(&bound.ty, field, index.span());
-                }
-                _ => (),
-            }
-        }
-    }
-
-    /// `argument` or `&argument` alone, of which everything would be shown.
-    fn whole(&mut self, tokens: TokenStream) {
-        let mut trees =
-            tokens.into_iter().skip_while(|tree| matches!(tree, TokenTree::Punct(and) if and.as_char() == '&'));
-        let (Some(TokenTree::Ident(ident)), None) = (trees.next(), trees.next()) else { return };
-        let scope = self.scope;
-        for bound in scope.bound.iter().filter(|bound| bound.field.is_none() && ident.unraw() == bound.name) {
-            self.add(&bound.ty, "", ident.span());
-        }
-    }
-
-    /// Checks the field of that name; without a name, all of them.
-    fn add(&mut self, ty: &Type, name: &str, span: Span) {
-        if self.seen.insert((ty.to_token_stream().to_string(), name.to_owned())) {
-            let (private, at) = (self.runtime.private(), self.runtime.private_at(located(span)));
-            let field = if name.is_empty() { whole(&private) } else { hash(&private, name) };
-            let [check, of, named, shown] = ["may_be_seen", "Field", "named", "__es_shown"].map(local);
-            self.checks.extend(quote_spanned! {located(span)=>
-                #at::#check::<_>(#at::#of::<#ty, #field>::#named().#shown());
-            });
-        }
-    }
-}
-
-fn is_call(tree: Option<TokenTree>) -> bool {
-    matches!(tree, Some(TokenTree::Group(group)) if group.delimiter() == proc_macro2::Delimiter::Parenthesis)
 }
 
 /// The type whose fields a value of this type shows: without references and pointers, nothing if it has no name.
@@ -268,7 +204,12 @@ const PLAIN: [&str; 18] = [
     "u64", "u128", "usize",
 ];
 
-fn is<N: ?Sized>(ty: &Type, name: &N) -> bool
+/// Whether a type is one of them.
+pub(crate) fn is_plain(ty: &Type) -> bool {
+    PLAIN.iter().any(|plain| is_type(ty, plain))
+}
+
+fn is_type<N: ?Sized>(ty: &Type, name: &N) -> bool
 where
     Ident: PartialEq<N>,
 {
@@ -276,7 +217,7 @@ where
 }
 
 fn is_pointer(ident: &Ident) -> bool {
-    ["Recorded", "Arc", "Rc", "Box", "Pin", "Cow"].iter().any(|name| ident == name)
+    ["Recorded", "Rejected", "Arc", "Rc", "Box", "Pin", "Cow"].iter().any(|name| ident == name)
 }
 
 /// Puts `'_` for each lifetime: the check stands in a function, where the compiler finds them.
@@ -287,17 +228,6 @@ impl VisitMut for Elided {
         *lifetime = Lifetime::new("'_", lifetime.span());
     }
 
-    fn visit_type_impl_trait_mut(&mut self, _: &mut syn::TypeImplTrait) {}
-
-    fn visit_type_mut(&mut self, ty: &mut Type) {
-        // An argument's `impl Trait` has no name that the check could say.
-        if matches!(ty, Type::ImplTrait(_)) {
-            *ty = syn::parse_quote_spanned!(Span::mixed_site()=> _);
-        } else {
-            visit_mut::visit_type_mut(self, ty);
-        }
-    }
-
     /// Those of `fn(&'a T)` and `dyn for<'a> ..` are their own.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
 
@@ -306,6 +236,7 @@ impl VisitMut for Elided {
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::TokenTree;
     use quote::quote;
     use syn::parse_quote;
 
@@ -320,7 +251,7 @@ mod tests {
         assert_eq!(diagnostics.count(), 0);
         let scope = Scope::of_function(function);
         let runtime = Runtime::from_options(&mut Options::default());
-        let mut found = Found { scope: &scope, runtime: &runtime, seen: BTreeSet::new(), checks: TokenStream::new() };
+        let mut found = Found::new(&scope, &runtime);
         for Entry { value, .. } in &written.attributes {
             found.entry(value);
         }
@@ -329,9 +260,10 @@ mod tests {
 
     #[test]
     fn every_way_to_name_a_field_is_found() {
-        let by_name = parse_quote!(fn f(&self, a: &Recorded<A>, r#b: Arc<B<'x>>));
-        let named = checked(&by_name, &quote!("1" = a.card, b.r#type, "3" = self.x.y, "4" = format!("{}", a.cvc)));
-        assert_eq!(named, ["A.card", "A.cvc", "B < '_ >.type", "Self.x"]);
+        let by_name = parse_quote!(fn f(&self, a: &Recorded<A>, r#b: Arc<B<'x>>, c: &Rejected<C>));
+        let named =
+            checked(&by_name, &quote!("0" = c.z, "1" = a.card, b.r#type, "3" = self.x.y, "4" = format!("{}", a.cvc)));
+        assert_eq!(named, ["A.card", "A.cvc", "B < '_ >.type", "C.z", "Self.x"]);
         let by_pattern = parse_quote!(fn f(Open { card, id: mut number, .. }: Open, Close(first, _): Close));
         let named = checked(&by_pattern, &quote!(card, %number, "c" = [first.len()]));
         assert_eq!(named, ["Close.0", "Open.card", "Open.id"]);
@@ -348,6 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_pattern_takes_out_of_a_field_is_of_that_field() {
+        let nested = parse_quote!(fn f(Place { card: Card(number, Some(code)), .. }: Place, (a, _): (A, B)));
+        assert_eq!(checked(&nested, &quote!("1" = number, "2" = code.x, "3" = a.b)), ["A.b", "Place.card"]);
+        let both = parse_quote!(fn f(command @ Place { card, .. }: Place));
+        assert_eq!(checked(&both, &quote!("1" = command.x, "2" = card)), ["Place.card", "Place.x"]);
+    }
+
+    #[test]
+    fn what_the_text_of_a_macro_shows_is_found() {
+        let function = parse_quote!(fn f(a: A, b: B, Open { card, .. }: Open));
+        let named = checked(&function, &quote!("1" = format!("{a:?} {{b}}"), "2" = x::format!("{ card :>3}")));
+        assert_eq!(named, ["A.", "Open.card"]);
+        let named = checked(&function, &quote!("1" = format!("{:?}{c}", &a, c = b), "2" = [stringify!(a), "{card}"]));
+        assert_eq!(named, ["A.", "B."]);
+        assert!(
+            checked(&function, &quote!("1" = matches!(a, A), "2" = a != (b), "3" = format!("{}", a.id()))).is_empty()
+        );
+    }
+
+    #[test]
     fn the_whole_is_found_where_it_is_shown() {
         let function = parse_quote!(fn f(a: A, b: &B, c: C));
         assert_eq!(checked(&function, &quote!(?a, "b" = %&b, "c" = c, "d" = ?c.id())), ["A.", "B."]);
@@ -355,7 +307,8 @@ mod tests {
 
     #[test]
     fn calls_other_names_and_nameless_types_are_left_alone() {
-        let function = parse_quote!(fn f<T>(a: A, b: impl B, c: &[u8], d: T, e: &str));
-        assert!(checked(&function, &quote!("1" = a.len(), "2" = x.a.y, ?b, "4" = c.len(), "5" = 7, ?d, %e)).is_empty());
+        let function = parse_quote!(fn f<T>(a: A, b: impl B, c: &[u8], d: T, e: &str, g: Option<Box<impl G>>));
+        let named = quote!("1" = a.len(), "2" = x.a.y, ?b, "4" = c.len(), "5" = 7, ?d, %e, ?g);
+        assert!(checked(&function, &named).is_empty());
     }
 }

@@ -1,0 +1,67 @@
+fn count(&mut self) -> u32 {
+    static __ES_SITE: ::eventsource_runtime::__private::Site = ::eventsource_runtime::__private::Site::new(
+        "count",
+        ::eventsource_runtime::__private::Kind::Internal,
+        &[],
+        &[],
+    );
+    let __es_once = ::eventsource_runtime::__private::Once;
+    let __es_call = move |__es_on: ::core::primitive::bool| -> u32 {
+        let _ = { __es_once };
+        let __es_span = if __es_on {
+            ::eventsource_runtime::__private::start_of(
+                &__ES_SITE,
+                ::core::any::type_name::<Self>,
+                &mut (),
+            )
+        } else {
+            ::core::option::Option::None
+        };
+        let _ = || {
+            use ::eventsource_runtime::__private::Unmarked as _;
+            ::eventsource_runtime::__private::may_be_seen::<
+                _,
+            >(
+                ::eventsource_runtime::__private::Field::<
+                    Self,
+                    { ::eventsource_runtime::__private::field("count") },
+                >::named()
+                    .__es_shown(),
+            );
+        };
+        let __es_body = ::eventsource_runtime::__private::once(|| -> u32 {
+            self.count + 1
+        });
+        match __es_span {
+            ::core::option::Option::None => __es_body(),
+            ::core::option::Option::Some(__es_span) => {
+                let mut __es_span = ::eventsource_runtime::__private::Running::new(
+                    __es_span,
+                );
+                let __es_returned = __es_body();
+                {
+                    let result = &__es_returned;
+                    ::eventsource_runtime::__private::Ends::record(
+                        &mut __es_span,
+                        &["count"],
+                        &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
+                            __es_slot,
+                            &self.count,
+                        )),
+                    );
+                }
+                {
+                    use ::eventsource_runtime::__private::probe::returned::*;
+                    ::eventsource_runtime::__private::Returned(&__es_returned)
+                        .__es_end(&mut __es_span);
+                }
+                __es_returned
+            }
+        }
+    };
+    if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
+        ::eventsource_runtime::__private::apart(__es_call)
+    } else {
+        __es_call(false)
+    }
+}

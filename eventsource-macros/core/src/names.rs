@@ -1,0 +1,73 @@
+//! What pieces of syntax name and bind.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::ext::IdentExt as _;
+use syn::visit::{self, Visit};
+use syn::{Ident, Pat, PatIdent, Type, TypeImplTrait};
+
+/// The first identifier of that name, however deep.
+pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) if ident.unraw() == name => Some(ident),
+        TokenTree::Group(group) => find(group.stream(), name),
+        _ => None,
+    })
+}
+
+/// The names that a pattern binds, in the order of their declaration.
+pub(crate) fn bound(pattern: &Pat) -> Vec<Ident> {
+    #[derive(Default)]
+    struct Bound(Vec<Ident>);
+    impl<'ast> Visit<'ast> for Bound {
+        fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
+            self.0.push(pattern.ident.clone());
+            visit::visit_pat_ident(self, pattern);
+        }
+    }
+    let mut bound = Bound::default();
+    bound.visit_pat(pattern);
+    bound.0
+}
+
+/// Whether `impl Trait` stands anywhere in a type.
+pub(crate) fn has_impl_trait(ty: &Type) -> bool {
+    struct Find(bool);
+    impl<'ast> Visit<'ast> for Find {
+        fn visit_type_impl_trait(&mut self, _: &'ast TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let mut find = Find(false);
+    find.visit_type(ty);
+    find.0
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+    use syn::parse::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn names_are_found_however_deep_and_however_written() {
+        let found = |name| find(quote!(a.b(c, [r#type, d])), name).map(|ident| ident.to_string());
+        assert_eq!(found("d").as_deref(), Some("d"));
+        assert_eq!(found("type").as_deref(), Some("r#type"));
+        assert_eq!(found("e"), None);
+    }
+
+    #[test]
+    fn a_pattern_binds_from_left_to_right() {
+        let pattern =
+            Pat::parse_single.parse2(quote!(a @ A { b, c: (ref d, mut e), .. })).expect("the test's own pattern");
+        let names: Vec<String> = bound(&pattern).iter().map(Ident::to_string).collect();
+        assert_eq!(names, ["a", "b", "d", "e"]);
+    }
+
+    #[test]
+    fn a_type_without_a_name_is_found_within_one() {
+        assert!(has_impl_trait(&syn::parse_quote!(Result<Vec<impl A>, B>)));
+        assert!(!has_impl_trait(&syn::parse_quote!(Result<Vec<dyn A>, B>)));
+    }
+}

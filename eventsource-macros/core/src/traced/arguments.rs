@@ -1,0 +1,200 @@
+//! A traced function's arguments, as the closure or the future has them that the body becomes.
+
+use proc_macro2::{Group, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
+use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
+
+use super::attributes::Entry;
+use crate::diagnostics::Diagnostics;
+use crate::names::{bound, find};
+use crate::sensitive::is_plain;
+use crate::signature::ungrouped;
+
+/// The entries of `record(..)` without those that name what the body of an `async fn` has to itself.
+pub(super) fn keep_seen(diagnostics: &mut Diagnostics, sig: &Signature, mut record: Vec<Entry>) -> Vec<Entry> {
+    if sig.asyncness.is_some() {
+        let lent: Vec<Ident> = names(sig).filter(|(_, kind)| *kind == Kind::Lent).map(|(name, _)| name).collect();
+        record.retain(|entry| {
+            let named = said(std::slice::from_ref(entry), lent.iter());
+            if let Some(named) = &named {
+                let message = format!(
+                    "the body of an `async fn` has `{named}` to itself; write `current_span().record(key, value)` in it"
+                );
+                diagnostics.error(named, message);
+            }
+            named.is_none()
+        });
+    }
+    record
+}
+
+/// Whether the expressions of `record(..)` name an argument, or `self`.
+pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
+    let names: Vec<Ident> = names(sig).map(|(name, _)| name).collect();
+    said(record, names.iter()).is_some()
+}
+
+/// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the order
+/// in which it names it. Nothing where it names all of it, and there is but one.
+pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Ident> {
+    let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(name, _)| name);
+    let mut unnamed = false;
+    let mut owned: Vec<Ident> = owned
+        .filter(|name| {
+            let is_named = is_local(body.stream(), &name.unraw().to_string());
+            // Any other name is one that the compiler should call unused.
+            let is_kept = !is_named && name.to_string().starts_with('_');
+            unnamed |= is_kept;
+            is_named || is_kept
+        })
+        .collect();
+    if owned.len() < 2 && !unnamed {
+        owned.clear();
+    }
+    owned.reverse();
+    owned
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Behind `&mut`.
+    Lent,
+    /// By value, of a type that may have something to drop.
+    Owned,
+    Other,
+}
+
+fn names(sig: &Signature) -> impl Iterator<Item = (Ident, Kind)> {
+    sig.inputs.iter().flat_map(|input| match input {
+        FnArg::Receiver(receiver) => {
+            let kind = match &receiver.kind {
+                ReceiverKind::Reference(.., Some(_)) => Kind::Lent,
+                ReceiverKind::Reference(.., None) => Kind::Other,
+                ReceiverKind::Typed(_, ty) => kind(ty),
+                _ => Kind::Owned,
+            };
+            vec![(receiver.self_token.into(), kind)]
+        }
+        FnArg::Typed(argument) => {
+            let kind = kind(&argument.ty);
+            bound(&argument.pat).into_iter().map(|name| (name, kind)).collect()
+        }
+    })
+}
+
+fn kind(ty: &Type) -> Kind {
+    match ungrouped(ty) {
+        Type::Reference(TypeReference { mutability: Some(_), .. }) => Kind::Lent,
+        Type::Reference(_) | Type::Ptr(_) => Kind::Other,
+        ty if is_plain(ty) => Kind::Other,
+        _ => Kind::Owned,
+    }
+}
+
+/// The first of the names that an expression says; `result` is what was returned.
+fn said<'a>(record: &[Entry], mut names: impl Iterator<Item = &'a Ident>) -> Option<Ident> {
+    let expressions = record.iter().filter_map(|entry| entry.value.expr());
+    let expressions: TokenStream = expressions.map(ToTokens::to_token_stream).collect();
+    names.find_map(|name| find(expressions.clone(), &name.unraw().to_string()).filter(|name| name != "result"))
+}
+
+/// Whether a body says the name otherwise than after a dot.
+fn is_local(body: TokenStream, name: &str) -> bool {
+    let mut dots = 0;
+    body.into_iter().any(|tree| {
+        let before = dots;
+        dots = 0;
+        match tree {
+            TokenTree::Group(group) => is_local(group.stream(), name),
+            TokenTree::Ident(ident) => before != 1 && ident.unraw() == name,
+            TokenTree::Punct(dot) if dot.as_char() == '.' => {
+                dots = before + 1;
+                false
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+    use crate::signature::Function;
+
+    fn owned_of(function: TokenStream) -> Vec<String> {
+        let function: Function = syn::parse2(function).expect("the test's own function");
+        let body = function.body.clone().expect("the test's own body");
+        owned(&function.sig, &body).iter().map(Ident::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_owned_comes_last_first() {
+        assert_eq!(
+            owned_of(quote!(
+                fn f(self, a: A, (b, _): (B, C), r#d: D) {
+                    b;
+                    self;
+                    a;
+                    d
+                }
+            )),
+            ["r#d", "b", "a", "self"]
+        );
+        assert_eq!(
+            owned_of(quote!(
+                fn f(&self, a: A, _b: B) {
+                    self.a;
+                }
+            ))[..],
+            ["_b"]
+        );
+    }
+
+    #[test]
+    fn what_has_no_order_is_not_named() {
+        let nothing = [
+            quote!(
+                fn f(a: A) {
+                    a
+                }
+            ),
+            quote!(
+                fn f(a: A, b: &B, c: u8, d: &mut D) {
+                    a;
+                    b;
+                    c;
+                    d
+                }
+            ),
+            quote!(
+                fn f(a: A, b: B) {
+                    a;
+                    c.b
+                }
+            ),
+            quote!(
+                fn f(a: A, b: B) {}
+            ),
+            quote!(
+                fn f(&mut self, _b: &B) {
+                    self
+                }
+            ),
+        ];
+        for function in nothing {
+            assert!(owned_of(function.clone()).is_empty(), "{function}");
+        }
+        assert_eq!(
+            owned_of(quote!(
+                fn f(a: A, b: B) {
+                    a;
+                    0..b
+                }
+            )),
+            ["b", "a"]
+        );
+    }
+}

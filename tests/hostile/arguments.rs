@@ -1,0 +1,183 @@
+//! What becomes of arguments: what is returned of them, recorded of them, and dropped.
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::rc::Rc;
+
+use eventsource_runtime::prelude::*;
+
+// The body is the function's own: what it returns takes its arguments' types from the signature.
+#[traced]
+fn a_function() -> impl Fn(&str) -> &str {
+    |text| text.trim()
+}
+#[traced(attributes(n))]
+fn one_that_changes(n: usize) -> impl FnMut(&mut Vec<u8>) -> usize {
+    move |list| {
+        list.push(0);
+        list.len() + n
+    }
+}
+#[traced]
+fn one_that_is_called_once(text: String) -> impl FnOnce(&String) -> Box<dyn Debug> {
+    move |more| Box::new(text + more)
+}
+#[traced]
+fn one_of_two(more: Option<usize>) -> (impl Fn(&str) -> usize, bool) {
+    let is_more = more.is_some_and(|more| more > 1);
+    (move |text| text.len() + usize::from(is_more), is_more)
+}
+#[traced]
+fn one_or_none(more: Option<usize>) -> Option<impl Fn(&str) -> usize> {
+    let more = more?;
+    Some(move |text: &str| text.len() + more)
+}
+#[traced]
+fn one_of_an_early_return(more: Option<usize>) -> impl Fn(&str) -> Option<usize> {
+    let most = loop {
+        match more {
+            Some(0) => break 1,
+            Some(more) => break more,
+            None => break 3,
+        }
+    };
+    return move |text| text.len().checked_sub(most);
+}
+#[traced]
+fn one_that_waits() -> impl AsyncFn(&str) -> usize {
+    async |text| text.len()
+}
+#[traced(record("called" = result("abc")))]
+fn one_that_is_recorded() -> impl Fn(&str) -> usize {
+    |text: &str| text.len()
+}
+
+#[traced(attributes(?shown, "type" = ?nested))]
+fn nested_impl(shown: &impl Debug, nested: Option<impl Debug>) -> String {
+    format!("{shown:?}{nested:?}")
+}
+#[traced(attributes("a" = %list, ?list))]
+fn nested_in_place(list: Box<impl Debug + std::fmt::Display>) {}
+
+struct Counter {
+    count: u32,
+    name: String,
+}
+impl Counter {
+    #[traced(record("count" = self.count, "result" = *result))]
+    fn count(&mut self, by: u32) -> u32 {
+        self.count += by;
+        self.count
+    }
+    #[traced(record("name" = &*self.name, "count" = self.count))]
+    fn consumed(self) -> u32 {
+        self.count
+    }
+    #[traced(record("name" = self.name.len()))]
+    fn lent(&mut self) -> Result<&str, std::fmt::Error> {
+        Ok("lent")
+    }
+}
+#[traced(record("size" = list.len(), "text" = text.len()))]
+fn filled(list: &mut Vec<u8>, text: String, n: u8) -> usize {
+    list.push(n);
+    text.len()
+}
+#[traced(record("text" = text))]
+async fn seen_later(text: &str, owned: String) -> usize {
+    owned.len() + text.len()
+}
+#[traced(record("r" = *result))]
+fn result_of_that_name(result: u8) -> u8 {
+    result
+}
+
+#[traced(attributes("most" = 18446744073709551615, "least" = -9223372036854775808, "wide" = 9223372036854775808))]
+fn numbers() {}
+
+/// Says when it is dropped.
+struct Dropped(&'static str, Rc<RefCell<Vec<&'static str>>>);
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+impl Dropped {
+    fn use_it(&self) {}
+}
+
+macro_rules! twins {
+    ($($name:ident $traced:ident $shown:tt: ($($argument:tt)*) $body:tt)*) => { $(
+        fn $name($($argument)*) $body
+        #[traced(attributes("name" = $shown.0))]
+        fn $traced($($argument)*) $body
+    )* };
+}
+macro_rules! later_twins {
+    ($($name:ident $traced:ident $shown:tt: ($($argument:tt)*) $body:tt)*) => { $(
+        async fn $name($($argument)*) $body
+        #[traced(attributes("name" = $shown.0))]
+        async fn $traced($($argument)*) $body
+    )* };
+}
+twins! {
+    in_order in_order_traced c: (a: Dropped, b: Dropped, c: Dropped) { b.use_it(); a.use_it(); let d = c.1.clone(); }
+    in_part in_part_traced c: (a: Dropped, b: Dropped, c: Dropped) { a.1.borrow(); c.use_it(); b.use_it(); }
+    one_moved one_moved_traced c: (a: Dropped, b: Dropped, c: Dropped) { drop(b); a.use_it(); c.use_it(); }
+    unnamed unnamed_traced c: (_a: Dropped, b: Dropped, c: Dropped) { c.use_it(); b.use_it(); }
+    early early_traced c: ((a, b): (Dropped, Dropped), mut c: Dropped) { if a.0 == "a" { return; } c.0 = b.0; }
+    by_closure by_closure_traced c: (a: Dropped, b: Dropped, c: Dropped) { let d = || a.use_it(); d(); drop((&c, &b)); }
+}
+later_twins! {
+    later later_traced c: (a: Dropped, b: Dropped, c: Dropped) { b.use_it(); a.use_it(); let d = c.1.clone(); }
+    unnamed_later unnamed_later_traced c: (_a: Dropped, b: Dropped, c: Dropped) { c.use_it(); std::future::ready(()).await; b.use_it(); }
+    moved_later moved_later_traced c: (a: Dropped, b: Dropped, c: Dropped) { drop(b); a.use_it(); c.use_it(); }
+}
+#[traced(record("name" = a.0))]
+fn recorded_and_dropped(a: Dropped, b: Dropped, c: Dropped) {
+    b.use_it();
+    c.use_it();
+}
+
+fn order(function: impl FnOnce(Dropped, Dropped, Dropped)) -> Vec<&'static str> {
+    let order = Rc::default();
+    let [a, b, c] = ["a", "b", "c"].map(|name| Dropped(name, Rc::clone(&order)));
+    function(a, b, c);
+    order.take()
+}
+
+#[test]
+fn arguments_are_dropped_in_the_order_in_which_they_are_without_us() {
+    assert_eq!(order(in_order), ["c", "b", "a"]);
+    assert_eq!(order(in_order_traced), order(in_order));
+    assert_eq!(order(in_part_traced), order(in_part));
+    assert_eq!(order(one_moved_traced), order(one_moved));
+    assert_eq!(order(unnamed_traced), order(unnamed));
+    assert_eq!(order(|a, b, c| early_traced((a, b), c)), order(|a, b, c| early((a, b), c)));
+    assert_eq!(order(by_closure_traced), order(by_closure));
+    assert_eq!(order(recorded_and_dropped), ["c", "b", "a"]);
+    macro_rules! later { ($($function:ident)*) => { [$(order(|a, b, c| crate::ready($function(a, b, c)))),*] } }
+    assert_eq!(later!(later_traced unnamed_later_traced moved_later_traced), later!(later unnamed_later moved_later));
+}
+
+#[test]
+fn run() {
+    assert_eq!(a_function()(" a "), "a");
+    assert_eq!(one_that_changes(1)(&mut vec![1]), 3);
+    assert_eq!(format!("{:?}", one_that_is_called_once("a".into())(&"b".into())), "\"ab\"");
+    assert_eq!(one_of_two(Some(1)).0("ab"), 2);
+    assert!(one_or_none(None).is_none() && one_or_none(Some(1)).is_some());
+    assert_eq!(one_of_an_early_return(None)("abcd"), Some(1));
+    assert_eq!(crate::ready(one_that_waits()("ab")), 2);
+    assert_eq!(one_that_is_recorded()("ab"), 2);
+    assert_eq!(nested_impl(&1, Some("a")), "1Some(\"a\")");
+    nested_in_place(Box::new(1));
+    let mut counter = Counter { count: 1, name: "a".into() };
+    assert_eq!(counter.count(2), 3);
+    assert_eq!(counter.lent(), Ok("lent"));
+    assert_eq!(counter.consumed(), 3);
+    assert_eq!(filled(&mut vec![], "ab".into(), 1), 2);
+    assert_eq!(crate::ready(seen_later("a", "bc".into())), 3);
+    assert_eq!(result_of_that_name(1), 1);
+    numbers();
+}
