@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use eventsource_runtime::prelude::*;
@@ -50,6 +52,15 @@ fn one_that_waits() -> impl AsyncFn(&str) -> usize {
 #[traced(record("called" = result("abc")))]
 fn one_that_is_recorded() -> impl Fn(&str) -> usize {
     |text: &str| text.len()
+}
+
+#[traced(attributes(text), record("size" = result.len()))]
+fn boxed_and_recorded(text: &str) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+    Box::pin(async move { text.to_owned() })
+}
+#[traced(record("size" = result.len()))]
+fn opaque_and_recorded(text: String) -> impl Future<Output = String> {
+    async move { text }
 }
 
 #[traced(attributes(?shown, "type" = ?nested))]
@@ -170,6 +181,7 @@ fn run() {
     assert_eq!(one_of_an_early_return(None)("abcd"), Some(1));
     assert_eq!(crate::ready(one_that_waits()("ab")), 2);
     assert_eq!(one_that_is_recorded()("ab"), 2);
+    assert_eq!(crate::ready(boxed_and_recorded("a")) + &crate::ready(opaque_and_recorded("b".into())), "ab");
     assert_eq!(nested_impl(&1, Some("a")), "1Some(\"a\")");
     nested_in_place(Box::new(1));
     let mut counter = Counter { count: 1, name: "a".into() };

@@ -160,6 +160,61 @@ fn panics() {
     panic!("the body")
 }
 
+#[traced(attributes(most))]
+fn limit(most: usize) -> impl Fn(&str) -> bool {
+    assert!(most > 0, "nothing would pass");
+    if most == 1 {
+        return inner(1);
+    }
+    inner(most)
+}
+
+#[traced]
+fn inner(most: usize) -> impl Fn(&str) -> bool {
+    move |text| text.len() <= most
+}
+
+/// In a destructor, while another's panic goes on.
+struct Limits;
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        drop(limit(1));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stays_the_functions_ends_its_span_however_it_is_left() {
+    for most in [1, 2] {
+        let (limit, tree) = rendered(async { limit(most) }).await;
+        assert!(limit("a") && !limit("abc"));
+        assert_eq!(tree, format!("limit\n  . most={most}\n  inner\n"));
+    }
+    let (_, tree) = rendered(async { catch_unwind(|| drop(limit(0))) }).await;
+    assert_eq!(tree, "limit ERROR\n  . error.type=panic\n  . most=0\n");
+    let unwound = || {
+        let _limits = Limits;
+        panic!("elsewhere")
+    };
+    let (_, tree) = rendered(async { catch_unwind(unwound) }).await;
+    assert_eq!(tree, "limit\n  . most=1\n  inner\n");
+}
+
+struct Counter(u32);
+
+impl Counter {
+    #[traced("count", record("count" = self.0))]
+    fn count(&mut self, by: u32) {
+        self.0 += by;
+    }
+}
+
+#[tokio::test]
+async fn what_a_body_changed_can_be_recorded() {
+    let (_, tree) = rendered(async { Counter(1).count(2) }).await;
+    assert_eq!(tree, "count\n  . count=3\n");
+}
+
 #[tokio::test]
 async fn a_broken_attribute_costs_itself_and_a_panic_fails_the_span() {
     let (value, tree) = rendered(async { survives() }).await;
