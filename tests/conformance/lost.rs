@@ -14,6 +14,7 @@ use eventsource_runtime::bus::{
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::telemetry::names;
 use eventsource_runtime::testing;
+use eventsource_tests::logged::Log;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
 use opentelemetry::logs::AnyValue;
@@ -220,7 +221,7 @@ async fn told_of_a_hundred(then: impl AsyncFnOnce(Running)) -> Vec<AnyValue> {
     let bus = Fickle(Arc::new(State { more: 100, ..State::default() }));
     let state = Arc::clone(&bus.0);
     let logs = InMemoryLogExporter::default();
-    let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
+    let (recorder, log) = (Recorder::with(|builder| builder.log_exporter(logs.clone())), Log::of_process());
     let taken_away = Arc::clone(&state);
     let handler = move |_: Received| {
         taken_away.is_lost.store(true, Ordering::SeqCst);
@@ -235,6 +236,7 @@ async fn told_of_a_hundred(then: impl AsyncFnOnce(Running)) -> Vec<AnyValue> {
     };
     recorder.run(Box::pin(work)).await;
     recorder.flush().await;
+    log.hears("eventsource.bus.unsettled").await;
     assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1);
     let logs = logs.get_emitted_logs().unwrap();
     let messages = logs.iter().map(|told| {

@@ -194,6 +194,12 @@ pub fn greet(name: &str) -> String {
     format!("hello {name}")
 }
 
+/// Has an argument that it only holds.
+#[traced]
+pub fn hold(_held: String, name: &str) -> usize {
+    name.len()
+}
+
 #[tokio::test]
 async fn a_domain_works_under_every_lint() {
     let repository = Repository::<Task, _>::new(MemoryStore::new()).with_services(Services { prefix: "do: " });

@@ -12,6 +12,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, OnFailure, Partition, ProjectionStore};
 use eventsource_runtime::store::{Filter, SqliteStore};
 use eventsource_runtime::telemetry::{self, TelemetryBuilder};
+use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{
     NotificationService, Order, OrderCancelled, OrderLine, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus,
     PlaceOrder, ShipOrder,
@@ -27,7 +28,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
 
 use crate::exporter::exporters_in_trouble;
-use crate::logged::Log;
 use crate::seldom;
 use crate::starts::Starts;
 

@@ -7,6 +7,8 @@ pub mod exporters;
 pub mod faulty;
 pub mod faulty_snapshots;
 pub mod hooked;
+#[cfg(feature = "otel")]
+pub mod logged;
 pub mod mortal;
 pub mod network;
 #[expect(dead_code, reason = "a program, which is a module here for its domain")]

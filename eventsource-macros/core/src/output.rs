@@ -80,7 +80,11 @@ pub(crate) fn unused<'a>(
 
 /// A statement that names locals, and does nothing.
 pub(crate) fn dead(names: &[Ident]) -> Option<TokenStream> {
-    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = (#(&#names,)*);))
+    let quiet = names
+        .iter()
+        .any(|name| name.to_string().starts_with('_'))
+        .then(|| quote_spanned!(Span::mixed_site()=> #[allow(clippy::used_underscore_binding)]));
+    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #quiet let _ = (#(&#names,)*);))
 }
 
 /// `type Name = Type;`, where an error about what that is belongs on the type.

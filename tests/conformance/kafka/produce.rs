@@ -5,6 +5,7 @@ use std::time::Duration;
 use eventsource_runtime::bus::{EventBus, HandlerError, KafkaBus, KafkaOptions, Message, PublishError, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::logged::Log;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -230,6 +231,7 @@ fn a_producer_that_is_broken_is_replaced() {
 fn a_broker_that_is_away_delays_and_loses_nothing() {
     let away = Duration::from_millis(eventsource_tests::services::repeats("EVENTSOURCE_TESTS_AWAY", 3000) as u64);
     testing::run(async {
+        let log = Log::of_process();
         let cluster = cluster();
         let bus = open(&cluster, options().publish_timeout(Duration::from_secs(1))).await;
         let (running, mut seen) = collecting(&bus).await;
@@ -260,5 +262,7 @@ fn a_broker_that_is_away_delays_and_loses_nothing() {
         })
         .await;
         running.shutdown().await.unwrap();
+        in_time(log.hears("eventsource.bus.kafka.connected")).await;
+        in_time(log.hears("eventsource.bus.kafka.disconnected")).await;
     });
 }

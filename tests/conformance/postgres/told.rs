@@ -1,29 +1,16 @@
 //! What operators are told of the connection on which the server tells of new events.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::store::{EventStore, ExpectedVersion, Filter, Position, PostgresOptions, PostgresStore};
 use eventsource_runtime::testing::run;
+use eventsource_tests::logged::Log;
 use eventsource_tests::services;
 use futures_util::FutureExt;
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::several::{KILL, LISTENERS, gone, listening};
 use super::{a_stream, events};
-
-/// The names of events of the store in PostgreSQL.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<&'static str>>>);
-
-impl<S: Subscriber> Layer<S> for Told {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "eventsource::store::postgres" {
-            self.0.lock().unwrap().push(event.metadata().name());
-        }
-    }
-}
 
 #[test]
 fn a_lost_connection_is_told_once_and_that_it_stands_again() {
@@ -35,7 +22,7 @@ fn a_lost_connection_is_told_once_and_that_it_stands_again() {
 }
 
 fn on_one_thread(address: &str) {
-    let told = Told::default();
+    let told = Log::default();
     let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(told.clone()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -48,15 +35,15 @@ fn on_one_thread(address: &str) {
         let waiting = store.clone();
         let waiter = tokio::spawn(async move { waiting.changed(head).await });
         listening(&raw, &schema).await;
-        assert_eq!(*told.0.lock().unwrap(), [""; 0], "it is no news that it stands at first");
+        assert_eq!(told.names_of("eventsource::store::postgres"), [""; 0], "it is no news that it stands at first");
         assert_eq!(raw.query(KILL, &[&schema]).await.unwrap().len(), 1);
         gone(&raw, &schema).await;
-        while told.0.lock().unwrap().len() < 2 {
-            tokio::task::yield_now().await;
+        let expected = ["eventsource.store.postgres.reconnecting", "eventsource.store.postgres.reconnected"];
+        for name in expected {
+            told.hears(name).await;
         }
         listening(&raw, &schema).await;
-        let expected = ["eventsource.store.postgres.reconnecting", "eventsource.store.postgres.reconnected"];
-        assert_eq!(*told.0.lock().unwrap(), expected);
+        assert_eq!(told.names_of("eventsource::store::postgres"), expected);
         waiter.abort();
     });
 }

@@ -9,6 +9,7 @@ use eventsource_runtime::bus::{
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::logged::Log;
 use eventsource_tests::network::Network;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
@@ -64,6 +65,7 @@ fn a_wrong_password_is_an_error_that_does_not_tell_it() {
 fn connections_that_are_cut_lose_nothing() {
     let cuts = services::repeats("EVENTSOURCE_TESTS_CUTS", 5);
     testing::run(async {
+        let log = Log::of_process();
         let (network, url) = Network::before(&services::rabbitmq()).await;
         let bus = RabbitMqBus::connect(&url, options().delivery_limit(1000)).await.unwrap();
         let (running, mut seen) = collecting(&bus).await;
@@ -98,6 +100,8 @@ fn connections_that_are_cut_lose_nothing() {
         }
         drop(publisher.await.unwrap());
         running.shutdown().await.unwrap();
+        in_time(log.hears("eventsource.bus.rabbitmq.connected")).await;
+        in_time(log.hears("eventsource.bus.rabbitmq.disconnected")).await;
     });
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use eventsource_runtime::bus::{EventBus, PublishError, RabbitMqBus, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::logged::Log;
 use eventsource_tests::rabbitmq_server::RabbitMqServer;
 use eventsource_tests::services;
 use uuid::Uuid;
@@ -19,6 +20,7 @@ use crate::messages::{collecting, in_time, message, ordinal};
 fn a_broker_that_is_restarted_loses_nothing() {
     let restarts = services::repeats("EVENTSOURCE_TESTS_RESTARTS", 2);
     testing::run(async {
+        let told = Log::of_process();
         let mut server = RabbitMqServer::start();
         let options = options().delivery_limit(1000).publish_timeout(Duration::from_mins(2));
         let bus = RabbitMqBus::connect(&server.address(), options).await.unwrap();
@@ -65,6 +67,7 @@ fn a_broker_that_is_restarted_loses_nothing() {
         }
         running.shutdown().await.unwrap();
         println!("{restarts} restarts, {} messages, lost 0", restarts * 120);
+        in_time(told.hears("eventsource.bus.rabbitmq.waits")).await;
     });
 }
 
@@ -73,6 +76,7 @@ fn a_broker_that_is_restarted_loses_nothing() {
 #[test]
 fn a_broker_without_memory_holds_up_publishers_alone() {
     testing::run(async {
+        let told = Log::of_process();
         let server = RabbitMqServer::start();
         let options = options().publish_timeout(Duration::from_secs(1));
         let bus = RabbitMqBus::connect(&server.address(), options).await.unwrap();
@@ -116,5 +120,6 @@ fn a_broker_without_memory_holds_up_publishers_alone() {
         assert!(patient.inner().health().is_some_and(|health| health.is_connected()));
         of_patient.shutdown().await.unwrap();
         running.shutdown().await.unwrap();
+        in_time(told.hears("eventsource.bus.rabbitmq.blocked")).await;
     });
 }
