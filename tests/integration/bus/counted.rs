@@ -8,7 +8,7 @@ use eventsource_tests::own_bus::remote;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use uuid::Uuid;
 
 fn message(stream: u32) -> Message {
@@ -22,7 +22,7 @@ fn value(attributes: &[&KeyValue], key: &str) -> String {
 /// How many messages were counted as sent, by the failure's name and the partition.
 fn sent(metrics: &InMemoryMetricExporter) -> BTreeMap<(String, String), u64> {
     let finished = metrics.get_finished_metrics().unwrap();
-    let all = finished.last().into_iter().flat_map(|last| last.scope_metrics()).flat_map(ScopeMetrics::metrics);
+    let all = finished.last().into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
     let mut counted = BTreeMap::new();
     for metric in all.filter(|metric| metric.name() == "messaging.client.sent.messages") {
         let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("{metric:?}") };
