@@ -196,6 +196,7 @@ pub fn greet(name: &str) -> String {
 
 /// Has an argument that it only holds.
 #[traced]
+#[must_use]
 pub fn hold(_held: String, name: &str) -> usize {
     name.len()
 }
