@@ -306,6 +306,15 @@ mod tests {
         assert_eq!(values, [-7.0, -1.5, 7.0]);
     }
 
+    /// The first would be infinite, of which no token can be made.
+    #[test]
+    fn a_number_beyond_its_type_is_left_to_the_compiler() {
+        let (entries, errors) =
+            read_source("a = 1e999, b = -1e999, c = 9223372036854775808, d = -9223372036854775808, e = 1_000_u128");
+        assert_eq!(errors, "");
+        assert_eq!(entries, ["a: typed", "b: typed", "c: typed", "d: int", "e: int"]);
+    }
+
     #[test]
     fn mistakes_are_reported_one_by_one() {
         let (entries, errors) = read_source(r#""a", "b" = 1, b = 2, "" = 3, 7 = 8, "c" = d?, e"#);
