@@ -10,6 +10,7 @@ use eventsource_runtime::snapshot::{SnapshotError, WithSnapshots};
 use eventsource_runtime::store::SqliteStore;
 use eventsource_runtime::telemetry::names;
 use eventsource_tests::faulty_snapshots::{Fault, FaultySnapshots};
+use eventsource_tests::logged::Log;
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
@@ -234,6 +235,7 @@ async fn a_store_that_fails_hangs_or_panics_harms_no_command() {
 /// The same where reading works and only writing does not.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_is_never_written_is_given_up() {
+    let (log, _guard) = Log::of_thread();
     let (snapshots, tally, begun) = (FaultySnapshots::default(), Uuid::now_v7(), Instant::now());
     snapshots.hold();
     let tallies = tallies(&MemoryStore::new(), &snapshots);
@@ -245,6 +247,7 @@ async fn a_snapshot_that_is_never_written_is_given_up() {
     tallies.snapshots_written().await;
     assert_eq!(begun.elapsed().as_secs(), 30);
     assert_eq!(snapshots.saving(), (0, 1), "one at a time for a stream");
+    log.hears("eventsource.snapshot.lost").await;
 }
 
 #[tokio::test]

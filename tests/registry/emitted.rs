@@ -35,8 +35,9 @@ use crate::starts::Starts;
 const USERS: [&str; 4] =
     ["notification_service.send_email", "projection.insert_read_model", "projection.update_read_model", "users.own"];
 
-/// Log events that take a broker, another process or a broken bus; the sources are held against the registry for these,
-/// and so is what is logged of them here.
+/// Log events that take a broker, another process or a broken bus. The tests that have these hear them, and hold them
+/// against the registry (`Log::hears`): `conformance` those of buses and of PostgreSQL, `integration` that of snapshots, and
+/// `logged` that of settings.
 const NOT_LOGGED_HERE: [&str; 7] = [
     "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",

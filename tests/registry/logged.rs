@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use eventsource_runtime::telemetry::Telemetry;
+use eventsource_tests::logged::Log;
 use eventsource_tests::registry::{Logged, Registry};
+use tokio::process::Command;
 
 use crate::runtime;
 
@@ -69,4 +72,22 @@ fn a_log_event_is_held_against_the_registry() {
             about("field `eventsource.projection.name` is missing"),
         ]
     );
+}
+
+/// In a process of its own, whose environment is not this one's.
+#[tokio::test]
+async fn a_setting_that_is_ignored_is_told_as_the_registry_says() {
+    const VARIABLE: &str = "OTEL_TRACES_SAMPLER";
+    if std::env::var_os(VARIABLE).is_some_and(|sampler| sampler == "sometimes") {
+        let (log, _guard) = Log::of_thread();
+        Telemetry::from_env("test").build().unwrap();
+        log.hears("eventsource.telemetry.setting").await;
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "logged::a_setting_that_is_ignored_is_told_as_the_registry_says"])
+        .env(VARIABLE, "sometimes");
+    let ended = child.output().await.unwrap();
+    assert!(ended.status.success() && String::from_utf8_lossy(&ended.stdout).contains("1 passed"), "{ended:?}");
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use opentelemetry_sdk::trace::SpanData;
 use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -28,6 +29,14 @@ impl Log {
             tracing::subscriber::set_global_default(subscriber).expect("nobody else has set one");
             log
         })
+    }
+
+    /// What this thread logs for as long as the guard lives.
+    #[must_use]
+    pub fn of_thread() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
+        (log, guard)
     }
 
     /// Waits until there was such an event, and holds all of its name against the registry.

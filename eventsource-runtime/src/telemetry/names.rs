@@ -295,7 +295,7 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 pub const LOG_BUS: &str = "eventsource::bus";
 /// `eventsource::bus::in_process`: failed, retried, dead-lettered, not settled, subscription stopped.
 pub const LOG_IN_PROCESS: &str = "eventsource::bus::in_process";
-/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, subscription stopped, connected again, no broker answers, a client failed and tries again, partitions handed over while messages were being handled, partitions could not be taken or given back.
+/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, subscription stopped, connected again, no broker answers, a client failed and tries again, partitions handed over while messages were being handled.
 pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
 /// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";

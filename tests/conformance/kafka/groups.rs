@@ -1,12 +1,13 @@
 //! Members of a group that hang or are refused, and what the gauge tells of one without room, on a broker.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{BusError, EventBus, HandlerError, KafkaBus, KafkaOptions, Message, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::logged::Log;
 use eventsource_tests::services;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -54,6 +55,36 @@ fn a_member_without_room_does_not_hold_up_its_group() {
             }
         }
         stuck.shutdown().await.unwrap();
+    });
+}
+
+/// For ten seconds a partition is kept from the member that it goes to; then that one begins with what is under way here.
+#[test]
+fn a_handler_that_hangs_does_not_keep_its_partitions() {
+    testing::run(async {
+        let (log, bus) = (Log::of_process(), open(options(2)).await);
+        let (sender, mut begun) = mpsc::unbounded_channel();
+        let handler = move |received: Received| {
+            let sent = sender.send(received.stream().cloned());
+            async move {
+                sent?;
+                std::future::pending::<Result<(), HandlerError>>().await
+            }
+        };
+        let stuck = bus.subscribe("one").lanes(16).handle(handler).await.unwrap();
+        let streams = streams(16);
+        let published = bus.inner().publish(streams.iter().map(|stream| message(stream, 0)).collect()).await;
+        let partitions = published.into_iter().map(|published| published.unwrap().place.unwrap().partition);
+        let of: HashMap<_, _> = streams.into_iter().zip(partitions).collect();
+        let mut busy = HashSet::new();
+        while busy.len() < 2 {
+            busy.insert(of[&in_time(begun.recv()).await.unwrap().unwrap()]);
+        }
+        let (running, mut seen) = collecting(&bus).await;
+        in_time(seen.recv()).await.unwrap();
+        in_time(log.hears("eventsource.bus.kafka.handed_over_busy")).await;
+        running.shutdown().await.unwrap();
+        stuck.shutdown_within(Duration::ZERO).await.unwrap_err();
     });
 }
 

@@ -7,7 +7,6 @@ use eventsource_runtime::testing::run;
 use eventsource_tests::logged::Log;
 use eventsource_tests::services;
 use futures_util::FutureExt;
-use tracing_subscriber::layer::SubscriberExt;
 
 use super::several::{KILL, LISTENERS, gone, listening};
 use super::{a_stream, events};
@@ -22,8 +21,7 @@ fn a_lost_connection_is_told_once_and_that_it_stands_again() {
 }
 
 fn on_one_thread(address: &str) {
-    let told = Log::default();
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(told.clone()));
+    let (told, _guard) = Log::of_thread();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let schema = services::a_schema();

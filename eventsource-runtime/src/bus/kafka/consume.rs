@@ -203,8 +203,10 @@ impl Member {
     fn unassign(&self, returning: &Returning) {
         let partitions = returning.end(&self.origin.share.topic);
         self.origin.share.returned();
-        if partitions.count() > 0 && self.origin.client.incremental_unassign(&partitions).is_err() {
-            log::kafka::rebalance_failed(&self.origin.share.group);
+        if partitions.count() > 0
+            && let Err(error) = self.origin.client.incremental_unassign(&partitions)
+        {
+            self.origin.shared.state.failed_at(&error);
         }
     }
 

@@ -72,6 +72,13 @@ impl State {
         }
     }
 
+    /// As [`State::failed`], where the error has a code.
+    pub(super) fn failed_at(&self, error: &KafkaError) {
+        if let Some(code) = error.rdkafka_error_code() {
+            self.failed(code);
+        }
+    }
+
     pub(super) fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
         for share in self.members.living() {
             for (partition, messages) in share.lags() {
@@ -132,8 +139,8 @@ impl ConsumerContext for Context {
             _ if is_ours => client.assign(partitions),
             _ => client.unassign(),
         };
-        if result.is_err() {
-            log::kafka::rebalance_failed(&share.group);
+        if let Err(error) = result {
+            self.state.failed_at(&error);
         } else if is_ours {
             // The client remembers of a partition that went that it was paused, and would never fetch it again. A member
             // that has no room pauses it anew.

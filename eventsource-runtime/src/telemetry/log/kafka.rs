@@ -42,14 +42,3 @@ pub(crate) fn handed_over_busy(group: &str) {
         "partitions handed over while messages were being handled"
     );
 }
-
-/// The client refused partitions that came or went.
-pub(crate) fn rebalance_failed(group: &str) {
-    event!(
-        "eventsource.bus.kafka.rebalance_failed",
-        names::LOG_KAFKA,
-        ERROR,
-        { messaging.consumer.group.name = group },
-        "partitions could not be taken or given back"
-    );
-}
