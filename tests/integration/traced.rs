@@ -211,7 +211,7 @@ impl Counter {
 
 #[tokio::test]
 async fn what_a_body_changed_can_be_recorded() {
-    let (_, tree) = rendered(async { Counter(1).count(2) }).await;
+    let ((), tree) = rendered(async { Counter(1).count(2) }).await;
     assert_eq!(tree, "count\n  . count=3\n");
 }
 
