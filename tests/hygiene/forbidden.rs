@@ -46,6 +46,26 @@ impl Door {
     }
 }
 
+/// How often it was opened.
+#[derive(Clone, Debug, Query, Deserialize)]
+#[query(output = Vec<u64>)]
+pub struct Times {
+    /// Which.
+    #[query(attribute)]
+    pub door: u64,
+}
+
+/// The house.
+#[derive(Debug)]
+pub struct House;
+
+#[query_handler]
+impl House {
+    fn times(&self, query: Times) -> Result<Vec<u64>, std::convert::Infallible> {
+        Ok(vec![query.door])
+    }
+}
+
 #[process_manager]
 impl Door {
     #[process_manager(id = 7)]

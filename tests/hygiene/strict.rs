@@ -175,16 +175,41 @@ pub struct Light {
     /// Which.
     #[command(id)]
     pub lamp: u64,
+    /// How, once.
+    #[deprecated]
+    #[command(attribute)]
+    pub how: Option<String>,
+}
+
+/// Asks for a lamp, as it was once.
+#[deprecated]
+#[derive(Clone, Debug, Query, Serialize, Deserialize)]
+#[query(output = bool)]
+pub struct IsLit {
+    /// Which.
+    #[query(attribute)]
+    pub lamp: u64,
 }
 
 #[command_handler]
 impl Lamp {
     #[traced(attributes("lamp.lit" = self.0), enable_tracing = !self.0)]
-    fn light(&self, command: Light) -> Result<Option<Lit>, std::convert::Infallible> {
+    fn light(&self, command: Light, _services: &()) -> Result<Option<Lit>, std::convert::Infallible> {
         #[allow(deprecated, reason = "it has to be given")]
         let lit = Lit { how: None };
         Ok((!self.0 && command.lamp > 0).then_some(lit))
     }
+}
+
+/// Waits.
+#[traced]
+pub async fn wait(_ticket: String) {}
+
+/// Sends.
+#[traced]
+#[must_use]
+pub fn send(_ticket: String, text: String) -> Vec<String> {
+    vec![text]
 }
 
 /// Greets.

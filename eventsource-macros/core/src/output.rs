@@ -74,17 +74,21 @@ pub(crate) fn unused<'a>(
     expression: &impl ToTokens,
 ) -> Option<TokenStream> {
     let names = patterns.into_iter().flat_map(bound);
-    let unused = names.filter(|name| find(expression.to_token_stream(), &name.unraw().to_string()).is_none());
+    let unused = names.filter(|name| {
+        !is_underscored(name) && find(expression.to_token_stream(), &name.unraw().to_string()).is_none()
+    });
     dead(&unused.collect::<Vec<_>>())
 }
 
 /// A statement that names locals, and does nothing.
 pub(crate) fn dead(names: &[Ident]) -> Option<TokenStream> {
-    let quiet = names
-        .iter()
-        .any(|name| name.to_string().starts_with('_'))
-        .then(|| quote_spanned!(Span::mixed_site()=> #[allow(clippy::used_underscore_binding)]));
-    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #quiet let _ = (#(&#names,)*);))
+    let lint = names.iter().any(is_underscored).then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(&#names,)*);))
+}
+
+/// Whether nobody expects the name to be used.
+pub(crate) fn is_underscored(name: &Ident) -> bool {
+    name.to_string().starts_with('_')
 }
 
 /// `type Name = Type;`, where an error about what that is belongs on the type.
@@ -166,13 +170,4 @@ pub(crate) fn by_place(private: &TokenStream, slot: &Ident, records: impl Iterat
 pub(crate) fn probe(private: &TokenStream, what: &str) -> TokenStream {
     let what = local(what);
     quote_spanned!(Span::mixed_site()=> use #private::probe::#what::*;)
-}
-
-/// Brings the traits of a probe into scope, of which one will be used.
-pub(crate) fn probes(private: &TokenStream, traits: &[&str]) -> TokenStream {
-    let traits = traits.iter().map(|name| local(name));
-    quote_spanned! {Span::mixed_site()=>
-        #[allow(unused_imports)]
-        use #private::{#(#traits as _),*};
-    }
 }

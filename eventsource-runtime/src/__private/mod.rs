@@ -24,6 +24,16 @@ pub use crate::telemetry::{
 
 /// The traits of a probe, of which one will be used: imported together, none of them is unused.
 pub mod probe {
+    /// Whether an answer can be counted.
+    pub mod list {
+        pub use super::super::{AnswerList as _, AnswerValue as _};
+    }
+
+    /// Whether it can be written as JSON.
+    pub mod json {
+        pub use super::super::{AnswerJson as _, AnswerOpaque as _};
+    }
+
     /// Of an event in an aggregate's enum.
     pub mod member {
         pub use super::super::{MemberEvent as _, MemberOther as _};

@@ -7,8 +7,7 @@ const _: () = {
         fn result_count(
             __es_answer: &Self::Output,
         ) -> ::core::option::Option<::core::primitive::usize> {
-            #[allow(unused_imports)]
-            use ::eventsource_runtime::__private::{AnswerList as _, AnswerValue as _};
+            use ::eventsource_runtime::__private::probe::list::*;
             (&&::eventsource_runtime::__private::Answer(__es_answer)).__es_count()
         }
         fn to_json(
@@ -18,8 +17,7 @@ const _: () = {
                 ::eventsource_runtime::__private::serde_json::Value,
             >,
         > {
-            #[allow(unused_imports)]
-            use ::eventsource_runtime::__private::{AnswerJson as _, AnswerOpaque as _};
+            use ::eventsource_runtime::__private::probe::json::*;
             (&&::eventsource_runtime::__private::Answer(__es_answer)).__es_json()
         }
         fn attributes(

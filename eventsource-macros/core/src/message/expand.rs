@@ -7,11 +7,11 @@ use syn::{Member, Type};
 use super::model::{Model, Target};
 use crate::fields;
 use crate::generics::{bound, message_bounds};
-use crate::output::{associated, block, first_span, local, located, probes};
+use crate::output::{associated, block_with, first_span, local, located, probe};
 use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, ident, generics, name, target, attributes, sensitive } = model;
+    let Model { runtime, lints, ident, generics, name, target, attributes, sensitive } = model;
     let private = runtime.private();
     let place = located(ident.span());
     let at = runtime.at(place);
@@ -30,7 +30,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let marks = sensitive::marks(&private, ident, &model.generics, sensitive);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let record = fields::record(&private, attributes);
-    block(&quote_spanned! {Span::mixed_site()=>
+    let impls = quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
         impl #impl_generics #message for #ident #ty_generics #where_clause {
             const NAME: &'static ::core::primitive::str = #name;
@@ -38,7 +38,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #record
         }
         #marks
-    })
+    };
+    block_with(lints.as_ref(), &impls)
 }
 
 fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {
@@ -61,8 +62,8 @@ fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member
 /// The answer's type decides whether it can be counted and written: the probes find out.
 fn query(private: &TokenStream, output: &Type, error: Option<&Type>) -> TokenStream {
     let answer = local("__es_answer");
-    let lists = probes(private, &["AnswerList", "AnswerValue"]);
-    let json = probes(private, &["AnswerJson", "AnswerOpaque"]);
+    let lists = probe(private, "list");
+    let json = probe(private, "json");
     let target = associated("Output", output);
     let error = error.map_or_else(
         || quote_spanned!(Span::mixed_site()=> type Error = ::core::convert::Infallible;),

@@ -1,5 +1,6 @@
 //! What a message's options mean; every check is here.
 
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
 use syn::{Data, DeriveInput, Generics, Ident, LitStr, Member, Type};
 
@@ -8,10 +9,12 @@ use super::parse::Parsed;
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
+use crate::output::deprecated;
 use crate::paths::Runtime;
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
+    pub(super) lints: Option<TokenStream>,
     pub(super) ident: Ident,
     pub(super) generics: Generics,
     pub(super) name: LitStr,
@@ -52,7 +55,8 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         Kind::Command => Target::Command { aggregate: target, id },
         Kind::Query => Target::Query { output: target, error: error.map(Box::new) },
     };
-    Model { runtime, ident: input.ident, generics: input.generics, name, target, attributes, sensitive }
+    let lints = deprecated(&input);
+    Model { runtime, lints, ident: input.ident, generics: input.generics, name, target, attributes, sensitive }
 }
 
 fn id(

@@ -8,6 +8,7 @@ use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
 use crate::names::{bound, find};
+use crate::output::is_underscored;
 use crate::sensitive::is_plain;
 use crate::signature::ungrouped;
 
@@ -44,7 +45,7 @@ pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Ident> {
         .filter(|name| {
             let is_named = is_local(body.stream(), &name.unraw().to_string());
             // Any other name is one that the compiler should call unused.
-            let is_kept = !is_named && name.to_string().starts_with('_');
+            let is_kept = !is_named && is_underscored(name);
             unnamed |= is_kept;
             is_named || is_kept
         })
