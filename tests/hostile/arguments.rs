@@ -13,6 +13,15 @@ use eventsource_runtime::prelude::*;
 fn a_function() -> impl Fn(&str) -> &str {
     |text| text.trim()
 }
+// A field is no argument, though it has the name of one.
+#[traced(record("count" = result.count))]
+async fn a_field_of_that_name(count: &mut u32) -> Counted {
+    *count += 1;
+    Counted { count: *count }
+}
+struct Counted {
+    count: u32,
+}
 #[traced(attributes(n))]
 fn one_that_changes(n: usize) -> impl FnMut(&mut Vec<u8>) -> usize {
     move |list| {
@@ -173,6 +182,7 @@ fn arguments_are_dropped_in_the_order_in_which_they_are_without_us() {
 
 #[test]
 fn run() {
+    assert_eq!(crate::ready(a_field_of_that_name(&mut 1)).count, 2);
     assert_eq!(a_function()(" a "), "a");
     assert_eq!(one_that_changes(1)(&mut vec![1]), 3);
     assert_eq!(format!("{:?}", one_that_is_called_once("a".into())(&"b".into())), "\"ab\"");

@@ -219,6 +219,44 @@ pub fn greet(name: &str) -> String {
     format!("hello {name}")
 }
 
+/// A counter.
+#[derive(Debug, Default, Aggregate)]
+#[aggregate(id = u64, events(Lit), derive(Debug))]
+pub struct Meter {
+    /// Whether it counts.
+    pub on: bool,
+    /// How far it is.
+    pub count: u64,
+}
+
+impl Apply<Lit> for Meter {
+    fn apply(&mut self, _: Lit) {
+        self.count += 1;
+    }
+}
+
+/// Counts.
+#[derive(Clone, Debug, Command, Serialize, Deserialize)]
+#[command(aggregate = Meter)]
+pub struct Count {
+    /// Which.
+    #[command(id)]
+    pub meter: u64,
+    /// By how much.
+    pub count: u64,
+}
+
+#[command_handler]
+impl Meter {
+    // Fields, and not what is bound under their names.
+    #[traced(attributes("meter.count" = self.count), enable_tracing = self.on)]
+    fn count(&self, Count { count, .. }: Count, on: &u64) -> Result<Option<Lit>, std::convert::Infallible> {
+        #[allow(deprecated, reason = "it has to be given")]
+        let lit = Lit { how: None };
+        Ok((count > *on).then_some(lit))
+    }
+}
+
 /// Has an argument that it only holds.
 #[traced]
 #[must_use]

@@ -5,12 +5,21 @@ use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{Ident, Pat, PatIdent, Type, TypeImplTrait};
 
-/// The first identifier of that name, however deep.
+/// The first identifier of that name, however deep, that is no field or method after a dot.
 pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
-    tokens.into_iter().find_map(|token| match token {
-        TokenTree::Ident(ident) if ident.unraw() == name => Some(ident),
-        TokenTree::Group(group) => find(group.stream(), name),
-        _ => None,
+    let mut dots = 0;
+    tokens.into_iter().find_map(|token| {
+        let before = std::mem::take(&mut dots);
+        match token {
+            TokenTree::Punct(dot) if dot.as_char() == '.' => {
+                dots = before + 1;
+                None
+            }
+            // Two dots are a range.
+            TokenTree::Ident(ident) if before != 1 && ident.unraw() == name => Some(ident),
+            TokenTree::Group(group) => find(group.stream(), name),
+            _ => None,
+        }
     })
 }
 
@@ -55,6 +64,8 @@ mod tests {
         assert_eq!(found("d").as_deref(), Some("d"));
         assert_eq!(found("type").as_deref(), Some("r#type"));
         assert_eq!(found("e"), None);
+        assert_eq!(found("b"), None, "a method");
+        assert!(find(quote!(0..b), "b").is_some());
     }
 
     #[test]

@@ -212,6 +212,10 @@ impl HandlerError {
         &self.error_type
     }
 
+    pub(super) fn cause(&self) -> &(dyn Error + 'static) {
+        &*self.cause
+    }
+
     pub(super) fn is_permanent(&self) -> bool {
         self.permanent
     }

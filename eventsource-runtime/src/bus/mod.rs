@@ -280,23 +280,15 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// How many subscribers get the message, where the bus knows.
-    pub handlers: Option<u64>,
     /// The place in a partition, on a broker that has them.
     pub place: Option<Place>,
 }
 
 impl Published {
-    /// Published to so many subscribers.
-    #[must_use]
-    pub const fn to_handlers(count: u64) -> Self {
-        Self { handlers: Some(count), place: None }
-    }
-
     /// Published to a place in a partition.
     #[must_use]
     pub const fn at(place: Place) -> Self {
-        Self { handlers: None, place: Some(place) }
+        Self { place: Some(place) }
     }
 }
 

@@ -34,7 +34,7 @@ impl Handled {
 
     pub(crate) fn event<E>(event: &Recorded<E>) -> Self {
         let id = Some(event.event_id());
-        Self { correlation_id: event.correlation_id().or(id), id, of_bus: false }
+        Self { correlation_id: event.correlation_id().or(id), id, of_bus: Self::is_of_bus() }
     }
 
     /// What the caller's handler is at; nothing outside of one.

@@ -41,7 +41,8 @@ impl Unwritable {
 
 /// Appends a value as JSON that its type reads again.
 ///
-/// What JSON writes and does not read holds a `null` or is nested deeply: only such a value is read back, to see.
+/// What JSON writes and does not read holds a `null` or is nested deeply: only such a value is read back, to see. A `None` is
+/// `null` as well, and serde tells nobody which of the two it was: such a value costs about as much again.
 pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u8>) -> Result<(), Unwritable> {
     let mut seen = Seen::default();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, Watching(&mut seen));

@@ -12,7 +12,10 @@ pub(super) struct SpanName {
 impl SpanName {
     pub(super) const fn new(side: &str, name: &str) -> Self {
         let length = side.len() + 1 + name.len();
-        assert!(length <= LONGEST, "the name of a message is longer than 240 bytes; shorten it");
+        assert!(
+            length <= LONGEST,
+            "the name of a message's span is longer than 255 bytes; give the message a shorter one with `name`"
+        );
         let mut bytes = [b'.'; LONGEST];
         bytes.split_at_mut(side.len()).0.copy_from_slice(side.as_bytes());
         bytes.split_at_mut(side.len() + 1).1.split_at_mut(name.len()).0.copy_from_slice(name.as_bytes());

@@ -117,6 +117,8 @@ impl<S: ProjectionStore> Follower<S> {
             self.tell(place);
             match self.advance(place, None).await {
                 Err(error) if error.is_lease_lost() => {
+                    // Where it is this one's own after all it would be waited for; where it is another's this does nothing.
+                    self.give_up(&place.hold).await;
                     self.lost(place, &error);
                     let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
                     place.goes_on(checkpoint);

@@ -100,7 +100,7 @@ impl StoreError {
 
     /// Says of a failure or a refusal of the back end what it was about, and after `; ` what to do, if that is not said yet: a stream with a
     /// version, a position, a projection; no payload, and nothing of how the store connects. Any other error stays as it
-    /// is. [`Traced`] does so for the store that it is around.
+    /// is. [`Traced`] does so for the reads, appends and snapshots of the store that it is around.
     ///
     /// ```
     /// # use eventsource_runtime::store::StoreError;

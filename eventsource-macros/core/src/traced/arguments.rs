@@ -1,6 +1,6 @@
 //! A traced function's arguments, as the closure or the future has them that the body becomes.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
+use proc_macro2::{Group, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
@@ -43,7 +43,7 @@ pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Ident> {
     let mut unnamed = false;
     let mut owned: Vec<Ident> = owned
         .filter(|name| {
-            let is_named = is_local(body.stream(), &name.unraw().to_string());
+            let is_named = find(body.stream(), &name.unraw().to_string()).is_some();
             // Any other name is one that the compiler should call unused.
             let is_kept = !is_named && is_underscored(name);
             unnamed |= is_kept;
@@ -98,24 +98,6 @@ fn said<'a>(record: &[Entry], mut names: impl Iterator<Item = &'a Ident>) -> Opt
     let expressions = record.iter().filter_map(|entry| entry.value.expr());
     let expressions: TokenStream = expressions.map(ToTokens::to_token_stream).collect();
     names.find_map(|name| find(expressions.clone(), &name.unraw().to_string()).filter(|name| name != "result"))
-}
-
-/// Whether a body says the name otherwise than after a dot.
-fn is_local(body: TokenStream, name: &str) -> bool {
-    let mut dots = 0;
-    body.into_iter().any(|tree| {
-        let before = dots;
-        dots = 0;
-        match tree {
-            TokenTree::Group(group) => is_local(group.stream(), name),
-            TokenTree::Ident(ident) => before != 1 && ident.unraw() == name,
-            TokenTree::Punct(dot) if dot.as_char() == '.' => {
-                dots = before + 1;
-                false
-            }
-            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-        }
-    })
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ impl Shared {
         for (queue, room) in queues.iter().zip(rooms) {
             queue.push(message.clone(), room);
         }
-        Ok(Published::to_handlers(queues.len() as u64))
+        Ok(Published::default())
     }
 }
 
@@ -205,7 +205,8 @@ impl EventBus for InProcess {
     }
 
     fn handlers(&self) -> Option<u64> {
-        self.shared.attached().map(|queues| queues.len() as u64)
+        let state = self.shared.state();
+        Some(state.groups.values().filter(|queue| queue.has_members()).count() as u64)
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {

@@ -14,7 +14,7 @@ use crate::bus::propagation::{Propagation, Relation};
 use crate::clock::{Clock, Timestamp};
 use crate::store::StreamId;
 use crate::telemetry::log::{self, Group};
-use crate::telemetry::{Attributes, Kind, Names, Options, Scope, Span, Start, messaging, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Names, Options, Scope, Span, Start, messaging, metrics, names};
 
 /// What became of an attempt to handle a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Processing {
         let Some(error) = ended.error else { return span.succeed() };
         let error_type = error.error_type();
         span.in_scope(|| self.failed(batch, &ended, error_type));
-        span.fail(self.info.target, error_type.to_owned(), error);
+        span.fail(self.info.target, error_type.to_owned(), &Chain(error.cause()));
     }
 
     /// What failed for good is told when it is known whether it was kept.

@@ -133,8 +133,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         Self { runner: self.runner.begin(Begin::After(position)), ..self }
     }
 
-    /// The same with the head of the store when [`ProcessManagerRunner::spawn`] is called: what is committed later is
-    /// reacted to, what is there is the past. While the store cannot be asked the head moves on.
+    /// The same with the head that the store tells first after [`ProcessManagerRunner::spawn`]. What is committed between
+    /// the two may count as the past: where that matters, say `begin_after(store.head().await?)`.
     pub fn begin_now(self) -> Self {
         Self { runner: self.runner.begin(Begin::Now), ..self }
     }

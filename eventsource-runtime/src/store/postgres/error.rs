@@ -79,8 +79,11 @@ impl PostgresError {
 
     /// Whether the server itself says so.
     pub(super) fn is_busy(&self) -> bool {
-        const TROUBLE: [&str; 6] = ["40", "53", "55", "57", "58", "XX"];
+        const TROUBLE: [&str; 5] = ["40", "53", "57", "58", "XX"];
+        // Of class 55 what another has locked; the rest comes with the statement, and every time.
+        const LOCKED: [&str; 2] = ["55006", "55P03"];
         self.class().is_some_and(|class| TROUBLE.contains(&class))
+            || self.code.as_deref().is_some_and(|code| LOCKED.contains(&code))
     }
 }
 
@@ -162,10 +165,10 @@ mod tests {
     #[test]
     fn trouble_is_the_servers_and_not_the_statements() {
         let coded = |code: &str| PostgresError { code: Some(code.into()), ..PostgresError::new("it says no") };
-        for code in ["40P01", "53100", "55P03", "57014", "58030"] {
+        for code in ["40P01", "53100", "55006", "55P03", "57014", "58030"] {
             assert!(coded(code).is_trouble(), "{code}");
         }
-        for code in ["22P02", "23505", "25P02", "42P01", "P0001"] {
+        for code in ["22P02", "23505", "25P02", "42P01", "55000", "P0001"] {
             assert!(!coded(code).is_trouble(), "{code}");
         }
         assert!(PostgresError::unavailable("nobody is there").is_trouble());

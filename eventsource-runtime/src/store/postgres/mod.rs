@@ -217,7 +217,11 @@ impl EventStore for Postgres {
         let shared = &self.shared;
         // From the first time that somebody waits: most programs that append never do.
         if !shared.pools.readers.is_closed() {
-            shared.listening.get_or_init(|| shared.listener.clone().start());
+            let listening = shared.listening.get_or_init(|| shared.listener.clone().start());
+            // Whoever closed the store meanwhile found none to end.
+            if shared.pools.readers.is_closed() {
+                listening.end();
+            }
         }
         while tokio::time::timeout(shared.polling_interval, shared.head.beyond(position)).await.is_err() {
             match self.head().await {
