@@ -49,41 +49,46 @@ impl Threads {
             ended: tokio::sync::Mutex::new(ended),
         };
         let (head, writes) = (Arc::clone(&threads.head), Arc::clone(&threads.writes));
-        let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, &running, move |connection| {
-            let _closed = ClosedAtEnd(&*writes);
+        let (reading, read) = std::sync::mpsc::channel::<()>();
+        let guard = running.clone();
+        let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
+            let closed = ClosedAtEnd(&*writes);
             writer::run(connection, &writes, &head);
+            drop(closed);
+            // Of connections that close at once none is the last, which removes the log.
+            let _ = read.recv();
         });
         opened?.await.unwrap_or(Err(StoreError::Closed))?;
         let readers = if let Some(reads) = &threads.reads { vec![reads; options.readers] } else { Vec::new() };
         for reads in readers {
-            let reads = Arc::clone(reads);
-            let opened =
-                threads.spawn("eventsource-sqlite-read", &options, Role::Reader, &running, move |connection| {
-                    let _closed = ClosedAtEnd(&*reads);
-                    let mut jobs = Vec::with_capacity(1);
-                    while reads.take(1, &mut jobs) {
-                        jobs.drain(..).for_each(|job| run(job, connection));
-                    }
-                });
+            let (reads, guard) = (Arc::clone(reads), (running.clone(), reading.clone()));
+            let opened = threads.spawn("eventsource-sqlite-read", &options, Role::Reader, guard, move |connection| {
+                let _closed = ClosedAtEnd(&*reads);
+                let mut jobs = Vec::with_capacity(1);
+                while reads.take(1, &mut jobs) {
+                    jobs.drain(..).for_each(|job| run(job, connection));
+                }
+            });
             opened?.await.unwrap_or(Err(StoreError::Closed))?;
         }
         Ok(threads)
     }
 
-    /// Starts a thread that opens its connection and then works with it; the receiver tells when it is open.
+    /// Starts a thread that opens its connection and then works with it; the receiver tells when it is open. What guards
+    /// it is dropped when the connection is closed.
     fn spawn(
         &self,
         name: &str,
         options: &SqliteOptions,
         role: Role,
-        running: &mpsc::Sender<()>,
+        guard: impl Send + 'static,
         work: impl FnOnce(&Connection) + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
         let (opened, told) = oneshot::channel();
-        let (path, options, running) = (self.path.clone(), options.clone(), running.clone());
+        let (path, options) = (self.path.clone(), options.clone());
         let body = move || {
             // Dropped last, when the connection is closed.
-            let _running = running;
+            let _guard = guard;
             let connection = connection::open(&path, &options, role).and_then(|connection| {
                 if role == Role::Writer {
                     schema::migrate(&connection)?;
