@@ -204,3 +204,69 @@ fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
         })
         .build();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+
+    use super::*;
+
+    struct Broken;
+
+    impl Health for Broken {
+        fn is_connected(&self) -> bool {
+            panic!("a bus's own")
+        }
+
+        fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
+            Fine.lags(tell);
+            panic!("a bus's own")
+        }
+    }
+
+    struct Fine;
+
+    impl Health for Fine {
+        fn is_connected(&self) -> bool {
+            true
+        }
+
+        fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
+            tell(Lag { group: "inventory", destination: "orders", partition: 0, messages: 7 });
+        }
+    }
+
+    #[test]
+    fn a_bus_that_panics_when_it_is_asked_takes_no_gauge_of_others_along() {
+        let exporter = InMemoryMetricExporter::default();
+        let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+        let meter = provider.meter("test");
+        let buses: [(_, Arc<dyn Health>); 2] = [("kafka", Arc::new(Broken)), ("rabbitmq", Arc::new(Fine))];
+        let watched = buses.iter().map(|(system, health)| (Some(*system), Arc::downgrade(health)));
+        let watched = Arc::new(Mutex::new(watched.collect()));
+        observe_connected(&meter, Arc::clone(&watched));
+        observe_lag(&meter, watched);
+        for _ in 0..100 {
+            provider.force_flush().unwrap();
+        }
+        let finished = exporter.get_finished_metrics().unwrap();
+        let last = finished.last().into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
+        let mut told = BTreeMap::new();
+        for metric in last {
+            let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = metric.data() else { panic!("{metric:?}") };
+            for point in gauge.data_points() {
+                let system = point.attributes().find(|attribute| attribute.key.as_str() == names::MESSAGING_SYSTEM);
+                told.insert((metric.name().to_owned(), system.unwrap().value.to_string()), point.value());
+            }
+        }
+        let of = |name: &str, system: &str, value: u64| ((name.to_owned(), system.to_owned()), value);
+        let [connected, lag] = [names::EVENTSOURCE_BUS_CONNECTED, names::EVENTSOURCE_CONSUMER_LAG];
+        let expected =
+            [of(connected, "kafka", 0), of(connected, "rabbitmq", 1), of(lag, "kafka", 7), of(lag, "rabbitmq", 7)];
+        assert_eq!(told, BTreeMap::from(expected));
+    }
+}
