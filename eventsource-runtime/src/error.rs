@@ -19,6 +19,13 @@ impl fmt::Display for About<'_> {
     }
 }
 
+/// Says what a failed attempt was about, unless somebody who knew better has.
+pub(crate) fn say(about: &mut Box<str>, what: impl FnOnce() -> String) {
+    if about.is_empty() {
+        *about = what().into();
+    }
+}
+
 /// The longest name that telemetry takes from an error's `Debug` output.
 const LONGEST_NAME: usize = 64;
 /// How much of the output is looked at where it may be that of an [`std::io::Error`].

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{About, BoxError, error_type};
+use crate::error::{About, BoxError, error_type, say};
 
 /// A message was not published, as far as the bus knows; and why.
 #[derive(Debug, thiserror::Error)]
@@ -88,10 +88,8 @@ impl PublishError {
 
     /// Says of a failure of the back end what it was about, if that is not said yet.
     pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
-        if let Self::Backend { about, .. } = &mut self
-            && about.is_empty()
-        {
-            *about = what().into();
+        if let Self::Backend { about, .. } = &mut self {
+            say(about, what);
         }
         self
     }
@@ -158,10 +156,8 @@ impl BusError {
 
     /// Says of a failure of the back end what it was about, if that is not said yet.
     pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
-        if let Self::Backend { about, .. } = &mut self
-            && about.is_empty()
-        {
-            *about = what().into();
+        if let Self::Backend { about, .. } = &mut self {
+            say(about, what);
         }
         self
     }

@@ -54,7 +54,7 @@ impl Retries {
 }
 
 /// What became of the messages of a subscription.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Counts {
     target: &'static str,
     group: Arc<str>,
@@ -70,17 +70,7 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn of(Group { target, name }: Group<'_>) -> Self {
-        Self {
-            target,
-            group: name.into(),
-            taken: AtomicU64::default(),
-            settled: AtomicU64::default(),
-            acknowledged: AtomicU64::default(),
-            dead_lettered: AtomicU64::default(),
-            left: AtomicU64::default(),
-            lost: AtomicU64::default(),
-            losing: Notify::default(),
-        }
+        Self { target, group: name.into(), ..Self::default() }
     }
 
     fn group(&self) -> Group<'_> {

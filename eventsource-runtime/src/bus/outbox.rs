@@ -145,10 +145,11 @@ fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
     match error {
         PublishError::Closed => ProjectionError::store(StoreError::Closed),
         error if error.is_permanent() => ProjectionError::from(error).at(event),
-        error => ProjectionError::store(StoreError::backend("publish an event", error).about(|| {
+        error => {
             let (stream, version, position) = (&event.stream, event.version, event.position);
-            format!("`{stream}` version {version} at position {position}; the relay tries again")
-        })),
+            let on = || format!("`{stream}` version {version} at position {position}");
+            ProjectionError::store(StoreError::backend("publish an event", error).about(on, "the relay tries again"))
+        }
     }
 }
 

@@ -100,7 +100,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
     async fn letters(&self, letters: Letters) -> Result<Vec<DeadLetter>, ProjectionError> {
         let (name, after) = (self.projection.name(), letters.after);
         let listed = self.store.dead_letters(name, letters).await;
-        listed.map_err(|error| error.about(|| format!("projection `{name}`, after position {after}; {AGAIN}")))
+        listed.map_err(|error| error.about(|| format!("projection `{name}`, after position {after}"), AGAIN))
     }
 
     /// Applies the events of a stream's letters, in order, and removes each letter with its event's effect, in one
@@ -156,7 +156,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
     }
 
     fn unsettled(&self, error: ProjectionError, position: Position) -> ProjectionError {
-        error.about(|| format!("projection `{}`, position {position}; {AGAIN}", self.projection.name()))
+        error.about(|| format!("projection `{}`, position {position}", self.projection.name()), AGAIN)
     }
 
     async fn event(&self, position: Position) -> Result<StoredEvent, ProjectionError> {

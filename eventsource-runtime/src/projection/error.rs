@@ -94,10 +94,10 @@ impl ProjectionError {
     }
 
     /// Says of a store's failure what it was about, if that is what it is.
-    pub(crate) fn about(mut self, what: impl FnOnce() -> String) -> Self {
+    pub(crate) fn about(mut self, on: impl FnOnce() -> String, advice: &str) -> Self {
         if let Some(error) = self.cause.downcast_mut::<StoreError>() {
             let failed = std::mem::replace(error, StoreError::Closed);
-            *error = failed.about(what);
+            *error = failed.about(on, advice);
         }
         self
     }

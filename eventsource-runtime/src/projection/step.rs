@@ -102,7 +102,7 @@ impl<S: ProjectionStore> Follower<S> {
             }
             Err(error) => {
                 place.unsure = Some(step.to);
-                let error = error.about(|| step.about(self.partition.projection));
+                let error = error.about(|| step.about(self.partition.projection), "it begins there again");
                 span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause()));
                 Err(error.within(scope))
             }
@@ -126,7 +126,7 @@ impl<'a> Step<'a> {
     /// What it was about, where the store fails.
     fn about(self, projection: &str) -> String {
         let from = self.events.first().map_or(self.to, |event| event.position);
-        format!("projection `{projection}`, positions {from} to {}; it begins there again", self.to)
+        format!("projection `{projection}`, positions {from} to {}", self.to)
     }
 
     /// What a batch that was committed leaves on its span and in the metrics.

@@ -66,7 +66,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 Ok(replay)
             }
             Err(error) => {
-                let error = error.about(|| format!("`{stream}`; {AGAIN}"));
+                let error = error.about(|| format!("`{stream}`"), AGAIN);
                 Err(failed(span, error, StoreError::error_type))
             }
         }

@@ -33,11 +33,14 @@ pub enum SnapshotError {
     Store(#[from] StoreError),
 }
 
+/// What to do about a snapshot that is not to be had: nothing.
+pub(super) const WITHOUT: &str = "loads go on without it";
+
 impl SnapshotError {
     /// Says of a store's failure whose snapshot it was about.
     pub(crate) fn of(self, stream: &StreamId) -> Self {
         match self {
-            Self::Store(error) => Self::Store(error.about(|| format!("`{stream}`; loads go on without it"))),
+            Self::Store(error) => Self::Store(error.about(|| format!("`{stream}`"), WITHOUT)),
             other => other,
         }
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::error::WITHOUT;
 use super::{Restore, SnapshotStore, StoredSnapshot};
 use crate::domain::EventRef;
 use crate::store::{
@@ -26,25 +27,25 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
         let (stream, version) = (snapshot.stream.clone(), snapshot.last.version);
         let call = self.snapshot_call(SAVE, &mut aggregate(&stream));
         let saved = ended(call, self.inner().save_snapshot(snapshot), |(), later| at(version, later)).await;
-        saved.map_err(|error| error.about(|| format!("`{stream}` at version {version}; loads go on without it")))
+        saved.map_err(|error| error.about(|| format!("`{stream}` at version {version}"), WITHOUT))
     }
 
     async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
         let call = self.snapshot_call(GET, &mut aggregate(stream));
         let read = ended(call, self.inner().latest_snapshot(stream), |snapshot, later| found(snapshot.as_ref(), later));
-        read.await.map_err(|error| error.about(|| format!("`{stream}`; loads go on without it")))
+        read.await.map_err(|error| error.about(|| format!("`{stream}`"), WITHOUT))
     }
 
     async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
         let call = self.snapshot_call(EXISTS, &mut aggregate(stream));
         let found = ended(call, self.inner().snapshot_exists(stream), |_, _| ()).await;
-        found.map_err(|error| error.about(|| format!("`{stream}`; {AGAIN}")))
+        found.map_err(|error| error.about(|| format!("`{stream}`"), AGAIN))
     }
 
     async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
         let call = self.snapshot_call(DELETE, &mut aggregate(stream));
         let deleted = ended(call, self.inner().delete_snapshot(stream), |_, _| ()).await;
-        deleted.map_err(|error| error.about(|| format!("`{stream}`; {AGAIN}")))
+        deleted.map_err(|error| error.about(|| format!("`{stream}`"), AGAIN))
     }
 
     async fn delete_snapshots(&self, aggregate_type: &str) -> Result<u64, StoreError> {
@@ -52,7 +53,7 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
             known.string(names::EVENTSOURCE_AGGREGATE_TYPE, aggregate_type);
         });
         let deleted = ended(call, self.inner().delete_snapshots(aggregate_type), |_, _| ()).await;
-        deleted.map_err(|error| error.about(|| format!("of all `{aggregate_type}`; {AGAIN}")))
+        deleted.map_err(|error| error.about(|| format!("of all `{aggregate_type}`"), AGAIN))
     }
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {

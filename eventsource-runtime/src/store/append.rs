@@ -207,12 +207,10 @@ impl AppendError {
     /// The error of an append to a stream: a failure of the store or of an event's `Serialize` says which.
     pub(crate) fn to(self, stream: &StreamId, expected: ExpectedVersion) -> Self {
         match self {
-            Self::Store(error) => Self::Store(error.about(|| {
-                format!(
-                    "`{stream}`, expected {expected}; it may have been made: append the same event ids again, or dispatch \
-                     the command again with its id"
-                )
-            })),
+            Self::Store(error) => Self::Store(error.about(
+                || format!("`{stream}`, expected {expected}"),
+                "it may have been made: append the same event ids again, or dispatch the command again with its id",
+            )),
             Self::Encode(error) => Self::Encode(error.of(stream)),
             other => other,
         }

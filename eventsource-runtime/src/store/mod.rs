@@ -48,7 +48,7 @@ pub(crate) use traced::{AGAIN, Call as TracedCall, Fault};
 pub use version::{ExpectedVersion, Position, Version};
 
 use crate::domain::{DecodeError, EventRef, StoredEvent};
-use crate::error::{About, BoxError};
+use crate::error::{About, BoxError, say};
 use crate::telemetry::names;
 
 /// A store could not be read or written.
@@ -98,25 +98,23 @@ impl StoreError {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Says of a failure or a refusal of the back end what it was about, and after `; ` what to do, if that is not said yet: a stream with a
-    /// version, a position, a projection; no payload, and nothing of how the store connects. Any other error stays as it
-    /// is. [`Traced`] does so for the reads, appends and snapshots of the store that it is around.
+    /// Says of a failure or a refusal of the back end what it was about, and of a failure what to do, if that is not said
+    /// yet. It was about a stream with a version, a position, a projection; no payload, and nothing of how the store
+    /// connects. Any other error stays as it is. [`Traced`] does so for the reads, appends and snapshots of the store that
+    /// it is around.
     ///
     /// ```
     /// # use eventsource_runtime::store::StoreError;
-    /// let error = StoreError::backend("load a stream", "no connection").about(|| "`Order-42`; read it again".into());
+    /// let error = StoreError::backend("load a stream", "no connection").about(|| "`Order-42`".into(), "read it again");
     /// assert_eq!(error.to_string(), "the store failed while it tried to load a stream: `Order-42`; read it again");
     /// ```
     #[must_use]
-    pub fn about(mut self, what: impl FnOnce() -> String) -> Self {
+    pub fn about(mut self, on: impl FnOnce() -> String, advice: &str) -> Self {
         match &mut self {
-            Self::Backend { about, .. } if about.is_empty() => *about = what().into(),
+            Self::Backend { about, .. } => say(about, || format!("{}; {advice}", on())),
             // What to do about a refusal is said already, and is not to try again.
-            Self::Refused { about, .. } if about.is_empty() => {
-                let what = what();
-                *about = what.rsplit_once("; ").map_or(&*what, |(on, _)| on).into();
-            }
-            _ => {}
+            Self::Refused { about, .. } => say(about, on),
+            Self::Decode(_) | Self::Closed | Self::Schema { .. } => {}
         }
         self
     }

@@ -247,7 +247,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, result.as_ref().map_or(0, Vec::len) as u64);
         });
         self.count_malformed(result.as_deref().unwrap_or_default());
-        result.map_err(|error| error.about(|| format!("`{stream}` after version {after}; {AGAIN}")))
+        result.map_err(|error| error.about(|| format!("`{stream}` after version {after}"), AGAIN))
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
@@ -274,7 +274,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, page.events.len() as u64);
         });
         self.count_malformed(result.as_ref().map_or(&[], |page| &page.events));
-        result.map_err(|error| error.about(|| format!("after position {after}; {AGAIN}")))
+        result.map_err(|error| error.about(|| format!("after position {after}"), AGAIN))
     }
 
     fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {

@@ -245,7 +245,7 @@ impl<S: ProjectionStore> Desk<S> {
         let empty = Process::new(process.stream.clone(), process.root);
         let visitor = std::mem::replace(process, empty);
         let folded = self.store.fold(fold, visitor).await;
-        let unread = |error: StoreError| error.about(|| format!("`{}`; {AGAIN}", process.stream));
+        let unread = |error: StoreError| error.about(|| format!("`{}`", process.stream), AGAIN);
         *process = folded.map_err(|error| ProjectionError::store(unread(error)))?.visitor;
         match process.error.take() {
             None => Ok(()),

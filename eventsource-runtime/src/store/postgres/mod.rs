@@ -131,10 +131,10 @@ impl Postgres {
         info.namespace = address::namespace(&config, &options.schema);
         info.target = names::LOG_POSTGRES;
         let away = |fault: connections::Fault| {
-            fault.attempt("connect to the store").about(|| {
-                let at = info.server.as_ref().map(|(host, port)| format!("at {host}:{port}; "));
-                format!("{}see that it runs, and that address and account are right", at.unwrap_or_default())
-            })
+            let server = info.server.as_ref();
+            let at = || server.map_or_else(|| "at its socket".to_owned(), |(host, port)| format!("at {host}:{port}"));
+            let advice = "see that it runs, and that address and account are right";
+            fault.attempt("connect to the store").about(at, advice)
         };
         connections::refuse_transaction_mode(&pools.writers, options).await.map_err(away)?;
         let mut client = connections::lend(&pools.writers).await.map_err(away)?;
