@@ -19,7 +19,7 @@ use std::error::Error;
 use std::process::Stdio;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{HandlerError, KafkaBus, KafkaOptions, Received, Relay, Running};
+use eventsource_runtime::bus::{HandlerError, KafkaBus, KafkaOptions, Received, Relay, Subscription};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::Projections;
 use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
@@ -190,7 +190,7 @@ impl StockLevels {
 pub struct Inventory {
     store: PostgresStore,
     stock: Repository<Stock, PostgresStore>,
-    subscription: Running,
+    subscription: Subscription,
     projections: Projections,
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use eventsource_runtime::bus::{HandlerError, Message, RabbitMqBus, RabbitMqOptions, Received, Running};
+use eventsource_runtime::bus::{HandlerError, Message, RabbitMqBus, RabbitMqOptions, Received, Subscription};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ impl Mails {
 pub struct Notifications {
     bus: RabbitMqBus,
     mails: Mails,
-    subscription: Running,
+    subscription: Subscription,
 }
 
 impl Notifications {

@@ -6,6 +6,8 @@ pub mod clock;
 pub mod dispatch;
 mod domain;
 pub mod error;
+mod fnv;
+mod poll;
 pub mod prelude;
 pub mod projection;
 mod repository;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{
     BusError, BusInfo, Consumer, Delivery, Destination, EventBus, HandlerError, Intake, Message, PublishError,
-    Published, Received, Running, Settle, SubscriptionStopped, Tally, Traced,
+    Published, Received, Settle, Subscription, SubscriptionStopped, Tally, Traced,
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::telemetry::names;
@@ -217,7 +217,7 @@ fn a_dead_letter_that_can_never_be_kept_is_told_as_such() {
 
 /// Has a hundred messages go to another member behind a handler that was slow, and lets `then` do something: how many were
 /// told in each line. On a clock that goes on when all wait for it.
-async fn told_of_a_hundred(then: impl AsyncFnOnce(Running)) -> Vec<AnyValue> {
+async fn told_of_a_hundred(then: impl AsyncFnOnce(Subscription)) -> Vec<AnyValue> {
     let bus = Fickle(Arc::new(State { more: 100, ..State::default() }));
     let state = Arc::clone(&bus.0);
     let logs = InMemoryLogExporter::default();

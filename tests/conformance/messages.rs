@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{EventBus, HandlerError, Message, Received, Running, Traced};
+use eventsource_runtime::bus::{EventBus, HandlerError, Message, Received, Subscription, Traced};
 use eventsource_runtime::store::StreamId;
 use tokio::sync::mpsc;
 
@@ -21,7 +21,7 @@ pub(crate) async fn in_time<F: Future>(body: F) -> F::Output {
 }
 
 /// A member of the group `one` that shows what it gets.
-pub(crate) async fn collecting<B: EventBus>(bus: &Traced<B>) -> (Running, mpsc::UnboundedReceiver<Received>) {
+pub(crate) async fn collecting<B: EventBus>(bus: &Traced<B>) -> (Subscription, mpsc::UnboundedReceiver<Received>) {
     let (sender, seen) = mpsc::unbounded_channel();
     let handler = move |received: Received| {
         let sent = sender.send(received);

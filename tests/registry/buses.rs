@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Relay, Running, Traced};
+use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Received, Relay, Subscription, Traced};
 use eventsource_runtime::clock;
 use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_tests::own_bus::{remote, routing};
@@ -27,7 +27,7 @@ fn message(event_type: &str) -> Message {
     Message::new(StreamId::new("Order", 42), event_type, "{}")
 }
 
-async fn until_settled(running: &Running, messages: u64) {
+async fn until_settled(running: &Subscription, messages: u64) {
     while running.tally().acknowledged + running.tally().dead_lettered < messages {
         tokio::task::yield_now().await;
     }

@@ -1,14 +1,13 @@
 //! What handles messages: a function, or a type of yours.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Poll;
 
 use uuid::Uuid;
 
 use super::error::HandlerError;
 use super::message::Message;
+use crate::poll;
 use crate::telemetry::{Linked, TraceContext};
 
 /// A message as a handler gets it: the [`Message`] through `Deref`, and how it came.
@@ -143,12 +142,7 @@ impl<H: BatchHandler> Handler for InBatches<H> {
     }
 }
 
-/// Turns a panic of a handler into its failure. The future is not polled again.
+/// Turns a panic of a handler into its failure.
 pub(super) async fn caught(body: impl Future<Output = Result<(), HandlerError>>) -> Result<(), HandlerError> {
-    let mut body = std::pin::pin!(body);
-    poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(task))) {
-        Ok(polled) => polled,
-        Err(_) => Poll::Ready(Err(HandlerError::panicked())),
-    })
-    .await
+    poll::caught(body).await.unwrap_or_else(|_| Err(HandlerError::panicked()))
 }

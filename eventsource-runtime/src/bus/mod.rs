@@ -55,8 +55,8 @@ pub use outbox::Relay;
 pub use propagation::{Propagation, Relation};
 #[cfg(feature = "rabbitmq")]
 pub use rabbitmq::{RabbitMq, RabbitMqBus, RabbitMqOptions};
-pub use running::{Running, Tally};
-pub use subscription::Subscription;
+pub use running::{Subscription, Tally};
+pub use subscription::SubscriptionBuilder;
 pub use traced::Traced;
 pub use wire::header;
 

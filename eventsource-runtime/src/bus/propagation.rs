@@ -10,6 +10,7 @@ const FRESH: Duration = Duration::from_mins(2);
 
 /// What a message's trace context becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Relation {
     /// The parent, and a link as well.
     Parent,
@@ -33,7 +34,7 @@ pub enum Relation {
 /// # let _ = (partners, quiet);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "hand it to `Subscription::propagation`"]
+#[must_use = "hand it to `SubscriptionBuilder::propagation`"]
 pub struct Propagation {
     fresh: Relation,
     stale: Relation,

@@ -15,6 +15,7 @@ use super::error::{BusError, SubscriptionStopped};
 use super::handler::Handler;
 use super::lane::{Counts, Current, Handling, Lane};
 use super::{Consumer, Delivery, Settle};
+use crate::poll::unless;
 use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
@@ -24,12 +25,12 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The part of the messages that may be under way which is taken at once, so that lanes work while more is taken.
 const PART: usize = 4;
 
-/// A subscription that is running.
+/// A running subscription.
 ///
-/// Dropping this ends it as [`Running::shutdown`] does, without waiting: what was taken is still handled.
+/// Dropping this ends it as [`Subscription::shutdown`] does, without waiting: what was taken is still handled.
 #[derive(Debug)]
 #[must_use = "dropping this ends the subscription"]
-pub struct Running {
+pub struct Subscription {
     group: Arc<str>,
     stop: watch::Sender<Stop>,
     counts: Arc<Counts>,
@@ -63,7 +64,7 @@ pub struct Tally {
     pub left: u64,
 }
 
-impl Running {
+impl Subscription {
     /// What became of the messages so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -135,7 +136,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Subscription {
     fn drop(&mut self) {
         self.stop.send_modify(|stop| *stop = Stop::Done.max(*stop));
     }
@@ -146,7 +147,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
     handling: Arc<Handling>,
     handler: H,
     lanes: usize,
-) -> Running {
+) -> Subscription {
     let (stop, stopped) = watch::channel(Stop::Not);
     let (group, counts) = (Arc::clone(&handling.intake.group), Arc::new(Counts::of(handling.telemetry.group())));
     let (handler, mut tasks) = (Arc::new(handler), JoinSet::new());
@@ -160,7 +161,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
     let lanes = lanes.collect();
     let intake = Taking { consumer, handling, lanes, counts: Arc::clone(&counts), stopped };
     let task = tokio::spawn(scope.run(intake.run(tasks)));
-    Running { group, stop, counts, task: Some(task) }
+    Subscription { group, stop, counts, task: Some(task) }
 }
 
 /// The task that takes deliveries and hands them out.
@@ -305,16 +306,6 @@ async fn unless_one_dies<T>(
     poll_fn(|task| match lanes.poll_join_next(task) {
         Poll::Ready(Some(Err(error))) => Poll::Ready(Err(died(error))),
         _ => body.as_mut().poll(task),
-    })
-    .await
-}
-
-/// What something comes to, unless something else ends first.
-async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) -> Option<F::Output> {
-    let (mut end, mut body) = (pin!(end), pin!(body));
-    poll_fn(|task| match body.as_mut().poll(task) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => end.as_mut().poll(task).map(|()| None),
     })
     .await
 }

@@ -9,7 +9,7 @@ use super::error::BusError;
 use super::handler::{BatchHandler, Handler, InBatches, MessageHandler, OneByOne};
 use super::lane::{Handling, Retries};
 use super::propagation::Propagation;
-use super::running::{self, Running};
+use super::running::{self, Subscription};
 use super::traced::Traced;
 use super::{EventBus, Intake};
 
@@ -18,9 +18,9 @@ const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A subscription that is being written; made by [`Traced::subscribe`] or [`Traced::dead_letters`].
+/// A subscription that is being set up; made by [`Traced::subscribe`] or [`Traced::dead_letters`].
 #[must_use = "nothing is subscribed before `handle`"]
-pub struct Subscription<B: EventBus> {
+pub struct SubscriptionBuilder<B: EventBus> {
     bus: Traced<B>,
     intake: Intake,
     event_types: Option<Arc<[String]>>,
@@ -29,7 +29,7 @@ pub struct Subscription<B: EventBus> {
     propagation: Propagation,
 }
 
-impl<B: EventBus> Subscription<B> {
+impl<B: EventBus> SubscriptionBuilder<B> {
     pub(super) fn new(bus: Traced<B>, intake: Intake) -> Self {
         let in_process = bus.inner().info().system.is_none();
         let propagation = if in_process { Propagation::link() } else { Propagation::default() };
@@ -79,7 +79,7 @@ impl<B: EventBus> Subscription<B> {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn handle<H: MessageHandler>(self, handler: H) -> impl Future<Output = Result<Running, BusError>> + Send {
+    pub fn handle<H: MessageHandler>(self, handler: H) -> impl Future<Output = Result<Subscription, BusError>> + Send {
         self.start(OneByOne(handler), 1)
     }
 
@@ -94,11 +94,11 @@ impl<B: EventBus> Subscription<B> {
         self,
         most: usize,
         handler: H,
-    ) -> impl Future<Output = Result<Running, BusError>> + Send {
+    ) -> impl Future<Output = Result<Subscription, BusError>> + Send {
         self.start(InBatches(handler), most.max(1))
     }
 
-    async fn start<H: Handler>(self, handler: H, most: usize) -> Result<Running, BusError> {
+    async fn start<H: Handler>(self, handler: H, most: usize) -> Result<Subscription, BusError> {
         let consumer = self.bus.inner().subscribe(self.intake.clone()).await.map_err(|error| {
             let (group, info) = (&self.intake.group, self.bus.inner().info());
             error.about(|| format!("group `{group}` of `{}`; subscribe again when the bus answers", info.destination))
@@ -114,9 +114,9 @@ impl<B: EventBus> Subscription<B> {
     }
 }
 
-impl<B: EventBus> fmt::Debug for Subscription<B> {
+impl<B: EventBus> fmt::Debug for SubscriptionBuilder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
+        f.debug_struct("SubscriptionBuilder")
             .field("intake", &self.intake)
             .field("lanes", &self.lanes)
             .field("propagation", &self.propagation)

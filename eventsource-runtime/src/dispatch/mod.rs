@@ -77,7 +77,7 @@ pub struct Committed {
     pub position: Position,
     /// How many events it led to.
     pub events: u64,
-    /// The id that dispatched the command again would be recognised by.
+    /// The id under which the events were stored: a command that is dispatched again with it is not handled twice.
     pub command_id: Uuid,
     /// Whether the command had been handled before, so that nothing was done now.
     pub repeated: bool,

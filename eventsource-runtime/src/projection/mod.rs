@@ -77,7 +77,7 @@ pub trait AsyncBackend: Backend {
 /// A transaction that a projection's method may take. Implemented by stores, for the transaction type with `'static`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a transaction of a store",
-    note = "the last argument of a projection's method is `&SqliteTransaction<'_>`, `&MemoryTransaction`, or left out"
+    note = "the last argument of a projection's method is `&SqliteTransaction<'_>`, `&PostgresTransaction<'_>`, `&MemoryTransaction`, or left out"
 )]
 pub trait Transaction {
     /// The back end that opens it.

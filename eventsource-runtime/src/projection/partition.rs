@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::fnv::spread;
 use crate::store::StreamId;
 
 /// One of the parts in which a projection runs: the streams whose names hash to its index.
@@ -35,7 +36,7 @@ impl Partition {
     #[must_use]
     pub fn of(projection: &'static str, stream: &StreamId, count: u32) -> Self {
         let count = count.max(1);
-        Self { projection, index: hash(stream.as_str()) % count, count }
+        Self { projection, index: (spread(stream.as_str().bytes()) >> 32) as u32 % count, count }
     }
 
     /// Whether a stream belongs to this part.
@@ -51,15 +52,6 @@ impl fmt::Display for Partition {
         f.write_str(self.projection)?;
         if self.count > 1 { write!(f, " {}/{}", self.index + 1, self.count) } else { Ok(()) }
     }
-}
-
-/// FNV-1a: what the standard library hashes with may change from one release to the next, and checkpoints stay. The
-/// last steps spread its weak upper bits, since names of streams differ in few places.
-fn hash(name: &str) -> u32 {
-    let sum = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    ((sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 #[cfg(test)]

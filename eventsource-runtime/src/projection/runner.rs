@@ -83,7 +83,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A projection
     /// without such a method stops with an error.
     ///
-    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied.
+    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied. Every
+    /// start with it builds them again: take it out, or put it behind a flag, once it has run.
     pub fn rebuild(mut self) -> Self {
         self.options.rebuild = Rebuild::InPlace;
         self

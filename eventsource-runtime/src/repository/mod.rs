@@ -154,6 +154,9 @@ impl<A, S, V> Repository<A, S, V> {
 
 impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repository<A, S, V> {
     /// The aggregate's state and version; the default state and 0 if it has no events.
+    ///
+    /// # Errors
+    /// The store failed, or an event cannot be read any more.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
         let stream = StreamId::new(A::NAME, id);
         let replay = self.replay(&stream, Box::default(), None).await?;
@@ -161,6 +164,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     /// Whether the aggregate has any events.
+    ///
+    /// # Errors
+    /// The store failed.
     pub async fn exists(&self, id: &A::Id) -> Result<bool, StoreError> {
         let stream = StreamId::new(A::NAME, id);
         let span = self.span("aggregate_exists", &stream, &mut |_| ());
@@ -177,6 +183,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     /// Appends events that no command led to. Nothing is decided and nothing retried.
+    ///
+    /// # Errors
+    /// The stream is at another version than expected, an event cannot be stored, or the store failed.
     pub async fn append(
         &self,
         id: &A::Id,

@@ -1,12 +1,9 @@
 //! What keeps a store of snapshots from doing harm: a limit of time, and the end of a panic.
 
-use std::any::Any;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
+use std::future::Future;
 use std::time::Duration;
 
+use crate::poll::caught;
 use crate::store::StoreError;
 
 /// How long a load waits for a snapshot before it replays every event.
@@ -29,16 +26,6 @@ pub(crate) async fn within<T>(
         Ok(Err(_)) => Err(StoreError::backend(attempt, "the store panicked")),
         Err(late) => Err(StoreError::backend(attempt, late)),
     }
-}
-
-/// What a future returns, or its panic; then it is not polled again.
-async fn caught<T>(call: impl Future<Output = T> + Send) -> Result<T, Box<dyn Any + Send>> {
-    let mut call = pin!(call);
-    poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(task))) {
-        Ok(polled) => polled.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
-    })
-    .await
 }
 
 #[cfg(test)]

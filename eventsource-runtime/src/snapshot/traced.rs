@@ -57,9 +57,13 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
     }
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        let Some(get) = self.snapshot_call(GET, &mut aggregate(&fold.stream)) else {
+        let Some(info) = self.inner().snapshots() else {
             return self.fold(fold, visitor).await;
         };
+        if let Some(unseen) = self.unseen() {
+            return unseen.run(self.inner().fold_from_snapshot(fold, visitor)).await;
+        }
+        let get = self.call_of(info, GET, &mut aggregate(&fold.stream));
         let calls =
             Owned(Arc::new(Calls { store: self.clone(), stream: fold.stream.clone(), now: Mutex::new(Now::Get(get)) }));
         let result = self.inner().fold_from_snapshot(fold, Restoring { visitor, calls: Arc::clone(&calls.0) }).await;

@@ -98,9 +98,9 @@ impl StoreError {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Says of a failure or a refusal of the back end what it was about, and of a failure what to do, if that is not said
-    /// yet. It was about a stream with a version, a position, a projection; no payload, and nothing of how the store
-    /// connects. Any other error stays as it is. [`Traced`] does so for the reads, appends and snapshots of the store that
+    /// Adds to a failure or a refusal of the back end what the call was about, and to a failure advice; what is there
+    /// already is kept. It was about a stream with a version, a position, a projection; no payload, and nothing of how the
+    /// store connects. Any other error stays as it is. [`Traced`] does so for the reads, appends and snapshots of the store that
     /// it is around.
     ///
     /// ```

@@ -16,7 +16,7 @@ use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
 };
-use crate::telemetry::{self, Attributes, Chain, Kind, Scope, Span, Start, log, metrics, names};
+use crate::telemetry::{self, Attributes, Chain, Kind, Scope, Span, Start, Unseen, log, metrics, names};
 
 const INSERT: &str = "INSERT";
 const SELECT: &str = "SELECT";
@@ -64,6 +64,17 @@ impl<S> Traced<S> {
 }
 
 impl<S: EventStore> Traced<S> {
+    /// Where a call runs of which nobody sees anything: it has no span, and is not measured.
+    pub(crate) fn unseen(&self) -> Option<Unseen> {
+        let is_seen = self.tracing && telemetry::is_on() || self.metrics && self.is_measured();
+        (!is_seen).then(|| Unseen::new(self.tracing))
+    }
+
+    #[inline(never)]
+    fn is_measured(&self) -> bool {
+        self.inner.info().system.is_some() && metrics::are_read(true)
+    }
+
     fn call(&self, name: &'static str, operation: &'static str, known: &mut dyn FnMut(&mut Attributes)) -> Call {
         self.call_of(self.inner.info(), (name, operation), known)
     }
@@ -207,6 +218,10 @@ impl<S: EventStore> EventStore for Traced<S> {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
+        if let Some(unseen) = self.unseen() {
+            let result = unseen.run(self.inner.append(stream, expected, events)).await;
+            return result.map_err(|error| error.to(stream, expected));
+        }
         let recorded_at = events.last().map(|event| event.origin.recorded_at);
         let is_database = self.inner.info().system.is_some();
         let call = self.call("event_store.append", INSERT, &mut |attributes| {
@@ -226,6 +241,9 @@ impl<S: EventStore> EventStore for Traced<S> {
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+        if let Some(unseen) = self.unseen() {
+            return unseen.run(self.inner.fold(fold, visitor)).await;
+        }
         let call = self.load_call(&fold.stream, fold.after);
         let result = call.span.run(self.inner.fold(fold, visitor)).await;
         call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
@@ -241,13 +259,19 @@ impl<S: EventStore> EventStore for Traced<S> {
         after: Version,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
+        let about = |error: StoreError| error.about(|| format!("`{stream}` after version {after}"), AGAIN);
+        if let Some(unseen) = self.unseen() {
+            let result = unseen.run(self.inner.read_stream(stream, after, limit)).await;
+            self.count_malformed(result.as_deref().unwrap_or_default());
+            return result.map_err(about);
+        }
         let call = self.load_call(stream, after);
         let result = call.span.run(self.inner.read_stream(stream, after, limit)).await;
         call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, result.as_ref().map_or(0, Vec::len) as u64);
         });
         self.count_malformed(result.as_deref().unwrap_or_default());
-        result.map_err(|error| error.about(|| format!("`{stream}` after version {after}"), AGAIN))
+        result.map_err(about)
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {

@@ -29,7 +29,6 @@ pub use attribute_value::AttributeValue;
 pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 #[doc(hidden)]
 pub use attributes::{ByPlace, Values};
-pub(crate) use backend::Start;
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{
@@ -40,6 +39,7 @@ pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
     set_enabled, span,
 };
+pub(crate) use backend::{Start, Unseen};
 pub(crate) use backend::{is_on, messaging, metrics};
 pub use closed::MAX_NAMES;
 pub(crate) use closed::Names;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use eventsource_runtime::bus::{EventBus as _, HandlerError, KafkaBus, KafkaOptions, Received, Running};
+use eventsource_runtime::bus::{EventBus as _, HandlerError, KafkaBus, KafkaOptions, Received, Subscription};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::services;
@@ -33,7 +33,7 @@ struct Crowd {
     bus: KafkaBus,
     streams: Vec<StreamId>,
     log: Arc<Mutex<Log>>,
-    members: VecDeque<Running>,
+    members: VecDeque<Subscription>,
     joined: usize,
     published: usize,
     /// Asks the broker about the group, where that must have formed before it changes again.

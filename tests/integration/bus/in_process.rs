@@ -104,6 +104,29 @@ async fn it_tells_what_it_left_when_its_time_was_up() {
     running.shutdown_within(Duration::ZERO).await.unwrap_err();
 }
 
+/// It waited for ever for the room in a queue that nobody empties any more, and with it whatever published through it.
+#[tokio::test]
+async fn a_publisher_does_not_wait_for_a_group_that_has_gone() {
+    let (bus, permits) = (bus(1, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
+    let (tell, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let other = bus.subscribe("other").handle(move |received: Received| {
+        let told = tell.send(received.payload().to_vec());
+        async move { Ok::<_, HandlerError>(told?) }
+    });
+    let other = other.await.unwrap();
+    let stuck = bus.subscribe("stuck").handle(waiting(&permits)).await.unwrap();
+    bus.publish(message(1)).await.unwrap();
+    let publisher = bus.clone();
+    let mut waiting = Box::pin(async move { publisher.publish(message(2)).await });
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    stuck.shutdown_within(Duration::ZERO).await.unwrap_err();
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("in time").unwrap();
+    for _ in 0..2 {
+        tokio::time::timeout(Duration::from_secs(20), seen.recv()).await.expect("in time").unwrap();
+    }
+    other.shutdown().await.unwrap();
+}
+
 /// The group was another's while a handler was still at a message of it, which blocked its thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn nobody_gets_what_comes_after_a_message_that_is_still_handled() {

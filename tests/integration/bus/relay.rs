@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{EventBus, HandlerError, Received, Relay, Running, Traced};
+use eventsource_runtime::bus::{EventBus, HandlerError, Received, Relay, Subscription, Traced};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
@@ -21,7 +21,7 @@ use crate::{bus, place, ship};
 const NAME: &str = "orders to the bus";
 
 /// A subscription that shows what it gets.
-async fn collecting<B: EventBus>(bus: &Traced<B>) -> (Running, mpsc::UnboundedReceiver<Received>) {
+async fn collecting<B: EventBus>(bus: &Traced<B>) -> (Subscription, mpsc::UnboundedReceiver<Received>) {
     let (sender, seen) = mpsc::unbounded_channel();
     let handler = move |received: Received| {
         let sent = sender.send(received);

@@ -27,7 +27,7 @@ async fn round_trip<B: EventBus>(bus: &Traced<B>, message: Message) {
     running.shutdown().await.unwrap();
 }
 
-pub(super) async fn until_settled(running: &eventsource_runtime::bus::Running, messages: u64) {
+pub(super) async fn until_settled(running: &eventsource_runtime::bus::Subscription, messages: u64) {
     while running.tally().acknowledged + running.tally().dead_lettered < messages {
         tokio::task::yield_now().await;
     }

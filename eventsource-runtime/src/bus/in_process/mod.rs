@@ -56,8 +56,9 @@ impl Default for InProcessBus {
     }
 }
 
-/// What a publisher meets whose subscriber is slow.
+/// What becomes of a message for which a group's queue has no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SlowSubscriber {
     /// It waits until there is room in each queue.
     #[default]
@@ -160,14 +161,16 @@ impl Shared {
         queues.iter().map(|queue| queue.close()).sum()
     }
 
-    /// Publishes one message to all groups, or to none.
+    /// Publishes one message to all groups, or to none. One whose members left while it waited is no group any more.
     async fn publish(&self, queues: &[Arc<Queue>], message: Message) -> Result<Published, PublishError> {
         let mut rooms = Vec::with_capacity(queues.len());
         for queue in queues {
             rooms.push(queue.room(self.options.slow).await?);
         }
         for (queue, room) in queues.iter().zip(rooms) {
-            queue.push(message.clone(), room);
+            if let Some(room) = room {
+                queue.push(message.clone(), room);
+            }
         }
         Ok(Published::default())
     }

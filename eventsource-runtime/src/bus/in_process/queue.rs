@@ -9,6 +9,7 @@ use super::{InProcessOptions, SlowSubscriber};
 use crate::bus::error::PublishError;
 use crate::bus::message::Message;
 use crate::dispatch::Handled;
+use crate::poll::unless;
 
 /// The messages of a group.
 pub(super) struct Queue {
@@ -18,6 +19,14 @@ pub(super) struct Queue {
     inside: Mutex<Inside>,
     /// Something was pushed or settled, a member left, or the bus was shut down.
     pub(super) changed: Notify,
+    /// The last member has left.
+    left: Notify,
+}
+
+/// Room for a message in a queue.
+pub(super) struct Room {
+    /// None for what a handler publishes.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Default)]
@@ -42,8 +51,7 @@ pub(super) struct Item {
     number: u64,
     pub(super) message: Message,
     pub(super) redelivered: bool,
-    /// None for what a handler published.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Room,
 }
 
 pub(super) enum Popped {
@@ -60,6 +68,7 @@ impl Queue {
             most_dead: options.dead_letters,
             inside: Mutex::default(),
             changed: Notify::new(),
+            left: Notify::new(),
         }
     }
 
@@ -87,21 +96,32 @@ impl Queue {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<OwnedSemaphorePermit>, PublishError> {
+    /// Room for a message; none where nobody takes it any more.
+    pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<Room>, PublishError> {
         match (Arc::clone(&self.room).try_acquire_owned(), slow) {
-            (Ok(room), _) => Ok(Some(room)),
-            (Err(_), _) if Handled::is_of_bus() => Ok(None),
+            (Ok(permit), _) => Ok(Some(Room { _permit: Some(permit) })),
+            (Err(_), _) if Handled::is_of_bus() => Ok(Some(Room { _permit: None })),
             (Err(TryAcquireError::Closed), _) => Err(PublishError::Closed),
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => {
                 Err(PublishError::Full { group: self.group.to_string() })
             }
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Wait) => {
-                Arc::clone(&self.room).acquire_owned().await.map(Some).map_err(|_| PublishError::Closed)
+                let mut unattended = std::pin::pin!(self.left.notified());
+                unattended.as_mut().enable();
+                if !self.has_members() {
+                    return Ok(None);
+                }
+                match unless(unattended, Arc::clone(&self.room).acquire_owned()).await {
+                    Some(Ok(permit)) => Ok(Some(Room { _permit: Some(permit) })),
+                    Some(Err(_)) => Err(PublishError::Closed),
+                    // Nobody would make room.
+                    None => Ok(None),
+                }
             }
         }
     }
 
-    pub(super) fn push(&self, message: Message, room: Option<OwnedSemaphorePermit>) {
+    pub(super) fn push(&self, message: Message, room: Room) {
         let mut inside = self.inside();
         inside.last_number += 1;
         inside.outstanding += 1;
@@ -181,7 +201,12 @@ impl Queue {
 
     /// A member takes no more of what is published.
     pub(super) fn leave(&self) {
-        self.inside().members -= 1;
+        let mut inside = self.inside();
+        inside.members -= 1;
+        if inside.members == 0 {
+            self.left.notify_waiters();
+        }
+        drop(inside);
         self.changed.notify_waiters();
     }
 

@@ -28,9 +28,10 @@ use super::replay::{self, Letters};
 use super::settle::{Origin, Unsettled};
 use super::tenure::Tenure;
 use crate::bus::error::BusError;
-use crate::bus::message::{Message, fnv1a};
+use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Place, Settle};
 use crate::clock::Timestamp;
+use crate::fnv::fnv1a;
 use crate::telemetry::log;
 
 /// After how long without room for more messages the brokers are asked for none.
@@ -220,7 +221,9 @@ impl Member {
         Some(Delivery {
             lane: match message.stream() {
                 Some(_) => message.order_key(),
-                None => received.key().map_or(u64::from(place.partition.unsigned_abs()), fnv1a),
+                None => {
+                    received.key().map_or(u64::from(place.partition.unsigned_abs()), |key| fnv1a(key.iter().copied()))
+                }
             },
             // Nobody counts deliveries here.
             redelivered: false,

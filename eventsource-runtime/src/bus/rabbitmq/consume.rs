@@ -49,7 +49,8 @@ type Deliveries = SelectAll<Pin<Box<dyn Stream<Item = Option<(Arc<Queue>, Delive
 impl Member {
     pub(super) async fn join(shared: Arc<Shared>, intake: Intake) -> Result<Self, BusError> {
         shared.topology.check(&intake.group)?;
-        let channel = shared.links.channel().await.map_err(connecting)?;
+        let away = |error| connecting(error, shared.info.server.as_ref());
+        let channel = shared.links.channel().await.map_err(away)?;
         let mut member = Self { shared, intake, from: From::Nowhere, stopped: false };
         member.from = open(&member.shared, &member.intake, channel).await.map_err(declaring)?;
         Ok(member)
@@ -243,7 +244,11 @@ impl Settle for Unsettled {
             // Whatever comes of it, the lane tries again.
             let _ = timeout(OPENING, topology.declare_dead_letters(&self.shared.links, &self.group)).await;
         }
-        parked.map_err(|error| BusError::backend("keep a dead letter", error))
+        parked.map_err(|error| match error {
+            // Nobody can write it: tried again, it would hold up its lane for ever.
+            PublishError::Invalid { .. } | PublishError::TooLarge { .. } => BusError::Unkeepable { source: error },
+            error => BusError::backend("keep a dead letter", error),
+        })
     }
 }
 

@@ -57,7 +57,7 @@ impl RabbitMqBus {
     /// with the feature `rabbitmq-tls`.
     ///
     /// # Errors
-    /// The url is none, it asks for TLS without the feature, the exchange's name is too long, the authority is no
+    /// The URL cannot be read, it asks for TLS without the feature, the exchange's name is too long, the authority is no
     /// certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
     pub async fn connect(url: &str, options: RabbitMqOptions) -> Result<Self, BusError> {
         let uri = options::uri(url)?;
@@ -69,25 +69,22 @@ impl RabbitMqBus {
         let authority: Option<Arc<str>> = options.authority()?.map(Arc::from);
         let links = Arc::new(Link::new(uri.clone(), authority.clone()));
         let publisher = Publisher::new(Link::new(uri, authority), options.publish_timeout);
-        let away = |error| {
-            connecting(error).about(|| {
-                let at = info.server.as_ref().map(|(host, port)| format!("at {host}:{port}; "));
-                format!("{}see that it runs, and that address and account are right", at.unwrap_or_default())
-            })
-        };
+        let away = |error| connecting(error, info.server.as_ref());
         topology.declare_exchange(&publisher.channel().await.map_err(away)?).await.map_err(declaring)?;
         let shared = Shared { info, topology, publisher, links, members: Members::default() };
         Ok(Self::over(RabbitMq { shared: Arc::new(shared) }))
     }
 }
 
-fn connecting(error: lapin::Error) -> BusError {
-    if certificates::are_refused(&error) {
-        let attempt = "trust the certificate of RabbitMQ; give its authority to \
-                       `RabbitMqOptions::certificate_authority`, and write the host that it is for";
-        return BusError::backend(attempt, error);
-    }
-    BusError::backend("connect to RabbitMQ", error)
+fn connecting(error: lapin::Error, server: Option<&(Arc<str>, u16)>) -> BusError {
+    let (attempt, advice) = if certificates::are_refused(&error) {
+        let advice = "give its authority to `RabbitMqOptions::root_certificates`, and write the host that it is for";
+        ("trust the certificate of RabbitMQ", advice)
+    } else {
+        ("connect to RabbitMQ", "see that it runs, and that address and account are right")
+    };
+    let at = server.map(|(host, port)| format!("at {host}:{port}; ")).unwrap_or_default();
+    BusError::backend(attempt, error).about(|| format!("{at}{advice}"))
 }
 
 fn declaring(error: lapin::Error) -> BusError {

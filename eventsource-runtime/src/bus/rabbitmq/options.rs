@@ -56,7 +56,7 @@ impl RabbitMqOptions {
     }
 
     /// Trusts brokers behind TLS whose certificate is signed by this one, in PEM, beside those that the system trusts.
-    pub fn certificate_authority(self, pem: impl Into<String>) -> Self {
+    pub fn root_certificates(self, pem: impl Into<String>) -> Self {
         Self { authority: Some(pem.into()), ..self }
     }
 
@@ -88,7 +88,7 @@ pub(super) fn uri(url: &str) -> Result<AMQPUri, BusError> {
     let refused = |reason: &'static str| BusError::Configuration(reason.into());
     let mut uri: AMQPUri = url
         .parse()
-        .map_err(|_| refused("the url of RabbitMQ is none; write `amqp://user:password@host:port/vhost`"))?;
+        .map_err(|_| refused("the URL of RabbitMQ cannot be read; write `amqp://user:password@host:port/vhost`"))?;
     if uri.scheme == AMQPScheme::AMQPS && !TLS {
         return Err(refused("`amqps` needs the feature `rabbitmq-tls`; add it, or write `amqp` on a trusted network"));
     }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn an_authority_that_is_no_certificate_is_refused_and_never_told() {
-        let options = RabbitMqOptions::new("orders").certificate_authority("sesame");
+        let options = RabbitMqOptions::new("orders").root_certificates("sesame");
         let error = options.authority().unwrap_err();
         assert!(matches!(error, BusError::Configuration(_)));
         assert!(!format!("{error} {error:?} {options:?}").contains("sesame"), "{error:?}");

@@ -12,21 +12,30 @@ use crate::clock::Timestamp;
 
 /// Survives a restart of the broker.
 const PERSISTENT: u8 = 2;
+/// How many bytes all headers may have. They go in one frame, of 128 KiB where nothing else is set up; the broker ends
+/// the connection over one that is longer.
+const MOST_HEADERS: usize = 120 * 1024;
+/// What a header takes beside its name and its value.
+const FRAME_OF_HEADER: usize = 6;
 /// The longest name that the protocol has room for, in bytes.
 const LONGEST_NAME: usize = 255;
 
 /// A message's properties, or what of it does not fit.
 pub(super) fn written(message: &Message, destination: &str) -> Result<BasicProperties, PublishError> {
     let mut headers = FieldTable::default();
-    let mut fits = true;
+    let (mut fits, mut size) = (true, 0);
     message.write_headers(&mut |name, value| match ShortString::try_new(name) {
         Ok(name) => {
+            size += name.as_str().len() + value.len() + FRAME_OF_HEADER;
             headers.insert(name, AMQPValue::LongString(value.into()));
         }
         Err(_) => fits = false,
     });
     if !fits {
         return Err(invalid(destination, "a header's name"));
+    }
+    if size > MOST_HEADERS {
+        return Err(PublishError::TooLarge { destination: destination.to_owned(), size, limit: MOST_HEADERS });
     }
     headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -35,8 +44,8 @@ pub(super) fn written(message: &Message, destination: &str) -> Result<BasicPrope
     if let Some(id) = message.id() {
         properties = properties.with_message_id(id.to_string().into());
     }
-    if let Some(of) = message.content_type() {
-        let of = ShortString::try_new(of).map_err(|_| invalid(destination, "the content type"))?;
+    // One that is longer than the property may be is among the headers alone.
+    if let Some(of) = message.content_type().and_then(|of| ShortString::try_new(of).ok()) {
         properties = properties.with_content_type(of);
     }
     Ok(properties)

@@ -11,7 +11,7 @@ pub(super) use self::process::{Ended, Outcome, Processing};
 use super::error::PublishError;
 use super::message::Message;
 use super::propagation::Propagation;
-use super::subscription::Subscription;
+use super::subscription::SubscriptionBuilder;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Published};
 use crate::clock::{self, Clock};
 use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, messaging, metrics, names};
@@ -99,8 +99,8 @@ impl<B: EventBus> Traced<B> {
     }
 
     /// A subscription as a member of a group. Each group gets every message, each member a part of them.
-    pub fn subscribe(&self, group: impl Into<Arc<str>>) -> Subscription<B> {
-        Subscription::new(self.clone(), Intake::of(group))
+    pub fn subscribe(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
+        SubscriptionBuilder::new(self.clone(), Intake::of(group))
     }
 
     /// A subscription to the dead letters of a group, which are tried again: those that are there now, each once. A
@@ -109,9 +109,9 @@ impl<B: EventBus> Traced<B> {
     /// Of two such subscriptions at the same time each letter goes to one, within the process and on RabbitMQ; one that
     /// goes back may come to the other one too. On Kafka, where a letter cannot be claimed, each tries all of them, and
     /// what fails in both is there twice then: have one process do it.
-    pub fn dead_letters(&self, group: impl Into<Arc<str>>) -> Subscription<B> {
+    pub fn dead_letters(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
         let intake = Intake { dead_letters: true, ..Intake::of(group) };
-        Subscription::new(self.clone(), intake)
+        SubscriptionBuilder::new(self.clone(), intake)
     }
 
     pub(in crate::bus) async fn send(&self, messages: Vec<Message>, via: Via) -> Vec<Result<Published, PublishError>> {

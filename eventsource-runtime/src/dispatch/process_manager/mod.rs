@@ -34,7 +34,8 @@ pub trait ProcessManager: Aggregate {
     /// The name of the manager's span: `process_manager.` and its name.
     fn span_name() -> &'static str;
 
-    /// What is kept under this name is until where nothing is put off any more: `process_timer.` and the name.
+    /// The name of the checkpoint of the manager's timer, before which no event waits for its time: `process_timer.` and the
+    /// name.
     fn timer_name() -> &'static str;
 
     /// Whether the manager makes spans; `None` leaves it to the runner, whose default is yes. A runner that is switched

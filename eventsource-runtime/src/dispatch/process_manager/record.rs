@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::Event;
+use crate::fnv::spread;
 
 const PREFIX: &str = "process_manager.";
 
@@ -97,10 +98,7 @@ pub(super) fn derived(manager: &str, cause: Uuid, purpose: Purpose, ordinal: usi
     };
     let ordinal = (ordinal as u64).to_be_bytes();
     let bytes = cause.as_bytes().iter().chain(manager.as_bytes()).chain([&purpose]).chain(&ordinal);
-    // FNV-1a, then spread: what the standard library hashes with may change from one release to the next.
-    let sum =
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    let sum = (sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let sum = spread(bytes.copied());
     let sum = sum ^ (sum >> 29);
     Uuid::from_u128((cause.as_u128() & !LOW) | (u128::from(sum) & LOW))
 }

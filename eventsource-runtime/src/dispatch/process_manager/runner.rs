@@ -14,8 +14,7 @@ use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
 use crate::projection::{
-    Begin, DeadLetters, OnFailure, ProjectionOptions, ProjectionRunner, ProjectionStopped, ProjectionStore,
-    Projections, after,
+    Begin, DeadLetters, OnFailure, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections, after,
 };
 use crate::store::Position;
 
@@ -96,16 +95,10 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         Self { runner, office, timers: Vec::new() }
     }
 
-    /// Adds a manager.
-    pub fn process_manager<M: ProcessManager>(self) -> Self {
-        self.process_manager_with::<M>(ProjectionOptions::default())
-    }
-
-    /// Adds a manager with options of its own; it runs in one partition whatever they say, since the events of one
-    /// process come from several streams.
-    pub fn process_manager_with<M: ProcessManager>(mut self, options: ProjectionOptions) -> Self {
+    /// Adds a manager. It runs in one partition, since the events of one process come from several streams.
+    pub fn process_manager<M: ProcessManager>(mut self) -> Self {
         self.office.names.push((M::name(), M::span_name()));
-        self.runner = self.runner.projection_with(Managed::<M>::new(), options.partitions(1));
+        self.runner = self.runner.projection(Managed::<M>::new());
         self.timers.push(|desk, stopped| {
             let timer = Timer::<M, _>::new(desk.store.clone(), Arc::clone(&desk.office.clock));
             tokio::spawn(timer.run(stopped))
@@ -124,8 +117,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         Self { runner: self.runner.ignore_contexts(), ..self }
     }
 
-    /// Lets managers that are new to the store begin after a position, with nothing before it reacted to; after the head,
-    /// what is appended until there is not reacted to either. Unless set they begin with the first event.
+    /// Lets managers that are new to the store begin after a position, with nothing before it reacted to. If it
+    /// lies beyond the head, events up to it are left out too. Unless set they begin with the first event.
     ///
     /// One that has a checkpoint goes on from there, whatever this says: it may stay in the code after the first start.
     /// Several processes that start a new manager agree on where the first of them began.

@@ -7,6 +7,7 @@
 //! start reads what came since, and not the whole past.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::desk::due_id;
 use super::record::{Scheduled, is_own};
 use crate::clock::Clock;
 use crate::domain::{EventDef, EventSet, StoredEvent};
+use crate::poll::unless;
 use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore, StepResult, caught};
 use crate::store::{AppendError, ExpectedVersion, Filter, NewEvent, Origin, Position};
 use crate::telemetry::{Scope, log};
@@ -71,12 +73,12 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
             // What it is at is dropped there: the next start finds what is due where this one did.
-            either(self.work(), std::pin::pin!(stop)).await;
+            let _: Option<Infallible> = unless(stop, self.work()).await;
         };
         Scope::detached().muted().run(body)
     }
 
-    async fn work(&mut self) {
+    async fn work(&mut self) -> Infallible {
         let mut retries = 0;
         loop {
             let turn = caught(async {
@@ -103,7 +105,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        either(appended, std::pin::pin!(self.due())).await;
+        unless(self.due(), appended).await;
     }
 
     /// Waits until the first of all that waits is due.
@@ -250,16 +252,4 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
 fn name_of<M: ProcessManager>(stored: &str) -> Option<&'static str> {
     let is = |def: &&EventDef<M::Event>| def.name() == stored || def.aliases().contains(&stored);
     M::Event::EVENTS.iter().find(is).map(EventDef::name).filter(|name| !is_own(name))
-}
-
-/// Waits for the first of two; whether it was the second.
-async fn either(one: impl Future<Output = ()>, mut other: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
-    let mut one = std::pin::pin!(one);
-    std::future::poll_fn(|task| {
-        if other.as_mut().poll(task).is_ready() {
-            return std::task::Poll::Ready(true);
-        }
-        one.as_mut().poll(task).map(|()| false)
-    })
-    .await
 }

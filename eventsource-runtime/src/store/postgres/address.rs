@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 
 use super::{PostgresError, PostgresOptions};
 
@@ -24,6 +24,12 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     })?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(PostgresError::new("the address names no host; write postgres://user:password@host:5432/database"));
+    }
+    // The driver would take TLS wherever a server offers it, and then verify: an address would work or not as some crate
+    // of the program has asked for the feature. What begins with TLS is never plain.
+    if config.get_ssl_mode() == SslMode::Prefer {
+        let begins_with_tls = config.get_ssl_negotiation() == SslNegotiation::Direct;
+        config.ssl_mode(if begins_with_tls { SslMode::Require } else { SslMode::Disable });
     }
     if config.get_application_name().is_none() {
         config.application_name("eventsource");

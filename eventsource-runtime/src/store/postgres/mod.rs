@@ -52,7 +52,7 @@ impl Traced<Postgres> {
     ///
     /// The address is a URL, `postgres://user:password@host:5432/database`, with the options of the driver. With
     /// `sslmode=require` the connection is behind TLS, the server's certificate and its name are verified, and the
-    /// feature `postgres-tls` is needed.
+    /// feature `postgres-tls` is needed. Without it the connection is not encrypted.
     ///
     /// ```no_run
     /// # use eventsource_runtime::store::PostgresStore;

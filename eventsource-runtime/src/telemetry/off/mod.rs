@@ -97,6 +97,20 @@ impl Span {
     }
 }
 
+/// Where all code runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unseen(());
+
+impl Unseen {
+    pub(crate) fn new(_: bool) -> Self {
+        Self(())
+    }
+
+    pub(crate) fn run<F: Future>(self, body: F) -> F {
+        body
+    }
+}
+
 /// Nothing that surrounds code that runs elsewhere.
 #[derive(Clone, Debug)]
 pub struct Scope(());

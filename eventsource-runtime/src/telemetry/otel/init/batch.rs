@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::metrics::Meter;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::env::Signal;
@@ -18,6 +18,8 @@ use crate::telemetry::{log, names};
 
 /// How many items wait where nothing else is said, as OpenTelemetry has it.
 const MOST_WAITING: usize = 2048;
+/// The longest queue: room for a million spans is hundreds of megabytes.
+const MOST_ROOM: usize = 1 << 20;
 /// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so it
 /// costs the least, and a receiver in trouble is not asked without end.
 const FAILURES: u32 = 3;
@@ -79,10 +81,11 @@ impl Batches<BatchSpanProcessor> {
     }
 }
 
-/// The size of a queue as OpenTelemetry's SDK reads it, whichever way the set-up was made.
+/// The size of a queue, whichever way the set-up was made: more than a million only as far as memory goes, since the SDK
+/// makes room for all of them at once.
 pub(super) fn most_waiting(variable: &str) -> usize {
     let said = std::env::var(variable).ok().and_then(|size| size.trim().parse().ok());
-    said.filter(|size| *size > 0).unwrap_or(MOST_WAITING)
+    said.filter(|size| *size > 0).map_or(MOST_WAITING, |size: usize| size.min(MOST_ROOM))
 }
 
 impl Losses {
@@ -187,7 +190,7 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.processor.force_flush()
+        patiently(|| self.processor.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -200,6 +203,16 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
     }
 }
 
+/// Flushes until the exporter has answered: whoever asked keeps the deadline, and the SDK has one of its own.
+pub(super) fn patiently(flush: impl Fn() -> OTelSdkResult) -> OTelSdkResult {
+    loop {
+        let flushed = flush();
+        if !matches!(flushed, Err(OTelSdkError::Timeout(_))) {
+            return flushed;
+        }
+    }
+}
+
 impl<P> fmt::Debug for Batches<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches").field("most", &self.door.most).finish_non_exhaustive()
@@ -209,8 +222,6 @@ impl<P> fmt::Debug for Batches<P> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
-
-    use opentelemetry_sdk::error::OTelSdkError;
 
     use super::*;
     use crate::telemetry::otel::tree::tests::span;

@@ -88,15 +88,19 @@ impl Env {
         let variable = signal.exporter_variable();
         let names = self.get(variable)?;
         let mut exporters = Vec::new();
+        let mut add = |exporter| {
+            if !exporters.contains(&exporter) {
+                exporters.push(exporter);
+            }
+        };
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             match name {
-                "otlp" => exporters.push(Exporter::Otlp),
-                "console" => exporters.push(Exporter::Console),
+                "otlp" => add(Exporter::Otlp),
+                "console" => add(Exporter::Console),
                 "none" => {}
                 other => log::setting_ignored(variable, other, "write `otlp`, `console` or `none`"),
             }
         }
-        exporters.dedup();
         Some(exporters)
     }
 
@@ -136,15 +140,19 @@ impl Env {
         let variable = "OTEL_PROPAGATORS";
         let Some(names) = self.get(variable) else { return vec![Propagator::TraceContext] };
         let mut propagators = Vec::new();
+        let mut add = |propagator| {
+            if !propagators.contains(&propagator) {
+                propagators.push(propagator);
+            }
+        };
         for name in names.split(',').map(str::trim) {
             match name {
-                "tracecontext" => propagators.push(Propagator::TraceContext),
-                "baggage" => propagators.push(Propagator::Baggage),
+                "tracecontext" => add(Propagator::TraceContext),
+                "baggage" => add(Propagator::Baggage),
                 "none" | "" => {}
                 other => log::setting_ignored(variable, other, "write `tracecontext`, `baggage` or `none`"),
             }
         }
-        propagators.dedup();
         propagators
     }
 }
@@ -180,6 +188,7 @@ mod tests {
     fn exporters_are_a_list_whose_unknown_names_are_passed_over() {
         let exporters = |names| Env::of(&[("OTEL_TRACES_EXPORTER", names)]).exporters(Signal::Traces);
         assert_eq!(exporters("otlp, console"), Some(vec![Exporter::Otlp, Exporter::Console]));
+        assert_eq!(exporters("otlp,console,otlp"), Some(vec![Exporter::Otlp, Exporter::Console]));
         assert_eq!(exporters("none"), Some(vec![]));
         assert_eq!(exporters("zipkin"), Some(vec![]));
         assert_eq!(Env::default().exporters(Signal::Traces), None);

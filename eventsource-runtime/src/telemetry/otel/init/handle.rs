@@ -164,8 +164,8 @@ impl Telemetry {
 }
 
 impl Shared {
-    /// `None` where they were handed out before. The batch processor keeps the result of its last export to itself when
-    /// it is shut down, hence the flush before.
+    /// `None` where they were handed out before. The batch processors keep the result of their last export to themselves
+    /// when they are shut down: hence the flush before.
     fn shutdown_jobs(&self) -> Option<Vec<Job>> {
         if self.ended.swap(true, Ordering::AcqRel) {
             return None;

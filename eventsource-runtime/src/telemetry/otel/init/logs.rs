@@ -23,7 +23,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::batch::{Batches, Door, Losses, most_waiting};
+use super::batch::{Batches, Door, Losses, most_waiting, patiently};
 use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
@@ -86,7 +86,11 @@ impl Loggers {
 
     pub(super) fn shutdown(&self, timeout: Duration) -> Job {
         let loggers = self.loggers.clone();
-        Job { signal: Signal::Logs, run: Box::new(move || loggers.shutdown_with_timeout(timeout)) }
+        let last_records = move || {
+            let flushed = loggers.force_flush();
+            flushed.and(loggers.shutdown_with_timeout(timeout))
+        };
+        Job { signal: Signal::Logs, run: Box::new(last_records) }
     }
 }
 
@@ -99,7 +103,7 @@ impl LogProcessor for Batches<BatchLogProcessor> {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.processor.force_flush()
+        patiently(|| self.processor.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

@@ -237,6 +237,7 @@ impl TelemetryBuilder {
     }
 
     /// How long flushing may take, in [`Telemetry::force_flush`] and [`Telemetry::shutdown`]: 5 seconds unless set.
+    /// The last metrics of a shutdown have 5 seconds at most: so long OpenTelemetry's reader waits for them.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

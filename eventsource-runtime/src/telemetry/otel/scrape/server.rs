@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Scrape;
 
@@ -49,10 +49,40 @@ impl ScrapeServer {
     }
 }
 
-fn answer(scrape: &Scrape, mut connection: &TcpStream) -> io::Result<()> {
-    connection.set_read_timeout(Some(PATIENCE))?;
-    connection.set_write_timeout(Some(PATIENCE))?;
-    let mut lines = BufReader::new(connection.take(MOST_BYTES));
+/// A connection until a moment: a client that is slow, byte by byte, keeps others waiting no longer than that.
+struct Until<'a> {
+    connection: &'a TcpStream,
+    moment: Instant,
+}
+
+impl Until<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.moment.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.connection.set_read_timeout(self.left()?)?;
+        self.connection.read(bytes)
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.connection.set_write_timeout(self.left()?)?;
+        self.connection.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.connection.flush()
+    }
+}
+
+fn answer(scrape: &Scrape, connection: &TcpStream) -> io::Result<()> {
+    let mut connection = Until { connection, moment: Instant::now() + PATIENCE };
+    let mut lines = BufReader::new(Read::by_ref(&mut connection).take(MOST_BYTES));
     let mut request = String::new();
     lines.read_line(&mut request)?;
     // The rest is read, or the client would be told that its connection was reset.

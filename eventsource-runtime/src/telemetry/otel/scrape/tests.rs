@@ -41,3 +41,21 @@ fn the_metrics_are_served_under_the_names_that_dashboards_use() {
     assert!(TcpStream::connect(address).is_err());
     telemetry.shutdown_blocking().unwrap();
 }
+
+/// Each of its bytes came in time, and nobody else was answered until the last one.
+#[test]
+fn a_client_that_is_slow_holds_up_nobody_for_long() {
+    let server = Scrape::new().serve("127.0.0.1:0").unwrap();
+    let mut slow = TcpStream::connect(server.address()).unwrap();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) && slow.write_all(b"G").is_ok() {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        });
+        let answer = ask(server.address(), "GET /metrics HTTP/1.1\r\n\r\n");
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    });
+}

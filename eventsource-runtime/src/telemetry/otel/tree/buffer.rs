@@ -85,7 +85,7 @@ impl Console {
         limit: Option<usize>,
         slow: Duration,
     ) -> Self {
-        let style = Style { width: width.unwrap_or(super::WIDTH).max(40), colour, slow };
+        let style = Style { width: super::columns(width.unwrap_or(super::WIDTH)), colour, slow };
         let console = Self::new(Box::new(std::io::stderr()), style, limit);
         Self { follows_terminal: width.is_none(), ..console }
     }

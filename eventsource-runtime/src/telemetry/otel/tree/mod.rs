@@ -39,6 +39,11 @@ pub struct TraceTree {
     style: Style,
 }
 
+/// A width with room for a line, and that can be reckoned with.
+fn columns(wanted: usize) -> usize {
+    wanted.clamp(40, 10_000)
+}
+
 impl Default for TraceTree {
     fn default() -> Self {
         Self::new()
@@ -59,10 +64,10 @@ impl TraceTree {
         self
     }
 
-    /// Cuts lines at so many columns, 40 at least.
+    /// Cuts lines at so many columns, from 40 to 10,000.
     #[must_use]
     pub fn width(mut self, columns: usize) -> Self {
-        self.style.width = columns.max(40);
+        self.style.width = self::columns(columns);
         self
     }
 

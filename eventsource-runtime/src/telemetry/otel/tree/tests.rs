@@ -213,6 +213,7 @@ fn lines_keep_to_the_width() {
         span.attributes.push(KeyValue::new("text", "x".repeat(500)));
         span.attributes.push(KeyValue::new("more", "y".repeat(500)));
     }
+    assert!(TraceTree::new().width(usize::MAX).render(&spans).contains('\n'));
     for width in [40, 80, 132] {
         let text = TraceTree::new().width(width).render(&spans);
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 use super::{Seen, a_stream, agreeing, in_time, numbered, ordinal, publish, showing, subscription};
-use crate::bus::{EventBus, HandlerError, Received, Running, Traced, header};
+use crate::bus::{EventBus, HandlerError, Received, Subscription, Traced, header};
 use crate::telemetry::TraceContext;
 
 fn no() -> HandlerError {
@@ -27,7 +27,7 @@ pub async fn a_message_that_fails_is_tried_again<B: EventBus>(open: impl AsyncFn
 }
 
 /// A group on which the message with the ordinal 1 becomes a dead letter and that with 2 is handled.
-async fn failed<B: EventBus>(bus: &Traced<B>, context: Option<TraceContext>) -> (Seen, Running) {
+async fn failed<B: EventBus>(bus: &Traced<B>, context: Option<TraceContext>) -> (Seen, Subscription) {
     let (mut seen, handler) = showing(|received| if ordinal(received) == 1 { Err(no()) } else { Ok(()) });
     let running = subscription(bus, "one").handle(handler).await.expect("a group can be joined");
     let stream = a_stream();

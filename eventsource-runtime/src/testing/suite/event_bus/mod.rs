@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub use delivery::*;
 pub use failure::*;
 
-use crate::bus::{EventBus, HandlerError, Message, Received, Subscription, Traced};
+use crate::bus::{EventBus, HandlerError, Message, Received, SubscriptionBuilder, Traced};
 use crate::store::StreamId;
 
 /// Makes a module of tests that run the suite on a bus. The closure is called for each test and opens a bus without
@@ -86,7 +86,7 @@ fn ordinal(message: &Message) -> usize {
 }
 
 /// A subscription that does not keep a test waiting.
-fn subscription<B: EventBus>(bus: &Traced<B>, group: &str) -> Subscription<B> {
+fn subscription<B: EventBus>(bus: &Traced<B>, group: &str) -> SubscriptionBuilder<B> {
     bus.subscribe(group).retries(3).pauses(Duration::from_millis(1), Duration::from_millis(4))
 }
 

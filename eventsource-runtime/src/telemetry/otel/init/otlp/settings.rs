@@ -10,6 +10,8 @@ use crate::telemetry::{TelemetryError, log};
 
 /// How long an export may take where nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// What counts as no limit.
+const FOR_EVER: Duration = Duration::from_hours(24 * 49);
 
 variables! {
     Protocol "PROTOCOL"
@@ -111,10 +113,14 @@ fn timeout(env: &Env, signal: Signal) -> Duration {
     env.get(of_batches).map_or(own, |text| own.min(milliseconds((of_batches, text))))
 }
 
+/// None at all is no limit, says the specification.
 fn milliseconds((variable, text): (&'static str, &str)) -> Duration {
     let nonsense = |_| {
         log::setting_ignored(variable, text, "write a number of milliseconds; 10000 is used");
         TIMEOUT
     };
-    text.parse().map_or_else(nonsense, Duration::from_millis)
+    match text.parse() {
+        Ok(0) => FOR_EVER,
+        parsed => parsed.map_or_else(nonsense, Duration::from_millis),
+    }
 }

@@ -61,6 +61,7 @@ fn an_address_of_grpc_without_a_scheme_is_safe_unless_said_otherwise() {
 fn a_time_out_is_in_milliseconds_and_nonsense_is_passed_over() {
     let timeout = |text| settings(Signal::Traces, &[("OTEL_EXPORTER_OTLP_TIMEOUT", text)]).timeout.as_millis();
     assert_eq!([timeout("250"), timeout("soon"), timeout("")], [250, 10_000, 10_000]);
+    assert!(timeout("0") > 1000 * 60 * 60 * 24, "no limit");
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn an_export_takes_no_longer_than_a_batch_may() {
             |text, own| settings(signal, &[(variable, text), ("OTEL_EXPORTER_OTLP_TIMEOUT", own)]).timeout.as_millis();
         assert_eq!([timeout("250", ""), timeout("250", "100"), timeout("60000", "")], [250, 100, 10_000], "{variable}");
         assert_eq!(timeout("soon", "300"), 300, "{variable}");
+        assert_eq!(timeout("0", "300"), 300, "{variable}");
     }
 }
 

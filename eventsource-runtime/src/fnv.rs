@@ -1,0 +1,24 @@
+//! The hash of what is kept or shared with others: the standard library's may change from one release to the next, and
+//! with it the queue or the partition that a stream goes to.
+
+/// FNV-1a.
+pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The same, with its weak upper bits spread over all of it: names of streams differ in few places.
+pub(crate) fn spread(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let sum = fnv1a(bytes);
+    (sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_hash_that_others_compute() {
+        assert_eq!(fnv1a([]), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(*b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

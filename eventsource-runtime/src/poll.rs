@@ -1,0 +1,27 @@
+//! Futures beside futures.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// What something comes to, unless something else ends first.
+pub(crate) async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) -> Option<F::Output> {
+    let (mut end, mut body) = (pin!(end), pin!(body));
+    poll_fn(|task| match body.as_mut().poll(task) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => end.as_mut().poll(task).map(|()| None),
+    })
+    .await
+}
+
+/// What something comes to, or its panic; then it is not polled again.
+pub(crate) async fn caught<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut body = pin!(body);
+    poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(task))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
