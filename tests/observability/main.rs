@@ -5,6 +5,7 @@
 
 mod elsewhere;
 mod files;
+mod labels;
 mod scraped;
 #[path = "../../examples/observability/main.rs"]
 mod service;
