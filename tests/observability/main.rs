@@ -6,6 +6,7 @@
 mod elsewhere;
 mod files;
 mod labels;
+mod schemas;
 mod scraped;
 #[path = "../../examples/observability/main.rs"]
 mod service;
