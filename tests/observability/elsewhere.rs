@@ -1,4 +1,4 @@
-//! What the service has no part in: a broker, and leases that others take.
+//! What the service has no part in: a broker, which does not always take what it is sent, and leases that others take.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(crate) async fn runs() {
         let bus = remote();
         let running = bus.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
         bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await.unwrap();
+        bus.inner().fail(1);
+        bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await.unwrap_err();
         lose_a_lease().await;
         running.shutdown().await.unwrap();
     }

@@ -5,6 +5,8 @@
 
 mod elsewhere;
 mod files;
+mod labels;
+mod schemas;
 mod scraped;
 #[path = "../../examples/observability/main.rs"]
 mod service;

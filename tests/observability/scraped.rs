@@ -1,5 +1,6 @@
 //! The service runs, Prometheus scrapes it, and every query finds something.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,10 +17,13 @@ use crate::{folder, panels, program, rules, series};
 /// Set in the process that is the service.
 const CHILD: &str = "EVENTSOURCE_TESTS_SERVES";
 /// How long until every query must have found something.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The labels of a series.
+pub(super) type Labels = BTreeMap<String, String>;
 
 /// A process that ends with the test.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -43,7 +47,7 @@ fn serves() {
 }
 
 /// The service, and the address of its metrics. Its traces and logs go where nobody takes them.
-fn service() -> (Running, String) {
+pub(super) fn service() -> (Running, String) {
     let child = Command::new(env::current_exe().unwrap())
         .args(["scraped::serves", "--exact", "--nocapture"])
         .env(CHILD, "1")
@@ -63,14 +67,14 @@ fn service() -> (Running, String) {
 }
 
 /// A Prometheus that scrapes one address every second, and where it listens.
-struct Prometheus {
+pub(super) struct Prometheus {
     running: Running,
     port: u16,
     folder: PathBuf,
 }
 
 impl Prometheus {
-    fn start(program: PathBuf, target: &str) -> Self {
+    pub(super) fn start(program: PathBuf, target: &str) -> Self {
         let (port, own) = (free_port(), env::temp_dir().join(format!("eventsource-prometheus-{}", Uuid::now_v7())));
         fs::create_dir(&own).unwrap();
         let rules = folder().join("rules.yml").canonicalize().unwrap();
@@ -90,25 +94,39 @@ impl Prometheus {
         Self { running: Running(child), port, folder: own }
     }
 
-    /// How many series a query finds; `None` while there is no answer.
-    fn found(&self, query: &str) -> Option<usize> {
+    /// What the API answers to a question of one parameter; `None` while there is no answer.
+    fn asked(&self, path: &str, value: &str) -> Option<Value> {
         let mut encoded = String::new();
-        for byte in query.bytes() {
+        for byte in value.bytes() {
             write!(encoded, "%{byte:02x}").unwrap();
         }
         let mut connection = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(connection, "GET /api/v1/query?query={encoded} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+        write!(connection, "GET /api/v1/{path}={encoded} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         if head.starts_with("HTTP/1.0 503") {
             return None;
         }
-        let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{query}: {answer}"));
-        assert_eq!(body["status"], "success", "{query}: {body}");
-        let found = body["data"]["result"].as_array()?;
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{value}: {answer}"));
+        assert_eq!(body["status"], "success", "{value}: {body}");
+        Some(body["data"].clone())
+    }
+
+    /// How many series a query finds; `None` while there is no answer.
+    fn found(&self, query: &str) -> Option<usize> {
+        let answer = self.asked("query?query", query)?;
         // What is not a number is drawn nowhere: nothing was counted.
-        Some(found.iter().filter(|series| series["value"][1] != "NaN").count())
+        let found = answer["result"].as_array()?.iter().filter(|series| series["value"][1] != "NaN");
+        Some(found.count())
+    }
+
+    /// The labels of each series that was scraped or recorded, its name as `__name__` among them; none while there is no
+    /// answer.
+    pub(super) fn series(&self) -> Vec<Labels> {
+        let answer = self.asked("series?match[]", "{job=\"observability\"}").unwrap_or_default();
+        let series = answer.as_array().into_iter().flatten();
+        series.map(|labels| serde_json::from_value(labels.clone()).unwrap()).collect()
     }
 }
 

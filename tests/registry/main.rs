@@ -3,6 +3,7 @@
 mod buses;
 mod emitted;
 mod exporter;
+mod literature;
 mod logged;
 mod seldom;
 mod starts;

@@ -1,5 +1,6 @@
 //! The receivers: `oteltap` takes HTTP with protobuf and shows JSON, `rotel` takes gRPC and shows text.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -35,14 +36,31 @@ pub(super) struct Log {
     pub(super) span_id: String,
 }
 
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metric {
+    pub(super) name: String,
+    pub(super) unit: String,
+    /// `sum`, `gauge` or `histogram`.
+    pub(super) of: String,
+    pub(super) points: Vec<Point>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Point {
+    pub(super) attributes: BTreeMap<String, String>,
+    /// The value, or how many were measured in a histogram.
+    pub(super) number: String,
+}
+
 #[derive(Debug)]
 pub(super) enum Received {
     Span(Span),
     Log(Log),
+    Metric(Metric),
 }
 
 pub(super) trait Receiver {
-    /// What came next, metrics aside.
+    /// What came next.
     fn next(&mut self) -> Received;
 }
 
@@ -104,9 +122,18 @@ impl Output {
 }
 
 fn is_head(line: &str) -> bool {
-    ["Span #", "LogRecord #", "ResourceSpans #", "ResourceLog #", "ScopeSpans #", "ScopeLogs #"]
-        .iter()
-        .any(|head| line.starts_with(head))
+    const HEADS: [&str; 9] = [
+        "Span #",
+        "LogRecord #",
+        "Metric #",
+        "ResourceSpans #",
+        "ResourceLog #",
+        "ResourceMetrics #",
+        "ScopeSpans #",
+        "ScopeLogs #",
+        "ScopeMetrics #",
+    ];
+    HEADS.iter().any(|head| line.starts_with(head))
 }
 
 impl Drop for Output {
@@ -164,13 +191,35 @@ impl Receiver for Tap {
                     span_id: text(&json, "spanId"),
                 });
             }
+            if let Some(metric) = metric_of_json(&json) {
+                return Received::Metric(metric);
+            }
         }
     }
+}
+
+fn metric_of_json(json: &Value) -> Option<Metric> {
+    let of = ["sum", "gauge", "histogram"].into_iter().find(|of| json[of].is_object())?;
+    let attributes = |point: &Value| {
+        let attributes = point["attributes"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        attributes.filter_map(|of| Some((text(&of["key"])?, text(&of["value"]["stringValue"])?))).collect()
+    };
+    let number = |point: &Value| {
+        let numbers = ["asInt", "asDouble", "count"].map(|key| &point[key]);
+        let number = numbers.into_iter().find(|number| !number.is_null()).expect("a point has a number");
+        number.as_str().map_or_else(|| number.to_string(), str::to_owned)
+    };
+    let points = json[of]["dataPoints"].as_array()?.iter();
+    let points = points.map(|point| Point { attributes: attributes(point), number: number(point) });
+    let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    Some(Metric { name: text("name"), unit: text("unit"), of: of.to_owned(), points: points.collect() })
 }
 
 pub(super) struct Rotel {
     output: Output,
     port: u16,
+    http_port: u16,
     files: PathBuf,
 }
 
@@ -178,20 +227,24 @@ impl Rotel {
     pub(super) fn start() -> Option<Self> {
         let program = program("ROTEL")?;
         let files = std::env::temp_dir().join(format!("eventsource-rotel-{}", Uuid::now_v7()));
-        let port = free_port();
+        let (port, http_port) = (free_port(), free_port());
         let mut command = Command::new(program);
         command.args(["start", "--exporter", "blackhole", "--debug-log-verbosity", "detailed"]);
-        command.args(["--debug-log", "traces", "--debug-log", "logs"]);
+        command.args(["--debug-log", "traces", "--debug-log", "logs", "--debug-log", "metrics"]);
         command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{port}")]);
-        command.args(["--otlp-http-endpoint", &format!("127.0.0.1:{}", free_port())]);
+        command.args(["--otlp-http-endpoint", &format!("127.0.0.1:{http_port}")]);
         command.arg("--pid-file").arg(files.with_extension("pid")).arg("--log-file").arg(files.with_extension("log"));
         let mut output = Output::of(&mut command);
         assert!(output.next().contains("Starting"));
-        Some(Self { output, port, files })
+        Some(Self { output, port, http_port, files })
     }
 
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(super) fn http_port(&self) -> u16 {
+        self.http_port
     }
 
     pub(super) fn endpoint(&self) -> String {
@@ -216,6 +269,9 @@ impl Receiver for Rotel {
             }
             if head.starts_with("LogRecord #") {
                 return Received::Log(log(&self.output.part()));
+            }
+            if head.starts_with("Metric #") {
+                return Received::Metric(metric(&self.output.part()));
             }
         }
     }
@@ -260,4 +316,29 @@ fn log(lines: &[String]) -> Log {
         trace_id: field(lines, "Trace ID").to_owned(),
         span_id: field(lines, "Span ID").to_owned(),
     }
+}
+
+fn metric(lines: &[String]) -> Metric {
+    let of = |name: &str| field(lines, &format!("-> {name}"));
+    let mut metric = Metric {
+        name: of("Name").to_owned(),
+        unit: of("Unit").to_owned(),
+        of: of("DataType").to_lowercase(),
+        points: Vec::new(),
+    };
+    for line in lines {
+        if line.contains("DataPoints #") {
+            metric.points.push(Point::default());
+        }
+        let Some(point) = metric.points.last_mut() else { continue };
+        match line.split_once(": ") {
+            Some(("Value" | "Count", number)) => number.clone_into(&mut point.number),
+            Some((key, value)) if key.trim_start().starts_with("-> ") => {
+                let value = value.strip_prefix("Str(").and_then(|text| text.strip_suffix(')')).unwrap_or(value);
+                point.attributes.insert(key.trim_start().trim_start_matches("-> ").to_owned(), value.to_owned());
+            }
+            _ => {}
+        }
+    }
+    metric
 }

@@ -139,7 +139,10 @@ async fn a_receiver_behind_tls_gets_everything_over_http() {
     export(environment(&certificates, port)).await;
     tokio::task::block_in_place(|| assert_arrives(&mut tap));
     let seen = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
-    assert!(seen.contains(&format!("{HEADER}: {SECRET}")), "the header is sent");
+    let calls = ["/v1/traces", "/v1/metrics", "/v1/logs"].map(|path| seen.matches(&format!("POST {path} ")).count());
+    assert!(calls.iter().all(|calls| *calls > 0), "{calls:?}");
+    let headers = seen.matches(&format!("{HEADER}: {SECRET}\r\n")).count();
+    assert_eq!(headers, calls.iter().sum::<usize>(), "each call has the header");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,6 +154,25 @@ async fn a_receiver_behind_tls_gets_everything_over_grpc() {
     environment.push(("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()));
     export(environment).await;
     tokio::task::block_in_place(|| assert_arrives(&mut rotel));
+}
+
+/// Not to `oteltap`, which takes nothing that is compressed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_compressed_arrives() {
+    for (protocol, alpn) in [("http/protobuf", &b"http/1.1"[..]), ("grpc", b"h2")] {
+        let Some(mut rotel) = Rotel::start() else { return };
+        let certificates = Certificates::made(alpn);
+        let to = if protocol == "grpc" { rotel.port() } else { rotel.http_port() };
+        let (port, seen) = proxy(&certificates.server, to).await;
+        let mut environment = environment(&certificates, port);
+        environment.push(("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()));
+        environment.push(("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip".to_owned()));
+        export(environment).await;
+        tokio::task::block_in_place(|| assert_arrives(&mut rotel));
+        // So begins what is in gzip's format, and deflated: RFC 1952, section 2.3.1.
+        let compressed = seen.lock().unwrap().windows(3).filter(|bytes| *bytes == [0x1f, 0x8b, 8]).count();
+        assert!(compressed >= 3, "{protocol}: spans, metrics and log records are compressed, not {compressed} of them");
+    }
 }
 
 /// One whose certificate nobody vouches for, and one that is shown none of ours.

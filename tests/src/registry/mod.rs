@@ -8,7 +8,7 @@ mod page;
 pub use check::Logged;
 pub use measured::Measured;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -293,6 +293,38 @@ impl Registry {
             Some((metric_name.as_deref()?, instrument.as_deref()?, unit.as_deref()?))
         };
         metrics.filter_map(facts).collect()
+    }
+
+    /// The names under which a scrape tells the metrics.
+    #[must_use]
+    pub fn scraped_names(&self) -> BTreeSet<String> {
+        let scraped = |(name, instrument, unit): (&str, &str, &str)| {
+            let unit = match unit {
+                "s" => "_seconds",
+                "1" => "_ratio",
+                _ => "",
+            };
+            let base = format!("{}{unit}", name.replace('.', "_"));
+            match instrument {
+                "counter" => format!("{}_total", base.trim_end_matches("_total")),
+                "histogram" => format!("{base}_bucket"),
+                _ => base,
+            }
+        };
+        self.instruments().into_iter().map(scraped).collect()
+    }
+
+    /// The names of all spans; what varies in them stands in braces.
+    #[must_use]
+    pub fn span_names(&self) -> Vec<&str> {
+        self.of(GroupType::Span).filter_map(|group| group.annotations.span_name.as_deref()).collect()
+    }
+
+    /// The names of all span events.
+    #[must_use]
+    pub fn span_events(&self) -> Vec<&str> {
+        let events = self.of(GroupType::Event).filter(|group| group.annotations.span_event);
+        events.filter_map(|group| group.name.as_deref()).collect()
     }
 
     fn of(&self, wanted: GroupType) -> impl Iterator<Item = &Group> {

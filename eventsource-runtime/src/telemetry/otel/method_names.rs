@@ -22,11 +22,15 @@ fn bare(type_name: &str) -> &str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
+/// A word begins where capitals do, and at the last of several where small letters follow: `HTTPClient` is `http_client`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     let mut before = '_';
-    for character in name.chars() {
-        if character.is_uppercase() && before != '_' && !before.is_uppercase() {
+    let mut characters = name.chars().peekable();
+    while let Some(character) = characters.next() {
+        let ends_capitals = before.is_uppercase() && characters.peek().is_some_and(|next| next.is_lowercase());
+        let begins_word = character.is_uppercase() && (!before.is_uppercase() || ends_capitals);
+        if begins_word && before != '_' {
             snake.push('_');
         }
         snake.extend(character.to_lowercase());
@@ -42,6 +46,28 @@ mod tests {
     #[test]
     fn a_method_is_named_after_its_type() {
         assert_eq!(joined("shop::NotificationService<alloc::string::String>", "send"), "notification_service.send");
-        assert_eq!(joined("HTTPClient", "get"), "httpclient.get");
+        assert_eq!(joined("shop::http::HTTPClient", "get"), "http_client.get");
+    }
+
+    #[test]
+    fn names_of_types_are_taken_apart_at_their_words() {
+        for (name, snake) in [
+            ("MailService", "mail_service"),
+            ("HTTPClient", "http_client"),
+            ("XMLHttpRequest", "xml_http_request"),
+            ("ClientOfHTTP", "client_of_http"),
+            ("SMS", "sms"),
+            ("OrderV2", "order_v2"),
+            ("V2Order", "v2_order"),
+            ("Http2Client", "http2_client"),
+            ("Already_Taken_apart", "already_taken_apart"),
+            ("_Hidden", "_hidden"),
+            ("ÉtatCivil", "état_civil"),
+            ("Événement", "événement"),
+            ("A", "a"),
+            ("", ""),
+        ] {
+            assert_eq!(snake_case(name), snake, "{name}");
+        }
     }
 }
