@@ -1,4 +1,3 @@
-//! An account: commands in, events stored, a projection out, and the trace of it all on stderr.
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
 use serde::{Deserialize, Serialize};
@@ -21,7 +20,6 @@ impl Apply<Deposited> for Account {
 #[derive(Debug, thiserror::Error)]
 #[error("an account holds at most 100000 cents")]
 struct TooMuch;
-
 #[derive(Command, Clone, Deserialize)]
 #[command(aggregate = Account)]
 struct Deposit {
@@ -39,8 +37,11 @@ impl Account {
 struct Balances;
 #[projection(enable_tracing = true)]
 impl Balances {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("CREATE TABLE balances (account PRIMARY KEY, cents)")?)
+    }
     fn deposited(&self, event: &Recorded<Deposited>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
-        tx.execute_batch("CREATE TABLE IF NOT EXISTS balances (account PRIMARY KEY, cents)")?;
         let upsert = "INSERT INTO balances VALUES (?1, ?2) ON CONFLICT DO UPDATE SET cents = cents + excluded.cents";
         tx.execute(upsert, (event.aggregate_id(), event.cents))?;
         Ok(())
@@ -52,7 +53,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = SqliteStore::open(":memory:").await?;
     let commands = CommandBus::builder().aggregate(Repository::<Account, _>::new(store.clone())).build();
     let projections = ProjectionRunner::new(store).projection(Balances).spawn();
-
     let committed = commands.dispatch(Deposit { account: "ada".into(), cents: 500 }).await?;
     projections.wait_for(committed.position).await?;
     projections.shutdown().await?;

@@ -29,6 +29,8 @@ pub use attribute_value::AttributeValue;
 pub use attributes::{Attributes, MAX_ITEMS, MAX_TEXT, Slot};
 #[doc(hidden)]
 pub use attributes::{ByPlace, Values};
+#[doc(hidden)]
+pub use backend::Span;
 #[cfg(feature = "otel")]
 #[doc(hidden)]
 pub use backend::{
@@ -36,8 +38,8 @@ pub use backend::{
     held, once, start, start_of, start_with, traced,
 };
 pub use backend::{
-    CurrentSpan, ManualSpan, Options, Scope, Span, Telemetry, TelemetryBuilder, TelemetryGuard, current_span,
-    set_enabled, span,
+    CurrentSpan, ManualSpan, Options, Scope, Telemetry, TelemetryBuilder, TelemetryGuard, current_span, set_enabled,
+    span,
 };
 pub(crate) use backend::{Start, Unseen};
 pub(crate) use backend::{is_on, messaging, metrics};
@@ -56,10 +58,11 @@ pub use otel::TraceView;
 #[cfg(feature = "prometheus")]
 pub use otel::{Scrape, ScrapeServer};
 #[doc(hidden)]
-pub use outcome::{Ends, NoResult};
-pub use outcome::{Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
+pub use outcome::{Ends, NoResult, Outcome, Returned, ReturnedDebug, ReturnedResult, ReturnedValue};
 pub use propagation::{InvalidTraceContext, TraceContext};
-pub use site::{Kind, Literal};
+pub use site::Kind;
+#[doc(hidden)]
+pub use site::Literal;
 pub use spawn::{spawn_traced, stream_traced};
 
 /// Whether the crate was built with the feature `otel`.

@@ -321,3 +321,54 @@ pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
 pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";
+
+/// What a metric counts or measures; empty for any other name.
+#[must_use]
+pub fn description(metric: &str) -> &'static str {
+    match metric {
+        CQRS_COMMAND_DURATION => "How long a command took, from dispatch to commit.",
+        CQRS_COMMAND_TOTAL => "Commands that ended.",
+        CQRS_EVENTS_PRODUCED => "Events that commands produced.",
+        CQRS_PROJECTION_LAG => "Time from the recording of an event to its commit in the read model; never negative.",
+        CQRS_QUERY_DURATION => "How long a query took.",
+        CQRS_QUERY_RESULT_SIZE => "How many items an answer holds, where it is a list or an option.",
+        CQRS_QUERY_TOTAL => "Queries that ended.",
+        DB_CLIENT_OPERATION_DURATION => "How long a call to the database took; stores within the process have none.",
+        EVENTSOURCE_APPEND_CONFLICTS => "Appends that met a stream of another version than expected.",
+        EVENTSOURCE_ATTRIBUTES_CUT => "Attributes that were cut at 1,024 bytes, or whose expression panicked.",
+        EVENTSOURCE_BUS_CONNECTED => "1 while every connection to the broker stands, 0 while one is lost.",
+        EVENTSOURCE_CLOCK_SKEW => "Events that were recorded after they were applied, says another clock.",
+        EVENTSOURCE_CONSUMER_LAG => {
+            "Messages that a group has not handled yet, of a partition of Kafka or of a queue on RabbitMQ or within the process; told by the member to whom they come. RabbitMQ is asked for them every few seconds, from the first message on."
+        }
+        EVENTSOURCE_CONTEXT_MALFORMED => "Stored or received contexts that are none.",
+        EVENTSOURCE_DEAD_LETTERS => {
+            "Events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message stays where it came from."
+        }
+        EVENTSOURCE_EVENTS_LOADED => "Events read to rebuild an aggregate.",
+        EVENTSOURCE_LEASE_LOST => "Leases that expired, and that another took, before their holder had given them up.",
+        EVENTSOURCE_PROJECTION_EVENTS => "Events that a projection is done with.",
+        EVENTSOURCE_PROJECTION_GAP => "The head of the store less the projection's checkpoint.",
+        EVENTSOURCE_PROJECTION_REBUILD_PROGRESS => {
+            "Which share of the past a rebuild has applied, from 0 to 1; shown from its begin until the runner is stopped."
+        }
+        EVENTSOURCE_RELAY_GAP => "The head of the store less the relay's checkpoint.",
+        EVENTSOURCE_RETRIES => "What was tried again.",
+        EVENTSOURCE_SNAPSHOT_READS => "Snapshots that loads looked for.",
+        MESSAGING_CLIENT_CONSUMED_MESSAGES => "Messages that were delivered to a subscriber.",
+        MESSAGING_CLIENT_OPERATION_DURATION => "How long it took to send messages, until they were confirmed.",
+        MESSAGING_CLIENT_SENT_MESSAGES => {
+            "Messages that were sent, or that the broker did not take; those that were not even tried are none."
+        }
+        MESSAGING_PROCESS_DURATION => {
+            "How long a subscriber took to handle a message or a batch, each attempt by itself."
+        }
+        OTEL_SDK_PROCESSOR_LOG_PROCESSED => {
+            "Log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, and what is logged meanwhile is lost too."
+        }
+        OTEL_SDK_PROCESSOR_SPAN_PROCESSED => {
+            "Spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, and what ends meanwhile is lost too."
+        }
+        _ => "",
+    }
+}

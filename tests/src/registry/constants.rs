@@ -9,6 +9,13 @@ const HEAD: &str = "\
 //! Names of attributes, metrics, spans, span events and log targets, generated from `registry.yaml`; do not edit.
 ";
 
+const DESCRIPTION: &str = "
+/// What a metric counts or measures; empty for any other name.
+#[must_use]
+pub fn description(metric: &str) -> &'static str {
+    match metric {
+";
+
 struct Constant {
     name: String,
     value: Value,
@@ -35,7 +42,22 @@ pub(super) fn render(registry: &Registry) -> String {
             let _ = writeln!(text, "/// {doc}\n{line}");
         }
     }
-    text
+    text + &descriptions(registry)
+}
+
+/// What a reader of metrics is told of each.
+fn descriptions(registry: &Registry) -> String {
+    let mut metrics: Vec<_> =
+        registry.of(GroupType::Metric).filter_map(|group| Some((group.metric_name.as_ref()?, &group.brief))).collect();
+    metrics.sort();
+    let mut text = DESCRIPTION.to_owned();
+    for (name, brief) in metrics {
+        let arm = format!("        {} => {brief:?},\n", upper(name));
+        // As rustfmt would have it.
+        let is_long = arm.chars().count() > 121;
+        text += &if is_long { arm.replace(" => ", " => {\n            ").replace(",\n", "\n        }\n") } else { arm };
+    }
+    text + "        _ => \"\",\n    }\n}\n"
 }
 
 pub(super) fn names(registry: &Registry) -> Vec<String> {

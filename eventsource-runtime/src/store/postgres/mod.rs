@@ -45,6 +45,9 @@ pub use transaction::PostgresTransaction;
 use writer::{UNDER_WAY, Writer};
 
 /// A store in PostgreSQL, with its spans and metrics.
+///
+/// Read models are ordinary tables, written in the transaction that a projection's method is given: read them with a
+/// client or a pool of your own.
 pub type PostgresStore = Traced<Postgres>;
 
 impl Traced<Postgres> {

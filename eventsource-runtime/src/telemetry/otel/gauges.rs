@@ -94,6 +94,7 @@ fn observe_gaps(meter: &Meter, (instrument, key): (&'static str, &'static str), 
     meter
         .u64_observable_gauge(instrument)
         .with_unit("{position}")
+        .with_description(names::description(instrument))
         .with_callback(move |observer| {
             let gaps = gaps.lock().unwrap_or_else(PoisonError::into_inner);
             for gap in gaps.iter().filter_map(Weak::upgrade) {
@@ -139,6 +140,7 @@ fn observe_rebuilds(meter: &Meter, rebuilds: Observed<Rebuild>) {
     meter
         .f64_observable_gauge(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS)
         .with_unit("1")
+        .with_description(names::description(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS))
         .with_callback(move |observer| {
             let rebuilds = rebuilds.lock().unwrap_or_else(PoisonError::into_inner);
             for rebuild in rebuilds.iter().filter_map(Weak::upgrade) {

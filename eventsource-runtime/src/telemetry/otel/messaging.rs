@@ -32,9 +32,13 @@ type Watched = (Option<&'static str>, Weak<dyn Health>);
 
 impl Messaging {
     pub(super) fn new(meter: &Meter) -> Self {
-        let messages = |name: &'static str| meter.u64_counter(name).with_unit("{message}").build();
-        let seconds =
-            |name: &'static str| meter.f64_histogram(name).with_unit("s").with_boundaries(BOUNDS.to_vec()).build();
+        let messages = |name: &'static str| {
+            meter.u64_counter(name).with_unit("{message}").with_description(names::description(name)).build()
+        };
+        let seconds = |name: &'static str| {
+            let histogram = meter.f64_histogram(name).with_unit("s").with_description(names::description(name));
+            histogram.with_boundaries(BOUNDS.to_vec()).build()
+        };
         let watched = Arc::default();
         observe_connected(meter, Arc::clone(&watched));
         observe_lag(meter, Arc::clone(&watched));
@@ -161,8 +165,10 @@ fn asked<T>(ask: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
-    let gauge = meter.u64_observable_gauge(names::EVENTSOURCE_BUS_CONNECTED).with_unit("1");
-    gauge
+    meter
+        .u64_observable_gauge(names::EVENTSOURCE_BUS_CONNECTED)
+        .with_unit("1")
+        .with_description(names::description(names::EVENTSOURCE_BUS_CONNECTED))
         .with_callback(move |observer| {
             let mut systems = BTreeMap::new();
             for (system, health) in living(&watched) {
@@ -180,8 +186,10 @@ fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
 }
 
 fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
-    let gauge = meter.u64_observable_gauge(names::EVENTSOURCE_CONSUMER_LAG).with_unit("{message}");
-    gauge
+    meter
+        .u64_observable_gauge(names::EVENTSOURCE_CONSUMER_LAG)
+        .with_unit("{message}")
+        .with_description(names::description(names::EVENTSOURCE_CONSUMER_LAG))
         .with_callback(move |observer| {
             let mut all = BTreeMap::<_, u64>::new();
             for (system, health) in living(&watched) {

@@ -15,6 +15,7 @@ use super::messaging::Messaging;
 use super::pipeline::{Active, SCOPE};
 use super::toggle;
 use crate::store::{Fault, StoreInfo, status_code};
+use crate::telemetry::names::description;
 use crate::telemetry::{Names, log, names};
 
 /// From when on commands, queries and calls to a store are logged as slow, where nothing else is said.
@@ -60,12 +61,16 @@ pub(super) struct Instruments {
 
 impl Instruments {
     pub(super) fn new(meter: &Meter, slow: Duration) -> Self {
-        let counter = |name: &'static str, unit: &'static str| meter.u64_counter(name).with_unit(unit).build();
+        let counter = |name: &'static str, unit: &'static str| {
+            meter.u64_counter(name).with_unit(unit).with_description(description(name)).build()
+        };
         let seconds = |name: &'static str, bounds: &[f64]| {
-            meter.f64_histogram(name).with_unit("s").with_boundaries(bounds.to_vec()).build()
+            let histogram = meter.f64_histogram(name).with_unit("s").with_description(description(name));
+            histogram.with_boundaries(bounds.to_vec()).build()
         };
         let counts = |name: &'static str, unit: &'static str| {
-            meter.u64_histogram(name).with_unit(unit).with_boundaries(COUNTS.to_vec()).build()
+            let histogram = meter.u64_histogram(name).with_unit(unit).with_description(description(name));
+            histogram.with_boundaries(COUNTS.to_vec()).build()
         };
         Self {
             command_duration: seconds(names::CQRS_COMMAND_DURATION, &SECONDS),

@@ -105,6 +105,7 @@ fn observe(meter: &Meter, (name, unit): (&'static str, &'static str), processed:
     meter
         .u64_observable_counter(name)
         .with_unit(unit)
+        .with_description(names::description(name))
         .with_callback(move |observer| {
             let outcomes = [
                 (&processed.exported, None),
