@@ -2,6 +2,7 @@
 
 mod anew;
 mod stalled;
+mod standby;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
