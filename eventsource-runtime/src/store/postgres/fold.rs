@@ -82,7 +82,7 @@ impl Folds {
                     folding.visit_all(&rows)?
                 }
             };
-            self.rest(&client, folding, left).await
+            self.rest(&client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
@@ -125,7 +125,7 @@ impl Folds {
         let folded = async {
             // A snapshot that is not taken was of no use, and neither are the events after it.
             let left = if after == read_after { folding.visit_all(&held)? } else { Left::Some };
-            self.rest(&client, folding, left).await
+            self.rest(&client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
@@ -151,17 +151,24 @@ impl Folds {
         Ok(())
     }
 
-    /// Shows page by page what is left.
+    /// Shows page by page what is left. A command whose events were not found among the first ones may have been handled
+    /// since, and is looked for again after the last page.
     async fn rest<V: Visitor>(
         &self,
         client: &Object,
         mut folding: Folding<'_, V>,
         mut left: Left,
+        first_event: Option<Uuid>,
     ) -> Result<Folded<V>, Fault> {
+        let again = first_event.filter(|_| left == Left::Some);
         while left == Left::Some {
             left = folding.page(self.rows(client, (folding.stream, folding.after), PAGE).await?).await?;
         }
-        Ok(Folded { visitor: folding.visitor, visited: folding.visited, earlier: None })
+        let earlier = match again {
+            Some(id) => self.earlier(client, folding.stream, id).await?,
+            None => None,
+        };
+        Ok(Folded { visitor: folding.visitor, visited: folding.visited, earlier })
     }
 
     async fn rows(

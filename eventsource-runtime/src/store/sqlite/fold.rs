@@ -47,8 +47,9 @@ pub(super) struct Folding<V> {
     visitor: V,
     visited: u64,
     after: Version,
-    /// Looked for before the first page.
+    /// Looked for before the first page, and again after the last: what is appended between two may be shown.
     first_event: Option<Uuid>,
+    begun: bool,
     earlier: Option<Appended>,
     ended: bool,
 }
@@ -56,7 +57,7 @@ pub(super) struct Folding<V> {
 impl<V: Visitor> Folding<V> {
     pub(super) fn new(fold: Fold, visitor: V) -> Self {
         let Fold { stream, after, first_event } = fold;
-        Self { stream, visitor, visited: 0, after, first_event, earlier: None, ended: false }
+        Self { stream, visitor, visited: 0, after, first_event, begun: false, earlier: None, ended: false }
     }
 
     /// What it came to, if it has ended.
@@ -75,10 +76,11 @@ impl<V: Visitor> Folding<V> {
         share: Share,
         abandoned: &dyn Fn() -> bool,
     ) -> Result<Self, StoreError> {
-        let stepped = match self.first_event.take() {
-            Some(id) => self.first_page(connection, id, share, abandoned),
-            None => self.page(connection, share, abandoned),
+        let stepped = match self.first_event {
+            Some(id) if !self.begun => self.first_page(connection, id, share, abandoned),
+            _ => self.page(connection, share, abandoned).and_then(|()| self.look_again(connection)),
         };
+        self.begun = true;
         stepped.map_err(|error| StoreError::backend("load a stream", error))?;
         Ok(self)
     }
@@ -109,6 +111,13 @@ impl<V: Visitor> Folding<V> {
             self.page(connection, share, abandoned)?;
         }
         rollback(connection);
+        Ok(())
+    }
+
+    fn look_again(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if let (true, Some(id)) = (self.ended, self.first_event) {
+            self.earlier = earlier(connection, &self.stream, id)?;
+        }
         Ok(())
     }
 
