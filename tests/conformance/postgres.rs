@@ -6,6 +6,7 @@ mod dropped;
 mod faults;
 mod interleaved;
 mod killed;
+mod loads;
 mod locked;
 mod lost;
 mod opening;

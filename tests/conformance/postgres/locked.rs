@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::open_in;
 
 #[derive(Event, Clone, Serialize, Deserialize)]
-struct Counted {}
+pub(super) struct Counted {}
 
 #[derive(Aggregate, Clone, Default, Serialize, Deserialize)]
 #[aggregate(id = u32, events(Counted), snapshot(every = 1))]
-struct Counter;
+pub(super) struct Counter;
 
 impl Apply<Counted> for Counter {
     fn apply(&mut self, _: Counted) {}
@@ -27,9 +27,9 @@ impl Apply<Counted> for Counter {
 
 #[derive(Command, Clone, Deserialize)]
 #[command(aggregate = Counter)]
-struct Count {
+pub(super) struct Count {
     #[command(id)]
-    counter: u32,
+    pub(super) counter: u32,
 }
 
 #[command_handler]

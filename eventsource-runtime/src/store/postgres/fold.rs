@@ -41,12 +41,13 @@ impl Folds {
                 "SELECT version, position, event_type, schema_version, payload FROM {schema}.events \
                 WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3",
             ),
-            // The snapshot, if there is one, told by its want of an event type; then the events after it.
+            // The snapshot, if there is one, told by its want of an event type; then its last event, by which whoever
+            // takes it can tell that it is of this history, and those after it.
             begin: schema.sql(
                 "SELECT version, position, NULL::text, schema_version, state, schema_hash, event_id \
                 FROM {schema}.snapshots WHERE stream_id = $1 \
                 UNION ALL (SELECT version, position, event_type, schema_version, payload, NULL, NULL FROM {schema}.events \
-                    WHERE stream_id = $1 AND version > \
+                    WHERE stream_id = $1 AND version >= \
                         coalesce((SELECT version FROM {schema}.snapshots WHERE stream_id = $1), 0) \
                     ORDER BY version LIMIT $2)",
             ),
@@ -115,8 +116,8 @@ impl Folds {
             }
         };
         let snapshot = held.snapshot(&fold.stream);
-        let read_after =
-            snapshot.as_ref().ok().and_then(Option::as_ref).map_or(Version::START, |found| found.last.version);
+        let found = snapshot.as_ref().ok().and_then(Option::as_ref);
+        let read_after = Version::new(found.map_or(0, |found| found.last.version.get().saturating_sub(1)));
         let after = visitor.restore(snapshot.map_err(|error| StoreError::backend("read a snapshot", error)));
         let mut folding = Folding { visitor, visited: 0, after, stream: &fold.stream };
         if let Some(earlier) = earlier {
