@@ -11,6 +11,7 @@ mod locked;
 mod lost;
 mod opening;
 mod projecting;
+mod refusing;
 mod resets;
 mod several;
 mod tls;
