@@ -346,3 +346,14 @@ fn a_reset_waits_for_a_letter_that_is_retried() {
         assert_eq!((sum(&raw, &counts).await, checkpoint(&store).await), (0, Position::START));
     });
 }
+
+/// A term of which nobody sees the end, times three.
+#[test]
+fn the_longest_lease_is_long() {
+    run(async {
+        let (store, varied) = (set_up().await.0, Varied::default());
+        let projections = ProjectionRunner::new(store.clone()).lease(Duration::MAX).projection(varied).spawn();
+        projections.wait_for(count(&store, &a_stream(), 1).await).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+}

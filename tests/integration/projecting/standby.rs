@@ -33,3 +33,15 @@ async fn pauses_longer_than_a_lease_lose_it_to_nobody() {
         runner.shutdown().await.unwrap();
     }
 }
+
+/// A term of which nobody sees the end, times three.
+#[tokio::test]
+async fn the_longest_lease_and_the_longest_wait_for_a_lock_are_long() {
+    let scratch = Scratch::new();
+    let options = SqliteOptions::default().busy_timeout(Duration::MAX);
+    let store = SqliteStore::open_with(scratch.file(), options).await.unwrap();
+    let projections = ProjectionRunner::new(store.clone()).lease(Duration::MAX).projection(Tally::sound()).spawn();
+    let last = cancel(&store, &a_stream(), REASON, 1).await;
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+}

@@ -291,7 +291,7 @@ impl Postgres {
     async fn check(&self, tx: &PostgresTransaction<'_>, batch: &Batch) -> Result<HashSet<String>, ProjectionError> {
         let Partition { projection, index, count, .. } = batch.partition;
         let (key, index, count) = (self.key(projection), i64::from(index), i64::from(count));
-        let standstill = leases::millis(batch.claim.term * STANDSTILLS).clamp(LEAST_STANDSTILL, 1 << 30);
+        let standstill = leases::millis(batch.claim.term.saturating_mul(STANDSTILLS)).clamp(LEAST_STANDSTILL, 1 << 30);
         let settings = format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}; {SAVEPOINT}");
         let standing = async {
             let statement = tx.prepare_cached(&self.shared.projections.standing).await?;
