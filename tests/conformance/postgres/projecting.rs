@@ -357,3 +357,17 @@ fn the_longest_lease_is_long() {
         projections.shutdown().await.unwrap();
     });
 }
+
+#[test]
+fn a_letter_of_a_stream_that_no_store_takes_any_more_is_listed() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let insert =
+            "INSERT INTO {}.projection_dead_letters VALUES ('Counts', 7, '-old', 1, 'Counted', 'E', 'why', 0, 1)";
+        raw.batch_execute(&insert.replace("{}", counts.table.trim_end_matches(".counts"))).await.unwrap();
+        let mut letters = Letters::default();
+        letters.limit = 10;
+        let listed = store.dead_letters("Counts", letters).await.unwrap();
+        assert_eq!(listed.iter().map(|letter| letter.stream.as_str()).collect::<Vec<_>>(), ["-old"]);
+    });
+}
