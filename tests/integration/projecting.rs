@@ -2,6 +2,7 @@
 
 mod anew;
 mod stalled;
+mod standby;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{
     Claim, DeadLetters, OnFailure, Partition, Projection, ProjectionOptions, ProjectionStore,
 };
-use eventsource_runtime::store::{NewEvent, Origin, Sqlite, SqliteStore, SqliteTransaction};
+use eventsource_runtime::store::{NewEvent, Origin, Sqlite, SqliteOptions, SqliteStore, SqliteTransaction};
 use eventsource_tests::dice::Dice;
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::orders::{Order, OrderCancelled};

@@ -23,6 +23,7 @@ struct Plan {
     one_of: usize,
     answers: AtomicUsize,
     lost: AtomicUsize,
+    asked: AtomicUsize,
 }
 
 impl Proxy {
@@ -41,7 +42,7 @@ impl Proxy {
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                tokio::spawn(forward(from_client, to_server));
+                tokio::spawn(forward(from_client, to_server, Arc::clone(&shared)));
                 tokio::spawn(answer(from_server, to_client, Arc::clone(&shared)));
             }
         });
@@ -64,11 +65,23 @@ impl Proxy {
     pub fn lost(&self) -> usize {
         self.plan.lost.load(Ordering::SeqCst)
     }
+
+    /// How often clients have sent something, which of those that wait for each answer is how often they asked.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.plan.asked.load(Ordering::SeqCst)
+    }
 }
 
 /// Hands on what a client asks, all of it.
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    let _ = tokio::io::copy(&mut from, &mut to).await;
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, plan: Arc<Plan>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        plan.asked.fetch_add(1, Ordering::SeqCst);
+        if to.write_all(&buffer[..length]).await.is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown().await;
 }
 

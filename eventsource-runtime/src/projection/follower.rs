@@ -151,8 +151,11 @@ impl<S: ProjectionStore> Follower<S> {
             }
             let (end, size) = (page.scanned, place.batch);
             let next = async { upkeep(self.feed.read_all(end, &filter, size)).await.ok() };
-            // As in `attempt`.
-            let (applied, read) = both(Box::pin(self.apply(page, place)), Box::pin(next)).await;
+            // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many that
+            // are shorter come to more. In boxes as in `attempt`.
+            let claim = place.hold.claim.clone();
+            let steps = both(Box::pin(self.apply(page, place)), Box::pin(next));
+            let (applied, read) = self.keeping(&claim, Box::pin(steps)).await;
             applied?;
             if self.is_stopped() {
                 break;
@@ -189,7 +192,7 @@ impl<S: ProjectionStore> Follower<S> {
         }
         place.checkpoint = place.checkpoint.max(end);
         self.tell(place);
-        if place.checkpoint.get() - place.saved.get() > UNSAVED { self.save(place).await } else { Ok(()) }
+        if place.checkpoint.get() - place.saved.get() > UNSAVED { self.move_up(place).await } else { Ok(()) }
     }
 
     /// Applies events in one transaction. Where that fails, those before the one at fault, then that one by itself, on
@@ -262,8 +265,13 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(Some(()))
     }
 
-    /// Moves the checkpoint in the store past events that the projection does not handle.
+    /// Moves the checkpoint in the store past events that the projection does not handle, with the lease kept meanwhile.
     pub(super) async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
+        let claim = place.hold.claim.clone();
+        self.keeping(&claim, Box::pin(self.move_up(place))).await
+    }
+
+    async fn move_up(&self, place: &mut Place) -> Result<(), ProjectionError> {
         let mut trouble = Trouble::default();
         let none = Events::default();
         while place.saved < place.checkpoint {

@@ -63,12 +63,12 @@ pub(super) enum Mode {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if that was committed.
+    /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if that was committed. However long
+    /// that takes, the caller keeps the lease.
     pub(super) async fn attempt(&self, step: Step<'_>, place: &mut Place) -> StepResult {
         let span = step.span(&*self.projection, &self.options);
         let scope = span.scope(step.mode != Mode::Live);
-        let claim = place.hold.claim.clone();
-        let mut batch = Batch::new(self.partition, claim.clone(), place.saved, step.to)
+        let mut batch = Batch::new(self.partition, place.hold.claim.clone(), place.saved, step.to)
             .at(self.options.clock.now())
             .leased(place.hold.renewed);
         match step.outcome {
@@ -80,7 +80,7 @@ impl<S: ProjectionStore> Follower<S> {
         // In boxes, once a batch: without optimisation each layer around a future makes it several times as large, and
         // they all have to fit into the stack of a thread.
         let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
-        let result = match Box::pin(self.minding_the_gap(self.keeping(&claim, applying))).await {
+        let result = match Box::pin(self.minding_the_gap(applying)).await {
             // The same, but the runner was stopped before it tried again: only the checkpoint was left to move.
             Err(error) if step.events.is_empty() && error.found().is_some() && error.found() == place.unsure => {
                 place.saved_at(error.found().unwrap_or(step.to));

@@ -205,7 +205,9 @@ pub struct Folded<V> {
     pub visitor: V,
     /// How many events it took.
     pub visited: u64,
-    /// Where the append ended that stored [`Fold::first_event`]; then nothing was visited.
+    /// Where the append ended that stored [`Fold::first_event`]. A store that finds it before the first event shows
+    /// nothing; one that needs several reads looks once more after the last, since the append may have been made between
+    /// them, and then some of its events may have been visited. With `None`, none of them was.
     pub earlier: Option<Appended>,
 }
 

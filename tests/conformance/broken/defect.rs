@@ -81,6 +81,7 @@ defects! {
     EarlierIsNotFound => fold_finds_an_earlier_append,
     EarlierEndsAtItsFirst => fold_tells_where_an_earlier_append_ended,
     EarlierIsShown => fold_shows_nothing_of_what_was_done_before,
+    EarlierIsSoughtOnce => fold_shows_nothing_of_a_command_that_it_does_not_find,
     EarlierIsFoundAnywhere => earlier_append_is_of_its_stream_alone,
     UnknownFirstEndsTheFold => unknown_first_event_hinders_no_fold,
     StreamPageIsWhole => stream_page_has_its_limit,

@@ -70,6 +70,7 @@ impl Broken {
                 let earlier = folded.earlier;
                 folded = Folded { earlier, ..self.memory.fold(again, folded.visitor).await? };
             }
+            Defect::EarlierIsSoughtOnce if folded.visited > 0 => folded.earlier = None,
             Defect::EarlierIsFoundAnywhere if folded.earlier.is_none() => {
                 let elsewhere = self.all().await.into_iter().find(|event| Some(event.id) == first);
                 if elsewhere.is_some() {

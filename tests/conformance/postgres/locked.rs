@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
-use eventsource_runtime::store::PostgresTransaction;
+use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 
-use super::open_in;
+use super::{a_stream, events, open_in};
 
 #[derive(Event, Clone, Serialize, Deserialize)]
-struct Counted {}
+pub(super) struct Counted {}
 
 #[derive(Aggregate, Clone, Default, Serialize, Deserialize)]
 #[aggregate(id = u32, events(Counted), snapshot(every = 1))]
-struct Counter;
+pub(super) struct Counter;
 
 impl Apply<Counted> for Counter {
     fn apply(&mut self, _: Counted) {}
@@ -27,9 +27,9 @@ impl Apply<Counted> for Counter {
 
 #[derive(Command, Clone, Deserialize)]
 #[command(aggregate = Counter)]
-struct Count {
+pub(super) struct Count {
     #[command(id)]
-    counter: u32,
+    pub(super) counter: u32,
 }
 
 #[command_handler]
@@ -125,4 +125,30 @@ fn a_read_model_that_is_locked_loses_no_event() {
             assert_eq!(kept.get::<_, i64>(0), 2);
         });
     }
+}
+
+/// Each member of the group was tried by itself then, and waited as long again.
+#[test]
+fn appends_that_wait_for_a_lock_in_vain_do_so_together() {
+    run(async {
+        let schema = services::a_schema();
+        let address = format!("{}?options=-c%20lock_timeout%3D200", services::postgres());
+        let store = PostgresStore::connect_with(&address, PostgresOptions::default().schema(&*schema)).await.unwrap();
+        let raw = services::raw(&services::postgres()).await;
+        let lock =
+            "BEGIN; SELECT pg_advisory_xact_lock((x'65730001'::bigint << 32) | '{}.events'::regclass::oid::bigint)";
+        raw.batch_execute(&lock.replace("{}", &schema)).await.unwrap();
+        let begun = Instant::now();
+        let append = |_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.append(&a_stream(), ExpectedVersion::Any, events(1)).await })
+        };
+        let appends: Vec<_> = (0..50).map(append).collect();
+        for append in appends {
+            append.await.unwrap().unwrap_err();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        raw.batch_execute("ROLLBACK").await.unwrap();
+        store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+    });
 }

@@ -58,7 +58,7 @@ async fn append_some(store: PostgresStore, each: usize) -> (eventsource_runtime:
     (stream, ids)
 }
 
-async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
+pub(super) async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
     let address = services::postgres();
     let config: Config = address.parse().unwrap();
     let Some(Host::Tcp(host)) = config.get_hosts().first() else { panic!("the server is reached by TCP") };

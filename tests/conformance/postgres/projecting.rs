@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{Batch, Claim, Letters, OnFailure, Partition, Projection, ProjectionStore};
-use eventsource_runtime::store::{Filter, NewEvent, Origin, PostgresStore, PostgresTransaction};
+use eventsource_runtime::projection::{
+    Batch, Claim, DeadLetter, Letters, OnFailure, Partition, Projection, ProjectionStore,
+};
+use eventsource_runtime::store::{Filter, NewEvent, Origin, PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::telemetry::Scope;
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
@@ -306,5 +308,66 @@ fn a_connection_keeps_a_bounded_number_of_statements() {
         projections.shutdown().await.unwrap();
         let kept = varied.kept.load(Ordering::SeqCst);
         assert!((1..300).contains(&kept), "{kept}");
+    });
+}
+
+/// What the letter's event did came behind the reset, and then the event was applied again.
+#[test]
+fn a_reset_waits_for_a_letter_that_is_retried() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let claim = opened(&store, &counts).await;
+        let position = count(&store, &a_stream(), -4).await;
+        let event = store.read_all(Position::START, &Filter::all(), 1).await.unwrap().events.pop().unwrap();
+        let letter = DeadLetter::parked(&event, Timestamp::from_micros(1));
+        let batch = Batch::new(Partition::whole("Counts"), claim.clone(), Position::START, position);
+        let projection: Arc<dyn Projection<_>> = counts.clone();
+        store.apply_batch(Arc::clone(&projection), batch.set_aside(Some(letter)), Scope::current()).await.unwrap();
+        let retried = store.settle_dead_letter(Arc::clone(&projection), position, Some(event), Scope::current());
+        let reset = async {
+            counts.begun.notified().await;
+            let schema = counts.table.trim_end_matches(".counts");
+            let address = format!("{}?application_name={schema}", services::postgres());
+            let other = PostgresStore::connect_with(&address, PostgresOptions::default().schema(schema)).await.unwrap();
+            let waits = async {
+                let blocked =
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
+                while raw.query_one(blocked, &[&schema]).await.unwrap().get::<_, i64>(0) == 0 {
+                    tokio::task::yield_now().await;
+                }
+                counts.goes_on.notify_one();
+            };
+            tokio::join!(other.reset_projection(Arc::clone(&projection), claim.token), waits).0
+        };
+        let both = async { tokio::join!(retried, reset) };
+        let (retried, reset) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("the reset waits");
+        assert!(retried.unwrap());
+        reset.unwrap();
+        assert_eq!((sum(&raw, &counts).await, checkpoint(&store).await), (0, Position::START));
+    });
+}
+
+/// A term of which nobody sees the end, times three.
+#[test]
+fn the_longest_lease_is_long() {
+    run(async {
+        let (store, varied) = (set_up().await.0, Varied::default());
+        let projections = ProjectionRunner::new(store.clone()).lease(Duration::MAX).projection(varied).spawn();
+        projections.wait_for(count(&store, &a_stream(), 1).await).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_letter_of_a_stream_that_no_store_takes_any_more_is_listed() {
+    run(async {
+        let (store, counts, raw) = set_up().await;
+        let insert =
+            "INSERT INTO {}.projection_dead_letters VALUES ('Counts', 7, '-old', 1, 'Counted', 'E', 'why', 0, 1)";
+        raw.batch_execute(&insert.replace("{}", counts.table.trim_end_matches(".counts"))).await.unwrap();
+        let mut letters = Letters::default();
+        letters.limit = 10;
+        let listed = store.dead_letters("Counts", letters).await.unwrap();
+        assert_eq!(listed.iter().map(|letter| letter.stream.as_str()).collect::<Vec<_>>(), ["-old"]);
     });
 }

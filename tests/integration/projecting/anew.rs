@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use eventsource_runtime::store::{SqliteOptions, Synchronous};
+use eventsource_runtime::store::Synchronous;
 
 use super::*;
 

@@ -6,7 +6,6 @@ mod snapshots;
 mod state;
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::head::Head;
@@ -89,24 +88,30 @@ impl EventStore for Memory {
 
     async fn fold<V: Visitor>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
         let (mut after, mut visited) = (fold.after, 0);
-        let (earlier, mut chunks) = {
+        let (mut earlier, mut chunks) = {
             let state = self.state();
             let earlier = fold.first_event.and_then(|id| state.earlier(&fold.stream, id));
             let chunks = if earlier.is_some() { Chunks::default() } else { state.chunks(&fold.stream, after) };
             (earlier, chunks)
         };
+        let mut looks = 1;
         while !chunks.is_empty() {
-            for event in chunks.events(&fold.stream) {
+            let shown = chunks.events(&fold.stream).try_for_each(|event| {
                 visited += 1;
                 after = event.version;
-                if let ControlFlow::Break(()) = visitor.visit(event) {
-                    return Ok(Folded { visitor, visited, earlier });
-                }
-            }
-            if chunks.are_last() {
+                visitor.visit(event)
+            });
+            if shown.is_break() || chunks.are_last() {
                 break;
             }
             chunks = self.chunks(&fold.stream, after);
+            looks += 1;
+        }
+        // The later looks may have shown what was appended after the first.
+        if looks > 1
+            && let Some(id) = fold.first_event
+        {
+            earlier = self.state().earlier(&fold.stream, id);
         }
         Ok(Folded { visitor, visited, earlier })
     }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use super::Memory;
@@ -126,6 +128,15 @@ impl Projections {
         Arc::clone(turns.entry((name, index)).or_default())
     }
 
+    /// Waits for several turns. Whoever does, does so in the order of the parts, so that no two wait for each other.
+    async fn turns(&self, name: &'static str, parts: Range<u32>) -> Vec<OwnedMutexGuard<()>> {
+        let mut turns = Vec::new();
+        for part in parts {
+            turns.push(self.turn(name, part).lock_owned().await);
+        }
+        turns
+    }
+
     /// Applies an event, or sets it aside where an earlier one of its stream is.
     async fn step(
         &self,
@@ -165,12 +176,9 @@ impl ProjectionStore for Memory {
         let _turn = turn.lock().await;
         let stored = projections.standings().get(name).map(|standing| count(&standing.parts));
         if let Some(stored) = stored {
-            // A batch that is under way moves a checkpoint of the parts that there are. Nobody waits for two turns else.
+            // A batch that is under way moves a checkpoint of the parts that there are.
             let parts = if stored == partitions.max(1) { 1..1 } else { 1..stored };
-            let mut turns = Vec::new();
-            for part in parts {
-                turns.push(projections.turn(name, part).lock_owned().await);
-            }
+            let _turns = projections.turns(name, parts).await;
             return projections.standing(name, |standing| repartitioned(standing, name, partitions));
         }
         caught(async { projection.setup(&MemoryTransaction).await }).await?;
@@ -232,6 +240,11 @@ impl ProjectionStore for Memory {
         token: Uuid,
     ) -> Result<(), ProjectionError> {
         let (projections, name) = (&self.shared.projections, projection.name());
+        // Nothing is applied while the read model is emptied, be it a batch or a dead letter.
+        let turn = projections.turn(name, 0);
+        let _turn = turn.lock().await;
+        let parts = projections.standing(name, |standing| Ok(count(&standing.parts)))?;
+        let _others = projections.turns(name, 1..parts).await;
         projections.standing(name, |standing| {
             match (0..).zip(&standing.parts).find(|(_, part)| part.token != Some(token)) {
                 Some((index, _)) => Err(LeaseLost::new(part_of(name, index, standing.parts.len())).into()),

@@ -19,6 +19,8 @@ pub struct PostgresError {
 enum Fate {
     /// It was refused, and changed nothing.
     Refused,
+    /// It was refused for want of room that comes back, whatever its code says.
+    Full,
     /// It was not even sent.
     NotSent,
     /// It was sent, and nobody knows whether it was committed.
@@ -54,13 +56,13 @@ impl PostgresError {
 
     /// Whether the statement would be refused again.
     pub(super) fn is_refusal(&self) -> bool {
-        self.fate == Fate::Refused
+        matches!(self.fate, Fate::Refused | Fate::Full)
     }
 
     /// Whether it is about what was given: values that are not kept, and rules and limits that they break.
     pub(super) fn is_final(&self) -> bool {
         const GIVEN: [&str; 3] = ["22", "23", "54"];
-        self.is_raised() || self.class().is_some_and(|class| GIVEN.contains(&class))
+        self.is_raised() || self.fate != Fate::Full && self.class().is_some_and(|class| GIVEN.contains(&class))
     }
 
     fn class(&self) -> Option<&str> {
@@ -74,16 +76,18 @@ impl PostgresError {
 
     /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
     pub(super) fn is_trouble(&self) -> bool {
-        self.fate != Fate::Refused || self.is_busy()
+        !self.is_refusal() || self.is_busy()
     }
 
     /// Whether the server itself says so.
     pub(super) fn is_busy(&self) -> bool {
         const TROUBLE: [&str; 5] = ["40", "53", "57", "58", "XX"];
-        // Of class 55 what another has locked; the rest comes with the statement, and every time.
-        const LOCKED: [&str; 2] = ["55006", "55P03"];
-        self.class().is_some_and(|class| TROUBLE.contains(&class))
-            || self.code.as_deref().is_some_and(|code| LOCKED.contains(&code))
+        // Of class 25 a server that takes no writes, as one that is being replaced, and one that ended a transaction for
+        // its age; of class 55 what another has locked. The rest comes with the statement, and every time.
+        const FOR_NOW: [&str; 5] = ["25006", "25P03", "25P04", "55006", "55P03"];
+        self.fate == Fate::Full
+            || self.class().is_some_and(|class| TROUBLE.contains(&class))
+            || self.code.as_deref().is_some_and(|code| FOR_NOW.contains(&code))
     }
 }
 
@@ -93,7 +97,7 @@ impl From<&tokio_postgres::Error> for PostgresError {
             Some(said) => Self {
                 message: format!("{} (SQLSTATE {})", without_values(said), said.code().code()).into(),
                 code: Some(said.code().code().into()),
-                fate: if ends_connection(said.code()) { Fate::Unknown } else { Fate::Refused },
+                fate: fate(said.code(), said.file()),
             },
             None => Self { message: in_full(error).into(), code: None, fate: Fate::Unknown },
         }
@@ -103,6 +107,18 @@ impl From<&tokio_postgres::Error> for PostgresError {
 impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::from(&error)
+    }
+}
+
+fn fate(code: &SqlState, file: Option<&str>) -> Fate {
+    // At a commit the same code is that of a statement beyond some limit, and that of a full queue of notifications.
+    const NOTIFICATIONS: &str = "async.c";
+    if ends_connection(code) {
+        Fate::Unknown
+    } else if *code == SqlState::PROGRAM_LIMIT_EXCEEDED && file == Some(NOTIFICATIONS) {
+        Fate::Full
+    } else {
+        Fate::Refused
     }
 }
 
@@ -165,7 +181,7 @@ mod tests {
     #[test]
     fn trouble_is_the_servers_and_not_the_statements() {
         let coded = |code: &str| PostgresError { code: Some(code.into()), ..PostgresError::new("it says no") };
-        for code in ["40P01", "53100", "55006", "55P03", "57014", "58030"] {
+        for code in ["25006", "25P03", "25P04", "40P01", "53100", "55006", "55P03", "57014", "58030"] {
             assert!(coded(code).is_trouble(), "{code}");
         }
         for code in ["22P02", "23505", "25P02", "42P01", "55000", "P0001"] {
@@ -179,5 +195,19 @@ mod tests {
         for code in ["42501", "42P01", "25006", "53100", "40P01"] {
             assert!(!coded(code).is_final(), "{code}");
         }
+    }
+
+    /// It was taken for a fault of the events, which nothing but other events would mend.
+    #[test]
+    fn a_full_queue_of_notifications_is_trouble_and_no_fault_of_what_was_given() {
+        let code = SqlState::PROGRAM_LIMIT_EXCEEDED;
+        let with = |file| PostgresError {
+            code: Some(code.code().into()),
+            fate: fate(&code, Some(file)),
+            ..PostgresError::new("too many notifications in the NOTIFY queue")
+        };
+        let (full, large) = (with("async.c"), with("nbtutils.c"));
+        assert!(full.is_trouble() && full.is_refusal() && !full.is_final() && !full.is_in_doubt());
+        assert!(!large.is_trouble() && large.is_final());
     }
 }

@@ -41,12 +41,13 @@ impl Folds {
                 "SELECT version, position, event_type, schema_version, payload FROM {schema}.events \
                 WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3",
             ),
-            // The snapshot, if there is one, told by its want of an event type; then the events after it.
+            // The snapshot, if there is one, told by its want of an event type; then its last event, by which whoever
+            // takes it can tell that it is of this history, and those after it.
             begin: schema.sql(
                 "SELECT version, position, NULL::text, schema_version, state, schema_hash, event_id \
                 FROM {schema}.snapshots WHERE stream_id = $1 \
                 UNION ALL (SELECT version, position, event_type, schema_version, payload, NULL, NULL FROM {schema}.events \
-                    WHERE stream_id = $1 AND version > \
+                    WHERE stream_id = $1 AND version >= \
                         coalesce((SELECT version FROM {schema}.snapshots WHERE stream_id = $1), 0) \
                     ORDER BY version LIMIT $2)",
             ),
@@ -82,7 +83,7 @@ impl Folds {
                     folding.visit_all(&rows)?
                 }
             };
-            self.rest(&client, folding, left).await
+            self.rest(&client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
@@ -115,8 +116,8 @@ impl Folds {
             }
         };
         let snapshot = held.snapshot(&fold.stream);
-        let read_after =
-            snapshot.as_ref().ok().and_then(Option::as_ref).map_or(Version::START, |found| found.last.version);
+        let found = snapshot.as_ref().ok().and_then(Option::as_ref);
+        let read_after = Version::new(found.map_or(0, |found| found.last.version.get().saturating_sub(1)));
         let after = visitor.restore(snapshot.map_err(|error| StoreError::backend("read a snapshot", error)));
         let mut folding = Folding { visitor, visited: 0, after, stream: &fold.stream };
         if let Some(earlier) = earlier {
@@ -125,7 +126,7 @@ impl Folds {
         let folded = async {
             // A snapshot that is not taken was of no use, and neither are the events after it.
             let left = if after == read_after { folding.visit_all(&held)? } else { Left::Some };
-            self.rest(&client, folding, left).await
+            self.rest(&client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
@@ -151,17 +152,24 @@ impl Folds {
         Ok(())
     }
 
-    /// Shows page by page what is left.
+    /// Shows page by page what is left. A command whose events were not found among the first ones may have been handled
+    /// since, and is looked for again after the last page.
     async fn rest<V: Visitor>(
         &self,
         client: &Object,
         mut folding: Folding<'_, V>,
         mut left: Left,
+        first_event: Option<Uuid>,
     ) -> Result<Folded<V>, Fault> {
+        let again = first_event.filter(|_| left == Left::Some);
         while left == Left::Some {
             left = folding.page(self.rows(client, (folding.stream, folding.after), PAGE).await?).await?;
         }
-        Ok(Folded { visitor: folding.visitor, visited: folding.visited, earlier: None })
+        let earlier = match again {
+            Some(id) => self.earlier(client, folding.stream, id).await?,
+            None => None,
+        };
+        Ok(Folded { visitor: folding.visitor, visited: folding.visited, earlier })
     }
 
     async fn rows(

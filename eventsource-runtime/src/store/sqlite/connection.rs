@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::log;
 use super::options::{SqliteOptions, Synchronous};
 use crate::store::StoreError;
 
@@ -13,8 +14,6 @@ use crate::store::StoreError;
 const ATTEMPTS: u32 = 6;
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 128;
-/// How large the log may stay after it was copied into the file, in bytes.
-const LOG_LIMIT: i64 = 64 * 1024 * 1024;
 
 thread_local! {
     /// How many transactions have ended on this thread, which is that of one writer.
@@ -69,7 +68,7 @@ fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> rusql
         Role::Reader => connection.pragma_update(None, "query_only", true),
         Role::Writer => {
             write_ahead(connection, options.busy_timeout * ATTEMPTS)?;
-            connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+            connection.pragma_update(None, "journal_size_limit", log::LIMIT)?;
             match options.synchronous {
                 Synchronous::Normal => connection.pragma_update(None, "synchronous", "NORMAL"),
                 Synchronous::Full => {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::connection::{rollback, run};
 use super::read::{number, signed};
 use crate::domain::EventRef;
+use crate::store::reading::LARGE_PAGE;
 use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Version, Visitor};
 
 /// How much is read in one go: so many rows, and no further than so many bytes of payloads.
@@ -18,7 +19,7 @@ pub(super) struct Share {
 }
 
 /// Between two of these, the log can be copied into the file, which a reader holds up.
-const PAGE: Share = Share { rows: 4096, bytes: usize::MAX };
+const PAGE: Share = Share { rows: 4096, bytes: LARGE_PAGE };
 /// What the thread that writes reads, where it has nothing else to do: a fraction of a millisecond.
 pub(super) const FEW: Share = Share { rows: 64, bytes: 64 * 1024 };
 /// After how many events a fold looks whether anybody still waits for it.
@@ -47,8 +48,9 @@ pub(super) struct Folding<V> {
     visitor: V,
     visited: u64,
     after: Version,
-    /// Looked for before the first page.
+    /// Looked for before the first page, and again after the last: what is appended between two may be shown.
     first_event: Option<Uuid>,
+    begun: bool,
     earlier: Option<Appended>,
     ended: bool,
 }
@@ -56,7 +58,7 @@ pub(super) struct Folding<V> {
 impl<V: Visitor> Folding<V> {
     pub(super) fn new(fold: Fold, visitor: V) -> Self {
         let Fold { stream, after, first_event } = fold;
-        Self { stream, visitor, visited: 0, after, first_event, earlier: None, ended: false }
+        Self { stream, visitor, visited: 0, after, first_event, begun: false, earlier: None, ended: false }
     }
 
     /// What it came to, if it has ended.
@@ -75,10 +77,11 @@ impl<V: Visitor> Folding<V> {
         share: Share,
         abandoned: &dyn Fn() -> bool,
     ) -> Result<Self, StoreError> {
-        let stepped = match self.first_event.take() {
-            Some(id) => self.first_page(connection, id, share, abandoned),
-            None => self.page(connection, share, abandoned),
+        let stepped = match self.first_event {
+            Some(id) if !self.begun => self.first_page(connection, id, share, abandoned),
+            _ => self.page(connection, share, abandoned).and_then(|()| self.look_again(connection)),
         };
+        self.begun = true;
         stepped.map_err(|error| StoreError::backend("load a stream", error))?;
         Ok(self)
     }
@@ -109,6 +112,13 @@ impl<V: Visitor> Folding<V> {
             self.page(connection, share, abandoned)?;
         }
         rollback(connection);
+        Ok(())
+    }
+
+    fn look_again(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if let (true, Some(id)) = (self.ended, self.first_event) {
+            self.earlier = earlier(connection, &self.stream, id)?;
+        }
         Ok(())
     }
 
@@ -181,6 +191,21 @@ mod tests {
             self.0.push(event.version.get());
             ControlFlow::Continue(())
         }
+    }
+
+    /// The rows alone bounded it, which may be of 16 MiB each.
+    #[test]
+    fn a_page_ends_where_its_payloads_are_large() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&connection).unwrap();
+        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, payload) \
+            VALUES ('Order-1', ?1, ?2, 'Placed', 1, 0, zeroblob(1 << 20))";
+        for version in 1..=6_u32 {
+            connection.execute(insert, params![version, Uuid::from_u128(version.into()).as_bytes()]).unwrap();
+        }
+        let fold = Fold { stream: StreamId::new("Order", 1), after: Version::START, first_event: None };
+        let begun = Folding::new(fold, Versions(Vec::new())).step(&connection, PAGE, &|| false).unwrap();
+        assert_eq!((begun.visited, begun.ended), (4, false));
     }
 
     #[test]

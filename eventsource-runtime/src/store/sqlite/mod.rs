@@ -15,6 +15,7 @@
 mod append;
 mod connection;
 mod fold;
+mod log;
 mod options;
 mod projections;
 mod queue;

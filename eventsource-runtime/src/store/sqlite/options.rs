@@ -55,9 +55,11 @@ impl SqliteOptions {
     }
 
     /// How long a write waits for another process that writes, each of the few times that it tries; 5 seconds unless
-    /// chosen.
+    /// chosen. `SQLite` waits for 24 days at most.
     pub fn busy_timeout(self, busy_timeout: Duration) -> Self {
-        Self { busy_timeout, ..self }
+        // It counts the milliseconds in an `int`.
+        const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+        Self { busy_timeout: busy_timeout.min(LONGEST), ..self }
     }
 
     /// How much of the file each connection may keep in memory, in KiB; 16 MiB unless chosen.

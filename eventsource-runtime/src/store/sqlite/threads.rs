@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{self, Role, rollback};
+use super::log::{self, Log};
 use super::options::SqliteOptions;
 use super::queue::{ClosedAtEnd, Queue};
 use super::schema;
@@ -49,11 +50,12 @@ impl Threads {
             ended: tokio::sync::Mutex::new(ended),
         };
         let (head, writes) = (Arc::clone(&threads.head), Arc::clone(&threads.writes));
+        let log = Log::of(path, log::LIMIT);
         let (reading, read) = std::sync::mpsc::channel::<()>();
         let guard = running.clone();
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
             let closed = ClosedAtEnd(&*writes);
-            writer::run(connection, &writes, &head);
+            writer::run(connection, &writes, &head, log);
             drop(closed);
             // Of connections that close at once none is the last, which removes the log.
             let _ = read.recv();

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::append;
 use super::connection::{begin, commit, rollback};
+use super::log::Log;
 use super::queue::Queue;
 use super::threads::{self, Job};
 use crate::store::head::Head;
@@ -32,7 +33,7 @@ pub(super) struct Append {
 type Outcome = Result<Appended, AppendError>;
 
 /// Does what is asked, in order, until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head) {
+pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, mut log: Log) {
     let mut commands = Vec::with_capacity(GROUP);
     let mut group = Vec::with_capacity(GROUP);
     while queue.take(GROUP, &mut commands) {
@@ -48,6 +49,7 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head) 
             }
         }
         write(connection, head, &mut group);
+        log.keep_small(connection);
     }
 }
 

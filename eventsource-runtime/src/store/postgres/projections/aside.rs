@@ -125,7 +125,7 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     }
     // Not one that the pool lends again, since the lock ends with it.
     let lock = Object::take(store.worker().await?);
-    let place = store.shared.schema.sql(&format!("{{schema}}.{projection}"));
+    let place = store.place(projection);
     let locked = lock.query_one(LOCK, &[&place]).await.map_err(failed("build aside"))?;
     if !locked.get::<_, bool>(0) {
         return Err(fault("build aside", PostgresError::unavailable("another process is at it")));

@@ -80,6 +80,12 @@ pub(super) struct Statements {
 /// Held while a projection is set up or its dead letters are moved about, by the projection's name.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1702035460, hashtext($1))";
 
+/// Held by whoever retries dead letters, beside each other, and by a reset alone: the effect of a letter that is retried
+/// is there when the read model is emptied, or the letter is gone when it is looked for. It comes before all others.
+/// It goes by the store and the projection, since a step may take its time.
+const RETRY: &str = "SELECT pg_advisory_xact_lock_shared(1702035462, hashtext($1))";
+const RESET: &str = "SELECT pg_advisory_xact_lock(1702035462, hashtext($1))";
+
 impl Statements {
     pub(super) fn new(schema: &Schema) -> Self {
         Self {
@@ -179,6 +185,7 @@ impl ProjectionStore for Postgres {
         let mut client = self.worker().await?;
         let tx = begun(&mut client).await?;
         let reset = async {
+            tx.execute(RESET, &[&self.place(name)]).await.map_err(failed("reset a projection"))?;
             self.check_all(&tx, name, token).await?;
             prepare(&tx, async { projection.reset(&tx).await }).await?;
             let forget = async {
@@ -215,6 +222,7 @@ impl ProjectionStore for Postgres {
         let tx = begun(&mut client).await?;
         let tried: Vec<&StoredEvent> = event.iter().collect();
         let settle = async {
+            tx.execute(RETRY, &[&self.place(projection.name())]).await.map_err(failed("remove a dead letter"))?;
             let removed = self.letters().remove(&tx, key, position).await.map_err(failed("remove a dead letter"))?;
             if removed {
                 scope.run(apply(&tx, &*projection, &tried)).await?;
@@ -256,6 +264,11 @@ impl Postgres {
         self.aside.as_ref().map_or(projection, |aside| aside.key())
     }
 
+    /// The projection's name with that of its store, of which a database may have several.
+    fn place(&self, projection: &str) -> String {
+        self.shared.schema.sql(&format!("{{schema}}.{projection}"))
+    }
+
     fn letters(&self) -> &dead_letters::Statements {
         &self.shared.projections.letters
     }
@@ -278,7 +291,7 @@ impl Postgres {
     async fn check(&self, tx: &PostgresTransaction<'_>, batch: &Batch) -> Result<HashSet<String>, ProjectionError> {
         let Partition { projection, index, count, .. } = batch.partition;
         let (key, index, count) = (self.key(projection), i64::from(index), i64::from(count));
-        let standstill = leases::millis(batch.claim.term * STANDSTILLS).clamp(LEAST_STANDSTILL, 1 << 30);
+        let standstill = leases::millis(batch.claim.term.saturating_mul(STANDSTILLS)).clamp(LEAST_STANDSTILL, 1 << 30);
         let settings = format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}; {SAVEPOINT}");
         let standing = async {
             let statement = tx.prepare_cached(&self.shared.projections.standing).await?;

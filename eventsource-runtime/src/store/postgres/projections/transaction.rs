@@ -91,7 +91,8 @@ fn why(error: tokio_postgres::Error) -> ProjectionError {
             "a statement failed and its step went on, though nothing of the batch can be committed then; \
              let the step end with the statement's error",
         ),
-        _ => refused("move a checkpoint", error.into()),
+        // The statement is the store's own: no event is to blame for a server that refuses it.
+        _ => fault("move a checkpoint", error.into()),
     }
 }
 

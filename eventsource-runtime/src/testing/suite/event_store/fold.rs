@@ -1,6 +1,10 @@
 //! Folds: which events they show, and what they find of earlier appends.
 
 use std::ops::ControlFlow;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::{
     Arc, EventStore, NewEvent, Origin, StreamId, Timestamp, Uuid, Version, a_stream, a_stream_of, appended, events,
@@ -125,6 +129,61 @@ pub async fn fold_shows_nothing_of_what_was_done_before<S: EventStore>(open: imp
     let (stream, made) = commands(&store).await;
     let folded = folded(&store, &stream, 0, Some(made[1][0])).await;
     assert!(folded.earlier.is_none() || folded.visitor.shown.is_empty());
+}
+
+/// Has a command's events appended at one event, and goes on when they are, or are not to be had meanwhile.
+struct Meanwhile {
+    at: u64,
+    begins: Option<oneshot::Sender<()>>,
+    done: mpsc::Receiver<()>,
+    shown: u64,
+}
+
+impl Visitor for Meanwhile {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        self.shown = event.version.get();
+        if let Some(begins) = self.begins.take_if(|_| self.shown == self.at) {
+            let _ = begins.send(());
+            // A store that cannot append while it shows an event is in no danger here.
+            let _ = self.done.recv_timeout(Duration::from_secs(5));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A command whose events are appended while the stream is read is found if any of them was shown. A state that holds them
+/// would decide the command anew.
+pub async fn fold_shows_nothing_of_a_command_that_it_does_not_find<S: EventStore>(open: impl AsyncFn() -> S) {
+    let store = open().await;
+    let stream = a_stream_of(&store, 5000).await;
+    // Among the first events and among the last, since nobody knows how many are read at once.
+    for at in [200, 4000] {
+        let before = stored(&store, &stream).await.len() as u64;
+        let (command, first) = (events(3), Some(Uuid::now_v7()));
+        let command: Vec<_> = command.into_iter().zip([first, None, None]).map(renamed).collect();
+        let ((begins, begun), (finished, done)) = (oneshot::channel(), mpsc::channel());
+        let appending = {
+            let (store, stream) = (store.clone(), stream.clone());
+            tokio::spawn(async move {
+                if begun.await.is_ok() {
+                    appended(&store, &stream, command).await;
+                }
+                let _ = finished.send(());
+            })
+        };
+        let fold = Fold { stream: stream.clone(), after: Version::START, first_event: first };
+        let visitor = Meanwhile { at, begins: Some(begins), done, shown: 0 };
+        let Folded { visitor: Meanwhile { shown, .. }, earlier, .. } =
+            store.fold(fold, visitor).await.expect("a stream can be folded");
+        appending.await.expect("the events are appended");
+        // That a command is found at all is another case's matter.
+        let is_found = folded(&store, &stream, 0, first).await.earlier.is_some();
+        assert!(!is_found || earlier.is_some() || shown <= before, "at {at}");
+    }
+}
+
+fn renamed((event, id): (NewEvent, Option<Uuid>)) -> NewEvent {
+    NewEvent { id: id.unwrap_or(event.id), ..event }
 }
 
 /// An event of another stream is no earlier append of this one.

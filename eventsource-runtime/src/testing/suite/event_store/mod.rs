@@ -136,6 +136,7 @@ macro_rules! event_store_cases {
             fold_finds_an_earlier_append
             fold_tells_where_an_earlier_append_ended
             fold_shows_nothing_of_what_was_done_before
+            fold_shows_nothing_of_a_command_that_it_does_not_find
             earlier_append_is_of_its_stream_alone
             unknown_first_event_hinders_no_fold
             stream_page_has_its_limit

@@ -1,0 +1,118 @@
+//! The write-ahead log, which readers that follow each other without a gap would let grow for ever.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::connection::ended;
+
+/// How large the log may stay after it was copied into the file, in bytes.
+pub(super) const LIMIT: u32 = 64 * 1024 * 1024;
+/// How long those are waited for who read from the log. Who begins meanwhile reads from the file.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The log of the connection that writes.
+pub(super) struct Log {
+    file: PathBuf,
+    limit: u64,
+    /// From which size on it is to be emptied.
+    due: u64,
+    /// How many transactions had ended when it was last looked at.
+    looked: u64,
+}
+
+impl Log {
+    pub(super) fn of(database: &Path, limit: u32) -> Self {
+        let mut file = database.as_os_str().to_owned();
+        file.push("-wal");
+        let limit = u64::from(limit);
+        Self { file: file.into(), limit, due: 2 * limit, looked: 0 }
+    }
+
+    /// Empties the log if it has become large. `SQLite` itself begins it anew only where a commit finds it copied and
+    /// nobody reading from it. Where somebody reads for too long, it is tried again when the log has grown as much more.
+    pub(super) fn keep_small(&mut self, connection: &Connection) {
+        let ended = ended();
+        if std::mem::replace(&mut self.looked, ended) == ended || self.size() < self.due {
+            return;
+        }
+        // Whatever fails here, the commit was made, and the next one that fails says why.
+        let _ = empty(connection);
+        self.due = self.size() + 2 * self.limit;
+    }
+
+    /// A database in memory has none.
+    fn size(&self) -> u64 {
+        std::fs::metadata(&self.file).map_or(0, |file| file.len())
+    }
+}
+
+fn empty(connection: &Connection) -> rusqlite::Result<()> {
+    let usual: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
+    connection.busy_timeout(PATIENCE)?;
+    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(Duration::from_millis(usual.into()))?;
+    emptied
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+
+    use super::super::SqliteOptions;
+    use super::super::connection::{Role, open, rollback, run};
+    use super::*;
+
+    const SMALL: u32 = 256 * 1024;
+    const OPEN: &str = "a database can be opened";
+
+    /// Two readers, of whom one has always begun before the other ends: when there was a commit, and soon when there is
+    /// none.
+    fn read_without_a_gap(database: &Path, commits: &Receiver<()>) {
+        let options = SqliteOptions::default();
+        let mut readers = [0, 1].map(|_| open(database, &options, Role::Reader).expect(OPEN));
+        while commits.recv_timeout(Duration::from_millis(5)) != Err(RecvTimeoutError::Disconnected) {
+            let [earlier, later] = &readers;
+            run(later, "BEGIN").unwrap();
+            later.query_row("SELECT count(*) FROM kept", [], |_| Ok(())).unwrap();
+            rollback(earlier);
+            readers.reverse();
+        }
+    }
+
+    /// How large the log becomes at most while some megabytes are written.
+    fn largest(keeps: bool) -> u64 {
+        let folder = std::env::temp_dir().join(format!("eventsource-log-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        let database = folder.join("store.db");
+        let writer = open(&database, &SqliteOptions::default(), Role::Writer).expect(OPEN);
+        run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
+        let mut log = Log::of(&database, SMALL);
+        let (committed, commits) = mpsc::sync_channel(0);
+        let mut largest = 0;
+        std::thread::scope(|scope| {
+            let database = &database;
+            scope.spawn(move || read_without_a_gap(database, &commits));
+            // It ends the reader with the scope.
+            let committed = committed;
+            for _ in 0..200 {
+                run(&writer, "INSERT INTO kept VALUES (zeroblob(16384))").unwrap();
+                committed.send(()).unwrap();
+                if keeps {
+                    log.keep_small(&writer);
+                }
+                largest = largest.max(log.size());
+            }
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
+        largest
+    }
+
+    #[test]
+    fn readers_without_a_gap_let_the_log_grow_no_further() {
+        const BOUND: u64 = 8 * SMALL as u64;
+        let (kept, left_alone) = (largest(true), largest(false));
+        assert!(kept <= BOUND && BOUND < left_alone, "{kept} {left_alone}");
+    }
+}

@@ -1,0 +1,99 @@
+//! A server that takes no writes for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::OnFailure;
+use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::testing::run;
+use eventsource_tests::services::{self, PostgresServer};
+use serde::{Deserialize, Serialize};
+
+use super::{a_stream, events};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(name = "Placed")]
+struct Placed(u32);
+
+/// Notes events in a table, and counts how often it was to do so.
+#[derive(Clone)]
+struct Notes {
+    schema: String,
+    attempts: Arc<AtomicUsize>,
+}
+
+#[projection]
+impl Notes {
+    #[projection(setup)]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch(&format!("CREATE TABLE {}.notes (position bigint)", self.schema)).await?)
+    }
+
+    async fn placed(&self, event: &Recorded<Placed>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        let insert = format!("INSERT INTO {}.notes VALUES ($1)", self.schema);
+        tx.execute(&insert, &[&i64::try_from(event.position().get())?]).await?;
+        Ok(())
+    }
+}
+
+/// How writes come to be refused, all of them or those of checkpoints, and how they are taken again.
+const REFUSALS: [[&str; 2]; 2] = [
+    ["ALTER SYSTEM SET default_transaction_read_only = on", "ALTER SYSTEM RESET default_transaction_read_only"],
+    [
+        "CREATE FUNCTION {}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$; \
+            CREATE TRIGGER refuse BEFORE UPDATE OF position ON {}.projection_partitions \
+            FOR EACH ROW EXECUTE FUNCTION {}.refuse()",
+        "DROP TRIGGER refuse ON {}.projection_partitions",
+    ],
+];
+
+/// It was held against the events, which policies then skipped, or the projection stopped after two seconds: a server
+/// that was about to be replaced was no trouble.
+#[test]
+fn a_server_that_refuses_writes_for_a_while_loses_no_event() {
+    run(async {
+        let server = PostgresServer::start();
+        for refusal in REFUSALS {
+            for policy in [OnFailure::Stop, OnFailure::Skip, OnFailure::DeadLetter] {
+                refused_for_a_while(&server.address(), refusal, policy).await;
+            }
+        }
+    });
+}
+
+async fn refused_for_a_while(address: &str, refusal: [&str; 2], policy: OnFailure) {
+    let schema = services::a_schema();
+    let options = || PostgresOptions::default().schema(&*schema);
+    // What a connection asks for itself, no later default changes.
+    let insisting = "options=-c%20default_transaction_read_only%3Doff";
+    let writer = PostgresStore::connect_with(&format!("{address}?{insisting}"), options()).await.unwrap();
+    let raw = services::raw(&format!("{address}?{insisting}")).await;
+    let [refuse, take] = refusal.map(|sql| sql.replace("{}", &schema));
+    let notes = Notes { schema: schema.clone(), attempts: Arc::default() };
+    let store = PostgresStore::connect_with(address, options()).await.unwrap();
+    let runner = ProjectionRunner::new(store).on_failure(policy).max_retries(0);
+    let projections = runner.projection(notes.clone()).spawn();
+    let append = async || writer.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap().position;
+    projections.wait_for(append().await).await.unwrap();
+    for sql in [&*refuse, "SELECT pg_reload_conf()"] {
+        raw.batch_execute(sql).await.unwrap();
+    }
+    let before = notes.attempts.load(Ordering::SeqCst);
+    let last = append().await;
+    let tried = async {
+        while notes.attempts.load(Ordering::SeqCst) < before + 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), tried).await.expect("it is tried again and again");
+    for sql in [&*take, "SELECT pg_reload_conf()"] {
+        raw.batch_execute(sql).await.unwrap();
+    }
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    let kept = raw.query_one(&format!("SELECT count(*) FROM {schema}.notes"), &[]).await.unwrap();
+    assert_eq!(kept.get::<_, i64>(0), 2, "{policy:?}");
+}
