@@ -26,6 +26,7 @@ mod toggles;
 mod traced;
 mod transfers;
 mod unreadable;
+mod w3c;
 mod write_path;
 
 use std::future::Future;
