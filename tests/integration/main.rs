@@ -19,6 +19,7 @@ mod read_path;
 mod recovery;
 mod shapes;
 mod shutdown;
+mod skew;
 mod snapshots;
 mod stored_names;
 mod testing;
