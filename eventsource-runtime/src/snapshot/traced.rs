@@ -60,6 +60,15 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
         let Some(get) = self.snapshot_call(GET, &mut aggregate(&fold.stream)) else {
             return self.fold(fold, visitor).await;
         };
+        if !get.is_told() {
+            let load = self.load_call(&fold.stream, fold.after);
+            let result = self.inner().fold_from_snapshot(fold, Silent { visitor, get: Some(get) }).await;
+            if let Err(error) = &result {
+                load.end(Some(error.into()), &mut |_| ());
+            }
+            let Folded { visitor, visited, earlier } = result?;
+            return Ok(Folded { visitor: visitor.visitor, visited, earlier });
+        }
         let calls =
             Owned(Arc::new(Calls { store: self.clone(), stream: fold.stream.clone(), now: Mutex::new(Now::Get(get)) }));
         let result = self.inner().fold_from_snapshot(fold, Restoring { visitor, calls: Arc::clone(&calls.0) }).await;
@@ -167,6 +176,27 @@ struct Restoring<V, S> {
 impl<V: Visitor, S: EventStore> Visitor for Restoring<V, S> {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
         self.visitor.visit(event)
+    }
+}
+
+/// A visitor where neither spans nor metrics are told of the calls: a failure of the first one is logged all the same.
+struct Silent<V> {
+    visitor: V,
+    get: Option<TracedCall>,
+}
+
+impl<V: Visitor> Visitor for Silent<V> {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        self.visitor.visit(event)
+    }
+}
+
+impl<V: Restore> Restore for Silent<V> {
+    fn restore(&mut self, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        if let Some(get) = self.get.take() {
+            end(get, result.as_ref(), |_, _| ());
+        }
+        self.visitor.restore(result)
     }
 }
 
