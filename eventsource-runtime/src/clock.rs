@@ -77,7 +77,7 @@ struct System;
 
 impl Clock for System {
     fn now(&self) -> Timestamp {
-        let elapsed = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let elapsed = UNIX_EPOCH.elapsed().unwrap_or_default();
         Timestamp(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
     }
 

@@ -19,6 +19,7 @@ mod read_path;
 mod recovery;
 mod shapes;
 mod shutdown;
+mod skew;
 mod snapshots;
 mod stored_names;
 mod testing;
@@ -26,6 +27,7 @@ mod toggles;
 mod traced;
 mod transfers;
 mod unreadable;
+mod w3c;
 mod write_path;
 
 use std::future::Future;

@@ -1,5 +1,5 @@
-//! A receiver that is away for as long as it likes: memory stays where it is, what is lost is counted, and the log says so
-//! once.
+//! A receiver that is away for as long as it likes: memory stays where it is, the program does and stores the same, what is
+//! lost is counted, and the log says so once.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -21,6 +21,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
 use uuid::Uuid;
 
+use crate::hostile::outcome_here;
 use crate::{ALLOCATOR, bus, place};
 
 /// Set in the process that loses its receiver.
@@ -60,6 +61,7 @@ async fn works_on() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
+    let expected = outcome_here().await;
     let (lines, exports, ended) = (Lines::default(), Arc::new(AtomicUsize::new(0)), Ended::default());
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.clone())).unwrap();
     let lost = Lost::default();
@@ -87,6 +89,11 @@ async fn works_on() {
         exports.load(Ordering::SeqCst)
     );
     assert!(after < before + GROWTH, "{before} bytes became {after}");
+    assert_eq!(
+        outcome_here().await,
+        expected,
+        "the answers, and what is stored, after ten minutes as without telemetry"
+    );
 
     // Each span was meant for two exporters, each log event for one; what the exporters log is not exported.
     let spans = |reason: &str| lost.of(names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED, reason);

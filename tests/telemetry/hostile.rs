@@ -99,9 +99,10 @@ fn differs(column: &str) -> bool {
 }
 
 /// Answers and rows.
-type Outcome = (Vec<String>, Vec<String>);
+pub(crate) type Outcome = (Vec<String>, Vec<String>);
 
-async fn without_telemetry() -> Outcome {
+/// With the telemetry that there is, or none.
+pub(crate) async fn outcome_here() -> Outcome {
     let file = File::new();
     (answers(&file.0, async || ()).await, stored(&file.0))
 }
@@ -123,7 +124,7 @@ async fn outcome(builder: TelemetryBuilder, hostile: Option<&Hostile>) -> Outcom
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_exporters_do_the_answers_and_the_stored_bytes_are_the_same() {
-    let expected = without_telemetry().await;
+    let expected = outcome_here().await;
     assert_eq!((expected.0.len(), expected.1.len() > 120), (121, true), "{expected:#?}");
     assert_eq!(outcome(Telemetry::builder("tests"), None).await, expected, "no exporter");
     for (name, deed) in [("refusing", Deed::Refuse), ("panicking", Deed::Panic), ("hanging", Deed::Hang)] {

@@ -1,10 +1,13 @@
 //! Telemetry itself: what it tells in logs, and that it is never in the way of what it watches.
 
 mod away;
+mod balance;
 mod console;
 mod failures;
 mod hostile;
+mod injected;
 mod logs;
+mod reentrant;
 mod teardown;
 
 use std::alloc::System;

@@ -1,13 +1,16 @@
 //! Spans, metrics and log events in the destructors of thread-locals, where what they stand on may be gone: nothing may
 //! panic there, or the process ends.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::process::Command;
+use std::process::{Command, Output};
+use std::sync::LazyLock;
 use std::task::{Context, Waker};
 
+use eventsource_runtime::bus::{InProcessBus, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{Scope, Telemetry, span};
 use opentelemetry_sdk::logs::InMemoryLogExporter;
@@ -31,6 +34,18 @@ fn fails(text: &str) -> Result<(), fmt::Error> {
 struct Last {
     scope: Scope,
     running: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    bus: Option<Box<dyn Any>>,
+}
+
+/// Where the bus runs: it outlives the threads that end.
+static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+
+/// A bus and somebody who listens.
+fn listening() -> Box<dyn Any> {
+    let bus = InProcessBus::new();
+    let running = RUNTIME.block_on(bus.subscribe("inventory").handle(async |_: Received| Ok(()))).unwrap();
+    Box::new((running, bus))
 }
 
 impl Drop for Last {
@@ -44,6 +59,7 @@ impl Drop for Last {
         fails(&"x".repeat(2000)).unwrap_err();
         // A span and a future that began while all was there.
         drop(self.running.take());
+        drop(self.bus.take());
         println!("the last thing was done");
     }
 }
@@ -54,28 +70,35 @@ thread_local! {
 
 /// The thread-local is there before, or after, those that OpenTelemetry has: one of both ends after them.
 fn thread(before: bool) {
-    let body = move || {
-        if before {
-            LAST.with_borrow(|last| assert!(last.is_none()));
-        }
-        span("first").in_scope(|| {
-            let mut running: Pin<Box<dyn Future<Output = ()>>> = Box::pin(span("running").run(std::future::pending()));
-            let polled = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            assert!(polled.is_pending());
-            let last = Last { scope: Scope::current(), running: Some(running) };
-            LAST.with_borrow_mut(|place| *place = Some(last));
-        });
-    };
-    std::thread::spawn(body).join().unwrap();
+    std::thread::spawn(move || leave_to_the_end(before)).join().unwrap();
+}
+
+fn leave_to_the_end(before: bool) {
+    if before {
+        LAST.with_borrow(|last| assert!(last.is_none()));
+    }
+    span("first").in_scope(|| {
+        let mut running: Pin<Box<dyn Future<Output = ()>>> = Box::pin(span("running").run(std::future::pending()));
+        let polled = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        let last = Last { scope: Scope::current(), running: Some(running), bus: Some(listening()) };
+        LAST.with_borrow_mut(|place| *place = Some(last));
+    });
+}
+
+/// Runs one of the tests below in a process of its own.
+fn alone(test: &str) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        // On the main thread.
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap()
 }
 
 #[test]
 fn what_thread_locals_do_at_their_end_harms_nothing() {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["teardown::threads_end", "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    let output = alone("teardown::threads_end");
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(shown.matches("the last thing was done").count(), 2, "{output:?}");
@@ -111,4 +134,47 @@ fn threads_end() {
     }
     telemetry.shutdown_blocking().unwrap();
     println!("the spans are whole");
+}
+
+/// How often a process ends: what it does at its end depends on how fast its threads are.
+const ENDS: usize = 10;
+
+#[test]
+fn a_process_ends_whole_while_its_threads_go_on() {
+    for _ in 0..ENDS {
+        let output = alone("teardown::process_ends");
+        assert!(output.status.success(), "{output:?}");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(shown.contains("all threads go on"), "{output:?}");
+        assert_eq!(shown.matches("the last thing was done").count(), 1, "{output:?}");
+    }
+}
+
+/// Ends the process without shutting anything down: the destructors of the main thread run as the process exits, before
+/// what was left to `atexit`, which only unsafe code can add to.
+#[test]
+fn process_ends() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let spans = InMemorySpanExporter::default();
+    let builder = Telemetry::builder("tests").span_exporter(spans).metric_exporter(InMemoryMetricExporter::default());
+    std::mem::forget(builder.log_exporter(InMemoryLogExporter::default()).install().unwrap());
+    leave_to_the_end(true);
+    let (tell, told) = std::sync::mpsc::channel();
+    for _ in 0..2 {
+        let tell = tell.clone();
+        std::thread::spawn(move || {
+            for round in 0.. {
+                assert_eq!(traced_function(), 3);
+                span("detached").attribute("round", round).in_scope(|| current_span().record("more", true));
+                fails("detached").unwrap_err();
+                let _ = tell.send(());
+            }
+        });
+    }
+    for _ in 0..100 {
+        told.recv().unwrap();
+    }
+    println!("all threads go on");
 }

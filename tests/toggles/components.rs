@@ -59,7 +59,8 @@ fn points(metric: &Metric) -> Vec<String> {
     }
 }
 
-/// What is gone when a component's spans are off: spans, and the expressions that they show.
+/// What is gone when a component's spans are off: spans, and the expressions that they show. What an event shows is on the
+/// spans of its command and of its projection.
 const SPANS: [(&str, &[&str], &[&str]); 10] = [
     ("store", &["event_store.append", "event_store.load"], &[]),
     (
@@ -70,9 +71,9 @@ const SPANS: [(&str, &[&str], &[&str]); 10] = [
     (
         "command bus",
         &["command.Tell Teller", "handle_command Teller", "load_aggregate Teller", "persist_events Teller"],
-        &["command handler"],
+        &["command", "command handler"],
     ),
-    ("query bus", &["query.HowMany"], &["query handler"]),
+    ("query bus", &["query.HowMany"], &["query", "query handler"]),
     ("projections", &["projection.Tally Tally", "tally.told"], &["projection"]),
     ("dead letters", &["projection.Fussy Fussy"], &[]),
     ("process managers", &["process_manager.Listener Listener"], &[]),
@@ -95,7 +96,8 @@ async fn a_component_whose_spans_are_off_leaves_those_of_the_others() {
     }
 }
 
-/// What is gone when a component's metrics are off. Those of a store count what is wrong with it, and nothing is.
+/// What is gone when a component's metrics are off. A store in memory has none where nothing is wrong; those of a database
+/// are in `metrics`.
 const METRICS: [(&str, &[&str]); 10] = [
     ("store", &[]),
     ("repository", &["eventsource.events.loaded"]),

@@ -1,6 +1,7 @@
 //! The switches of a process, and what is left where they are off: nothing. A process has them once, so each test takes
 //! its turn.
 
+mod allocations;
 mod components;
 mod each;
 mod metrics;

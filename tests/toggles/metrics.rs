@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore};
-use eventsource_tests::orders::Order;
+use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
@@ -79,6 +79,39 @@ async fn spans_and_metrics_are_switched_apart() {
     assert_eq!((spans.len(), metrics.len()), (0, 3));
     let (spans, metrics) = commands(true, false).await;
     assert_eq!((spans.len(), metrics.len()), (3, 0));
+}
+
+/// The names of what a store in a database and its repository measure of a conflict and a load with a snapshot.
+async fn measured(store: bool, repository: bool) -> BTreeSet<String> {
+    let exporter = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+    let sqlite = SqliteStore::open(":memory:").await.unwrap().enable_metrics(store);
+    let orders = Repository::<Order, _>::new(sqlite.clone()).enable_metrics(repository);
+    let (id, reason) = (Uuid::now_v7(), || OrderCancelled { reason: "too slow".into() });
+    recorder
+        .run(async {
+            orders.append(&id, ExpectedVersion::NoStream, reason()).await.unwrap();
+            orders.append(&id, ExpectedVersion::NoStream, reason()).await.unwrap_err();
+            orders.create_snapshot(&id).await.unwrap();
+            orders.load(&id).await.unwrap();
+        })
+        .await;
+    recorder.flush().await;
+    sqlite.close().await;
+    let finished = exporter.get_finished_metrics().unwrap();
+    let metrics = finished.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
+    metrics.map(|metric| metric.name().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_database_and_its_repository_have_a_switch_each_for_their_metrics() {
+    let _turn = turn().await;
+    let of_store = ["db.client.operation.duration"];
+    let of_repository = ["eventsource.append.conflicts", "eventsource.events.loaded", "eventsource.snapshot.reads"];
+    assert_eq!(measured(true, false).await, of_store.map(String::from).into());
+    assert_eq!(measured(false, true).await, of_repository.map(String::from).into());
+    assert_eq!(measured(false, false).await, BTreeSet::new());
+    assert_eq!(measured(true, true).await.len(), of_store.len() + of_repository.len());
 }
 
 /// The adapter counted, which knows nothing of the switch; a `tracestate` that was dropped went uncounted.

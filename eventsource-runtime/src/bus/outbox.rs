@@ -120,7 +120,7 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
         let messages: Vec<_> = events.iter().map(Message::of).collect();
         // Not in the scope of the batch, which has no spans: each publication has one.
-        let scope = if self.tracing { Scope::detached() } else { Scope::detached().muted() };
+        let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
         let results = scope.run(self.bus.send(messages, Via::Relay)).await;
         let (mut unpublishable, mut behind) = (None, None);
         for (event, result) in events.iter().zip(results) {

@@ -3,6 +3,7 @@
 //! What comes may be hostile: values are looked at only up to a length, nothing that fails to parse is an error, and what
 //! was not understood is kept as it came, so that the dead letters show it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -148,7 +149,7 @@ struct Reading<'h> {
     aggregate_id: Option<&'h str>,
     aggregate_type: Option<&'h str>,
     parent: Option<TraceContext>,
-    state: Option<&'h str>,
+    state: Option<Cow<'h, str>>,
     malformed: bool,
     rest: Headers,
 }
@@ -160,7 +161,7 @@ impl<'h> Reading<'h> {
         let facts = &mut self.facts;
         match (name, text) {
             (header::TRACEPARENT, text) => self.take_parent(text),
-            (header::TRACESTATE, Some(state)) => set(&mut self.state, Some(state)),
+            (header::TRACESTATE, Some(state)) => self.take_state(state),
             (header::EVENT_ID, Some(text)) => set(&mut facts.id, text.parse().ok()),
             (header::EVENT_TYPE, Some(text)) => set(&mut facts.event_type, filled(text).map(shared)),
             (header::EVENT_VERSION, Some(text)) => set(&mut facts.schema_version, text.parse().ok()),
@@ -189,6 +190,16 @@ impl<'h> Reading<'h> {
         !self.malformed
     }
 
+    /// Several are one list. What is too long for a state is not made longer.
+    fn take_state(&mut self, state: &'h str) -> bool {
+        match &mut self.state {
+            None => self.state = Some(Cow::Borrowed(state)),
+            Some(all) if all.len() <= LONGEST => *all.to_mut() += &[",", state].concat(),
+            Some(_) => {}
+        }
+        true
+    }
+
     fn finish(mut self, payload: Bytes) -> Message {
         match (self.aggregate_type, self.aggregate_id) {
             // The derive refuses a hyphen in a type's name; a foreign one would move the border between type and id.
@@ -201,7 +212,7 @@ impl<'h> Reading<'h> {
             }
         }
         let context = match (self.parent, self.state) {
-            (Some(parent), Some(state)) => Some(parent.with_state(state)),
+            (Some(parent), Some(state)) => Some(parent.with_state(&state)),
             (parent, _) => parent,
         };
         let message = Message::from_parts(self.facts, self.rest, payload);

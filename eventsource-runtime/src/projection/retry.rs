@@ -243,5 +243,6 @@ pub(super) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, 
 
 /// Runs a future without spans: reading the feed is no part of anybody's trace.
 pub(super) fn upkeep<F: Future>(body: F) -> impl Future<Output = F::Output> {
-    Scope::detached().muted().run(body)
+    // A runner's tasks are detached already; to detach them once more would make a context for each page.
+    Scope::current().muted().run(body)
 }

@@ -57,13 +57,19 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
     }
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        let Some(info) = self.inner().snapshots() else {
+        let Some(get) = self.snapshot_call(GET, &mut aggregate(&fold.stream)) else {
             return self.fold(fold, visitor).await;
         };
-        if let Some(unseen) = self.unseen() {
-            return unseen.run(self.inner().fold_from_snapshot(fold, visitor)).await;
+        if !get.is_told() {
+            let load = self.load_call(&fold.stream, fold.after);
+            let folding = self.inner().fold_from_snapshot(fold, Silent { visitor, get: Some(get) });
+            let result = self.unseen().run(folding).await;
+            if let Err(error) = &result {
+                load.end(Some(error.into()), &mut |_| ());
+            }
+            let Folded { visitor, visited, earlier } = result?;
+            return Ok(Folded { visitor: visitor.visitor, visited, earlier });
         }
-        let get = self.call_of(info, GET, &mut aggregate(&fold.stream));
         let calls =
             Owned(Arc::new(Calls { store: self.clone(), stream: fold.stream.clone(), now: Mutex::new(Now::Get(get)) }));
         let result = self.inner().fold_from_snapshot(fold, Restoring { visitor, calls: Arc::clone(&calls.0) }).await;
@@ -171,6 +177,27 @@ struct Restoring<V, S> {
 impl<V: Visitor, S: EventStore> Visitor for Restoring<V, S> {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
         self.visitor.visit(event)
+    }
+}
+
+/// A visitor where neither spans nor metrics are told of the calls: a failure of the first one is logged all the same.
+struct Silent<V> {
+    visitor: V,
+    get: Option<TracedCall>,
+}
+
+impl<V: Visitor> Visitor for Silent<V> {
+    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
+        self.visitor.visit(event)
+    }
+}
+
+impl<V: Restore> Restore for Silent<V> {
+    fn restore(&mut self, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        if let Some(get) = self.get.take() {
+            end(get, result.as_ref(), |_, _| ());
+        }
+        self.visitor.restore(result)
     }
 }
 

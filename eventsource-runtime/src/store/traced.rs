@@ -64,10 +64,22 @@ impl<S> Traced<S> {
 }
 
 impl<S: EventStore> Traced<S> {
-    /// Where a call runs of which nobody sees anything: it has no span, and is not measured.
-    pub(crate) fn unseen(&self) -> Option<Unseen> {
-        let is_seen = self.tracing && telemetry::is_on() || self.metrics && self.is_measured();
-        (!is_seen).then(|| Unseen::new(self.tracing))
+    /// Whether anybody sees of a call more than its failure: it has a span, or is measured.
+    fn is_seen(&self) -> bool {
+        self.tracing && telemetry::is_on() || self.metrics && self.is_measured()
+    }
+
+    /// Makes a call of which nobody sees more than its failure.
+    async fn alone<T, E>(&self, made: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    where
+        for<'a> Fault<'a>: From<&'a E>,
+    {
+        let result = self.unseen().run(made).await;
+        if let Err(error) = &result {
+            let Fault { error_type, error } = error.into();
+            Span::OFF.fail(self.inner.info().target, error_type, &Chain(error));
+        }
+        result
     }
 
     #[inline(never)]
@@ -105,6 +117,11 @@ impl<S> Traced<S> {
         Call { begun: self.begun(&info), span, info, operation }
     }
 
+    /// Where a call runs that has no span.
+    pub(crate) fn unseen(&self) -> Unseen {
+        Unseen::new(self.tracing)
+    }
+
     fn start(&self, name: &'static str, info: &StoreInfo) -> Start {
         let kind = if info.system.is_some() { Kind::Client } else { Kind::Internal };
         Start::new(name, kind, || self.tracing)
@@ -134,6 +151,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Whether a span or a metric tells of it.
+    pub(crate) fn is_told(&self) -> bool {
+        self.begun.is_some() || self.span.is_recording()
+    }
+
     /// Makes the call in its span, without ending it.
     pub(crate) async fn run<F: Future>(&self, made: F) -> F::Output {
         self.span.run(made).await
@@ -218,8 +240,8 @@ impl<S: EventStore> EventStore for Traced<S> {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        if let Some(unseen) = self.unseen() {
-            let result = unseen.run(self.inner.append(stream, expected, events)).await;
+        if !self.is_seen() {
+            let result = self.alone(self.inner.append(stream, expected, events)).await;
             return result.map_err(|error| error.to(stream, expected));
         }
         let recorded_at = events.last().map(|event| event.origin.recorded_at);
@@ -241,8 +263,8 @@ impl<S: EventStore> EventStore for Traced<S> {
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        if let Some(unseen) = self.unseen() {
-            return unseen.run(self.inner.fold(fold, visitor)).await;
+        if !self.is_seen() {
+            return self.alone(self.inner.fold(fold, visitor)).await;
         }
         let call = self.load_call(&fold.stream, fold.after);
         let result = call.span.run(self.inner.fold(fold, visitor)).await;
@@ -260,8 +282,8 @@ impl<S: EventStore> EventStore for Traced<S> {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let about = |error: StoreError| error.about(|| format!("`{stream}` after version {after}"), AGAIN);
-        if let Some(unseen) = self.unseen() {
-            let result = unseen.run(self.inner.read_stream(stream, after, limit)).await;
+        if !self.is_seen() {
+            let result = self.alone(self.inner.read_stream(stream, after, limit)).await;
             self.count_malformed(result.as_deref().unwrap_or_default());
             return result.map_err(about);
         }

@@ -9,6 +9,13 @@ const PARENT_LENGTH: usize = 55;
 const MAX_STATE: usize = 512;
 /// The most members that a `tracestate` may have.
 const MAX_MEMBERS: usize = 32;
+/// The longest key and the longest value of a member, in bytes.
+const MAX_PART: usize = 256;
+/// The longest parts of a key `tenant@system`.
+const MAX_TENANT: usize = 241;
+const MAX_SYSTEM: usize = 14;
+/// What may stand around a header and around each member of a list, and means nothing.
+const WHITE: [char; 2] = [' ', '\t'];
 
 /// Which span of which trace led to something, sampled or not.
 ///
@@ -43,10 +50,11 @@ impl TraceContext {
         super::backend::current_trace_context()
     }
 
-    /// Adds a `tracestate`. One that is empty, too long or no list of members is left out, as the standard allows.
+    /// Adds a `tracestate`, without the white space between its members. One that is empty, too long or no list of
+    /// members, each with a key of its own, is left out, as the standard has it.
     #[must_use]
     pub fn with_state(self, state: &str) -> Self {
-        Self { state: is_state(state).then(|| state.into()), ..self }
+        Self { state: members(state), ..self }
     }
 
     /// The trace.
@@ -86,13 +94,45 @@ impl TraceContext {
     }
 }
 
-fn is_state(state: &str) -> bool {
-    let printable = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    !state.is_empty()
-        && state.len() <= MAX_STATE
-        && printable(state)
-        && state.split(',').count() <= MAX_MEMBERS
-        && state.split(',').all(|member| member.trim().is_empty() || member.contains('='))
+/// The members of a `tracestate`, if that is what it is.
+fn members(state: &str) -> Option<Box<str>> {
+    if state.len() > MAX_STATE {
+        return None;
+    }
+    let (mut kept, mut count) = (String::with_capacity(state.len()), 0);
+    let members = state.split(',').map(|member| member.trim_matches(WHITE));
+    for member in members.filter(|member| !member.is_empty()) {
+        let (key, value) = member.split_once('=')?;
+        let is_known = || kept.split(',').any(|other| other.split_once('=').is_some_and(|(other, _)| other == key));
+        if count == MAX_MEMBERS || !is_key(key) || !is_value(value) || is_known() {
+            return None;
+        }
+        if count > 0 {
+            kept.push(',');
+        }
+        kept.push_str(member);
+        count += 1;
+    }
+    (count > 0).then(|| kept.into_boxed_str())
+}
+
+/// A name, or `tenant@system`.
+fn is_key(key: &str) -> bool {
+    let is_name = |name: &str, longest: usize| {
+        let starts = name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit());
+        let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(&byte);
+        starts && name.len() <= longest && name.bytes().all(inside)
+    };
+    match key.split_once('@') {
+        None => is_name(key, MAX_PART),
+        Some((tenant, system)) => is_name(tenant, MAX_TENANT) && is_name(system, MAX_SYSTEM),
+    }
+}
+
+/// White space at its end is none of it.
+fn is_value(value: &str) -> bool {
+    let inside = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'=';
+    (1..=MAX_PART).contains(&value.len()) && value.bytes().all(inside)
 }
 
 /// The `traceparent` header.
@@ -108,12 +148,13 @@ impl fmt::Debug for TraceContext {
     }
 }
 
-/// Reads a `traceparent` header. A later version than 00 may be longer; what it adds is ignored.
+/// Reads a `traceparent` header. A later version than 00 may be longer; what it adds is ignored, as is white space around
+/// the header.
 impl FromStr for TraceContext {
     type Err = InvalidTraceContext;
 
     fn from_str(text: &str) -> Result<Self, InvalidTraceContext> {
-        let bytes = text.as_bytes();
+        let bytes = text.trim_matches(WHITE).as_bytes();
         let parent: &[u8; PARENT_LENGTH] = bytes.first_chunk().ok_or(InvalidTraceContext)?;
         let version = hex(&parent[..2])?;
         let hyphens = [2, 35, 52].iter().all(|&at| parent[at] == b'-');
@@ -178,7 +219,7 @@ mod tests {
     #[test]
     fn a_state_that_is_empty_hostile_or_too_long_is_left_out() {
         let context: TraceContext = PARENT.parse().unwrap();
-        for state in ["", "no equals", "a=1\r\nx: y", &"a=1,".repeat(40), &format!("a={}", "x".repeat(600))] {
+        for state in ["", "no equals", "a=1\r\nx: y", ",\t,", &"a=1,".repeat(40), &format!("a={}", "x".repeat(600))] {
             assert_eq!(context.clone().with_state(state).tracestate(), None, "{state}");
         }
     }

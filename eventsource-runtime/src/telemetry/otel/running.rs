@@ -45,10 +45,13 @@ impl Ends for Running {
     }
 
     fn end(&mut self, outcome: Outcome) {
+        // A span is locked while it ends: an exporter that asks for the current one must not find it.
+        self.left();
         mem::replace(&mut self.span, Span::OFF).finish_telling(outcome);
     }
 
     fn succeed(&mut self) {
+        self.left();
         mem::replace(&mut self.span, Span::OFF).succeed();
     }
 }
@@ -71,7 +74,6 @@ pub fn held(span: Option<Span>) -> Option<Held> {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.is_in_panic || !thread::panicking() {
-            self.running.left();
             self.running.succeed();
         }
     }

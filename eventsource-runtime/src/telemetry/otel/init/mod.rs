@@ -1,5 +1,6 @@
 //! Setting telemetry up: from the environment, and from code where the environment has no say.
 
+mod at_once;
 mod batch;
 #[cfg(feature = "tracing-bridge")]
 mod bridge;
@@ -41,9 +42,10 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{
-    Sampler, SdkTracerProvider, ShouldSample, SimpleSpanProcessor, SpanExporter, SpanProcessor, TracerProviderBuilder,
+    Sampler, SdkTracerProvider, ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder,
 };
 
+use self::at_once::AtOnce;
 use self::batch::{Batches, Losses};
 use self::console::{ConsoleMetrics, Printing};
 use self::env::{Env, Exporter, Signal};
@@ -185,7 +187,7 @@ impl TelemetryBuilder {
 
     /// Adds an exporter that gets each span as it ends, on the thread that ends it: for tests.
     pub fn simple_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
-        self.span_processor(SimpleSpanProcessor::new(exporter))
+        self.span_processor(AtOnce::new(exporter))
     }
 
     /// Adds an exporter of metrics, which gets them every `OTEL_METRIC_EXPORT_INTERVAL` and when they are flushed.

@@ -1,5 +1,7 @@
 //! A program that uses each component once, with switches to turn, and counts which expressions its spans evaluate.
 
+mod calls;
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +10,14 @@ use eventsource_runtime::bus::{EventBus, InProcessBus, Message, Received, Relay,
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{DeadLetters, OnFailure};
 use eventsource_runtime::store::{Filter, StreamId};
-use eventsource_runtime::telemetry::{self, stream_traced};
+use eventsource_runtime::telemetry::{self, AttributeValue, Slot, stream_traced};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::own_bus::{remote, routing};
+
+pub use calls::{Call, calls};
 
 /// The component whose spans are off, and the one whose metrics are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,8 +36,19 @@ macro_rules! switched {
 }
 
 /// The expressions that all of it evaluates where nothing is off.
-pub const EXPRESSIONS: [&str; 8] =
-    ["command handler", "counting", "option", "plain", "projection", "query handler", "record", "waiting"];
+pub const EXPRESSIONS: [&str; 11] = [
+    "command",
+    "command handler",
+    "counting",
+    "event",
+    "option",
+    "plain",
+    "projection",
+    "query",
+    "query handler",
+    "record",
+    "waiting",
+];
 
 /// What [`run`] answers.
 pub const ANSWERS: [&str; 11] = [
@@ -91,10 +106,27 @@ fn counting(upto: u32) -> impl Stream<Item = u32> {
     stream::iter(0..upto)
 }
 
+macro_rules! shown {
+    ($($name:ident $what:literal)*) => {
+        $(
+            /// A field that a span shows.
+            #[derive(Clone, Serialize, Deserialize)]
+            struct $name(u32);
+
+            impl AttributeValue for $name {
+                fn record(&self, slot: &mut Slot<'_>) {
+                    evaluated($what, self.0).record(slot);
+                }
+            }
+        )*
+    };
+}
+shown!(OfCommand "command" OfEvent "event" OfQuery "query");
+
 #[derive(Event, Serialize, Deserialize)]
 struct Told {
     #[event(attribute = "told.n")]
-    n: u32,
+    n: OfEvent,
 }
 
 #[derive(Aggregate, Default)]
@@ -110,19 +142,30 @@ impl Apply<Told> for Teller {
 struct Tell {
     #[command(id)]
     id: Uuid,
+    #[command(attribute = "tell.n")]
+    n: OfCommand,
+}
+
+impl Tell {
+    fn to(id: Uuid) -> Self {
+        Self { id, n: OfCommand(1) }
+    }
 }
 
 #[command_handler]
 impl Teller {
     #[traced(attributes("n" = evaluated("command handler", 1)), enable_tracing = evaluated("command handler", true))]
     fn tell(&self, _: Tell) -> Result<Told, Infallible> {
-        Ok(Told { n: 1 })
+        Ok(Told { n: OfEvent(1) })
     }
 }
 
 #[derive(Query, Deserialize)]
 #[query(output = usize)]
-struct HowMany {}
+struct HowMany {
+    #[query(attribute = "many.n")]
+    n: OfQuery,
+}
 
 struct Counter(Arc<AtomicUsize>);
 
@@ -138,7 +181,7 @@ struct Tally(Arc<AtomicUsize>);
 
 #[projection]
 impl Tally {
-    #[traced(attributes("n" = evaluated("projection", event.n)))]
+    #[traced(attributes("n" = evaluated("projection", event.n.0)))]
     fn told(&self, event: &Recorded<Told>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -210,13 +253,13 @@ async fn commands_and_projections(store: &MemoryStore, off: Off) -> String {
     let projections = projections.projection(Tally(Arc::clone(&count))).spawn();
     let managers = switched!(off, "process managers", ProcessManagerRunner::new(store.clone(), commands.clone()));
     let managers = managers.process_manager::<Listener>().spawn();
-    let committed = commands.dispatch(Tell { id }).await.expect("a command that works");
+    let committed = commands.dispatch(Tell::to(id)).await.expect("a command that works");
     projections.wait_for(committed.position).await.expect("a projection that works");
     managers.wait_for(committed.position).await.expect("a manager that works");
     projections.shutdown().await.expect("projections that end");
     managers.shutdown().await.expect("managers that end");
     let exists = orders.exists(&id).await.expect("a store that works");
-    let many = queries.execute(HowMany {}).await.expect("a query that works");
+    let many = queries.execute(HowMany { n: OfQuery(1) }).await.expect("a query that works");
     format!("{} {exists} {many}", committed.version)
 }
 

@@ -1,0 +1,143 @@
+//! Clocks that disagree, or are put forward and back: no lag is negative, and each time is counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use eventsource_runtime::bus::{Message, Received};
+use eventsource_runtime::clock::{self, Clock, Timestamp};
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{MemoryStore, StreamId};
+use eventsource_tests::orders::{Order, OrderCancelled};
+use eventsource_tests::own_bus::remote;
+use eventsource_tests::recorder::Recorder;
+use opentelemetry::Value;
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use uuid::Uuid;
+
+const HOUR: i64 = 3600;
+
+/// A clock that somebody puts forward and back.
+#[derive(Clone, Debug, Default)]
+struct Put(Arc<AtomicI64>);
+
+impl Put {
+    fn by(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Clock for Put {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(clock::system().now().as_micros() + self.0.load(Ordering::SeqCst) * 1_000_000)
+    }
+
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+struct Follows;
+
+#[projection(enable_tracing = true)]
+impl Follows {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) {}
+}
+
+fn measured() -> (Recorder, InMemoryMetricExporter) {
+    let metrics = InMemoryMetricExporter::default();
+    (Recorder::with(|builder| builder.metric_exporter(metrics.clone())), metrics)
+}
+
+/// How many lags there are, the least of them, and all together.
+fn lags(metrics: &InMemoryMetricExporter) -> (u64, f64, f64) {
+    let finished = metrics.get_finished_metrics().unwrap();
+    let mut all = finished.last().unwrap().scope_metrics().flat_map(ScopeMetrics::metrics);
+    let lag = all.find(|metric| metric.name() == "cqrs.projection.lag").expect("there are lags");
+    let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = lag.data() else { panic!("no histogram") };
+    let point = histogram.data_points().next().unwrap();
+    (point.count(), point.min().unwrap(), point.sum())
+}
+
+/// The components that count skew, and how much.
+fn skews(metrics: &InMemoryMetricExporter) -> Vec<(String, u64)> {
+    let finished = metrics.get_finished_metrics().unwrap();
+    let mut all = finished.last().unwrap().scope_metrics().flat_map(ScopeMetrics::metrics);
+    let Some(skew) = all.find(|metric| metric.name() == "eventsource.clock.skew") else { return Vec::new() };
+    let AggregatedMetrics::U64(MetricData::Sum(sum)) = skew.data() else { panic!("no counter") };
+    let component = |attributes: &mut dyn Iterator<Item = &opentelemetry::KeyValue>| {
+        attributes.map(|attribute| attribute.value.to_string()).collect()
+    };
+    sum.data_points().map(|point| (component(&mut point.attributes()), point.value())).collect()
+}
+
+/// Cancels an order for each step of a clock, with the writer's clock put so, then the projection's.
+async fn follow(steps: &[(i64, i64)]) -> (Recorder, InMemoryMetricExporter) {
+    let ((recorder, metrics), (writes, reads)) = (measured(), (Put::default(), Put::default()));
+    let store = MemoryStore::new();
+    let orders = Repository::<Order, _>::new(store.clone()).with_clock(writes.clock());
+    let work = async {
+        let following = ProjectionRunner::new(store).with_clock(reads.clock()).projection(Follows).spawn();
+        following.wait_for(Position::START).await.unwrap();
+        for (write, read) in steps {
+            writes.by(*write);
+            reads.by(*read);
+            let event = OrderCancelled { reason: "too slow".into() };
+            let appended = orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, event).await.unwrap();
+            following.wait_for(appended.position).await.unwrap();
+        }
+        following.shutdown().await.unwrap();
+    };
+    recorder.run(work).await;
+    recorder.flush().await;
+    (recorder, metrics)
+}
+
+#[tokio::test]
+async fn an_event_from_the_future_has_no_lag_and_counts_as_skew() {
+    let (recorder, metrics) = follow(&[(HOUR, 0)]).await;
+    assert_eq!(lags(&metrics), (1, 0.0, 0.0));
+    assert_eq!(skews(&metrics), [("projection".to_owned(), 1)]);
+    let trees = recorder.trees();
+    let lag = trees.span("projection.Follows").attributes.iter().find(|key| key.key.as_str() == "cqrs.projection.lag");
+    assert_eq!(lag.unwrap().value, Value::F64(0.0));
+}
+
+#[tokio::test]
+async fn clocks_that_step_forward_and_back_make_no_lag_negative() {
+    let (_, metrics) = follow(&[(0, 0), (-HOUR, 0), (HOUR, 0), (0, HOUR), (0, -HOUR), (HOUR, HOUR)]).await;
+    let (count, least, sum) = lags(&metrics);
+    assert!(count == 6 && least >= 0.0, "{count} lags, from {least}");
+    // Two events are an hour old.
+    assert!((7200.0..7300.0).contains(&sum), "{sum}");
+    assert_eq!(skews(&metrics), [("projection".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn clocks_that_agree_count_no_skew() {
+    let (_, metrics) = follow(&[(0, 0), (0, 0)]).await;
+    assert_eq!(skews(&metrics), []);
+}
+
+#[tokio::test]
+async fn a_message_from_the_future_is_fresh_and_counts_as_skew() {
+    let ((recorder, metrics), behind) = (measured(), Put::default());
+    behind.by(-HOUR);
+    let bus = remote().with_clock(behind.clock());
+    let work = async {
+        let running = bus.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+        bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await.unwrap();
+        while running.tally().acknowledged < 1 {
+            tokio::task::yield_now().await;
+        }
+        running.shutdown().await.unwrap();
+    };
+    recorder.run(work).await;
+    recorder.flush().await;
+    assert_eq!(skews(&metrics), [("bus".to_owned(), 1)]);
+    assert_eq!(recorder.trees().names(), "send orders(process orders)");
+}

@@ -1,0 +1,204 @@
+//! The vectors of the W3C's own test suite for trace context, at its strictest level, against the contexts that are
+//! stored with events and those in the headers of messages. What that suite says of the case of names is about HTTP:
+//! names of messages' headers are lower case.
+
+use std::collections::BTreeMap;
+
+use eventsource_runtime::bus::Message;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, SqliteStore};
+use eventsource_runtime::telemetry::InvalidTraceContext;
+use rusqlite::Connection;
+use uuid::Uuid;
+
+const TRACE: u128 = 0x1234_5678_9012_3456_7890_1234_5678_9012;
+const SPAN: u64 = 0x1234_5678_9012_3456;
+const PARENT: &str = "00-12345678901234567890123456789012-1234567890123456-00";
+
+/// Values of `traceparent`, and whether they continue a trace.
+const PARENTS: [(&str, bool); 35] = [
+    ("00-12345678901234567890123456789012-1234567890123456-01", true),
+    (PARENT, true),
+    // Version 0 ends with its flags.
+    ("00-12345678901234567890123456789012-1234567890123456-01.", false),
+    ("00-12345678901234567890123456789012-1234567890123456-01-what-the-future-will-be-like", false),
+    // A later one may go on.
+    ("cc-12345678901234567890123456789012-1234567890123456-01", true),
+    ("cc-12345678901234567890123456789012-1234567890123456-01-what-the-future-will-be-like", true),
+    ("cc-12345678901234567890123456789012-1234567890123456-01.what-the-future-will-be-like", false),
+    ("ff-12345678901234567890123456789012-1234567890123456-01", false),
+    (".0-12345678901234567890123456789012-1234567890123456-01", false),
+    ("0.-12345678901234567890123456789012-1234567890123456-01", false),
+    ("000-12345678901234567890123456789012-1234567890123456-01", false),
+    ("0000-12345678901234567890123456789012-1234567890123456-01", false),
+    ("0-12345678901234567890123456789012-1234567890123456-01", false),
+    ("00-00000000000000000000000000000000-1234567890123456-01", false),
+    ("00-.2345678901234567890123456789012-1234567890123456-01", false),
+    ("00-1234567890123456789012345678901.-1234567890123456-01", false),
+    ("00-123456789012345678901234567890123-1234567890123456-01", false),
+    ("00-1234567890123456789012345678901-1234567890123456-01", false),
+    ("00-12345678901234567890123456789012-0000000000000000-01", false),
+    ("00-12345678901234567890123456789012-.234567890123456-01", false),
+    ("00-12345678901234567890123456789012-123456789012345.-01", false),
+    ("00-12345678901234567890123456789012-12345678901234567-01", false),
+    ("00-12345678901234567890123456789012-123456789012345-01", false),
+    ("00-12345678901234567890123456789012-1234567890123456-.0", false),
+    ("00-12345678901234567890123456789012-1234567890123456-0.", false),
+    ("00-12345678901234567890123456789012-1234567890123456-001", false),
+    ("00-12345678901234567890123456789012-1234567890123456-1", false),
+    (" 00-12345678901234567890123456789012-1234567890123456-01", true),
+    ("\t00-12345678901234567890123456789012-1234567890123456-01", true),
+    ("00-12345678901234567890123456789012-1234567890123456-01 ", true),
+    ("00-12345678901234567890123456789012-1234567890123456-01\t", true),
+    ("\t 00-12345678901234567890123456789012-1234567890123456-01 \t", true),
+    // Not in that suite: upper case, a sign, and no text at all.
+    ("00-ABCDEF78901234567890123456789012-1234567890123456-01", false),
+    ("00-+2345678901234567890123456789012-1234567890123456-01", false),
+    ("", false),
+];
+
+/// Values of `tracestate`, a header each, and what is passed on of them.
+fn states() -> Vec<(Vec<String>, Option<String>)> {
+    let some = |all: &[&str], kept: &str| (all.iter().map(|&one| one.to_owned()).collect(), Some(kept.to_owned()));
+    let none = |all: &[&str]| (all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>(), None);
+    let mut vectors = vec![
+        some(&["foo=1"], "foo=1"),
+        some(&["foo=1,bar=2"], "foo=1,bar=2"),
+        none(&[""]),
+        some(&["foo=1", ""], "foo=1"),
+        some(&["", "foo=1"], "foo=1"),
+        some(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"], "foo=1,bar=2,rojo=1,congo=2,baz=3"),
+        none(&["foo=1,foo=1"]),
+        none(&["foo=1,foo=2"]),
+        none(&["foo=1", "foo=1"]),
+        none(&["foo=1", "foo=2"]),
+        some(&["foo=1 \t , \t bar=2, \t baz=3"], "foo=1,bar=2,baz=3"),
+        some(&["foo=1\t \t,\t \tbar=2,\t \tbaz=3"], "foo=1,bar=2,baz=3"),
+        none(&["foo =1"]),
+        none(&["FOO=1"]),
+        none(&["foo.bar=1"]),
+        none(&["foo@=1,bar=2"]),
+        none(&["@foo=1,bar=2"]),
+        none(&["foo@@bar=1,bar=2"]),
+        none(&["foo@bar@baz=1,bar=2"]),
+        none(&["foo=bar=baz"]),
+        none(&["foo=,bar=3"]),
+    ];
+    vectors.extend([" foo=1", "\tfoo=1", "foo=1 ", "foo=1\t", "\t foo=1 \t"].map(|state| some(&[state], "foo=1")));
+    vectors.extend(all_characters().map(|state| some(&[&state], &state)));
+    for (key, is_valid) in [
+        ("z".repeat(256), true),
+        ("z".repeat(257), false),
+        (format!("{}@{}", "t".repeat(241), "v".repeat(14)), true),
+        (format!("{}@v", "t".repeat(242)), false),
+        (format!("t@{}", "v".repeat(15)), false),
+    ] {
+        let all = ["foo=1", &format!("{key}=1")];
+        vectors.push(if is_valid { some(&all, &all.join(",")) } else { none(&all) });
+    }
+    let tens = |from: u32, to: u32| (from..=to).map(|n| format!("bar{n:02}={n:02}")).collect::<Vec<_>>().join(",");
+    let most = [tens(1, 10), tens(11, 20), tens(21, 30), tens(31, 32)];
+    vectors.push((most.to_vec(), Some(most.join(","))));
+    vectors.push(([&most[..3], &[tens(31, 33)]].concat(), None));
+    vectors
+}
+
+/// Every character that a key, with and without a system, and a value may have.
+fn all_characters() -> [String; 2] {
+    let text = |from: char, to: char| (from..=to).collect::<String>();
+    let key = text('a', 'z') + "0123456789_-*/";
+    let value = text(' ', '+') + &text('-', '<') + &text('>', '~');
+    [format!("{key}={value}"), format!("{key}@a-z0-9_-*/={value}")]
+}
+
+fn read(headers: &[(&str, &str)]) -> Message {
+    Message::read(headers.iter().map(|(name, value)| (*name, value.as_bytes())), b"{}".as_slice().into())
+}
+
+/// The headers of a message, as it is sent on.
+fn sent(message: &Message) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    message.write_headers(&mut |name, value| {
+        all.insert(name.to_owned(), String::from_utf8(value.to_vec()).unwrap());
+    });
+    all
+}
+
+#[test]
+fn a_parent_in_a_message_or_by_itself_continues_a_trace_or_does_not() {
+    for (parent, continues) in PARENTS {
+        let message = read(&[("traceparent", parent)]);
+        assert_eq!(message.has_malformed_context(), !continues, "{parent:?}");
+        let parsed = parent.parse::<TraceContext>();
+        assert_eq!(parsed.clone().ok().as_ref(), message.trace_context(), "{parent:?}");
+        match parsed {
+            Ok(context) => {
+                assert!(continues, "{parent:?}");
+                assert_eq!((context.trace_id(), context.span_id()), (TRACE, SPAN), "{parent:?}");
+                // Whatever came, version 0 is what we know and write.
+                assert_eq!(sent(&message)["traceparent"], format!("{}{:02x}", &PARENT[..53], context.flags()));
+            }
+            Err(InvalidTraceContext) => assert!(!continues, "{parent:?}"),
+        }
+    }
+}
+
+#[test]
+fn two_parents_or_one_of_another_name_start_a_new_trace() {
+    let other = "00-12345678901234567890123456789011-1234567890123456-01";
+    assert_eq!(read(&[("traceparent", other), ("traceparent", PARENT)]).trace_context(), None);
+    for name in ["trace-parent", "trace.parent"] {
+        assert_eq!(read(&[(name, PARENT)]).trace_context(), None);
+    }
+}
+
+#[test]
+fn a_state_in_a_message_is_passed_on_whole_or_not_at_all() {
+    for (all, kept) in states() {
+        let states = all.iter().map(|state| ("tracestate", &**state));
+        let message = read(&[("traceparent", PARENT)].into_iter().chain(states.clone()).collect::<Vec<_>>());
+        let context = message.trace_context().expect("whatever the state, the parent is one");
+        assert_eq!((context.trace_id(), context.tracestate()), (TRACE, kept.as_deref()), "{all:?}");
+        assert_eq!(sent(&message).get("tracestate"), kept.as_ref(), "{all:?}");
+        assert_eq!(read(&states.collect::<Vec<_>>()).trace_context(), None, "a state without a parent");
+    }
+    for name in ["trace-state", "trace.state"] {
+        let message = read(&[("traceparent", PARENT), (name, "foo=1")]);
+        assert_eq!(message.trace_context().unwrap().tracestate(), None);
+    }
+}
+
+/// Events whose contexts somebody else wrote, and what the store reads of them.
+async fn stored(contexts: &[(&str, Option<&str>)]) -> Vec<Option<TraceContext>> {
+    let path = std::env::temp_dir().join(format!("eventsource-w3c-{}.db", Uuid::now_v7()));
+    let store = SqliteStore::open(&path).await.unwrap();
+    let connection = Connection::open(&path).unwrap();
+    for (nth, (parent, state)) in contexts.iter().enumerate() {
+        let insert = "INSERT INTO events (stream_id, version, event_id, event_type, schema_version, recorded_at, \
+            traceparent, tracestate, payload) VALUES ('Elsewhere-1', ?1, randomblob(16), 'Foreign', 1, 0, ?2, ?3, x'7b7d')";
+        connection.execute(insert, (nth + 1, parent, state)).unwrap();
+    }
+    drop(connection);
+    let page = store.read_all(Position::START, &Filter::all(), contexts.len() + 1).await.unwrap();
+    let read = page.events.iter().map(|event| event.trace_context.clone()).collect();
+    store.close().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_stored_context_is_read_by_the_same_rules() {
+    let parents = stored(&PARENTS.map(|(parent, _)| (parent, None))).await;
+    assert_eq!(parents.len(), PARENTS.len());
+    for ((parent, continues), context) in PARENTS.iter().zip(parents) {
+        assert_eq!(context.map(|context| context.trace_id()), continues.then_some(TRACE), "{parent:?}");
+    }
+    let vectors: Vec<_> = states().into_iter().map(|(all, kept)| (all.join(","), kept)).collect();
+    let contexts: Vec<_> = vectors.iter().map(|(state, _)| (PARENT, Some(&**state))).collect();
+    for ((state, kept), context) in vectors.iter().zip(stored(&contexts).await) {
+        let context = context.expect("whatever the state, the parent is one");
+        assert_eq!(context.tracestate(), kept.as_deref(), "{state:?}");
+    }
+}
