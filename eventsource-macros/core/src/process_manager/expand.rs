@@ -7,6 +7,8 @@ use syn::Ident;
 use super::model::{Model, Taker};
 use crate::output::{block, borrowed, first_span, local, located, unused};
 use crate::paths::follow;
+use crate::sensitive::Scope;
+use crate::traced::Value;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics } = model;
@@ -103,6 +105,11 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
             }}
         },
     );
+    let checks = id.as_ref().map(|id| {
+        let mut scope = Scope::default();
+        scope.argument(pattern, message);
+        scope.check_values(runtime, [&Value::Display(id.clone())])
+    });
     let called = called(model, method, &quote_spanned!(Span::mixed_site()=> #state), &event);
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
@@ -111,6 +118,7 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
             if #private::Follow::is(&#follows, #stored) {
                 let #event = #private::Follow::decode(&#follows, #stored)?;
                 let #process = #process_id;
+                #checks
                 return ::core::result::Result::Ok(::core::option::Option::Some(#runtime::dispatch::Met::new(
                     #process,
                     move |#state: &Self| #called,
