@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Type, parse_quote};
 
-use crate::names::{bound, find};
+use crate::names::{Bound, bound_under, find};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names.
 pub(crate) fn block(impls: &TokenStream) -> TokenStream {
@@ -73,17 +73,20 @@ pub(crate) fn unused<'a>(
     patterns: impl IntoIterator<Item = &'a Pat>,
     expression: &impl ToTokens,
 ) -> Option<TokenStream> {
-    let names = patterns.into_iter().flat_map(bound);
-    let unused = names.filter(|name| {
+    let names = patterns.into_iter().flat_map(|pattern| bound_under(Vec::new(), pattern));
+    let unused = names.filter(|Bound { name, .. }| {
         !is_underscored(name) && find(expression.to_token_stream(), &name.unraw().to_string()).is_none()
     });
     dead(&unused.collect::<Vec<_>>())
 }
 
 /// A statement that names locals, and does nothing.
-pub(crate) fn dead(names: &[Ident]) -> Option<TokenStream> {
-    let lint = names.iter().any(is_underscored).then(|| quote!(#[allow(clippy::used_underscore_binding)]));
-    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(&#names,)*);))
+pub(crate) fn dead(names: &[Bound]) -> Option<TokenStream> {
+    let is_underscored = names.iter().any(|bound| is_underscored(&bound.name));
+    let lint = is_underscored.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+    // Each where it is bound.
+    let named = names.iter().map(|Bound { cfgs, name }| quote_spanned!(Span::mixed_site()=> #(#cfgs)* &#name,));
+    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(#named)*);))
 }
 
 /// Whether nobody expects the name to be used.

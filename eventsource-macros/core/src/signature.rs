@@ -47,7 +47,7 @@ impl Function {
 
     /// The attributes that decide whether the method is compiled.
     pub(crate) fn cfgs(&self) -> Vec<Attribute> {
-        self.attrs.iter().filter_map(deciding).collect()
+        cfgs(&self.attrs)
     }
 
     /// The arguments beside the receiver.
@@ -83,6 +83,11 @@ impl Parse for Function {
         };
         Ok(Self { attrs, vis, sig, body })
     }
+}
+
+/// The attributes that decide whether that is compiled on which they stand.
+pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter_map(deciding).collect()
 }
 
 /// `#[cfg(..)]`, alone or in `#[cfg_attr(..)]`.
