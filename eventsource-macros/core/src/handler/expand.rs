@@ -182,13 +182,14 @@ fn answer(model: &Model, Handler { method, message: ty, call, .. }: &Handler) ->
             (quote_spanned!(place=> #answers::Error), quote_spanned!(place=> #answers::answer(#called)))
         },
     );
+    // Not `Self::Error`, which may be a variant.
     quote_spanned! {located(method.span())=>
         type Error = #error;
 
         async fn handle(
             &self,
             #query: #ty,
-        ) -> ::core::result::Result<#output, Self::Error> {
+        ) -> ::core::result::Result<#output, <Self as #runtime::HandleQuery<#ty>>::Error> {
             #body
         }
     }
