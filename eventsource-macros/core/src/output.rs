@@ -1,6 +1,6 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Group, Literal, Span, TokenStream};
+use proc_macro2::{Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Type, parse_quote};
@@ -128,10 +128,13 @@ pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
     group
 }
 
-/// A body within a block of ours. Its braces are ours as well: as the user's they would be unused to the compiler.
+/// A body within a block of ours. Its braces are ours as well where it is one expression: as the user's they would be unused
+/// to the compiler. The edition of the others decides when its last expression drops what it made: before its locals or after.
 pub(crate) fn within(body: &Group) -> Group {
+    let is_statement = |tree: TokenTree| matches!(tree, TokenTree::Punct(end) if end.as_char() == ';');
+    let has_statements = body.stream().into_iter().any(is_statement);
     let mut group = Group::new(body.delimiter(), body.stream());
-    group.set_span(located(body.span()));
+    group.set_span(if has_statements { body.span() } else { located(body.span()) });
     group
 }
 
