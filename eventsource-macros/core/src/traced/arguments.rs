@@ -1,6 +1,6 @@
 //! A traced function's arguments, as the closure or the future has them that the body becomes.
 
-use proc_macro2::{Group, TokenStream};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
@@ -38,7 +38,7 @@ pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
 }
 
 /// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the order
-/// in which it names it. Nothing where it names all of it, and there is but one.
+/// in which it names it. Nothing where there is but one, and it is named as a whole.
 pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
     let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(bound, _)| bound);
     let mut unnamed = false;
@@ -51,11 +51,41 @@ pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
             is_named || is_kept
         })
         .collect();
-    if owned.len() < 2 && !unnamed {
+    if let [Bound { name, .. }] = &owned[..]
+        && !unnamed
+        && !is_taken_apart(body.stream(), &name.unraw().to_string())
+    {
         owned.clear();
     }
     owned.reverse();
     owned
+}
+
+/// Whether a field of what has that name is named, or a pattern may name some: a closure catches these alone.
+fn is_taken_apart(tokens: TokenStream, name: &str) -> bool {
+    let is = |tree: Option<&TokenTree>, punct| matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct);
+    let mut before = None;
+    let mut trees = tokens.into_iter();
+    while let Some(tree) = trees.next() {
+        let is_apart = match &tree {
+            TokenTree::Ident(ident) if ident.unraw() == name => {
+                let mut ahead = trees.clone();
+                let is_field = is(ahead.next().as_ref(), '.')
+                    && ahead.next().is_some_and(|field| field.to_string() != "await" && !is(Some(&field), '.'))
+                    && !matches!(ahead.next(), Some(TokenTree::Group(_)));
+                let is_matched =
+                    is(before.as_ref(), '=') || matches!(&before, Some(TokenTree::Ident(word)) if word == "match");
+                is_field || is_matched
+            }
+            TokenTree::Group(group) => is_taken_apart(group.stream(), name),
+            _ => false,
+        };
+        if is_apart {
+            return true;
+        }
+        before = Some(tree);
+    }
+    false
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,6 +165,40 @@ mod tests {
             ))[..],
             ["_b"]
         );
+    }
+
+    /// A closure catches the fields alone that it names.
+    #[test]
+    fn what_is_used_in_part_is_named_as_a_whole() {
+        let bodies = [
+            quote!({
+                a.b.run();
+            }),
+            quote!({
+                drop([a.0]);
+            }),
+            quote!({
+                let A { b, .. } = a;
+            }),
+            quote!({
+                match a {
+                    A { b, .. } => b,
+                }
+            }),
+        ];
+        for body in bodies {
+            assert_eq!(owned_of(quote!(fn f(a: A) #body)), ["a"], "{body}");
+        }
+        for body in [
+            quote!({
+                a.run();
+            }),
+            quote!({ a.await? }),
+            quote!({ 0..a }),
+            quote!({ b(a, 1.0) }),
+        ] {
+            assert!(owned_of(quote!(fn f(a: A) #body)).is_empty(), "{body}");
+        }
     }
 
     #[test]

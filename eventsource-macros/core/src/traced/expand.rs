@@ -243,7 +243,7 @@ fn run_covered(model: &Model, what: &str) -> TokenStream {
         Returned::Type(ty) => first_span(ty),
         Returned::Opaque(_) | Returned::Never => Span::mixed_site(),
     };
-    let (span, tell, body) = (local("__es_span"), tell(model, place), &model.body);
+    let (span, tell, body) = (local("__es_span"), tell(model, place), preceded(order(model).as_ref(), &model.body));
     let cover = local(&format!("cover_{what}"));
     let covered = match &model.returned {
         Returned::Type(ty) => {
