@@ -67,6 +67,11 @@ pub(crate) fn enum_lints() -> TokenStream {
     }
 }
 
+/// The lint that a future within a future would set off: the user's function returns one, which to clippy is our block.
+pub(crate) fn future_lints() -> TokenStream {
+    quote!(#[allow(clippy::async_yields_async)])
+}
+
 /// Makes use of the names that patterns of the user's bind for an expression that has no use for them: an `allow` is what a
 /// crate can forbid.
 pub(crate) fn unused<'a>(

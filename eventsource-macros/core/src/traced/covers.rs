@@ -71,6 +71,11 @@ pub(super) fn read(diagnostics: &mut Diagnostics, options: &mut Options, sig: &S
     covers
 }
 
+/// Whether what a function returns is a future, by its name.
+pub(super) fn yields_future(sig: &Signature) -> bool {
+    matches!(&sig.output, ReturnType::Type(_, ty) if seen(ty) == Covers::Future)
+}
+
 fn said(value: &Value) -> Covers {
     match value {
         Value::Path(word) if word.is_ident("future") => Covers::Future,
