@@ -7,13 +7,8 @@ use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Type, parse_quo
 
 use crate::names::{Bound, bound_under, find};
 
-/// Impls, in a block of their own, so that nothing in them meets the user's names.
-pub(crate) fn block(impls: &TokenStream) -> TokenStream {
-    block_with(None, impls)
-}
-
-/// The same with attributes.
-pub(crate) fn block_with(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
+/// Impls, in a block of their own, so that nothing in them meets the user's names; with attributes.
+pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #attributes
         const _: () = {
@@ -45,7 +40,11 @@ pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
         Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
         Data::Union(_) => Vec::new(),
     };
-    let attributes = input.attrs.iter().chain(fields.into_iter().flat_map(|field| &field.attrs));
+    deprecated_by(input.attrs.iter().chain(fields.into_iter().flat_map(|field| &field.attrs)))
+}
+
+/// The same of attributes wherever they stand.
+pub(crate) fn deprecated_by<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Option<TokenStream> {
     let says = |attribute: &Attribute| {
         let is_level = ["allow", "expect"].iter().any(|level| attribute.path().is_ident(level));
         attribute.path().is_ident("deprecated")

@@ -184,6 +184,14 @@ impl Parse for ImplBlock {
     }
 }
 
+impl ImplBlock {
+    /// The attributes on it and on its methods.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &Attribute> {
+        let of_methods = self.methods.iter().flat_map(|method| &method.attrs);
+        self.attrs.iter().chain(&self.inner_attrs).chain(of_methods)
+    }
+}
+
 impl ToTokens for ImplBlock {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, inner_attrs, methods, others } =

@@ -13,7 +13,8 @@ use crate::traced::each;
 pub(super) fn expand(model: &Model) -> TokenStream {
     let impls = model.handlers.iter().map(|handler| handle(model, handler));
     let register = register(model);
-    block(&quote_spanned!(Span::mixed_site()=> #register #(#impls)*))
+    let impls = quote_spanned!(Span::mixed_site()=> #register #(#impls)*);
+    block(model.lints.as_ref(), &impls)
 }
 
 fn register(model: &Model) -> TokenStream {

@@ -7,7 +7,8 @@ use syn::{Member, Type};
 use super::model::{Model, Target};
 use crate::fields;
 use crate::generics::{bound, message_bounds};
-use crate::output::{associated, block_with, first_span, local, located, probe};
+use crate::output::{associated, block, first_span, local, located, probe};
+use crate::paths::Runtime;
 use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -39,7 +40,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         }
         #marks
     };
-    block_with(lints.as_ref(), &impls)
+    block(lints.as_ref(), &impls)
 }
 
 fn command(runtime: &Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {

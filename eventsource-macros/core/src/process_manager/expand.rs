@@ -11,7 +11,7 @@ use crate::sensitive::Scope;
 use crate::traced::Value;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics } = model;
+    let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics, .. } = model;
     let private = runtime.private();
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
@@ -39,7 +39,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let at = runtime.at(place);
     let manager = quote_spanned!(place=> #at::dispatch::ProcessManager);
     let list = local("__ES_EVENTS");
-    block(&quote_spanned! {Span::mixed_site()=>
+    let impls = quote_spanned! {Span::mixed_site()=>
         const #list: #private::EventNames = #private::distinct_handlers(&[#(#events),*]);
 
         #[automatically_derived]
@@ -73,7 +73,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
                 ::core::result::Result::Ok(#dispatch::Reaction::new())
             }
         }
-    })
+    };
+    block(model.lints.as_ref(), &impls)
 }
 
 /// That no two refused commands have one name, by which they are told apart; where it is known that they are commands.
