@@ -153,6 +153,40 @@ later_twins! {
     unnamed_later unnamed_later_traced c: (_a: Dropped, b: Dropped, c: Dropped) { c.use_it(); std::future::ready(()).await; b.use_it(); }
     moved_later moved_later_traced c: (a: Dropped, b: Dropped, c: Dropped) { drop(b); a.use_it(); c.use_it(); }
 }
+/// Says of each part when it is dropped.
+struct Parts {
+    a: Dropped,
+    b: Dropped,
+    c: Dropped,
+}
+macro_rules! twins_in_parts {
+    ($($name:ident $traced:ident: ($($argument:tt)*) $(-> $returned:ty)? $body:block)*) => { $(
+        fn $name($($argument)*) $(-> $returned)? $body
+        #[traced]
+        fn $traced($($argument)*) $(-> $returned)? $body
+    )* };
+}
+twins_in_parts! {
+    one_part one_part_traced: (parts: Parts) { parts.b.use_it(); }
+    one_part_moved one_part_moved_traced: (parts: Parts) { drop(parts.b); parts.a.1.borrow_mut().push("end"); }
+    by_pattern by_pattern_traced: (parts: Parts) { let Parts { b, .. } = parts; b.use_it(); }
+    by_match by_match_traced: (parts: Parts) { match parts { Parts { b, .. } => b.use_it() } }
+    for_a_future for_a_future_traced: (a: Dropped, b: Dropped) -> impl Future<Output = ()> {
+        a.use_it();
+        b.use_it();
+        std::future::ready(())
+    }
+    for_a_boxed_future for_a_boxed_future_traced: (a: Dropped, b: Dropped) -> Pin<Box<dyn Future<Output = ()>>> {
+        a.use_it();
+        b.use_it();
+        Box::pin(async {})
+    }
+    for_a_part_of_one for_a_part_of_one_traced: (parts: Parts) -> impl Future<Output = ()> {
+        parts.c.use_it();
+        std::future::ready(())
+    }
+}
+
 #[traced(record("name" = a.0))]
 fn recorded_and_dropped(a: Dropped, b: Dropped, c: Dropped) {
     b.use_it();
@@ -178,6 +212,19 @@ fn arguments_are_dropped_in_the_order_in_which_they_are_without_us() {
     assert_eq!(order(recorded_and_dropped), ["c", "b", "a"]);
     macro_rules! later { ($($function:ident)*) => { [$(order(|a, b, c| crate::ready($function(a, b, c)))),*] } }
     assert_eq!(later!(later_traced unnamed_later_traced moved_later_traced), later!(later unnamed_later moved_later));
+}
+
+#[test]
+fn what_is_used_in_part_is_dropped_in_the_order_in_which_it_is_without_us() {
+    let parts = |function: fn(Parts)| order(|a, b, c| function(Parts { a, b, c }));
+    assert_eq!(parts(one_part), ["a", "b", "c"]);
+    assert_eq!(parts(one_part_traced), parts(one_part));
+    assert_eq!(parts(one_part_moved_traced), parts(one_part_moved));
+    assert_eq!(parts(by_pattern_traced), parts(by_pattern));
+    assert_eq!(parts(by_match_traced), parts(by_match));
+    assert_eq!(parts(|it| drop(for_a_part_of_one_traced(it))), parts(|it| drop(for_a_part_of_one(it))));
+    macro_rules! two { ($($function:ident)*) => { [$(order(|a, b, _c| drop($function(a, b)))),*] } }
+    assert_eq!(two!(for_a_future_traced for_a_boxed_future_traced), two!(for_a_future for_a_boxed_future));
 }
 
 #[test]

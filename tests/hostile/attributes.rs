@@ -36,6 +36,36 @@ fn arguments(
     n + b + c
 }
 
+// Named in the body, where they are owned and have an order, or kept to its end.
+#[traced(attributes(b))]
+fn gone_arguments(
+    #[cfg(doc)] a: Missing,
+    #[cfg(doc)] _guard: Missing,
+    #[cfg_attr(all(), cfg(doc))] c: Missing,
+    #[cfg(not(doc))] _kept: String,
+    b: String,
+    Fields {
+        #[cfg(doc)]
+        gone,
+        kept,
+    }: Fields,
+) -> usize {
+    #[cfg(doc)]
+    drop((a, c, gone));
+    b.len() + kept.len()
+}
+#[traced]
+async fn gone_arguments_later(#[cfg(doc)] a: Missing, #[cfg(doc)] _guard: Missing, b: String, c: String) -> usize {
+    #[cfg(doc)]
+    drop(a);
+    b.len() + c.len()
+}
+struct Fields {
+    #[cfg(doc)]
+    gone: Missing,
+    kept: Vec<u8>,
+}
+
 #[traced(attributes("x" = { #[allow(unused)] let n = 1; n }, "y" = #[rustfmt::skip] 3,))]
 fn inside() {}
 
@@ -154,10 +184,28 @@ enum Kinds {
     #[cfg(doc)]
     C(Missing),
 }
+#[derive(Query, Deserialize)]
+#[query(output = u8)]
+struct KindFields {
+    #[cfg(doc)]
+    gone: Missing,
+    kept: u8,
+}
 #[query_handler()]
 impl Rows {
     fn kinds(&self, #[allow(unused)] kind: Kinds) -> Result<u8, std::fmt::Error> {
         Ok(1)
+    }
+    #[traced(attributes("a" = 1 + 1), enable_tracing = *kept > 0)]
+    fn fields(
+        &self,
+        KindFields {
+            #[cfg(doc)]
+            gone,
+            kept,
+        }: KindFields,
+    ) -> Result<u8, std::fmt::Error> {
+        Ok(kept)
     }
 }
 
@@ -167,6 +215,8 @@ fn run() {
     assert_eq!(documented(), 1);
     assert_eq!(conditional(2), 2);
     assert_eq!(arguments(1, 2, 3), 6);
+    assert_eq!(gone_arguments("a".into(), "bc".into(), Fields { kept: vec![1] }), 3);
+    assert_eq!(crate::ready(gone_arguments_later("a".into(), "bc".into())), 3);
     assert_eq!((Conditional::NAME, Conditional::ALIASES), ("conditional.event", &["other"][..]));
     assert_eq!(Conditions::NAME, "conditional_aggregate");
 }

@@ -136,6 +136,44 @@ impl r#static {
     }
 }
 
+// Variants of the names of our traits' types.
+#[derive(Query, Deserialize)]
+#[query(output = u8, error = std::fmt::Error)]
+enum Answered {
+    Output,
+    Error,
+}
+#[derive(Aggregate, Default)]
+#[aggregate(id = u8, events(own::Event))]
+enum Odd {
+    #[default]
+    Error,
+    Event,
+    Id,
+    Aggregate,
+    Services,
+    Output,
+}
+impl Apply<own::Event> for Odd {
+    fn apply(&mut self, _: own::Event) {}
+}
+#[derive(Command, Clone, Serialize, Deserialize)]
+#[command(aggregate = Odd)]
+struct Oddly(#[command(id)] u8);
+#[command_handler]
+impl Odd {
+    fn oddly(&self, _: Oddly) -> Result<own::Event, std::convert::Infallible> {
+        Ok(own::Event)
+    }
+}
+#[query_handler]
+impl Odd {
+    #[traced(attributes("answered" = matches!(answered, Answered::Output)))]
+    fn answered(&self, answered: Answered) -> Result<u8, std::fmt::Error> {
+        Ok(1)
+    }
+}
+
 #[traced(attributes(__es_call, __es_on, __es_once, __es_body, __es_span, "r" = __es_returned, "s" = __es_slot, "p" = __es_place, "o" = __es_options))]
 fn locals(
     __es_call: u8,

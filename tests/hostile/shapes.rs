@@ -204,6 +204,25 @@ extern "C" fn foreign(n: u8) -> u8 {
     n
 }
 
+// What is put around a future or a stream is neither of these as well.
+#[traced]
+fn future_and_more(n: u8) -> impl Future<Output = u8> + Clone {
+    std::future::ready(n)
+}
+#[traced]
+fn stream_and_more(n: u8) -> impl futures_util::Stream<Item = u8> + Many {
+    futures_util::stream::iter([n])
+}
+trait Many {}
+impl Many for futures_util::stream::Iter<std::array::IntoIter<u8, 1>> {}
+fn is_many(_: impl Many) -> bool {
+    true
+}
+#[traced]
+fn future_that_is_covered(n: u8) -> impl Future<Output = u8> + Send + Sync + Sized + std::fmt::Debug {
+    std::future::ready(n)
+}
+
 /// Very long items.
 macro_rules! many {
     ($($field:ident)*) => {
@@ -270,4 +289,6 @@ fn run() {
         (1, 1, 1)
     );
     assert_eq!(crate::ready(recursive(5)), 5);
+    assert_eq!(crate::ready(future_and_more(1).clone()) + crate::ready(future_that_is_covered(1)), 2);
+    assert!(is_many(stream_and_more(1)));
 }

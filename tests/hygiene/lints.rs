@@ -86,6 +86,14 @@ const LINTS: &[(&str, &str)] = &[
     ("clippy::large_stack_arrays", "@\npub fn f() -> u8 { let a = [1_u8; 600_000]; a.first().copied().unwrap_or(1) }"),
 ];
 
+/// Functions of which nothing is said, and nothing under our macros.
+const QUIET: &[&str] = &[
+    "@\npub async fn f() -> impl Future<Output = u8> { std::future::ready(1) }",
+    "@\npub async fn f() -> impl Future<Output = u8> { async move { 1 } }",
+    "@\npub async fn f(a: String, b: String) -> impl Future<Output = usize> { let c = a + &b; async move { c.len() } }",
+    "@\npub async fn f() -> std::pin::Pin<Box<dyn Future<Output = u8>>> { Box::pin(async move { 1 }) }",
+];
+
 /// Lints that a traced function cannot set off, or not alike, and why.
 const LOST: &[(&str, &str)] = &[
     ("clippy::missing_const_for_fn", "a function that makes a span cannot be `const`"),
@@ -240,6 +248,20 @@ fn lints_see_what_they_see_without_us() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let lints: BTreeSet<&str> = LINTS.iter().map(|(lint, _)| *lint).collect();
     assert!(lints.len() >= 40, "only {} lints", lints.len());
+}
+
+#[test]
+fn nothing_is_said_of_what_they_leave_alone() {
+    let (source, begins) = source(QUIET);
+    // What they say of every function, in a crate that asks for all.
+    let source = source.replace("clippy::pedantic, clippy::nursery, ", "");
+    let Some(json) = compile("quiet", &source) else {
+        println!("skipped: clippy-driver is not installed");
+        return;
+    };
+    let [plain, traced] = said(&json, &begins);
+    assert!(plain.is_empty(), "{plain:?}");
+    assert!(traced.is_empty(), "{traced:?}");
 }
 
 #[test]

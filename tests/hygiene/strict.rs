@@ -201,6 +201,30 @@ impl Lamp {
     }
 }
 
+#[process_manager]
+impl Lamp {
+    #[allow(deprecated, reason = "it was lit in this way once")]
+    fn lit(&self, _: &Recorded<Old>) {}
+}
+
+/// What there was once.
+#[derive(Debug)]
+pub struct Past;
+
+#[projection]
+#[allow(deprecated, reason = "it was lit in this way once")]
+impl Past {
+    fn lit(&self, _: &Recorded<Old>) {}
+}
+
+#[query_handler]
+impl Past {
+    #![allow(deprecated, reason = "it was asked for in this way once")]
+    fn is_lit(&self, query: IsLit) -> Result<bool, std::convert::Infallible> {
+        Ok(query.lamp > 0)
+    }
+}
+
 /// Waits.
 #[traced]
 pub async fn wait(_ticket: String) {}

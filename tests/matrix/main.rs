@@ -4,6 +4,8 @@
 // What is generated varies the shape, not the style; `tests/hygiene` has the lints.
 #![allow(warnings, clippy::all, clippy::pedantic, missing_docs, reason = "generated in every shape there is")]
 
+mod drops;
+
 /// What the items are made of.
 pub mod support {
     pub use std::fmt::{Debug, Display};

@@ -3,15 +3,16 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
+use syn::ext::IdentExt as _;
 use syn::parse::Parse as _;
-use syn::{Attribute, Expr, LitStr};
+use syn::{Attribute, Expr, LitStr, Type};
 
 use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
 use crate::options::{Options, Words};
 use crate::output::shape_lints;
 use crate::paths::Runtime;
-use crate::signature::{ImplBlock, report_item};
+use crate::signature::{ImplBlock, last_segment, report_item};
 
 /// What the two say differently.
 pub(crate) struct Grammar {
@@ -42,6 +43,44 @@ impl Parsed {
     pub(crate) fn cleaned(&self) -> TokenStream {
         self.block.to_token_stream()
     }
+}
+
+/// Whether the block is no trait's. Of the items in it, which are reported, `item` says what they should be.
+pub(crate) fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock, attribute: &str, item: &str) -> bool {
+    if let Some(path) = &block.trait_path {
+        diagnostics.error(path, format!("`#[{attribute}]` belongs on `impl Type {{ .. }}`; this implements a trait"));
+        return false;
+    }
+    for other in &block.others {
+        let message = format!("every item under `#[{attribute}]` is {item}; move this into another `impl`");
+        diagnostics.error(other, message);
+    }
+    true
+}
+
+/// The name under which the checkpoint is kept: as it is written, or the type's; nothing after a mistake.
+pub(crate) fn name(
+    diagnostics: &mut Diagnostics,
+    written: Option<LitStr>,
+    is_unclear: bool,
+    self_ty: &Type,
+    attribute: &str,
+) -> Option<LitStr> {
+    if let Some(name) = written {
+        if name.value().is_empty() {
+            let noun = attribute.replace('_', " ");
+            diagnostics.error(&name, format!("the {noun}'s name is empty; write `name = \"..\"`"));
+        }
+        return Some(name);
+    }
+    if let Some(segment) = last_segment(self_ty) {
+        return Some(LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span()));
+    }
+    if !is_unclear {
+        let message = format!("this type has no name for its checkpoint; write `#[{attribute}(name = \"..\")]`");
+        diagnostics.error(self_ty, message);
+    }
+    None
 }
 
 impl Grammar {

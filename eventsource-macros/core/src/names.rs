@@ -3,7 +3,9 @@
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
-use syn::{Ident, Pat, PatIdent, Type, TypeImplTrait};
+use syn::{Attribute, FieldPat, Ident, Pat, PatIdent, Type, TypeImplTrait};
+
+use crate::signature::cfgs;
 
 /// The first identifier of that name, however deep, that is no field or method after a dot.
 pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
@@ -23,19 +25,39 @@ pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
     })
 }
 
+/// A name that a pattern binds, and the attributes that decide whether it does.
+pub(crate) struct Bound {
+    pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) name: Ident,
+}
+
 /// The names that a pattern binds, in the order of their declaration.
 pub(crate) fn bound(pattern: &Pat) -> Vec<Ident> {
-    #[derive(Default)]
-    struct Bound(Vec<Ident>);
-    impl<'ast> Visit<'ast> for Bound {
+    bound_under(Vec::new(), pattern).into_iter().map(|bound| bound.name).collect()
+}
+
+/// The same where attributes decide, of which those are the pattern's.
+pub(crate) fn bound_under(conditions: Vec<Attribute>, pattern: &Pat) -> Vec<Bound> {
+    struct Names {
+        conditions: Vec<Attribute>,
+        found: Vec<Bound>,
+    }
+    impl<'ast> Visit<'ast> for Names {
+        fn visit_field_pat(&mut self, field: &'ast FieldPat) {
+            let outside = self.conditions.len();
+            self.conditions.extend(cfgs(&field.attrs));
+            visit::visit_field_pat(self, field);
+            self.conditions.truncate(outside);
+        }
+
         fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
-            self.0.push(pattern.ident.clone());
+            self.found.push(Bound { cfgs: self.conditions.clone(), name: pattern.ident.clone() });
             visit::visit_pat_ident(self, pattern);
         }
     }
-    let mut bound = Bound::default();
-    bound.visit_pat(pattern);
-    bound.0
+    let mut names = Names { conditions, found: Vec::new() };
+    names.visit_pat(pattern);
+    names.found
 }
 
 /// Whether `impl Trait` stands anywhere in a type.

@@ -1,19 +1,14 @@
 //! What surrounds every expansion.
 
-use proc_macro2::{Group, Literal, Span, TokenStream};
+use proc_macro2::{Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Type, parse_quote};
 
-use crate::names::{bound, find};
+use crate::names::{Bound, bound_under, find};
 
-/// Impls, in a block of their own, so that nothing in them meets the user's names.
-pub(crate) fn block(impls: &TokenStream) -> TokenStream {
-    block_with(None, impls)
-}
-
-/// The same with attributes.
-pub(crate) fn block_with(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
+/// Impls, in a block of their own, so that nothing in them meets the user's names; with attributes.
+pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #attributes
         const _: () = {
@@ -45,7 +40,11 @@ pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
         Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.fields).collect(),
         Data::Union(_) => Vec::new(),
     };
-    let attributes = input.attrs.iter().chain(fields.into_iter().flat_map(|field| &field.attrs));
+    deprecated_by(input.attrs.iter().chain(fields.into_iter().flat_map(|field| &field.attrs)))
+}
+
+/// The same of attributes wherever they stand.
+pub(crate) fn deprecated_by<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Option<TokenStream> {
     let says = |attribute: &Attribute| {
         let is_level = ["allow", "expect"].iter().any(|level| attribute.path().is_ident(level));
         attribute.path().is_ident("deprecated")
@@ -67,23 +66,31 @@ pub(crate) fn enum_lints() -> TokenStream {
     }
 }
 
+/// The lint that a future within a future would set off: the user's function returns one, which to clippy is our block.
+pub(crate) fn future_lints() -> TokenStream {
+    quote!(#[allow(clippy::async_yields_async)])
+}
+
 /// Makes use of the names that patterns of the user's bind for an expression that has no use for them: an `allow` is what a
 /// crate can forbid.
 pub(crate) fn unused<'a>(
     patterns: impl IntoIterator<Item = &'a Pat>,
     expression: &impl ToTokens,
 ) -> Option<TokenStream> {
-    let names = patterns.into_iter().flat_map(bound);
-    let unused = names.filter(|name| {
+    let names = patterns.into_iter().flat_map(|pattern| bound_under(Vec::new(), pattern));
+    let unused = names.filter(|Bound { name, .. }| {
         !is_underscored(name) && find(expression.to_token_stream(), &name.unraw().to_string()).is_none()
     });
     dead(&unused.collect::<Vec<_>>())
 }
 
 /// A statement that names locals, and does nothing.
-pub(crate) fn dead(names: &[Ident]) -> Option<TokenStream> {
-    let lint = names.iter().any(is_underscored).then(|| quote!(#[allow(clippy::used_underscore_binding)]));
-    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(&#names,)*);))
+pub(crate) fn dead(names: &[Bound]) -> Option<TokenStream> {
+    let is_underscored = names.iter().any(|bound| is_underscored(&bound.name));
+    let lint = is_underscored.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+    // Each where it is bound.
+    let named = names.iter().map(|Bound { cfgs, name }| quote_spanned!(Span::mixed_site()=> #(#cfgs)* &#name,));
+    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(#named)*);))
 }
 
 /// Whether nobody expects the name to be used.
@@ -125,10 +132,13 @@ pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
     group
 }
 
-/// A body within a block of ours. Its braces are ours as well: as the user's they would be unused to the compiler.
+/// A body within a block of ours. Its braces are ours as well where it is one expression: as the user's they would be unused
+/// to the compiler. The edition of the others decides when its last expression drops what it made: before its locals or after.
 pub(crate) fn within(body: &Group) -> Group {
+    let is_statement = |tree: TokenTree| matches!(tree, TokenTree::Punct(end) if end.as_char() == ';');
+    let has_statements = body.stream().into_iter().any(is_statement);
     let mut group = Group::new(body.delimiter(), body.stream());
-    group.set_span(located(body.span()));
+    group.set_span(if has_statements { body.span() } else { located(body.span()) });
     group
 }
 

@@ -47,7 +47,7 @@ impl Function {
 
     /// The attributes that decide whether the method is compiled.
     pub(crate) fn cfgs(&self) -> Vec<Attribute> {
-        self.attrs.iter().filter_map(deciding).collect()
+        cfgs(&self.attrs)
     }
 
     /// The arguments beside the receiver.
@@ -83,6 +83,11 @@ impl Parse for Function {
         };
         Ok(Self { attrs, vis, sig, body })
     }
+}
+
+/// The attributes that decide whether that is compiled on which they stand.
+pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter_map(deciding).collect()
 }
 
 /// `#[cfg(..)]`, alone or in `#[cfg_attr(..)]`.
@@ -176,6 +181,14 @@ impl Parse for ImplBlock {
         }
         let braces = braces.span.join();
         Ok(Self { attrs, unsafety, impl_token, generics, self_ty, trait_path, braces, inner_attrs, methods, others })
+    }
+}
+
+impl ImplBlock {
+    /// The attributes on it and on its methods.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &Attribute> {
+        let of_methods = self.methods.iter().flat_map(|method| &method.attrs);
+        self.attrs.iter().chain(&self.inner_attrs).chain(of_methods)
     }
 }
 

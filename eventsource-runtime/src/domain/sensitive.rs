@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,15 @@ pub trait HasSensitive<const FIELD: u128> {}
 /// The type as a whole, which `Debug` would show with its sensitive fields.
 pub const WHOLE: u128 = 0;
 
+// What shows all that is in it: an alias hides that from the macros.
+impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for &T {}
+impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Arc<T> {}
+impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Box<T> {}
+impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for Option<T> {}
+impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for Vec<T> {}
+impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for [T] {}
+impl<T: HasSensitive<WHOLE>, const N: usize> HasSensitive<WHOLE> for [T; N] {}
+
 /// A field's name as a parameter of a type (FNV-1a).
 #[must_use]
 pub const fn field(name: &str) -> u128 {
@@ -156,12 +166,22 @@ mod tests {
 
     struct Marked;
     impl HasSensitive<{ field("card") }> for Marked {}
+    impl HasSensitive<WHOLE> for Marked {}
 
     #[test]
     fn only_marked_fields_are_hidden() {
         may_be_seen(Field::<Marked, { field("name") }>::named().__es_shown());
         may_be_seen(Field::<str, { field("card") }>::named().__es_shown());
         let Hidden = Field::<Marked, { field("card") }>::named().__es_shown();
+    }
+
+    #[test]
+    fn what_shows_all_that_is_in_it_is_hidden_with_it() {
+        type Batch = Vec<Option<Box<Marked>>>;
+        let Hidden = Field::<Batch, WHOLE>::named().__es_shown();
+        let Hidden = Field::<[&[Marked]; 2], WHOLE>::named().__es_shown();
+        let Hidden = Field::<Arc<[Marked]>, WHOLE>::named().__es_shown();
+        may_be_seen(Field::<Vec<Option<u8>>, WHOLE>::named().__es_shown());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use syn::{Ident, Path};
 
 use super::model::{Event, Model, Snapshot};
 use crate::generics::bound;
-use crate::output::{associated, block_with, enum_lints, local, located, probe};
+use crate::output::{associated, block, enum_lints, local, located, probe};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     // First where the events are types: of a name that is being written, an editor looks at its first use.
@@ -14,7 +14,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     impls.extend(debug(model));
     impls.extend(event_set(model));
     impls.extend(aggregate(model));
-    let mut tokens = block_with(model.lints.as_ref(), &impls);
+    let mut tokens = block(model.lints.as_ref(), &impls);
     tokens.extend(set(model));
     tokens
 }

@@ -6,7 +6,7 @@ use quote::quote_spanned;
 use super::model::Model;
 use crate::fields;
 use crate::generics::{bound, message_bounds};
-use crate::output::{block_with, located};
+use crate::output::{block, located};
 use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -21,7 +21,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let place = located(ident.span());
     let at = runtime.at(place);
     let event = quote_spanned!(place=> #at::Event);
-    block_with(
+    block(
         model.lints.as_ref(),
         &quote_spanned! {Span::mixed_site()=>
             #[automatically_derived]

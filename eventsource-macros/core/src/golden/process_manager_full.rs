@@ -98,6 +98,18 @@ const _: () = {
                         let event = &__es_event;
                         ::std::string::ToString::to_string(&event.order_id)
                     };
+                    let _ = || {
+                        use facade::__private::Unmarked as _;
+                        facade::__private::may_be_seen::<
+                            _,
+                        >(
+                            facade::__private::Field::<
+                                PaymentTaken,
+                                { facade::__private::field("order_id") },
+                            >::named()
+                                .__es_shown(),
+                        );
+                    };
                     return ::core::result::Result::Ok(
                         ::core::option::Option::Some(
                             facade::dispatch::Met::new(

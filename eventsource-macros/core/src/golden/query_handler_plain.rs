@@ -59,7 +59,7 @@ const _: () = {
             __es_query: OrdersByStatus,
         ) -> ::core::result::Result<
             <OrdersByStatus as ::eventsource_runtime::Query>::Output,
-            Self::Error,
+            <Self as ::eventsource_runtime::HandleQuery<OrdersByStatus>>::Error,
         > {
             <io::Result<
                 Vec<OrderView>,

@@ -13,7 +13,8 @@ use crate::traced::each;
 pub(super) fn expand(model: &Model) -> TokenStream {
     let impls = model.handlers.iter().map(|handler| handle(model, handler));
     let register = register(model);
-    block(&quote_spanned!(Span::mixed_site()=> #register #(#impls)*))
+    let impls = quote_spanned!(Span::mixed_site()=> #register #(#impls)*);
+    block(model.lints.as_ref(), &impls)
 }
 
 fn register(model: &Model) -> TokenStream {
@@ -182,13 +183,14 @@ fn answer(model: &Model, Handler { method, message: ty, call, .. }: &Handler) ->
             (quote_spanned!(place=> #answers::Error), quote_spanned!(place=> #answers::answer(#called)))
         },
     );
+    // Not `Self::Error`, which may be a variant.
     quote_spanned! {located(method.span())=>
         type Error = #error;
 
         async fn handle(
             &self,
             #query: #ty,
-        ) -> ::core::result::Result<#output, Self::Error> {
+        ) -> ::core::result::Result<#output, <Self as #runtime::HandleQuery<#ty>>::Error> {
             #body
         }
     }

@@ -28,8 +28,8 @@ impl Kind {
     /// The macro, in errors.
     fn attribute(self) -> &'static str {
         match self {
-            Self::Command => "#[command_handler]",
-            Self::Query => "#[query_handler]",
+            Self::Command => "command_handler",
+            Self::Query => "query_handler",
         }
     }
 

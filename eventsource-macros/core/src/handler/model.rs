@@ -1,5 +1,6 @@
 //! What the methods mean: which handles what. Every check is here.
 
+use proc_macro2::TokenStream;
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
@@ -9,15 +10,18 @@ use super::parse::Parsed;
 use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
+use crate::listeners::is_inherent;
 use crate::names::{bound, find, has_impl_trait};
+use crate::output::deprecated_by;
 use crate::paths::Runtime;
 use crate::sensitive::Scope;
-use crate::signature::{Function, ImplBlock, alike, borrowed_pattern, plain, shared_receiver, ungrouped};
+use crate::signature::{Function, alike, borrowed_pattern, plain, shared_receiver, ungrouped};
 use crate::traced::{Entry, Written, refuse_jumps};
 
 pub(super) struct Model {
     pub(super) kind: Kind,
     pub(super) runtime: Runtime,
+    pub(super) lints: Option<TokenStream>,
     pub(super) generics: Generics,
     pub(super) self_ty: Type,
     /// What all handlers borrow; none means `()`.
@@ -69,8 +73,13 @@ pub(super) struct Argument {
 /// Nothing if the block is none that can have handlers.
 pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -> Option<Model> {
     let Parsed { runtime, block, traced } = parsed;
-    if !is_inherent(diagnostics, kind, &block) {
+    let attribute = kind.attribute();
+    if !is_inherent(diagnostics, &block, attribute, "a handler") {
         return None;
+    }
+    if block.methods.is_empty() {
+        let message = format!("`#[{attribute}]` has no handlers; add a method that takes a {}", kind.message());
+        diagnostics.error(&block.self_ty, message);
     }
     let mut handlers = Vec::new();
     for (method, written) in block.methods.iter().zip(traced) {
@@ -78,24 +87,8 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     }
     let mut handlers = distinct(diagnostics, kind, handlers);
     let services = services(diagnostics, &mut handlers);
-    Some(Model { kind, runtime, generics: block.generics, self_ty: block.self_ty, services, handlers })
-}
-
-fn is_inherent(diagnostics: &mut Diagnostics, kind: Kind, block: &ImplBlock) -> bool {
-    let attribute = kind.attribute();
-    if let Some(path) = &block.trait_path {
-        diagnostics.error(path, format!("`{attribute}` belongs on `impl Type {{ .. }}`; this implements a trait"));
-        return false;
-    }
-    for other in &block.others {
-        let message = format!("every item under `{attribute}` is a handler; move this into another `impl`");
-        diagnostics.error(other, message);
-    }
-    if block.methods.is_empty() {
-        let message = format!("`{attribute}` has no handlers; add a method that takes a {}", kind.message());
-        diagnostics.error(&block.self_ty, message);
-    }
-    true
+    let lints = deprecated_by(block.attributes());
+    Some(Model { kind, runtime, lints, generics: block.generics, self_ty: block.self_ty, services, handlers })
 }
 
 /// Nothing if it is unknown what the method would handle.

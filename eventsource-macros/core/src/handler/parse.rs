@@ -41,7 +41,7 @@ pub(super) fn parse(
     let mut block = match diagnostics::parse(item.clone(), ImplBlock::parse) {
         Ok(block) => block,
         Err(error) => {
-            let belongs = format!("`{}` belongs on `impl Type {{ .. }}`", kind.attribute());
+            let belongs = format!("`#[{}]` belongs on `impl Type {{ .. }}`", kind.attribute());
             report_item(diagnostics, item, error, "impl", &belongs);
             return None;
         }

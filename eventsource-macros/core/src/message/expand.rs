@@ -7,7 +7,8 @@ use syn::{Member, Type};
 use super::model::{Model, Target};
 use crate::fields;
 use crate::generics::{bound, message_bounds};
-use crate::output::{associated, block_with, first_span, local, located, probe};
+use crate::output::{associated, block, first_span, local, located, probe};
+use crate::paths::Runtime;
 use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -23,7 +24,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             command(runtime, aggregate, id.as_ref()),
         ),
         Target::Query { output, error } => {
-            (quote_spanned!(place=> #at::Query), sent, query(&private, output, error.as_deref()))
+            (quote_spanned!(place=> #at::Query), sent, query(runtime, output, error.as_deref()))
         }
     };
     let generics = bound(generics, &bounds);
@@ -39,10 +40,10 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         }
         #marks
     };
-    block_with(lints.as_ref(), &impls)
+    block(lints.as_ref(), &impls)
 }
 
-fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {
+fn command(runtime: &Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStream {
     let private = runtime.private();
     let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
     let place = first_span(aggregate);
@@ -60,10 +61,13 @@ fn command(runtime: &crate::paths::Runtime, aggregate: &Type, id: Option<&Member
 }
 
 /// The answer's type decides whether it can be counted and written: the probes find out.
-fn query(private: &TokenStream, output: &Type, error: Option<&Type>) -> TokenStream {
+fn query(runtime: &Runtime, output: &Type, error: Option<&Type>) -> TokenStream {
+    let private = runtime.private();
     let answer = local("__es_answer");
-    let lists = probe(private, "list");
-    let json = probe(private, "json");
+    let lists = probe(&private, "list");
+    let json = probe(&private, "json");
+    // Not `Self::Output`, which may be a variant.
+    let answered = quote_spanned!(Span::mixed_site()=> <Self as #runtime::Query>::Output);
     let target = associated("Output", output);
     let error = error.map_or_else(
         || quote_spanned!(Span::mixed_site()=> type Error = ::core::convert::Infallible;),
@@ -73,13 +77,13 @@ fn query(private: &TokenStream, output: &Type, error: Option<&Type>) -> TokenStr
         #target
         #error
 
-        fn result_count(#answer: &Self::Output) -> ::core::option::Option<::core::primitive::usize> {
+        fn result_count(#answer: &#answered) -> ::core::option::Option<::core::primitive::usize> {
             #lists
             (&&#private::Answer(#answer)).__es_count()
         }
 
         fn to_json(
-            #answer: &Self::Output,
+            #answer: &#answered,
         ) -> ::core::option::Option<#private::serde_json::Result<#private::serde_json::Value>> {
             #json
             (&&#private::Answer(#answer)).__es_json()

@@ -40,7 +40,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     if name.value().is_empty() {
         diagnostics.error(&name, "the name is empty; write `name = \"..\"`");
     }
-    let id = (kind == Kind::Command).then(|| id(diagnostics, &input, ids, is_id_unclear)).flatten();
+    let id = (kind == Kind::Command).then(|| id(diagnostics, &input, ids, &sensitive, is_id_unclear)).flatten();
     if target.is_none() && !is_target_unclear {
         let message = match kind {
             Kind::Command => "a command names its aggregate; write `#[command(aggregate = Type)]`",
@@ -63,11 +63,15 @@ fn id(
     diagnostics: &mut Diagnostics,
     input: &DeriveInput,
     ids: Vec<(Ident, Member)>,
+    sensitive: &[Member],
     is_unclear: bool,
 ) -> Option<Member> {
     if let Data::Enum(data) = &input.data {
         diagnostics.error(data.enum_token, "a command is a struct, one for each intention");
         return None;
+    }
+    for (word, _) in ids.iter().filter(|(_, member)| sensitive.contains(member)) {
+        diagnostics.error(word, format!("`{word}` would show on every span what is `sensitive`; keep one"));
     }
     let mut ids = ids.into_iter();
     let first = ids.next();

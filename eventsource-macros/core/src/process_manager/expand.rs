@@ -7,9 +7,11 @@ use syn::Ident;
 use super::model::{Model, Taker};
 use crate::output::{block, borrowed, first_span, local, located, unused};
 use crate::paths::follow;
+use crate::sensitive::Scope;
+use crate::traced::Value;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics } = model;
+    let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics, .. } = model;
     let private = runtime.private();
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
@@ -37,7 +39,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let at = runtime.at(place);
     let manager = quote_spanned!(place=> #at::dispatch::ProcessManager);
     let list = local("__ES_EVENTS");
-    block(&quote_spanned! {Span::mixed_site()=>
+    let impls = quote_spanned! {Span::mixed_site()=>
         const #list: #private::EventNames = #private::distinct_handlers(&[#(#events),*]);
 
         #[automatically_derived]
@@ -71,7 +73,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
                 ::core::result::Result::Ok(#dispatch::Reaction::new())
             }
         }
-    })
+    };
+    block(model.lints.as_ref(), &impls)
 }
 
 /// That no two refused commands have one name, by which they are told apart; where it is known that they are commands.
@@ -103,6 +106,11 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
             }}
         },
     );
+    let checks = id.as_ref().map(|id| {
+        let mut scope = Scope::default();
+        scope.argument(pattern, message);
+        scope.check_values(runtime, [&Value::Display(id.clone())])
+    });
     let called = called(model, method, &quote_spanned!(Span::mixed_site()=> #state), &event);
     quote_spanned! {Span::mixed_site()=>
         #(#cfgs)*
@@ -111,6 +119,7 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
             if #private::Follow::is(&#follows, #stored) {
                 let #event = #private::Follow::decode(&#follows, #stored)?;
                 let #process = #process_id;
+                #checks
                 return ::core::result::Result::Ok(::core::option::Option::Some(#runtime::dispatch::Met::new(
                     #process,
                     move |#state: &Self| #called,

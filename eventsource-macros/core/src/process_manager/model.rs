@@ -1,14 +1,16 @@
 //! What the methods mean: which takes what event, and which what refused command. Every check is here.
 
+use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Generics, Ident, LitStr, Pat, PatType, Type};
 
 use crate::diagnostics::{Diagnostics, shown};
 use crate::keys;
-use crate::listeners::Parsed;
+use crate::listeners::{self, Parsed, is_inherent};
 use crate::options::{Given, Options};
+use crate::output::deprecated_by;
 use crate::paths::Runtime;
-use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver};
+use crate::signature::{Function, alike, inside_reference, plain, shared_receiver};
 use crate::traced::refuse_jumps;
 
 const METHOD: &str = "a process manager's method";
@@ -16,6 +18,7 @@ const TAKES: &str = "`&Recorded<Event>` or `&Rejected<Command>`";
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
+    pub(super) lints: Option<TokenStream>,
     pub(super) generics: Generics,
     pub(super) self_ty: Type,
     pub(super) name: LitStr,
@@ -43,7 +46,7 @@ pub(super) struct Taker {
 /// Nothing if the block is none that can be a process manager.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
     let Parsed { runtime, name, is_name_unclear, enable_tracing, block, methods } = parsed;
-    if !is_inherent(diagnostics, &block) {
+    if !is_inherent(diagnostics, &block, keys::PROCESS_MANAGER, "a method of it") {
         return None;
     }
     let before = diagnostics.count();
@@ -59,41 +62,14 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
         let message = "`#[process_manager]` reacts to no event; add a method that takes `&Recorded<Event>`";
         diagnostics.error(&block.self_ty, message);
     }
-    let name = manager_name(diagnostics, name, is_name_unclear, &block.self_ty);
+    let name = listeners::name(diagnostics, name, is_name_unclear, &block.self_ty, keys::PROCESS_MANAGER);
+    let name = name.unwrap_or_else(|| LitStr::new("", Span::call_site()));
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
     let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
     let (span, timer) = (called("process_manager"), called("process_timer"));
+    let lints = deprecated_by(block.attributes());
     let (generics, self_ty) = (block.generics, block.self_ty);
-    Some(Model { runtime, generics, self_ty, name, span, timer, enable_tracing, reactions, compensations })
-}
-
-fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {
-    if let Some(path) = &block.trait_path {
-        diagnostics.error(path, "`#[process_manager]` belongs on `impl Type { .. }`; this implements a trait");
-        return false;
-    }
-    for other in &block.others {
-        let message = "every item under `#[process_manager]` is a method of it; move this into another `impl`";
-        diagnostics.error(other, message);
-    }
-    true
-}
-
-fn manager_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, is_unclear: bool, self_ty: &Type) -> LitStr {
-    if let Some(name) = name {
-        if name.value().is_empty() {
-            diagnostics.error(&name, "the process manager's name is empty; write `name = \"..\"`");
-        }
-        return name;
-    }
-    if let Some(segment) = last_segment(self_ty) {
-        return LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span());
-    }
-    if !is_unclear {
-        let message = "this type has no name for its checkpoint; write `#[process_manager(name = \"..\")]`";
-        diagnostics.error(self_ty, message);
-    }
-    LitStr::new("", proc_macro2::Span::call_site())
+    Some(Model { runtime, lints, generics, self_ty, name, span, timer, enable_tracing, reactions, compensations })
 }
 
 fn add(

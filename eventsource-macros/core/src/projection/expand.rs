@@ -39,7 +39,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let apply = apply(model, &names);
     let at = runtime.at(place);
     let projection = quote_spanned!(place=> #at::projection::Projection<#backend>);
-    block(&quote_spanned! {Span::mixed_site()=>
+    let impls = quote_spanned! {Span::mixed_site()=>
         #alias
         #assertion
 
@@ -63,7 +63,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #reset
             #apply
         }
-    })
+    };
+    block(model.lints.as_ref(), &impls)
 }
 
 /// The list of events, refused if two of them share a stored name: a constant of its own, which `cargo check` looks at;

@@ -1,5 +1,6 @@
 //! What the methods mean: which takes what event. Every check is here.
 
+use proc_macro2::TokenStream;
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::{
@@ -9,17 +10,19 @@ use syn::{
 use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
-use crate::listeners::Parsed;
+use crate::listeners::{self, Parsed, is_inherent};
 use crate::names::find;
 use crate::options::Options;
+use crate::output::deprecated_by;
 use crate::paths::Runtime;
-use crate::signature::{Function, ImplBlock, alike, inside_reference, last_segment, plain, shared_receiver, ungrouped};
+use crate::signature::{Function, alike, inside_reference, plain, shared_receiver, ungrouped};
 use crate::traced::refuse_jumps;
 
 const METHOD: &str = "a projection's method";
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
+    pub(super) lints: Option<TokenStream>,
     pub(super) generics: Generics,
     pub(super) self_ty: Type,
     pub(super) name: LitStr,
@@ -63,7 +66,7 @@ struct Found {
 /// Nothing if the block is none that can be a projection.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
     let Parsed { runtime, name, is_name_unclear, enable_tracing, block, methods } = parsed;
-    if !is_inherent(diagnostics, &block) {
+    if !is_inherent(diagnostics, &block, keys::PROJECTION, "a method of it") {
         return None;
     }
     let before = diagnostics.count();
@@ -85,24 +88,13 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     {
         return None;
     }
-    let name = projection_name(diagnostics, name, is_name_unclear, &block.self_ty)?;
+    let name = listeners::name(diagnostics, name, is_name_unclear, &block.self_ty, keys::PROJECTION)?;
     let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
     let Found { setup, reset, handlers, .. } = found;
+    let lints = deprecated_by(block.attributes());
     let (generics, self_ty) = (block.generics, block.self_ty);
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
-    Some(Model { runtime, generics, self_ty, name, span, enable_tracing, transaction, setup, reset, handlers })
-}
-
-fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock) -> bool {
-    if let Some(path) = &block.trait_path {
-        diagnostics.error(path, "`#[projection]` belongs on `impl Type { .. }`; this implements a trait");
-        return false;
-    }
-    for other in &block.others {
-        let message = "every item under `#[projection]` is a method of it; move this into another `impl`";
-        diagnostics.error(other, message);
-    }
-    true
+    Some(Model { runtime, lints, generics, self_ty, name, span, enable_tracing, transaction, setup, reset, handlers })
 }
 
 /// Whether the transaction is the same whatever the block's parameters are: it tells for which store the impl is.
@@ -120,29 +112,6 @@ fn is_one_kind(diagnostics: &mut Diagnostics, transaction: &Type, generics: &Gen
         diagnostics.error(named, message);
     }
     named.is_none()
-}
-
-/// Nothing after a mistake.
-fn projection_name(
-    diagnostics: &mut Diagnostics,
-    name: Option<LitStr>,
-    is_unclear: bool,
-    self_ty: &Type,
-) -> Option<LitStr> {
-    if let Some(name) = name {
-        if name.value().is_empty() {
-            diagnostics.error(&name, "the projection's name is empty; write `name = \"..\"`");
-        }
-        return Some(name);
-    }
-    if let Some(segment) = last_segment(self_ty) {
-        return Some(LitStr::new(&segment.ident.unraw().to_string(), segment.ident.span()));
-    }
-    if !is_unclear {
-        let message = "this type has no name for its checkpoint; write `#[projection(name = \"..\")]`";
-        diagnostics.error(self_ty, message);
-    }
-    None
 }
 
 fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) {

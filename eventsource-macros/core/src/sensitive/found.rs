@@ -24,7 +24,7 @@ impl<'a> Found<'a> {
         Self { scope, runtime, seen: BTreeSet::new(), checks: TokenStream::new() }
     }
 
-    pub(super) fn entry(&mut self, value: &Value) {
+    pub(super) fn value(&mut self, value: &Value) {
         if let Value::Display(expr) | Value::Debug(expr) = value {
             self.whole(expr.to_token_stream());
         }
@@ -36,10 +36,10 @@ impl<'a> Found<'a> {
     /// Looks for `argument.field`, also in the arguments of a macro, whose tokens nobody else reads; `is_macro` says that
     /// these are such.
     fn look(&mut self, tokens: TokenStream, is_macro: bool) {
-        let mut after_dot = false;
+        let mut before = None;
         // The macro that is about to be called.
         let mut called = None;
-        let mut trees = tokens.into_iter().peekable();
+        let mut trees = tokens.into_iter();
         while let Some(tree) = trees.next() {
             match &tree {
                 TokenTree::Group(group) => {
@@ -48,19 +48,19 @@ impl<'a> Found<'a> {
                         self.arguments(group.stream());
                     }
                     self.look(group.stream(), is_macro || called.is_some());
+                    let is_given = called.is_some() || is_callee(before.as_ref());
+                    if let Some(ident) = alone(tree.clone().into()).filter(|_| !is_given) {
+                        self.name(&ident.unraw().to_string(), field(trees.clone()).as_ref(), ident.span());
+                    }
                 }
-                TokenTree::Ident(ident) if !after_dot => {
-                    let mut ahead = trees.clone();
-                    let next = ahead.next();
-                    called = is(next.as_ref(), '!').then(|| ident.clone());
-                    let field = is(next.as_ref(), '.').then(|| ahead.next()).flatten();
-                    let field = field.filter(|_| !is_call(ahead.next()));
-                    self.name(&ident.unraw().to_string(), field.as_ref(), ident.span());
+                TokenTree::Ident(ident) if !is(before.as_ref(), '.') => {
+                    called = is(trees.clone().next().as_ref(), '!').then(|| ident.clone());
+                    self.name(&ident.unraw().to_string(), field(trees.clone()).as_ref(), ident.span());
                 }
                 TokenTree::Literal(text) if is_macro => self.text(text),
                 _ => (),
             }
-            after_dot = is(Some(&tree), '.');
+            before = Some(tree);
         }
     }
 
@@ -81,11 +81,12 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// `argument` or `&argument` alone, of which everything would be shown.
+    /// `argument` or `&argument` alone, of which everything would be shown, or several of them in a tuple or a list.
     fn whole(&mut self, tokens: TokenStream) {
-        let mut trees = tokens.into_iter().skip_while(|tree| is(Some(tree), '&'));
-        if let (Some(TokenTree::Ident(ident)), None) = (trees.next(), trees.next()) {
-            self.shown(&ident.unraw().to_string(), ident.span());
+        match single(tokens) {
+            Some(TokenTree::Ident(ident)) => self.shown(&ident.unraw().to_string(), ident.span()),
+            Some(TokenTree::Group(group)) => self.arguments(group.stream()),
+            _ => (),
         }
     }
 
@@ -138,6 +139,44 @@ fn shows(called: &Ident) -> bool {
 
 fn is(tree: Option<&TokenTree>, punct: char) -> bool {
     matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct)
+}
+
+/// What stands behind `&` and `*`, if that is all there is, but for an index.
+fn single(tokens: TokenStream) -> Option<TokenTree> {
+    let mut trees = tokens.into_iter().skip_while(|tree| is(Some(tree), '&') || is(Some(tree), '*'));
+    trees.next().filter(|_| trees.all(|tree| is_index(&tree)))
+}
+
+/// The name that an expression is, also in parentheses and as another macro's `$expr`.
+fn alone(tokens: TokenStream) -> Option<Ident> {
+    match single(tokens)? {
+        TokenTree::Ident(ident) => Some(ident),
+        TokenTree::Group(group) if matches!(group.delimiter(), Delimiter::Parenthesis | Delimiter::None) => {
+            alone(group.stream())
+        }
+        _ => None,
+    }
+}
+
+/// The field of what stands before, or of one in it: `.field`, `[index].field`; a method is none.
+fn field(mut trees: impl Iterator<Item = TokenTree>) -> Option<TokenTree> {
+    let next = trees.find(|tree| !is_index(tree));
+    let field = is(next.as_ref(), '.').then(|| trees.next()).flatten();
+    field.filter(|_| !is_call(trees.next()))
+}
+
+/// Whether what follows in parentheses is given to it.
+fn is_callee(tree: Option<&TokenTree>) -> bool {
+    match tree {
+        // A keyword takes no arguments.
+        Some(TokenTree::Ident(ident)) => syn::parse2::<Ident>(ident.to_token_stream()).is_ok(),
+        Some(TokenTree::Group(_)) => true,
+        _ => false,
+    }
+}
+
+fn is_index(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket)
 }
 
 fn is_call(tree: Option<TokenTree>) -> bool {

@@ -22,7 +22,7 @@ use crate::names::{bound, has_impl_trait};
 use crate::options::{Form, Word};
 use crate::output::located;
 use crate::paths::Runtime;
-use crate::traced::Entry;
+use crate::traced::{Entry, Value};
 
 /// `sensitive`, which every message's field takes.
 pub(crate) const SENSITIVE: Word = Word::new(keys::SENSITIVE, Form::Flag);
@@ -156,9 +156,18 @@ impl Scope {
 
     /// A statement that does not compile if an entry names a sensitive field; nothing where none can.
     pub(crate) fn check(&self, runtime: &Runtime, entries: &[Entry]) -> TokenStream {
+        self.check_values(runtime, entries.iter().map(|entry| &entry.value))
+    }
+
+    /// The same for values without a key.
+    pub(crate) fn check_values<'a>(
+        &self,
+        runtime: &Runtime,
+        values: impl IntoIterator<Item = &'a Value>,
+    ) -> TokenStream {
         let mut found = Found::new(self, runtime);
-        for Entry { value, .. } in entries {
-            found.entry(value);
+        for value in values {
+            found.value(value);
         }
         let checks = found.checks;
         if checks.is_empty() {
@@ -175,12 +184,14 @@ impl Scope {
     }
 }
 
-/// The type whose fields a value of this type shows: without references and pointers, nothing if it has no name.
+/// The type whose fields a value of this type shows: without references, pointers and lists, nothing if it has no name.
 fn pointed_at(ty: &Type) -> Option<Type> {
     match ty {
         Type::Reference(TypeReference { elem, .. }) => pointed_at(elem),
         Type::Paren(paren) => pointed_at(&paren.elem),
         Type::Group(group) => pointed_at(&group.elem),
+        Type::Slice(slice) => pointed_at(&slice.elem),
+        Type::Array(array) => pointed_at(&array.elem),
         Type::Path(path) => {
             let segment = path.path.segments.last()?;
             match &segment.arguments {
@@ -217,7 +228,7 @@ where
 }
 
 fn is_pointer(ident: &Ident) -> bool {
-    ["Recorded", "Rejected", "Arc", "Rc", "Box", "Pin", "Cow"].iter().any(|name| ident == name)
+    ["Recorded", "Rejected", "Arc", "Rc", "Box", "Pin", "Cow", "Option", "Vec"].iter().any(|name| ident == name)
 }
 
 /// Puts `'_` for each lifetime: the check stands in a function, where the compiler finds them.
@@ -253,7 +264,7 @@ mod tests {
         let runtime = Runtime::from_options(&mut Options::default());
         let mut found = Found::new(&scope, &runtime);
         for Entry { value, .. } in &written.attributes {
-            found.entry(value);
+            found.value(value);
         }
         found.seen.into_iter().map(|(ty, field)| format!("{ty}.{field}")).collect()
     }
@@ -303,6 +314,32 @@ mod tests {
     fn the_whole_is_found_where_it_is_shown() {
         let function = parse_quote!(fn f(a: A, b: &B, c: C));
         assert_eq!(checked(&function, &quote!(?a, "b" = %&b, "c" = c, "d" = ?c.id())), ["A.", "B."]);
+        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(c)));
+        assert_eq!(checked(&function, &quote!("1" = ?*a, "2" = ?(&**b), "3" = %#grouped)), ["A.", "B.", "C."]);
+        assert_eq!(checked(&function, &quote!("1" = ?(a, 7, [&b]), "2" = format!("{:?}", (c)))), ["A.", "B.", "C."]);
+        let listed = parse_quote!(fn f(a: Vec<A>, b: &[Box<B>], c: Option<&C>, d: [D; 2], e: Vec<u8>));
+        assert_eq!(checked(&listed, &quote!(?a, ?b, ?c, ?d, ?e)), ["A.", "B.", "C.", "D."]);
+    }
+
+    #[test]
+    fn fields_are_found_behind_parentheses_and_in_lists() {
+        let function = parse_quote!(fn f(a: A, b: &B, c: &[C], d: Vec<D>));
+        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(*b)));
+        let named = quote!("1" = (*a).x, "2" = #grouped.x.y(), "3" = c[0].x, "4" = match (d[1]).x { _ => 1 });
+        assert_eq!(checked(&function, &named), ["A.x", "B.x", "C.x", "D.x"]);
+        let named = checked(
+            &function,
+            &quote!(
+                "1" = 1 < (&a).0,
+                "2" = match (b).x {
+                    _ => (*b).y(),
+                }
+            ),
+        );
+        assert_eq!(named, ["A.0", "B.x"]);
+        let others =
+            quote!("1" = g(a).x, "2" = g(1)(b).x, "3" = x.g(a).x, "4" = (a).x(), "5" = (a, b).0, "6" = c[0].x());
+        assert!(checked(&function, &others).is_empty());
     }
 
     #[test]

@@ -1,21 +1,22 @@
 //! A traced function's arguments, as the closure or the future has them that the body becomes.
 
-use proc_macro2::{Group, TokenStream};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 
 use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
-use crate::names::{bound, find};
+use crate::names::{Bound, bound_under, find};
 use crate::output::is_underscored;
 use crate::sensitive::is_plain;
-use crate::signature::ungrouped;
+use crate::signature::{cfgs, ungrouped};
 
 /// The entries of `record(..)` without those that name what the body of an `async fn` has to itself.
 pub(super) fn keep_seen(diagnostics: &mut Diagnostics, sig: &Signature, mut record: Vec<Entry>) -> Vec<Entry> {
     if sig.asyncness.is_some() {
-        let lent: Vec<Ident> = names(sig).filter(|(_, kind)| *kind == Kind::Lent).map(|(name, _)| name).collect();
+        let lent: Vec<Ident> =
+            names(sig).filter(|(_, kind)| *kind == Kind::Lent).map(|(bound, _)| bound.name).collect();
         record.retain(|entry| {
             let named = said(std::slice::from_ref(entry), lent.iter());
             if let Some(named) = &named {
@@ -32,17 +33,17 @@ pub(super) fn keep_seen(diagnostics: &mut Diagnostics, sig: &Signature, mut reco
 
 /// Whether the expressions of `record(..)` name an argument, or `self`.
 pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
-    let names: Vec<Ident> = names(sig).map(|(name, _)| name).collect();
+    let names: Vec<Ident> = names(sig).map(|(bound, _)| bound.name).collect();
     said(record, names.iter()).is_some()
 }
 
 /// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the order
-/// in which it names it. Nothing where it names all of it, and there is but one.
-pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Ident> {
-    let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(name, _)| name);
+/// in which it names it. Nothing where there is but one, and it is named as a whole.
+pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
+    let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(bound, _)| bound);
     let mut unnamed = false;
-    let mut owned: Vec<Ident> = owned
-        .filter(|name| {
+    let mut owned: Vec<Bound> = owned
+        .filter(|Bound { name, .. }| {
             let is_named = find(body.stream(), &name.unraw().to_string()).is_some();
             // Any other name is one that the compiler should call unused.
             let is_kept = !is_named && is_underscored(name);
@@ -50,11 +51,41 @@ pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Ident> {
             is_named || is_kept
         })
         .collect();
-    if owned.len() < 2 && !unnamed {
+    if let [Bound { name, .. }] = &owned[..]
+        && !unnamed
+        && !is_taken_apart(body.stream(), &name.unraw().to_string())
+    {
         owned.clear();
     }
     owned.reverse();
     owned
+}
+
+/// Whether a field of what has that name is named, or a pattern may name some: a closure catches these alone.
+fn is_taken_apart(tokens: TokenStream, name: &str) -> bool {
+    let is = |tree: Option<&TokenTree>, punct| matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct);
+    let mut before = None;
+    let mut trees = tokens.into_iter();
+    while let Some(tree) = trees.next() {
+        let is_apart = match &tree {
+            TokenTree::Ident(ident) if ident.unraw() == name => {
+                let mut ahead = trees.clone();
+                let is_field = is(ahead.next().as_ref(), '.')
+                    && ahead.next().is_some_and(|field| field.to_string() != "await" && !is(Some(&field), '.'))
+                    && !matches!(ahead.next(), Some(TokenTree::Group(_)));
+                let is_matched =
+                    is(before.as_ref(), '=') || matches!(&before, Some(TokenTree::Ident(word)) if word == "match");
+                is_field || is_matched
+            }
+            TokenTree::Group(group) => is_taken_apart(group.stream(), name),
+            _ => false,
+        };
+        if is_apart {
+            return true;
+        }
+        before = Some(tree);
+    }
+    false
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +97,7 @@ enum Kind {
     Other,
 }
 
-fn names(sig: &Signature) -> impl Iterator<Item = (Ident, Kind)> {
+fn names(sig: &Signature) -> impl Iterator<Item = (Bound, Kind)> {
     sig.inputs.iter().flat_map(|input| match input {
         FnArg::Receiver(receiver) => {
             let kind = match &receiver.kind {
@@ -75,11 +106,11 @@ fn names(sig: &Signature) -> impl Iterator<Item = (Ident, Kind)> {
                 ReceiverKind::Typed(_, ty) => kind(ty),
                 _ => Kind::Owned,
             };
-            vec![(receiver.self_token.into(), kind)]
+            vec![(Bound { cfgs: cfgs(&receiver.attrs), name: receiver.self_token.into() }, kind)]
         }
         FnArg::Typed(argument) => {
             let kind = kind(&argument.ty);
-            bound(&argument.pat).into_iter().map(|name| (name, kind)).collect()
+            bound_under(cfgs(&argument.attrs), &argument.pat).into_iter().map(|bound| (bound, kind)).collect()
         }
     })
 }
@@ -110,7 +141,7 @@ mod tests {
     fn owned_of(function: TokenStream) -> Vec<String> {
         let function: Function = syn::parse2(function).expect("the test's own function");
         let body = function.body.clone().expect("the test's own body");
-        owned(&function.sig, &body).iter().map(Ident::to_string).collect()
+        owned(&function.sig, &body).iter().map(|bound| bound.name.to_string()).collect()
     }
 
     #[test]
@@ -134,6 +165,40 @@ mod tests {
             ))[..],
             ["_b"]
         );
+    }
+
+    /// A closure catches the fields alone that it names.
+    #[test]
+    fn what_is_used_in_part_is_named_as_a_whole() {
+        let bodies = [
+            quote!({
+                a.b.run();
+            }),
+            quote!({
+                drop([a.0]);
+            }),
+            quote!({
+                let A { b, .. } = a;
+            }),
+            quote!({
+                match a {
+                    A { b, .. } => b,
+                }
+            }),
+        ];
+        for body in bodies {
+            assert_eq!(owned_of(quote!(fn f(a: A) #body)), ["a"], "{body}");
+        }
+        for body in [
+            quote!({
+                a.run();
+            }),
+            quote!({ a.await? }),
+            quote!({ 0..a }),
+            quote!({ b(a, 1.0) }),
+        ] {
+            assert!(owned_of(quote!(fn f(a: A) #body)).is_empty(), "{body}");
+        }
     }
 
     #[test]

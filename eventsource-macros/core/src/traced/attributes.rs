@@ -82,7 +82,16 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
     if input.peek(Token![=]) && matches!(before, Sigil::None) {
         return assigned(key, input);
     }
+    if goes_on(input) {
+        return Err(syn::Error::new(key.span(), "an expression needs a key; write `\"key\" = ..`"));
+    }
     Ok(Entry { key, value: before.value(expr?) })
+}
+
+/// Whether what begins as a name is more than that. A word or a literal is another entry, before which a comma is missing.
+fn goes_on(input: ParseStream<'_>) -> bool {
+    let is_another = input.peek(Ident::peek_any) && !input.peek(Token![as]) || input.peek(Lit);
+    !input.is_empty() && !input.peek(Token![,]) && !is_another
 }
 
 fn assigned(key: LitStr, input: ParseStream<'_>) -> syn::Result<Entry> {
@@ -98,7 +107,7 @@ fn dotted(input: ParseStream<'_>) -> syn::Result<(LitStr, syn::Result<Expr>)> {
     let span = first.span();
     let mut key = first.unraw().to_string();
     let mut expr = Expr::Path(ExprPath { attrs: Vec::new(), qself: None, path: first.into() });
-    while input.peek(Token![.]) {
+    while input.peek(Token![.]) && !input.peek2(Lit) {
         let dot_token = input.parse()?;
         fault = fault.and_then(|()| no_keyword(input));
         let field = input.call(Ident::parse_any)?;
@@ -320,6 +329,18 @@ mod tests {
         let (entries, errors) = read_source(r#""a", "b" = 1, b = 2, "" = 3, 7 = 8, "c" = d?, e"#);
         assert_eq!(errors.matches("compile_error").count(), 5, "{errors}");
         assert_eq!(entries.last().map(String::as_str), Some("e: typed"));
+    }
+
+    #[test]
+    fn what_has_no_name_has_a_key() {
+        let (entries, errors) = read_source(
+            "a.b(), c.0, crate::D, ?e[1], f!(g), self.h.1.i, j::<K>(), l + m, n, o -> p, \"q\" = r.s(), t.",
+        );
+        assert_eq!(entries, ["n: typed", "q: typed"]);
+        assert_eq!(errors.matches("an expression needs a key").count(), 9, "{errors}");
+        assert_eq!(errors.matches("compile_error").count(), 10, "{errors}");
+        assert!(read_source("a as u64").1.contains("needs a key"));
+        assert!(read_source("a b, c").1.contains("expected `,`"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the span covers: the call, or the life of the future or stream that the call returns.
 
-use syn::{GenericArgument, PathArguments, ReturnType, Signature, Type, TypeImplTrait, TypeParamBound};
+use syn::punctuated::Punctuated;
+use syn::{GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeImplTrait, TypeParamBound};
 
 use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
@@ -10,6 +11,9 @@ use crate::signature::{ends_in, last_segment, ungrouped};
 
 /// The words that `covers` takes.
 pub(super) const COVERS: [&str; 3] = ["future", "stream", "call"];
+
+/// What a future or a stream still is when it is covered.
+const KEPT: [&str; 5] = ["Send", "Sync", "Unpin", "Debug", "Sized"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Covers {
@@ -67,6 +71,11 @@ pub(super) fn read(diagnostics: &mut Diagnostics, options: &mut Options, sig: &S
     covers
 }
 
+/// Whether what a function returns is a future, by its name.
+pub(super) fn yields_future(sig: &Signature) -> bool {
+    matches!(&sig.output, ReturnType::Type(_, ty) if seen(ty) == Covers::Future)
+}
+
 fn said(value: &Value) -> Covers {
     match value {
         Value::Path(word) if word.is_ident("future") => Covers::Future,
@@ -78,9 +87,7 @@ fn said(value: &Value) -> Covers {
 /// By the names that futures and streams go by.
 fn seen(ty: &Type) -> Covers {
     match ungrouped(ty) {
-        Type::ImplTrait(ty) => {
-            ty.bounds.iter().map(bound).find(|covers| *covers != Covers::Call).unwrap_or(Covers::Call)
-        }
+        Type::ImplTrait(ty) => all(&ty.bounds),
         ty @ Type::Path(_) => match last_segment(ty) {
             Some(segment) if segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture" => Covers::Future,
             Some(segment) if segment.ident == "BoxStream" || segment.ident == "LocalBoxStream" => Covers::Stream,
@@ -95,9 +102,7 @@ fn seen(ty: &Type) -> Covers {
 fn boxed(ty: &Type) -> Covers {
     let segment = last_segment(ty).filter(|segment| segment.ident == "Box");
     match segment.and_then(|segment| argument(&segment.arguments)) {
-        Some(Type::TraitObject(object)) => {
-            object.bounds.iter().map(bound).find(|covers| *covers != Covers::Call).unwrap_or(Covers::Call)
-        }
+        Some(Type::TraitObject(object)) => all(&object.bounds),
         _ => Covers::Call,
     }
 }
@@ -110,12 +115,18 @@ fn argument(arguments: &PathArguments) -> Option<&Type> {
     })
 }
 
-fn bound(bound: &TypeParamBound) -> Covers {
-    match bound {
-        TypeParamBound::Trait(bound) if ends_in(&bound.path, "Future") => Covers::Future,
-        TypeParamBound::Trait(bound) if ends_in(&bound.path, "Stream") => Covers::Stream,
-        _ => Covers::Call,
+/// The call, where a bound says more than what is put around a future or a stream can be.
+fn all(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Covers {
+    let mut covers = Covers::Call;
+    for bound in bounds {
+        match bound {
+            TypeParamBound::Trait(bound) if ends_in(&bound.path, "Future") => covers = Covers::Future,
+            TypeParamBound::Trait(bound) if ends_in(&bound.path, "Stream") => covers = Covers::Stream,
+            TypeParamBound::Trait(bound) if !KEPT.iter().any(|kept| ends_in(&bound.path, kept)) => return Covers::Call,
+            _ => (),
+        }
     }
+    covers
 }
 
 #[cfg(test)]
@@ -166,13 +177,17 @@ mod tests {
             parse_quote!(futures::future::BoxFuture<'static, T>),
         ];
         assert!(futures.iter().all(|ty| seen(ty) == Covers::Future));
-        let streams: [Type; 3] = [
+        let streams: [Type; 4] = [
             parse_quote!(impl Stream<Item = u8> + '_),
+            parse_quote!(impl Stream<Item = u8> + Send + Sync + Unpin + std::fmt::Debug + ?Sized + use<>),
             parse_quote!(Pin<Box<dyn Stream>>),
             parse_quote!(LocalBoxStream<T>),
         ];
         assert!(streams.iter().all(|ty| seen(ty) == Covers::Stream));
-        let others: [Type; 6] = [
+        let others: [Type; 9] = [
+            parse_quote!(impl Future<Output = u8> + Clone),
+            parse_quote!(impl Sink<u8> + Stream<Item = u8>),
+            parse_quote!(Pin<Box<dyn Future<Output = u8> + UnwindSafe>>),
             parse_quote!(Arc<Box<dyn Future<Output = T>>>),
             parse_quote!(Pin<Box<Future>>),
             parse_quote!(Box<dyn Future>),

@@ -6,9 +6,9 @@ use syn::{Ident, Token};
 
 use super::arguments;
 use super::attributes::{constant, each, result, values};
-use super::covers::Covers;
+use super::covers::{Covers, yields_future};
 use super::model::{Model, Parent, Returned};
-use crate::output::{borrowed, dead, first_span, like, local, probe, within};
+use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -191,10 +191,11 @@ fn run_async(model: &Model) -> TokenStream {
     let body = quote_spanned!(Span::mixed_site()=> async move #body);
     let (own, span, tell) = (local("__es_body"), local("__es_span"), tell(model, Span::mixed_site()));
     let within = quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #tell).await);
+    let lints = yields_future(&model.function.sig).then(future_lints);
     let run = run(&body, &quote_spanned!(Span::mixed_site()=> #own.await), &within);
     let end =
         matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
-    quote_spanned!(Span::mixed_site()=> #start #run #end)
+    quote_spanned!(Span::mixed_site()=> #start #lints #run #end)
 }
 
 /// The body alone, or within its span.
@@ -243,7 +244,7 @@ fn run_covered(model: &Model, what: &str) -> TokenStream {
         Returned::Type(ty) => first_span(ty),
         Returned::Opaque(_) | Returned::Never => Span::mixed_site(),
     };
-    let (span, tell, body) = (local("__es_span"), tell(model, place), &model.body);
+    let (span, tell, body) = (local("__es_span"), tell(model, place), preceded(order(model).as_ref(), &model.body));
     let cover = local(&format!("cover_{what}"));
     let covered = match &model.returned {
         Returned::Type(ty) => {

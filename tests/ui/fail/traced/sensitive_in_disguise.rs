@@ -45,4 +45,38 @@ fn nested(Place { card: Card(number), .. }: Place) {}
 #[traced(attributes("card" = ?card, "command" = ?command))] //~ 2
 fn bound(command @ Place { card, .. }: &Place) {}
 
+#[traced(attributes("command" = ?*command))] //~
+fn behind(command: &Place) {}
+
+#[traced(attributes("number" = (*command).card.0.len()))] //~
+fn behind_in_parentheses(command: &Place) {}
+
+macro_rules! shown {
+    ($name:ident, $shown:expr) => {
+        #[traced(attributes("command" = ?$shown))]
+        fn given_by_a_macro($name: &Place) {}
+    };
+}
+shown!(command, command); //~
+
+#[traced(attributes("one" = ?commands[0], "number" = commands[0].card.0.len()))] //~ 2
+fn one_of(commands: &[Place]) {}
+
+#[traced(attributes(?list))] //~
+fn listed(list: &[Place]) {}
+
+#[traced(attributes("list" = ?(list, 1)))] //~
+fn among_others(list: Vec<Place>) {}
+
+#[traced(attributes(?array))] //~
+fn arrayed(array: [&Place; 2]) {}
+
+#[traced(attributes(?option))] //~
+fn optional(option: Option<Place>) {}
+
+type Batch = Vec<Option<Place>>;
+
+#[traced(attributes(?batch))] //~
+fn behind_an_alias(batch: Batch) {}
+
 fn main() {}
