@@ -89,8 +89,8 @@ pub(crate) fn dead(names: &[Bound]) -> Option<TokenStream> {
     let is_underscored = names.iter().any(|bound| is_underscored(&bound.name));
     let lint = is_underscored.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
     // Each where it is bound.
-    let named = names.iter().map(|Bound { cfgs, name }| quote_spanned!(Span::mixed_site()=> #(#cfgs)* &#name,));
-    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(#named)*);))
+    let elements = names.iter().map(|Bound { cfgs, name }| quote_spanned!(Span::mixed_site()=> #(#cfgs)* &#name,));
+    (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(#elements)*);))
 }
 
 /// Whether nobody expects the name to be used.
