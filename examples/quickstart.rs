@@ -1,7 +1,7 @@
+//! An account: commands in, events stored, a projection out, and the trace of it all on stderr.
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
 use serde::{Deserialize, Serialize};
-
 #[derive(Event, Serialize, Deserialize)]
 struct Deposited {
     #[event(attribute = "account.cents")] // named, therefore recorded on spans; nothing else is

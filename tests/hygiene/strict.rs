@@ -204,7 +204,9 @@ impl Lamp {
 #[process_manager]
 impl Lamp {
     #[allow(deprecated, reason = "it was lit in this way once")]
-    fn lit(&self, _: &Recorded<Old>) {}
+    fn lit(&self, event: &Recorded<Old>) {
+        assert!(!event.aggregate_id().is_empty());
+    }
 }
 
 /// What there was once.
@@ -214,14 +216,16 @@ pub struct Past;
 #[projection]
 #[allow(deprecated, reason = "it was lit in this way once")]
 impl Past {
-    fn lit(&self, _: &Recorded<Old>) {}
+    fn lit(&self, event: &Recorded<Old>) {
+        assert!(!event.aggregate_id().is_empty());
+    }
 }
 
 #[query_handler]
 impl Past {
     #![allow(deprecated, reason = "it was asked for in this way once")]
     fn is_lit(&self, query: IsLit) -> Result<bool, std::convert::Infallible> {
-        Ok(query.lamp > 0)
+        Ok(!query.lamp.to_string().is_empty())
     }
 }
 
