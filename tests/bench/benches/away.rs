@@ -136,7 +136,7 @@ fn main() {
         ("fails", Away::Fails.telemetry(), true),
         ("panics", Away::Panics.telemetry(), true),
     ];
-    for tasks in [1, 16] {
+    for tasks in [1, 16, 64] {
         let mut scratch = Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR")));
         let options = SqliteOptions::default().synchronous(Synchronous::Full);
         let store = runtime.block_on(SqliteStore::open_with(scratch.file(), options)).expect("a store");
