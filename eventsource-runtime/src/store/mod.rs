@@ -8,6 +8,7 @@
 //! metrics that all stores have in common.
 
 mod append;
+mod call;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod columns;
 mod handed_on;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub use append::{AppendError, Appended, Conflict, MAX_PAYLOAD, NewEvent, Origin};
+pub(crate) use call::{Call as TracedCall, Fault};
 pub(crate) use handed_on::handed_on;
 pub use memory::{Memory, MemoryStore, MemoryTransaction};
 #[cfg(feature = "postgres")]
@@ -43,8 +45,8 @@ pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransac
 #[cfg(feature = "otel")]
 pub(crate) use status::status_code;
 pub use stream_id::{MAX_STREAM_ID, StreamId};
+pub(crate) use traced::AGAIN;
 pub use traced::Traced;
-pub(crate) use traced::{AGAIN, Call as TracedCall, Fault};
 pub use version::{ExpectedVersion, Position, Version};
 
 use crate::domain::{DecodeError, EventRef, StoredEvent};

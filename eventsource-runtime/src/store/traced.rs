@@ -1,13 +1,13 @@
 //! The spans and metrics of every store: one decorator, and nothing in the stores themselves.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
+use super::call::{Call, Fault};
 use super::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
     StoreInfo, StreamId, Version, Visitor,
@@ -16,7 +16,7 @@ use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
 };
-use crate::telemetry::{self, Attributes, Chain, Kind, Scope, Span, Start, Unseen, log, metrics, names};
+use crate::telemetry::{self, Attributes, Chain, Kind, Scope, Span, Start, metrics, names};
 
 const INSERT: &str = "INSERT";
 const SELECT: &str = "SELECT";
@@ -66,7 +66,7 @@ impl<S> Traced<S> {
 impl<S: EventStore> Traced<S> {
     /// Whether anybody sees of a call more than its failure: it has a span, or is measured.
     fn is_seen(&self) -> bool {
-        self.tracing && telemetry::is_on() || self.metrics && self.is_measured()
+        self.tracing && telemetry::is_on() || metrics::are_read(self.metrics) && self.inner.info().system.is_some()
     }
 
     /// Makes a call of which nobody sees more than its failure.
@@ -74,17 +74,13 @@ impl<S: EventStore> Traced<S> {
     where
         for<'a> Fault<'a>: From<&'a E>,
     {
-        let result = self.unseen().run(made).await;
+        let span = self.unseen();
+        let result = span.run(made).await;
         if let Err(error) = &result {
             let Fault { error_type, error } = error.into();
-            Span::OFF.fail(self.inner.info().target, error_type, &Chain(error));
+            span.fail(self.inner.info().target, error_type, &Chain(error));
         }
         result
-    }
-
-    #[inline(never)]
-    fn is_measured(&self) -> bool {
-        self.inner.info().system.is_some() && metrics::are_read(true)
     }
 
     fn call(&self, name: &'static str, operation: &'static str, known: &mut dyn FnMut(&mut Attributes)) -> Call {
@@ -117,9 +113,9 @@ impl<S> Traced<S> {
         Call { begun: self.begun(&info), span, info, operation }
     }
 
-    /// Where a call runs that has no span.
-    pub(crate) fn unseen(&self) -> Unseen {
-        Unseen::new(self.tracing)
+    /// What a call runs in that has no span.
+    pub(crate) fn unseen(&self) -> Span {
+        if self.tracing { Span::OFF } else { Span::MUTED }
     }
 
     fn start(&self, name: &'static str, info: &StoreInfo) -> Start {
@@ -139,61 +135,6 @@ impl<S> Traced<S> {
     /// Only calls to databases are measured: for the others even the clock would cost more than the call.
     fn begun(&self, info: &StoreInfo) -> Option<Instant> {
         metrics::begun(self.metrics && info.system.is_some())
-    }
-}
-
-/// A call to the store that is under way.
-pub(crate) struct Call {
-    span: Span,
-    info: StoreInfo,
-    operation: &'static str,
-    begun: Option<Instant>,
-}
-
-impl Call {
-    /// Whether a span or a metric tells of it.
-    pub(crate) fn is_told(&self) -> bool {
-        self.begun.is_some() || self.span.is_recording()
-    }
-
-    /// Makes the call in its span, without ending it.
-    pub(crate) async fn run<F: Future>(&self, made: F) -> F::Output {
-        self.span.run(made).await
-    }
-
-    pub(crate) fn end(self, fault: Option<Fault<'_>>, record: &mut dyn FnMut(&mut Attributes)) {
-        if let Some(begun) = self.begun {
-            let elapsed = begun.elapsed();
-            if metrics::store_operation(&self.info, self.operation, fault, elapsed) {
-                self.span.in_scope(|| log::store_slow(self.info.target, self.operation, elapsed));
-            }
-        }
-        match fault {
-            None => {
-                self.span.record(record);
-                self.span.succeed();
-            }
-            Some(Fault { error_type, error }) => self.span.fail(self.info.target, error_type, &Chain(error)),
-        }
-    }
-}
-
-/// How a call failed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fault<'a> {
-    pub(crate) error_type: &'static str,
-    pub(crate) error: &'a (dyn Error + 'static),
-}
-
-impl<'a> From<&'a StoreError> for Fault<'a> {
-    fn from(error: &'a StoreError) -> Self {
-        Self { error_type: error.error_type(), error }
-    }
-}
-
-impl<'a> From<&'a AppendError> for Fault<'a> {
-    fn from(error: &'a AppendError) -> Self {
-        Self { error_type: error.error_type(), error }
     }
 }
 

@@ -41,8 +41,7 @@ pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Telemetry, TelemetryBuilder, TelemetryGuard, current_span, set_enabled,
     span,
 };
-pub(crate) use backend::{Start, Unseen};
-pub(crate) use backend::{is_on, messaging, metrics};
+pub(crate) use backend::{Start, is_on, messaging, metrics};
 pub use closed::MAX_NAMES;
 pub(crate) use closed::Names;
 pub use error::TelemetryError;

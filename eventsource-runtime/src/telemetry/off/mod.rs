@@ -71,6 +71,7 @@ pub struct Span(());
 impl Span {
     /// No span.
     pub const OFF: Self = Self(());
+    pub(crate) const MUTED: Self = Self(());
 
     pub(crate) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
         body()
@@ -94,20 +95,6 @@ impl Span {
 
     pub(crate) fn scope(&self, _: bool) -> Scope {
         Scope(())
-    }
-}
-
-/// Where all code runs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unseen(());
-
-impl Unseen {
-    pub(crate) fn new(_: bool) -> Self {
-        Self(())
-    }
-
-    pub(crate) fn run<F: Future>(self, body: F) -> F {
-        body
     }
 }
 

@@ -44,7 +44,6 @@ pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use options::Options;
 pub(super) use pipeline::exported_logs;
-pub(crate) use run::Unseen;
 pub use run::{Once, Scope, Traced, apart, once, traced};
 pub use running::{Held, Running, held};
 #[cfg(feature = "prometheus")]

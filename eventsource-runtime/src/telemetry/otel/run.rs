@@ -125,35 +125,6 @@ impl Place for &Span {
     }
 }
 
-/// Where code runs of a component that is off: in nothing, or where what is below it is off as well.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unseen {
-    mutes: bool,
-}
-
-impl Unseen {
-    /// The component is off by its own switch, unless that is on and others are not.
-    #[inline]
-    pub(crate) fn new(is_on: bool) -> Self {
-        Self { mutes: !is_on }
-    }
-
-    /// Runs a future there.
-    #[inline]
-    pub(crate) fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
-        Inside::new(self, body)
-    }
-}
-
-impl Place for Unseen {
-    type Entered = Option<toggle::Mute>;
-
-    #[inline]
-    fn enter(&self) -> Self::Entered {
-        self.mutes.then(toggle::Mute::new)
-    }
-}
-
 /// What surrounds code that runs elsewhere on behalf of a span: on a writer thread, or in a task of its own.
 ///
 /// It keeps the span's context, not the span: the span is ended by whoever started it.

@@ -53,7 +53,8 @@ pub(super) enum Entered {
 impl Span {
     /// No span.
     pub const OFF: Self = Self(State::Off);
-    pub(super) const MUTED: Self = Self(State::Muted);
+    /// No span, and none below it.
+    pub(crate) const MUTED: Self = Self(State::Muted);
 
     /// Whether this is no span at all.
     #[inline(always)]
