@@ -36,20 +36,19 @@ fn no_point_at_which_a_future_is_dropped_leaves_anything_behind() {
         let observer = services::raw(&services::postgres()).await;
         let stream = a_stream();
         store.append(&stream, ExpectedVersion::Any, events(300)).await.unwrap();
-        let mut points = 0;
         for call in 0..5 {
             let mut polls = 0;
             loop {
                 polls += 1;
                 let done = dropped_after(polls, one_of(call, &store, &stream)).await;
                 nothing_is_left(&observer, &name, &store).await;
-                points += 1;
                 if done.is_some() {
                     break;
                 }
             }
+            // How often it waits depends on how much of an answer is there at once; without waiting it gets none.
+            assert!(polls > 1, "call {call} was never dropped");
         }
-        assert!(points >= 15, "{points} points");
         let stored = store.read_stream(&stream, Version::new(300), 1000).await.unwrap();
         assert_eq!(stored.len() % 3, 0, "appends are whole");
     });
