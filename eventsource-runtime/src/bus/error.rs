@@ -131,7 +131,7 @@ pub enum BusError {
     #[error("the message is no longer ours; it is delivered again")]
     Lost,
     /// The message can never be kept among the dead letters, however often that is tried.
-    #[error("the message cannot be kept among the dead letters; it stays where it came from, as long as that keeps it")]
+    #[error("the message cannot be kept among the dead letters; it is left to the broker")]
     Unkeepable {
         /// What stands against it.
         source: PublishError,

@@ -317,31 +317,31 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     }
 
     /// Keeps the message among the dead letters, however long that takes: until then it is not done with, and not told to
-    /// be one of them. One that they can never take is left.
+    /// be one of them. One that they can never take is left to the broker.
     async fn dead_letter(&self, current: Current<S>, attempts: u32, failed: &Failed) {
         if self.is_lost(&current) {
             return;
         }
-        let Some((error_type, count)) = self.parked(&current, attempts, failed).await else { return };
+        let Some(kept) = self.parked(&current, attempts, failed).await else { return };
+        let error_type = match &kept {
+            Ok(()) => failed.error.error_type(),
+            Err(error) => error.error_type(),
+        };
         self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
-        let settled = current.settle.ack().await;
+        let (settled, count) = match kept {
+            Ok(()) => (current.settle.ack().await, &self.counts.dead_lettered),
+            Err(_) => (current.settle.leave().await, &self.counts.left),
+        };
         self.settled(&settled);
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps the message, or finds that it can never be kept: by what name of a failure that is told, and where it counts.
-    /// `None` if it went to another member before.
-    async fn parked<'a>(
-        &'a self,
-        current: &Current<S>,
-        attempts: u32,
-        failed: &'a Failed,
-    ) -> Option<(&'a str, &'a AtomicU64)> {
+    /// Keeps the message, or finds that it can never be kept. `None` if it went to another member before.
+    async fn parked(&self, current: &Current<S>, attempts: u32, failed: &Failed) -> Option<Result<(), BusError>> {
         let letter = self.letter(current, attempts, &failed.error);
         for retry in 0.. {
             match current.settle.park(&letter).await {
-                Ok(()) => return Some((failed.error.error_type(), &self.counts.dead_lettered)),
-                Err(error @ BusError::Unkeepable { .. }) => return Some((error.error_type(), &self.counts.left)),
+                kept @ (Ok(()) | Err(BusError::Unkeepable { .. })) => return Some(kept),
                 Err(error) => self.counts.unsettled(&error),
             }
             tokio::time::sleep(self.handling.retries.pause(retry)).await;

@@ -59,8 +59,8 @@ pub struct Tally {
     pub acknowledged: u64,
     /// How many failed for good and are kept among the dead letters.
     pub dead_lettered: u64,
-    /// How many failed for good and do not fit among the dead letters: they are where they came from, as long as that
-    /// keeps them.
+    /// How many failed for good and cannot be written as dead letters: they are left to the broker. Kafka has them where
+    /// they came from, RabbitMQ moves them as they came to the dead letters, unless they are there already.
     pub left: u64,
 }
 

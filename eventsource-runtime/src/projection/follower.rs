@@ -116,7 +116,8 @@ impl<S: ProjectionStore> Follower<S> {
         loop {
             self.tell(place);
             match self.advance(place, None).await {
-                Err(error) if error.is_lease_lost() => {
+                // The lease may have expired and come back, as nobody had it any more: then its checkpoint tells.
+                Err(error) if error.is_lease_lost() || error.found().is_some_and(|found| found > place.saved) => {
                     // Where it is this one's own after all it would be waited for; where it is another's this does nothing.
                     self.give_up(&place.hold).await;
                     self.lost(place, &error);

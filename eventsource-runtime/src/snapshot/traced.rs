@@ -10,7 +10,7 @@ use crate::domain::EventRef;
 use crate::store::{
     AGAIN, EventStore, Fault, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor,
 };
-use crate::telemetry::{Attributes, names};
+use crate::telemetry::{Attributes, Chain, Span, names};
 
 const SAVE: (&str, &str) = ("snapshot_store.save", "INSERT");
 const GET: (&str, &str) = ("snapshot_store.get", "SELECT");
@@ -57,19 +57,16 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
     }
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        let Some(get) = self.snapshot_call(GET, &mut aggregate(&fold.stream)) else {
+        let Some(info) = self.inner().snapshots() else {
             return self.fold(fold, visitor).await;
         };
-        if !get.is_told() {
-            let load = self.load_call(&fold.stream, fold.after);
-            let folding = self.inner().fold_from_snapshot(fold, Silent { visitor, get: Some(get) });
-            let result = self.unseen().run(folding).await;
-            if let Err(error) = &result {
-                load.end(Some(error.into()), &mut |_| ());
-            }
-            let Folded { visitor, visited, earlier } = result?;
+        if !self.is_seen() && !self.sees(&info) {
+            let silent = Silent { visitor, unseen: Some(self.unseen()), target: info.target };
+            let Folded { visitor, visited, earlier } =
+                self.alone(self.inner().fold_from_snapshot(fold, silent)).await?;
             return Ok(Folded { visitor: visitor.visitor, visited, earlier });
         }
+        let get = self.call_of(info, GET, &mut aggregate(&fold.stream));
         let calls =
             Owned(Arc::new(Calls { store: self.clone(), stream: fold.stream.clone(), now: Mutex::new(Now::Get(get)) }));
         let result = self.inner().fold_from_snapshot(fold, Restoring { visitor, calls: Arc::clone(&calls.0) }).await;
@@ -180,10 +177,11 @@ impl<V: Visitor, S: EventStore> Visitor for Restoring<V, S> {
     }
 }
 
-/// A visitor where neither spans nor metrics are told of the calls: a failure of the first one is logged all the same.
+/// A visitor where nobody sees more of the calls than their failures: that of the first one is logged here.
 struct Silent<V> {
     visitor: V,
-    get: Option<TracedCall>,
+    unseen: Option<Span>,
+    target: &'static str,
 }
 
 impl<V: Visitor> Visitor for Silent<V> {
@@ -194,8 +192,8 @@ impl<V: Visitor> Visitor for Silent<V> {
 
 impl<V: Restore> Restore for Silent<V> {
     fn restore(&mut self, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
-        if let Some(get) = self.get.take() {
-            end(get, result.as_ref(), |_, _| ());
+        if let (Err(error), Some(unseen)) = (&result, self.unseen.take()) {
+            unseen.fail(self.target, error.error_type(), &Chain(error));
         }
         self.visitor.restore(result)
     }

@@ -16,11 +16,6 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Whether a span or a metric tells of it.
-    pub(crate) fn is_told(&self) -> bool {
-        self.begun.is_some() || self.span.is_recording()
-    }
-
     /// Makes the call in its span, without ending it.
     pub(crate) async fn run<F: Future>(&self, made: F) -> F::Output {
         self.span.run(made).await

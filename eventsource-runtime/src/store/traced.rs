@@ -64,13 +64,13 @@ impl<S> Traced<S> {
 }
 
 impl<S: EventStore> Traced<S> {
-    /// Whether anybody sees of a call more than its failure: it has a span, or is measured.
-    fn is_seen(&self) -> bool {
-        self.tracing && telemetry::is_on() || metrics::are_read(self.metrics) && self.inner.info().system.is_some()
+    /// Whether anybody sees of a call to the store of events more than its failure.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.sees(&self.inner.info())
     }
 
     /// Makes a call of which nobody sees more than its failure.
-    async fn alone<T, E>(&self, made: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    pub(crate) async fn alone<T, E>(&self, made: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         for<'a> Fault<'a>: From<&'a E>,
     {
@@ -111,6 +111,11 @@ impl<S> Traced<S> {
             &mut |_| (),
         );
         Call { begun: self.begun(&info), span, info, operation }
+    }
+
+    /// Whether anybody sees of such a call more than its failure: it has a span, or is measured.
+    pub(crate) fn sees(&self, info: &StoreInfo) -> bool {
+        self.tracing && telemetry::is_on() || metrics::are_read(self.metrics) && info.system.is_some()
     }
 
     /// What a call runs in that has no span.

@@ -208,7 +208,7 @@ pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
 pub const EVENTSOURCE_CONSUMER_LAG: &str = "eventsource.consumer.lag";
 /// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are none.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
-/// `eventsource.dead_letters`, in `{event}`: events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message stays where it came from.
+/// `eventsource.dead_letters`, in `{event}`: events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message is left to the broker.
 pub const EVENTSOURCE_DEAD_LETTERS: &str = "eventsource.dead_letters";
 /// `eventsource.lease.lost`, in `{lease}`: leases that expired, and that another took, before their holder had given them up.
 pub const EVENTSOURCE_LEASE_LOST: &str = "eventsource.lease.lost";
@@ -343,7 +343,7 @@ pub fn description(metric: &str) -> &'static str {
         }
         EVENTSOURCE_CONTEXT_MALFORMED => "Stored or received contexts that are none.",
         EVENTSOURCE_DEAD_LETTERS => {
-            "Events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message stays where it came from."
+            "Events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message is left to the broker."
         }
         EVENTSOURCE_EVENTS_LOADED => "Events read to rebuild an aggregate.",
         EVENTSOURCE_LEASE_LOST => "Leases that expired, and that another took, before their holder had given them up.",

@@ -19,10 +19,14 @@ pub(super) struct Counted {}
 
 #[derive(Aggregate, Clone, Default, Serialize, Deserialize)]
 #[aggregate(id = u32, events(Counted), snapshot(every = 1))]
-pub(super) struct Counter;
+pub(super) struct Counter {
+    pub(super) count: u64,
+}
 
 impl Apply<Counted> for Counter {
-    fn apply(&mut self, _: Counted) {}
+    fn apply(&mut self, _: Counted) {
+        self.count += 1;
+    }
 }
 
 #[derive(Command, Clone, Deserialize)]

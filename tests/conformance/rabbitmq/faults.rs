@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{
-    BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, RabbitMqOptions, Received,
+    BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, RabbitMqOptions, Received, Subscription,
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
@@ -158,6 +158,64 @@ async fn keeps_a_dead_letter(bus: &RabbitMqBus, before: impl AsyncFnOnce()) {
     })
     .await;
     running.shutdown().await.unwrap();
+}
+
+/// A foreign message may have headers for which a dead letter's own leave no room: it was acknowledged, and gone.
+#[test]
+fn a_message_that_cannot_be_written_as_a_dead_letter_is_moved_there_by_the_broker() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let bus = open(RabbitMqOptions::new(&name)).await;
+        let failing = bus.subscribe("one").handle(async |_: Received| Err(HandlerError::new("no").permanent()));
+        let running = failing.await.unwrap();
+        let mut headers = FieldTable::default();
+        headers.insert("large".into(), AMQPValue::LongString("x".repeat(127_000).into()));
+        let properties = lapin::BasicProperties::default().with_headers(headers);
+        let published = operator().await;
+        let options = lapin::options::BasicPublishOptions::default();
+        published.basic_publish(name.as_str().into(), "foreign".into(), options, b"{}", properties).await.unwrap();
+        until_left(&running, 1).await;
+        running.shutdown().await.unwrap();
+        for _ in 0..2 {
+            let again = bus.dead_letters("one").handle(async |_: Received| Err(HandlerError::new("no").permanent()));
+            let tally = in_time(again.await.unwrap().finished()).await.unwrap();
+            assert_eq!((tally.left, tally.dead_lettered), (1, 0), "it stays a dead letter");
+        }
+        let seen = Arc::new(Notify::new());
+        let tell = Arc::clone(&seen);
+        let again = bus.dead_letters("one").handle(move |received: Received| {
+            assert_eq!(received.headers().get("large").unwrap().len(), 127_000);
+            tell.notify_one();
+            async { Ok::<_, HandlerError>(()) }
+        });
+        assert_eq!(in_time(again.await.unwrap().finished()).await.unwrap().acknowledged, 1);
+        in_time(seen.notified()).await;
+    });
+}
+
+async fn until_left(running: &Subscription, left: u64) {
+    in_time(async {
+        while running.tally().left < left {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The broker ends a connection over a frame that is longer than was agreed upon, and a publisher tried for ever.
+#[test]
+fn headers_are_held_against_the_frame_that_was_agreed_upon() {
+    testing::run(async {
+        let url = format!("{}/%2f?frame_max=16384", services::rabbitmq().trim_end_matches('/'));
+        let bus = RabbitMqBus::connect(&url, options()).await.unwrap();
+        let (running, mut seen) = collecting(&bus).await;
+        let stream = StreamId::new("Order", 1);
+        let refused = bus.publish(message(&stream, 1).with_header("large", "x".repeat(17_000))).await.unwrap_err();
+        assert!(matches!(refused, PublishError::TooLarge { .. }), "{refused:?}");
+        bus.publish(message(&stream, 2).with_header("large", "x".repeat(14_000))).await.unwrap();
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 2);
+        running.shutdown().await.unwrap();
+    });
 }
 
 /// `RabbitMQ` 4 drops what it has delivered twenty times from a queue that says nothing of it and has no dead letters of

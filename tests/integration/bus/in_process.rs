@@ -127,6 +127,46 @@ async fn a_publisher_does_not_wait_for_a_group_that_has_gone() {
     other.shutdown().await.unwrap();
 }
 
+/// A member that has stopped still handles what is there, and makes room: what waited for that was left out, and what
+/// came after it was handled.
+#[tokio::test]
+async fn a_publisher_waits_for_a_group_that_is_about_to_go() {
+    let (bus, permits) = (bus(2, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
+    let (tell, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let handled = waiting(&permits);
+    let leaving = bus.subscribe("leaving").lanes(1).prefetch(1).handle(move |received: Received| {
+        let (told, handled) = (tell.send(received.payload().to_vec()), handled(received));
+        async move {
+            told?;
+            handled.await
+        }
+    });
+    let leaving = leaving.await.unwrap();
+    bus.publish_all([numbered(1), numbered(2)]).await.unwrap();
+    let (mut third, mut fourth) = (Box::pin(bus.publish(numbered(3))), Box::pin(bus.publish(numbered(4))));
+    assert!(futures_util::poll!(&mut third).is_pending());
+    assert!(futures_util::poll!(&mut fourth).is_pending());
+    let ended = tokio::spawn(leaving.shutdown());
+    // It stops when it is done with the first one, and goes on with the second. Then nobody is waited for who comes now.
+    permits.add_permits(1);
+    while futures_util::poll!(&mut Box::pin(bus.publish(numbered(5)))).is_pending() {
+        tokio::task::yield_now().await;
+    }
+    third.await.unwrap();
+    assert!(futures_util::poll!(&mut fourth).is_pending(), "there is no room yet");
+    permits.add_permits(1);
+    tokio::time::timeout(Duration::from_secs(20), fourth).await.expect("in time").unwrap();
+    permits.add_permits(2);
+    assert_eq!(ended.await.unwrap().unwrap().acknowledged, 4);
+    for number in 1..=4 {
+        assert_eq!(seen.recv().await, Some(numbered(number).payload().to_vec()));
+    }
+}
+
+fn numbered(number: u32) -> Message {
+    Message::new(StreamId::new("Order", 1), "OrderPlaced", number.to_string())
+}
+
 /// The group was another's while a handler was still at a message of it, which blocked its thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn nobody_gets_what_comes_after_a_message_that_is_still_handled() {

@@ -1,5 +1,13 @@
 //! A runner in trouble, while another one waits for its lease.
 
+use std::sync::Mutex;
+
+use eventsource_runtime::projection::Batch;
+use eventsource_runtime::store::Filter;
+use eventsource_runtime::telemetry::Scope;
+use eventsource_tests::hooked::{Asked, Gate, Hooked};
+use tokio::sync::mpsc;
+
 use super::anew::{Scratch, open};
 use super::*;
 
@@ -44,4 +52,59 @@ async fn the_longest_lease_and_the_longest_wait_for_a_lock_are_long() {
     let last = cancel(&store, &a_stream(), REASON, 1).await;
     projections.wait_for(last).await.unwrap();
     projections.shutdown().await.unwrap();
+}
+
+/// The positions of what it has seen.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<u64>>>);
+
+#[projection]
+impl Seen {
+    fn cancelled(&self, event: &Recorded<OrderCancelled>) {
+        self.0.lock().unwrap().push(event.position().get());
+    }
+}
+
+/// While it was held up, another runner took the lease, went on and gave it up. The renewal got it back, and the
+/// checkpoint was not where it had been left: the projection stopped for good.
+#[tokio::test]
+async fn a_lease_that_comes_back_goes_on_where_the_other_runner_left_off() {
+    let (store, stream, seen) = (MemoryStore::new(), a_stream(), Seen::default());
+    let first = cancel(&store, &stream, REASON, 1).await;
+    let (gate, pages, (tell, mut leases)) =
+        (Arc::new(Gate::default()), Arc::new(AtomicUsize::new(0)), mpsc::unbounded_channel());
+    let (held, append, stopped) = (Arc::clone(&gate), store.clone(), stream.clone());
+    let hooked = Hooked::new(&store, move |asked| {
+        let (held, append, stopped) = (Arc::clone(&held), append.clone(), stopped.clone());
+        let page = matches!(asked, Asked::Feed { found: true, .. }).then(|| pages.fetch_add(1, Ordering::SeqCst));
+        if let Asked::Lease(_, token) = asked {
+            // Nobody may ask any more.
+            let _ = tell.send(token);
+        }
+        async move {
+            match page {
+                Some(0) => drop(cancel(&append, &stopped, REASON, 1).await),
+                Some(1) => held.pass().await,
+                _ => (),
+            }
+        }
+    });
+    let runner = ProjectionRunner::new(hooked).lease(Duration::from_millis(30)).projection(seen.clone()).spawn();
+    // It has applied the first event, and reads the second one.
+    gate.reached().await;
+    let part = Partition::whole("Seen");
+    let other = Claim::new(Uuid::now_v7(), "another", Duration::from_secs(60));
+    store.lease_projection(part, other.clone().by_force()).await.unwrap();
+    let page = store.read_all(first, &Filter::all(), 10).await.unwrap();
+    let batch = Batch::new(part, other.clone(), first, page.scanned).events(page.events);
+    store.apply_batch(Arc::new(seen.clone()), batch, Scope::current()).await.unwrap();
+    store.lease_projection(part, other.given_up()).await.unwrap();
+    while leases.try_recv().is_ok() {}
+    // The second of them was asked for when the lease was free.
+    assert_eq!(leases.recv().await, leases.recv().await);
+    gate.open();
+    let last = cancel(&store, &stream, REASON, 1).await;
+    tokio::time::timeout(Duration::from_secs(20), runner.wait_for(last)).await.expect("in time").unwrap();
+    assert_eq!(*seen.0.lock().unwrap(), [1, 2, 3], "each event once, in order");
+    runner.shutdown().await.unwrap();
 }

@@ -19,8 +19,8 @@ pub(super) struct Queue {
     inside: Mutex<Inside>,
     /// Something was pushed or settled, a member left, or the bus was shut down.
     pub(super) changed: Notify,
-    /// The last member has left.
-    left: Notify,
+    /// The last of those that make room has gone.
+    abandoned: Notify,
 }
 
 /// Room for a message in a queue.
@@ -68,13 +68,18 @@ impl Queue {
             most_dead: options.dead_letters,
             inside: Mutex::default(),
             changed: Notify::new(),
-            left: Notify::new(),
+            abandoned: Notify::new(),
         }
     }
 
     /// Whether anybody takes what is published.
     pub(super) fn has_members(&self) -> bool {
         self.inside().members > 0
+    }
+
+    /// Whether anybody handles what is there: one that has stopped still does, and makes room.
+    fn is_attended(&self) -> bool {
+        self.inside().present > 0
     }
 
     /// Takes no more messages but those of handlers.
@@ -99,19 +104,19 @@ impl Queue {
     /// Room for a message; none where nobody takes it any more.
     pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<Room>, PublishError> {
         match (Arc::clone(&self.room).try_acquire_owned(), slow) {
-            (Ok(permit), _) => Ok(Some(Room { _permit: Some(permit) })),
+            (Ok(permit), _) => Ok(self.is_attended().then_some(Room { _permit: Some(permit) })),
             (Err(_), _) if Handled::is_of_bus() => Ok(Some(Room { _permit: None })),
             (Err(TryAcquireError::Closed), _) => Err(PublishError::Closed),
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => {
                 Err(PublishError::Full { group: self.group.to_string() })
             }
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Wait) => {
-                let mut unattended = std::pin::pin!(self.left.notified());
-                unattended.as_mut().enable();
-                if !self.has_members() {
+                let mut abandoned = std::pin::pin!(self.abandoned.notified());
+                abandoned.as_mut().enable();
+                if !self.is_attended() {
                     return Ok(None);
                 }
-                match unless(unattended, Arc::clone(&self.room).acquire_owned()).await {
+                match unless(abandoned, Arc::clone(&self.room).acquire_owned()).await {
                     Some(Ok(permit)) => Ok(Some(Room { _permit: Some(permit) })),
                     Some(Err(_)) => Err(PublishError::Closed),
                     // Nobody would make room.
@@ -203,9 +208,6 @@ impl Queue {
     pub(super) fn leave(&self) {
         let mut inside = self.inside();
         inside.members -= 1;
-        if inside.members == 0 {
-            self.left.notify_waiters();
-        }
         drop(inside);
         self.changed.notify_waiters();
     }
@@ -214,6 +216,9 @@ impl Queue {
     pub(super) fn gone(&self, member: u64) {
         let mut inside = self.inside();
         inside.present -= 1;
+        if inside.present == 0 {
+            self.abandoned.notify_waiters();
+        }
         if inside.active == Some(member) {
             inside.active = None;
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{SelectAll, Stream, StreamExt, iter};
 use lapin::message::Delivery as Delivered;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, BasicRejectOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel};
 use tokio::sync::watch;
@@ -99,6 +99,7 @@ impl Member {
             settle: Unsettled {
                 acker: delivered.acker,
                 losses,
+                from_dead_letters: self.intake.dead_letters,
                 _under_way: under_way,
                 shared: Arc::clone(&self.shared),
                 group: Arc::clone(&self.intake.group),
@@ -214,6 +215,8 @@ pub struct Unsettled {
     acker: Acker,
     /// Of connections, since the delivery.
     losses: watch::Receiver<u64>,
+    /// It is one already.
+    from_dead_letters: bool,
     _under_way: Option<UnderWay>,
     shared: Arc<Shared>,
     group: Arc<str>,
@@ -227,12 +230,16 @@ impl Settle for Unsettled {
     }
 
     async fn ack(self) -> Result<(), BusError> {
-        // Over a connection that breaks it may never end, and would hold up its lane.
-        match step(self.acker.ack(BasicAckOptions::default())).await {
-            Ok(true) => Ok(()),
-            // Its channel is gone.
-            Ok(false) | Err(_) => Err(BusError::Lost),
+        told(self.acker.ack(BasicAckOptions::default())).await
+    }
+
+    /// The broker moves it as it came to the dead letters. What is one already is not answered, and is there again when
+    /// the channel is closed: its queue has no other one behind it.
+    async fn leave(self) -> Result<(), BusError> {
+        if self.from_dead_letters {
+            return Ok(());
         }
+        told(self.acker.reject(BasicRejectOptions { requeue: false })).await
     }
 
     /// A queue that is not there is made again: the member does not notice that this one is gone.
@@ -249,6 +256,15 @@ impl Settle for Unsettled {
             PublishError::Invalid { .. } | PublishError::TooLarge { .. } => BusError::Unkeepable { source: error },
             error => BusError::backend("keep a dead letter", error),
         })
+    }
+}
+
+/// Whether the broker has been told. Over a connection that breaks that may never end, and would hold up its lane.
+async fn told(telling: impl Future<Output = lapin::Result<bool>>) -> Result<(), BusError> {
+    match step(telling).await {
+        Ok(true) => Ok(()),
+        // Its channel is gone.
+        Ok(false) | Err(_) => Err(BusError::Lost),
     }
 }
 

@@ -15,6 +15,8 @@ use crate::telemetry::log;
 
 /// How long a broker may take to answer a connection.
 const CONNECTING: Duration = Duration::from_secs(10);
+/// How many bytes a frame may have where nothing else is set up, until a broker has been reached.
+const FRAME: usize = 128 * 1024;
 /// How long one step may take over a connection that seems to stand: one that breaks may leave it without an end.
 pub(super) const STEP: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,8 @@ struct Condition {
     /// Counts the connections: an old one may take long to end, and says nothing about the current one.
     number: u64,
     made: Option<Instant>,
+    /// How many bytes a frame may have.
+    frame: usize,
     lost: bool,
     /// The broker takes no messages over it for a while, but it stands.
     blocked: bool,
@@ -63,9 +67,9 @@ impl Standing {
 
 impl State {
     /// The number of the connection that is the current one from now on.
-    fn begin(&self) -> u64 {
+    fn begin(&self, frame: usize) -> u64 {
         self.standing.change(|now| {
-            *now = Condition { number: now.number + 1, made: Some(Instant::now()), ..Condition::default() };
+            *now = Condition { number: now.number + 1, made: Some(Instant::now()), frame, ..Condition::default() };
             now.number
         })
     }
@@ -102,6 +106,14 @@ impl Link {
     /// Tells each loss of a connection from now on.
     pub(super) fn losses(&self) -> watch::Receiver<u64> {
         self.state.losses.subscribe()
+    }
+
+    /// How many bytes a frame may have, as was agreed upon with the broker.
+    pub(super) fn frame(&self) -> usize {
+        match self.state.standing.change(|now| now.frame) {
+            0 => FRAME,
+            agreed => agreed,
+        }
     }
 
     /// Whether the broker has blocked the connection over which a step goes on that began then: it takes no messages
@@ -153,7 +165,7 @@ impl Link {
         let connection = DefaultConnectionBuilder::new()?.with_uri(self.uri.clone()).with_properties(properties);
         let connection = connection.with_tls_config(tls);
         let connection = timeout(CONNECTING, connection.connect()).await.unwrap_or_else(|_| Err(late()))?;
-        let number = self.state.begin();
+        let number = self.state.begin(usize::try_from(connection.configuration().frame_max()).unwrap_or(usize::MAX));
         log::rabbitmq::connected();
         tokio::spawn(watch_events(connection.events_listener(), number, Arc::downgrade(&self.state)));
         Ok(Current { connection, number })
@@ -196,10 +208,10 @@ mod tests {
     #[test]
     fn an_old_connection_that_ends_late_says_nothing_about_the_current_one() {
         let state = State::default();
-        let first = state.begin();
+        let first = state.begin(FRAME);
         state.lose(first);
         state.lose(first);
-        let second = state.begin();
+        let second = state.begin(FRAME);
         state.lose(first);
         assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (false, 1));
         state.block(first, true);

@@ -7,21 +7,22 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::topology::{SLOT, slot};
 use crate::bus::error::PublishError;
+use crate::bus::header;
 use crate::bus::message::Message;
 use crate::clock::Timestamp;
 
 /// Survives a restart of the broker.
 const PERSISTENT: u8 = 2;
-/// How many bytes all headers may have. They go in one frame, of 128 KiB where nothing else is set up; the broker ends
-/// the connection over one that is longer.
-const MOST_HEADERS: usize = 120 * 1024;
+/// Which part of a frame is kept for what goes there beside the headers, and for what a dead letter says besides. All
+/// headers go in one frame; the broker ends the connection over one that is longer.
+const SPARE: usize = 16;
 /// What a header takes beside its name and its value.
 const FRAME_OF_HEADER: usize = 6;
 /// The longest name that the protocol has room for, in bytes.
 const LONGEST_NAME: usize = 255;
 
 /// A message's properties, or what of it does not fit.
-pub(super) fn written(message: &Message, destination: &str) -> Result<BasicProperties, PublishError> {
+pub(super) fn written(message: &Message, destination: &str, frame: usize) -> Result<BasicProperties, PublishError> {
     let mut headers = FieldTable::default();
     let (mut fits, mut size) = (true, 0);
     message.write_headers(&mut |name, value| match ShortString::try_new(name) {
@@ -34,8 +35,9 @@ pub(super) fn written(message: &Message, destination: &str) -> Result<BasicPrope
     if !fits {
         return Err(invalid(destination, "a header's name"));
     }
-    if size > MOST_HEADERS {
-        return Err(PublishError::TooLarge { destination: destination.to_owned(), size, limit: MOST_HEADERS });
+    let limit = room(message, frame);
+    if size > limit {
+        return Err(PublishError::TooLarge { destination: destination.to_owned(), size, limit });
     }
     headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -49,6 +51,12 @@ pub(super) fn written(message: &Message, destination: &str) -> Result<BasicPrope
         properties = properties.with_content_type(of);
     }
     Ok(properties)
+}
+
+/// How many bytes all headers of a message may have.
+fn room(message: &Message, frame: usize) -> usize {
+    let spare = frame / SPARE;
+    frame - if message.headers().get(header::DEAD_LETTER_REASON).is_some() { spare / 2 } else { spare }
 }
 
 /// A routing key that the protocol has room for.
@@ -98,4 +106,27 @@ fn bytes(value: &AMQPValue) -> Option<Cow<'_, [u8]>> {
 pub(super) fn sent_at(properties: &BasicProperties) -> Option<Timestamp> {
     let seconds = i64::try_from((*properties.timestamp())?).ok()?;
     seconds.checked_mul(1_000_000).map(Timestamp::from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StreamId;
+
+    /// What was published and fails can be written as a dead letter, however small a frame is.
+    #[test]
+    fn a_dead_letter_has_room_for_what_it_says_besides() {
+        for frame in [16 * 1024, 128 * 1024, 1024 * 1024] {
+            let bare = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}");
+            let of = |bytes: usize| bare.clone().with_header("large", vec![b'x'; bytes]);
+            let largest = (0..frame).rev().find(|bytes| written(&of(*bytes), "orders", frame).is_ok()).unwrap();
+            assert!(largest > frame - frame / SPARE - 1024, "{largest} of {frame}");
+            let letter = of(largest)
+                .with_header(header::DEAD_LETTER_REASON, "some_error_of_a_handler")
+                .with_header(header::DEAD_LETTER_ATTEMPTS, "4294967295")
+                .with_header(header::DEAD_LETTER_AT, "2026-01-01T00:00:00.000000Z")
+                .with_header(header::DEAD_LETTER_SOURCE, "o".repeat(LONGEST_NAME));
+            written(&letter, "orders", frame).unwrap();
+        }
+    }
 }

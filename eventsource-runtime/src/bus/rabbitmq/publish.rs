@@ -115,7 +115,7 @@ impl Publisher {
         let outgoing = Outgoing {
             exchange,
             key: properties::key(key, &destination)?,
-            properties: properties::written(message, &destination)?,
+            properties: properties::written(message, &destination, self.link.frame())?,
             payload: message.payload(),
             destination,
         };

@@ -116,8 +116,11 @@ impl Folds {
             }
         };
         let snapshot = held.snapshot(&fold.stream);
-        let found = snapshot.as_ref().ok().and_then(Option::as_ref);
-        let read_after = Version::new(found.map_or(0, |found| found.last.version.get().saturating_sub(1)));
+        // Without a snapshot that can be read, the events are those after one that nobody has.
+        let read_after = snapshot
+            .as_ref()
+            .ok()
+            .map(|found| Version::new(found.as_ref().map_or(0, |found| found.last.version.get().saturating_sub(1))));
         let after = visitor.restore(snapshot.map_err(|error| StoreError::backend("read a snapshot", error)));
         let mut folding = Folding { visitor, visited: 0, after, stream: &fold.stream };
         if let Some(earlier) = earlier {
@@ -125,7 +128,7 @@ impl Folds {
         }
         let folded = async {
             // A snapshot that is not taken was of no use, and neither are the events after it.
-            let left = if after == read_after { folding.visit_all(&held)? } else { Left::Some };
+            let left = if Some(after) == read_after { folding.visit_all(&held)? } else { Left::Some };
             self.rest(&client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
