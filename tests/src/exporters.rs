@@ -49,6 +49,12 @@ impl Hostile {
         std::array::from_fn(|signal| self.calls[signal].load(Ordering::SeqCst))
     }
 
+    /// Whether it never answers.
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        matches!(self.deed, Deed::Hang)
+    }
+
     fn act(&self, signal: usize) -> OTelSdkResult {
         self.calls[signal].fetch_add(1, Ordering::SeqCst);
         match self.deed {

@@ -80,9 +80,11 @@ fn each_case_has_a_defect_and_each_defect_a_case() {
 #[test]
 fn each_defect_is_found_by_its_case() {
     let missed = quietly(|| {
-        let missed = DEFECTS
-            .iter()
-            .filter(|(defect, name)| CASES.iter().any(|(case, passes)| case == name && passes(*defect, FAILS_WITHIN)));
+        // Some are seen only where things happen at once, which on a busy machine they may not the first time.
+        let always = |passes: &dyn Fn() -> bool| (0..100).all(|_| passes());
+        let missed = DEFECTS.iter().filter(|(defect, name)| {
+            CASES.iter().any(|(case, passes)| case == name && always(&|| passes(*defect, FAILS_WITHIN)))
+        });
         missed.collect::<Vec<_>>()
     });
     assert!(missed.is_empty(), "not found: {missed:#?}");

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use super::*;
 
 /// Short, so that renewals are soon seen, and longer than a busy machine holds up a task.
-const LEASE: Duration = Duration::from_millis(300);
+const LEASE: Duration = Duration::from_secs(1);
 
 struct Preparing(Arc<AtomicBool>);
 
@@ -78,13 +78,13 @@ async fn the_leases_of_all_parts_are_kept_while_a_read_model_is_emptied() {
     assert_eq!(large.resets.load(Ordering::SeqCst), 1);
 }
 
-/// Waits until somebody has renewed the lease of a part so often, and nobody has lost it.
+/// Waits until somebody has renewed the lease of a part so often. Who looks takes it for no time at all.
 async fn renewed(store: &MemoryStore, part: Partition, times: usize) {
     let (mut renewals, mut before) = (0, Duration::MAX);
     while renewals < times {
-        let asked = Claim::new(Uuid::now_v7(), "another", Duration::from_secs(1));
+        let asked = Claim::new(Uuid::nil(), "looks", Duration::ZERO);
         let lease = in_time(store.lease_projection(part, asked)).await.unwrap();
-        let left = lease.taken.expect("nobody else gets it").left;
+        let left = lease.taken.map_or(Duration::ZERO, |taken| taken.left);
         renewals += usize::from(left > before);
         before = left;
         tokio::task::yield_now().await;

@@ -93,7 +93,7 @@ async fn a_lease_that_comes_back_goes_on_where_the_other_runner_left_off() {
     // It has applied the first event, and reads the second one.
     gate.reached().await;
     let part = Partition::whole("Seen");
-    let other = Claim::new(Uuid::now_v7(), "another", Duration::from_secs(60));
+    let other = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
     store.lease_projection(part, other.clone().by_force()).await.unwrap();
     let page = store.read_all(first, &Filter::all(), 10).await.unwrap();
     let batch = Batch::new(part, other.clone(), first, page.scanned).events(page.events);
