@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(doc, doc = "\nA tutorial, and pages on telemetry and on what is promised, are in [`guide`].")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod bus;
@@ -7,6 +8,8 @@ pub mod dispatch;
 mod domain;
 pub mod error;
 mod fnv;
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 mod poll;
 pub mod prelude;
 pub mod projection;

@@ -1,0 +1,13 @@
+//! Pages beside the reference: how an application is built, what it emits, what it may rely on.
+
+#[doc = include_str!("../docs/tutorial.md")]
+pub mod tutorial {}
+
+#[doc = include_str!("../docs/telemetry.md")]
+pub mod telemetry {}
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
