@@ -1,5 +1,6 @@
 //! The write-ahead log, which readers that follow each other without a gap would let grow for ever.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,8 +24,12 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn of(database: &Path, limit: u32) -> Self {
-        let mut file = database.as_os_str().to_owned();
+    /// The log of the database that the connection has opened, under the name that it was given. It is where `SQLite` says:
+    /// behind links, and in the directory that was the working one then. Of names that are no text, and of a database in
+    /// memory, it says nothing.
+    pub(super) fn of(connection: &Connection, given: &Path, limit: u32) -> Self {
+        let resolved = connection.path().filter(|path| !path.is_empty());
+        let mut file = resolved.map_or(given.as_os_str(), OsStr::new).to_owned();
         file.push("-wal");
         let limit = u64::from(limit);
         Self { file: file.into(), limit, due: 2 * limit, looked: 0 }
@@ -88,7 +93,7 @@ mod tests {
         let database = folder.join("store.db");
         let writer = open(&database, &SqliteOptions::default(), Role::Writer).expect(OPEN);
         run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
-        let mut log = Log::of(&database, SMALL);
+        let mut log = Log::of(&writer, &database, SMALL);
         let (committed, commits) = mpsc::sync_channel(0);
         let mut largest = 0;
         std::thread::scope(|scope| {
@@ -107,6 +112,24 @@ mod tests {
         });
         std::fs::remove_dir_all(&folder).unwrap();
         largest
+    }
+
+    /// `SQLite` puts the log beside the file that a link leads to.
+    #[cfg(unix)]
+    #[test]
+    fn the_log_of_a_database_behind_a_link_is_found_and_emptied() {
+        let folder = std::env::temp_dir().join(format!("eventsource-log-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(folder.join("there")).unwrap();
+        let (link, database) = (folder.join("store.db"), folder.join("there/kept.db"));
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        let writer = open(&link, &SqliteOptions::default(), Role::Writer).expect(OPEN);
+        let mut log = Log::of(&writer, &link, SMALL);
+        run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
+        run(&writer, "INSERT INTO kept VALUES (zeroblob(1048576))").unwrap();
+        assert!(log.size() > 1024 * 1024, "{}", log.size());
+        log.keep_small(&writer);
+        assert_eq!(log.size(), 0);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
