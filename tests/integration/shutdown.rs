@@ -1,12 +1,16 @@
 //! Shutting down keeps its deadline, wherever it is called from and whatever the exporter does.
 
 use std::panic;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::telemetry::{Telemetry, TelemetryError, span};
 use eventsource_tests::exporters::{Deed, Hostile};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// How long a shut-down may take here.
 const DEADLINE: Duration = Duration::from_millis(200);
@@ -91,4 +95,58 @@ fn shutting_down_in_a_panic_hook_keeps_the_deadline() {
     panic::set_hook(before);
     let (timed_out, taken) = told.recv().unwrap();
     assert!(timed_out && taken < DEADLINE + SLACK, "{taken:?}");
+}
+
+/// Takes all that it is given, and tells how much; it is dropped when it was shut down.
+#[derive(Debug)]
+struct Telling(Sender<usize>);
+
+impl Telling {
+    fn new() -> (Self, Receiver<usize>) {
+        let (tell, told) = mpsc::channel();
+        (Self(tell), told)
+    }
+}
+
+impl SpanExporter for Telling {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let _ = self.0.send(batch.len());
+        Ok(())
+    }
+}
+
+impl LogExporter for Telling {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let _ = self.0.send(batch.iter().count());
+        Ok(())
+    }
+}
+
+/// OpenTelemetry's providers ask their processors one after the other, and never came to the second.
+#[test]
+fn a_hanging_exporter_keeps_no_other_from_exporting_what_is_left() {
+    // Without being asked, spans are exported after five seconds.
+    const SOON: Duration = Duration::from_secs(3);
+    let (hostile, (spans, of_spans), (logs, of_logs)) = (Hostile::new(Deed::Hang), Telling::new(), Telling::new());
+    let builder = Telemetry::builder("tests").span_exporter(hostile.clone()).span_exporter(spans);
+    let builder = builder.log_exporter(hostile).log_exporter(logs).shutdown_timeout(DEADLINE);
+    let telemetry = builder.build().unwrap();
+    let told = [of_spans, of_logs];
+    let work = || {
+        let _attached = telemetry.attach();
+        let layer = telemetry.log_layer();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            span("left").in_scope(|| tracing::info!(target: "orders", "left"));
+        });
+    };
+    for round in ["once", "twice"] {
+        work();
+        assert_in_time(round, || telemetry.force_flush_blocking());
+        assert_eq!(told.each_ref().map(|told| told.recv_timeout(SOON)), [Ok(1), Ok(1)], "{round}");
+    }
+    work();
+    assert_in_time("the end", || telemetry.shutdown_blocking());
+    assert_eq!(told.each_ref().map(|told| told.recv_timeout(SOON)), [Ok(1), Ok(1)]);
+    let ended = Err(RecvTimeoutError::Disconnected);
+    assert_eq!(told.each_ref().map(|told| told.recv_timeout(SOON)), [ended, ended], "they were shut down");
 }

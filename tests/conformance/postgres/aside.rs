@@ -76,6 +76,7 @@ impl Weights {
 /// A database of the test's own part of the server: a schema for the store, and one for the read models.
 struct Place {
     store: PostgresStore,
+    address: String,
     raw: tokio_postgres::Client,
     schema: String,
     tables: String,
@@ -92,7 +93,8 @@ impl Place {
         let joint = if services::postgres().contains('?') { '&' } else { '?' };
         let address = format!("{}{joint}options=-c%20search_path%3D{tables}", services::postgres());
         let options = PostgresOptions::default().schema(&schema);
-        Self { store: PostgresStore::connect_with(&address, options).await.unwrap(), raw, schema, tables }
+        let store = PostgresStore::connect_with(&address, options).await.unwrap();
+        Self { store, address, raw, schema, tables }
     }
 
     fn runner(&self) -> ProjectionRunner<PostgresStore> {
@@ -235,5 +237,35 @@ fn one_builds_at_a_time_and_the_next_clears_up() {
         assert_eq!(place.count(&there).await, 0);
         let keys: Vec<String> = place.raw.query(&keys, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
         assert_eq!((keys, place.state().await.0.len()), (vec!["Weights".to_owned()], 1));
+    });
+}
+
+/// As `PostgresOptions::connections` tells whoever counts connections.
+#[test]
+fn what_is_built_aside_takes_three_connections_more() {
+    run(async {
+        let place = Place::new().await;
+        let name = format!("counted_{}", Uuid::now_v7().simple());
+        let address = format!("{}&application_name={name}", place.address);
+        let options = PostgresOptions::default().schema(&place.schema).connections(1);
+        let store = PostgresStore::connect_with(&address, options).await.unwrap();
+        store.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
+        let all = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
+        // One that appends and one that runs projections; what asked whether the server is a pooler may be ending still.
+        while place.count(&all).await != 2 {}
+        let aside = store.open_aside("Weights").await.unwrap();
+        assert_eq!(place.count(&all).await, 3, "what has the lock");
+        place.raw.batch_execute("SELECT pg_advisory_lock(1702035462)").await.unwrap();
+        let held_up = Weights { before: "SELECT pg_advisory_lock(1702035462)".to_owned(), ..Weights::sound() };
+        let held_up = Arc::new(held_up);
+        let open = || aside.open_projection(held_up.clone(), 1, Position::START);
+        let waiting = async {
+            while place.count(&format!("{all} AND wait_event_type = 'Lock'")).await != 2 {}
+            place.count(&all).await
+        };
+        tokio::select! {
+            count = waiting => assert_eq!(count, 5),
+            opened = async { tokio::join!(open(), open(), open()) } => panic!("nothing held it up: {opened:?}"),
+        }
     });
 }

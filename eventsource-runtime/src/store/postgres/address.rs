@@ -28,6 +28,12 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     // The driver would take TLS wherever a server offers it, and then verify: an address would work or not as some crate
     // of the program has asked for the feature. What begins with TLS is never plain.
     if config.get_ssl_mode() == SslMode::Prefer {
+        if says_prefer(&url) {
+            return Err(PostgresError::new(
+                "with sslmode=prefer the server would choose whether the connection is encrypted; \
+                 write sslmode=require, or sslmode=disable",
+            ));
+        }
         let begins_with_tls = config.get_ssl_negotiation() == SslNegotiation::Direct;
         config.ssl_mode(if begins_with_tls { SslMode::Require } else { SslMode::Disable });
     }
@@ -42,6 +48,13 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     }
     config.keepalives_idle(SILENCE);
     Ok(config)
+}
+
+/// Whether an address that the driver reads as `sslmode=prefer` says so. It is the driver's default, too, which stays where
+/// another word is put in the place of this one.
+fn says_prefer(url: &str) -> bool {
+    let other = url.replace("prefer", "disable").parse::<Config>();
+    !other.is_ok_and(|config| config.get_ssl_mode() == SslMode::Prefer)
 }
 
 /// What telemetry may know of the address: the first host and its port.
@@ -73,6 +86,32 @@ mod tests {
         assert_eq!(server(&config), Some((Arc::from("db.example.org"), 5433)));
         assert_eq!(namespace(&config, "orders").as_deref(), Some("shop|orders"));
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_is_encrypted_is_said_or_refused() {
+        let mode = |address: &str| parse(address, &PostgresOptions::default()).map(|config| config.get_ssl_mode());
+        for (url, pairs) in [
+            ("postgres://user@host/db?", "host=host user=user "),
+            (
+                "postgresql://prefer:prefer@host?channel_binding=prefer&",
+                "host=host user=prefer channel_binding=prefer ",
+            ),
+        ] {
+            for address in [url, pairs] {
+                let with = |word: &str| mode(&format!("{address}{word}"));
+                assert_eq!(with("").unwrap(), SslMode::Disable, "{address}");
+                assert_eq!(with("sslmode=disable").unwrap(), SslMode::Disable, "{address}");
+                for word in ["require", "verify-ca", "verify-full"] {
+                    assert_eq!(with(&format!("sslmode={word}")).unwrap(), SslMode::Require, "{address}{word}");
+                }
+                let refused = with("sslmode=prefer").unwrap_err().to_string();
+                assert!(refused.contains("write sslmode=require, or sslmode=disable"), "{address}: {refused}");
+            }
+        }
+        let spaced = mode("host=host sslmode = 'prefer'").unwrap_err().to_string();
+        assert!(spaced.contains("sslmode=require"), "{spaced}");
+        assert_eq!(mode("host=host sslnegotiation=direct").unwrap(), SslMode::Require);
     }
 
     #[test]

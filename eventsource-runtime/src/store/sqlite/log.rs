@@ -1,5 +1,6 @@
 //! The write-ahead log, which readers that follow each other without a gap would let grow for ever.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,30 +17,42 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Log {
     file: PathBuf,
     limit: u64,
-    /// From which size on it is to be emptied.
-    due: u64,
+    /// How large it was when emptying it was tried last, unless it has begun anew since.
+    left: u64,
     /// How many transactions had ended when it was last looked at.
     looked: u64,
 }
 
 impl Log {
-    pub(super) fn of(database: &Path, limit: u32) -> Self {
-        let mut file = database.as_os_str().to_owned();
+    /// The log of the database that the connection has opened, under the name that it was given. It is where `SQLite` says:
+    /// behind links, and in the directory that was the working one then. Of names that are no text, and of a database in
+    /// memory, it says nothing.
+    pub(super) fn of(connection: &Connection, given: &Path, limit: u32) -> Self {
+        let resolved = connection.path().filter(|path| !path.is_empty());
+        let mut file = resolved.map_or(given.as_os_str(), OsStr::new).to_owned();
         file.push("-wal");
         let limit = u64::from(limit);
-        Self { file: file.into(), limit, due: 2 * limit, looked: 0 }
+        Self { file: file.into(), limit, left: 0, looked: 0 }
     }
 
     /// Empties the log if it has become large. `SQLite` itself begins it anew only where a commit finds it copied and
     /// nobody reading from it. Where somebody reads for too long, it is tried again when the log has grown as much more.
     pub(super) fn keep_small(&mut self, connection: &Connection) {
         let ended = ended();
-        if std::mem::replace(&mut self.looked, ended) == ended || self.size() < self.due {
+        if std::mem::replace(&mut self.looked, ended) == ended {
+            return;
+        }
+        let size = self.size();
+        if size < self.left {
+            // Whoever read for too long has ended, and `SQLite` has cut it.
+            self.left = 0;
+        }
+        if size < self.left + 2 * self.limit {
             return;
         }
         // Whatever fails here, the commit was made, and the next one that fails says why.
         let _ = empty(connection);
-        self.due = self.size() + 2 * self.limit;
+        self.left = self.size();
     }
 
     /// A database in memory has none.
@@ -67,6 +80,13 @@ mod tests {
     const SMALL: u32 = 256 * 1024;
     const OPEN: &str = "a database can be opened";
 
+    /// A folder of the test's own.
+    fn folder() -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("eventsource-log-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    }
+
     /// Two readers, of whom one has always begun before the other ends: when there was a commit, and soon when there is
     /// none.
     fn read_without_a_gap(database: &Path, commits: &Receiver<()>) {
@@ -83,12 +103,11 @@ mod tests {
 
     /// How large the log becomes at most while some megabytes are written.
     fn largest(keeps: bool) -> u64 {
-        let folder = std::env::temp_dir().join(format!("eventsource-log-{}", uuid::Uuid::now_v7()));
-        std::fs::create_dir(&folder).unwrap();
+        let folder = folder();
         let database = folder.join("store.db");
         let writer = open(&database, &SqliteOptions::default(), Role::Writer).expect(OPEN);
         run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
-        let mut log = Log::of(&database, SMALL);
+        let mut log = Log::of(&writer, &database, SMALL);
         let (committed, commits) = mpsc::sync_channel(0);
         let mut largest = 0;
         std::thread::scope(|scope| {
@@ -107,6 +126,54 @@ mod tests {
         });
         std::fs::remove_dir_all(&folder).unwrap();
         largest
+    }
+
+    /// `SQLite` puts the log beside the file that a link leads to.
+    #[cfg(unix)]
+    #[test]
+    fn the_log_of_a_database_behind_a_link_is_found_and_emptied() {
+        let folder = folder();
+        std::fs::create_dir(folder.join("there")).unwrap();
+        let (link, database) = (folder.join("store.db"), folder.join("there/kept.db"));
+        std::os::unix::fs::symlink(&database, &link).unwrap();
+        let writer = open(&link, &SqliteOptions::default(), Role::Writer).expect(OPEN);
+        let mut log = Log::of(&writer, &link, SMALL);
+        run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
+        run(&writer, "INSERT INTO kept VALUES (zeroblob(1048576))").unwrap();
+        assert!(log.size() > 1024 * 1024, "{}", log.size());
+        log.keep_small(&writer);
+        assert_eq!(log.size(), 0);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// What it had grown to under a reader that took long was waited for once more.
+    #[test]
+    fn a_log_that_was_large_is_emptied_as_early_as_another_when_it_has_begun_anew() {
+        const LIMIT: u64 = SMALL as u64;
+        let folder = folder();
+        let database = folder.join("store.db");
+        let open = |role| open(&database, &SqliteOptions::default(), role).expect(OPEN);
+        let (writer, reader) = (open(Role::Writer), open(Role::Reader));
+        writer.pragma_update(None, "journal_size_limit", SMALL).unwrap();
+        run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
+        let mut log = Log::of(&writer, &database, SMALL);
+        let write = || run(&writer, "INSERT INTO kept VALUES (zeroblob(65536))").unwrap();
+        run(&reader, "BEGIN").unwrap();
+        reader.query_row("SELECT count(*) FROM kept", [], |_| Ok(())).unwrap();
+        while log.size() < 8 * LIMIT {
+            write();
+            log.keep_small(&writer);
+        }
+        rollback(&reader);
+        writer.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
+        write();
+        assert_eq!(log.size(), LIMIT, "it has begun anew, and was cut");
+        while log.size() < 2 * LIMIT {
+            write();
+        }
+        log.keep_small(&writer);
+        assert_eq!(log.size(), 0);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -50,12 +50,12 @@ impl Threads {
             ended: tokio::sync::Mutex::new(ended),
         };
         let (head, writes) = (Arc::clone(&threads.head), Arc::clone(&threads.writes));
-        let log = Log::of(path, log::LIMIT);
+        let given = path.to_owned();
         let (reading, read) = std::sync::mpsc::channel::<()>();
         let guard = running.clone();
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
             let closed = ClosedAtEnd(&*writes);
-            writer::run(connection, &writes, &head, log);
+            writer::run(connection, &writes, &head, Log::of(connection, &given, log::LIMIT));
             drop(closed);
             // Of connections that close at once none is the last, which removes the log.
             let _ = read.recv();

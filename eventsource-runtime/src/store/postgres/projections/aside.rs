@@ -23,7 +23,7 @@ const LOCK: &str = "SELECT pg_try_advisory_lock(1702035461, hashtext($1))";
 const PATIENCE: &str = "SET LOCAL lock_timeout = '1s'";
 /// What the names of schemas begin with, for those who find one.
 const PREFIX: &str = "eventsource_aside_";
-/// How many connections: one works, one renews the lease.
+/// How many connections, besides the one that has the lock: one works, one renews the lease.
 const WORKERS: usize = 2;
 
 /// What is there besides tables, views and sequences, and cannot be moved into the place of another.

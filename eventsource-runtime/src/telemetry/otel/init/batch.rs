@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::metrics::Meter;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::env::Signal;
@@ -191,7 +191,7 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        patiently(|| self.processor.force_flush())
+        self.processor.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
@@ -204,16 +204,6 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
     }
 }
 
-/// Flushes until the exporter has answered: whoever asked keeps the deadline, and the SDK has one of its own.
-pub(super) fn patiently(flush: impl Fn() -> OTelSdkResult) -> OTelSdkResult {
-    loop {
-        let flushed = flush();
-        if !matches!(flushed, Err(OTelSdkError::Timeout(_))) {
-            return flushed;
-        }
-    }
-}
-
 impl<P> fmt::Debug for Batches<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches").field("most", &self.door.most).finish_non_exhaustive()
@@ -223,6 +213,8 @@ impl<P> fmt::Debug for Batches<P> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
+
+    use opentelemetry_sdk::error::OTelSdkError;
 
     use super::*;
     use crate::telemetry::otel::tree::tests::span;

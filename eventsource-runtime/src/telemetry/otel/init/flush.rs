@@ -1,6 +1,6 @@
 //! Flushing within a deadline, from wherever it is called.
 //!
-//! OpenTelemetry's flush and shutdown block, some of them for as long as an exporter hangs. So each signal flushes on a
+//! OpenTelemetry's flush and shutdown block, some of them for as long as an exporter hangs. So each exporter is flushed on a
 //! thread of its own, and a further thread keeps the deadline: no timer of a runtime is needed, and none is blocked. A
 //! job that misses the deadline is left to itself.
 
@@ -15,16 +15,16 @@ use super::env::Signal;
 use super::flushes::Flushes;
 use crate::telemetry::TelemetryError;
 
-/// What one signal has to do.
+/// What one exporter, or all metrics, have to do.
 pub(super) struct Job {
     pub(super) signal: Signal,
     pub(super) run: Box<dyn FnOnce() -> OTelSdkResult + Send>,
 }
 
-/// Flushes all signals beside each other.
-pub(super) fn all(signals: &[Arc<Flushes>], deadline: Duration) -> Result<(), TelemetryError> {
+/// Flushes all beside each other.
+pub(super) fn all(flushes: &[Arc<Flushes>], deadline: Duration) -> Result<(), TelemetryError> {
     let started = Instant::now();
-    let asked: Vec<_> = signals.iter().map(Flushes::ask).collect();
+    let asked: Vec<_> = flushes.iter().map(Flushes::ask).collect();
     let mut result = Ok(());
     for one in asked {
         let left = deadline.saturating_sub(started.elapsed());

@@ -1,4 +1,5 @@
-//! Flushes of one signal, of which one runs at a time: an exporter that hangs keeps one thread, however often it is asked.
+//! Flushes of one exporter, or of all metrics, of which one runs at a time: an exporter that hangs keeps one thread, however
+//! often it is asked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use super::env::Signal;
 use super::flush::verdict;
 use crate::telemetry::TelemetryError;
 
-/// What one signal does to flush.
+/// What is done to flush.
 type Run = Box<dyn Fn() -> OTelSdkResult + Send + Sync>;
 
 /// Whoever asks while one runs gets the next one, which all who asked meanwhile share: the one that runs may have begun

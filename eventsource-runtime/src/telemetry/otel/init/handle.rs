@@ -19,6 +19,7 @@ use super::flush::{self, Job};
 use super::flushes::Flushes;
 use super::logs::Loggers;
 use super::propagator;
+use super::spans::Tracers;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::inside::{Inside, Place};
 use crate::telemetry::otel::pipeline::{self, Pipeline};
@@ -37,7 +38,7 @@ pub struct Telemetry {
 /// What makes spans, metrics and, where they are exported, log records.
 #[derive(Clone)]
 pub(super) struct Providers {
-    pub(super) tracers: SdkTracerProvider,
+    pub(super) tracers: Tracers,
     pub(super) meters: SdkMeterProvider,
     pub(super) loggers: Option<Loggers>,
     pub(super) printing: Option<Printing>,
@@ -45,13 +46,11 @@ pub(super) struct Providers {
 
 impl Providers {
     fn flushes(&self) -> Vec<Arc<Flushes>> {
-        let Self { tracers, meters, loggers, printing } = self.clone();
-        let mut flushes = vec![
-            Flushes::new(Signal::Traces, move || tracers.force_flush()),
-            Flushes::new(Signal::Metrics, move || meters.force_flush()),
-        ];
-        flushes.extend(loggers.as_ref().map(Loggers::flushes));
-        flushes.extend(printing.as_ref().map(Printing::flushes));
+        let meters = self.meters.clone();
+        let mut flushes = self.tracers.flushes();
+        flushes.push(Flushes::new(Signal::Metrics, move || meters.force_flush()));
+        flushes.extend(self.loggers.iter().flat_map(Loggers::flushes));
+        flushes.extend(self.printing.as_ref().map(Printing::flushes));
         flushes
     }
 }
@@ -59,7 +58,7 @@ impl Providers {
 struct Shared {
     pipeline: Arc<Pipeline>,
     providers: Providers,
-    signals: Vec<Arc<Flushes>>,
+    flushes: Vec<Arc<Flushes>>,
     timeout: Duration,
     installed: bool,
     /// The meters as OpenTelemetry's globals hold them.
@@ -73,8 +72,8 @@ impl Telemetry {
         let pipeline = Arc::new(pipeline);
         let ended = AtomicBool::new(false);
         let (global_meters, propagators) = (OnceLock::new(), OnceLock::new());
-        let signals = providers.flushes();
-        let shared = Shared { pipeline, providers, signals, timeout, installed, global_meters, propagators, ended };
+        let flushes = providers.flushes();
+        let shared = Shared { pipeline, providers, flushes, timeout, installed, global_meters, propagators, ended };
         let telemetry = Self { shared: Arc::new(shared) };
         if installed {
             telemetry.install();
@@ -84,7 +83,7 @@ impl Telemetry {
 
     fn install(&self) {
         let shared = &self.shared;
-        pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.clone());
+        pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.provider.clone());
         global::set_meter_provider(shared.providers.meters.clone());
         shared.global_meters.get_or_init(global::meter_provider);
     }
@@ -97,7 +96,7 @@ impl Telemetry {
     /// globals.
     #[must_use]
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
-        &self.shared.providers.tracers
+        &self.shared.providers.tracers.provider
     }
 
     /// What exports logs, if anything does.
@@ -129,8 +128,8 @@ impl Telemetry {
     /// # Errors
     /// An exporter failed, or took too long.
     pub async fn force_flush(&self) -> Result<(), TelemetryError> {
-        let (signals, timeout) = (self.shared.signals.clone(), self.shared.timeout);
-        flush::waiting(timeout, move || flush::all(&signals, timeout)).await
+        let (flushes, timeout) = (self.shared.flushes.clone(), self.shared.timeout);
+        flush::waiting(timeout, move || flush::all(&flushes, timeout)).await
     }
 
     /// Like [`force_flush`](Self::force_flush), where there is nothing to await it: the caller's thread waits.
@@ -138,7 +137,7 @@ impl Telemetry {
     /// # Errors
     /// As [`force_flush`](Self::force_flush).
     pub fn force_flush_blocking(&self) -> Result<(), TelemetryError> {
-        flush::all(&self.shared.signals, self.shared.timeout)
+        flush::all(&self.shared.flushes, self.shared.timeout)
     }
 
     /// Exports what is left, then ends the exporters. It waits no longer than
@@ -164,22 +163,15 @@ impl Telemetry {
 }
 
 impl Shared {
-    /// `None` where they were handed out before. The batch processors keep the result of their last export to themselves
-    /// when they are shut down: hence the flush before.
+    /// `None` where they were handed out before.
     fn shutdown_jobs(&self) -> Option<Vec<Job>> {
         if self.ended.swap(true, Ordering::AcqRel) {
             return None;
         }
         let (Providers { tracers, meters, loggers, printing }, timeout) = (self.providers.clone(), self.timeout);
-        let last_spans = move || {
-            let flushed = tracers.force_flush();
-            flushed.and(tracers.shutdown_with_timeout(timeout))
-        };
-        let mut jobs = vec![
-            Job { signal: Signal::Traces, run: Box::new(last_spans) },
-            Job { signal: Signal::Metrics, run: Box::new(move || meters.shutdown_with_timeout(timeout)) },
-        ];
-        jobs.extend(loggers.map(|loggers| loggers.shutdown(timeout)));
+        let mut jobs = tracers.shutdown(timeout);
+        jobs.push(Job { signal: Signal::Metrics, run: Box::new(move || meters.shutdown_with_timeout(timeout)) });
+        jobs.extend(loggers.iter().flat_map(|loggers| loggers.shutdown(timeout)));
         jobs.extend(printing.map(|printing| printing.shutdown(timeout)));
         Some(jobs)
     }

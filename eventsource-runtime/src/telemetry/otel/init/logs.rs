@@ -23,7 +23,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
-use super::batch::{Batches, Door, Losses, most_waiting, patiently};
+use super::apart::{Apart, Processor, Shared};
+use super::batch::{Batches, Door, Losses, most_waiting};
 use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
@@ -31,10 +32,13 @@ use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
 use crate::telemetry::log::Named;
 
+/// An exporter, behind its queue.
+type Exporting = Batches<BatchLogProcessor>;
+
 /// The exporters of logs, before the set-up.
 #[derive(Default)]
 pub(super) struct Logs {
-    exporters: Option<LoggerProviderBuilder>,
+    exporters: Vec<Exporting>,
 }
 
 impl Logs {
@@ -43,25 +47,34 @@ impl Logs {
         let door = Door::new(Signal::Logs, most, &losses.logs, &losses.alarm);
         let config = BatchConfigBuilder::default().with_max_queue_size(most).build();
         let processor = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
-        let exporters = self.exporters.take().unwrap_or_default();
-        self.exporters = Some(exporters.with_log_processor(Batches { processor, door }));
+        self.exporters.push(Batches { processor, door });
     }
 
     /// Takes back those that were added.
     pub(super) fn clear(&mut self) {
-        self.exporters = None;
+        self.exporters.clear();
     }
 
     /// `None` where nothing is exported.
-    pub(super) fn build(self, resource: Resource) -> Option<Loggers> {
-        let loggers = self.exporters?.with_resource(resource).build();
-        Some(Loggers { loggers })
+    pub(super) fn build(self, resource: &Resource) -> Option<Loggers> {
+        if self.exporters.is_empty() {
+            return None;
+        }
+        // Not by the provider: what it has is shared, and cannot be changed any more.
+        let exporters = self.exporters.into_iter().map(|mut exporter| {
+            exporter.set_resource(resource);
+            Arc::new(exporter)
+        });
+        let exporters = Apart::new(Signal::Logs, exporters);
+        let loggers = SdkLoggerProvider::builder().with_resource(resource.clone());
+        let loggers = exporters.shared().fold(loggers, LoggerProviderBuilder::with_log_processor).build();
+        Some(Loggers { loggers, exporters: Arc::new(exporters) })
     }
 }
 
 impl fmt::Debug for Logs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Logs").field("exported", &self.exporters.is_some()).finish()
+        f.debug_struct("Logs").field("exported", &!self.exporters.is_empty()).finish()
     }
 }
 
@@ -69,6 +82,7 @@ impl fmt::Debug for Logs {
 #[derive(Clone)]
 pub(super) struct Loggers {
     loggers: SdkLoggerProvider,
+    exporters: Arc<Apart<Exporting>>,
 }
 
 impl Loggers {
@@ -79,22 +93,41 @@ impl Loggers {
         Dispatch::new(Registry::default().with(ours).with(OpenTelemetryTracingBridge::new(&self.loggers)))
     }
 
-    pub(super) fn flushes(&self) -> Arc<Flushes> {
-        let loggers = self.loggers.clone();
-        Flushes::new(Signal::Logs, move || loggers.force_flush())
+    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
+        self.exporters.flushes()
     }
 
-    pub(super) fn shutdown(&self, timeout: Duration) -> Job {
+    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Job> {
         let loggers = self.loggers.clone();
-        let last_records = move || {
-            let flushed = loggers.force_flush();
-            flushed.and(loggers.shutdown_with_timeout(timeout))
-        };
-        Job { signal: Signal::Logs, run: Box::new(last_records) }
+        self.exporters.shutdown(timeout, move || loggers.shutdown_with_timeout(timeout))
     }
 }
 
-impl LogProcessor for Batches<BatchLogProcessor> {
+impl Processor for Exporting {
+    fn flush(&self) -> OTelSdkResult {
+        self.force_flush()
+    }
+
+    fn end(&self, timeout: Duration) -> OTelSdkResult {
+        self.shutdown_with_timeout(timeout)
+    }
+}
+
+impl LogProcessor for Shared<Exporting> {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        self.processor.emit(record, scope);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.processor.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.end(timeout)
+    }
+}
+
+impl LogProcessor for Exporting {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
         if self.door.enter() {
             add_named(record);
@@ -103,7 +136,7 @@ impl LogProcessor for Batches<BatchLogProcessor> {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        patiently(|| self.processor.force_flush())
+        self.processor.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

@@ -1,5 +1,6 @@
 //! Setting telemetry up: from the environment, and from code where the environment has no say.
 
+mod apart;
 mod at_once;
 mod batch;
 #[cfg(feature = "tracing-bridge")]
@@ -22,6 +23,7 @@ mod prometheus;
 mod propagator;
 mod reporting;
 mod sampler;
+mod spans;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "view")]
@@ -41,9 +43,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
-use opentelemetry_sdk::trace::{
-    Sampler, SdkTracerProvider, ShouldSample, SpanExporter, SpanProcessor, TracerProviderBuilder,
-};
+use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
 use self::at_once::AtOnce;
 use self::batch::{Batches, Losses};
@@ -52,6 +52,7 @@ use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
 use self::otlp::Otlp;
 use self::reporting::Reporting;
+use self::spans::Spans;
 use super::error_text;
 use super::metrics::{self, Instruments};
 use super::pipeline::{Pipeline, SCOPE, Sampling};
@@ -73,7 +74,7 @@ pub struct TelemetryBuilder {
     env: Env,
     service_name: String,
     sampler: Option<Box<dyn ShouldSample>>,
-    spans: TracerProviderBuilder,
+    spans: Spans,
     meters: MeterProviderBuilder,
     /// Whether somebody reads the metrics.
     metered: bool,
@@ -129,7 +130,7 @@ impl TelemetryBuilder {
             env,
             service_name,
             sampler: None,
-            spans: SdkTracerProvider::builder(),
+            spans: Spans::default(),
             meters: SdkMeterProvider::builder(),
             metered: false,
             logs: Logs::default(),
@@ -173,7 +174,7 @@ impl TelemetryBuilder {
 
     /// Adds a processor, before those that the environment asks for.
     pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
-        self.spans = self.spans.with_span_processor(processor);
+        self.spans.add(processor);
         self
     }
 
@@ -270,7 +271,8 @@ impl TelemetryBuilder {
 
     fn set_up(mut self, installed: bool) -> Result<Telemetry, TelemetryError> {
         let sampling = if self.env.is_disabled() {
-            self.spans = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff);
+            self.spans.clear();
+            self.spans.sample(Sampler::AlwaysOff);
             self.meters = SdkMeterProvider::builder();
             self.metered = false;
             self.logs.clear();
@@ -284,14 +286,14 @@ impl TelemetryBuilder {
             error_text::is_recorded();
         }
         let resource = self.resource();
-        let tracers = self.spans.with_resource(resource.clone()).build();
-        let meters = self.meters.with_resource(resource.clone()).build();
-        let loggers = self.logs.build(resource);
+        let tracers = self.spans.build(&resource);
+        let loggers = self.logs.build(&resource);
+        let meters = self.meters.with_resource(resource).build();
         let exported = loggers.as_ref().map(Loggers::subscriber);
         let meter = meters.meter_with_scope(SCOPE.clone());
         self.losses.observe(&meter);
         let pipeline = Pipeline {
-            tracer: tracers.tracer_with_scope(SCOPE.clone()),
+            tracer: tracers.provider.tracer_with_scope(SCOPE.clone()),
             sampling,
             bridged: self.bridged,
             span_events_as_logs: self.span_events_as_logs,
@@ -313,13 +315,12 @@ impl TelemetryBuilder {
     }
 
     fn choose_sampler(&mut self) -> Sampling {
-        let spans = std::mem::take(&mut self.spans);
         if let Some(own) = self.sampler.take() {
-            self.spans = spans.with_sampler(own);
+            self.spans.sample(own);
             return Sampling::Custom;
         }
         let (sampler, sampling) = sampler::of(&self.env);
-        self.spans = spans.with_sampler(sampler);
+        self.spans.sample(sampler);
         sampling
     }
 
@@ -327,11 +328,10 @@ impl TelemetryBuilder {
         let env = self.env.clone();
         let otlp = Otlp::new(&env, &self.losses);
         for exporter in self.exporters(Signal::Traces) {
-            let spans = std::mem::take(&mut self.spans);
-            self.spans = match exporter {
-                Exporter::Otlp => otlp.traces(spans)?,
-                Exporter::Console => spans.with_span_processor(self.console()),
-            };
+            match exporter {
+                Exporter::Otlp => otlp.traces(&mut self.spans)?,
+                Exporter::Console => self.spans.add(self.console()),
+            }
         }
         for exporter in self.exporters(Signal::Metrics) {
             match exporter {

@@ -20,7 +20,7 @@ impl Logs {
     pub(super) fn clear(&mut self) {}
 
     #[allow(clippy::unused_self)]
-    pub(super) fn build(self, _resource: Resource) -> Option<Loggers> {
+    pub(super) fn build(self, _resource: &Resource) -> Option<Loggers> {
         None
     }
 }
@@ -30,11 +30,11 @@ impl Loggers {
         match *self {}
     }
 
-    pub(super) fn flushes(&self) -> Arc<Flushes> {
+    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
         match *self {}
     }
 
-    pub(super) fn shutdown(&self, _timeout: Duration) -> Job {
+    pub(super) fn shutdown(&self, _timeout: Duration) -> Vec<Job> {
         match *self {}
     }
 }

@@ -1,11 +1,11 @@
 //! OTLP in a build without the feature `otlp`: an error that names it.
 
 use opentelemetry_sdk::metrics::MeterProviderBuilder;
-use opentelemetry_sdk::trace::TracerProviderBuilder;
 
 use super::batch::Losses;
 use super::env::{Env, Signal};
 use super::logs::Logs;
+use super::spans::Spans;
 use crate::telemetry::TelemetryError;
 
 /// No thread is needed.
@@ -25,7 +25,7 @@ impl<'a> Otlp<'a> {
         Self(env)
     }
 
-    pub(super) fn traces(&self, _spans: TracerProviderBuilder) -> Result<TracerProviderBuilder, TelemetryError> {
+    pub(super) fn traces(&self, _spans: &mut Spans) -> Result<(), TelemetryError> {
         Err(self.missing(Signal::Traces))
     }
 

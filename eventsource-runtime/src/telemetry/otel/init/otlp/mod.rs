@@ -32,7 +32,6 @@ use std::cell::OnceCell;
 
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader};
-use opentelemetry_sdk::trace::TracerProviderBuilder;
 
 use self::settings::{Protocol, Settings};
 pub(super) use self::worker::Worker;
@@ -40,6 +39,7 @@ use super::batch::{Batches, Losses};
 use super::env::{Env, Signal};
 use super::logs::Logs;
 use super::reporting::Reporting;
+use super::spans::Spans;
 use crate::telemetry::TelemetryError;
 
 /// The exporters of one set-up, which share a thread.
@@ -54,12 +54,13 @@ impl<'a> Otlp<'a> {
         Self { env, losses, worker: OnceCell::new() }
     }
 
-    pub(super) fn traces(&self, spans: TracerProviderBuilder) -> Result<TracerProviderBuilder, TelemetryError> {
+    pub(super) fn traces(&self, spans: &mut Spans) -> Result<(), TelemetryError> {
         let exporter = self.made(Signal::Traces, |settings| match settings.protocol {
             Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
-        Ok(spans.with_span_processor(Batches::new(exporter, self.losses)))
+        spans.add(Batches::new(exporter, self.losses));
+        Ok(())
     }
 
     pub(super) fn metrics(&self, meters: MeterProviderBuilder) -> Result<MeterProviderBuilder, TelemetryError> {

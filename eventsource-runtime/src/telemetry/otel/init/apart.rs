@@ -1,0 +1,173 @@
+//! Processors that are flushed, and shut down, apart from each other.
+//!
+//! OpenTelemetry's provider asks them one after the other, each for as long as it takes: behind an exporter that hangs, the
+//! others would keep what they have. So each is asked on a thread of its own, and the provider is told that it has ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
+use super::env::Signal;
+use super::flush::Job;
+use super::flushes::Flushes;
+
+/// Who says sooner that it took too long has answered: it may say so each time, and would be asked without end.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// What a provider hands spans or log records to.
+pub(super) trait Processor: Send + Sync {
+    fn flush(&self) -> OTelSdkResult;
+
+    fn end(&self, timeout: Duration) -> OTelSdkResult;
+}
+
+/// The processors of one provider.
+pub(super) struct Apart<P: ?Sized> {
+    signal: Signal,
+    processors: Vec<Shared<P>>,
+}
+
+/// One of them, as its provider has it.
+#[derive(Debug)]
+pub(super) struct Shared<P: ?Sized> {
+    pub(super) processor: Arc<P>,
+    /// Whether jobs shut all of them down, so that the provider must not.
+    by_jobs: Arc<AtomicBool>,
+}
+
+impl<P: Processor + ?Sized + 'static> Apart<P> {
+    pub(super) fn new(signal: Signal, processors: impl Iterator<Item = Arc<P>>) -> Self {
+        let by_jobs = Arc::default();
+        let share = |processor| Shared { processor, by_jobs: Arc::clone(&by_jobs) };
+        Self { signal, processors: processors.map(share).collect() }
+    }
+
+    /// What the provider gets.
+    pub(super) fn shared(&self) -> impl Iterator<Item = Shared<P>> {
+        self.processors.iter().cloned()
+    }
+
+    /// Flushes of each. Whoever asks for one keeps the deadline.
+    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
+        let flushes = |Shared { processor, .. }: Shared<P>| {
+            Flushes::new(self.signal, move || patiently(Duration::MAX, Instant::now, || processor.flush()))
+        };
+        self.shared().map(flushes).collect()
+    }
+
+    /// What shuts each of them down, and before that the provider, so that nothing comes in any more.
+    pub(super) fn shutdown(
+        &self,
+        timeout: Duration,
+        provider: impl Fn() -> OTelSdkResult + Clone + Send + 'static,
+    ) -> Vec<Job> {
+        if self.processors.is_empty() {
+            return vec![Job { signal: self.signal, run: Box::new(provider) }];
+        }
+        let job = |shared: Shared<P>| {
+            let provider = provider.clone();
+            Job { signal: self.signal, run: Box::new(move || shared.flush_and_end(timeout, provider)) }
+        };
+        self.shared().map(job).collect()
+    }
+}
+
+impl<P: Processor + ?Sized> Shared<P> {
+    /// Batch processors keep the result of their last export to themselves when they are shut down: hence the flush before.
+    fn flush_and_end(&self, timeout: Duration, provider: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
+        self.by_jobs.store(true, Ordering::Release);
+        let flushed = patiently(timeout, Instant::now, || self.processor.flush());
+        // All but the first to come here are told that it has ended already.
+        let _ = provider();
+        flushed.and(self.processor.end(timeout))
+    }
+
+    /// What the provider does, unless jobs do it.
+    pub(super) fn end(&self, timeout: Duration) -> OTelSdkResult {
+        if self.by_jobs.load(Ordering::Acquire) { Ok(()) } else { self.processor.end(timeout) }
+    }
+}
+
+impl<P: ?Sized> Clone for Shared<P> {
+    fn clone(&self) -> Self {
+        Self { processor: Arc::clone(&self.processor), by_jobs: Arc::clone(&self.by_jobs) }
+    }
+}
+
+/// Flushes until there is an answer, or patience ends: OpenTelemetry's batch processors wait five seconds for one, and that
+/// cannot be chosen.
+fn patiently(patience: Duration, now: impl Fn() -> Instant, flush: impl Fn() -> OTelSdkResult) -> OTelSdkResult {
+    let begun = now();
+    loop {
+        let asked = now();
+        let flushed = flush();
+        let ended = now();
+        let waited = matches!(flushed, Err(OTelSdkError::Timeout(_))) && ended - asked >= LEAST;
+        if !waited || ended - begun >= patience {
+            return flushed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How often somebody is asked who says each time, after so long, that it took too long.
+    fn asked(patience: u64, takes: Duration) -> u32 {
+        let (clock, times) = (Cell::new(Instant::now()), Cell::new(0));
+        let flushed = patiently(
+            Duration::from_secs(patience),
+            || clock.get(),
+            || {
+                clock.set(clock.get() + takes);
+                times.set(times.get() + 1);
+                Err(OTelSdkError::Timeout(takes))
+            },
+        );
+        assert!(matches!(flushed, Err(OTelSdkError::Timeout(_))), "{flushed:?}");
+        times.get()
+    }
+
+    #[test]
+    fn a_flush_is_repeated_for_as_long_as_there_is_patience_and_no_answer() {
+        const ROUND: Duration = Duration::from_secs(5);
+        assert_eq!([asked(0, ROUND), asked(5, ROUND), asked(8, ROUND), asked(60, ROUND)], [1, 1, 2, 12]);
+        assert_eq!(asked(60, Duration::ZERO), 1, "it has answered");
+    }
+
+    struct Exporter(AtomicBool);
+
+    impl Processor for Exporter {
+        fn flush(&self) -> OTelSdkResult {
+            Err(OTelSdkError::InternalFailure("no route".to_owned()))
+        }
+
+        fn end(&self, _: Duration) -> OTelSdkResult {
+            assert!(!self.0.swap(true, Ordering::SeqCst), "once");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_is_shut_down_once_by_its_job_or_by_the_provider() {
+        for by_jobs in [true, false] {
+            let processors = [(); 2].map(|()| Arc::new(Exporter(AtomicBool::new(false))));
+            let apart = Apart::new(Signal::Traces, processors.clone().into_iter());
+            let shared: Vec<_> = apart.shared().collect();
+            let provider = move || shared.iter().try_for_each(|one| one.end(Duration::ZERO));
+            if by_jobs {
+                for job in apart.shutdown(Duration::ZERO, provider) {
+                    assert!((job.run)().is_err(), "what the flush came to");
+                }
+            } else {
+                provider().unwrap();
+            }
+            assert!(processors.iter().all(|processor| processor.0.load(Ordering::SeqCst)));
+        }
+    }
+}

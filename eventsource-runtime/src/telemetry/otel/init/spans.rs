@@ -1,0 +1,94 @@
+//! Where spans go to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor, TracerProviderBuilder};
+
+use super::apart::{Apart, Processor, Shared};
+use super::env::Signal;
+use super::flush::Job;
+use super::flushes::Flushes;
+
+/// The processors of spans, before the set-up.
+#[derive(Debug, Default)]
+pub(super) struct Spans {
+    provider: TracerProviderBuilder,
+    processors: Vec<Box<dyn SpanProcessor>>,
+}
+
+impl Spans {
+    pub(super) fn add(&mut self, processor: impl SpanProcessor + 'static) {
+        self.processors.push(Box::new(processor));
+    }
+
+    /// Takes back those that were added.
+    pub(super) fn clear(&mut self) {
+        self.processors.clear();
+    }
+
+    pub(super) fn sample(&mut self, sampler: impl Into<Box<dyn ShouldSample>>) {
+        self.provider = std::mem::take(&mut self.provider).with_sampler(sampler);
+    }
+
+    pub(super) fn build(self, resource: &Resource) -> Tracers {
+        // Not by the provider: what it has is shared, and cannot be changed any more.
+        let processors = self.processors.into_iter().map(|mut processor| {
+            processor.set_resource(resource);
+            Arc::from(processor)
+        });
+        let processors = Apart::new(Signal::Traces, processors);
+        let provider = self.provider.with_resource(resource.clone());
+        let provider = processors.shared().fold(provider, TracerProviderBuilder::with_span_processor).build();
+        Tracers { provider, processors: Arc::new(processors) }
+    }
+}
+
+/// The processors of spans at work, and what makes the spans.
+#[derive(Clone)]
+pub(super) struct Tracers {
+    pub(super) provider: SdkTracerProvider,
+    processors: Arc<Apart<dyn SpanProcessor>>,
+}
+
+impl Tracers {
+    pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
+        self.processors.flushes()
+    }
+
+    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Job> {
+        let provider = self.provider.clone();
+        self.processors.shutdown(timeout, move || provider.shutdown_with_timeout(timeout))
+    }
+}
+
+impl Processor for dyn SpanProcessor {
+    fn flush(&self) -> OTelSdkResult {
+        self.force_flush()
+    }
+
+    fn end(&self, timeout: Duration) -> OTelSdkResult {
+        self.shutdown_with_timeout(timeout)
+    }
+}
+
+impl SpanProcessor for Shared<dyn SpanProcessor> {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.processor.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        self.processor.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.processor.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.end(timeout)
+    }
+}
