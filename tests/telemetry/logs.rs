@@ -140,7 +140,8 @@ impl Account {
 
 #[tokio::test]
 async fn what_users_named_on_a_span_event_is_on_its_log_record() {
-    let (recorder, logs) = recorded(TelemetryBuilder::span_events_as_logs);
+    let other = InMemoryLogExporter::default();
+    let (recorder, logs) = recorded(|builder| builder.log_exporter(other.clone()).span_events_as_logs());
     let lines = Lines::default();
     let subscriber = tracing_subscriber::registry().with(lines.clone());
     let _default = tracing::subscriber::set_default(subscriber);
@@ -155,6 +156,12 @@ async fn what_users_named_on_a_span_event_is_on_its_log_record() {
     assert_eq!(attribute(record, "currency").as_deref(), Some("EUR"));
     assert_eq!(attribute(record, "eventsource.event.attributes"), None, "it has the attributes themselves");
     assert_eq!(*lines.0.lock().unwrap(), ["amount=200 currency=EUR"]);
+    let has_amount =
+        |record: &SdkLogRecord| record.attributes_iter().filter(|(key, _)| key.as_str() == "amount").count();
+    for exported in [logs, other] {
+        let records = exported.get_emitted_logs().unwrap();
+        assert_eq!(records.iter().map(|log| has_amount(&log.record)).sum::<usize>(), 1, "each exporter has it once");
+    }
     let persisted = "eventsource.span_event.event_persisted";
     let record = records.iter().find(|record| record.event_name() == Some(persisted)).unwrap();
     assert_eq!(attribute(record, "amount"), None);

@@ -87,12 +87,12 @@ impl Listener {
                 if let Some(start) = &mut starting
                     && let Poll::Ready(started) = start.as_mut().poll(task)
                 {
+                    // The message that came along with its last answer may be of an append that this does not have.
                     starting = None;
                     match started {
                         Ok(()) => begun(),
                         Err(error) => return Poll::Ready(Err(error)),
                     }
-                    continue;
                 }
                 match message {
                     Poll::Pending => return Poll::Pending,

@@ -66,7 +66,8 @@ impl Logs {
             Arc::new(exporter)
         });
         let exporters = Apart::new(Signal::Logs, exporters);
-        let loggers = SdkLoggerProvider::builder().with_resource(resource.clone());
+        // Once: what one processor adds, the next ones have as well.
+        let loggers = SdkLoggerProvider::builder().with_resource(resource.clone()).with_log_processor(Naming);
         let loggers = exporters.shared().fold(loggers, LoggerProviderBuilder::with_log_processor).build();
         Some(Loggers { loggers, exporters: Arc::new(exporters) })
     }
@@ -130,7 +131,6 @@ impl LogProcessor for Shared<Exporting> {
 impl LogProcessor for Exporting {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
         if self.door.enter() {
-            add_named(record);
             self.processor.emit(record, scope);
         }
     }
@@ -149,12 +149,25 @@ impl LogProcessor for Exporting {
     }
 }
 
-/// Adds what users named on a span event that became this record.
-fn add_named(record: &mut SdkLogRecord) {
-    Context::map_current(|current| {
-        let named = current.get::<Named>().into_iter().flat_map(|Named(attributes)| attributes);
-        record.add_attributes(named.map(|attribute| (attribute.key.clone(), logged(&attribute.value))));
-    });
+/// Adds what users named on a span event that became a record.
+#[derive(Debug)]
+struct Naming;
+
+impl LogProcessor for Naming {
+    fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        Context::map_current(|current| {
+            let named = current.get::<Named>().into_iter().flat_map(|Named(attributes)| attributes);
+            record.add_attributes(named.map(|attribute| (attribute.key.clone(), logged(&attribute.value))));
+        });
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
 }
 
 fn logged(value: &Value) -> AnyValue {
