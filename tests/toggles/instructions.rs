@@ -77,15 +77,15 @@ fn make(way: &str, component: usize) {
         }
     };
     let mut call = runtime.block_on(recorder.run(made)).swap_remove(component);
-    let mut calls = |times: u32| {
+    let mut repeat = |times: u32| {
         runtime.block_on(recorder.run(async {
             for _ in 0..times {
                 call.make().await;
             }
         }));
     };
-    calls(WARM_UP);
-    collected(&mut calls);
+    repeat(WARM_UP);
+    collected(&mut repeat);
 }
 
 /// Callgrind collects in this function alone.

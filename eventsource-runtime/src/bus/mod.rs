@@ -191,14 +191,14 @@ pub trait Settle: Send + Sync + 'static {
 
     /// The message has failed for good and can never be kept among the dead letters: it is left to the broker. Where that
     /// keeps what is done with, there is no more to do than that.
-    fn leave(self) -> impl Future<Output = Result<(), BusError>> + Send
+    fn reject(self) -> impl Future<Output = Result<(), BusError>> + Send
     where
         Self: Sized,
     {
         self.ack()
     }
 
-    /// Keeps a message among the group's dead letters, durably; to be followed by [`Settle::ack`], or by [`Settle::leave`]
+    /// Keeps a message among the group's dead letters, durably; to be followed by [`Settle::ack`], or by [`Settle::reject`]
     /// where that can never be.
     fn park(&self, message: &Message) -> impl Future<Output = Result<(), BusError>> + Send;
 }

@@ -60,7 +60,7 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
         let Some(info) = self.inner().snapshots() else {
             return self.fold(fold, visitor).await;
         };
-        if !self.is_seen() && !self.sees(&info) {
+        if !self.is_seen() && !self.sees(|| info.system.is_some()) {
             let silent = Silent { visitor, unseen: Some(self.unseen()), target: info.target };
             let Folded { visitor, visited, earlier } =
                 self.alone(self.inner().fold_from_snapshot(fold, silent)).await?;

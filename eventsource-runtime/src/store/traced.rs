@@ -66,7 +66,7 @@ impl<S> Traced<S> {
 impl<S: EventStore> Traced<S> {
     /// Whether anybody sees of a call to the store of events more than its failure.
     pub(crate) fn is_seen(&self) -> bool {
-        self.sees(&self.inner.info())
+        self.sees(|| self.inner.info().system.is_some())
     }
 
     /// Makes a call of which nobody sees more than its failure.
@@ -113,9 +113,9 @@ impl<S> Traced<S> {
         Call { begun: self.begun(&info), span, info, operation }
     }
 
-    /// Whether anybody sees of such a call more than its failure: it has a span, or is measured.
-    pub(crate) fn sees(&self, info: &StoreInfo) -> bool {
-        self.tracing && telemetry::is_on() || metrics::are_read(self.metrics) && info.system.is_some()
+    /// Whether anybody sees of such a call more than its failure: it has a span, or is measured as one to a database is.
+    pub(crate) fn sees(&self, is_database: impl FnOnce() -> bool) -> bool {
+        self.tracing && telemetry::is_on() || metrics::are_read(self.metrics) && is_database()
     }
 
     /// What a call runs in that has no span.

@@ -206,9 +206,7 @@ impl Queue {
 
     /// A member takes no more of what is published.
     pub(super) fn leave(&self) {
-        let mut inside = self.inside();
-        inside.members -= 1;
-        drop(inside);
+        self.inside().members -= 1;
         self.changed.notify_waiters();
     }
 

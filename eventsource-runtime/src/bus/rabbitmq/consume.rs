@@ -235,7 +235,7 @@ impl Settle for Unsettled {
 
     /// The broker moves it as it came to the dead letters. What is one already is not answered, and is there again when
     /// the channel is closed: its queue has no other one behind it.
-    async fn leave(self) -> Result<(), BusError> {
+    async fn reject(self) -> Result<(), BusError> {
         if self.from_dead_letters {
             return Ok(());
         }

@@ -47,7 +47,7 @@ struct Condition {
     number: u64,
     made: Option<Instant>,
     /// How many bytes a frame may have.
-    frame: usize,
+    frame: Option<usize>,
     lost: bool,
     /// The broker takes no messages over it for a while, but it stands.
     blocked: bool,
@@ -67,7 +67,7 @@ impl Standing {
 
 impl State {
     /// The number of the connection that is the current one from now on.
-    fn begin(&self, frame: usize) -> u64 {
+    fn begin(&self, frame: Option<usize>) -> u64 {
         self.standing.change(|now| {
             *now = Condition { number: now.number + 1, made: Some(Instant::now()), frame, ..Condition::default() };
             now.number
@@ -110,10 +110,7 @@ impl Link {
 
     /// How many bytes a frame may have, as was agreed upon with the broker.
     pub(super) fn frame(&self) -> usize {
-        match self.state.standing.change(|now| now.frame) {
-            0 => FRAME,
-            agreed => agreed,
-        }
+        self.state.standing.change(|now| now.frame).unwrap_or(FRAME)
     }
 
     /// Whether the broker has blocked the connection over which a step goes on that began then: it takes no messages
@@ -165,7 +162,7 @@ impl Link {
         let connection = DefaultConnectionBuilder::new()?.with_uri(self.uri.clone()).with_properties(properties);
         let connection = connection.with_tls_config(tls);
         let connection = timeout(CONNECTING, connection.connect()).await.unwrap_or_else(|_| Err(late()))?;
-        let number = self.state.begin(usize::try_from(connection.configuration().frame_max()).unwrap_or(usize::MAX));
+        let number = self.state.begin(usize::try_from(connection.configuration().frame_max()).ok());
         log::rabbitmq::connected();
         tokio::spawn(watch_events(connection.events_listener(), number, Arc::downgrade(&self.state)));
         Ok(Current { connection, number })
@@ -208,10 +205,10 @@ mod tests {
     #[test]
     fn an_old_connection_that_ends_late_says_nothing_about_the_current_one() {
         let state = State::default();
-        let first = state.begin(FRAME);
+        let first = state.begin(None);
         state.lose(first);
         state.lose(first);
-        let second = state.begin(FRAME);
+        let second = state.begin(None);
         state.lose(first);
         assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (false, 1));
         state.block(first, true);

@@ -119,8 +119,12 @@ mod tests {
         for frame in [16 * 1024, 128 * 1024, 1024 * 1024] {
             let bare = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}");
             let of = |bytes: usize| bare.clone().with_header("large", vec![b'x'; bytes]);
-            let largest = (0..frame).rev().find(|bytes| written(&of(*bytes), "orders", frame).is_ok()).unwrap();
-            assert!(largest > frame - frame / SPARE - 1024, "{largest} of {frame}");
+            let Err(PublishError::TooLarge { size, limit, .. }) = written(&of(frame), "orders", frame) else {
+                panic!("it has no room beside a frame of {frame}")
+            };
+            let largest = frame - (size - limit);
+            written(&of(largest + 1), "orders", frame).unwrap_err();
+            written(&of(largest), "orders", frame).unwrap();
             let letter = of(largest)
                 .with_header(header::DEAD_LETTER_REASON, "some_error_of_a_handler")
                 .with_header(header::DEAD_LETTER_ATTEMPTS, "4294967295")
