@@ -111,7 +111,7 @@ pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenSt
         let value = borrowed(member);
         quote_spanned!(Span::mixed_site()=> #private::record_field(#slot, #value))
     });
-    let values = by_place(private, &slot, records);
+    let values = by_place(private, None, &slot, records);
     quote_spanned! {Span::mixed_site()=>
         fn attributes(&self, #out: &mut #private::Attributes) {
             #private::Attributes::each(#out, &[#(#keys),*], #values);

@@ -3,7 +3,7 @@
 use proc_macro2::{Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Type, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Type, parse_quote};
 
 use crate::names::{Bound, bound_under, find};
 
@@ -160,16 +160,21 @@ pub(crate) fn local(name: &str) -> Ident {
 
 /// What records one of several values, by its place among them: one closure for all, since each costs the compiler more
 /// than what is in it.
-pub(crate) fn by_place(private: &TokenStream, slot: &Ident, records: impl Iterator<Item = TokenStream>) -> TokenStream {
+pub(crate) fn by_place(
+    private: &TokenStream,
+    owns: Option<Token![move]>,
+    slot: &Ident,
+    records: impl Iterator<Item = TokenStream>,
+) -> TokenStream {
     let mut records: Vec<TokenStream> = records.collect();
     let Some(last) = records.pop() else { return quote_spanned!(Span::mixed_site()=> &mut ()) };
     if records.is_empty() {
-        return quote_spanned!(Span::mixed_site()=> &mut #private::ByPlace(|_, #slot| #last));
+        return quote_spanned!(Span::mixed_site()=> &mut #private::ByPlace(#owns |_, #slot| #last));
     }
     let place = local("__es_place");
     let places = (0..records.len()).map(Literal::usize_unsuffixed);
     quote_spanned! {Span::mixed_site()=>
-        &mut #private::ByPlace(|#place, #slot| match #place {
+        &mut #private::ByPlace(#owns |#place, #slot| match #place {
             #(#places => #records,)*
             _ => #last,
         })

@@ -18,8 +18,8 @@ use crate::domain::{AnyEvent, Event, EventDef};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
-    Attributes, ByPlace, Ends, Kind, Literal, NoResult, Options, Outcome, Returned, ReturnedDebug, ReturnedResult,
-    ReturnedValue, Slot, Span,
+    Attributes, By, ByPlace, Kind, Literal, NoResult, Options, Outcome, Slot, Span, Teller, ToldResult, ToldValue,
+    told, told_of,
 };
 
 /// The traits of a probe, of which one will be used: imported together, none of them is unused.
@@ -40,15 +40,15 @@ pub mod probe {
     }
 
     /// Of what a traced function returns.
-    pub mod returned {
-        pub use crate::telemetry::{ReturnedDebug as _, ReturnedResult as _, ReturnedValue as _};
+    pub mod told {
+        pub use crate::telemetry::{ToldResult as _, ToldValue as _};
     }
 }
 
 #[cfg(feature = "otel")]
 pub use crate::telemetry::{
-    BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, start,
-    start_of, start_with, traced,
+    BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, run, start,
+    start_of, start_with, traced, traced_by,
 };
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.

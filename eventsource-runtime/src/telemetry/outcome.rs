@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
+use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::{Attributes, Values, backend};
+use super::{Attributes, backend};
 use crate::error::{error_type, short_name};
 
 /// What a finished body leaves on its span.
@@ -18,33 +19,39 @@ pub struct Outcome {
     pub attributes: Attributes,
 }
 
-/// The span of a plain body, which ends with what is told of that.
-pub trait Ends {
-    /// The body is done. Whether anybody can see what would be told of it; if not, that was all.
-    fn left(&mut self) -> bool;
-
-    /// Records attributes, if anybody can see them.
-    fn record(&mut self, keys: &[&'static str], values: &mut dyn Values);
-
-    /// Ends the span.
-    fn end(&mut self, outcome: Outcome);
-
-    /// Ends the span of which there is nothing to tell.
-    fn succeed(&mut self);
+/// Finds out what there is to tell of what a body has returned.
+pub trait Teller<R: ?Sized> {
+    /// Takes the name of the failure, and what it says, if it is one.
+    fn tell(&mut self, returned: &R, outcome: &mut Outcome);
 }
 
-/// Finds out whether a returned value is an error, whatever its type: of the methods of one name, the compiler tries the
-/// one that takes this itself first, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so
-/// `Returned(&value).__es_tell(..)` picks the most telling one. Its methods have names that no trait in the user's scope has.
+/// Chooses a teller for a type, whatever it is: of the methods of one name, the compiler tries the one that takes this
+/// itself first, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so `told::<R>().__es_by()`
+/// picks the most telling one. Its methods have names that no trait in the user's scope has.
+///
+/// Tellers have no state, and functions that return the same type share what is compiled for them.
 #[derive(Debug)]
-pub struct Returned<'a, R: ?Sized>(pub &'a R);
+pub struct Told<R: ?Sized>(PhantomData<fn(&R)>);
 
-/// A value that is no `Result`.
+/// What is told of values of a type.
+#[inline]
+#[must_use]
+pub const fn told<R: ?Sized>() -> Told<R> {
+    Told(PhantomData)
+}
+
+/// What is told of a value whose type cannot be written.
+#[inline]
+#[must_use]
+pub const fn told_of<R: ?Sized>(_: &R) -> Told<R> {
+    told()
+}
+
+/// A type that is no `Result`.
 #[derive(Clone, Copy, Debug)]
 pub struct NoResult;
 
-/// Never to the value itself, whose type may not be known yet.
-impl<R: ?Sized> Deref for Returned<'_, R> {
+impl<R: ?Sized> Deref for Told<R> {
     type Target = NoResult;
 
     fn deref(&self) -> &NoResult {
@@ -52,74 +59,97 @@ impl<R: ?Sized> Deref for Returned<'_, R> {
     }
 }
 
-/// A `Result` whose error names its variant, and says more where somebody records that and it can.
-pub trait ReturnedDebug: Sized {
-    /// Takes the error's name.
-    fn __es_tell(self, outcome: &mut Outcome);
+/// A `Result`.
+pub trait ToldResult: Sized {
+    /// Its teller.
+    type By;
 
-    /// Ends a span with it.
-    fn __es_end(self, span: &mut impl Ends) {
-        end(span, |outcome| self.__es_tell(outcome));
+    /// The teller.
+    fn __es_by(self) -> Self::By;
+}
+
+/// Any other type.
+pub trait ToldValue: Sized {
+    /// The teller, which has nothing to tell.
+    fn __es_by(self) -> NoResult {
+        NoResult
     }
 }
 
-impl<T, E: Debug + Display> ReturnedDebug for Returned<'_, Result<T, E>> {
-    fn __es_tell(self, outcome: &mut Outcome) {
-        if let Err(error) = self.0 {
+impl ToldValue for NoResult {}
+
+impl<T, E: Debug + Display> ToldResult for Told<Result<T, E>> {
+    type By = ByText;
+
+    fn __es_by(self) -> ByText {
+        ByText
+    }
+}
+
+impl<T, E: Debug> ToldResult for &Told<Result<T, E>> {
+    type By = ByName;
+
+    fn __es_by(self) -> ByName {
+        ByName
+    }
+}
+
+impl<T, E> ToldResult for &mut Told<Result<T, E>> {
+    type By = ByType;
+
+    fn __es_by(self) -> ByType {
+        ByType
+    }
+}
+
+/// Of an error its name, and what it says where somebody records that.
+#[derive(Clone, Copy, Debug)]
+pub struct ByText;
+
+/// Of an error its name.
+#[derive(Clone, Copy, Debug)]
+pub struct ByName;
+
+/// Of an error the name of its type: it has nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct ByType;
+
+/// What a closure finds out.
+#[derive(Debug)]
+pub struct By<F>(pub F);
+
+impl<T, E: Debug + Display> Teller<Result<T, E>> for ByText {
+    fn tell(&mut self, returned: &Result<T, E>, outcome: &mut Outcome) {
+        if let Err(error) = returned {
             outcome.error_type = Some(error_type(error));
             outcome.error_text = backend::error_text_for_any(error);
         }
     }
 }
 
-impl<T, E: Debug> ReturnedDebug for &Returned<'_, Result<T, E>> {
-    fn __es_tell(self, outcome: &mut Outcome) {
-        if let Err(error) = self.0 {
+impl<T, E: Debug> Teller<Result<T, E>> for ByName {
+    fn tell(&mut self, returned: &Result<T, E>, outcome: &mut Outcome) {
+        if let Err(error) = returned {
             outcome.error_type = Some(error_type(error));
         }
     }
 }
 
-/// A `Result` whose error has a type and nothing else.
-pub trait ReturnedResult: Sized {
-    /// Takes the name of the error's type.
-    fn __es_tell(self, outcome: &mut Outcome);
-
-    /// Ends a span with it.
-    fn __es_end(self, span: &mut impl Ends) {
-        end(span, |outcome| self.__es_tell(outcome));
-    }
-}
-
-impl<T, E> ReturnedResult for &mut Returned<'_, Result<T, E>> {
-    fn __es_tell(self, outcome: &mut Outcome) {
-        if self.0.is_err() {
+impl<T, E> Teller<Result<T, E>> for ByType {
+    fn tell(&mut self, returned: &Result<T, E>, outcome: &mut Outcome) {
+        if returned.is_err() {
             outcome.error_type = Some(Cow::Borrowed(short_name::<E>()));
         }
     }
 }
 
-/// Any other value: no failure.
-pub trait ReturnedValue: Sized {
-    /// Nothing to take.
-    fn __es_tell(self, _outcome: &mut Outcome) {}
-
-    /// Ends a span with nothing.
-    fn __es_end(self, span: &mut impl Ends) {
-        if span.left() {
-            span.succeed();
-        }
-    }
+impl<R: ?Sized> Teller<R> for NoResult {
+    fn tell(&mut self, _: &R, _: &mut Outcome) {}
 }
 
-impl ReturnedValue for NoResult {}
-
-#[inline]
-fn end(span: &mut impl Ends, tell: impl FnOnce(&mut Outcome)) {
-    if span.left() {
-        let mut outcome = Outcome::default();
-        tell(&mut outcome);
-        span.end(outcome);
+impl<R: ?Sized, F: FnMut(&R, &mut Outcome)> Teller<R> for By<F> {
+    fn tell(&mut self, returned: &R, outcome: &mut Outcome) {
+        (self.0)(returned, outcome);
     }
 }
 
@@ -139,17 +169,17 @@ mod tests {
     #[test]
     fn an_error_is_found_behind_any_type() {
         let mut outcome = Outcome::default();
-        Returned(&Err::<(), _>(Refused)).__es_tell(&mut outcome);
+        told::<Result<(), Refused>>().__es_by().tell(&Err(Refused), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Refused"));
-        Returned(&Err::<(), _>(Opaque)).__es_tell(&mut outcome);
+        told::<Result<(), Opaque>>().__es_by().tell(&Err::<(), _>(Opaque), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Opaque"));
-        Returned(&Err::<(), _>(Said)).__es_tell(&mut outcome);
+        told::<Result<(), Said>>().__es_by().tell(&Err::<(), _>(Said), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Said"));
-        Returned(&Ok::<_, Said>(1)).__es_tell(&mut outcome);
-        Returned(&Ok::<_, Refused>(1)).__es_tell(&mut outcome);
-        Returned(&Ok::<_, Opaque>(1)).__es_tell(&mut outcome);
-        Returned(&7).__es_tell(&mut outcome);
-        Returned("any").__es_tell(&mut outcome);
+        told::<Result<i32, Said>>().__es_by().tell(&Ok::<_, Said>(1), &mut outcome);
+        told::<Result<i32, Refused>>().__es_by().tell(&Ok::<_, Refused>(1), &mut outcome);
+        told::<Result<i32, Opaque>>().__es_by().tell(&Ok::<_, Opaque>(1), &mut outcome);
+        told::<i32>().__es_by().tell(&7, &mut outcome);
+        told::<str>().__es_by().tell("any", &mut outcome);
         assert_eq!(outcome.error_type, None);
         assert_eq!(outcome.error_text, None, "nobody records what errors say");
     }

@@ -77,16 +77,24 @@ pub async fn send_email(
         { self.work(message).await }
     };
     match __es_span {
-        ::core::option::Option::None => __es_body.await,
-        ::core::option::Option::Some(__es_span) => {
-            facade::__private::traced(
+        ::core::option::Option::None => {
+            ::core::mem::forget(__es_span);
+            __es_body.await
+        }
+        ::core::option::Option::Some(_) => {
+            facade::__private::traced_by(
                     __es_span,
                     __es_body,
                     |__es_returned, __es_outcome| {
                         {
-                            use facade::__private::probe::returned::*;
-                            facade::__private::Returned(__es_returned)
-                                .__es_tell(__es_outcome);
+                            facade::__private::Teller::tell(
+                                &mut {
+                                    use facade::__private::probe::told::*;
+                                    facade::__private::told::<Result<Id, io::Error>>().__es_by()
+                                },
+                                __es_returned,
+                                __es_outcome,
+                            );
                         }
                         let (result, __es_attributes) = (
                             __es_returned,

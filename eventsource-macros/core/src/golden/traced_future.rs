@@ -22,9 +22,17 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
         move || -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() },
         |__es_returned, __es_outcome| {
             {
-                use ::eventsource_runtime::__private::probe::returned::*;
-                ::eventsource_runtime::__private::Returned(__es_returned)
-                    .__es_tell(__es_outcome);
+                ::eventsource_runtime::__private::Teller::tell(
+                    &mut {
+                        use ::eventsource_runtime::__private::probe::told::*;
+                        ::eventsource_runtime::__private::told::<
+                            Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>>,
+                        >()
+                            .__es_by()
+                    },
+                    __es_returned,
+                    __es_outcome,
+                );
             }
             let (result, __es_attributes) = (
                 __es_returned,

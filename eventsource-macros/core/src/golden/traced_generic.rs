@@ -13,7 +13,7 @@ where
     let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::start(
             &__ES_SITE,
-            &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::debug(
+            &mut ::eventsource_runtime::__private::ByPlace(move |_, __es_slot| ::eventsource_runtime::__private::Slot::debug(
                 __es_slot,
                 &value,
             )),
@@ -28,15 +28,18 @@ where
         { work(value)? }
     };
     match __es_span {
-        ::core::option::Option::None => __es_body.await,
-        ::core::option::Option::Some(__es_span) => {
+        ::core::option::Option::None => {
+            ::core::mem::forget(__es_span);
+            __es_body.await
+        }
+        ::core::option::Option::Some(_) => {
             ::eventsource_runtime::__private::traced(
                     __es_span,
                     __es_body,
-                    |__es_returned, __es_outcome| {
-                        use ::eventsource_runtime::__private::probe::returned::*;
-                        ::eventsource_runtime::__private::Returned(__es_returned)
-                            .__es_tell(__es_outcome);
+                    {
+                        use ::eventsource_runtime::__private::probe::told::*;
+                        ::eventsource_runtime::__private::told::<Result<[&'a T; N], _>>()
+                            .__es_by()
                     },
                 )
                 .await

@@ -41,7 +41,7 @@ fn count(&mut self) -> u32 {
                 let __es_returned = __es_body();
                 {
                     let result = &__es_returned;
-                    ::eventsource_runtime::__private::Ends::record(
+                    ::eventsource_runtime::__private::Running::record(
                         &mut __es_span,
                         &["count"],
                         &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
@@ -50,11 +50,14 @@ fn count(&mut self) -> u32 {
                         )),
                     );
                 }
-                {
-                    use ::eventsource_runtime::__private::probe::returned::*;
-                    ::eventsource_runtime::__private::Returned(&__es_returned)
-                        .__es_end(&mut __es_span);
-                }
+                ::eventsource_runtime::__private::Running::end(
+                    &mut __es_span,
+                    &__es_returned,
+                    {
+                        use ::eventsource_runtime::__private::probe::told::*;
+                        ::eventsource_runtime::__private::told::<u32>().__es_by()
+                    },
+                );
                 __es_returned
             }
         }

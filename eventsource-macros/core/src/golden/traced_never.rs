@@ -22,9 +22,16 @@ async fn run(self) -> ! {
     };
     let __es_body = async move { loop {} };
     match __es_span {
-        ::core::option::Option::None => __es_body.await,
-        ::core::option::Option::Some(__es_span) => {
-            ::eventsource_runtime::__private::traced(__es_span, __es_body, |_, _| ())
+        ::core::option::Option::None => {
+            ::core::mem::forget(__es_span);
+            __es_body.await
+        }
+        ::core::option::Option::Some(_) => {
+            ::eventsource_runtime::__private::traced(
+                    __es_span,
+                    __es_body,
+                    ::eventsource_runtime::__private::NoResult,
+                )
                 .await
         }
     };

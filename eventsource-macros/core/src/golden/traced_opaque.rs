@@ -25,9 +25,10 @@ fn all(&self) -> impl Iterator<Item = u8> {
                     __es_span,
                 );
                 let __es_returned = __es_body();
-                ::eventsource_runtime::__private::ReturnedValue::__es_end(
-                    ::eventsource_runtime::__private::NoResult,
+                ::eventsource_runtime::__private::Running::end(
                     &mut __es_span,
+                    &__es_returned,
+                    ::eventsource_runtime::__private::NoResult,
                 );
                 __es_returned
             }

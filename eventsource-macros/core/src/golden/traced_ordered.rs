@@ -28,11 +28,14 @@ fn send(connection: Connection, message: Message) {
                     __es_span,
                 );
                 let __es_returned = __es_body();
-                {
-                    use ::eventsource_runtime::__private::probe::returned::*;
-                    ::eventsource_runtime::__private::Returned(&__es_returned)
-                        .__es_end(&mut __es_span);
-                }
+                ::eventsource_runtime::__private::Running::end(
+                    &mut __es_span,
+                    &__es_returned,
+                    {
+                        use ::eventsource_runtime::__private::probe::told::*;
+                        ::eventsource_runtime::__private::told::<()>().__es_by()
+                    },
+                );
                 __es_returned
             }
         }

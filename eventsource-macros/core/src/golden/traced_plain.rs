@@ -5,36 +5,19 @@ fn send() {
         &[],
         &[],
     );
-    let __es_once = ::eventsource_runtime::__private::Once;
-    let __es_call = move |__es_on: ::core::primitive::bool| -> () {
-        let _ = { __es_once };
-        let __es_span = if __es_on {
-            ::eventsource_runtime::__private::start(&__ES_SITE, &mut ())
-        } else {
-            ::core::option::Option::None
-        };
-        let __es_body = ::eventsource_runtime::__private::once(move || -> () {
-            work();
-        });
-        match __es_span {
-            ::core::option::Option::None => __es_body(),
-            ::core::option::Option::Some(__es_span) => {
-                let mut __es_span = ::eventsource_runtime::__private::Running::new(
-                    __es_span,
-                );
-                let __es_returned = __es_body();
-                {
-                    use ::eventsource_runtime::__private::probe::returned::*;
-                    ::eventsource_runtime::__private::Returned(&__es_returned)
-                        .__es_end(&mut __es_span);
-                }
-                __es_returned
-            }
-        }
-    };
+    let __es_body = ::eventsource_runtime::__private::once(move || -> () {
+        work();
+    });
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
-        ::eventsource_runtime::__private::apart(__es_call)
+        ::eventsource_runtime::__private::run(
+            move || ::eventsource_runtime::__private::start(&__ES_SITE, &mut ()),
+            __es_body,
+            {
+                use ::eventsource_runtime::__private::probe::told::*;
+                ::eventsource_runtime::__private::told::<()>().__es_by()
+            },
+        )
     } else {
-        __es_call(false)
+        __es_body()
     }
 }

@@ -18,9 +18,15 @@ fn numbers() -> impl Stream<Item = Result<u8, Error>> {
         __es_span,
         move || { todo!() },
         |__es_returned, __es_outcome| {
-            use ::eventsource_runtime::__private::probe::returned::*;
-            ::eventsource_runtime::__private::Returned(__es_returned)
-                .__es_tell(__es_outcome);
+            ::eventsource_runtime::__private::Teller::tell(
+                &mut {
+                    use ::eventsource_runtime::__private::probe::told::*;
+                    ::eventsource_runtime::__private::told::<Result<u8, Error>>()
+                        .__es_by()
+                },
+                __es_returned,
+                __es_outcome,
+            );
         },
     )
 }

@@ -37,6 +37,25 @@ pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
     said(record, names.iter()).is_some()
 }
 
+/// Whether a closure that takes the arguments leaves them where they are, by what their types are called.
+pub(super) fn are_copied(sig: &Signature) -> bool {
+    sig.inputs.iter().all(|input| match input {
+        FnArg::Receiver(receiver) => matches!(receiver.kind, ReceiverKind::Reference(.., None)),
+        FnArg::Typed(argument) => match ungrouped(&argument.ty) {
+            Type::Reference(reference) => reference.mutability.is_none(),
+            Type::Ptr(_) => true,
+            Type::Path(path) => path.path.get_ident().is_some_and(|name| PRIMITIVE.iter().any(|it| name == it)),
+            _ => false,
+        },
+    })
+}
+
+/// The types that are copied, and that everybody knows by their names.
+const PRIMITIVE: [&str; 16] = [
+    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+    "usize",
+];
+
 /// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the order
 /// in which it names it. Nothing where there is but one, and it is named as a whole.
 pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {

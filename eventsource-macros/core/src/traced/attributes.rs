@@ -197,14 +197,14 @@ fn wide(mut expr: Expr) -> Expr {
 /// The statement that records the entries. A panic in an expression costs that attribute alone.
 pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry]) -> TokenStream {
     let keys = entries.iter().map(|entry| &entry.key);
-    let values = values(private, entries);
+    let values = values(private, None, entries);
     quote_spanned!(Span::mixed_site()=> #private::Attributes::each(#out, &[#(#keys),*], #values);)
 }
 
 /// What records each entry at the place of its key.
-pub(super) fn values(private: &TokenStream, entries: &[Entry]) -> TokenStream {
+pub(super) fn values(private: &TokenStream, owns: Option<Token![move]>, entries: &[Entry]) -> TokenStream {
     let slot = local("__es_slot");
-    by_place(private, &slot, entries.iter().map(|entry| record(private, &slot, entry)))
+    by_place(private, owns, &slot, entries.iter().map(|entry| record(private, &slot, entry)))
 }
 
 fn record(private: &TokenStream, slot: &Ident, Entry { key, value }: &Entry) -> TokenStream {

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Ident, Token};
+use syn::{Ident, Token, Type};
 
 use super::arguments;
 use super::attributes::{constant, each, result, values};
@@ -17,7 +17,12 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let run = match model.covers {
         Covers::Call if sig.asyncness.is_some() => run_async(model),
         Covers::Call if model.is_held => run_held(model),
-        Covers::Call => run_sync(model),
+        Covers::Call => match &model.returned {
+            Returned::Type(ty) if model.record.is_empty() && arguments::are_copied(&model.function.sig) => {
+                run_copied(model, ty)
+            }
+            _ => run_sync(model),
+        },
         Covers::Future => run_covered(model, "future"),
         Covers::Stream => run_covered(model, "stream"),
     };
@@ -55,9 +60,10 @@ fn start(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let Some(enabled) = &model.enable_tracing else { return start_enabled(model) };
     let (muted, switch, start) = (local("__es_muted"), local("__es_enabled"), start_enabled(model));
+    let owns = owns(model);
     // In a `let`, where another macro's block may stand before an operator, and a wrong type is told at the expression.
     quote_spanned! {Span::mixed_site()=>
-        match #private::disabled(&__ES_SITE, &mut || { let #switch: ::core::primitive::bool = #enabled; #switch }) {
+        match #private::disabled(&__ES_SITE, &mut #owns || { let #switch: ::core::primitive::bool = #enabled; #switch }) {
             ::core::option::Option::None => #start,
             #muted => #muted,
         }
@@ -66,16 +72,23 @@ fn start(model: &Model) -> TokenStream {
 
 fn start_enabled(model: &Model) -> TokenStream {
     let private = model.runtime.private();
-    let values = values(&private, &model.attributes);
+    let owns = owns(model);
+    let values = values(&private, owns, &model.attributes);
     let options = options(model);
     if !options.is_empty() {
         let out = local("__es_options");
-        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &mut |#out| { #options }, #values))
+        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &mut #owns |#out| { #options }, #values))
     } else if model.owner {
         quote_spanned!(Span::mixed_site()=> #private::start_of(&__ES_SITE, ::core::any::type_name::<Self>, #values))
     } else {
         quote_spanned!(Span::mixed_site()=> #private::start(&__ES_SITE, #values))
     }
+}
+
+/// `move`, for closures that would borrow the arguments of an `async fn`, where they can have their own: what is borrowed
+/// is kept in the future.
+fn owns(Model { function: Function { sig, .. }, .. }: &Model) -> Option<Token![move]> {
+    (sig.asyncness.is_some() && arguments::are_copied(sig)).then(|| Token![move](Span::mixed_site()))
 }
 
 /// The calls that set the options; nothing where there are none beside the owner.
@@ -111,6 +124,23 @@ fn run_held(model: &Model) -> TokenStream {
     let (start, body) = (start_where_may_be_on(model), within(&model.body));
     let (held, span) = (local("__es_held"), local("__es_span"));
     quote_spanned!(Span::mixed_site()=> #start let #held = #private::held(#span); #body)
+}
+
+/// The body stands in a closure, which runs out of line where spans may be on: so that where they are off nothing is left
+/// of that. All arguments are copied: this closure has its own, and so has the one that starts the span.
+fn run_copied(model: &Model, ty: &Type) -> TokenStream {
+    let private = model.runtime.private();
+    let (own, span, body) = (local("__es_body"), local("__es_span"), &model.body);
+    let (start, checks, by) = (start(model), model.sensitive(), by_type(&private, ty));
+    let start = match checks.is_empty() {
+        true => quote_spanned!(Span::mixed_site()=> move || #start),
+        false => quote_spanned!(Span::mixed_site()=> move || { let #span = #start; #checks #span }),
+    };
+    let arrow = quote_spanned!(first_span(ty)=> -> #ty);
+    quote_spanned! {Span::mixed_site()=>
+        let #own = #private::once(move || #arrow #body);
+        if #private::Site::may_be_on(&__ES_SITE) { #private::run(#start, #own, #by) } else { #own() }
+    }
 }
 
 /// All of it stands in a closure that owns the arguments, which runs out of line where spans may be on: so that where
@@ -149,14 +179,17 @@ fn run_sync(model: &Model) -> TokenStream {
             }
         }
     };
-    let run = run(&body, &quote_spanned!(Span::mixed_site()=> #own()), &within);
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
         let #call = move |#on: ::core::primitive::bool| #returned {
             #order
             let _ = { #once };
             #start
-            #run
+            let #own = #body;
+            match #span {
+                ::core::option::Option::None => #own(),
+                ::core::option::Option::Some(#span) => #within,
+            }
         };
         if #private::Site::may_be_on(&__ES_SITE) { #private::apart(#call) } else { #call(false) }
     }
@@ -189,50 +222,74 @@ fn run_async(model: &Model) -> TokenStream {
     };
     let start = start_where_may_be_on(model);
     let body = quote_spanned!(Span::mixed_site()=> async move #body);
-    let (own, span, tell) = (local("__es_body"), local("__es_span"), tell(model, Span::mixed_site()));
-    let within = quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #tell).await);
+    let (own, span) = (local("__es_body"), local("__es_span"));
+    let within = match &model.returned {
+        Returned::Type(ty) if model.record.is_empty() => {
+            let by = by_type(&private, ty);
+            quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #by).await)
+        }
+        _ => {
+            let tell = tell(model, Span::mixed_site());
+            quote_spanned!(Span::mixed_site()=> #private::traced_by(#span, #own, #tell).await)
+        }
+    };
     let lints = yields_future(&model.function.sig).then(future_lints);
-    let run = run(&body, &quote_spanned!(Span::mixed_site()=> #own.await), &within);
     let end =
         matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
-    quote_spanned!(Span::mixed_site()=> #start #lints #run #end)
-}
-
-/// The body alone, or within its span.
-fn run(body: &TokenStream, alone: &TokenStream, within: &TokenStream) -> TokenStream {
-    let (own, span) = (local("__es_body"), local("__es_span"));
+    // Moved as a whole in each arm: what is left of it would be kept where the body is awaited.
     quote_spanned! {Span::mixed_site()=>
+        #start
+        #lints
         let #own = #body;
         match #span {
-            ::core::option::Option::None => #alone,
-            ::core::option::Option::Some(#span) => #within,
+            ::core::option::Option::None => {
+                ::core::mem::forget(#span);
+                #own.await
+            }
+            ::core::option::Option::Some(_) => #within,
         }
+        #end
     }
 }
 
 /// What the value leaves on the span of a plain function, which ends.
-fn end(Model { runtime, returned, record, .. }: &Model) -> TokenStream {
+fn end(model: &Model) -> TokenStream {
+    let Model { runtime, record, .. } = model;
     let private = runtime.private();
     let (value, span) = (local("__es_returned"), local("__es_span"));
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.
         let result = result(record);
         let keys = record.iter().map(|entry| &entry.key);
-        let values = values(&private, record);
+        let values = values(&private, None, record);
         quote_spanned! {Span::mixed_site()=>
             {
                 let #result = &#value;
-                #private::Ends::record(&mut #span, &[#(#keys),*], #values);
+                #private::Running::record(&mut #span, &[#(#keys),*], #values);
             }
         }
     });
-    let end = if is_known(returned) {
-        let probe = probe(&private, "returned");
-        quote_spanned!(Span::mixed_site()=> { #probe #private::Returned(&#value).__es_end(&mut #span); })
-    } else {
-        quote_spanned!(Span::mixed_site()=> #private::ReturnedValue::__es_end(#private::NoResult, &mut #span);)
-    };
-    quote_spanned!(Span::mixed_site()=> #records #end)
+    let by = by_value(model, &quote_spanned!(Span::mixed_site()=> &#value));
+    quote_spanned!(Span::mixed_site()=> #records #private::Running::end(&mut #span, &#value, #by);)
+}
+
+/// What finds out whether a value of a type is an error.
+fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
+    let probe = probe(private, "told");
+    quote_spanned!(Span::mixed_site()=> { #probe #private::told::<#ty>().__es_by() })
+}
+
+/// The same for the type of a value, of which a part cannot be written; nothing is found out where nothing can.
+fn by_value(Model { runtime, returned, .. }: &Model, value: &TokenStream) -> TokenStream {
+    let private = runtime.private();
+    match returned {
+        Returned::Type(ty) => by_type(&private, ty),
+        Returned::Opaque(Some(_)) => {
+            let probe = probe(&private, "told");
+            quote_spanned!(Span::mixed_site()=> { #probe #private::told_of(#value).__es_by() })
+        }
+        Returned::Opaque(None) | Returned::Never => quote_spanned!(Span::mixed_site()=> #private::NoResult),
+    }
 }
 
 /// The span starts with the call, and goes with what the call returns.
@@ -266,9 +323,10 @@ fn tell(model: &Model, place: Span) -> TokenStream {
     let Model { runtime, returned, record, .. } = model;
     let private = runtime.private();
     let (value, outcome, out) = (local("__es_returned"), local("__es_outcome"), local("__es_attributes"));
-    let probe = is_known(returned).then(|| {
-        let probe = probe(&private, "returned");
-        quote_spanned!(Span::mixed_site()=> #probe #private::Returned(#value).__es_tell(#outcome);)
+    let is_known = matches!(returned, Returned::Type(_) | Returned::Opaque(Some(_)));
+    let probe = is_known.then(|| {
+        let by = by_value(model, &value.to_token_stream());
+        quote_spanned!(Span::mixed_site()=> #private::Teller::tell(&mut #by, #value, #outcome);)
     });
     let records = (!record.is_empty()).then(|| {
         // The user's expressions say `result`, so this is the one name that they can see.
@@ -286,9 +344,4 @@ fn tell(model: &Model, place: Span) -> TokenStream {
         (Some(probe), records) => quote_spanned!(place=> |#value, #outcome| { { #probe } #records }),
         (None, records) => quote_spanned!(place=> |#value, #outcome| { #records }),
     }
-}
-
-/// Whether the type of what is returned is known: only then can it be told whether it is an error.
-fn is_known(returned: &Returned) -> bool {
-    matches!(returned, Returned::Type(_) | Returned::Opaque(Some(_)))
 }

@@ -13,7 +13,7 @@ use super::span::{Span, evaluate};
 use super::start::Ready;
 use super::toggle;
 use crate::telemetry::site::Kind;
-use crate::telemetry::{AttributeValue, Attributes, Ends, Outcome};
+use crate::telemetry::{AttributeValue, Attributes, NoResult};
 
 /// The span in whose body the caller runs.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl ManualSpan {
         let Some(span) = self.begin() else { return body() };
         let mut running = Running::new(span);
         let returned = body();
-        running.end(Outcome::default());
+        running.succeed();
         returned
     }
 
@@ -98,7 +98,7 @@ impl ManualSpan {
     pub async fn run<F: Future>(self, body: F) -> F::Output {
         match self.begin() {
             None => body.await,
-            Some(span) => traced(span, body, |_, _| ()).await,
+            span => traced(span, body, NoResult).await,
         }
     }
 

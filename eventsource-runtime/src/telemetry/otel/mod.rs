@@ -44,7 +44,7 @@ pub use log_format::LogFormat;
 pub use manual::{CurrentSpan, ManualSpan, current_span, span};
 pub use options::Options;
 pub(super) use pipeline::exported_logs;
-pub use run::{Once, Scope, Traced, apart, once, traced};
+pub use run::{Once, Scope, Traced, apart, once, run, traced, traced_by};
 pub use running::{Held, Running, held};
 #[cfg(feature = "prometheus")]
 pub use scrape::{Scrape, ScrapeServer};

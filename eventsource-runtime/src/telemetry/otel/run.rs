@@ -11,10 +11,10 @@ use super::bridge::{self, Bridged};
 use super::error_text::records_error_text;
 use super::inside::{Inside, Place};
 use super::pipeline;
-use super::running::{After, Before, Tells};
+use super::running::{After, Before, Running, Tells};
 use super::span::{Entered, Span};
 use super::toggle;
-use crate::telemetry::{Outcome, log, names};
+use crate::telemetry::{By, Outcome, Teller, log, names};
 
 /// In a closure, it lets it be called once only. Otherwise the compiler would make a second one for that.
 #[derive(Debug)]
@@ -58,10 +58,28 @@ impl Span {
 /// What a body has returned, and what finds out what there is to tell of that.
 struct Telling<'a, R, T>(&'a R, &'a mut T);
 
-impl<R, T: FnMut(&R, &mut Outcome)> Tells for Telling<'_, R, T> {
+impl<R, T: Teller<R>> Tells for Telling<'_, R, T> {
     fn tell(&mut self, outcome: &mut Outcome) {
-        (self.1)(self.0, outcome);
+        self.1.tell(self.0, outcome);
     }
+}
+
+impl Running {
+    /// The body is done: its span ends.
+    pub fn end<R>(&mut self, returned: &R, mut tell: impl Teller<R>) {
+        self.done(&mut Telling(returned, &mut tell));
+    }
+}
+
+/// Runs the body of a plain function in its span, apart from where spans are off, so that nothing is left there of what
+/// it needs.
+#[cold]
+#[inline(never)]
+pub fn run<R>(start: impl FnOnce() -> Option<Span>, body: impl FnOnce() -> R, tell: impl Teller<R>) -> R {
+    let mut running = Running::started(start());
+    let returned = body();
+    running.end(&returned, tell);
+    returned
 }
 
 pin_project! {
@@ -77,18 +95,27 @@ pin_project! {
 
 /// Runs the body of a traced async function in its span; `tell` finds out what there is to tell of the value that it
 /// returns.
-pub fn traced<F, T>(span: Span, body: F, tell: T) -> Traced<F, T>
+pub fn traced<F, T>(span: Option<Span>, body: F, tell: T) -> Traced<F, T>
+where
+    F: Future,
+    T: Teller<F::Output>,
+{
+    Traced { before: Before(span), body, after: After { is_unfinished: true }, tell }
+}
+
+/// The same with a closure, whose arguments have the types that this gives them.
+pub fn traced_by<F, T>(span: Option<Span>, body: F, tell: T) -> Traced<F, By<T>>
 where
     F: Future,
     T: FnMut(&F::Output, &mut Outcome),
 {
-    Traced { before: Before(Some(span)), body, after: After { is_unfinished: true }, tell }
+    traced(span, body, By(tell))
 }
 
 impl<F, T> Future for Traced<F, T>
 where
     F: Future,
-    T: FnMut(&F::Output, &mut Outcome),
+    T: Teller<F::Output>,
 {
     type Output = F::Output;
 

@@ -8,9 +8,9 @@ use std::mem;
 use std::thread;
 
 use super::span::{Entered, Span};
-use crate::telemetry::{Ends, Outcome, Values};
+use crate::telemetry::{Outcome, Values};
 
-/// What there is to tell of a future's body that is done. Not by a trait of closures, whose tables of methods are larger: each
+/// What there is to tell of a body that is done. Not by a trait of closures, whose tables of methods are larger: each
 /// traced function has one.
 pub(super) trait Tells {
     fn tell(&mut self, outcome: &mut Outcome);
@@ -30,27 +30,36 @@ impl Running {
     pub fn new(span: Span) -> Self {
         Self { entered: span.enter(), span }
     }
-}
 
-impl Ends for Running {
+    /// Enters a span, if one has started.
+    pub(super) fn started(span: Option<Span>) -> Self {
+        Self::new(span.unwrap_or(Span::OFF))
+    }
+
+    /// The body is done. Whether anybody can see what would be told of it.
     fn left(&mut self) -> bool {
         self.entered = Entered::Nothing;
         self.span.is_recording()
     }
 
-    fn record(&mut self, keys: &[&'static str], values: &mut dyn Values) {
+    /// The body is done: records attributes, if anybody can see them.
+    pub fn record(&mut self, keys: &[&'static str], values: &mut dyn Values) {
         if self.left() {
             self.span.record(&mut |attributes| attributes.each(keys, values));
         }
     }
 
-    fn end(&mut self, outcome: Outcome) {
-        // A span is locked while it ends: an exporter that asks for the current one must not find it.
-        self.left();
-        mem::replace(&mut self.span, Span::OFF).finish_telling(outcome);
+    /// The body is done: its span ends. That is locked meanwhile: an exporter that asks for the current one must not find it.
+    pub(super) fn done(&mut self, body: &mut dyn Tells) {
+        let mut outcome = Outcome::default();
+        if self.left() {
+            body.tell(&mut outcome);
+            mem::replace(&mut self.span, Span::OFF).finish_telling(outcome);
+        }
     }
 
-    fn succeed(&mut self) {
+    /// The body is done: its span ends without a status.
+    pub(super) fn succeed(&mut self) {
         self.left();
         mem::replace(&mut self.span, Span::OFF).succeed();
     }
