@@ -1,3 +1,14 @@
+// The page's links lead to files; the first definition of one counts.
+//! [event]: derive@Event
+//! [aggregate]: derive@Aggregate
+//! [command]: derive@Command
+//! [query]: derive@Query
+//! [command_handler]: attr@command_handler
+//! [query_handler]: attr@query_handler
+//! [projection]: attr@projection
+//! [process_manager]: attr@process_manager
+//! [traced]: attr@traced
+//! [editors]: https://github.com/eventsource-rs/eventsource/blob/main/eventsource-macros/docs/editors.md
 #![doc = include_str!("../README.md")]
 
 use eventsource_macros_core as core;

@@ -157,6 +157,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed?,
         Some(ended) = clerks.join_next() => ended??,
+        stopped = projections.stopped() => return Err(stopped.into()),
+        stopped = relay.stopped() => return Err(stopped.into()),
     }
     clerks.shutdown().await;
     projections.shutdown().await?;

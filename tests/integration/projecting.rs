@@ -136,9 +136,11 @@ async fn a_projection_that_stops_leaves_everything_from_the_fault_on() {
         let (store, _, at) = poisoned(payload, version).await;
         let runner = ProjectionRunner::new(store.clone()).projection(Tally::poisoned(panics)).max_retries(1);
         let projections = runner.spawn();
-        let stopped = projections.wait_for(at[4]).await.unwrap_err();
-        let ProjectionStopped::Failed { checkpoint, .. } = stopped else { panic!("{stopped}") };
-        assert_eq!((checkpoint, seen(&store).await), (at[1], numbers(&at[..2])));
+        let stopped = [projections.stopped().await, projections.wait_for(at[4]).await.unwrap_err()];
+        for stopped in stopped {
+            let ProjectionStopped::Failed { checkpoint, .. } = stopped else { panic!("{stopped}") };
+            assert_eq!((checkpoint, seen(&store).await), (at[1], numbers(&at[..2])));
+        }
         projections.shutdown().await.unwrap_err();
     }
 }

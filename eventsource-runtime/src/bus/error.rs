@@ -229,9 +229,10 @@ impl fmt::Display for HandlerError {
     }
 }
 
+/// What it is called, and what it says: the `Debug` of its cause may quote more.
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.cause, f)
+        write!(f, "HandlerError({}: {})", self.error_type, self.cause)
     }
 }
 

@@ -15,7 +15,7 @@ use super::traced::{Traced, Via};
 use super::{EventBus, Published};
 use crate::domain::StoredEvent;
 use crate::projection::{
-    Applied, Batch, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
+    Applied, Batch, Begin, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
     ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections,
 };
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
@@ -23,10 +23,10 @@ use crate::telemetry::Scope;
 
 /// Publishes every event of a store on a bus.
 ///
-/// An event is published at least once, after it was committed and however often processes die; those of a stream in
-/// order, save where a relay that was held up for longer than its lease wakes up while it publishes: what it had read it
-/// may then publish after newer events. The messages carry the trace context that is stored with their event, so that a consumer leads straight back to
-/// the command. Several relays of one name, in as many processes, share the work by leases: for each partition one
+/// Every event is published at least once, after it was committed and however often processes die, and the events of a
+/// stream in order. There is one exception: a relay that is held up for longer than its lease while it publishes may
+/// publish what it had read after newer events. The messages carry the trace context that is stored with their event, so
+/// that a consumer leads straight back to the command. Several relays of one name, in as many processes, share the work by leases: for each partition one
 /// publishes, and another takes over when that is gone.
 ///
 /// While the bus is in trouble the relay tries again, for ever; `eventsource.relay.gap` tells how far it is behind. A
@@ -48,16 +48,18 @@ pub struct Relay<S, B> {
     outbox: Outbox<S, B>,
     partitions: u32,
     lease: Option<Duration>,
+    begin: Begin,
     on_failure: OnFailure,
     metrics: bool,
 }
 
 impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
-    /// A relay from a store to a bus. The name is that of its checkpoint: it begins with the first event, and goes on
-    /// where the last relay of the name has stopped. No projection of the store has the same.
+    /// A relay from a store to a bus. The name is that of its checkpoint: it begins with the first event unless told
+    /// otherwise, and goes on where the last relay of the name has stopped. No projection of the store has the same.
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
         let outbox = Outbox { store, bus, filter: Filter::all(), tracing: true };
-        Self { name, outbox, partitions: 1, lease: None, on_failure: OnFailure::Stop, metrics: true }
+        let (begin, on_failure) = (Begin::default(), OnFailure::Stop);
+        Self { name, outbox, partitions: 1, lease: None, begin, on_failure, metrics: true }
     }
 
     /// Publishes only what a filter shows.
@@ -74,6 +76,21 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// How long a relay that is gone keeps others from taking over; 5 seconds unless set.
     pub fn lease(self, term: Duration) -> Self {
         Self { lease: Some(term), ..self }
+    }
+
+    /// Lets a relay that is new to the store begin after a position, with nothing before it published. If it lies beyond
+    /// the head, events up to it are left out too. Unless set it begins with the first event.
+    ///
+    /// One that has a checkpoint goes on from there, whatever this says: it may stay in the code after the first start.
+    /// Several processes that start a new relay agree on where the first of them began.
+    pub fn begin_after(self, position: Position) -> Self {
+        Self { begin: Begin::After(position), ..self }
+    }
+
+    /// The same with the head that the store tells first after [`Relay::spawn`]. What is committed between the two may
+    /// count as the past: where that matters, say `begin_after(store.head().await?)`.
+    pub fn begin_now(self) -> Self {
+        Self { begin: Begin::Now, ..self }
     }
 
     /// Passes over messages that the bus can never take, each with a log record, instead of stopping.
@@ -98,7 +115,8 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// Outside a Tokio runtime.
     pub fn spawn(self) -> Projections {
         let options = ProjectionOptions::default().partitions(self.partitions).on_failure(self.on_failure);
-        let runner = ProjectionRunner::new(self.outbox).relaying(self.metrics).patience(Duration::MAX);
+        let runner =
+            ProjectionRunner::new(self.outbox).relaying(self.metrics).begin(self.begin).patience(Duration::MAX);
         let runner = match self.lease {
             Some(term) => runner.lease(term),
             None => runner,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{AcquireError, Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::error::{BusError, SubscriptionStopped};
@@ -35,7 +35,7 @@ pub struct Subscription {
     stop: watch::Sender<Stop>,
     counts: Arc<Counts>,
     /// `None` once its end was told.
-    task: Option<JoinHandle<Ended>>,
+    task: Mutex<Option<JoinHandle<Ended>>>,
 }
 
 /// How a subscription is to end.
@@ -77,10 +77,12 @@ impl Subscription {
 
     /// Waits until the subscription ends of itself: one of dead letters when all have been tried again, any other when
     /// nothing can be taken from the bus any more, or the bus panics. What was taken before is still handled first.
+    /// Dropped before that, it changes nothing.
     ///
     /// # Errors
-    /// Nothing more could be taken from the bus, or it panicked while it settled a message.
-    pub async fn finished(mut self) -> Result<Tally, SubscriptionStopped> {
+    /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is told once, and not by
+    /// a [`shutdown`](Subscription::shutdown) behind it.
+    pub async fn finished(&self) -> Result<Tally, SubscriptionStopped> {
         self.ended().await
     }
 
@@ -98,7 +100,7 @@ impl Subscription {
     ///
     /// # Errors
     /// The subscription had stopped before, or messages were left.
-    pub async fn shutdown_within(mut self, deadline: Duration) -> Result<Tally, SubscriptionStopped> {
+    pub async fn shutdown_within(self, deadline: Duration) -> Result<Tally, SubscriptionStopped> {
         self.stop.send_replace(Stop::Done);
         if let Ok(ended) = tokio::time::timeout(deadline, self.ended()).await {
             return ended;
@@ -117,10 +119,11 @@ impl Subscription {
         }
     }
 
-    async fn ended(&mut self) -> Result<Tally, SubscriptionStopped> {
-        let Some(task) = &mut self.task else { return Ok(self.tally()) };
-        let ended = task.await;
-        self.task = None;
+    async fn ended(&self) -> Result<Tally, SubscriptionStopped> {
+        let mut task = self.task.lock().await;
+        let Some(running) = &mut *task else { return Ok(self.tally()) };
+        let ended = running.await;
+        *task = None;
         let failed = |source| SubscriptionStopped::Failed { group: self.group.to_string(), source };
         match ended {
             Ok(Some(Ok(()))) => Ok(self.tally()),
@@ -161,7 +164,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
     let lanes = lanes.collect();
     let intake = Taking { consumer, handling, lanes, counts: Arc::clone(&counts), stopped };
     let task = tokio::spawn(scope.run(intake.run(tasks)));
-    Subscription { group, stop, counts, task: Some(task) }
+    Subscription { group, stop, counts, task: Mutex::new(Some(task)) }
 }
 
 /// The task that takes deliveries and hands them out.

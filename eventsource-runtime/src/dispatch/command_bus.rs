@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::by_type::ByType;
 use super::error::{DispatchError, DispatchJsonError};
-use super::json::{COMMANDS, Refused, Switches, shown};
+use super::json::{COMMANDS, Payload, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
-use super::{BoxFuture, Committed, Context};
+use super::{BoxFuture, Committed, Context, MAX_JSON};
 use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
 use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
@@ -109,6 +109,9 @@ impl CommandBus {
 
     /// Handles a command off the wire, by its name.
     ///
+    /// Every command that the bus handles has a name, those that only your own program dispatches too. Where strangers
+    /// choose the name, look at it first.
+    ///
     /// # Errors
     /// No command has this name, or two of different types have; the payload does not fit it; or as [`CommandBus::dispatch`].
     pub async fn dispatch_json(
@@ -129,8 +132,27 @@ impl CommandBus {
         payload: impl AsRef<[u8]> + Send,
         context: Context,
     ) -> Result<Committed, DispatchJsonError> {
+        self.dispatch_named(name, Payload { json: payload.as_ref(), most: MAX_JSON }, context).await
+    }
+
+    /// Handles a command that the program itself has written down, however long it is.
+    pub(super) async fn dispatch_kept(
+        &self,
+        name: &str,
+        json: &[u8],
+        context: Context,
+    ) -> Result<Committed, DispatchJsonError> {
+        self.dispatch_named(name, Payload { json, most: usize::MAX }, context).await
+    }
+
+    async fn dispatch_named(
+        &self,
+        name: &str,
+        payload: Payload<'_>,
+        context: Context,
+    ) -> Result<Committed, DispatchJsonError> {
         match self.routes.named.find(name) {
-            Found::Route(route) => route.dispatch(self, payload.as_ref(), context).await,
+            Found::Route(route) => route.dispatch(self, payload, context).await,
             Found::Unknown => {
                 let command = shown(name);
                 COMMANDS.unknown(&command, self.switches);
@@ -241,7 +263,7 @@ trait JsonRoute: Send + Sync {
     fn dispatch<'a>(
         &'a self,
         bus: &'a CommandBus,
-        payload: &'a [u8],
+        payload: Payload<'a>,
         context: Context,
     ) -> BoxFuture<'a, Result<Committed, DispatchJsonError>>;
 }
@@ -255,7 +277,7 @@ where
     fn dispatch<'a>(
         &'a self,
         bus: &'a CommandBus,
-        payload: &'a [u8],
+        payload: Payload<'a>,
         context: Context,
     ) -> BoxFuture<'a, Result<Committed, DispatchJsonError>> {
         let command = match COMMANDS.read::<C>((C::NAME, C::SPAN), payload, bus.switches) {

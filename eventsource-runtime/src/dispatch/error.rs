@@ -129,6 +129,26 @@ pub enum DispatchJsonError {
 }
 
 impl DispatchJsonError {
+    /// A short, stable name for telemetry: the variant of a refusal, or the kind of fault.
+    #[must_use]
+    pub fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Self::AmbiguousCommand { .. } => Cow::Borrowed("ambiguous"),
+            Self::UnknownCommand { .. } => Cow::Borrowed("no_handler"),
+            Self::TooLarge { .. } => Cow::Borrowed("too_large"),
+            Self::BadPayload { .. } => Cow::Borrowed("bad_payload"),
+            Self::Rejected { error_type, .. } => error_type.clone(),
+            Self::Load(error) => Cow::Borrowed(error.error_type()),
+            Self::Append(error) => Cow::Borrowed(error.error_type()),
+        }
+    }
+
+    /// Whether the domain refused the command.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected { .. })
+    }
+
     pub(super) fn from_typed<E: Error + Send + Sync + 'static>(command: &'static str, error: DispatchError<E>) -> Self {
         let error_type = error.error_type();
         match error {
@@ -235,6 +255,21 @@ pub enum ExecuteJsonError {
     /// The handler failed.
     #[error(transparent)]
     Query(#[from] QueryError),
+}
+
+impl ExecuteJsonError {
+    /// A short, stable name for telemetry: what the query's own error is called, or the kind of fault.
+    #[must_use]
+    pub fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Self::AmbiguousQuery { .. } => Cow::Borrowed("ambiguous"),
+            Self::UnknownQuery { .. } => Cow::Borrowed("no_handler"),
+            Self::TooLarge { .. } => Cow::Borrowed("too_large"),
+            Self::BadPayload { .. } => Cow::Borrowed("bad_payload"),
+            Self::Answer { .. } => Cow::Borrowed("answer"),
+            Self::Query(error) => error.error_type(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{MAX_JSON, PayloadFault};
+use super::PayloadFault;
 use crate::telemetry::{Attributes, Kind, Start, metrics, names};
 
 /// The longest part of an unknown name that is shown.
@@ -61,6 +61,13 @@ pub(super) fn shown(name: &str) -> String {
     name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
 }
 
+/// A message as JSON, and how long it may be.
+#[derive(Clone, Copy)]
+pub(super) struct Payload<'a> {
+    pub(super) json: &'a [u8],
+    pub(super) most: usize,
+}
+
 /// Why a message reached no handler.
 pub(super) enum Refused {
     TooLarge(usize),
@@ -81,12 +88,12 @@ impl Side {
     pub(super) fn read<M: serde::de::DeserializeOwned>(
         self,
         (name, span): (&'static str, &'static str),
-        payload: &[u8],
+        payload: Payload<'_>,
         switches: Switches,
     ) -> Result<M, Refused> {
-        let read = match payload.len() {
-            size if size > MAX_JSON => Err(Refused::TooLarge(size)),
-            _ => serde_json::from_slice(payload).map_err(|error| Refused::BadPayload(PayloadFault::new(&error))),
+        let read = match payload.json.len() {
+            size if size > payload.most => Err(Refused::TooLarge(size)),
+            _ => serde_json::from_slice(payload.json).map_err(|error| Refused::BadPayload(PayloadFault::new(&error))),
         };
         read.inspect_err(|refused| self.refuse(span, (name, name), refused.error_type().into(), switches))
     }

@@ -7,11 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::BoxFuture;
 use super::by_type::ByType;
 use super::error::{ExecuteJsonError, QueryError};
-use super::json::{QUERIES, Refused, Switches, shown};
+use super::json::{Payload, QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
+use super::{BoxFuture, MAX_JSON};
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
 use crate::telemetry::{Chain, Kind, Span, Start, guarded, metrics, names};
@@ -102,7 +102,7 @@ impl QueryBus {
         payload: impl AsRef<[u8]> + Send,
     ) -> Result<serde_json::Value, ExecuteJsonError> {
         match self.routes.named.find(name) {
-            Found::Route(route) => route.execute(self, payload.as_ref()).await,
+            Found::Route(route) => route.execute(self, Payload { json: payload.as_ref(), most: MAX_JSON }).await,
             Found::Unknown => {
                 let query = shown(name);
                 QUERIES.unknown(&query, self.switches);
@@ -181,10 +181,7 @@ impl<E: Error + 'static> Failure for QueryError<E> {
 
 impl Failure for ExecuteJsonError {
     fn name(&self) -> Cow<'static, str> {
-        match self {
-            Self::Query(error) => error.error_type(),
-            _ => Cow::Borrowed("answer"),
-        }
+        self.error_type()
     }
 }
 
@@ -246,7 +243,7 @@ trait JsonRoute: Send + Sync {
     fn execute<'a>(
         &'a self,
         bus: &'a QueryBus,
-        payload: &'a [u8],
+        payload: Payload<'a>,
     ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>>;
 }
 
@@ -256,7 +253,7 @@ impl<Q: Query> JsonRoute for Json<Q> {
     fn execute<'a>(
         &'a self,
         bus: &'a QueryBus,
-        payload: &'a [u8],
+        payload: Payload<'a>,
     ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>> {
         let query = match QUERIES.read::<Q>((Q::NAME, Q::SPAN), payload, bus.switches) {
             Ok(query) => query,

@@ -180,16 +180,22 @@ impl<S: ProjectionStore> Follower<S> {
         if let Some(gap) = &self.gap {
             gap.head(page.scanned.get());
         }
+        let read = page.events.len();
         page.events.retain(|event| self.partition.holds(&event.stream));
         let mode = if self.options.pace == Pace::Single { Mode::Live } else { place.mode(&page) };
         let end = page.scanned;
         let events = Events::from(page.events);
+        let started = Instant::now();
         let applied = match mode {
             Mode::Batch { .. } => self.apply_at_once(&events, end, mode, place).await?,
             Mode::Live => self.apply_one_by_one(&events, place).await?,
         };
         if applied.is_none() {
             return Ok(());
+        }
+        if let Mode::Batch { .. } = mode {
+            let wanted = adapted(place.batch, read, started.elapsed(), self.store.longest_batch());
+            place.batch = wanted.min(within_bytes(&events));
         }
         place.checkpoint = place.checkpoint.max(end);
         self.tell(place);
@@ -221,10 +227,8 @@ impl<S: ProjectionStore> Follower<S> {
                 }
                 continue;
             }
-            let started = Instant::now();
             match self.attempt(Step::new(&part, to, mode), place).await {
                 Ok(()) => {
-                    place.batch = adapted(place.batch, started.elapsed(), self.store.longest_batch(), &part);
                     trouble = Trouble::default();
                     self.refresh_head().await;
                 }
@@ -299,15 +303,20 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
-/// The size of the next batch, after one that took so long: as many events as should take three quarters of the longest
-/// time, so that few batches hold up commands for more; at most twice as many, and at least half.
-fn adapted(batch: usize, took: Duration, longest: Duration, events: &[StoredEvent]) -> usize {
-    let wanted = (longest * 3 / 4).as_nanos() * batch as u128 / took.as_nanos().max(1);
+/// The size of the next batch, after one for which so many events were read, which took so long: as many as should take
+/// three quarters of the longest time, so that few batches hold up commands for more; at most twice the size until now,
+/// and at least half. What was read is told by itself, as it may have been asked for with an older size, or be the end.
+fn adapted(batch: usize, read: usize, took: Duration, longest: Duration) -> usize {
+    let wanted = (longest * 3 / 4).as_nanos() * read as u128 / took.as_nanos().max(1);
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(batch / 2, batch * 2);
-    let next = wanted.clamp(SMALLEST_BATCH, LARGEST_BATCH);
+    wanted.clamp(SMALLEST_BATCH, LARGEST_BATCH)
+}
+
+/// How many events like these a batch may hold.
+fn within_bytes(events: &[StoredEvent]) -> usize {
     let bytes: usize = events.iter().map(|event| event.payload().len()).sum();
     let each = bytes / events.len().max(1);
-    next.min((LARGE_BATCH / each.max(1)).max(1))
+    (LARGE_BATCH / each.max(1)).max(1)
 }
 
 #[cfg(test)]
@@ -316,14 +325,23 @@ mod tests {
 
     #[test]
     fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
-        let adapted = |batch, took| adapted(batch, Duration::from_millis(took), Duration::from_millis(20), &[]);
-        assert_eq!(adapted(64, 1), 128);
-        assert_eq!(adapted(LARGEST_BATCH, 1), LARGEST_BATCH);
-        assert_eq!(adapted(1024, 15), 1024);
-        assert_eq!(adapted(1024, 80), 512);
+        let adapted = |batch, read, took| adapted(batch, read, Duration::from_millis(took), Duration::from_millis(20));
+        assert_eq!(adapted(64, 64, 1), 128);
+        assert_eq!(adapted(LARGEST_BATCH, LARGEST_BATCH, 1), LARGEST_BATCH);
+        assert_eq!(adapted(1024, 1024, 15), 1024);
+        assert_eq!(adapted(1024, 1024, 80), 512);
         // A little too long: a little smaller, not half of it and then twice as large again.
-        assert_eq!(adapted(1024, 20), 768);
-        assert_eq!(adapted(768, 12), 960);
-        assert_eq!(adapted(SMALLEST_BATCH, 1000), SMALLEST_BATCH);
+        assert_eq!(adapted(1024, 1024, 20), 768);
+        assert_eq!(adapted(768, 768, 12), 960);
+        assert_eq!(adapted(SMALLEST_BATCH, SMALLEST_BATCH, 1000), SMALLEST_BATCH);
+    }
+
+    #[test]
+    fn a_batch_is_told_by_the_events_that_it_had() {
+        let adapted = |batch, read, took| adapted(batch, read, Duration::from_millis(took), Duration::from_millis(20));
+        // Read ahead with half the size: its time is right for as many.
+        assert_eq!(adapted(512, 256, 15), 256);
+        // The last page of the past, which is short, is quick because of that.
+        assert_eq!(adapted(1024, 128, 2), 960);
     }
 }

@@ -59,8 +59,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Switches the spans of all projections off, whatever their `enable_tracing` says, or those on that do not say
-    /// themselves. Unless set there are spans of those alone that say so: a span for each event is much.
+    /// `false` switches the spans of all projections off. `true` switches on those of projections whose macro has no
+    /// `enable_tracing`. Unless set, only projections that ask for spans have them, since a span for each event is much.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.options.tracing = Some(enabled);
         self

@@ -1,7 +1,9 @@
 //! Projections that run, as those who started them see them.
 
 use std::error::Error;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -86,6 +88,30 @@ impl Projections {
     pub fn checkpoint(&self, projection: &str) -> Option<Position> {
         let running = self.running.iter().find(|running| running.name == projection)?;
         Some(running.checkpoint())
+    }
+
+    /// Waits until a projection has stopped of itself, and tells why: for a program that is to end, or to restart it, when
+    /// one has. Dropped before that, it changes nothing.
+    pub async fn stopped(&self) -> ProjectionStopped {
+        let ended = |part: &watch::Receiver<Progress>| {
+            let mut part = part.clone();
+            // An error where the task is gone, as when the runtime shuts down.
+            async move { drop(part.wait_for(|progress| progress.stage.has_ended()).await) }
+        };
+        let mut parts: Vec<_> = self
+            .running
+            .iter()
+            .flat_map(|running| running.progress.iter().map(move |part| (running, Box::pin(ended(part)))))
+            .collect();
+        let stopped = poll_fn(|task| {
+            let mut stopped = parts
+                .iter_mut()
+                .filter_map(|(running, ended)| ended.as_mut().poll(task).is_ready().then_some(*running));
+            stopped.next().map_or(Poll::Pending, Poll::Ready)
+        });
+        let running = stopped.await;
+        let shut_down = ProjectionStopped::ShutDown { projection: running.name, checkpoint: running.checkpoint() };
+        running.failure().err().unwrap_or(shut_down)
     }
 
     /// Stops the projections and waits until each has finished or rolled back the batch that it is at, at most 30

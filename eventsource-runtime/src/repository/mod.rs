@@ -192,11 +192,27 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         expected: ExpectedVersion,
         events: impl IntoEvents<A::Event> + Send,
     ) -> Result<Committed, AppendError> {
+        self.append_with(id, expected, events, Context::default()).await
+    }
+
+    /// Appends events that come with an id, a correlation or metadata, such as those of an import: appended again with the
+    /// same [`Context::command_id`], they are not appended twice, and the first result is returned.
+    ///
+    /// # Errors
+    /// As [`Repository::append`]; or other events were appended with this id.
+    pub async fn append_with(
+        &self,
+        id: &A::Id,
+        expected: ExpectedVersion,
+        events: impl IntoEvents<A::Event> + Send,
+        context: Context,
+    ) -> Result<Committed, AppendError> {
         let mut list = Vec::new();
         events.into_events(&mut list);
-        let cause = Cause { context: &Context::default(), command_id: self.clock.new_id(), caused: false };
+        let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
+        let cause = Cause { context: &context, command_id, caused: false };
         let appended = self.persist(&StreamId::new(A::NAME, id), expected, &list, &cause).await?;
-        Ok(Committed::new(appended, cause.command_id))
+        Ok(Committed::new(appended, command_id))
     }
 
     /// Handles a command: loads, decides, persists; again after a conflict, with what has been appended since.

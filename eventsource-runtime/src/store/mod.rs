@@ -100,10 +100,9 @@ impl StoreError {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Adds to a failure or a refusal of the back end what the call was about, and to a failure advice; what is there
-    /// already is kept. It was about a stream with a version, a position, a projection; no payload, and nothing of how the
-    /// store connects. Any other error stays as it is. [`Traced`] does so for the reads, appends and snapshots of the store that
-    /// it is around.
+    /// Says what a failed or refused call was about; a failure gets advice as well. What was said before is kept, and any
+    /// other error stays as it is. Name a stream, a version, a position or a projection, never a payload or a connection.
+    /// [`Traced`] does so for the reads, appends and snapshots of the store that it is around.
     ///
     /// ```
     /// # use eventsource_runtime::store::StoreError;
@@ -207,9 +206,9 @@ pub struct Folded<V> {
     pub visitor: V,
     /// How many events it took.
     pub visited: u64,
-    /// Where the append ended that stored [`Fold::first_event`]. A store that finds it before the first event shows
-    /// nothing; one that needs several reads looks once more after the last, since the append may have been made between
-    /// them, and then some of its events may have been visited. With `None`, none of them was.
+    /// Where the append ended that stored [`Fold::first_event`], if it is there: then a store shows nothing. One that
+    /// needs several reads looks again after the last, since the append may have been made between them, and then some of
+    /// its events may have been visited. If `None`, none of them was.
     pub earlier: Option<Appended>,
 }
 

@@ -64,7 +64,7 @@ impl<S> Traced<S> {
 }
 
 impl<S: EventStore> Traced<S> {
-    /// Whether anybody sees of a call to the store of events more than its failure.
+    /// Whether a call leaves more than its failure: a span, or a measurement.
     pub(crate) fn is_seen(&self) -> bool {
         self.sees(|| self.inner.info().system.is_some())
     }

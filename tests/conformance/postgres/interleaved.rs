@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::open_in;
-use crate::broken::notices;
+use crate::broken::{Said, verdict};
 
 /// How many of the interleavings are run; all of them in a long run.
 const ORDERS: &str = "EVENTSOURCE_TESTS_ORDERS";
@@ -53,7 +53,7 @@ fn a_function_that_reads_before_it_has_the_lock_is_noticed() {
 /// It is the changes that are noticed: without them all is well.
 fn is_noticed((append, function): (Append, &'static str), changes: &'static [(&str, &str)]) {
     run(mutated(append, function, &[]));
-    assert!(notices(move || mutated(append, function, changes)), "{function}");
+    assert_eq!(verdict(move || mutated(append, function, changes)), Said::No, "{function}");
 }
 
 /// Runs a few orders with a function that was changed.

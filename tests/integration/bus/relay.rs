@@ -65,6 +65,25 @@ async fn every_event_is_published_once_where_nothing_fails_before_and_after_it_s
 }
 
 #[tokio::test]
+async fn a_new_relay_leaves_the_past_alone_where_it_is_told_to_and_an_old_one_goes_on() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    let past = place_many(&store, 20).await;
+    place_many(&store, 5).await;
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).begin_after(past).spawn();
+    relay.wait_for(store.head().await.unwrap()).await.unwrap();
+    relay.shutdown().await.unwrap();
+    let missed = place_many(&store, 5).await;
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).begin_now().spawn();
+    relay.wait_for(missed).await.unwrap();
+    until_settled(&running, 10).await;
+    let published: Vec<_> = take(&mut seen, 10).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, ids(&store).await.split_off(20));
+    relay.shutdown().await.unwrap();
+    running.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_bus_in_trouble_delays_and_loses_nothing() {
     let (store, remote) = (MemoryStore::new(), remote());
     let (running, mut seen) = collecting(&remote).await;

@@ -1,5 +1,6 @@
 //! What cannot be dispatched.
 
+use eventsource_runtime::dispatch::MAX_JSON;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::SqliteStore;
@@ -67,6 +68,21 @@ async fn an_event_that_cannot_be_reacted_to_is_set_aside_and_other_processes_go_
     assert_eq!(status(&store, stuck).await, OrderStatus::Done);
     assert_eq!(names(&store, "Parcel").await, ["ParcelSent"]);
     assert!(letters.list(Position::START, 10).await.unwrap().is_empty());
+}
+
+/// What strangers may send is bounded. What a process has written down is not theirs: it was refused each time that it was
+/// dispatched, for good.
+#[tokio::test]
+async fn a_command_that_is_longer_than_strangers_may_send_is_dispatched() {
+    let store = sqlite().await;
+    let (order, address) = (Uuid::now_v7(), "1 Analytical Row, ".repeat(MAX_JSON / 16));
+    let placed = commands(&store).dispatch(place(order, "Ada", &address)).await.unwrap();
+    let managers = runner(&store).max_retries(0).spawn();
+    managers.wait_for(placed.position).await.unwrap();
+    commands(&store).dispatch(SettlePayment { order_id: order }).await.unwrap();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    assert_eq!(names(&store, "Parcel").await, ["ParcelSent"]);
 }
 
 /// It was reacted to first, and only then it was seen that there was no letter any more.

@@ -114,7 +114,7 @@ impl<S: ProjectionStore> Desk<S> {
             metadata: chain.stamped(event),
         };
         let payload = command.payload.get().as_bytes();
-        match self.office.bus.dispatch_json_with(&command.name, payload, context).await {
+        match self.office.bus.dispatch_kept(&command.name, payload, context).await {
             Ok(_) => Ok(None),
             Err(DispatchJsonError::Rejected { error_type, source, .. }) => Ok(Some(Rejection {
                 command: command.payload.clone(),

@@ -260,7 +260,7 @@ impl<C> Rejected<C> {
 }
 
 impl<C: Command> Rejected<C> {
-    /// Why the aggregate refused.
+    /// Why the aggregate refused; `None` if what it refused was a command of another type than `C` with the same name.
     pub fn refusal(&self) -> Option<&<C::Aggregate as Aggregate>::Error> {
         let refusal: &(dyn Error + Send + Sync + 'static) = &**self.refusal;
         refusal.downcast_ref()

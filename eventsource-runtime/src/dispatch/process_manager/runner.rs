@@ -235,6 +235,11 @@ impl ProcessManagers {
         self.followers.wait_for_within(position, deadline).await
     }
 
+    /// Waits until a manager has stopped of itself, and tells why. Dropped before that, it changes nothing.
+    pub async fn stopped(&self) -> ProjectionStopped {
+        self.followers.stopped().await
+    }
+
     /// The last position that a manager is done with; `None` if there is no such manager.
     #[must_use]
     pub fn checkpoint(&self, manager: &str) -> Option<Position> {

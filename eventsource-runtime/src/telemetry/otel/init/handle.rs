@@ -27,8 +27,8 @@ use crate::telemetry::otel::toggle;
 
 /// Telemetry that was set up. Call [`shutdown`](Self::shutdown) at the end of the program: it exports what is left.
 ///
-/// Dropped without it, an installed set-up stays installed and goes on exporting on its schedule, so what it has not
-/// exported when the process ends is lost. One made with [`build`](super::TelemetryBuilder::build) is shut down in the
+/// Dropped without it, as by a `?` in `main`, an installed set-up exports what has ended so far, for which the thread
+/// waits as for a [flush](Self::force_flush_blocking), and stays installed. One made with [`build`](super::TelemetryBuilder::build) is shut down in the
 /// background, and nobody waits for it.
 #[must_use = "call `shutdown` at the end, or the last spans are lost"]
 pub struct Telemetry {
@@ -195,6 +195,10 @@ impl Shared {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if self.shared.installed {
+            if !self.shared.ended.load(Ordering::Acquire) {
+                // What fails here is logged like any other export.
+                let _ = self.force_flush_blocking();
+            }
             return;
         }
         if let Some(jobs) = self.shared.shutdown_jobs() {
