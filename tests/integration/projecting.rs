@@ -4,6 +4,7 @@ mod anew;
 mod set_back;
 mod stalled;
 mod standby;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use super::partition::Partition;
 use super::rebuild::Rebuilding;
 use super::retry::{Trouble, both, upkeep};
 use super::running::{Progress, Stage};
-use super::step::{Mode, Step};
+use super::step::{Mode, Step, Unsure};
 use super::{Projection, ProjectionStore};
 use crate::domain::StoredEvent;
 use crate::store::{Filter, Page, Position};
@@ -53,8 +53,8 @@ pub(super) struct Place {
     /// The past is replayed into an emptied read model.
     pub(super) rebuilding: bool,
     pub(super) hold: Hold,
-    /// Where the store may stand already: an attempt to get there was reported as failed.
-    pub(super) unsure: Option<Position>,
+    /// What may have been committed already, though it was reported as failed.
+    pub(super) unsure: Option<Unsure>,
     batch: usize,
 }
 
