@@ -227,10 +227,10 @@ impl Doubt {
             return Next::Refused(Fault::Said(error));
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        if error.is_refusal() || since.elapsed() > PATIENCE {
-            return Next::Refused(Fault::Said(PostgresError::new(format!(
-                "{error}; whether the events were stored is not known, append them again with the same ids"
-            ))));
+        // A server that takes no writes for now, as one that is being replaced, has not said what became of the first.
+        if error.is_refusal() && !error.is_busy() || since.elapsed() > PATIENCE {
+            let unknown = "whether the events were stored is not known, append them again with the same ids";
+            return Next::Refused(Fault::Said(error.in_doubt(unknown)));
         }
         let pause = self.pause.map_or(PAUSES.0, |pause| PAUSES.1.min(pause * 2));
         self.pause = Some(pause);
