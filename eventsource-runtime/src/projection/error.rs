@@ -82,7 +82,7 @@ impl ProjectionError {
     }
 
     /// The same of a cause that says nothing which others may not read.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn told(self) -> Self {
         Self { is_told: true, ..self }
     }

@@ -27,6 +27,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use batch::sought;
 pub use batch::{Applied, Batch, Events};
 pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
