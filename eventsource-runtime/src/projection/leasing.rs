@@ -12,8 +12,8 @@ use super::retry::{beside, upkeep};
 use crate::store::Position;
 use crate::telemetry::{log, metrics};
 
-/// How often it is looked whether a lease that another has is free, and how far that other one has come.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked whether what another has is free, and how far that other one has come.
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 /// How long the end of a projection may be held up by giving the lease up, which otherwise expires.
 const FAREWELL: Duration = Duration::from_secs(1);
 
