@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
+use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::open_in;
+use super::{a_stream, events, open_in};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(name = "Placed")]
+struct Placed(u32);
 
 /// Nothing but a name.
 struct Idle;
 
-#[derive(Event, serde::Serialize, serde::Deserialize)]
-struct Ignored {}
-
 #[projection]
 impl Idle {
-    fn ignored(&self, _: &Recorded<Ignored>) {}
+    fn placed(&self, _: &Recorded<Placed>) {}
 }
 
 fn claim() -> Claim {
@@ -55,5 +58,51 @@ fn a_lease_that_is_given_up_while_it_is_asked_for_is_not_had_for_nothing() {
             store.lease_projection(part, own.given_up()).await.unwrap();
         }
         passing.abort();
+    });
+}
+
+/// Takes longer than its lease.
+struct Slow {
+    schema: String,
+}
+
+#[projection]
+impl Slow {
+    #[projection(setup)]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch(&format!("CREATE TABLE {}.slow (position bigint)", self.schema)).await?)
+    }
+
+    async fn placed(&self, event: &Recorded<Placed>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute_batch("SELECT pg_sleep(0.8)").await?;
+        let insert = format!("INSERT INTO {}.slow VALUES ($1)", self.schema);
+        tx.execute(&insert, &[&i64::try_from(event.position().get())?]).await?;
+        Ok(())
+    }
+}
+
+/// Renewals waited for the connection of the batch that the lease was to outlive: each runner took it from the other.
+#[test]
+fn a_lease_outlives_a_batch_that_has_the_only_connection() {
+    run(async {
+        let (schema, mut runners, mut last) = (services::a_schema(), Vec::new(), Position::START);
+        for number in 0..2 {
+            let options = PostgresOptions::default().schema(&*schema).connections(1);
+            let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
+            if number == 0 {
+                last = store.append(&a_stream(), ExpectedVersion::NoStream, events(5)).await.unwrap().position;
+            }
+            let runner = ProjectionRunner::new(store).lease(Duration::from_millis(300));
+            runners.push(runner.projection(Slow { schema: schema.clone() }).spawn());
+        }
+        for runner in &runners {
+            runner.wait_for_within(last, Duration::from_secs(20)).await.unwrap();
+        }
+        for runner in runners {
+            runner.shutdown().await.unwrap();
+        }
+        let raw = services::raw(&services::postgres()).await;
+        let kept = raw.query_one(&format!("SELECT count(*) FROM {schema}.slow"), &[]).await.unwrap();
+        assert_eq!(kept.get::<_, i64>(0), 5, "each once");
     });
 }

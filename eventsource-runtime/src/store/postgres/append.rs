@@ -169,12 +169,14 @@ impl Appends {
     }
 }
 
-/// The connections that append, those that read, and those on which projections work.
+/// The connections that append, those that read, those on which projections work, and those that keep their leases.
 #[derive(Debug)]
 pub(super) struct Pools {
     pub(super) writers: Pool,
     pub(super) readers: Pool,
     pub(super) workers: Pool,
+    /// Of their own: a lease is renewed while all workers are at batches.
+    pub(super) leases: Pool,
 }
 
 /// An event whose id an earlier one of the same append has.
