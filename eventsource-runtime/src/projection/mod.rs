@@ -206,8 +206,8 @@ pub trait ProjectionStore: EventStore {
 
     /// A place beside the read model where the projection is built anew while readers see the old one: a store on which
     /// `open_projection`, `lease_projection`, `apply_batch` and `dead_letters` work on tables of its own. What an
-    /// earlier attempt left is not gone on with: it may have been another program's. While somebody else has the place, the
-    /// error is [`BuiltElsewhere`], and the runner asks again.
+    /// earlier attempt left is not gone on with: it may have been another program's. While somebody else has the place,
+    /// the error is [`BuiltElsewhere`], and the runner asks again.
     fn open_aside(&self, projection: &'static str) -> impl Future<Output = Result<Self, ProjectionError>> + Send {
         std::future::ready(Err(ProjectionError::no_aside(projection)))
     }

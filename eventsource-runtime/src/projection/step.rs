@@ -124,8 +124,8 @@ impl<S: ProjectionStore> Follower<S> {
 impl Place {
     /// Notes that a step may have been committed, though this is what came of it.
     fn doubt(&mut self, step: Step<'_>, error: &ProjectionError) {
-        // Steps run where nothing before them was committed, and one that fails is not either. Otherwise it is the first of
-        // them that may have been: behind it the others were refused.
+        // Steps run where nothing before them was committed, and one that fails is not either. Otherwise it is the
+        // first of them that may have been: behind it the others were refused.
         if error.event().is_some() {
             self.unsure = None;
         } else if self.unsure.as_ref().is_none_or(|unsure| unsure.to != step.to) {

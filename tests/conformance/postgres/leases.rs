@@ -29,8 +29,8 @@ fn claim() -> Claim {
     Claim::new(Uuid::now_v7(), "test", Duration::from_mins(1))
 }
 
-/// One was given up between the statement that asked for it and the one that looked who has it: nobody, so that both were
-/// taken to have it.
+/// One was given up between the statement that asked for it and the one that looked who has it: nobody, which was taken
+/// for whoever asked.
 #[test]
 fn a_lease_that_is_given_up_while_it_is_asked_for_is_not_had_for_nothing() {
     run(async {

@@ -171,8 +171,8 @@ fn a_migration_that_waits_for_a_table_lets_others_through() {
             assert!(!opening.is_finished());
         }
         let append = format!(
-            "INSERT INTO {schema}.events VALUES \
-            (3, 'Order-1', 3, '00000000-0000-0000-0000-000000000003', 'Placed', 1, 7, NULL, NULL, NULL, NULL, NULL, '3')"
+            "INSERT INTO {schema}.events VALUES (3, 'Order-1', 3, '00000000-0000-0000-0000-000000000003', \
+            'Placed', 1, 7, NULL, NULL, NULL, NULL, NULL, '3')"
         );
         let appended = tokio::time::timeout(Duration::from_secs(20), raw.batch_execute(&append)).await;
         appended.expect("it does not wait for the reader").unwrap();

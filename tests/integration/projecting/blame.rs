@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 
-/// Notes the position of each event, and one that is not there behind that of a poisoned one, which is found out when it is
-/// committed.
+/// Notes the position of each event, and behind that of a poisoned one another that is not there, which is found out
+/// when it is committed.
 struct Chain;
 
 #[projection]

@@ -9,8 +9,8 @@ async fn in_time<F: Future>(body: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
 }
 
-/// Nobody noticed while it waited: what was appended at the positions that it had seen was counted as applied, and behind
-/// them the projection stopped for good.
+/// Nobody noticed while it waited: what was appended at the positions that it had seen was counted as applied, and
+/// behind them the projection stopped for good.
 #[tokio::test]
 async fn a_checkpoint_that_went_back_is_gone_on_from() {
     let scratch = Scratch::new();

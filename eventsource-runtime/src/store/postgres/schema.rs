@@ -67,8 +67,8 @@ impl Schema {
         statement.replace("{schema}", &format!("\"{}\"", self.name))
     }
 
-    /// Brings the schema to the newest version, in one transaction. Safe while other processes do the same, and while older
-    /// programs work on it: who waits for a table to be free has all others wait behind it, and so it waits not for long,
+    /// Brings the schema to the newest version, in one transaction. Safe while other processes do the same, and while
+    /// older programs work on it: who waits for a table has all others wait behind him, and so it waits not for long,
     /// but again and again.
     pub(super) async fn migrate(&self, client: &mut Client) -> Result<(), StoreError> {
         let begun = Instant::now();

@@ -1,10 +1,12 @@
 //! Projections on PostgreSQL: steps and checkpoint in one transaction.
 //!
-//! A batch holds no lock of the store while its steps run, so that a process that is stopped, or whose runtime is blocked,
-//! keeps nobody from taking its lease when that has expired. An async step that never ends is no such thing: the lease is
-//! renewed for as long as the process lives. Whether the lease is still its own is asked again by the statement that moves the checkpoint, the
-//! last one before the commit; and whether the dead letters are still there behind which events were parked, just before
-//! that, under a lock that whoever settles a letter takes just before his commit.
+//! A batch holds no lock of the store while its steps run, so that a process that is stopped, or whose runtime is
+//! blocked, keeps nobody from taking its lease when that has expired. An async step that never ends is no such thing:
+//! its lease is renewed for as long as the process lives.
+//!
+//! Whether the lease is still its own is asked again by the statement that moves the checkpoint, the last one before
+//! the commit; and whether the dead letters are still there behind which events were parked, just before that, under a
+//! lock that whoever settles a letter takes just before his commit.
 
 mod aside;
 mod dead_letters;

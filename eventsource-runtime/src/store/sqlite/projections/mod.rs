@@ -243,8 +243,8 @@ fn step(tx: &SqliteTransaction<'_>, projection: &dyn Projection<Sqlite>, event: 
     })
 }
 
-/// The error of a projection's method, or what `SQLite` said of itself where that is the cause, however the method wraps
-/// it: then no event is to blame, and the same statement may be fine another time.
+/// The error of a projection's method, or what `SQLite` said of itself where that is the cause, however the method
+/// wraps it: then no event is to blame, and the same statement may be fine another time.
 fn blamed(error: ProjectionError) -> ProjectionError {
     match trouble(error.cause()) {
         Some(own) => ProjectionError::store(StoreError::backend("run a projection's statements", own)),
@@ -279,8 +279,8 @@ fn move_checkpoint(tx: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     tx.prepare_cached(MOVE)?.execute(params![projection, index, to, term]).map(drop)
 }
 
-/// Runs steps in a transaction of their own and commits it if they succeed. An error or a panic undoes all of it. `tried`
-/// are the events whose steps these are.
+/// Runs steps in a transaction of their own and commits it if they succeed. An error or a panic undoes all of it.
+/// `tried` are the events whose steps these are.
 fn in_transaction<T>(
     connection: &Connection,
     tried: &[StoredEvent],
@@ -293,7 +293,7 @@ fn in_transaction<T>(
         Ok(value) => {
             still_open(connection, since)?;
             match commit(connection) {
-                // What is checked no earlier, a deferred constraint, is a fault of what was written. It names no values.
+                // What is checked no earlier, a deferred constraint, is a fault of what was written; it names no value.
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     Err(sought(ProjectionError::from(error).told(), tried))
                 }
