@@ -6,6 +6,7 @@ mod dropped;
 mod faults;
 mod interleaved;
 mod killed;
+mod leases;
 mod loads;
 mod locked;
 mod lost;

@@ -1,8 +1,11 @@
 //! Projections that cannot apply an event, that are built anew, that share their work, and that lose their lease.
 
 mod anew;
+mod blame;
+mod set_back;
 mod stalled;
 mod standby;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

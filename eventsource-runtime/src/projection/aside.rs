@@ -7,11 +7,12 @@ use tokio::sync::watch;
 use super::ProjectionStore;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
-use super::leasing::Hold;
+use super::leasing::{Hold, LOOK};
 use super::partition::Partition;
 use super::rebuild::Rebuilding;
 use super::running::Progress;
 use crate::store::Position;
+use crate::telemetry::log;
 
 /// The lease of the projection, and where it stands.
 pub(super) type Built = (Hold, Position);
@@ -26,7 +27,7 @@ impl<S: ProjectionStore> Follower<S> {
         if self.partition.count > 1 {
             return Err(ProjectionError::aside_in_parts(name));
         }
-        let Some(store) = self.patiently(|this| this.store.open_aside(name)).await? else { return Ok(None) };
+        let Some(store) = self.open_place().await? else { return Ok(None) };
         let builder = self.builder(store, past);
         let opened = builder
             .patiently(|this| this.store.open_projection(Arc::clone(&this.projection), 1, Position::START))
@@ -51,6 +52,24 @@ impl<S: ProjectionStore> Follower<S> {
         }
         hold.renewed = std::time::Instant::now();
         Ok(swapped?.map(|()| (hold, place.checkpoint)))
+    }
+
+    /// Opens the place aside, when nobody else builds there any more; `None` if the runner is stopped meanwhile.
+    async fn open_place(&self) -> Result<Option<S>, ProjectionError> {
+        let name = self.partition.projection;
+        let mut told = false;
+        loop {
+            match self.patiently(|this| this.store.open_aside(name)).await {
+                Err(error) if error.is_built_elsewhere() => {}
+                opened => return opened,
+            }
+            if !std::mem::replace(&mut told, true) {
+                log::projection_waits(name, self.partition.index, "a runner that builds it aside");
+            }
+            if self.unless_stopped(tokio::time::sleep(LOOK)).await.is_none() {
+                return Ok(None);
+            }
+        }
     }
 
     async fn swap(

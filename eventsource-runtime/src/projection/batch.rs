@@ -1,5 +1,7 @@
 //! What a store is asked to apply.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -95,6 +97,19 @@ impl Batch {
 pub struct Applied {
     /// The events that were set aside unapplied, because an earlier event of their stream is a dead letter.
     pub parked: Vec<Position>,
+}
+
+/// The error of a batch that came to its end in vain as that of one of its events.
+///
+/// Which of them left a transaction behind that cannot be committed, nothing tells. So one in the middle is named: what
+/// is before it is applied by itself then, and if that fails too, it is sought there; else that one is tried alone, and
+/// then what is behind it. Alone it is named rightly.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn sought(error: ProjectionError, events: &[impl Borrow<StoredEvent>]) -> ProjectionError {
+    match events.get(events.len() / 2) {
+        Some(event) if !error.is_trouble() => error.at(event.borrow()),
+        _ => error,
+    }
 }
 
 /// Events that several batches share: cloning copies none.

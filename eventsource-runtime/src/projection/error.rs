@@ -82,7 +82,7 @@ impl ProjectionError {
     }
 
     /// The same of a cause that says nothing which others may not read.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn told(self) -> Self {
         Self { is_told: true, ..self }
     }
@@ -145,6 +145,7 @@ impl ProjectionError {
         matches!(store, Some(StoreError::Closed | StoreError::Schema { .. }))
             || self.cause.is::<CheckpointMoved>()
             || self.cause.is::<PartitionsChanged>()
+            || self.is_built_elsewhere()
             || self.is_lease_lost()
     }
 
@@ -156,6 +157,11 @@ impl ProjectionError {
     /// Whether another runner has the lease.
     pub(crate) fn is_lease_lost(&self) -> bool {
         self.cause.is::<LeaseLost>()
+    }
+
+    /// Whether somebody else builds the projection aside.
+    pub(super) fn is_built_elsewhere(&self) -> bool {
+        self.cause.is::<BuiltElsewhere>()
     }
 
     /// Whether the store was closed.
@@ -237,6 +243,23 @@ impl PartitionsChanged {
     #[must_use]
     pub const fn new(projection: &'static str, stored: u32, wanted: u32) -> Self {
         Self { projection, stored, wanted }
+    }
+}
+
+/// A projection is being built aside by somebody else; it can be when that one is done, or gone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("projection `{projection}` is being built aside by another runner; wait until that is done")]
+#[non_exhaustive]
+pub struct BuiltElsewhere {
+    /// The projection.
+    pub projection: &'static str,
+}
+
+impl BuiltElsewhere {
+    /// For a projection whose place aside somebody else has.
+    #[must_use]
+    pub const fn new(projection: &'static str) -> Self {
+        Self { projection }
     }
 }
 

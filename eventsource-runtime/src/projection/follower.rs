@@ -13,7 +13,7 @@ use super::partition::Partition;
 use super::rebuild::Rebuilding;
 use super::retry::{Trouble, both, upkeep};
 use super::running::{Progress, Stage};
-use super::step::{Mode, Step};
+use super::step::{Mode, Step, Unsure};
 use super::{Projection, ProjectionStore};
 use crate::domain::StoredEvent;
 use crate::store::{Filter, Page, Position};
@@ -53,8 +53,8 @@ pub(super) struct Place {
     /// The past is replayed into an emptied read model.
     pub(super) rebuilding: bool,
     pub(super) hold: Hold,
-    /// Where the store may stand already: an attempt to get there was reported as failed.
-    pub(super) unsure: Option<Position>,
+    /// What may have been committed already, though it was reported as failed.
+    pub(super) unsure: Option<Unsure>,
     batch: usize,
 }
 
@@ -75,13 +75,13 @@ impl Place {
     }
 
     pub(super) fn saved_at(&mut self, position: Position) {
-        self.saved = position;
+        (self.saved, self.unsure) = (position, None);
         self.checkpoint = self.checkpoint.max(position);
     }
 
-    /// Goes on from where another runner has left off.
+    /// Goes on from where another runner has left off, or where the store stands again.
     pub(super) fn goes_on(&mut self, checkpoint: Position) {
-        (self.checkpoint, self.saved) = (checkpoint, checkpoint);
+        (self.checkpoint, self.saved, self.unsure) = (checkpoint, checkpoint, None);
     }
 }
 
@@ -116,8 +116,9 @@ impl<S: ProjectionStore> Follower<S> {
         loop {
             self.tell(place);
             match self.advance(place, None).await {
-                // The lease may have expired and come back, as nobody had it any more: then its checkpoint tells.
-                Err(error) if error.is_lease_lost() || error.found().is_some_and(|found| found > place.saved) => {
+                // The lease may have expired and come back, as nobody had it any more, or the store has lost its last
+                // commits, and what they had applied: its checkpoint tells what is to be done.
+                Err(error) if error.is_lease_lost() || error.found().is_some() => {
                     // Where it is this one's own after all it would be waited for; where it is another's this does nothing.
                     self.give_up(&place.hold).await;
                     self.lost(place, &error);

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::ProjectionStore;
-use super::error::ProjectionError;
+use super::error::{CheckpointMoved, ProjectionError};
 use super::follower::{Follower, Place};
 use super::lease::Claim;
 use super::options::Options;
@@ -12,8 +12,8 @@ use super::retry::{beside, upkeep};
 use crate::store::Position;
 use crate::telemetry::{log, metrics};
 
-/// How often it is looked whether a lease that another has is free, and how far that other one has come.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked whether what another has is free, and how far that other one has come.
+pub(super) const LOOK: Duration = Duration::from_millis(200);
 /// How long the end of a projection may be held up by giving the lease up, which otherwise expires.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -100,11 +100,15 @@ impl<S: ProjectionStore> Follower<S> {
             match tokio::time::timeout(place.hold.due(), changed.as_mut()).await {
                 Ok(changed) => return Ok(changed),
                 Err(_) if place.saved < place.checkpoint => self.save(place).await?,
-                Err(_) => {
-                    if self.renew(&mut place.hold).await?.is_none() {
-                        return Ok(None);
+                Err(_) => match self.renew(&mut place.hold).await? {
+                    None => return Ok(None),
+                    // A server that took another's place may have lost the last commits: whoever waits for the events
+                    // that come now would be told that they are applied.
+                    Some(stored) if stored != place.saved => {
+                        return Err(CheckpointMoved::new(self.partition.projection, place.saved, stored).into());
                     }
-                }
+                    Some(_) => {}
+                },
             }
         }
     }

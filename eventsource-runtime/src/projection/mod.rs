@@ -27,12 +27,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use batch::sought;
 pub use batch::{Applied, Batch, Events};
 pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;
-pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
+pub use error::{BuiltElsewhere, CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
 pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub(crate) use options::Begin;
@@ -204,7 +206,8 @@ pub trait ProjectionStore: EventStore {
 
     /// A place beside the read model where the projection is built anew while readers see the old one: a store on which
     /// `open_projection`, `lease_projection`, `apply_batch` and `dead_letters` work on tables of its own. What an
-    /// earlier attempt left is not gone on with: it may have been another program's.
+    /// earlier attempt left is not gone on with: it may have been another program's. While somebody else has the place,
+    /// the error is [`BuiltElsewhere`], and the runner asks again.
     fn open_aside(&self, projection: &'static str) -> impl Future<Output = Result<Self, ProjectionError>> + Send {
         std::future::ready(Err(ProjectionError::no_aside(projection)))
     }

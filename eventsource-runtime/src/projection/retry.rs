@@ -69,7 +69,6 @@ impl<S: ProjectionStore> Follower<S> {
         place: &mut Place,
     ) -> Result<StepResult, ProjectionError> {
         let Some(event) = step.events.first() else { return Ok(Err(error)) };
-        let letter;
         let outcome = match self.options.on_failure {
             OnFailure::Stop => {
                 let asked = self.store.lease_projection(self.partition, place.hold.claim.clone());
@@ -78,13 +77,13 @@ impl<S: ProjectionStore> Follower<S> {
                     Err(trouble) => Ok(Err(trouble)),
                 };
             }
-            OnFailure::Skip => Outcome::Skipped(&error),
+            OnFailure::Skip => Outcome::Skipped(error.error_type().to_owned()),
             OnFailure::DeadLetter => {
-                letter = DeadLetter::failed(event, &error, self.options.retries, self.options.clock.now());
-                Outcome::SetAside(&letter)
+                let now = self.options.clock.now();
+                Outcome::SetAside(Box::new(DeadLetter::failed(event, &error, self.options.retries, now)))
             }
         };
-        match self.attempt(step.ending(outcome), place).await {
+        match self.attempt(step.ending(&outcome), place).await {
             Ok(()) => Ok(Ok(())),
             Err(error) if error.is_final() => Err(error),
             Err(error) => Ok(Err(error)),

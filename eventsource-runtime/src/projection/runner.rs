@@ -105,6 +105,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// security, a trigger or a place in a publication that the new table lacks stops the projection with an error. Nothing
     /// else that was set for the old table comes along.
     ///
+    /// Where another runner builds it aside, this one waits until that is done, or its process gone, and begins then.
+    ///
     /// The swap waits for whoever reads the old tables for a long time, and is tried again meanwhile. This runner has the
     /// lease then, so that the old read model stands still for as long, five minutes at most.
     pub fn rebuild_aside(mut self) -> Self {

@@ -19,21 +19,22 @@ pub(super) struct Step<'a> {
     /// Where the checkpoint comes to stand.
     to: Position,
     mode: Mode,
-    outcome: Outcome<'a>,
+    outcome: &'a Outcome,
     /// How often it was tried before.
     retry: u32,
 }
 
 /// What becomes of the events.
-#[derive(Clone, Copy)]
-pub(super) enum Outcome<'a> {
+#[derive(Clone)]
+pub(super) enum Outcome {
     Applied,
-    Skipped(&'a ProjectionError),
-    SetAside(&'a DeadLetter),
+    /// With the type of the error for which they are passed over.
+    Skipped(String),
+    SetAside(Box<DeadLetter>),
 }
 
-impl Outcome<'_> {
-    fn status(self) -> &'static str {
+impl Outcome {
+    fn status(&self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Skipped(_) => "skipped",
@@ -42,13 +43,19 @@ impl Outcome<'_> {
     }
 
     /// What operators should know of.
-    fn log(self, projection: &str, position: Position) {
+    fn log(&self, projection: &str, position: Position) {
         match self {
             Self::Applied => {}
-            Self::Skipped(error) => log::projection_skipped(projection, position.get(), error.error_type()),
+            Self::Skipped(error_type) => log::projection_skipped(projection, position.get(), error_type),
             Self::SetAside(letter) => log::projection_dead_lettered(projection, position.get(), &letter.error_type),
         }
     }
+}
+
+/// An attempt that was reported as failed, and may have been committed all the same.
+pub(super) struct Unsure {
+    to: Position,
+    outcome: Outcome,
 }
 
 const DEAD_LETTERED: &str = "dead_lettered";
@@ -74,22 +81,26 @@ impl<S: ProjectionStore> Follower<S> {
         match step.outcome {
             Outcome::Applied => batch.events = step.events.clone(),
             Outcome::Skipped(_) => {}
-            Outcome::SetAside(letter) => batch.set_aside = Some(letter.clone()),
+            Outcome::SetAside(letter) => batch.set_aside = Some((**letter).clone()),
         }
         let asked = Instant::now();
         // In boxes, once a batch: without optimisation each layer around a future makes it several times as large, and
         // they all have to fit into the stack of a thread.
         let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
-        let result = match Box::pin(self.minding_the_gap(applying)).await {
-            // The same, but the runner was stopped before it tried again: only the checkpoint was left to move.
-            Err(error) if step.events.is_empty() && error.found().is_some() && error.found() == place.unsure => {
-                place.saved_at(error.found().unwrap_or(step.to));
-                return Ok(());
-            }
+        let mut result = Box::pin(self.minding_the_gap(applying)).await;
+        let found = result.as_ref().err().and_then(ProjectionError::found);
+        let earlier = place.unsure.take_if(|unsure| found == Some(unsure.to));
+        if let Some(earlier) = earlier.as_ref().filter(|_| step.events.is_empty()) {
+            // The runner was stopped before it tried again: only the checkpoint was left to move.
+            place.saved_at(earlier.to);
+            return Ok(());
+        }
+        if step.retry > 0 && found == Some(step.to) {
             // An earlier attempt was committed after all; nobody else moves a checkpoint to just there.
-            Err(error) if step.retry > 0 && error.found() == Some(step.to) => Ok(Applied::default()),
-            result => result,
-        };
+            result = Ok(Applied::default());
+        }
+        // What it was to come to may be something else.
+        let step = earlier.as_ref().map_or(step, |earlier| step.ending(&earlier.outcome));
         span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(step.retry)));
         match result {
             Ok(applied) => {
@@ -101,7 +112,7 @@ impl<S: ProjectionStore> Follower<S> {
                 Ok(())
             }
             Err(error) => {
-                place.unsure = Some(step.to);
+                place.doubt(step, &error);
                 let error = error.about(|| step.about(self.partition.projection), "it begins there again");
                 span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause()));
                 Err(error.within(scope))
@@ -110,16 +121,29 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
+impl Place {
+    /// Notes that a step may have been committed, though this is what came of it.
+    fn doubt(&mut self, step: Step<'_>, error: &ProjectionError) {
+        // Steps run where nothing before them was committed, and one that fails is not either. Otherwise it is the
+        // first of them that may have been: behind it the others were refused.
+        if error.event().is_some() {
+            self.unsure = None;
+        } else if self.unsure.as_ref().is_none_or(|unsure| unsure.to != step.to) {
+            self.unsure = Some(Unsure { to: step.to, outcome: step.outcome.clone() });
+        }
+    }
+}
+
 impl<'a> Step<'a> {
     pub(super) fn new(events: &'a Events, to: Position, mode: Mode) -> Self {
-        Self { events, to, mode, outcome: Outcome::Applied, retry: 0 }
+        Self { events, to, mode, outcome: &Outcome::Applied, retry: 0 }
     }
 
     pub(super) fn retried(self, retry: u32) -> Self {
         Self { retry, ..self }
     }
 
-    pub(super) fn ending(self, outcome: Outcome<'a>) -> Self {
+    pub(super) fn ending(self, outcome: &'a Outcome) -> Self {
         Self { outcome, ..self }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{DeadLetters, OnFailure, ProjectionStore};
+use eventsource_runtime::projection::{BuiltElsewhere, DeadLetters, OnFailure, ProjectionStore};
 use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::dice::Dice;
@@ -224,7 +224,7 @@ fn one_builds_at_a_time_and_the_next_clears_up() {
         let aside = place.store.open_aside("Weights").await.unwrap();
         aside.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
         let error = place.store.open_aside("Weights").await.expect_err("somebody builds there");
-        assert!(error.to_string().contains("build aside"), "{error}");
+        assert!(error.cause().is::<BuiltElsewhere>(), "{error}");
         let keys = format!("SELECT projection FROM {}.projection_partitions", place.schema);
         let key: String = place.raw.query_one(&keys, &[]).await.unwrap().get(0);
         let schema = key.strip_prefix("Weights ").expect("the key tells the schema");

@@ -1,9 +1,17 @@
 //! What a load asks of the server.
 
+use std::ops::ControlFlow;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use eventsource_runtime::EventRef;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::snapshot::SnapshotStore;
+use eventsource_runtime::store::{Fold, PostgresOptions, PostgresStore, Visitor};
 use eventsource_runtime::testing::run;
+use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
+use tokio::sync::oneshot;
 
 use super::locked::{Count, Counter};
 use super::lost::behind_a_proxy;
@@ -47,5 +55,51 @@ fn a_snapshot_whose_row_cannot_be_read_is_none() {
         store.inner().latest_snapshot(&StreamId::new("Counter", 1)).await.unwrap_err();
         let loaded = counters.load(&1).await.unwrap();
         assert_eq!((loaded.version, loaded.state.count), (Version::new(3), 3));
+    });
+}
+
+/// Stands still at the first event, with the connection on which it came.
+struct Holding {
+    begun: Option<oneshot::Sender<()>>,
+    goes_on: mpsc::Receiver<()>,
+}
+
+impl Visitor for Holding {
+    fn visit(&mut self, _: EventRef<'_>) -> ControlFlow<()> {
+        if let Some(begun) = self.begun.take() {
+            begun.send(()).unwrap();
+        }
+        // Elsewhere others go on: this thread may be the one that tells the time.
+        let _ = tokio::task::block_in_place(|| self.goes_on.recv());
+        ControlFlow::Break(())
+    }
+}
+
+/// It was taken for a fault of the snapshot, without which the load waited for a connection once more.
+#[test]
+fn a_load_that_gets_no_connection_waits_for_it_once_and_does_not_blame_the_snapshot() {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    run(async {
+        let schema = services::a_schema();
+        let options = PostgresOptions::default().schema(schema).connections(1).connect_timeout(PATIENCE);
+        let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
+        let counters = Repository::<Counter, _>::new(store.clone());
+        let bus = CommandBus::builder().aggregate(counters.clone()).build();
+        bus.dispatch(Count { counter: 1 }).await.unwrap();
+        counters.snapshots_written().await;
+        let ((begun, has_begun), (go_on, goes_on)) = (oneshot::channel(), mpsc::channel());
+        let fold = Fold { stream: StreamId::new("Counter", 1), after: Version::START, first_event: None };
+        let holding = Holding { begun: Some(begun), goes_on };
+        let held = tokio::spawn(async move { store.fold(fold, holding).await.map(drop) });
+        has_begun.await.unwrap();
+        let asked = Instant::now();
+        assert!(counters.load(&1).await.is_err());
+        assert!(asked.elapsed() < PATIENCE * 2, "{:?}", asked.elapsed());
+        go_on.send(()).unwrap();
+        held.await.unwrap().unwrap();
+        let recorder = Recorder::new();
+        recorder.run(counters.load(&1)).await.unwrap();
+        let rendered = recorder.trees().render();
+        assert!(rendered.contains("eventsource.snapshot.used=true"), "{rendered}");
     });
 }

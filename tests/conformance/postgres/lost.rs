@@ -1,11 +1,12 @@
 //! Answers that are lost after the server has committed.
 
 use std::net::ToSocketAddrs;
+use std::time::Duration;
 
 use eventsource_runtime::store::{EventStore, ExpectedVersion, PostgresOptions, PostgresStore, Version};
 use eventsource_runtime::testing::run;
 use eventsource_tests::proxy::Proxy;
-use eventsource_tests::services::{self, repeats};
+use eventsource_tests::services::{self, PostgresServer, repeats};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
@@ -59,15 +60,69 @@ async fn append_some(store: PostgresStore, each: usize) -> (eventsource_runtime:
 }
 
 pub(super) async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
-    let address = services::postgres();
+    behind(&services::postgres(), schema, 23).await
+}
+
+/// A proxy before the server at an address, which loses one answer of so many, and a store through it.
+async fn behind(address: &str, schema: &str, one_of: usize) -> (Proxy, PostgresStore) {
     let config: Config = address.parse().unwrap();
     let Some(Host::Tcp(host)) = config.get_hosts().first() else { panic!("the server is reached by TCP") };
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let server = (host.as_str(), port).to_socket_addrs().unwrap().next().unwrap();
-    let proxy = Proxy::before(server, 23).await;
+    let proxy = Proxy::before(server, one_of).await;
     let through = address.replace(&format!("{host}:{port}"), &proxy.address().to_string());
     assert_ne!(through, address, "the address names host and port");
     let options = PostgresOptions::default().schema(schema);
     let store = PostgresStore::connect_with(&through, options).await.unwrap();
     (proxy, store)
+}
+
+/// The first server that did not take writes ended the search: the caller was told that nobody knows.
+#[test]
+fn an_append_in_doubt_waits_for_a_server_that_takes_writes_again() {
+    run(async {
+        let (server, schema) = (PostgresServer::start(), services::a_schema());
+        // What a connection asks for itself, no later default changes.
+        let raw =
+            services::raw(&format!("{}?options=-c%20default_transaction_read_only%3Doff", server.address())).await;
+        let (proxy, store) = behind(&server.address(), &schema, 1).await;
+        // It has its statement prepared.
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+        let (stream, appended) = (a_stream(), events(1));
+        let id = appended[0].id;
+        proxy.lose(true);
+        let append = tokio::spawn({
+            let (store, stream) = (store.clone(), stream.clone());
+            async move { store.append(&stream, ExpectedVersion::NoStream, appended).await }
+        });
+        until(|| proxy.lost() > 0).await;
+        for sql in ["ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"] {
+            raw.batch_execute(sql).await.unwrap();
+        }
+        let is_on = async || {
+            let new = services::raw(&server.address()).await;
+            let row = new.query_one("SHOW default_transaction_read_only", &[]).await.unwrap();
+            row.get::<_, &str>(0) == "on"
+        };
+        while !is_on().await {}
+        let before = proxy.asked();
+        proxy.lose(false);
+        // A connection is made, and the append is refused on it, more than once.
+        until(|| proxy.asked() >= before + 6 || append.is_finished()).await;
+        for sql in ["ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"] {
+            raw.batch_execute(sql).await.unwrap();
+        }
+        assert_eq!(append.await.unwrap().unwrap().version, Version::new(1));
+        let stored = store.read_stream(&stream, Version::START, 10).await.unwrap();
+        assert_eq!(stored.iter().map(|event| event.id).collect::<Vec<_>>(), [id]);
+    });
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), so).await.expect("it happens in time");
 }

@@ -1,5 +1,7 @@
 //! Opening a store: its schema, and what is refused.
 
+use std::time::Duration;
+
 use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
@@ -7,6 +9,7 @@ use eventsource_runtime::store::{
 };
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
+use tokio_postgres::Client;
 
 use super::{a_stream, events, open_in};
 
@@ -112,20 +115,25 @@ const CONTENTS: [&str; 5] = [
     "",
 ];
 
+/// Makes a schema as it was at a version.
+async fn make(raw: &Client, schema: &str, version: usize) {
+    let mut made = format!(
+        "CREATE SCHEMA {schema}; CREATE TABLE {schema}.eventsource_schema (version bigint PRIMARY KEY); \
+        INSERT INTO {schema}.eventsource_schema VALUES ({version});"
+    );
+    for (migration, contents) in MIGRATIONS.iter().zip(CONTENTS).take(version) {
+        made += &format!("{migration};\n{contents};\n").replace("{schema}", schema);
+    }
+    raw.batch_execute(&made).await.unwrap();
+}
+
 #[test]
 fn a_schema_of_each_earlier_version_keeps_what_it_has() {
     run(async {
         for version in 1..=MIGRATIONS.len() {
             let schema = services::a_schema();
             let raw = services::raw(&services::postgres()).await;
-            let mut made = format!(
-                "CREATE SCHEMA {schema}; CREATE TABLE {schema}.eventsource_schema (version bigint PRIMARY KEY); \
-                INSERT INTO {schema}.eventsource_schema VALUES ({version});"
-            );
-            for (migration, contents) in MIGRATIONS.iter().zip(CONTENTS).take(version) {
-                made += &format!("{migration};\n{contents};\n").replace("{schema}", &schema);
-            }
-            raw.batch_execute(&made).await.unwrap();
+            make(&raw, &schema, version).await;
             let store = open_in(&schema).await;
             let stream = StreamId::new("Order", 1);
             let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
@@ -137,10 +145,38 @@ fn a_schema_of_each_earlier_version_keeps_what_it_has() {
                 assert_eq!(appended.position.get(), at + count as u64);
             }
             assert_eq!(store.snapshot_exists(&stream).await.unwrap(), version >= 2);
-            let claim = Claim::new(uuid::Uuid::now_v7(), "a test", std::time::Duration::from_secs(1));
+            let claim = Claim::new(uuid::Uuid::now_v7(), "a test", Duration::from_secs(1));
             let lease = store.lease_projection(Partition::whole("Views"), claim).await;
             let checkpoint = lease.ok().map(|lease| (lease.checkpoint.get(), lease.taken));
             assert_eq!(checkpoint, (version >= 3).then_some((1, None)), "version {version}");
         }
+    });
+}
+
+/// The migration waited for who reads the table, and everybody else behind it, for as long as the reader took.
+#[test]
+fn a_migration_that_waits_for_a_table_lets_others_through() {
+    run(async {
+        let schema = services::a_schema();
+        let (raw, reader) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
+        make(&raw, &schema, 4).await;
+        reader.batch_execute(&format!("BEGIN; SELECT count(*) FROM {schema}.events")).await.unwrap();
+        let opening = tokio::spawn({
+            let schema = schema.clone();
+            async move { open_in(&schema).await }
+        });
+        let waits =
+            format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{schema}.events'::regclass");
+        while raw.query_one(&waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            assert!(!opening.is_finished());
+        }
+        let append = format!(
+            "INSERT INTO {schema}.events VALUES (3, 'Order-1', 3, '00000000-0000-0000-0000-000000000003', \
+            'Placed', 1, 7, NULL, NULL, NULL, NULL, NULL, '3')"
+        );
+        let appended = tokio::time::timeout(Duration::from_secs(20), raw.batch_execute(&append)).await;
+        appended.expect("it does not wait for the reader").unwrap();
+        reader.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(opening.await.unwrap().head().await.unwrap(), Position::new(3));
     });
 }

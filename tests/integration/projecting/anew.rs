@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eventsource_runtime::store::Synchronous;
+use eventsource_tests::logged::Log;
 
 use super::*;
 
@@ -123,4 +124,22 @@ async fn what_cannot_be_built_aside_says_so() {
         let ProjectionStopped::Failed { source, .. } = stopped else { panic!("{stopped}") };
         assert!(source.to_string().contains(words), "{source}");
     }
+}
+
+/// It was taken for trouble of the store: of several processes that were started with it all but one stopped.
+#[tokio::test]
+async fn a_place_in_which_another_builds_is_waited_for() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    let last = cancel(&store, &a_stream(), REASON, 1).await;
+    let place = store.open_aside("Tally").await.unwrap();
+    let (log, _guard) = Log::of_thread();
+    let runner = runner(&store).projection(Tally::sound()).rebuild_aside();
+    let projections = runner.patience(Duration::ZERO).max_retries(0).spawn();
+    let waits = tokio::time::timeout(Duration::from_secs(20), log.hears("eventsource.projection.waits"));
+    waits.await.expect("it says that it waits");
+    drop(place);
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(seen(&store).await, [last.get()]);
 }

@@ -46,7 +46,10 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(SILENCE);
     }
-    config.keepalives_idle(SILENCE);
+    // The driver has a time of its own, which is longer than anybody waits.
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(SILENCE);
+    }
     Ok(config)
 }
 
@@ -112,6 +115,16 @@ mod tests {
         let spaced = mode("host=host sslmode = 'prefer'").unwrap_err().to_string();
         assert!(spaced.contains("sslmode=require"), "{spaced}");
         assert_eq!(mode("host=host sslnegotiation=direct").unwrap(), SslMode::Require);
+    }
+
+    #[test]
+    fn the_silence_that_an_address_asks_for_is_kept() {
+        let idle = |options: &str| {
+            let address = format!("postgres://user@host/db{options}");
+            parse(&address, &PostgresOptions::default()).unwrap().get_keepalives_idle()
+        };
+        assert_eq!(idle("?keepalives_idle=5"), Duration::from_secs(5));
+        assert_eq!(idle(""), SILENCE);
     }
 
     #[test]

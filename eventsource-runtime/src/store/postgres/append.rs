@@ -169,12 +169,14 @@ impl Appends {
     }
 }
 
-/// The connections that append, those that read, and those on which projections work.
+/// The connections that append, those that read, those on which projections work, and those that keep their leases.
 #[derive(Debug)]
 pub(super) struct Pools {
     pub(super) writers: Pool,
     pub(super) readers: Pool,
     pub(super) workers: Pool,
+    /// Of their own: a lease is renewed while all workers are at batches.
+    pub(super) leases: Pool,
 }
 
 /// An event whose id an earlier one of the same append has.
@@ -227,10 +229,10 @@ impl Doubt {
             return Next::Refused(Fault::Said(error));
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        if error.is_refusal() || since.elapsed() > PATIENCE {
-            return Next::Refused(Fault::Said(PostgresError::new(format!(
-                "{error}; whether the events were stored is not known, append them again with the same ids"
-            ))));
+        // A server that takes no writes for now, as one that is being replaced, has not said what became of the first.
+        if error.is_refusal() && !error.is_busy() || since.elapsed() > PATIENCE {
+            let unknown = "whether the events were stored is not known, append them again with the same ids";
+            return Next::Refused(Fault::Said(error.in_doubt(unknown)));
         }
         let pause = self.pause.map_or(PAUSES.0, |pause| PAUSES.1.min(pause * 2));
         self.pause = Some(pause);

@@ -43,6 +43,11 @@ impl PostgresError {
         Self { fate: Fate::NotSent, ..Self::new(message) }
     }
 
+    /// What was said when something was asked again whose first answer was lost; `advice` says what to do about it.
+    pub(super) fn in_doubt(self, advice: &str) -> Self {
+        Self { message: format!("{}; {advice}", self.message).into(), fate: Fate::Unknown, ..self }
+    }
+
     /// The SQLSTATE, if the server gave one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
@@ -62,7 +67,8 @@ impl PostgresError {
     /// Whether it is about what was given: values that are not kept, and rules and limits that they break.
     pub(super) fn is_final(&self) -> bool {
         const GIVEN: [&str; 3] = ["22", "23", "54"];
-        self.is_raised() || self.fate != Fate::Full && self.class().is_some_and(|class| GIVEN.contains(&class))
+        let is_given = || self.fate != Fate::Full && self.class().is_some_and(|class| GIVEN.contains(&class));
+        !self.is_in_doubt() && (self.is_raised() || is_given())
     }
 
     fn class(&self) -> Option<&str> {

@@ -96,8 +96,9 @@ impl Folds {
         fold: Fold,
         mut visitor: V,
     ) -> Result<Folded<V>, StoreError> {
+        // That there is no connection is no fault of the snapshot's, and asking for the events needs one as well.
+        let client = lend(pool).await.map_err(|fault| fault.attempt("load a stream"))?;
         let begun = async {
-            let client = lend(pool).await?;
             match tokio::time::timeout(PATIENCE, self.begin(&client, &fold)).await {
                 Ok(begun) => begun.map(|begun| (client, begun)),
                 Err(late) => {

@@ -66,8 +66,8 @@ impl Traced<Postgres> {
     /// ```
     ///
     /// # Errors
-    /// The address cannot be read or asks for what this program cannot do, the server cannot be reached or refuses, or
-    /// the schema is newer than this program.
+    /// The address cannot be read or asks for what this program cannot do, the server cannot be reached or refuses, the
+    /// schema is newer than this program, or it is older and others use its tables without a gap for a minute.
     pub async fn connect(address: &str) -> Result<Self, StoreError> {
         Self::connect_with(address, PostgresOptions::default()).await
     }
@@ -87,6 +87,7 @@ impl Traced<Postgres> {
         shared.pools.writers.close();
         shared.pools.readers.close();
         shared.pools.workers.close();
+        shared.pools.leases.close();
         if let Some(listening) = shared.listening.get() {
             listening.end();
         }
@@ -100,6 +101,9 @@ pub struct Postgres {
     /// While a projection is built beside its read model: where.
     aside: Option<Arc<projections::Aside>>,
 }
+
+/// How many connections keep leases: one may be held up by whoever empties a read model.
+const LEASES: usize = 2;
 
 struct Shared {
     pools: Arc<Pools>,
@@ -129,6 +133,7 @@ impl Postgres {
             writers: pool(UNDER_WAY, OURS)?,
             readers: pool(options.connections, OURS)?,
             workers: pool(options.connections, YOURS)?,
+            leases: pool(LEASES, OURS)?,
         });
         let mut info = StoreInfo::database("postgresql", "events");
         info.server = address::server(&config);

@@ -1,5 +1,9 @@
 //! The schema and its versions.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 
 use super::PostgresError;
@@ -20,6 +24,12 @@ const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Held while a schema is migrated, by the schema's name: the second number is its hash.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1702035459, hashtext($1))";
+
+/// How long a migration waits for a table that somebody uses, and how long others wait behind it.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
+/// How long it is tried again where that was too short, and how long others are let through each time.
+const PATIENCE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// The store's schema, as it stands in SQL.
 #[derive(Clone, Debug)]
@@ -57,8 +67,20 @@ impl Schema {
         statement.replace("{schema}", &format!("\"{}\"", self.name))
     }
 
-    /// Brings the schema to the newest version, in one transaction. Safe while other processes do the same.
+    /// Brings the schema to the newest version, in one transaction. Safe while other processes do the same, and while
+    /// older programs work on it: who waits for a table has all others wait behind him, and so it waits not for long,
+    /// but again and again.
     pub(super) async fn migrate(&self, client: &mut Client) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        loop {
+            match self.attempt(client).await {
+                Err(error) if is_locked(&error) && begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+                migrated => return migrated,
+            }
+        }
+    }
+
+    async fn attempt(&self, client: &mut Client) -> Result<(), StoreError> {
         // Most often it is there, and looking takes no lock.
         if checked(self.version(client).await.map_err(failed)?)? == KNOWN {
             return Ok(());
@@ -66,6 +88,8 @@ impl Schema {
         // Dropped in the middle, it is rolled back.
         let transaction = client.transaction().await.map_err(failed)?;
         transaction.query(LOCK, &[&self.name]).await.map_err(failed)?;
+        // Not before: others wait for a migration as long as it takes.
+        transaction.batch_execute(LOCK_TIMEOUT).await.map_err(failed)?;
         let found = checked(self.version(&transaction).await.map_err(failed)?)?;
         if found == 0 {
             self.prepare(&transaction).await.map_err(failed)?;
@@ -104,6 +128,12 @@ impl Schema {
 
 fn failed(error: tokio_postgres::Error) -> StoreError {
     StoreError::backend("read or migrate the schema", PostgresError::from(error))
+}
+
+/// Whether a table was not free in time.
+fn is_locked(error: &StoreError) -> bool {
+    let StoreError::Backend { source, .. } = error else { return false };
+    source.downcast_ref::<PostgresError>().and_then(PostgresError::code) == Some(SqlState::LOCK_NOT_AVAILABLE.code())
 }
 
 fn checked(found: i64) -> Result<u32, StoreError> {

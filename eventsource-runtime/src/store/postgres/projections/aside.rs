@@ -14,7 +14,7 @@ use super::super::{Postgres, PostgresError, PostgresTransaction};
 use super::begun;
 use super::elsewhere::refuse_losses;
 use super::transaction::{end, failed, fault, refused};
-use crate::projection::{ProjectionError, StepResult};
+use crate::projection::{BuiltElsewhere, ProjectionError, StepResult};
 use crate::store::StoreError;
 
 /// Held, by a connection of its own, while somebody builds a projection aside.
@@ -128,7 +128,7 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     let place = store.place(projection);
     let locked = lock.query_one(LOCK, &[&place]).await.map_err(failed("build aside"))?;
     if !locked.get::<_, bool>(0) {
-        return Err(fault("build aside", PostgresError::unavailable("another process is at it")));
+        return Err(BuiltElsewhere::new(projection).into());
     }
     let schema = format!("{PREFIX}{}", Uuid::now_v7().simple());
     let path = format!(

@@ -12,6 +12,9 @@ use super::super::schema::Schema;
 use crate::projection::{Claim, Lease, Partition, Taken};
 use crate::store::Position;
 
+/// How often a lease that is given up while it is asked for is asked for again.
+const ATTEMPTS: u32 = 5;
+
 /// A time in milliseconds; what does not fit is longer than anybody waits.
 pub(super) fn millis(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX).min(1 << 50)
@@ -42,7 +45,7 @@ pub(super) fn give_up(schema: &Schema) -> String {
 }
 
 impl Postgres {
-    /// Asks for a lease; `None` if there is no such part. Each way is a single statement.
+    /// Asks for a lease; `None` if there is no such part. It is had by no more than the statement that takes it.
     pub(super) async fn lease(
         &self,
         client: &Object,
@@ -53,22 +56,25 @@ impl Postgres {
         let projection = self.key(projection);
         let (index, count) = (i64::from(index), i64::from(count));
         let statements = &self.shared.projections;
-        let row = if claim.gives_up() {
-            let statement = client.prepare_cached(&statements.give_up).await?;
-            client.query_opt(&statement, &[&projection, &index, &count, &claim.token]).await?
-        } else {
-            let statement = client.prepare_cached(&statements.hold).await?;
-            let (owner, term) = (&*claim.owner, millis(claim.term));
-            let params: [&(dyn ToSql + Sync); 7] =
-                [&projection, &index, &count, &claim.token, &owner, &term, &claim.by_force];
-            client.query_opt(&statement, &params).await?
-        };
-        if let Some(row) = row {
-            return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None }));
+        let (owner, term) = (&*claim.owner, millis(claim.term));
+        let all: [&(dyn ToSql + Sync); 7] = [&projection, &index, &count, &claim.token, &owner, &term, &claim.by_force];
+        let (change, params) =
+            if claim.gives_up() { (&statements.give_up, &all[..4]) } else { (&statements.hold, &all[..]) };
+        let change = client.prepare_cached(change).await?;
+        let mut attempt = 1;
+        loop {
+            if let Some(row) = client.query_opt(&change, params).await? {
+                return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None }));
+            }
+            let look = client.prepare_cached(&statements.look).await?;
+            let Some(row) = client.query_opt(&look, &all[..3]).await? else { return Ok(None) };
+            // Whoever had it may have given it up in between: then nobody has it, and so neither has who asks.
+            let is_free = row.get::<_, Option<Uuid>>(1).is_none();
+            if !is_free || claim.gives_up() || attempt == ATTEMPTS {
+                return Ok(Some(seen(&row, claim)));
+            }
+            attempt += 1;
         }
-        let statement = client.prepare_cached(&statements.look).await?;
-        let row = client.query_opt(&statement, &[&projection, &index, &count]).await?;
-        Ok(row.map(|row| taken(&row, claim)))
     }
 }
 
@@ -76,9 +82,10 @@ fn checkpoint(row: &Row) -> Position {
     Position::new(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
-fn taken(row: &Row, claim: &Claim) -> Lease {
+/// What a look at a lease came to: where it is nobody's, whoever asked for it is to ask again at once.
+fn seen(row: &Row, claim: &Claim) -> Lease {
     let token: Option<Uuid> = row.get(1);
     let left = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)).unwrap_or_default());
-    let is_anothers = token.is_some_and(|token| token != claim.token);
-    Lease { checkpoint: checkpoint(row), taken: is_anothers.then(|| Taken { owner: row.get(2), left }) }
+    let is_granted = token == Some(claim.token) || token.is_none() && claim.gives_up();
+    Lease { checkpoint: checkpoint(row), taken: (!is_granted).then(|| Taken { owner: row.get(2), left }) }
 }

@@ -1,9 +1,12 @@
 //! Projections on PostgreSQL: steps and checkpoint in one transaction.
 //!
-//! A batch holds no lock of the store while its steps run, so that a runner that is held up for ever keeps nobody from
-//! taking its lease. Whether the lease is still its own is asked again by the statement that moves the checkpoint, the
-//! last one before the commit; and whether the dead letters are still there behind which events were parked, just before
-//! that, under a lock that whoever settles a letter takes just before his commit.
+//! A batch holds no lock of the store while its steps run, so that a process that is stopped, or whose runtime is
+//! blocked, keeps nobody from taking its lease when that has expired. An async step that never ends is no such thing:
+//! its lease is renewed for as long as the process lives.
+//!
+//! Whether the lease is still its own is asked again by the statement that moves the checkpoint, the last one before
+//! the commit; and whether the dead letters are still there behind which events were parked, just before that, under a
+//! lock that whoever settles a letter takes just before his commit.
 
 mod aside;
 mod dead_letters;
@@ -149,7 +152,7 @@ impl ProjectionStore for Postgres {
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
-        let client = self.worker().await?;
+        let client = self.keeper().await?;
         let lease = self.lease(&client, partition, &claim).await.map_err(failed("lease a projection"))?;
         lease.ok_or_else(|| ProjectionError::not_open(partition.projection))
     }
@@ -252,11 +255,21 @@ async fn begun(client: &mut Object) -> Result<PostgresTransaction<'_>, Projectio
     Ok(tx)
 }
 
+fn away(fault: Fault) -> ProjectionError {
+    ProjectionError::store(fault.attempt("connect for a projection"))
+}
+
 impl Postgres {
     /// A connection for work of a projection, whose statements are planned as usual.
     async fn worker(&self) -> Result<Object, ProjectionError> {
         let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
-        lend(workers).await.map_err(|fault| ProjectionError::store(fault.attempt("connect for a projection")))
+        lend(workers).await.map_err(away)
+    }
+
+    /// A connection for a lease, which is to outlive the batch that it is for.
+    async fn keeper(&self) -> Result<Object, ProjectionError> {
+        let leases = self.aside.as_ref().map_or(&self.shared.pools.leases, |aside| aside.workers());
+        lend(leases).await.map_err(away)
     }
 
     /// What a projection's rows are kept under: in a place aside it has another name.

@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use super::super::{Postgres, PostgresError, PostgresTransaction};
 use super::pipeline::Pipeline;
 use crate::domain::StoredEvent;
-use crate::projection::{Batch, LeaseLost, Projection, ProjectionError, StepResult};
+use crate::projection::{Batch, LeaseLost, Projection, ProjectionError, StepResult, sought};
 use crate::store::StoreError;
 
 /// An error of the store's own statements, which is not the projection's.
@@ -161,18 +161,6 @@ fn told(
     match events.get(blamed) {
         Some(event) => readable(error).at(event),
         None => error,
-    }
-}
-
-/// The error of a batch that came to its end in vain as that of one of its events.
-///
-/// Which of them left a transaction behind that cannot be committed, nothing tells. So one in the middle is named: what
-/// is before it is applied by itself then, and if that fails too, it is sought there; else that one is tried alone, and
-/// then what is behind it. Alone it is named rightly.
-fn sought(error: ProjectionError, events: &[&StoredEvent]) -> ProjectionError {
-    match events.get(events.len() / 2) {
-        Some(event) if !error.is_trouble() => error.at(event),
-        _ => error,
     }
 }
 

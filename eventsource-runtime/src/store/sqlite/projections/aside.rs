@@ -12,7 +12,7 @@ use super::super::connection::{begin, commit, rollback};
 use super::super::threads::Threads;
 use super::super::{Sqlite, SqliteOptions, Synchronous};
 use super::{failed, leases};
-use crate::projection::ProjectionError;
+use crate::projection::{BuiltElsewhere, ProjectionError};
 use crate::store::StoreError;
 
 /// Tables before what stands on them.
@@ -44,7 +44,7 @@ pub(super) async fn open(store: &Sqlite, projection: &'static str) -> Result<Sql
     let path = beside(store.threads.path(), projection);
     let lock = tokio::task::spawn_blocking({
         let path = path.clone();
-        move || emptied(&path)
+        move || emptied(&path, projection)
     });
     let lock = lock.await.map_err(|_| ProjectionError::store(StoreError::Closed))??;
     // It is built again from the first event if it is lost.
@@ -80,14 +80,12 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Has the right to the file, and removes what an earlier attempt has left in it: it may have been another program's.
-fn emptied(path: &Path) -> Result<File, ProjectionError> {
+fn emptied(path: &Path, projection: &'static str) -> Result<File, ProjectionError> {
     let failed = |error: std::io::Error| ProjectionError::store(StoreError::backend("open a file aside", error));
     let lock = File::create(with(path, "-lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(ProjectionError::store(StoreError::backend("build aside", "another process is at it")));
-        }
+        Err(TryLockError::WouldBlock) => return Err(BuiltElsewhere::new(projection).into()),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     remove(path).map_err(failed)?;

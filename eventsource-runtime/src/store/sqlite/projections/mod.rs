@@ -4,12 +4,13 @@ mod aside;
 mod dead_letters;
 mod leases;
 
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use aside::Aside;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::connection::{begin, commit, ended, rollback};
@@ -18,7 +19,7 @@ use super::{Sqlite, SqliteTransaction};
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
-    ProjectionError, ProjectionStore, StepResult, Transaction,
+    ProjectionError, ProjectionStore, StepResult, Transaction, sought,
 };
 use crate::store::{Position, StoreError};
 use crate::telemetry::Scope;
@@ -47,6 +48,19 @@ impl Backend for Sqlite {
     }
 }
 
+/// What no event is to blame for.
+const TROUBLE: [ErrorCode; 9] = [
+    ErrorCode::DatabaseBusy,
+    ErrorCode::DiskFull,
+    ErrorCode::SystemIoFailure,
+    ErrorCode::OutOfMemory,
+    ErrorCode::ReadOnly,
+    ErrorCode::CannotOpen,
+    ErrorCode::DatabaseCorrupt,
+    ErrorCode::NotADatabase,
+    ErrorCode::FileLockingProtocolFailed,
+];
+
 /// A command waits for the writer, which applies the batch.
 const LONGEST_BATCH: Duration = Duration::from_millis(2);
 
@@ -63,7 +77,7 @@ impl ProjectionStore for Sqlite {
             let (name, wanted) = (projection.name(), partitions.max(1));
             let (stored, first, last) = failed("look for a projection", parts(tx, name))?;
             if stored == 0 {
-                projection.setup(tx)?;
+                projection.setup(tx).map_err(blamed)?;
             } else if stored == wanted {
                 return Ok(());
             } else if first != last {
@@ -71,7 +85,7 @@ impl ProjectionStore for Sqlite {
             }
             failed("set up a projection", lay_out(tx, name, wanted, if stored == 0 { after } else { first }))
         };
-        self.threads.write(|connection| in_transaction(connection, open)).await?
+        self.threads.write(|connection| in_transaction(connection, &[], open)).await?
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
@@ -92,6 +106,7 @@ impl ProjectionStore for Sqlite {
         batch: Batch,
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
+        let events = batch.events.clone();
         let apply = move |tx: &SqliteTransaction<'_>| {
             check(tx, &batch)?;
             let applied = scope.in_scope(|| steps(tx, &*projection, &batch))?;
@@ -101,7 +116,7 @@ impl ProjectionStore for Sqlite {
             failed("move a checkpoint", move_checkpoint(tx, &batch))?;
             Ok(applied)
         };
-        self.threads.write(|connection| in_transaction(connection, apply)).await?
+        self.threads.write(move |connection| in_transaction(connection, &events, apply)).await?
     }
 
     async fn reset_projection(
@@ -112,14 +127,14 @@ impl ProjectionStore for Sqlite {
         let reset = move |tx: &SqliteTransaction<'_>| {
             let name = projection.name();
             leases::check_all(tx, name, token)?;
-            projection.reset(tx)?;
+            projection.reset(tx).map_err(blamed)?;
             let forget = || {
                 dead_letters::forget(tx, name)?;
                 tx.execute(MOVE_BACK, [name]).map(drop)
             };
             failed("reset a projection", forget())
         };
-        self.threads.write(|connection| in_transaction(connection, reset)).await?
+        self.threads.write(|connection| in_transaction(connection, &[], reset)).await?
     }
 
     async fn dead_letters(
@@ -140,6 +155,7 @@ impl ProjectionStore for Sqlite {
         event: Option<StoredEvent>,
         scope: Scope,
     ) -> Result<bool, ProjectionError> {
+        let tried = event.clone();
         let settle = move |tx: &SqliteTransaction<'_>| {
             let removed = dead_letters::remove(tx, projection.name(), position);
             if !failed("remove a dead letter", removed)? {
@@ -150,7 +166,7 @@ impl ProjectionStore for Sqlite {
             }
             Ok(true)
         };
-        self.threads.write(|connection| in_transaction(connection, settle)).await?
+        self.threads.write(move |connection| in_transaction(connection, tried.as_slice(), settle)).await?
     }
 
     async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
@@ -221,7 +237,31 @@ fn step(tx: &SqliteTransaction<'_>, projection: &dyn Projection<Sqlite>, event: 
     let step = catch_unwind(AssertUnwindSafe(|| projection.apply(event, tx)));
     let applied =
         step.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))).and_then(|()| still_open(tx, since));
-    applied.map_err(|error| error.at(event))
+    applied.map_err(|error| match blamed(error) {
+        error if error.is_trouble() => error,
+        error => error.at(event),
+    })
+}
+
+/// The error of a projection's method, or what `SQLite` said of itself where that is the cause, however the method
+/// wraps it: then no event is to blame, and the same statement may be fine another time.
+fn blamed(error: ProjectionError) -> ProjectionError {
+    match trouble(error.cause()) {
+        Some(own) => ProjectionError::store(StoreError::backend("run a projection's statements", own)),
+        None => error,
+    }
+}
+
+/// What `SQLite` said of its disk, its file or its memory.
+fn trouble(mut cause: &(dyn Error + 'static)) -> Option<rusqlite::Error> {
+    loop {
+        if let Some(rusqlite::Error::SqliteFailure(failure, said)) = cause.downcast_ref()
+            && TROUBLE.contains(&failure.code)
+        {
+            return Some(rusqlite::Error::SqliteFailure(*failure, said.clone()));
+        }
+        cause = cause.source()?;
+    }
 }
 
 /// Whether the transaction that was begun, when so many had ended, is still open.
@@ -240,8 +280,10 @@ fn move_checkpoint(tx: &Connection, batch: &Batch) -> rusqlite::Result<()> {
 }
 
 /// Runs steps in a transaction of their own and commits it if they succeed. An error or a panic undoes all of it.
+/// `tried` are the events whose steps these are.
 fn in_transaction<T>(
     connection: &Connection,
+    tried: &[StoredEvent],
     steps: impl FnOnce(&SqliteTransaction<'_>) -> Result<T, ProjectionError>,
 ) -> Result<T, ProjectionError> {
     failed("begin a projection's batch", begin(connection))?;
@@ -250,8 +292,13 @@ fn in_transaction<T>(
     match result.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))) {
         Ok(value) => {
             still_open(connection, since)?;
-            failed("commit a projection's batch", commit(connection))?;
-            Ok(value)
+            match commit(connection) {
+                // What is checked no earlier, a deferred constraint, is a fault of what was written; it names no value.
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    Err(sought(ProjectionError::from(error).told(), tried))
+                }
+                committed => failed("commit a projection's batch", committed).map(|()| value),
+            }
         }
         Err(error) => {
             rollback(connection);

@@ -1,0 +1,108 @@
+//! Leases that go from hand to hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
+use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::testing::run;
+use eventsource_tests::services;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{a_stream, events, open_in};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(name = "Placed")]
+struct Placed(u32);
+
+/// Nothing but a name.
+struct Idle;
+
+#[projection]
+impl Idle {
+    fn placed(&self, _: &Recorded<Placed>) {}
+}
+
+fn claim() -> Claim {
+    Claim::new(Uuid::now_v7(), "test", Duration::from_mins(1))
+}
+
+/// One was given up between the statement that asked for it and the one that looked who has it: nobody, which was taken
+/// for whoever asked.
+#[test]
+fn a_lease_that_is_given_up_while_it_is_asked_for_is_not_had_for_nothing() {
+    run(async {
+        let schema = services::a_schema();
+        let (store, other) = (open_in(&schema).await, open_in(&schema).await);
+        let part = Partition::whole("Idle");
+        store.open_projection(Arc::new(Idle), 1, Position::START).await.unwrap();
+        let passing = tokio::spawn(async move {
+            loop {
+                let own = claim();
+                if other.lease_projection(part, own.clone()).await.unwrap().taken.is_none() {
+                    other.lease_projection(part, own.given_up()).await.unwrap();
+                }
+            }
+        });
+        let raw = services::raw(&services::postgres()).await;
+        let token = format!("SELECT token FROM {schema}.projection_partitions");
+        for _ in 0..300 {
+            let own = claim();
+            while store.lease_projection(part, own.clone()).await.unwrap().taken.is_some() {
+                assert!(!passing.is_finished());
+            }
+            let row = raw.query_one(&token, &[]).await.unwrap();
+            assert_eq!(row.get::<_, Option<Uuid>>(0), Some(own.token));
+            store.lease_projection(part, own.given_up()).await.unwrap();
+        }
+        passing.abort();
+    });
+}
+
+/// Takes longer than its lease.
+struct Slow {
+    schema: String,
+}
+
+#[projection]
+impl Slow {
+    #[projection(setup)]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch(&format!("CREATE TABLE {}.slow (position bigint)", self.schema)).await?)
+    }
+
+    async fn placed(&self, event: &Recorded<Placed>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        tx.execute_batch("SELECT pg_sleep(0.8)").await?;
+        let insert = format!("INSERT INTO {}.slow VALUES ($1)", self.schema);
+        tx.execute(&insert, &[&i64::try_from(event.position().get())?]).await?;
+        Ok(())
+    }
+}
+
+/// Renewals waited for the connection of the batch that the lease was to outlive: each runner took it from the other.
+#[test]
+fn a_lease_outlives_a_batch_that_has_the_only_connection() {
+    run(async {
+        let (schema, mut runners, mut last) = (services::a_schema(), Vec::new(), Position::START);
+        for number in 0..2 {
+            let options = PostgresOptions::default().schema(&*schema).connections(1);
+            let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
+            if number == 0 {
+                last = store.append(&a_stream(), ExpectedVersion::NoStream, events(5)).await.unwrap().position;
+            }
+            let runner = ProjectionRunner::new(store).lease(Duration::from_millis(300));
+            runners.push(runner.projection(Slow { schema: schema.clone() }).spawn());
+        }
+        for runner in &runners {
+            runner.wait_for_within(last, Duration::from_secs(20)).await.unwrap();
+        }
+        for runner in runners {
+            runner.shutdown().await.unwrap();
+        }
+        let raw = services::raw(&services::postgres()).await;
+        let kept = raw.query_one(&format!("SELECT count(*) FROM {schema}.slow"), &[]).await.unwrap();
+        assert_eq!(kept.get::<_, i64>(0), 5, "each once");
+    });
+}

@@ -1,0 +1,88 @@
+//! A store that has lost its last commits, as one may that took another's place.
+
+use std::sync::Mutex;
+
+use super::anew::{Scratch, open};
+use super::*;
+
+async fn in_time<F: Future>(body: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
+}
+
+/// Nobody noticed while it waited: what was appended at the positions that it had seen was counted as applied, and
+/// behind them the projection stopped for good.
+#[tokio::test]
+async fn a_checkpoint_that_went_back_is_gone_on_from() {
+    let scratch = Scratch::new();
+    let (store, stream) = (open(&scratch.file()).await, a_stream());
+    let projections = runner(&store).projection(Tally::sound()).spawn();
+    for _ in 0..3 {
+        projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+    }
+    let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+    raw.busy_timeout(Duration::from_secs(5)).unwrap();
+    raw.execute_batch(
+        "BEGIN IMMEDIATE;
+         DROP TRIGGER events_are_not_deleted;
+         DELETE FROM events WHERE position = 3;
+         DELETE FROM seen WHERE position = 3;
+         UPDATE projection_partitions SET position = 2;
+         COMMIT",
+    )
+    .unwrap();
+    assert_eq!(cancel(&store, &stream, REASON, 1).await, Position::new(3));
+    in_time(async {
+        while seen(&store).await != [1, 2, 3] {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+    assert_eq!(seen(&store).await, [1, 2, 3, 4]);
+    projections.shutdown().await.unwrap();
+}
+
+/// The positions of what it has seen since it was emptied.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<u64>>>);
+
+#[projection]
+impl Seen {
+    #[projection(reset)]
+    fn clear(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    fn cancelled(&self, event: &Recorded<OrderCancelled>) {
+        self.0.lock().unwrap().push(event.position().get());
+    }
+}
+
+/// The next event was met by a checkpoint before the one that was left, for which the projection stopped.
+#[tokio::test]
+async fn a_read_model_that_another_has_emptied_is_filled_again() {
+    let (store, stream, seen, part) = (MemoryStore::new(), a_stream(), Seen::default(), Partition::whole("Seen"));
+    let runner = ProjectionRunner::new(store.clone()).lease(Duration::from_millis(30));
+    let runner = runner.projection(seen.clone()).spawn();
+    for _ in 0..3 {
+        runner.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+    }
+    let other = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
+    store.lease_projection(part, other.clone().by_force()).await.unwrap();
+    store.reset_projection(Arc::new(seen.clone()), other.token).await.unwrap();
+    // Who gives a lease up that is not its own is told whose it is: the runner has it back.
+    in_time(async {
+        while store.lease_projection(part, other.clone().given_up()).await.unwrap().taken.is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    runner.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+    in_time(async {
+        while *seen.0.lock().unwrap() != [1, 2, 3, 4] {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    runner.shutdown().await.unwrap();
+}
