@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvide
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::span::EnteredSpan;
 use tracing::subscriber::{Interest, NoSubscriber};
-use tracing::{Metadata, Subscriber};
+use tracing::{Dispatch, Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::dynamic_filter_fn;
@@ -74,7 +74,7 @@ pub(super) fn make(builder: &SpanBuilder, parent: &Context, is_root: bool) -> Ma
 
 /// Whether there is no subscriber here, who would have had a reason not to want a span.
 fn is_alone() -> bool {
-    tracing::dispatcher::get_default(|dispatch| dispatch.is::<NoSubscriber>())
+    tracing::dispatcher::get_default(Dispatch::is::<NoSubscriber>)
 }
 
 fn new(name: &str, kind: &str, is_root: bool) -> tracing::Span {
