@@ -13,8 +13,10 @@ use eventsource_runtime::telemetry::{self, TelemetryBuilder, TraceContext};
 use eventsource_tests::orders::{Order, OrderLine, OrderReadModel, PlaceOrder};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::shipping;
-use tracing::{Instrument, info_span};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Instrument, Subscriber, info_span};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use uuid::Uuid;
 
@@ -186,12 +188,23 @@ async fn new_roots_links_and_switches_are_as_ever() {
     });
 }
 
-/// Nothing is lost where there is no subscriber, or one without the layer.
-#[tokio::test]
-async fn without_the_layer_spans_are_opentelemetrys_alone() {
+/// A span in a span, bridged, where that subscriber is the thread's.
+async fn nested_below(subscriber: impl Subscriber + Send + Sync + 'static) -> String {
     let recorder = bridged();
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let _default = tracing::subscriber::set_default(subscriber);
     let work = async { telemetry::span("outer").in_scope(|| telemetry::span("inner").in_scope(|| ())) };
     recorder.run(work).await;
-    assert_eq!(recorder.trees().names(), "outer(inner)");
+    recorder.trees().names()
+}
+
+#[tokio::test]
+async fn without_the_layer_spans_are_opentelemetrys_alone() {
+    assert_eq!(nested_below(tracing_subscriber::registry()).await, "outer(inner)");
+}
+
+/// A span of `tracing` is as disabled there as below a filter.
+#[tokio::test]
+async fn without_a_subscriber_nothing_is_lost() {
+    assert_eq!(nested_below(NoSubscriber::default()).await, "outer(inner)");
+    assert_eq!(nested_below(tracing_subscriber::registry().with(LevelFilter::OFF)).await, "");
 }

@@ -231,6 +231,14 @@ fn what_is_no_tree_is_told() {
     assert!(said(|| recorded().expect(". number = 7")).starts_with("line 1: `. number = 7` belongs below a span"));
 }
 
+/// OpenTelemetry's SDK keeps both.
+#[test]
+fn of_what_is_recorded_twice_a_tree_speaks_of_the_last() {
+    let recorder = TraceRecorder::new();
+    recorder.in_scope(|| span("work").attribute("step", 1).in_scope(|| current_span().record("step", 2)));
+    recorder.expect("work\n  . step = 2");
+}
+
 /// As a test runner has it: many at once, in threads of one process.
 #[test]
 fn recorders_see_nothing_of_each_other() {

@@ -1,5 +1,7 @@
 //! `#[traced]`, in the shapes that functions have.
 
+mod left;
+
 use std::fmt::Display;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

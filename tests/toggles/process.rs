@@ -10,6 +10,7 @@ use eventsource_runtime::telemetry;
 use eventsource_tests::everything::{self, EXPRESSIONS, Off, evaluations, plain, waiting};
 use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
+use futures_util::StreamExt;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use uuid::Uuid;
 
@@ -53,6 +54,26 @@ async fn off_by_a_component_nothing_below_it_is_evaluated() {
     let recorder = Recorder::new();
     recorder.run(telemetry::span("off").options(|options| options.enable(false)).run(everything::functions())).await;
     assert_eq!((recorder.started_spans(), evaluations()), (0, vec![]));
+}
+
+/// They were asked where it was made.
+#[tokio::test]
+async fn a_span_by_hand_asks_the_switches_where_it_starts() {
+    let _turn = turn().await;
+    let recorder = Recorder::new();
+    let made = || telemetry::span("made.elsewhere").attribute("rows", 3);
+    let started = async {
+        let (closure, future, stream, last) = (made(), made(), made(), made());
+        telemetry::span("off").options(|options| options.enable(false)).in_scope(|| closure.in_scope(|| ()));
+        telemetry::set_enabled(false);
+        future.run(async {}).await;
+        assert_eq!(stream.stream(futures_util::stream::iter(0..3)).count().await, 3);
+        telemetry::set_enabled(true);
+        let before = recorder.started_spans();
+        last.in_scope(|| ());
+        (before, recorder.started_spans())
+    };
+    assert_eq!(recorder.run(started).await, (0, 1));
 }
 
 #[tokio::test]

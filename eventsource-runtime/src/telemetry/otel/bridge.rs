@@ -7,8 +7,8 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::span::EnteredSpan;
-use tracing::subscriber::Interest;
-use tracing::{Metadata, Subscriber};
+use tracing::subscriber::{Interest, NoSubscriber};
+use tracing::{Dispatch, Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::dynamic_filter_fn;
@@ -54,7 +54,7 @@ macro_rules! span_of {
 pub(super) fn make(builder: &SpanBuilder, parent: &Context, is_root: bool) -> Made {
     let span = new(&builder.name, kind(builder.span_kind.as_ref()), is_root);
     if span.is_disabled() {
-        return Made::Disabled;
+        return if is_alone() { Made::Nothing } else { Made::Disabled };
     }
     if span.set_parent(parent.clone()).is_err() {
         return Made::Nothing;
@@ -70,6 +70,11 @@ pub(super) fn make(builder: &SpanBuilder, parent: &Context, is_root: bool) -> Ma
         return Made::Nothing;
     }
     Made::Span(context.with_value(Origin(span)))
+}
+
+/// Whether there is no subscriber here, who would have had a reason not to want a span.
+fn is_alone() -> bool {
+    tracing::dispatcher::get_default(Dispatch::is::<NoSubscriber>)
 }
 
 fn new(name: &str, kind: &str, is_root: bool) -> tracing::Span {

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
+use std::thread;
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::span::Span;
+use super::span::{Entered, Span};
+use super::toggle;
 use crate::telemetry::Outcome;
 
 /// Finds out how a future ended, or what an item of a stream says. No closure that has caught anything: it would be a
@@ -29,9 +32,21 @@ pin_project! {
     impl<B, T> PinnedDrop for Covered<B, T> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // What the body's destructors do belongs to the span as well.
-            let _entered = this.span.as_ref().map(Span::enter);
-            this.body.set(None);
+            let span = this.span.take();
+            {
+                // What the body's destructors do belongs to the span as well.
+                let _entered = span.as_ref().map(Span::enter);
+                this.body.set(None);
+            }
+            // Whoever drops a stream at its first failure has heard all that it had to say. In a panic, and at the end of a
+            // thread, the span knows better what can be told.
+            if let Some(span) = span
+                && this.outcome.error_type.is_some()
+                && !thread::panicking()
+                && toggle::has_context()
+            {
+                span.finish_telling(mem::take(this.outcome));
+            }
         }
     }
 }
@@ -46,22 +61,49 @@ impl<B, T> Covered<B, T> {
     }
 }
 
+/// A span around a poll. The poll may panic and somebody catch that: nobody can tell from the drop that follows later.
+/// So the span ends here, as in a panic.
+struct Polling<'a> {
+    span: &'a mut Option<Span>,
+    entered: Option<Entered>,
+}
+
+impl Polling<'_> {
+    fn done(mut self) {
+        self.entered = None;
+        mem::forget(self);
+    }
+}
+
+/// In unwinding alone: otherwise the poll is done.
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.entered = None;
+        *self.span = None;
+    }
+}
+
+fn within<P>(span: &mut Option<Span>, poll: impl FnOnce() -> P) -> P {
+    let polling = Polling { entered: span.as_ref().map(Span::enter), span };
+    let polled = poll();
+    polling.done();
+    polled
+}
+
 impl<F: Future> Future for Covered<F, F::Output> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
         let Some(body) = this.body.as_pin_mut() else { return Poll::Pending };
-        let entered = this.span.as_ref().map(Span::enter);
-        let polled = body.poll(task);
-        drop(entered);
+        let polled = within(this.span, || body.poll(task));
         if let Poll::Ready(returned) = &polled
             && let Some(span) = this.span.take()
         {
             if span.is_recording() {
                 (this.inspect)(returned, this.outcome);
             }
-            span.finish_telling(std::mem::take(this.outcome));
+            span.finish_telling(mem::take(this.outcome));
         }
         polled
     }
@@ -73,9 +115,7 @@ impl<S: Stream> Stream for Covered<S, S::Item> {
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let Some(body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
-        let entered = this.span.as_ref().map(Span::enter);
-        let polled = body.poll_next(task);
-        drop(entered);
+        let polled = within(this.span, || body.poll_next(task));
         match &polled {
             Poll::Pending => (),
             // The first failure is told; what comes after it may be no more than its consequence.
@@ -86,7 +126,7 @@ impl<S: Stream> Stream for Covered<S, S::Item> {
             }
             Poll::Ready(None) => {
                 if let Some(span) = this.span.take() {
-                    span.finish_telling(std::mem::take(this.outcome));
+                    span.finish_telling(mem::take(this.outcome));
                 }
             }
         }

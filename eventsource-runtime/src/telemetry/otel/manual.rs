@@ -103,6 +103,10 @@ impl ManualSpan {
     }
 
     pub(super) fn begin(self) -> Option<Span> {
+        // It may have been made elsewhere, where spans were on.
+        if !toggle::is_on() {
+            return None;
+        }
         let (start, mut attributes) = *self.start?;
         let mut known = |known: &mut Attributes| *known = std::mem::take(&mut attributes);
         start.begin(&mut known, &mut |_| ()).unless_off()

@@ -10,7 +10,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::metrics::{skew, with};
 use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
-use crate::telemetry::names;
+use crate::telemetry::{guarded, names};
 
 /// The name of the operation, and its type.
 const SEND: &str = "send";
@@ -159,9 +159,13 @@ fn living(watched: &Mutex<Vec<Watched>>) -> Vec<(Option<&'static str>, Arc<dyn H
     watched.iter().filter_map(|(system, health)| Some((*system, health.upgrade()?))).collect()
 }
 
-/// A panic here would end the exporter's thread, and a stranger's bus may have one.
-fn asked<T>(ask: impl FnOnce() -> T) -> Option<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)).ok()
+/// Asks a bus, and lets go of what may have become its last handle. A panic here would end the exporter's thread, and a
+/// stranger's bus may have one, also in its destructor.
+fn asked<T>(health: Arc<dyn Health>, ask: impl FnOnce(&dyn Health) -> T) -> Option<T> {
+    let answer = guarded(|| ask(&*health));
+    // Apart: two panics at once would end the process.
+    guarded(move || drop(health));
+    answer
 }
 
 fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
@@ -172,9 +176,9 @@ fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
         .with_callback(move |observer| {
             let mut systems = BTreeMap::new();
             for (system, health) in living(&watched) {
+                let connected = asked(health, |health| system.is_none() || health.is_connected()).unwrap_or(false);
                 // Nothing stands between.
                 let Some(system) = system else { continue };
-                let connected = asked(|| health.is_connected()).unwrap_or(false);
                 // Of several buses one that is lost is what matters.
                 *systems.entry(system).or_insert(true) &= connected;
             }
@@ -197,7 +201,7 @@ fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
                     let of = (system.unwrap_or(IN_PROCESS), destination.to_owned(), partition, group.to_owned());
                     *all.entry(of).or_default() += messages;
                 };
-                asked(|| health.lags(&mut tell));
+                asked(health, |health| health.lags(&mut tell));
             }
             // Buses within the process may have groups of one name.
             for ((system, destination, partition, group), messages) in all {
@@ -248,17 +252,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_bus_that_panics_when_it_is_asked_takes_no_gauge_of_others_along() {
+    /// Its owner lets go of it while it is asked, so that its end comes on the exporter's thread.
+    struct Leaving(Arc<Mutex<Option<Arc<dyn Health>>>>);
+
+    impl Health for Leaving {
+        fn is_connected(&self) -> bool {
+            drop(self.0.lock().unwrap().take());
+            true
+        }
+    }
+
+    impl Drop for Leaving {
+        fn drop(&mut self) {
+            std::panic::panic_any(Spiteful)
+        }
+    }
+
+    struct Spiteful;
+
+    impl Drop for Spiteful {
+        fn drop(&mut self) {
+            panic!("what a panic said")
+        }
+    }
+
+    /// What the gauges tell at last of those buses, by instrument and system.
+    fn told(buses: &[(Option<&'static str>, Weak<dyn Health>)], flushes: usize) -> BTreeMap<(String, String), u64> {
         let exporter = InMemoryMetricExporter::default();
         let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
         let meter = provider.meter("test");
-        let buses: [(_, Arc<dyn Health>); 2] = [("kafka", Arc::new(Broken)), ("rabbitmq", Arc::new(Fine))];
-        let watched = buses.iter().map(|(system, health)| (Some(*system), Arc::downgrade(health)));
-        let watched = Arc::new(Mutex::new(watched.collect()));
+        let watched = Arc::new(Mutex::new(buses.to_vec()));
         observe_connected(&meter, Arc::clone(&watched));
         observe_lag(&meter, watched);
-        for _ in 0..100 {
+        for _ in 0..flushes {
             provider.force_flush().unwrap();
         }
         let finished = exporter.get_finished_metrics().unwrap();
@@ -271,10 +297,35 @@ mod tests {
                 told.insert((metric.name().to_owned(), system.unwrap().value.to_string()), point.value());
             }
         }
-        let of = |name: &str, system: &str, value: u64| ((name.to_owned(), system.to_owned()), value);
-        let [connected, lag] = [names::EVENTSOURCE_BUS_CONNECTED, names::EVENTSOURCE_CONSUMER_LAG];
+        told
+    }
+
+    fn of(name: &str, system: &str, value: u64) -> ((String, String), u64) {
+        ((name.to_owned(), system.to_owned()), value)
+    }
+
+    const CONNECTED: &str = names::EVENTSOURCE_BUS_CONNECTED;
+    const LAG: &str = names::EVENTSOURCE_CONSUMER_LAG;
+
+    #[test]
+    fn a_bus_that_panics_when_it_is_asked_takes_no_gauge_of_others_along() {
+        let buses: [(_, Arc<dyn Health>); 2] = [("kafka", Arc::new(Broken)), ("rabbitmq", Arc::new(Fine))];
+        let watched = buses.each_ref().map(|(system, health)| (Some(*system), Arc::downgrade(health)));
         let expected =
-            [of(connected, "kafka", 0), of(connected, "rabbitmq", 1), of(lag, "kafka", 7), of(lag, "rabbitmq", 7)];
-        assert_eq!(told, BTreeMap::from(expected));
+            [of(CONNECTED, "kafka", 0), of(CONNECTED, "rabbitmq", 1), of(LAG, "kafka", 7), of(LAG, "rabbitmq", 7)];
+        assert_eq!(told(&watched, 100), BTreeMap::from(expected));
+    }
+
+    /// Its destructor ran outside of what bears panics, and nothing was told ever after.
+    #[test]
+    fn a_bus_whose_end_panics_while_it_is_asked_takes_no_gauge_of_others_along() {
+        let owner = Arc::new(Mutex::new(None));
+        let leaving: Arc<dyn Health> = Arc::new(Leaving(Arc::clone(&owner)));
+        let fine: Arc<dyn Health> = Arc::new(Fine);
+        let watched = [(Some("kafka"), Arc::downgrade(&leaving)), (Some("rabbitmq"), Arc::downgrade(&fine))];
+        *owner.lock().unwrap() = Some(leaving);
+        let expected = [of(CONNECTED, "rabbitmq", 1), of(LAG, "rabbitmq", 7)];
+        assert_eq!(told(&watched, 2), BTreeMap::from(expected));
+        assert!(watched[0].1.upgrade().is_none(), "it is gone");
     }
 }

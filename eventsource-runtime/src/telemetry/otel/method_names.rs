@@ -16,10 +16,18 @@ pub(super) fn joined(type_name: &'static str, method: &'static str) -> &'static 
     NAMES.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert_with(|| name.leak())
 }
 
-/// The last segment of a type's path, without its parameters.
+/// What may stand before the first path in the name of a type that has none of its own.
+const BEFORE: [&str; 8] = ["&", "mut ", "*const ", "*mut ", "dyn ", "[", "(", "<"];
+
+/// The last segment of the first path in a type's name, without its parameters; the whole name where that has no path.
 fn bare(type_name: &str) -> &str {
-    let path = type_name.split('<').next().unwrap_or(type_name);
-    path.rsplit("::").next().unwrap_or(path)
+    let mut rest = type_name;
+    while let Some(shorter) = BEFORE.iter().find_map(|before| rest.strip_prefix(before)) {
+        rest = shorter;
+    }
+    let is_path = |character: char| character.is_alphanumeric() || matches!(character, '_' | ':');
+    let path = rest.split(|character| !is_path(character)).next().unwrap_or_default();
+    path.rsplit("::").find(|segment| !segment.is_empty()).unwrap_or(type_name)
 }
 
 /// A word begins where capitals do, and at the last of several where small letters follow: `HTTPClient` is `http_client`.
@@ -41,12 +49,34 @@ fn snake_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::any::type_name;
+
     use super::*;
 
     #[test]
     fn a_method_is_named_after_its_type() {
         assert_eq!(joined("shop::NotificationService<alloc::string::String>", "send"), "notification_service.send");
         assert_eq!(joined("shop::http::HTTPClient", "get"), "http_client.get");
+    }
+
+    fn save_of<T: ?Sized>() -> &'static str {
+        joined(type_name::<T>(), "save")
+    }
+
+    trait Store {}
+    struct Row;
+
+    /// As the compiler writes them.
+    #[test]
+    fn a_type_without_a_path_is_named_after_the_first_path_in_it() {
+        let stores = [save_of::<dyn Store>(), save_of::<&(dyn Store + Send + Sync)>()];
+        assert_eq!(stores, ["store.save"; 2]);
+        let rows = [save_of::<[Row]>(), save_of::<[Row; 2]>(), save_of::<(Row, u8)>(), save_of::<&mut &[(Row,)]>()];
+        assert_eq!(rows, ["row.save"; 4]);
+        assert_eq!([save_of::<*const Row>(), save_of::<*mut Row>()], ["row.save"; 2]);
+        // Of a type within a trait's method.
+        assert_eq!(joined("<shop::Row as shop::Save>::all::Local<u8>", "save"), "row.save");
+        assert_eq!(save_of::<()>(), "().save");
     }
 
     #[test]

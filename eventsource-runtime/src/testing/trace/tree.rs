@@ -86,9 +86,10 @@ fn paired<'g>(spans: &[&SpanData], guides: &'g [Expected]) -> Vec<Option<&'g Exp
     pairs
 }
 
-/// The attribute of that key; in the words of the expectation where it matches that.
+/// The attribute of that key; in the words of the expectation where it matches that. What is recorded twice is there
+/// twice, and the last one counts.
 fn attribute(span: &SpanData, key: &str, wanted: &str) -> Option<(String, String)> {
-    let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == key)?;
+    let found = span.attributes.iter().rfind(|attribute| attribute.key.as_str() == key)?;
     let value = found.value.to_string();
     let shown = if matches(wanted, &value) { wanted.to_owned() } else { value };
     Some((key.to_owned(), shown))

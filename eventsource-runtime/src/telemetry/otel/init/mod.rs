@@ -16,6 +16,8 @@ mod logs;
 mod no_logs;
 #[cfg(not(feature = "otlp"))]
 mod no_otlp;
+#[cfg(not(feature = "prometheus"))]
+mod no_prometheus;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "prometheus")]
@@ -33,6 +35,8 @@ mod view;
 use no_logs as logs;
 #[cfg(not(feature = "otlp"))]
 use no_otlp as otlp;
+#[cfg(not(feature = "prometheus"))]
+use no_prometheus as prometheus;
 
 use std::time::Duration;
 
@@ -51,6 +55,7 @@ use self::console::{ConsoleMetrics, Printing};
 use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
 use self::otlp::Otlp;
+use self::prometheus::Scrapes;
 use self::reporting::Reporting;
 use self::spans::Spans;
 use super::error_text;
@@ -78,6 +83,7 @@ pub struct TelemetryBuilder {
     meters: MeterProviderBuilder,
     /// Whether somebody reads the metrics.
     metered: bool,
+    scrapes: Scrapes,
     logs: Logs,
     /// Prints log events, where that is asked for.
     printing: Option<Printing>,
@@ -133,6 +139,7 @@ impl TelemetryBuilder {
             spans: Spans::default(),
             meters: SdkMeterProvider::builder(),
             metered: false,
+            scrapes: Scrapes::default(),
             logs: Logs::default(),
             printing: None,
             console_without_endpoint: false,
@@ -275,6 +282,7 @@ impl TelemetryBuilder {
             self.spans.sample(Sampler::AlwaysOff);
             self.meters = SdkMeterProvider::builder();
             self.metered = false;
+            self.scrapes = Scrapes::default();
             self.logs.clear();
             self.printing = None;
             Sampling::AlwaysOff
@@ -289,6 +297,7 @@ impl TelemetryBuilder {
         let tracers = self.spans.build(&resource);
         let loggers = self.logs.build(&resource);
         let meters = self.meters.with_resource(resource).build();
+        self.scrapes.begin();
         let exported = loggers.as_ref().map(Loggers::subscriber);
         let meter = meters.meter_with_scope(SCOPE.clone());
         self.losses.observe(&meter);

@@ -8,11 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::Scrape;
+use crate::telemetry::guarded;
 
 /// How long one request may take to come, and its answer to go.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most of a request that is read.
 const MOST_BYTES: u64 = 8192;
+/// How long nobody is answered when nobody could be heard.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers scrapes until it is dropped.
 #[derive(Debug)]
@@ -30,13 +33,9 @@ impl ScrapeServer {
         let ended = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&ended);
         let serve = move || {
-            for connection in listener.incoming() {
-                if theirs.load(Ordering::Acquire) {
-                    return;
-                }
-                // Whoever asked has gone, or asked for nothing sensible: the next one may not.
-                let _ = connection.and_then(|connection| answer(&scrape, &connection));
-            }
+            // Whoever asked may have gone, or asked for nothing sensible: the next one may not.
+            let answer = |connection| drop(answer(&scrape, &connection));
+            answer_all(listener.incoming(), &theirs, answer, || thread::sleep(PAUSE));
         };
         let thread = thread::Builder::new().name("eventsource-scrape".into()).spawn(serve)?;
         Ok(Self { address, ended, thread: Some(thread) })
@@ -46,6 +45,25 @@ impl ScrapeServer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Answers one connection after the other until it has ended.
+pub(super) fn answer_all<C>(
+    connections: impl Iterator<Item = io::Result<C>>,
+    ended: &AtomicBool,
+    answer: impl Fn(C),
+    pause: impl Fn(),
+) {
+    for connection in connections {
+        if ended.load(Ordering::Acquire) {
+            return;
+        }
+        match connection {
+            Ok(connection) => answer(connection),
+            // Where no file descriptor is left, the next one fails at once as well.
+            Err(_) => pause(),
+        }
     }
 }
 
@@ -91,7 +109,11 @@ fn answer(scrape: &Scrape, connection: &TcpStream) -> io::Result<()> {
         header.clear();
     }
     let (status, body) = match request.split(' ').take(2).collect::<Vec<_>>()[..] {
-        ["GET", "/metrics"] => ("200 OK", scrape.text()),
+        // A panic in an instrument's callback, which is the user's, would be the last that is heard from here.
+        ["GET", "/metrics"] => match guarded(|| scrape.text()) {
+            Some(text) => ("200 OK", text),
+            None => ("500 Internal Server Error", "a callback of an instrument panicked\n".to_owned()),
+        },
         ["GET", _] => ("404 Not Found", "ask for /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "ask with GET\n".to_owned()),
     };

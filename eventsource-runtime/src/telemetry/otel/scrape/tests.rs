@@ -1,7 +1,14 @@
-use std::io::{Read, Write};
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, Registry};
 
 use super::Scrape;
+use super::server::answer_all;
 use crate::telemetry::Telemetry;
 use crate::telemetry::otel::metrics;
 
@@ -47,15 +54,56 @@ fn the_metrics_are_served_under_the_names_that_dashboards_use() {
 fn a_client_that_is_slow_holds_up_nobody_for_long() {
     let server = Scrape::new().serve("127.0.0.1:0").unwrap();
     let mut slow = TcpStream::connect(server.address()).unwrap();
-    let ended = std::sync::atomic::AtomicBool::new(false);
+    let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !ended.load(std::sync::atomic::Ordering::Relaxed) && slow.write_all(b"G").is_ok() {
+            while !ended.load(Ordering::Relaxed) && slow.write_all(b"G").is_ok() {
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
         });
         let answer = ask(server.address(), "GET /metrics HTTP/1.1\r\n\r\n");
-        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        ended.store(true, Ordering::Relaxed);
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     });
+}
+
+/// The loop went round as fast as it could where no file descriptor was left.
+#[test]
+fn connections_that_cannot_be_accepted_are_waited_out() {
+    let out_of_files = || Err(io::Error::other("no file descriptor is left"));
+    let (ended, pauses, answered) = (AtomicBool::new(false), Cell::new(0), RefCell::new(Vec::new()));
+    let pause = || {
+        pauses.set(pauses.get() + 1);
+        ended.store(pauses.get() == 3, Ordering::Relaxed);
+    };
+    let connections = [Ok(1), out_of_files(), out_of_files(), Ok(2), out_of_files(), out_of_files(), Ok(3)];
+    answer_all(connections.into_iter(), &ended, |connection| answered.borrow_mut().push(connection), pause);
+    assert_eq!((pauses.get(), answered.into_inner()), (3, vec![1, 2]));
+}
+
+/// What a callback of the user's may do, which runs when it is scraped.
+struct PanicsAtFirst(IntCounter, AtomicBool);
+
+impl Collector for PanicsAtFirst {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        assert!(self.1.swap(true, Ordering::Relaxed), "an instrument's own");
+        self.0.collect()
+    }
+}
+
+/// It ended the server's thread.
+#[test]
+fn a_panic_in_a_scrape_fails_that_scrape_alone() {
+    let (scrape, registry) = (Scrape::new(), Registry::new());
+    let counter = IntCounter::new("orders", "Orders.").unwrap();
+    registry.register(Box::new(PanicsAtFirst(counter, AtomicBool::new(false)))).unwrap();
+    scrape.read_from(registry);
+    let server = scrape.serve("127.0.0.1:0").unwrap();
+    let [first, second] = [(); 2].map(|()| ask(server.address(), "GET /metrics HTTP/1.1\r\n\r\n"));
+    assert!(first.starts_with("HTTP/1.1 500 "), "{first}");
+    assert!(second.starts_with("HTTP/1.1 200 OK") && second.ends_with("\norders 0\n"), "{second}");
 }
