@@ -204,6 +204,31 @@ fn a_publisher_that_is_not_allowed_to_is_told_so() {
     });
 }
 
+/// Each attempt cut off what others had under way, which was published twice.
+#[test]
+fn a_topic_that_takes_no_dead_letters_is_no_trouble_to_publishers() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let (log, cluster) = (Log::of_process(), cluster());
+        cluster.create_topic("orders.two.dead", 1, 1).unwrap();
+        cluster.topic_error("orders.two.dead", FORBIDDEN).unwrap();
+        let bus = open(&cluster, options()).await;
+        let refusing = async |_: Received| Err(HandlerError::new("it fails").permanent());
+        let pause = Duration::from_millis(1);
+        let failing = bus.subscribe("two").pauses(pause, pause).handle(refusing).await.unwrap();
+        bus.publish(message(&stream(1), 0)).await.unwrap();
+        in_time(log.hears("eventsource.bus.unsettled")).await;
+        cluster.broker_round_trip_time(1, Duration::from_millis(100)).unwrap();
+        for number in 1..20 {
+            assert_eq!(outcomes(&bus, [message(&stream(1), number)]).await, ["ok"]);
+        }
+        cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+        failing.shutdown_within(Duration::ZERO).await.unwrap_err();
+        let published = all(&bus, 20).await;
+        assert_eq!(published.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    });
+}
+
 /// The client gives its producer up for good: another one takes its place.
 #[test]
 fn a_producer_that_is_broken_is_replaced() {
