@@ -16,6 +16,20 @@ pub(crate) async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) ->
     .await
 }
 
+/// What something comes to. While that takes its time, something else goes on, whose end does not matter.
+pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output {
+    let (mut body, mut other) = (pin!(body), pin!(other));
+    let mut goes_on = true;
+    poll_fn(|task| {
+        let polled = body.as_mut().poll(task);
+        if polled.is_pending() && goes_on {
+            goes_on = other.as_mut().poll(task).is_pending();
+        }
+        polled
+    })
+    .await
+}
+
 /// What something comes to, or its panic; then it is not polled again.
 pub(crate) async fn caught<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut body = pin!(body);

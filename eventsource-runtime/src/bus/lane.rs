@@ -352,13 +352,18 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         None
     }
 
+    /// One that is tried again in vain keeps saying where it came from first, and counts on.
     fn letter(&self, current: &Current<S>, attempts: u32, error: &HandlerError) -> Message {
         let message = Message::clone(&current.received);
+        let told = |name| message.headers().text(name).filter(|_| current.received.is_replayed());
+        let earlier = told(header::DEAD_LETTER_ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or(0);
+        let attempts = attempts.saturating_add(earlier);
+        let source = told(header::DEAD_LETTER_SOURCE).unwrap_or(&current.source.name).to_owned();
         message
             .with_header(header::DEAD_LETTER_REASON, error.error_type().to_owned())
             .with_header(header::DEAD_LETTER_ATTEMPTS, attempts.to_string())
             .with_header(header::DEAD_LETTER_AT, self.handling.telemetry.now().to_string())
-            .with_header(header::DEAD_LETTER_SOURCE, current.source.name.to_string())
+            .with_header(header::DEAD_LETTER_SOURCE, source)
     }
 
     fn settled(&self, settled: &Result<(), BusError>) {

@@ -12,7 +12,7 @@ const FRESH: Duration = Duration::from_mins(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Relation {
-    /// The parent, and a link as well.
+    /// The parent, and a link as well; of one of several messages a link alone.
     Parent,
     /// A link; the span starts a new trace.
     Link,
@@ -24,7 +24,8 @@ pub enum Relation {
 ///
 /// A message that comes for the first time and is younger than two minutes continues its trace. One that is older, comes
 /// again or is replayed has a new trace with a link, so that no trace grows for ever; within the process all have, since
-/// a queue stands between. The flags of a context are never changed. Baggage is not read: it stays
+/// a queue stands between. A batch of several has a new trace: each of its messages has a link, unless it is one whose
+/// context is ignored. The flags of a context are never changed. Baggage is not read: it stays
 /// a header of the message, `baggage`, which a handler may read that trusts its producers.
 ///
 /// ```
@@ -82,11 +83,6 @@ impl Propagation {
             Relation::Parent if !self.trusted => Relation::Link,
             relation => relation,
         }
-    }
-
-    /// What the contexts of a batch become: a span has one parent at most.
-    pub(super) fn of_batch(&self) -> Relation {
-        if self.stale == Relation::Ignore && self.fresh == Relation::Ignore { Relation::Ignore } else { Relation::Link }
     }
 }
 

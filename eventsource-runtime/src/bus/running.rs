@@ -1,6 +1,5 @@
 //! A subscription that runs: it takes messages from the bus, hands them to its lanes, and ends.
 
-use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use super::error::{BusError, SubscriptionStopped};
 use super::handler::Handler;
 use super::lane::{Counts, Current, Handling, Lane};
 use super::{Consumer, Delivery, Settle};
-use crate::poll::unless;
+use crate::poll::{beside, unless};
 use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
@@ -186,7 +185,7 @@ impl<C: Consumer> Taking<C> {
                 pending::<()>().await;
             }
         });
-        let worked = unless(now.as_mut(), beside(counts.tell_losses(), self.work(&mut tasks))).await;
+        let worked = unless(now.as_mut(), beside(self.work(&mut tasks), counts.tell_losses())).await;
         if worked.is_some() {
             // Only now: what is settled needs the consumer's connection.
             unless(now, self.consumer.leave()).await;
@@ -207,14 +206,14 @@ impl<C: Consumer> Taking<C> {
         }
         // The lanes end when they have handled what they have.
         self.lanes.clear();
-        let ended = beside(self.consumer.attend(), async {
+        let ended = async {
             let mut all = Ok(());
             while let Some(ended) = tasks.join_next().await {
                 all = all.and(ended.map_err(died));
             }
             all
-        });
-        taken.and(ended.await)
+        };
+        taken.and(beside(ended, self.consumer.attend()).await)
     }
 
     async fn take(&mut self) -> Result<(), BusError> {
@@ -222,7 +221,7 @@ impl<C: Consumer> Taking<C> {
         let (room, most) = (Arc::new(Semaphore::new(prefetch)), (prefetch / PART).max(1));
         let (mut taken, mut stopping) = (Vec::with_capacity(most), false);
         // The semaphore is never closed.
-        while let Ok(free) = beside(self.consumer.attend(), room_in(&room, most)).await {
+        while let Ok(free) = beside(room_in(&room, most), self.consumer.attend()).await {
             if let Some(next) = self.next(stopping, free.num_permits(), &mut taken).await {
                 next?;
             } else {
@@ -247,7 +246,7 @@ impl<C: Consumer> Taking<C> {
                 unwanted.push(delivery.settle);
                 continue;
             }
-            let lane = usize::try_from(delivery.lane % self.lanes.len() as u64).unwrap_or_default();
+            let lane = lane_of(delivery.lane, self.lanes.len());
             let current = Current::new(delivery, self.handling.intake.dead_letters, free.split(1));
             // For a lane that died it is dropped, and comes again when this task has noticed, as it does when it waits.
             let _ = self.lanes[lane].send(current);
@@ -285,6 +284,12 @@ impl<C: Consumer> Taking<C> {
     }
 }
 
+/// The lane of what shares a key. Of the keys that come to one queue or partition the lower bits are alike.
+fn lane_of(key: u64, lanes: usize) -> usize {
+    let mixed = (key ^ (key >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    usize::try_from(mixed % lanes as u64).unwrap_or_default()
+}
+
 /// Room for one message, and for as many others, up to `most`, as there is at once.
 async fn room_in(room: &Arc<Semaphore>, most: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
     let mut free = Arc::clone(room).acquire_owned().await?;
@@ -313,12 +318,22 @@ async fn unless_one_dies<T>(
     .await
 }
 
-/// What something comes to, while something else goes on that never ends.
-async fn beside<F: Future>(endless: impl Future<Output = Infallible>, body: F) -> F::Output {
-    let (mut endless, mut body) = (pin!(endless), pin!(body));
-    poll_fn(|task| match body.as_mut().poll(task) {
-        Poll::Ready(output) => Poll::Ready(output),
-        Poll::Pending => endless.as_mut().poll(task).map(|never| match never {}),
-    })
-    .await
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::bus::Message;
+    use crate::store::StreamId;
+
+    /// The queue of a stream is chosen by the lower bits of its key, and so was its lane: all of a queue were in one.
+    #[test]
+    fn the_streams_of_one_queue_are_in_all_lanes() {
+        let key = |id: u32| Message::new(StreamId::new("Order", id), "OrderPlaced", "{}").order_key();
+        let of_one_queue: Vec<_> = (0..2000).map(key).filter(|key| key % 64 % 8 == 3).collect();
+        for lanes in [1, 3, 8, 16] {
+            let used: BTreeSet<_> = of_one_queue.iter().map(|key| lane_of(*key, lanes)).collect();
+            assert_eq!(used, (0..lanes).collect(), "of {} streams", of_one_queue.len());
+        }
+    }
 }

@@ -44,11 +44,11 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "content-type";
     /// On a dead letter: the short name of the failure, never its text.
     pub const DEAD_LETTER_REASON: &str = "dead_letter_reason";
-    /// On a dead letter: how often it was handled in vain.
+    /// On a dead letter: how often it was handled in vain, as a dead letter too.
     pub const DEAD_LETTER_ATTEMPTS: &str = "dead_letter_attempts";
     /// On a dead letter: when it was set aside, in RFC 3339.
     pub const DEAD_LETTER_AT: &str = "dead_letter_at";
-    /// On a dead letter: where it had come from.
+    /// On a dead letter: where it had come from when it failed for good for the first time.
     pub const DEAD_LETTER_SOURCE: &str = "dead_letter_source";
 }
 

@@ -8,7 +8,8 @@ use super::error::{CheckpointMoved, ProjectionError};
 use super::follower::{Follower, Place};
 use super::lease::Claim;
 use super::options::Options;
-use super::retry::{beside, upkeep};
+use super::retry::upkeep;
+use crate::poll::beside;
 use crate::store::Position;
 use crate::telemetry::{log, metrics};
 

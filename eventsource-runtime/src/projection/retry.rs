@@ -14,6 +14,7 @@ use super::follower::{Follower, Place};
 use super::options::OnFailure;
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
+use crate::poll::beside;
 use crate::store::{Position, StoreError};
 use crate::telemetry::{Scope, log, metrics};
 
@@ -198,20 +199,6 @@ impl<S: ProjectionStore> Follower<S> {
             gap.head(head.get());
         }
     }
-}
-
-/// The value of a future. While that takes its time, another one runs, whose end does not matter.
-pub(super) async fn beside<F: Future>(body: F, other: impl Future<Output = ()>) -> F::Output {
-    let (mut body, mut other) = (pin!(body), pin!(other));
-    let mut goes_on = true;
-    poll_fn(|task| {
-        let polled = body.as_mut().poll(task);
-        if polled.is_pending() && goes_on {
-            goes_on = other.as_mut().poll(task).is_pending();
-        }
-        polled
-    })
-    .await
 }
 
 /// The values of two futures that run at the same time.

@@ -8,6 +8,29 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::in_time;
 
+/// It ended as if there were no letters.
+#[test]
+fn a_replay_that_cannot_see_its_topic_is_an_error() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let cluster = MockCluster::new(1).unwrap();
+        for topic in ["orders", "orders.one.dead", "orders.two.dead"] {
+            cluster.create_topic(topic, 1, 1).unwrap();
+        }
+        cluster.topic_error("orders.two.dead", FORBIDDEN).unwrap();
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let replayed = async |group: &str| {
+            let replay = bus.dead_letters(group).handle(async |_: Received| Ok(())).await?;
+            Ok::<_, BusError>(in_time(replay.finished()).await.unwrap().acknowledged)
+        };
+        assert_eq!(replayed("one").await.unwrap(), 0, "there are none");
+        let misspelt = replayed("inventry").await.unwrap_err();
+        assert!(format!("{misspelt}").contains("orders.inventry.dead"), "{misspelt:?}");
+        let forbidden = replayed("two").await.unwrap_err();
+        assert!(matches!(forbidden, BusError::Backend { .. }), "{forbidden:?}");
+    });
+}
+
 /// It would wait for ever, and nobody would know for what.
 #[test]
 fn who_may_not_read_is_told_so() {

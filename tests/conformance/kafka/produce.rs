@@ -1,5 +1,6 @@
 //! What becomes of publications when brokers refuse them or are away, on a cluster that fails as it is told to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{EventBus, HandlerError, KafkaBus, KafkaOptions, Message, PublishError, Received};
@@ -9,6 +10,7 @@ use eventsource_tests::logged::Log;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use tokio::sync::Notify;
 
 use super::{collecting, in_time, message, ordinal};
 
@@ -201,6 +203,35 @@ fn a_publisher_that_is_not_allowed_to_is_told_so() {
         let error = in_time(bus.publish(message(&stream(1), 1))).await.unwrap_err();
         assert!(matches!(error, PublishError::Backend { .. }) && !error.is_permanent(), "{error:?}");
         assert_eq!(outcomes(&bus, [message(&stream(1), 1)]).await, ["ok"], "it may be by now");
+    });
+}
+
+/// Each attempt cut off what others had under way, which was published twice.
+#[test]
+fn a_topic_that_takes_no_dead_letters_is_no_trouble_to_publishers() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let cluster = cluster();
+        cluster.create_topic("orders.two.dead", 1, 1).unwrap();
+        cluster.topic_error("orders.two.dead", FORBIDDEN).unwrap();
+        let bus = open(&cluster, options()).await;
+        let (begun, pause) = (Arc::new(Notify::new()), Duration::from_millis(1));
+        let tell = Arc::clone(&begun);
+        let refusing = move |_: Received| {
+            tell.notify_one();
+            std::future::ready(Err(HandlerError::new("it fails").permanent()))
+        };
+        let failing = bus.subscribe("two").pauses(pause, pause).handle(refusing).await.unwrap();
+        bus.publish(message(&stream(1), 0)).await.unwrap();
+        in_time(begun.notified()).await;
+        cluster.broker_round_trip_time(1, Duration::from_millis(100)).unwrap();
+        for number in 1..20 {
+            assert_eq!(outcomes(&bus, [message(&stream(1), number)]).await, ["ok"]);
+        }
+        cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+        failing.shutdown_within(Duration::ZERO).await.unwrap_err();
+        let published = all(&bus, 20).await;
+        assert_eq!(published.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
     });
 }
 

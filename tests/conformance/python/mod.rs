@@ -162,7 +162,7 @@ async fn it_continues_our_trace<B: EventBus>(broker: Broker, bus: Traced<B>, sen
     assert_eq!((&ship["parent_id"], &ship["trace_id"]), (&process["span_id"], &process["trace_id"]));
     assert_eq!(message["payload"], r#"{"cents":4200}"#);
     let headers = message["headers"].as_object().unwrap();
-    let mut names: Vec<_> = headers.keys().map(String::as_str).filter(|name| *name != "shard").collect();
+    let mut names: Vec<_> = headers.keys().map(String::as_str).filter(|name| *name != "eventsource_shard").collect();
     names.sort_unstable();
     let expected = ["aggregate_id", "aggregate_type", "content-type", "event_id", "event_type", "traceparent"];
     assert_eq!(names, expected, "and no empty `tracestate`");

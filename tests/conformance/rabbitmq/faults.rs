@@ -165,6 +165,24 @@ async fn keeps_a_dead_letter(bus: &RabbitMqBus, before: impl AsyncFnOnce()) {
     running.shutdown().await.unwrap();
 }
 
+/// It was told as one of the messages.
+#[test]
+fn a_dead_letter_that_is_tried_again_tells_through_which_exchange_it_came() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let bus = open(RabbitMqOptions::new(&name)).await;
+        keeps_a_dead_letter(&bus, async || ()).await;
+        let recorder = Recorder::new();
+        let replay = async {
+            let again = bus.dead_letters("one").handle(async |_: Received| Ok(())).await.unwrap();
+            in_time(again.finished()).await.unwrap();
+        };
+        recorder.run(Box::pin(replay)).await;
+        let names: Vec<_> = recorder.spans().into_iter().map(|span| span.name).collect();
+        assert_eq!(names, [format!("process {name}.dead:{name}.one:{name}.one.dead")]);
+    });
+}
+
 /// A foreign message may have headers for which a dead letter's own leave no room: it was acknowledged, and gone.
 #[test]
 fn a_message_that_cannot_be_written_as_a_dead_letter_is_moved_there_by_the_broker() {

@@ -87,6 +87,41 @@ async fn an_old_message_starts_a_trace_of_its_own_with_a_link() {
     assert!(is_linked(&spans[0]));
 }
 
+/// Those of a batch had links whatever the policy said of each.
+#[tokio::test]
+async fn a_batch_has_no_links_to_messages_whose_contexts_are_ignored() {
+    let recorder = Recorder::new();
+    recorder
+        .run(async {
+            let bus = remote().with_clock(Arc::new(Later(Duration::from_secs(121))));
+            let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+            let shared = (Arc::clone(&begun), Arc::clone(&go));
+            let handler = move |batch: Vec<Received>| {
+                let (begun, go) = shared.clone();
+                async move {
+                    if batch[0].trace_context().is_none() {
+                        begun.notify_one();
+                        go.notified().await;
+                    }
+                    Ok::<_, HandlerError>(())
+                }
+            };
+            let subscription = bus.subscribe("inventory").propagation(Propagation::default().ignore_stale());
+            let running = subscription.handle_batches(10, handler).await.unwrap();
+            let publisher = bus.clone().enable_tracing(false);
+            publisher.publish(foreign("")).await.unwrap();
+            begun.notified().await;
+            publisher.publish_all([foreign(CONTEXT), foreign(CONTEXT)]).await.unwrap();
+            go.notify_one();
+            until_settled(&running, 3).await;
+            running.shutdown().await.unwrap();
+        })
+        .await;
+    let spans = recorder.spans();
+    assert_eq!(spans.len(), 2, "one alone, and a batch of two");
+    assert!(spans.iter().all(|span| span.links.links.is_empty()), "{spans:#?}");
+}
+
 /// On a clock that goes on when all wait for it: a pause is never shorter than a millisecond.
 #[tokio::test(start_paused = true)]
 async fn a_message_that_comes_ten_thousand_times_makes_no_growing_trace() {

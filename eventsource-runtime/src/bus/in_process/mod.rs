@@ -113,7 +113,10 @@ struct Shared {
 #[derive(Default)]
 struct State {
     groups: HashMap<Arc<str>, Arc<Queue>>,
+    /// Only handlers publish any more.
     closed: bool,
+    /// Nobody does: the groups are empty, or the time for that was up.
+    ended: bool,
 }
 
 impl Shared {
@@ -128,7 +131,7 @@ impl Shared {
         let mut attached: Vec<_> = attached.collect();
         attached.sort_by(|one, other| one.group.cmp(&other.group));
         // What handlers publish while the bus drains is part of what is there.
-        (!state.closed || Handled::is_of_bus()).then_some(attached)
+        (!state.closed || Handled::is_of_bus() && !state.ended).then_some(attached)
     }
 
     fn queue(&self, group: &Arc<str>) -> Result<Arc<Queue>, BusError> {
@@ -152,13 +155,25 @@ impl Shared {
         for queue in &queues {
             queue.refuse();
         }
-        let drained = async {
-            for queue in &queues {
+        let _ = tokio::time::timeout(deadline, self.drained(&queues)).await;
+        let mut state = self.state();
+        state.ended = true;
+        queues.iter().map(|queue| queue.close()).sum()
+    }
+
+    /// Waits until nobody has anything to do: what one group handles may publish to another that was done before.
+    async fn drained(&self, queues: &[Arc<Queue>]) {
+        loop {
+            for queue in queues {
                 queue.drained().await;
             }
-        };
-        let _ = tokio::time::timeout(deadline, drained).await;
-        queues.iter().map(|queue| queue.close()).sum()
+            // Nothing is pushed under the lock, so that what it shows of each is true of all at once.
+            let mut state = self.state();
+            state.ended = queues.iter().all(|queue| queue.is_drained());
+            if state.ended {
+                return;
+            }
+        }
     }
 
     /// Publishes one message to all groups, or to none. One whose members left while it waited is no group any more.
@@ -166,6 +181,10 @@ impl Shared {
         let mut rooms = Vec::with_capacity(queues.len());
         for queue in queues {
             rooms.push(queue.room(self.options.slow).await?);
+        }
+        let state = self.state();
+        if state.ended {
+            return Err(PublishError::Closed);
         }
         for (queue, room) in queues.iter().zip(rooms) {
             if let Some(room) = room {

@@ -188,7 +188,7 @@ impl Queue {
     }
 
     /// Whether nobody has anything to do with what is there.
-    fn is_drained(&self) -> bool {
+    pub(super) fn is_drained(&self) -> bool {
         let inside = self.inside();
         inside.outstanding == 0 || inside.present == 0
     }

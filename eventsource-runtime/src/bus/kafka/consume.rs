@@ -64,12 +64,13 @@ pub struct Member {
 impl Member {
     pub(super) async fn join(shared: Arc<Shared>, intake: Intake) -> Result<Self, BusError> {
         let dead_topic = shared.dead_topic(&intake.group)?;
-        shared.create(&dead_topic, 1).await?;
+        // A letter stays until somebody has dealt with it.
+        shared.create(&dead_topic, 1, &[("retention.ms", "-1")]).await?;
         let topic: Arc<str> =
             if intake.dead_letters { dead_topic.into() } else { Arc::clone(&shared.info.destination) };
         let share = Arc::new(Share::new(Arc::clone(&intake.group), topic));
         let client = Arc::new(client(&shared, &intake, &share)?);
-        if !intake.dead_letters && shared.options.create.is_none() {
+        if shared.options.create.is_none() {
             replay::check(&client, &shared.dead_topic(&intake.group)?).await?;
         }
         let letters = if intake.dead_letters {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
+use tokio::sync::OnceCell;
 
 use self::apart::Apart;
 use self::consume::Member;
@@ -46,14 +47,18 @@ const PORT: u16 = 9092;
 /// and all before it are done with, so that a process that dies loses none.
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers, and its stream as the key: the key
-/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, which is looked at
-/// when a group is subscribed, and must take messages that are some hundred bytes longer than the longest. A letter that
-/// it can never take, such as that of a foreign message which is longer than ours may be, is logged and counted
-/// ([`Tally::left`](super::Tally::left)), and stays in the topic that it came from. One that cannot be kept now is tried
-/// again without end, which the log tells, and holds up its lane. A publication whose future is dropped may still be made. Nothing protects from a
-/// message whose handler takes the process down: it comes again until somebody mends the handler. Nor does the broker
-/// tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process
-/// alone. Exactly-once reads (`read_committed`) are not part of the promises: keep the ids of what was handled instead.
+/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, which is
+/// looked at when a group is subscribed, and must take messages that are some hundred bytes longer than the longest,
+/// and keep them: with `retention.ms=-1` and `cleanup.policy=delete`, or brokers delete letters that nobody has dealt
+/// with, by themselves after seven days. They also forget the place of a group that has had no member for
+/// `offsets.retention.minutes`: then it begins with the first message, and its letters are all tried again. A letter
+/// that it can never take, such as that of a foreign message which is longer than ours may be, is logged and counted
+/// ([`Tally::left`](super::Tally::left)), and stays in the topic that it came from. One that cannot be kept now is
+/// tried again without end, which the log tells, and holds up its lane. A publication whose future is dropped may still
+/// be made. Nothing protects from a message whose handler takes the process down: it comes again until somebody mends
+/// the handler. Nor does the broker tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered)
+/// knows of attempts in this process alone. Exactly-once reads (`read_committed`) are not part of the promises: keep
+/// the ids of what was handled instead.
 ///
 /// ```no_run
 /// use eventsource_runtime::bus::{KafkaBus, KafkaOptions};
@@ -68,16 +73,17 @@ impl KafkaBus {
     /// Opens a bus on brokers, `host:port` with commas between. Its clients connect, and connect again, by themselves.
     ///
     /// # Errors
-    /// The options are refused, they ask for TLS without the feature, a certificate is not trusted, or the topic cannot be made. Without
-    /// [`KafkaOptions::create`] brokers that cannot be reached are no error yet.
+    /// The options are refused, they ask for TLS without the feature, an address names another protocol than they do, a
+    /// certificate is not trusted, or the topic cannot be made. Without [`KafkaOptions::create`] brokers that cannot be
+    /// reached are no error yet.
     pub async fn connect(brokers: &str, options: KafkaOptions) -> Result<Self, BusError> {
         let client = options.client(brokers)?;
         let state = Arc::new(State::default());
         let publisher = Publisher::new(client.clone(), &options, Arc::clone(&state))?;
         let info = info(brokers, &options.topic);
-        let shared = Arc::new(Shared { info, client, options, publisher, state });
+        let shared = Arc::new(Shared { info, client, options, publisher, letters: OnceCell::new(), state });
         let partitions = shared.options.create.map_or(1, |create| create.partitions);
-        shared.create(&shared.options.topic, partitions).await?;
+        shared.create(&shared.options.topic, partitions, &[]).await?;
         Ok(Self::over(Kafka { shared }))
     }
 }
@@ -105,10 +111,22 @@ struct Shared {
     client: ClientConfig,
     options: KafkaOptions,
     publisher: Publisher,
+    /// For dead letters, from the first one on: a topic that does not take them cuts nothing off but other letters.
+    letters: OnceCell<Publisher>,
     state: Arc<State>,
 }
 
 impl Shared {
+    /// A client starts threads and reads certificates, which no task is to wait for.
+    async fn letters(&self) -> Result<&Publisher, BusError> {
+        let make = || async {
+            let (client, options, state) = (self.client.clone(), self.options.clone(), Arc::clone(&self.state));
+            let made = tokio::task::spawn_blocking(move || Publisher::new(client, &options, state)).await;
+            made.map_err(|error| BusError::backend("make a Kafka producer", error))?
+        };
+        self.letters.get_or_try_init(make).await
+    }
+
     fn dead_topic(&self, group: &str) -> Result<String, BusError> {
         let topic = format!("{}.{group}.dead", self.options.topic);
         options::check_name(&topic)?;
@@ -116,12 +134,13 @@ impl Shared {
     }
 
     /// Makes a topic where it is not there, if that was asked for.
-    async fn create(&self, topic: &str, partitions: u16) -> Result<(), BusError> {
+    async fn create(&self, topic: &str, partitions: u16, settings: &[(&str, &str)]) -> Result<(), BusError> {
         let Some(create) = self.options.create else { return Ok(()) };
         let failed = |error| self.state.refused("make a topic", error);
         let context = Context { state: Arc::clone(&self.state), share: None };
         let admin: Apart<AdminClient<_>> = Apart::new(self.client.create_with_context(context).map_err(failed)?);
         let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(i32::from(create.replicas)));
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let options = AdminOptions::new().request_timeout(Some(CREATING)).operation_timeout(Some(CREATING));
         for result in admin.create_topics([&new], &options).await.map_err(failed)? {
             match result {

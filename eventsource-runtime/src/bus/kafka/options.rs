@@ -72,8 +72,9 @@ impl KafkaOptions {
         }
     }
 
-    /// Makes the topic where it is not there, with so many partitions and replicas; and the topics of dead letters, with
-    /// one partition. So many members of a group can work at once. Of a topic that is there nothing changes.
+    /// Makes the topic where it is not there, with so many partitions and replicas; and the topics of dead letters,
+    /// with one partition, which keep them without end (`retention.ms=-1`). So many members of a group can work at
+    /// once. Of a topic that is there nothing changes.
     pub fn create(self, partitions: u16, replicas: u16) -> Self {
         Self { create: Some(NewTopics { partitions: partitions.max(1), replicas: replicas.max(1) }), ..self }
     }
@@ -122,12 +123,13 @@ impl KafkaOptions {
             let told = format!("`{name}` is set by the bus, whose promises rest on it; leave it out");
             return Err(BusError::Configuration(told.into()));
         }
-        let protocol = self.settings.get("security.protocol").map(|protocol| protocol.to_ascii_lowercase());
-        if matches!(protocol.as_deref(), Some("ssl" | "sasl_ssl")) && !TLS {
+        let protocol = self.settings.get("security.protocol").map_or("plaintext", String::as_str);
+        if matches!(protocol.to_ascii_lowercase().as_str(), "ssl" | "sasl_ssl") && !TLS {
             let told = "TLS to Kafka needs the feature `kafka-tls`; add it, or set `security.protocol` to `PLAINTEXT` or \
                         `SASL_PLAINTEXT` on a trusted network";
             return Err(BusError::Configuration(told.into()));
         }
+        check_protocols(brokers, protocol)?;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers);
         for (name, value) in &self.settings {
@@ -137,6 +139,20 @@ impl KafkaOptions {
         config.set("statistics.interval.ms", "1000");
         Ok(config)
     }
+}
+
+/// Refuses addresses that name another protocol than all clients speak: librdkafka would pass over them, with a line in
+/// its log at most.
+fn check_protocols(brokers: &str, protocol: &str) -> Result<(), BusError> {
+    let mut named = brokers.split(',').filter_map(|address| Some(address.trim().split_once("://")?.0));
+    if named.all(|named| named.eq_ignore_ascii_case(protocol)) {
+        return Ok(());
+    }
+    let told = format!(
+        "an address of Kafka names another protocol than `security.protocol`, which is `{protocol}`; use \
+         `KafkaOptions::tls` or `KafkaOptions::credentials` for one behind TLS, and write `host:port`"
+    );
+    Err(BusError::Configuration(told.into()))
 }
 
 /// Refuses what cannot be a topic's name; dead letters have the group's in theirs.
@@ -190,6 +206,23 @@ mod tests {
             assert_eq!(refused_of(&options).is_none(), TLS);
             assert!(refused_of(&options.set("security.protocol", "SASL_PLAINTEXT")).is_none());
         }
+    }
+
+    /// The client passed over them, and waited for brokers of which it knew none.
+    #[test]
+    fn an_address_that_names_another_protocol_than_is_spoken_is_refused() {
+        let plain = KafkaOptions::new("orders");
+        let takes = |options: &KafkaOptions, brokers: &str| options.client(brokers).is_ok();
+        for brokers in ["one:9092", "PLAINTEXT://one:9092,plaintext://two", "one, PLAINTEXT://two:1"] {
+            assert!(takes(&plain, brokers), "{brokers}");
+        }
+        for brokers in ["SSL://one:9093", "one:9092, ssl://two:9093", "SASL_PLAINTEXT://one"] {
+            let error = plain.client(brokers).unwrap_err();
+            assert!(matches!(&error, BusError::Configuration(told) if told.contains("tls")), "{error:?}");
+        }
+        assert!(!takes(&plain.clone().tls(), "PLAINTEXT://one:9093"));
+        assert_eq!(takes(&plain.clone().tls(), "SSL://one:9093"), TLS);
+        assert!(takes(&plain.set("security.protocol", "SASL_PLAINTEXT"), "sasl_plaintext://one"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaResult;
-use rdkafka::metadata::MetadataTopic;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -31,6 +31,27 @@ pub(super) async fn check(client: &Arc<Client>, topic: &str) -> Result<(), BusEr
         return Err(BusError::Configuration(told.into()));
     }
     Ok(())
+}
+
+/// The partitions of a topic. One that was made just now is not known to each broker at once.
+fn partitions(client: &Client, topic: &str) -> KafkaResult<Vec<i32>> {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as NO_LEADER, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN,
+    };
+    let until = Instant::now() + CHECKING;
+    loop {
+        let metadata = client.fetch_metadata(Some(topic), ASKING)?;
+        let known = metadata.topics().iter().find(|known| known.name() == topic);
+        let error = match known.map(|known| (known.error(), known)) {
+            Some((None, known)) => return Ok(known.partitions().iter().map(MetadataPartition::id).collect()),
+            Some((Some(error), _)) => error,
+            None => UNKNOWN,
+        };
+        if !matches!(error, UNKNOWN | NO_LEADER) || Instant::now() >= until {
+            return Err(KafkaError::MetadataFetch(error.into()));
+        }
+        thread::sleep(AGAIN);
+    }
 }
 
 /// Whether brokers know no such topic, and still do not after a while: being asked may make them create it.
@@ -81,14 +102,15 @@ impl Letters {
 
 fn find(client: &Client, share: &Share) -> KafkaResult<BTreeMap<i32, i64>> {
     let topic = &*share.topic;
-    let metadata = client.fetch_metadata(Some(topic), ASKING)?;
     let mut asked = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-        asked.add_partition(topic, partition.id());
+    for partition in partitions(client, topic)? {
+        asked.add_partition(topic, partition);
     }
     let committed = client.committed_offsets(asked, ASKING)?;
     let (mut assigned, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
     for partition in committed.elements() {
+        // Taken for one of which nothing is settled, it would have all its letters tried again.
+        partition.error()?;
         let (low, high) = client.fetch_watermarks(topic, partition.partition(), ASKING)?;
         let from = match partition.offset() {
             Offset::Offset(offset) => offset.max(low),

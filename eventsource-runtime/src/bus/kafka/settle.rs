@@ -64,7 +64,7 @@ impl Settle for Unsettled {
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         let Origin { shared, share, .. } = &*self.origin;
         let topic = shared.dead_topic(&share.group)?;
-        let parked = shared.publisher.park(&topic, message).await;
+        let parked = shared.letters().await?.park(&topic, message).await;
         parked.map_err(|source| match source {
             PublishError::TooLarge { .. } | PublishError::Invalid { .. } => BusError::Unkeepable { source },
             source => BusError::backend("keep a dead letter", source),

@@ -32,12 +32,12 @@ const OPENING: Duration = Duration::from_secs(20);
 pub struct Member {
     shared: Arc<Shared>,
     intake: Intake,
-    from: From,
+    from: Source,
     stopped: bool,
 }
 
 /// Where deliveries come from, over the channel that they are acknowledged on.
-enum From {
+enum Source {
     Nowhere,
     Queues { deliveries: Deliveries, losses: watch::Receiver<u64>, _channel: Channel, _watching: JoinSet<()> },
     DeadLetters { channel: Channel, losses: watch::Receiver<u64>, left: u32 },
@@ -51,14 +51,14 @@ impl Member {
         shared.topology.check(&intake.group)?;
         let away = |error| connecting(error, shared.info.server.as_ref());
         let channel = shared.links.channel().await.map_err(away)?;
-        let mut member = Self { shared, intake, from: From::Nowhere, stopped: false };
+        let mut member = Self { shared, intake, from: Source::Nowhere, stopped: false };
         member.from = open(&member.shared, &member.intake, channel).await.map_err(declaring)?;
         Ok(member)
     }
 
     /// Connects and declares again, for as long as it takes.
     async fn reopen(&mut self) {
-        self.from = From::Nowhere;
+        self.from = Source::Nowhere;
         let mut pauses = Pauses::default();
         loop {
             let begun = Instant::now();
@@ -88,8 +88,8 @@ impl Member {
         under_way: Option<UnderWay>,
     ) -> Delivery<Unsettled> {
         let message = properties::read(&delivered.properties, delivered.data);
-        let topology = &self.shared.topology;
-        let mut source = Destination::new(format!("{}:{}:{queue}", topology.exchange, delivered.routing_key));
+        // Dead letters come through another exchange than messages.
+        let mut source = Destination::new(format!("{}:{}:{queue}", delivered.exchange, delivered.routing_key));
         source.routing_key = Some(delivered.routing_key.as_str().into());
         Delivery {
             lane: message.order_key(),
@@ -110,7 +110,7 @@ impl Member {
 
     /// Of the dead letters that were there at the beginning the next one.
     async fn next_dead(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
-        let From::DeadLetters { channel, losses, left } = &mut self.from else { return Ok(None) };
+        let Source::DeadLetters { channel, losses, left } = &mut self.from else { return Ok(None) };
         if *left == 0 {
             return Ok(None);
         }
@@ -124,13 +124,13 @@ impl Member {
 }
 
 /// Declares a group, and begins to take its messages, or its dead letters.
-async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<From> {
+async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<Source> {
     let losses = shared.links.losses();
     let topology = &shared.topology;
     topology.declare_group(&shared.links, &channel, &intake.group).await?;
     if intake.dead_letters {
         let left = topology::waiting(&channel, &topology.dead_queue(&intake.group)).await?;
-        return Ok(From::DeadLetters { channel, losses, left });
+        return Ok(Source::DeadLetters { channel, losses, left });
     }
     let backlog = Arc::new(Backlog::new(Arc::clone(&intake.group), topology.queues(&intake.group)));
     // It is for each queue. More than there is room for would wait here, where nobody else can take it or knows of it.
@@ -152,7 +152,7 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
         let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
         backlog.watch(&shared.links, is_ours).await;
     });
-    Ok(From::Queues { deliveries, losses, _channel: channel, _watching: watching })
+    Ok(Source::Queues { deliveries, losses, _channel: channel, _watching: watching })
 }
 
 /// The next delivery; `None` if a queue has ended, or the connection is lost. Of the latter the client's own word may
@@ -182,9 +182,9 @@ impl Consumer for Member {
                 return Ok(None);
             }
             let next = match &mut self.from {
-                From::DeadLetters { .. } => return self.next_dead().await,
-                From::Nowhere => None,
-                From::Queues { deliveries, losses, .. } => {
+                Source::DeadLetters { .. } => return self.next_dead().await,
+                Source::Nowhere => None,
+                Source::Queues { deliveries, losses, .. } => {
                     next(deliveries, losses).await.map(|(queue, delivered)| (queue, delivered, losses.clone()))
                 }
             };

@@ -37,6 +37,10 @@ use crate::telemetry::names;
 /// in which a stream stays in one queue and each queue has a single active consumer, so that the order of a stream
 /// survives failures and several members. Of plain competing consumers that would not be true.
 ///
+/// A message that no queue takes is no success: [`PublishError::Unroutable`]. The client library then logs it at the
+/// level `WARN`, under the target `lapin::returned_messages` and from a thread of its own, with its headers and its
+/// payload. Where nobody may read those, have your subscriber pass over it: `lapin::returned_messages=off`.
+///
 /// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
 /// gives up on: a message that was delivered too often without an answer, by a handler that takes the process down. There it
 /// stays however often it is delivered. A dead-letter queue that is there without an `x-delivery-limit` is taken as it is,

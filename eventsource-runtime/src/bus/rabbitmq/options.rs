@@ -37,8 +37,10 @@ impl RabbitMqOptions {
     }
 
     /// Into how many queues each group divides its streams; 1 unless set, 64 at most. So many members of a group can
-    /// work at once. All processes must agree; with another number streams move to other queues, so that a message may
-    /// be handled before older ones of its stream that are still in the old queue: let the queues run empty first.
+    /// work at once, but the broker takes no queue away from the member that was there first: of members that come one
+    /// after the other the first works on all queues, and the others stand by until it goes. All processes must agree;
+    /// with another number streams move to other queues, so that a message may be handled before older ones of its
+    /// stream that are still in the old queue: let the queues run empty first.
     pub fn queues(self, queues: u16) -> Self {
         Self { queues: queues.clamp(1, SLOTS), ..self }
     }

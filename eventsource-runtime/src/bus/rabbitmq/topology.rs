@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! orders (topic) ─#─> orders.inventory        one queue for the group, or
-//! orders (topic) ─#─> orders.inventory (headers) ─shard─> orders.inventory.0 … orders.inventory.n
+//! orders (topic) ─#─> orders.inventory (headers) ─eventsource_shard─> orders.inventory.0 … orders.inventory.n
 //! orders.dead (direct) ─orders.inventory─> orders.inventory.dead
 //! ```
 
@@ -22,8 +22,9 @@ const LONGEST_SUFFIX: usize = ".65535".len();
 
 /// Into how many slots streams are hashed by whoever publishes; a group's queues share the slots.
 pub(super) const SLOTS: u16 = 64;
-/// The header that tells the slot. One that begins with `x-` would be ignored by the exchange.
-pub(super) const SLOT: &str = "shard";
+/// The header that tells the slot, by a name that is nobody else's. One that begins with `x-` would be ignored by the
+/// exchange.
+pub(super) const SLOT: &str = "eventsource_shard";
 
 /// The argument of a queue that tells how often a message is delivered before it goes.
 const DELIVERY_LIMIT: &str = "x-delivery-limit";

@@ -113,20 +113,18 @@ impl Processing {
 
     fn hang<S>(&self, options: &mut Options, batch: &[Current<S>]) {
         options.root();
-        if batch.iter().all(|current| current.received.trace_context().is_none()) {
+        let mut carrying = batch.iter().filter(|current| current.received.trace_context().is_some()).peekable();
+        if carrying.peek().is_none() {
             return;
         }
-        let relation = match batch {
-            [current] => self.propagation.relation(&current.received, current.sent_at, self.now()),
-            _ => self.propagation.of_batch(),
-        };
-        if relation == Relation::Ignore {
-            return;
-        }
-        if let (Relation::Parent, [current]) = (relation, batch) {
-            options.parent(&*current.received);
-        }
-        for current in batch {
+        let now = self.now();
+        for current in carrying {
+            match self.propagation.relation(&current.received, current.sent_at, now) {
+                Relation::Ignore => continue,
+                // A span has one parent at most.
+                Relation::Parent if batch.len() == 1 => options.parent(&*current.received),
+                Relation::Parent | Relation::Link => {}
+            }
             link(options, &current.received);
         }
         if is_replayed(batch) {

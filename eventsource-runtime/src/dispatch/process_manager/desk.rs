@@ -254,11 +254,6 @@ impl<S: ProjectionStore> Desk<S> {
     }
 }
 
-/// Whether the store is in trouble, and not what was asked of it.
-pub(super) fn is_trouble(error: &ProjectionError) -> bool {
-    error.cause().downcast_ref().is_some_and(StoreError::is_trouble)
-}
-
 /// The id of a scheduled event, once its time has come.
 pub(super) fn due_id(manager: &str, scheduled: Uuid) -> Uuid {
     derived(manager, scheduled, Purpose::Due, 0)

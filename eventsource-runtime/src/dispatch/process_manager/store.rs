@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::ProcessManager;
-use super::desk::{Desk, is_trouble};
+use super::desk::Desk;
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Backend, Batch, Bookmark, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection,
@@ -87,7 +87,7 @@ impl<S: ProjectionStore> Desk<S> {
         scope: Scope,
     ) -> Result<(), ProjectionError> {
         let reacted = scope.run(caught(async { manager.apply(event, self).await })).await;
-        let own = |error: &ProjectionError| !is_trouble(error) && !error.is_lease_lost();
+        let own = |error: &ProjectionError| !error.is_trouble() && !error.is_lease_lost();
         reacted.map_err(|error| if own(&error) { error.at(event) } else { error })
     }
 

@@ -1,5 +1,6 @@
 //! What becomes of messages that cannot be handled.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -123,15 +124,21 @@ pub async fn dead_letters_are_tried_again_when_asked<B: EventBus>(open: impl Asy
     assert_eq!(in_time(replay.finished()).await.expect("it ends").acknowledged, 0);
 }
 
-/// Tried again in vain, it goes back, and the replay ends all the same.
+/// Tried again in vain, it goes back, and the replay ends all the same. It still says where it came from, and how often
+/// it was tried in all.
 pub async fn a_dead_letter_that_fails_again_goes_back<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (_seen, running) = failed(&bus, None).await;
     running.shutdown().await.expect("it ends");
-    for _ in 0..2 {
-        let (_, handler) = showing(|_| Err(no().permanent()));
+    let mut sources = HashSet::new();
+    for attempts in ["4", "5"] {
+        let (mut letters, handler) = showing(|_| Err(no().permanent()));
         let replay = bus.dead_letters("one").handle(handler).await.expect("a group has dead letters");
         let tally = in_time(replay.finished()).await.expect("it ends when all have been tried");
         assert_eq!((tally.acknowledged, tally.dead_lettered), (0, 1));
+        let letter = letters.next().await;
+        assert_eq!(letter.headers().text(header::DEAD_LETTER_ATTEMPTS), Some(attempts));
+        sources.insert(letter.headers().text(header::DEAD_LETTER_SOURCE).map(str::to_owned));
     }
+    assert_eq!(sources.len(), 1, "{sources:?}");
 }
