@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use eventsource_runtime::bus::{Message, Relay};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::Telemetry;
 use eventsource_tests::hooked::{Asked, Hooked};
-use eventsource_tests::orders::{Order, OrderCancelled};
+use eventsource_tests::logged::Log;
+use eventsource_tests::orders::{Order, OrderCancelled, PlaceOrder};
 use eventsource_tests::own_bus::{remote, routing};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::{KeyValue, global};
@@ -69,6 +71,17 @@ async fn conflict(store: &MemoryStore) -> Position {
     let appended = orders.append(&id, ExpectedVersion::NoStream, reason()).await.unwrap();
     orders.append(&id, ExpectedVersion::NoStream, reason()).await.unwrap_err();
     appended.position
+}
+
+/// A command that has nothing to order.
+fn refused() -> PlaceOrder {
+    PlaceOrder {
+        order_id: Uuid::now_v7(),
+        user_id: "user-7".into(),
+        customer: "Ada".into(),
+        lines: Vec::new(),
+        shipping_address: "1 Analytical Row".into(),
+    }
 }
 
 /// What a counter has counted, as it was exported last.
@@ -280,4 +293,24 @@ async fn meters_that_are_set_after_a_set_up_are_used_instead_of_its_own() {
     provider.force_flush().unwrap();
     assert_eq!(conflicts(&exporter), 2, "they stay");
     leave();
+}
+
+/// From when on a command is slow says the set-up, whoever has its metrics.
+#[tokio::test]
+async fn what_is_slow_is_told_whoever_reads_metrics() {
+    let _turn = TURN.lock().await;
+    let (log, _guard) = Log::of_thread();
+    let orders = CommandBus::builder().aggregate(Repository::<Order, _>::new(MemoryStore::new())).build();
+    let dispatched = async || {
+        orders.dispatch(refused()).await.unwrap_err();
+        log.names_of("eventsource::command").iter().filter(|name| *name == "eventsource.command.slow").count()
+    };
+    let telemetry = Telemetry::builder("slow").log_slow(Duration::ZERO).install().unwrap();
+    assert_eq!(dispatched().await, 1, "nobody");
+    let (provider, _) = theirs();
+    global::set_meter_provider(provider);
+    assert_eq!(dispatched().await, 2, "somebody else");
+    leave();
+    telemetry.shutdown().await.unwrap();
+    assert_eq!(dispatched().await, 2, "it took no second");
 }
