@@ -1,4 +1,6 @@
-//! OpenTelemetry's globals: a process has them once, so this is one test, in a process of its own.
+//! OpenTelemetry's globals: a process has them once, so these tests take turns, in a process of their own.
+
+mod metrics;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,9 +12,12 @@ use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData, SpanExporter};
+use tokio::sync::Mutex;
+
+static TURN: Mutex<()> = Mutex::const_new(());
 
 fn names(exporter: &InMemorySpanExporter) -> Vec<String> {
     let names = exporter.get_finished_spans().unwrap().into_iter().map(|span| span.name.into_owned()).collect();
@@ -49,6 +54,7 @@ impl Extractor for Headers {
 
 #[test]
 fn the_process_has_one_set_up_at_a_time() {
+    let _turn = TURN.blocking_lock();
     span("before").in_scope(|| assert_eq!(TraceContext::current(), None));
 
     let first = InMemorySpanExporter::default();
@@ -75,7 +81,11 @@ fn the_process_has_one_set_up_at_a_time() {
 
     // Installed again: it takes over, and what it ends it gives back.
     let third = InMemorySpanExporter::default();
-    let installed = Telemetry::builder("third").simple_exporter(third.clone()).install().unwrap();
+    let installed = Telemetry::builder("third")
+        .simple_exporter(third.clone())
+        .metric_exporter(InMemoryMetricExporter::default())
+        .install()
+        .unwrap();
     let ours = global::meter_provider();
     span("third").in_scope(|| ());
     assert_eq!((names(&second), names(&third)), (vec![], vec!["third".to_owned()]));
@@ -115,7 +125,8 @@ impl MeterProvider for Theirs {
 
 /// What somebody else has set meanwhile is left alone.
 fn theirs_stay() {
-    let installed = Telemetry::builder("sixth").install().unwrap();
+    let metrics = InMemoryMetricExporter::default();
+    let installed = Telemetry::builder("sixth").metric_exporter(metrics).install().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     global::set_meter_provider(Theirs(Arc::clone(&asked)));
     global::set_text_map_propagator(TraceContextPropagator::new());

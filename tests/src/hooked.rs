@@ -19,6 +19,8 @@ use uuid::Uuid;
 /// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
+    /// Where the feed ends.
+    Head,
     /// A page of the feed: whether of all types of events, as timers ask, and whether there were some.
     Feed {
         /// Whether it was for all types of events.
@@ -91,7 +93,13 @@ impl Gate {
 impl SnapshotStore for Hooked {}
 
 impl EventStore for Hooked {
-    handed_on!(store: info append fold read_stream head changed);
+    handed_on!(store: info append fold read_stream changed);
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        let head = self.store.head().await;
+        (self.hook)(Asked::Head).await;
+        head
+    }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         let page = self.store.read_all(after, filter, limit).await?;

@@ -172,16 +172,16 @@ impl<S: ProjectionStore> Follower<S> {
         .await
     }
 
-    /// The value of a future. While that takes its time, the gap follows the head of the store.
+    /// The value of a future. While that takes its time, the gap follows the head of the store, if somebody reads it.
     pub(super) async fn minding_the_gap<F: Future>(&self, body: F) -> F::Output {
         match &self.gap {
-            Some(gap) => beside(body, upkeep(self.mind(gap))).await,
-            None => body.await,
+            Some(gap) if metrics::gauges_are_read() => beside(body, upkeep(self.mind(gap))).await,
+            _ => body.await,
         }
     }
 
     async fn mind(&self, gap: &metrics::Gap) {
-        loop {
+        while metrics::gauges_are_read() {
             self.feed.changed(Position::new(gap.known_head())).await;
             match self.feed.head().await {
                 Ok(head) => gap.head(head.get()),
@@ -191,9 +191,10 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
-    /// Moves the gap's head, where there is one to be seen.
+    /// Moves the gap's head, where somebody sees it.
     pub(super) async fn refresh_head(&self) {
         if let Some(gap) = &self.gap
+            && metrics::gauges_are_read()
             && let Ok(head) = upkeep(self.feed.head()).await
         {
             gap.head(head.get());

@@ -156,7 +156,7 @@ impl<B: EventBus> Traced<B> {
         results.into_iter().map(|result| result.map_err(|error| error.about(about))).collect()
     }
 
-    /// Has the gauges ask for the bus's health, from its first use on: then telemetry is set up.
+    /// Has the gauges ask for the bus's health from its first use on: those of the scope that this is in, if any.
     fn observe(&self, info: &BusInfo) {
         if self.metrics {
             self.health.get_or_init(|| self.inner.health().inspect(|health| messaging::observe(info.system, health)));

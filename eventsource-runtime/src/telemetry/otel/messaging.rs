@@ -2,13 +2,14 @@
 //! sets: destinations, groups and kinds of failure, never ids.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
-use super::metrics::{skew, with};
+use super::metrics::{self, skew, with};
+use super::observed::{Observed, Teller};
 use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
 use crate::telemetry::{guarded, names};
 
@@ -24,14 +25,13 @@ pub(super) struct Messaging {
     sent_messages: Counter<u64>,
     process_duration: Histogram<f64>,
     consumed_messages: Counter<u64>,
-    watched: Arc<Mutex<Vec<Watched>>>,
 }
 
-/// A bus whose health the gauges tell, with its system; none is that of a bus within the process.
-type Watched = (Option<&'static str>, Weak<dyn Health>);
+/// The buses whose health the gauges tell, by their systems; none is that of a bus within the process.
+static BUSES: Observed<Option<&str>, dyn Health> = Observed::new();
 
 impl Messaging {
-    pub(super) fn new(meter: &Meter) -> Self {
+    pub(super) fn new(meter: &Meter, teller: &Teller) -> Self {
         let messages = |name: &'static str| {
             meter.u64_counter(name).with_unit("{message}").with_description(names::description(name)).build()
         };
@@ -39,15 +39,13 @@ impl Messaging {
             let histogram = meter.f64_histogram(name).with_unit("s").with_description(names::description(name));
             histogram.with_boundaries(BOUNDS.to_vec()).build()
         };
-        let watched = Arc::default();
-        observe_connected(meter, Arc::clone(&watched));
-        observe_lag(meter, Arc::clone(&watched));
+        observe_connected(meter, teller);
+        observe_lag(meter, teller);
         Self {
             operation_duration: seconds(names::MESSAGING_CLIENT_OPERATION_DURATION),
             sent_messages: messages(names::MESSAGING_CLIENT_SENT_MESSAGES),
             process_duration: seconds(names::MESSAGING_PROCESS_DURATION),
             consumed_messages: messages(names::MESSAGING_CLIENT_CONSUMED_MESSAGES),
-            watched,
         }
     }
 }
@@ -146,17 +144,9 @@ pub(crate) fn clock_skew() {
 
 /// Has the gauges tell of a bus for as long as it lives.
 pub(crate) fn observe(system: Option<&'static str>, health: &Arc<dyn Health>) {
-    with(|instruments| {
-        let mut watched = instruments.messaging.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.retain(|(_, health)| health.strong_count() > 0);
-        watched.push((system, Arc::downgrade(health)));
-    });
-}
-
-/// What lives of the watched, so that nobody's code runs under the lock.
-fn living(watched: &Mutex<Vec<Watched>>) -> Vec<(Option<&'static str>, Arc<dyn Health>)> {
-    let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-    watched.iter().filter_map(|(system, health)| Some((*system, health.upgrade()?))).collect()
+    if !metrics::are_off() {
+        BUSES.add(system, health);
+    }
 }
 
 /// Asks a bus, and lets go of what may have become its last handle. A panic here would end the exporter's thread, and a
@@ -168,14 +158,15 @@ fn asked<T>(health: Arc<dyn Health>, ask: impl FnOnce(&dyn Health) -> T) -> Opti
     answer
 }
 
-fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
+fn observe_connected(meter: &Meter, teller: &Teller) {
+    let teller = teller.clone();
     meter
         .u64_observable_gauge(names::EVENTSOURCE_BUS_CONNECTED)
         .with_unit("1")
         .with_description(names::description(names::EVENTSOURCE_BUS_CONNECTED))
         .with_callback(move |observer| {
             let mut systems = BTreeMap::new();
-            for (system, health) in living(&watched) {
+            for (system, health) in BUSES.living(&teller) {
                 let connected = asked(health, |health| system.is_none() || health.is_connected()).unwrap_or(false);
                 // Nothing stands between.
                 let Some(system) = system else { continue };
@@ -189,14 +180,15 @@ fn observe_connected(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
         .build();
 }
 
-fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
+fn observe_lag(meter: &Meter, teller: &Teller) {
+    let teller = teller.clone();
     meter
         .u64_observable_gauge(names::EVENTSOURCE_CONSUMER_LAG)
         .with_unit("{message}")
         .with_description(names::description(names::EVENTSOURCE_CONSUMER_LAG))
         .with_callback(move |observer| {
             let mut all = BTreeMap::<_, u64>::new();
-            for (system, health) in living(&watched) {
+            for (system, health) in BUSES.living(&teller) {
                 let mut tell = |Lag { group, destination, partition, messages }: Lag<'_>| {
                     let of = (system.unwrap_or(IN_PROCESS), destination.to_owned(), partition, group.to_owned());
                     *all.entry(of).or_default() += messages;
@@ -219,13 +211,13 @@ fn observe_lag(meter: &Meter, watched: Arc<Mutex<Vec<Watched>>>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::sync::{Mutex, Weak};
 
-    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::metrics::InMemoryMetricExporter;
     use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
-    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
     use super::*;
+    use crate::telemetry::Telemetry;
 
     struct Broken;
 
@@ -279,13 +271,13 @@ mod tests {
     /// What the gauges tell at last of those buses, by instrument and system.
     fn told(buses: &[(Option<&'static str>, Weak<dyn Health>)], flushes: usize) -> BTreeMap<(String, String), u64> {
         let exporter = InMemoryMetricExporter::default();
-        let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
-        let meter = provider.meter("test");
-        let watched = Arc::new(Mutex::new(buses.to_vec()));
-        observe_connected(&meter, Arc::clone(&watched));
-        observe_lag(&meter, watched);
+        let telemetry = Telemetry::builder("tests").metric_exporter(exporter.clone()).build().unwrap();
+        let _attached = telemetry.attach();
+        for (system, health) in buses {
+            observe(*system, &health.upgrade().unwrap());
+        }
         for _ in 0..flushes {
-            provider.force_flush().unwrap();
+            telemetry.force_flush_blocking().unwrap();
         }
         let finished = exporter.get_finished_metrics().unwrap();
         let last = finished.last().into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);

@@ -2,16 +2,18 @@
 //! or from one that is bounded: no function takes an id.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
 use opentelemetry::{KeyValue, global};
 
-use super::gauges::Gauges;
+use super::gauges;
 pub(crate) use super::gauges::{Gap, Rebuild};
 use super::messaging::Messaging;
+use super::observed::Teller;
 use super::pipeline::{Active, SCOPE};
 use super::toggle;
 use crate::store::{Fault, StoreInfo, status_code};
@@ -51,16 +53,17 @@ pub(super) struct Instruments {
     context_malformed: Counter<u64>,
     attributes_cut: Counter<u64>,
     db_operation_duration: Histogram<f64>,
-    pub(super) gauges: Gauges,
     pub(super) messaging: Messaging,
-    /// From when on what is measured is logged as slow.
-    slow: Duration,
+    /// Whose gauges they are.
+    pub(super) teller: Teller,
     event_types: Names,
     error_types: Names,
 }
 
 impl Instruments {
-    pub(super) fn new(meter: &Meter, slow: Duration) -> Self {
+    pub(super) fn new(meter: &Meter) -> Self {
+        let teller = Teller::default();
+        gauges::make(meter, &teller);
         let counter = |name: &'static str, unit: &'static str| {
             meter.u64_counter(name).with_unit(unit).with_description(description(name)).build()
         };
@@ -91,9 +94,8 @@ impl Instruments {
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &DATABASE),
-            gauges: Gauges::new(meter),
-            messaging: Messaging::new(meter),
-            slow,
+            messaging: Messaging::new(meter, &teller),
+            teller,
             event_types: Names::default(),
             error_types: Names::default(),
         }
@@ -118,25 +120,61 @@ impl fmt::Debug for Instruments {
 static FOREIGN: ArcSwapOption<Foreign> = ArcSwapOption::const_empty();
 
 struct Foreign {
-    provider: Arc<dyn MeterProvider + Send + Sync>,
+    /// Others are to decide when it ends: that may take its exporter's time.
+    provider: Weak<dyn MeterProvider + Send + Sync>,
     instruments: Instruments,
 }
 
+/// Whether nothing is measured here, whoever might read it.
+pub(super) fn are_off() -> bool {
+    toggle::metrics_are_off() || !toggle::has_context()
+}
+
 pub(super) fn with(record: impl FnOnce(&Instruments)) {
-    if toggle::metrics_are_off() || !toggle::has_context() {
+    measure(|instruments, _| record(instruments));
+}
+
+/// Tells as well from when on what is measured is logged as slow.
+fn measure(record: impl FnOnce(&Instruments, Duration)) {
+    if are_off() {
         return;
     }
-    match Active::current().pipeline() {
+    let active = Active::current();
+    match active.measuring() {
         Some(pipeline) if !pipeline.metered => {}
-        Some(pipeline) => record(&pipeline.instruments),
-        None => record(&foreign().instruments),
+        Some(pipeline) => record(&pipeline.instruments, pipeline.slow),
+        None => {
+            let Foreign { instruments, .. } = &*foreign();
+            let slow = match active.pipeline() {
+                Some(pipeline) if pipeline.metered || instruments.teller.is_read() => pipeline.slow,
+                Some(_) => Duration::MAX,
+                None => SLOW,
+            };
+            record(instruments, slow);
+        }
     }
 }
 
 /// Whether somebody reads what a component that has its metrics switched on measures.
 pub(crate) fn are_read(enabled: bool) -> bool {
-    let is_read = || Active::current().pipeline().is_none_or(|pipeline| pipeline.metered);
-    enabled && !toggle::metrics_are_off() && toggle::has_context() && is_read()
+    enabled && !are_off() && Active::current().measuring().is_none_or(|pipeline| pipeline.metered)
+}
+
+/// Whether somebody reads gauges here: to keep one up may take a query.
+pub(crate) fn gauges_are_read() -> bool {
+    let mut are_read = false;
+    with(|instruments| are_read = instruments.teller.is_read());
+    are_read
+}
+
+/// Whether gauges are those that the process's measurements go to. This asks nothing of OpenTelemetry's globals, which
+/// are locked while a provider that they are rid of exports its last: where others have replaced theirs, the next
+/// measurement tells.
+pub(super) fn are_of_process(teller: &Teller) -> bool {
+    match Active::of_process().measuring() {
+        Some(pipeline) => pipeline.instruments.teller.is(teller),
+        None => FOREIGN.load().as_ref().is_some_and(|known| known.instruments.teller.is(teller)),
+    }
 }
 
 /// The present moment, where somebody reads how long what begins now will take.
@@ -147,12 +185,12 @@ pub(crate) fn begun(enabled: bool) -> Option<Instant> {
 fn foreign() -> Arc<Foreign> {
     let provider = global::meter_provider();
     if let Some(known) = &*FOREIGN.load()
-        && Arc::ptr_eq(&known.provider, &provider)
+        && ptr::addr_eq(known.provider.as_ptr(), Arc::as_ptr(&provider))
     {
         return Arc::clone(known);
     }
-    let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()), SLOW);
-    let made = Arc::new(Foreign { provider, instruments });
+    let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()));
+    let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments });
     FOREIGN.store(Some(Arc::clone(&made)));
     made
 }
@@ -189,28 +227,28 @@ impl Ended<'_> {
 }
 
 pub(crate) fn command(ended: &Ended<'_>, events: u64) {
-    with(|instruments| {
+    measure(|instruments, slow_from| {
         let attributes = ended.attributes(instruments, "write", names::COMMAND_TYPE, names::COMMAND_STATUS);
         instruments.command_duration.record(ended.elapsed.as_secs_f64(), &attributes);
         instruments.command_total.add(1, &attributes);
         if events > 0 {
             instruments.events_produced.add(events, &attributes[..2]);
         }
-        if ended.elapsed >= instruments.slow {
+        if ended.elapsed >= slow_from {
             log::command_slow(ended.name, ended.elapsed);
         }
     });
 }
 
 pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
-    with(|instruments| {
+    measure(|instruments, slow_from| {
         let attributes = ended.attributes(instruments, "read", names::QUERY_TYPE, names::QUERY_STATUS);
         instruments.query_duration.record(ended.elapsed.as_secs_f64(), &attributes);
         instruments.query_total.add(1, &attributes);
         if let Some(results) = results {
             instruments.query_result_size.record(results as u64, &attributes[..2]);
         }
-        if ended.elapsed >= instruments.slow {
+        if ended.elapsed >= slow_from {
             log::query_slow(ended.name, ended.elapsed);
         }
     });
@@ -313,7 +351,7 @@ pub(crate) fn store_operation(
 ) -> bool {
     let Some(system) = info.system else { return false };
     let mut slow = false;
-    with(|instruments| {
+    measure(|instruments, slow_from| {
         let mut attributes = vec![
             KeyValue::new(names::DB_SYSTEM_NAME, system),
             KeyValue::new(names::DB_OPERATION_NAME, operation),
@@ -331,7 +369,7 @@ pub(crate) fn store_operation(
             attributes.extend(status_code(error).map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
         }
         instruments.db_operation_duration.record(elapsed.as_secs_f64(), &attributes);
-        slow = elapsed >= instruments.slow;
+        slow = elapsed >= slow_from;
     });
     slow
 }

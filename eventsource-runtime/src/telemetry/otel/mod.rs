@@ -17,6 +17,7 @@ mod method_names;
 pub(crate) mod metrics;
 #[cfg(not(feature = "tracing-bridge"))]
 mod no_bridge;
+mod observed;
 mod options;
 mod pipeline;
 mod run;

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
+use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{SpanContext, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing::Dispatch;
 
@@ -47,8 +50,12 @@ pub(super) struct Pipeline {
     /// Exports log events, where anything does.
     pub(super) logs: Option<Dispatch>,
     pub(super) instruments: Instruments,
-    /// Whether anybody reads what the instruments are told.
+    /// Whether anybody reads what the instruments are told, or logs what is slow.
     pub(super) metered: bool,
+    /// From when on what is measured is logged as slow.
+    pub(super) slow: Duration,
+    /// Whether OpenTelemetry's global meters are the pipeline's, once it is installed: never without a reader.
+    pub(super) has_global_meters: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Pipeline {
@@ -143,13 +150,10 @@ impl<'a> Active<'a> {
 
     /// As for the current context, without a copy of it.
     pub(super) fn current() -> Active<'static> {
-        match Context::map_current(|context| context.get::<Scoped>().cloned()) {
-            Some(Scoped(pipeline)) => Active::Shared(pipeline),
-            None => Active::of_process(),
-        }
+        scoped().map_or_else(Active::of_process, Active::Shared)
     }
 
-    fn of_process() -> Self {
+    pub(super) fn of_process() -> Self {
         let installed = INSTALLED.load();
         if installed.is_some() { Self::Installed(installed) } else { Self::Foreign }
     }
@@ -163,9 +167,21 @@ impl<'a> Active<'a> {
         }
     }
 
+    /// The pipeline that measurements go to. What is installed without a reader, or has lost the global meters, leaves
+    /// them to OpenTelemetry's globals; what a scope brought along never does.
+    pub(super) fn measuring(&self) -> Option<&Pipeline> {
+        let is_apart = !matches!(self, Self::Installed(_));
+        self.pipeline().filter(|pipeline| is_apart || pipeline.has_global_meters.load(Ordering::Relaxed))
+    }
+
     pub(super) fn sampling(&self) -> Sampling {
         self.pipeline().map_or(Sampling::Custom, |pipeline| pipeline.sampling)
     }
+}
+
+/// The pipeline that the current context brought along.
+pub(super) fn scoped() -> Option<Arc<Pipeline>> {
+    Context::map_current(|context| context.get::<Scoped>().cloned()).map(|Scoped(pipeline)| pipeline)
 }
 
 /// What exports the log events of the code that runs here, if anything does.
@@ -236,6 +252,31 @@ impl TracerProvider for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         uninstall(&self.pipeline);
+    }
+}
+
+/// The same for meters. It has nothing else of the pipeline, whose end may run an exporter: while this is dropped the
+/// globals are locked.
+pub(super) struct WatchedMeters {
+    provider: SdkMeterProvider,
+    are_global: Arc<AtomicBool>,
+}
+
+impl WatchedMeters {
+    pub(super) fn new(provider: SdkMeterProvider, pipeline: &Pipeline) -> Self {
+        Self { provider, are_global: Arc::clone(&pipeline.has_global_meters) }
+    }
+}
+
+impl MeterProvider for WatchedMeters {
+    fn meter_with_scope(&self, scope: InstrumentationScope) -> Meter {
+        self.provider.meter_with_scope(scope)
+    }
+}
+
+impl Drop for WatchedMeters {
+    fn drop(&mut self) {
+        self.are_global.store(false, Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::propagator;
 use super::spans::Tracers;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::otel::inside::{Inside, Place};
-use crate::telemetry::otel::pipeline::{self, Pipeline};
+use crate::telemetry::otel::pipeline::{self, Pipeline, WatchedMeters};
 use crate::telemetry::otel::toggle;
 
 /// Telemetry that was set up. Call [`shutdown`](Self::shutdown) at the end of the program: it exports what is left.
@@ -61,8 +61,8 @@ struct Shared {
     flushes: Vec<Arc<Flushes>>,
     timeout: Duration,
     installed: bool,
-    /// The meters as OpenTelemetry's globals hold them.
-    global_meters: OnceLock<Arc<dyn MeterProvider + Send + Sync>>,
+    /// The meters as OpenTelemetry's globals hold them, whose drop says that these have others.
+    global_meters: OnceLock<Weak<dyn MeterProvider + Send + Sync>>,
     propagators: OnceLock<propagator::Installed>,
     ended: AtomicBool,
 }
@@ -84,8 +84,11 @@ impl Telemetry {
     fn install(&self) {
         let shared = &self.shared;
         pipeline::install(Arc::clone(&shared.pipeline), shared.providers.tracers.provider.clone());
-        global::set_meter_provider(shared.providers.meters.clone());
-        shared.global_meters.get_or_init(global::meter_provider);
+        // Without a reader they would take the measurements of the application away from whoever reads those.
+        if shared.pipeline.has_global_meters.load(Ordering::Relaxed) {
+            global::set_meter_provider(WatchedMeters::new(shared.providers.meters.clone(), &shared.pipeline));
+            shared.global_meters.get_or_init(|| Arc::downgrade(&global::meter_provider()));
+        }
     }
 
     pub(super) fn install_propagators(&self, propagators: &[Propagator]) {
@@ -181,7 +184,7 @@ impl Shared {
         if self.installed && pipeline::uninstall(&self.pipeline) {
             global::set_tracer_provider(NoopTracerProvider::new());
         }
-        if self.global_meters.get().is_some_and(|ours| Arc::ptr_eq(ours, &global::meter_provider())) {
+        if self.global_meters.get().is_some_and(|ours| Weak::ptr_eq(ours, &Arc::downgrade(&global::meter_provider()))) {
             // One without readers: OpenTelemetry's own that does nothing is not public.
             global::set_meter_provider(SdkMeterProvider::default());
         }

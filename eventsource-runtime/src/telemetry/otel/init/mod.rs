@@ -38,6 +38,8 @@ use no_otlp as otlp;
 #[cfg(not(feature = "prometheus"))]
 use no_prometheus as prometheus;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -257,6 +259,9 @@ impl TelemetryBuilder {
     /// `OTEL_PROPAGATORS`. A set-up installed before is replaced; its owner still has to shut it down. Where
     /// `OTEL_SDK_DISABLED` is `true` only the propagator is set.
     ///
+    /// One without an exporter of metrics leaves OpenTelemetry's global meters as they are, and what is measured goes to
+    /// them. A provider that somebody sets later takes the place of this one, for spans or for metrics.
+    ///
     /// # Errors
     /// The environment asks for what is not there, or an exporter cannot be made.
     pub fn install(self) -> Result<Telemetry, TelemetryError> {
@@ -311,9 +316,11 @@ impl TelemetryBuilder {
                 Some(printing) => Some(printing.subscriber(exported)),
                 None => exported,
             },
-            instruments: Instruments::new(&meter, self.log_slow.unwrap_or(metrics::SLOW)),
+            instruments: Instruments::new(&meter),
             // What is slow is measured for the log, too.
             metered: self.metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
+            slow: self.log_slow.unwrap_or(metrics::SLOW),
+            has_global_meters: Arc::new(AtomicBool::new(self.metered)),
         };
         Ok(Telemetry::new(
             pipeline,

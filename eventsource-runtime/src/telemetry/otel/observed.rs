@@ -1,0 +1,84 @@
+//! What gauges tell of. It belongs to the scope that it began in, or else to the process, and not to instruments: there
+//! are others as soon as something is installed or replaced, and they tell of what was there before just as well.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::{metrics, pipeline};
+
+/// Tells the gauges of one meter from those of others. Their callbacks have it, which says whether anybody reads them:
+/// a provider without readers drops callbacks at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Teller(Arc<()>);
+
+impl Teller {
+    pub(super) fn is_read(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// What gauges show, for as long as somebody else keeps it.
+pub(super) struct Observed<K, T: ?Sized>(Mutex<Vec<One<K, T>>>);
+
+struct One<K, T: ?Sized> {
+    key: K,
+    /// The gauges of the scope that it began in; none for what is the process's.
+    scope: Option<Weak<()>>,
+    value: Weak<T>,
+}
+
+impl<K: Copy, T: ?Sized> Observed<K, T> {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// Has gauges tell of `value` for as long as it lives.
+    pub(super) fn add(&self, key: K, value: &Arc<T>) {
+        let scope = pipeline::scoped().map(|pipeline| Arc::downgrade(&pipeline.instruments.teller.0));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|one| one.value.strong_count() > 0);
+        known.push(One { key, scope, value: Arc::downgrade(value) });
+        drop(known);
+        // A provider of somebody else's has gauges from the first measurement on, and here may be none for long.
+        metrics::with(|_| ());
+    }
+
+    /// What lives of that which `teller` is to tell of, so that nobody's code runs under the lock.
+    pub(super) fn living(&self, teller: &Teller) -> Vec<(K, Arc<T>)> {
+        let tells_of_process = metrics::are_of_process(teller);
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = known.iter().filter(|one| match &one.scope {
+            Some(scope) => std::ptr::eq(scope.as_ptr(), Arc::as_ptr(&teller.0)),
+            None => tells_of_process,
+        });
+        told.filter_map(|one| Some((one.key, one.value.upgrade()?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_is_forgotten() {
+        let observed = Observed::new();
+        for number in 0..100 {
+            observed.add("", &Arc::new(number));
+        }
+        assert_eq!(observed.0.lock().unwrap().len(), 1);
+        assert_eq!(observed.living(&Teller::default()), []);
+    }
+
+    #[test]
+    fn gauges_without_a_reader_are_not_read() {
+        let teller = Teller::default();
+        assert!(!teller.is_read());
+        let callback = teller.clone();
+        assert!(teller.is_read() && teller.is(&callback));
+        drop(callback);
+        assert!(!teller.is_read());
+    }
+}

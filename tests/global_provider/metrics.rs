@@ -1,0 +1,316 @@
+//! Where metrics go while what is installed changes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use eventsource_runtime::bus::{Message, Relay};
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::MemoryStore;
+use eventsource_runtime::telemetry::Telemetry;
+use eventsource_tests::hooked::{Asked, Hooked};
+use eventsource_tests::logged::Log;
+use eventsource_tests::orders::{Order, OrderCancelled, PlaceOrder};
+use eventsource_tests::own_bus::{remote, routing};
+use eventsource_tests::recorder::Recorder;
+use opentelemetry::{KeyValue, global};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+use opentelemetry_sdk::trace::InMemorySpanExporter;
+use uuid::Uuid;
+
+use crate::TURN;
+
+/// Every gauge, and what it tells of.
+const GAUGES: [&str; 7] = [
+    "eventsource.bus.connected kafka",
+    "eventsource.bus.connected rabbitmq",
+    "eventsource.consumer.lag kafka",
+    "eventsource.consumer.lag rabbitmq",
+    "eventsource.projection.gap Cancellations",
+    "eventsource.projection.rebuild.progress Cancellations",
+    "eventsource.relay.gap out",
+];
+
+struct Cancellations;
+
+#[projection]
+impl Cancellations {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) {}
+
+    #[projection(reset)]
+    fn forget(&self) {}
+}
+
+/// A provider of somebody else's, and what it exports.
+fn theirs() -> (SdkMeterProvider, InMemoryMetricExporter) {
+    let exporter = InMemoryMetricExporter::default();
+    (SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build(), exporter)
+}
+
+/// Takes whatever the test has set away from OpenTelemetry's globals.
+fn leave() {
+    global::set_meter_provider(SdkMeterProvider::default());
+}
+
+/// A set-up that is installed, and its metrics.
+fn installed() -> (Telemetry, InMemoryMetricExporter) {
+    let exporter = InMemoryMetricExporter::default();
+    (Telemetry::builder("ours").metric_exporter(exporter.clone()).install().unwrap(), exporter)
+}
+
+fn traces_alone() -> Telemetry {
+    Telemetry::builder("traces").span_exporter(InMemorySpanExporter::default()).install().unwrap()
+}
+
+/// Appends one event, which is counted as one conflict: the second append fails.
+async fn conflict(store: &MemoryStore) -> Position {
+    let orders = Repository::<Order, _>::new(store.clone());
+    let (id, reason) = (Uuid::now_v7(), || OrderCancelled { reason: "too slow".into() });
+    let appended = orders.append(&id, ExpectedVersion::NoStream, reason()).await.unwrap();
+    orders.append(&id, ExpectedVersion::NoStream, reason()).await.unwrap_err();
+    appended.position
+}
+
+/// A command that has nothing to order.
+fn refused() -> PlaceOrder {
+    PlaceOrder {
+        order_id: Uuid::now_v7(),
+        user_id: "user-7".into(),
+        customer: "Ada".into(),
+        lines: Vec::new(),
+        shipping_address: "1 Analytical Row".into(),
+    }
+}
+
+/// What a counter has counted, as it was exported last.
+fn counted(exporter: &InMemoryMetricExporter, name: &str) -> u64 {
+    let finished = exporter.get_finished_metrics().unwrap();
+    let last = finished.last().into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
+    let mut count = 0;
+    for metric in last.filter(|metric| metric.name() == name) {
+        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("`{name}` is no counter") };
+        count += sum.data_points().map(SumDataPoint::value).sum::<u64>();
+    }
+    count
+}
+
+fn conflicts(exporter: &InMemoryMetricExporter) -> u64 {
+    counted(exporter, "eventsource.append.conflicts")
+}
+
+/// The gauges that were exported since they were asked for last, with what they tell of.
+fn gauges(exporter: &InMemoryMetricExporter) -> BTreeSet<String> {
+    let finished = exporter.get_finished_metrics().unwrap();
+    exporter.reset();
+    let mut told = BTreeSet::new();
+    for metric in finished.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics) {
+        let name = metric.name();
+        match metric.data() {
+            AggregatedMetrics::U64(MetricData::Gauge(gauge)) => {
+                told.extend(gauge.data_points().map(|point| subject(name, point.attributes())));
+            }
+            AggregatedMetrics::F64(MetricData::Gauge(gauge)) => {
+                told.extend(gauge.data_points().map(|point| subject(name, point.attributes())));
+            }
+            _ => {}
+        }
+    }
+    told
+}
+
+fn subject<'a>(gauge: &str, mut attributes: impl Iterator<Item = &'a KeyValue>) -> String {
+    let of = ["projection.name", "messaging.system", "eventsource.relay.name"];
+    let of = attributes.find(|attribute| of.contains(&attribute.key.as_str())).unwrap();
+    format!("{gauge} {}", of.value)
+}
+
+/// Something of each kind that gauges tell of, for as long as the value is kept.
+async fn observed(store: MemoryStore) -> impl Sized {
+    let projections = ProjectionRunner::new(store.clone()).projection(Cancellations).rebuild().spawn();
+    let last = conflict(&store).await;
+    projections.wait_for(last).await.unwrap();
+    let bus = remote();
+    bus.publish(Message::new(StreamId::new("Order", 1), "OrderCancelled", "{}")).await.unwrap();
+    let relay = Relay::new("out", store, routing()).spawn();
+    relay.wait_for(last).await.unwrap();
+    (projections, bus, relay)
+}
+
+fn all() -> BTreeSet<String> {
+    GAUGES.iter().map(ToString::to_string).collect()
+}
+
+/// They stayed for ever with the provider of their first use, even where that was none.
+#[tokio::test]
+async fn gauges_tell_of_what_was_there_before_the_set_up_that_is_installed() {
+    let _turn = TURN.lock().await;
+    let kept = observed(MemoryStore::new()).await;
+    let (first, in_first) = installed();
+    first.force_flush().await.unwrap();
+    assert_eq!(gauges(&in_first), all());
+
+    let (second, in_second) = installed();
+    first.force_flush().await.unwrap();
+    second.force_flush().await.unwrap();
+    assert_eq!((gauges(&in_first), gauges(&in_second)), (BTreeSet::new(), all()));
+
+    // What has ended is told of no more.
+    drop(kept);
+    let others = observed(MemoryStore::new()).await;
+    drop(others);
+    for told in 0.. {
+        second.force_flush().await.unwrap();
+        if gauges(&in_second).is_empty() {
+            break;
+        }
+        assert!(told < 10_000, "it goes on");
+        tokio::task::yield_now().await;
+    }
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn gauges_of_a_scope_and_of_the_process_keep_apart() {
+    let _turn = TURN.lock().await;
+    let (telemetry, in_process) = installed();
+    let in_scope = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(in_scope.clone()));
+    let unread = Recorder::new();
+    let kept = (recorder.run(observed(MemoryStore::new())).await, unread.run(observed(MemoryStore::new())).await);
+    recorder.flush().await;
+    telemetry.force_flush().await.unwrap();
+    assert_eq!((gauges(&in_scope), gauges(&in_process)), (all(), BTreeSet::new()));
+    drop(kept);
+
+    let kept = observed(MemoryStore::new()).await;
+    telemetry.force_flush().await.unwrap();
+    assert_eq!(gauges(&in_process), all());
+    drop(kept);
+    telemetry.shutdown().await.unwrap();
+}
+
+/// Nobody says that a provider which others set has been replaced: what is measured next notices.
+#[tokio::test]
+async fn gauges_tell_a_provider_of_somebody_elses_what_was_there_before() {
+    let _turn = TURN.lock().await;
+    let store = MemoryStore::new();
+    let kept = observed(store.clone()).await;
+    for _ in 0..2 {
+        let (provider, exporter) = theirs();
+        global::set_meter_provider(provider.clone());
+        conflict(&store).await;
+        provider.force_flush().unwrap();
+        assert_eq!(gauges(&exporter), all());
+        let (others, exported) = theirs();
+        global::set_meter_provider(others.clone());
+        conflict(&store).await;
+        provider.force_flush().unwrap();
+        others.force_flush().unwrap();
+        assert_eq!((gauges(&exporter), gauges(&exported)), (BTreeSet::new(), all()));
+    }
+    leave();
+    drop(kept);
+}
+
+/// Moving the head of the gap takes a query.
+#[tokio::test]
+async fn a_projection_asks_for_the_head_again_only_where_gauges_are_read() {
+    let _turn = TURN.lock().await;
+    let store = MemoryStore::new();
+    let last = conflict(&store).await;
+    let asked = async || {
+        let heads = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&heads);
+        let hooked = Hooked::new(&store, move |asked| {
+            count.fetch_add(usize::from(asked == Asked::Head), Ordering::SeqCst);
+            std::future::ready(())
+        });
+        let projections = ProjectionRunner::new(hooked).projection(Cancellations).rebuild().spawn();
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+        heads.load(Ordering::SeqCst)
+    };
+    assert_eq!(asked().await, 1, "nothing is installed");
+    assert_eq!(Recorder::new().run(asked()).await, 1, "the scope has no reader");
+    let telemetry = traces_alone();
+    assert_eq!(asked().await, 1, "nothing reads metrics");
+    let (provider, _) = theirs();
+    global::set_meter_provider(provider);
+    assert!(asked().await > 1, "theirs does");
+    leave();
+    telemetry.shutdown().await.unwrap();
+}
+
+/// A set-up without a reader took the globals away from theirs, and discarded what this crate measured.
+#[tokio::test]
+async fn traces_alone_leave_the_meters_to_whoever_has_set_them() {
+    let _turn = TURN.lock().await;
+    let store = MemoryStore::new();
+    let (provider, exporter) = theirs();
+    global::set_meter_provider(provider.clone());
+    let telemetry = traces_alone();
+    conflict(&store).await;
+    global::meter("anybody").u64_counter("theirs").build().add(1, &[]);
+    provider.force_flush().unwrap();
+    assert_eq!((conflicts(&exporter), counted(&exporter, "theirs")), (1, 1));
+
+    // The other order.
+    let (later, exporter) = theirs();
+    global::set_meter_provider(later.clone());
+    conflict(&store).await;
+    later.force_flush().unwrap();
+    assert_eq!(conflicts(&exporter), 1);
+
+    telemetry.shutdown().await.unwrap();
+    conflict(&store).await;
+    later.force_flush().unwrap();
+    assert_eq!(conflicts(&exporter), 2, "they stay");
+    leave();
+}
+
+/// Only the tracer provider was watched.
+#[tokio::test]
+async fn meters_that_are_set_after_a_set_up_are_used_instead_of_its_own() {
+    let _turn = TURN.lock().await;
+    let store = MemoryStore::new();
+    let (telemetry, ours) = installed();
+    conflict(&store).await;
+    telemetry.force_flush().await.unwrap();
+    assert_eq!(conflicts(&ours), 1);
+
+    let (provider, exporter) = theirs();
+    global::set_meter_provider(provider.clone());
+    conflict(&store).await;
+    telemetry.force_flush().await.unwrap();
+    provider.force_flush().unwrap();
+    assert_eq!((conflicts(&ours), conflicts(&exporter)), (1, 1));
+
+    telemetry.shutdown().await.unwrap();
+    conflict(&store).await;
+    provider.force_flush().unwrap();
+    assert_eq!(conflicts(&exporter), 2, "they stay");
+    leave();
+}
+
+/// From when on a command is slow says the set-up, whoever has its metrics.
+#[tokio::test]
+async fn what_is_slow_is_told_whoever_reads_metrics() {
+    let _turn = TURN.lock().await;
+    let (log, _guard) = Log::of_thread();
+    let orders = CommandBus::builder().aggregate(Repository::<Order, _>::new(MemoryStore::new())).build();
+    let dispatched = async || {
+        orders.dispatch(refused()).await.unwrap_err();
+        log.names_of("eventsource::command").iter().filter(|name| *name == "eventsource.command.slow").count()
+    };
+    let telemetry = Telemetry::builder("slow").log_slow(Duration::ZERO).install().unwrap();
+    assert_eq!(dispatched().await, 1, "nobody");
+    let (provider, _) = theirs();
+    global::set_meter_provider(provider);
+    assert_eq!(dispatched().await, 2, "somebody else");
+    leave();
+    telemetry.shutdown().await.unwrap();
+    assert_eq!(dispatched().await, 2, "it took no second");
+}
