@@ -8,6 +8,7 @@ use super::arguments;
 use super::attributes::{constant, each, result, values};
 use super::covers::{Covers, yields_future};
 use super::model::{Model, Parent, Returned};
+use super::off::has_inferred;
 use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
 use crate::signature::Function;
 
@@ -18,7 +19,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Covers::Call if sig.asyncness.is_some() => run_async(model),
         Covers::Call if model.is_held => run_held(model),
         Covers::Call => match &model.returned {
-            Returned::Type(ty) if model.record.is_empty() && arguments::are_copied(&model.function.sig) => {
+            Returned::Type(ty)
+                if model.record.is_empty() && !has_inferred(ty) && arguments::are_copied(&model.function.sig) =>
+            {
                 run_copied(model, ty)
             }
             _ => run_sync(model),
@@ -132,9 +135,10 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     let private = model.runtime.private();
     let (own, span, body) = (local("__es_body"), local("__es_span"), &model.body);
     let (start, checks, by) = (start(model), model.sensitive(), by_type(&private, ty));
-    let start = match checks.is_empty() {
-        true => quote_spanned!(Span::mixed_site()=> move || #start),
-        false => quote_spanned!(Span::mixed_site()=> move || { let #span = #start; #checks #span }),
+    let start = if checks.is_empty() {
+        quote_spanned!(Span::mixed_site()=> move || #start)
+    } else {
+        quote_spanned!(Span::mixed_site()=> move || { let #span = #start; #checks #span })
     };
     let arrow = quote_spanned!(first_span(ty)=> -> #ty);
     quote_spanned! {Span::mixed_site()=>
@@ -224,7 +228,7 @@ fn run_async(model: &Model) -> TokenStream {
     let body = quote_spanned!(Span::mixed_site()=> async move #body);
     let (own, span) = (local("__es_body"), local("__es_span"));
     let within = match &model.returned {
-        Returned::Type(ty) if model.record.is_empty() => {
+        Returned::Type(ty) if model.record.is_empty() && !has_inferred(ty) => {
             let by = by_type(&private, ty);
             quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #by).await)
         }
@@ -283,8 +287,8 @@ fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
 fn by_value(Model { runtime, returned, .. }: &Model, value: &TokenStream) -> TokenStream {
     let private = runtime.private();
     match returned {
-        Returned::Type(ty) => by_type(&private, ty),
-        Returned::Opaque(Some(_)) => {
+        Returned::Type(ty) if !has_inferred(ty) => by_type(&private, ty),
+        Returned::Type(_) | Returned::Opaque(Some(_)) => {
             let probe = probe(&private, "told");
             quote_spanned!(Span::mixed_site()=> { #probe #private::told_of(#value).__es_by() })
         }

@@ -63,7 +63,7 @@ fn record(model: &Model) -> Option<TokenStream> {
     Some(quote_spanned!(Span::mixed_site()=> let _ = |#result: &#written| { #checks };))
 }
 
-fn has_inferred(ty: &Type) -> bool {
+pub(super) fn has_inferred(ty: &Type) -> bool {
     struct Find(bool);
     impl<'ast> syn::visit::Visit<'ast> for Find {
         fn visit_type_infer(&mut self, _: &'ast syn::TypeInfer) {
