@@ -72,7 +72,7 @@ impl Confirming {
 type Publishing = Pin<Box<dyn Future<Output = Told> + Send>>;
 
 enum Told {
-    Answer(u64, lapin::Result<Confirmation>),
+    Answer(u64, Box<lapin::Result<Confirmation>>),
     /// All answers were seen that were there when this was asked for.
     Swept,
 }
@@ -88,7 +88,7 @@ async fn publish(channel: Channel, mut requests: mpsc::UnboundedReceiver<(Public
         }
         while let Poll::Ready(Some(told)) = publishing.poll_next_unpin(task) {
             match told {
-                Told::Answer(number, answer) => ledger.answered(number, answer),
+                Told::Answer(number, answer) => ledger.answered(number, *answer),
                 Told::Swept => ledger.swept(publishing.is_empty()),
             }
             if ledger.sweeps() {
@@ -107,7 +107,7 @@ fn begun(channel: Channel, publication: Publication, number: u64, task: &mut Con
         let Publication { exchange, key, properties, payload } = publication;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let answer = async { channel.basic_publish(exchange, key, options, &payload, properties).await?.await };
-        Told::Answer(number, answer.await)
+        Told::Answer(number, Box::new(answer.await))
     });
     match publishing.as_mut().poll(task) {
         Poll::Ready(told) => Box::pin(ready(told)),
@@ -218,7 +218,8 @@ impl Ledger {
         begins
     }
 
-    /// Tells what is certain: all answers are seen that came before those from before the sweep. `is_all` if none is to come.
+    /// Tells what is certain: all answers are seen that came before those from before the sweep. `is_all` if none is to
+    /// come.
     fn swept(&mut self, is_all: bool) {
         self.is_sweeping = false;
         for answered in std::mem::take(&mut self.answered) {
