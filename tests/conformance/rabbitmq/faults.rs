@@ -124,7 +124,7 @@ fn a_deleted_queue_is_made_again() {
 }
 
 /// As an operator would, through a connection of his own.
-async fn operator() -> lapin::Channel {
+pub(super) async fn operator() -> lapin::Channel {
     let url = services::rabbitmq();
     let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
     connection.await.unwrap().create_channel().await.unwrap()

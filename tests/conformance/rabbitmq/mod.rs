@@ -3,6 +3,7 @@
 mod faults;
 mod restarts;
 mod tls;
+mod unroutable;
 
 use eventsource_runtime::bus::{RabbitMqBus, RabbitMqOptions};
 use eventsource_runtime::event_bus_suite;

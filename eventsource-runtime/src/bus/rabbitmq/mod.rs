@@ -6,6 +6,7 @@ mod certificates;
 #[cfg(not(feature = "rabbitmq-tls"))]
 #[path = "no_certificates.rs"]
 mod certificates;
+mod confirms;
 mod consume;
 mod link;
 mod options;

@@ -5,12 +5,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::Channel;
+use lapin::options::ConfirmSelectOptions;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
+use super::confirms::{Confirming, Fate, Publication};
 use super::link::{Link, step};
 use super::properties;
 use super::topology::{self, Topology};
@@ -26,18 +26,8 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 pub(super) struct Publisher {
     link: Link,
     /// With when it was made.
-    channel: Mutex<Option<(Instant, Channel)>>,
+    channel: Mutex<Option<(Instant, Confirming)>>,
     timeout: Duration,
-}
-
-/// Where a message goes, and as what.
-struct Outgoing<'a> {
-    exchange: &'a str,
-    key: ShortString,
-    properties: BasicProperties,
-    payload: &'a [u8],
-    /// For errors.
-    destination: String,
 }
 
 impl Publisher {
@@ -49,16 +39,20 @@ impl Publisher {
         self.link.is_connected()
     }
 
-    /// The channel that all publications share, on which the broker confirms.
     pub(super) async fn channel(&self) -> lapin::Result<Channel> {
+        self.confirming().await.map(|confirming| confirming.channel().clone())
+    }
+
+    /// The channel that all publications share.
+    async fn confirming(&self) -> lapin::Result<Confirming> {
         let mut current = self.channel.lock().await;
-        if let Some((_, channel)) = current.as_ref().filter(|(_, channel)| channel.status().connected()) {
+        if let Some((_, channel)) = current.as_ref().filter(|(_, channel)| channel.is_open()) {
             return Ok(channel.clone());
         }
         *current = None;
         let channel = self.link.channel().await?;
         step(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(current.insert((Instant::now(), channel)).1.clone())
+        Ok(current.insert((Instant::now(), Confirming::over(channel))).1.clone())
     }
 
     /// Gives up the connection over which nothing was confirmed since then.
@@ -112,44 +106,35 @@ impl Publisher {
     /// Publishes a message until it is confirmed or the time is up.
     pub(super) async fn publish(&self, exchange: &str, key: &str, message: &Message) -> Result<(), PublishError> {
         let destination = format!("{exchange}:{key}");
-        let outgoing = Outgoing {
-            exchange,
+        let publication = Publication {
+            exchange: exchange.into(),
             key: properties::key(key, &destination)?,
             properties: properties::written(message, &destination, self.link.frame())?,
-            payload: message.payload(),
-            destination,
+            payload: message.payload().clone(),
         };
         let until = until(self.timeout);
         let mut pauses = Pauses::default();
-        let late = || PublishError::TimedOut { destination: outgoing.destination.clone(), waited: self.timeout };
+        let late = || PublishError::TimedOut { destination: destination.clone(), waited: self.timeout };
         loop {
-            let Some(attempt) = self.attempt_until(&outgoing, until).await else { return Err(late()) };
-            let Some(attempt) = attempt else { continue };
-            let refused = match attempt {
-                Ok(Confirmation::Ack(None)) => return Ok(()),
-                // It is an acknowledgement all the same: the broker has dealt with the message, by sending it back.
-                Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => {
-                    return Err(PublishError::Unroutable { destination: outgoing.destination });
-                }
-                Ok(Confirmation::Nack(None)) => true,
-                Ok(Confirmation::NotRequested) | Err(_) => false,
-            };
+            let Some(attempt) = self.attempt_until(&publication, until).await else { return Err(late()) };
+            let Some(fate) = attempt else { continue };
+            match fate {
+                Fate::Confirmed => return Ok(()),
+                Fate::CameBack => return Err(PublishError::Unroutable { destination }),
+                Fate::Refused | Fate::Unknown => {}
+            }
             let pause: &mut (dyn Future<Output = ()> + Send + Unpin) = &mut Box::pin(pauses.next());
             if timeout_at(until, pause).await.is_err() {
-                let destination = outgoing.destination.clone();
-                return Err(if refused { PublishError::Refused { destination } } else { late() });
+                let is_refused = fate == Fate::Refused;
+                return Err(if is_refused { PublishError::Refused { destination } } else { late() });
             }
         }
     }
 
     /// One attempt; `Some(None)` if it did not end and is to be made again, `None` if the time is up.
-    async fn attempt_until(
-        &self,
-        outgoing: &Outgoing<'_>,
-        until: Instant,
-    ) -> Option<Option<lapin::Result<Confirmation>>> {
+    async fn attempt_until(&self, publication: &Publication, until: Instant) -> Option<Option<Fate>> {
         let begun = Instant::now();
-        let mut attempt = Box::pin(self.attempt(outgoing));
+        let mut attempt = Box::pin(self.attempt(publication));
         loop {
             let one = until.min(Instant::now() + ATTEMPT);
             match timeout_at(one, attempt.as_mut()).await {
@@ -165,12 +150,11 @@ impl Publisher {
         timeout_at(until, self.abandon(begun)).await.ok().map(|()| None)
     }
 
-    async fn attempt(&self, outgoing: &Outgoing<'_>) -> lapin::Result<Confirmation> {
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let channel = self.channel().await?;
-        let (exchange, key) = (outgoing.exchange.into(), outgoing.key.clone());
-        let properties = outgoing.properties.clone();
-        channel.basic_publish(exchange, key, options, outgoing.payload, properties).await?.await
+    async fn attempt(&self, publication: &Publication) -> Fate {
+        match self.confirming().await {
+            Ok(channel) => channel.publish(publication.clone()).await,
+            Err(_) => Fate::Unknown,
+        }
     }
 }
 

@@ -1,0 +1,350 @@
+//! What becomes of publications over a channel.
+//!
+//! The broker sends back what no queue takes, and then acknowledges it. Over which publication a message came back the
+//! client library does not know: it tells it with any acknowledgement, one after the other, though not before the broker
+//! has sent it. Here each is found by what it is, and no acknowledgement counts before all that came back ahead of it is
+//! known.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::{mpsc, oneshot};
+
+/// A message for the broker.
+#[derive(Clone)]
+pub(super) struct Publication {
+    pub(super) exchange: ShortString,
+    pub(super) key: ShortString,
+    pub(super) properties: BasicProperties,
+    pub(super) payload: Bytes,
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Confirmed,
+    /// No queue takes it.
+    CameBack,
+    Refused,
+    /// The channel is gone.
+    Unknown,
+}
+
+/// A channel on which the broker confirms. A task of its own publishes, so that a publication which nobody waits for any
+/// more is accounted for all the same.
+#[derive(Clone)]
+pub(super) struct Confirming {
+    channel: Channel,
+    requests: mpsc::UnboundedSender<(Publication, oneshot::Sender<Fate>)>,
+}
+
+impl Confirming {
+    /// Over a channel that is set to confirm, and that nobody else publishes on.
+    pub(super) fn over(channel: Channel) -> Self {
+        let (requests, taken) = mpsc::unbounded_channel();
+        tokio::spawn(publish(channel.clone(), taken));
+        Self { channel, requests }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.channel.status().connected() && !self.requests.is_closed()
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    pub(super) async fn publish(&self, publication: Publication) -> Fate {
+        let (tell, told) = oneshot::channel();
+        // If it is not taken, it is dropped.
+        let _ = self.requests.send((publication, tell));
+        told.await.unwrap_or(Fate::Unknown)
+    }
+}
+
+type Publishing = Pin<Box<dyn Future<Output = Told> + Send>>;
+
+enum Told {
+    Answer(u64, Box<lapin::Result<Confirmation>>),
+    /// All answers were seen that were there when this was asked for.
+    Swept,
+}
+
+/// Publishes what is asked for until nobody can ask any more: then the channel has been given up.
+async fn publish(channel: Channel, mut requests: mpsc::UnboundedReceiver<(Publication, oneshot::Sender<Fate>)>) {
+    let (mut publishing, mut ledger) = (FuturesUnordered::new(), Ledger::default());
+    poll_fn(|task| {
+        while let Poll::Ready(request) = requests.poll_recv(task) {
+            let Some((publication, tell)) = request else { return Poll::Ready(()) };
+            let number = ledger.sent(Identity::of(&publication), tell);
+            publishing.push(begun(channel.clone(), publication, number, task));
+        }
+        while let Poll::Ready(Some(told)) = publishing.poll_next_unpin(task) {
+            match told {
+                Told::Answer(number, answer) => ledger.answered(number, *answer),
+                Told::Swept => ledger.swept(publishing.is_empty()),
+            }
+            if ledger.sweeps() {
+                // Futures are polled in the order in which they were woken: those that had an answer before this one.
+                publishing.push(Box::pin(ready(Told::Swept)));
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A publication that was polled once: the client has given it its place before the next one.
+fn begun(channel: Channel, publication: Publication, number: u64, task: &mut Context<'_>) -> Publishing {
+    let mut publishing: Publishing = Box::pin(async move {
+        let Publication { exchange, key, properties, payload } = publication;
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let answer = async { channel.basic_publish(exchange, key, options, &payload, properties).await?.await };
+        Told::Answer(number, Box::new(answer.await))
+    });
+    match publishing.as_mut().poll(task) {
+        Poll::Ready(told) => Box::pin(ready(told)),
+        Poll::Pending => publishing,
+    }
+}
+
+/// By what a message that came back is known. Two that are alike in it go the same way.
+#[derive(Clone, Debug, PartialEq)]
+struct Identity {
+    exchange: ShortString,
+    key: ShortString,
+    id: Option<ShortString>,
+}
+
+impl Identity {
+    fn of(publication: &Publication) -> Self {
+        let Publication { exchange, key, properties, .. } = publication;
+        Self { exchange: exchange.clone(), key: key.clone(), id: properties.message_id().clone() }
+    }
+}
+
+/// The publications that were not told yet, by their number.
+#[derive(Default)]
+struct Ledger {
+    last: u64,
+    open: BTreeMap<u64, Open>,
+    answered: Vec<Answered>,
+    /// Counts the sweeps that were asked for.
+    sweep: u64,
+    is_sweeping: bool,
+    /// What is known, and what was known before the sweep.
+    known: Known,
+    known_before: Known,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// In which sweep the client last had nothing left that came back.
+    had_none: Option<u64>,
+    /// The last one that came back.
+    back: u64,
+}
+
+struct Open {
+    identity: Identity,
+    came_back: bool,
+    tell: oneshot::Sender<Fate>,
+}
+
+/// An acknowledgement that was seen.
+struct Answered {
+    number: u64,
+    is_refusal: bool,
+    /// The client told nothing that came back with it: by then it had told all there was.
+    has_none: bool,
+    sweep: u64,
+}
+
+impl Ledger {
+    fn sent(&mut self, identity: Identity, tell: oneshot::Sender<Fate>) -> u64 {
+        self.last += 1;
+        self.open.insert(self.last, Open { identity, came_back: false, tell });
+        self.last
+    }
+
+    fn answered(&mut self, number: u64, answer: lapin::Result<Confirmation>) {
+        let (is_refusal, back) = match answer {
+            Ok(Confirmation::Ack(back)) => (false, back),
+            Ok(Confirmation::Nack(back)) => (true, back),
+            Ok(Confirmation::NotRequested) | Err(_) => {
+                self.tell(number, Fate::Unknown);
+                return;
+            }
+        };
+        let back = back.map(|message| {
+            let of = message.delivery;
+            Identity { exchange: of.exchange, key: of.routing_key, id: of.properties.message_id().clone() }
+        });
+        self.acknowledged(number, is_refusal, back);
+    }
+
+    fn acknowledged(&mut self, number: u64, is_refusal: bool, back: Option<Identity>) {
+        let has_none = back.is_none();
+        match back {
+            Some(identity) => self.came_back(&identity),
+            None => self.known.had_none = Some(self.sweep),
+        }
+        self.answered.push(Answered { number, is_refusal, has_none, sweep: self.sweep });
+    }
+
+    fn came_back(&mut self, identity: &Identity) {
+        let is_it = |open: &Open| !open.came_back && open.identity == *identity;
+        if let Some((number, open)) = self.open.iter_mut().find(|(_, open)| is_it(open)) {
+            open.came_back = true;
+            self.known.back = self.known.back.max(*number);
+        }
+    }
+
+    /// Whether a sweep is to be begun: there are answers for which none was.
+    fn sweeps(&mut self) -> bool {
+        let begins = !self.is_sweeping && self.answered.last().is_some_and(|last| last.sweep == self.sweep);
+        if begins {
+            self.is_sweeping = true;
+            self.sweep += 1;
+            self.known_before = self.known;
+        }
+        begins
+    }
+
+    /// Tells what is certain: all answers are seen that came before those from before the sweep. `is_all` if none is to
+    /// come.
+    fn swept(&mut self, is_all: bool) {
+        self.is_sweeping = false;
+        for answered in std::mem::take(&mut self.answered) {
+            let came_back = self.open.get(&answered.number).is_some_and(|open| open.came_back);
+            if !came_back && !is_all && !self.is_certain(&answered) {
+                self.answered.push(answered);
+                continue;
+            }
+            let otherwise = if answered.is_refusal { Fate::Refused } else { Fate::Confirmed };
+            self.tell(answered.number, if came_back { Fate::CameBack } else { otherwise });
+        }
+    }
+
+    /// Whether it would be known by now if the publication had come back. What comes back is told in order, so that all
+    /// earlier ones were told when a later one was, and all of them when there was none to be told.
+    fn is_certain(&self, answered: &Answered) -> bool {
+        let is_swept = answered.sweep < self.sweep;
+        let Known { had_none, back } = self.known_before;
+        let none_later = had_none.is_some_and(|sweep| sweep >= answered.sweep + 2);
+        is_swept && (answered.has_none || answered.number <= back || none_later)
+    }
+
+    fn tell(&mut self, number: u64, fate: Fate) {
+        if let Some(open) = self.open.remove(&number) {
+            // Who asked may have gone.
+            let _ = open.tell.send(fate);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sent {
+        number: u64,
+        identity: Identity,
+        told: oneshot::Receiver<Fate>,
+    }
+
+    /// So many publications with ids of their own.
+    fn sent<const N: usize>(ledger: &mut Ledger) -> [Sent; N] {
+        std::array::from_fn(|at| {
+            let identity = Identity { exchange: "orders".into(), key: "Order".into(), id: Some(at.to_string().into()) };
+            let (tell, told) = oneshot::channel();
+            Sent { number: ledger.sent(identity.clone(), tell), identity, told }
+        })
+    }
+
+    fn fates<const N: usize>(sent: &mut [Sent; N]) -> [Option<Fate>; N] {
+        std::array::from_fn(|at| sent[at].told.try_recv().ok())
+    }
+
+    fn sweep(ledger: &mut Ledger, is_all: bool) {
+        assert!(ledger.sweeps());
+        ledger.swept(is_all);
+    }
+
+    /// The client hands it to the first that is acknowledged.
+    #[test]
+    fn what_came_back_is_told_to_the_one_that_it_was() {
+        let mut ledger = Ledger::default();
+        let mut all = sent::<3>(&mut ledger);
+        ledger.acknowledged(all[2].number, false, Some(all[1].identity.clone()));
+        ledger.acknowledged(all[1].number, false, None);
+        ledger.acknowledged(all[0].number, false, None);
+        assert_eq!(fates(&mut all), [None; 3], "an earlier answer may not have been seen");
+        sweep(&mut ledger, true);
+        assert_eq!(fates(&mut all), [Some(Fate::Confirmed), Some(Fate::CameBack), Some(Fate::Confirmed)]);
+        assert!(ledger.open.is_empty() && ledger.answered.is_empty());
+    }
+
+    /// What came back for it may be told with an answer that came earlier and was not seen yet.
+    #[test]
+    fn an_answer_counts_when_those_before_it_are_seen() {
+        let mut ledger = Ledger::default();
+        let mut all = sent::<3>(&mut ledger);
+        ledger.acknowledged(all[1].number, false, None);
+        assert!(ledger.sweeps());
+        ledger.acknowledged(all[0].number, false, Some(all[1].identity.clone()));
+        ledger.swept(false);
+        // Of the first it is known too, since what comes back is told in order, but for that it is too soon.
+        assert_eq!(fates(&mut all), [None, Some(Fate::CameBack), None]);
+        sweep(&mut ledger, false);
+        assert_eq!(fates(&mut all)[0], Some(Fate::Confirmed));
+    }
+
+    #[test]
+    fn one_that_was_told_of_an_earlier_one_waits_until_its_own_would_be_told() {
+        let mut ledger = Ledger::default();
+        let mut all = sent::<4>(&mut ledger);
+        ledger.acknowledged(all[1].number, true, Some(all[0].identity.clone()));
+        sweep(&mut ledger, false);
+        assert_eq!(fates(&mut all)[1], None);
+        ledger.acknowledged(all[0].number, false, None);
+        sweep(&mut ledger, false);
+        assert_eq!(fates(&mut all)[..2], [Some(Fate::CameBack), None], "which of the two came first is not known");
+        ledger.acknowledged(all[2].number, false, None);
+        sweep(&mut ledger, false);
+        assert_eq!(fates(&mut all)[1..], [Some(Fate::Refused), Some(Fate::Confirmed), None]);
+    }
+
+    /// By then it was told with an answer that came before and was not seen yet.
+    #[test]
+    fn that_there_was_none_later_counts_when_the_answers_before_that_are_seen() {
+        let mut ledger = Ledger::default();
+        let mut all = sent::<6>(&mut ledger);
+        ledger.acknowledged(all[3].number, false, Some(all[0].identity.clone()));
+        sweep(&mut ledger, false);
+        ledger.acknowledged(all[5].number, false, Some(all[1].identity.clone()));
+        assert!(ledger.sweeps());
+        ledger.acknowledged(all[4].number, false, None);
+        ledger.swept(false);
+        assert_eq!(fates(&mut all)[3], None);
+        ledger.acknowledged(all[2].number, false, Some(all[3].identity.clone()));
+        sweep(&mut ledger, false);
+        assert_eq!(fates(&mut all)[3], Some(Fate::CameBack));
+    }
+
+    #[test]
+    fn a_channel_that_is_gone_says_nothing() {
+        let mut ledger = Ledger::default();
+        let mut all = sent::<1>(&mut ledger);
+        ledger.answered(all[0].number, Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()));
+        assert_eq!(fates(&mut all), [Some(Fate::Unknown)]);
+        assert!(!ledger.sweeps());
+    }
+}
