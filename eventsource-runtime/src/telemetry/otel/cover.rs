@@ -38,8 +38,8 @@ pin_project! {
                 let _entered = span.as_ref().map(Span::enter);
                 this.body.set(None);
             }
-            // Whoever drops a stream at its first failure has heard all that it had to say. In a panic, and at the end of a
-            // thread, the span knows better what can be told.
+            // Whoever drops a stream at its first failure has heard all that it had to say. In a panic, and at the end
+            // of a thread, the span knows better what can be told.
             if let Some(span) = span
                 && this.outcome.error_type.is_some()
                 && !thread::panicking()
