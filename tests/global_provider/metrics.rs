@@ -204,12 +204,12 @@ async fn gauges_tell_a_provider_of_somebody_elses_what_was_there_before() {
         conflict(&store).await;
         provider.force_flush().unwrap();
         assert_eq!(gauges(&exporter), all());
-        let (others, exported) = theirs();
+        let (others, in_others) = theirs();
         global::set_meter_provider(others.clone());
         conflict(&store).await;
         provider.force_flush().unwrap();
         others.force_flush().unwrap();
-        assert_eq!((gauges(&exporter), gauges(&exported)), (BTreeSet::new(), all()));
+        assert_eq!((gauges(&exporter), gauges(&in_others)), (BTreeSet::new(), all()));
     }
     leave();
     drop(kept);
