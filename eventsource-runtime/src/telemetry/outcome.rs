@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn an_error_is_found_behind_any_type() {
         let mut outcome = Outcome::default();
-        told::<Result<(), Refused>>().__es_by().tell(&Err(Refused), &mut outcome);
+        told::<Result<(), Refused>>().__es_by().tell(&Err::<(), _>(Refused), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Refused"));
         told::<Result<(), Opaque>>().__es_by().tell(&Err::<(), _>(Opaque), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Opaque"));

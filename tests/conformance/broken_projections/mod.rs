@@ -97,7 +97,7 @@ each_case_says! {
     a_lease_is_renewed_by_its_holder: NeverRenews No,
     a_lease_that_is_given_up_is_free: NeverGivesUp No,
     nobody_gives_up_the_lease_of_another: AnybodyGivesUp No,
-    a_lease_that_has_expired_is_free: NeverExpires No,
+    a_lease_that_has_expired_is_free: NeverExpires Nothing,
     a_lease_that_has_expired_and_that_nobody_took_still_holds: ExpiredIsLost No,
     a_lease_is_taken_by_force: IgnoresForce No,
     a_late_batch_after_a_takeover_is_refused: TakesLateBatches No,
@@ -124,5 +124,5 @@ each_case_says! {
     a_lease_tells_who_has_it_now: TellsTheFirstOwner No,
     a_step_that_failed_is_applied_when_it_is_mended: GivesUpAfterTwo No,
     a_batch_that_is_sent_twice_at_once_is_applied_once: ChecksBeforeItsTurn No,
-    dropped_batches_leave_the_projection_usable: KeepsALock No,
+    dropped_batches_leave_the_projection_usable: KeepsALock Nothing,
 }

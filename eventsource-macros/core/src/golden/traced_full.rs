@@ -90,7 +90,7 @@ pub async fn send_email(
                             facade::__private::Teller::tell(
                                 &mut {
                                     use facade::__private::probe::told::*;
-                                    facade::__private::told::<Result<Id, io::Error>>().__es_by()
+                                    facade::__private::told_of(__es_returned).__es_by()
                                 },
                                 __es_returned,
                                 __es_outcome,

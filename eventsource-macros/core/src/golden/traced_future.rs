@@ -25,9 +25,7 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
                 ::eventsource_runtime::__private::Teller::tell(
                     &mut {
                         use ::eventsource_runtime::__private::probe::told::*;
-                        ::eventsource_runtime::__private::told::<
-                            Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>>,
-                        >()
+                        ::eventsource_runtime::__private::told_of(__es_returned)
                             .__es_by()
                     },
                     __es_returned,

@@ -33,13 +33,19 @@ where
             __es_body.await
         }
         ::core::option::Option::Some(_) => {
-            ::eventsource_runtime::__private::traced(
+            ::eventsource_runtime::__private::traced_by(
                     __es_span,
                     __es_body,
-                    {
-                        use ::eventsource_runtime::__private::probe::told::*;
-                        ::eventsource_runtime::__private::told::<Result<[&'a T; N], _>>()
-                            .__es_by()
+                    |__es_returned, __es_outcome| {
+                        ::eventsource_runtime::__private::Teller::tell(
+                            &mut {
+                                use ::eventsource_runtime::__private::probe::told::*;
+                                ::eventsource_runtime::__private::told_of(__es_returned)
+                                    .__es_by()
+                            },
+                            __es_returned,
+                            __es_outcome,
+                        );
                     },
                 )
                 .await

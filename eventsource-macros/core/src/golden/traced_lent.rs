@@ -55,7 +55,8 @@ fn count(&mut self) -> u32 {
                     &__es_returned,
                     {
                         use ::eventsource_runtime::__private::probe::told::*;
-                        ::eventsource_runtime::__private::told::<u32>().__es_by()
+                        ::eventsource_runtime::__private::told_of(&__es_returned)
+                            .__es_by()
                     },
                 );
                 __es_returned

@@ -27,11 +27,7 @@ async fn run(self) -> ! {
             __es_body.await
         }
         ::core::option::Option::Some(_) => {
-            ::eventsource_runtime::__private::traced(
-                    __es_span,
-                    __es_body,
-                    ::eventsource_runtime::__private::NoResult,
-                )
+            ::eventsource_runtime::__private::traced_by(__es_span, __es_body, |_, _| ())
                 .await
         }
     };

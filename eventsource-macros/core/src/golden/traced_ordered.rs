@@ -33,7 +33,8 @@ fn send(connection: Connection, message: Message) {
                     &__es_returned,
                     {
                         use ::eventsource_runtime::__private::probe::told::*;
-                        ::eventsource_runtime::__private::told::<()>().__es_by()
+                        ::eventsource_runtime::__private::told_of(&__es_returned)
+                            .__es_by()
                     },
                 );
                 __es_returned

@@ -21,8 +21,7 @@ fn numbers() -> impl Stream<Item = Result<u8, Error>> {
             ::eventsource_runtime::__private::Teller::tell(
                 &mut {
                     use ::eventsource_runtime::__private::probe::told::*;
-                    ::eventsource_runtime::__private::told::<Result<u8, Error>>()
-                        .__es_by()
+                    ::eventsource_runtime::__private::told_of(__es_returned).__es_by()
                 },
                 __es_returned,
                 __es_outcome,

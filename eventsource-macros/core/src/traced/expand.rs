@@ -283,11 +283,10 @@ fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> { #probe #private::told::<#ty>().__es_by() })
 }
 
-/// The same for the type of a value, of which a part cannot be written; nothing is found out where nothing can.
+/// The same for the type of a value, of which a part may not be what is written; nothing is found out where nothing can.
 fn by_value(Model { runtime, returned, .. }: &Model, value: &TokenStream) -> TokenStream {
     let private = runtime.private();
     match returned {
-        Returned::Type(ty) if !has_inferred(ty) => by_type(&private, ty),
         Returned::Type(_) | Returned::Opaque(Some(_)) => {
             let probe = probe(&private, "told");
             quote_spanned!(Span::mixed_site()=> { #probe #private::told_of(#value).__es_by() })
