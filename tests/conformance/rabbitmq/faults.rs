@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{
     BusError, EventBus, HandlerError, Message, PublishError, RabbitMqBus, RabbitMqOptions, Received, Subscription,
+    Tally,
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
@@ -200,8 +201,18 @@ fn a_message_that_cannot_be_written_as_a_dead_letter_is_moved_there_by_the_broke
         until_left(&running, 1).await;
         running.shutdown().await.unwrap();
         for _ in 0..2 {
-            let again = bus.dead_letters("one").handle(async |_: Received| Err(HandlerError::new("no").permanent()));
-            let tally = in_time(again.await.unwrap().finished()).await.unwrap();
+            // The broker moves it when it comes to that: a replay that begins before has nothing to do.
+            let tally = in_time(async {
+                loop {
+                    let refuse = async |_: Received| Err(HandlerError::new("no").permanent());
+                    let again = bus.dead_letters("one").handle(refuse).await.unwrap();
+                    let tally = again.finished().await.unwrap();
+                    if tally != Tally::default() {
+                        return tally;
+                    }
+                }
+            })
+            .await;
             assert_eq!((tally.left, tally.dead_lettered), (1, 0), "it stays a dead letter");
         }
         let seen = Arc::new(Notify::new());
