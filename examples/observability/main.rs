@@ -147,8 +147,9 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Somebody else's service, which hears of every booking.
     let statements = bus.subscribe("statements").handle(async |_: Received| Ok(())).await?;
     let relay = Relay::new("bookings to the bus", store, bus).spawn();
-    // The tables are there once the projection has begun.
-    projections.wait_for(Position::START).await?;
+    // The tables are there once the projection has applied something.
+    let first = commands.dispatch(Book { account: "account-0".into(), cents: 100 }).await?;
+    projections.wait_for(first.position).await?;
     let (commands, queries) = (Arc::new(commands), Arc::new(queries));
     let mut clerks = tokio::task::JoinSet::new();
     for clerk in 0..CLERKS {
