@@ -3,11 +3,11 @@
 //! [aggregate]: derive@Aggregate
 //! [command]: derive@Command
 //! [query]: derive@Query
-//! [command_handler]: attr@command_handler
-//! [query_handler]: attr@query_handler
-//! [projection]: attr@projection
-//! [process_manager]: attr@process_manager
-//! [traced]: attr@traced
+//! [command_handler]: macro@command_handler
+//! [query_handler]: macro@query_handler
+//! [projection]: macro@projection
+//! [process_manager]: macro@process_manager
+//! [traced]: macro@traced
 //! [editors]: https://github.com/eventsource-rs/eventsource/blob/main/eventsource-macros/docs/editors.md
 #![doc = include_str!("../README.md")]
 

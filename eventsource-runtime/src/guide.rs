@@ -1,7 +1,7 @@
 //! Pages beside the reference: how an application is built, what it emits, what it may rely on.
 
 // Links between the pages lead to files; the first definition of one counts.
-#[doc = "[telemetry]: super::telemetry\n[guarantees]: super::guarantees\n"]
+#[doc = "[telemetry]: self::telemetry\n[guarantees]: self::guarantees\n"]
 #[doc = include_str!("../docs/tutorial.md")]
 pub mod tutorial {}
 
