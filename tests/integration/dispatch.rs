@@ -381,27 +381,3 @@ async fn a_step_that_fails_has_a_log_record_of_its_own() {
     let logged = failures.0.lock().unwrap();
     assert_eq!(logged.iter().filter(|id| **id == persist).count(), 1, "{logged:?}");
 }
-
-#[tokio::test]
-async fn events_of_an_import_come_once_with_what_is_told_of_them() {
-    let store = MemoryStore::new();
-    let sheets = Repository::<Sheet, _>::new(store.clone());
-    let (id, import, correlation) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
-    let context = Context {
-        command_id: Some(import),
-        correlation_id: Some(correlation),
-        metadata: Metadata::default().with("imported-from", "paper"),
-    };
-    let marks = || vec![Marked { mark: Uuid::nil() }, Marked { mark: Uuid::max() }];
-    let appended = [
-        sheets.append_with(&id, ExpectedVersion::NoStream, marks(), context.clone()).await.unwrap(),
-        sheets.append_with(&id, ExpectedVersion::NoStream, marks(), context.clone()).await.unwrap(),
-    ];
-    assert_eq!(appended.map(|committed| (committed.version.get(), committed.repeated)), [(2, false), (2, true)]);
-    let stored = store.read_stream(&StreamId::new("Sheet", id), Version::START, 10).await.unwrap();
-    assert_eq!(stored.len(), 2);
-    for event in stored {
-        assert_eq!((event.causation_id, event.correlation_id), (Some(import), Some(correlation)));
-        assert_eq!(event.metadata.get("imported-from"), Some("paper"));
-    }
-}

@@ -240,3 +240,27 @@ async fn a_command_without_a_repository_says_so() {
     let rendered = recorder.trees().render();
     assert!(rendered.contains("command.PlaceOrder ERROR \"No handler for PlaceOrder\""), "{rendered}");
 }
+
+#[tokio::test]
+async fn events_of_an_import_come_once_with_what_is_told_of_them() {
+    let store = MemoryStore::new();
+    let orders = Repository::<Order, _>::new(store.clone());
+    let (id, import, correlation) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    let context = Context {
+        command_id: Some(import),
+        correlation_id: Some(correlation),
+        metadata: Metadata::default().with("imported-from", "paper"),
+    };
+    let events = || [OrderCancelled { reason: "late".into() }, OrderCancelled { reason: "lost".into() }];
+    let appended = [
+        orders.append_with(&id, ExpectedVersion::NoStream, events(), context.clone()).await.unwrap(),
+        orders.append_with(&id, ExpectedVersion::NoStream, events(), context.clone()).await.unwrap(),
+    ];
+    assert_eq!(appended.map(|committed| (committed.version.get(), committed.repeated)), [(2, false), (2, true)]);
+    let stored = store.read_stream(&StreamId::new("Order", id), Version::START, 10).await.unwrap();
+    assert_eq!(stored.len(), 2);
+    for event in stored {
+        assert_eq!((event.causation_id, event.correlation_id), (Some(import), Some(correlation)));
+        assert_eq!(event.metadata.get("imported-from"), Some("paper"));
+    }
+}

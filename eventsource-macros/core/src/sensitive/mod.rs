@@ -220,7 +220,8 @@ pub(crate) fn is_plain(ty: &Type) -> bool {
     PLAIN.iter().any(|plain| is_type(ty, plain))
 }
 
-fn is_type<N: ?Sized>(ty: &Type, name: &N) -> bool
+/// Whether a type is written as that name alone.
+pub(crate) fn is_type<N: ?Sized>(ty: &Type, name: &N) -> bool
 where
     Ident: PartialEq<N>,
 {

@@ -9,7 +9,7 @@ use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
 use crate::names::{Bound, bound_under, find};
 use crate::output::is_underscored;
-use crate::sensitive::is_plain;
+use crate::sensitive::{is_plain, is_type};
 use crate::signature::{cfgs, ungrouped};
 
 /// The entries of `record(..)` without those that name what the body of an `async fn` has to itself.
@@ -44,17 +44,11 @@ pub(super) fn are_copied(sig: &Signature) -> bool {
         FnArg::Typed(argument) => match ungrouped(&argument.ty) {
             Type::Reference(reference) => reference.mutability.is_none(),
             Type::Ptr(_) => true,
-            Type::Path(path) => path.path.get_ident().is_some_and(|name| PRIMITIVE.iter().any(|it| name == it)),
-            _ => false,
+            // Of the plain ones the only one by value that owns anything.
+            ty => is_plain(ty) && !is_type(ty, "String"),
         },
     })
 }
-
-/// The types that are copied, and that everybody knows by their names.
-const PRIMITIVE: [&str; 16] = [
-    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
-    "usize",
-];
 
 /// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the order
 /// in which it names it. Nothing where there is but one, and it is named as a whole.

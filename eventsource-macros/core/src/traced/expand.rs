@@ -7,8 +7,7 @@ use syn::{Ident, Token, Type};
 use super::arguments;
 use super::attributes::{constant, each, result, values};
 use super::covers::{Covers, yields_future};
-use super::model::{Model, Parent, Returned};
-use super::off::has_inferred;
+use super::model::{Model, Parent, Returned, has_inferred};
 use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
 use crate::signature::Function;
 

@@ -215,3 +215,29 @@ impl VisitMut for Inferred {
         }
     }
 }
+
+/// Whether a part of a type cannot be written.
+pub(super) fn has_inferred(ty: &Type) -> bool {
+    struct Find(bool);
+    impl<'ast> syn::visit::Visit<'ast> for Find {
+        fn visit_type_infer(&mut self, _: &'ast syn::TypeInfer) {
+            self.0 = true;
+        }
+    }
+    let mut find = Find(false);
+    syn::visit::Visit::visit_type(&mut find, ty);
+    find.0
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    #[test]
+    fn a_type_with_a_gap_is_known_for_one() {
+        assert!(has_inferred(&parse_quote!(Result<Vec<_>, E>)));
+        assert!(!has_inferred(&parse_quote!(Result<Vec<T>, E>)));
+    }
+}

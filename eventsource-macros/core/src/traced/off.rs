@@ -2,11 +2,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
-use syn::Type;
 
 use super::attributes::{check, result};
 use super::covers::Covers;
-use super::model::{Model, Parent, Returned};
+use super::model::{Model, Parent, Returned, has_inferred};
 use crate::output::{borrowed, like, within};
 use crate::signature::Function;
 
@@ -63,22 +62,8 @@ fn record(model: &Model) -> Option<TokenStream> {
     Some(quote_spanned!(Span::mixed_site()=> let _ = |#result: &#written| { #checks };))
 }
 
-pub(super) fn has_inferred(ty: &Type) -> bool {
-    struct Find(bool);
-    impl<'ast> syn::visit::Visit<'ast> for Find {
-        fn visit_type_infer(&mut self, _: &'ast syn::TypeInfer) {
-            self.0 = true;
-        }
-    }
-    let mut find = Find(false);
-    syn::visit::Visit::visit_type(&mut find, ty);
-    find.0
-}
-
 #[cfg(test)]
 mod tests {
-    use syn::parse_quote;
-
     use super::*;
 
     #[test]
@@ -91,11 +76,5 @@ mod tests {
         };
         assert!(checks(quote!(Result<Vec<u8>, E>)));
         assert!(!checks(quote!(Result<impl Sized, E>)));
-    }
-
-    #[test]
-    fn a_type_with_a_gap_is_known_for_one() {
-        assert!(has_inferred(&parse_quote!(Result<Vec<_>, E>)));
-        assert!(!has_inferred(&parse_quote!(Result<Vec<T>, E>)));
     }
 }

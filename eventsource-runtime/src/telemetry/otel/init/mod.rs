@@ -322,12 +322,8 @@ impl TelemetryBuilder {
             slow: self.log_slow.unwrap_or(metrics::SLOW),
             has_global_meters: Arc::new(AtomicBool::new(self.metered)),
         };
-        Ok(Telemetry::new(
-            pipeline,
-            Providers { tracers, meters, loggers, printing: self.printing },
-            self.timeout,
-            installed,
-        ))
+        let providers = Providers { tracers, meters, loggers, printing: self.printing };
+        Ok(Telemetry::new(pipeline, providers, self.timeout, installed))
     }
 
     fn choose_sampler(&mut self) -> Sampling {
@@ -350,19 +346,16 @@ impl TelemetryBuilder {
             }
         }
         for exporter in self.exporters(Signal::Metrics) {
-            match exporter {
-                Exporter::Otlp => {
-                    self.meters = otlp.metrics(std::mem::take(&mut self.meters))?;
-                    self.metered = true;
-                }
+            let meters = std::mem::take(&mut self.meters);
+            self.metered = true;
+            self.meters = match exporter {
+                Exporter::Otlp => otlp.metrics(meters)?,
                 Exporter::Console => {
-                    let meters = std::mem::take(&mut self.meters);
                     let exporter = ConsoleMetrics::to(std::io::stderr());
                     let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-                    self.meters = meters.with_reader(PeriodicReader::builder(exporter).build());
-                    self.metered = true;
+                    meters.with_reader(PeriodicReader::builder(exporter).build())
                 }
-            }
+            };
         }
         for exporter in self.exporters(Signal::Logs) {
             match exporter {
