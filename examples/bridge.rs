@@ -4,8 +4,8 @@
 //! RUST_LOG=info,tower_http=debug cargo run -p eventsource-examples --example bridge
 //! ```
 //!
-//! It sends itself two requests, and prints the log on stdout and the traces on stderr. Write `RUST_LOG=info,eventsource::store=off`,
-//! and the spans of the store are gone.
+//! It sends itself two requests, and prints the log on stdout and the traces on stderr. Write
+//! `RUST_LOG=info,eventsource::store=off`, and the spans of the store are gone.
 
 use std::sync::Arc;
 

@@ -1,13 +1,13 @@
-//! Two services, two processes, one trace: orders are stored in PostgreSQL and relayed to Kafka; an inventory takes them
-//! from there, reserves stock with a command of its own, and keeps a read model of its own.
+//! Two services, two processes, one trace: orders are stored in PostgreSQL and relayed to Kafka; an inventory takes
+//! them from there, reserves stock with a command of its own, and keeps a read model of its own.
 //!
 //! ```text
 //! EVENTSOURCE_POSTGRES_URL=postgres://user@localhost/shop EVENTSOURCE_KAFKA_URL=localhost:9092 \
 //!   cargo run -p eventsource-examples --features kafka,postgres --example postgres_kafka
 //! ```
 //!
-//! The program starts itself a second time, as the inventory; each prints the part of the trace that is its own. Look for
-//! the trace's id: `command.PlaceOrder` in the one leads to `process` and `command.ReserveStock` in the other.
+//! The program starts itself a second time, as the inventory; each prints the part of the trace that is its own. Look
+//! for the trace's id: `command.PlaceOrder` in the one leads to `process` and `command.ReserveStock` in the other.
 //!
 //! A message may come more than once. The command that it leads to bears the event's id as its own, so that stock is
 //! reserved once all the same.

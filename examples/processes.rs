@@ -12,8 +12,8 @@ fn program(name: &str) -> PathBuf {
     folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Runs a program and its other process to their end; what they print, and each part of a trace that they show, with the
-/// trace's id.
+/// Runs a program and its other process to their end; what they print, and each part of a trace that they show, with
+/// the trace's id.
 fn run(name: &str, servers: &[&str]) -> (String, Vec<(String, String)>) {
     let mut command = Command::new(program(name));
     for server in servers {
@@ -36,8 +36,8 @@ fn run(name: &str, servers: &[&str]) -> (String, Vec<(String, String)>) {
     (out.into_owned(), parts)
 }
 
-/// In how many traces one process shows a span of the one name, and the other goes on, from where it takes a message, with
-/// a span of the other name.
+/// In how many traces one process shows a span of the one name, and the other goes on, from where it takes a message,
+/// with a span of the other name.
 fn through_both(parts: &[(String, String)], begun: &str, led_to: &str) -> usize {
     let begins = |part: &str| part.contains(begun) && !part.contains(led_to);
     let goes_on = |part: &str| part.starts_with("process ") && part.contains(led_to) && !part.contains(begun);

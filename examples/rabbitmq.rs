@@ -5,8 +5,9 @@
 //!   cargo run -p eventsource-examples --features rabbitmq --example rabbitmq
 //! ```
 //!
-//! The program starts itself a second time, as the notifications; each prints the part of the trace that is its own. One
-//! mail bounces: its message is tried again, and then kept among the dead letters, from where it is tried once more.
+//! The program starts itself a second time, as the notifications; each prints the part of the trace that is its own.
+//! One mail bounces: its message is tried again, and then kept among the dead letters, from where it is tried once
+//! more.
 
 #![allow(missing_docs, missing_debug_implementations, reason = "an application's own types")]
 

@@ -1,4 +1,5 @@
-//! Tasks that are created and completed: what the tutorial builds, step by step (`eventsource-runtime/docs/tutorial.md`).
+//! Tasks that are created and completed: what the tutorial builds, step by step
+//! (`eventsource-runtime/docs/tutorial.md`).
 
 use std::convert::Infallible;
 

@@ -1,5 +1,5 @@
-//! Memory that each thread keeps for what is written and then copied: what is made at every command would otherwise grow
-//! by steps, each of them an allocation, and stay larger than it is.
+//! Memory that each thread keeps for what is written and then copied: what is made at every command would otherwise
+//! grow by steps, each of them an allocation, and stay larger than it is.
 
 use std::cell::Cell;
 

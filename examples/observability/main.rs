@@ -1,12 +1,12 @@
-//! A service under a steady load, to see its metrics and traces in Prometheus, Grafana and Jaeger: see `README.md` beside
-//! this file.
+//! A service under a steady load, to see its metrics and traces in Prometheus, Grafana and Jaeger: see `README.md`
+//! beside this file.
 //!
 //! ```text
 //! cargo run -p eventsource-examples --example observability
 //! ```
 //!
-//! It tells its metrics at `http://localhost:9464/metrics`, or where `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` say, and
-//! sends traces where `OTEL_EXPORTER_OTLP_ENDPOINT` says. Stop it with Ctrl-C.
+//! It tells its metrics at `http://localhost:9464/metrics`, or where `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` say,
+//! and sends traces where `OTEL_EXPORTER_OTLP_ENDPOINT` says. Stop it with Ctrl-C.
 
 use std::env;
 use std::sync::Arc;
@@ -147,9 +147,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Somebody else's service, which hears of every booking.
     let statements = bus.subscribe("statements").handle(async |_: Received| Ok(())).await?;
     let relay = Relay::new("bookings to the bus", store, bus).spawn();
-    // The tables are there once the projection has applied something.
-    let first = commands.dispatch(Book { account: "account-0".into(), cents: 100 }).await?;
-    projections.wait_for(first.position).await?;
+    // Until its tables are there.
+    projections.wait_for(Position::START).await?;
     let (commands, queries) = (Arc::new(commands), Arc::new(queries));
     let mut clerks = tokio::task::JoinSet::new();
     for clerk in 0..CLERKS {

@@ -191,6 +191,7 @@ struct Both {
 enum FoldFlaw {
     BeginsAtTheStart,
     IsSilentAboutNothing,
+    TakesAnyHistory,
     ForgetsTheCommand,
     KeepsALock,
 }
@@ -243,6 +244,10 @@ impl SnapshotStore for Both {
                 visitor.restore(self.latest_snapshot(&fold.stream).await);
                 self.stores.fold(fold, visitor).await
             }
+            FoldFlaw::TakesAnyHistory => {
+                let after = visitor.restore(self.latest_snapshot(&fold.stream).await);
+                self.stores.fold(Fold { after, ..fold }, visitor).await
+            }
             FoldFlaw::IsSilentAboutNothing => {
                 let folded = self.stores.fold_from_snapshot(fold, Unasked(visitor)).await?;
                 Ok(Folded { visitor: folded.visitor.0, visited: folded.visited, earlier: folded.earlier })
@@ -275,6 +280,7 @@ macro_rules! each_fold_notices {
 each_fold_notices! {
     fold_begins_where_the_snapshot_ends: BeginsAtTheStart,
     fold_without_a_snapshot_shows_every_event: IsSilentAboutNothing,
+    fold_with_a_snapshot_of_another_history_shows_every_event: TakesAnyHistory,
     fold_with_a_snapshot_finds_an_earlier_command: ForgetsTheCommand,
     dropped_folds_leave_the_store_usable: KeepsALock,
 }

@@ -1,5 +1,5 @@
-//! Messages that go to another member while they are handled, dead letters that cannot be kept, a bus that panics, and a
-//! group that is slow to leave.
+//! Messages that go to another member while they are handled, dead letters that cannot be kept, a bus that panics, and
+//! a group that is slow to leave.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -215,8 +215,8 @@ fn a_dead_letter_that_can_never_be_kept_is_told_as_such() {
     });
 }
 
-/// Has a hundred messages go to another member behind a handler that was slow, and lets `then` do something: how many were
-/// told in each line. On a clock that goes on when all wait for it.
+/// Has a hundred messages go to another member behind a handler that was slow, and lets `then` do something: how many
+/// were told in each line. On a clock that goes on when all wait for it.
 async fn told_of_a_hundred(then: impl AsyncFnOnce(Subscription)) -> Vec<AnyValue> {
     let bus = Fickle(Arc::new(State { more: 100, ..State::default() }));
     let state = Arc::clone(&bus.0);

@@ -1,5 +1,5 @@
-//! Programs of those who would break the macros: what the matrix does not pair, because nobody would write it. What does
-//! not compile here fails; what it does is asserted where that is in doubt.
+//! Programs of those who would break the macros: what the matrix does not pair, because nobody would write it. What
+//! does not compile here fails; what it does is asserted where that is in doubt.
 #![allow(warnings, clippy::all, clippy::pedantic, reason = "the oddness of these programs is their point")]
 
 mod arguments;

@@ -1,5 +1,5 @@
-//! Where things are in a traced body: what asks the compiler or the stack gets the user's own lines, as it would without
-//! the macro.
+//! Where things are in a traced body: what asks the compiler or the stack gets the user's own lines, as it would
+//! without the macro.
 
 use std::backtrace::Backtrace;
 use std::cell::Cell;

@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 /// How long a shut-down may take here.
 const DEADLINE: Duration = Duration::from_millis(200);
 /// What a busy machine may add.
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(30);
 
 fn hanging() -> Telemetry {
     let hostile = || Hostile::new(Deed::Hang);

@@ -1,5 +1,5 @@
-//! The labels in the queries and in the tests of the alerts are those of a scrape: a query that asks for one that no series
-//! has finds too little, or nothing, and says nothing of it.
+//! The labels in the queries and in the tests of the alerts are those of a scrape: a query that asks for one that no
+//! series has finds too little, or nothing, and says nothing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -73,7 +73,8 @@ fn queries() -> Vec<String> {
     rules("record").into_iter().chain(rules("alert")).map(|(_, query)| query).chain(panels()).collect()
 }
 
-/// The tests of the alerts with their series as they are scraped, once the scrape has all that they and the queries name.
+/// The tests of the alerts with their series as they are scraped, once the scrape has all that they and the queries
+/// name.
 fn scraped_tests(prometheus: &Prometheus) -> Value {
     let started = Instant::now();
     loop {

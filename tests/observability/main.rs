@@ -1,7 +1,7 @@
 //! The dashboard and the rules in `examples/observability`, against the service there and Debian's Prometheus.
 //!
-//! `PROMETHEUS` and `PROMTOOL` name the programs; without them, and without any on the path, the tests say that they were
-//! skipped.
+//! `PROMETHEUS` and `PROMTOOL` name the programs; without them, and without any on the path, the tests say that they
+//! were skipped.
 
 mod elsewhere;
 mod files;

@@ -9,7 +9,8 @@ use crate::yaml;
 type Map = (&'static str, &'static str, &'static str);
 
 /// The fields of the Collector's configuration in its version 0.115: those of the structures called `Config`,
-/// `ClientConfig` and `ServerConfig` in the components, in `config/configgrpc`, `confighttp`, `configtls` and `service`.
+/// `ClientConfig` and `ServerConfig` in the components, in `config/configgrpc`, `confighttp`, `configtls` and
+/// `service`.
 const COLLECTOR: [Map; 16] = [
     ("", "receivers processors exporters connectors extensions service", "receivers exporters service"),
     ("receivers", "otlp", "otlp"),

@@ -121,8 +121,8 @@ impl Prometheus {
         Some(found.count())
     }
 
-    /// The labels of each series that was scraped or recorded, its name as `__name__` among them; none while there is no
-    /// answer.
+    /// The labels of each series that was scraped or recorded, its name as `__name__` among them; none while there is
+    /// no answer.
     pub(super) fn series(&self) -> Vec<Labels> {
         let answer = self.asked("series?match[]", "{job=\"observability\"}").unwrap_or_default();
         let series = answer.as_array().into_iter().flatten();

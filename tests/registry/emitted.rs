@@ -36,8 +36,8 @@ const USERS: [&str; 4] =
     ["notification_service.send_email", "projection.insert_read_model", "projection.update_read_model", "users.own"];
 
 /// Log events that take a broker, another process or a broken bus. The tests that have these hear them, and hold them
-/// against the registry (`Log::hears`): `conformance` those of buses and of PostgreSQL, `integration` that of snapshots, and
-/// `logged` that of settings.
+/// against the registry (`Log::hears`): `conformance` those of buses and of PostgreSQL, `integration` that of
+/// snapshots, and `logged` that of settings.
 const NOT_LOGGED_HERE: [&str; 7] = [
     "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",
@@ -277,8 +277,8 @@ async fn read_side(store: &SqliteStore, recorder: &Recorder, log: &Log) {
     recorder.flush().await;
 }
 
-/// Reads a past that is long enough for a batch of more than 128 events: the first two are of 64, and each later one may
-/// have twice as many, if it is quick. In memory that takes no luck.
+/// Reads a past that is long enough for a batch of more than 128 events: the first two are of 64, and each later one
+/// may have twice as many, if it is quick: of so many some are.
 async fn long_past() {
     struct Placed;
 
@@ -289,7 +289,7 @@ async fn long_past() {
 
     let store = MemoryStore::new();
     let (bus, mut last) = (bus(&store), Position::START);
-    for _ in 0..530 {
+    for _ in 0..3000 {
         last = bus.dispatch(place(Uuid::now_v7())).await.unwrap().position;
     }
     let projections = ProjectionRunner::new(store).projection(Placed).spawn();

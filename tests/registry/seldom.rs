@@ -1,5 +1,5 @@
-//! What happens seldom: snapshots on another machine, more events than a span keeps, a process manager that needs a second
-//! attempt.
+//! What happens seldom: snapshots on another machine, more events than a span keeps, a process manager that needs a
+//! second attempt.
 
 use std::convert::Infallible;
 use std::sync::Arc;

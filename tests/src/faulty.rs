@@ -82,8 +82,8 @@ impl Faulty {
         self.faults.closed.store(true, Ordering::SeqCst);
     }
 
-    /// The process dies at a call from here, the first of which is 0: before it has its effect, or after, with its answer
-    /// on the way. No call returns any more; drop whoever waits.
+    /// The process dies at a call from here, the first of which is 0: before it has its effect, or after, with its
+    /// answer on the way. No call returns any more; drop whoever waits.
     pub fn die_at(&self, call: usize, with_effect: bool) {
         self.faults.life.store((call + 1) * 2 + usize::from(with_effect), Ordering::SeqCst);
     }

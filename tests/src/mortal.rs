@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use uuid::Uuid;
 
-/// Runs one test of this binary in a child with these variables, kills it after it has told so many ids, each in a line of
-/// its own, and returns all that it has told.
+/// Runs one test of this binary in a child with these variables, kills it after it has told so many ids, each in a line
+/// of its own, and returns all that it has told.
 ///
 /// # Panics
 /// The child ends by itself.

@@ -160,7 +160,8 @@ fn free_ports() -> [u16; 3] {
 impl Drop for RabbitMqServer {
     fn drop(&mut self) {
         self.end("-KILL");
-        // Erlang's register of names outlives the broker, and does not let itself be ended before it has noticed its end.
+        // Erlang's register of names outlives the broker, and does not let itself be ended before it has noticed its
+        // end.
         let mut names = Command::new("epmd");
         names.arg("-kill").env("ERL_EPMD_PORT", self.names.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
         let until = Instant::now() + STARTING;

@@ -1,5 +1,5 @@
-//! A receiver that is away for as long as it likes: memory stays where it is, the program does and stores the same, what is
-//! lost is counted, and the log says so once.
+//! A receiver that is away for as long as it likes: memory stays where it is, the program does and stores the same,
+//! what is lost is counted, and the log says so once.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -28,8 +28,8 @@ use crate::{ALLOCATOR, bus, place};
 const CHILD: &str = "EVENTSOURCE_TESTS_AWAY";
 /// Ten minutes of exports, one each five seconds.
 const EXPORTS: usize = 120;
-/// How much more may be held at the end than when everything was full for the first time: queues are fuller at one moment
-/// than at another. A quarter of what was lost meanwhile, kept, would be more.
+/// How much more may be held at the end than when everything was full for the first time: queues are fuller at one
+/// moment than at another. A quarter of what was lost meanwhile, kept, would be more.
 const GROWTH: usize = 2 * 1024 * 1024;
 
 #[test]

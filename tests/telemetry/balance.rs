@@ -1,5 +1,5 @@
-//! Spans that four threads start, poll, enter, hand on and drop as the dice fall: each ends once, and not before what it
-//! covers.
+//! Spans that four threads start, poll, enter, hand on and drop as the dice fall: each ends once, and not before what
+//! it covers.
 
 use std::collections::HashMap;
 use std::future::Future;

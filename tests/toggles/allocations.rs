@@ -12,8 +12,8 @@ use crate::{ALLOCATOR, turn};
 const ROUNDS: usize = 24;
 const AT_ONCE: usize = 8;
 
-/// Components, and what their calls allocate at the least: what keeps events grows in some rounds, and the test's harness
-/// allocates in some, but neither in each.
+/// Components, and what their calls allocate at the least: what keeps events grows in some rounds, and the test's
+/// harness allocates in some, but neither in each.
 type Allocated = Vec<(&'static str, usize)>;
 
 async fn least(call: &mut Call) -> usize {
@@ -67,8 +67,8 @@ fn without_telemetry() -> Allocated {
     allocated
 }
 
-/// The tasks of a runtime on one thread do the same in the same order, so that it can be counted; what a call costs that
-/// waits for a server cannot.
+/// The tasks of a runtime on one thread do the same in the same order, so that it can be counted; what a call costs
+/// that waits for a server cannot.
 #[tokio::test]
 async fn a_component_that_is_off_allocates_what_it_does_without_telemetry() {
     let _turn = turn().await;

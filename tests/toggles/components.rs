@@ -59,8 +59,8 @@ fn points(metric: &Metric) -> Vec<String> {
     }
 }
 
-/// What is gone when a component's spans are off: spans, and the expressions that they show. What an event shows is on the
-/// spans of its command and of its projection.
+/// What is gone when a component's spans are off: spans, and the expressions that they show. What an event shows is on
+/// the spans of its command and of its projection.
 const SPANS: [(&str, &[&str], &[&str]); 10] = [
     ("store", &["event_store.append", "event_store.load"], &[]),
     (
@@ -96,8 +96,8 @@ async fn a_component_whose_spans_are_off_leaves_those_of_the_others() {
     }
 }
 
-/// What is gone when a component's metrics are off. A store in memory has none where nothing is wrong; those of a database
-/// are in `metrics`.
+/// What is gone when a component's metrics are off. A store in memory has none where nothing is wrong; those of a
+/// database are in `metrics`.
 const METRICS: [(&str, &[&str]); 10] = [
     ("store", &[]),
     ("repository", &["eventsource.events.loaded"]),

@@ -32,8 +32,8 @@ fn off_by_its_option(text: &str) -> usize {
     text.len()
 }
 
-/// How often some code allocates, at the least: the test's harness may allocate on another thread meanwhile, but not each
-/// time.
+/// How often some code allocates, at the least: the test's harness may allocate on another thread meanwhile, but not
+/// each time.
 fn allocations(mut code: impl FnMut()) -> usize {
     let mut once = || {
         let before = ALLOCATOR.stats().allocations;

@@ -79,9 +79,9 @@ async fn projected(enabled: Option<bool>) -> Vec<String> {
     .await
 }
 
-/// A runner that is switched off is the stronger switch; one that is switched on is the default of those that do not say
-/// themselves: "`enable_tracing` of the runner beats an absent macro option; an explicit macro option beats the runner's
-/// default."
+/// A runner that is switched off is the stronger switch; one that is switched on is the default of those that do not
+/// say themselves: "`enable_tracing` of the runner beats an absent macro option; an explicit macro option beats the
+/// runner's default."
 #[tokio::test]
 async fn a_runner_that_is_off_beats_a_projections_own_option_which_beats_a_runner_that_is_on() {
     let _turn = turn().await;

@@ -1,6 +1,7 @@
 //! The page of `TraceView` in a browser, driven as a user would: with the mouse and with keys.
 //!
-//! `CHROMIUM` names the browser; without it, and without a `chromium` on the path, the tests say that they were skipped.
+//! `CHROMIUM` names the browser; without it, and without a `chromium` on the path, the tests say that they were
+//! skipped.
 
 mod browser;
 mod hostile;

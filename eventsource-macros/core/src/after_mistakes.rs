@@ -1,5 +1,5 @@
-//! After a mistake the user's item is handed back, and nothing in the expansion makes use of what is wrong: otherwise the
-//! compiler would find the same mistake again, in other words.
+//! After a mistake the user's item is handed back, and nothing in the expansion makes use of what is wrong: otherwise
+//! the compiler would find the same mistake again, in other words.
 
 use proc_macro2::TokenStream;
 

@@ -35,8 +35,8 @@ impl Diagnostics {
         parsed.map_err(|error| self.push(error)).ok()
     }
 
-    /// A type for what a mistake left out, from which no other error follows: an array whose length is the last mistake.
-    /// The compiler shows what is repeated once, and takes a type with an error in it as it is needed.
+    /// A type for what a mistake left out, from which no other error follows: an array whose length is the last
+    /// mistake. The compiler shows what is repeated once, and takes a type with an error in it as it is needed.
     pub(crate) fn hole(&self) -> Type {
         let reported = self.errors.last().cloned().and_then(|error| error.into_iter().next());
         let hole = reported.map_or_else(TokenStream::new, syn::Error::into_compile_error);

@@ -9,8 +9,8 @@ pub(crate) const PROJECTION: &str = "projection";
 pub(crate) const PROCESS_MANAGER: &str = "process_manager";
 pub(crate) const TRACED: &str = "traced";
 
-/// Options of several macros; `aggregate` is an option of commands as well, `event` one of aggregates, and `id` one of a
-/// process manager's methods.
+/// Options of several macros; `aggregate` is an option of commands as well, `event` one of aggregates, and `id` one of
+/// a process manager's methods.
 pub(crate) const CRATE: &str = "crate";
 pub(crate) const NAME: &str = "name";
 pub(crate) const ATTRIBUTE: &str = "attribute";

@@ -71,8 +71,8 @@ pub(crate) fn future_lints() -> TokenStream {
     quote!(#[allow(clippy::async_yields_async)])
 }
 
-/// Makes use of the names that patterns of the user's bind for an expression that has no use for them: an `allow` is what a
-/// crate can forbid.
+/// Makes use of the names that patterns of the user's bind for an expression that has no use for them: an `allow` is
+/// what a crate can forbid.
 pub(crate) fn unused<'a>(
     patterns: impl IntoIterator<Item = &'a Pat>,
     expression: &impl ToTokens,
@@ -132,8 +132,9 @@ pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
     group
 }
 
-/// A body within a block of ours. Its braces are ours as well where it is one expression: as the user's they would be unused
-/// to the compiler. The edition of the others decides when its last expression drops what it made: before its locals or after.
+/// A body within a block of ours. Its braces are ours as well where it is one expression: as the user's they would be
+/// unused to the compiler. The edition of the others decides when its last expression drops what it made: before its
+/// locals or after.
 pub(crate) fn within(body: &Group) -> Group {
     let is_statement = |tree: TokenTree| matches!(tree, TokenTree::Punct(end) if end.as_char() == ';');
     let has_statements = body.stream().into_iter().any(is_statement);

@@ -12,8 +12,8 @@ use crate::output::{first_span, local};
 pub(crate) const CRATE: Word = Word::new(keys::CRATE, Form::Path);
 
 /// Names resolve as before; only the place changes, and that of the first token and of punctuation alone: the compiler
-/// goes by where code begins and ends, and an editor that asks what stands at a token of the user's is to find no names of
-/// ours there.
+/// goes by where code begins and ends, and an editor that asks what stands at a token of the user's is to find no names
+/// of ours there.
 fn relocated(path: TokenStream, span: Span) -> TokenStream {
     path.into_iter()
         .enumerate()

@@ -1,5 +1,5 @@
-//! Functions and impl blocks as the macros see them: signatures parsed, bodies left as tokens, so that a half-typed body
-//! reaches the editor and the compiler as it is.
+//! Functions and impl blocks as the macros see them: signatures parsed, bodies left as tokens, so that a half-typed
+//! body reaches the editor and the compiler as it is.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -206,8 +206,8 @@ impl ToTokens for ImplBlock {
     }
 }
 
-/// Reports an item that is none of the kind that `attribute` belongs on; where it begins with that kind's `keyword`, what
-/// is wrong in it.
+/// Reports an item that is none of the kind that `attribute` belongs on; where it begins with that kind's `keyword`,
+/// what is wrong in it.
 pub(crate) fn report_item(
     diagnostics: &mut Diagnostics,
     item: TokenStream,

@@ -78,8 +78,8 @@ pub const fn distinct_names<S>(events: &[EventDef<S>]) {
     }
 }
 
-/// Ends an evaluation of the compiler's, which shows the place that calls this. Of a `panic!` it would show one in its own
-/// library as well, if the sources of that are installed.
+/// Ends an evaluation of the compiler's, which shows the place that calls this. Of a `panic!` it would show one in its
+/// own library as well, if the sources of that are installed.
 #[track_caller]
 #[allow(clippy::unnecessary_literal_unwrap, reason = "it panics in this crate, as `panic!` does not")]
 const fn refuse(message: &'static str) {
@@ -216,8 +216,8 @@ pub trait Kept: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<A: Serialize + DeserializeOwned> Kept for A {}
 
-/// An event in the enum of an aggregate: `Member(event).__es_any()`. That a type is no event is said where the list names it,
-/// and not again here.
+/// An event in the enum of an aggregate: `Member(event).__es_any()`. That a type is no event is said where the list
+/// names it, and not again here.
 #[derive(Debug)]
 pub struct Member<'a, E>(pub &'a E);
 

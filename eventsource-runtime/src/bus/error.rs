@@ -20,7 +20,8 @@ pub enum PublishError {
         /// The slow subscriber.
         group: String,
     },
-    /// The message is longer than the bus takes. Told before anything is sent.
+    /// The message is longer than the bus takes. Told before anything is sent, unless only the broker knows how much it
+    /// takes: `RabbitMQ` of a payload.
     #[error(
         "a message of {size} bytes is longer than the {limit} that `{destination}` takes; send a reference instead"
     )]

@@ -70,8 +70,8 @@ impl Linked for Received {
 /// Handles messages one by one. Implemented by async functions of one argument, and open for implementation.
 ///
 /// The same message may come more than once: a handler whose effect must not be doubled keeps the ids that it has seen,
-/// in the same transaction as the effect. Commands that it dispatches in its own future bear the message's correlation id,
-/// and as causation id the message's id: see [`Context`](crate::dispatch::Context).
+/// in the same transaction as the effect. Commands that it dispatches in its own future bear the message's correlation
+/// id, and as causation id the message's id: see [`Context`](crate::dispatch::Context).
 pub trait MessageHandler: Send + Sync + 'static {
     /// Handles a message. The next one of its stream is handled when this one is done with.
     fn handle(&self, message: Received) -> impl Future<Output = Result<(), HandlerError>> + Send;

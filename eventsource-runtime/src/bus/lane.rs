@@ -316,8 +316,8 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         drop(room);
     }
 
-    /// Keeps the message among the dead letters, however long that takes: until then it is not done with, and not told to
-    /// be one of them. One that they can never take is left to the broker.
+    /// Keeps the message among the dead letters, however long that takes: until then it is not done with, and not told
+    /// to be one of them. One that they can never take is left to the broker.
     async fn dead_letter(&self, current: Current<S>, attempts: u32, failed: &Failed) {
         if self.is_lost(&current) {
             return;

@@ -2,8 +2,8 @@
 //!
 //! [`EventBus`] is the port: publish, and subscribe as a member of a group. A bus delivers at least once, and keeps the
 //! order of the messages of one stream. [`InProcessBus`] delivers within the process; `KafkaBus` comes with the feature
-//! `kafka`, `RabbitMqBus` with `rabbitmq`. What follows a delivery is the same on all of them and stands here, not in the adapters: retries,
-//! dead letters, trace context, spans and metrics.
+//! `kafka`, `RabbitMqBus` with `rabbitmq`. What follows a delivery is the same on all of them and stands here, not in
+//! the adapters: retries, dead letters, trace context, spans and metrics.
 //!
 //! ```
 //! use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
@@ -82,8 +82,8 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     /// Where a message would go.
     fn destination(&self, message: &Message) -> Destination;
 
-    /// How many groups of subscribers what is published now would get to, for spans that are about to start; `None` where
-    /// nobody knows.
+    /// How many groups of subscribers what is published now would get to, for spans that are about to start; `None`
+    /// where nobody knows.
     fn handlers(&self) -> Option<u64> {
         None
     }
@@ -130,8 +130,9 @@ pub trait Consumer: Send + 'static {
     /// A dropped future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<Option<Delivery<Self::Settle>>, BusError>> + Send;
 
-    /// The next deliveries, as soon as there is one: those that are there, up to `most`, added to `taken`. None is added
-    /// where [`Consumer::next`] answers `None`. A dropped future loses nothing. One at a time unless a bus has more at once.
+    /// The next deliveries, as soon as there is one: those that are there, up to `most`, added to `taken`. None is
+    /// added where [`Consumer::next`] answers `None`. A dropped future loses nothing. One at a time unless a bus has
+    /// more at once.
     fn next_batch(
         &mut self,
         _most: usize,
@@ -189,8 +190,8 @@ pub trait Settle: Send + Sync + 'static {
         }
     }
 
-    /// The message has failed for good and can never be kept among the dead letters: it is left to the broker. Where that
-    /// keeps what is done with, there is no more to do than that.
+    /// The message has failed for good and can never be kept among the dead letters: it is left to the broker. Where
+    /// that keeps what is done with, there is no more to do than that.
     fn reject(self) -> impl Future<Output = Result<(), BusError>> + Send
     where
         Self: Sized,
@@ -198,8 +199,8 @@ pub trait Settle: Send + Sync + 'static {
         self.ack()
     }
 
-    /// Keeps a message among the group's dead letters, durably; to be followed by [`Settle::ack`], or by [`Settle::reject`]
-    /// where that can never be.
+    /// Keeps a message among the group's dead letters, durably; to be followed by [`Settle::ack`], or by
+    /// [`Settle::reject`] where that can never be.
     fn park(&self, message: &Message) -> impl Future<Output = Result<(), BusError>> + Send;
 }
 

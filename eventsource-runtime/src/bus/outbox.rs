@@ -1,7 +1,8 @@
 //! The relay: from the store's feed to a bus, so that nothing is lost between commit and publication.
 //!
 //! A relay is a projection whose effect is that its events are on the bus. It has a projection's checkpoint, lease,
-//! retries and partitions; what is its own is the store in between, which publishes a batch before the checkpoint moves.
+//! retries and partitions; what is its own is the store in between, which publishes a batch before the checkpoint
+//! moves.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,9 +26,9 @@ use crate::telemetry::Scope;
 ///
 /// Every event is published at least once, after it was committed and however often processes die, and the events of a
 /// stream in order. There is one exception: a relay that is held up for longer than its lease while it publishes may
-/// publish what it had read after newer events. The messages carry the trace context that is stored with their event, so
-/// that a consumer leads straight back to the command. Several relays of one name, in as many processes, share the work by leases: for each partition one
-/// publishes, and another takes over when that is gone.
+/// publish what it had read after newer events. The messages carry the trace context that is stored with their event,
+/// so that a consumer leads straight back to the command. Several relays of one name, in as many processes, share the
+/// work by leases: for each partition one publishes, and another takes over when that is gone.
 ///
 /// While the bus is in trouble the relay tries again, for ever; `eventsource.relay.gap` tells how far it is behind. A
 /// message that the bus can never take, such as one that is too large, stops it, unless it is told to pass over those.
@@ -78,8 +79,8 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
         Self { lease: Some(term), ..self }
     }
 
-    /// Lets a relay that is new to the store begin after a position, with nothing before it published. If it lies beyond
-    /// the head, events up to it are left out too. Unless set it begins with the first event.
+    /// Lets a relay that is new to the store begin after a position, with nothing before it published. If it lies
+    /// beyond the head, events up to it are left out too. Unless set it begins with the first event.
     ///
     /// One that has a checkpoint goes on from there, whatever this says: it may stay in the code after the first start.
     /// Several processes that start a new relay agree on where the first of them began.
@@ -204,8 +205,8 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         self.store.lease_projection(partition, claim)
     }
 
-    /// Publishes, and only then moves the checkpoint. What another relay may have published is not published again: after
-    /// what that one published since, it would be out of order.
+    /// Publishes, and only then moves the checkpoint. What another relay may have published is not published again:
+    /// after what that one published since, it would be out of order.
     async fn apply_batch(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,

@@ -22,10 +22,10 @@ pub enum Relation {
 
 /// How the spans of a subscription hang together with the traces that its messages carry.
 ///
-/// A message that comes for the first time and is younger than two minutes continues its trace. One that is older, comes
-/// again or is replayed has a new trace with a link, so that no trace grows for ever; within the process all have, since
-/// a queue stands between. A batch of several has a new trace: each of its messages has a link, unless it is one whose
-/// context is ignored. The flags of a context are never changed. Baggage is not read: it stays
+/// A message that comes for the first time and is younger than two minutes continues its trace. One that is older,
+/// comes again or is replayed has a new trace with a link, so that no trace grows for ever; within the process all
+/// have, since a queue stands between. A batch of several has a new trace: each of its messages has a link, unless it
+/// is one whose context is ignored. The flags of a context are never changed. Baggage is not read: it stays
 /// a header of the message, `baggage`, which a handler may read that trusts its producers.
 ///
 /// ```

@@ -58,8 +58,8 @@ pub struct Tally {
     pub acknowledged: u64,
     /// How many failed for good and are kept among the dead letters.
     pub dead_lettered: u64,
-    /// How many failed for good and cannot be written as dead letters: they are left to the broker. Kafka has them where
-    /// they came from, RabbitMQ moves them as they came to the dead letters, unless they are there already.
+    /// How many failed for good and cannot be written as dead letters: they are left to the broker. Kafka has them
+    /// where they came from, RabbitMQ moves them as they came to the dead letters, unless they are there already.
     pub left: u64,
 }
 
@@ -79,8 +79,8 @@ impl Subscription {
     /// Dropped before that, it changes nothing.
     ///
     /// # Errors
-    /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is told once, and not by
-    /// a [`shutdown`](Subscription::shutdown) behind it.
+    /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is told once, and not
+    /// by a [`shutdown`](Subscription::shutdown) behind it.
     pub async fn finished(&self) -> Result<Tally, SubscriptionStopped> {
         self.ended().await
     }
@@ -93,9 +93,9 @@ impl Subscription {
         self.shutdown_within(DEADLINE).await
     }
 
-    /// Takes no more messages, and waits until those that were taken are done with, at most `deadline`. What is not done
-    /// by then is aborted, and delivered again. A handler that blocks its thread cannot be: it is waited for, for another
-    /// second, and then left behind. As long as it runs, what this subscription has taken goes to nobody else.
+    /// Takes no more messages, and waits until those that were taken are done with, at most `deadline`. What is not
+    /// done by then is aborted, and delivered again. A handler that blocks its thread cannot be: it is waited for, for
+    /// another second, and then left behind. As long as it runs, what this subscription has taken goes to nobody else.
     ///
     /// # Errors
     /// The subscription had stopped before, or messages were left.
@@ -304,8 +304,8 @@ fn died(error: JoinError) -> BusError {
     BusError::backend("run a lane", error)
 }
 
-/// What something comes to, unless a lane dies first, of a panic in the bus: what it had would stay unsettled for ever, and
-/// so would what comes after it.
+/// What something comes to, unless a lane dies first, of a panic in the bus: what it had would stay unsettled for ever,
+/// and so would what comes after it.
 async fn unless_one_dies<T>(
     lanes: &mut JoinSet<()>,
     body: impl Future<Output = Result<T, BusError>>,

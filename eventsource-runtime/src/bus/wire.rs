@@ -1,7 +1,7 @@
 //! Messages as headers and back: what every adapter puts on the wire, and how what comes from there is read.
 //!
-//! What comes may be hostile: values are looked at only up to a length, nothing that fails to parse is an error, and what
-//! was not understood is kept as it came, so that the dead letters show it.
+//! What comes may be hostile: values are looked at only up to a length, nothing that fails to parse is an error, and
+//! what was not understood is kept as it came, so that the dead letters show it.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

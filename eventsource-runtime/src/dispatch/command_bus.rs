@@ -113,7 +113,8 @@ impl CommandBus {
     /// choose the name, look at it first.
     ///
     /// # Errors
-    /// No command has this name, or two of different types have; the payload does not fit it; or as [`CommandBus::dispatch`].
+    /// No command has this name, or two of different types have; the payload does not fit it; or as
+    /// [`CommandBus::dispatch`].
     pub async fn dispatch_json(
         &self,
         name: &str,

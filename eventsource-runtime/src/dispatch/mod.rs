@@ -51,8 +51,8 @@ pub struct Context {
     /// again but returns the first result. Commands that were refused or led to no event are decided again. One id is
     /// for one command, and the causation id of its events. Without it a new id is made, and nothing is looked up.
     pub command_id: Option<Uuid>,
-    /// Shared by all that follows from one first message; if not given that of the message at hand, outside of a handler
-    /// the command's id.
+    /// Shared by all that follows from one first message; if not given that of the message at hand, outside of a
+    /// handler the command's id.
     pub correlation_id: Option<Uuid>,
     /// Kept with each event of the command.
     pub metadata: Metadata,

@@ -54,8 +54,8 @@ impl<A: Kept> Snapshot<A> {
 }
 
 impl<A> Snapshot<A> {
-    /// Sets the schema that a stored snapshot must have to be used: a version that is written by hand, and a hash over the
-    /// type's fields.
+    /// Sets the schema that a stored snapshot must have to be used: a version that is written by hand, and a hash over
+    /// the type's fields.
     #[must_use]
     pub const fn with_schema(self, version: u32, hash: u64) -> Self {
         Self { schema: Schema { version, hash }, ..self }

@@ -187,8 +187,8 @@ pub trait Apply<E> {
     fn apply(&mut self, event: E);
 }
 
-/// What a decision may return: one event, the aggregate's enum of them, `()`, an `Option`, a `Vec`, an array, or a tuple
-/// of these.
+/// What a decision may return: one event, the aggregate's enum of them, `()`, an `Option`, a `Vec`, an array, or a
+/// tuple of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event of this aggregate, nor a collection of its events",
     note = "a handler returns one event, an `Option`, a `Vec`, an array or a tuple of events"

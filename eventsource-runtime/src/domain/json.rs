@@ -30,7 +30,9 @@ impl Unwritable {
     fn unreadable(error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
             Category::Data => {
-                "cannot be read back from JSON, in which a float that is NaN or infinite is `null`; keep it in an `Option`"
+                "cannot be read back from JSON, in which a float that is NaN or infinite is `null`, to be kept in an \
+                 `Option`, and an integer of over 64 bits within a type that is tagged, untagged or flattened is a \
+                 float; keep it as text"
             }
             _ => "cannot be read back from JSON, where it is nested more than 127 deep; make it flatter",
         };
@@ -41,15 +43,16 @@ impl Unwritable {
 
 /// Appends a value as JSON that its type reads again.
 ///
-/// What JSON writes and does not read holds a `null` or is nested deeply: only such a value is read back, to see. A `None` is
-/// `null` as well, and serde tells nobody which of the two it was: such a value costs about as much again.
+/// What JSON writes and does not read holds a `null` or an integer of more than 64 bits, or is nested deeply: only such a
+/// value is read back, to see. A `None` is `null` as well, and serde tells nobody which of the two it was: such a value
+/// costs about as much again.
 pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u8>) -> Result<(), Unwritable> {
     let mut seen = Seen::default();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, Watching(&mut seen));
     value
         .serialize(&mut serializer)
         .map_err(|error| Unwritable::new("cannot be written as JSON; mend its `Serialize`", error))?;
-    if seen.null || seen.deepest > SHALLOW {
+    if seen.doubtful || seen.deepest > SHALLOW {
         serde_json::from_slice::<T>(json).map_err(|error| Unwritable::unreadable(&error))?;
     }
     Ok(())
@@ -66,7 +69,7 @@ pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawV
 /// What was written that may not be read.
 #[derive(Default)]
 struct Seen {
-    null: bool,
+    doubtful: bool,
     depth: usize,
     deepest: usize,
 }
@@ -83,8 +86,19 @@ struct Watching<'a>(&'a mut Seen);
 
 impl Formatter for Watching<'_> {
     fn write_null<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.null = true;
+        self.0.doubtful = true;
         CompactFormatter.write_null(writer)
+    }
+
+    /// Types that serde buffers, such as one with a tag, read those that are longer as floats.
+    fn write_i128<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: i128) -> io::Result<()> {
+        self.0.doubtful |= i64::try_from(value).is_err() && u64::try_from(value).is_err();
+        CompactFormatter.write_i128(writer, value)
+    }
+
+    fn write_u128<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: u128) -> io::Result<()> {
+        self.0.doubtful |= u64::try_from(value).is_err();
+        CompactFormatter.write_u128(writer, value)
     }
 
     fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -132,6 +146,22 @@ mod tests {
         write(value, &mut json).map_err(|error| format!("{}: {}", error.problem, error.source))?;
         assert_eq!(json, serde_json::to_vec(value).unwrap());
         Ok(serde_json::from_slice(&json).unwrap())
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Minted {
+        Coins { amount: u128, change: i128 },
+    }
+
+    /// A type with a tag reads them as floats, which no integer takes.
+    #[test]
+    fn integers_that_are_not_read_are_refused() {
+        let minted = |amount, change| write(&Minted::Coins { amount, change }, &mut Vec::new()).is_ok();
+        assert!(minted(u128::from(u64::MAX), i128::from(i64::MIN)));
+        assert!(!minted(u128::from(u64::MAX) + 1, 0));
+        assert!(!minted(0, i128::from(i64::MIN) - 1));
+        assert!(write(&u128::MAX, &mut Vec::new()).is_ok());
     }
 
     #[test]

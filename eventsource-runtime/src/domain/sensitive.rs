@@ -12,8 +12,8 @@ use crate::telemetry::{AttributeValue, Slot};
 ///
 /// - `Debug` shows `<sensitive>`; there is no `Display`, and it cannot be the value of an attribute.
 /// - serde passes through: payloads are those of the value within, so that a field can be wrapped later.
-/// - The value is reached by [`expose`](Self::expose) alone. There is no `Deref`, so that every place where it leaves the
-///   wrapper can be searched for.
+/// - The value is reached by [`expose`](Self::expose) alone. There is no `Deref`, so that every place where it leaves
+///   the wrapper can be searched for.
 ///
 /// Nothing is encrypted: the store holds the value as it is. To have the memory overwritten when the value is dropped,
 /// wrap one that does so, such as the `Zeroizing` of the crate `zeroize`:

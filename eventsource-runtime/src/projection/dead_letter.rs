@@ -29,9 +29,9 @@ pub struct DeadLetter {
     pub error_type: String,
     /// What was wrong, up to a kibibyte: what [`ProjectionError::new`] was given; what a
     /// [`StoreError`](crate::store::StoreError), a [`DecodeError`](crate::domain::DecodeError) or a
-    /// [`DispatchJsonError`](crate::dispatch::DispatchJsonError) said; or what `PostgreSQL` said of a statement, without
-    /// the values that it quotes. Of any other error, such as one of `SQLite`'s driver or of a `RAISE`, it is the name
-    /// alone, since its text may hold what nobody else may read.
+    /// [`DispatchJsonError`](crate::dispatch::DispatchJsonError) said; or what `PostgreSQL` said of a statement,
+    /// without the values that it quotes. Of any other error, such as one of `SQLite`'s driver or of a `RAISE`, it is
+    /// the name alone, since its text may hold what nobody else may read.
     pub reason: String,
     /// How often the event was tried again before it was set aside.
     pub retries: u32,

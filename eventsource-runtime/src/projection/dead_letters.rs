@@ -54,8 +54,8 @@ impl<S: ProjectionStore> DeadLetters<S> {
         Self { store, projection: Arc::new(projection), options }
     }
 
-    /// Switches the spans of retries off, whatever the projection's `enable_tracing` says, or on, if the projection does
-    /// not say itself. Unless set the projection decides, whose default is off.
+    /// Switches the spans of retries off, whatever the projection's `enable_tracing` says, or on, if the projection
+    /// does not say itself. Unless set the projection decides, whose default is off.
     #[must_use]
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.options.tracing = Some(enabled);

@@ -114,8 +114,8 @@ impl ProjectionError {
         Self { is_told: false, ..Self::of("panic", reason) }
     }
 
-    /// Why, as a dead letter keeps it: of a user's own error its name and no more, since it may hold what others may not
-    /// read.
+    /// Why, as a dead letter keeps it: of a user's own error its name and no more, since it may hold what others may
+    /// not read.
     pub(super) fn reason(&self) -> String {
         if self.is_told { self.cause.to_string() } else { format!("`{}`; what it said is not kept", self.error_type) }
     }
@@ -263,12 +263,29 @@ impl BuiltElsewhere {
     }
 }
 
+/// How late a projection is: where nothing was to be applied, it is not even set up.
+struct Late {
+    checkpoint: Position,
+    wanted: Position,
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { checkpoint, wanted } = self;
+        if checkpoint < wanted {
+            write!(f, "is at position {checkpoint}, {wanted} was wanted in time")
+        } else {
+            f.write_str("was not set up in time")
+        }
+    }
+}
+
 /// A projection does not run any more, or does not get there in time.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProjectionStopped {
-    /// A step failed, and failed again when it was retried, with nothing of it committed; or the projection's task could
-    /// not go on: it panicked, its store was closed, or something else moved its checkpoint.
+    /// A step failed, and failed again when it was retried, with nothing of it committed; or the projection's task
+    /// could not go on: it panicked, its store was closed, or something else moved its checkpoint.
     #[error("projection `{projection}` stopped after position {checkpoint}; mend the cause and start it again")]
     Failed {
         /// The projection.
@@ -280,7 +297,8 @@ pub enum ProjectionStopped {
     },
     /// The deadline passed before the projection got there.
     #[error(
-        "projection `{projection}` is at position {checkpoint}, {wanted} was wanted in time; wait longer, or see what holds it up"
+        "projection `{projection}` {}; wait longer, or see what holds it up",
+        Late { checkpoint: *checkpoint, wanted: *wanted }
     )]
     Late {
         /// The projection.

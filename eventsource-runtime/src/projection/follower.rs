@@ -99,7 +99,7 @@ impl<S: ProjectionStore> Follower<S> {
             // The store was closed under a projection that was to stop anyway.
             Err(error) if error.is_closed() && self.is_stopped() => Stage::ShutDown,
             Err(error) => {
-                let checkpoint = self.progress.borrow().checkpoint;
+                let checkpoint = self.progress.borrow().reached();
                 let (name, checkpoint) = (self.partition.projection, checkpoint.get());
                 error.in_scope(|| log::projection_stopped(name, checkpoint, error.error_type()));
                 Stage::failed(error)
@@ -119,7 +119,8 @@ impl<S: ProjectionStore> Follower<S> {
                 // The lease may have expired and come back, as nobody had it any more, or the store has lost its last
                 // commits, and what they had applied: its checkpoint tells what is to be done.
                 Err(error) if error.is_lease_lost() || error.found().is_some() => {
-                    // Where it is this one's own after all it would be waited for; where it is another's this does nothing.
+                    // Where it is this one's own after all it would be waited for; where it is another's this does
+                    // nothing.
                     self.give_up(&place.hold).await;
                     self.lost(place, &error);
                     let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
@@ -153,8 +154,8 @@ impl<S: ProjectionStore> Follower<S> {
             }
             let (end, size) = (page.scanned, place.batch);
             let next = async { upkeep(self.feed.read_all(end, &filter, size)).await.ok() };
-            // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many that
-            // are shorter come to more. In boxes as in `attempt`.
+            // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many
+            // that are shorter come to more. In boxes as in `attempt`.
             let claim = place.hold.claim.clone();
             let steps = both(Box::pin(self.apply(page, place)), Box::pin(next));
             let (applied, read) = self.keeping(&claim, Box::pin(steps)).await;
@@ -271,7 +272,8 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(Some(()))
     }
 
-    /// Moves the checkpoint in the store past events that the projection does not handle, with the lease kept meanwhile.
+    /// Moves the checkpoint in the store past events that the projection does not handle, with the lease kept
+    /// meanwhile.
     pub(super) async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
         let claim = place.hold.claim.clone();
         self.keeping(&claim, Box::pin(self.move_up(place))).await
@@ -300,7 +302,7 @@ impl<S: ProjectionStore> Follower<S> {
         if let Some(rebuilding) = &self.rebuilding {
             rebuilding.reached(self.partition.index, place.checkpoint);
         }
-        self.progress.send_modify(|progress| progress.checkpoint = place.checkpoint);
+        self.progress.send_modify(|progress| progress.checkpoint = Some(place.checkpoint));
     }
 }
 

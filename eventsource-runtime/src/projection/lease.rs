@@ -95,8 +95,8 @@ pub(crate) struct Tenure {
 }
 
 impl Tenure {
-    /// Asks whether the lease is still held, unless that is known well enough: a process may have been stopped since. It
-    /// may be stopped after the answer too, so that nothing is promised.
+    /// Asks whether the lease is still held, unless that is known well enough: a process may have been stopped since.
+    /// It may be stopped after the answer too, so that nothing is promised.
     ///
     /// # Errors
     /// [`LeaseLost`], or the store cannot be asked.

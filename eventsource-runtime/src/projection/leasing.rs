@@ -47,7 +47,7 @@ impl<S: ProjectionStore> Follower<S> {
     /// As [`Follower::acquire`]. What another runner does in that time counts as progress here, and is no gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
         let tell = |checkpoint: Position| {
-            self.progress.send_modify(|progress| progress.checkpoint = checkpoint);
+            self.progress.send_modify(|progress| progress.checkpoint = Some(checkpoint));
             if let Some(gap) = &self.gap {
                 gap.checkpoint(checkpoint.get());
             }
@@ -120,8 +120,8 @@ impl<S: ProjectionStore> Follower<S> {
         beside(body, upkeep(keep(std::slice::from_ref(self), claim))).await
     }
 
-    /// Another runner has taken the lease, as a step found out, or a renewal, which is upkeep and has no span. A new one
-    /// is another lease.
+    /// Another runner has taken the lease, as a step found out, or a renewal, which is upkeep and has no span. A new
+    /// one is another lease.
     pub(super) fn lost(&self, place: &mut Place, error: &ProjectionError) {
         self.tell_lost(error);
         place.rebuilding = false;

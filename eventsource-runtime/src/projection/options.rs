@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// How long a lease is, if it is not renewed.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// What becomes of an event that a projection cannot apply, when the retries are used up: its method fails or panics, or
-/// the payload cannot be decoded.
+/// What becomes of an event that a projection cannot apply, when the retries are used up: its method fails or panics,
+/// or the payload cannot be decoded.
 ///
 /// A store that is in trouble is no such failure: the policy acts only when the store has just answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,9 +58,9 @@ impl ProjectionOptions {
     /// In how many parts the projection runs side by side; 1 unless chosen. A stream's events are applied in order, in
     /// one part; those of different streams in any order.
     ///
-    /// Each part has its own checkpoint and its own lease, so that several processes may share the parts. The read model
-    /// must not depend on the order between streams. It pays where steps wait, as for a server; a `SQLite` file has one
-    /// writer, whom the parts only take turns with.
+    /// Each part has its own checkpoint and its own lease, so that several processes may share the parts. The read
+    /// model must not depend on the order between streams. It pays where steps wait, as for a server; a `SQLite` file
+    /// has one writer, whom the parts only take turns with.
     pub fn partitions(self, count: u32) -> Self {
         Self { partitions: Some(count.max(1)), ..self }
     }
@@ -149,8 +149,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether there are spans of a projection whose macro option, or default, is `own`. A runner that is switched off does
-    /// not even ask; one that is switched on beats an option that is absent.
+    /// Whether there are spans of a projection whose macro option, or default, is `own`. A runner that is switched off
+    /// does not even ask; one that is switched on beats an option that is absent.
     pub(super) fn traces(&self, own: impl FnOnce() -> Option<bool>) -> bool {
         self.tracing != Some(false) && own().or(self.tracing).unwrap_or(false)
     }

@@ -60,14 +60,15 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     }
 
     /// `false` switches the spans of all projections off. `true` switches on those of projections whose macro has no
-    /// `enable_tracing`. Unless set, only projections that ask for spans have them, since a span for each event is much.
+    /// `enable_tracing`. Unless set, only projections that ask for spans have them, since a span for each event is
+    /// much.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.options.tracing = Some(enabled);
         self
     }
 
-    /// Ignores the contexts that are stored with the events: the projections' spans start new traces as always, and link
-    /// to nothing. There is no choice beyond link and ignore, since a trace would grow with every replay.
+    /// Ignores the contexts that are stored with the events: the projections' spans start new traces as always, and
+    /// link to nothing. There is no choice beyond link and ignore, since a trace would grow with every replay.
     pub fn ignore_contexts(mut self) -> Self {
         self.options.links = false;
         self
@@ -80,8 +81,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     }
 
     /// Empties the read models with their `#[projection(reset)]` methods and builds them again from the first event:
-    /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A projection
-    /// without such a method stops with an error.
+    /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A
+    /// projection without such a method stops with an error.
     ///
     /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied. Every
     /// start with it builds them again: take it out, or put it behind a flag, once it has run.
@@ -90,25 +91,25 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Builds the read models again from the first event beside the old ones, which readers see, and other processes keep
-    /// up to date, until the new ones take their place in one transaction. A store that cannot do that stops the
+    /// Builds the read models again from the first event beside the old ones, which readers see, and other processes
+    /// keep up to date, until the new ones take their place in one transaction. A store that cannot do that stops the
     /// projection with an error: in memory there is no second place, a `SQLite` store has one if it is in a file.
     ///
     /// The projection's methods are the same; the store sees to it that the names of their tables mean the new ones. On
-    /// `SQLite` they see no other tables. On `PostgreSQL` they name their tables without a schema and make them in their
-    /// set-up, without `DROP … IF EXISTS`: a projection that writes to any other, or drops it, stops with an error. Until
-    /// the new read model is in its place, `wait_for` waits. When it is, this runner has the lease, and whoever had it waits
-    /// for the next.
+    /// `SQLite` they see no other tables. On `PostgreSQL` they name their tables without a schema and make them in
+    /// their set-up, without `DROP … IF EXISTS`: a projection that writes to any other, or drops it, stops with an
+    /// error. Until the new read model is in its place, `wait_for` waits. When it is, this runner has the lease, and
+    /// whoever had it waits for the next.
     ///
-    /// Whatever table has the name of one that the projection makes is replaced, be it the projection's or not; only the
-    /// store's own are refused. On `PostgreSQL` grants on tables, columns and sequences come along; a policy, row level
-    /// security, a trigger or a place in a publication that the new table lacks stops the projection with an error. Nothing
-    /// else that was set for the old table comes along.
+    /// Whatever table has the name of one that the projection makes is replaced, be it the projection's or not; only
+    /// the store's own are refused. On `PostgreSQL` grants on tables, columns and sequences come along; a policy, row
+    /// level security, a trigger or a place in a publication that the new table lacks stops the projection with an
+    /// error. Nothing else that was set for the old table comes along.
     ///
     /// Where another runner builds it aside, this one waits until that is done, or its process gone, and begins then.
     ///
-    /// The swap waits for whoever reads the old tables for a long time, and is tried again meanwhile. This runner has the
-    /// lease then, so that the old read model stands still for as long, five minutes at most.
+    /// The swap waits for whoever reads the old tables for a long time, and is tried again meanwhile. This runner has
+    /// the lease then, so that the old read model stands still for as long, five minutes at most.
     pub fn rebuild_aside(mut self) -> Self {
         self.options.rebuild = Rebuild::Aside;
         self
@@ -240,7 +241,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 /// A projection that does not start, because another one of the runner has its name.
 fn refused(name: &'static str) -> Running {
     let stage = Stage::failed(ProjectionError::same_name(name));
-    let (_, progress) = watch::channel(Progress { checkpoint: Position::START, stage });
+    let (_, progress) = watch::channel(Progress { checkpoint: None, stage });
     Running { name, progress: vec![progress], task: tokio::spawn(std::future::ready(())) }
 }
 

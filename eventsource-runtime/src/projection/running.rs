@@ -21,8 +21,19 @@ const FOR_EVER: Duration = Duration::from_hours(365 * 24);
 /// How far a projection is, as others see it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    pub(super) checkpoint: Position,
+    /// `None` until it is set up.
+    pub(super) checkpoint: Option<Position>,
     pub(super) stage: Stage,
+}
+
+impl Progress {
+    pub(super) fn reached(&self) -> Position {
+        self.checkpoint.unwrap_or_default()
+    }
+
+    fn has(&self, position: Position) -> bool {
+        self.checkpoint >= Some(position)
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -63,7 +74,7 @@ pub(super) struct Running {
 }
 
 impl Projections {
-    /// Waits until every projection has applied all events up to a position, at most 30 seconds.
+    /// Waits until every projection is set up and has applied all events up to a position, at most 30 seconds.
     ///
     /// # Errors
     /// A projection stopped before it got there, or the deadline passed.
@@ -71,7 +82,7 @@ impl Projections {
         self.wait_for_within(position, DEADLINE).await
     }
 
-    /// Waits until every projection has applied all events up to a position, at most `deadline`.
+    /// Waits until every projection is set up and has applied all events up to a position, at most `deadline`.
     ///
     /// # Errors
     /// A projection stopped before it got there, or the deadline passed.
@@ -90,8 +101,8 @@ impl Projections {
         Some(running.checkpoint())
     }
 
-    /// Waits until a projection has stopped of itself, and tells why: for a program that is to end, or to restart it, when
-    /// one has. Dropped before that, it changes nothing.
+    /// Waits until a projection has stopped of itself, and tells why: for a program that is to end, or to restart it,
+    /// when one has. Dropped before that, it changes nothing.
     pub async fn stopped(&self) -> ProjectionStopped {
         let ended = |part: &watch::Receiver<Progress>| {
             let mut part = part.clone();
@@ -157,9 +168,9 @@ impl Running {
     async fn wait_for(&self, position: Position, until: Instant) -> Result<(), ProjectionStopped> {
         for part in &self.progress {
             let mut progress = part.clone();
-            let arrived = progress.wait_for(|progress| progress.checkpoint >= position || progress.stage.has_ended());
+            let arrived = progress.wait_for(|progress| progress.has(position) || progress.stage.has_ended());
             match tokio::time::timeout_at(until, arrived).await {
-                Ok(Ok(progress)) if progress.checkpoint >= position => continue,
+                Ok(Ok(progress)) if progress.has(position) => continue,
                 // It has ended; or the task is gone, as when the runtime shuts down.
                 Ok(_) => {}
                 Err(_) => {
@@ -168,14 +179,14 @@ impl Running {
                 }
             }
             self.failure()?;
-            return Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint: part.borrow().checkpoint });
+            return Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint: part.borrow().reached() });
         }
         Ok(())
     }
 
     /// Where the part stands that is furthest behind.
     fn checkpoint(&self) -> Position {
-        self.progress.iter().map(|progress| progress.borrow().checkpoint).min().unwrap_or_default()
+        self.progress.iter().map(|progress| progress.borrow().reached()).min().unwrap_or_default()
     }
 
     /// Waits for the task, which was told to stop.
@@ -200,7 +211,7 @@ impl Running {
         for part in &self.progress {
             let progress = part.borrow();
             if let Stage::Failed(source) = &progress.stage {
-                return Err(self.failed(progress.checkpoint, Arc::clone(source)));
+                return Err(self.failed(progress.reached(), Arc::clone(source)));
             }
         }
         Ok(())

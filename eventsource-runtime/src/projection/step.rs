@@ -70,8 +70,8 @@ pub(super) enum Mode {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if that was committed. However long
-    /// that takes, the caller keeps the lease.
+    /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if that was committed. However
+    /// long that takes, the caller keeps the lease.
     pub(super) async fn attempt(&self, step: Step<'_>, place: &mut Place) -> StepResult {
         let span = step.span(&*self.projection, &self.options);
         let scope = span.scope(step.mode != Mode::Live);

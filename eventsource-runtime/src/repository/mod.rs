@@ -195,8 +195,11 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         self.append_with(id, expected, events, Context::default()).await
     }
 
-    /// Appends events that come with an id, a correlation or metadata, such as those of an import: appended again with the
-    /// same [`Context::command_id`], they are not appended twice, and the first result is returned.
+    /// Appends events that come with an id, a correlation or metadata, such as those of an import: appended again with
+    /// the same [`Context::command_id`], they are not appended twice, and the first result is returned.
+    ///
+    /// They have to be the same to the byte. A `HashMap` or `HashSet` is written in another order by each process: take
+    /// a `BTreeMap` or `BTreeSet` in events.
     ///
     /// # Errors
     /// As [`Repository::append`]; or other events were appended with this id.

@@ -2,6 +2,9 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Loaded;
 use crate::dispatch::is_own;
@@ -73,7 +76,7 @@ pub(super) enum Read {
     SchemaMismatch,
     /// The store failed, or took too long.
     StoreError,
-    /// It is not of this history: the stream ends before it, or is another.
+    /// It is not of this history, as the events have shown, which its store should have seen.
     Elsewhere,
     DecodeError,
 }
@@ -83,9 +86,9 @@ impl Read {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
-            Self::Missing => "missing",
+            Self::Missing | Self::Elsewhere => "missing",
             Self::SchemaMismatch => "schema_mismatch",
-            Self::StoreError | Self::Elsewhere => "store_error",
+            Self::StoreError => "store_error",
             Self::DecodeError => "decode_error",
         }
     }
@@ -100,11 +103,20 @@ pub(super) struct Restoring<A> {
     stream: StreamId,
     /// The last event in the snapshot, as long as it has not been seen.
     unproven: Option<(Version, Position)>,
+    begun: Instant,
+    /// How long the snapshot was waited for.
+    pub(super) waited: Duration,
 }
 
 impl<A: Aggregate> Restoring<A> {
     pub(super) fn new(stream: &StreamId) -> Self {
-        Self { replay: Box::default(), stream: stream.clone(), unproven: None }
+        Self {
+            replay: Box::default(),
+            stream: stream.clone(),
+            unproven: None,
+            begun: Instant::now(),
+            waited: Duration::ZERO,
+        }
     }
 
     /// The replay, with what became of the snapshot; where it is not of this history, the state is as good as none.
@@ -134,6 +146,7 @@ impl<A: Aggregate> Restoring<A> {
 
 impl<A: Aggregate> Restore for Restoring<A> {
     fn restore(&mut self, found: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        self.waited = self.begun.elapsed();
         let begun = match found {
             Ok(Some(snapshot)) => self.begin(&snapshot),
             Ok(None) => Err(Read::Missing),

@@ -1,6 +1,6 @@
 //! Snapshots of a repository: written behind the commands, looked for, deleted.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,29 +29,41 @@ const REST: Duration = Duration::from_secs(10);
 /// What a repository and its clones know of their snapshots.
 #[derive(Default)]
 pub(super) struct Snapshots {
-    /// The streams whose snapshots are being written.
-    writing: Mutex<HashSet<StreamId>>,
+    writing: Mutex<Writing>,
     written: Notify,
     resting: Mutex<Option<Instant>>,
 }
 
+/// The streams whose snapshots are being written, numbered as they began.
+#[derive(Default)]
+struct Writing {
+    streams: HashMap<StreamId, u64>,
+    begun: u64,
+}
+
 impl Snapshots {
-    fn writing(&self) -> MutexGuard<'_, HashSet<StreamId>> {
+    fn writing(&self) -> MutexGuard<'_, Writing> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn claim(self: &Arc<Self>, stream: &StreamId) -> Option<Claim> {
         let mut writing = self.writing();
-        let is_free = writing.len() < MOST && writing.insert(stream.clone());
-        is_free.then(|| Claim { snapshots: Arc::clone(self), stream: stream.clone() })
+        if writing.streams.len() >= MOST || writing.streams.contains_key(stream) {
+            return None;
+        }
+        writing.begun += 1;
+        let number = writing.begun;
+        writing.streams.insert(stream.clone(), number);
+        Some(Claim { snapshots: Arc::clone(self), stream: stream.clone() })
     }
 
-    /// Waits until what is being written is such as is wanted.
-    async fn until(&self, wanted: impl Fn(&HashSet<StreamId>) -> bool) {
+    /// Waits for what is being written now of these streams, and not for what begins meanwhile.
+    async fn written(&self, of: impl Fn(&StreamId) -> bool) {
+        let begun = self.writing().begun;
         loop {
             let mut written = std::pin::pin!(self.written.notified());
             written.as_mut().enable();
-            if wanted(&self.writing()) {
+            if !self.writing().streams.iter().any(|(stream, number)| *number <= begun && of(stream)) {
                 return;
             }
             written.await;
@@ -77,7 +89,7 @@ impl Snapshots {
 
 impl fmt::Debug for Snapshots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshots").field("writing", &self.writing().len()).finish_non_exhaustive()
+        f.debug_struct("Snapshots").field("writing", &self.writing().streams.len()).finish_non_exhaustive()
     }
 }
 
@@ -89,7 +101,7 @@ struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.snapshots.writing().remove(&self.stream);
+        self.snapshots.writing().streams.remove(&self.stream);
         self.snapshots.written.notify_waiters();
     }
 }
@@ -99,8 +111,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// aggregate has no events. The policy goes on as before.
     ///
     /// # Errors
-    /// The aggregate asks for no snapshots, or its store keeps none; the aggregate could not be loaded, or its state not
-    /// written.
+    /// The aggregate asks for no snapshots, or its store keeps none; the aggregate could not be loaded, or its state
+    /// not written.
     pub async fn create_snapshot(&self, id: &A::Id) -> Result<Option<Version>, SnapshotError> {
         let policy = A::SNAPSHOT.ok_or(SnapshotError::NotAsked { aggregate: A::NAME })?;
         self.store.snapshots().ok_or(SnapshotError::NotKept { aggregate: A::NAME })?;
@@ -145,7 +157,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// The store could not be written.
     pub async fn delete_snapshot(&self, id: &A::Id) -> Result<bool, StoreError> {
         let stream = StreamId::new(A::NAME, id);
-        self.snapshots.until(|writing| !writing.contains(&stream)).await;
+        self.snapshots.written(|written| *written == stream).await;
         self.snapshot_scope().run(self.store.delete_snapshot(&stream)).await
     }
 
@@ -162,7 +174,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// Waits until every snapshot that is being written in the background is written or given up: for the end of a
     /// program, and for tests. One that is never waited for costs a replay, if it is lost.
     pub async fn snapshots_written(&self) {
-        self.snapshots.until(HashSet::is_empty).await;
+        self.snapshots.written(|_| true).await;
     }
 
     /// The caller's scope, without spans where the repository's are off.
@@ -171,8 +183,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         if self.tracing { scope } else { scope.muted() }
     }
 
-    /// Writes a snapshot behind a command that was appended, if one is due: nobody waits for it, and nothing that becomes
-    /// of it reaches the command.
+    /// Writes a snapshot behind a command that was appended, if one is due: nobody waits for it, and nothing that
+    /// becomes of it reaches the command.
     pub(super) fn snapshot_behind(
         &self,
         stream: &StreamId,
@@ -229,4 +241,31 @@ fn sealed<A: Aggregate>(
         source,
     })?;
     Ok(StoredSnapshot::seal(stream.clone(), last, policy.schema(), json))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn is_ready(future: Pin<&mut impl Future>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// There is always one on a repository with much to do.
+    #[test]
+    fn what_begins_meanwhile_is_not_waited_for() {
+        let snapshots = Arc::<Snapshots>::default();
+        let [one, other] = [1, 2].map(|id: u32| StreamId::new("Order", id));
+        let first = snapshots.claim(&one).unwrap();
+        let mut all = pin!(snapshots.written(|_| true));
+        assert!(!is_ready(all.as_mut()) && is_ready(pin!(snapshots.written(|stream| *stream == other))));
+        let second = snapshots.claim(&other);
+        assert!(second.is_some() && snapshots.claim(&other).is_none());
+        drop(first);
+        assert!(is_ready(all));
+    }
 }

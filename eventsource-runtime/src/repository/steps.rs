@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Repository;
@@ -72,7 +71,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         }
     }
 
-    /// Reads the events that a state lacks; how many there were. A state that lacks all begins with a snapshot, if it can.
+    /// Reads the events that a state lacks; how many there were. A state that lacks all begins with a snapshot, if it
+    /// can.
     async fn fold(
         &self,
         stream: &StreamId,
@@ -102,12 +102,12 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             (replay.earlier, replay.read) = (earlier, Some(Read::StoreError));
             (visited, replay)
         } else {
-            let begun = Instant::now();
             let Folded { mut visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
             visitor.replay.earlier = earlier;
+            let waited = visitor.waited;
             let replay = visitor.done();
             if replay.read == Some(Read::StoreError) {
-                self.snapshots.rest_after(begun.elapsed());
+                self.snapshots.rest_after(waited);
             }
             // Less the one that proves the snapshot.
             (visited.saturating_sub(u64::from(replay.base > Version::START)), replay)

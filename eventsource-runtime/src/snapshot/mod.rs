@@ -3,8 +3,8 @@
 //! An aggregate asks for them with `#[aggregate(snapshot(every = 100))]`. The repository then writes one in the
 //! background whenever so many events have been appended since the last, and begins a load with it. A snapshot is never
 //! trusted: one that is missing, of another schema, damaged, not of this very history, or that the store cannot give in
-//! time, means that every event is replayed, and is counted in `eventsource.snapshot.reads`. The state is the same either
-//! way. No trouble with a snapshot fails a command.
+//! time, means that every event is replayed, and is counted in `eventsource.snapshot.reads`. The state is the same
+//! either way. No trouble with a snapshot fails a command.
 //!
 //! [`SnapshotStore`] is open: implement it for a store of your own. One that keeps no snapshots says so in a line:
 //!
@@ -87,7 +87,8 @@ impl fmt::Debug for StoredSnapshot {
     }
 }
 
-/// A [`Visitor`] that can begin with a snapshot. Users may implement it; [`SnapshotStore::fold_from_snapshot`] calls it.
+/// A [`Visitor`] that can begin with a snapshot. Users may implement it; [`SnapshotStore::fold_from_snapshot`] calls
+/// it.
 pub trait Restore: Visitor {
     /// Takes what was found, before the first event; says after which version the events begin that it wants to see.
     fn restore(&mut self, found: Result<Option<StoredSnapshot>, StoreError>) -> Version;
@@ -102,8 +103,8 @@ pub trait Restore: Visitor {
     note = "if it keeps none, add `impl SnapshotStore for {Self} {{}}`"
 )]
 pub trait SnapshotStore: Clone + Send + Sync + 'static {
-    /// What telemetry says of the snapshots; `None`, the default, says that the store keeps none. Then nothing else here
-    /// is called.
+    /// What telemetry says of the snapshots; `None`, the default, says that the store keeps none. Then nothing else
+    /// here is called.
     fn snapshots(&self) -> Option<StoreInfo> {
         None
     }
@@ -140,8 +141,9 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
         ready(Ok(0))
     }
 
-    /// Shows a visitor the stream's snapshot, then the events after the version that it asks for. An error of the snapshot
-    /// is the visitor's; the result is that of the events.
+    /// Shows a visitor the stream's snapshot, then the events after the version that it asks for. An error of the
+    /// snapshot is the visitor's; the result is that of the events. A snapshot of another history, whose last event the
+    /// stream does not have by its id, is none.
     ///
     /// By default that takes three calls: for the snapshot, which may panic and is given no more than a second; for the
     /// event with which it ends, since only its id can tell one history from another; and for the events. A store that
@@ -155,16 +157,25 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
         Self: EventStore,
     {
         async move {
-            let mut found = within(PATIENCE, "read a snapshot", self.latest_snapshot(&fold.stream)).await;
-            if let Ok(Some(snapshot)) = &found {
-                let before = Version::new(snapshot.last.version.get().saturating_sub(1));
-                let last = self.read_stream(&fold.stream, before, 1).await?;
-                if last.first().is_none_or(|last| last.id != snapshot.last.id) {
-                    found = Err(StoreError::backend("read a snapshot", "it is of another history than the events"));
-                }
-            }
+            let found = within(PATIENCE, "read a snapshot", self.latest_snapshot(&fold.stream)).await;
+            let found = match found {
+                Ok(found) => Ok(of_history(self, &fold.stream, found).await?),
+                Err(error) => Err(error),
+            };
             let after = visitor.restore(found);
             self.fold(Fold { after, ..fold }, visitor).await
         }
     }
+}
+
+/// The snapshot, if its last event is that of the stream: another history may have one at the same version and position.
+pub(crate) async fn of_history<S: EventStore>(
+    store: &S,
+    stream: &StreamId,
+    found: Option<StoredSnapshot>,
+) -> Result<Option<StoredSnapshot>, StoreError> {
+    let Some(snapshot) = found else { return Ok(None) };
+    let before = Version::new(snapshot.last.version.get().saturating_sub(1));
+    let last = store.read_stream(stream, before, 1).await?;
+    Ok(last.first().is_some_and(|last| last.id == snapshot.last.id).then_some(snapshot))
 }

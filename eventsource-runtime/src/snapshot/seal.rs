@@ -1,5 +1,5 @@
-//! The checksum of a snapshot: over the state and all that is said of it, so that one that was damaged, or put in another
-//! stream's place, is not taken for a state.
+//! The checksum of a snapshot: over the state and all that is said of it, so that one that was damaged, or put in
+//! another stream's place, is not taken for a state.
 
 use bytes::Bytes;
 

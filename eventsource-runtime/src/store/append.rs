@@ -183,7 +183,8 @@ impl AppendError {
     /// aggregate type nobody could tell, and texts with a NUL. A store calls this first.
     ///
     /// # Errors
-    /// [`AppendError::HoldsNul`], [`AppendError::InvalidStream`], or [`AppendError::TooLarge`] for the first such event.
+    /// [`AppendError::HoldsNul`], [`AppendError::InvalidStream`], or [`AppendError::TooLarge`] for the first such
+    /// event.
     pub fn check(stream: &StreamId, events: &[NewEvent]) -> Result<(), Self> {
         let nul = |place| Self::HoldsNul { stream: stream.clone(), place };
         if stream.holds_nul() {

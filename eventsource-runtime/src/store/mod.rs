@@ -71,8 +71,8 @@ pub enum StoreError {
         /// The newest version that the program knows.
         known: u32,
     },
-    /// The database refuses what it was given, and would refuse it again: a value that it cannot keep, or one that breaks
-    /// a rule of its tables.
+    /// The database refuses what it was given, and would refuse it again: a value that it cannot keep, or one that
+    /// breaks a rule of its tables.
     #[error("the store refused to {attempt}{}; change what was given", About(about))]
     Refused {
         /// What was attempted.
@@ -100,9 +100,9 @@ impl StoreError {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Says what a failed or refused call was about; a failure gets advice as well. What was said before is kept, and any
-    /// other error stays as it is. Name a stream, a version, a position or a projection, never a payload or a connection.
-    /// [`Traced`] does so for the reads, appends and snapshots of the store that it is around.
+    /// Says what a failed or refused call was about; a failure gets advice as well. What was said before is kept, and
+    /// any other error stays as it is. Name a stream, a version, a position or a projection, never a payload or a
+    /// connection. [`Traced`] does so for the reads, appends and snapshots of the store that it is around.
     ///
     /// ```
     /// # use eventsource_runtime::store::StoreError;
@@ -207,8 +207,8 @@ pub struct Folded<V> {
     /// How many events it took.
     pub visited: u64,
     /// Where the append ended that stored [`Fold::first_event`], if it is there: then a store shows nothing. One that
-    /// needs several reads looks again after the last, since the append may have been made between them, and then some of
-    /// its events may have been visited. If `None`, none of them was.
+    /// needs several reads looks again after the last, since the append may have been made between them, and then some
+    /// of its events may have been visited. If `None`, none of them was.
     pub earlier: Option<Appended>,
 }
 
@@ -277,8 +277,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// Shows a stream's events to a visitor, in order of version. Memory stays bounded however long the stream is.
     fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send;
 
-    /// At most `limit` events of a stream, after a version and in order; fewer before the stream's end too, but not none.
-    /// Stores that read into memory end a page when its payloads come to some 4 MiB.
+    /// At most `limit` events of a stream, after a version and in order; fewer before the stream's end too, but not
+    /// none. Stores that read into memory end a page when its payloads come to some 4 MiB.
     fn read_stream(
         &self,
         stream: &StreamId,
@@ -288,8 +288,8 @@ pub trait EventStore: Clone + Send + Sync + 'static {
 
     /// At most `limit` events of the global feed, after a position and in order.
     ///
-    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` says that there is no more. It ends
-    /// by its payloads as a stream's does.
+    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` says that there is no more. It
+    /// ends by its payloads as a stream's does.
     fn read_all(
         &self,
         after: Position,

@@ -14,8 +14,8 @@ pub(super) const LARGE_PAGE: usize = 4 * 1024 * 1024;
 impl<S: EventStore> Traced<S> {
     /// The events of a stream after a version, in order; [`Version::START`] for all.
     ///
-    /// They are read in pages of 512, or of 4 MiB of payloads where these are large, so that memory stays bounded however
-    /// long the stream is. Events that are appended
+    /// They are read in pages of 512, or of 4 MiB of payloads where these are large, so that memory stays bounded
+    /// however long the stream is. Events that are appended
     /// while it is read are shown too.
     ///
     /// ```

@@ -113,7 +113,8 @@ impl<S> Traced<S> {
         Call { begun: self.begun(&info), span, info, operation }
     }
 
-    /// Whether anybody sees of such a call more than its failure: it has a span, or is measured as one to a database is.
+    /// Whether anybody sees of such a call more than its failure: it has a span, or is measured as one to a database
+    /// is.
     pub(crate) fn sees(&self, is_database: impl FnOnce() -> bool) -> bool {
         self.tracing && telemetry::is_on() || metrics::are_read(self.metrics) && is_database()
     }

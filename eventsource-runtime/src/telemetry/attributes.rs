@@ -158,7 +158,8 @@ pub trait Values {
     fn record(&mut self, place: usize, slot: &mut Slot<'_>);
 }
 
-/// A closure that records them. Not by a trait of closures, whose tables of methods are larger: expansions have one each.
+/// A closure that records them. Not by a trait of closures, whose tables of methods are larger: expansions have one
+/// each.
 #[derive(Debug)]
 pub struct ByPlace<F: FnMut(usize, &mut Slot<'_>)>(pub F);
 

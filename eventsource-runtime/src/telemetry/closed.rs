@@ -1,5 +1,5 @@
-//! Sets of names that come from outside and are bounded: a producer that puts ids into routing keys or event types makes
-//! no more series of metrics, and no more names of spans, than are declared here.
+//! Sets of names that come from outside and are bounded: a producer that puts ids into routing keys or event types
+//! makes no more series of metrics, and no more names of spans, than are declared here.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -26,8 +26,8 @@ pub trait Teller<R: ?Sized> {
 }
 
 /// Chooses a teller for a type, whatever it is: of the methods of one name, the compiler tries the one that takes this
-/// itself first, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so `told::<R>().__es_by()`
-/// picks the most telling one. Its methods have names that no trait in the user's scope has.
+/// itself first, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so
+/// `told::<R>().__es_by()` picks the most telling one. Its methods have names that no trait in the user's scope has.
 ///
 /// Tellers have no state, and functions that return the same type share what is compiled for them.
 #[derive(Debug)]

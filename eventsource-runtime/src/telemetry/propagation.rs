@@ -148,8 +148,8 @@ impl fmt::Debug for TraceContext {
     }
 }
 
-/// Reads a `traceparent` header. A later version than 00 may be longer; what it adds is ignored, as is white space around
-/// the header.
+/// Reads a `traceparent` header. A later version than 00 may be longer; what it adds is ignored, as is white space
+/// around the header.
 impl FromStr for TraceContext {
     type Err = InvalidTraceContext;
 

@@ -9,8 +9,9 @@ use super::Scope;
 
 /// Like `tokio::spawn`, within the current span: spans of the task hang on it, though it may have ended by then.
 ///
-/// A plain `tokio::spawn` begins outside of every span, since a task can outlive its spawner; what becomes of a message long
-/// after it was sent is better told by a link. For other spawners, threads and pools take [`Scope::current`] along.
+/// A plain `tokio::spawn` begins outside of every span, since a task can outlive its spawner; what becomes of a message
+/// long after it was sent is better told by a link. For other spawners, threads and pools take [`Scope::current`]
+/// along.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::{span, spawn_traced};
@@ -33,8 +34,8 @@ where
     tokio::spawn(Scope::current().run(future))
 }
 
-/// A stream that is polled, and dropped, within the span that is current here, wherever it is polled: in another task, or
-/// after the span has ended.
+/// A stream that is polled, and dropped, within the span that is current here, wherever it is polled: in another task,
+/// or after the span has ended.
 ///
 /// A stream runs nothing by itself, so that what it does would else belong to whoever happens to poll it. To give it a
 /// span of its own, that lasts until it is done or dropped, take [`ManualSpan::stream`](super::ManualSpan::stream), or

@@ -9,7 +9,8 @@ use super::difference::difference;
 use crate::domain::{AnyEvent, Command, EventRef, EventSet, Handle, Handlers, IntoEvents};
 use crate::store::{Position, StreamId, Version};
 
-/// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of events.
+/// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of
+/// events.
 ///
 /// Nothing is stored and nothing shared, so that such tests run side by side, under any test runner. The events are
 /// written and read as a store would have them, so that what cannot be read back is noticed too.
@@ -129,8 +130,8 @@ impl<A: Handlers> Given<A, A::Services> {
 }
 
 impl<A: Handlers, V> When<A, V> {
-    /// The command leads to these events and no others: `()` for none. They are compared as they would be stored, so that
-    /// they need neither `PartialEq` nor `Debug`. The test may go on from there with the next command.
+    /// The command leads to these events and no others: `()` for none. They are compared as they would be stored, so
+    /// that they need neither `PartialEq` nor `Debug`. The test may go on from there with the next command.
     ///
     /// # Panics
     /// It leads to something else; the panic shows what.

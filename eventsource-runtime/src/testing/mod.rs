@@ -1,7 +1,8 @@
 //! Tests for what is written with, and for, this crate.
 //!
-//! For applications: [`given`](fn@given) tests what aggregates decide, and [`TraceRecorder`] what is traced; [`StoredNames`]
-//! keeps renamed types from losing what was stored. For stores of one's own there are [suites](suite). Nothing here is global, so that tests run side by side under any test runner.
+//! For applications: [`given`](fn@given) tests what aggregates decide, and [`TraceRecorder`] what is traced;
+//! [`StoredNames`] keeps renamed types from losing what was stored. For stores of one's own there are [suites](suite).
+//! Nothing here is global, so that tests run side by side under any test runner.
 
 mod difference;
 mod given;

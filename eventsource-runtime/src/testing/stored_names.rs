@@ -11,8 +11,9 @@ use crate::domain::{Aggregate, EventSet};
 /// Set to `1`, it has [`StoredNames::check`] write what is new.
 const UPDATE: &str = "UPDATE_STORED_NAMES";
 
-/// The names and schema versions under which events are stored, to be held against a file that is checked in: a type
-/// that is renamed without `name` or `alias` fails a test, not the first load of what was stored before.
+/// The names, former names and schema versions under which events are stored, to be held against a file that is checked
+/// in: a type that is renamed without `name` or `alias`, or an alias that is removed, fails a test, not the first load of
+/// what was stored before.
 ///
 /// ```no_run
 /// # use eventsource_runtime::prelude::*;
@@ -66,8 +67,8 @@ impl StoredNames {
         self
     }
 
-    /// Compares them with the file, whose lines are `Aggregate/Event version`. A path that is not absolute begins at the
-    /// test's working directory, which `cargo test` sets to the package's folder.
+    /// Compares them with the file, whose lines are `Aggregate/Event version`. A path that is not absolute begins at
+    /// the test's working directory, which `cargo test` sets to the package's folder.
     ///
     /// With `UPDATE_STORED_NAMES=1` in the environment, events and versions that are new are written to the file. No
     /// line is ever taken out of it: what was stored once is there to be read.
@@ -104,10 +105,16 @@ impl StoredNames {
         }
         let mut lines = Vec::new();
         for (of, events) in &self.aggregates {
-            for Named { name, version, .. } in events {
+            for Named { name, aliases, version } in events {
                 let before = kept.insert(((*of).to_owned(), (*name).to_owned()), *version);
                 if before != Some(*version) {
                     lines.push(format!("`{of}/{name} {version}`"));
+                }
+                for alias in *aliases {
+                    kept.entry(((*of).to_owned(), (*alias).to_owned())).or_insert_with(|| {
+                        lines.push(format!("`{of}/{alias} 1`"));
+                        1
+                    });
                 }
             }
         }
@@ -169,6 +176,7 @@ mod tests {
         assert!(fault.contains("name = \"Order\""), "{fault}");
         let aliased = names("Order", vec![event("OrderWasPlaced", &["OrderPlaced"], 1)]);
         assert_eq!(aliased.compare(kept).unwrap().text, "Order/OrderPlaced 1\nOrder/OrderWasPlaced 1\n");
+        assert_eq!(aliased.compare("").unwrap().text, "Order/OrderPlaced 1\nOrder/OrderWasPlaced 1\n");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `cargo bench -p eventsource-bench --bench away`
 //!
-//! What commands notice of receivers that are away: every span, metric and log record is made, queued, and lost. The p99
-//! of commands without telemetry, again without for control, and with exporters that are refused, hang, fail or panic.
+//! What commands notice of receivers that are away: every span, metric and log record is made, queued, and lost. The
+//! p99 of commands without telemetry, again without for control, and with exporters that are refused, hang, fail or
+//! panic.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -165,7 +166,8 @@ fn main() {
     }
 }
 
-/// Gives each order its next command, and says how long each took, in microseconds, where so many tasks share the orders.
+/// Gives each order its next command, and says how long each took, in microseconds, where so many tasks share the
+/// orders.
 async fn dispatch(
     telemetry: &Telemetry,
     bus: &Arc<CommandBus>,

@@ -32,8 +32,8 @@ impl Samples {
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &sample| (least.min(sample), most.max(sample)))
     }
 
-    /// How these compare with others of the same rounds: the middle one of the rounds' ratios. What slows a machine down
-    /// for a while slows both, so that this is steadier than the ratio of two medians.
+    /// How these compare with others of the same rounds: the middle one of the rounds' ratios. What slows a machine
+    /// down for a while slows both, so that this is steadier than the ratio of two medians.
     ///
     /// # Panics
     /// There are no rounds.

@@ -13,7 +13,8 @@ use defect::{DEFECTS, Defect};
 use eventsource_runtime::testing::suite::event_store;
 use store::Broken;
 
-/// Cases that meet what nobody thought of. They may find any defect, so that others need not be found by one case alone.
+/// Cases that meet what nobody thought of. They may find any defect, so that others need not be found by one case
+/// alone.
 const GENERAL: [&str; 2] = ["histories_are_linearizable", "random_calls_do_what_the_model_does"];
 /// How long a case may take that is to pass, and one that is to fail, which it may do by never ending.
 const PASSES_WITHIN: Duration = Duration::from_mins(2);

@@ -99,8 +99,8 @@ impl Crowd {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
-    /// The broker of the tests takes no change of a group that forms: if the leader goes then, that broker waits for its
-    /// assignment for ever, and gives none to anybody.
+    /// The broker of the tests takes no change of a group that forms: if the leader goes then, that broker waits for
+    /// its assignment for ever, and gives none to anybody.
     async fn formed(&self) {
         let Some(admin) = &self.admin else { return };
         let group = format!("{}.one", self.bus.inner().info().destination);

@@ -179,10 +179,11 @@ fn a_dead_letter_that_its_topic_can_never_take_is_left_where_it_was() {
 fn a_full_queue_of_the_client_holds_up_and_loses_nothing() {
     testing::run(async {
         let cluster = cluster();
-        let options = options().set("queue.buffering.max.messages", "5").publish_timeout(Duration::from_secs(3));
-        let bus = open(&cluster, options).await;
+        let options = options().set("queue.buffering.max.messages", "5");
+        let patient = open(&cluster, options.clone()).await;
         let messages = (0..40).map(|number| message(&stream(1), number));
-        assert_eq!(outcomes(&bus, messages).await, ["ok"; 40]);
+        assert_eq!(outcomes(&patient, messages).await, ["ok"; 40]);
+        let bus = open(&cluster, options.publish_timeout(Duration::from_secs(3))).await;
         cluster.broker_down(1).unwrap();
         let told = outcomes(&bus, (0..20).map(|id| message(&stream(id), 99))).await;
         assert_eq!(told, ["timeout"; 20]);

@@ -251,7 +251,8 @@ fn what_is_built_aside_takes_three_connections_more() {
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         store.open_projection(Arc::new(Weights::sound()), 1, Position::START).await.unwrap();
         let all = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
-        // One that appends and one that runs projections; what asked whether the server is a pooler may be ending still.
+        // One that appends and one that runs projections; what asked whether the server is a pooler may be ending
+        // still.
         while place.count(&all).await != 2 {}
         let aside = store.open_aside("Weights").await.unwrap();
         assert_eq!(place.count(&all).await, 3, "what has the lock");

@@ -13,8 +13,8 @@ use super::{a_stream, events};
 /// How often the server is stopped here; set to more for a long run.
 const STOPS: &str = "EVENTSOURCE_TESTS_STOPS";
 
-/// Eight tasks append while the server is stopped as by a crash and started again. What was acknowledged is there, once;
-/// what failed can be made again with the same ids.
+/// Eight tasks append while the server is stopped as by a crash and started again. What was acknowledged is there,
+/// once; what failed can be made again with the same ids.
 #[test]
 fn a_server_that_crashes_loses_nothing_that_was_acknowledged() {
     run(async {

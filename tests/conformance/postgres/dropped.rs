@@ -24,8 +24,8 @@ impl Visitor for Count {
 }
 
 /// Every call is polled once, twice, and so on until it is done, and dropped; then the same single connection has no
-/// transaction and no lock left, and does the next call. On one thread, where no answer can come while a call is polled, so
-/// that each call waits at least once.
+/// transaction and no lock left, and does the next call. On one thread, where no answer can come while a call is
+/// polled, so that each call waits at least once.
 #[test]
 fn no_point_at_which_a_future_is_dropped_leaves_anything_behind() {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

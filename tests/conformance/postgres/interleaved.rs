@@ -18,8 +18,8 @@ const EVENTS: usize = 2;
 
 /// Each order in which four writers can commit two events each, where the next writer already waits in its transaction
 /// when one commits, and one of the events is rolled back or none. After each commit a reader polls, and has in the end
-/// seen every committed event once, with positions and versions ascending. By the functions that the store calls, each by
-/// itself and in turn.
+/// seen every committed event once, with positions and versions ascending. By the functions that the store calls, each
+/// by itself and in turn.
 #[test]
 fn every_interleaving_of_four_writers_shows_every_event_once() {
     run(async {

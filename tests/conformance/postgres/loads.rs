@@ -78,7 +78,7 @@ impl Visitor for Holding {
 /// It was taken for a fault of the snapshot, without which the load waited for a connection once more.
 #[test]
 fn a_load_that_gets_no_connection_waits_for_it_once_and_does_not_blame_the_snapshot() {
-    const PATIENCE: Duration = Duration::from_secs(2);
+    const PATIENCE: Duration = Duration::from_secs(10);
     run(async {
         let schema = services::a_schema();
         let options = PostgresOptions::default().schema(schema).connections(1).connect_timeout(PATIENCE);

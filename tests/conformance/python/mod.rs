@@ -1,5 +1,5 @@
-//! Services in another language: a Python program with OpenTelemetry's own SDK and clients of its own continues our trace,
-//! and we continue its trace, over each broker.
+//! Services in another language: a Python program with OpenTelemetry's own SDK and clients of its own continues our
+//! trace, and we continue its trace, over each broker.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;

@@ -146,7 +146,8 @@ async fn declare_queue(queue: &str, delivery_limit: Option<i64>) -> lapin::Resul
     operator().await.queue_declare(queue.into(), options, arguments).await
 }
 
-/// The queue is there with these arguments, and has one message. A broker that is busy may say at first that it has none.
+/// The queue is there with these arguments, and has one message. A broker that is busy may say at first that it has
+/// none.
 async fn has_one_message(queue: &str, delivery_limit: Option<i64>) {
     in_time(async { while declare_queue(queue, delivery_limit).await.unwrap().message_count() != 1 {} }).await;
 }
@@ -252,8 +253,24 @@ fn headers_are_held_against_the_frame_that_was_agreed_upon() {
     });
 }
 
-/// `RabbitMQ` 4 drops what it has delivered twenty times from a queue that says nothing of it and has no dead letters of
-/// its own.
+/// The broker closes the channel over it, and so a publisher tried for ever, and others with it.
+#[test]
+fn a_payload_that_the_broker_does_not_take_is_refused_and_holds_up_no_other() {
+    testing::run(async {
+        let bus = open(options()).await;
+        let (running, mut seen) = collecting(&bus).await;
+        // The most that a broker takes unless it is told otherwise: 128 MiB, and 16 since version 4.
+        let long = Message::new(StreamId::new("Order", 1), "OrderPlaced", vec![b'0'; (128 << 20) + 1]);
+        let outcomes = in_time(bus.inner().publish(vec![long, message(&StreamId::new("Order", 2), 7)])).await;
+        assert!(matches!(outcomes[0], Err(PublishError::TooLarge { .. })), "{:?}", outcomes[0]);
+        assert!(outcomes[1].is_ok(), "{:?}", outcomes[1]);
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        running.shutdown().await.unwrap();
+    });
+}
+
+/// `RabbitMQ` 4 drops what it has delivered twenty times from a queue that says nothing of it and has no dead letters
+/// of its own.
 #[test]
 fn the_queue_of_dead_letters_says_how_often_they_are_delivered() {
     testing::run(async {

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::options;
 use crate::messages::{collecting, in_time, message, ordinal};
 
-/// The broker is stopped while messages are under way in both directions: what was reported as published is handled, those
-/// of a stream are first seen in order.
+/// The broker is stopped while messages are under way in both directions: what was reported as published is handled,
+/// those of a stream are first seen in order.
 #[test]
 fn a_broker_that_is_restarted_loses_nothing() {
     let restarts = services::repeats("EVENTSOURCE_TESTS_RESTARTS", 2);

@@ -58,12 +58,15 @@ fn a_message_that_no_queue_takes_is_not_taken_for_another_one() {
 fn a_publication_that_was_dropped_is_no_trouble_to_others() {
     testing::run(async {
         let bus = for_orders().await;
+        let mut pending = 0;
         for _ in 0..ROUNDS {
             let mut dropped = Box::pin(bus.inner().publish(interleaved()));
-            assert!(futures_util::poll!(&mut dropped).is_pending());
+            // It may be done at once, as what publishes it runs elsewhere.
+            pending += usize::from(futures_util::poll!(&mut dropped).is_pending());
             drop(dropped);
             let order = Message::new(StreamId::new("Order", 1), "Placed", "{}");
             in_time(bus.publish(order)).await.unwrap();
         }
+        assert!(pending > 0, "none was dropped");
     });
 }

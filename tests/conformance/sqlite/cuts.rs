@@ -1,5 +1,5 @@
-//! A machine that loses power: of the log that SQLite writes ahead, only a part has reached the disk, or a part of it is
-//! not what was written.
+//! A machine that loses power: of the log that SQLite writes ahead, only a part has reached the disk, or a part of it
+//! is not what was written.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -55,8 +55,8 @@ async fn a_panic_in_a_reader_is_its_callers_alone() {
     }
 }
 
-/// Many appends are put in the queue while the writer is busy, so that they become one group; a third of them fail, each
-/// in another way.
+/// Many appends are put in the queue while the writer is busy, so that they become one group; a third of them fail,
+/// each in another way.
 #[tokio::test]
 async fn a_failing_append_does_not_undo_its_neighbours() {
     let store = open(&a_file()).await;

@@ -147,7 +147,8 @@ async fn a_publisher_waits_for_a_group_that_is_about_to_go() {
     assert!(futures_util::poll!(&mut third).is_pending());
     assert!(futures_util::poll!(&mut fourth).is_pending());
     let ended = tokio::spawn(leaving.shutdown());
-    // It stops when it is done with the first one, and goes on with the second. Then nobody is waited for who comes now.
+    // It stops when it is done with the first one, and goes on with the second. Then nobody is waited for who comes
+    // now.
     permits.add_permits(1);
     while futures_util::poll!(&mut Box::pin(bus.publish(numbered(5)))).is_pending() {
         tokio::task::yield_now().await;

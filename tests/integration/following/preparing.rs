@@ -34,6 +34,7 @@ async fn setting_up_and_resetting_leave_no_stray_spans() {
         let runner = ProjectionRunner::new(sqlite().await).projection(Preparing(Arc::clone(&prepared))).rebuild();
         let projections = runner.spawn();
         projections.wait_for(Position::START).await.unwrap();
+        assert!(prepared.load(Ordering::SeqCst), "without events too the tables are there then");
         projections.shutdown().await.unwrap();
     });
     run.await;

@@ -19,8 +19,8 @@ use crate::{bus, place, sqlite};
 /// Set in the process that exports.
 const CHILD: &str = "EVENTSOURCE_TESTS_EXPORTS";
 
-/// What arrives for one command and its projection, and one command that is refused: names, kinds by OTLP's numbers, and
-/// links.
+/// What arrives for one command and its projection, and one command that is refused: names, kinds by OTLP's numbers,
+/// and links.
 const EXPECTED: [&str; 3] = [
     "command.PlaceOrder/1(load_aggregate/1(snapshot_store.get/3 event_store.load/3) handle_command/1 persist_events/1(event_store.append/3))",
     "command.PlaceOrder/1(load_aggregate/1(snapshot_store.get/3 event_store.load/3) handle_command/1)",

@@ -44,8 +44,8 @@ async fn assert_quiet(endpoint: String, protocol: &'static str) {
     assert!(String::from_utf8_lossy(&output.stdout).contains("quiet"), "{output:?}");
 }
 
-/// Does its work only in the process that the tests start: everything that `tracing` is told goes to OpenTelemetry, spans
-/// and events, however small.
+/// Does its work only in the process that the tests start: everything that `tracing` is told goes to OpenTelemetry,
+/// spans and events, however small.
 #[tokio::test]
 async fn exports_at_trace() {
     let Ok(protocol) = std::env::var(CHILD) else { return };

@@ -70,8 +70,8 @@ async fn an_event_that_cannot_be_reacted_to_is_set_aside_and_other_processes_go_
     assert!(letters.list(Position::START, 10).await.unwrap().is_empty());
 }
 
-/// What strangers may send is bounded. What a process has written down is not theirs: it was refused each time that it was
-/// dispatched, for good.
+/// What strangers may send is bounded. What a process has written down is not theirs: it was refused each time that it
+/// was dispatched, for good.
 #[tokio::test]
 async fn a_command_that_is_longer_than_strangers_may_send_is_dispatched() {
     let store = sqlite().await;

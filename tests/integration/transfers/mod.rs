@@ -2,8 +2,8 @@
 //! however that goes, no cent is made or lost.
 //!
 //! Each run follows from a seed. Time is virtual: nothing waits for a clock on the wall, save a millisecond for the
-//! lease of a process that has died. `EVENTSOURCE_TESTS_RUNS` says how many runs there are, `EVENTSOURCE_TESTS_SEED` with
-//! which they begin.
+//! lease of a process that has died. `EVENTSOURCE_TESTS_RUNS` says how many runs there are, `EVENTSOURCE_TESTS_SEED`
+//! with which they begin.
 
 mod domain;
 

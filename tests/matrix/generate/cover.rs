@@ -1,4 +1,5 @@
-//! Choices that cover every pair: each level of each factor meets each level of every other one, where the two can meet.
+//! Choices that cover every pair: each level of each factor meets each level of every other one, where the two can
+//! meet.
 
 use std::collections::BTreeSet;
 

@@ -78,8 +78,8 @@ impl Registry {
         self.of(GroupType::Span).map(|group| group.id.as_str()).collect()
     }
 
-    /// What is wrong with a measurement: its name, its kind, its unit, its buckets, or its attributes. Nothing, if it is as
-    /// the registry says.
+    /// What is wrong with a measurement: its name, its kind, its unit, its buckets, or its attributes. Nothing, if it
+    /// is as the registry says.
     #[must_use]
     pub fn check_metric(&self, measured: &Measured<'_>) -> Vec<String> {
         let Measured { name, instrument, unit, buckets, attributes } = measured;
@@ -153,8 +153,8 @@ impl Registry {
         events.filter_map(|group| group.name.as_deref()).collect()
     }
 
-    /// What is wrong with a log event: its name, target, level or message, or a field that is not listed. Nothing, if it
-    /// is as the registry says.
+    /// What is wrong with a log event: its name, target, level or message, or a field that is not listed. Nothing, if
+    /// it is as the registry says.
     #[must_use]
     pub fn check_log(&self, logged: &Logged) -> Vec<String> {
         let Some(log) = self.log(&logged.name) else {

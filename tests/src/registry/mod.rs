@@ -1,4 +1,5 @@
-//! The registry of everything that the runtime emits: read, rendered as constants and as a page, and held against spans.
+//! The registry of everything that the runtime emits: read, rendered as constants and as a page, and held against
+//! spans.
 
 mod check;
 mod constants;

@@ -7,8 +7,8 @@ use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Fields};
 
-/// From the names and types of the fields, the variants, and all that is said to `serde`. Neither the type's own name is
-/// in it, nor who may see a field, nor a comment: they change nothing that is written.
+/// From the names and types of the fields, the variants, and all that is said to `serde`. Neither the type's own name
+/// is in it, nor who may see a field, nor a comment: they change nothing that is written.
 pub(super) fn hash(input: &DeriveInput) -> u64 {
     let mut hash = Hash::default();
     hash.serde(&input.attrs);

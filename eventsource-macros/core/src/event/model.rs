@@ -28,6 +28,9 @@ pub(super) struct Model {
     pub(super) sensitive: Vec<Member>,
 }
 
+/// How the names begin of what the runtime keeps in the stream of a process manager.
+const KEPT: &str = "process_manager.";
+
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     let Parsed { input, runtime, name, version, is_version_unclear, aliases, upcasts, attributes, sensitive } = parsed;
     refuse_lifetimes(diagnostics, &input.generics, "an event");
@@ -49,6 +52,9 @@ fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
     let mut seen = vec![name.value()];
     if name.value().is_empty() {
         diagnostics.error(name, "the stored name is empty; write `name = \"..\"`");
+    }
+    for name in [name].into_iter().chain(aliases).filter(|name| name.value().starts_with(KEPT)) {
+        diagnostics.error(name, "what a process manager keeps of itself is stored under such names; write another one");
     }
     for alias in aliases {
         if alias.value().is_empty() {

@@ -33,8 +33,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Looks for `argument.field`, also in the arguments of a macro, whose tokens nobody else reads; `is_macro` says that
-    /// these are such.
+    /// Looks for `argument.field`, also in the arguments of a macro, whose tokens nobody else reads; `is_macro` says
+    /// that these are such.
     fn look(&mut self, tokens: TokenStream, is_macro: bool) {
         let mut before = None;
         // The macro that is about to be called.

@@ -50,8 +50,8 @@ pub(super) fn are_copied(sig: &Signature) -> bool {
     })
 }
 
-/// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the order
-/// in which it names it. Nothing where there is but one, and it is named as a whole.
+/// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the
+/// order in which it names it. Nothing where there is but one, and it is named as a whole.
 pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
     let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(bound, _)| bound);
     let mut unnamed = false;

@@ -88,7 +88,8 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
     Ok(Entry { key, value: before.value(expr?) })
 }
 
-/// Whether what begins as a name is more than that. A word or a literal is another entry, before which a comma is missing.
+/// Whether what begins as a name is more than that. A word or a literal is another entry, before which a comma is
+/// missing.
 fn goes_on(input: ParseStream<'_>) -> bool {
     let is_another = input.peek(Ident::peek_any) && !input.peek(Token![as]) || input.peek(Lit);
     !input.is_empty() && !input.peek(Token![,]) && !is_another

@@ -87,8 +87,8 @@ fn start_enabled(model: &Model) -> TokenStream {
     }
 }
 
-/// `move`, for closures that would borrow the arguments of an `async fn`, where they can have their own: what is borrowed
-/// is kept in the future.
+/// `move`, for closures that would borrow the arguments of an `async fn`, where they can have their own: what is
+/// borrowed is kept in the future.
 fn owns(Model { function: Function { sig, .. }, .. }: &Model) -> Option<Token![move]> {
     (sig.asyncness.is_some() && arguments::are_copied(sig)).then(|| Token![move](Span::mixed_site()))
 }
@@ -128,8 +128,8 @@ fn run_held(model: &Model) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #start let #held = #private::held(#span); #body)
 }
 
-/// The body stands in a closure, which runs out of line where spans may be on: so that where they are off nothing is left
-/// of that. All arguments are copied: this closure has its own, and so has the one that starts the span.
+/// The body stands in a closure, which runs out of line where spans may be on: so that where they are off nothing is
+/// left of that. All arguments are copied: this closure has its own, and so has the one that starts the span.
 fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     let private = model.runtime.private();
     let (own, span, body) = (local("__es_body"), local("__es_span"), &model.body);
@@ -282,7 +282,8 @@ fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> { #probe #private::told::<#ty>().__es_by() })
 }
 
-/// The same for the type of a value, of which a part may not be what is written; nothing is found out where nothing can.
+/// The same for the type of a value, of which a part may not be what is written; nothing is found out where nothing
+/// can.
 fn by_value(Model { runtime, returned, .. }: &Model, value: &TokenStream) -> TokenStream {
     let private = runtime.private();
     match returned {
@@ -320,7 +321,8 @@ fn run_covered(model: &Model, what: &str) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #start #covered)
 }
 
-/// A function that finds out what there is to tell of the value that is returned, or that the future or the stream yields.
+/// A function that finds out what there is to tell of the value that is returned, or that the future or the stream
+/// yields.
 fn tell(model: &Model, place: Span) -> TokenStream {
     let Model { runtime, returned, record, .. } = model;
     let private = runtime.private();

@@ -33,8 +33,8 @@ pub(super) struct Model {
     pub(super) function: Function,
     pub(super) body: Group,
     pub(super) returned: Returned,
-    /// Whether the body stays the function's own: what a function returns that has no name takes its arguments' types from
-    /// the signature alone. Nothing is told of it.
+    /// Whether the body stays the function's own: what a function returns that has no name takes its arguments' types
+    /// from the signature alone. Nothing is told of it.
     pub(super) is_held: bool,
     pub(super) covers: Covers,
     pub(super) name: LitStr,
@@ -176,7 +176,8 @@ fn returned(output: &ReturnType, covers: Covers) -> Returned {
     }
 }
 
-/// Whether a plain function returns `impl Fn(..)`, alone or in a tuple: in other types nothing leads the compiler to it.
+/// Whether a plain function returns `impl Fn(..)`, alone or in a tuple: in other types nothing leads the compiler to
+/// it.
 fn is_held(sig: &Signature) -> bool {
     let ReturnType::Type(_, ty) = &sig.output else { return false };
     sig.asyncness.is_none() && has_function(ty)

@@ -43,8 +43,8 @@ impl<T: Send + 'static> Drop for Apart<T> {
     }
 }
 
-/// Runs in a thread of its own what waits for brokers; what is returned tells when it is done, and what it held is gone.
-/// Where no thread is to be had, what the work holds ends here.
+/// Runs in a thread of its own what waits for brokers; what is returned tells when it is done, and what it held is
+/// gone. Where no thread is to be had, what the work holds ends here.
 pub(super) fn run(work: impl FnOnce() + Send + 'static) -> oneshot::Receiver<()> {
     let (sender, done) = oneshot::channel();
     let work = move || {

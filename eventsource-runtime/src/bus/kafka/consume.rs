@@ -166,8 +166,8 @@ impl Member {
         Ok(None)
     }
 
-    /// Looks up the tenure of a partition, which mostly is that of the last message. What is about to go to another member
-    /// is left to it.
+    /// Looks up the tenure of a partition, which mostly is that of the last message. What is about to go to another
+    /// member is left to it.
     fn is_ours(&mut self, partition: i32) -> bool {
         let is_last = |tenure: &Arc<Tenure>| tenure.partition() == partition && !tenure.is_ending();
         if !self.tenure.as_ref().is_some_and(is_last) {
@@ -252,8 +252,8 @@ impl Member {
         self.paused = paused || result.is_err() && self.paused;
     }
 
-    /// Has brokers asked how much there is, unless they were and do not answer. Brokers that cannot be asked now are asked
-    /// later.
+    /// Has brokers asked how much there is, unless they were and do not answer. Brokers that cannot be asked now are
+    /// asked later.
     fn ask(&mut self) {
         if self.asking.as_mut().is_none_or(|asking| asking.try_recv() != Err(TryRecvError::Empty)) {
             let origin = Arc::clone(&self.origin);
@@ -266,8 +266,8 @@ impl Member {
 
 fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Result<Client, BusError> {
     let mut config = shared.client.clone();
-    // To brokers a group is one whatever its topic: with the topic in its name it has nothing to do with its namesakes on
-    // other buses. The place in the dead letters is kept under a name of its own.
+    // To brokers a group is one whatever its topic: with the topic in its name it has nothing to do with its namesakes
+    // on other buses. The place in the dead letters is kept under a name of its own.
     let suffix = if intake.dead_letters { ".dead" } else { "" };
     config.set("group.id", format!("{}.{}{suffix}", shared.options.topic, intake.group));
     // What is committed is what was stored, which is what is done with.

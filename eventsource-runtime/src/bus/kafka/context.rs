@@ -1,4 +1,5 @@
-//! What the client library tells: whether brokers can be reached, which partitions come and go, how far groups are behind.
+//! What the client library tells: whether brokers can be reached, which partitions come and go, how far groups are
+//! behind.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,8 +58,8 @@ impl State {
         }
     }
 
-    /// Something failed that the clients try again; told once in a while. By its code alone: the text may hold an address
-    /// or a name.
+    /// Something failed that the clients try again; told once in a while. By its code alone: the text may hold an
+    /// address or a name.
     pub(super) fn failed(&self, code: RDKafkaErrorCode) {
         let (code, now) = (format!("{code:?}"), Instant::now());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,8 +121,8 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    /// Called by whoever polls the client. What is revoked while messages of it are under way goes back later, when they
-    /// have come to their end: nobody else begins with the next ones before.
+    /// Called by whoever polls the client. What is revoked while messages of it are under way goes back later, when
+    /// they have come to their end: nobody else begins with the next ones before.
     fn rebalance(&self, client: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let numbers: Vec<_> = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
         let is_ours = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
@@ -142,8 +143,8 @@ impl ConsumerContext for Context {
         if let Err(error) = result {
             self.state.failed_at(&error);
         } else if is_ours {
-            // The client remembers of a partition that went that it was paused, and would never fetch it again. A member
-            // that has no room pauses it anew.
+            // The client remembers of a partition that went that it was paused, and would never fetch it again. A
+            // member that has no room pauses it anew.
             let _ = client.resume(partitions);
         }
     }

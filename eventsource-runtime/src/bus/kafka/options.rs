@@ -13,7 +13,8 @@ use crate::bus::error::BusError;
 const TLS: bool = cfg!(feature = "kafka-tls");
 /// The longest name that a topic may have, in bytes.
 const LONGEST_NAME: usize = 249;
-/// What keeps messages from being lost or reordered, or the bus from knowing how it does, and is therefore nobody else's to set.
+/// What keeps messages from being lost or reordered, or the bus from knowing how it does, and is therefore nobody
+/// else's to set.
 const OWN: [&str; 23] = [
     "acks",
     "auto.commit.interval.ms",

@@ -41,7 +41,8 @@ struct Inside {
 }
 
 impl Inside {
-    /// A partition that was to be given back has gone without that. It may be ours anew, and must not be given back then.
+    /// A partition that was to be given back has gone without that. It may be ours anew, and must not be given back
+    /// then.
     fn gone(&mut self, partition: i32) {
         for tenure in self.returning.iter().flat_map(|returning| &returning.tenures) {
             if tenure.partition() == partition {

@@ -133,8 +133,8 @@ impl Publisher {
         Box::pin(self.publish_in_rounds(to, messages, pipeline, first)).await
     }
 
-    /// What was cut off by the failure of others is published again, which may be twice: the brokers' word is lost with the
-    /// pipeline. A single message has failed before.
+    /// What was cut off by the failure of others is published again, which may be twice: the brokers' word is lost with
+    /// the pipeline. A single message has failed before.
     async fn publish_in_rounds(
         &self,
         to: Target<'_>,
@@ -210,8 +210,8 @@ impl Publisher {
         end
     }
 
-    /// Publishes what is left one message at a time, each in a request of its own: the brokers refuse a whole request for
-    /// one message that is at fault.
+    /// Publishes what is left one message at a time, each in a request of its own: the brokers refuse a whole request
+    /// for one message that is at fault.
     async fn publish_alone(&self, batch: &mut Batch<'_>) -> Option<PublishError> {
         let mut config = self.config.clone();
         config.set("batch.num.messages", "1");

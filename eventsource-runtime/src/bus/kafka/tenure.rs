@@ -99,8 +99,8 @@ impl Tenure {
         self.is_ending.load(Ordering::Acquire)
     }
 
-    /// A message is under way from now on, until [`Tenure::dropped`]. Called by whoever polls the client, as is all that
-    /// ends a tenure.
+    /// A message is under way from now on, until [`Tenure::dropped`]. Called by whoever polls the client, as is all
+    /// that ends a tenure.
     pub(super) fn take(&self, offset: i64) {
         self.alive.fetch_add(1, Ordering::AcqRel);
         let mut progress = self.progress();

@@ -86,8 +86,8 @@ impl Backlog {
         }
     }
 
-    /// Asks the broker again and again, for as long as messages come over the channel that is consumed from. Over a channel
-    /// of its own: one that asks for a queue that is not there is closed.
+    /// Asks the broker again and again, for as long as messages come over the channel that is consumed from. Over a
+    /// channel of its own: one that asks for a queue that is not there is closed.
     pub(super) async fn watch(&self, link: &Link, is_ours: impl Fn() -> bool) {
         let mut channel = None;
         loop {

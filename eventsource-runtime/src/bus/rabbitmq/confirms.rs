@@ -1,9 +1,9 @@
 //! What becomes of publications over a channel.
 //!
 //! The broker sends back what no queue takes, and then acknowledges it. Over which publication a message came back the
-//! client library does not know: it tells it with any acknowledgement, one after the other, though not before the broker
-//! has sent it. Here each is found by what it is, and no acknowledgement counts before all that came back ahead of it is
-//! known.
+//! client library does not know: it tells it with any acknowledgement, one after the other, though not before the
+//! broker has sent it. Here each is found by what it is, and no acknowledgement counts before all that came back ahead
+//! of it is known.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn, ready};
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
 use tokio::sync::{mpsc, oneshot};
 
 /// A message for the broker.
@@ -33,12 +33,23 @@ pub(super) enum Fate {
     /// No queue takes it.
     CameBack,
     Refused,
+    /// The channel is gone, over this message or another one that is longer than so many bytes.
+    Exceeded(usize),
     /// The channel is gone.
     Unknown,
 }
 
-/// A channel on which the broker confirms. A task of its own publishes, so that a publication which nobody waits for any
-/// more is accounted for all the same.
+impl Fate {
+    /// Of all that was under way when the channel went. Only the text says over what the broker closed it.
+    fn of(error: &lapin::Error) -> Self {
+        let ErrorKind::ProtocolError(error) = error.kind() else { return Self::Unknown };
+        let limit = error.get_message().as_str().rsplit_once("max size ").and_then(|(_, limit)| limit.parse().ok());
+        limit.map_or(Self::Unknown, Self::Exceeded)
+    }
+}
+
+/// A channel on which the broker confirms. A task of its own publishes, so that a publication which nobody waits for
+/// any more is accounted for all the same.
 #[derive(Clone)]
 pub(super) struct Confirming {
     channel: Channel,
@@ -178,10 +189,8 @@ impl Ledger {
         let (is_refusal, back) = match answer {
             Ok(Confirmation::Ack(back)) => (false, back),
             Ok(Confirmation::Nack(back)) => (true, back),
-            Ok(Confirmation::NotRequested) | Err(_) => {
-                self.tell(number, Fate::Unknown);
-                return;
-            }
+            Ok(Confirmation::NotRequested) => return self.tell(number, Fate::Unknown),
+            Err(error) => return self.tell(number, Fate::of(&error)),
         };
         let back = back.map(|message| {
             let of = message.delivery;

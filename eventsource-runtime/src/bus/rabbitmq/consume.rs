@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::backlog::{Backlog, Queue, UnderWay};
 use super::link::step;
-use super::{Shared, connecting, declaring, properties, topology};
+use super::{Shared, connecting, declaring, properties};
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
 use crate::bus::pauses::Pauses;
@@ -39,8 +39,18 @@ pub struct Member {
 /// Where deliveries come from, over the channel that they are acknowledged on.
 enum Source {
     Nowhere,
-    Queues { deliveries: Deliveries, losses: watch::Receiver<u64>, _channel: Channel, _watching: JoinSet<()> },
-    DeadLetters { channel: Channel, losses: watch::Receiver<u64>, left: u32 },
+    Queues {
+        deliveries: Deliveries,
+        losses: watch::Receiver<u64>,
+        _channel: Channel,
+        _watching: JoinSet<()>,
+    },
+    /// `left` of those that were there when the first one was asked for; until then nobody knows.
+    DeadLetters {
+        channel: Channel,
+        losses: watch::Receiver<u64>,
+        left: Option<u32>,
+    },
 }
 
 /// The deliveries of all queues, each with its queue; `None` when a queue ends, for whatever reason.
@@ -111,14 +121,15 @@ impl Member {
     /// Of the dead letters that were there at the beginning the next one.
     async fn next_dead(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
         let Source::DeadLetters { channel, losses, left } = &mut self.from else { return Ok(None) };
-        if *left == 0 {
+        if *left == Some(0) {
             return Ok(None);
         }
         let queue = self.shared.topology.dead_queue(&self.intake.group);
         let got = step(channel.basic_get(queue.as_str().into(), BasicGetOptions::default())).await;
-        *left -= 1;
-        let losses = losses.clone();
         let got = got.map_err(|error| BusError::backend("read dead letters", error))?;
+        // By a broker that is busy a queue is declared as if it were empty.
+        *left = Some(got.as_ref().map_or(0, |got| left.map_or(got.message_count, |left| left - 1)));
+        let losses = losses.clone();
         Ok(got.map(|got| self.delivery(&queue, got.delivery, losses, None)))
     }
 }
@@ -129,8 +140,7 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
     let topology = &shared.topology;
     topology.declare_group(&shared.links, &channel, &intake.group).await?;
     if intake.dead_letters {
-        let left = topology::waiting(&channel, &topology.dead_queue(&intake.group)).await?;
-        return Ok(Source::DeadLetters { channel, losses, left });
+        return Ok(Source::DeadLetters { channel, losses, left: None });
     }
     let backlog = Arc::new(Backlog::new(Arc::clone(&intake.group), topology.queues(&intake.group)));
     // It is for each queue. More than there is room for would wait here, where nobody else can take it or knows of it.
@@ -223,8 +233,8 @@ pub struct Unsettled {
 }
 
 impl Settle for Unsettled {
-    /// With its channel the broker gives a delivery to another member. Of a lost connection the client's own word may be
-    /// late.
+    /// With its channel the broker gives a delivery to another member. Of a lost connection the client's own word may
+    /// be late.
     fn is_lost(&self) -> bool {
         self.acker.poisoned() || self.losses.has_changed().unwrap_or(true)
     }

@@ -119,8 +119,8 @@ impl Link {
         self.state.standing.change(|now| now.is_blocked_since(begun))
     }
 
-    /// Gives up the connection on which a step did not end that began then; not one that was made since, and not one that
-    /// the broker has blocked.
+    /// Gives up the connection on which a step did not end that began then; not one that was made since, and not one
+    /// that the broker has blocked.
     pub(super) async fn abandon(&self, begun: Instant) {
         let mut current = self.current.lock().await;
         let stays = self.state.standing.change(|now| now.made > Some(begun) || now.is_blocked_since(begun));

@@ -33,20 +33,20 @@ use crate::telemetry::names;
 
 /// The bus on RabbitMQ, with the spans and metrics that all buses have.
 ///
-/// Messages go to one durable topic exchange with the routing key `{aggregate type}.{event type}`. A publication is done
-/// when a broker has confirmed it; while the connection is lost it is tried again. Each group has durable quorum queues,
-/// in which a stream stays in one queue and each queue has a single active consumer, so that the order of a stream
-/// survives failures and several members. Of plain competing consumers that would not be true.
+/// Messages go to one durable topic exchange with the routing key `{aggregate type}.{event type}`. A publication is
+/// done when a broker has confirmed it; while the connection is lost it is tried again. Each group has durable quorum
+/// queues, in which a stream stays in one queue and each queue has a single active consumer, so that the order of a
+/// stream survives failures and several members. Of plain competing consumers that would not be true.
 ///
 /// A message that no queue takes is no success: [`PublishError::Unroutable`]. The client library then logs it at the
 /// level `WARN`, under the target `lapin::returned_messages` and from a thread of its own, with its headers and its
 /// payload. Where nobody may read those, have your subscriber pass over it: `lapin::returned_messages=off`.
 ///
 /// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
-/// gives up on: a message that was delivered too often without an answer, by a handler that takes the process down. There it
-/// stays however often it is delivered. A dead-letter queue that is there without an `x-delivery-limit` is taken as it is,
-/// since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times and not answered. Delete it when
-/// it is empty; the next member makes it anew.
+/// gives up on: a message that was delivered too often without an answer, by a handler that takes the process down.
+/// There it stays however often it is delivered. A dead-letter queue that is there without an `x-delivery-limit` is
+/// taken as it is, since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times and not
+/// answered. Delete it when it is empty; the next member makes it anew.
 ///
 /// ```no_run
 /// use eventsource_runtime::bus::{RabbitMqBus, RabbitMqOptions};
@@ -62,8 +62,8 @@ impl RabbitMqBus {
     /// with the feature `rabbitmq-tls`.
     ///
     /// # Errors
-    /// The URL cannot be read, it asks for TLS without the feature, the exchange's name is too long, the authority is no
-    /// certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
+    /// The URL cannot be read, it asks for TLS without the feature, the exchange's name is too long, the authority is
+    /// no certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
     pub async fn connect(url: &str, options: RabbitMqOptions) -> Result<Self, BusError> {
         let uri = options::uri(url)?;
         let (host, port) = (uri.authority.host.clone(), uri.authority.port);

@@ -62,8 +62,8 @@ impl Publisher {
         channel.take_if(|(made, _)| *made <= begun);
     }
 
-    /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse one
-    /// and take the next.
+    /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse
+    /// one and take the next.
     pub(super) async fn publish_all(
         &self,
         topology: &Topology,
@@ -112,7 +112,7 @@ impl Publisher {
             properties: properties::written(message, &destination, self.link.frame())?,
             payload: message.payload().clone(),
         };
-        let until = until(self.timeout);
+        let (size, until) = (message.payload().len(), until(self.timeout));
         let mut pauses = Pauses::default();
         let late = || PublishError::TimedOut { destination: destination.clone(), waited: self.timeout };
         loop {
@@ -121,7 +121,10 @@ impl Publisher {
             match fate {
                 Fate::Confirmed => return Ok(()),
                 Fate::CameBack => return Err(PublishError::Unroutable { destination }),
-                Fate::Refused | Fate::Unknown => {}
+                Fate::Exceeded(limit) if size > limit => {
+                    return Err(PublishError::TooLarge { destination, size, limit });
+                }
+                Fate::Refused | Fate::Exceeded(_) | Fate::Unknown => {}
             }
             let pause: &mut (dyn Future<Output = ()> + Send + Unpin) = &mut Box::pin(pauses.next());
             if timeout_at(until, pause).await.is_err() {

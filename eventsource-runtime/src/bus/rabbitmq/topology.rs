@@ -105,8 +105,8 @@ impl Topology {
         if self.queues == 1 { self.bind_one(channel, group).await } else { self.bind_slots(channel, group).await }
     }
 
-    /// Declares what keeps a group's dead letters. A queue that was declared without a delivery limit stays as it is: that
-    /// cannot be changed. The broker closes the channel over which it says so.
+    /// Declares what keeps a group's dead letters. A queue that was declared without a delivery limit stays as it is:
+    /// that cannot be changed. The broker closes the channel over which it says so.
     pub(super) async fn declare_dead_letters(&self, link: &Link, group: &str) -> lapin::Result<()> {
         let (queue, exchange, key) = (self.dead_queue(group), self.dead_exchange(), self.group(group));
         let mut channel = link.another_channel().await?;
@@ -172,8 +172,9 @@ fn quorum() -> FieldTable {
     arguments
 }
 
-/// A queue that drops nothing, however often it is delivered and not answered: without a limit of its own `RabbitMQ` 4 gives
-/// it one of 20. None at all would be -1 there, and 0 to `RabbitMQ` 3; the client does not tell which of them it is.
+/// A queue that drops nothing, however often it is delivered and not answered: without a limit of its own `RabbitMQ` 4
+/// gives it one of 20. None at all would be -1 there, and 0 to `RabbitMQ` 3; the client does not tell which of them it
+/// is.
 fn keeping() -> FieldTable {
     let mut arguments = quorum();
     arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(i64::from(u32::MAX)));

@@ -19,9 +19,9 @@ use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, mess
 /// A bus with its spans and metrics.
 ///
 /// Brokers have the spans `send {destination}` and `process {destination}`, a bus within the process has
-/// `event_bus.publish` and `event_bus.handle`. A message that is published carries the context of the span that published
-/// it. Results are those of the inner bus, whatever becomes of the telemetry. Cloning is as cheap as cloning the inner
-/// bus.
+/// `event_bus.publish` and `event_bus.handle`. A message that is published carries the context of the span that
+/// published it. Results are those of the inner bus, whatever becomes of the telemetry. Cloning is as cheap as cloning
+/// the inner bus.
 #[derive(Clone)]
 pub struct Traced<B> {
     inner: B,
@@ -226,8 +226,8 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
     }
 }
 
-/// No span where spans are off, and none of ours below where those of the bus are. Never one, whatever the switch of the
-/// process is by now.
+/// No span where spans are off, and none of ours below where those of the bus are. Never one, whatever the switch of
+/// the process is by now.
 fn no_span() -> Span {
     Start::new("", Kind::Producer, || false).begin(&mut |_| (), &mut |_| ())
 }

@@ -143,6 +143,7 @@ impl<S: ProjectionStore> Desk<S> {
             if reaction.is_empty() && cause.to == To::Event {
                 return Ok(());
             }
+            self.still_held().await?;
             let error = match self.append(process, cause, reaction).await? {
                 Ok(()) => return Ok(()),
                 Err(error) => error,

@@ -34,8 +34,8 @@ pub trait ProcessManager: Aggregate {
     /// The name of the manager's span: `process_manager.` and its name.
     fn span_name() -> &'static str;
 
-    /// The name of the checkpoint of the manager's timer, before which no event waits for its time: `process_timer.` and the
-    /// name.
+    /// The name of the checkpoint of the manager's timer, before which no event waits for its time: `process_timer.`
+    /// and the name.
     fn timer_name() -> &'static str;
 
     /// Whether the manager makes spans; `None` leaves it to the runner, whose default is yes. A runner that is switched

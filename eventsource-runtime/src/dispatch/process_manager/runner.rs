@@ -27,9 +27,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 ///
 /// Each follows the feed as a projection does, with a checkpoint and a lease of its own, always event by event: it runs
 /// in one place at a time, tries again what fails, and then does what its [`OnFailure`] says. A manager that is new to
-/// the store begins with the first event of the feed: on a store with a past that may be years of orders, for each of which
-/// it sends its commands now. [`ProcessManagerRunner::begin_now`] leaves the past alone. Where a manager has passed, it
-/// never reacts again.
+/// the store begins with the first event of the feed: on a store with a past that may be years of orders, for each of
+/// which it sends its commands now. [`ProcessManagerRunner::begin_now`] leaves the past alone. Where a manager has
+/// passed, it never reacts again.
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
@@ -126,8 +126,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         Self { runner: self.runner.begin(Begin::After(position)), ..self }
     }
 
-    /// The same with the head that the store tells first after [`ProcessManagerRunner::spawn`]. What is committed between
-    /// the two may count as the past: where that matters, say `begin_after(store.head().await?)`.
+    /// The same with the head that the store tells first after [`ProcessManagerRunner::spawn`]. What is committed
+    /// between the two may count as the past: where that matters, say `begin_after(store.head().await?)`.
     pub fn begin_now(self) -> Self {
         Self { runner: self.runner.begin(Begin::Now), ..self }
     }
@@ -177,7 +177,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// The dead letters of a manager, under [`OnFailure::DeadLetter`]: what is retried goes on from what was dispatched
-    /// before. It works beside runners of the manager, and has the switches and the clock that this one was given so far.
+    /// before. It works beside runners of the manager, and has the switches and the clock that this one was given so
+    /// far.
     pub fn dead_letters<M: ProcessManager>(&self) -> DeadLetters<impl ProjectionStore + use<S, M>> {
         let mut office = self.office.clone();
         office.names.push((M::name(), M::span_name()));
@@ -218,8 +219,8 @@ pub struct ProcessManagers {
 }
 
 impl ProcessManagers {
-    /// Waits until every manager has reacted to all events up to a position, and dispatched the commands, at most 30
-    /// seconds. What the commands led to is behind that position.
+    /// Waits until every manager is set up, has reacted to all events up to a position, and has dispatched the commands,
+    /// at most 30 seconds. What the commands led to is behind that position.
     ///
     /// # Errors
     /// A manager stopped before it got there, or the deadline passed.

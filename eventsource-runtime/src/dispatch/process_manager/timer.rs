@@ -3,8 +3,8 @@
 //! What is due is written in the streams of the processes, so that it survives the program. Any number of programs may
 //! record it: the id of the event follows from where it was put off, and the store keeps one.
 //!
-//! Until where nothing is put off any more is written down now and then, as the checkpoint of a projection is, so that a
-//! start reads what came since, and not the whole past.
+//! Until where nothing is put off any more is written down now and then, as the checkpoint of a projection is, so that
+//! a start reads what came since, and not the whole past.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -64,8 +64,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Self { store, clock, seen, saved: None, waiting, unreadable: None, manager: PhantomData }
     }
 
-    /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes, and so is one
-    /// that panics.
+    /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes, and so is
+    /// one that panics.
     pub(super) fn run(mut self, mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
         let body = async move {
             let stop = async move {

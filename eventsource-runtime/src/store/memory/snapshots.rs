@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Memory;
-use crate::snapshot::{Restore, SnapshotStore, StoredSnapshot};
+use crate::snapshot::{Restore, SnapshotStore, StoredSnapshot, of_history};
 use crate::store::{EventStore, Fold, Folded, StoreError, StoreInfo, StreamId};
 
 /// The snapshot of each stream that has one.
@@ -48,7 +48,7 @@ impl SnapshotStore for Memory {
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
         let found = self.kept().get(&fold.stream).cloned();
-        let after = visitor.restore(Ok(found));
+        let after = visitor.restore(of_history(self, &fold.stream, found).await);
         self.fold(Fold { after, ..fold }, visitor).await
     }
 }

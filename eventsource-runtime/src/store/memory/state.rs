@@ -13,7 +13,8 @@ use crate::store::{
     AppendError, Appended, Conflict, ExpectedVersion, Filter, NewEvent, Page, Position, StreamId, Version,
 };
 
-/// How many events a chunk holds. A reader shares whole chunks; only an append to a chunk that a reader holds copies it.
+/// How many events a chunk holds. A reader shares whole chunks; only an append to a chunk that a reader holds copies
+/// it.
 const CHUNK: usize = 64;
 /// How many chunks a reader takes under one lock.
 const TAKEN: usize = 4;

@@ -25,8 +25,8 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(PostgresError::new("the address names no host; write postgres://user:password@host:5432/database"));
     }
-    // The driver would take TLS wherever a server offers it, and then verify: an address would work or not as some crate
-    // of the program has asked for the feature. What begins with TLS is never plain.
+    // The driver would take TLS wherever a server offers it, and then verify: an address would work or not as some
+    // crate of the program has asked for the feature. What begins with TLS is never plain.
     if config.get_ssl_mode() == SslMode::Prefer {
         if says_prefer(&url) {
             return Err(PostgresError::new(
@@ -53,8 +53,8 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     Ok(config)
 }
 
-/// Whether an address that the driver reads as `sslmode=prefer` says so. It is the driver's default, too, which stays where
-/// another word is put in the place of this one.
+/// Whether an address that the driver reads as `sslmode=prefer` says so. It is the driver's default, too, which stays
+/// where another word is put in the place of this one.
 fn says_prefer(url: &str) -> bool {
     let other = url.replace("prefer", "disable").parse::<Config>();
     !other.is_ok_and(|config| config.get_ssl_mode() == SslMode::Prefer)

@@ -78,8 +78,8 @@ impl Appends {
                 Ok(verdicts) => return self.settle(pools, group, verdicts).await,
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
-                    // Each on its own, so that only those fail that cannot be made. Where the server is busy that is none,
-                    // and each would wait as long for it again.
+                    // Each on its own, so that only those fail that cannot be made. Where the server is busy that is
+                    // none, and each would wait as long for it again.
                     Next::Refused(Fault::Said(error))
                         if group.len() > 1 && error.is_refusal() && !error.is_busy() && doubt.since.is_none() =>
                     {

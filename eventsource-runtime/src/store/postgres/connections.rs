@@ -15,9 +15,10 @@ use super::tls::Tls;
 use super::{PostgresError, PostgresOptions};
 use crate::store::StoreError;
 
-/// What holds for connections that run the store's statements. Appends are right in no other isolation level; compiling a
-/// statement to machine code takes longer than the longest page, and so does starting a process; and a plan that was made
-/// while a table was small is kept when it has grown, so that indexes are used from the start, and by the first plan.
+/// What holds for connections that run the store's statements. Appends are right in no other isolation level; compiling
+/// a statement to machine code takes longer than the longest page, and so does starting a process; and a plan that was
+/// made while a table was small is kept when it has grown, so that indexes are used from the start, and by the first
+/// plan.
 pub(super) const OURS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
     SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET max_parallel_workers_per_gather = 0";
 
@@ -90,8 +91,8 @@ pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
     })
 }
 
-/// Refuses a pooler that lends a connection for no longer than a transaction: prepared statements, notifications and the
-/// settings of a session are lost there. In session mode nothing of a pooler is to be seen.
+/// Refuses a pooler that lends a connection for no longer than a transaction: prepared statements, notifications and
+/// the settings of a session are lost there. In session mode nothing of a pooler is to be seen.
 pub(super) async fn refuse_transaction_mode(pool: &Pool, options: &PostgresOptions) -> Result<(), Fault> {
     let one = lend(pool).await?;
     // Not given back: dropped in the middle, it would be lent with its transaction.

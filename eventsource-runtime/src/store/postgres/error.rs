@@ -4,8 +4,8 @@ use tokio_postgres::error::{DbError, SqlState};
 
 /// What the server or the connection to it said.
 ///
-/// What PostgreSQL quotes of rows is left out: its details, and in the message of a value that it cannot read, the value.
-/// So is everything about how the store connects but the fault itself.
+/// What PostgreSQL quotes of rows is left out: its details, and in the message of a value that it cannot read, the
+/// value. So is everything about how the store connects but the fault itself.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PostgresError {
@@ -88,8 +88,8 @@ impl PostgresError {
     /// Whether the server itself says so.
     pub(super) fn is_busy(&self) -> bool {
         const TROUBLE: [&str; 5] = ["40", "53", "57", "58", "XX"];
-        // Of class 25 a server that takes no writes, as one that is being replaced, and one that ended a transaction for
-        // its age; of class 55 what another has locked. The rest comes with the statement, and every time.
+        // Of class 25 a server that takes no writes, as one that is being replaced, and one that ended a transaction
+        // for its age; of class 55 what another has locked. The rest comes with the statement, and every time.
         const FOR_NOW: [&str; 5] = ["25006", "25P03", "25P04", "55006", "55P03"];
         self.fate == Fate::Full
             || self.class().is_some_and(|class| TROUBLE.contains(&class))

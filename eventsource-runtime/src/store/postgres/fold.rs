@@ -41,14 +41,16 @@ impl Folds {
                 "SELECT version, position, event_type, schema_version, payload FROM {schema}.events \
                 WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3",
             ),
-            // The snapshot, if there is one, told by its want of an event type; then its last event, by which whoever
-            // takes it can tell that it is of this history, and those after it.
+            // The snapshot, if there is one of this history, told by its want of an event type; then its last event,
+            // and those after it. Another history may have one at the same version and position.
             begin: schema.sql(
-                "SELECT version, position, NULL::text, schema_version, state, schema_hash, event_id \
-                FROM {schema}.snapshots WHERE stream_id = $1 \
-                UNION ALL (SELECT version, position, event_type, schema_version, payload, NULL, NULL FROM {schema}.events \
-                    WHERE stream_id = $1 AND version >= \
-                        coalesce((SELECT version FROM {schema}.snapshots WHERE stream_id = $1), 0) \
+                "WITH snapshot AS MATERIALIZED (SELECT * FROM {schema}.snapshots AS kept WHERE stream_id = $1 \
+                    AND event_id = (SELECT event_id FROM {schema}.events AS last \
+                        WHERE last.stream_id = $1 AND last.version = kept.version)) \
+                SELECT version, position, NULL::text, schema_version, state, schema_hash, event_id FROM snapshot \
+                UNION ALL (SELECT version, position, event_type, schema_version, payload, NULL, NULL \
+                    FROM {schema}.events WHERE stream_id = $1 \
+                        AND version >= coalesce((SELECT version FROM snapshot), 0) \
                     ORDER BY version LIMIT $2)",
             ),
             // The events of one append share their cause and time; the first that does not ends it.
@@ -88,8 +90,8 @@ impl Folds {
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
 
-    /// Shows the snapshot and the events after it, read by one statement and so of one moment. It waits for that as long
-    /// as for any snapshot; then the events are read without one, on another connection.
+    /// Shows the snapshot and the events after it, read by one statement and so of one moment. It waits for that as
+    /// long as for any snapshot; then the events are read without one, on another connection.
     pub(super) async fn fold_from_snapshot<V: Restore>(
         &self,
         pool: &Pool,
@@ -156,8 +158,8 @@ impl Folds {
         Ok(())
     }
 
-    /// Shows page by page what is left. A command whose events were not found among the first ones may have been handled
-    /// since, and is looked for again after the last page.
+    /// Shows page by page what is left. A command whose events were not found among the first ones may have been
+    /// handled since, and is looked for again after the last page.
     async fn rest<V: Visitor>(
         &self,
         client: &Object,

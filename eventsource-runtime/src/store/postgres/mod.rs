@@ -55,8 +55,8 @@ impl Traced<Postgres> {
     ///
     /// The address is a URL, `postgres://user:password@host:5432/database`, with the options of the driver. With
     /// `sslmode=require` the connection is behind TLS, the server's certificate and its name are verified, and the
-    /// feature `postgres-tls` is needed. Without it the connection is not encrypted; `sslmode=prefer`, which would leave
-    /// that to the server, is an error.
+    /// feature `postgres-tls` is needed. Without it the connection is not encrypted; `sslmode=prefer`, which would
+    /// leave that to the server, is an error.
     ///
     /// ```no_run
     /// # use eventsource_runtime::store::PostgresStore;

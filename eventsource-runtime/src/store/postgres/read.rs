@@ -129,8 +129,8 @@ impl Reads {
         signed(limit.min(self.fits.load(Ordering::Relaxed)) as u64)
     }
 
-    /// The events of a statement, as they come, until there are so many bytes of them that the page ends. What is still to
-    /// come then is not waited for: the connection is given up.
+    /// The events of a statement, as they come, until there are so many bytes of them that the page ends. What is still
+    /// to come then is not waited for: the connection is given up.
     async fn page(
         &self,
         client: Object,

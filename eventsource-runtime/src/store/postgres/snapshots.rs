@@ -113,7 +113,8 @@ impl SnapshotStore for Postgres {
     }
 }
 
-/// Reads a row of version, position, nothing, the version and the hash of the schema around the state, and the event id.
+/// Reads a row of version, position, nothing, the version and the hash of the schema around the state, and the event
+/// id.
 pub(super) fn snapshot(row: &Row, stream: &StreamId) -> Result<StoredSnapshot, PostgresError> {
     let (version, position) = (Version::new(number(row, 0)?), Position::new(number(row, 1)?));
     let last = LastEvent { version, position, id: row.try_get(6)? };

@@ -136,8 +136,8 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction.query_opt(statement, params).await
     }
 
-    /// A statement from the connection's cache. That is emptied when it is full, as it is where values are written into the
-    /// statements: the server keeps each for as long as the connection lasts.
+    /// A statement from the connection's cache. That is emptied when it is full, as it is where values are written into
+    /// the statements: the server keeps each for as long as the connection lasts.
     async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
         let cache = &self.transaction.statement_cache;
         if cache.size() >= STATEMENTS {

@@ -24,9 +24,9 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The log of the database that the connection has opened, under the name that it was given. It is where `SQLite` says:
-    /// behind links, and in the directory that was the working one then. Of names that are no text, and of a database in
-    /// memory, it says nothing.
+    /// The log of the database that the connection has opened, under the name that it was given. It is where `SQLite`
+    /// says: behind links, and in the directory that was the working one then. Of names that are no text, and of a
+    /// database in memory, it says nothing.
     pub(super) fn of(connection: &Connection, given: &Path, limit: u32) -> Self {
         let resolved = connection.path().filter(|path| !path.is_empty());
         let mut file = resolved.map_or(given.as_os_str(), OsStr::new).to_owned();
@@ -36,7 +36,8 @@ impl Log {
     }
 
     /// Empties the log if it has become large. `SQLite` itself begins it anew only where a commit finds it copied and
-    /// nobody reading from it. Where somebody reads for too long, it is tried again when the log has grown as much more.
+    /// nobody reading from it. Where somebody reads for too long, it is tried again when the log has grown as much
+    /// more.
     pub(super) fn keep_small(&mut self, connection: &Connection) {
         let ended = ended();
         if std::mem::replace(&mut self.looked, ended) == ended {

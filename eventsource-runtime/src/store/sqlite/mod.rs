@@ -4,10 +4,10 @@
 //! many of them cheap; each still succeeds or fails on its own. A few threads read, each with its own connection. No
 //! call blocks a thread of the async runtime: none waits there for a lock or the disk.
 //!
-//! A command that has the store to itself is handed from thread to thread, which may take longer than its statements. So
-//! the thread that writes looks for the next job for a tenth of a millisecond, where they follow each other; while it does,
-//! it reads short streams itself, whose pages it has in memory, and the caller looks for the answer for up to 20
-//! microseconds. A store that has nothing to do sleeps.
+//! A command that has the store to itself is handed from thread to thread, which may take longer than its statements.
+//! So the thread that writes looks for the next job for a tenth of a millisecond, where they follow each other; while
+//! it does, it reads short streams itself, whose pages it has in memory, and the caller looks for the answer for up to
+//! 20 microseconds. A store that has nothing to do sleeps.
 //!
 //! Several processes may use one file. Their writes take turns; each sees what the others have committed at the latest
 //! after a tenth of a second.

@@ -10,8 +10,8 @@ pub enum Synchronous {
     /// write to the disk, which appends made at the same time share.
     #[default]
     Full,
-    /// Until the operating system has it: what was acknowledged survives `kill -9`, but after a loss of power, or a crash
-    /// of the operating system, the last commits may be missing. Several times faster for single appends.
+    /// Until the operating system has it: what was acknowledged survives `kill -9`, but after a loss of power, or a
+    /// crash of the operating system, the last commits may be missing. Several times faster for single appends.
     Normal,
 }
 

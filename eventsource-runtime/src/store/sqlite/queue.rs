@@ -11,8 +11,8 @@ use crate::store::StoreError;
 
 /// How many jobs wait at most; whoever comes then waits without a place.
 const ROOM: usize = 1024;
-/// How long a thread looks for the next job before it sleeps: longer than a caller takes to wake up with the answer to one
-/// job and to send the next.
+/// How long a thread looks for the next job before it sleeps: longer than a caller takes to wake up with the answer to
+/// one job and to send the next.
 const WATCH: Duration = Duration::from_micros(100);
 
 pub(super) struct Queue<T> {
@@ -44,8 +44,9 @@ impl<T> Queue<T> {
         Self::with(false)
     }
 
-    /// A queue whose one thread, where jobs follow each other, looks for the next one for a moment before it sleeps. Where
-    /// they come one by one it sleeps at once, as it does where it would look in vain for want of a second processor.
+    /// A queue whose one thread, where jobs follow each other, looks for the next one for a moment before it sleeps.
+    /// Where they come one by one it sleeps at once, as it does where it would look in vain for want of a second
+    /// processor.
     pub(super) fn watched() -> Self {
         Self::with(std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1))
     }
@@ -162,8 +163,8 @@ impl<T> Drop for ClosedAtEnd<'_, T> {
 mod tests {
     use super::*;
 
-    /// With pauses of every length around the one for which a thread looks, so that jobs come while it looks, sleeps, and is
-    /// about to.
+    /// With pauses of every length around the one for which a thread looks, so that jobs come while it looks, sleeps,
+    /// and is about to.
     #[test]
     fn every_job_is_taken_once_and_in_order_however_late_it_comes() {
         let queue = Queue::with(true);

@@ -17,6 +17,10 @@ const SAVE: &str = "INSERT OR REPLACE INTO snapshots \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const GET: &str = "SELECT version, position, event_id, schema_version, schema_hash, state FROM snapshots \
     WHERE stream_id = ?1";
+/// Only if its last event is that of the stream, which another history may have at the same version and position.
+const GET_OWN: &str = "SELECT version, position, event_id, schema_version, schema_hash, state FROM snapshots \
+    WHERE stream_id = ?1 AND event_id = \
+        (SELECT event_id FROM events WHERE stream_id = ?1 AND events.version = snapshots.version)";
 const EXISTS: &str = "SELECT 1 FROM snapshots WHERE stream_id = ?1";
 const DELETE: &str = "DELETE FROM snapshots WHERE stream_id = ?1";
 const DELETE_ALL: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1";
@@ -33,7 +37,7 @@ impl SnapshotStore for Sqlite {
 
     async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
         let stream = stream.clone();
-        self.threads.read(move |connection, _| get(connection, &stream)).await?
+        self.threads.read(move |connection, _| get(connection, GET, &stream)).await?
     }
 
     async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
@@ -53,7 +57,7 @@ impl SnapshotStore for Sqlite {
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
         let both = move |connection: &Connection, abandoned: &dyn Fn() -> bool| {
-            let after = visitor.restore(get(connection, &fold.stream));
+            let after = visitor.restore(get(connection, GET_OWN, &fold.stream));
             fold::fold(connection, Fold { after, ..fold }, visitor, abandoned)
         };
         self.threads.read(both).await?
@@ -75,8 +79,8 @@ fn save(connection: &Connection, snapshot: &StoredSnapshot) -> rusqlite::Result<
     saved.map(drop)
 }
 
-fn get(connection: &Connection, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
-    let read = || connection.prepare_cached(GET)?.query_row([stream.as_str()], |row| snapshot(row, stream)).optional();
+fn get(connection: &Connection, sql: &str, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+    let read = || connection.prepare_cached(sql)?.query_row([stream.as_str()], |row| snapshot(row, stream)).optional();
     read().map_err(|error| StoreError::backend("read a snapshot", error))
 }
 

@@ -76,8 +76,8 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Starts a thread that opens its connection and then works with it; the receiver tells when it is open. What guards
-    /// it is dropped when the connection is closed.
+    /// Starts a thread that opens its connection and then works with it; the receiver tells when it is open. What
+    /// guards it is dropped when the connection is closed.
     fn spawn(
         &self,
         name: &str,

@@ -8,7 +8,8 @@ use super::{TraceContext, names};
 /// Emits an event that bears the ids of the current span; both are empty without one. Nothing is computed where nobody
 /// listens. Where log records are exported it is one of them too: that has the ids by itself.
 ///
-/// A target is part of the place that logs: of a component of several kinds each has one, and the first stands for others.
+/// A target is part of the place that logs: of a component of several kinds each has one, and the first stands for
+/// others.
 macro_rules! event {
     ($name:literal, $target:ident in [$first:ident $(, $other:ident)*], $level:ident, $fields:tt, $message:literal) => {
         match $target {
@@ -76,8 +77,8 @@ fn ids() -> (String, String) {
     }
 }
 
-/// A traced function, or an operation of the component with that target, failed in the current span; with what its error
-/// says, where that is recorded.
+/// A traced function, or an operation of the component with that target, failed in the current span; with what its
+/// error says, where that is recorded.
 pub(crate) fn failure(target: &'static str, error_type: &str, text: Option<&str>) {
     event!(
         "eventsource.span.failed",

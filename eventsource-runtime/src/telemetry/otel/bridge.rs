@@ -1,7 +1,7 @@
 //! Spans as spans of `tracing`: for those whose filters, formatters and other layers work on these.
 //!
-//! A span of `tracing` is made first, and the layer of `tracing-opentelemetry` makes OpenTelemetry's from it; the rest of
-//! the crate works on that one, as it does on any. So both trees are one tree, and each nests in the other.
+//! A span of `tracing` is made first, and the layer of `tracing-opentelemetry` makes OpenTelemetry's from it; the rest
+//! of the crate works on that one, as it does on any. So both trees are one tree, and each nests in the other.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
@@ -124,11 +124,11 @@ fn is_span(metadata: &Metadata<'_>) -> bool {
 
 impl Telemetry {
     /// The layer that makes OpenTelemetry's spans from those of `tracing`, yours and, after
-    /// [`bridge_to_tracing`](crate::telemetry::TelemetryBuilder::bridge_to_tracing), ours. Add it to your subscriber, under
-    /// a filter if you like: the targets of our spans begin with `eventsource::`.
+    /// [`bridge_to_tracing`](crate::telemetry::TelemetryBuilder::bridge_to_tracing), ours. Add it to your subscriber,
+    /// under a filter if you like: the targets of our spans begin with `eventsource::`.
     ///
-    /// It adds no attributes of its own (times, threads, places in the code), and takes spans alone: events of `tracing`
-    /// are logs, not span events.
+    /// It adds no attributes of its own (times, threads, places in the code), and takes spans alone: events of
+    /// `tracing` are logs, not span events.
     ///
     /// ```
     /// use eventsource_runtime::telemetry::Telemetry;

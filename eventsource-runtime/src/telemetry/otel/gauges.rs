@@ -8,7 +8,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use super::metrics;
-use super::observed::{Observed, Teller};
+use super::observed::{MeterId, Observed};
 use crate::telemetry::names;
 
 /// By the names of projections and relays.
@@ -17,10 +17,10 @@ static RELAY_GAPS: Observed<&str, Gaps> = Observed::new();
 static REBUILDS: Observed<&str, Rebuild> = Observed::new();
 
 /// Makes the gauges of one meter.
-pub(super) fn make(meter: &Meter, teller: &Teller) {
-    observe_gaps(meter, teller, (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME), &GAPS);
-    observe_gaps(meter, teller, (names::EVENTSOURCE_RELAY_GAP, names::EVENTSOURCE_RELAY_NAME), &RELAY_GAPS);
-    observe_rebuilds(meter, teller);
+pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
+    observe_gaps(meter, meter_id, (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME), &GAPS);
+    observe_gaps(meter, meter_id, (names::EVENTSOURCE_RELAY_GAP, names::EVENTSOURCE_RELAY_NAME), &RELAY_GAPS);
+    observe_rebuilds(meter, meter_id);
 }
 
 /// How many positions a part of a projection is behind the head of its store, for as long as it runs.
@@ -78,17 +78,17 @@ impl Gaps {
 
 fn observe_gaps(
     meter: &Meter,
-    teller: &Teller,
+    meter_id: &MeterId,
     (instrument, key): (&'static str, &'static str),
     gaps: &'static Observed<&'static str, Gaps>,
 ) {
-    let teller = teller.clone();
+    let meter_id = meter_id.clone();
     meter
         .u64_observable_gauge(instrument)
         .with_unit("{position}")
         .with_description(names::description(instrument))
         .with_callback(move |observer| {
-            for (name, gap) in gaps.living(&teller) {
+            for (name, gap) in gaps.living(&meter_id) {
                 observer.observe(gap.positions(), &[KeyValue::new(key, name)]);
             }
         })
@@ -119,14 +119,14 @@ impl Rebuild {
     }
 }
 
-fn observe_rebuilds(meter: &Meter, teller: &Teller) {
-    let teller = teller.clone();
+fn observe_rebuilds(meter: &Meter, meter_id: &MeterId) {
+    let meter_id = meter_id.clone();
     meter
         .f64_observable_gauge(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS)
         .with_unit("1")
         .with_description(names::description(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS))
         .with_callback(move |observer| {
-            for (projection, rebuild) in REBUILDS.living(&teller) {
+            for (projection, rebuild) in REBUILDS.living(&meter_id) {
                 let done = f64::from_bits(rebuild.done.load(Ordering::Relaxed));
                 observer.observe(done, &[KeyValue::new(names::PROJECTION_NAME, projection)]);
             }

@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::metrics::{self, skew, with};
-use super::observed::{Observed, Teller};
+use super::observed::{MeterId, Observed};
 use crate::bus::{BusInfo, Health, Lag, PublishError, Published};
 use crate::telemetry::{guarded, names};
 
@@ -31,7 +31,7 @@ pub(super) struct Messaging {
 static BUSES: Observed<Option<&str>, dyn Health> = Observed::new();
 
 impl Messaging {
-    pub(super) fn new(meter: &Meter, teller: &Teller) -> Self {
+    pub(super) fn new(meter: &Meter, meter_id: &MeterId) -> Self {
         let messages = |name: &'static str| {
             meter.u64_counter(name).with_unit("{message}").with_description(names::description(name)).build()
         };
@@ -39,8 +39,8 @@ impl Messaging {
             let histogram = meter.f64_histogram(name).with_unit("s").with_description(names::description(name));
             histogram.with_boundaries(BOUNDS.to_vec()).build()
         };
-        observe_connected(meter, teller);
-        observe_lag(meter, teller);
+        observe_connected(meter, meter_id);
+        observe_lag(meter, meter_id);
         Self {
             operation_duration: seconds(names::MESSAGING_CLIENT_OPERATION_DURATION),
             sent_messages: messages(names::MESSAGING_CLIENT_SENT_MESSAGES),
@@ -158,15 +158,15 @@ fn asked<T>(health: Arc<dyn Health>, ask: impl FnOnce(&dyn Health) -> T) -> Opti
     answer
 }
 
-fn observe_connected(meter: &Meter, teller: &Teller) {
-    let teller = teller.clone();
+fn observe_connected(meter: &Meter, meter_id: &MeterId) {
+    let meter_id = meter_id.clone();
     meter
         .u64_observable_gauge(names::EVENTSOURCE_BUS_CONNECTED)
         .with_unit("1")
         .with_description(names::description(names::EVENTSOURCE_BUS_CONNECTED))
         .with_callback(move |observer| {
             let mut systems = BTreeMap::new();
-            for (system, health) in BUSES.living(&teller) {
+            for (system, health) in BUSES.living(&meter_id) {
                 let connected = asked(health, |health| system.is_none() || health.is_connected()).unwrap_or(false);
                 // Nothing stands between.
                 let Some(system) = system else { continue };
@@ -180,15 +180,15 @@ fn observe_connected(meter: &Meter, teller: &Teller) {
         .build();
 }
 
-fn observe_lag(meter: &Meter, teller: &Teller) {
-    let teller = teller.clone();
+fn observe_lag(meter: &Meter, meter_id: &MeterId) {
+    let meter_id = meter_id.clone();
     meter
         .u64_observable_gauge(names::EVENTSOURCE_CONSUMER_LAG)
         .with_unit("{message}")
         .with_description(names::description(names::EVENTSOURCE_CONSUMER_LAG))
         .with_callback(move |observer| {
             let mut all = BTreeMap::<_, u64>::new();
-            for (system, health) in BUSES.living(&teller) {
+            for (system, health) in BUSES.living(&meter_id) {
                 let mut tell = |Lag { group, destination, partition, messages }: Lag<'_>| {
                     let of = (system.unwrap_or(IN_PROCESS), destination.to_owned(), partition, group.to_owned());
                     *all.entry(of).or_default() += messages;

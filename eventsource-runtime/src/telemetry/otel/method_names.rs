@@ -30,7 +30,8 @@ fn bare(type_name: &str) -> &str {
     path.rsplit("::").find(|segment| !segment.is_empty()).unwrap_or(type_name)
 }
 
-/// A word begins where capitals do, and at the last of several where small letters follow: `HTTPClient` is `http_client`.
+/// A word begins where capitals do, and at the last of several where small letters follow: `HTTPClient` is
+/// `http_client`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     let mut before = '_';

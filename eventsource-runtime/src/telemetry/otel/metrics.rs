@@ -13,7 +13,7 @@ use opentelemetry::{KeyValue, global};
 use super::gauges;
 pub(crate) use super::gauges::{Gap, Rebuild};
 use super::messaging::Messaging;
-use super::observed::Teller;
+use super::observed::MeterId;
 use super::pipeline::{Active, SCOPE};
 use super::toggle;
 use crate::store::{Fault, StoreInfo, status_code};
@@ -55,15 +55,15 @@ pub(super) struct Instruments {
     db_operation_duration: Histogram<f64>,
     pub(super) messaging: Messaging,
     /// Whose gauges they are.
-    pub(super) teller: Teller,
+    pub(super) meter_id: MeterId,
     event_types: Names,
     error_types: Names,
 }
 
 impl Instruments {
     pub(super) fn new(meter: &Meter) -> Self {
-        let teller = Teller::default();
-        gauges::make(meter, &teller);
+        let meter_id = MeterId::default();
+        gauges::make(meter, &meter_id);
         let counter = |name: &'static str, unit: &'static str| {
             meter.u64_counter(name).with_unit(unit).with_description(description(name)).build()
         };
@@ -94,8 +94,8 @@ impl Instruments {
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &DATABASE),
-            messaging: Messaging::new(meter, &teller),
-            teller,
+            messaging: Messaging::new(meter, &meter_id),
+            meter_id,
             event_types: Names::default(),
             error_types: Names::default(),
         }
@@ -146,7 +146,7 @@ fn measure(record: impl FnOnce(&Instruments, Duration)) {
         None => {
             let Foreign { instruments, .. } = &*foreign();
             let slow = match active.pipeline() {
-                Some(pipeline) if pipeline.metered || instruments.teller.is_read() => pipeline.slow,
+                Some(pipeline) if pipeline.metered || instruments.meter_id.is_read() => pipeline.slow,
                 Some(_) => Duration::MAX,
                 None => SLOW,
             };
@@ -163,17 +163,17 @@ pub(crate) fn are_read(enabled: bool) -> bool {
 /// Whether somebody reads gauges here: to keep one up may take a query.
 pub(crate) fn gauges_are_read() -> bool {
     let mut are_read = false;
-    with(|instruments| are_read = instruments.teller.is_read());
+    with(|instruments| are_read = instruments.meter_id.is_read());
     are_read
 }
 
 /// Whether gauges are those that the process's measurements go to. This asks nothing of OpenTelemetry's globals, which
 /// are locked while a provider that they are rid of exports its last: where others have replaced theirs, the next
 /// measurement tells.
-pub(super) fn are_of_process(teller: &Teller) -> bool {
+pub(super) fn are_of_process(meter_id: &MeterId) -> bool {
     match Active::of_process().measuring() {
-        Some(pipeline) => pipeline.instruments.teller.is(teller),
-        None => FOREIGN.load().as_ref().is_some_and(|known| known.instruments.teller.is(teller)),
+        Some(pipeline) => pipeline.instruments.meter_id.is(meter_id),
+        None => FOREIGN.load().as_ref().is_some_and(|known| known.instruments.meter_id.is(meter_id)),
     }
 }
 
@@ -263,8 +263,8 @@ fn skewed(instruments: &Instruments, component: &'static str) {
     instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]);
 }
 
-/// How far behind each event a projection was when it was done with it, with the events' types. A negative lag counts as
-/// none, and as skew.
+/// How far behind each event a projection was when it was done with it, with the events' types. A negative lag counts
+/// as none, and as skew.
 pub(crate) fn projection_lag<'a>(projection: &'static str, lags: impl Iterator<Item = (&'a str, f64)>) {
     with(|instruments| {
         let event_type = KeyValue::new(names::EVENT_TYPE, "");

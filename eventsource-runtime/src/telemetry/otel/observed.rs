@@ -8,9 +8,9 @@ use super::{metrics, pipeline};
 /// Tells the gauges of one meter from those of others. Their callbacks have it, which says whether anybody reads them:
 /// a provider without readers drops callbacks at once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Teller(Arc<()>);
+pub(super) struct MeterId(Arc<()>);
 
-impl Teller {
+impl MeterId {
     pub(super) fn is_read(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -37,7 +37,7 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
 
     /// Has gauges tell of `value` for as long as it lives.
     pub(super) fn add(&self, key: K, value: &Arc<T>) {
-        let scope = pipeline::scoped().map(|pipeline| Arc::downgrade(&pipeline.instruments.teller.0));
+        let scope = pipeline::scoped().map(|pipeline| Arc::downgrade(&pipeline.instruments.meter_id.0));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|one| one.value.strong_count() > 0);
         known.push(One { key, scope, value: Arc::downgrade(value) });
@@ -46,12 +46,12 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
         metrics::with(|_| ());
     }
 
-    /// What lives of that which `teller` is to tell of, so that nobody's code runs under the lock.
-    pub(super) fn living(&self, teller: &Teller) -> Vec<(K, Arc<T>)> {
-        let tells_of_process = metrics::are_of_process(teller);
+    /// What lives of that which the gauges of `meter_id` tell of, so that nobody's code runs under the lock.
+    pub(super) fn living(&self, meter_id: &MeterId) -> Vec<(K, Arc<T>)> {
+        let tells_of_process = metrics::are_of_process(meter_id);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let told = known.iter().filter(|one| match &one.scope {
-            Some(scope) => std::ptr::eq(scope.as_ptr(), Arc::as_ptr(&teller.0)),
+            Some(scope) => std::ptr::eq(scope.as_ptr(), Arc::as_ptr(&meter_id.0)),
             None => tells_of_process,
         });
         told.filter_map(|one| Some((one.key, one.value.upgrade()?))).collect()
@@ -69,16 +69,16 @@ mod tests {
             observed.add("", &Arc::new(number));
         }
         assert_eq!(observed.0.lock().unwrap().len(), 1);
-        assert_eq!(observed.living(&Teller::default()), []);
+        assert_eq!(observed.living(&MeterId::default()), []);
     }
 
     #[test]
     fn gauges_without_a_reader_are_not_read() {
-        let teller = Teller::default();
-        assert!(!teller.is_read());
-        let callback = teller.clone();
-        assert!(teller.is_read() && teller.is(&callback));
+        let meter_id = MeterId::default();
+        assert!(!meter_id.is_read());
+        let callback = meter_id.clone();
+        assert!(meter_id.is_read() && meter_id.is(&callback));
         drop(callback);
-        assert!(!teller.is_read());
+        assert!(!meter_id.is_read());
     }
 }

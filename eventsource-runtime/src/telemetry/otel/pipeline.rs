@@ -197,7 +197,8 @@ pub(super) fn span_events_are_logs(context: &Context) -> bool {
     Active::of(context).pipeline().is_some_and(|pipeline| pipeline.span_events_as_logs)
 }
 
-/// A context that carries nothing of `context` but its pipeline, and that an exporter is at work: where new roots begin.
+/// A context that carries nothing of `context` but its pipeline, and that an exporter is at work: where new roots
+/// begin.
 pub(super) fn root_of(context: &Context) -> Context {
     let root = match context.get::<Scoped>() {
         Some(scoped) => Context::new().with_value(scoped.clone()),

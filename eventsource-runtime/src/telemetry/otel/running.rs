@@ -49,7 +49,8 @@ impl Running {
         }
     }
 
-    /// The body is done: its span ends. That is locked meanwhile: an exporter that asks for the current one must not find it.
+    /// The body is done: its span ends. That is locked meanwhile: an exporter that asks for the current one must not
+    /// find it.
     pub(super) fn done(&mut self, body: &mut dyn Tells) {
         let mut outcome = Outcome::default();
         if self.left() {
@@ -88,13 +89,13 @@ impl Drop for Held {
     }
 }
 
-/// In a field before a future's body, it keeps the span, which is attached in each poll. Dropped before the body, it leaves
-/// the body's destructors in the span.
+/// In a field before a future's body, it keeps the span, which is attached in each poll. Dropped before the body, it
+/// leaves the body's destructors in the span.
 #[derive(Debug)]
 pub(super) struct Before(pub(super) Option<Span>);
 
-/// In a field after a future's body: ends the span of a body that was dropped before it was done, as cancelled, or as in a
-/// panic.
+/// In a field after a future's body: ends the span of a body that was dropped before it was done, as cancelled, or as
+/// in a panic.
 #[derive(Debug)]
 pub(super) struct After {
     pub(super) is_unfinished: bool,
@@ -124,7 +125,8 @@ impl Before {
     fn enter_to_drop(&mut self) {
         let Some(span) = self.0.take() else { return };
         let running = Running::new(span);
-        // At the end of a thread there is no place for it any more: the span ends, and the body is dropped outside of it.
+        // At the end of a thread there is no place for it any more: the span ends, and the body is dropped outside of
+        // it.
         let _ = DROPPING.try_with(move |all| all.borrow_mut().push(running));
     }
 }
@@ -155,8 +157,8 @@ fn abandon() {
 }
 
 thread_local! {
-    /// For the futures that this thread is dropping, the innermost last. A future is dropped on one thread from its first
-    /// field to its last, so that these come and go like calls.
+    /// For the futures that this thread is dropping, the innermost last. A future is dropped on one thread from its
+    /// first field to its last, so that these come and go like calls.
     static DROPPING: RefCell<Vec<Running>> = const { RefCell::new(Vec::new()) };
 }
 

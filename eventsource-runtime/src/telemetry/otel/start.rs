@@ -18,8 +18,8 @@ use super::toggle;
 use crate::telemetry::site::{Kind, Literal};
 use crate::telemetry::{Attributes, Values, names};
 
-/// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and so would
-/// be this one; then nothing changes.
+/// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and so
+/// would be this one; then nothing changes.
 #[inline]
 fn without_sampler(options: &Options) -> Option<Span> {
     if options.disabled {
@@ -299,8 +299,8 @@ pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values
     ready.begin_on(site.room(), |known| literals(site, known), |user| user.each(site.keys, values))
 }
 
-/// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A panic
-/// in its expression leaves it on.
+/// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A
+/// panic in its expression leaves it on.
 pub fn disabled(site: &'static Site, is_on: &mut dyn FnMut() -> bool) -> Option<Span> {
     if !site.is_on() {
         return None;

@@ -43,8 +43,8 @@ struct Thread {
 }
 
 impl Thread {
-    /// OpenTelemetry's thread-local is touched first: so it ends after ours, and while ours is there it is. Where it has
-    /// ended already, in the destructor of another thread-local, asking for it panics.
+    /// OpenTelemetry's thread-local is touched first: so it ends after ours, and while ours is there it is. Where it
+    /// has ended already, in the destructor of another thread-local, asking for it panics.
     fn new() -> Self {
         Self { has_context: catch_unwind(|| Context::map_current(|_| ())).is_ok() }
     }

@@ -16,8 +16,8 @@ use super::difference::difference;
 use crate::telemetry::Telemetry;
 use expected::Expected;
 
-/// Records the spans of what runs in it, apart from every other test's: nothing global is set, so that tests run side by
-/// side, under any test runner.
+/// Records the spans of what runs in it, apart from every other test's: nothing global is set, so that tests run side
+/// by side, under any test runner.
 ///
 /// ```
 /// use eventsource_runtime::prelude::*;
@@ -117,9 +117,9 @@ impl TraceRecorder {
         tree::render(&self.spans(), None)
     }
 
-    /// Compares the spans that have ended with a tree that is written as text. A span is a line with its name, deeper than
-    /// its parent's; siblings stand in the order in which they began. Everything that began is named, and of what a span
-    /// bears, what the text asks for:
+    /// Compares the spans that have ended with a tree that is written as text. A span is a line with its name, deeper
+    /// than its parent's; siblings stand in the order in which they began. Everything that began is named, and of what
+    /// a span bears, what the text asks for:
     ///
     /// | line | asks for |
     /// |---|---|

@@ -1,4 +1,5 @@
-//! `cargo bench -p eventsource-bench --bench buses`, with brokers in `EVENTSOURCE_KAFKA_URL` and `EVENTSOURCE_RABBITMQ_URL`.
+//! `cargo bench -p eventsource-bench --bench buses`, with brokers in `EVENTSOURCE_KAFKA_URL` and
+//! `EVENTSOURCE_RABBITMQ_URL`.
 //!
 //! Messages a second, published with confirmations and consumed one by one: through our buses, with spans off and with
 //! every span recorded and exported, and through the brokers' clients by hand, pipelined as deep as they go.
@@ -37,7 +38,8 @@ const TASKS: u64 = 4;
 
 /// The least that a broker's client has to do, by hand.
 pub(crate) trait Floor: Sync {
-    /// How many messages are consumed: so many that what the client fetched before the first was asked for counts little.
+    /// How many messages are consumed: so many that what the client fetched before the first was asked for counts
+    /// little.
     const CONSUMED: u64;
     /// Whether a group gets what was published before it was made. It is filled once then, for all groups.
     const KEEPS: bool;
@@ -46,7 +48,8 @@ pub(crate) trait Floor: Sync {
     fn prepare(&self, group: &str) -> impl Future<Output = ()> + Send;
     /// Publishes all messages and waits for all confirmations; with a tracer, each message in a span.
     fn publish(&self, messages: &[Message], tracer: Option<&SdkTracer>) -> impl Future<Output = ()> + Send;
-    /// Takes all messages and acknowledges each; how long that took from the first one on. With a tracer, each in a span.
+    /// Takes all messages and acknowledges each; how long that took from the first one on. With a tracer, each in a
+    /// span.
     fn consume(&self, group: &str, tracer: Option<&SdkTracer>) -> impl Future<Output = Duration> + Send;
     /// Removes a queue, which would otherwise get all that is published from now on.
     fn forget(&self, queue: &str) -> impl Future<Output = ()> + Send;

@@ -1,8 +1,8 @@
 //! `cargo bench -p eventsource-bench --bench projection`
 //!
 //! A read model that writes one row an event, from the first event to the last: ours, and by hand with 1,000 events a
-//! transaction; on SQLite, and on PostgreSQL where `EVENTSOURCE_POSTGRES_URL` names a server. Then what a catch-up does to
-//! commands that are handled meanwhile.
+//! transaction; on SQLite, and on PostgreSQL where `EVENTSOURCE_POSTGRES_URL` names a server. Then what a catch-up does
+//! to commands that are handled meanwhile.
 
 mod postgres;
 

@@ -1,5 +1,5 @@
-//! A component's own switches: a call to a store that finds nothing, with the store's spans and metrics switched off, and
-//! without the part of the store that they belong to.
+//! A component's own switches: a call to a store that finds nothing, with the store's spans and metrics switched off,
+//! and without the part of the store that they belong to.
 
 use std::sync::LazyLock;
 

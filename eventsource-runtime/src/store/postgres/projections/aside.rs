@@ -19,7 +19,8 @@ use crate::store::StoreError;
 
 /// Held, by a connection of its own, while somebody builds a projection aside.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1702035461, hashtext($1))";
-/// How long the old tables are waited for, which somebody may be reading. Whoever comes to read meanwhile waits as well.
+/// How long the old tables are waited for, which somebody may be reading. Whoever comes to read meanwhile waits as
+/// well.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '1s'";
 /// What the names of schemas begin with, for those who find one.
 const PREFIX: &str = "eventsource_aside_";

@@ -22,8 +22,8 @@ const DROPPED: &str = "SELECT nspname || '.' || relname FROM pg_class \
     JOIN pg_namespace ON pg_namespace.oid = relnamespace \
     WHERE pg_class.oid = ANY($2) AND nspname <> $1 AND relpersistence <> 't' ORDER BY relkind DESC LIMIT 1";
 
-/// What would be lost if what is in a schema took the place of what has its name: of the store itself, and of what people
-/// have set for a table, which the new one has not.
+/// What would be lost if what is in a schema took the place of what has its name: of the store itself, and of what
+/// people have set for a table, which the new one has not.
 const LOST: &str = "WITH live AS (SELECT oid, nspname FROM pg_namespace \
         WHERE nspname = (array_remove(current_schemas(false), $1::name))[1]), \
     new AS (SELECT pg_class.* FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1), \
@@ -41,9 +41,9 @@ const LOST: &str = "WITH live AS (SELECT oid, nspname FROM pg_namespace \
         WHERE NOT EXISTS (SELECT FROM pg_publication_rel AS own WHERE own.prrelid = new AND own.prpubid = theirs.prpubid) \
     LIMIT 1";
 
-/// Refuses a transaction that writes to tables elsewhere, because it names their schema, or because it does not make them
-/// in its set-up; or that drops some, because there is none of their name aside yet: those would be the ones that readers
-/// see.
+/// Refuses a transaction that writes to tables elsewhere, because it names their schema, or because it does not make
+/// them in its set-up; or that drops some, because there is none of their name aside yet: those would be the ones that
+/// readers see.
 pub(super) async fn refuse_writes(tx: &PostgresTransaction<'_>, aside: &Aside, schema: &Schema) -> StepResult {
     let look = async {
         let statement = tx.prepare_cached(WRITTEN).await?;

@@ -83,9 +83,9 @@ pub(super) struct Statements {
 /// Held while a projection is set up or its dead letters are moved about, by the projection's name.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1702035460, hashtext($1))";
 
-/// Held by whoever retries dead letters, beside each other, and by a reset alone: the effect of a letter that is retried
-/// is there when the read model is emptied, or the letter is gone when it is looked for. It comes before all others.
-/// It goes by the store and the projection, since a step may take its time.
+/// Held by whoever retries dead letters, beside each other, and by a reset alone: the effect of a letter that is
+/// retried is there when the read model is emptied, or the letter is gone when it is looked for. It comes before all
+/// others. It goes by the store and the projection, since a step may take its time.
 const RETRY: &str = "SELECT pg_advisory_xact_lock_shared(1702035462, hashtext($1))";
 const RESET: &str = "SELECT pg_advisory_xact_lock(1702035462, hashtext($1))";
 

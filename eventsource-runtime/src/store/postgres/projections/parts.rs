@@ -60,8 +60,8 @@ impl Postgres {
         }
     }
 
-    /// What moves the checkpoint of a batch: after the savepoint, which is there if no step has ended the transaction, and
-    /// only if lease and checkpoint are still what they were. One message, so that it stops at its first error.
+    /// What moves the checkpoint of a batch: after the savepoint, which is there if no step has ended the transaction,
+    /// and only if lease and checkpoint are still what they were. One message, so that it stops at its first error.
     pub(super) fn move_checkpoint(&self, batch: &Batch) -> String {
         let Partition { projection, index, .. } = batch.partition;
         self.shared.projections.schema.sql(&format!(

@@ -41,8 +41,8 @@ pub(super) const SAVEPOINT: &str = "SAVEPOINT eventsource";
 /// And looked for at the end.
 pub(super) const RELEASE: &str = "RELEASE SAVEPOINT eventsource";
 
-/// Commits if what was done succeeded, and if the checkpoint can be moved; else undoes all of it. `tried` are the events
-/// whose steps have run.
+/// Commits if what was done succeeded, and if the checkpoint can be moved; else undoes all of it. `tried` are the
+/// events whose steps have run.
 pub(super) async fn end<T>(
     tx: PostgresTransaction<'_>,
     result: Result<T, ProjectionError>,

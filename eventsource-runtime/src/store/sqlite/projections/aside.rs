@@ -114,8 +114,8 @@ pub(super) async fn swap(
     built.threads.close().await;
     let theirs = Arc::clone(&aside);
     store.threads.write(move |connection| take(connection, projection, &theirs, token)).await??;
-    // What stays behind is removed by the next attempt. The file of the lock stays: of two who find it gone, or have opened
-    // it before, each would have a lock of its own.
+    // What stays behind is removed by the next attempt. The file of the lock stays: of two who find it gone, or have
+    // opened it before, each would have a lock of its own.
     let _ = tokio::task::spawn_blocking(move || remove(&aside.path)).await;
     Ok(())
 }

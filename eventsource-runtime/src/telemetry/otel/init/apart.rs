@@ -1,7 +1,8 @@
 //! Processors that are flushed, and shut down, apart from each other.
 //!
-//! OpenTelemetry's provider asks them one after the other, each for as long as it takes: behind an exporter that hangs, the
-//! others would keep what they have. So each is asked on a thread of its own, and the provider is told that it has ended.
+//! OpenTelemetry's provider asks them one after the other, each for as long as it takes: behind an exporter that hangs,
+//! the others would keep what they have. So each is asked on a thread of its own, and the provider is told that it has
+//! ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +76,8 @@ impl<P: Processor + ?Sized + 'static> Apart<P> {
 }
 
 impl<P: Processor + ?Sized> Shared<P> {
-    /// Batch processors keep the result of their last export to themselves when they are shut down: hence the flush before.
+    /// Batch processors keep the result of their last export to themselves when they are shut down: hence the flush
+    /// before.
     fn flush_and_end(&self, timeout: Duration, provider: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
         self.by_jobs.store(true, Ordering::Release);
         let flushed = patiently(timeout, Instant::now, || self.processor.flush());
@@ -96,8 +98,8 @@ impl<P: ?Sized> Clone for Shared<P> {
     }
 }
 
-/// Flushes until there is an answer, or patience ends: OpenTelemetry's batch processors wait five seconds for one, and that
-/// cannot be chosen.
+/// Flushes until there is an answer, or patience ends: OpenTelemetry's batch processors wait five seconds for one, and
+/// that cannot be chosen.
 fn patiently(patience: Duration, now: impl Fn() -> Instant, flush: impl Fn() -> OTelSdkResult) -> OTelSdkResult {
     let begun = now();
     loop {

@@ -1,7 +1,7 @@
 //! Spans that are exported as they end, on the thread that they end on.
 //!
-//! OpenTelemetry's processor for that waits for itself where an export ends a span, and panics where another executor of
-//! its kind runs.
+//! OpenTelemetry's processor for that waits for itself where an export ends a span, and panics where another executor
+//! of its kind runs.
 
 use std::cell::Cell;
 use std::fmt;

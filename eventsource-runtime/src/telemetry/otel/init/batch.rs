@@ -1,5 +1,5 @@
-//! Spans and log records go to exporters in batches, on threads of their own: what does not fit into the queue is dropped,
-//! and all that becomes of them is counted.
+//! Spans and log records go to exporters in batches, on threads of their own: what does not fit into the queue is
+//! dropped, and all that becomes of them is counted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::telemetry::{log, names};
 const MOST_WAITING: usize = 2048;
 /// The longest queue: room for a million spans is hundreds of megabytes.
 const MOST_ROOM: usize = 1 << 20;
-/// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so it
-/// costs the least, and a receiver in trouble is not asked without end.
+/// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so
+/// it costs the least, and a receiver in trouble is not asked without end.
 const FAILURES: u32 = 3;
 /// For how long, in milliseconds: what is lost at most of a receiver that works again.
 const REST: u64 = 100;
@@ -81,8 +81,8 @@ impl Batches<BatchSpanProcessor> {
     }
 }
 
-/// The size of a queue, whichever way the set-up was made: more than a million only as far as memory goes, since the SDK
-/// makes room for all of them at once.
+/// The size of a queue, whichever way the set-up was made: more than a million only as far as memory goes, since the
+/// SDK makes room for all of them at once.
 pub(super) fn most_waiting(variable: &str) -> usize {
     let said = std::env::var(variable).ok().and_then(|size| size.trim().parse().ok());
     said.filter(|size| *size > 0).map_or(MOST_WAITING, |size: usize| size.min(MOST_ROOM))

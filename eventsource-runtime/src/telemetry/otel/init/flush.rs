@@ -1,8 +1,8 @@
 //! Flushing within a deadline, from wherever it is called.
 //!
-//! OpenTelemetry's flush and shutdown block, some of them for as long as an exporter hangs. So each exporter is flushed on a
-//! thread of its own, and a further thread keeps the deadline: no timer of a runtime is needed, and none is blocked. A
-//! job that misses the deadline is left to itself.
+//! OpenTelemetry's flush and shutdown block, some of them for as long as an exporter hangs. So each exporter is flushed
+//! on a thread of its own, and a further thread keeps the deadline: no timer of a runtime is needed, and none is
+//! blocked. A job that misses the deadline is left to itself.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -33,8 +33,8 @@ pub(super) fn all(flushes: &[Arc<Flushes>], deadline: Duration) -> Result<(), Te
     result
 }
 
-/// Runs the jobs beside each other; `after` runs when they are done or given up. One that fails once the deadline is over has
-/// missed it, whatever words its processor has for that.
+/// Runs the jobs beside each other; `after` runs when they are done or given up. One that fails once the deadline is
+/// over has missed it, whatever words its processor has for that.
 pub(super) fn blocking(jobs: Vec<Job>, deadline: Duration, after: impl FnOnce()) -> Result<(), TelemetryError> {
     let started = Instant::now();
     let timed_out = || Err(TelemetryError::TimedOut { after: deadline });

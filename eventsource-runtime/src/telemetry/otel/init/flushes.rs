@@ -1,5 +1,5 @@
-//! Flushes of one exporter, or of all metrics, of which one runs at a time: an exporter that hangs keeps one thread, however
-//! often it is asked.
+//! Flushes of one exporter, or of all metrics, of which one runs at a time: an exporter that hangs keeps one thread,
+//! however often it is asked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

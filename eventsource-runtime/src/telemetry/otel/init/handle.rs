@@ -28,8 +28,8 @@ use crate::telemetry::otel::toggle;
 /// Telemetry that was set up. Call [`shutdown`](Self::shutdown) at the end of the program: it exports what is left.
 ///
 /// Dropped without it, as by a `?` in `main`, an installed set-up exports what has ended so far, for which the thread
-/// waits as for a [flush](Self::force_flush_blocking), and stays installed. One made with [`build`](super::TelemetryBuilder::build) is shut down in the
-/// background, and nobody waits for it.
+/// waits as for a [flush](Self::force_flush_blocking), and stays installed. One made with
+/// [`build`](super::TelemetryBuilder::build) is shut down in the background, and nobody waits for it.
 #[must_use = "call `shutdown` at the end, or the last spans are lost"]
 pub struct Telemetry {
     shared: Arc<Shared>,
@@ -124,9 +124,9 @@ impl Telemetry {
         pipeline::scope(&current, Arc::clone(&self.shared.pipeline))
     }
 
-    /// Exports what has ended so far. It waits no longer than [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout),
-    /// and blocks no thread of a runtime; it needs none either. Called again while an exporter hangs, it waits for the
-    /// same one.
+    /// Exports what has ended so far. It waits no longer than
+    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), and blocks no thread of a runtime; it needs
+    /// none either. Called again while an exporter hangs, it waits for the same one.
     ///
     /// # Errors
     /// An exporter failed, or took too long.
@@ -144,8 +144,8 @@ impl Telemetry {
     }
 
     /// Exports what is left, then ends the exporters. It waits no longer than
-    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), and blocks no thread of a runtime; it needs none
-    /// either. Dropped before it is done, it goes on in the background. A second call does nothing.
+    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), and blocks no thread of a runtime; it needs
+    /// none either. Dropped before it is done, it goes on in the background. A second call does nothing.
     ///
     /// # Errors
     /// An exporter failed, or took too long: then what was left may be lost.

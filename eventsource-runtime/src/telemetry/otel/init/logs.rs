@@ -1,7 +1,7 @@
 //! Log events of ours as log records of OpenTelemetry, through its appender for `tracing`.
 //!
-//! They go to a subscriber that the set-up keeps to itself, so that they are exported whether or not the application has
-//! a subscriber, and whatever that filters.
+//! They go to a subscriber that the set-up keeps to itself, so that they are exported whether or not the application
+//! has a subscriber, and whatever that filters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -87,8 +87,8 @@ pub(super) struct Loggers {
 }
 
 impl Loggers {
-    /// The subscriber that our events go to. It wants nothing else, and says so: or every place of the program that logs
-    /// would have to ask.
+    /// The subscriber that our events go to. It wants nothing else, and says so: or every place of the program that
+    /// logs would have to ask.
     pub(super) fn subscriber(&self) -> Dispatch {
         let ours = Targets::new().with_target(OURS, LevelFilter::INFO);
         Dispatch::new(Registry::default().with(ours).with(OpenTelemetryTracingBridge::new(&self.loggers)))

@@ -105,8 +105,8 @@ impl Telemetry {
     /// service is called where the environment does not name it.
     ///
     /// Spans, metrics and the log events of this crate go over OTLP where an endpoint is set or `otlp` is asked for by
-    /// name (feature `otlp`); with `console` they are printed on stderr, spans as the trace tree. Without any of these spans are made, and their
-    /// contexts stored and passed on, but exported nowhere.
+    /// name (feature `otlp`); with `console` they are printed on stderr, spans as the trace tree. Without any of these
+    /// spans are made, and their contexts stored and passed on, but exported nowhere.
     ///
     /// ```
     /// # async fn example() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
@@ -125,8 +125,8 @@ impl Telemetry {
     /// programs that are configured some other way. `OTEL_SDK_DISABLED` has no say in what is exported either, but it
     /// still switches the spans and metrics of this crate off.
     ///
-    /// OpenTelemetry's SDK reads its own limits all the same: `OTEL_BSP_*` for batches of spans, `OTEL_SPAN_*_LIMIT` and
-    /// the like for a span's attributes, events and links, `OTEL_METRIC_EXPORT_*` for the interval of metrics.
+    /// OpenTelemetry's SDK reads its own limits all the same: `OTEL_BSP_*` for batches of spans, `OTEL_SPAN_*_LIMIT`
+    /// and the like for a span's attributes, events and links, `OTEL_METRIC_EXPORT_*` for the interval of metrics.
     pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
         TelemetryBuilder::new(service_name.into(), Env::default())
     }
@@ -187,8 +187,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it does
-    /// not take is dropped, and counted in `otel.sdk.processor.span.processed`.
+    /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it
+    /// does not take is dropped, and counted in `otel.sdk.processor.span.processed`.
     pub fn span_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
         let batches = Batches::new(exporter, &self.losses);
@@ -214,8 +214,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Makes what would be a span event (`domain_event_produced`, `event_persisted`) a log event instead, with the ids of
-    /// the span: for backends that do not show span events, and for commands of more than the 128 events that a span
+    /// Makes what would be a span event (`domain_event_produced`, `event_persisted`) a log event instead, with the ids
+    /// of the span: for backends that do not show span events, and for commands of more than the 128 events that a span
     /// keeps. As span events, there are none for a span that does not record.
     pub fn span_events_as_logs(mut self) -> Self {
         self.span_events_as_logs = true;
@@ -241,8 +241,8 @@ impl TelemetryBuilder {
     }
 
     /// Logs commands, queries and calls to a database as slow that take so long; a second, where it is not called and
-    /// somebody reads metrics or log records anyway. A component whose metrics are switched off measures nothing, and so
-    /// nothing of it is slow.
+    /// somebody reads metrics or log records anyway. A component whose metrics are switched off measures nothing, and
+    /// so nothing of it is slow.
     pub fn log_slow(mut self, from: Duration) -> Self {
         self.log_slow = Some(from);
         self
@@ -259,8 +259,8 @@ impl TelemetryBuilder {
     /// `OTEL_PROPAGATORS`. A set-up installed before is replaced; its owner still has to shut it down. Where
     /// `OTEL_SDK_DISABLED` is `true` only the propagator is set.
     ///
-    /// One without an exporter of metrics leaves OpenTelemetry's global meters as they are, and what is measured goes to
-    /// them. A provider that somebody sets later takes the place of this one, for spans or for metrics.
+    /// One without an exporter of metrics leaves OpenTelemetry's global meters as they are, and what is measured goes
+    /// to them. A provider that somebody sets later takes the place of this one, for spans or for metrics.
     ///
     /// # Errors
     /// The environment asks for what is not there, or an exporter cannot be made.
@@ -272,8 +272,8 @@ impl TelemetryBuilder {
         Ok(telemetry)
     }
 
-    /// Sets telemetry up for what [`Telemetry::attach`] or [`Telemetry::run`] surrounds, and nothing else: for tests, and
-    /// for several set-ups in one process.
+    /// Sets telemetry up for what [`Telemetry::attach`] or [`Telemetry::run`] surrounds, and nothing else: for tests,
+    /// and for several set-ups in one process.
     ///
     /// # Errors
     /// As [`install`](Self::install).

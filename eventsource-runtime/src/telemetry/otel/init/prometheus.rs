@@ -19,8 +19,8 @@ impl Scrapes {
 }
 
 impl TelemetryBuilder {
-    /// Makes the metrics of this set-up what `scrape` tells, in place of an earlier set-up's. Other exporters of metrics go
-    /// on beside it. A set-up that fails, or that `OTEL_SDK_DISABLED` switches off, takes nobody's place.
+    /// Makes the metrics of this set-up what `scrape` tells, in place of an earlier set-up's. Other exporters of
+    /// metrics go on beside it. A set-up that fails, or that `OTEL_SDK_DISABLED` switches off, takes nobody's place.
     pub fn prometheus(mut self, scrape: &Scrape) -> Self {
         let registry = Registry::new();
         // Every label of the scope would be the same on every series.

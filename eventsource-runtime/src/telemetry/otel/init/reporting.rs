@@ -28,8 +28,8 @@ const EVERY: u64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Alarm {
     began: Instant,
-    /// When it may ring again, in milliseconds since it began; for what a full queue drops, which is told a thousand times
-    /// as often, a minute later than for the failures that are the cause.
+    /// When it may ring again, in milliseconds since it began; for what a full queue drops, which is told a thousand
+    /// times as often, a minute later than for the failures that are the cause.
     from: AtomicU64,
     from_for_drops: AtomicU64,
 }

@@ -145,10 +145,14 @@ impl SpanExporter for Hanging {
 
 pub(super) const DEADLINE: Duration = Duration::from_millis(300);
 /// What a busy machine may add; whoever waits for an exporter waits for minutes.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_mins(1);
 
 fn hanging() -> Telemetry {
-    let telemetry = builder(&[]).span_exporter(Hanging).shutdown_timeout(DEADLINE).build().unwrap();
+    hanging_within(DEADLINE)
+}
+
+fn hanging_within(deadline: Duration) -> Telemetry {
+    let telemetry = builder(&[]).span_exporter(Hanging).shutdown_timeout(deadline).build().unwrap();
     let attached = telemetry.attach();
     span("stuck").in_scope(|| ());
     drop(attached);
@@ -182,24 +186,21 @@ fn a_hanging_exporter_does_not_hold_up_shutdown() {
 
 #[test]
 fn a_hanging_exporter_does_not_hold_up_the_runtime_or_a_drop() {
-    let ticks = AtomicU32::new(0);
     current_thread().block_on(async {
-        let telemetry = hanging();
-        let tick = async {
-            loop {
+        let telemetry = hanging_within(LATE);
+        let ticks = async {
+            for _ in 0..10 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
-                ticks.fetch_add(1, Ordering::Relaxed);
             }
         };
         tokio::select! {
-            result = telemetry.force_flush() => assert!(result.is_err()),
-            () = tick => {}
+            result = telemetry.force_flush() => panic!("the runtime's only thread was blocked: {result:?}"),
+            () = ticks => {}
         }
         let started = Instant::now();
         drop(telemetry);
         assert!(started.elapsed() < LATE);
     });
-    assert!(ticks.into_inner() >= 10, "the runtime's only thread was blocked");
 }
 
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use crate::telemetry::otel::view::Keeper;
 
 impl TelemetryBuilder {
     /// Keeps the last 20,000 spans that are recorded, and writes them to `path` as a [`TraceView`] when telemetry is
-    /// flushed and when it is shut down. The file is replaced as a whole, so that a reader never meets half of it; that it
-    /// cannot be written comes out of the flush.
+    /// flushed and when it is shut down. The file is replaced as a whole, so that a reader never meets half of it; that
+    /// it cannot be written comes out of the flush.
     ///
     /// For development and for tests: the spans are held in memory, some kilobytes each.
     pub fn view(self, path: impl Into<PathBuf>) -> Self {

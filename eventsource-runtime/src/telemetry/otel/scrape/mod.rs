@@ -15,10 +15,11 @@ use prometheus::{Registry, TextEncoder};
 
 pub use server::ScrapeServer;
 
-/// The metrics of a set-up, for Prometheus: hand it to [`prometheus`](crate::telemetry::TelemetryBuilder::prometheus), and
-/// serve [`text`](Self::text) where Prometheus asks for it, or let [`serve`](Self::serve) do that.
+/// The metrics of a set-up, for Prometheus: hand it to [`prometheus`](crate::telemetry::TelemetryBuilder::prometheus),
+/// and serve [`text`](Self::text) where Prometheus asks for it, or let [`serve`](Self::serve) do that.
 ///
-/// Names are those of the registry with underscores and the unit: `cqrs_command_total`, `cqrs_command_duration_seconds`.
+/// Names are those of the registry with underscores and the unit: `cqrs_command_total`,
+/// `cqrs_command_duration_seconds`.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::{Scrape, Telemetry};
@@ -62,8 +63,8 @@ impl Scrape {
         TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 
-    /// Answers `GET /metrics` at an address, on a thread of its own, until the server is dropped. One request at a time,
-    /// each within 5 seconds: enough for Prometheus, and nothing to put before the public.
+    /// Answers `GET /metrics` at an address, on a thread of its own, until the server is dropped. One request at a
+    /// time, each within 5 seconds: enough for Prometheus, and nothing to put before the public.
     ///
     /// # Errors
     /// The address is taken, or the system gives no thread.

@@ -1,7 +1,7 @@
 //! The trace tree in the terminal: one indented line a span, with a bar that shows when in its trace it ran.
 //!
-//! `text` makes what spans carry harmless and short, `order` groups the traces, `render` lays out one of them, `buffer` decides when it is printed, and
-//! `writer` prints it.
+//! `text` makes what spans carry harmless and short, `order` groups the traces, `render` lays out one of them, `buffer`
+//! decides when it is printed, and `writer` prints it.
 
 mod buffer;
 mod order;
@@ -78,8 +78,8 @@ impl TraceTree {
         self
     }
 
-    /// Each trace below the other, in the order in which they began; one that links to another comes right after it. Links
-    /// name the span that they lead to where it is among them.
+    /// Each trace below the other, in the order in which they began; one that links to another comes right after it.
+    /// Links name the span that they lead to where it is among them.
     #[must_use]
     pub fn render(&self, spans: &[SpanData]) -> String {
         let names: HashMap<SpanId, &str> =

@@ -1,7 +1,8 @@
-//! The traces as one page of HTML: nothing to install, nothing to load from anywhere, and nothing in a span can act in it.
+//! The traces as one page of HTML: nothing to install, nothing to load from anywhere, and nothing in a span can act in
+//! it.
 //!
-//! `data` turns spans into JSON, `page` puts that and the files of `page/` together, and `keeper` holds the spans until they
-//! are written.
+//! `data` turns spans into JSON, `page` puts that and the files of `page/` together, and `keeper` holds the spans until
+//! they are written.
 
 mod data;
 mod keeper;
@@ -13,10 +14,11 @@ use opentelemetry_sdk::trace::SpanData;
 
 pub(super) use keeper::Keeper;
 
-/// Spans as a page of HTML: a waterfall of every trace and of all that links to it, links as arrows, attributes on click.
+/// Spans as a page of HTML: a waterfall of every trace and of all that links to it, links as arrows, attributes on
+/// click.
 ///
-/// The page is one file that needs no network; it has keys for everything (`?` lists them), and a dark and a light side.
-/// What spans carry stays text there: a content security policy allows the page's own script and style alone, and
+/// The page is one file that needs no network; it has keys for everything (`?` lists them), and a dark and a light
+/// side. What spans carry stays text there: a content security policy allows the page's own script and style alone, and
 /// characters that control, reorder or hide are spelled out.
 ///
 /// ```
@@ -37,7 +39,8 @@ impl TraceView {
         Self { title: title.into() }
     }
 
-    /// The page. Its size is about 60 kB and a few hundred bytes a span; it stays quick with tens of thousands of spans.
+    /// The page. Its size is about 60 kB and a few hundred bytes a span; it stays quick with tens of thousands of
+    /// spans.
     #[must_use]
     pub fn render(&self, spans: &[SpanData]) -> String {
         self.page(spans, 0)

@@ -151,8 +151,8 @@ impl Visitor for Meanwhile {
     }
 }
 
-/// A command whose events are appended while the stream is read is found if any of them was shown. A state that holds them
-/// would decide the command anew.
+/// A command whose events are appended while the stream is read is found if any of them was shown. A state that holds
+/// them would decide the command anew.
 pub async fn fold_shows_nothing_of_a_command_that_it_does_not_find<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 5000).await;

@@ -90,6 +90,22 @@ pub async fn fold_without_a_snapshot_shows_every_event<S: EventStore + SnapshotS
     }
 }
 
+/// Where the database was restored, the stream may be as long as before and end at the same position, with other events.
+pub async fn fold_with_a_snapshot_of_another_history_shows_every_event<S: EventStore + SnapshotStore>(
+    open: impl AsyncFn() -> S,
+) {
+    let (store, stream) = (open().await, a_stream());
+    appended(&store, &stream, 3).await;
+    let own = snapshot_at(&store, &stream, 2).await;
+    let other_event = LastEvent { id: Uuid::now_v7(), ..own.last };
+    let not_there = LastEvent { version: Version::new(4), ..own.last };
+    for last in [other_event, not_there] {
+        saved(&store, &StoredSnapshot { last, ..own.clone() }).await;
+        let folded = store.fold_from_snapshot(fold(&stream), Noting::default()).await.expect("the stream can be read");
+        assert_eq!((folded.visitor.found, folded.visitor.versions), (vec![None], vec![1, 2, 3]), "{last:?}");
+    }
+}
+
 /// A command that was handled before is found whatever the snapshot holds.
 pub async fn fold_with_a_snapshot_finds_an_earlier_command<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());

@@ -132,8 +132,8 @@ pub async fn clones_share_what_is_kept<S: SnapshotStore>(open: impl AsyncFn() ->
     assert_eq!(latest(&store, &stream).await, Some(snapshot));
 }
 
-/// Of several writers of one stream the last wins, and nothing of the others is mixed in: whoever reads meanwhile sees one
-/// whole snapshot or another.
+/// Of several writers of one stream the last wins, and nothing of the others is mixed in: whoever reads meanwhile sees
+/// one whole snapshot or another.
 pub async fn saves_at_the_same_time_leave_one_whole<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let is_whole = |found: &StoredSnapshot| {

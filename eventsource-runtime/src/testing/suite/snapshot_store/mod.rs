@@ -34,6 +34,7 @@ macro_rules! snapshot_store_suite {
         $crate::snapshot_store_suite! { @ $name, $open;
             fold_begins_where_the_snapshot_ends
             fold_without_a_snapshot_shows_every_event
+            fold_with_a_snapshot_of_another_history_shows_every_event
             fold_with_a_snapshot_finds_an_earlier_command
             dropped_folds_leave_the_store_usable
         }
