@@ -124,7 +124,9 @@ pub fn try_input(which: Macro, bytes: &[u8]) -> Result<Survived, String> {
             return Err(format!("`{message}` stands nowhere in the input: {}", shown()));
         }
     }
-    if expand().to_string() != text {
+    // Of one in eight, whatever is in it: enough to find an order that is not fixed, and cheap.
+    let is_chosen = bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) % 8 == 0;
+    if is_chosen && expand().to_string() != text {
         return Err(format!("expands to something else the second time: {}", shown()));
     }
     proc_macro2::extra::invalidate_current_thread_spans();
