@@ -76,7 +76,8 @@ impl Running {
 #[cold]
 #[inline(never)]
 pub fn run<R>(start: impl FnOnce() -> Option<Span>, body: impl FnOnce() -> R, tell: impl Teller<R>) -> R {
-    let mut running = Running::started(start());
+    let Some(span) = start() else { return body() };
+    let mut running = Running::new(span);
     let returned = body();
     running.end(&returned, tell);
     returned

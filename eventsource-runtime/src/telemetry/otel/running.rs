@@ -31,11 +31,6 @@ impl Running {
         Self { entered: span.enter(), span }
     }
 
-    /// Enters a span, if one has started.
-    pub(super) fn started(span: Option<Span>) -> Self {
-        Self::new(span.unwrap_or(Span::OFF))
-    }
-
     /// The body is done. Whether anybody can see what would be told of it.
     fn left(&mut self) -> bool {
         self.entered = Entered::Nothing;
