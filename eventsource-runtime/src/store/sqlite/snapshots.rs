@@ -15,12 +15,11 @@ use crate::store::{EventStore, Fold, Folded, Position, StoreError, StoreInfo, St
 const SAVE: &str = "INSERT OR REPLACE INTO snapshots \
     (stream_id, aggregate_type, version, position, event_id, schema_version, schema_hash, state) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+/// Of any history, or only if its last event is that of the stream: another one may have one at the same version and
+/// position.
 const GET: &str = "SELECT version, position, event_id, schema_version, schema_hash, state FROM snapshots \
-    WHERE stream_id = ?1";
-/// Only if its last event is that of the stream, which another history may have at the same version and position.
-const GET_OWN: &str = "SELECT version, position, event_id, schema_version, schema_hash, state FROM snapshots \
-    WHERE stream_id = ?1 AND event_id = \
-        (SELECT event_id FROM events WHERE stream_id = ?1 AND events.version = snapshots.version)";
+    WHERE stream_id = ?1 AND (?2 OR event_id = \
+        (SELECT event_id FROM events WHERE stream_id = ?1 AND events.version = snapshots.version))";
 const EXISTS: &str = "SELECT 1 FROM snapshots WHERE stream_id = ?1";
 const DELETE: &str = "DELETE FROM snapshots WHERE stream_id = ?1";
 const DELETE_ALL: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1";
@@ -37,7 +36,7 @@ impl SnapshotStore for Sqlite {
 
     async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
         let stream = stream.clone();
-        self.threads.read(move |connection, _| get(connection, GET, &stream)).await?
+        self.threads.read(move |connection, _| get(connection, &stream, true)).await?
     }
 
     async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
@@ -57,7 +56,7 @@ impl SnapshotStore for Sqlite {
 
     async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
         let both = move |connection: &Connection, abandoned: &dyn Fn() -> bool| {
-            let after = visitor.restore(get(connection, GET_OWN, &fold.stream));
+            let after = visitor.restore(get(connection, &fold.stream, false));
             fold::fold(connection, Fold { after, ..fold }, visitor, abandoned)
         };
         self.threads.read(both).await?
@@ -79,8 +78,11 @@ fn save(connection: &Connection, snapshot: &StoredSnapshot) -> rusqlite::Result<
     saved.map(drop)
 }
 
-fn get(connection: &Connection, sql: &str, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
-    let read = || connection.prepare_cached(sql)?.query_row([stream.as_str()], |row| snapshot(row, stream)).optional();
+fn get(connection: &Connection, stream: &StreamId, of_any: bool) -> Result<Option<StoredSnapshot>, StoreError> {
+    let read = || {
+        let mut statement = connection.prepare_cached(GET)?;
+        statement.query_row(params![stream.as_str(), of_any], |row| snapshot(row, stream)).optional()
+    };
     read().map_err(|error| StoreError::backend("read a snapshot", error))
 }
 
