@@ -18,8 +18,8 @@ use crate::domain::{AnyEvent, Event, EventDef};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
-    Attributes, By, ByPlace, Kind, Literal, NoResult, Options, Outcome, Slot, Span, Teller, ToldResult, ToldValue,
-    told, told_of,
+    Attributes, By, ByPlace, Kind, Literal, NoResult, Options, Outcome, Slot, Span, Teller, Told, ToldResult,
+    ToldValue, told_of,
 };
 
 /// The traits of a probe, of which one will be used: imported together, none of them is unused.
@@ -48,7 +48,7 @@ pub mod probe {
 #[cfg(feature = "otel")]
 pub use crate::telemetry::{
     BoxedFuture, BoxedStream, Once, Running, Site, apart, cover_future, cover_stream, disabled, held, once, run, start,
-    start_of, start_with, traced, traced_by,
+    start_with, traced, traced_by,
 };
 
 /// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.

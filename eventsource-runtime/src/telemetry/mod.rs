@@ -35,7 +35,7 @@ pub use backend::Span;
 #[doc(hidden)]
 pub use backend::{
     BoxedFuture, BoxedStream, Covered, Held, Once, Running, Site, Traced, apart, cover_future, cover_stream, disabled,
-    held, once, run, start, start_of, start_with, traced, traced_by,
+    held, once, run, start, start_with, traced, traced_by,
 };
 pub use backend::{
     CurrentSpan, ManualSpan, Options, Scope, Telemetry, TelemetryBuilder, TelemetryGuard, current_span, set_enabled,
@@ -57,7 +57,7 @@ pub use otel::TraceView;
 #[cfg(feature = "prometheus")]
 pub use otel::{Scrape, ScrapeServer};
 #[doc(hidden)]
-pub use outcome::{By, ByName, ByText, ByType, NoResult, Outcome, Teller, Told, ToldResult, ToldValue, told, told_of};
+pub use outcome::{By, ByName, ByText, ByType, NoResult, Outcome, Teller, Told, ToldResult, ToldValue, told_of};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::Kind;
 #[doc(hidden)]

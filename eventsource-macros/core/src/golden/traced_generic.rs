@@ -13,6 +13,7 @@ where
     let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::start(
             &__ES_SITE,
+            ::core::option::Option::None,
             &mut ::eventsource_runtime::__private::ByPlace(move |_, __es_slot| ::eventsource_runtime::__private::Slot::debug(
                 __es_slot,
                 &value,

@@ -9,9 +9,9 @@ fn count(&mut self) -> u32 {
     let __es_call = move |__es_on: ::core::primitive::bool| -> u32 {
         let _ = { __es_once };
         let __es_span = if __es_on {
-            ::eventsource_runtime::__private::start_of(
+            ::eventsource_runtime::__private::start(
                 &__ES_SITE,
-                ::core::any::type_name::<Self>,
+                ::core::option::Option::Some(::core::any::type_name::<Self>),
                 &mut (),
             )
         } else {
@@ -32,36 +32,27 @@ fn count(&mut self) -> u32 {
         let __es_body = ::eventsource_runtime::__private::once(|| -> u32 {
             self.count + 1
         });
-        match __es_span {
-            ::core::option::Option::None => __es_body(),
-            ::core::option::Option::Some(__es_span) => {
-                let mut __es_span = ::eventsource_runtime::__private::Running::new(
-                    __es_span,
-                );
-                let __es_returned = __es_body();
-                {
-                    let result = &__es_returned;
-                    ::eventsource_runtime::__private::Running::record(
-                        &mut __es_span,
-                        &["count"],
-                        &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
-                            __es_slot,
-                            &self.count,
-                        )),
-                    );
-                }
-                ::eventsource_runtime::__private::Running::end(
-                    &mut __es_span,
-                    &__es_returned,
-                    {
-                        use ::eventsource_runtime::__private::probe::told::*;
-                        ::eventsource_runtime::__private::told_of(&__es_returned)
-                            .__es_by()
-                    },
-                );
-                __es_returned
-            }
+        let mut __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
+        let __es_returned = __es_body();
+        {
+            let result = &__es_returned;
+            ::eventsource_runtime::__private::Running::record(
+                &mut __es_span,
+                &["count"],
+                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
+                    __es_slot,
+                    &self.count,
+                )),
+            );
         }
+        ::eventsource_runtime::__private::Running::end(
+            __es_span,
+            __es_returned,
+            {
+                use ::eventsource_runtime::__private::probe::told::*;
+                ::eventsource_runtime::__private::told_of(&__es_returned).__es_by()
+            },
+        )
     };
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)

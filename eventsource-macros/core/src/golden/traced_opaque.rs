@@ -9,30 +9,22 @@ fn all(&self) -> impl Iterator<Item = u8> {
     let __es_call = move |__es_on: ::core::primitive::bool| {
         let _ = { __es_once };
         let __es_span = if __es_on {
-            ::eventsource_runtime::__private::start_of(
+            ::eventsource_runtime::__private::start(
                 &__ES_SITE,
-                ::core::any::type_name::<Self>,
+                ::core::option::Option::Some(::core::any::type_name::<Self>),
                 &mut (),
             )
         } else {
             ::core::option::Option::None
         };
         let __es_body = ::eventsource_runtime::__private::once(move || { self.i() });
-        match __es_span {
-            ::core::option::Option::None => __es_body(),
-            ::core::option::Option::Some(__es_span) => {
-                let mut __es_span = ::eventsource_runtime::__private::Running::new(
-                    __es_span,
-                );
-                let __es_returned = __es_body();
-                ::eventsource_runtime::__private::Running::end(
-                    &mut __es_span,
-                    &__es_returned,
-                    ::eventsource_runtime::__private::NoResult,
-                );
-                __es_returned
-            }
-        }
+        let __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
+        let __es_returned = __es_body();
+        ::eventsource_runtime::__private::Running::end(
+            __es_span,
+            __es_returned,
+            ::eventsource_runtime::__private::NoResult,
+        )
     };
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)

@@ -9,7 +9,11 @@ fn send(connection: Connection, message: Message) {
     let __es_call = move |__es_on: ::core::primitive::bool| -> () {
         let _ = { __es_once };
         let __es_span = if __es_on {
-            ::eventsource_runtime::__private::start(&__ES_SITE, &mut ())
+            ::eventsource_runtime::__private::start(
+                &__ES_SITE,
+                ::core::option::Option::None,
+                &mut (),
+            )
         } else {
             ::core::option::Option::None
         };
@@ -21,25 +25,16 @@ fn send(connection: Connection, message: Message) {
                 work(&message, &connection);
             }
         });
-        match __es_span {
-            ::core::option::Option::None => __es_body(),
-            ::core::option::Option::Some(__es_span) => {
-                let mut __es_span = ::eventsource_runtime::__private::Running::new(
-                    __es_span,
-                );
-                let __es_returned = __es_body();
-                ::eventsource_runtime::__private::Running::end(
-                    &mut __es_span,
-                    &__es_returned,
-                    {
-                        use ::eventsource_runtime::__private::probe::told::*;
-                        ::eventsource_runtime::__private::told_of(&__es_returned)
-                            .__es_by()
-                    },
-                );
-                __es_returned
-            }
-        }
+        let __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
+        let __es_returned = __es_body();
+        ::eventsource_runtime::__private::Running::end(
+            __es_span,
+            __es_returned,
+            {
+                use ::eventsource_runtime::__private::probe::told::*;
+                ::eventsource_runtime::__private::told_of(&__es_returned).__es_by()
+            },
+        )
     };
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)

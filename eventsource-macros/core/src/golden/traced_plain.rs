@@ -10,11 +10,13 @@ fn send() {
     });
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::run(
-            move || ::eventsource_runtime::__private::start(&__ES_SITE, &mut ()),
-            __es_body,
+            &__ES_SITE,
+            ::core::option::Option::None,
+            &mut (),
+            &{ __es_body },
             {
                 use ::eventsource_runtime::__private::probe::told::*;
-                ::eventsource_runtime::__private::told::<()>().__es_by()
+                ::eventsource_runtime::__private::Told::<()>::NEW.__es_by()
             },
         )
     } else {

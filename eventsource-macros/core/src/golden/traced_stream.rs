@@ -6,7 +6,11 @@ fn numbers() -> impl Stream<Item = Result<u8, Error>> {
         &[],
     );
     let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
-        ::eventsource_runtime::__private::start(&__ES_SITE, &mut ())
+        ::eventsource_runtime::__private::start(
+            &__ES_SITE,
+            ::core::option::Option::None,
+            &mut (),
+        )
     } else {
         ::core::option::Option::None
     };

@@ -18,11 +18,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Covers::Call if sig.asyncness.is_some() => run_async(model),
         Covers::Call if model.is_held => run_held(model),
         Covers::Call => match &model.returned {
-            Returned::Type(ty)
-                if model.record.is_empty() && !has_inferred(ty) && arguments::are_copied(&model.function.sig) =>
-            {
-                run_copied(model, ty)
-            }
+            Returned::Type(ty) if is_short(model, ty) => run_copied(model, ty),
             _ => run_sync(model),
         },
         Covers::Future => run_covered(model, "future"),
@@ -30,6 +26,15 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     };
     let body = like(&model.body, quote!(#site #run));
     quote!(#(#attrs)* #vis #sig #body)
+}
+
+/// Whether nothing is said that a call of one function cannot take.
+fn is_short(model: &Model, returned: &Type) -> bool {
+    model.record.is_empty()
+        && model.enable_tracing.is_none()
+        && options(model).is_empty()
+        && !has_inferred(returned)
+        && arguments::are_copied(&model.function.sig)
 }
 
 fn site(Model { runtime, name, kind, constants, attributes, .. }: &Model) -> TokenStream {
@@ -80,10 +85,17 @@ fn start_enabled(model: &Model) -> TokenStream {
     if !options.is_empty() {
         let out = local("__es_options");
         quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &mut #owns |#out| { #options }, #values))
-    } else if model.owner {
-        quote_spanned!(Span::mixed_site()=> #private::start_of(&__ES_SITE, ::core::any::type_name::<Self>, #values))
     } else {
-        quote_spanned!(Span::mixed_site()=> #private::start(&__ES_SITE, #values))
+        let owner = owner(model);
+        quote_spanned!(Span::mixed_site()=> #private::start(&__ES_SITE, #owner, #values))
+    }
+}
+
+fn owner(model: &Model) -> TokenStream {
+    if model.owner {
+        quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(::core::any::type_name::<Self>))
+    } else {
+        quote_spanned!(Span::mixed_site()=> ::core::option::Option::None)
     }
 }
 
@@ -129,20 +141,22 @@ fn run_held(model: &Model) -> TokenStream {
 }
 
 /// The body stands in a closure, which runs out of line where spans may be on: so that where they are off nothing is
-/// left of that. All arguments are copied: this closure has its own, and so has the one that starts the span.
+/// left of that. All arguments are copied: this closure has its own, and so has the one of the attributes.
 fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     let private = model.runtime.private();
-    let (own, span, body) = (local("__es_body"), local("__es_span"), &model.body);
-    let (start, checks, by) = (start(model), model.sensitive(), by_type(&private, ty));
-    let start = if checks.is_empty() {
-        quote_spanned!(Span::mixed_site()=> move || #start)
-    } else {
-        quote_spanned!(Span::mixed_site()=> move || { let #span = #start; #checks #span })
-    };
+    let owns = Some(Token![move](Span::mixed_site()));
+    let (own, value, body) = (local("__es_body"), local("__es_returned"), &model.body);
+    let (owner, values) = (owner(model), values(&private, owns, &model.attributes));
+    let (checks, by) = (model.sensitive(), by_type(&private, ty));
+    // The body lends a copy of itself: what is lent has to stand in memory, also where spans are off.
+    let run = quote_spanned!(Span::mixed_site()=> #private::run(&__ES_SITE, #owner, #values, &{ #own }, #by));
+    // Behind the expressions that they check, as elsewhere.
+    let run =
+        if checks.is_empty() { run } else { quote_spanned!(Span::mixed_site()=> let #value = #run; #checks #value) };
     let arrow = quote_spanned!(first_span(ty)=> -> #ty);
     quote_spanned! {Span::mixed_site()=>
         let #own = #private::once(move || #arrow #body);
-        if #private::Site::may_be_on(&__ES_SITE) { #private::run(#start, #own, #by) } else { #own() }
+        if #private::Site::may_be_on(&__ES_SITE) { #run } else { #own() }
     }
 }
 
@@ -168,19 +182,12 @@ fn run_sync(model: &Model) -> TokenStream {
     };
     let body = quote_spanned!(Span::mixed_site()=> #private::once(#owns || #returned #body));
     let (own, span) = (local("__es_body"), local("__es_span"));
-    let within = if matches!(model.returned, Returned::Never) {
+    let (value, end) = (local("__es_returned"), end(model));
+    let changed = (!model.record.is_empty()).then(|| Token![mut](Span::mixed_site()));
+    let ended = match &model.returned {
         // What is told of one is that it panicked, and its being dropped tells it.
-        quote_spanned!(Span::mixed_site()=> { let #span = #private::Running::new(#span); #own() })
-    } else {
-        let (value, end) = (local("__es_returned"), end(model));
-        quote_spanned! {Span::mixed_site()=>
-            {
-                let mut #span = #private::Running::new(#span);
-                let #value = #own();
-                #end
-                #value
-            }
-        }
+        Returned::Never => quote_spanned!(Span::mixed_site()=> #own()),
+        _ => quote_spanned!(Span::mixed_site()=> let #value = #own(); #end),
     };
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
@@ -189,10 +196,8 @@ fn run_sync(model: &Model) -> TokenStream {
             let _ = { #once };
             #start
             let #own = #body;
-            match #span {
-                ::core::option::Option::None => #own(),
-                ::core::option::Option::Some(#span) => #within,
-            }
+            let #changed #span = #private::Running::new(#span);
+            #ended
         };
         if #private::Site::may_be_on(&__ES_SITE) { #private::apart(#call) } else { #call(false) }
     }
@@ -226,14 +231,16 @@ fn run_async(model: &Model) -> TokenStream {
     let start = start_where_may_be_on(model);
     let body = quote_spanned!(Span::mixed_site()=> async move #body);
     let (own, span) = (local("__es_body"), local("__es_span"));
-    let within = match &model.returned {
+    let (by, traced) = match &model.returned {
+        // Before the span: a call behind it would have to be cleaned up after.
         Returned::Type(ty) if model.record.is_empty() && !has_inferred(ty) => {
-            let by = by_type(&private, ty);
-            quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #by).await)
+            let (by, told) = (local("__es_by"), by_type(&private, ty));
+            let by_this = quote_spanned!(Span::mixed_site()=> let #by = #told;);
+            (Some(by_this), quote_spanned!(Span::mixed_site()=> #private::traced(#span, #own, #by)))
         }
         _ => {
             let tell = tell(model, Span::mixed_site());
-            quote_spanned!(Span::mixed_site()=> #private::traced_by(#span, #own, #tell).await)
+            (None, quote_spanned!(Span::mixed_site()=> #private::traced_by(#span, #own, #tell)))
         }
     };
     let lints = yields_future(&model.function.sig).then(future_lints);
@@ -241,6 +248,7 @@ fn run_async(model: &Model) -> TokenStream {
         matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
     // Moved as a whole in each arm: what is left of it would be kept where the body is awaited.
     quote_spanned! {Span::mixed_site()=>
+        #by
         #start
         #lints
         let #own = #body;
@@ -249,7 +257,7 @@ fn run_async(model: &Model) -> TokenStream {
                 ::core::mem::forget(#span);
                 #own.await
             }
-            ::core::option::Option::Some(_) => #within,
+            ::core::option::Option::Some(_) => #traced.await,
         }
         #end
     }
@@ -273,13 +281,13 @@ fn end(model: &Model) -> TokenStream {
         }
     });
     let by = by_value(model, &quote_spanned!(Span::mixed_site()=> &#value));
-    quote_spanned!(Span::mixed_site()=> #records #private::Running::end(&mut #span, &#value, #by);)
+    quote_spanned!(Span::mixed_site()=> #records #private::Running::end(#span, #value, #by))
 }
 
 /// What finds out whether a value of a type is an error.
 fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
     let probe = probe(private, "told");
-    quote_spanned!(Span::mixed_site()=> { #probe #private::told::<#ty>().__es_by() })
+    quote_spanned!(Span::mixed_site()=> { #probe #private::Told::<#ty>::NEW.__es_by() })
 }
 
 /// The same for the type of a value, of which a part may not be what is written; nothing is found out where nothing

@@ -86,8 +86,7 @@ impl ManualSpan {
 
     /// Runs a closure in the span.
     pub fn in_scope<R>(self, body: impl FnOnce() -> R) -> R {
-        let Some(span) = self.begin() else { return body() };
-        let mut running = Running::new(span);
+        let mut running = Running::new(self.begin());
         let returned = body();
         running.succeed();
         returned

@@ -53,7 +53,7 @@ pub use site::Site;
 pub use span::Span;
 pub(super) use span::current_trace_context;
 pub(crate) use start::Start;
-pub use start::{disabled, start, start_of, start_with};
+pub use start::{disabled, start, start_with};
 pub(super) use toggle::Mute;
 pub(crate) use toggle::is_on;
 pub use toggle::set_enabled;

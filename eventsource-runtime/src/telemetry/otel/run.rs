@@ -12,9 +12,11 @@ use super::error_text::records_error_text;
 use super::inside::{Inside, Place};
 use super::pipeline;
 use super::running::{After, Before, Running, Tells};
+use super::site::Site;
 use super::span::{Entered, Span};
+use super::start::{Owner, start};
 use super::toggle;
-use crate::telemetry::{By, Outcome, Teller, log, names};
+use crate::telemetry::{By, Outcome, Teller, Values, log, names};
 
 /// In a closure, it lets it be called once only. Otherwise the compiler would make a second one for that.
 #[derive(Debug)]
@@ -65,22 +67,47 @@ impl<R, T: Teller<R>> Tells for Telling<'_, R, T> {
 }
 
 impl Running {
-    /// The body is done: its span ends.
-    pub fn end<R>(&mut self, returned: &R, mut tell: impl Teller<R>) {
-        self.done(&mut Telling(returned, &mut tell));
+    /// The body is done: its span ends. What it returned passes through, so that only this has to drop it if telling
+    /// of it panics.
+    #[inline]
+    pub fn end<R>(mut self, returned: R, mut tell: impl Teller<R>) -> R {
+        if !self.is_off() {
+            self.done(&mut Telling(&returned, &mut tell));
+        }
+        returned
+    }
+}
+
+/// The body of a plain function. Not one of the traits of closures: each has more methods to be compiled.
+pub trait Body<R> {
+    /// Runs it, once.
+    fn run(&self) -> R;
+}
+
+impl<R, F: FnOnce() -> R + Copy> Body<R> for F {
+    fn run(&self) -> R {
+        self()
     }
 }
 
 /// Runs the body of a plain function in its span, apart from where spans are off, so that nothing is left there of what
-/// it needs.
+/// it needs. Compiled once for all bodies that return the same type.
 #[cold]
 #[inline(never)]
-pub fn run<R>(start: impl FnOnce() -> Option<Span>, body: impl FnOnce() -> R, tell: impl Teller<R>) -> R {
-    let Some(span) = start() else { return body() };
-    let mut running = Running::new(span);
-    let returned = body();
-    running.end(&returned, tell);
-    returned
+pub fn run<R>(
+    site: &'static Site,
+    owner: Option<Owner>,
+    values: &mut dyn Values,
+    body: &dyn Body<R>,
+    tell: impl Teller<R>,
+) -> R {
+    let span = start(site, owner, values);
+    if span.is_none() {
+        return body.run();
+    }
+    let running = Running::new(span);
+    let returned = body.run();
+    running.end(returned, tell)
 }
 
 pin_project! {
@@ -96,6 +123,7 @@ pin_project! {
 
 /// Runs the body of a traced async function in its span; `tell` finds out what there is to tell of the value that it
 /// returns.
+#[inline(always)]
 pub fn traced<F, T>(span: Option<Span>, body: F, tell: T) -> Traced<F, T>
 where
     F: Future,
@@ -120,15 +148,28 @@ where
 {
     type Output = F::Output;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let mut entered = this.before.enter();
-        let polled = this.body.poll(task);
-        if let Poll::Ready(returned) = &polled {
-            this.before.left(&mut entered, this.after, &mut Telling(returned, this.tell));
-        }
-        polled
+        poll(this.before, this.body, this.after, this.tell, task)
     }
+}
+
+/// Compiled once for all bodies that return the same type.
+fn poll<R, T: Teller<R>>(
+    before: &mut Before,
+    body: Pin<&mut dyn Future<Output = R>>,
+    after: &mut After,
+    tell: &mut T,
+    task: &mut TaskContext<'_>,
+) -> Poll<R> {
+    let entered = before.enter();
+    let polled = body.poll(task);
+    drop(entered);
+    if let Poll::Ready(returned) = &polled {
+        before.left(after, &mut Telling(returned, tell));
+    }
+    polled
 }
 
 impl<F, T> fmt::Debug for Traced<F, T> {

@@ -24,11 +24,19 @@ pub struct Running {
 }
 
 impl Running {
-    /// Enters a span that has started.
+    /// Enters a span, if one has started.
     #[inline]
     #[must_use]
-    pub fn new(span: Span) -> Self {
-        Self { entered: span.enter(), span }
+    pub fn new(span: Option<Span>) -> Self {
+        match span {
+            None => Self { entered: Entered::Nothing, span: Span::OFF },
+            Some(span) => Self { entered: span.enter(), span },
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_off(&self) -> bool {
+        self.span.is_off()
     }
 
     /// The body is done. Whether anybody can see what would be told of it.
@@ -73,7 +81,7 @@ pub struct Held {
 #[inline]
 #[must_use]
 pub fn held(span: Option<Span>) -> Option<Held> {
-    span.map(|span| Held { running: Running::new(span), is_in_panic: thread::panicking() })
+    span.map(|span| Held { running: Running::new(Some(span)), is_in_panic: thread::panicking() })
 }
 
 impl Drop for Held {
@@ -105,8 +113,7 @@ impl Before {
     }
 
     /// The body is done: nothing of it is left to drop. Its span ends.
-    pub(super) fn left(&mut self, entered: &mut Entered, after: &mut After, body: &mut dyn Tells) {
-        *entered = Entered::Nothing;
+    pub(super) fn left(&mut self, after: &mut After, body: &mut dyn Tells) {
         after.is_unfinished = false;
         let Some(span) = self.0.take() else { return };
         if span.is_recording() {
@@ -118,8 +125,7 @@ impl Before {
 
     #[cold]
     fn enter_to_drop(&mut self) {
-        let Some(span) = self.0.take() else { return };
-        let running = Running::new(span);
+        let running = Running::new(self.0.take());
         // At the end of a thread there is no place for it any more: the span ends, and the body is dropped outside of
         // it.
         let _ = DROPPING.try_with(move |all| all.borrow_mut().push(running));

@@ -45,6 +45,9 @@ fn current_unless_dropped() -> Option<Context> {
     Context::map_current(|current| if drops_below(current) { None } else { Some(current.clone()) })
 }
 
+/// What tells the name of the type that a method is of: `type_name`, which is not called where nobody wants the span.
+pub type Owner = fn() -> &'static str;
+
 /// A span about to start, where one may.
 #[derive(Debug)]
 pub(crate) enum Start {
@@ -274,14 +277,19 @@ fn kind(kind: Kind) -> SpanKind {
     }
 }
 
-/// Starts the span of a traced function, where spans may be on; none where they are not.
-pub fn start(site: &'static Site, values: &mut dyn Values) -> Option<Span> {
-    started(site, || site.name, values)
-}
-
-/// The same for a method, whose type's name stands before its own.
-pub fn start_of(site: &'static Site, owner: fn() -> &'static str, values: &mut dyn Values) -> Option<Span> {
-    started(site, || method_names::joined(owner(), site.name), values)
+/// Starts the span of a traced function, where spans may be on; none where they are not. Before a method's name stands
+/// that of its type, which `owner` tells.
+pub fn start(site: &'static Site, owner: Option<Owner>, values: &mut dyn Values) -> Option<Span> {
+    if !site.is_on() {
+        return None;
+    }
+    let parent = current_unless_dropped()?;
+    let name = owner.map_or(site.name, |owner| method_names::joined(owner(), site.name));
+    let known = |known: &mut Attributes| {
+        known.list = List::with_room(site.room());
+        literals(site, known);
+    };
+    Ready::new(Cow::Borrowed(name), site.kind).build(&parent, known, |user| user.each(site.keys, values))
 }
 
 /// The same with more options.
@@ -306,19 +314,6 @@ pub fn disabled(site: &'static Site, is_on: &mut dyn FnMut() -> bool) -> Option<
         return None;
     }
     (evaluated(is_on) == Some(false)).then_some(Span::MUTED)
-}
-
-#[inline]
-fn started(site: &'static Site, name: impl FnOnce() -> &'static str, values: &mut dyn Values) -> Option<Span> {
-    if !site.is_on() {
-        return None;
-    }
-    let parent = current_unless_dropped()?;
-    let known = |known: &mut Attributes| {
-        known.list = List::with_room(site.room());
-        literals(site, known);
-    };
-    Ready::new(Cow::Borrowed(name()), site.kind).build(&parent, known, |user| user.each(site.keys, values))
 }
 
 fn literals(site: &Site, attributes: &mut Attributes) {
