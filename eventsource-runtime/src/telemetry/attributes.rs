@@ -118,11 +118,6 @@ impl Attributes {
         self.list.shared(key, Arc::clone(value));
     }
 
-    /// Makes room for so many more at once.
-    pub(crate) fn reserve(&mut self, more: usize) {
-        self.list.reserve(more);
-    }
-
     /// A count or a place, which never exceeds `i64` in practice.
     pub(crate) fn number(&mut self, key: &'static str, value: u64) {
         self.list.int(key, i64::try_from(value).unwrap_or(i64::MAX));

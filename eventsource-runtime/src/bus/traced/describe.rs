@@ -8,7 +8,7 @@ use crate::bus::{BusInfo, Destination, Place, PublishError, Published};
 use crate::telemetry::{Attributes, Options, names};
 
 /// As many attributes as the span of a message has, with those that are told at its end.
-const MOST: usize = 18;
+pub(super) const MOST: usize = 18;
 
 pub(super) const SEND: &str = "send";
 pub(super) const PROCESS: &str = "process";
@@ -51,7 +51,6 @@ pub(super) fn describe_broker(
     at: &Arc<str>,
     known: &mut Attributes,
 ) {
-    known.reserve(MOST);
     known.text(names::MESSAGING_SYSTEM, system);
     known.text(names::MESSAGING_OPERATION_NAME, operation);
     known.text(names::MESSAGING_OPERATION_TYPE, operation);

@@ -53,8 +53,6 @@ impl List {
 
     pub(in crate::telemetry) fn shared(&mut self, _: &'static str, _: Arc<str>) {}
 
-    pub(in crate::telemetry) fn reserve(&mut self, _: usize) {}
-
     pub(in crate::telemetry) fn int(&mut self, _: &'static str, _: i64) {}
 
     pub(in crate::telemetry) fn float(&mut self, _: &'static str, _: f64) {}
@@ -179,6 +177,11 @@ impl Start {
 
     #[must_use]
     pub(crate) fn options(self, _: impl FnOnce(&mut Options)) -> Self {
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn room(self, _: usize) -> Self {
         self
     }
 

@@ -34,10 +34,6 @@ impl List {
         self.push(key, Value::String(value.into()));
     }
 
-    pub(in crate::telemetry) fn reserve(&mut self, more: usize) {
-        self.0.reserve(more);
-    }
-
     pub(in crate::telemetry) fn int(&mut self, key: &'static str, value: i64) {
         self.push(key, Value::I64(value));
     }

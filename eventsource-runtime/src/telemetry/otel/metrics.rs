@@ -123,6 +123,8 @@ struct Foreign {
     /// Others are to decide when it ends: that may take its exporter's time.
     provider: Weak<dyn MeterProvider + Send + Sync>,
     instruments: Instruments,
+    /// Whether nobody can read them: OpenTelemetry's own provider, where nobody has set one, is told nothing.
+    is_noop: bool,
 }
 
 /// Whether nothing is measured here, whoever might read it.
@@ -131,33 +133,40 @@ pub(super) fn are_off() -> bool {
 }
 
 pub(super) fn with(record: impl FnOnce(&Instruments)) {
-    measure(|instruments, _| record(instruments));
+    measure(|instruments, _| instruments.map_or((), record));
 }
 
-/// Tells as well from when on what is measured is logged as slow.
-fn measure(record: impl FnOnce(&Instruments, Duration)) {
+/// Tells as well from when on what is measured is logged as slow, and does so where nobody reads it.
+fn measure(record: impl FnOnce(Option<&Instruments>, Duration)) {
     if are_off() {
         return;
     }
     let active = Active::current();
     match active.measuring() {
         Some(pipeline) if !pipeline.metered => {}
-        Some(pipeline) => record(&pipeline.instruments, pipeline.slow),
+        Some(pipeline) => record(Some(&pipeline.instruments), pipeline.slow),
         None => {
-            let Foreign { instruments, .. } = &*foreign();
+            let Foreign { instruments, is_noop, .. } = &*foreign();
             let slow = match active.pipeline() {
                 Some(pipeline) if pipeline.metered || instruments.meter_id.is_read() => pipeline.slow,
                 Some(_) => Duration::MAX,
                 None => SLOW,
             };
-            record(instruments, slow);
+            record((!is_noop).then_some(instruments), slow);
         }
     }
 }
 
-/// Whether somebody reads what a component that has its metrics switched on measures.
+/// Whether somebody reads what is measured here, or logs what of it is slow, for a component that has its metrics on.
 pub(crate) fn are_read(enabled: bool) -> bool {
     enabled && !are_off() && Active::current().measuring().is_none_or(|pipeline| pipeline.metered)
+}
+
+/// Whether somebody reads what is measured here.
+pub(crate) fn are_recorded() -> bool {
+    let mut are_recorded = false;
+    with(|_| are_recorded = true);
+    are_recorded
 }
 
 /// Whether somebody reads gauges here: to keep one up may take a query.
@@ -190,7 +199,9 @@ fn foreign() -> Arc<Foreign> {
         return Arc::clone(known);
     }
     let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()));
-    let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments });
+    // It has no state, and forgets callbacks at once. So does one whose views drop all gauges, but that has a state.
+    let is_noop = size_of_val(&*provider) == 0 && !instruments.meter_id.is_read();
+    let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments, is_noop });
     FOREIGN.store(Some(Arc::clone(&made)));
     made
 }
@@ -228,11 +239,13 @@ impl Ended<'_> {
 
 pub(crate) fn command(ended: &Ended<'_>, events: u64) {
     measure(|instruments, slow_from| {
-        let attributes = ended.attributes(instruments, "write", names::COMMAND_TYPE, names::COMMAND_STATUS);
-        instruments.command_duration.record(ended.elapsed.as_secs_f64(), &attributes);
-        instruments.command_total.add(1, &attributes);
-        if events > 0 {
-            instruments.events_produced.add(events, &attributes[..2]);
+        if let Some(instruments) = instruments {
+            let attributes = ended.attributes(instruments, "write", names::COMMAND_TYPE, names::COMMAND_STATUS);
+            instruments.command_duration.record(ended.elapsed.as_secs_f64(), &attributes);
+            instruments.command_total.add(1, &attributes);
+            if events > 0 {
+                instruments.events_produced.add(events, &attributes[..2]);
+            }
         }
         if ended.elapsed >= slow_from {
             log::command_slow(ended.name, ended.elapsed);
@@ -242,11 +255,13 @@ pub(crate) fn command(ended: &Ended<'_>, events: u64) {
 
 pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
     measure(|instruments, slow_from| {
-        let attributes = ended.attributes(instruments, "read", names::QUERY_TYPE, names::QUERY_STATUS);
-        instruments.query_duration.record(ended.elapsed.as_secs_f64(), &attributes);
-        instruments.query_total.add(1, &attributes);
-        if let Some(results) = results {
-            instruments.query_result_size.record(results as u64, &attributes[..2]);
+        if let Some(instruments) = instruments {
+            let attributes = ended.attributes(instruments, "read", names::QUERY_TYPE, names::QUERY_STATUS);
+            instruments.query_duration.record(ended.elapsed.as_secs_f64(), &attributes);
+            instruments.query_total.add(1, &attributes);
+            if let Some(results) = results {
+                instruments.query_result_size.record(results as u64, &attributes[..2]);
+            }
         }
         if ended.elapsed >= slow_from {
             log::query_slow(ended.name, ended.elapsed);
@@ -352,6 +367,8 @@ pub(crate) fn store_operation(
     let Some(system) = info.system else { return false };
     let mut slow = false;
     measure(|instruments, slow_from| {
+        slow = elapsed >= slow_from;
+        let Some(instruments) = instruments else { return };
         let mut attributes = vec![
             KeyValue::new(names::DB_SYSTEM_NAME, system),
             KeyValue::new(names::DB_OPERATION_NAME, operation),
@@ -369,7 +386,6 @@ pub(crate) fn store_operation(
             attributes.extend(status_code(error).map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
         }
         instruments.db_operation_duration.record(elapsed.as_secs_f64(), &attributes);
-        slow = elapsed >= slow_from;
     });
     slow
 }

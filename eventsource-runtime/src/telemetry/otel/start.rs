@@ -46,7 +46,7 @@ fn current_unless_dropped() -> Option<Context> {
 }
 
 /// What tells the name of the type that a method is of: `type_name`, which is not called where nobody wants the span.
-pub type Owner = fn() -> &'static str;
+pub(super) type Owner = fn() -> &'static str;
 
 /// A span about to start, where one may.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub(crate) struct Ready {
     pub(super) kind: Kind,
     pub(super) options: Options,
     since: Option<SystemTime>,
+    /// For how many attributes it makes room at once.
+    room: usize,
 }
 
 impl Start {
@@ -94,6 +96,15 @@ impl Start {
         self
     }
 
+    /// Makes room for so many attributes at once, where that are more than most spans have.
+    #[must_use]
+    pub(crate) fn room(mut self, attributes: usize) -> Self {
+        if let Self::Ready(ready) = &mut self {
+            ready.room = attributes;
+        }
+        self
+    }
+
     /// Sets parent and links.
     #[must_use]
     #[inline]
@@ -117,7 +128,7 @@ impl Start {
 
 impl Ready {
     pub(super) fn new(name: Cow<'static, str>, kind: Kind) -> Self {
-        Self { name, kind, options: Options::default(), since: None }
+        Self { name, kind, options: Options::default(), since: None, room: ROOM }
     }
 
     /// As [`Start::begin`].
@@ -125,18 +136,13 @@ impl Ready {
     pub(super) fn begin(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
         match without_sampler(&self.options) {
             Some(span) => span,
-            None => self.begin_on(ROOM, known, user).unwrap_or(Span::OFF),
+            None => self.begin_on(known, user).unwrap_or(Span::OFF),
         }
     }
 
-    fn begin_on(
-        self,
-        room: usize,
-        mut known: impl FnMut(&mut Attributes),
-        user: impl FnMut(&mut Attributes),
-    ) -> Option<Span> {
+    fn begin_on(self, mut known: impl FnMut(&mut Attributes), user: impl FnMut(&mut Attributes)) -> Option<Span> {
         let parent = self.parent();
-        let links_dropped = self.options.links_dropped;
+        let (links_dropped, room) = (self.options.links_dropped, self.room);
         let known = |attributes: &mut Attributes| {
             attributes.list = List::with_room(room);
             known(attributes);
@@ -303,8 +309,8 @@ pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values
         return span.unless_off();
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
-    let ready = Ready { name: Cow::Borrowed(name), kind: site.kind, options, since: None };
-    ready.begin_on(site.room(), |known| literals(site, known), |user| user.each(site.keys, values))
+    let ready = Ready { name: Cow::Borrowed(name), kind: site.kind, options, since: None, room: site.room() };
+    ready.begin_on(|known| literals(site, known), |user| user.each(site.keys, values))
 }
 
 /// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A
