@@ -40,6 +40,13 @@ pub(super) struct Handling {
     pub(super) intake: Intake,
 }
 
+impl Handling {
+    pub(super) fn wants(&self, message: &Message) -> bool {
+        let Some(names) = &self.event_types else { return true };
+        message.event_type().is_some_and(|event_type| names.iter().any(|name| name == event_type))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retries {
     pub(super) most: u32,
@@ -160,17 +167,32 @@ impl<S> Done<S> {
 }
 
 pub(super) struct Lane<S, H> {
-    pub(super) handling: Arc<Handling>,
-    pub(super) handler: Arc<H>,
-    pub(super) taken: mpsc::UnboundedReceiver<Current<S>>,
-    pub(super) counts: Arc<Counts>,
+    handling: Arc<Handling>,
+    handler: Arc<H>,
+    taken: mpsc::UnboundedReceiver<Current<S>>,
+    counts: Arc<Counts>,
+    /// Whether anybody reads what is measured: to find that out costs about as much as an empty handler.
+    is_measured: bool,
 }
 
 impl<S: Settle, H: Handler> Lane<S, H> {
+    pub(super) fn new(
+        handling: Arc<Handling>,
+        handler: Arc<H>,
+        taken: mpsc::UnboundedReceiver<Current<S>>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self { handling, handler, taken, counts, is_measured: false }
+    }
+
     pub(super) async fn run(mut self) {
         let most = self.handling.most;
         let (mut taken, mut done) = (Vec::new(), Done::default());
         while self.taken.recv_many(&mut taken, most.max(TOGETHER / most * most)).await > 0 {
+            self.is_measured = self.handling.telemetry.is_measured();
+            if self.handling.intake.dead_letters {
+                taken = self.wanted(taken).await;
+            }
             if most == 1 {
                 for current in taken.drain(..) {
                     self.work_alone(current, &mut done).await;
@@ -187,15 +209,35 @@ impl<S: Settle, H: Handler> Lane<S, H> {
 
     async fn work_alone(&self, current: Current<S>, done: &mut Done<S>) {
         if !self.is_lost(&current) {
-            self.handling.telemetry.consumed(slice::from_ref(&current));
+            self.consumed(slice::from_ref(&current));
             self.persist(current, 0, done).await;
         }
+    }
+
+    fn consumed(&self, batch: &[Current<S>]) {
+        if self.is_measured {
+            self.handling.telemetry.consumed(batch);
+        }
+    }
+
+    /// The dead letters that are to be tried again. The others go back as they are.
+    async fn wanted(&self, letters: Vec<Current<S>>) -> Vec<Current<S>> {
+        let mut wanted = Vec::with_capacity(letters.len());
+        for letter in letters {
+            if self.handling.wants(&letter.received) {
+                wanted.push(letter);
+            } else if let Some(kept) = self.parked(&letter, &letter.received).await {
+                let settled = if kept.is_ok() { letter.settle.ack().await } else { letter.settle.reject().await };
+                self.settled(&settled);
+            }
+        }
+        wanted
     }
 
     /// Handles a batch; if it fails, its messages one by one, so that only those at fault become dead letters.
     async fn work(&self, batch: Vec<Current<S>>, done: &mut Done<S>) {
         let mut batch = self.not_lost(batch);
-        self.handling.telemetry.consumed(&batch);
+        self.consumed(&batch);
         let mut first = 0;
         if batch.len() > 1 {
             let (result, begun) = self.attempt(&batch, Outcome::Retry, done).await;
@@ -266,7 +308,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
                 many => self.handler.many(many.iter().map(|each| each.received.clone()).collect()).await,
             }
         };
-        let result = self.handled(span.run(at_hand(batch).scope(caught(handled))), done).await;
+        let result = self.handled(span.run(self.at_hand(batch).scope(caught(handled))), done).await;
         let result = result.map_err(|error| Failed { error, scope: span.scope(false) });
         let error = result.as_ref().err().map(|failed| &failed.error);
         let outcome = match error {
@@ -274,8 +316,18 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             Some(error) if error.is_permanent() && batch.len() == 1 => Outcome::DeadLetter,
             Some(_) => otherwise,
         };
-        telemetry.ended(span, batch, Ended { outcome, error, begun });
+        let elapsed = self.is_measured.then(|| begun.elapsed());
+        telemetry.ended(span, batch, Ended { outcome, error, elapsed });
         (result, begun)
+    }
+
+    /// What a handler of these messages is at.
+    fn at_hand(&self, batch: &[Current<S>]) -> Handled {
+        let is_in_process = self.handling.telemetry.is_in_process();
+        match batch {
+            [one] => Handled::message(one.received.id(), one.received.correlation_id(), is_in_process),
+            _ => Handled::batch(is_in_process),
+        }
     }
 
     /// What a handler comes to. While it waits for something, what was done with before is settled.
@@ -322,7 +374,8 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if self.is_lost(&current) {
             return;
         }
-        let Some(kept) = self.parked(&current, attempts, failed).await else { return };
+        let letter = self.letter(&current, attempts, &failed.error);
+        let Some(kept) = self.parked(&current, &letter).await else { return };
         let error_type = match &kept {
             Ok(()) => failed.error.error_type(),
             Err(error) => error.error_type(),
@@ -337,10 +390,9 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     }
 
     /// Keeps the message, or finds that it can never be kept. `None` if it went to another member before.
-    async fn parked(&self, current: &Current<S>, attempts: u32, failed: &Failed) -> Option<Result<(), BusError>> {
-        let letter = self.letter(current, attempts, &failed.error);
+    async fn parked(&self, current: &Current<S>, letter: &Message) -> Option<Result<(), BusError>> {
         for retry in 0.. {
-            match current.settle.park(&letter).await {
+            match current.settle.park(letter).await {
                 kept @ (Ok(()) | Err(BusError::Unkeepable { .. })) => return Some(kept),
                 Err(error) => self.counts.unsettled(&error),
             }
@@ -371,13 +423,5 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if let Err(error) = settled {
             self.counts.unsettled(error);
         }
-    }
-}
-
-/// What a handler of these messages is at.
-fn at_hand<S>(batch: &[Current<S>]) -> Handled {
-    match batch {
-        [one] => Handled::message(one.received.id(), one.received.correlation_id()),
-        _ => Handled::batch(),
     }
 }

@@ -157,7 +157,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
     let lanes = (0..lanes).map(|_| {
         let (lane, taken) = mpsc::unbounded_channel();
         let (handling, handler) = (Arc::clone(&handling), Arc::clone(&handler));
-        tasks.spawn(scope.clone().run(Lane { handling, handler, taken, counts: Arc::clone(&counts) }.run()));
+        tasks.spawn(scope.clone().run(Lane::new(handling, handler, taken, Arc::clone(&counts)).run()));
         lane
     });
     let lanes = lanes.collect();
@@ -242,7 +242,8 @@ impl<C: Consumer> Taking<C> {
     async fn hand_out(&mut self, taken: &mut Vec<Delivery<C::Settle>>, mut free: OwnedSemaphorePermit) {
         let mut unwanted = Vec::new();
         for delivery in taken.drain(..) {
-            if !self.wants(&delivery) {
+            // Letters that are not wanted are to stay: a lane puts them back.
+            if !self.handling.intake.dead_letters && !self.handling.wants(&delivery.message) {
                 unwanted.push(delivery.settle);
                 continue;
             }
@@ -276,11 +277,6 @@ impl<C: Consumer> Taking<C> {
             next.as_mut().poll(task).map(Some)
         })
         .await
-    }
-
-    fn wants(&self, delivery: &Delivery<C::Settle>) -> bool {
-        let Some(names) = &self.handling.event_types else { return true };
-        delivery.message.event_type().is_some_and(|event_type| names.iter().any(|name| name == event_type))
     }
 }
 

@@ -18,23 +18,24 @@ pub(crate) struct Handled {
     pub(crate) correlation_id: Option<Uuid>,
     /// The event itself.
     pub(crate) id: Option<Uuid>,
-    of_bus: bool,
+    /// By a bus within the process.
+    in_process: bool,
 }
 
 impl Handled {
     /// A message of a bus. One without a correlation begins its own.
-    pub(crate) fn message(id: Option<Uuid>, correlation_id: Option<Uuid>) -> Self {
-        Self { correlation_id: correlation_id.or(id), id, of_bus: true }
+    pub(crate) fn message(id: Option<Uuid>, correlation_id: Option<Uuid>, in_process: bool) -> Self {
+        Self { correlation_id: correlation_id.or(id), id, in_process }
     }
 
     /// Several messages: nothing follows from one of them more than from another.
-    pub(crate) fn batch() -> Self {
-        Self { of_bus: true, ..Self::default() }
+    pub(crate) fn batch(in_process: bool) -> Self {
+        Self { in_process, ..Self::default() }
     }
 
     pub(crate) fn event<E>(event: &Recorded<E>) -> Self {
         let id = Some(event.event_id());
-        Self { correlation_id: event.correlation_id().or(id), id, of_bus: Self::is_of_bus() }
+        Self { correlation_id: event.correlation_id().or(id), id, in_process: Self::is_in_process() }
     }
 
     /// What the caller's handler is at; nothing outside of one.
@@ -42,9 +43,9 @@ impl Handled {
         HANDLED.try_with(|handled| *handled).unwrap_or_default()
     }
 
-    /// Whether the caller runs in a handler of a bus: what that publishes must not wait for itself.
-    pub(crate) fn is_of_bus() -> bool {
-        Self::current().of_bus
+    /// Whether the caller runs in a handler of a bus within the process: what that publishes must not wait for itself.
+    pub(crate) fn is_in_process() -> bool {
+        Self::current().in_process
     }
 
     /// Runs a handler that is at this.

@@ -268,7 +268,7 @@ fn a_broker_that_is_away_delays_and_loses_nothing() {
         let bus = open(&cluster, options().publish_timeout(Duration::from_secs(1))).await;
         let (running, mut seen) = collecting(&bus).await;
         // The first one takes as long as it takes to connect.
-        while bus.publish(message(&stream(1), 0)).await.is_err() {}
+        in_time(async { while bus.publish(message(&stream(1), 0)).await.is_err() {} }).await;
         cluster.broker_down(1).unwrap();
         let until = tokio::time::Instant::now() + away;
         let mut refused = 0;
@@ -279,7 +279,8 @@ fn a_broker_that_is_away_delays_and_loses_nothing() {
         }
         assert!(refused > 0 && !bus.inner().health().unwrap().is_connected());
         cluster.broker_up(1).unwrap();
-        while outcomes(&bus, [message(&stream(1), 1), message(&stream(1), 2)]).await != ["ok"; 2] {}
+        let both = || [message(&stream(1), 1), message(&stream(1), 2)];
+        in_time(async { while outcomes(&bus, both()).await != ["ok"; 2] {} }).await;
         let mut first_seen = Vec::new();
         while first_seen.len() < 3 {
             let number = ordinal(&in_time(seen.recv()).await.unwrap());

@@ -8,7 +8,8 @@ use eventsource_runtime::bus::{
     SubscriptionStopped,
 };
 use eventsource_runtime::store::StreamId;
-use tokio::sync::Semaphore;
+use eventsource_tests::own_bus::remote;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::spans::until_settled;
 
@@ -79,6 +80,27 @@ async fn or_it_is_refused_and_then_nobody_gets_the_message() {
     permits.add_permits(1);
     assert_eq!(slow.shutdown().await.unwrap().acknowledged, 1);
     assert_eq!(quick.shutdown().await.unwrap().acknowledged, 1);
+}
+
+/// It was let past the bound, as one of the bus's own is, which may be what its queue waits for.
+#[tokio::test]
+async fn a_handler_of_another_bus_is_refused_as_anybody() {
+    let (bus, permits) = (bus(1, SlowSubscriber::Refuse), Arc::new(Semaphore::new(0)));
+    let slow = bus.subscribe("slow").handle(waiting(&permits)).await.unwrap();
+    bus.publish(message(1)).await.unwrap();
+    let (broker, (told, mut outcomes)) = (remote(), mpsc::unbounded_channel());
+    let bridge = bus.clone();
+    let handler = move |_: Received| {
+        let (bridge, told) = (bridge.clone(), told.clone());
+        async move { Ok(told.send(bridge.publish(message(1)).await)?) }
+    };
+    let bridging = broker.subscribe("bridge").handle(handler).await.unwrap();
+    broker.publish(message(2)).await.unwrap();
+    let outcome = outcomes.recv().await.unwrap();
+    assert!(matches!(outcome, Err(PublishError::Full { .. })), "{outcome:?}");
+    bridging.shutdown().await.unwrap();
+    permits.add_permits(1);
+    assert_eq!(slow.shutdown().await.unwrap().acknowledged, 1);
 }
 
 #[tokio::test]

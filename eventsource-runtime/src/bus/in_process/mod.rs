@@ -131,7 +131,7 @@ impl Shared {
         let mut attached: Vec<_> = attached.collect();
         attached.sort_by(|one, other| one.group.cmp(&other.group));
         // What handlers publish while the bus drains is part of what is there.
-        (!state.closed || Handled::is_of_bus() && !state.ended).then_some(attached)
+        (!state.closed || Handled::is_in_process() && !state.ended).then_some(attached)
     }
 
     fn queue(&self, group: &Arc<str>) -> Result<Arc<Queue>, BusError> {

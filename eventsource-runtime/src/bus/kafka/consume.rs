@@ -18,7 +18,6 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::Shared;
 use super::apart::{self, Apart};
 use super::context::Context;
 use super::options::refused;
@@ -27,6 +26,7 @@ use super::payloads::Payloads;
 use super::replay::{self, Letters};
 use super::settle::{Origin, Unsettled};
 use super::tenure::Tenure;
+use super::{Shared, made};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Place, Settle};
@@ -69,7 +69,11 @@ impl Member {
         let topic: Arc<str> =
             if intake.dead_letters { dead_topic.into() } else { Arc::clone(&shared.info.destination) };
         let share = Arc::new(Share::new(Arc::clone(&intake.group), topic));
-        let client = Arc::new(client(&shared, &intake, &share)?);
+        let make = {
+            let (shared, intake, share) = (Arc::clone(&shared), intake.clone(), Arc::clone(&share));
+            move || client(&shared, &intake, &share)
+        };
+        let client = Arc::new(made("make a Kafka consumer", make).await?);
         if shared.options.create.is_none() {
             replay::check(&client, &shared.dead_topic(&intake.group)?).await?;
         }

@@ -79,13 +79,25 @@ impl KafkaBus {
     pub async fn connect(brokers: &str, options: KafkaOptions) -> Result<Self, BusError> {
         let client = options.client(brokers)?;
         let state = Arc::new(State::default());
-        let publisher = Publisher::new(client.clone(), &options, Arc::clone(&state))?;
+        let publisher = publisher(client.clone(), options.clone(), Arc::clone(&state)).await?;
         let info = info(brokers, &options.topic);
         let shared = Arc::new(Shared { info, client, options, publisher, letters: OnceCell::new(), state });
         let partitions = shared.options.create.map_or(1, |create| create.partitions);
         shared.create(&shared.options.topic, partitions, &[]).await?;
         Ok(Self::over(Kafka { shared }))
     }
+}
+
+/// A client starts threads and reads certificates, which no task is to wait for.
+async fn made<T: Send + 'static>(
+    what: &'static str,
+    make: impl FnOnce() -> Result<T, BusError> + Send + 'static,
+) -> Result<T, BusError> {
+    tokio::task::spawn_blocking(make).await.map_err(|error| BusError::backend(what, error))?
+}
+
+async fn publisher(client: ClientConfig, options: KafkaOptions, state: Arc<State>) -> Result<Publisher, BusError> {
+    made("make a Kafka producer", move || Publisher::new(client, &options, state)).await
 }
 
 /// What telemetry says: the first of the brokers stands for all.
@@ -117,13 +129,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// A client starts threads and reads certificates, which no task is to wait for.
     async fn letters(&self) -> Result<&Publisher, BusError> {
-        let make = || async {
-            let (client, options, state) = (self.client.clone(), self.options.clone(), Arc::clone(&self.state));
-            let made = tokio::task::spawn_blocking(move || Publisher::new(client, &options, state)).await;
-            made.map_err(|error| BusError::backend("make a Kafka producer", error))?
-        };
+        let make = || publisher(self.client.clone(), self.options.clone(), Arc::clone(&self.state));
         self.letters.get_or_try_init(make).await
     }
 
@@ -138,7 +145,9 @@ impl Shared {
         let Some(create) = self.options.create else { return Ok(()) };
         let failed = |error| self.state.refused("make a topic", error);
         let context = Context { state: Arc::clone(&self.state), share: None };
-        let admin: Apart<AdminClient<_>> = Apart::new(self.client.create_with_context(context).map_err(failed)?);
+        let client = self.client.clone();
+        let admin = made("make a topic", move || Ok(client.create_with_context(context))).await?;
+        let admin: Apart<AdminClient<_>> = Apart::new(admin.map_err(failed)?);
         let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(i32::from(create.replicas)));
         let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let options = AdminOptions::new().request_timeout(Some(CREATING)).operation_timeout(Some(CREATING));

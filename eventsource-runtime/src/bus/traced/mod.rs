@@ -5,8 +5,9 @@ mod process;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use self::describe::{describe_published, describe_sent, link};
+use self::describe::{MOST, describe_published, describe_sent, link};
 pub(super) use self::process::{Ended, Outcome, Processing};
 use super::error::PublishError;
 use super::message::Message;
@@ -118,7 +119,8 @@ impl<B: EventBus> Traced<B> {
         if messages.is_empty() {
             return Vec::new();
         }
-        let (traced, begun) = (self.tracing && telemetry::is_on(), metrics::begun(self.metrics));
+        let traced = self.tracing && telemetry::is_on();
+        let begun = (self.metrics && metrics::are_recorded()).then(Instant::now);
         let told = (traced || begun.is_some()).then(|| self.told(&messages));
         let span = match &told {
             Some(told) if traced => self.send_span(told, &messages, via),
@@ -189,7 +191,7 @@ impl<B: EventBus> Traced<B> {
             None => (names::EVENT_BUS_PUBLISH.into(), Kind::Internal),
             Some(_) => ([names::SEND_PREFIX, &told.destination.name].concat().into(), Kind::Producer),
         };
-        let start = Start::of(|| true, named).options(|options| {
+        let start = Start::of(|| true, named).room(MOST).options(|options| {
             if via == Via::Relay {
                 options.root();
                 for message in messages {

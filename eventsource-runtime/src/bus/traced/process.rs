@@ -2,11 +2,11 @@
 
 use std::slice;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::describe::{PROCESS, describe_broker, describe_event_type, describe_messages, link};
+use super::describe::{MOST, PROCESS, describe_broker, describe_event_type, describe_messages, link};
 use crate::bus::BusInfo;
 use crate::bus::error::HandlerError;
 use crate::bus::lane::Current;
@@ -39,7 +39,8 @@ impl Outcome {
 pub(in crate::bus) struct Ended<'a> {
     pub(in crate::bus) outcome: Outcome,
     pub(in crate::bus) error: Option<&'a HandlerError>,
-    pub(in crate::bus) begun: Instant,
+    /// How long it took, where that is measured.
+    pub(in crate::bus) elapsed: Option<Duration>,
 }
 
 /// The spans and metrics of one subscription.
@@ -64,9 +65,19 @@ impl Processing {
         Group { target: self.info.target, name: &self.group }
     }
 
+    /// Whether messages do not leave the process.
+    pub(in crate::bus) fn is_in_process(&self) -> bool {
+        self.info.system.is_none()
+    }
+
+    /// Whether anybody reads what is measured here. None of that is logged as slow.
+    pub(in crate::bus) fn is_measured(&self) -> bool {
+        self.metrics && metrics::are_recorded()
+    }
+
     /// Counts messages that were delivered, and what is odd about them.
     pub(in crate::bus) fn consumed<S>(&self, batch: &[Current<S>]) {
-        if batch.is_empty() || !metrics::are_read(self.metrics) {
+        if batch.is_empty() {
             return;
         }
         messaging::consumed(&self.info, &self.group, self.at(batch), batch.len() as u64);
@@ -107,7 +118,7 @@ impl Processing {
             None => (names::EVENT_BUS_HANDLE.into(), Kind::Internal),
             Some(_) => ([names::PROCESS_PREFIX, self.place(batch)].concat().into(), Kind::Consumer),
         };
-        let start = Start::of(|| self.tracing, named).options(|options| self.hang(options, batch));
+        let start = Start::of(|| self.tracing, named).room(MOST).options(|options| self.hang(options, batch));
         start.begin(&mut |known| self.describe(batch, known), &mut |_| ())
     }
 
@@ -164,9 +175,9 @@ impl Processing {
             later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(attempt_of(batch)));
             later.text(names::EVENTSOURCE_OUTCOME, ended.outcome.as_str());
         });
-        if metrics::are_read(self.metrics) {
+        if let Some(elapsed) = ended.elapsed {
             let error_type = ended.error.map(HandlerError::error_type);
-            messaging::processed(&self.info, &self.group, self.at(batch), error_type, ended.begun.elapsed());
+            messaging::processed(&self.info, &self.group, self.at(batch), error_type, elapsed);
         }
         let Some(error) = ended.error else { return span.succeed() };
         let error_type = error.error_type();

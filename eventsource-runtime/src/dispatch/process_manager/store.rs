@@ -174,7 +174,7 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
                 None => desk.step(&*manager, event, scope.clone()).await?,
                 // Set aside by an attempt that failed after that.
                 Some(first) if first == event.position => {
-                    self.unpark(Arc::clone(&manager), event, scope.clone()).await?;
+                    desk.unpark(Arc::clone(&manager), event, scope.clone()).await?;
                 }
                 // Set aside from here: the letters before it may be gone by the time that the store looks for them.
                 Some(_) if batch.events.len() == 1 => return self.park(manager, event, batch, scope).await,

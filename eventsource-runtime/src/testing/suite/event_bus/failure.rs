@@ -125,11 +125,15 @@ pub async fn dead_letters_are_tried_again_when_asked<B: EventBus>(open: impl Asy
 }
 
 /// Tried again in vain, it goes back, and the replay ends all the same. It still says where it came from, and how often
-/// it was tried in all.
+/// it was tried in all. So it does where others are to be tried again.
 pub async fn a_dead_letter_that_fails_again_goes_back<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (_seen, running) = failed(&bus, None).await;
     running.shutdown().await.expect("it ends");
+    let (_, handler) = agreeing();
+    let others = bus.dead_letters("one").event_types(["OrderCancelled"]).handle(handler).await;
+    let tally = in_time(others.expect("a group has dead letters").finished()).await.expect("it ends");
+    assert_eq!((tally.acknowledged, tally.dead_lettered), (0, 0));
     let mut sources = HashSet::new();
     for attempts in ["4", "5"] {
         let (mut letters, handler) = showing(|_| Err(no().permanent()));
