@@ -32,15 +32,19 @@ fn a_stream() -> StreamId {
     StreamId::new("Order", Uuid::now_v7())
 }
 
-/// Appends a cancellation, with this payload and of this schema version.
-async fn cancel<S: EventStore>(store: &S, stream: &StreamId, payload: &str, schema_version: u32) -> Position {
-    let event = NewEvent {
+/// A cancellation, with this payload and of this schema version.
+fn cancellation(payload: &str, schema_version: u32) -> NewEvent {
+    NewEvent {
         id: Uuid::now_v7(),
         event_type: "OrderCancelled",
         schema_version,
         payload: payload.to_owned().into(),
         origin: Arc::new(Origin::at(Timestamp::from_micros(1))),
-    };
+    }
+}
+
+async fn cancel<S: EventStore>(store: &S, stream: &StreamId, payload: &str, schema_version: u32) -> Position {
+    let event = cancellation(payload, schema_version);
     store.append(stream, ExpectedVersion::Any, vec![event]).await.unwrap().position
 }
 

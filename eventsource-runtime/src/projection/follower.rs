@@ -16,11 +16,11 @@ use super::running::{Progress, Stage};
 use super::step::{Mode, Step, Unsure};
 use super::{Projection, ProjectionStore};
 use crate::domain::StoredEvent;
-use crate::store::{Filter, Page, Position};
+use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 
 /// The sizes between which batches adapt. A page that holds the smallest is never applied one by one.
-const SMALLEST_BATCH: usize = 64;
+pub(super) const SMALLEST_BATCH: usize = 64;
 const LARGEST_BATCH: usize = 2048;
 /// How many bytes of payloads a batch should hold: with the one that is read ahead, twice that is in memory.
 const LARGE_BATCH: usize = 4 * 1024 * 1024;
@@ -55,12 +55,15 @@ pub(super) struct Place {
     pub(super) hold: Hold,
     /// What may have been committed already, though it was reported as failed.
     pub(super) unsure: Option<Unsure>,
-    batch: usize,
+    /// When the last page came.
+    pub(super) read: Instant,
+    pub(super) batch: usize,
 }
 
 impl Place {
     pub(super) fn new(checkpoint: Position, past: Position, hold: Hold) -> Self {
-        Self { checkpoint, saved: checkpoint, past, rebuilding: false, hold, unsure: None, batch: SMALLEST_BATCH }
+        let (read, batch) = (Instant::now(), SMALLEST_BATCH);
+        Self { checkpoint, saved: checkpoint, past, rebuilding: false, hold, unsure: None, read, batch }
     }
 
     /// How a page is applied: event by event where the projection is live, which it is when it has caught up with the
@@ -136,16 +139,10 @@ impl<S: ProjectionStore> Follower<S> {
     ///
     /// It ends at `until`, with a value, or when the runner is stopped, with none.
     async fn advance(&self, place: &mut Place, until: Option<Position>) -> Result<Option<()>, ProjectionError> {
-        let filter = Filter::all().event_types(self.projection.event_types());
+        let filter = self.filter();
         let mut ahead: Option<Page> = None;
         while until.is_none_or(|until| place.checkpoint < until) {
-            let page = match ahead.take() {
-                Some(page) => page,
-                None => match self.ask(|feed| feed.read_all(place.checkpoint, &filter, place.batch)).await? {
-                    Some(page) => page,
-                    None => break,
-                },
-            };
+            let Some(page) = self.next_page(ahead.take(), &filter, place).await? else { break };
             if page.scanned == place.checkpoint {
                 if self.idle(place).await?.is_none() {
                     break;
@@ -270,29 +267,6 @@ impl<S: ProjectionStore> Follower<S> {
             rest = events.after(place.saved);
         }
         Ok(Some(()))
-    }
-
-    /// Moves the checkpoint in the store past events that the projection does not handle, with the lease kept
-    /// meanwhile.
-    pub(super) async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
-        let claim = place.hold.claim.clone();
-        self.keeping(&claim, Box::pin(self.move_up(place))).await
-    }
-
-    async fn move_up(&self, place: &mut Place) -> Result<(), ProjectionError> {
-        let mut trouble = Trouble::default();
-        let none = Events::default();
-        while place.saved < place.checkpoint {
-            let step = Step::new(&none, place.checkpoint, Mode::Live).retried(trouble.retries);
-            let Err(error) = self.attempt(step, place).await else { break };
-            if error.is_final() {
-                return Err(error);
-            }
-            if self.endure(&mut trouble, error).await?.is_none() {
-                break;
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn tell(&self, place: &Place) {

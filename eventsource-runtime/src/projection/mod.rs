@@ -17,6 +17,7 @@ mod lease;
 mod leasing;
 mod options;
 mod partition;
+mod passed;
 mod rebuild;
 mod retry;
 mod runner;

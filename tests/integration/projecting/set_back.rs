@@ -42,6 +42,60 @@ async fn a_checkpoint_that_went_back_is_gone_on_from() {
     projections.shutdown().await.unwrap();
 }
 
+/// Longer than a server needs to take another's place.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+/// Waits until a lease of that time has run out.
+async fn pass<S: ProjectionStore>(store: &S, projection: Arc<dyn Projection<S::Backend>>) {
+    let part = Partition::whole(projection.name());
+    store.open_projection(projection, 1, Position::START).await.unwrap();
+    let claim = || Claim::new(Uuid::now_v7(), "test", A_WHILE);
+    assert_eq!(store.lease_projection(part, claim()).await.unwrap().taken, None);
+    while store.lease_projection(part, claim()).await.unwrap().taken.is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What it had passed over, since that was none of its own, was lost, and what came at the same positions was passed
+/// over with it: while nothing happened, and with the next event behind.
+#[tokio::test]
+async fn what_comes_in_the_place_of_what_was_passed_over_is_applied() {
+    for count in [1, 2] {
+        let scratch = Scratch::new();
+        let (store, stream) = (open(&scratch.file()).await, a_stream());
+        // Long enough that the checkpoint is not moved up before the end of the feed is lost.
+        let runner = ProjectionRunner::new(store.clone()).lease(10 * A_WHILE);
+        let projections = runner.projection(Tally::sound()).spawn();
+        projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+        let strange = NewEvent { event_type: "OrderStrange", ..cancellation(REASON, 1) };
+        let passed = store.append(&a_stream(), ExpectedVersion::Any, vec![strange]).await.unwrap().position;
+        projections.wait_for(passed).await.unwrap();
+        pass(&store, Arc::new(Seen::default())).await;
+        let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+        raw.busy_timeout(Duration::from_secs(5)).unwrap();
+        raw.execute_batch(
+            "BEGIN IMMEDIATE;
+             DROP TRIGGER events_are_not_deleted;
+             DELETE FROM events WHERE position = 2;
+             UPDATE projection_partitions SET position = 1 WHERE projection = 'Tally';
+             COMMIT",
+        )
+        .unwrap();
+        let events = (0..count).map(|_| cancellation(REASON, 1)).collect();
+        let last = store.append(&stream, ExpectedVersion::Any, events).await.unwrap().position;
+        assert_eq!(last.get(), 1 + count);
+        in_time(async {
+            while seen(&store).await.last() != Some(&last.get()) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+        assert_eq!(seen(&store).await, (1..=last.get()).collect::<Vec<_>>());
+    }
+}
+
 /// The positions of what it has seen since it was emptied.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<u64>>>);

@@ -1,0 +1,97 @@
+//! What a part has passed over: between its checkpoint in the store and the one in memory was nothing for it.
+//!
+//! A server that took another's place may have lost the end of the feed, and have handed the same positions out again
+//! since. The checkpoint in the store was lost with what it stands for, or neither was: so from there on it is looked
+//! again, before it is moved past the rest.
+
+use std::time::{Duration, Instant};
+
+use super::batch::Events;
+use super::error::{CheckpointMoved, ProjectionError};
+use super::follower::{Follower, Place, SMALLEST_BATCH};
+use super::retry::{Trouble, upkeep};
+use super::step::{Mode, Step};
+use super::{ProjectionStore, StepResult};
+use crate::domain::StoredEvent;
+use crate::store::{Filter, Page};
+
+/// No server takes another's place in less time than this. Between pages that follow each other more closely there is
+/// no look back, which would double the reads of a part that shares a busy feed with others.
+const TAKEOVER: Duration = Duration::from_millis(100);
+
+impl<S: ProjectionStore> Follower<S> {
+    /// What the feed is to show.
+    pub(super) fn filter(&self) -> Filter {
+        Filter::all().event_types(self.projection.event_types())
+    }
+
+    /// The page that was read ahead, or else the next one; `None` if the runner is stopped meanwhile.
+    pub(super) async fn next_page(
+        &self,
+        ahead: Option<Page>,
+        filter: &Filter,
+        place: &mut Place,
+    ) -> Result<Option<Page>, ProjectionError> {
+        let page = match ahead {
+            Some(page) => page,
+            None => match self.ask(|feed| feed.read_all(place.checkpoint, filter, place.batch)).await? {
+                Some(page) => page,
+                None => return Ok(None),
+            },
+        };
+        let since = std::mem::replace(&mut place.read, Instant::now()).elapsed();
+        let is_own = |event: &StoredEvent| self.partition.holds(&event.stream);
+        // To apply one of its events moves the checkpoint in the store past what was passed over before.
+        if place.saved < place.checkpoint && since >= TAKEOVER && page.events.iter().any(is_own) {
+            let place = &*place;
+            return Ok(self.patiently(|this| this.look_back(place)).await?.map(|()| page));
+        }
+        Ok(Some(page))
+    }
+
+    /// Moves the checkpoint in the store past events that are none of this part's, with the lease kept meanwhile.
+    pub(super) async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
+        let claim = place.hold.claim.clone();
+        self.keeping(&claim, Box::pin(self.move_up(place))).await
+    }
+
+    pub(super) async fn move_up(&self, place: &mut Place) -> Result<(), ProjectionError> {
+        let mut trouble = Trouble::default();
+        let none = Events::default();
+        while place.saved < place.checkpoint {
+            let step = Step::new(&none, place.checkpoint, Mode::Live).retried(trouble.retries);
+            // In a box as in `attempt`.
+            let moved = match Box::pin(upkeep(self.look_back(place))).await {
+                Ok(()) => self.attempt(step, place).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = moved else { break };
+            if error.is_final() {
+                return Err(error);
+            }
+            if self.endure(&mut trouble, error).await?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again at what was passed over.
+    ///
+    /// # Errors
+    /// [`CheckpointMoved`] where the feed does not reach that far any more, or shows something there. Or it cannot be
+    /// read.
+    async fn look_back(&self, place: &Place) -> StepResult {
+        let (filter, mut after) = (self.filter(), place.saved);
+        while after < place.checkpoint {
+            let page = self.feed.read_all(after, &filter, SMALLEST_BATCH).await.map_err(ProjectionError::store)?;
+            let is_new =
+                |event: &StoredEvent| event.position <= place.checkpoint && self.partition.holds(&event.stream);
+            if page.scanned <= after || page.events.iter().any(is_new) {
+                return Err(CheckpointMoved::new(self.partition.projection, place.checkpoint, place.saved).into());
+            }
+            after = page.scanned;
+        }
+        Ok(())
+    }
+}
