@@ -79,13 +79,24 @@ impl<S: ProjectionStore> Group<S> {
             Rebuild::No => return Ok(Some(Start { past, had: None, rebuilding: None })),
             Rebuild::InPlace => self.empty(first).await?.map(|hold| (hold, Position::START)),
             Rebuild::Aside => {
-                let built = Box::pin(first.build_aside(past)).await?;
+                let built = Self::build_aside(first, past).await?;
                 return Ok(built.map(|built| Start { past, had: Some(built), rebuilding: None }));
             }
         };
         let rebuilding =
             || Rebuilding::new(first.partition.projection, past, self.followers.len(), first.options.metrics);
         Ok(emptied.map(|emptied| Start { past, had: Some(emptied), rebuilding: Some(Arc::new(rebuilding())) }))
+    }
+
+    /// Builds the read model aside; begins again where the lease, or the end of the feed, was lost meanwhile. What was
+    /// built is no use then: the place may be closed, and hold what the feed has no more.
+    async fn build_aside(first: &Follower<S>, past: Position) -> Result<Option<Built>, ProjectionError> {
+        loop {
+            match Box::pin(first.build_aside(past)).await {
+                Err(error) if error.is_lease_lost() || error.found().is_some() => first.tell_lost(&error),
+                built => return built,
+            }
+        }
     }
 
     /// Takes the leases of all parts and empties the read model; begins again where one of them was lost meanwhile.

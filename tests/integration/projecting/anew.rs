@@ -90,13 +90,16 @@ async fn a_read_model_is_built_aside_while_another_runner_keeps_the_old_one() {
     for _ in 0..300 {
         cancel(&store, &stream, REASON, 1).await;
     }
-    let old = runner(&store).projection(Tally::sound()).spawn();
+    // Longer than a busy machine holds up the runner that has put the new one in its place.
+    let term = Duration::from_secs(5);
+    let old = runner(&store).lease(term).projection(Tally::sound()).spawn();
     old.wait_for(Position::new(300)).await.unwrap();
     // What readers see is the old one, until the new one is there: a mark that no event has made tells them apart.
     let mark = rusqlite::Connection::open(scratch.file()).unwrap();
     mark.busy_timeout(Duration::from_secs(5)).unwrap();
     mark.execute("UPDATE sums SET sum = -1", []).unwrap();
-    let new = runner(&open(&scratch.file()).await).projection(Tally::sound()).rebuild_aside().spawn();
+    let other = open(&scratch.file()).await;
+    let new = runner(&other).lease(term).projection(Tally::sound()).rebuild_aside().spawn();
     new.wait_for(Position::new(300)).await.unwrap();
     assert!(sums(&store).await[stream.as_str()].1 >= 0, "the new one is in its place");
     // The runner that had the lease waits; neither loses an event.
@@ -124,6 +127,35 @@ async fn what_cannot_be_built_aside_says_so() {
         let ProjectionStopped::Failed { source, .. } = stopped else { panic!("{stopped}") };
         assert!(source.to_string().contains(words), "{source}");
     }
+}
+
+/// It stopped for good, in a place that it had closed.
+#[tokio::test]
+async fn a_rebuild_aside_that_loses_its_lease_begins_again() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    let last = cancel(&store, &a_stream(), REASON, 1).await;
+    let tally = || ProjectionRunner::new(store.clone()).lease(Duration::from_secs(5)).projection(Tally::sound());
+    let old = tally().spawn();
+    old.wait_for(last).await.unwrap();
+    old.shutdown().await.unwrap();
+    // The next lease is another's as soon as it is taken.
+    let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+    raw.busy_timeout(Duration::from_secs(5)).unwrap();
+    raw.execute_batch(
+        "CREATE TABLE thefts (due INTEGER NOT NULL);
+         INSERT INTO thefts VALUES (1);
+         CREATE TRIGGER theft AFTER UPDATE OF token ON projection_partitions WHEN (SELECT due FROM thefts) > 0 BEGIN
+             UPDATE thefts SET due = due - 1;
+             UPDATE projection_partitions SET token = randomblob(16);
+         END",
+    )
+    .unwrap();
+    let anew = tally().rebuild_aside().spawn();
+    anew.wait_for(last).await.unwrap();
+    anew.shutdown().await.unwrap();
+    assert_eq!(raw.query_row("SELECT due FROM thefts", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    assert_eq!(seen(&store).await, [last.get()]);
 }
 
 /// It was taken for trouble of the store: of several processes that were started with it all but one stopped.
