@@ -62,6 +62,12 @@ impl Trials {
             "no number" => {
                 tx.execute_batch("SELECT 'secret'::integer").await?;
             }
+            "no number in quotes" => {
+                tx.execute_batch("SELECT 'x\"secret'::integer").await?;
+            }
+            "raised" => {
+                tx.execute_batch("DO $$ BEGIN RAISE 'secret' USING ERRCODE = '23514'; END $$").await?;
+            }
             "mixed" => {
                 tx.enqueue(&insert, &[&position, &none, &"first"]).await?;
                 let update =
@@ -101,12 +107,14 @@ async fn noted(raw: &tokio_postgres::Client, trials: &Trials) -> Vec<i64> {
 }
 
 /// What cannot be committed, and what is said of it.
-const FAULTS: [(&str, &str); 5] = [
+const FAULTS: [(&str, &str); 7] = [
     ("swallowed", "a statement failed and its step went on"),
     ("deferred", "violates foreign key constraint"),
     ("twice", "duplicate key value violates unique constraint \"trials_pkey\" (SQLSTATE 23505)"),
     ("enqueued twice", "duplicate key value violates unique constraint \"trials_pkey\" (SQLSTATE 23505)"),
     ("no number", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
+    ("no number in quotes", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
+    ("raised", "what it said is not kept"),
 ];
 
 /// It was the store's trouble, which no policy acts in: the projection tried again for minutes and stopped.

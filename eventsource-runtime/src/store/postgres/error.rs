@@ -4,14 +4,16 @@ use tokio_postgres::error::{DbError, SqlState};
 
 /// What the server or the connection to it said.
 ///
-/// What PostgreSQL quotes of rows is left out: its details, and in the message of a value that it cannot read, the
-/// value. So is everything about how the store connects but the fault itself.
+/// What PostgreSQL quotes of rows is left out: its details, and in the message of a value that it cannot read, all from
+/// the first quotation mark on. So is everything about how the store connects but the fault itself.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PostgresError {
     message: Box<str>,
     code: Option<Box<str>>,
     fate: Fate,
+    /// Whether a `RAISE` said so, which may give any code.
+    is_raise: bool,
 }
 
 /// What is known of a statement that failed.
@@ -27,10 +29,13 @@ enum Fate {
     Unknown,
 }
 
+/// The server's function that a `RAISE` runs.
+const RAISE: &str = "exec_stmt_raise";
+
 impl PostgresError {
     /// A fault that the store found itself.
     pub(super) fn new(message: impl Into<Box<str>>) -> Self {
-        Self { message: message.into(), code: None, fate: Fate::Refused }
+        Self { message: message.into(), code: None, fate: Fate::Refused, is_raise: false }
     }
 
     /// The fault of a connection that was not made.
@@ -64,11 +69,12 @@ impl PostgresError {
         matches!(self.fate, Fate::Refused | Fate::Full)
     }
 
-    /// Whether it is about what was given: values that are not kept, and rules and limits that they break.
+    /// Whether it is about what was given: values that are not kept, and rules and limits that they break, those of the
+    /// database's own functions among them.
     pub(super) fn is_final(&self) -> bool {
-        const GIVEN: [&str; 3] = ["22", "23", "54"];
-        let is_given = || self.fate != Fate::Full && self.class().is_some_and(|class| GIVEN.contains(&class));
-        !self.is_in_doubt() && (self.is_raised() || is_given())
+        const GIVEN: [&str; 4] = ["22", "23", "54", "P0"];
+        let is_given = self.class().is_some_and(|class| GIVEN.contains(&class));
+        is_given && !matches!(self.fate, Fate::Unknown | Fate::Full)
     }
 
     fn class(&self) -> Option<&str> {
@@ -77,7 +83,7 @@ impl PostgresError {
 
     /// Whether it is what a function of the database's users said, in words of their own.
     pub(super) fn is_raised(&self) -> bool {
-        self.code.as_deref().is_some_and(|code| code.starts_with("P0"))
+        self.is_raise || self.code.as_deref().is_some_and(|code| code.starts_with("P0"))
     }
 
     /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
@@ -104,8 +110,9 @@ impl From<&tokio_postgres::Error> for PostgresError {
                 message: format!("{} (SQLSTATE {})", without_values(said), said.code().code()).into(),
                 code: Some(said.code().code().into()),
                 fate: fate(said.code(), said.file()),
+                is_raise: said.routine() == Some(RAISE),
             },
-            None => Self { message: in_full(error).into(), code: None, fate: Fate::Unknown },
+            None => Self { fate: Fate::Unknown, ..Self::new(in_full(error)) },
         }
     }
 }
@@ -143,15 +150,14 @@ fn without_values(said: &DbError) -> String {
     unquoted(said.message())
 }
 
-/// A text with `…` for all that stands between quotation marks.
+/// A text up to the first quotation mark of the server's language, or of what it quotes. The server escapes none in a
+/// value, so that nobody can tell where that ends. Apostrophes are letters in some languages, and quote in none.
 fn unquoted(text: &str) -> String {
-    let mut parts = text.split('"');
-    let mut kept = parts.next().unwrap_or_default().to_owned();
-    while let Some(_quoted) = parts.next() {
-        kept.push('…');
-        kept.push_str(parts.next().unwrap_or_default());
+    const MARKS: [char; 16] = ['"', '`', '«', '»', '‹', '›', '“', '”', '„', '‟', '‚', '「', '」', '『', '』', '＂'];
+    match text.split_once(MARKS) {
+        Some((before, _)) => format!("{before}…"),
+        None => text.to_owned(),
     }
-    kept
 }
 
 /// The error and its causes. None of them knows a password.
@@ -179,9 +185,23 @@ mod tests {
             unquoted(r#"invalid input syntax for type integer: "4711""#),
             "invalid input syntax for type integer: …"
         );
-        assert_eq!(unquoted(r#"value "a" is no "b""#), "value … is no …");
+        assert_eq!(unquoted(r#"value "a" is no "b""#), "value …");
+        assert_eq!(unquoted(r#"no json: "{"email":"ada@x.org"}""#), "no json: …");
         assert_eq!(unquoted("division by zero"), "division by zero");
         assert_eq!(unquoted(r#"unbalanced: "a"#), "unbalanced: …");
+        assert_eq!(unquoted(r#"no text: "a"b""#), "no text: …");
+        assert_eq!(unquoted("ungültige Eingabesyntax: »geheim«"), "ungültige Eingabesyntax: …");
+        assert_eq!(unquoted("syntaxe invalide pour l'entier : « secret »"), "syntaxe invalide pour l'entier : …");
+        assert_eq!(unquoted("nieprawidłowa składnia: „tajne”"), "nieprawidłowa składnia: …");
+    }
+
+    /// Its text was kept where others read it, as that of the server's own checks is.
+    #[test]
+    fn a_raise_is_told_whatever_its_code() {
+        let check = PostgresError { code: Some("23514".into()), ..PostgresError::new("it says no") };
+        assert!(!check.is_raised() && check.is_final());
+        let raise = PostgresError { is_raise: true, ..check };
+        assert!(raise.is_raised() && raise.is_final());
     }
 
     #[test]
