@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::StreamId;
 use super::interning::TypeNames;
@@ -12,6 +13,11 @@ use crate::telemetry::TraceContext;
 /// A number as databases keep it. What does not fit is beyond any event.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A time in milliseconds; what does not fit is longer than anybody waits.
+pub(super) fn millis(term: Duration) -> i64 {
+    i64::try_from(term.as_millis()).unwrap_or(i64::MAX).min(1 << 50)
 }
 
 /// A JSON object of texts; nothing where nothing is kept.

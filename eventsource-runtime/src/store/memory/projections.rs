@@ -246,8 +246,9 @@ impl ProjectionStore for Memory {
         let parts = projections.standing(name, |standing| Ok(count(&standing.parts)))?;
         let _others = projections.turns(name, 1..parts).await;
         projections.standing(name, |standing| {
-            match (0..).zip(&standing.parts).find(|(_, part)| part.token != Some(token)) {
-                Some((index, _)) => Err(LeaseLost::new(part_of(name, index, standing.parts.len())).into()),
+            let all = Partition::all(name, count(&standing.parts));
+            match all.zip(&standing.parts).find(|(_, part)| part.token != Some(token)) {
+                Some((lost, _)) => Err(LeaseLost::new(lost).into()),
                 None => Ok(()),
             }
         })?;
@@ -300,11 +301,6 @@ impl ProjectionStore for Memory {
 
 fn count<T>(parts: &[T]) -> u32 {
     u32::try_from(parts.len()).unwrap_or(u32::MAX)
-}
-
-fn part_of(projection: &'static str, index: u32, count: usize) -> Partition {
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
-    Partition::all(projection, count).nth(index as usize).unwrap_or(Partition::whole(projection))
 }
 
 /// Gives a projection another number of parts, if all of them stand at one position.

@@ -11,14 +11,10 @@ use super::super::Postgres;
 use super::super::schema::Schema;
 use crate::projection::{Claim, Lease, Partition, Taken};
 use crate::store::Position;
+use crate::store::columns::millis;
 
 /// How often a lease that is given up while it is asked for is asked for again.
 const ATTEMPTS: u32 = 5;
-
-/// A time in milliseconds; what does not fit is longer than anybody waits.
-pub(super) fn millis(term: Duration) -> i64 {
-    i64::try_from(term.as_millis()).unwrap_or(i64::MAX).min(1 << 50)
-}
 
 pub(super) fn look(schema: &Schema) -> String {
     schema.sql(

@@ -34,6 +34,7 @@ use crate::projection::{
     ProjectionError, ProjectionStore, StepResult, Transaction,
 };
 use crate::store::Position;
+use crate::store::columns::millis;
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
 use elsewhere::{refuse_losses, refuse_writes};
@@ -304,7 +305,7 @@ impl Postgres {
     async fn check(&self, tx: &PostgresTransaction<'_>, batch: &Batch) -> Result<HashSet<String>, ProjectionError> {
         let Partition { projection, index, count, .. } = batch.partition;
         let (key, index, count) = (self.key(projection), i64::from(index), i64::from(count));
-        let standstill = leases::millis(batch.claim.term.saturating_mul(STANDSTILLS)).clamp(LEAST_STANDSTILL, 1 << 30);
+        let standstill = millis(batch.claim.term.saturating_mul(STANDSTILLS)).clamp(LEAST_STANDSTILL, 1 << 30);
         let settings = format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}; {SAVEPOINT}");
         let standing = async {
             let statement = tx.prepare_cached(&self.shared.projections.standing).await?;

@@ -5,11 +5,10 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::super::{Postgres, PostgresTransaction};
-use super::leases;
 use super::transaction::{RELEASE, failed};
 use crate::projection::{Batch, LeaseLost, Partition, ProjectionError};
 use crate::store::Position;
-use crate::store::columns::signed;
+use crate::store::columns::{millis, signed};
 
 impl Postgres {
     /// How many parts a projection has, and the first and the last of their positions.
@@ -69,7 +68,7 @@ impl Postgres {
             expires = clock_timestamp() + {} * interval '1 millisecond' \
             WHERE projection = '{}' AND partition = {index} AND token = '{}' AND position = {}",
             signed(batch.checkpoint.get()),
-            leases::millis(batch.claim.term),
+            millis(batch.claim.term),
             self.key(projection).replace('\'', "''"),
             batch.claim.token,
             signed(batch.from.get()),

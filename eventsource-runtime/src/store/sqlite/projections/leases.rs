@@ -10,6 +10,7 @@ use super::super::read::number;
 use super::failed;
 use crate::projection::{Claim, Lease, LeaseLost, Partition, ProjectionError, Taken};
 use crate::store::Position;
+use crate::store::columns::millis;
 
 const LOOK: &str = "SELECT position, token, owner, expires - CAST(unixepoch('subsec') * 1000 AS INTEGER) \
     FROM projection_partitions WHERE projection = ?1 AND partition = ?2 AND partitions = ?3";
@@ -19,11 +20,6 @@ const GIVE_UP: &str = "UPDATE projection_partitions SET token = NULL, owner = ''
     WHERE projection = ?1 AND partition = ?2 AND token = ?3";
 const OTHERS: &str = "SELECT partition, partitions FROM projection_partitions \
     WHERE projection = ?1 AND token IS NOT ?2 ORDER BY partition LIMIT 1";
-
-/// A time in milliseconds; what does not fit is longer than anybody waits.
-pub(super) fn millis(term: Duration) -> i64 {
-    i64::try_from(term.as_millis()).unwrap_or(i64::MAX).min(1 << 50)
-}
 
 struct Row {
     checkpoint: Position,

@@ -21,6 +21,7 @@ use crate::projection::{
     Applied, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
     ProjectionError, ProjectionStore, StepResult, Transaction, sought,
 };
+use crate::store::columns::millis;
 use crate::store::{Position, StoreError};
 use crate::telemetry::Scope;
 
@@ -275,7 +276,7 @@ fn still_open(tx: &Connection, since: u64) -> StepResult {
 
 fn move_checkpoint(tx: &Connection, batch: &Batch) -> rusqlite::Result<()> {
     let Partition { projection, index, .. } = batch.partition;
-    let (to, term) = (signed(batch.checkpoint.get()), leases::millis(batch.claim.term));
+    let (to, term) = (signed(batch.checkpoint.get()), millis(batch.claim.term));
     tx.prepare_cached(MOVE)?.execute(params![projection, index, to, term]).map(drop)
 }
 
