@@ -1,16 +1,19 @@
 //! Resets that take longer than a lease.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::ProjectionOptions;
-use eventsource_runtime::store::PostgresTransaction;
+use eventsource_runtime::projection::{Claim, Partition, ProjectionOptions, ProjectionStore};
+use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
+use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use uuid::Uuid;
 
-use super::{a_stream, events, open};
+use super::{a_stream, events, open, open_in};
 
 const TERM: Duration = Duration::from_millis(600);
 const PARTS: u32 = 6;
@@ -59,5 +62,60 @@ fn a_long_reset_holds_up_one_connection_and_not_one_for_each_part() {
         projections.wait_for(last).await.unwrap();
         projections.shutdown().await.unwrap();
         assert_eq!(slow.waiting.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// Its reset goes on until its leases have run out, and another store waits for one of them.
+#[derive(Clone, Default)]
+struct Longer {
+    /// What the other store is called.
+    other: String,
+    begun: Arc<Notify>,
+    done: Arc<AtomicBool>,
+}
+
+#[projection]
+impl Longer {
+    #[projection(reset)]
+    async fn clear(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        self.begun.notify_one();
+        let (begun, mut is_waited_for) = (Instant::now(), false);
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+            WHERE application_name = $1 AND wait_event_type = 'Lock')";
+        while !is_waited_for || begun.elapsed() < 2 * TERM {
+            tx.execute_batch("SELECT pg_stat_clear_snapshot(); SELECT pg_sleep(0.1)").await?;
+            is_waited_for = tx.query_one(waits, &[&self.other]).await?.get(0);
+        }
+        self.done.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn unseen(&self, _event: &Recorded<Unseen>, _tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+}
+
+/// Who had waited for its rows had the lease at the commit, since nobody could renew it until then.
+#[test]
+fn no_lease_is_lost_while_a_read_model_is_emptied_however_long_that_takes() {
+    run(async {
+        let (schema, name) = (services::a_schema(), format!("waits_{}", Uuid::now_v7().simple()));
+        let joint = if services::postgres().contains('?') { '&' } else { '?' };
+        let address = format!("{}{joint}application_name={name}", services::postgres());
+        let store = open_in(&schema).await;
+        let other = PostgresStore::connect_with(&address, PostgresOptions::default().schema(&*schema)).await.unwrap();
+        let last = store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap().position;
+        let (longer, options) = (Longer { other: name, ..Longer::default() }, ProjectionOptions::default());
+        let runner = ProjectionRunner::new(store).projection_with(longer.clone(), options.partitions(2)).lease(TERM);
+        let projections = runner.rebuild().spawn();
+        longer.begun.notified().await;
+        let part = Partition::all("Longer", 2).nth(1).unwrap();
+        // The last one waits when the reset is committed.
+        while !longer.done.load(Ordering::SeqCst) {
+            let claim = Claim::new(Uuid::now_v7(), "another", TERM);
+            assert!(other.lease_projection(part, claim).await.unwrap().taken.is_some());
+        }
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
     });
 }

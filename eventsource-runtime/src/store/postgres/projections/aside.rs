@@ -216,7 +216,9 @@ async fn move_tables(tx: &PostgresTransaction<'_>, projection: &str, aside: &Asi
 async fn move_rows(store: &Postgres, tx: &PostgresTransaction<'_>, projection: &str, aside: &Aside) -> StepResult {
     let sql = |statement: &str| store.shared.schema.sql(statement);
     let statements = [
-        "UPDATE {schema}.projection_partitions AS old SET position = built.position \
+        // As where a read model is emptied.
+        "UPDATE {schema}.projection_partitions AS old SET position = built.position, \
+            expires = greatest(old.expires, clock_timestamp() + interval '5 seconds') \
             FROM {schema}.projection_partitions AS built WHERE old.projection = $1 AND built.projection = $2",
         "DELETE FROM {schema}.projection_partitions WHERE projection = $2 AND projection <> $1",
         "DELETE FROM {schema}.projection_dead_letters WHERE projection = $1 AND projection <> $2",

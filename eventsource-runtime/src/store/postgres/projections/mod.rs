@@ -107,7 +107,11 @@ impl Statements {
                 "INSERT INTO {schema}.projection_partitions \
                 SELECT $1, part, $2, $3, NULL, '', 'epoch' FROM generate_series(0, $2::bigint - 1) AS part",
             ),
-            move_back: schema.sql("UPDATE {schema}.projection_partitions SET position = 0 WHERE projection = $1"),
+            // Whoever has waited for the rows sees them as they are committed, with leases that hold on.
+            move_back: schema.sql(
+                "UPDATE {schema}.projection_partitions SET position = 0, \
+                    expires = greatest(expires, clock_timestamp() + interval '5 seconds') WHERE projection = $1",
+            ),
             others: schema.sql(
                 // Locks every part: until the reset is committed nobody takes a lease over.
                 "SELECT partition, partitions, token IS DISTINCT FROM $2 FROM {schema}.projection_partitions \

@@ -21,7 +21,8 @@ const NEW: &str = "SELECT type, name, sql FROM aside.sqlite_schema WHERE sql IS 
 const COLUMNS: &str =
     "SELECT group_concat('\"' || replace(name, '\"', '\"\"') || '\"', ', ') FROM pragma_table_info(?1, 'aside')";
 const STANDING: &str = "UPDATE main.projection_partitions SET position = \
-    (SELECT position FROM aside.projection_partitions WHERE projection = ?1 AND partition = 0) WHERE projection = ?1";
+    (SELECT position FROM aside.projection_partitions WHERE projection = ?1 AND partition = 0), \
+    expires = max(expires, CAST(unixepoch('subsec') * 1000 AS INTEGER) + 5000) WHERE projection = ?1";
 const LETTERS: &str = "INSERT INTO main.projection_dead_letters \
     SELECT * FROM aside.projection_dead_letters WHERE projection = ?1";
 

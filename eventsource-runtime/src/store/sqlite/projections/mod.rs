@@ -34,7 +34,9 @@ const NEW_PART: &str = "INSERT INTO projection_partitions (projection, partition
     VALUES (?1, ?2, ?3, ?4, '', 0)";
 const MOVE: &str = "UPDATE projection_partitions SET position = ?3, expires = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?4 \
     WHERE projection = ?1 AND partition = ?2";
-const MOVE_BACK: &str = "UPDATE projection_partitions SET position = 0 WHERE projection = ?1";
+/// To empty a table may take longer than a lease holds, and another process asks for it right behind the commit.
+const MOVE_BACK: &str = "UPDATE projection_partitions SET position = 0, \
+    expires = max(expires, CAST(unixepoch('subsec') * 1000 AS INTEGER) + 5000) WHERE projection = ?1";
 
 impl Transaction for SqliteTransaction<'static> {
     type Backend = Sqlite;
