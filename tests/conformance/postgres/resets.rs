@@ -119,3 +119,78 @@ fn no_lease_is_lost_while_a_read_model_is_emptied_however_long_that_takes() {
         projections.shutdown().await.unwrap();
     });
 }
+
+/// Their resets go on until they are told to end.
+#[derive(Clone, Default)]
+struct One {
+    begun: Arc<Notify>,
+    ends: Arc<Notify>,
+}
+
+#[derive(Clone, Default)]
+struct Another(One);
+
+#[projection]
+impl One {
+    #[projection(reset)]
+    async fn clear(&self) {
+        self.begun.notify_one();
+        self.ends.notified().await;
+    }
+
+    async fn unseen(&self, _event: &Recorded<Unseen>) {}
+}
+
+#[projection]
+impl Another {
+    #[projection(reset)]
+    async fn clear(&self) {
+        self.0.clear().await;
+    }
+
+    async fn unseen(&self, _event: &Recorded<Unseen>) {}
+}
+
+struct Idle;
+
+#[projection]
+impl Idle {
+    async fn unseen(&self, _event: &Recorded<Unseen>) {}
+}
+
+/// The renewals of each waited on a connection until it was done, and nobody else's had one.
+#[test]
+fn read_models_that_are_emptied_keep_nobody_from_renewing_leases() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let last = store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap().position;
+        let idle = ProjectionRunner::new(store.clone()).projection(Idle).lease(TERM).patience(Duration::ZERO).spawn();
+        idle.wait_for(last).await.unwrap();
+        let (one, another) = (One::default(), Another::default());
+        let runner = ProjectionRunner::new(store).projection(one.clone()).projection(another.clone()).lease(TERM);
+        let emptied = runner.rebuild().spawn();
+        tokio::join!(one.begun.notified(), another.0.begun.notified());
+        let raw = services::raw(&services::postgres()).await;
+        let waiting =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{schema}%'");
+        while raw.query_one(&waiting, &[]).await.unwrap().get::<_, i64>(0) < 2 {}
+        let expires = format!("SELECT expires::text FROM {schema}.projection_partitions WHERE projection = 'Idle'");
+        let renewals = async {
+            let (mut renewals, mut before) = (0, String::new());
+            while renewals < 5 {
+                let expires: String = raw.query_one(&expires, &[]).await.unwrap().get(0);
+                renewals += usize::from(expires != std::mem::replace(&mut before, expires.clone()));
+            }
+        };
+        tokio::select! {
+            () = renewals => {}
+            stopped = idle.stopped() => panic!("{stopped:?}"),
+        }
+        one.ends.notify_one();
+        another.0.ends.notify_one();
+        emptied.wait_for(last).await.unwrap();
+        emptied.shutdown().await.unwrap();
+        idle.shutdown().await.unwrap();
+    });
+}

@@ -102,8 +102,10 @@ pub struct Postgres {
     aside: Option<Arc<projections::Aside>>,
 }
 
-/// How many connections keep leases: one may be held up by whoever empties a read model.
+/// How many connections keep leases: some may be held up by those who empty read models.
 const LEASES: usize = 2;
+/// But not for longer than this.
+const HELD_UP: &str = "SET lock_timeout = '1s'";
 
 struct Shared {
     pools: Arc<Pools>,
@@ -133,7 +135,7 @@ impl Postgres {
             writers: pool(UNDER_WAY, OURS)?,
             readers: pool(options.connections, OURS)?,
             workers: pool(options.connections, YOURS)?,
-            leases: pool(LEASES, OURS)?,
+            leases: pool(LEASES, &format!("{OURS}; {HELD_UP}"))?,
         });
         let mut info = StoreInfo::database("postgresql", "events");
         info.server = address::server(&config);

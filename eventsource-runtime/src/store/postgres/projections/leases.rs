@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
@@ -15,6 +16,9 @@ use crate::store::columns::millis;
 
 /// How often a lease that is given up while it is asked for is asked for again.
 const ATTEMPTS: u32 = 5;
+/// What a lease whose row somebody has locked is held for at least: its holder may be emptying the read model, which
+/// takes as long as it takes.
+const LOCKED: Duration = Duration::from_secs(1);
 
 pub(super) fn look(schema: &Schema) -> String {
     schema.sql(
@@ -59,19 +63,28 @@ impl Postgres {
         let change = client.prepare_cached(change).await?;
         let mut attempt = 1;
         loop {
-            if let Some(row) = client.query_opt(&change, params).await? {
-                return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None }));
-            }
+            let is_locked = match client.query_opt(&change, params).await {
+                Ok(Some(row)) => return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None })),
+                Ok(None) => false,
+                Err(error) if is_locked(&error) && !claim.by_force && !claim.gives_up() => true,
+                Err(error) => return Err(error),
+            };
             let look = client.prepare_cached(&statements.look).await?;
             let Some(row) = client.query_opt(&look, &all[..3]).await? else { return Ok(None) };
             // Whoever had it may have given it up in between: then nobody has it, and so neither has who asks.
             let is_free = row.get::<_, Option<Uuid>>(1).is_none();
             if !is_free || claim.gives_up() || attempt == ATTEMPTS {
-                return Ok(Some(seen(&row, claim)));
+                let least = if is_locked { LOCKED } else { Duration::ZERO };
+                return Ok(Some(seen(&row, claim, least)));
             }
             attempt += 1;
         }
     }
+}
+
+/// Whether a statement has waited for a lock in vain.
+fn is_locked(error: &Error) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
 fn checkpoint(row: &Row) -> Position {
@@ -79,9 +92,9 @@ fn checkpoint(row: &Row) -> Position {
 }
 
 /// What a look at a lease came to: where it is nobody's, whoever asked for it is to ask again at once.
-fn seen(row: &Row, claim: &Claim) -> Lease {
+fn seen(row: &Row, claim: &Claim, least: Duration) -> Lease {
     let token: Option<Uuid> = row.get(1);
-    let left = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)).unwrap_or_default());
+    let left = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)).unwrap_or_default()).max(least);
     let is_granted = token == Some(claim.token) || token.is_none() && claim.gives_up();
     Lease { checkpoint: checkpoint(row), taken: (!is_granted).then(|| Taken { owner: row.get(2), left }) }
 }
