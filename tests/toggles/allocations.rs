@@ -83,3 +83,14 @@ async fn a_component_that_is_off_allocates_what_it_does_without_telemetry() {
         assert!(on > off, "{component}: {on} and {off}");
     }
 }
+
+/// OpenTelemetry's provider that does nothing was told all that a reader would have been.
+#[tokio::test]
+async fn nothing_is_made_of_metrics_that_nobody_reads() {
+    let _turn = turn().await;
+    let bare = without_telemetry();
+    telemetry::set_enabled(false);
+    let unread = std::thread::spawn(|| wait(allocated(calls(MemoryStore::new, true)))).join().unwrap();
+    telemetry::set_enabled(true);
+    assert_eq!(unread, bare);
+}
