@@ -209,6 +209,81 @@ impl Rows {
     }
 }
 
+// Below the macro, which is given what the compiler removes behind it.
+#[command_handler]
+#[cfg(doc)]
+impl Missing {
+    fn gone(&self, command: Missing) -> Result<(), Missing> {}
+}
+#[query_handler]
+#[cfg_attr(all(), cfg(doc))]
+impl Missing {
+    fn gone(&self, query: Missing) -> Result<Missing, Missing> {}
+}
+#[projection]
+impl Missing {
+    #![cfg(doc)]
+    fn gone(&self, event: &Recorded<Missing>) {}
+}
+#[process_manager]
+impl Missing {
+    #![cfg_attr(all(), cfg(doc))]
+    fn gone(&self, event: &Recorded<Missing>) {}
+}
+
+// One of two is left.
+#[derive(Aggregate, Default)]
+#[aggregate(id = String, events(Conditional))]
+#[allow(deprecated)]
+struct Either;
+#[allow(deprecated)]
+impl Apply<Conditional> for Either {
+    fn apply(&mut self, _: Conditional) {}
+}
+#[derive(Command, Clone, Serialize, Deserialize)]
+#[command(aggregate = Either)]
+struct Choose(#[command(id)] String);
+#[derive(Query, Deserialize)]
+#[query(output = bool)]
+struct IsChosen;
+macro_rules! either {
+    ($chosen:literal, #[$cfg:meta]) => {
+        #[command_handler]
+        #[$cfg]
+        impl Either {
+            fn choose(&self, _: Choose) -> Result<(), std::convert::Infallible> {
+                Ok(())
+            }
+        }
+        #[query_handler]
+        #[$cfg]
+        impl Either {
+            fn is_chosen(&self, _: IsChosen) -> Result<bool, std::fmt::Error> {
+                Ok($chosen)
+            }
+        }
+        #[projection(name = "either")]
+        #[$cfg]
+        #[allow(deprecated)]
+        impl Either {
+            fn on(&self, event: &Recorded<Conditional>) {}
+        }
+        #[process_manager(name = "either")]
+        #[$cfg]
+        #[allow(deprecated)]
+        impl Either {
+            fn react(&self, event: &Recorded<Conditional>) {}
+        }
+    };
+}
+either!(false, #[cfg(doc)]);
+either!(true, #[cfg(not(doc))]);
+
+#[test]
+fn one_block_of_two_is_left() {
+    assert_eq!(crate::ready(eventsource_runtime::HandleQuery::handle(&Either, IsChosen)), Ok(true));
+}
+
 #[test]
 #[allow(deprecated)]
 fn run() {

@@ -6,6 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Type, parse_quote};
 
 use crate::names::{Bound, bound_under, find};
+use crate::signature::{ImplBlock, cfgs};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names; with attributes.
 pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
@@ -33,6 +34,12 @@ pub(crate) fn shape_lints() -> Attribute {
     }
 }
 
+/// The attributes of the impls of a block: where the compiler removes the block, they go with it.
+pub(crate) fn impl_attributes(block: &ImplBlock) -> TokenStream {
+    let (cfgs, lints) = (cfgs(block.own_attributes()), deprecated_by(block.attributes()));
+    quote!(#(#cfgs)* #lints)
+}
+
 /// What the user's item says of deprecated items, or is: what is generated from it uses it without being asked.
 pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
     let fields: Vec<&Field> = match &input.data {
@@ -44,7 +51,7 @@ pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
 }
 
 /// The same of attributes wherever they stand.
-pub(crate) fn deprecated_by<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Option<TokenStream> {
+fn deprecated_by<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Option<TokenStream> {
     let says = |attribute: &Attribute| {
         let is_level = ["allow", "expect"].iter().any(|level| attribute.path().is_ident(level));
         attribute.path().is_ident("deprecated")

@@ -7,8 +7,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, FnArg, GenericArgument, Generics, ImplItem, Meta, Pat, PatIdent, PatType, Path, PathArguments, Receiver,
-    ReceiverKind, ReturnType, Signature, Token, Type, TypeReference, Visibility,
+    AttrStyle, Attribute, FnArg, GenericArgument, Generics, ImplItem, Meta, Pat, PatIdent, PatType, Path,
+    PathArguments, Receiver, ReceiverKind, ReturnType, Signature, Token, Type, TypeReference, Visibility,
 };
 
 use crate::diagnostics::{Diagnostics, shown};
@@ -86,14 +86,14 @@ impl Parse for Function {
 }
 
 /// The attributes that decide whether that is compiled on which they stand.
-pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
-    attributes.iter().filter_map(deciding).collect()
+pub(crate) fn cfgs<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Vec<Attribute> {
+    attributes.into_iter().filter_map(deciding).collect()
 }
 
 /// `#[cfg(..)]`, alone or in `#[cfg_attr(..)]`.
 fn deciding(attribute: &Attribute) -> Option<Attribute> {
     if attribute.path().is_ident("cfg") {
-        return Some(attribute.clone());
+        return Some(Attribute { style: AttrStyle::Outer, ..attribute.clone() });
     }
     let (condition, mut given) = conditional(attribute)?;
     given.retain(|meta| meta.path().is_ident("cfg"));
@@ -185,10 +185,14 @@ impl Parse for ImplBlock {
 }
 
 impl ImplBlock {
-    /// The attributes on it and on its methods.
+    /// The attributes on it.
+    pub(crate) fn own_attributes(&self) -> impl Iterator<Item = &Attribute> {
+        self.attrs.iter().chain(&self.inner_attrs)
+    }
+
+    /// The same, and those on its methods.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = &Attribute> {
-        let of_methods = self.methods.iter().flat_map(|method| &method.attrs);
-        self.attrs.iter().chain(&self.inner_attrs).chain(of_methods)
+        self.own_attributes().chain(self.methods.iter().flat_map(|method| &method.attrs))
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let impls = model.handlers.iter().map(|handler| handle(model, handler));
     let register = register(model);
     let impls = quote_spanned!(Span::mixed_site()=> #register #(#impls)*);
-    block(model.lints.as_ref(), &impls)
+    block(Some(&model.attributes), &impls)
 }
 
 fn register(model: &Model) -> TokenStream {

@@ -12,7 +12,7 @@ use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::listeners::is_inherent;
 use crate::names::{bound, find, has_impl_trait};
-use crate::output::deprecated_by;
+use crate::output::impl_attributes;
 use crate::paths::Runtime;
 use crate::sensitive::Scope;
 use crate::signature::{Function, alike, borrowed_pattern, plain, shared_receiver, ungrouped};
@@ -21,7 +21,8 @@ use crate::traced::{Entry, Written, refuse_jumps};
 pub(super) struct Model {
     pub(super) kind: Kind,
     pub(super) runtime: Runtime,
-    pub(super) lints: Option<TokenStream>,
+    /// Those of the impls.
+    pub(super) attributes: TokenStream,
     pub(super) generics: Generics,
     pub(super) self_ty: Type,
     /// What all handlers borrow; none means `()`.
@@ -87,8 +88,8 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     }
     let mut handlers = distinct(diagnostics, kind, handlers);
     let services = services(diagnostics, &mut handlers);
-    let lints = deprecated_by(block.attributes());
-    Some(Model { kind, runtime, lints, generics: block.generics, self_ty: block.self_ty, services, handlers })
+    let attributes = impl_attributes(&block);
+    Some(Model { kind, runtime, attributes, generics: block.generics, self_ty: block.self_ty, services, handlers })
 }
 
 /// Nothing if it is unknown what the method would handle.

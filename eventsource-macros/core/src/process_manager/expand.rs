@@ -74,7 +74,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             }
         }
     };
-    block(model.lints.as_ref(), &impls)
+    block(Some(&model.attributes), &impls)
 }
 
 /// That no two refused commands have one name, by which they are told apart; where it is known that they are commands.

@@ -8,7 +8,7 @@ use crate::diagnostics::{Diagnostics, shown};
 use crate::keys;
 use crate::listeners::{self, Parsed, is_inherent};
 use crate::options::{Given, Options};
-use crate::output::deprecated_by;
+use crate::output::impl_attributes;
 use crate::paths::Runtime;
 use crate::signature::{Function, alike, inside_reference, plain, shared_receiver};
 use crate::traced::refuse_jumps;
@@ -18,7 +18,8 @@ const TAKES: &str = "`&Recorded<Event>` or `&Rejected<Command>`";
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
-    pub(super) lints: Option<TokenStream>,
+    /// Those of the impls.
+    pub(super) attributes: TokenStream,
     pub(super) generics: Generics,
     pub(super) self_ty: Type,
     pub(super) name: LitStr,
@@ -67,9 +68,9 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
     let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
     let (span, timer) = (called("process_manager"), called("process_timer"));
-    let lints = deprecated_by(block.attributes());
+    let attributes = impl_attributes(&block);
     let (generics, self_ty) = (block.generics, block.self_ty);
-    Some(Model { runtime, lints, generics, self_ty, name, span, timer, enable_tracing, reactions, compensations })
+    Some(Model { runtime, attributes, generics, self_ty, name, span, timer, enable_tracing, reactions, compensations })
 }
 
 fn add(

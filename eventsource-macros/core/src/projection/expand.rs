@@ -64,7 +64,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
             #apply
         }
     };
-    block(model.lints.as_ref(), &impls)
+    block(Some(&model.attributes), &impls)
 }
 
 /// The list of events, refused if two of them share a stored name: a constant of its own, which `cargo check` looks at;

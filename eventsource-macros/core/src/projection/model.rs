@@ -13,7 +13,7 @@ use crate::keys;
 use crate::listeners::{self, Parsed, is_inherent};
 use crate::names::find;
 use crate::options::Options;
-use crate::output::deprecated_by;
+use crate::output::impl_attributes;
 use crate::paths::Runtime;
 use crate::signature::{Function, alike, inside_reference, plain, shared_receiver, ungrouped};
 use crate::traced::refuse_jumps;
@@ -22,7 +22,8 @@ const METHOD: &str = "a projection's method";
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
-    pub(super) lints: Option<TokenStream>,
+    /// Those of the impls.
+    pub(super) attributes: TokenStream,
     pub(super) generics: Generics,
     pub(super) self_ty: Type,
     pub(super) name: LitStr,
@@ -91,10 +92,22 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     let name = listeners::name(diagnostics, name, is_name_unclear, &block.self_ty, keys::PROJECTION)?;
     let span = LitStr::new(&format!("projection.{}", name.value()), name.span());
     let Found { setup, reset, handlers, .. } = found;
-    let lints = deprecated_by(block.attributes());
+    let attributes = impl_attributes(&block);
     let (generics, self_ty) = (block.generics, block.self_ty);
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
-    Some(Model { runtime, lints, generics, self_ty, name, span, enable_tracing, transaction, setup, reset, handlers })
+    Some(Model {
+        runtime,
+        attributes,
+        generics,
+        self_ty,
+        name,
+        span,
+        enable_tracing,
+        transaction,
+        setup,
+        reset,
+        handlers,
+    })
 }
 
 /// Whether the transaction is the same whatever the block's parameters are: it tells for which store the impl is.
