@@ -31,6 +31,18 @@ fn sigils(n: &u8) -> u8 {
 fn records(fail: bool) -> Result<Vec<u8>, std::fmt::Error> {
     if fail { Err(std::fmt::Error) } else { Ok(vec![1]) }
 }
+#[traced(attributes("a" = %text[..1], "b" = ?items[1..], "c" = %*text, "d" = ?(*items), "e" = %((text[1..])), "f" = text[1..]), record("g" = %result[1..], "h" = ?**result))]
+fn without_a_size(text: &str, items: &[u8]) -> String {
+    text.repeat(items.len())
+}
+macro_rules! sliced {
+    ($text:expr) => {
+        #[traced(attributes("a" = %$text, "b" = ?$text))]
+        async fn sliced() {}
+    };
+}
+sliced!(TEXT[1..]);
+const TEXT: &str = "text";
 #[traced(links = Vec::<TraceContext>::new(), parent = None::<TraceContext>)]
 fn empty_links() {}
 #[traced(links = &links[..], parent = links.first())]
@@ -261,6 +273,8 @@ fn run() {
     raw_name();
     empty_links();
     assert_eq!(expressions(1) + sigils(&1), 2);
+    assert_eq!(without_a_size("ab", &[1, 2]), "abab");
+    crate::ready(sliced());
     assert!(records(true).is_err() && records(false).is_ok());
     assert_eq!(crate::ready(many_links(vec![])), 0);
     assert_eq!(ends_in_macro(), "1");

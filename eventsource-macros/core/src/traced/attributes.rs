@@ -4,13 +4,14 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::{Expr, ExprField, ExprLit, ExprPath, ExprUnary, Ident, Lit, LitInt, LitStr, Token, UnOp};
+use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit, LitStr, Token, UnOp};
 
 use super::jumps;
+use super::literals::{Literal, literal, wide};
 use crate::diagnostics::Diagnostics;
 use crate::names::find;
 use crate::options::entries;
-use crate::output::{borrowed, by_place, local};
+use crate::output::{borrowed, by_place, first_span, local};
 
 /// `"key" = value`.
 pub(crate) struct Entry {
@@ -36,14 +37,6 @@ impl Value {
             Self::Typed(expr) | Self::Display(expr) | Self::Debug(expr) => Some(expr),
         }
     }
-}
-
-/// A value that is known while compiling.
-pub(crate) enum Literal {
-    Text(LitStr),
-    Int(i64),
-    Float(f64),
-    Bool(bool),
 }
 
 /// Reads the entries; a key may be given once.
@@ -156,45 +149,6 @@ impl Sigil {
     }
 }
 
-/// The literal, if the expression is one that an attribute can have; a wider number is left to its type.
-fn literal(expr: &Expr) -> Option<Literal> {
-    match expr {
-        Expr::Lit(ExprLit { lit, .. }) => match lit {
-            Lit::Str(text) => Some(Literal::Text(text.clone())),
-            Lit::Int(number) => int(number, 1),
-            Lit::Float(number) => {
-                number.base10_parse().ok().filter(|number: &f64| number.is_finite()).map(Literal::Float)
-            }
-            Lit::Bool(flag) => Some(Literal::Bool(flag.value)),
-            _ => None,
-        },
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match &**expr {
-            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => int(number, -1),
-            expr => match literal(expr)? {
-                Literal::Int(number) => number.checked_neg().map(Literal::Int),
-                Literal::Float(number) => Some(Literal::Float(-number)),
-                Literal::Text(_) | Literal::Bool(_) => None,
-            },
-        },
-        _ => None,
-    }
-}
-
-fn int(number: &LitInt, sign: i128) -> Option<Literal> {
-    number.base10_parse::<i128>().ok().and_then(|number| i64::try_from(sign * number).ok()).map(Literal::Int)
-}
-
-/// A number without a type that only `u64` holds, which would otherwise be taken for an `i32`.
-fn wide(mut expr: Expr) -> Expr {
-    if let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = &mut expr
-        && number.suffix().is_empty()
-        && number.base10_parse::<u64>().is_ok()
-    {
-        *number = LitInt::new(&format!("{number}_u64"), number.span());
-    }
-    expr
-}
-
 /// The statement that records the entries. A panic in an expression costs that attribute alone.
 pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry]) -> TokenStream {
     let keys = entries.iter().map(|entry| &entry.key);
@@ -215,11 +169,26 @@ fn record(private: &TokenStream, slot: &Ident, Entry { key, value }: &Entry) -> 
         Value::Literal(Literal::Float(number)) => ("record", quote_spanned!(key.span()=> &#number)),
         Value::Literal(Literal::Bool(flag)) => ("record", quote_spanned!(key.span()=> &#flag)),
         Value::Typed(expr) => ("record", borrowed(expr)),
-        Value::Display(expr) => ("display", borrowed(expr)),
-        Value::Debug(expr) => ("debug", borrowed(expr)),
+        Value::Display(expr) => ("display", shown(expr)),
+        Value::Debug(expr) => ("debug", shown(expr)),
     };
     let method = local(method);
     quote_spanned!(Span::mixed_site()=> #private::Slot::#method(#slot, #value))
+}
+
+/// `&expr`, of a type with a size: no other becomes a trait object.
+fn shown(expr: &Expr) -> TokenStream {
+    let (place, expr, is_unsized) = (first_span(expr), borrowed(expr), may_be_unsized(expr));
+    if is_unsized { quote_spanned!(place=> &#expr) } else { expr }
+}
+
+/// Whether an expression may be a place without a size: a part of a text or a list, or what something points at.
+fn may_be_unsized(expr: &Expr) -> bool {
+    match expr {
+        Expr::Index(_) | Expr::Unary(ExprUnary { op: UnOp::Deref(_), .. }) => true,
+        Expr::Paren(ExprParen { expr, .. }) | Expr::Group(ExprGroup { expr, .. }) => may_be_unsized(expr),
+        _ => false,
+    }
 }
 
 /// The statement that checks the type of an entry without evaluating it; nothing for a literal.
@@ -300,29 +269,24 @@ mod tests {
     }
 
     #[test]
-    fn a_number_keeps_its_sign() {
-        let mut diagnostics = Diagnostics::default();
-        let entries = read(&mut diagnostics, quote::quote!("a" = -7, "b" = -1.5, "c" = 7));
-        assert_eq!(diagnostics.count(), 0);
-        let values: Vec<f64> = entries
-            .iter()
-            .map(|Entry { value, .. }| match value {
-                Value::Literal(Literal::Int(7)) => 7.0,
-                Value::Literal(Literal::Int(-7)) => -7.0,
-                Value::Literal(Literal::Float(number)) => *number,
-                _ => 0.0,
-            })
-            .collect();
-        assert_eq!(values, [-7.0, -1.5, 7.0]);
-    }
-
-    /// The first would be infinite, of which no token can be made.
-    #[test]
-    fn a_number_beyond_its_type_is_left_to_the_compiler() {
-        let (entries, errors) =
-            read_source("a = 1e999, b = -1e999, c = 9223372036854775808, d = -9223372036854775808, e = 1_000_u128");
-        assert_eq!(errors, "");
-        assert_eq!(entries, ["a: typed", "b: typed", "c: typed", "d: int", "e: int"]);
+    fn what_may_have_no_size_is_behind_another_reference() {
+        let recorded = |source: &str| {
+            let mut diagnostics = Diagnostics::default();
+            let entries = read(&mut diagnostics, source.parse().expect("the test's own tokens"));
+            each(&TokenStream::new(), &local("out"), &entries).to_string().replace(' ', "")
+        };
+        for place in ["a[..3]", "(a[1])", "*a.b", "(*(a))"] {
+            let expected =
+                if place.starts_with('*') { format!("(slot,&&({place}))") } else { format!("(slot,&&{place})") };
+            for sigil in ["%", "?"] {
+                let recorded = recorded(&format!("\"k\" = {sigil}{place}")).replace("__es_", "");
+                assert!(recorded.contains(&expected), "{recorded}");
+            }
+            assert!(!recorded(&format!("\"k\" = {place}")).contains("&&"));
+        }
+        for value in ["a", "a.b", "(a)", "b(&a[..3])", "a[1].b()", "-a"] {
+            assert!(!recorded(&format!("\"k\" = %{value}")).contains("&&"), "{value}");
+        }
     }
 
     #[test]

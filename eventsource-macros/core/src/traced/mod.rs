@@ -5,6 +5,7 @@ mod attributes;
 mod covers;
 mod expand;
 mod jumps;
+mod literals;
 mod model;
 mod off;
 pub(crate) mod parse;

@@ -7,9 +7,10 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Ident, LitStr, PathArguments, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
 
 use super::arguments;
-use super::attributes::{Entry, Literal, Value};
+use super::attributes::{Entry, Value};
 use super::covers::{self, Covers};
 use super::jumps;
+use super::literals::Literal;
 use super::parse::{Parsed, Written};
 use crate::diagnostics::{Diagnostics, hint};
 use crate::keys;
