@@ -5,6 +5,7 @@
 mod arguments;
 mod attributes;
 mod called;
+mod futures;
 mod generated;
 mod generics;
 mod listeners;

@@ -213,3 +213,7 @@ boxed!();
 boxed!(Send);
 boxed!(Sync);
 boxed!(Send Sync);
+boxed!(Unpin);
+boxed!(Send Unpin);
+boxed!(Sync Unpin);
+boxed!(Send Sync Unpin);

@@ -5,7 +5,7 @@
 //! which is attached while its body runs and, for a future, in each poll; never across an await.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 
 use opentelemetry::trace::{Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
@@ -41,6 +41,11 @@ impl Span {
         Self(State::Live(Live { context, recording }))
     }
 }
+
+/// A context is neither of these: values of any kind are in it. But nothing of a span's changes while it is used, so that
+/// a panic leaves it whole; the one thing that is left to do with it then is to end it, which is what its drop does.
+impl UnwindSafe for Span {}
+impl RefUnwindSafe for Span {}
 
 /// The state in which code runs that belongs to a span.
 #[derive(Debug)]
