@@ -216,6 +216,8 @@ pub struct Past;
 #[projection]
 #[allow(deprecated, reason = "it was lit in this way once")]
 impl Past {
+    // What is said of a lint on a method holds.
+    #[expect(clippy::unused_self, reason = "there is nothing in it")]
     fn lit(&self, event: &Recorded<Old>) {
         assert!(!event.aggregate_id().is_empty());
     }
@@ -224,6 +226,7 @@ impl Past {
 #[query_handler]
 impl Past {
     #![allow(deprecated, reason = "it was asked for in this way once")]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "there is nothing in it")]
     fn is_lit(&self, query: IsLit) -> Result<bool, std::convert::Infallible> {
         Ok(!query.lamp.to_string().is_empty())
     }

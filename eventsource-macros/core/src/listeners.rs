@@ -105,7 +105,8 @@ impl Grammar {
             let attributes = method.take_attributes(self.attribute);
             let options = self.method_options(diagnostics, &attributes);
             methods.push((diagnostics.count() == before).then_some(options));
-            method.attrs.push(shape_lints());
+            // First: what the user says of them comes later, and holds.
+            method.attrs.insert(0, shape_lints());
         }
         Some(Parsed {
             runtime: Runtime::from_options(&mut options),

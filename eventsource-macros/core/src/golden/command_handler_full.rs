@@ -13,7 +13,6 @@ impl Order {
     ) -> Decided<[OrderPlaced; 2]> {
         todo!()
     }
-    #[cfg(feature = "shipping")]
     #[allow(
         clippy::needless_pass_by_value,
         clippy::unused_async,
@@ -21,6 +20,7 @@ impl Order {
         clippy::unnecessary_wraps,
         clippy::trivially_copy_pass_by_ref,
     )]
+    #[cfg(feature = "shipping")]
     fn ship(&self, _: ShipOrder) -> Result<(), OrderError> {
         todo!()
     }

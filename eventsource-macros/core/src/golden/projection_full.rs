@@ -17,7 +17,6 @@ impl OrderReadModel {
         clippy::trivially_copy_pass_by_ref,
     )]
     fn clear(&self) {}
-    #[traced("insert")]
     #[allow(
         clippy::needless_pass_by_value,
         clippy::unused_async,
@@ -25,6 +24,7 @@ impl OrderReadModel {
         clippy::unnecessary_wraps,
         clippy::trivially_copy_pass_by_ref,
     )]
+    #[traced("insert")]
     async fn placed(
         &self,
         event: &Recorded<OrderPlaced>,

@@ -50,7 +50,8 @@ pub(super) fn parse(
     for method in &mut block.methods {
         method.refuse_conditional(diagnostics, keys::TRACED);
         written.push(traced(diagnostics, &method.take_attributes(keys::TRACED)));
-        method.attrs.push(shape_lints());
+        // First: what the user says of them comes later, and holds.
+        method.attrs.insert(0, shape_lints());
     }
     Some(Parsed { runtime: Runtime::from_options(&mut options), block, traced: written })
 }
