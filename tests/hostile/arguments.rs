@@ -19,6 +19,12 @@ async fn a_field_of_that_name(count: &mut u32) -> Counted {
     *count += 1;
     Counted { count: *count }
 }
+// Nor are what a closure takes and what an arm binds.
+#[traced(record("rows" = result.iter().filter(|row| row.count > 1).count(), "first" = match result.first() { Some(row) => row.count, None => 0 }))]
+async fn a_name_of_its_own(row: &mut Counted) -> Vec<Counted> {
+    row.count += 1;
+    vec![Counted { count: row.count }]
+}
 struct Counted {
     count: u32,
 }

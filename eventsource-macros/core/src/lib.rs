@@ -15,6 +15,7 @@ mod output;
 mod paths;
 mod process_manager;
 mod projection;
+mod seen;
 mod sensitive;
 mod signature;
 mod traced;

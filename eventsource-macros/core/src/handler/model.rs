@@ -1,8 +1,6 @@
 //! What the methods mean: which handles what. Every check is here.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens as _;
-use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
 
 use super::Kind;
@@ -11,9 +9,10 @@ use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::listeners::is_inherent;
-use crate::names::{bound, find, has_impl_trait};
+use crate::names::{bound, has_impl_trait};
 use crate::output::impl_attributes;
 use crate::paths::Runtime;
+use crate::seen::seen;
 use crate::sensitive::Scope;
 use crate::signature::{Function, alike, borrowed_pattern, plain, shared_receiver, ungrouped};
 use crate::traced::{Entry, Written, refuse_jumps};
@@ -243,8 +242,8 @@ fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<
 
 /// Whether the switch names nothing but the message and `self`: it is asked before there are services.
 fn sees(diagnostics: &mut Diagnostics, method: &Function, switch: &Expr) -> bool {
-    let mut services = method.arguments().skip(1).flat_map(|argument| bound(&argument.pat));
-    let named = services.find_map(|name| find(switch.to_token_stream(), &name.unraw().to_string()));
+    let services: Vec<Ident> = method.arguments().skip(1).flat_map(|argument| bound(&argument.pat)).collect();
+    let named = seen(switch, &services);
     if let Some(named) = &named {
         let message = format!("`enable_tracing` sees `self` and the command alone; `{named}` is of the services");
         diagnostics.error(named, message);

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, Generics, Ident, LitStr, Pat, PatType, Type};
+use syn::{Attribute, Expr, Generics, Ident, LitStr, Pat, PatType, Token, Type};
 
 use crate::diagnostics::{Diagnostics, shown};
 use crate::keys;
@@ -10,6 +10,7 @@ use crate::listeners::{self, Parsed, is_inherent};
 use crate::options::{Given, Options};
 use crate::output::impl_attributes;
 use crate::paths::Runtime;
+use crate::seen::seen;
 use crate::signature::{Function, alike, inside_reference, plain, shared_receiver};
 use crate::traced::refuse_jumps;
 
@@ -66,6 +67,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     let name = listeners::name(diagnostics, name, is_name_unclear, &block.self_ty, keys::PROCESS_MANAGER);
     let name = name.unwrap_or_else(|| LitStr::new("", Span::call_site()));
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
+    let enable_tracing = enable_tracing.filter(|expr| has_no_self(diagnostics, expr));
     let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
     let (span, timer) = (called("process_manager"), called("process_timer"));
     let attributes = impl_attributes(&block);
@@ -117,6 +119,17 @@ fn add(
         return;
     }
     methods.push(method);
+}
+
+/// Whether the switch names no process, which there is not yet when it is asked.
+fn has_no_self(diagnostics: &mut Diagnostics, switch: &Expr) -> bool {
+    let named = seen(switch, &[Token![self](Span::call_site()).into()]);
+    if let Some(named) = &named {
+        let message =
+            "`enable_tracing` is asked before there is a process; write a constant, or the call of a function";
+        diagnostics.error(named, message);
+    }
+    named.is_none()
 }
 
 /// The one argument beside `&self`.

@@ -1,7 +1,6 @@
 //! A traced function's arguments, as the closure or the future has them that the body becomes.
 
 use proc_macro2::{Group, TokenStream, TokenTree};
-use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 
@@ -9,16 +8,17 @@ use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
 use crate::names::{Bound, bound_under, find};
 use crate::output::is_underscored;
+use crate::seen::seen;
 use crate::sensitive::{is_plain, is_type};
 use crate::signature::{cfgs, ungrouped};
 
 /// The entries of `record(..)` without those that name what the body of an `async fn` has to itself.
 pub(super) fn keep_seen(diagnostics: &mut Diagnostics, sig: &Signature, mut record: Vec<Entry>) -> Vec<Entry> {
     if sig.asyncness.is_some() {
-        let lent: Vec<Ident> =
-            names(sig).filter(|(_, kind)| *kind == Kind::Lent).map(|(bound, _)| bound.name).collect();
+        let lent = names(sig).filter(|(_, kind)| *kind == Kind::Lent);
+        let lent = arguments(lent.map(|(bound, _)| bound));
         record.retain(|entry| {
-            let named = said(std::slice::from_ref(entry), lent.iter());
+            let named = entry.value.expr().and_then(|expr| seen(expr, &lent));
             if let Some(named) = &named {
                 let message = format!(
                     "the body of an `async fn` has `{named}` to itself; write `current_span().record(key, value)` in it"
@@ -33,8 +33,8 @@ pub(super) fn keep_seen(diagnostics: &mut Diagnostics, sig: &Signature, mut reco
 
 /// Whether the expressions of `record(..)` name an argument, or `self`.
 pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
-    let names: Vec<Ident> = names(sig).map(|(bound, _)| bound.name).collect();
-    said(record, names.iter()).is_some()
+    let names = arguments(names(sig).map(|(bound, _)| bound));
+    record.iter().filter_map(|entry| entry.value.expr()).any(|expr| seen(expr, &names).is_some())
 }
 
 /// Whether a closure that takes the arguments leaves them where they are, by what their types are called.
@@ -137,11 +137,9 @@ fn kind(ty: &Type) -> Kind {
     }
 }
 
-/// The first of the names that an expression says; `result` is what was returned.
-fn said<'a>(record: &[Entry], mut names: impl Iterator<Item = &'a Ident>) -> Option<Ident> {
-    let expressions = record.iter().filter_map(|entry| entry.value.expr());
-    let expressions: TokenStream = expressions.map(ToTokens::to_token_stream).collect();
-    names.find_map(|name| find(expressions.clone(), &name.unraw().to_string()).filter(|name| name != "result"))
+/// The names by which expressions of `record(..)` see arguments; `result` is what was returned.
+fn arguments(bound: impl Iterator<Item = Bound>) -> Vec<Ident> {
+    bound.map(|bound| bound.name).filter(|name| name.unraw() != "result").collect()
 }
 
 #[cfg(test)]
