@@ -47,11 +47,22 @@ fn generics(bound: &TypeParamBound) -> Option<impl Iterator<Item = &GenericArgum
 }
 
 /// What `covers` says, or else what the returned type says.
-pub(super) fn read(diagnostics: &mut Diagnostics, options: &mut Options, sig: &Signature, record: &[Entry]) -> Covers {
+pub(super) fn read(
+    diagnostics: &mut Diagnostics,
+    options: &mut Options,
+    sig: &Signature,
+    record: &mut Vec<Entry>,
+) -> Covers {
     let given = options.take(keys::COVERS);
     if let (Some(given), true) = (&given, sig.asyncness.is_some()) {
         let message = "an `async fn` is covered until it returns; remove `covers`, or write a plain `fn`";
         diagnostics.error(&given.key, message);
+        return Covers::Call;
+    }
+    if never_returns(sig) {
+        refuse_for_never(diagnostics, given.as_ref(), record);
+        // Of what is recorded of `!` the compiler would say more.
+        record.clear();
         return Covers::Call;
     }
     let covers = match (&given, &sig.output) {
@@ -69,6 +80,21 @@ pub(super) fn read(diagnostics: &mut Diagnostics, options: &mut Options, sig: &S
         return Covers::Call;
     }
     covers
+}
+
+fn never_returns(sig: &Signature) -> bool {
+    matches!(&sig.output, ReturnType::Type(_, ty) if matches!(ungrouped(ty), Type::Never(_)))
+}
+
+/// Reports what is asked for of a value that there will not be.
+fn refuse_for_never(diagnostics: &mut Diagnostics, covers: Option<&Given>, record: &[Entry]) {
+    let message = "the function never returns; remove this";
+    if let Some(Given { key, .. }) = covers {
+        diagnostics.error(key, message);
+    }
+    if let Some(Entry { key, .. }) = record.first() {
+        diagnostics.error(key, message);
+    }
 }
 
 /// Whether what a function returns is a future, by its name.
@@ -148,7 +174,7 @@ mod tests {
     fn an_async_function_that_returns_a_future_is_covered_until_then() {
         let covered = |sig: &Signature| {
             let mut diagnostics = Diagnostics::default();
-            let covers = read(&mut diagnostics, &mut Options::default(), sig, &[]);
+            let covers = read(&mut diagnostics, &mut Options::default(), sig, &mut Vec::new());
             (covers, diagnostics.count())
         };
         assert_eq!(covered(&parse_quote!(fn f() -> BoxFuture<'static, T>)), (Covers::Future, 0));

@@ -79,13 +79,13 @@ pub(super) enum Returned {
 
 /// The model, or else the function as it was.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Model, TokenStream> {
-    let Parsed { written: Written { name, attributes, mut options }, record, function } = parsed;
+    let Parsed { written: Written { name, attributes, mut options }, mut record, function } = parsed;
     let runtime = Runtime::from_options(&mut options);
     let kind = kind(diagnostics, &mut options);
     let parent = parent(diagnostics, &mut options);
     let links = expr(diagnostics, &mut options, keys::LINKS);
     let enable_tracing = expr(diagnostics, &mut options, keys::ENABLE_TRACING);
-    let covers = covers::read(diagnostics, &mut options, &function.sig, &record);
+    let covers = covers::read(diagnostics, &mut options, &function.sig, &mut record);
     if let Some(name) = name.as_ref().filter(|name| name.value().is_empty()) {
         diagnostics.error(name, "the span's name is empty; write `#[traced(\"component.operation\")]`");
     }
