@@ -250,6 +250,17 @@ fn lints_see_what_they_see_without_us() {
     assert!(lints.len() >= 40, "only {} lints", lints.len());
 }
 
+/// What a crate that asks for all lints has to know.
+#[test]
+fn lost_lints_are_documented() {
+    let guide = include_str!("../../eventsource-macros/docs/traced.md");
+    let begin = guide.find("Some lints do not see").expect("the guide tells of them");
+    let paragraph = guide[begin..].split("\n\n").next().unwrap_or_default();
+    let is_lint = |word: &&str| word.starts_with("clippy::") || *word == "unconditional_recursion";
+    let told: BTreeSet<&str> = paragraph.split('`').skip(1).step_by(2).filter(is_lint).collect();
+    assert_eq!(told, LOST.iter().map(|(lint, _)| *lint).collect());
+}
+
 #[test]
 fn nothing_is_said_of_what_they_leave_alone() {
     let (source, begins) = source(QUIET);
