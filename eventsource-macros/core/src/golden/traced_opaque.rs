@@ -20,11 +20,8 @@ fn all(&self) -> impl Iterator<Item = u8> {
         let __es_body = ::eventsource_runtime::__private::once(move || { self.i() });
         let __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
         let __es_returned = __es_body();
-        ::eventsource_runtime::__private::Running::end(
-            __es_span,
-            __es_returned,
-            ::eventsource_runtime::__private::NoResult,
-        )
+        let __es_by = ::eventsource_runtime::__private::NoResult;
+        ::eventsource_runtime::__private::Running::end(__es_span, __es_returned, __es_by)
     };
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)

@@ -27,14 +27,11 @@ fn send(connection: Connection, message: Message) {
         });
         let __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
         let __es_returned = __es_body();
-        ::eventsource_runtime::__private::Running::end(
-            __es_span,
-            __es_returned,
-            {
-                use ::eventsource_runtime::__private::probe::told::*;
-                ::eventsource_runtime::__private::told_of(&__es_returned).__es_by()
-            },
-        )
+        let __es_by = {
+            use ::eventsource_runtime::__private::probe::told::*;
+            ::eventsource_runtime::__private::told_of(&__es_returned).__es_by()
+        };
+        ::eventsource_runtime::__private::Running::end(__es_span, __es_returned, __es_by)
     };
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::apart(__es_call)

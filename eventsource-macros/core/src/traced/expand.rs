@@ -280,8 +280,9 @@ fn end(model: &Model) -> TokenStream {
             }
         }
     });
-    let by = by_value(model, &quote_spanned!(Span::mixed_site()=> &#value));
-    quote_spanned!(Span::mixed_site()=> #records #private::Running::end(#span, #value, #by))
+    // Before the value is moved.
+    let (by, told) = (local("__es_by"), by_value(model, &quote_spanned!(Span::mixed_site()=> &#value)));
+    quote_spanned!(Span::mixed_site()=> #records let #by = #told; #private::Running::end(#span, #value, #by))
 }
 
 /// What finds out whether a value of a type is an error.
