@@ -86,12 +86,44 @@ const LINTS: &[(&str, &str)] = &[
     ("clippy::large_stack_arrays", "@\npub fn f() -> u8 { let a = [1_u8; 600_000]; a.first().copied().unwrap_or(1) }"),
 ];
 
+/// A trait's method, and a type that has it.
+macro_rules! of_a_trait {
+    ($type:literal, $this:literal, $returned:expr, $body:literal) => {
+        concat!(
+            "#[allow(clippy::all, clippy::pedantic)]\npub trait A { fn f(",
+            $this,
+            ") -> ",
+            $returned,
+            "; }\n",
+            "impl A for ",
+            $type,
+            " {\n@\nfn f(",
+            $this,
+            ") -> ",
+            $returned,
+            " { ",
+            $body,
+            " }\n}"
+        )
+    };
+}
+/// A type of which clippy says that it is complex.
+macro_rules! complex {
+    () => {
+        "Vec<Option<Box<dyn Fn(Vec<u8>, Option<Vec<u8>>) -> Result<Vec<u8>, Box<dyn Fn(Vec<u8>) -> Option<u8>>>>>>"
+    };
+}
+
 /// Functions of which nothing is said, and nothing under our macros.
 const QUIET: &[&str] = &[
     "@\npub async fn f() -> impl Future<Output = u8> { std::future::ready(1) }",
     "@\npub async fn f() -> impl Future<Output = u8> { async move { 1 } }",
     "@\npub async fn f(a: String, b: String) -> impl Future<Output = usize> { let c = a + &b; async move { c.len() } }",
     "@\npub async fn f() -> std::pin::Pin<Box<dyn Future<Output = u8>>> { Box::pin(async move { 1 }) }",
+    // What a trait asks for is asked of nobody else.
+    of_a_trait!("u8", "&self", complex!(), "Vec::new()"),
+    of_a_trait!("String", "self", complex!(), "drop(self); Vec::new()"),
+    of_a_trait!("Box<u8>", "&self", "&Box<u8>", "self"),
 ];
 
 /// Lints that a traced function cannot set off, or not alike, and why.

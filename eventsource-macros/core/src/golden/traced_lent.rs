@@ -6,7 +6,7 @@ fn count(&mut self) -> u32 {
         &[],
     );
     let __es_once = ::eventsource_runtime::__private::Once;
-    let __es_call = move |__es_on: ::core::primitive::bool| -> u32 {
+    let __es_call = move |__es_on: ::core::primitive::bool| -> _ {
         let _ = { __es_once };
         let __es_span = if __es_on {
             ::eventsource_runtime::__private::start(
@@ -29,9 +29,10 @@ fn count(&mut self) -> u32 {
                     .__es_shown(),
             );
         };
-        let __es_body = ::eventsource_runtime::__private::once(|| -> u32 {
-            self.count + 1
-        });
+        let __es_body = ::eventsource_runtime::__private::once::<
+            u32,
+            _,
+        >(|| -> _ { self.count + 1 });
         let mut __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
         let __es_returned = __es_body();
         {

@@ -6,7 +6,7 @@ fn send(connection: Connection, message: Message) {
         &[],
     );
     let __es_once = ::eventsource_runtime::__private::Once;
-    let __es_call = move |__es_on: ::core::primitive::bool| -> () {
+    let __es_call = move |__es_on: ::core::primitive::bool| -> _ {
         let _ = { __es_once };
         let __es_span = if __es_on {
             ::eventsource_runtime::__private::start(
@@ -17,7 +17,10 @@ fn send(connection: Connection, message: Message) {
         } else {
             ::core::option::Option::None
         };
-        let __es_body = ::eventsource_runtime::__private::once(move || -> () {
+        let __es_body = ::eventsource_runtime::__private::once::<
+            (),
+            _,
+        >(move || -> _ {
             if false {
                 let _ = (&message, &connection);
             }

@@ -5,7 +5,10 @@ fn send() {
         &[],
         &[],
     );
-    let __es_body = ::eventsource_runtime::__private::once(move || -> () {
+    let __es_body = ::eventsource_runtime::__private::once::<
+        (),
+        _,
+    >(move || -> _ {
         work();
     });
     if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {

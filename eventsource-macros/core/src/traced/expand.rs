@@ -153,11 +153,17 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     // Behind the expressions that they check, as elsewhere.
     let run =
         if checks.is_empty() { run } else { quote_spanned!(Span::mixed_site()=> let #value = #run; #checks #value) };
-    let arrow = quote_spanned!(first_span(ty)=> -> #ty);
+    let arrow = inferred(ty);
     quote_spanned! {Span::mixed_site()=>
-        let #own = #private::once(move || #arrow #body);
+        let #own = #private::once::<#ty, _>(move || #arrow #body);
         if #private::Site::may_be_on(&__ES_SITE) { #run } else { #own() }
     }
+}
+
+/// What stands for a type behind a closure's arrow: of a written one clippy asks what it asks of a function's, also where
+/// a trait asks for that type. What it asks of every closure it still says at the type.
+fn inferred(ty: &Type) -> TokenStream {
+    quote_spanned!(first_span(ty)=> -> _)
 }
 
 /// All of it stands in a closure that owns the arguments, which runs out of line where spans may be on: so that where
@@ -165,11 +171,11 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
 fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (call, on, once) = (local("__es_call"), local("__es_on"), local("__es_once"));
-    let returned = match &model.returned {
-        Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> #ty),
-        Returned::Never => quote_spanned!(Span::mixed_site()=> -> !),
-        // A closure cannot say `impl Trait`; without a type its body needs none.
-        Returned::Opaque(_) => TokenStream::new(),
+    let (ty, arrow) = match &model.returned {
+        Returned::Type(ty) => (Some(quote_spanned!(Span::mixed_site()=> ::<#ty, _>)), inferred(ty)),
+        Returned::Never => (None, quote_spanned!(Span::mixed_site()=> -> !)),
+        // What is `impl Trait` cannot be said; without a type the body needs none.
+        Returned::Opaque(_) => (None, TokenStream::new()),
     };
     let start = start_where(model, &on.to_token_stream());
     let order = order(model);
@@ -180,7 +186,7 @@ fn run_sync(model: &Model) -> TokenStream {
     } else {
         (Some(Token![move](Span::mixed_site())), None, preceded(order.as_ref(), &model.body))
     };
-    let body = quote_spanned!(Span::mixed_site()=> #private::once(#owns || #returned #body));
+    let body = quote_spanned!(Span::mixed_site()=> #private::once #ty(#owns || #arrow #body));
     let (own, span) = (local("__es_body"), local("__es_span"));
     let (value, end) = (local("__es_returned"), end(model));
     let changed = (!model.record.is_empty()).then(|| Token![mut](Span::mixed_site()));
@@ -191,7 +197,7 @@ fn run_sync(model: &Model) -> TokenStream {
     };
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
-        let #call = move |#on: ::core::primitive::bool| #returned {
+        let #call = move |#on: ::core::primitive::bool| #arrow {
             #order
             let _ = { #once };
             #start
