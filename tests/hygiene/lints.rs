@@ -83,6 +83,7 @@ const LINTS: &[(&str, &str)] = &[
         "@\nfn f(a: &mut Vec<u8>) -> usize { a.len() }\npub fn g() -> usize { f(&mut vec![1]) }",
     ),
     ("clippy::unnecessary_wraps", "@\nfn f(a: u8) -> Option<u8> { Some(a) }\npub fn g() -> Option<u8> { f(1) }"),
+    ("clippy::needless_lifetimes", "@\npub fn f<'a>(a: &'a str) -> &'a str { a }"),
     ("clippy::large_stack_arrays", "@\npub fn f() -> u8 { let a = [1_u8; 600_000]; a.first().copied().unwrap_or(1) }"),
 ];
 
@@ -135,6 +136,7 @@ const LOST: &[(&str, &str)] = &[
     ("clippy::needless_pass_by_value", "the closure owns what the body borrows"),
     ("clippy::needless_pass_by_ref_mut", "the closure takes it as it is"),
     ("clippy::unnecessary_wraps", "what is returned is what the closure returns"),
+    ("clippy::needless_lifetimes", "the closure names the type; without its lifetimes, errors of them would be ours"),
 ];
 
 /// Mistakes that the compiler finds: its errors stay where they are. One list a phase, since each ends the compilation.
@@ -165,7 +167,11 @@ const MISTAKES: [&[&str]; 3] = [
         "@\npub async fn f() -> u8 { let a = 1; a = 2; a }",
         "@\npub async fn f() -> usize { let a; { let b = String::new(); a = &b; } a.len() }",
         "@\npub async fn f() { let mut a = vec![1]; for b in &a { a.push(*b); } }",
+        "@\npub async fn f<'a>(a: &'a str, b: &str) -> &'a str { a.get(1..).unwrap_or(b) }",
         "@\npub fn f(a: String) -> (String, String) { (a, a) }",
+        "@\npub fn f<'a>(a: &'a str, b: &str) -> &'a str { a.get(1..).unwrap_or(b) }",
+        "@\npub fn f<'a>(a: &'a str, b: &str, c: String) -> &'a str { drop(c); a.get(1..).unwrap_or(b) }",
+        "@\npub fn f<'a>(a: &'a str, b: String) -> &'a str { a.get(1..).unwrap_or(&b) }",
         "@\npub fn f() -> u8 { let a = 1; a = 2; a }",
         "@\npub fn f() { let mut a = vec![1]; for b in &a { a.push(*b); } }",
     ],
