@@ -82,12 +82,12 @@ fn start_enabled(model: &Model) -> TokenStream {
     let owns = owns(model);
     let values = values(&private, owns, &model.attributes);
     let options = options(model);
-    if !options.is_empty() {
-        let out = local("__es_options");
-        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &mut #owns |#out| { #options }, #values))
-    } else {
+    if options.is_empty() {
         let owner = owner(model);
         quote_spanned!(Span::mixed_site()=> #private::start(&__ES_SITE, #owner, #values))
+    } else {
+        let out = local("__es_options");
+        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &mut #owns |#out| { #options }, #values))
     }
 }
 
@@ -160,8 +160,8 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     }
 }
 
-/// What stands for a type behind a closure's arrow: of a written one clippy asks what it asks of a function's, also where
-/// a trait asks for that type. What it asks of every closure it still says at the type.
+/// What stands for a type behind a closure's arrow: of a written one clippy asks what it asks of a function's, also
+/// where a trait asks for that type. What it asks of every closure it still says at the type.
 fn inferred(ty: &Type) -> TokenStream {
     quote_spanned!(first_span(ty)=> -> _)
 }
@@ -190,10 +190,11 @@ fn run_sync(model: &Model) -> TokenStream {
     let (own, span) = (local("__es_body"), local("__es_span"));
     let (value, end) = (local("__es_returned"), end(model));
     let changed = (!model.record.is_empty()).then(|| Token![mut](Span::mixed_site()));
-    let ended = match &model.returned {
+    let ended = if matches!(model.returned, Returned::Never) {
         // What is told of one is that it panicked, and its being dropped tells it.
-        Returned::Never => quote_spanned!(Span::mixed_site()=> #own()),
-        _ => quote_spanned!(Span::mixed_site()=> let #value = #own(); #end),
+        quote_spanned!(Span::mixed_site()=> #own())
+    } else {
+        quote_spanned!(Span::mixed_site()=> let #value = #own(); #end)
     };
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;

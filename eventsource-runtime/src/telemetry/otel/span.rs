@@ -42,8 +42,8 @@ impl Span {
     }
 }
 
-/// A context is neither of these: values of any kind are in it. But nothing of a span's changes while it is used, so that
-/// a panic leaves it whole; the one thing that is left to do with it then is to end it, which is what its drop does.
+/// A context is neither of these: values of any kind are in it. But nothing of a span's changes while it is used, so
+/// that a panic leaves it whole; what is left to do with it then is to end it, which is what its drop does.
 impl UnwindSafe for Span {}
 impl RefUnwindSafe for Span {}
 
