@@ -18,8 +18,8 @@ use crate::domain::{AnyEvent, Event, EventDef};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
-    Attributes, By, ByPlace, Kind, Literal, NoResult, Options, Outcome, Slot, Span, Teller, Told, ToldResult,
-    ToldValue, told_of,
+    Attributes, By, ByPlace, Kind, Literal, NoResult, Options, Outcome, Slot, Span, Teller, ToldResult, ToldValue,
+    told, told_of,
 };
 
 /// The traits of a probe, of which one will be used: imported together, none of them is unused.

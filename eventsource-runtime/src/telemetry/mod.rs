@@ -57,7 +57,7 @@ pub use otel::TraceView;
 #[cfg(feature = "prometheus")]
 pub use otel::{Scrape, ScrapeServer};
 #[doc(hidden)]
-pub use outcome::{By, ByName, ByText, ByType, NoResult, Outcome, Teller, Told, ToldResult, ToldValue, told_of};
+pub use outcome::{By, ByName, ByText, ByType, NoResult, Outcome, Teller, Told, ToldResult, ToldValue, told, told_of};
 pub use propagation::{InvalidTraceContext, TraceContext};
 pub use site::Kind;
 #[doc(hidden)]

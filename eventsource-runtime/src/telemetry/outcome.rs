@@ -27,22 +27,24 @@ pub trait Teller<R: ?Sized> {
 
 /// Chooses a teller for a type, whatever it is: of the methods of one name, the compiler tries the one that takes this
 /// itself first, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so
-/// `Told::<R>::NEW.__es_by()` picks the most telling one. Its methods have names that no trait in the user's scope has.
+/// `told::<R>().__es_by()` picks the most telling one. Its methods have names that no trait in the user's scope has.
 ///
 /// Tellers have no state, and functions that return the same type share what is compiled for them.
 #[derive(Debug)]
 pub struct Told<R: ?Sized>(PhantomData<fn(&R)>);
 
-impl<R: ?Sized> Told<R> {
-    /// What is told of values of a type: a constant, since an unoptimised call of it would stand in each function.
-    pub const NEW: Self = Self(PhantomData);
+/// What is told of values of a type.
+#[inline]
+#[must_use]
+pub const fn told<R: ?Sized>() -> Told<R> {
+    Told(PhantomData)
 }
 
 /// What is told of a value whose type cannot be written.
 #[inline]
 #[must_use]
 pub const fn told_of<R: ?Sized>(_: &R) -> Told<R> {
-    Told::NEW
+    told()
 }
 
 /// A type that is no `Result`.
@@ -167,17 +169,17 @@ mod tests {
     #[test]
     fn an_error_is_found_behind_any_type() {
         let mut outcome = Outcome::default();
-        Told::<Result<(), Refused>>::NEW.__es_by().tell(&Err::<(), _>(Refused), &mut outcome);
+        told::<Result<(), Refused>>().__es_by().tell(&Err::<(), _>(Refused), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Refused"));
-        Told::<Result<(), Opaque>>::NEW.__es_by().tell(&Err::<(), _>(Opaque), &mut outcome);
+        told::<Result<(), Opaque>>().__es_by().tell(&Err::<(), _>(Opaque), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Opaque"));
-        Told::<Result<(), Said>>::NEW.__es_by().tell(&Err::<(), _>(Said), &mut outcome);
+        told::<Result<(), Said>>().__es_by().tell(&Err::<(), _>(Said), &mut outcome);
         assert_eq!(outcome.error_type.take().as_deref(), Some("Said"));
-        Told::<Result<i32, Said>>::NEW.__es_by().tell(&Ok::<_, Said>(1), &mut outcome);
-        Told::<Result<i32, Refused>>::NEW.__es_by().tell(&Ok::<_, Refused>(1), &mut outcome);
-        Told::<Result<i32, Opaque>>::NEW.__es_by().tell(&Ok::<_, Opaque>(1), &mut outcome);
-        Told::<i32>::NEW.__es_by().tell(&7, &mut outcome);
-        Told::<str>::NEW.__es_by().tell("any", &mut outcome);
+        told::<Result<i32, Said>>().__es_by().tell(&Ok::<_, Said>(1), &mut outcome);
+        told::<Result<i32, Refused>>().__es_by().tell(&Ok::<_, Refused>(1), &mut outcome);
+        told::<Result<i32, Opaque>>().__es_by().tell(&Ok::<_, Opaque>(1), &mut outcome);
+        told::<i32>().__es_by().tell(&7, &mut outcome);
+        told::<str>().__es_by().tell("any", &mut outcome);
         assert_eq!(outcome.error_type, None);
         assert_eq!(outcome.error_text, None, "nobody records what errors say");
     }

@@ -130,7 +130,7 @@ async fn it_tells_what_it_left_when_its_time_was_up() {
 #[tokio::test]
 async fn a_publisher_does_not_wait_for_a_group_that_has_gone() {
     let (bus, permits) = (bus(1, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
-    let (tell, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, mut seen) = mpsc::unbounded_channel();
     let other = bus.subscribe("other").handle(move |received: Received| {
         let told = tell.send(received.payload().to_vec());
         async move { Ok::<_, HandlerError>(told?) }
@@ -154,7 +154,7 @@ async fn a_publisher_does_not_wait_for_a_group_that_has_gone() {
 #[tokio::test]
 async fn a_publisher_waits_for_a_group_that_is_about_to_go() {
     let (bus, permits) = (bus(2, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
-    let (tell, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, mut seen) = mpsc::unbounded_channel();
     let handled = waiting(&permits);
     let leaving = bus.subscribe("leaving").lanes(1).prefetch(1).handle(move |received: Received| {
         let (told, handled) = (tell.send(received.payload().to_vec()), handled(received));
@@ -194,7 +194,7 @@ fn numbered(number: u32) -> Message {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn nobody_gets_what_comes_after_a_message_that_is_still_handled() {
     let bus = InProcessBus::new();
-    let (tell, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, mut seen) = mpsc::unbounded_channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let (released, begun) = (Arc::new(Mutex::new(Some(released))), Arc::new(Semaphore::new(0)));
     let member = || {

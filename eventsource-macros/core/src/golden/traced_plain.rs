@@ -19,7 +19,7 @@ fn send() {
             &{ __es_body },
             {
                 use ::eventsource_runtime::__private::probe::told::*;
-                ::eventsource_runtime::__private::Told::<()>::NEW.__es_by()
+                ::eventsource_runtime::__private::told::<()>().__es_by()
             },
         )
     } else {

@@ -295,7 +295,7 @@ fn end(model: &Model) -> TokenStream {
 /// What finds out whether a value of a type is an error.
 fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
     let probe = probe(private, "told");
-    quote_spanned!(Span::mixed_site()=> { #probe #private::Told::<#ty>::NEW.__es_by() })
+    quote_spanned!(Span::mixed_site()=> { #probe #private::told::<#ty>().__es_by() })
 }
 
 /// The same for the type of a value, of which a part may not be what is written; nothing is found out where nothing

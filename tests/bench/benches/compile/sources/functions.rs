@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 #[derive(Debug)]
-pub(crate) struct Refused(u64);
+pub struct Refused(u64);
 
 fn poll(future: impl Future<Output = Result<u64, Refused>>) -> usize {
     let bytes = size_of_val(&future);
