@@ -55,15 +55,26 @@ pub(super) struct Place {
     pub(super) hold: Hold,
     /// What may have been committed already, though it was reported as failed.
     pub(super) unsure: Option<Unsure>,
-    /// When the last page came.
+    /// When the last page came, and the longest time between two since something was passed over that is not saved.
     pub(super) read: Instant,
+    pub(super) gap: Duration,
     pub(super) batch: usize,
 }
 
 impl Place {
     pub(super) fn new(checkpoint: Position, past: Position, hold: Hold) -> Self {
         let (read, batch) = (Instant::now(), SMALLEST_BATCH);
-        Self { checkpoint, saved: checkpoint, past, rebuilding: false, hold, unsure: None, read, batch }
+        Self {
+            checkpoint,
+            saved: checkpoint,
+            past,
+            rebuilding: false,
+            hold,
+            unsure: None,
+            read,
+            gap: Duration::ZERO,
+            batch,
+        }
     }
 
     /// How a page is applied: event by event where the projection is live, which it is when it has caught up with the
@@ -78,13 +89,14 @@ impl Place {
     }
 
     pub(super) fn saved_at(&mut self, position: Position) {
-        (self.saved, self.unsure) = (position, None);
+        (self.saved, self.unsure, self.gap) = (position, None, Duration::ZERO);
         self.checkpoint = self.checkpoint.max(position);
     }
 
     /// Goes on from where another runner has left off, or where the store stands again.
     pub(super) fn goes_on(&mut self, checkpoint: Position) {
-        (self.checkpoint, self.saved, self.unsure) = (checkpoint, checkpoint, None);
+        self.checkpoint = checkpoint;
+        self.saved_at(checkpoint);
     }
 }
 

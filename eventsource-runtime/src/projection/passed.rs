@@ -41,10 +41,17 @@ impl<S: ProjectionStore> Follower<S> {
         };
         let since = std::mem::replace(&mut place.read, Instant::now()).elapsed();
         let is_own = |event: &StoredEvent| self.partition.holds(&event.stream);
+        if place.saved == place.checkpoint {
+            return Ok(Some(page));
+        }
+        place.gap = place.gap.max(since);
         // To apply one of its events moves the checkpoint in the store past what was passed over before.
-        if place.saved < place.checkpoint && since >= TAKEOVER && page.events.iter().any(is_own) {
-            let place = &*place;
-            return Ok(self.patiently(|this| this.look_back(place)).await?.map(|()| page));
+        if place.gap >= TAKEOVER && page.events.iter().any(is_own) {
+            let at = &*place;
+            if self.patiently(|this| this.look_back(at)).await?.is_none() {
+                return Ok(None);
+            }
+            place.gap = Duration::ZERO;
         }
         Ok(Some(page))
     }

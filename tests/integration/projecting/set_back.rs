@@ -57,19 +57,22 @@ async fn pass<S: ProjectionStore>(store: &S, projection: Arc<dyn Projection<S::B
 }
 
 /// What it had passed over, since that was none of its own, was lost, and what came at the same positions was passed
-/// over with it: while nothing happened, and with the next event behind.
+/// over with it: while nothing happened, with the next event behind, and with one that is none of its own before that.
 #[tokio::test]
 async fn what_comes_in_the_place_of_what_was_passed_over_is_applied() {
-    for count in [1, 2] {
+    for (count, behind_another) in [(1, false), (2, false), (1, true)] {
         let scratch = Scratch::new();
         let (store, stream) = (open(&scratch.file()).await, a_stream());
         // Long enough that the checkpoint is not moved up before the end of the feed is lost.
         let runner = ProjectionRunner::new(store.clone()).lease(10 * A_WHILE);
         let projections = runner.projection(Tally::sound()).spawn();
         projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
-        let strange = NewEvent { event_type: "OrderStrange", ..cancellation(REASON, 1) };
-        let passed = store.append(&a_stream(), ExpectedVersion::Any, vec![strange]).await.unwrap().position;
-        projections.wait_for(passed).await.unwrap();
+        let pass_over = async || {
+            let strange = NewEvent { event_type: "OrderStrange", ..cancellation(REASON, 1) };
+            let passed = store.append(&a_stream(), ExpectedVersion::Any, vec![strange]).await.unwrap().position;
+            projections.wait_for(passed).await.unwrap();
+        };
+        pass_over().await;
         pass(&store, Arc::new(Seen::default())).await;
         let raw = rusqlite::Connection::open(scratch.file()).unwrap();
         raw.busy_timeout(Duration::from_secs(5)).unwrap();
@@ -82,8 +85,14 @@ async fn what_comes_in_the_place_of_what_was_passed_over_is_applied() {
         )
         .unwrap();
         let events = (0..count).map(|_| cancellation(REASON, 1)).collect();
-        let last = store.append(&stream, ExpectedVersion::Any, events).await.unwrap().position;
+        let mut last = store.append(&stream, ExpectedVersion::Any, events).await.unwrap().position;
         assert_eq!(last.get(), 1 + count);
+        let mut expected: Vec<_> = (1..=last.get()).collect();
+        if behind_another {
+            pass_over().await;
+            last = cancel(&store, &stream, REASON, 1).await;
+            expected.push(last.get());
+        }
         in_time(async {
             while seen(&store).await.last() != Some(&last.get()) {
                 tokio::task::yield_now().await;
@@ -92,7 +101,7 @@ async fn what_comes_in_the_place_of_what_was_passed_over_is_applied() {
         .await;
         projections.wait_for(last).await.unwrap();
         projections.shutdown().await.unwrap();
-        assert_eq!(seen(&store).await, (1..=last.get()).collect::<Vec<_>>());
+        assert_eq!(seen(&store).await, expected);
     }
 }
 
