@@ -99,15 +99,13 @@ pub fn run<R>(
     owner: Option<Owner>,
     values: &mut dyn Values,
     body: &dyn Body<R>,
-    tell: impl Teller<R>,
+    mut tell: impl Teller<R>,
 ) -> R {
-    let span = start(site, owner, values);
-    if span.is_none() {
-        return body.run();
-    }
-    let running = Running::new(span);
+    let Some(span) = start(site, owner, values) else { return body.run() };
+    let mut running = Running::of(span);
     let returned = body.run();
-    running.end(returned, tell)
+    running.done(&mut Telling(&returned, &mut tell));
+    returned
 }
 
 pin_project! {

@@ -28,10 +28,12 @@ impl Running {
     #[inline]
     #[must_use]
     pub fn new(span: Option<Span>) -> Self {
-        match span {
-            None => Self { entered: Entered::Nothing, span: Span::OFF },
-            Some(span) => Self { entered: span.enter(), span },
-        }
+        Self::of(span.unwrap_or(Span::OFF))
+    }
+
+    #[inline]
+    pub(super) fn of(span: Span) -> Self {
+        Self { entered: span.enter(), span }
     }
 
     #[inline]
@@ -81,7 +83,7 @@ pub struct Held {
 #[inline]
 #[must_use]
 pub fn held(span: Option<Span>) -> Option<Held> {
-    span.map(|span| Held { running: Running::new(Some(span)), is_in_panic: thread::panicking() })
+    span.map(|span| Held { running: Running::of(span), is_in_panic: thread::panicking() })
 }
 
 impl Drop for Held {
