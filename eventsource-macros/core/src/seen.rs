@@ -1,6 +1,6 @@
 //! What an expression sees of what is around it.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Group, Ident, Spacing, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, Local, Macro, Pat};
@@ -37,9 +37,26 @@ impl Seen {
 
     fn tokens(&mut self, tokens: &TokenStream) {
         let mut around = self.names.iter().filter(|name| !self.own.contains(name));
-        let found = around.find_map(|name| find(tokens.clone(), name));
+        let found = around.find_map(|name| find(without_paths(tokens.clone()), name));
         self.found = self.found.take().or(found);
     }
+}
+
+/// The tokens without names that `::` follows: a local is none of them.
+fn without_paths(tokens: TokenStream) -> TokenStream {
+    let mut tokens = tokens.into_iter().peekable();
+    let mut rest = TokenStream::new();
+    while let Some(token) = tokens.next() {
+        let is_path = tokens.peek().is_some_and(
+            |next| matches!(next, TokenTree::Punct(colon) if colon.as_char() == ':' && colon.spacing() == Spacing::Joint),
+        );
+        match token {
+            TokenTree::Ident(_) if is_path => {}
+            TokenTree::Group(group) => rest.extend([Group::new(group.delimiter(), without_paths(group.stream()))]),
+            token => rest.extend([token]),
+        }
+    }
+    rest
 }
 
 impl<'ast> Visit<'ast> for Seen {
@@ -183,8 +200,11 @@ mod tests {
 
     #[test]
     fn what_a_macro_does_nobody_knows() {
-        for expr in ["c!(|a| a)", "{ c! { a } 1 }", "{ macro_rules! c { () => { a } } 1 }", "[c![x(a)]]"] {
+        for expr in ["c!(|a| a)", "{ c! { a } 1 }", "{ macro_rules! c { () => { a } } 1 }", "[c![x(a)]]", "c!(a: u8)"] {
             assert!(sees(expr), "{expr}");
+        }
+        for expr in ["c!(a::B)", "[c![x(a::b(1))]]"] {
+            assert!(!sees(expr), "{expr}");
         }
     }
 }

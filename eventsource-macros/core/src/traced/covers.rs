@@ -54,15 +54,18 @@ pub(super) fn read(
     record: &mut Vec<Entry>,
 ) -> Covers {
     let given = options.take(keys::COVERS);
+    let (never, nothing) = (never_returns(sig), "the function never returns; remove this");
+    if never {
+        // Of what is recorded of `!` the compiler would say more.
+        record.drain(..).for_each(|Entry { key, .. }| diagnostics.error(&key, nothing));
+    }
     if let (Some(given), true) = (&given, sig.asyncness.is_some()) {
         let message = "an `async fn` is covered until it returns; remove `covers`, or write a plain `fn`";
         diagnostics.error(&given.key, message);
         return Covers::Call;
     }
-    if never_returns(sig) {
-        refuse_for_never(diagnostics, given.as_ref(), record);
-        // Of what is recorded of `!` the compiler would say more.
-        record.clear();
+    if never {
+        given.iter().for_each(|given| diagnostics.error(&given.key, nothing));
         return Covers::Call;
     }
     let covers = match (&given, &sig.output) {
@@ -84,17 +87,6 @@ pub(super) fn read(
 
 fn never_returns(sig: &Signature) -> bool {
     matches!(&sig.output, ReturnType::Type(_, ty) if matches!(ungrouped(ty), Type::Never(_)))
-}
-
-/// Reports what is asked for of a value that there will not be.
-fn refuse_for_never(diagnostics: &mut Diagnostics, covers: Option<&Given>, record: &[Entry]) {
-    let message = "the function never returns; remove this";
-    if let Some(Given { key, .. }) = covers {
-        diagnostics.error(key, message);
-    }
-    if let Some(Entry { key, .. }) = record.first() {
-        diagnostics.error(key, message);
-    }
 }
 
 /// Whether what a function returns is a future, by its name.
