@@ -16,7 +16,6 @@ use super::error::{BusError, HandlerError};
 use super::handler::{Handler, Received, caught};
 use super::message::Message;
 use super::traced::{Ended, Outcome, Processing};
-use super::wire::header;
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
 use crate::dispatch::Handled;
@@ -55,7 +54,7 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    fn pause(self, retry: u32) -> Duration {
+    pub(super) fn pause(self, retry: u32) -> Duration {
         self.first_pause.saturating_mul(1 << retry.min(16)).min(self.longest_pause)
     }
 }
@@ -118,7 +117,7 @@ pub(super) struct Current<S> {
     pub(super) received: Received,
     pub(super) sent_at: Option<Timestamp>,
     pub(super) source: Destination,
-    settle: S,
+    pub(super) settle: S,
     /// None where a bus has handed out more than it was asked for.
     room: Option<OwnedSemaphorePermit>,
 }
@@ -131,9 +130,9 @@ impl<S> Current<S> {
 }
 
 /// Why an attempt failed, and what surrounded it.
-struct Failed {
-    error: HandlerError,
-    scope: Scope,
+pub(super) struct Failed {
+    pub(super) error: HandlerError,
+    pub(super) scope: Scope,
 }
 
 /// Messages that were handled and are still to be settled. They are settled together, as soon as a handler waits for
@@ -167,10 +166,10 @@ impl<S> Done<S> {
 }
 
 pub(super) struct Lane<S, H> {
-    handling: Arc<Handling>,
+    pub(super) handling: Arc<Handling>,
     handler: Arc<H>,
     taken: mpsc::UnboundedReceiver<Current<S>>,
-    counts: Arc<Counts>,
+    pub(super) counts: Arc<Counts>,
     /// Whether anybody reads what is measured: to find that out costs about as much as an empty handler.
     is_measured: bool,
 }
@@ -190,9 +189,6 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         let (mut taken, mut done) = (Vec::new(), Done::default());
         while self.taken.recv_many(&mut taken, most.max(TOGETHER / most * most)).await > 0 {
             self.is_measured = self.handling.telemetry.is_measured();
-            if self.handling.intake.dead_letters {
-                taken = self.wanted(taken).await;
-            }
             if most == 1 {
                 for current in taken.drain(..) {
                     self.work_alone(current, &mut done).await;
@@ -208,10 +204,14 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     }
 
     async fn work_alone(&self, current: Current<S>, done: &mut Done<S>) {
-        if !self.is_lost(&current) {
-            self.consumed(slice::from_ref(&current));
-            self.persist(current, 0, done).await;
+        if self.is_lost(&current) {
+            return;
         }
+        if !self.handling.wants(&current.received) {
+            return self.put_back(current).await;
+        }
+        self.consumed(slice::from_ref(&current));
+        self.persist(current, 0, done).await;
     }
 
     fn consumed(&self, batch: &[Current<S>]) {
@@ -220,23 +220,12 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
     }
 
-    /// The dead letters that are to be tried again. The others go back as they are.
-    async fn wanted(&self, letters: Vec<Current<S>>) -> Vec<Current<S>> {
-        let mut wanted = Vec::with_capacity(letters.len());
-        for letter in letters {
-            if self.handling.wants(&letter.received) {
-                wanted.push(letter);
-            } else if let Some(kept) = self.parked(&letter, &letter.received).await {
-                let settled = if kept.is_ok() { letter.settle.ack().await } else { letter.settle.reject().await };
-                self.settled(&settled);
-            }
-        }
-        wanted
-    }
-
     /// Handles a batch; if it fails, its messages one by one, so that only those at fault become dead letters.
     async fn work(&self, batch: Vec<Current<S>>, done: &mut Done<S>) {
         let mut batch = self.not_lost(batch);
+        for unwanted in batch.extract_if(.., |current| !self.handling.wants(&current.received)) {
+            self.put_back(unwanted).await;
+        }
         self.consumed(&batch);
         let mut first = 0;
         if batch.len() > 1 {
@@ -281,7 +270,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     }
 
     /// Whether a message goes to another member, which may be handling it by now: then it is left to that.
-    fn is_lost(&self, current: &Current<S>) -> bool {
+    pub(super) fn is_lost(&self, current: &Current<S>) -> bool {
         let is_lost = current.settle.is_lost();
         if is_lost {
             self.settled(&Err(BusError::Lost));
@@ -368,57 +357,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         drop(room);
     }
 
-    /// Keeps the message among the dead letters, however long that takes: until then it is not done with, and not told
-    /// to be one of them. One that they can never take is left to the broker.
-    async fn dead_letter(&self, current: Current<S>, attempts: u32, failed: &Failed) {
-        if self.is_lost(&current) {
-            return;
-        }
-        let letter = self.letter(&current, attempts, &failed.error);
-        let Some(kept) = self.parked(&current, &letter).await else { return };
-        let error_type = match &kept {
-            Ok(()) => failed.error.error_type(),
-            Err(error) => error.error_type(),
-        };
-        self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
-        let (settled, count) = match kept {
-            Ok(()) => (current.settle.ack().await, &self.counts.dead_lettered),
-            Err(_) => (current.settle.reject().await, &self.counts.left),
-        };
-        self.settled(&settled);
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Keeps the message, or finds that it can never be kept. `None` if it went to another member before.
-    async fn parked(&self, current: &Current<S>, letter: &Message) -> Option<Result<(), BusError>> {
-        for retry in 0.. {
-            match current.settle.park(letter).await {
-                kept @ (Ok(()) | Err(BusError::Unkeepable { .. })) => return Some(kept),
-                Err(error) => self.counts.unsettled(&error),
-            }
-            tokio::time::sleep(self.handling.retries.pause(retry)).await;
-            if self.is_lost(current) {
-                break;
-            }
-        }
-        None
-    }
-
-    /// One that is tried again in vain keeps saying where it came from first, and counts on.
-    fn letter(&self, current: &Current<S>, attempts: u32, error: &HandlerError) -> Message {
-        let message = Message::clone(&current.received);
-        let told = |name| message.headers().text(name).filter(|_| current.received.is_replayed());
-        let earlier = told(header::DEAD_LETTER_ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or(0);
-        let attempts = attempts.saturating_add(earlier);
-        let source = told(header::DEAD_LETTER_SOURCE).unwrap_or(&current.source.name).to_owned();
-        message
-            .with_header(header::DEAD_LETTER_REASON, error.error_type().to_owned())
-            .with_header(header::DEAD_LETTER_ATTEMPTS, attempts.to_string())
-            .with_header(header::DEAD_LETTER_AT, self.handling.telemetry.now().to_string())
-            .with_header(header::DEAD_LETTER_SOURCE, source)
-    }
-
-    fn settled(&self, settled: &Result<(), BusError>) {
+    pub(super) fn settled(&self, settled: &Result<(), BusError>) {
         self.counts.settled.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = settled {
             self.counts.unsettled(error);

@@ -37,6 +37,7 @@ mod propagation;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod running;
+mod set_aside;
 mod subscription;
 mod traced;
 mod wire;

@@ -37,7 +37,7 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Self { bus, intake, event_types: None, lanes: 1, retries, propagation }
     }
 
-    /// Only messages of events with these stored names; the others are done with unseen.
+    /// Only messages of events with these stored names; the others are done with unseen. Dead letters of others stay.
     pub fn event_types<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }

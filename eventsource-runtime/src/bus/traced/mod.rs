@@ -109,7 +109,9 @@ impl<B: EventBus> Traced<B> {
     ///
     /// Of two such subscriptions at the same time each letter goes to one, within the process and on RabbitMQ; one that
     /// goes back may come to the other one too. On Kafka, where a letter cannot be claimed, each tries all of them, and
-    /// what fails in both is there twice then: have one process do it.
+    /// what fails in both is there twice then: have one process do it. There one of certain
+    /// [`event_types`](SubscriptionBuilder::event_types) writes all others again, behind the last, so that of two at a
+    /// time each brings back what the other has done with.
     pub fn dead_letters(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
         let intake = Intake { dead_letters: true, ..Intake::of(group) };
         SubscriptionBuilder::new(self.clone(), intake)

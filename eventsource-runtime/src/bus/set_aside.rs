@@ -1,0 +1,69 @@
+//! What a lane keeps among the dead letters.
+
+use std::sync::atomic::Ordering;
+
+use super::Settle;
+use super::error::{BusError, HandlerError};
+use super::handler::Handler;
+use super::lane::{Current, Failed, Lane};
+use super::message::Message;
+use super::wire::header;
+
+impl<S: Settle, H: Handler> Lane<S, H> {
+    /// Keeps the message among the dead letters, however long that takes: until then it is not done with, and not told
+    /// to be one of them. One that they can never take is left to the broker.
+    pub(super) async fn dead_letter(&self, current: Current<S>, attempts: u32, failed: &Failed) {
+        if self.is_lost(&current) {
+            return;
+        }
+        let letter = self.letter(&current, attempts, &failed.error);
+        let Some(kept) = self.parked(&current, &letter).await else { return };
+        let error_type = match &kept {
+            Ok(()) => failed.error.error_type(),
+            Err(error) => error.error_type(),
+        };
+        self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
+        let (settled, count) = match kept {
+            Ok(()) => (current.settle.ack().await, &self.counts.dead_lettered),
+            Err(_) => (current.settle.reject().await, &self.counts.left),
+        };
+        self.settled(&settled);
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Keeps the message, or finds that it can never be kept. `None` if it went to another member before.
+    async fn parked(&self, current: &Current<S>, letter: &Message) -> Option<Result<(), BusError>> {
+        for retry in 0.. {
+            match current.settle.park(letter).await {
+                kept @ (Ok(()) | Err(BusError::Unkeepable { .. })) => return Some(kept),
+                Err(error) => self.counts.unsettled(&error),
+            }
+            tokio::time::sleep(self.handling.retries.pause(retry)).await;
+            if self.is_lost(current) {
+                break;
+            }
+        }
+        None
+    }
+
+    /// One that is tried again in vain keeps saying where it came from first, and counts on.
+    fn letter(&self, current: &Current<S>, attempts: u32, error: &HandlerError) -> Message {
+        let message = Message::clone(&current.received);
+        let told = |name| message.headers().text(name).filter(|_| current.received.is_replayed());
+        let earlier = told(header::DEAD_LETTER_ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or(0);
+        let attempts = attempts.saturating_add(earlier);
+        let source = told(header::DEAD_LETTER_SOURCE).unwrap_or(&current.source.name).to_owned();
+        message
+            .with_header(header::DEAD_LETTER_REASON, error.error_type().to_owned())
+            .with_header(header::DEAD_LETTER_ATTEMPTS, attempts.to_string())
+            .with_header(header::DEAD_LETTER_AT, self.handling.telemetry.now().to_string())
+            .with_header(header::DEAD_LETTER_SOURCE, source)
+    }
+
+    /// A dead letter that is not to be tried again stays one, as it is, behind the others.
+    pub(super) async fn put_back(&self, letter: Current<S>) {
+        let Some(kept) = self.parked(&letter, &letter.received).await else { return };
+        let settled = if kept.is_ok() { letter.settle.ack().await } else { letter.settle.reject().await };
+        self.settled(&settled);
+    }
+}
