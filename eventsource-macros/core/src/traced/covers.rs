@@ -57,7 +57,9 @@ pub(super) fn read(
     let (never, nothing) = (never_returns(sig), "the function never returns; remove this");
     if never {
         // Of what is recorded of `!` the compiler would say more.
-        record.drain(..).for_each(|Entry { key, .. }| diagnostics.error(&key, nothing));
+        for Entry { key, .. } in record.drain(..) {
+            diagnostics.error(&key, nothing);
+        }
     }
     if let (Some(given), true) = (&given, sig.asyncness.is_some()) {
         let message = "an `async fn` is covered until it returns; remove `covers`, or write a plain `fn`";
@@ -65,7 +67,9 @@ pub(super) fn read(
         return Covers::Call;
     }
     if never {
-        given.iter().for_each(|given| diagnostics.error(&given.key, nothing));
+        if let Some(Given { key, .. }) = &given {
+            diagnostics.error(key, nothing);
+        }
         return Covers::Call;
     }
     let covers = match (&given, &sig.output) {
