@@ -73,6 +73,8 @@ const FIELD: [&str; 8] = [
 ];
 const HANDLER: Words = &[("crate", "= a")];
 const PROJECTION: Words = &[("name", "= \"x\""), ("enable_tracing", "= self.on"), ("crate", "= a")];
+/// It is asked before there is a process.
+const PROCESS_MANAGER: Words = &[("name", "= \"x\""), ("enable_tracing", "= ON"), ("crate", "= a")];
 const TRACED: Words = &[
     ("attributes", "(a, %b, ?c, \"d\" = 1, e.f = g)"),
     ("record", "(\"k\" = result)"),
@@ -87,7 +89,8 @@ const TRACED: Words = &[
 pub(crate) fn options(choices: &mut Choices<'_>, name: &str) -> String {
     let words = match name {
         "traced" => TRACED,
-        "projection" | "process_manager" => PROJECTION,
+        "projection" => PROJECTION,
+        "process_manager" => PROCESS_MANAGER,
         _ => HANDLER,
     };
     let first = if name == "traced" && choices.one_in(2) { "\"a.b\"," } else { "" };
