@@ -207,6 +207,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if self.is_lost(&current) {
             return;
         }
+        // Of dead letters alone: of others, those that are not wanted do not come here.
         if !self.handling.wants(&current.received) {
             return self.put_back(current).await;
         }

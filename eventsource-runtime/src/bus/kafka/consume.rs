@@ -26,7 +26,7 @@ use super::payloads::Payloads;
 use super::replay::{self, Letters};
 use super::settle::{Origin, Unsettled};
 use super::tenure::Tenure;
-use super::{Shared, made};
+use super::{Shared, blocking};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Place, Settle};
@@ -73,7 +73,7 @@ impl Member {
             let (shared, intake, share) = (Arc::clone(&shared), intake.clone(), Arc::clone(&share));
             move || client(&shared, &intake, &share)
         };
-        let client = Arc::new(made("make a Kafka consumer", make).await?);
+        let client = Arc::new(blocking("make a Kafka consumer", make).await?);
         if shared.options.create.is_none() {
             replay::check(&client, &shared.dead_topic(&intake.group)?).await?;
         }

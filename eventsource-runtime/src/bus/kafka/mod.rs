@@ -88,16 +88,16 @@ impl KafkaBus {
     }
 }
 
-/// A client starts threads and reads certificates, which no task is to wait for.
-async fn made<T: Send + 'static>(
+/// What no task is to wait for: a client that is made starts threads and reads certificates, and asks brokers.
+async fn blocking<T: Send + 'static>(
     what: &'static str,
-    make: impl FnOnce() -> Result<T, BusError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, BusError> + Send + 'static,
 ) -> Result<T, BusError> {
-    tokio::task::spawn_blocking(make).await.map_err(|error| BusError::backend(what, error))?
+    tokio::task::spawn_blocking(work).await.map_err(|error| BusError::backend(what, error))?
 }
 
 async fn publisher(client: ClientConfig, options: KafkaOptions, state: Arc<State>) -> Result<Publisher, BusError> {
-    made("make a Kafka producer", move || Publisher::new(client, &options, state)).await
+    blocking("make a Kafka producer", move || Publisher::new(client, &options, state)).await
 }
 
 /// What telemetry says: the first of the brokers stands for all.
@@ -146,7 +146,7 @@ impl Shared {
         let failed = |error| self.state.refused("make a topic", error);
         let context = Context { state: Arc::clone(&self.state), share: None };
         let client = self.client.clone();
-        let admin = made("make a topic", move || Ok(client.create_with_context(context))).await?;
+        let admin = blocking("make a topic", move || Ok(client.create_with_context(context))).await?;
         let admin: Apart<AdminClient<_>> = Apart::new(admin.map_err(failed)?);
         let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(i32::from(create.replicas)));
         let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));

@@ -11,6 +11,7 @@ use rdkafka::metadata::MetadataPartition;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::blocking;
 use super::consume::Client;
 use super::partitions::Share;
 use crate::bus::Place;
@@ -25,8 +26,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// Refuses a group whose dead letters have no topic. Brokers that cannot be asked are no reason to refuse it.
 pub(super) async fn check(client: &Arc<Client>, topic: &str) -> Result<(), BusError> {
     let (client, asked) = (Arc::clone(client), topic.to_owned());
-    let answer = tokio::task::spawn_blocking(move || is_missing(&client, &asked)).await;
-    if answer.map_err(|error| BusError::backend("find the topic of dead letters", error))? {
+    if blocking("find the topic of dead letters", move || Ok(is_missing(&client, &asked))).await? {
         let told = format!("there is no topic `{topic}` for dead letters; make it, or use `KafkaOptions::create`");
         return Err(BusError::Configuration(told.into()));
     }
@@ -76,9 +76,9 @@ impl Letters {
     /// Asks the brokers, and takes the partitions in which there are any.
     pub(super) async fn find(client: &Arc<Client>, share: &Arc<Share>) -> Result<Self, BusError> {
         let (client, share) = (Arc::clone(client), Arc::clone(share));
-        let found = tokio::task::spawn_blocking(move || find(&client, &share)).await;
-        let found = found.map_err(|error| BusError::backend("find dead letters", error))?;
-        found.map(Self).map_err(|error| BusError::backend("find dead letters", error))
+        let what = "find dead letters";
+        let find = move || find(&client, &share).map_err(|error| BusError::backend(what, error));
+        blocking(what, find).await.map(Self)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -121,6 +121,7 @@ pin_project! {
 
 /// Runs the body of a traced async function in its span; `tell` finds out what there is to tell of the value that it
 /// returns.
+// In its caller also where nothing is optimised, and so is the poll: each has one of its own, and calls are more code.
 #[inline(always)]
 pub fn traced<F, T>(span: Option<Span>, body: F, tell: T) -> Traced<F, T>
 where
