@@ -77,6 +77,7 @@ async fn both_trees_are_one() {
             ("load_aggregate", "eventsource::command"),
             ("persist_events", "eventsource::command"),
             ("projection", "eventsource::projection"),
+            ("projection", "eventsource::span"),
             ("snapshot_store", "eventsource::snapshot"),
         ]
         .map(|(name, target)| (name.to_owned(), target.to_owned()))
@@ -89,6 +90,24 @@ async fn below(filter: &str, recorder: &Recorder, body: impl Future<Output = ()>
     let subscriber = tracing_subscriber::registry().with(filter).with(recorder.telemetry().tracing_layer());
     let _default = tracing::subscriber::set_default(subscriber);
     recorder.run(body).await;
+}
+
+/// Names of a user's may begin as those of a component do.
+#[tokio::test]
+async fn what_users_trace_has_a_target_of_its_own() {
+    #[traced("projection.insert")]
+    fn insert() {}
+    for (filter, made) in
+        [("off,eventsource::span=info", "process.payment projection.insert"), ("eventsource::span=off,info", "")]
+    {
+        let recorder = bridged();
+        below(filter, &recorder, async {
+            telemetry::span("process.payment").in_scope(|| ());
+            insert();
+        })
+        .await;
+        assert_eq!(recorder.trees().names(), made, "{filter}");
+    }
 }
 
 #[tokio::test]

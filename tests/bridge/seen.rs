@@ -1,6 +1,6 @@
 //! The tree of spans as a layer of `tracing` sees it, with nothing of OpenTelemetry in between.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -34,7 +34,7 @@ impl Seen {
     pub(crate) fn targets(&self) -> Vec<(String, String)> {
         let seen = self.0.lock().unwrap();
         let first = |name: &str| name.split_once('.').map_or(name, |(first, _)| first).to_owned();
-        let targets: BTreeMap<_, _> = seen.0.iter().map(|made| (first(&made.name), made.target.to_owned())).collect();
+        let targets: BTreeSet<_> = seen.0.iter().map(|made| (first(&made.name), made.target.to_owned())).collect();
         targets.into_iter().collect()
     }
 

@@ -1,5 +1,6 @@
 //! Snapshots: the same state with and without, whatever becomes of them, and no harm to any command.
 
+mod behind;
 mod differential;
 mod sampled;
 
@@ -309,8 +310,8 @@ load_aggregate
     . db.collection.name=events
     . db.operation.name=SELECT
     . db.system.name=sqlite
-    . eventsource.events.loaded=4
-    . eventsource.from_version=6
+    . eventsource.events.loaded=3
+    . eventsource.from_version=7
     . eventsource.stream.id=Tally-{tally}
 ";
     assert!(rendered.starts_with(expected), "{rendered}");

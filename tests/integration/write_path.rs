@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eventsource_runtime::dispatch::DispatchJsonError;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{AppendError, MemoryStore};
-use eventsource_tests::orders::{Order, OrderCancelled, OrderError, OrderReadModel};
+use eventsource_tests::orders::{Order, OrderCancelled, OrderError, OrderPlaced, OrderReadModel};
 use eventsource_tests::recorder::Recorder;
 use uuid::Uuid;
 
@@ -170,6 +170,25 @@ async fn a_command_id_makes_a_retry_return_the_first_result() {
         assert_eq!((again.version, again.position, again.events), (first.version, first.position, 1));
         assert_eq!(again.command_id, command_id);
     }
+}
+
+/// A handler of events sends its command with the id of the event, so that it is handled once however often the event
+/// comes. The command that led to the event led to others as well.
+#[tokio::test]
+async fn the_id_of_an_event_is_that_of_a_command_that_follows() {
+    follows(&MemoryStore::new()).await;
+    follows(&sqlite().await).await;
+}
+
+async fn follows<S: EventStore + SnapshotStore>(store: &S) {
+    let (bus, orders, order) = (bus(store), Repository::<Order, _>::new(store.clone()), Uuid::now_v7());
+    let placed = OrderPlaced { customer: "Ada".into(), lines: Vec::new(), shipping_address: String::new() };
+    orders.append(&order, ExpectedVersion::NoStream, vec![placed; 3]).await.unwrap();
+    let events = store.read_stream(&StreamId::new("Order", order), Version::START, 3).await.unwrap();
+    let because = |event: usize| Context { command_id: Some(events[event].id), ..Context::default() };
+    assert!(!bus.dispatch_with(ship(order), because(0)).await.unwrap().repeated);
+    assert!(bus.dispatch_with(ship(order), because(0)).await.unwrap().repeated);
+    assert!(!bus.dispatch_with(place(Uuid::now_v7()), because(1)).await.unwrap().repeated);
 }
 
 #[tokio::test]

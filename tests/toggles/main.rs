@@ -6,6 +6,7 @@ mod components;
 mod each;
 mod metrics;
 mod options;
+mod panics;
 mod process;
 
 use std::alloc::System;

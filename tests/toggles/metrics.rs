@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{place, turn};
 
 /// Each point of a counter: its attributes as text, and its value.
-fn points(metrics: &InMemoryMetricExporter, name: &str) -> Vec<(String, u64)> {
+pub(crate) fn points(metrics: &InMemoryMetricExporter, name: &str) -> Vec<(String, u64)> {
     let finished = metrics.get_finished_metrics().unwrap();
     let last = finished.iter().next_back();
     let metrics = last.into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
@@ -30,7 +30,7 @@ fn points(metrics: &InMemoryMetricExporter, name: &str) -> Vec<(String, u64)> {
 
 /// How a command ended, as its span and its metrics say it.
 fn ending<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> String {
-    let ends = ["command.status", "cqrs.command.status", "error.type"];
+    let ends = ["command.status", "cqrs.command.status", "error.type", "query.status"];
     let ends: BTreeSet<_> = attributes
         .filter(|attribute| ends.contains(&attribute.key.as_str()))
         .map(|attribute| attribute.value.to_string())

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_hand::AtHand;
 use super::by_type::ByType;
 use super::error::{DispatchError, DispatchJsonError};
 use super::json::{COMMANDS, Payload, Refused, Switches, shown};
@@ -183,8 +184,10 @@ where
             let begun = metrics::begun(switches.metrics);
             let span = command_span(&command, switches);
             let mut progress = Progress::of(&span);
+            let at_hand = AtHand::new(COMMANDS, C::NAME, &span, begun);
             let result = span.run(self.handle(&command, &context, &mut progress)).await;
-            end::<C>(span, &result, &progress, begun.map(|begun| begun.elapsed()));
+            let metered = at_hand.handled();
+            end::<C>(span, &result, &progress, metered);
             result
         })
     }
@@ -215,7 +218,10 @@ fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, mete
         later.number(names::EVENTSOURCE_RETRY_COUNT, progress.retries.into());
         if let Ok(committed) = result {
             later.number(names::CQRS_EVENTS_COUNT, committed.events);
-            later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut progress.type_names());
+            // Of events that an earlier command with this id has appended the names are not known.
+            if !committed.repeated {
+                later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut progress.type_names());
+            }
             later.number(names::EVENTSOURCE_VERSION, committed.version.get());
         }
         if let (Some(error_type), "rejected") = (&error_type, status) {

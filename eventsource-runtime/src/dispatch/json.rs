@@ -18,8 +18,10 @@ pub(super) struct Side {
     /// The target of what is logged.
     pub(super) target: &'static str,
     pub(super) count: fn(&metrics::Ended<'_>),
-    /// What the span says of how the message ended.
-    pub(super) ended: fn(&mut Attributes),
+    /// What the span says of a message that failed.
+    pub(super) failed: fn(&mut Attributes),
+    /// And of one that reached no handler.
+    pub(super) refused: fn(&mut Attributes),
 }
 
 pub(super) const COMMANDS: Side = Side {
@@ -28,10 +30,8 @@ pub(super) const COMMANDS: Side = Side {
     type_key: names::CQRS_COMMAND_TYPE,
     target: names::LOG_COMMAND,
     count: |ended| metrics::command(ended, 0),
-    ended: |later| {
-        later.text(names::CQRS_COMMAND_STATUS, "error");
-        later.number(names::EVENTSOURCE_RETRY_COUNT, 0);
-    },
+    failed: |later| later.text(names::CQRS_COMMAND_STATUS, "error"),
+    refused: |later| later.number(names::EVENTSOURCE_RETRY_COUNT, 0),
 };
 
 pub(super) const QUERIES: Side = Side {
@@ -40,7 +40,8 @@ pub(super) const QUERIES: Side = Side {
     type_key: names::CQRS_QUERY_TYPE,
     target: names::LOG_QUERY,
     count: |ended| metrics::query(ended, None),
-    ended: |_| (),
+    failed: |_| (),
+    refused: |_| (),
 };
 
 /// What a bus is allowed to emit.
@@ -122,7 +123,10 @@ impl Side {
             },
             &mut |_| (),
         );
-        span.record(&mut |later| (self.ended)(later));
+        span.record(&mut |later| {
+            (self.failed)(later);
+            (self.refused)(later);
+        });
         span.in_scope(|| {
             if switches.metrics {
                 let error_type = Some(&*error_type);

@@ -1,5 +1,6 @@
 //! Command and query buses: from a message to whoever handles it; and process managers, from an event to commands.
 
+mod at_hand;
 mod by_type;
 mod command_bus;
 mod error;

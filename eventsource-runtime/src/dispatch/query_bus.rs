@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_hand::AtHand;
 use super::by_type::ByType;
 use super::error::{ExecuteJsonError, QueryError};
 use super::json::{Payload, QUERIES, Refused, Switches, shown};
@@ -159,11 +160,12 @@ where
             HandleQuery::attributes(handler, &query, user);
         },
     );
+    let at_hand = AtHand::new(QUERIES, Q::NAME, &span, begun);
     // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
     let output = span.run(async { handler.handle(query).await }).await;
     let results = output.as_ref().ok().and_then(Q::result_count);
     let answer = span.in_scope(|| finish(output.map_err(failed::<Q, H::Error>)));
-    let metered = begun.map(|begun| begun.elapsed());
+    let metered = at_hand.handled();
     end::<Q>(span, answer.as_ref().err().map(|error| error as &dyn Failure), results, metered);
     answer
 }

@@ -118,6 +118,7 @@ pub struct EventDef<S> {
     name: &'static str,
     aliases: &'static [&'static str],
     version: u32,
+    oldest: u32,
     decode: fn(&EventRef<'_>) -> Result<S, DecodeError>,
 }
 
@@ -132,6 +133,10 @@ impl<S> EventDef<S> {
             name: E::NAME,
             aliases: E::ALIASES,
             version: E::VERSION,
+            oldest: match E::UPCASTS {
+                [] => E::VERSION,
+                [(first, _), ..] => *first,
+            },
             decode: |event| decode_payload::<E>(event).map(S::include),
         }
     }
@@ -146,6 +151,12 @@ impl<S> EventDef<S> {
     #[must_use]
     pub const fn version(&self) -> u32 {
         self.version
+    }
+
+    /// The oldest version of a payload that can be read.
+    #[must_use]
+    pub const fn oldest_version(&self) -> u32 {
+        self.oldest
     }
 
     /// Former stored names.

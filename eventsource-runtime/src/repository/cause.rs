@@ -4,18 +4,19 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::dispatch::{Context, Handled};
+use crate::fnv::spread;
 use crate::store::Origin;
 
-/// The id of a command's event: the command's id, moved on by the ordinal. A retried command makes the same ids, and
-/// those of a version 7 UUID keep its time, so that an index on them grows at its end.
+/// The id of a command's event: what the command's id is hashed to, moved on by the ordinal. A retried command makes the
+/// same ids, and those of a version 7 UUID keep its time, so that an index on them grows at its end. An event's id may be
+/// that of a command that follows from it: without the hash, that command's first event would be the next event.
 pub(super) fn event_id(command_id: Uuid, ordinal: u64) -> Uuid {
     /// Odd, so that no two ordinals meet.
     const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
     /// The bits below the variant.
     const LOW: u128 = (1 << 62) - 1;
-    let id = command_id.as_u128();
-    let moved = (id & LOW) + u128::from((ordinal + 1).wrapping_mul(STEP));
-    Uuid::from_u128((id & !LOW) | (moved & LOW))
+    let sum = spread(command_id.as_bytes().iter().copied()).wrapping_add((ordinal + 1).wrapping_mul(STEP));
+    Uuid::from_u128((command_id.as_u128() & !LOW) | (u128::from(sum) & LOW))
 }
 
 /// What led to an append.
@@ -54,5 +55,21 @@ mod tests {
         assert!(!ids.contains(&command));
         assert!(ids.contains(&event_id(command, 7)));
         assert!(ids.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122));
+    }
+
+    #[test]
+    fn events_of_a_command_that_has_the_id_of_an_event_have_none_of_its_siblings() {
+        let command = Uuid::now_v7();
+        let siblings: HashSet<_> = (0..100).map(|ordinal| event_id(command, ordinal)).collect();
+        let following = siblings.iter().flat_map(|event| (0..100).map(|ordinal| event_id(*event, ordinal)));
+        assert!(following.collect::<HashSet<_>>().is_disjoint(&siblings));
+    }
+
+    /// A command that is sent again after a release is found by the id of its first event.
+    #[test]
+    fn event_ids_are_the_same_for_ever() {
+        let command = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+        assert_eq!(event_id(command, 0).to_string(), "01900000-0000-7000-a57d-c97c4dd9463b");
+        assert_eq!(event_id(command, 1).to_string(), "01900000-0000-7000-83b5-4335cd23c250");
     }
 }

@@ -76,8 +76,6 @@ pub(super) enum Read {
     SchemaMismatch,
     /// The store failed, or took too long.
     StoreError,
-    /// It is not of this history, as the events have shown, which its store should have seen.
-    Elsewhere,
     DecodeError,
 }
 
@@ -86,7 +84,7 @@ impl Read {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
-            Self::Missing | Self::Elsewhere => "missing",
+            Self::Missing => "missing",
             Self::SchemaMismatch => "schema_mismatch",
             Self::StoreError => "store_error",
             Self::DecodeError => "decode_error",
@@ -94,15 +92,11 @@ impl Read {
     }
 }
 
-/// A replay that begins with a snapshot, if there is one that can be trusted.
-///
-/// It asks for the events from the last one in the snapshot, not from the one after: that one must be there, at the
-/// very same position, or the snapshot is of another history.
+/// A replay that begins with a snapshot, if there is one that can be used. That it is of this history its store has
+/// seen.
 pub(super) struct Restoring<A> {
     pub(super) replay: Box<Replay<A>>,
     stream: StreamId,
-    /// The last event in the snapshot, as long as it has not been seen.
-    unproven: Option<(Version, Position)>,
     begun: Instant,
     /// How long the snapshot was waited for.
     pub(super) waited: Duration,
@@ -110,21 +104,7 @@ pub(super) struct Restoring<A> {
 
 impl<A: Aggregate> Restoring<A> {
     pub(super) fn new(stream: &StreamId) -> Self {
-        Self {
-            replay: Box::default(),
-            stream: stream.clone(),
-            unproven: None,
-            begun: Instant::now(),
-            waited: Duration::ZERO,
-        }
-    }
-
-    /// The replay, with what became of the snapshot; where it is not of this history, the state is as good as none.
-    pub(super) fn done(self) -> Box<Replay<A>> {
-        if self.unproven.is_none() || self.replay.earlier.is_some() {
-            return self.replay;
-        }
-        Box::new(Replay { read: Some(Read::Elsewhere), ..Replay::default() })
+        Self { replay: Box::default(), stream: stream.clone(), begun: Instant::now(), waited: Duration::ZERO }
     }
 
     fn begin(&mut self, snapshot: &StoredSnapshot) -> Result<(), Read> {
@@ -138,7 +118,6 @@ impl<A: Aggregate> Restoring<A> {
         let decoded = catch_unwind(AssertUnwindSafe(|| policy.decode(json)));
         let Ok(Ok(state)) = decoded else { return Err(Read::DecodeError) };
         let (version, position) = (snapshot.last.version, snapshot.last.position);
-        self.unproven = Some((version, position));
         *self.replay = Replay { state, version, position, base: version, ..Replay::default() };
         Ok(())
     }
@@ -153,19 +132,12 @@ impl<A: Aggregate> Restore for Restoring<A> {
             Err(_) => Err(Read::StoreError),
         };
         self.replay.read = Some(begun.err().unwrap_or(Read::Hit));
-        Version::new(self.replay.version.get().saturating_sub(1))
+        self.replay.version
     }
 }
 
 impl<A: Aggregate> Visitor for Restoring<A> {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
-        match self.unproven {
-            None => self.replay.visit(event),
-            Some(last) if last == (event.version, event.position) => {
-                self.unproven = None;
-                ControlFlow::Continue(())
-            }
-            Some(_) => ControlFlow::Break(()),
-        }
+        self.replay.visit(event)
     }
 }

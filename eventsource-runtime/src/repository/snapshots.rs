@@ -14,9 +14,9 @@ use super::cause::event_id;
 use super::replay::{Read, Replay};
 use super::steps::failed;
 use crate::dispatch::Committed;
-use crate::domain::{Aggregate, Snapshot};
+use crate::domain::{Aggregate, EventRef, EventSet, Snapshot};
 use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
-use crate::store::{EventStore, StoreError, StreamId, Version};
+use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
 use crate::telemetry::{Scope, log, names};
 
 /// How many snapshots a repository writes at a time. What is due beyond that comes with a later command.
@@ -123,10 +123,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             if replay.version == Version::START {
                 return Ok(None);
             }
-            let (version, position) = (replay.version, replay.position);
-            let last = self.store.read_stream(&stream, Version::new(version.get() - 1), 1).await?;
-            let Some(id) = last.first().map(|last| last.id) else { return Ok(None) };
-            let snapshot = sealed(&policy, &stream, LastEvent { version, position, id }, &replay.state)?;
+            let before = Version::new(replay.version.get() - 1);
+            let last = self.store.read_stream(&stream, before, 1).await?;
+            let Some(last) = last.first().map(LastEvent::of) else { return Ok(None) };
+            let snapshot = sealed(&policy, &stream, last, &replay.state)?;
             self.store.save_snapshot(snapshot).await?;
             Ok(Some(replay.version))
         });
@@ -204,20 +204,20 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let store = self.store.clone();
         let writing = async move {
             let stream = claim.stream.clone();
-            // It may be long, and a task that is long holds up others.
+            let scope = Scope::current();
             let encode = move || {
                 let mut state = replay.state;
-                for event in events {
-                    state.evolve(event);
-                }
-                sealed(&policy, &stream, last, &state)
+                evolve(&mut state, &events, &stream, last)?;
+                sealed(&policy, &stream, last, &state).map_err(|error| error.error_type())
             };
+            // It may be long, and a task that is long holds up others.
+            let encode = move || scope.in_scope(encode);
             let written = match tokio::task::spawn_blocking(encode).await {
                 Ok(Ok(snapshot)) => {
                     let saved = within(WRITING, "save a snapshot", store.save_snapshot(snapshot)).await;
                     saved.map_err(|error| error.error_type())
                 }
-                Ok(Err(error)) => Err(error.error_type()),
+                Ok(Err(error_type)) => Err(error_type),
                 Err(_) => Err("panic"),
             };
             if let Err(error_type) = written {
@@ -227,6 +227,22 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         };
         drop(runtime.spawn(self.snapshot_scope().run(writing)));
     }
+}
+
+/// Applies events that were appended as a load will see them: what is written of an event may say less than it did.
+fn evolve<A: Aggregate>(
+    state: &mut A,
+    events: &[A::Event],
+    stream: &StreamId,
+    last: LastEvent,
+) -> Result<(), &'static str> {
+    for (back, event) in (0..events.len() as u64).rev().zip(events) {
+        let (event, place) = (event.as_event(), place_before((last.version, last.position), back));
+        let payload = event.encode().map_err(|_| "encode")?;
+        let stored = EventRef::new(stream, place, (event.name(), event.version()), &payload);
+        state.evolve(A::Event::decode(&stored).map_err(|_| "decode")?);
+    }
+    Ok(())
 }
 
 fn sealed<A: Aggregate>(

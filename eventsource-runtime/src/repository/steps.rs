@@ -15,6 +15,7 @@ use crate::domain::{Aggregate, Command, EventSet, Handle};
 use crate::snapshot::SnapshotStore;
 use crate::store::{
     AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
+    place_before,
 };
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 
@@ -76,18 +77,14 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     async fn fold(
         &self,
         stream: &StreamId,
-        mut replay: Box<Replay<A>>,
+        replay: Box<Replay<A>>,
         first_event: Option<Uuid>,
     ) -> Result<(u64, Box<Replay<A>>), StoreError> {
         let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
         let snapshots = A::SNAPSHOT.is_some() && replay.version == Version::START && self.store.snapshots().is_some();
         if snapshots {
             // In a box: the loads of all other aggregates would keep a place for it.
-            let (visited, restored) = Box::pin(self.fold_from_snapshot(fold.clone())).await?;
-            if restored.read != Some(Read::Elsewhere) {
-                return Ok((visited, restored));
-            }
-            replay.read = restored.read;
+            return Box::pin(self.fold_from_snapshot(fold)).await;
         }
         let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
         replay.earlier = earlier;
@@ -102,15 +99,13 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             (replay.earlier, replay.read) = (earlier, Some(Read::StoreError));
             (visited, replay)
         } else {
-            let Folded { mut visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
-            visitor.replay.earlier = earlier;
-            let waited = visitor.waited;
-            let replay = visitor.done();
+            let Folded { visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
+            let Restoring { mut replay, waited, .. } = visitor;
+            replay.earlier = earlier;
             if replay.read == Some(Read::StoreError) {
                 self.snapshots.rest_after(waited);
             }
-            // Less the one that proves the snapshot.
-            (visited.saturating_sub(u64::from(replay.base > Version::START)), replay)
+            (visited, replay)
         };
         if let (true, Some(read)) = (self.metrics, replay.read) {
             metrics::snapshot_read(A::NAME, read.name());
@@ -215,11 +210,11 @@ fn aggregate<A: Aggregate>(stream: &StreamId, attributes: &mut Attributes) {
 fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
     span.record(&mut |later| later.number(names::EVENTSOURCE_VERSION, appended.version.get()));
     span.events(names::EVENT_PERSISTED, events.len(), &mut |ordinal, attributes| {
-        // The versions and positions of one append are consecutive.
-        let before_last = (events.len() - 1 - ordinal) as u64;
+        let back = (events.len() - 1 - ordinal) as u64;
+        let (version, position) = place_before((appended.version, appended.position), back);
         attributes.text(names::EVENTSOURCE_EVENT_TYPE, events[ordinal].as_event().name());
-        attributes.number(names::EVENTSOURCE_VERSION, appended.version.get().saturating_sub(before_last));
-        attributes.number(names::EVENTSOURCE_POSITION, appended.position.get().saturating_sub(before_last));
+        attributes.number(names::EVENTSOURCE_VERSION, version.get());
+        attributes.number(names::EVENTSOURCE_POSITION, position.get());
     });
 }
 

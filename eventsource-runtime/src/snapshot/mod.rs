@@ -32,6 +32,7 @@ pub use beside::WithSnapshots;
 pub use error::SnapshotError;
 pub(crate) use guard::{PATIENCE, within};
 
+use crate::domain::StoredEvent;
 use crate::store::{EventStore, Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version, Visitor};
 
 /// What tells states of one shape from those of another.
@@ -52,6 +53,12 @@ pub struct LastEvent {
     pub position: Position,
     /// Its id.
     pub id: Uuid,
+}
+
+impl LastEvent {
+    pub(crate) fn of(event: &StoredEvent) -> Self {
+        Self { version: event.version, position: event.position, id: event.id }
+    }
 }
 
 /// A state as a store keeps it.
@@ -143,11 +150,11 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
 
     /// Shows a visitor the stream's snapshot, then the events after the version that it asks for. An error of the
     /// snapshot is the visitor's; the result is that of the events. A snapshot of another history, whose last event the
-    /// stream does not have by its id, is none.
+    /// stream does not have by its version, position and id, is none.
     ///
     /// By default that takes three calls: for the snapshot, which may panic and is given no more than a second; for the
-    /// event with which it ends, since only its id can tell one history from another; and for the events. A store that
-    /// keeps both in one database may read both in one go.
+    /// event with which it ends, which alone can tell one history from another; and for the events. A store that keeps
+    /// both in one database may read both in one go.
     fn fold_from_snapshot<V: Restore>(
         &self,
         fold: Fold,
@@ -168,7 +175,7 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
     }
 }
 
-/// The snapshot, if its last event is that of the stream: another history may have one at the same version and position.
+/// The snapshot, if its last event is that of the stream: another history may have another one there, or elsewhere.
 pub(crate) async fn of_history<S: EventStore>(
     store: &S,
     stream: &StreamId,
@@ -177,5 +184,5 @@ pub(crate) async fn of_history<S: EventStore>(
     let Some(snapshot) = found else { return Ok(None) };
     let before = Version::new(snapshot.last.version.get().saturating_sub(1));
     let last = store.read_stream(stream, before, 1).await?;
-    Ok(last.first().is_some_and(|last| last.id == snapshot.last.id).then_some(snapshot))
+    Ok(last.first().is_some_and(|last| LastEvent::of(last) == snapshot.last).then_some(snapshot))
 }

@@ -69,7 +69,8 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
         let get = self.call_of(info, GET, &mut aggregate(&fold.stream));
         let calls =
             Owned(Arc::new(Calls { store: self.clone(), stream: fold.stream.clone(), now: Mutex::new(Now::Get(get)) }));
-        let result = self.inner().fold_from_snapshot(fold, Restoring { visitor, calls: Arc::clone(&calls.0) }).await;
+        let restoring = Restoring { visitor, calls: Arc::clone(&calls.0) };
+        let result = self.unseen().run(self.inner().fold_from_snapshot(fold, restoring)).await;
         let visited = result.as_ref().map_or(0, |folded| folded.visited);
         if let Some(load) = calls.0.take(Now::Ended) {
             load.end(result.as_ref().err().map(Fault::from), &mut |later| {

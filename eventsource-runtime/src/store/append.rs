@@ -76,6 +76,11 @@ impl fmt::Debug for NewEvent {
     }
 }
 
+/// The place of an event, so many before the last of its append: their versions and positions are consecutive.
+pub(crate) fn place_before((version, position): (Version, Position), back: u64) -> (Version, Position) {
+    (Version::new(version.get().saturating_sub(back)), Position::new(position.get().saturating_sub(back)))
+}
+
 /// Where an append ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+pub(crate) use append::place_before;
 pub use append::{AppendError, Appended, Conflict, MAX_PAYLOAD, NewEvent, Origin};
 pub(crate) use call::{Call as TracedCall, Fault};
 pub(crate) use handed_on::handed_on;
@@ -40,11 +41,17 @@ pub use memory::{Memory, MemoryStore, MemoryTransaction};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, PostgresTransaction};
 pub use reading::{EventFeed, StreamEvents, Subscription};
+/// The driver, in the version whose connections a projection's methods and queries are given.
+#[cfg(feature = "sqlite")]
+pub use rusqlite;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
 #[cfg(feature = "otel")]
 pub(crate) use status::status_code;
 pub use stream_id::{MAX_STREAM_ID, StreamId};
+/// The driver, in the version whose parameters a projection's methods are to give.
+#[cfg(feature = "postgres")]
+pub use tokio_postgres;
 pub(crate) use traced::AGAIN;
 pub use traced::Traced;
 pub use version::{ExpectedVersion, Position, Version};

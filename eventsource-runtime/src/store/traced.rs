@@ -248,7 +248,7 @@ impl<S: EventStore> EventStore for Traced<S> {
         let begun = self.begun(&info);
         // An empty page makes no span, so the span is only made when the page is known, and dated back.
         let since = (self.tracing && telemetry::is_on()).then(SystemTime::now);
-        let result = self.inner.read_all(after, filter, limit).await;
+        let result = self.unseen().run(self.inner.read_all(after, filter, limit)).await;
         let span = match (&result, since) {
             (Ok(page), _) if page.events.is_empty() => Span::OFF,
             (_, None) => Span::OFF,

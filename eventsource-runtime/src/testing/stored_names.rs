@@ -1,19 +1,25 @@
 //! Names that are stored for ever, held against a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::dispatch::ProcessManager;
 use crate::domain::{Aggregate, EventSet};
+use crate::projection::{Backend, Projection};
 
 /// Set to `1`, it has [`StoredNames::check`] write what is new.
 const UPDATE: &str = "UPDATE_STORED_NAMES";
+/// What has a checkpoint under its name, by the macro that takes the name.
+const PROCESS_MANAGER: &str = "process_manager";
+const PROJECTION: &str = "projection";
 
-/// The names, former names and schema versions under which events are stored, to be held against a file that is checked
-/// in: a type that is renamed without `name` or `alias`, or an alias that is removed, fails a test, not the first load of
-/// what was stored before.
+/// The names, former names and schema versions under which events are stored, and the names of checkpoints, to be held
+/// against a file that is checked in: a type that is renamed without `name` or `alias`, an alias or upcast that is
+/// removed, a version that was raised without one, fails a test, not the first load of what was stored before. So does a
+/// process manager or projection that is renamed without `name`, which would begin with the first event again.
 ///
 /// ```no_run
 /// # use eventsource_runtime::prelude::*;
@@ -25,7 +31,8 @@ const UPDATE: &str = "UPDATE_STORED_NAMES";
 /// # struct Order {}
 /// # impl Apply<OrderPlaced> for Order { fn apply(&mut self, _: OrderPlaced) {} }
 /// # fn test() {
-/// // In a test, one for the whole application; `and::<Cart>()` adds another aggregate.
+/// // In a test, one for the whole application. `and::<Cart>()` adds another aggregate, `process_manager::<Shipping>()`
+/// // a process manager, and `projection(&rows)` a projection.
 /// StoredNames::of::<Order>().check("stored-names.txt");
 /// # }
 /// ```
@@ -33,6 +40,8 @@ const UPDATE: &str = "UPDATE_STORED_NAMES";
 #[must_use = "`check` compares them"]
 pub struct StoredNames {
     aggregates: BTreeMap<&'static str, Vec<Named>>,
+    /// Each with the macro that takes its name.
+    checkpoints: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// An event as the code has it.
@@ -41,6 +50,8 @@ struct Named {
     name: &'static str,
     aliases: &'static [&'static str],
     version: u32,
+    /// The oldest version that it reads.
+    oldest: u32,
 }
 
 /// What the file lacks, and its text with that.
@@ -50,32 +61,52 @@ struct New {
     text: String,
 }
 
-/// What the file says: the version of each event, by aggregate and name.
-type Kept = BTreeMap<(String, String), u32>;
+/// What the file says: aggregate, event and version; or the macro and the name of a checkpoint, and 1.
+type Kept = BTreeSet<(String, String, u32)>;
 
 impl StoredNames {
     /// Those of an aggregate's events.
     pub fn of<A: Aggregate>() -> Self {
-        Self { aggregates: BTreeMap::new() }.and::<A>()
+        Self { aggregates: BTreeMap::new(), checkpoints: BTreeSet::new() }.and::<A>()
     }
 
     /// And those of another aggregate.
     pub fn and<A: Aggregate>(mut self) -> Self {
         let events = A::Event::EVENTS.iter();
-        let named = events.map(|def| Named { name: def.name(), aliases: def.aliases(), version: def.version() });
+        let named = events.map(|def| Named {
+            name: def.name(),
+            aliases: def.aliases(),
+            version: def.version(),
+            oldest: def.oldest_version(),
+        });
         self.aggregates.insert(A::NAME, named.collect());
         self
     }
 
-    /// Compares them with the file, whose lines are `Aggregate/Event version`. A path that is not absolute begins at
-    /// the test's working directory, which `cargo test` sets to the package's folder.
+    /// And those of a process manager: its own, and those of its events.
+    pub fn process_manager<M: ProcessManager>(mut self) -> Self {
+        self.checkpoints.insert((PROCESS_MANAGER, M::name()));
+        self.and::<M>()
+    }
+
+    /// And that of a projection.
+    pub fn projection<B: Backend>(mut self, projection: &impl Projection<B>) -> Self {
+        self.checkpoints.insert((PROJECTION, projection.name()));
+        self
+    }
+
+    /// Compares them with the file, whose lines are `Aggregate/Event version`, `process_manager/Name 1` and
+    /// `projection/Name 1`. A path that is not absolute begins at the test's working directory, which `cargo test` sets
+    /// to the package's folder.
     ///
-    /// With `UPDATE_STORED_NAMES=1` in the environment, events and versions that are new are written to the file. No
-    /// line is ever taken out of it: what was stored once is there to be read.
+    /// With `UPDATE_STORED_NAMES=1` in the environment, what is new is written to the file. No line is ever taken out
+    /// of it: what was stored once is there to be read. Where it is not, since it was deleted for good, take its lines
+    /// out by hand.
     ///
     /// # Panics
-    /// An event of the file is no longer read, by its name or an alias, or only in an older version; the code has
-    /// something that the file does not have; or the file cannot be read or written.
+    /// An event of the file is no longer read, by its name or an alias, in the version that the file says; a checkpoint
+    /// of the file is nobody's; the code has something that the file does not have; or the file cannot be read or
+    /// written.
     pub fn check(&self, path: impl AsRef<Path>) {
         let path = path.as_ref();
         let text = match fs::read_to_string(path) {
@@ -99,31 +130,45 @@ impl StoredNames {
     /// What the file lacks, or why what it has would be lost.
     fn compare(&self, text: &str) -> Result<New, String> {
         let mut kept = read(text)?;
-        let lost: Vec<_> = kept.iter().filter_map(|((of, name), version)| self.lost(of, name, *version)).collect();
+        let lost: Vec<_> = kept.iter().filter_map(|(of, name, version)| self.lost(of, name, *version)).collect();
         if !lost.is_empty() {
             return Err(lost.join("\n"));
         }
         let mut lines = Vec::new();
-        for (of, events) in &self.aggregates {
-            for Named { name, aliases, version } in events {
-                let before = kept.insert(((*of).to_owned(), (*name).to_owned()), *version);
-                if before != Some(*version) {
-                    lines.push(format!("`{of}/{name} {version}`"));
-                }
-                for alias in *aliases {
-                    kept.entry(((*of).to_owned(), (*alias).to_owned())).or_insert_with(|| {
-                        lines.push(format!("`{of}/{alias} 1`"));
-                        1
-                    });
-                }
+        for (of, name, version) in self.stored(&kept) {
+            if kept.insert((of.to_owned(), name.to_owned(), version)) {
+                lines.push(format!("`{of}/{name} {version}`"));
             }
         }
-        let kept: Vec<_> = kept.iter().map(|((of, name), version)| format!("{of}/{name} {version}\n")).collect();
+        let kept: Vec<_> = kept.iter().map(|(of, name, version)| format!("{of}/{name} {version}\n")).collect();
         Ok(New { lines, text: kept.concat() })
+    }
+
+    /// What is stored today, and under former names in what version the file says, or in the oldest.
+    fn stored(&self, kept: &Kept) -> Vec<(&'static str, &'static str, u32)> {
+        let mut stored: Vec<_> = self.checkpoints.iter().map(|(by, name)| (*by, *name, 1)).collect();
+        for (of, events) in &self.aggregates {
+            for Named { name, aliases, version, oldest } in events {
+                stored.push((*of, *name, *version));
+                let is_kept = |alias: &str| kept.iter().any(|(kept_of, name, _)| kept_of == of && name == alias);
+                let former = aliases.iter().filter(|alias| !is_kept(alias));
+                stored.extend(former.map(|alias| (*of, *alias, *oldest)));
+            }
+        }
+        stored
     }
 
     /// Why what was stored could not be read any more.
     fn lost(&self, of: &str, name: &str, version: u32) -> Option<String> {
+        if [PROCESS_MANAGER, PROJECTION].contains(&of) {
+            return (!self.checkpoints.contains(&(of, name))).then(|| {
+                format!(
+                    "`{name}` has a checkpoint, and no {} of the check has this name; write `#[{of}(name = \"{name}\")]` \
+                     on the one that was renamed, or give it to the check with `{of}`",
+                    of.replace('_', " "),
+                )
+            });
+        }
         let Some(events) = self.aggregates.get(of) else {
             return Some(format!(
                 "events of `{of}` are stored, and no aggregate has this name; write `#[aggregate(name = \"{of}\")]` on \
@@ -139,6 +184,11 @@ impl StoredNames {
                 "`{name}` of `{of}` is stored with version {version}, and `{}` has version {}; a version never falls",
                 event.name, event.version
             )),
+            Some(event) if version < event.oldest => Some(format!(
+                "`{name}` of `{of}` is stored with version {version}, and `{}` reads none before {}; write \
+                 `upcast({version} => ..)`",
+                event.name, event.oldest
+            )),
             Some(_) => None,
         }
     }
@@ -148,7 +198,7 @@ fn read(text: &str) -> Result<Kept, String> {
     let read = |line: &str| {
         let (event, version) = line.rsplit_once(' ')?;
         let (of, name) = event.split_once('/')?;
-        Some(((of.to_owned(), name.to_owned()), version.parse().ok()?))
+        Some((of.to_owned(), name.to_owned(), version.parse().ok()?))
     };
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     lines.map(|line| read(line).ok_or_else(|| format!("`{line}` is not `Aggregate/Event version`"))).collect()
@@ -159,11 +209,11 @@ mod tests {
     use super::*;
 
     fn names(aggregate: &'static str, events: Vec<Named>) -> StoredNames {
-        StoredNames { aggregates: BTreeMap::from([(aggregate, events)]) }
+        StoredNames { aggregates: BTreeMap::from([(aggregate, events)]), checkpoints: BTreeSet::new() }
     }
 
     fn event(name: &'static str, aliases: &'static [&'static str], version: u32) -> Named {
-        Named { name, aliases, version }
+        Named { name, aliases, version, oldest: 1 }
     }
 
     #[test]
@@ -185,7 +235,30 @@ mod tests {
         assert!(names("Order", vec![event("OrderPlaced", &[], 1)]).compare(kept).is_err());
         assert_eq!(names("Order", vec![event("OrderPlaced", &[], 2)]).compare(kept).unwrap().lines, [""; 0]);
         let raised = names("Order", vec![event("OrderPlaced", &[], 3)]).compare(kept).unwrap();
-        assert_eq!((raised.lines.len(), &*raised.text), (1, "Order/OrderPlaced 3\n"));
+        assert_eq!((raised.lines.len(), &*raised.text), (1, "Order/OrderPlaced 2\nOrder/OrderPlaced 3\n"));
+    }
+
+    #[test]
+    fn what_was_stored_is_read_in_its_version() {
+        let kept = "Order/OrderPlaced 1\nOrder/OrderPlaced 2\n";
+        let reading = |oldest| names("Order", vec![Named { oldest, ..event("OrderPlaced", &[], 2) }]);
+        assert_eq!(reading(1).compare(kept).unwrap().lines, [""; 0]);
+        let fault = reading(2).compare(kept).err().unwrap();
+        assert!(fault.contains("`upcast(1 => ..)`"), "{fault}");
+        assert_eq!(reading(2).compare("Order/OrderPlaced 2\n").unwrap().lines, [""; 0]);
+    }
+
+    /// Under its new name it would react to all events again, or write them a second time.
+    #[test]
+    fn a_renamed_process_manager_or_projection_needs_its_name() {
+        for by in [PROCESS_MANAGER, PROJECTION] {
+            let named = |name| StoredNames { checkpoints: BTreeSet::from([(by, name)]), ..names("Order", Vec::new()) };
+            let kept = named("Shipping").compare("").unwrap().text;
+            assert_eq!(kept, format!("{by}/Shipping 1\n"));
+            assert_eq!(named("Shipping").compare(&kept).unwrap().lines, [""; 0]);
+            let fault = named("Delivery").compare(&kept).err().unwrap();
+            assert!(fault.contains(&format!("`#[{by}(name = \"Shipping\")]`")), "{fault}");
+        }
     }
 
     #[test]

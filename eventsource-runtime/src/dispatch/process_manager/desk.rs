@@ -12,9 +12,11 @@ use super::reaction::{Later, Own, Reaction, Rejection};
 use super::record::{Planned, Purpose, Reacted, Scheduled, To, derived};
 use crate::clock::Clock;
 use crate::dispatch::{CommandBus, Context, DispatchJsonError};
-use crate::domain::{AnyEvent, Metadata, StoredEvent};
+use crate::domain::{AnyEvent, EventRef, EventSet, Metadata, StoredEvent};
 use crate::projection::{ProjectionError, ProjectionStore, StepResult, Tenure};
-use crate::store::{AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId};
+use crate::store::{
+    AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId, place_before,
+};
 use crate::telemetry::{current_span, names};
 
 /// How often a process that somebody else appended to meanwhile is looked at again.
@@ -188,7 +190,7 @@ impl<S: ProjectionStore> Desk<S> {
         let appended = self.write(process, cause, &reaction.events, (&reaction.later, &reacted)).await;
         Ok(match appended? {
             Ok(appended) => {
-                reaction.events.into_iter().for_each(|event| event.apply(&mut process.state));
+                evolve(process, &reaction.events, &appended)?;
                 process.reacted(reacted);
                 process.version = appended.version;
                 Ok(())
@@ -201,8 +203,8 @@ impl<S: ProjectionStore> Desk<S> {
         &self,
         process: &Process<M>,
         cause: &Cause<'_>,
-        events: &[Box<dyn Own<M>>],
-        (later, reacted): (&[Later<M>], &Reacted),
+        events: &[Box<dyn Own>],
+        (later, reacted): (&[Later], &Reacted),
     ) -> Result<Result<Appended, AppendError>, ProjectionError> {
         let origin = Arc::new(self.origin(cause, cause.chain.stamped(cause.event)));
         let unchained = Arc::new(self.origin(cause, unchained(&cause.event.metadata)));
@@ -228,7 +230,7 @@ impl<S: ProjectionStore> Desk<S> {
         }
     }
 
-    fn scheduled<M>(&self, later: &Later<M>) -> Result<Scheduled, ProjectionError> {
+    fn scheduled(&self, later: &Later) -> Result<Scheduled, ProjectionError> {
         let event = later.event.as_event();
         let delay = i64::try_from(later.delay.as_micros()).unwrap_or(i64::MAX);
         let payload = String::from_utf8(event.encode()?)?;
@@ -253,6 +255,17 @@ impl<S: ProjectionStore> Desk<S> {
             Some(error) => Err(error.into()),
         }
     }
+}
+
+/// Applies the first events of an append as they will be read: what is written of an event may say less than it did.
+fn evolve<M: ProcessManager>(process: &mut Process<M>, events: &[Box<dyn Own>], appended: &Appended) -> StepResult {
+    for (ordinal, event) in (0..).zip(events) {
+        let (event, back) = (event.as_event(), appended.events.saturating_sub(ordinal + 1));
+        let (place, payload) = (place_before((appended.version, appended.position), back), event.encode()?);
+        let stored = EventRef::new(&process.stream, place, (event.name(), event.version()), &payload);
+        process.state.evolve(M::Event::decode(&stored)?);
+    }
+    Ok(())
 }
 
 /// The id of a scheduled event, once its time has come.

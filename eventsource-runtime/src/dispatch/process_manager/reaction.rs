@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,10 +35,11 @@ use crate::projection::ProjectionError;
 /// ```
 #[must_use = "a method returns it"]
 pub struct Reaction<M> {
-    pub(super) events: Vec<Box<dyn Own<M>>>,
-    pub(super) later: Vec<Later<M>>,
+    pub(super) events: Vec<Box<dyn Own>>,
+    pub(super) later: Vec<Later>,
     pub(super) commands: Vec<Sent>,
     pub(super) unwritable: Option<Unwritable>,
+    of: PhantomData<fn() -> M>,
 }
 
 /// A command cannot be kept; nothing of the reaction was.
@@ -56,35 +58,27 @@ pub(super) struct Sent {
 }
 
 /// An event that is recorded when its time has come.
-pub(super) struct Later<M> {
+pub(super) struct Later {
     pub(super) delay: Duration,
-    pub(super) event: Box<dyn Own<M>>,
+    pub(super) event: Box<dyn Own>,
 }
 
 /// An event of the process. That `M` is an aggregate is asked for where one is recorded, and not by all that has to do
 /// with reactions: so the compiler says once that it is none.
-pub(super) trait Own<M>: Send + Sync {
+pub(super) trait Own: Send + Sync {
     fn as_event(&self) -> &dyn AnyEvent;
-
-    fn apply(self: Box<Self>, state: &mut M);
 }
 
-struct Member<M: Aggregate>(M::Event);
-
-impl<M: Aggregate> Own<M> for Member<M> {
+impl<S: EventSet> Own for S {
     fn as_event(&self) -> &dyn AnyEvent {
-        self.0.as_event()
-    }
-
-    fn apply(self: Box<Self>, state: &mut M) {
-        state.evolve(self.0);
+        EventSet::as_event(self)
     }
 }
 
 impl<M> Reaction<M> {
     /// Nothing.
     pub fn new() -> Self {
-        Self { events: Vec::new(), later: Vec::new(), commands: Vec::new(), unwritable: None }
+        Self { events: Vec::new(), later: Vec::new(), commands: Vec::new(), unwritable: None, of: PhantomData }
     }
 
     /// Dispatches a command, after those before it. It is kept as JSON until then.
@@ -112,7 +106,7 @@ impl<M: Aggregate> Reaction<M> {
     pub fn record(mut self, events: impl IntoEvents<M::Event>) -> Self {
         let mut own = Vec::new();
         events.into_events(&mut own);
-        self.events.extend(own.into_iter().map(|event| Box::new(Member(event)) as Box<dyn Own<M>>));
+        self.events.extend(own.into_iter().map(|event| Box::new(event) as Box<dyn Own>));
         self
     }
 
@@ -123,7 +117,7 @@ impl<M: Aggregate> Reaction<M> {
     where
         M::Event: Includes<E>,
     {
-        self.later.push(Later { delay, event: Box::new(Member(M::Event::include(event))) });
+        self.later.push(Later { delay, event: Box::new(M::Event::include(event)) });
         self
     }
 }

@@ -41,16 +41,16 @@ impl Folds {
                 "SELECT version, position, event_type, schema_version, payload FROM {schema}.events \
                 WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3",
             ),
-            // The snapshot, if there is one of this history, told by its want of an event type; then its last event,
-            // and those after it. Another history may have one at the same version and position.
+            // The snapshot, if there is one of this history, told by its want of an event type; then the events after
+            // it. Another history may have another event at the same version and position.
             begin: schema.sql(
                 "WITH snapshot AS MATERIALIZED (SELECT * FROM {schema}.snapshots AS kept WHERE stream_id = $1 \
-                    AND event_id = (SELECT event_id FROM {schema}.events AS last \
+                    AND (position, event_id) = (SELECT position, event_id FROM {schema}.events AS last \
                         WHERE last.stream_id = $1 AND last.version = kept.version)) \
                 SELECT version, position, NULL::text, schema_version, state, schema_hash, event_id FROM snapshot \
                 UNION ALL (SELECT version, position, event_type, schema_version, payload, NULL, NULL \
                     FROM {schema}.events WHERE stream_id = $1 \
-                        AND version >= coalesce((SELECT version FROM snapshot), 0) \
+                        AND version > coalesce((SELECT version FROM snapshot), 0) \
                     ORDER BY version LIMIT $2)",
             ),
             // The events of one append share their cause and time; the first that does not ends it.
@@ -120,10 +120,8 @@ impl Folds {
         };
         let snapshot = held.snapshot(&fold.stream);
         // Without a snapshot that can be read, the events are those after one that nobody has.
-        let read_after = snapshot
-            .as_ref()
-            .ok()
-            .map(|found| Version::new(found.as_ref().map_or(0, |found| found.last.version.get().saturating_sub(1))));
+        let read_after =
+            snapshot.as_ref().ok().map(|found| found.as_ref().map_or(Version::START, |found| found.last.version));
         let after = visitor.restore(snapshot.map_err(|error| StoreError::backend("read a snapshot", error)));
         let mut folding = Folding { visitor, visited: 0, after, stream: &fold.stream };
         if let Some(earlier) = earlier {

@@ -66,6 +66,7 @@ impl Postgres {
     }
 }
 
+/// A stream whose id holds a NUL, which the server does not take, has nothing.
 impl SnapshotStore for Postgres {
     fn snapshots(&self) -> Option<StoreInfo> {
         Some(StoreInfo { collection: "snapshots", ..self.shared.info.clone() })
@@ -87,6 +88,9 @@ impl SnapshotStore for Postgres {
     }
 
     async fn latest_snapshot(&self, stream: &StreamId) -> Result<Option<StoredSnapshot>, StoreError> {
+        if stream.holds_nul() {
+            return Ok(None);
+        }
         let get = async {
             let client = lend(&self.shared.pools.readers).await?;
             self.shared.snapshots.get(&client, stream).await
@@ -95,11 +99,17 @@ impl SnapshotStore for Postgres {
     }
 
     async fn snapshot_exists(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        if stream.holds_nul() {
+            return Ok(false);
+        }
         let found = self.execute("look for a snapshot", &self.shared.snapshots.exists, &[&stream.as_str()]).await?;
         Ok(found > 0)
     }
 
     async fn delete_snapshot(&self, stream: &StreamId) -> Result<bool, StoreError> {
+        if stream.holds_nul() {
+            return Ok(false);
+        }
         let deleted = self.execute("delete snapshots", &self.shared.snapshots.delete, &[&stream.as_str()]).await?;
         Ok(deleted > 0)
     }
@@ -108,7 +118,11 @@ impl SnapshotStore for Postgres {
         self.execute("delete snapshots", &self.shared.snapshots.delete_all, &[&aggregate_type]).await
     }
 
-    async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+    async fn fold_from_snapshot<V: Restore>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
+        if fold.stream.holds_nul() {
+            visitor.restore(Ok(None));
+            return Ok(Folded { visitor, visited: 0, earlier: None });
+        }
         self.shared.folds.fold_from_snapshot(&self.shared.pools.readers, fold, visitor).await
     }
 }

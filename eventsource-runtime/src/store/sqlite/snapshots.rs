@@ -15,11 +15,10 @@ use crate::store::{EventStore, Fold, Folded, Position, StoreError, StoreInfo, St
 const SAVE: &str = "INSERT OR REPLACE INTO snapshots \
     (stream_id, aggregate_type, version, position, event_id, schema_version, schema_hash, state) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-/// Of any history, or only if its last event is that of the stream: another one may have one at the same version and
-/// position.
+/// Of any history, or only if its last event is that of the stream.
 const GET: &str = "SELECT version, position, event_id, schema_version, schema_hash, state FROM snapshots \
-    WHERE stream_id = ?1 AND (?2 OR event_id = \
-        (SELECT event_id FROM events WHERE stream_id = ?1 AND events.version = snapshots.version))";
+    WHERE stream_id = ?1 AND (?2 OR (position, event_id) = \
+        (SELECT position, event_id FROM events WHERE stream_id = ?1 AND events.version = snapshots.version))";
 const EXISTS: &str = "SELECT 1 FROM snapshots WHERE stream_id = ?1";
 const DELETE: &str = "DELETE FROM snapshots WHERE stream_id = ?1";
 const DELETE_ALL: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1";

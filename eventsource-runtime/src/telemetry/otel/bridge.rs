@@ -50,9 +50,11 @@ macro_rules! span_of {
     };
 }
 
-/// Makes the span that `builder` describes, below `parent`; `is_root` tells that it is not the current one.
-pub(super) fn make(builder: &SpanBuilder, parent: &Context, is_root: bool) -> Made {
-    let span = new(&builder.name, kind(builder.span_kind.as_ref()), is_root);
+/// Makes the span that `builder` describes, below `parent`; `is_root` tells that it is not the current one, and
+/// `is_ours` that a component makes it.
+pub(super) fn make(builder: &SpanBuilder, parent: &Context, (is_root, is_ours): (bool, bool)) -> Made {
+    let component = if is_ours { first(&builder.name) } else { "" };
+    let span = new((component, &builder.name), kind(builder.span_kind.as_ref()), is_root);
     if span.is_disabled() {
         return if is_alone() { Made::Nothing } else { Made::Disabled };
     }
@@ -77,9 +79,13 @@ fn is_alone() -> bool {
     tracing::dispatcher::get_default(Dispatch::is::<NoSubscriber>)
 }
 
-fn new(name: &str, kind: &str, is_root: bool) -> tracing::Span {
-    let first = name.split_once(['.', ' ']).map_or(name, |(first, _)| first);
-    match first {
+/// The part of a name that tells the component.
+fn first(name: &str) -> &str {
+    name.split_once(['.', ' ']).map_or(name, |(first, _)| first)
+}
+
+fn new((component, name): (&str, &str), kind: &str, is_root: bool) -> tracing::Span {
+    match component {
         "command" | "load_aggregate" | "handle_command" | "persist_events" | "aggregate_exists" | "create_snapshot" => {
             span_of!(names::LOG_COMMAND, is_root, name, kind)
         }

@@ -11,7 +11,7 @@ pub(super) enum Made {
     Nothing,
 }
 
-pub(super) fn make(_: &SpanBuilder, _: &Context, _: bool) -> Made {
+pub(super) fn make(_: &SpanBuilder, _: &Context, _: (bool, bool)) -> Made {
     Made::Nothing
 }
 

@@ -65,6 +65,8 @@ pub(crate) struct Ready {
     since: Option<SystemTime>,
     /// For how many attributes it makes room at once.
     room: usize,
+    /// Whether a component makes it, and no user.
+    is_ours: bool,
 }
 
 impl Start {
@@ -84,7 +86,7 @@ impl Start {
             return Self::Settled(Span::MUTED);
         }
         let (name, kind) = named();
-        Self::Ready(Ready::new(name, kind))
+        Self::Ready(Ready { is_ours: true, ..Ready::new(name, kind) })
     }
 
     /// Dates the start back, for a span of which it is only known afterwards whether it is worth making.
@@ -128,7 +130,7 @@ impl Start {
 
 impl Ready {
     pub(super) fn new(name: Cow<'static, str>, kind: Kind) -> Self {
-        Self { name, kind, options: Options::default(), since: None, room: ROOM }
+        Self { name, kind, options: Options::default(), since: None, room: ROOM, is_ours: false }
     }
 
     /// As [`Start::begin`].
@@ -182,7 +184,7 @@ impl Ready {
         if !late {
             user(&mut attributes);
         }
-        let is_root = !matches!(self.options.parent, Parent::Current);
+        let told = (!matches!(self.options.parent, Parent::Current), self.is_ours);
         let builder = SpanBuilder {
             name: self.name,
             span_kind: Some(kind(self.kind)),
@@ -195,7 +197,7 @@ impl Ready {
         match active.pipeline() {
             Some(pipeline) => {
                 if pipeline.bridged
-                    && let Some(span) = bridged(&builder, parent, is_root, &mut late)
+                    && let Some(span) = bridged(&builder, parent, told, &mut late)
                 {
                     return span.unless_off();
                 }
@@ -214,14 +216,14 @@ const ROOM: usize = 8;
 fn bridged(
     builder: &SpanBuilder,
     parent: &Context,
-    is_root: bool,
+    told: (bool, bool),
     late: &mut dyn FnMut() -> Option<Vec<KeyValue>>,
 ) -> Option<Span> {
     // `tracing` cannot date back.
     if builder.start_time.is_some() {
         return None;
     }
-    match bridge::make(builder, parent, is_root) {
+    match bridge::make(builder, parent, told) {
         Made::Nothing => None,
         Made::Disabled => Some(Span::OFF),
         Made::Span(context) => {
@@ -309,7 +311,7 @@ pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values
         return span.unless_off();
     }
     let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
-    let ready = Ready { name: Cow::Borrowed(name), kind: site.kind, options, since: None, room: site.room() };
+    let ready = Ready { options, room: site.room(), ..Ready::new(Cow::Borrowed(name), site.kind) };
     ready.begin_on(|known| literals(site, known), |user| user.each(site.keys, values))
 }
 

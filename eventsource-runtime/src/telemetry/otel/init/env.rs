@@ -3,6 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
+use uuid::Uuid;
+
 use crate::telemetry::log;
 
 /// The variables that matter, as they were when the builder was made.
@@ -110,6 +115,19 @@ impl Env {
         variables.into_iter().find_map(|variable| self.get(variable).map(|url| (variable, url)))
     }
 
+    /// What all telemetry of this set-up says of whose it is.
+    pub(super) fn resource(&self, service_name: &str) -> Resource {
+        // Without it the processes of a service are one to whoever takes their metrics.
+        let instance = KeyValue::new("service.instance.id", Uuid::now_v7().to_string());
+        let attributes = self.resource_attributes().into_iter().map(|(key, value)| KeyValue::new(key, value));
+        Resource::builder_empty()
+            .with_detector(Box::new(TelemetryResourceDetector))
+            .with_attribute(instance)
+            .with_attributes(attributes)
+            .with_service_name(self.service_name(service_name))
+            .build()
+    }
+
     /// The name of the service: what the environment says, or the code's.
     pub(super) fn service_name(&self, code: &str) -> String {
         let attribute = || self.resource_attributes().into_iter().find(|(key, _)| key == "service.name");
@@ -120,7 +138,7 @@ impl Env {
     }
 
     /// The pairs of `OTEL_RESOURCE_ATTRIBUTES`, decoded. One bad pair voids all of them, as the specification wants it.
-    pub(super) fn resource_attributes(&self) -> Vec<(String, String)> {
+    fn resource_attributes(&self) -> Vec<(String, String)> {
         let variable = "OTEL_RESOURCE_ATTRIBUTES";
         let Some(text) = self.get(variable) else { return Vec::new() };
         let pair = |pair: &str| {

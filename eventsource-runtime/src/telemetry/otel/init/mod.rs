@@ -42,13 +42,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
 use self::at_once::AtOnce;
@@ -385,12 +383,7 @@ impl TelemetryBuilder {
     }
 
     fn resource(&self) -> Resource {
-        let attributes = self.env.resource_attributes().into_iter().map(|(key, value)| KeyValue::new(key, value));
-        Resource::builder_empty()
-            .with_detector(Box::new(TelemetryResourceDetector))
-            .with_attributes(attributes)
-            .with_service_name(self.env.service_name(&self.service_name))
-            .build()
+        self.env.resource(&self.service_name)
     }
 }
 

@@ -125,6 +125,18 @@ fn the_resource_names_the_service_and_what_the_environment_adds() {
     assert_eq!(get("telemetry.sdk.language").as_deref(), Some("rust"));
 }
 
+/// The counters of two would be one series that jumps.
+#[test]
+fn the_resource_tells_one_process_of_a_service_from_the_others() {
+    let instance = |variables: &[(&'static str, &str)]| {
+        builder(variables).resource().get(&"service.instance.id".into()).map(|value| value.to_string())
+    };
+    assert!(instance(&[]).is_some());
+    assert_ne!(instance(&[]), instance(&[]));
+    let named = instance(&[("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=pod-7")]);
+    assert_eq!(named.as_deref(), Some("pod-7"));
+}
+
 #[test]
 fn without_an_exporter_contexts_still_travel() {
     let telemetry = builder(&[("OTEL_TRACES_EXPORTER", "none")]).console_without_endpoint().build().unwrap();

@@ -1,0 +1,84 @@
+//! Snapshots behind commands: of what a load would see, and with no spans but their own.
+
+use eventsource_runtime::telemetry;
+
+use super::*;
+
+/// JSON has no word for `Some(None)`: it comes back as `None`.
+#[derive(Event, Clone, Serialize, Deserialize)]
+struct Renamed {
+    nick: Option<Option<String>>,
+}
+
+#[derive(Aggregate, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[aggregate(id = Uuid, events(Renamed), snapshot(every = 2))]
+struct Profile {
+    nick: Option<String>,
+}
+
+impl Apply<Renamed> for Profile {
+    #[traced]
+    fn apply(&mut self, event: Renamed) {
+        if let Some(nick) = event.nick {
+            self.nick = nick;
+        }
+    }
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Profile)]
+struct Rename {
+    #[command(id)]
+    profile: Uuid,
+    nick: Option<Option<String>>,
+}
+
+#[command_handler]
+impl Profile {
+    fn rename(&self, command: Rename) -> Result<Renamed, Infallible> {
+        Ok(Renamed { nick: command.nick })
+    }
+}
+
+async fn renamed(profiles: &Repository<Profile, MemoryStore>, profile: Uuid) {
+    let bus = CommandBus::builder().aggregate(profiles.clone()).build();
+    for nick in [Some(Some("ada".to_owned())), Some(None)] {
+        bus.dispatch(Rename { profile, nick }).await.unwrap();
+    }
+    profiles.snapshots_written().await;
+}
+
+/// It was made of the events as the handler made them.
+#[tokio::test]
+async fn a_snapshot_is_of_the_events_as_they_are_read() {
+    let (profiles, profile) = (Repository::<Profile, _>::new(MemoryStore::new()), Uuid::now_v7());
+    renamed(&profiles, profile).await;
+    let with = profiles.load(&profile).await.unwrap();
+    assert!(profiles.delete_snapshot(&profile).await.unwrap());
+    let without = profiles.load(&profile).await.unwrap();
+    assert_eq!((with.version, with.state), (without.version, without.state));
+}
+
+/// What the state's own code traces, on a thread apart, began traces of its own.
+#[tokio::test]
+async fn what_makes_a_snapshot_begins_no_trace() {
+    let (profiles, profile, recorder) =
+        (Repository::<Profile, _>::new(MemoryStore::new()), Uuid::now_v7(), Recorder::new());
+    recorder.run(async { telemetry::span("all").run(renamed(&profiles, profile)).await }).await;
+    let spans = recorder.spans();
+    let roots = spans.iter().filter(|span| span.parent_span_id == opentelemetry::SpanId::INVALID);
+    assert_eq!(roots.map(|span| &*span.name).collect::<Vec<_>>(), ["all"]);
+    assert!(spans.iter().any(|span| span.name == "profile.apply"));
+}
+
+#[tokio::test]
+async fn what_makes_a_snapshot_is_off_with_its_repository() {
+    let (recorder, profile) = (Recorder::new(), Uuid::now_v7());
+    let profiles = Repository::<Profile, _>::new(MemoryStore::new()).enable_tracing(false);
+    recorder.run(renamed(&profiles, profile)).await;
+    let names: BTreeMap<String, usize> = recorder.spans().into_iter().fold(BTreeMap::new(), |mut names, span| {
+        *names.entry(span.name.into_owned()).or_default() += 1;
+        names
+    });
+    assert_eq!(names, BTreeMap::from([("command.Rename".to_owned(), 2)]));
+}
