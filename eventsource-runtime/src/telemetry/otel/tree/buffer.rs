@@ -1,4 +1,5 @@
-//! Spans wait here until the last of their trace that runs in this process has ended; then the trace is printed.
+//! Spans wait here until the last of their trace that runs in this process has ended; then the trace is printed, and
+//! right after it what has ended before and links to it, whose links have a name now.
 //!
 //! It is laid out under the lock that every span takes for a moment, and written elsewhere: see `writer`.
 
@@ -6,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::Write;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,6 +52,34 @@ struct State {
 struct Waiting {
     running: usize,
     ended: Vec<SpanData>,
+    /// Traces that have ended and link to this one.
+    behind: Vec<Vec<SpanData>>,
+}
+
+impl Waiting {
+    fn spans(&self) -> usize {
+        self.ended.len() + self.behind.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// What is to be printed, in that order.
+    fn take(&mut self) -> Vec<Vec<SpanData>> {
+        let mut traces = vec![mem::take(&mut self.ended)];
+        traces.append(&mut self.behind);
+        traces.retain(|spans| !spans.is_empty());
+        traces
+    }
+}
+
+impl State {
+    /// The trace that still runs and to which one that has ended links.
+    fn led_from(&mut self, ended: &[SpanData]) -> Option<&mut Waiting> {
+        let mut links = ended.iter().flat_map(|span| span.links.iter());
+        let to = links.find_map(|link| {
+            let trace = link.span_context.trace_id();
+            self.traces.contains_key(&trace).then_some(trace)
+        })?;
+        self.traces.get_mut(&to)
+    }
 }
 
 /// The names of the spans that ended last.
@@ -151,28 +181,34 @@ impl Console {
             state.spans += 1;
         }
         if waiting.running == 0 {
-            let ended = state.traces.remove(&trace).map(|waiting| waiting.ended).unwrap_or_default();
-            state.spans -= ended.len();
-            self.print(state, &ended);
-        } else if state.spans > MOST_SPANS {
-            let most = state.traces.values_mut().max_by_key(|waiting| waiting.ended.len());
-            let ended = most.map(|waiting| std::mem::take(&mut waiting.ended)).unwrap_or_default();
-            state.spans -= ended.len();
-            self.print(state, &ended);
+            let mut traces = waiting.take();
+            state.traces.remove(&trace);
+            match traces.first().and_then(|ended| state.led_from(ended)) {
+                Some(before) => before.behind.append(&mut traces),
+                None => self.print_all(state, &traces),
+            }
+        }
+        if state.spans > MOST_SPANS {
+            let most = state.traces.values_mut().max_by_key(|waiting| waiting.spans());
+            let traces = most.map(Waiting::take).unwrap_or_default();
+            self.print_all(state, &traces);
+        }
+    }
+
+    /// Prints what has waited.
+    fn print_all(&self, state: &mut State, traces: &[Vec<SpanData>]) {
+        state.spans -= traces.iter().map(Vec::len).sum::<usize>();
+        for spans in traces {
+            self.print(state, spans);
         }
     }
 
     /// Prints what has ended of the traces that still run, in the order in which it began.
     fn print_unfinished(&self) {
         self.with(|state| {
-            let mut unfinished: Vec<_> =
-                state.traces.values_mut().map(|waiting| std::mem::take(&mut waiting.ended)).collect();
-            state.spans = 0;
-            unfinished.retain(|spans| !spans.is_empty());
-            unfinished.sort_by_key(|spans| spans.iter().map(|span| span.start_time).min());
-            for spans in unfinished {
-                self.print(state, &spans);
-            }
+            let mut unfinished: Vec<_> = state.traces.values_mut().map(Waiting::take).collect();
+            unfinished.sort_by_key(|traces| traces.iter().flatten().map(|span| span.start_time).min());
+            self.print_all(state, &unfinished.concat());
         });
     }
 }
@@ -187,7 +223,7 @@ impl SpanProcessor for Console {
             if let Some(waiting) = state.traces.get_mut(&trace) {
                 waiting.running += 1;
             } else if state.traces.len() < MOST_TRACES {
-                state.traces.insert(trace, Waiting { running: 1, ended: Vec::new() });
+                state.traces.insert(trace, Waiting { running: 1, ..Waiting::default() });
             }
         });
     }
