@@ -3,6 +3,7 @@
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
+use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, FieldPat, Ident, Pat, PatIdent, Type, TypeImplTrait};
 
 use crate::signature::cfgs;
@@ -60,22 +61,41 @@ pub(crate) fn bound_under(conditions: Vec<Attribute>, pattern: &Pat) -> Vec<Boun
     names.found
 }
 
-/// Whether `impl Trait` stands anywhere in a type.
-pub(crate) fn has_impl_trait(ty: &Type) -> bool {
-    struct Find(bool);
-    impl<'ast> Visit<'ast> for Find {
-        fn visit_type_impl_trait(&mut self, _: &'ast TypeImplTrait) {
-            self.0 = true;
+/// The pattern for a reference to the value: what it binds, without `mut` and `ref`.
+pub(crate) fn borrowed_pattern(mut pattern: Pat) -> Pat {
+    struct Borrowed;
+    impl VisitMut for Borrowed {
+        fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
+            pattern.mutability = None;
+            pattern.by_ref = None;
+            visit_mut::visit_pat_ident_mut(self, pattern);
         }
     }
-    let mut find = Find(false);
+    Borrowed.visit_pat_mut(&mut pattern);
+    pattern
+}
+
+/// Whether `impl Trait` stands anywhere in a type.
+pub(crate) fn has_impl_trait(ty: &Type) -> bool {
+    impl_trait(ty).is_some()
+}
+
+/// The first `impl Trait` in a type.
+pub(crate) fn impl_trait(ty: &Type) -> Option<&TypeImplTrait> {
+    struct Find<'ast>(Option<&'ast TypeImplTrait>);
+    impl<'ast> Visit<'ast> for Find<'ast> {
+        fn visit_type_impl_trait(&mut self, found: &'ast TypeImplTrait) {
+            self.0.get_or_insert(found);
+        }
+    }
+    let mut find = Find(None);
     find.visit_type(ty);
     find.0
 }
 
 #[cfg(test)]
 mod tests {
-    use quote::quote;
+    use quote::{ToTokens as _, quote};
     use syn::parse::Parser as _;
 
     use super::*;
@@ -102,5 +122,11 @@ mod tests {
     fn a_type_without_a_name_is_found_within_one() {
         assert!(has_impl_trait(&syn::parse_quote!(Result<Vec<impl A>, B>)));
         assert!(!has_impl_trait(&syn::parse_quote!(Result<Vec<dyn A>, B>)));
+    }
+
+    #[test]
+    fn a_pattern_loses_what_a_reference_cannot_have() {
+        let pattern = Pat::parse_single.parse2(quote!(mut command)).map(borrowed_pattern);
+        assert_eq!(pattern.expect("the test's own pattern").to_token_stream().to_string(), "command");
     }
 }

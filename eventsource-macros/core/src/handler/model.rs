@@ -9,12 +9,12 @@ use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::listeners::is_inherent;
-use crate::names::{bound, has_impl_trait};
+use crate::names::{borrowed_pattern, bound, has_impl_trait};
 use crate::output::impl_attributes;
 use crate::paths::Runtime;
 use crate::seen::seen;
 use crate::sensitive::Scope;
-use crate::signature::{Function, alike, borrowed_pattern, plain, shared_receiver, ungrouped};
+use crate::signature::{Function, alike, plain, shared_receiver, ungrouped};
 use crate::traced::{Entry, Written, refuse_jumps};
 
 pub(super) struct Model {
@@ -95,14 +95,14 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
 fn handler(diagnostics: &mut Diagnostics, kind: Kind, method: &Function, written: Option<Written>) -> Option<Handler> {
     let what = kind.handler();
     let receiver = shared_receiver(diagnostics, &method.sig, what);
-    let is_plain = plain(diagnostics, &method.sig, what);
+    let is_plain = plain(diagnostics, method, what);
     let returned = returned(diagnostics, kind, method);
     let (attributes, enable_tracing) = written.map(|written| span(diagnostics, written)).unwrap_or_default();
     let enable_tracing = enable_tracing.filter(|expr| sees(diagnostics, method, expr));
     let arguments = arguments(diagnostics, kind, method);
     let (cfgs, name) = (method.cfgs(), method.sig.ident.clone());
     let Arguments { message, is_owned, services } = arguments?;
-    if method.sig.generics.type_params().next().is_some() {
+    if method.sig.generics.type_params().next().is_some() || has_impl_trait(&message.ty) {
         return None;
     }
     let pattern = borrowed_pattern((*message.pat).clone());
@@ -133,7 +133,7 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
         diagnostics.error(&method.sig.ident, fault);
         return None;
     };
-    let is_owned = is_owned(diagnostics, kind, message)?;
+    let is_owned = is_owned(diagnostics, kind, message);
     let (second, third) = (arguments.next(), arguments.next());
     let too_many = if kind == Kind::Command { third } else { second };
     if let Some(argument) = too_many {
@@ -145,20 +145,12 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
     Some(Arguments { message, is_owned, services })
 }
 
-/// Whether the message is handed over; nothing if it could be any.
-fn is_owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> Option<bool> {
-    match ungrouped(&argument.ty) {
-        Type::Reference(reference) => {
-            let message = format!("{} owns its {}; remove the `&`", kind.handler(), kind.message());
-            diagnostics.error(reference.and_token, message);
-            Some(false)
-        }
-        Type::ImplTrait(ty) => {
-            diagnostics.error(ty, format!("{} cannot be generic; name the type", kind.handler()));
-            None
-        }
-        _ => Some(true),
-    }
+/// Whether the message is handed over.
+fn is_owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> bool {
+    let Type::Reference(reference) = ungrouped(&argument.ty) else { return true };
+    let message = format!("{} owns its {}; remove the `&`", kind.handler(), kind.message());
+    diagnostics.error(reference.and_token, message);
+    false
 }
 
 fn unreferenced(ty: &Type) -> &Type {
@@ -170,11 +162,6 @@ fn unreferenced(ty: &Type) -> &Type {
 
 fn borrowed(diagnostics: &mut Diagnostics, argument: &PatType) -> Option<Argument> {
     match ungrouped(&argument.ty) {
-        Type::Reference(TypeReference { elem, .. }) if has_impl_trait(elem) => {
-            let message = "a command handler cannot be generic; name the type of its services";
-            diagnostics.error(elem, message);
-            None
-        }
         Type::Reference(TypeReference { elem, .. }) if matches!(ungrouped(elem), Type::TraitObject(_)) => {
             let ty = shown(elem);
             let message = format!("services have a size; write `&std::sync::Arc<{ty}>`, or a struct that holds one");

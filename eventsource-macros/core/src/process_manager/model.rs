@@ -82,7 +82,7 @@ fn add(
     mut options: Options,
 ) {
     let is_sound = shared_receiver(diagnostics, &method.sig, METHOD).is_some();
-    let is_sound = plain(diagnostics, &method.sig, METHOD) && is_sound;
+    let is_sound = plain(diagnostics, method, METHOD) && is_sound;
     if let Some(word) = &method.sig.asyncness {
         let message = format!("{METHOD} decides at once; remove `async`, and let a command do what waits");
         diagnostics.error(word, message);

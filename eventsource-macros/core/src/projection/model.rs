@@ -129,7 +129,7 @@ fn is_one_kind(diagnostics: &mut Diagnostics, transaction: &Type, generics: &Gen
 
 fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut options: Options) {
     let is_sound = shared_receiver(diagnostics, &method.sig, METHOD).is_some();
-    let is_sound = plain(diagnostics, &method.sig, METHOD) && is_sound;
+    let is_sound = plain(diagnostics, method, METHOD) && is_sound;
     let (setup, reset) = (options.flag(keys::SETUP), options.flag(keys::RESET));
     if let (Some(_), Some(reset)) = (&setup, &reset) {
         diagnostics.error(reset, "`reset` contradicts `setup`; write two methods");
