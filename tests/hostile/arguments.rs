@@ -113,6 +113,16 @@ fn filled(list: &mut Vec<u8>, text: String, n: u8) -> usize {
 async fn seen_later(text: &str, owned: String) -> usize {
     owned.len() + text.len()
 }
+#[traced(attributes("n" = *n))]
+async fn changed_later(ref mut n: u32) -> u32 {
+    *n += 1;
+    *n
+}
+#[traced(attributes("text" = *text), record("rest" = *text))]
+fn changed(ref mut text: &str) -> usize {
+    *text = &text[1..];
+    text.len()
+}
 #[traced(record("r" = *result))]
 fn result_of_that_name(result: u8) -> u8 {
     result
@@ -253,6 +263,7 @@ fn run() {
     assert_eq!(counter.consumed(), 3);
     assert_eq!(filled(&mut vec![], "ab".into(), 1), 2);
     assert_eq!(crate::ready(seen_later("a", "bc".into())), 3);
+    assert_eq!((crate::ready(changed_later(1)), changed("abc")), (2, 2));
     assert_eq!(result_of_that_name(1), 1);
     numbers();
 }

@@ -13,6 +13,8 @@ const LINTS: &[(&str, &str)] = &[
     ("unused_variables", "@\npub fn f() { let a = 1; }"),
     ("unused_variables", "@\npub fn f(a: u8) {}"),
     ("unused_variables", "@\npub async fn f(a: u8) { let b = 1; }"),
+    ("unused_variables", "pub struct A { pub a: String }\n@\npub fn f(a: String, b: String) -> A { A { a: b } }"),
+    ("unused_variables", "pub struct A { pub a: String }\n@\npub async fn f(a: String, b: String) -> A { A { a: b } }"),
     ("unused_mut", "@\npub fn f() -> u8 { let mut a = 1; a }"),
     ("unused_mut", "@\npub fn f(mut a: u8) -> u8 { a }"),
     ("unused_assignments", "@\npub fn f() -> u8 { let mut a = 1; let b = a; a = 2; b }"),

@@ -1,6 +1,6 @@
 //! What pieces of syntax name and bind.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Punct, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
@@ -10,26 +10,46 @@ use crate::signature::cfgs;
 
 /// The first identifier of that name, however deep, that is no field or method after a dot.
 pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
+    find_before(tokens, name, |_| true)
+}
+
+/// The same where a local is meant: what a colon follows is a field's name, a path's, or one that is bound there.
+pub(crate) fn find_local(tokens: TokenStream, name: &str) -> Option<Ident> {
+    find_before(tokens, name, |next| next.as_char() != ':')
+}
+
+/// The same of those that no sign follows, or one before which a name is meant.
+pub(crate) fn find_before(tokens: TokenStream, name: &str, is_meant: fn(&Punct) -> bool) -> Option<Ident> {
     let mut dots = 0;
-    tokens.into_iter().find_map(|token| {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
         let before = std::mem::take(&mut dots);
-        match token {
+        let found = match token {
             TokenTree::Punct(dot) if dot.as_char() == '.' => {
                 dots = before + 1;
                 None
             }
             // Two dots are a range.
-            TokenTree::Ident(ident) if before != 1 && ident.unraw() == name => Some(ident),
-            TokenTree::Group(group) => find(group.stream(), name),
+            TokenTree::Ident(ident) if before != 1 && ident.unraw() == name => match tokens.peek() {
+                Some(TokenTree::Punct(next)) if !is_meant(next) => None,
+                _ => Some(ident),
+            },
+            TokenTree::Group(group) => find_before(group.stream(), name, is_meant),
             _ => None,
+        };
+        if found.is_some() {
+            return found;
         }
-    })
+    }
+    None
 }
 
 /// A name that a pattern binds, and the attributes that decide whether it does.
 pub(crate) struct Bound {
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) name: Ident,
+    /// By `ref mut`.
+    pub(crate) is_lent: bool,
 }
 
 /// The names that a pattern binds, in the order of their declaration.
@@ -52,7 +72,8 @@ pub(crate) fn bound_under(conditions: Vec<Attribute>, pattern: &Pat) -> Vec<Boun
         }
 
         fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
-            self.found.push(Bound { cfgs: self.conditions.clone(), name: pattern.ident.clone() });
+            let is_lent = pattern.by_ref.is_some() && pattern.mutability.is_some();
+            self.found.push(Bound { cfgs: self.conditions.clone(), name: pattern.ident.clone(), is_lent });
             visit::visit_pat_ident(self, pattern);
         }
     }
@@ -108,6 +129,18 @@ mod tests {
         assert_eq!(found("e"), None);
         assert_eq!(found("b"), None, "a method");
         assert!(find(quote!(0..b), "b").is_some());
+    }
+
+    #[test]
+    fn what_a_colon_follows_is_no_local() {
+        for tokens in [quote!(B { a: c }), quote!(a::b()), quote!(let a: u8 = 1;), quote!(|a: u8| c), quote!(c!(a: c))]
+        {
+            assert!(find_local(tokens.clone(), "a").is_none(), "{tokens}");
+            assert!(find(tokens, "a").is_some());
+        }
+        for tokens in [quote!(B { a: a }), quote!(B { a, c }), quote!(c = a; 'c: loop {})] {
+            assert!(find_local(tokens.clone(), "a").is_some(), "{tokens}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Type, parse_quote};
 
-use crate::names::{Bound, bound_under, find};
+use crate::names::{Bound, bound_under, find, find_local};
 use crate::signature::{ImplBlock, cfgs};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names; with attributes.
@@ -86,7 +86,7 @@ pub(crate) fn unused<'a>(
 ) -> Option<TokenStream> {
     let names = patterns.into_iter().flat_map(|pattern| bound_under(Vec::new(), pattern));
     let unused = names.filter(|Bound { name, .. }| {
-        !is_underscored(name) && find(expression.to_token_stream(), &name.unraw().to_string()).is_none()
+        !is_underscored(name) && find_local(expression.to_token_stream(), &name.unraw().to_string()).is_none()
     });
     dead(&unused.collect::<Vec<_>>())
 }
@@ -96,7 +96,7 @@ pub(crate) fn dead(names: &[Bound]) -> Option<TokenStream> {
     let is_underscored = names.iter().any(|bound| is_underscored(&bound.name));
     let lint = is_underscored.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
     // Each where it is bound.
-    let elements = names.iter().map(|Bound { cfgs, name }| quote_spanned!(Span::mixed_site()=> #(#cfgs)* &#name,));
+    let elements = names.iter().map(|Bound { cfgs, name, .. }| quote_spanned!(Span::mixed_site()=> #(#cfgs)* &#name,));
     (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(#elements)*);))
 }
 

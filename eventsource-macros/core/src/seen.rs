@@ -1,11 +1,11 @@
 //! What an expression sees of what is around it.
 
-use proc_macro2::{Group, Ident, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Ident, Punct, Spacing, TokenStream};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, Local, Macro, Pat};
 
-use crate::names::{bound, find};
+use crate::names::{bound, find_before};
 
 /// The first of the names that an expression does not bind itself. What a macro does with its tokens nobody knows:
 /// there a name is seen wherever it stands.
@@ -37,26 +37,11 @@ impl Seen {
 
     fn tokens(&mut self, tokens: &TokenStream) {
         let mut around = self.names.iter().filter(|name| !self.own.contains(name));
-        let found = around.find_map(|name| find(without_paths(tokens.clone()), name));
+        // Before `::` stands a path, and no local.
+        let is_meant = |next: &Punct| next.as_char() != ':' || next.spacing() != Spacing::Joint;
+        let found = around.find_map(|name| find_before(tokens.clone(), name, is_meant));
         self.found = self.found.take().or(found);
     }
-}
-
-/// The tokens without names that `::` follows: a local is none of them.
-fn without_paths(tokens: TokenStream) -> TokenStream {
-    let mut tokens = tokens.into_iter().peekable();
-    let mut rest = TokenStream::new();
-    while let Some(token) = tokens.next() {
-        let is_path = tokens.peek().is_some_and(
-            |next| matches!(next, TokenTree::Punct(colon) if colon.as_char() == ':' && colon.spacing() == Spacing::Joint),
-        );
-        match token {
-            TokenTree::Ident(_) if is_path => {}
-            TokenTree::Group(group) => rest.extend([Group::new(group.delimiter(), without_paths(group.stream()))]),
-            token => rest.extend([token]),
-        }
-    }
-    rest
 }
 
 impl<'ast> Visit<'ast> for Seen {

@@ -56,6 +56,7 @@ const FACTORS: &[Factor] = &[
             "slice",
             "pattern_ref",
             "ref",
+            "ref_mut",
             "none",
             "text",
             "moved",
@@ -139,7 +140,7 @@ fn allowed(choice: &Choice) -> bool {
         !is("mode", LATER)
             || is("receiver", &["free", "nested", "static", "value", "arc"])
                 && is("generics", &["none", "type", "const", "where"])
-                && !is("argument", &["slice", "pattern_ref", "ref", "text"]),
+                && !is("argument", &["slice", "pattern_ref", "ref", "ref_mut", "text"]),
         !is("mode", &["async_trait"])
             || in_trait
                 && is("generics", &["none", "type", "const"])

@@ -35,6 +35,7 @@ fn argument(choice: &Choice, parts: &mut Parts) {
         "slice" => ("[x, ..]", "&[u32; 2]", "&[7, 8]", "let x = *x;", "x"),
         "pattern_ref" => ("&x", "&u32", "&7", "", "x"),
         "ref" => ("ref y", "u32", "7", "let x = *y;", "y"),
+        "ref_mut" => ("ref mut y", "u32", "7", "*y += 1; let x = *y;", "y"),
         "none" => ("", "", "", "let x = 7u32;", ""),
         "text" => ("text", "&str", "\"7 chars\"", "let x = text.len() as u32;", "text"),
         "moved" => ("text", "String", "String::from(\"7 chars\")", "let x = text.into_bytes().len() as u32;", "text"),

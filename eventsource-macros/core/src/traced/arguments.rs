@@ -6,7 +6,7 @@ use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 
 use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
-use crate::names::{Bound, bound_under, find};
+use crate::names::{Bound, bound_under, find_local};
 use crate::output::is_underscored;
 use crate::seen::seen;
 use crate::sensitive::{is_plain, is_type};
@@ -37,9 +37,10 @@ pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
     record.iter().filter_map(|entry| entry.value.expr()).any(|expr| seen(expr, &names).is_some())
 }
 
-/// Whether a closure that takes the arguments leaves them where they are, by what their types are called.
+/// Whether a closure that takes the arguments leaves them where they are, by what their types are called and how they
+/// are bound.
 pub(super) fn are_copied(sig: &Signature) -> bool {
-    sig.inputs.iter().all(|input| match input {
+    let by_value = sig.inputs.iter().all(|input| match input {
         FnArg::Receiver(receiver) => matches!(receiver.kind, ReceiverKind::Reference(.., None)),
         FnArg::Typed(argument) => match ungrouped(&argument.ty) {
             Type::Reference(reference) => reference.mutability.is_none(),
@@ -47,7 +48,8 @@ pub(super) fn are_copied(sig: &Signature) -> bool {
             // Of the plain ones the only one by value that owns anything.
             ty => is_plain(ty) && !is_type(ty, "String"),
         },
-    })
+    });
+    by_value && names(sig).all(|(_, kind)| kind != Kind::Lent)
 }
 
 /// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the
@@ -57,7 +59,7 @@ pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
     let mut unnamed = false;
     let mut owned: Vec<Bound> = owned
         .filter(|Bound { name, .. }| {
-            let is_named = find(body.stream(), &name.unraw().to_string()).is_some();
+            let is_named = find_local(body.stream(), &name.unraw().to_string()).is_some();
             // Any other name is one that the compiler should call unused.
             let is_kept = !is_named && is_underscored(name);
             unnamed |= is_kept;
@@ -103,7 +105,7 @@ fn is_taken_apart(tokens: TokenStream, name: &str) -> bool {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Behind `&mut`.
+    /// Behind `&mut`, or bound by `ref mut`.
     Lent,
     /// By value, of a type that may have something to drop.
     Owned,
@@ -119,11 +121,12 @@ fn names(sig: &Signature) -> impl Iterator<Item = (Bound, Kind)> {
                 ReceiverKind::Typed(_, ty) => kind(ty),
                 _ => Kind::Owned,
             };
-            vec![(Bound { cfgs: cfgs(&receiver.attrs), name: receiver.self_token.into() }, kind)]
+            vec![(Bound { cfgs: cfgs(&receiver.attrs), name: receiver.self_token.into(), is_lent: false }, kind)]
         }
         FnArg::Typed(argument) => {
             let kind = kind(&argument.ty);
-            bound_under(cfgs(&argument.attrs), &argument.pat).into_iter().map(|bound| (bound, kind)).collect()
+            let bound = bound_under(cfgs(&argument.attrs), &argument.pat).into_iter();
+            bound.map(|bound| if bound.is_lent { (bound, Kind::Lent) } else { (bound, kind) }).collect()
         }
     })
 }
@@ -236,6 +239,11 @@ mod tests {
             ),
             quote!(
                 fn f(a: A, b: B) {}
+            ),
+            quote!(
+                fn f(a: A, b: B) -> C {
+                    C { a: A::new(), b }
+                }
             ),
             quote!(
                 fn f(&mut self, _b: &B) {
