@@ -56,6 +56,37 @@ fn breaking() -> impl Stream<Item = u8> {
 #[traced]
 fn after() {}
 
+/// Whose drop makes a span.
+struct Transaction;
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        after();
+    }
+}
+
+#[traced(record("rows" = rows))]
+fn saves(transaction: Transaction, rows: u32) -> Result<(), Refused> {
+    let _ = &transaction;
+    if rows == 0 { Err(Refused("empty")) } else { Ok(()) }
+}
+
+#[traced(record("is.begun" = size_of_val(&transaction) == 0))]
+fn begins(transaction: Transaction) {}
+
+/// What is recorded is lent to the body, and was dropped when the span had ended.
+#[tokio::test]
+async fn what_is_recorded_is_dropped_within_the_span() {
+    let both = async {
+        saves(Transaction, 7).unwrap();
+        saves(Transaction, 0).unwrap_err();
+        begins(Transaction);
+    };
+    let ((), tree) = rendered(both).await;
+    let saved = "saves\n  . rows=7\n  after\nsaves ERROR\n  . error.type=Refused\n  . rows=0\n  after\n";
+    assert_eq!(tree, format!("{saved}begins\n  . is.begun=true\n  after\n"));
+}
+
 /// What panicked is dropped when the panic is over, and was told as cancelled.
 #[tokio::test]
 async fn a_panic_that_somebody_catches_fails_the_span() {

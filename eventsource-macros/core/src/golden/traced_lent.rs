@@ -33,12 +33,12 @@ fn count(&mut self) -> u32 {
             u32,
             _,
         >(|| -> _ { self.count + 1 });
-        let mut __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
+        let __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
         let __es_returned = __es_body();
         {
             let result = &__es_returned;
             ::eventsource_runtime::__private::Running::record(
-                &mut __es_span,
+                &__es_span,
                 &["count"],
                 &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
                     __es_slot,

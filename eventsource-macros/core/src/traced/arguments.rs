@@ -37,6 +37,11 @@ pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
     record.iter().filter_map(|entry| entry.value.expr()).any(|expr| seen(expr, &names).is_some())
 }
 
+/// Whether some may have something to drop.
+pub(super) fn are_owned(sig: &Signature) -> bool {
+    names(sig).any(|(_, kind)| kind == Kind::Owned)
+}
+
 /// Whether a closure that takes the arguments leaves them where they are, by what their types are called and how they
 /// are bound.
 pub(super) fn are_copied(sig: &Signature) -> bool {

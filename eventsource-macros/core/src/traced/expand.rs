@@ -153,17 +153,23 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     // Behind the expressions that they check, as elsewhere.
     let run =
         if checks.is_empty() { run } else { quote_spanned!(Span::mixed_site()=> let #value = #run; #checks #value) };
-    let arrow = inferred(ty);
+    let arrow = arrow(&model.returned);
     quote_spanned! {Span::mixed_site()=>
         let #own = #private::once::<#ty, _>(move || #arrow #body);
         if #private::Site::may_be_on(&__ES_SITE) { #run } else { #own() }
     }
 }
 
-/// What stands for a type behind a closure's arrow: of a written one clippy asks what it asks of a function's, also
-/// where a trait asks for that type. What it asks of every closure it still says at the type.
-fn inferred(ty: &Type) -> TokenStream {
-    quote_spanned!(first_span(ty)=> -> _)
+/// What a closure says of what it returns.
+fn arrow(returned: &Returned) -> TokenStream {
+    match returned {
+        // Of a written type clippy asks what it asks of a function's, also where a trait asks for that type. What it
+        // asks of every closure it still says at the type.
+        Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> _),
+        Returned::Never => quote_spanned!(Span::mixed_site()=> -> !),
+        // What is `impl Trait` cannot be said; without a type the body needs none.
+        Returned::Opaque(_) => TokenStream::new(),
+    }
 }
 
 /// All of it stands in a closure that owns the arguments, which runs out of line where spans may be on: so that where
@@ -171,43 +177,65 @@ fn inferred(ty: &Type) -> TokenStream {
 fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (call, on, once) = (local("__es_call"), local("__es_on"), local("__es_once"));
-    let (ty, arrow) = match &model.returned {
-        Returned::Type(ty) => (Some(quote_spanned!(Span::mixed_site()=> ::<#ty, _>)), inferred(ty)),
-        Returned::Never => (None, quote_spanned!(Span::mixed_site()=> -> !)),
-        // What is `impl Trait` cannot be said; without a type the body needs none.
-        Returned::Opaque(_) => (None, TokenStream::new()),
-    };
-    let start = start_where(model, &on.to_token_stream());
-    let order = order(model);
+    let (start, arrow) = (start_where(model, &on.to_token_stream()), arrow(&model.returned));
     // What the expressions of `record(..)` name is lent to the body.
     let is_lent = arguments::are_recorded(&model.function.sig, &model.record);
-    let (owns, order, body) = if is_lent {
-        (None, order, model.body.to_token_stream())
-    } else {
-        (Some(Token![move](Span::mixed_site())), None, preceded(order.as_ref(), &model.body))
-    };
-    let body = quote_spanned!(Span::mixed_site()=> #private::once #ty(#owns || #arrow #body));
-    let (own, span) = (local("__es_body"), local("__es_span"));
-    let (value, end) = (local("__es_returned"), end(model));
-    let changed = (!model.record.is_empty()).then(|| Token![mut](Span::mixed_site()));
+    let owns = (!is_lent).then(|| Token![move](Span::mixed_site()));
+    let run =
+        if is_lent && arguments::are_owned(&model.function.sig) { run_around(model) } else { run_in(model, owns) };
+    quote_spanned! {Span::mixed_site()=>
+        let #once = #private::Once;
+        let #call = move |#on: ::core::primitive::bool| #arrow {
+            let _ = { #once };
+            #start
+            #run
+        };
+        if #private::Site::may_be_on(&__ES_SITE) { #private::apart(#call) } else { #call(false) }
+    }
+}
+
+fn run_in(model: &Model, owns: Option<Token![move]>) -> TokenStream {
+    let private = model.runtime.private();
+    let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
+    let body = once(model, owns, &preceded(order(model).as_ref(), &model.body));
     let ended = if matches!(model.returned, Returned::Never) {
         // What is told of one is that it panicked, and its being dropped tells it.
         quote_spanned!(Span::mixed_site()=> #own())
     } else {
-        quote_spanned!(Span::mixed_site()=> let #value = #own(); #end)
+        let (records, end) = (records(model, &quote_spanned!(Span::mixed_site()=> &#span)), end(model));
+        quote_spanned!(Span::mixed_site()=> let #value = #own(); #records #end)
     };
     quote_spanned! {Span::mixed_site()=>
-        let #once = #private::Once;
-        let #call = move |#on: ::core::primitive::bool| #arrow {
-            #order
-            let _ = { #once };
-            #start
-            let #own = #body;
-            let #changed #span = #private::Running::new(#span);
-            #ended
-        };
-        if #private::Site::may_be_on(&__ES_SITE) { #private::apart(#call) } else { #call(false) }
+        let #own = #body;
+        let #span = #private::Running::new(#span);
+        #ended
     }
+}
+
+/// A closure around the body and `record(..)` owns the arguments, so that they are dropped before the span ends.
+fn run_around(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
+    let (order, body) = (order(model), once(model, None, &model.body));
+    let (records, end) = (records(model, &span.to_token_stream()), end(model));
+    quote_spanned! {Span::mixed_site()=>
+        let #span = #private::Running::new(#span);
+        let #value = {
+            let #span = &#span;
+            #private::once(move || { #order let #own = #body; let #value = #own(); #records #value })()
+        };
+        #end
+    }
+}
+
+/// The body in a closure that is called once.
+fn once(model: &Model, owns: Option<Token![move]>, body: &impl ToTokens) -> TokenStream {
+    let (private, arrow) = (model.runtime.private(), arrow(&model.returned));
+    let ty = match &model.returned {
+        Returned::Type(ty) => Some(quote_spanned!(Span::mixed_site()=> ::<#ty, _>)),
+        Returned::Opaque(_) | Returned::Never => None,
+    };
+    quote_spanned!(Span::mixed_site()=> #private::once #ty(#owns || #arrow #body))
 }
 
 /// Has the body's closure catch what it owns in the order in which that is dropped; nothing where there is none.
@@ -270,26 +298,30 @@ fn run_async(model: &Model) -> TokenStream {
     }
 }
 
-/// What the value leaves on the span of a plain function, which ends.
-fn end(model: &Model) -> TokenStream {
-    let Model { runtime, record, .. } = model;
-    let private = runtime.private();
-    let (value, span) = (local("__es_returned"), local("__es_span"));
-    let records = (!record.is_empty()).then(|| {
-        // The user's expressions say `result`, so this is the one name that they can see.
-        let result = result(record);
-        let keys = record.iter().map(|entry| &entry.key);
-        let values = values(&private, None, record);
+/// What `record(..)` leaves on the span of a plain function.
+fn records(Model { runtime, record, .. }: &Model, span: &TokenStream) -> Option<TokenStream> {
+    let (private, value) = (runtime.private(), local("__es_returned"));
+    // The user's expressions say `result`, so this is the one name that they can see.
+    let result = result(record);
+    let keys = record.iter().map(|entry| &entry.key);
+    let values = values(&private, None, record);
+    (!record.is_empty()).then(|| {
         quote_spanned! {Span::mixed_site()=>
             {
                 let #result = &#value;
-                #private::Running::record(&mut #span, &[#(#keys),*], #values);
+                #private::Running::record(#span, &[#(#keys),*], #values);
             }
         }
-    });
+    })
+}
+
+/// What the value leaves on the span of a plain function, which ends.
+fn end(model: &Model) -> TokenStream {
+    let private = model.runtime.private();
+    let (value, span) = (local("__es_returned"), local("__es_span"));
     // Before the value is moved.
     let (by, told) = (local("__es_by"), by_value(model, &quote_spanned!(Span::mixed_site()=> &#value)));
-    quote_spanned!(Span::mixed_site()=> #records let #by = #told; #private::Running::end(#span, #value, #by))
+    quote_spanned!(Span::mixed_site()=> let #by = #told; #private::Running::end(#span, #value, #by))
 }
 
 /// What finds out whether a value of a type is an error.

@@ -47,11 +47,9 @@ impl Running {
         self.span.is_recording()
     }
 
-    /// The body is done: records attributes, if anybody can see them.
-    pub fn record(&mut self, keys: &[&'static str], values: &mut dyn Values) {
-        if self.left() {
-            self.span.record(&mut |attributes| attributes.each(keys, values));
-        }
+    /// Records attributes, if anybody can see them. What the body has borrowed is still to be dropped in the span.
+    pub fn record(&self, keys: &[&'static str], values: &mut dyn Values) {
+        self.span.record(&mut |attributes| attributes.each(keys, values));
     }
 
     /// The body is done: its span ends. That is locked meanwhile: an exporter that asks for the current one must not
