@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use eventsource_runtime::prelude::*;
+use futures_util::stream::{self, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -245,6 +247,14 @@ where
 async fn async_closure<F: AsyncFn(u8) -> u8>(f: F) -> u8 {
     f(4).await
 }
+#[traced(attributes(text), record("is.there" = result.is_some()))]
+fn future_that_outlives_its_output<T: FromStr>(text: String) -> impl Future<Output = Option<T>> + 'static {
+    async move { text.parse().ok() }
+}
+#[traced]
+fn stream_that_outlives_its_items<T: Default>() -> impl Stream<Item = T> + 'static {
+    stream::repeat_with(|| T::default())
+}
 #[traced]
 fn unsized_ref<T: ?Sized + AsRef<str>>(t: &T) -> usize {
     t.as_ref().len()
@@ -286,6 +296,8 @@ fn run() {
     assert_eq!(turbofish(&1), 1);
     assert_eq!(higher(|n| n), 3);
     assert_eq!(crate::ready(async_closure(async |n| n + 1)), 5);
+    assert_eq!(crate::ready(future_that_outlives_its_output::<u8>("7".into())), Some(7));
+    assert_eq!(crate::ready(stream_that_outlives_its_items::<u8>().take(2).collect::<Vec<_>>()), [0, 0]);
     assert_eq!(unsized_ref("ab"), 2);
     assert_eq!(dyn_mut(&mut |n| n + 1)(1), 2);
     assert_eq!(infer_lifetime("a".into()), "a");

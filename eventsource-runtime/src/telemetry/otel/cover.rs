@@ -18,18 +18,41 @@ use crate::telemetry::Outcome;
 /// part of the type that the function returns.
 type Inspect<T> = fn(&T, &mut Outcome);
 
+/// What a body comes to. The type of that is no parameter of what covers the body: `impl Future<Output = T> + 'static`
+/// does not ask `T` to live that long, and a parameter would have to.
+pub trait Yields<B> {
+    /// What is inspected.
+    type Value;
+}
+
+/// To its output.
+#[derive(Debug)]
+pub struct AFuture;
+
+impl<F: Future> Yields<F> for AFuture {
+    type Value = F::Output;
+}
+
+/// To its items.
+#[derive(Debug)]
+pub struct AStream;
+
+impl<S: Stream> Yields<S> for AStream {
+    type Value = S::Item;
+}
+
 pin_project! {
     /// What a function returned, and the span that covers it: attached in each poll, ended with the last value or with
     /// the drop.
-    pub struct Covered<B, T> {
+    pub struct Covered<B, Y: Yields<B>> {
         #[pin]
         body: Option<B>,
-        inspect: Inspect<T>,
+        inspect: Inspect<Y::Value>,
         span: Option<Span>,
         outcome: Outcome,
     }
 
-    impl<B, T> PinnedDrop for Covered<B, T> {
+    impl<B, Y: Yields<B>> PinnedDrop for Covered<B, Y> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             let span = this.span.take();
@@ -51,8 +74,8 @@ pin_project! {
     }
 }
 
-impl<B, T> Covered<B, T> {
-    fn new(span: Option<Span>, body: impl FnOnce() -> B, inspect: Inspect<T>) -> Self {
+impl<B, Y: Yields<B>> Covered<B, Y> {
+    fn new(span: Option<Span>, body: impl FnOnce() -> B, inspect: Inspect<Y::Value>) -> Self {
         let body = match &span {
             None => body(),
             Some(span) => span.in_scope(body),
@@ -90,7 +113,7 @@ fn within<P>(span: &mut Option<Span>, poll: impl FnOnce() -> P) -> P {
     polled
 }
 
-impl<F: Future> Future for Covered<F, F::Output> {
+impl<F: Future> Future for Covered<F, AFuture> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
@@ -109,7 +132,7 @@ impl<F: Future> Future for Covered<F, F::Output> {
     }
 }
 
-impl<S: Stream> Stream for Covered<S, S::Item> {
+impl<S: Stream> Stream for Covered<S, AStream> {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
@@ -138,14 +161,14 @@ impl<S: Stream> Stream for Covered<S, S::Item> {
     }
 }
 
-impl<B, T> fmt::Debug for Covered<B, T> {
+impl<B, Y: Yields<B>> fmt::Debug for Covered<B, Y> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Covered").field(&self.span).finish()
     }
 }
 
 /// Covers a future that the function does not name.
-pub fn cover_future<T, F, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<F, T>
+pub fn cover_future<T, F, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<F, AFuture>
 where
     F: Future<Output = T>,
     B: FnOnce() -> F,
@@ -154,7 +177,7 @@ where
 }
 
 /// Covers a stream that the function does not name.
-pub fn cover_stream<T, S, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<S, T>
+pub fn cover_stream<T, S, B>(span: Option<Span>, body: B, inspect: Inspect<T>) -> Covered<S, AStream>
 where
     S: Stream<Item = T>,
     B: FnOnce() -> S,
@@ -196,7 +219,7 @@ macro_rules! boxed {
             type Output = T;
 
             fn cover_future(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
-                if span.is_none() { body() } else { Box::pin(Covered::new(span, body, inspect)) }
+                if span.is_none() { body() } else { Box::pin(Covered::<_, AFuture>::new(span, body, inspect)) }
             }
         }
 
@@ -204,7 +227,7 @@ macro_rules! boxed {
             type Item = T;
 
             fn cover_stream(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
-                if span.is_none() { body() } else { Box::pin(Covered::new(span, body, inspect)) }
+                if span.is_none() { body() } else { Box::pin(Covered::<_, AStream>::new(span, body, inspect)) }
             }
         }
     };
