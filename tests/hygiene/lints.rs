@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::SystemTime;
+use std::path::Path;
+
+use eventsource_tests::compiler;
 
 /// A lint, and a function that sets it off. `@` stands where the attribute will.
 const LINTS: &[(&str, &str)] = &[
@@ -188,7 +187,7 @@ type Place = (i64, i64, i64, i64);
 fn source(functions: &[&str]) -> (String, Vec<i64>) {
     let lints: BTreeSet<&str> = LINTS.iter().map(|(lint, _)| *lint).collect();
     let lints = lints.into_iter().collect::<Vec<_>>().join(", ");
-    let mut source = format!("#![crate_type = \"lib\"]\n#![warn(clippy::pedantic, clippy::nursery, {lints})]\n");
+    let mut source = format!("#![warn(clippy::pedantic, clippy::nursery, {lints})]\n");
     let mut begins = Vec::new();
     for (number, function) in functions.iter().enumerate() {
         for (twin, attribute) in [("plain", ""), ("traced", "#[eventsource_runtime::traced]")] {
@@ -200,41 +199,9 @@ fn source(functions: &[&str]) -> (String, Vec<i64>) {
     (source, begins)
 }
 
-/// The library that this test was linked with, newest first: its name bears a number that nobody tells.
-fn libraries(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let named = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("libeventsource_runtime-") && path.extension().is_some_and(|it| it == "rlib")
-    };
-    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(named).collect();
-    let changed =
-        |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-    found.sort_by_key(|path| std::cmp::Reverse(changed(path)));
-    found
-}
-
 /// What clippy's compiler says of a source, as JSON; nothing without one.
 fn compile(name: &str, source: &str) -> Option<String> {
-    let folder = std::env::current_exe().ok()?.parent()?.to_owned();
-    let scratch = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let file = scratch.join(format!("{name}.rs"));
-    fs::write(&file, source).ok()?;
-    for library in libraries(&folder) {
-        let mut command = Command::new("clippy-driver");
-        command
-            .args(["--edition=2024", "--emit=metadata", "--error-format=json", "--cap-lints=warn", "--out-dir"])
-            .arg(&scratch);
-        command.arg("--extern").arg(format!("eventsource_runtime={}", library.display()));
-        command.arg("-L").arg(format!("dependency={}", folder.display())).arg(&file);
-        let output = command.output().ok()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        // Of another compiler, or without the macros' library beside it.
-        if !said.contains("E0463") && !said.contains("E0514") && !said.contains("E0460") {
-            return Some(said);
-        }
-    }
-    None
+    compiler::said("clippy-driver", Path::new(env!("CARGO_TARGET_TMPDIR")), name, source)
 }
 
 fn said(json: &str, begins: &[i64]) -> [Said; 2] {

@@ -3,10 +3,12 @@
 #![cfg(not(feature = "otel"))]
 
 use std::alloc::System;
+use std::path::Path;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::Filter;
 use eventsource_runtime::telemetry;
+use eventsource_tests::compiler;
 use eventsource_tests::everything::{self, ANSWERS, Off, evaluations, plain};
 use eventsource_tests::orders::{NotificationService, Order, OrderLine, PlaceOrder};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -54,4 +56,22 @@ async fn events_are_stored_without_a_context() {
     let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
     assert_eq!(page.events[0].trace_context, None);
     NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();
+}
+
+/// Options, what is wrong with them, and the function that they are of. They were checked as if they were called once.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("E0507", "attributes(\"n\" = text.into_bytes().len())", "fn f(text: String) {}"),
+    ("E0507", "record(\"n\" = text.into_bytes().len())", "fn f(text: String) {}"),
+    ("E0308", "record(\"n\" = n)", "fn f(n: u32) -> impl Future<Output = u8> { async { 1 } }"),
+    ("E0308", "record(\"n\" = n)", "fn f(n: u32) -> Pin<Box<dyn Future<Output = u8>>> { Box::pin(async { 1 }) }"),
+];
+
+#[test]
+fn what_is_refused_with_spans_is_refused() {
+    for (number, (code, options, function)) in REFUSED.iter().enumerate() {
+        let source = format!("use std::pin::Pin;\n#[eventsource_runtime::traced({options})]\npub {function}");
+        let (name, scratch) = (format!("refused_{number}"), Path::new(env!("CARGO_TARGET_TMPDIR")));
+        let said = compiler::said("rustc", scratch, &name, &source).expect("the compiler is installed");
+        assert!(said.contains(&format!(r#""code":"{code}""#)), "`{options}` of `{function}`: {said}");
+    }
 }

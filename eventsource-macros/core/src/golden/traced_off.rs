@@ -5,15 +5,17 @@ pub async fn send_email(
     message: Message,
 ) -> Result<Id, io::Error> {
     let _ = || {
-        let _: ::core::primitive::bool = self.on;
-        facade::__private::check_linked(&message.context());
-        facade::__private::check_linked(&&message.cause);
-        facade::__private::check(&recipient);
-        facade::__private::check_display(&recipient.domain());
-        facade::__private::check_debug(&&message);
-    };
-    let _ = |result: &Result<Id, io::Error>| {
-        facade::__private::check(&result.as_ref().ok());
+        let _: &mut dyn ::core::ops::FnMut() = &mut || {
+            let _: ::core::primitive::bool = self.on;
+            facade::__private::check_linked(&message.context());
+            facade::__private::check_linked(&&message.cause);
+            facade::__private::check(&recipient);
+            facade::__private::check_display(&recipient.domain());
+            facade::__private::check_debug(&&message);
+        };
+        let _: &mut dyn ::core::ops::FnMut(&Result<Id, io::Error>) = &mut |result| {
+            facade::__private::check(&result.as_ref().ok());
+        };
     };
     let _ = || {
         use facade::__private::Unmarked as _;

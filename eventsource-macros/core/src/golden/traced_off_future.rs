@@ -1,13 +1,15 @@
 fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> {
     let _ = || {
-        ::eventsource_runtime::__private::check(&key);
-    };
-    let _ = |
-        result: &<Pin<
-            Box<dyn Future<Output = Vec<u8>> + Send + 'a>,
-        > as ::core::future::Future>::Output|
-    {
-        ::eventsource_runtime::__private::check(&result.len());
+        let _: &mut dyn ::core::ops::FnMut() = &mut || {
+            ::eventsource_runtime::__private::check(&key);
+        };
+        let _: fn(
+            &<Pin<
+                Box<dyn Future<Output = Vec<u8>> + Send + 'a>,
+            > as ::core::future::Future>::Output,
+        ) = |result| {
+            ::eventsource_runtime::__private::check(&result.len());
+        };
     };
     { todo!() }
 }

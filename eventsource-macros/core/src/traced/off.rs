@@ -37,10 +37,14 @@ fn checks(model: &Model) -> TokenStream {
     });
     let attributes = model.attributes.iter().filter_map(|entry| check(&private, entry));
     let start: TokenStream = enabled.chain(linked).chain(attributes).collect();
-    let start = (!start.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #start };));
-    let end = record(model);
+    // As where there is a span: called as often as anybody likes, so that nothing can be moved out of an argument.
+    let start = (!start.is_empty())
+        .then(|| quote_spanned!(Span::mixed_site()=> let _: &mut dyn ::core::ops::FnMut() = &mut || { #start };));
+    let checks: TokenStream = start.into_iter().chain(record(model)).collect();
+    // Never called, so that the compiler makes nothing of what is in it.
+    let checks = (!checks.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #checks };));
     let sensitive = model.sensitive();
-    quote_spanned!(Span::mixed_site()=> #start #end #sensitive)
+    quote_spanned!(Span::mixed_site()=> #checks #sensitive)
 }
 
 /// The expressions of `record(..)`, where the type of `result` can be written.
@@ -59,7 +63,12 @@ fn record(model: &Model) -> Option<TokenStream> {
         (Returned::Opaque(None) | Returned::Never, _) => return None,
     };
     let result = result(&model.record);
-    Some(quote_spanned!(Span::mixed_site()=> let _ = |#result: &#written| { #checks };))
+    Some(if model.covers == Covers::Future {
+        // It can catch nothing.
+        quote_spanned!(Span::mixed_site()=> let _: fn(&#written) = |#result| { #checks };)
+    } else {
+        quote_spanned!(Span::mixed_site()=> let _: &mut dyn ::core::ops::FnMut(&#written) = &mut |#result| { #checks };)
+    })
 }
 
 #[cfg(test)]
@@ -72,7 +81,7 @@ mod tests {
             let function = quote!(fn f() -> #returned { g() });
             let options = quote!(record("k" = result.len()));
             let expansion = crate::traced(crate::Instrumentation::Off, options, function);
-            expansion.to_string().contains("| result :")
+            expansion.to_string().contains("| result |")
         };
         assert!(checks(quote!(Result<Vec<u8>, E>)));
         assert!(!checks(quote!(Result<impl Sized, E>)));

@@ -1,0 +1,44 @@
+//! A compiler, beside the library that a test was linked with, on a source of the test's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// What the compiler says of a library's source, as JSON; nothing where it is not installed.
+pub fn said(program: &str, scratch: &Path, name: &str, source: &str) -> Option<String> {
+    let folder = std::env::current_exe().ok()?.parent()?.to_owned();
+    // Of the same compiler, with the macros' library beside it, and with `otel` as it is here.
+    let fits =
+        format!("const _: () = assert!(eventsource_runtime::telemetry::AVAILABLE == {});", cfg!(feature = "otel"));
+    let mut found = libraries(&folder).into_iter();
+    let library = found.find(|library| {
+        let said = run(program, library, &scratch.join(format!("{name}_fits.rs")), &fits);
+        said.is_some_and(|said| !said.contains(r#""level":"error""#))
+    });
+    run(program, &library?, &scratch.join(format!("{name}.rs")), source)
+}
+
+/// The runtime's libraries, newest first: their names bear a number that nobody tells.
+fn libraries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("libeventsource_runtime-") && path.extension().is_some_and(|it| it == "rlib")
+    };
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(named).collect();
+    let changed =
+        |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    found.sort_by_key(|path| std::cmp::Reverse(changed(path)));
+    found
+}
+
+fn run(program: &str, library: &Path, file: &Path, source: &str) -> Option<String> {
+    fs::write(file, source).ok()?;
+    let mut command = Command::new(program);
+    command.args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json", "--cap-lints=warn"]);
+    command.arg("--out-dir").arg(file.parent()?);
+    command.arg("--extern").arg(format!("eventsource_runtime={}", library.display()));
+    command.arg("-L").arg(format!("dependency={}", library.parent()?.display())).arg(file);
+    Some(String::from_utf8_lossy(&command.output().ok()?.stderr).into_owned())
+}
