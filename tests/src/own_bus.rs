@@ -48,15 +48,15 @@ impl Remote {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = message;
     }
 
-    /// What a message fails with, if it is to fail.
-    fn fault(&self, message: Option<&Message>) -> Option<PublishError> {
+    /// Which message is not published, if one is to fail, and why; those behind it are not either.
+    fn fault(&self, messages: &[Message]) -> Option<(usize, PublishError)> {
         if take(&self.failures) {
-            return Some(PublishError::backend("reach a broker", "as it was told to"));
+            return Some((0, PublishError::backend("reach a broker", "as it was told to")));
         }
         let (part, problem) = ("the message", "it was told so");
-        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_refused = refused.is_some() && message.and_then(Message::id) == refused;
-        is_refused.then(|| PublishError::Invalid { destination: "orders".into(), part, problem })
+        let refused = (*self.refused.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let at = messages.iter().position(|message| message.id() == Some(refused))?;
+        Some((at, PublishError::Invalid { destination: "orders".into(), part, problem }))
     }
 
     /// Every message is at the same place; nobody asks for it.
@@ -101,12 +101,14 @@ impl EventBus for Remote {
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
         tokio::task::yield_now().await;
-        if let Some(fault) = self.fault(messages.first()) {
+        let fault = self.fault(&messages);
+        let taken = fault.as_ref().map_or(messages.len(), |(at, _)| *at);
+        let mut results = self.inner.publish(messages[..taken].iter().map(sent).collect()).await;
+        if let Some((at, error)) = fault {
             let behind = || PublishError::Behind { stream: "all of them".into() };
-            let others = messages.iter().skip(1).map(|_| Err(behind()));
-            return std::iter::once(Err(fault)).chain(others).collect();
+            results.push(Err(error));
+            results.extend(messages[at + 1..].iter().map(|_| Err(behind())));
         }
-        let results = self.inner.publish(messages.iter().map(sent).collect()).await;
         tokio::task::yield_now().await;
         let placed = |_| self.place().map_or_else(Published::default, Published::at);
         results.into_iter().map(|result| result.map(placed)).collect()

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::EventBus;
 use super::error::PublishError;
 use super::message::Message;
 use super::traced::{Traced, Via};
-use super::{EventBus, Published};
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, Begin, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
@@ -136,27 +136,26 @@ struct Outbox<S, B> {
 }
 
 impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
-    async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
+    /// Publishes events.
+    ///
+    /// # Errors
+    /// What stood against the first that was not published, and the last before it. One that is behind another of its
+    /// stream is not at fault: what that one is behind is told by another result.
+    async fn publish(&self, events: &Events) -> Result<(), (Option<Position>, ProjectionError)> {
         let messages: Vec<_> = events.iter().map(Message::of).collect();
         // Not in the scope of the batch, which has no spans: each publication has one.
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
         let results = scope.run(self.bus.send(messages, Via::Relay)).await;
-        let (mut unpublishable, mut behind) = (None, None);
-        for (event, result) in events.iter().zip(results) {
-            match result {
-                Ok(Published { .. }) => {}
-                // Not at fault: what it is behind is told by another result.
-                Err(error @ PublishError::Behind { .. }) => behind = Some(refused(event, error)),
-                Err(error) => match refused(event, error) {
-                    error if error.event().is_some() => {
-                        unpublishable.get_or_insert(error);
-                    }
-                    error => return Err(error),
-                },
-            }
-        }
-        unpublishable.or(behind).map_or(Ok(()), Err)
+        let published = events.iter().zip(&results).take_while(|(_, result)| result.is_ok()).last();
+        let published = published.map(|(event, _)| event.position);
+        let failed = events.iter().zip(results).filter_map(|(event, result)| Some((event, result.err()?)));
+        let at_fault = failed.reduce(|first, next| if is_behind(&first.1) { next } else { first });
+        at_fault.map_or(Ok(()), |(event, error)| Err((published, refused(event, error))))
     }
+}
+
+fn is_behind(error: &PublishError) -> bool {
+    matches!(error, PublishError::Behind { .. })
 }
 
 /// The error as a runner of projections understands it: at an event that will not go through, or of a store in trouble.
@@ -205,19 +204,27 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         self.store.lease_projection(partition, claim)
     }
 
-    /// Publishes, and only then moves the checkpoint. What another relay may have published is not published again:
-    /// after what that one published since, it would be out of order.
+    /// Publishes, and only then moves the checkpoint: past the batch, or past what stands in it before the first event
+    /// that was not published. A bus that takes less than a batch at a time would otherwise get its beginning for ever.
+    /// What another relay may have published is not published again: after what that one published since, it would be
+    /// out of order.
     async fn apply_batch(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
-        batch: Batch,
+        mut batch: Batch,
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
-        if !batch.events.is_empty() {
+        let events = std::mem::take(&mut batch.events);
+        if !events.is_empty() {
             batch.tenure().check(&self.store).await?;
-            self.publish(&batch.events).await?;
         }
-        self.store.apply_batch(projection, batch.events(Events::default()), scope).await
+        let Err((published, error)) = self.publish(&events).await else {
+            return self.store.apply_batch(projection, batch, scope).await;
+        };
+        let Some(published) = published else { return Err(error) };
+        batch.checkpoint = published;
+        self.store.apply_batch(projection, batch, scope).await?;
+        Err(error.keeping(published))
     }
 
     fn reset_projection(

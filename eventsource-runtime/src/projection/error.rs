@@ -21,6 +21,8 @@ pub struct ProjectionError {
     cause: BoxError,
     /// The event whose step failed; `None` if it was not a step.
     event: Option<Position>,
+    /// Up to where the batch was applied and committed all the same.
+    kept: Option<Position>,
     /// Whether what the cause says may be kept where others read it.
     is_told: bool,
     /// What surrounded the step; `None` if it was not a step. What is logged of the error later belongs there.
@@ -35,7 +37,8 @@ impl ProjectionError {
     }
 
     fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
-        Self { error_type: Cow::Borrowed(error_type), cause: cause.into(), event: None, is_told: true, scope: None }
+        let error_type = Cow::Borrowed(error_type);
+        Self { error_type, cause: cause.into(), event: None, kept: None, is_told: true, scope: None }
     }
 
     /// The error as that of the step for an event, which stores mark it with. It is left to the projection's policy,
@@ -49,6 +52,15 @@ impl ProjectionError {
     #[must_use]
     pub fn event(&self) -> Option<Position> {
         self.event
+    }
+
+    /// The error as that of a batch that was applied and committed up to a position.
+    pub(crate) fn keeping(self, position: Position) -> Self {
+        Self { kept: Some(position), ..self }
+    }
+
+    pub(super) fn kept(&self) -> Option<Position> {
+        self.kept
     }
 
     /// The error as that of a step in a span.
@@ -180,7 +192,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
         let said_by_us: &dyn Any = &error;
         let is_told =
             said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
-        Self { error_type: error_type(&error), cause: Box::new(error), event: None, is_told, scope: None }
+        Self { error_type: error_type(&error), cause: Box::new(error), event: None, kept: None, is_told, scope: None }
     }
 }
 

@@ -246,6 +246,10 @@ impl<S: ProjectionStore> Follower<S> {
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {
                     fault = error.event();
+                    if error.kept().is_some() {
+                        // What gets on, however slowly, has not been in trouble all the time.
+                        trouble = Trouble::default();
+                    }
                     if fault.is_none() && self.endure(&mut trouble, error).await?.is_none() {
                         return Ok(None);
                     }

@@ -105,19 +105,26 @@ impl<S: ProjectionStore> Follower<S> {
         match result {
             Ok(applied) => {
                 place.hold.renewed = asked;
-                place.saved_at(step.to);
-                self.tell(place);
+                self.keep(step.to, place);
                 span.in_scope(|| step.applied(&span, self.partition.projection, &self.options, &applied));
                 span.succeed();
                 Ok(())
             }
             Err(error) => {
-                place.doubt(step, &error);
+                match error.kept() {
+                    Some(kept) => self.keep(kept, place),
+                    None => place.doubt(step, &error),
+                }
                 let error = error.about(|| step.about(self.partition.projection), "it begins there again");
                 span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause()));
                 Err(error.within(scope))
             }
         }
+    }
+
+    fn keep(&self, position: Position, place: &mut Place) {
+        place.saved_at(position);
+        self.tell(place);
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventsource_runtime::bus::{EventBus, HandlerError, Received, Relay, Subscription, Traced};
+use eventsource_runtime::bus::{
+    EventBus, HandlerError, InProcessBus, InProcessOptions, Received, Relay, SlowSubscriber, Subscription, Traced,
+};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
@@ -105,6 +107,34 @@ async fn a_bus_in_trouble_delays_and_loses_nothing() {
     assert_eq!(published, std::mem::take(&mut expected));
     relay.shutdown().await.unwrap();
     running.shutdown().await.unwrap();
+}
+
+/// It got the beginning of the batch again and again, and never the end. On a clock that goes on when all wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_takes_a_few_at_a_time_gets_all_of_them_once() {
+    let options = InProcessOptions::default().capacity(2).slow_subscriber(SlowSubscriber::Refuse);
+    let (store, tight) = (MemoryStore::new(), InProcessBus::with(options));
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let slow = move |received: Received| {
+        let sender = sender.clone();
+        async move {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, HandlerError>(sender.send(received)?)
+        }
+    };
+    let running = tight.subscribe("inventory").handle(slow).await.unwrap();
+    let last = place_many(&store, 20).await;
+    let begun = tokio::time::Instant::now();
+    let relay = Relay::new(NAME, store.clone(), tight.clone()).spawn();
+    relay.wait_for(last).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "its pauses grow no longer while it gets on");
+    until_settled(&running, 20).await;
+    let published: Vec<_> = take(&mut seen, 20).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, ids(&store).await);
+    relay.shutdown().await.unwrap();
+    assert_eq!(running.shutdown().await.unwrap().acknowledged, 20, "none twice");
 }
 
 #[tokio::test]
@@ -260,4 +290,21 @@ async fn what_the_bus_can_never_take_stops_the_relay_unless_it_may_pass_over_it(
     assert_eq!(published, all[1..]);
     relay.shutdown().await.unwrap();
     running.shutdown().await.unwrap();
+}
+
+/// It was published again with what was tried because of the other one.
+#[tokio::test]
+async fn what_stands_before_an_event_that_the_bus_can_never_take_is_published_once() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    let last = place_many(&store, 5).await;
+    let mut expected = ids(&store).await;
+    remote.inner().refuse_for_good(expected.remove(2));
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).skip_unpublishable().spawn();
+    relay.wait_for(last).await.unwrap();
+    until_settled(&running, 4).await;
+    let published: Vec<_> = take(&mut seen, 4).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, expected);
+    relay.shutdown().await.unwrap();
+    assert_eq!(running.shutdown().await.unwrap().acknowledged, 4, "none twice");
 }
