@@ -55,6 +55,29 @@ async fn a_publisher_waits_for_a_slow_subscriber() {
     running.shutdown().await.unwrap();
 }
 
+/// It missed all that was published by the same call, and what that call waited with.
+#[tokio::test]
+async fn a_group_that_joins_while_a_publisher_waits_gets_what_is_confirmed_then() {
+    let (bus, permits) = (bus(2, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
+    let slow = bus.subscribe("slow").handle(waiting(&permits)).await.unwrap();
+    let mut publishing = Box::pin(bus.publish_all((1..=4).map(numbered)));
+    assert!(futures_util::poll!(&mut publishing).is_pending(), "the queue is full");
+    let (tell, mut seen) = mpsc::unbounded_channel();
+    let late = bus.subscribe("late").handle(move |received: Received| {
+        let told = tell.send(received.payload().to_vec());
+        async move { Ok::<_, HandlerError>(told?) }
+    });
+    let late = late.await.unwrap();
+    permits.add_permits(4);
+    publishing.await.unwrap();
+    for number in 3..=4 {
+        let handled = tokio::time::timeout(Duration::from_secs(20), seen.recv()).await.expect("in time");
+        assert_eq!(handled, Some(numbered(number).payload().to_vec()));
+    }
+    assert_eq!(late.shutdown().await.unwrap().acknowledged, 2);
+    assert_eq!(slow.shutdown().await.unwrap().acknowledged, 4);
+}
+
 /// A lane settles together what was handled without waiting for anything, but nothing waits for a handler that does.
 #[tokio::test]
 async fn what_was_handled_is_settled_while_the_next_message_is_waited_for() {

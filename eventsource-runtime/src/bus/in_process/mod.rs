@@ -113,6 +113,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     groups: HashMap<Arc<str>, Arc<Queue>>,
+    /// How often somebody has joined a group.
+    joins: u64,
     /// Only handlers publish any more.
     closed: bool,
     /// Nobody does: the groups are empty, or the time for that was up.
@@ -124,26 +126,24 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The queues of the groups that have a member, always in the same order.
-    fn attached(&self) -> Option<Vec<Arc<Queue>>> {
+    /// The groups that what is published now goes to; none where nobody publishes any more.
+    fn attached(&self) -> Option<Attached> {
         let state = self.state();
-        let attached = state.groups.values().filter(|queue| queue.has_members()).cloned();
-        let mut attached: Vec<_> = attached.collect();
-        attached.sort_by(|one, other| one.group.cmp(&other.group));
         // What handlers publish while the bus drains is part of what is there.
-        (!state.closed || Handled::is_in_process() && !state.ended).then_some(attached)
+        (!state.closed || Handled::is_in_process() && !state.ended).then(|| Attached::of(&state))
     }
 
-    fn queue(&self, group: &Arc<str>) -> Result<Arc<Queue>, BusError> {
+    fn join(&self, intake: &Intake) -> Result<Member, BusError> {
         let mut state = self.state();
         if state.closed {
             return Err(BusError::Closed);
         }
-        let queue = state
-            .groups
-            .entry(Arc::clone(group))
-            .or_insert_with(|| Arc::new(Queue::new(Arc::clone(group), self.options)));
-        Ok(Arc::clone(queue))
+        state.joins += 1;
+        let group = &intake.group;
+        let new = || Arc::new(Queue::new(Arc::clone(group), self.options));
+        let queue = Arc::clone(state.groups.entry(Arc::clone(group)).or_insert_with(new));
+        // Under the lock: whoever sees that somebody has joined sees who it is.
+        Ok(Member::new(queue, intake.dead_letters))
     }
 
     async fn shutdown(&self, deadline: Duration) -> usize {
@@ -176,22 +176,46 @@ impl Shared {
         }
     }
 
-    /// Publishes one message to all groups, or to none. One whose members left while it waited is no group any more.
-    async fn publish(&self, queues: &[Arc<Queue>], message: Message) -> Result<Published, PublishError> {
-        let mut rooms = Vec::with_capacity(queues.len());
-        for queue in queues {
-            rooms.push(queue.room(self.options.slow).await?);
-        }
-        let state = self.state();
-        if state.ended {
-            return Err(PublishError::Closed);
-        }
-        for (queue, room) in queues.iter().zip(rooms) {
-            if let Some(room) = room {
-                queue.push(message.clone(), room);
+    /// Publishes one message to all groups, or to none: those that there are when it has waited for them, since members
+    /// may leave and join meanwhile.
+    async fn publish(&self, attached: &mut Attached, message: Message) -> Result<Published, PublishError> {
+        loop {
+            let mut rooms = Vec::with_capacity(attached.queues.len());
+            for queue in &attached.queues {
+                rooms.push(queue.room(self.options.slow).await?);
             }
+            let state = self.state();
+            if state.ended {
+                return Err(PublishError::Closed);
+            }
+            if state.joins != attached.joins {
+                // All rooms anew, since they are taken in the queues' order.
+                *attached = Attached::of(&state);
+                continue;
+            }
+            for (queue, room) in attached.queues.iter().zip(rooms) {
+                if let Some(room) = room {
+                    queue.push(message.clone(), room);
+                }
+            }
+            return Ok(Published::default());
         }
-        Ok(Published::default())
+    }
+}
+
+/// Who gets what is published, as long as nobody joins.
+struct Attached {
+    /// Those of the groups that have a member, always in the same order: otherwise publishers that wait for room in
+    /// several could wait for each other.
+    queues: Vec<Arc<Queue>>,
+    joins: u64,
+}
+
+impl Attached {
+    fn of(state: &State) -> Self {
+        let mut queues: Vec<_> = state.groups.values().filter(|queue| queue.has_members()).cloned().collect();
+        queues.sort_by(|one, other| one.group.cmp(&other.group));
+        Self { queues, joins: state.joins }
     }
 }
 
@@ -232,14 +256,14 @@ impl EventBus for InProcess {
     }
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
-        let Some(queues) = self.shared.attached() else {
+        let Some(mut attached) = self.shared.attached() else {
             return messages.iter().map(|_| Err(PublishError::Closed)).collect();
         };
         let mut behind = Behind::default();
         let mut published = Vec::with_capacity(messages.len());
         for message in messages {
             let result = match behind.check(&message) {
-                Ok(()) => self.shared.publish(&queues, message.clone()).await,
+                Ok(()) => self.shared.publish(&mut attached, message.clone()).await,
                 Err(error) => Err(error),
             };
             if result.is_err() {
@@ -251,8 +275,7 @@ impl EventBus for InProcess {
     }
 
     async fn subscribe(&self, intake: Intake) -> Result<Member, BusError> {
-        let queue = self.shared.queue(&intake.group)?;
-        Ok(Member::new(queue, intake.dead_letters))
+        self.shared.join(&intake)
     }
 }
 
