@@ -1,6 +1,7 @@
 //! The bus on RabbitMQ, and what only a broker can show.
 
 mod faults;
+mod foreign;
 mod restarts;
 mod tls;
 mod unroutable;

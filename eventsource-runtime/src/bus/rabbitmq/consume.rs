@@ -18,7 +18,8 @@ use tokio::time::timeout;
 
 use super::backlog::{Backlog, Queue, UnderWay};
 use super::link::step;
-use super::{Shared, connecting, declaring, properties};
+use super::properties::{self, Came};
+use super::{Shared, connecting, declaring};
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
 use crate::bus::pauses::Pauses;
@@ -97,17 +98,20 @@ impl Member {
         losses: watch::Receiver<u64>,
         under_way: Option<UnderWay>,
     ) -> Delivery<Unsettled> {
-        let message = properties::read(&delivered.properties, delivered.data);
+        let redelivered = delivered.redelivered || has_come_before(&delivered.properties);
+        let sent_at = properties::sent_at(&delivered.properties);
+        let (message, came) = properties::read(delivered.properties, delivered.data);
         // Dead letters come through another exchange than messages.
         let mut source = Destination::new(format!("{}:{}:{queue}", delivered.exchange, delivered.routing_key));
         source.routing_key = Some(delivered.routing_key.as_str().into());
         Delivery {
             lane: message.order_key(),
-            redelivered: delivered.redelivered || has_come_before(&delivered.properties),
-            sent_at: properties::sent_at(&delivered.properties),
+            redelivered,
+            sent_at,
             source,
             settle: Unsettled {
                 acker: delivered.acker,
+                came,
                 losses,
                 from_dead_letters: self.intake.dead_letters,
                 _under_way: under_way,
@@ -223,6 +227,7 @@ impl fmt::Debug for Member {
 /// A delivery that the broker waits for word of.
 pub struct Unsettled {
     acker: Acker,
+    came: Came,
     /// Of connections, since the delivery.
     losses: watch::Receiver<u64>,
     /// It is one already.
@@ -256,7 +261,7 @@ impl Settle for Unsettled {
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         let topology = &self.shared.topology;
         let (exchange, key) = (topology.dead_exchange(), topology.group(&self.group));
-        let parked = self.shared.publisher.publish(&exchange, &key, message).await;
+        let parked = self.shared.publisher.publish(&exchange, &key, message, &self.came).await;
         if matches!(parked, Err(PublishError::Unroutable { .. } | PublishError::TimedOut { .. })) {
             // Whatever comes of it, the lane tries again.
             let _ = timeout(OPENING, topology.declare_dead_letters(&self.shared.links, &self.group)).await;

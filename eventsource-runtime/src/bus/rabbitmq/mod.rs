@@ -48,6 +48,10 @@ use crate::telemetry::names;
 /// taken as it is, since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times and not
 /// answered. Delete it when it is empty; the next member makes it anew.
 ///
+/// A dead letter has all that its message came with, also what other producers write and no [`Message`] has: any of the
+/// protocol's properties, and tables, lists and times among the headers. Left out is what the broker would act upon
+/// once more: `expiration`, `user_id`, `CC` and `BCC`.
+///
 /// ```no_run
 /// use eventsource_runtime::bus::{RabbitMqBus, RabbitMqOptions};
 ///

@@ -16,33 +16,55 @@ const PERSISTENT: u8 = 2;
 /// Which part of a frame is kept for what goes there beside the headers, and for what a dead letter says besides. All
 /// headers go in one frame; the broker ends the connection over one that is longer.
 const SPARE: usize = 16;
-/// What a header takes beside its name and its value.
-const FRAME_OF_HEADER: usize = 6;
+/// What a header takes beside its name and its value: how long that is, and of what kind this is.
+const FRAME_OF_HEADER: usize = 2;
+/// What tells how long a value is.
+const LENGTH: usize = 4;
+/// The most that a value takes of which nobody has to tell that.
+const LONGEST_OTHER: usize = 8;
 /// The longest name that the protocol has room for, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// A message's properties, or what of it does not fit.
-pub(super) fn written(message: &Message, destination: &str, frame: usize) -> Result<BasicProperties, PublishError> {
-    let mut headers = FieldTable::default();
-    let (mut fits, mut size) = (true, 0);
-    message.write_headers(&mut |name, value| match ShortString::try_new(name) {
-        Ok(name) => {
-            size += name.as_str().len() + value.len() + FRAME_OF_HEADER;
-            headers.insert(name, AMQPValue::LongString(value.into()));
-        }
-        Err(_) => fits = false,
-    });
-    if !fits {
-        return Err(invalid(destination, "a header's name"));
-    }
-    let limit = room(message, frame);
-    if size > limit {
-        return Err(PublishError::TooLarge { destination: destination.to_owned(), size, limit });
-    }
-    headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    let mut properties =
-        BasicProperties::default().with_delivery_mode(PERSISTENT).with_timestamp(now.as_secs()).with_headers(headers);
+/// How a text among the properties is read, and how it is written.
+type Text = (fn(&BasicProperties) -> &Option<ShortString>, fn(BasicProperties, ShortString) -> BasicProperties);
+
+/// The texts that messages of ours have too.
+const OURS: [Text; 2] = [
+    (BasicProperties::content_type, BasicProperties::with_content_type),
+    (BasicProperties::message_id, BasicProperties::with_message_id),
+];
+/// Those that only others write. Left out are those that the broker would act upon: a dead letter that expires would be
+/// gone, and its user has to be the one that publishes.
+const OTHERS: [Text; 6] = [
+    (BasicProperties::content_encoding, BasicProperties::with_content_encoding),
+    (BasicProperties::correlation_id, BasicProperties::with_correlation_id),
+    (BasicProperties::reply_to, BasicProperties::with_reply_to),
+    (BasicProperties::kind, BasicProperties::with_type),
+    (BasicProperties::app_id, BasicProperties::with_app_id),
+    (BasicProperties::cluster_id, BasicProperties::with_cluster_id),
+];
+/// Headers for which the broker would send a dead letter elsewhere too.
+const ELSEWHERE: [&str; 2] = ["CC", "BCC"];
+
+/// What a message came with that it does not know, and its dead letter has again.
+#[derive(Default)]
+pub(super) struct Came {
+    timestamp: Option<u64>,
+    /// All of it, where that is more than messages of ours have.
+    properties: Option<Box<BasicProperties>>,
+}
+
+/// A message's properties, with those that it came with, or what of it does not fit.
+pub(super) fn written(
+    message: &Message,
+    came: &Came,
+    destination: &str,
+    frame: usize,
+) -> Result<BasicProperties, PublishError> {
+    let (mut headers, mut size) = own_headers(message).ok_or_else(|| invalid(destination, "a header's name"))?;
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    let timestamp = came.timestamp.unwrap_or_else(now);
+    let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_timestamp(timestamp);
     if let Some(id) = message.id() {
         properties = properties.with_message_id(id.to_string().into());
     }
@@ -50,7 +72,67 @@ pub(super) fn written(message: &Message, destination: &str, frame: usize) -> Res
     if let Some(of) = message.content_type().and_then(|of| ShortString::try_new(of).ok()) {
         properties = properties.with_content_type(of);
     }
-    Ok(properties)
+    if let Some(came) = &came.properties {
+        size += add_headers(&mut headers, came);
+        for (text, with) in OURS.iter().chain(&OTHERS) {
+            if let Some(text) = text(came) {
+                size += text.as_str().len() + 1;
+                properties = with(properties, text.clone());
+            }
+        }
+        if let Some(priority) = came.priority() {
+            properties = properties.with_priority(*priority);
+        }
+    }
+    let limit = room(message, frame);
+    if size > limit {
+        return Err(PublishError::TooLarge { destination: destination.to_owned(), size, limit });
+    }
+    headers.insert(SLOT.into(), AMQPValue::LongString(slot(message).into()));
+    Ok(properties.with_headers(headers))
+}
+
+/// The headers that a message knows, and how many bytes they take. None where one has a name that does not fit.
+fn own_headers(message: &Message) -> Option<(FieldTable, usize)> {
+    let mut headers = FieldTable::default();
+    let (mut fits, mut size) = (true, 0);
+    message.write_headers(&mut |name, value| match ShortString::try_new(name) {
+        Ok(name) => {
+            let value = AMQPValue::LongString(value.into());
+            size += length_of_header(&name, &value);
+            headers.insert(name, value);
+        }
+        Err(_) => fits = false,
+    });
+    fits.then_some((headers, size))
+}
+
+/// Adds the headers that a message came with and does not know; how many bytes they take.
+fn add_headers(headers: &mut FieldTable, came: &BasicProperties) -> usize {
+    let mut size = 0;
+    for (name, value) in came.headers().iter().flatten() {
+        if !headers.contains_key(name.as_str()) && !ELSEWHERE.contains(&name.as_str()) {
+            size += length_of_header(name, value);
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    size
+}
+
+fn length_of_header(name: &ShortString, value: &AMQPValue) -> usize {
+    FRAME_OF_HEADER + name.as_str().len() + length(value)
+}
+
+fn length(value: &AMQPValue) -> usize {
+    match value {
+        AMQPValue::LongString(text) => LENGTH + text.len(),
+        AMQPValue::ByteArray(bytes) => LENGTH + bytes.len(),
+        AMQPValue::FieldArray(items) => LENGTH + items.as_slice().iter().map(|item| 1 + length(item)).sum::<usize>(),
+        AMQPValue::FieldTable(table) => {
+            LENGTH + table.into_iter().map(|(name, value)| length_of_header(name, value)).sum::<usize>()
+        }
+        _ => LONGEST_OTHER,
+    }
 }
 
 /// How many bytes all headers of a message may have.
@@ -69,19 +151,42 @@ fn invalid(destination: &str, part: &'static str) -> PublishError {
     PublishError::Invalid { destination: destination.to_owned(), part, problem: "it is longer than 255 bytes" }
 }
 
-/// A message as it came.
-pub(super) fn read(properties: &BasicProperties, payload: Vec<u8>) -> Message {
-    let table = properties.headers().as_ref();
-    let headers: Vec<_> = table
-        .into_iter()
-        .flat_map(FieldTable::inner)
-        .filter(|(name, _)| name.as_str() != SLOT)
-        .filter_map(|(name, value)| Some((name.as_str(), bytes(value)?)))
-        .collect();
-    Message::read(headers.iter().map(|(name, value)| (*name, &**value)), payload.into())
+/// A message as it came, and what it came with besides.
+pub(super) fn read(properties: BasicProperties, payload: Vec<u8>) -> (Message, Came) {
+    let (message, has_all_headers) = message(&properties, payload);
+    let timestamp = *properties.timestamp();
+    let knows_all = has_all_headers && knows_texts(&message, &properties) && properties.priority().is_none();
+    (message, Came { timestamp, properties: (!knows_all).then(|| Box::new(properties)) })
 }
 
-/// The bytes of a header. Other producers write numbers too; what has parts inside is the broker's own.
+/// The message, and whether it has all headers.
+fn message(properties: &BasicProperties, payload: Vec<u8>) -> (Message, bool) {
+    let (mut headers, mut has_all) = (Vec::new(), true);
+    for (name, value) in properties.headers().iter().flatten().filter(|(name, _)| name.as_str() != SLOT) {
+        match bytes(value) {
+            Some(value) => headers.push((name.as_str(), value)),
+            None => has_all = false,
+        }
+    }
+    // Others say it there alone.
+    if let Some(of) = properties.content_type()
+        && headers.iter().all(|(name, _)| *name != header::CONTENT_TYPE)
+    {
+        headers.push((header::CONTENT_TYPE, Cow::Borrowed(of.as_str().as_bytes())));
+    }
+    (Message::read(headers.iter().map(|(name, value)| (*name, &**value)), payload.into()), has_all)
+}
+
+/// Whether a message knows what the texts among its properties say.
+fn knows_texts(message: &Message, properties: &BasicProperties) -> bool {
+    let is_type = |text: &ShortString| message.content_type() == Some(text.as_str());
+    let is_id = |text: &ShortString| message.id().is_some() && message.id() == text.as_str().parse().ok();
+    properties.content_type().as_ref().is_none_or(is_type)
+        && properties.message_id().as_ref().is_none_or(is_id)
+        && OTHERS.iter().all(|(text, _)| text(properties).is_none())
+}
+
+/// The bytes of a header. Other producers write numbers too; what has parts inside is for the dead letters alone.
 fn bytes(value: &AMQPValue) -> Option<Cow<'_, [u8]>> {
     let number = |number: &dyn std::fmt::Display| Some(Cow::Owned(number.to_string().into_bytes()));
     match value {
@@ -119,18 +224,52 @@ mod tests {
         for frame in [16 * 1024, 128 * 1024, 1024 * 1024] {
             let bare = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}");
             let of = |bytes: usize| bare.clone().with_header("large", vec![b'x'; bytes]);
-            let Err(PublishError::TooLarge { size, limit, .. }) = written(&of(frame), "orders", frame) else {
+            let written = |message: &Message| written(message, &Came::default(), "orders", frame);
+            let Err(PublishError::TooLarge { size, limit, .. }) = written(&of(frame)) else {
                 panic!("it has no room beside a frame of {frame}")
             };
             let largest = frame - (size - limit);
-            written(&of(largest + 1), "orders", frame).unwrap_err();
-            written(&of(largest), "orders", frame).unwrap();
+            written(&of(largest + 1)).unwrap_err();
+            written(&of(largest)).unwrap();
             let letter = of(largest)
                 .with_header(header::DEAD_LETTER_REASON, "some_error_of_a_handler")
                 .with_header(header::DEAD_LETTER_ATTEMPTS, "4294967295")
                 .with_header(header::DEAD_LETTER_AT, "2026-01-01T00:00:00.000000Z")
                 .with_header(header::DEAD_LETTER_SOURCE, "o".repeat(LONGEST_NAME));
-            written(&letter, "orders", frame).unwrap();
+            written(&letter).unwrap();
         }
+    }
+    /// A producer's message of this size that fails is too long for a dead letter, however its size comes about.
+    #[test]
+    fn what_a_message_came_with_counts() {
+        const FRAME: usize = 16 * 1024;
+        let text = |bytes: usize| AMQPValue::LongString("x".repeat(bytes).into());
+        let in_table = |bytes| {
+            let mut table = FieldTable::default();
+            table.insert("inner".into(), text(bytes));
+            AMQPValue::FieldTable(table)
+        };
+        let in_arrays = |bytes| AMQPValue::FieldArray(vec![AMQPValue::FieldArray(vec![text(bytes)].into())].into());
+        let short = |count| AMQPValue::FieldArray(vec![AMQPValue::Boolean(true); count].into());
+        let parts: [&dyn Fn(usize) -> AMQPValue; 3] = [&in_table, &in_arrays, &short];
+        for part in parts {
+            let of = |bytes| {
+                let mut headers = FieldTable::default();
+                headers.insert("large".into(), part(bytes));
+                let (message, came) = read(BasicProperties::default().with_headers(headers), b"{}".to_vec());
+                written(&message, &came, "orders", FRAME)
+            };
+            of(100).unwrap();
+            assert!(matches!(of(FRAME), Err(PublishError::TooLarge { .. })));
+        }
+    }
+
+    #[test]
+    fn of_our_own_messages_nothing_is_kept_besides() {
+        let message = Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}").with_header("tenant", "north");
+        let sent = written(&message, &Came::default(), "orders", 128 * 1024).unwrap();
+        let (back, came) = read(sent, b"{}".to_vec());
+        assert_eq!(back, message);
+        assert!(came.properties.is_none());
     }
 }

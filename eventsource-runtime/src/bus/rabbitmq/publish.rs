@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::confirms::{Confirming, Fate, Publication};
 use super::link::{Link, step};
-use super::properties;
+use super::properties::{self, Came};
 use super::topology::{self, Topology};
 use crate::bus::Published;
 use crate::bus::behind::Behind;
@@ -92,7 +92,10 @@ impl Publisher {
         for place in chain {
             let message = &messages[place];
             let result = match behind.check(message) {
-                Ok(()) => self.publish(&topology.exchange, &topology::routing_key(message), message).await,
+                Ok(()) => {
+                    let key = topology::routing_key(message);
+                    self.publish(&topology.exchange, &key, message, &Came::default()).await
+                }
                 Err(error) => Err(error),
             };
             if result.is_err() {
@@ -103,13 +106,19 @@ impl Publisher {
         results
     }
 
-    /// Publishes a message until it is confirmed or the time is up.
-    pub(super) async fn publish(&self, exchange: &str, key: &str, message: &Message) -> Result<(), PublishError> {
+    /// Publishes a message, with what it came with, until it is confirmed or the time is up.
+    pub(super) async fn publish(
+        &self,
+        exchange: &str,
+        key: &str,
+        message: &Message,
+        came: &Came,
+    ) -> Result<(), PublishError> {
         let destination = format!("{exchange}:{key}");
         let publication = Publication {
             exchange: exchange.into(),
             key: properties::key(key, &destination)?,
-            properties: properties::written(message, &destination, self.link.frame())?,
+            properties: properties::written(message, came, &destination, self.link.frame())?,
             payload: message.payload().clone(),
         };
         let (size, until) = (message.payload().len(), until(self.timeout));
