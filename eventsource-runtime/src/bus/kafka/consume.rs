@@ -271,7 +271,7 @@ impl Member {
 fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Result<Client, BusError> {
     let mut config = shared.client.clone();
     // To brokers a group is one whatever its topic: with the topic in its name it has nothing to do with its namesakes
-    // on other buses. The place in the dead letters is kept under a name of its own.
+    // on other buses, as its own name has no dot in it. The place in the dead letters is kept under a name of its own.
     let suffix = if intake.dead_letters { ".dead" } else { "" };
     config.set("group.id", format!("{}.{}{suffix}", shared.options.topic, intake.group));
     // What is committed is what was stored, which is what is done with.

@@ -42,9 +42,10 @@ const PORT: u16 = 9092;
 /// Messages go to one topic; their key is the stream, whose messages therefore share a partition. A publication is done
 /// when all replicas in sync have it, from an idempotent producer that never passes over a message of a stream; while
 /// brokers are away it waits. A group is the consumer group `{topic}.{group}`, which begins with the first message that
-/// the topic has: its members share the partitions and pass them on cooperatively. A partition goes to another member
-/// when what is under way of it has come to its end, for which the group waits 10 seconds at most. An offset is
-/// committed when its message and all before it are done with, so that a process that dies loses none.
+/// the topic has: its members share the partitions and pass them on cooperatively. Its own name has no dot in it, since
+/// a group of another topic could come to the same. A partition goes to another member when what is under way of it has
+/// come to its end, for which the group waits 10 seconds at most. An offset is committed when its message and all
+/// before it are done with, so that a process that dies loses none.
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers, and its stream as the key: the key
 /// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, which is
@@ -135,6 +136,7 @@ impl Shared {
     }
 
     fn dead_topic(&self, group: &str) -> Result<String, BusError> {
+        options::check_group(group)?;
         let topic = format!("{}.{group}.dead", self.options.topic);
         options::check_name(&topic)?;
         Ok(topic)

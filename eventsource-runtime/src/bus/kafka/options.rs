@@ -168,6 +168,20 @@ pub(super) fn check_name(topic: &str) -> Result<(), BusError> {
     Err(BusError::Configuration(told.into()))
 }
 
+/// Refuses a group that would be another one's to brokers, which know it by the topic's name and its own with a dot in
+/// between: `mail` of the topic `shop.orders`, and `orders.mail` of `shop`. To the name of a group whose dead letters
+/// are tried again `dead` is added.
+pub(super) fn check_group(group: &str) -> Result<(), BusError> {
+    if !group.contains('.') && group != "dead" {
+        return Ok(());
+    }
+    let told = format!(
+        "`{group}` cannot be a group's name on Kafka, where a group of another topic may come to the same; write it \
+         without dots, with hyphens for instance, and not as `dead`"
+    );
+    Err(BusError::Configuration(told.into()))
+}
+
 /// What the client library refuses. It quotes the setting's value, which may be a password.
 pub(super) fn refused(attempt: &'static str, error: KafkaError) -> BusError {
     match error {
@@ -253,5 +267,17 @@ mod tests {
             assert!(refused_of(&KafkaOptions::new(name)).is_some(), "{name}");
         }
         assert!(refused_of(&KafkaOptions::new("o".repeat(249))).is_none());
+    }
+
+    /// Those of two buses shared their offsets and their dead letters.
+    #[test]
+    fn a_group_has_a_name_that_is_no_others() {
+        for name in ["orders.mail", ".mail", "mail.", "dead"] {
+            let error = check_group(name).unwrap_err();
+            assert!(matches!(&error, BusError::Configuration(told) if told.contains("without dots")), "{error:?}");
+        }
+        for name in ["orders-mail", "deadline"] {
+            check_group(name).unwrap();
+        }
     }
 }
