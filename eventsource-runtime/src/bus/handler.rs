@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::error::HandlerError;
 use super::message::Message;
+use super::wire::header;
 use crate::poll;
 use crate::telemetry::{Linked, TraceContext};
 
@@ -21,7 +22,9 @@ pub struct Received {
 
 impl Received {
     pub(super) fn new(message: Message, redelivered: bool, replayed: bool) -> Self {
-        Self { message, attempt: 0, redelivered, replayed }
+        // One that was put back from the dead letters has been handled before, whatever the broker knows of that.
+        let was_dead = message.headers().get(header::DEAD_LETTER_ATTEMPTS).is_some();
+        Self { message, attempt: 0, redelivered: redelivered || was_dead, replayed }
     }
 
     pub(super) fn attempted(&mut self, attempt: u32) {

@@ -89,7 +89,7 @@ impl Propagation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Message;
+    use crate::bus::{Message, header};
     use crate::store::StreamId;
 
     const NOW: Timestamp = Timestamp::from_micros(1_792_000_000_000_000);
@@ -116,6 +116,8 @@ mod tests {
         again.attempted(1);
         assert_eq!(policy.relation(&again, Some(seconds_ago(1)), NOW), Relation::Link);
         assert_eq!(policy.relation(&received(false, true), Some(seconds_ago(1)), NOW), Relation::Link);
+        let put_back = first.clone().into_message().with_header(header::DEAD_LETTER_ATTEMPTS, "6");
+        assert_eq!(policy.relation(&Received::new(put_back, false, false), None, NOW), Relation::Link);
         assert_eq!(policy.clone().untrusted().relation(&first, Some(seconds_ago(1)), NOW), Relation::Link);
         assert_eq!(policy.ignore_stale().relation(&first, Some(seconds_ago(121)), NOW), Relation::Ignore);
     }

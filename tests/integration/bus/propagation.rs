@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eventsource_runtime::bus::{HandlerError, Message, Propagation, Received, Traced};
+use eventsource_runtime::bus::{HandlerError, Message, Propagation, Received, Traced, header};
 use eventsource_runtime::clock::{self, Clock, Timestamp};
 use eventsource_runtime::store::StreamId;
 use eventsource_tests::own_bus::{Remote, remote};
@@ -82,6 +82,16 @@ impl Clock for Later {
 async fn an_old_message_starts_a_trace_of_its_own_with_a_link() {
     let bus = remote().with_clock(Arc::new(Later(Duration::from_secs(121))));
     let spans = handled(&Recorder::new(), bus, Propagation::default(), vec![foreign(CONTEXT)]).await;
+    assert_ne!(spans[0].span_context.trace_id(), trace());
+    assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
+    assert!(is_linked(&spans[0]));
+}
+
+/// As an operator does it. To Kafka it is a message like any other, though its trace may be days old.
+#[tokio::test]
+async fn a_message_that_was_put_back_from_the_dead_letters_starts_a_trace_of_its_own_with_a_link() {
+    let put_back = foreign(CONTEXT).with_header(header::DEAD_LETTER_ATTEMPTS, "6");
+    let spans = handled(&Recorder::new(), remote(), Propagation::default(), vec![put_back]).await;
     assert_ne!(spans[0].span_context.trace_id(), trace());
     assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
     assert!(is_linked(&spans[0]));

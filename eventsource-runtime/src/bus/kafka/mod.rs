@@ -58,8 +58,8 @@ const PORT: u16 = 9092;
 /// tried again without end, which the log tells, and holds up its lane. A publication whose future is dropped may still
 /// be made. Nothing protects from a message whose handler takes the process down: it comes again until somebody mends
 /// the handler. Nor does the broker tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered)
-/// knows of attempts in this process alone. Exactly-once reads (`read_committed`) are not part of the promises: keep
-/// the ids of what was handled instead.
+/// knows of attempts in this process, and of messages that were put back from the dead letters. Exactly-once reads
+/// (`read_committed`) are not part of the promises: keep the ids of what was handled instead.
 ///
 /// ```no_run
 /// use eventsource_runtime::bus::{KafkaBus, KafkaOptions};
