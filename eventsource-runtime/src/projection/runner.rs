@@ -102,7 +102,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// whoever had it waits for the next.
     ///
     /// Whatever table has the name of one that the projection makes is replaced, be it the projection's or not; only
-    /// the store's own are refused. On `PostgreSQL` grants on tables, columns and sequences come along; a policy, row
+    /// the store's own are refused, and on `SQLite` the name of an index or a trigger that stands on no table of the
+    /// projection's. On `PostgreSQL` grants on tables, columns and sequences come along; a policy, row
     /// level security, a trigger or a place in a publication that the new table lacks stops the projection with an
     /// error. Nothing else that was set for the old table comes along.
     ///

@@ -129,6 +129,96 @@ async fn what_cannot_be_built_aside_says_so() {
     }
 }
 
+/// Sets up what a test needs.
+struct Made(&'static str);
+
+#[projection]
+impl Made {
+    #[projection(setup)]
+    fn create(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch(self.0)?)
+    }
+
+    fn cancelled(&self, _: &Recorded<OrderCancelled>, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute("INSERT INTO made DEFAULT VALUES", []).map(drop)?)
+    }
+}
+
+/// Builds what a set-up makes; what of that the file has, by name, and on which table.
+async fn made(file: &Path, runner: ProjectionRunner<SqliteStore>) -> Result<Vec<String>, ProjectionStopped> {
+    let projections = runner.patience(Duration::ZERO).max_retries(0).spawn();
+    projections.wait_for(Position::new(1)).await?;
+    projections.shutdown().await?;
+    let raw = rusqlite::Connection::open(file).unwrap();
+    let sql = "SELECT type || ' ' || name || ' of ' || tbl_name FROM sqlite_schema WHERE name LIKE 'made%' ORDER BY 1";
+    let mut statement = raw.prepare(sql).unwrap();
+    Ok(statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect())
+}
+
+/// `SQLite` refused to drop a view as a table, which was taken for trouble of the store, and tried again for minutes.
+#[tokio::test]
+async fn a_table_takes_the_place_of_a_view_and_the_reverse() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    cancel(&store, &a_stream(), REASON, 1).await;
+    let old = "CREATE TABLE made (id INTEGER PRIMARY KEY, day);
+        CREATE TABLE made_days (day); CREATE INDEX made_by_day ON made_days (day);
+        CREATE VIEW made_ids AS SELECT id FROM made";
+    let built = made(&scratch.file(), runner(&store).projection(Made(old))).await.unwrap();
+    assert_eq!(
+        built,
+        [
+            "index made_by_day of made_days",
+            "table made of made",
+            "table made_days of made_days",
+            "view made_ids of made_ids"
+        ]
+    );
+    let new = "CREATE TABLE made (id INTEGER PRIMARY KEY, day);
+        CREATE TABLE Made_Ids (id); CREATE INDEX made_by_day ON made (day);
+        CREATE VIEW made_days AS SELECT day FROM made";
+    let built = made(&scratch.file(), runner(&store).projection(Made(new)).rebuild_aside()).await.unwrap();
+    assert_eq!(
+        built,
+        [
+            "index made_by_day of made",
+            "table Made_Ids of Made_Ids",
+            "table made of made",
+            "view made_days of made_days"
+        ]
+    );
+}
+
+/// So was that a name is another's.
+#[tokio::test]
+async fn a_name_that_something_else_has_is_refused_before_anything_is_replaced() {
+    let table = "CREATE TABLE made (id INTEGER PRIMARY KEY)";
+    for (theirs, ours, kind) in [
+        ("CREATE INDEX by_day ON others (day)", "CREATE INDEX BY_DAY ON made (id)", "index"),
+        ("CREATE TABLE by_day (day)", "CREATE INDEX by_day ON made (id)", "table"),
+        (
+            "CREATE TRIGGER theirs AFTER INSERT ON others BEGIN SELECT 1; END",
+            "CREATE TRIGGER theirs AFTER INSERT ON made BEGIN SELECT 1; END",
+            "trigger",
+        ),
+    ] {
+        let scratch = Scratch::new();
+        let store = open(&scratch.file()).await;
+        cancel(&store, &a_stream(), REASON, 1).await;
+        made(&scratch.file(), runner(&store).projection(Made(table))).await.unwrap();
+        let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+        raw.execute_batch(&format!("CREATE TABLE others (day); {theirs}; UPDATE made SET id = 7")).unwrap();
+        let setup: &'static str = format!("{table}; {ours}").leak();
+        let runner = runner(&store).projection(Made(setup)).rebuild_aside();
+        let ProjectionStopped::Failed { source, .. } = made(&scratch.file(), runner).await.unwrap_err() else {
+            panic!("the name is another's")
+        };
+        assert!(source.to_string().contains(&format!("for another {kind}")), "{source}");
+        let kept: i64 = raw.query_row("SELECT id FROM made", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, 7, "the old one stands");
+    }
+}
+
 /// It stopped for good, in a place that it had closed.
 #[tokio::test]
 async fn a_rebuild_aside_that_loses_its_lease_begins_again() {

@@ -5,19 +5,23 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::super::connection::{begin, commit, rollback};
 use super::super::threads::Threads;
 use super::super::{Sqlite, SqliteOptions, Synchronous};
-use super::{failed, leases};
+use super::{failed, leases, trouble};
 use crate::projection::{BuiltElsewhere, ProjectionError};
 use crate::store::StoreError;
 
 /// Tables before what stands on them.
-const NEW: &str = "SELECT type, name, sql FROM aside.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+const NEW: &str = "SELECT type, name, tbl_name, sql FROM aside.sqlite_schema \
+    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid";
+/// What has an object's name in the first file, and on which table. Triggers have names of their own.
+const STANDS: &str = "SELECT type, tbl_name FROM main.sqlite_schema \
+    WHERE name = ?1 COLLATE NOCASE AND (type = 'trigger') = (?2 = 'trigger')";
 const COLUMNS: &str =
     "SELECT group_concat('\"' || replace(name, '\"', '\"\"') || '\"', ', ') FROM pragma_table_info(?1, 'aside')";
 const STANDING: &str = "UPDATE main.projection_partitions SET position = \
@@ -25,6 +29,8 @@ const STANDING: &str = "UPDATE main.projection_partitions SET position = \
     expires = max(expires, CAST(unixepoch('subsec') * 1000 AS INTEGER) + 5000) WHERE projection = ?1";
 const LETTERS: &str = "INSERT INTO main.projection_dead_letters \
     SELECT * FROM aside.projection_dead_letters WHERE projection = ?1";
+
+const PUT: &str = "put a read model in its place";
 
 /// The second file, for as long as somebody builds in it.
 pub(in super::super) struct Aside {
@@ -145,57 +151,97 @@ fn take_all(
     failed("begin a swap", begin(connection))?;
     leases::check_all(connection, projection, token)?;
     let objects = failed("look into a file aside", objects(connection, &aside.own))?;
-    if let Some((_, name, _)) = objects.iter().find(|(_, _, sql)| is_virtual(sql)) {
-        return Err(ProjectionError::new(format!(
-            "projection `{projection}` has the virtual table `{name}` and cannot be built aside; rebuild it in place"
-        )));
-    }
-    let put = || -> rusqlite::Result<()> {
-        for (kind, name, sql) in &objects {
-            put(connection, kind, name, sql)?;
-        }
+    check(connection, projection, &objects)?;
+    objects.iter().try_for_each(|object| put(connection, object)).map_err(refused)?;
+    let stand = || -> rusqlite::Result<()> {
         connection.execute("DELETE FROM main.projection_dead_letters WHERE projection = ?1", [projection])?;
         connection.execute(LETTERS, [projection])?;
         connection.execute(STANDING, params![projection]).map(drop)
     };
-    failed("put a read model in its place", put())?;
+    failed(PUT, stand())?;
     failed("commit a swap", commit(connection))
 }
 
-type Object = (String, String, String);
+/// What `SQLite` says of a statement it would say again, unless it speaks of its disk.
+fn refused(error: rusqlite::Error) -> ProjectionError {
+    ProjectionError::store(match trouble(&error) {
+        Some(own) => StoreError::backend(PUT, own),
+        None => StoreError::refused(PUT, error),
+    })
+}
+
+/// A table, an index, a view or a trigger of the projection's.
+struct Object {
+    kind: String,
+    name: String,
+    table: String,
+    sql: String,
+}
 
 fn objects(connection: &Connection, own: &HashSet<String>) -> rusqlite::Result<Vec<Object>> {
     let mut statement = connection.prepare(NEW)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    rows.filter(|row: &rusqlite::Result<Object>| row.as_ref().map_or(true, |(_, name, _)| !own.contains(name)))
-        .collect()
+    let rows = statement.query_map([], |row| {
+        Ok(Object { kind: row.get(0)?, name: row.get(1)?, table: row.get(2)?, sql: row.get(3)? })
+    })?;
+    rows.filter(|row| row.as_ref().map_or(true, |object| !own.contains(&object.name))).collect()
+}
+
+/// Refuses, before anything is copied, what cannot be put into the first file.
+fn check(connection: &Connection, projection: &str, objects: &[Object]) -> Result<(), ProjectionError> {
+    for object in objects {
+        let Object { kind, name, sql, .. } = object;
+        if is_virtual(sql) {
+            return Err(ProjectionError::new(format!(
+                "projection `{projection}` has the virtual table `{name}` and cannot be built aside; \
+                 rebuild it in place"
+            )));
+        }
+        let stands = failed("look for what a read model replaces", stands(connection, object))?;
+        if let Some((other, table)) = stands
+            && !is_replaced(&other, &table, kind, objects)
+        {
+            return Err(ProjectionError::new(format!(
+                "projection `{projection}` makes the {kind} `{name}`, whose name the file has for another {other}; \
+                 rename one of them"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether what stands in the first file goes when an object of this kind takes its name: a table or a view does,
+/// whoever made it, but an index or a trigger only if what it stands on is the projection's.
+fn is_replaced(other: &str, table: &str, kind: &str, objects: &[Object]) -> bool {
+    match other {
+        "table" | "view" => matches!(kind, "table" | "view"),
+        _ => objects.iter().any(|object| object.table.eq_ignore_ascii_case(table)),
+    }
+}
+
+fn stands(connection: &Connection, object: &Object) -> rusqlite::Result<Option<(String, String)>> {
+    let row = connection.query_row(STANDS, [&object.name, &object.kind], |row| Ok((row.get(0)?, row.get(1)?)));
+    row.optional()
 }
 
 fn is_virtual(sql: &str) -> bool {
     sql.split_whitespace().nth(1).is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
 }
 
-/// Makes one object in the first file as it is in the second, instead of what has its name there.
-fn put(connection: &Connection, kind: &str, name: &str, sql: &str) -> rusqlite::Result<()> {
+/// Makes one object in the first file as it is in the second, instead of what has its name there, which may be of
+/// another kind.
+fn put(connection: &Connection, object: &Object) -> rusqlite::Result<()> {
+    let Object { kind, name, sql, .. } = object;
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-    match kind {
-        "table" => {
-            run_once(connection, &format!("DROP TABLE IF EXISTS main.{quoted}"))?;
-            run_once(connection, sql)?;
-            // Without those columns that are computed from the others.
-            let columns: String = connection.query_row(COLUMNS, [name], |row| row.get(0))?;
-            run_once(connection, &format!("INSERT INTO main.{quoted} ({columns}) SELECT {columns} FROM aside.{quoted}"))
-        }
-        "index" => run_once(connection, sql),
-        "view" => {
-            run_once(connection, &format!("DROP VIEW IF EXISTS main.{quoted}"))?;
-            run_once(connection, sql)
-        }
-        _ => {
-            run_once(connection, &format!("DROP TRIGGER IF EXISTS main.{quoted}"))?;
-            run_once(connection, sql)
-        }
+    if let Some((other, _)) = stands(connection, object)? {
+        run_once(connection, &format!("DROP {other} main.{quoted}"))?;
     }
+    run_once(connection, sql)?;
+    if kind == "table" {
+        // Without those columns that are computed from the others.
+        let columns: String = connection.query_row(COLUMNS, [name], |row| row.get(0))?;
+        run_once(connection, &format!("INSERT INTO main.{quoted} ({columns}) SELECT {columns} FROM aside.{quoted}"))?;
+    }
+    Ok(())
 }
 
 fn run_once(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
