@@ -20,6 +20,7 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timer;
 
 #[doc(hidden)]
 pub mod __private;

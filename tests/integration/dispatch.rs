@@ -2,7 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task;
 
 use eventsource_runtime::dispatch::{DispatchJsonError, ExecuteJsonError};
 use eventsource_runtime::error::BoxError;
@@ -134,6 +137,18 @@ async fn a_conflict_that_outlasts_its_retries_tells_how_many_there_were() {
     let command = tree.split("  load_aggregate").next().unwrap();
     assert!(command.contains("eventsource.retry.count=2"), "{command}");
     assert!(command.contains("cqrs.command.status=error") && command.contains("error.type=conflict"), "{command}");
+}
+
+/// The second conflict of a command panicked.
+#[test]
+fn conflicts_are_decided_again_where_there_is_no_timer() {
+    let contended = async || {
+        let refused = sheets(&MemoryStore::new(), 4, 1).dispatch(Contend { id: Uuid::now_v7() }).await;
+        assert!(matches!(refused, Err(DispatchError::Append(AppendError::Conflict(_)))));
+    };
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(contended());
+    let mut elsewhere = pin!(contended());
+    while elsewhere.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())).is_pending() {}
 }
 
 #[tokio::test]

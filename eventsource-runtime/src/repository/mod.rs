@@ -28,6 +28,9 @@ const RETRIES: u32 = 10;
 ///
 /// Cloning is cheap. Futures may be dropped at any point; an append whose future was dropped may have been made.
 ///
+/// Between the attempts of a command it waits, by the timer of Tokio's runtime. Where there is none, as in another
+/// executor or in a runtime that was built without `enable_time`, it tries again at once.
+///
 /// ```
 /// # use eventsource_runtime::prelude::*;
 /// # #[derive(Event, serde::Serialize, serde::Deserialize)]

@@ -18,6 +18,7 @@ use crate::store::{
     place_before,
 };
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
+use crate::timer;
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -29,9 +30,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             metrics::retry("repository", "conflict");
         }
         match retries.checked_sub(1) {
+            Some(exponent) if timer::is_there() => tokio::time::sleep(jittered(exponent)).await,
             // Mostly the other append is done by now.
-            None => tokio::task::yield_now().await,
-            Some(exponent) => tokio::time::sleep(jittered(exponent)).await,
+            _ => tokio::task::yield_now().await,
         }
     }
 

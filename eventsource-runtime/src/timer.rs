@@ -1,0 +1,27 @@
+//! Whether there is a timer to wait by.
+
+use std::cell::Cell;
+use std::panic::catch_unwind;
+use std::time::Duration;
+
+use tokio::runtime::{Handle, Id};
+
+thread_local! {
+    /// The runtime that was asked last, and whether it has a timer.
+    static ASKED: Cell<Option<(Id, bool)>> = const { Cell::new(None) };
+}
+
+/// Whether `tokio::time` works here: in a runtime of Tokio's that was built with `enable_time`.
+pub(crate) fn is_there() -> bool {
+    let Ok(runtime) = Handle::try_current() else { return false };
+    let id = runtime.id();
+    if let Some((asked, answer)) = ASKED.get()
+        && asked == id
+    {
+        return answer;
+    }
+    // It is told by a panic alone, whose message says what to write; once a thread is enough.
+    let answer = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
+    ASKED.set(Some((id, answer)));
+    answer
+}
