@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::lease::LeaseLost;
+use super::partition::Partition;
 use crate::dispatch::DispatchJsonError;
 use crate::domain::{DecodeError, StoredEvent};
 use crate::error::{BoxError, error_type};
@@ -91,6 +92,15 @@ impl ProjectionError {
     /// A batch for a projection that the store does not know.
     pub(crate) fn not_open(projection: &str) -> Self {
         Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))
+    }
+
+    /// A part that the store does not know, of a projection that has so many.
+    pub(crate) fn no_part(partition: Partition, stored: u32) -> Self {
+        // Since the part was looked for it may have been given as many again: then the next look finds it.
+        if stored == 0 || stored == partition.count {
+            return Self::not_open(partition.projection);
+        }
+        PartitionsChanged::new(partition.projection, stored, partition.count).into()
     }
 
     /// The same of a cause that says nothing which others may not read.
@@ -233,12 +243,12 @@ impl CheckpointMoved {
     }
 }
 
-/// A projection that ran in some number of partitions is to run in another, while its partitions stand at different
-/// positions.
+/// A projection has another number of partitions than it is to run in: they stand at different positions, so that their
+/// number cannot be changed, or somebody has changed it since.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "projection `{projection}` has {stored} partitions at different positions and cannot go on with {wanted}; \
-     run it with {stored} until all have caught up"
+    "projection `{projection}` has {stored} partitions and cannot go on with {wanted}; \
+     run it with {stored}, at least until all have caught up"
 )]
 #[non_exhaustive]
 pub struct PartitionsChanged {
@@ -251,7 +261,7 @@ pub struct PartitionsChanged {
 }
 
 impl PartitionsChanged {
-    /// For a projection with partitions at different positions.
+    /// For a projection that has `stored` partitions.
     #[must_use]
     pub const fn new(projection: &'static str, stored: u32, wanted: u32) -> Self {
         Self { projection, stored, wanted }

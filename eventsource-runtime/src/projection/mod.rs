@@ -152,7 +152,8 @@ pub trait ProjectionStore: EventStore {
     /// Asks for the lease of a part, renews it, or gives it up. It is had where nobody has it, where it has expired,
     /// and by force.
     ///
-    /// The right to a lease does not end when it expires, but when another takes it.
+    /// The right to a lease does not end when it expires, but when another takes it. Where the projection has another
+    /// number of parts by now, the error is [`PartitionsChanged`], of a batch too.
     fn lease_projection(
         &self,
         partition: Partition,

@@ -115,8 +115,10 @@ impl Projections {
     }
 
     fn part<T>(&self, partition: Partition, look: impl FnOnce(&mut Part) -> T) -> Result<T, ProjectionError> {
-        let not_open = || ProjectionError::not_open(partition.projection);
-        self.standing(partition.projection, |standing| standing.part(partition).map(look).ok_or_else(not_open))
+        self.standing(partition.projection, |standing| {
+            let stored = count(&standing.parts);
+            standing.part(partition).map(look).ok_or_else(|| ProjectionError::no_part(partition, stored))
+        })
     }
 
     fn standings(&self) -> MutexGuard<'_, HashMap<&'static str, Standing>> {

@@ -159,7 +159,7 @@ impl ProjectionStore for Postgres {
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         let client = self.keeper().await?;
         let lease = self.lease(&client, partition, &claim).await.map_err(failed("lease a projection"))?;
-        lease.ok_or_else(|| ProjectionError::not_open(partition.projection))
+        if let Some(lease) = lease { Ok(lease) } else { Err(Box::pin(self.no_part(&client, partition)).await) }
     }
 
     async fn apply_batch(
@@ -319,7 +319,7 @@ impl Postgres {
             set.and(row)
         };
         let row = standing.await.map_err(failed("read a checkpoint"))?;
-        let row = row.ok_or_else(|| ProjectionError::not_open(projection))?;
+        let Some(row) = row else { return Err(Box::pin(self.no_part(&**tx, batch.partition)).await) };
         let checkpoint = number(&row, 0).map_err(|error| fault("read a checkpoint", error))?;
         batch.check(Position::new(checkpoint), row.get(1))?;
         if !row.get::<_, bool>(2) {

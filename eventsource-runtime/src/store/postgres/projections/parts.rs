@@ -1,5 +1,6 @@
 //! The parts of a projection: how many there are, whose they are, and where they stand.
 
+use deadpool_postgres::GenericClient;
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -22,6 +23,15 @@ impl Postgres {
         let column = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
         let stored = u32::try_from(column(0)).unwrap_or(u32::MAX);
         Ok((stored, Position::new(column(1)), Position::new(column(2))))
+    }
+
+    /// Why there is no such part.
+    pub(super) async fn no_part(&self, client: &impl GenericClient, partition: Partition) -> ProjectionError {
+        let sql = self.shared.schema.sql("SELECT count(*) FROM {schema}.projection_partitions WHERE projection = $1");
+        match client.query_one(&sql, &[&self.key(partition.projection)]).await {
+            Ok(row) => ProjectionError::no_part(partition, u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX)),
+            Err(error) => failed("look for a projection")(error),
+        }
     }
 
     pub(super) async fn lay_out(

@@ -94,7 +94,7 @@ impl ProjectionStore for Sqlite {
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         let lease = move |connection: &Connection| {
             let found = failed("lease a projection", leases::lease(connection, partition, &claim))?;
-            found.ok_or_else(|| ProjectionError::not_open(partition.projection))
+            found.ok_or_else(|| no_part(connection, partition))
         };
         self.threads.write(lease).await?
     }
@@ -193,6 +193,14 @@ fn parts(tx: &Connection, projection: &str) -> rusqlite::Result<(u32, Position, 
     })
 }
 
+/// Why there is no such part.
+fn no_part(connection: &Connection, partition: Partition) -> ProjectionError {
+    match failed("look for a projection", parts(connection, partition.projection)) {
+        Ok((stored, ..)) => ProjectionError::no_part(partition, stored),
+        Err(error) => error,
+    }
+}
+
 fn lay_out(tx: &SqliteTransaction<'_>, name: &'static str, count: u32, at: Position) -> rusqlite::Result<()> {
     tx.execute(FORGET_PARTS, [name])?;
     for part in Partition::all(name, count) {
@@ -211,7 +219,7 @@ fn check(tx: &Connection, batch: &Batch) -> Result<(), ProjectionError> {
         row.optional()
     };
     let found = failed("read a checkpoint", standing())?;
-    let (checkpoint, token) = found.ok_or_else(|| ProjectionError::not_open(projection))?;
+    let (checkpoint, token) = found.ok_or_else(|| no_part(tx, batch.partition))?;
     batch.check(checkpoint, token)
 }
 

@@ -160,6 +160,12 @@ pub async fn parts_stand_each_for_itself<S: ProjectionStore>(fresh: impl AsyncFn
     assert_eq!(checkpoint(&store, one).await, events[0].position);
 }
 
+/// How many parts there are, and how many were wanted, as an error tells.
+fn parts_of(error: &ProjectionError) -> (u32, u32) {
+    let Some(changed) = error.cause().downcast_ref::<PartitionsChanged>() else { panic!("it tells no parts: {error}") };
+    (changed.stored, changed.wanted)
+}
+
 pub async fn the_number_of_parts_changes_where_all_stand_alike<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));
     let events = append(&store, &[&a_stream()], 1).await;
@@ -170,7 +176,10 @@ pub async fn the_number_of_parts_changes_where_all_stand_alike<S: ProjectionStor
         assert_eq!(checkpoint(&store, part).await, events[0].position);
     }
     let late = Batch::new(PART, claim, events[0].position, Position::new(1000));
-    apply(&store, &notes, late).await.expect_err("who knows of one part has lost it");
+    let error = apply(&store, &notes, late).await.expect_err("who knows of one part has lost it");
+    assert_eq!(parts_of(&error), (3, 1));
+    let error = store.lease_projection(PART, super::claim()).await.expect_err("nobody has that part any more");
+    assert_eq!(parts_of(&error), (3, 1));
     assert_eq!(notes.set_up.load(Ordering::SeqCst), 1);
 }
 
@@ -183,8 +192,7 @@ pub async fn the_number_of_parts_stays_where_they_do_not<S: ProjectionStore>(fre
     lease(&store, one, &claim).await;
     apply(&store, &notes, batch(one, &claim, Position::START, &events)).await.expect("the batch is applied");
     let error = open(&store, &notes, 1).await.expect_err("the parts differ");
-    let changed: &PartitionsChanged = error.cause().downcast_ref().expect("it says that they do");
-    assert_eq!((changed.stored, changed.wanted), (2, 1));
+    assert_eq!(parts_of(&error), (2, 1));
     open(&store, &notes, 2).await.expect("nothing has changed");
     assert_eq!(checkpoint(&store, one).await, events[0].position);
 }
