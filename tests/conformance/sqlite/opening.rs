@@ -19,7 +19,7 @@ struct Placed {}
 
 /// Looks at the settings of the connection that writes.
 #[derive(Clone, Default)]
-struct Settings(Arc<Mutex<HashMap<&'static str, i64>>>);
+pub(super) struct Settings(Arc<Mutex<HashMap<&'static str, i64>>>);
 
 #[projection]
 impl Settings {
@@ -104,4 +104,12 @@ async fn a_file_of_each_earlier_schema_keeps_what_it_has() {
         let expected = [0, 1, 1, 2][version - 1];
         assert_eq!((lease.checkpoint.get(), lease.taken), (expected, None), "version {version}");
     }
+}
+
+/// As that of a variable that is not set: the error said that a query was not read-only.
+#[tokio::test]
+async fn a_path_that_is_empty_is_refused() {
+    let refused = SqliteStore::open("").await.unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("path is empty") && refused.error_type() == "refused", "{refused}: {why}");
 }

@@ -8,12 +8,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::log;
 use super::options::{SqliteOptions, Synchronous};
+use crate::error::BoxError;
 use crate::store::StoreError;
 
 /// How often a transaction that cannot begin is tried again, each time for as long as the busy timeout.
 const ATTEMPTS: u32 = 6;
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 128;
+
+/// What is attempted, for errors.
+pub(super) const OPEN: &str = "open the database";
 
 thread_local! {
     /// How many transactions have ended on this thread, which is that of one writer.
@@ -43,7 +47,7 @@ pub(super) enum Role {
 }
 
 pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<Connection, StoreError> {
-    let failed = |error| StoreError::backend("open the database", error);
+    let failed = |error| StoreError::backend(OPEN, error);
     // Without `SQLITE_OPEN_URI`, so that a path is a path whatever it looks like.
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if role == Role::Writer {
@@ -53,11 +57,11 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<C
     if role == Role::Writer {
         count_ends(&mut connection).map_err(failed)?;
     }
-    set_up(&connection, options, role).map_err(failed)?;
+    set_up(&connection, options, role).map_err(|error| StoreError::backend(OPEN, error))?;
     Ok(connection)
 }
 
-fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> Result<(), BoxError> {
     connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let cache = -i64::from(options.cache_kib.min(i32::MAX as u32));
@@ -65,24 +69,25 @@ fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> rusql
     // So that `REPLACE` meets the trigger that forbids to delete events.
     connection.pragma_update(None, "recursive_triggers", true)?;
     match role {
-        Role::Reader => connection.pragma_update(None, "query_only", true),
+        Role::Reader => connection.pragma_update(None, "query_only", true)?,
         Role::Writer => {
             write_ahead(connection, options.busy_timeout * ATTEMPTS)?;
             connection.pragma_update(None, "journal_size_limit", log::LIMIT)?;
             match options.synchronous {
-                Synchronous::Normal => connection.pragma_update(None, "synchronous", "NORMAL"),
+                Synchronous::Normal => connection.pragma_update(None, "synchronous", "NORMAL")?,
                 Synchronous::Full => {
                     connection.pragma_update(None, "synchronous", "FULL")?;
                     // Where the disk needs to be told twice; elsewhere it has no effect.
-                    connection.pragma_update(None, "fullfsync", true)
+                    connection.pragma_update(None, "fullfsync", true)?;
                 }
             }
         }
     }
+    Ok(())
 }
 
 /// Switches to the write-ahead log. `SQLite` does not wait for others that open the file at the same time, so we do.
-fn write_ahead(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+fn write_ahead(connection: &Connection, patience: Duration) -> Result<(), BoxError> {
     let begun = Instant::now();
     loop {
         let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
@@ -90,10 +95,10 @@ fn write_ahead(connection: &Connection, patience: Duration) -> rusqlite::Result<
             Err(error) if is_busy(&error) && begun.elapsed() < patience => {
                 std::thread::sleep(Duration::from_millis(2));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
             // A database in memory has no log, and needs none: it has one connection.
             Ok(mode) if mode == "wal" || mode == "memory" => return Ok(()),
-            Ok(_) => return Err(rusqlite::Error::InvalidQuery),
+            Ok(_) => return Err("it cannot have a write-ahead log there; choose a file on a local disk".into()),
         }
     }
 }
@@ -129,4 +134,18 @@ pub(super) fn rollback(connection: &Connection) {
 /// Runs a statement without parameters or rows.
 pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.raw_execute().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It said that a query was not read-only.
+    #[test]
+    fn where_there_can_be_no_log_ahead_it_is_said() {
+        // A file of SQLite's own, that ends with its connection.
+        let connection = Connection::open("").unwrap();
+        let error = write_ahead(&connection, Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("write-ahead log"), "{error}");
+    }
 }

@@ -39,6 +39,7 @@ use super::{
 };
 use crate::domain::StoredEvent;
 use crate::telemetry::names;
+use connection::OPEN;
 use fold::{FEW, Folding};
 pub use options::{SqliteOptions, Synchronous};
 use threads::{QueryOnly, Threads};
@@ -66,7 +67,7 @@ impl Traced<Sqlite> {
     /// ```
     ///
     /// # Errors
-    /// The file cannot be opened or is no database, or its schema is newer than this program.
+    /// As [`SqliteStore::open_with`].
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path, SqliteOptions::default()).await
     }
@@ -74,8 +75,13 @@ impl Traced<Sqlite> {
     /// Opens the store in a file with options.
     ///
     /// # Errors
-    /// The file cannot be opened or is no database, or its schema is newer than this program.
+    /// The path is empty, the file cannot be opened or is no database, it is where there can be no write-ahead log, or
+    /// its schema is newer than this program.
     pub async fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        // SQLite would make a file of its own, that ends with its connection.
+        if path.as_ref().as_os_str().is_empty() {
+            return Err(StoreError::refused(OPEN, "its path is empty; write the path of a file, or `:memory:`"));
+        }
         let threads = Threads::start(path.as_ref(), options.clone()).await?;
         Ok(Self::over(Sqlite { threads: Arc::new(threads), options, aside: None }))
     }

@@ -40,7 +40,7 @@ pub(super) struct Threads {
 
 impl Threads {
     pub(super) async fn start(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        let alone = path.as_os_str() == ":memory:" || path.as_os_str().is_empty();
+        let alone = path.as_os_str() == ":memory:";
         let (running, ended) = mpsc::channel(1);
         let threads = Self {
             path: path.to_owned(),
