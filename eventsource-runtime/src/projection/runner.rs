@@ -137,6 +137,9 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
 
     /// How long a lease holds if it is not renewed, which it is three times as often: how long others wait when a
     /// process dies without a word. At least a millisecond; 5 seconds unless set.
+    ///
+    /// A `SQLite` store does not believe that another's lease holds for longer than half an hour, or twice this term if
+    /// that is more: its clock was set back then. Terms as long as that should be alike in all processes.
     pub fn lease(mut self, term: Duration) -> Self {
         self.options.lease = term.max(Duration::from_millis(1));
         self

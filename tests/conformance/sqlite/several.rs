@@ -2,12 +2,17 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use eventsource_runtime::projection::{Batch, Claim, LeaseLost, Partition, ProjectionStore};
 use eventsource_runtime::store::{EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
+use eventsource_runtime::telemetry::Scope;
 use eventsource_tests::services::repeats;
 use rusqlite::Connection;
+use uuid::Uuid;
 
+use super::opening::Settings;
 use super::{a_file, a_stream, events, open};
 
 #[tokio::test]
@@ -142,6 +147,33 @@ async fn an_append_that_waits_for_another_process_holds_up_no_task() {
     assert!(!append.is_finished());
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(append.await.unwrap().unwrap().version, 1);
+}
+
+/// After a restart with a clock that was a day ahead nobody ran the projection for a day.
+#[tokio::test]
+async fn a_lease_of_a_clock_that_was_set_back_is_free() {
+    let (file, part) = (a_file(), Partition::whole("Settings"));
+    let store = open(&file).await;
+    store.open_projection(Arc::new(Settings::default()), 1, Position::START).await.unwrap();
+    let claim = |term| Claim::new(Uuid::now_v7(), "a test", term);
+    let (brief, day) = (Duration::from_secs(5), Duration::from_hours(24));
+    let taken = async |claim: &Claim| store.lease_projection(part, claim.clone()).await.unwrap().taken;
+    let dead = claim(brief);
+    assert_eq!(taken(&dead).await, None);
+    let raw = Connection::open(&file).unwrap();
+    raw.busy_timeout(brief).unwrap();
+    let set_back = |by: Duration| {
+        let by = i64::try_from(by.as_millis()).unwrap();
+        raw.execute("UPDATE projection_partitions SET expires = expires + ?1", [by]).unwrap();
+    };
+    set_back(Duration::from_mins(20));
+    assert!(taken(&claim(brief)).await.is_some(), "somebody may have asked for so long a lease");
+    set_back(day);
+    assert!(taken(&claim(day)).await.is_some(), "as who asks does");
+    assert_eq!(taken(&claim(brief)).await, None);
+    let late = Batch::new(part, dead, Position::START, Position::new(1));
+    let refused = store.apply_batch(Arc::new(Settings::default()), late, Scope::current()).await.unwrap_err();
+    assert!(refused.cause().is::<LeaseLost>(), "{refused}");
 }
 
 #[tokio::test]

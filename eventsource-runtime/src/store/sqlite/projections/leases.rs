@@ -21,6 +21,10 @@ const GIVE_UP: &str = "UPDATE projection_partitions SET token = NULL, owner = ''
 const OTHERS: &str = "SELECT partition, partitions FROM projection_partitions \
     WHERE projection = ?1 AND token IS NOT ?2 ORDER BY partition LIMIT 1";
 
+/// For how long a lease is believed to hold, unless who asks wants one of half that: where the clock was set back, that
+/// of a process which has died would else hold for as long.
+const BELIEVED: Duration = Duration::from_mins(30);
+
 struct Row {
     checkpoint: Position,
     token: Option<Uuid>,
@@ -35,7 +39,8 @@ impl Row {
 
     /// What the claim changes, if anything.
     fn statement(&self, claim: &Claim) -> Option<&'static str> {
-        let is_free = claim.by_force || self.token.is_none() || self.left <= 0;
+        let believed = millis(claim.term.saturating_mul(2).max(BELIEVED));
+        let is_free = claim.by_force || self.token.is_none() || self.left <= 0 || self.left > believed;
         match claim.gives_up() {
             true if self.is_had(claim) => Some(GIVE_UP),
             false if self.is_had(claim) || is_free => Some(HOLD),
