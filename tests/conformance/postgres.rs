@@ -15,6 +15,7 @@ mod projecting;
 mod refusing;
 mod resets;
 mod several;
+mod standstill;
 mod tls;
 mod told;
 

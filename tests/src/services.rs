@@ -81,6 +81,12 @@ impl PostgresServer {
         format!("postgres://es@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The address of the same at its socket, which is a file.
+    #[must_use]
+    pub fn socket(&self) -> String {
+        format!("host='{}' port={} user=es dbname=postgres", self.folder.display(), self.port)
+    }
+
     /// Starts it again.
     ///
     /// # Panics

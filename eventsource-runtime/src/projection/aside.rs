@@ -90,15 +90,12 @@ impl<S: ProjectionStore> Follower<S> {
     fn builder(&self, store: S, past: Position) -> Self {
         let name = self.partition.projection;
         Self {
-            feed: self.feed.clone(),
             store,
-            projection: Arc::clone(&self.projection),
             partition: Partition::whole(name),
-            options: self.options.clone(),
             progress: watch::channel(Progress::default()).0,
-            stopped: self.stopped.clone(),
             gap: None,
             rebuilding: Some(Arc::new(Rebuilding::new(name, past, 1, self.options.metrics))),
+            ..self.clone()
         }
     }
 }

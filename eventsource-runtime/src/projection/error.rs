@@ -181,6 +181,11 @@ impl ProjectionError {
         self.cause.is::<LeaseLost>()
     }
 
+    /// Whether the checkpoint, or the lease, is not where the sender left it.
+    pub(super) fn loses_its_place(&self) -> bool {
+        self.is_lease_lost() || self.found().is_some()
+    }
+
     /// Whether somebody else builds the projection aside.
     pub(super) fn is_built_elsewhere(&self) -> bool {
         self.cause.is::<BuiltElsewhere>()

@@ -42,6 +42,23 @@ pub(super) struct Follower<S: ProjectionStore> {
     pub(super) rebuilding: Option<Arc<Rebuilding>>,
 }
 
+/// Whether or not what its back end is may be cloned, which a derived one would ask for.
+impl<S: ProjectionStore> Clone for Follower<S> {
+    fn clone(&self) -> Self {
+        Self {
+            feed: self.feed.clone(),
+            store: self.store.clone(),
+            projection: Arc::clone(&self.projection),
+            partition: self.partition,
+            options: self.options.clone(),
+            progress: self.progress.clone(),
+            stopped: self.stopped.clone(),
+            gap: self.gap.clone(),
+            rebuilding: self.rebuilding.clone(),
+        }
+    }
+}
+
 /// Where a part stands.
 pub(super) struct Place {
     /// Done with, in memory.
@@ -101,7 +118,8 @@ impl Place {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Follows the feed until it is told to stop, or something fails for good; then the lease is given up.
+    /// Follows the feed until it is told to stop, or something fails for good; then the lease is given up. A rebuild
+    /// that loses its place is such a failure: all parts have to begin again.
     pub(super) async fn run(&self, mut place: Place) -> Result<(), ProjectionError> {
         let followed = self.follow(&mut place).await;
         self.give_up(&place.hold).await;
@@ -133,11 +151,16 @@ impl<S: ProjectionStore> Follower<S> {
             match self.advance(place, None).await {
                 // The lease may have expired and come back, as nobody had it any more, or the store has lost its last
                 // commits, and what they had applied: its checkpoint tells what is to be done.
-                Err(error) if error.is_lease_lost() || error.found().is_some() => {
+                Err(error) if error.loses_its_place() => {
                     // Where it is this one's own after all it would be waited for; where it is another's this does
                     // nothing.
                     self.give_up(&place.hold).await;
+                    let is_rebuilt = !place.rebuilding || place.saved >= place.past;
                     self.lost(place, &error);
+                    if !is_rebuilt {
+                        // Another program may have gone on, which knows nothing of what this one does anew.
+                        return Err(error);
+                    }
                     let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
                     place.goes_on(checkpoint);
                 }

@@ -14,6 +14,7 @@ use super::leasing::{Hold, keeping};
 use super::options::Rebuild;
 use super::rebuild::Rebuilding;
 use super::runner::Asked;
+use super::running::Progress;
 use crate::store::Position;
 use crate::telemetry::Scope;
 
@@ -32,21 +33,63 @@ struct Start {
     rebuilding: Option<Arc<Rebuilding>>,
 }
 
+/// How far the parts of a projection have followed the feed.
+enum Followed {
+    /// Each until it was stopped, or failed.
+    ToTheEnd,
+    /// Until one was lost in the middle of a rebuild.
+    UntilLost,
+}
+
 impl<S: ProjectionStore> Group<S> {
     pub(super) async fn run(self, head: Asked) {
-        let start = match caught(self.start(head)).await {
-            Ok(Some(start)) => start,
-            Ok(None) => return self.followers.iter().for_each(|follower| follower.end(Ok(()))),
-            Err(error) => return self.fail(error),
-        };
+        let mut head = Some(head);
+        loop {
+            let start = match caught(self.start(head.take())).await {
+                Ok(Some(start)) => start,
+                Ok(None) => return self.followers.iter().for_each(|follower| follower.end(Ok(()))),
+                Err(error) => return self.fail(error),
+            };
+            match self.follow(&start).await {
+                Followed::ToTheEnd => return,
+                Followed::UntilLost => self.leave(&start).await,
+            }
+        }
+    }
+
+    async fn follow(&self, start: &Start) -> Followed {
         let mut parts = JoinSet::new();
-        for mut follower in self.followers {
-            let start = start.clone();
+        for follower in &self.followers {
+            let (mut follower, start) = (follower.clone(), start.clone());
             follower.rebuilding.clone_from(&start.rebuilding);
-            parts.spawn(self.scope.clone().run(async move { follower.end(caught(start.part(&follower)).await) }));
+            parts.spawn(self.scope.clone().run(async move {
+                match caught(start.part(&follower)).await {
+                    Err(error) if error.loses_its_place() => Followed::UntilLost,
+                    ended => {
+                        follower.end(ended);
+                        Followed::ToTheEnd
+                    }
+                }
+            }));
         }
         // Dropped before, as when the runner gives up waiting, it aborts what is left.
-        while parts.join_next().await.is_some() {}
+        while let Some(part) = parts.join_next().await {
+            if let Ok(Followed::UntilLost) = part {
+                parts.shutdown().await;
+                return Followed::UntilLost;
+            }
+        }
+        Followed::ToTheEnd
+    }
+
+    /// Leaves a rebuild that is to begin again. What it has of the leases would otherwise be waited for.
+    async fn leave(&self, start: &Start) {
+        for follower in &self.followers {
+            if let Some((hold, _)) = &start.had {
+                follower.give_up(hold).await;
+            }
+            follower.progress.send_replace(Progress::default());
+        }
     }
 
     fn fail(&self, error: ProjectionError) {
@@ -59,11 +102,15 @@ impl<S: ProjectionStore> Group<S> {
     }
 
     /// Opens the projection, and empties it if it is to be rebuilt; `None` if the runner is stopped meanwhile.
-    async fn start(&self, head: Asked) -> Result<Option<Start>, ProjectionError> {
+    async fn start(&self, head: Option<Asked>) -> Result<Option<Start>, ProjectionError> {
         let Some(first) = self.followers.first() else { return Ok(None) };
-        let head = match head.await {
-            Ok(head) => Some(head),
-            Err(_) => first.ask(S::head).await?,
+        let known = match head {
+            Some(head) => head.await.ok(),
+            None => None,
+        };
+        let head = match known {
+            Some(head) => Some(head),
+            None => first.ask(S::head).await?,
         };
         let Some(past) = head else { return Ok(None) };
         for gap in self.followers.iter().filter_map(|follower| follower.gap.as_ref()) {
@@ -93,7 +140,7 @@ impl<S: ProjectionStore> Group<S> {
     async fn build_aside(first: &Follower<S>, past: Position) -> Result<Option<Built>, ProjectionError> {
         loop {
             match Box::pin(first.build_aside(past)).await {
-                Err(error) if error.is_lease_lost() || error.found().is_some() => first.tell_lost(&error),
+                Err(error) if error.loses_its_place() => first.tell_lost(&error),
                 built => return built,
             }
         }

@@ -15,6 +15,9 @@ use crate::telemetry::{log, metrics};
 
 /// How often it is looked whether what another has is free, and how far that other one has come.
 pub(super) const LOOK: Duration = Duration::from_millis(200);
+/// How long the checkpoint in the store may lag behind events that are none of the part's: so long others wait for them
+/// who tell by it how far the part is, however long the lease.
+const LAG: Duration = Duration::from_secs(1);
 /// How long the end of a projection may be held up by giving the lease up, which otherwise expires.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -31,10 +34,14 @@ impl Hold {
         let claim = Claim::new(options.clock.new_id(), options.owner.clone(), options.lease);
         Self { claim, renewed: Instant::now() }
     }
+}
 
-    /// How long until it should be renewed.
+impl Place {
+    /// How long until the lease should be renewed, or the checkpoint be saved, which renews it as well.
     fn due(&self) -> Duration {
-        (self.claim.term / 3).saturating_sub(self.renewed.elapsed())
+        let renewal = self.hold.claim.term / 3;
+        let due = if self.saved < self.checkpoint { renewal.min(LAG) } else { renewal };
+        due.saturating_sub(self.hold.renewed.elapsed())
     }
 }
 
@@ -98,7 +105,7 @@ impl<S: ProjectionStore> Follower<S> {
         // The same one all the time: a store may look for others' events less often than a lease is renewed.
         let mut changed = pin!(self.unless_stopped(upkeep(self.feed.changed(place.checkpoint))));
         loop {
-            match tokio::time::timeout(place.hold.due(), changed.as_mut()).await {
+            match tokio::time::timeout(place.due(), changed.as_mut()).await {
                 Ok(changed) => return Ok(changed),
                 Err(_) if place.saved < place.checkpoint => self.save(place).await?,
                 Err(_) => match self.renew(&mut place.hold).await? {

@@ -88,6 +88,7 @@ defects! {
     NoneIsAll => no_events_are_read_where_none_are_asked_for,
     LargePagesAreByStream => feed_is_in_order_of_position,
     FeedPageIsWhole => feed_page_has_its_limit,
+    NoneIsPassedOver => feed_is_not_passed_over_where_no_events_are_asked_for,
     FeedEndsAtWhatItHides => feed_passes_over_what_it_hides,
     EventTypesAreNotFiltered => filter_selects_event_types,
     AggregateTypesAreNotFiltered => filter_selects_aggregate_types,

@@ -114,7 +114,7 @@ impl Broken {
         filter: &Filter,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let limit = if self.defect == Defect::FeedPageIsWhole { usize::MAX } else { limit };
+        let limit = if self.defect == Defect::FeedPageIsWhole && limit > 0 { usize::MAX } else { limit };
         let mut page = if self.filters() {
             let mut page = self.memory.read_all(after, &Filter::all(), limit).await?;
             page.events.retain(|event| self.shows(filter, &event.event_type, event.stream.aggregate_type()));
@@ -130,6 +130,7 @@ impl Broken {
             Defect::FeedEndsAtWhatItHides => {
                 page.scanned = page.events.last().map_or(after, |event| event.position);
             }
+            Defect::NoneIsPassedOver if limit == 0 => page.scanned = self.memory.head().await?.max(after),
             Defect::FeedPassesOverWhatIsUnderWay if self.state.under_way.load(Ordering::SeqCst) > 0 => {
                 page.events.pop();
             }

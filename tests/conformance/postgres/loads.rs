@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::locked::{Count, Counter};
 use super::lost::behind_a_proxy;
-use super::open_in;
+use super::{a_stream, events, open_in};
 
 /// The events that came with the snapshot began behind the one that proves it, and were all read again.
 #[test]
@@ -73,6 +73,46 @@ impl Visitor for Holding {
         let _ = tokio::task::block_in_place(|| self.goes_on.recv());
         ControlFlow::Break(())
     }
+}
+
+/// Has enough after so many events.
+struct Enough(u64);
+
+impl Visitor for Enough {
+    fn visit(&mut self, _: EventRef<'_>) -> ControlFlow<()> {
+        self.0 -= 1;
+        if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// Whoever was lent it next waited for all that an unreadable event had left on it.
+#[test]
+fn a_connection_on_which_much_is_left_is_lent_to_nobody() {
+    const EVENTS: u64 = 5000;
+    run(async {
+        let name = services::a_schema();
+        let address = format!("{}?application_name={name}", services::postgres());
+        let options = PostgresOptions::default().schema(&*name).connections(1);
+        let store = PostgresStore::connect_with(&address, options).await.unwrap();
+        let stream = a_stream();
+        store.append(&stream, ExpectedVersion::NoStream, events(5000)).await.unwrap();
+        let fold = Fold { stream, after: Version::START, first_event: None };
+        let raw = services::raw(&services::postgres()).await;
+        let reading =
+            "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%ORDER BY version LIMIT%'";
+        let readers = async || {
+            let rows = raw.query(reading, &[&name]).await.unwrap();
+            rows.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>()
+        };
+        store.fold(fold.clone(), Enough(EVENTS + 1)).await.unwrap();
+        let first = readers().await;
+        store.fold(fold.clone(), Enough(EVENTS + 1)).await.unwrap();
+        assert_eq!((first.len(), readers().await), (1, first.clone()), "one that was read to the end is lent again");
+        assert_eq!(store.fold(fold.clone(), Enough(1)).await.unwrap().visited, 1);
+        let is_gone = async { while readers().await == first {} };
+        tokio::time::timeout(Duration::from_secs(20), is_gone).await.expect("it is given up");
+        assert_eq!(store.fold(fold, Enough(EVENTS + 1)).await.unwrap().visited, EVENTS);
+    });
 }
 
 /// It was taken for a fault of the snapshot, without which the load waited for a connection once more.

@@ -67,6 +67,29 @@ fn a_snapshot_that_is_not_to_be_had_holds_up_one_command_for_a_second() {
     });
 }
 
+/// They waited on the connections that read, until none was left to load an aggregate with.
+#[test]
+fn snapshots_that_cannot_be_written_hold_up_no_command() {
+    run(async {
+        let schema = services::a_schema();
+        let options = PostgresOptions::default().schema(&*schema).connections(2);
+        let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
+        let counters = Repository::<Counter, _>::new(store);
+        let bus = CommandBus::builder().aggregate(counters.clone()).build();
+        let raw = services::raw(&services::postgres()).await;
+        raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.snapshots IN EXCLUSIVE MODE")).await.unwrap();
+        for counter in 1..=8 {
+            bus.dispatch(Count { counter }).await.unwrap();
+        }
+        counters.snapshots_written().await;
+        assert!(!counters.snapshot_exists(&1).await.unwrap(), "they were given up");
+        raw.batch_execute("ROLLBACK").await.unwrap();
+        bus.dispatch(Count { counter: 1 }).await.unwrap();
+        counters.snapshots_written().await;
+        assert!(counters.snapshot_exists(&1).await.unwrap());
+    });
+}
+
 /// Counts on a table, and waits for its lock no longer than is said.
 #[derive(Clone)]
 struct Counts {

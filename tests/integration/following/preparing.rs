@@ -1,6 +1,10 @@
 //! Set-ups and resets.
 
-use eventsource_runtime::projection::{Claim, Partition, ProjectionOptions, ProjectionStore};
+use std::sync::Mutex;
+
+use eventsource_runtime::projection::{Batch, Claim, Partition, ProjectionOptions, ProjectionStore};
+use eventsource_runtime::telemetry::Scope;
+use eventsource_tests::hooked::{Asked, Hooked};
 use tokio::sync::Notify;
 
 use super::*;
@@ -131,4 +135,69 @@ async fn a_rebuild_that_loses_a_lease_begins_again() {
     in_time(projections.wait_for(last)).await.unwrap();
     projections.shutdown().await.unwrap();
     assert_eq!(large.resets.load(Ordering::SeqCst), 1);
+}
+
+/// What it has seen since it was emptied.
+#[derive(Clone, Default)]
+struct Anew {
+    seen: Arc<Mutex<Vec<u64>>>,
+    resets: Arc<AtomicUsize>,
+}
+
+#[projection]
+impl Anew {
+    #[projection(reset)]
+    fn clear(&self) {
+        self.seen.lock().unwrap().clear();
+        self.resets.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn placed(&self, event: &Recorded<OrderPlaced>) {
+        self.seen.lock().unwrap().push(event.position().get());
+    }
+}
+
+/// It was left to whoever had taken the lease, whose program may be an older one, and nobody was told.
+#[tokio::test]
+async fn a_rebuild_that_loses_a_lease_in_the_middle_begins_again() {
+    for count in [1, 2] {
+        let (store, anew) = (MemoryStore::new(), Anew::default());
+        let last = place_many(&store, 6).await;
+        let (held, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let hooked = Hooked::new(&store, {
+            let (held, gate) = (Arc::clone(&held), Arc::clone(&gate));
+            move |asked| {
+                let (held, gate) = (Arc::clone(&held), Arc::clone(&gate));
+                async move {
+                    if let Asked::Feed { .. } = asked {
+                        held.fetch_add(1, Ordering::SeqCst);
+                        drop(gate.acquire().await);
+                    }
+                }
+            }
+        });
+        let options = ProjectionOptions::default().partitions(count);
+        let projections = ProjectionRunner::new(hooked).projection_with(anew.clone(), options).rebuild().spawn();
+        in_time(reaches(&held, count as usize)).await;
+        for part in Partition::all("Anew", count) {
+            let other = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
+            store.lease_projection(part, other.clone().by_force()).await.unwrap();
+            let rest = Batch::new(part, other.clone(), Position::START, last);
+            store.apply_batch(Arc::new(anew.clone()), rest, Scope::current()).await.unwrap();
+            store.lease_projection(part, other.given_up()).await.unwrap();
+        }
+        gate.add_permits(1);
+        in_time(reaches(&anew.resets, 2)).await;
+        in_time(projections.wait_for(last)).await.unwrap();
+        projections.shutdown().await.unwrap();
+        let mut seen = anew.seen.lock().unwrap().clone();
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 2, 3, 4, 5, 6], "each event once, by this program");
+    }
+}
+
+async fn reaches(count: &AtomicUsize, wanted: usize) {
+    while count.load(Ordering::SeqCst) < wanted {
+        tokio::task::yield_now().await;
+    }
 }

@@ -70,6 +70,27 @@ impl Seen {
     }
 }
 
+/// Its holder told what it had passed over when it renewed its lease, which may be minutes later.
+#[tokio::test]
+async fn who_stands_by_is_soon_told_of_events_that_are_none_of_the_projections_however_long_the_lease() {
+    let (store, stream) = (MemoryStore::new(), a_stream());
+    let spawn = || {
+        let runner = ProjectionRunner::new(store.clone()).lease(Duration::from_hours(1));
+        runner.projection(Seen::default()).spawn()
+    };
+    let first = cancel(&store, &stream, REASON, 1).await;
+    let holder = spawn();
+    holder.wait_for(first).await.unwrap();
+    let stands_by = spawn();
+    stands_by.wait_for(first).await.unwrap();
+    let other = NewEvent { event_type: "OrderPlaced", ..cancellation(REASON, 1) };
+    let passed_over = store.append(&stream, ExpectedVersion::Any, vec![other]).await.unwrap().position;
+    stands_by.wait_for_within(passed_over, Duration::from_secs(20)).await.unwrap();
+    for runner in [holder, stands_by] {
+        runner.shutdown().await.unwrap();
+    }
+}
+
 /// While it was held up, another runner took the lease, went on and gave it up. The renewal got it back, and the
 /// checkpoint was not where it had been left: the projection stopped for good.
 #[tokio::test]

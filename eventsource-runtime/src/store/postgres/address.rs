@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 
 use super::{PostgresError, PostgresOptions};
 
@@ -49,6 +49,13 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     // The driver has a time of its own, which is longer than anybody waits.
     if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
         config.keepalives_idle(SILENCE);
+    }
+    // Of several servers one takes writes. What the others show may be of an earlier moment, and whoever had a
+    // connection to one of those could not append for as long as that lasts. A lone server is the right one though it
+    // takes no writes for a while: it is read, and connected to before it takes them again.
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+    if hosts > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     Ok(config)
 }
@@ -125,6 +132,21 @@ mod tests {
         };
         assert_eq!(idle("?keepalives_idle=5"), Duration::from_secs(5));
         assert_eq!(idle(""), SILENCE);
+    }
+
+    /// Whichever answered first was taken, and where that was a stand-by no append was made.
+    #[test]
+    fn of_several_servers_one_that_takes_writes_is_asked_for() {
+        let asked = |address: &str| {
+            parse(address, &PostgresOptions::default()).map(|config| config.get_target_session_attrs()).unwrap()
+        };
+        assert_eq!(asked("postgres://user@one,other/db"), TargetSessionAttrs::ReadWrite);
+        assert_eq!(asked("host=one,other hostaddr=10.0.0.1,10.0.0.2 user=user"), TargetSessionAttrs::ReadWrite);
+        assert_eq!(asked("hostaddr=10.0.0.1,10.0.0.2 user=user"), TargetSessionAttrs::ReadWrite);
+        // A server that takes no writes for a while is there all the same.
+        assert_eq!(asked("postgres://user@one/db"), TargetSessionAttrs::Any);
+        assert_eq!(asked("postgres://user@one/db?target_session_attrs=read-write"), TargetSessionAttrs::ReadWrite);
+        assert_eq!(asked("postgres://user@one,other?target_session_attrs=read-only"), TargetSessionAttrs::ReadOnly);
     }
 
     #[test]

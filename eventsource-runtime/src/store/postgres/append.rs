@@ -169,11 +169,15 @@ impl Appends {
     }
 }
 
-/// The connections that append, those that read, those on which projections work, and those that keep their leases.
+/// The connections that append, those that read, those that keep snapshots, those on which projections work, and those
+/// that keep their leases.
 #[derive(Debug)]
 pub(super) struct Pools {
     pub(super) writers: Pool,
     pub(super) readers: Pool,
+    /// Of their own: aggregates are loaded while snapshots cannot be written. What is asked about snapshots alone is
+    /// asked there as well, behind a save that was dropped.
+    pub(super) snapshots: Pool,
     pub(super) workers: Pool,
     /// Of their own: a lease is renewed while all workers are at batches.
     pub(super) leases: Pool,

@@ -15,6 +15,12 @@ use super::tls::Tls;
 use super::{PostgresError, PostgresOptions};
 use crate::store::StoreError;
 
+/// What holds for all connections: a server that has heard nothing of a machine for a while asks whether it is there,
+/// as the machine does of the server. Of one that has gone, it would keep for hours what that has locked. Where the
+/// connection is a socket in a file, this means nothing.
+pub(super) const WATCHED: &str =
+    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
 /// What holds for connections that run the store's statements. Appends are right in no other isolation level; compiling
 /// a statement to machine code takes longer than the longest page, and so does starting a process; and a plan that was
 /// made while a table was small is kept when it has grown, so that indexes are used from the start, and by the first
@@ -65,7 +71,7 @@ pub(super) struct Connecting {
 impl Connecting {
     /// A pool of at most so many connections with these settings, made when they are needed.
     pub(super) fn pool(&self, size: usize, session: &str) -> Result<Pool, PostgresError> {
-        let connect = Connector { tls: self.tls.clone(), session: session.into() };
+        let connect = Connector { tls: self.tls.clone(), session: format!("{WATCHED}; {session}").into() };
         // A connection that is closed is not lent; whether one that is open works, its user finds out.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         Pool::builder(Manager::from_connect(self.config.clone(), connect, recycling))

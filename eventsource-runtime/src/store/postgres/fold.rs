@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::pin::pin;
 
 use deadpool_postgres::{Object, Pool};
-use futures_util::TryStreamExt;
 use futures_util::future::join;
+use futures_util::{FutureExt, TryStreamExt};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 use uuid::Uuid;
@@ -85,7 +85,7 @@ impl Folds {
                     folding.visit_all(&rows)?
                 }
             };
-            self.rest(&client, folding, left, fold.first_event).await
+            self.rest(client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
@@ -130,7 +130,7 @@ impl Folds {
         let folded = async {
             // A snapshot that is not taken was of no use, and neither are the events after it.
             let left = if Some(after) == read_after { folding.visit_all(&held)? } else { Left::Some };
-            self.rest(&client, folding, left, fold.first_event).await
+            self.rest(client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
@@ -157,22 +157,27 @@ impl Folds {
     }
 
     /// Shows page by page what is left. A command whose events were not found among the first ones may have been
-    /// handled since, and is looked for again after the last page.
+    /// handled since, and is looked for again after the last page. Where the visitor has enough in the middle of a page
+    /// the connection is given up, so that nobody who is lent it has to wait for what is left; but not where this waits
+    /// for that itself, and not where the whole load is dropped, since those who do that may be many.
     async fn rest<V: Visitor>(
         &self,
-        client: &Object,
+        client: Object,
         mut folding: Folding<'_, V>,
         mut left: Left,
         first_event: Option<Uuid>,
     ) -> Result<Folded<V>, Fault> {
         let again = first_event.filter(|_| left == Left::Some);
         while left == Left::Some {
-            left = folding.page(self.rows(client, (folding.stream, folding.after), PAGE).await?).await?;
+            left = folding.page(self.rows(&client, (folding.stream, folding.after), PAGE).await?).await?;
         }
         let earlier = match again {
-            Some(id) => self.earlier(client, folding.stream, id).await?,
+            Some(id) => self.earlier(&client, folding.stream, id).await?,
             None => None,
         };
+        if left == Left::Unread && again.is_none() {
+            drop(Object::take(client));
+        }
         Ok(Folded { visitor: folding.visitor, visited: folding.visited, earlier })
     }
 
@@ -240,6 +245,8 @@ impl Held {
 enum Left {
     Some,
     None,
+    /// Nobody wants what may be on its way.
+    Unread,
 }
 
 struct Folding<'a, V> {
@@ -261,7 +268,9 @@ impl<V: Visitor> Folding<'_, V> {
         while let Some(row) = rows.try_next().await? {
             read += 1;
             if self.visit(&row)?.is_break() {
-                return Ok(Left::None);
+                // The end of a short answer comes along with its rows.
+                let is_read = matches!(rows.try_next().now_or_never(), Some(Ok(None)));
+                return Ok(if is_read { Left::None } else { Left::Unread });
             }
         }
         Ok(if read < PAGE { Left::None } else { Left::Some })
@@ -270,7 +279,7 @@ impl<V: Visitor> Folding<'_, V> {
     fn visit_all(&mut self, held: &Held) -> Result<Left, Fault> {
         for row in &held.rows {
             if self.visit(row)?.is_break() {
-                return Ok(Left::None);
+                return Ok(if held.is_cut { Left::Unread } else { Left::None });
             }
         }
         Ok(if held.is_cut || signed(held.rows.len() as u64) >= HELD { Left::Some } else { Left::None })

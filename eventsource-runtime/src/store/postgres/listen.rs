@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio_postgres::{AsyncMessage, Client, Config};
 
+use super::connections::WATCHED;
 use super::schema::Schema;
 use super::tls::Tls;
 use crate::store::Position;
@@ -114,7 +115,7 @@ impl Listener {
     async fn begin(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let events = self.schema.sql("'{schema}.events'::regclass::oid");
         let channel: String = client.query_one(&format!("SELECT 'eventsource_' || {events}"), &[]).await?.get(0);
-        client.batch_execute(&format!("LISTEN {channel}")).await?;
+        client.batch_execute(&format!("{WATCHED}; LISTEN {channel}")).await?;
         let share = format!("SELECT pg_advisory_lock_shared((x'65730002'::bigint << 32) | {events}::bigint)");
         client.batch_execute(&share).await?;
         let head =

@@ -86,6 +86,7 @@ impl Traced<Postgres> {
         let shared = &self.inner().shared;
         shared.pools.writers.close();
         shared.pools.readers.close();
+        shared.pools.snapshots.close();
         shared.pools.workers.close();
         shared.pools.leases.close();
         if let Some(listening) = shared.listening.get() {
@@ -104,6 +105,8 @@ pub struct Postgres {
 
 /// How many connections keep leases: some may be held up by those who empty read models.
 const LEASES: usize = 2;
+/// How many keep snapshots: some may be held up by whoever deletes many, or sees to the table.
+const SNAPSHOTS: usize = 2;
 /// But not for longer than this.
 const HELD_UP: &str = "SET lock_timeout = '1s'";
 
@@ -131,11 +134,13 @@ impl Postgres {
         let tls = tls::tls(&config, options).map_err(refused)?;
         let connecting = Connecting { config: config.clone(), tls: tls.clone(), timeout: options.connect_timeout };
         let pool = |size, session| connecting.pool(size, session).map_err(refused);
+        let held_up = format!("{OURS}; {HELD_UP}");
         let pools = Arc::new(Pools {
             writers: pool(UNDER_WAY, OURS)?,
             readers: pool(options.connections, OURS)?,
+            snapshots: pool(SNAPSHOTS, &held_up)?,
             workers: pool(options.connections, YOURS)?,
-            leases: pool(LEASES, &format!("{OURS}; {HELD_UP}"))?,
+            leases: pool(LEASES, &held_up)?,
         });
         let mut info = StoreInfo::database("postgresql", "events");
         info.server = address::server(&config);
@@ -209,6 +214,10 @@ impl EventStore for Postgres {
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
+        if limit == 0 {
+            // Of a page without a last event nobody could tell how far it looked, nor what it says of the head.
+            return Ok(Page { events: Vec::new(), scanned: after });
+        }
         let known = self.shared.head.known();
         let page = self.shared.reads.all(&self.shared.pools.readers, after, filter, limit).await?;
         if page.scanned <= after {

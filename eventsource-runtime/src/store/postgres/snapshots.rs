@@ -1,7 +1,7 @@
 //! Snapshots in PostgreSQL.
 
 use bytes::Bytes;
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -57,12 +57,12 @@ impl Postgres {
         statement: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, StoreError> {
-        let execute = async |pool: &Pool| {
-            let client = lend(pool).await?;
+        let execute = async {
+            let client = lend(&self.shared.pools.snapshots).await?;
             let statement = client.prepare_cached(statement).await?;
             Ok(client.execute(&statement, params).await?)
         };
-        execute(&self.shared.pools.readers).await.map_err(|fault: Fault| fault.attempt(attempt))
+        execute.await.map_err(|fault: Fault| fault.attempt(attempt))
     }
 }
 
@@ -92,7 +92,7 @@ impl SnapshotStore for Postgres {
             return Ok(None);
         }
         let get = async {
-            let client = lend(&self.shared.pools.readers).await?;
+            let client = lend(&self.shared.pools.snapshots).await?;
             self.shared.snapshots.get(&client, stream).await
         };
         get.await.map_err(|fault: Fault| fault.attempt("read a snapshot"))

@@ -178,7 +178,7 @@ pub(super) async fn swap(
     let tx = begun(&mut client).await?;
     let swapped = async {
         if aside.is_swapped(&tx).await? {
-            return store.check_all(&tx, projection, token).await;
+            return store.check_all(&tx, projection, token).await.map(drop);
         }
         refuse_losses(&tx, aside, &store.shared.schema).await?;
         aside.note(&tx).await?;

@@ -1,8 +1,9 @@
 //! Projections on PostgreSQL: steps and checkpoint in one transaction.
 //!
 //! A batch holds no lock of the store while its steps run, so that a process that is stopped, or whose runtime is
-//! blocked, keeps nobody from taking its lease when that has expired. An async step that never ends is no such thing:
-//! its lease is renewed for as long as the process lives.
+//! blocked, keeps nobody from taking its lease when that has expired. What else it has locked, a reset the leases
+//! themselves, is free when the server has heard nothing of it for a few times as long. An async step that never ends
+//! is no such thing: its lease is renewed, and its transaction kept, for as long as the process lives.
 //!
 //! Whether the lease is still its own is asked again by the statement that moves the checkpoint, the last one before
 //! the commit; and whether the dead letters are still there behind which events were parked, just before that, under a
@@ -20,6 +21,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::future::join;
@@ -34,7 +36,6 @@ use crate::projection::{
     ProjectionError, ProjectionStore, StepResult, Transaction,
 };
 use crate::store::Position;
-use crate::store::columns::millis;
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
 use elsewhere::{refuse_losses, refuse_writes};
@@ -43,8 +44,13 @@ use transaction::{SAVEPOINT, apply, begin, end, failed, fault, prepare};
 /// How often the term of its lease a transaction may stand still: then the server ends it, so that the rows that it has
 /// changed are free for whoever has the lease then.
 const STANDSTILLS: u32 = 3;
-/// But not sooner, in milliseconds: between two statements a busy machine takes its time.
-const LEAST_STANDSTILL: i64 = 1000;
+/// But not sooner: between two statements a busy machine takes its time.
+const LEAST_STANDSTILL: Duration = Duration::from_secs(1);
+/// The longest that the server takes is 24 days.
+const LONGEST_STANDSTILL: Duration = Duration::from_hours(24 * 12);
+/// How long one may that is under no lease. It runs the store's own statements one behind the other, or steps, which
+/// have a beat: none that is alive stands still for as long.
+const STANDSTILL: Duration = Duration::from_secs(15);
 
 impl Transaction for PostgresTransaction<'static> {
     type Backend = Postgres;
@@ -114,7 +120,8 @@ impl Statements {
             ),
             others: schema.sql(
                 // Locks every part: until the reset is committed nobody takes a lease over.
-                "SELECT partition, partitions, token IS DISTINCT FROM $2 FROM {schema}.projection_partitions \
+                "SELECT partition, partitions, token IS DISTINCT FROM $2, \
+                (extract(epoch FROM expires - clock_timestamp()) * 1000)::bigint FROM {schema}.projection_partitions \
                 WHERE projection = $1 ORDER BY partition FOR UPDATE",
             ),
             look: leases::look(schema),
@@ -176,7 +183,7 @@ impl ProjectionStore for Postgres {
             let is_parked = |event: &&StoredEvent| parked.contains(event.stream.as_str());
             let (aside, steps): (Vec<_>, Vec<_>) = batch.events.iter().partition(is_parked);
             tried = steps;
-            scope.run(apply(&tx, &*projection, &tried)).await?;
+            scope.run(apply(&tx, &*projection, &tried, standstill(batch.claim.term))).await?;
             self.set_aside(&tx, &batch, &aside, &parked).await
         };
         let applied = applied.await;
@@ -194,8 +201,10 @@ impl ProjectionStore for Postgres {
         let tx = begun(&mut client).await?;
         let reset = async {
             tx.execute(RESET, &[&self.place(name)]).await.map_err(failed("reset a projection"))?;
-            self.check_all(&tx, name, token).await?;
-            prepare(&tx, async { projection.reset(&tx).await }).await?;
+            // From here on others wait for its leases.
+            let standstill = standstill(self.check_all(&tx, name, token).await?);
+            tx.batch_execute(&ends_after(standstill)).await.map_err(failed("reset a projection"))?;
+            prepare(&tx, async { projection.reset(&tx).await }, standstill).await?;
             let forget = async {
                 self.letters().forget(&tx, self.key(name)).await?;
                 tx.execute(&self.shared.projections.move_back, &[&self.key(name)]).await.map(drop)
@@ -233,7 +242,7 @@ impl ProjectionStore for Postgres {
             tx.execute(RETRY, &[&self.place(projection.name())]).await.map_err(failed("remove a dead letter"))?;
             let removed = self.letters().remove(&tx, key, position).await.map_err(failed("remove a dead letter"))?;
             if removed {
-                scope.run(apply(&tx, &*projection, &tried)).await?;
+                scope.run(apply(&tx, &*projection, &tried, STANDSTILL)).await?;
             }
             // A batch that parks an event behind this letter is committed before it is gone, or finds that it is.
             tx.execute(LOCK, &[&key]).await.map_err(failed("remove a dead letter"))?;
@@ -253,10 +262,21 @@ impl ProjectionStore for Postgres {
     }
 }
 
+/// How long a transaction may stand still under a lease.
+fn standstill(term: Duration) -> Duration {
+    term.saturating_mul(STANDSTILLS).clamp(LEAST_STANDSTILL, LONGEST_STANDSTILL)
+}
+
+/// Has the server end a transaction that stands still for so long.
+fn ends_after(standstill: Duration) -> String {
+    format!("SET LOCAL idle_in_transaction_session_timeout = {}", standstill.as_millis())
+}
+
 /// A transaction with its savepoint.
 async fn begun(client: &mut Object) -> Result<PostgresTransaction<'_>, ProjectionError> {
     let tx = begin(client).await?;
-    tx.batch_execute(SAVEPOINT).await.map_err(failed("begin a projection's batch"))?;
+    let settings = format!("{}; {SAVEPOINT}", ends_after(STANDSTILL));
+    tx.batch_execute(&settings).await.map_err(failed("begin a projection's batch"))?;
     Ok(tx)
 }
 
@@ -292,7 +312,7 @@ impl Postgres {
     }
 
     async fn set_up(&self, tx: &PostgresTransaction<'_>, projection: &dyn Projection<Self>) -> StepResult {
-        let setup = prepare(tx, async { projection.setup(tx).await });
+        let setup = prepare(tx, async { projection.setup(tx).await }, STANDSTILL);
         match &self.aside {
             None => setup.await,
             Some(aside) => {
@@ -309,8 +329,7 @@ impl Postgres {
     async fn check(&self, tx: &PostgresTransaction<'_>, batch: &Batch) -> Result<HashSet<String>, ProjectionError> {
         let Partition { projection, index, count, .. } = batch.partition;
         let (key, index, count) = (self.key(projection), i64::from(index), i64::from(count));
-        let standstill = millis(batch.claim.term.saturating_mul(STANDSTILLS)).clamp(LEAST_STANDSTILL, 1 << 30);
-        let settings = format!("SET LOCAL idle_in_transaction_session_timeout = {standstill}; {SAVEPOINT}");
+        let settings = format!("{}; {SAVEPOINT}", ends_after(standstill(batch.claim.term)));
         let standing = async {
             let statement = tx.prepare_cached(&self.shared.projections.standing).await?;
             // One behind the other, and one wait for both.

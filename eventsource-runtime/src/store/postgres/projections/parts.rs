@@ -1,5 +1,7 @@
 //! The parts of a projection: how many there are, whose they are, and where they stand.
 
+use std::time::Duration;
+
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
@@ -47,13 +49,13 @@ impl Postgres {
         tx.execute(&statements.lay_out, &params).await.map(drop)
     }
 
-    /// Refuses where any part of a projection is leased with another token.
+    /// Refuses where any part of a projection is leased with another token. For how long the leases hold on.
     pub(super) async fn check_all(
         &self,
         tx: &PostgresTransaction<'_>,
         projection: &'static str,
         token: Uuid,
-    ) -> Result<(), ProjectionError> {
+    ) -> Result<Duration, ProjectionError> {
         let others = async {
             let statement = tx.prepare_cached(&self.shared.projections.others).await?;
             tx.query(&statement, &[&self.key(projection), &Some(token)]).await
@@ -65,7 +67,10 @@ impl Postgres {
         };
         match other.and_then(part) {
             Some(partition) => Err(LeaseLost::new(partition).into()),
-            None => Ok(()),
+            None => {
+                let left = others.iter().filter_map(|row| u64::try_from(row.get::<_, i64>(3)).ok()).max();
+                Ok(Duration::from_millis(left.unwrap_or_default()))
+            }
         }
     }
 

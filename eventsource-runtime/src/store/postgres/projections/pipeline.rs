@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_postgres::Error;
 
 use super::super::PostgresTransaction;
@@ -21,26 +23,38 @@ pub(super) struct Pipeline<'t> {
     unanswered: VecDeque<Sent<'t>>,
     failed: Option<(usize, Error)>,
     taken: Vec<Queued>,
+    /// When the server is told that somebody is there, while a step waits for something else.
+    beats: Interval,
 }
 
 struct Sent<'t> {
     /// The number of the step.
     step: usize,
-    answer: Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 't>>,
+    answer: Answer<'t>,
 }
 
+type Answer<'t> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 't>>;
+
 impl<'t> Pipeline<'t> {
-    pub(super) fn new(tx: &'t PostgresTransaction<'t>) -> Self {
-        Self { tx, unanswered: VecDeque::new(), failed: None, taken: Vec::new() }
+    /// For a transaction that the server ends when it has heard nothing for so long.
+    pub(super) fn new(tx: &'t PostgresTransaction<'t>, standstill: Duration) -> Self {
+        let pause = standstill / 3;
+        let mut beats = interval_at(Instant::now() + pause, pause);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { tx, unanswered: VecDeque::new(), failed: None, taken: Vec::new(), beats }
     }
 
     /// Runs a step. What it enqueues is sent each time that it waits, and when it ends; answers to what was sent before
-    /// are taken meanwhile, since the connection reads nothing beyond one that nobody takes.
+    /// are taken meanwhile, since the connection reads nothing beyond one that nobody takes. A step may wait for longer
+    /// than the transaction may stand still; a process that is stopped, or whose runtime is blocked, has no beat.
     pub(super) async fn run(&mut self, number: usize, step: impl Future<Output = StepResult> + Send) -> StepResult {
         let mut step = pin!(caught(step));
         let result = poll_fn(|task| {
             let polled = step.as_mut().poll(task);
             self.send(number, task);
+            if polled.is_pending() {
+                self.beat(number, task);
+            }
             // Whatever it comes to, the step decides when this ends.
             let _ = self.poll_answers(0, task);
             polled
@@ -64,17 +78,28 @@ impl<'t> Pipeline<'t> {
     }
 
     fn send(&mut self, step: usize, task: &mut Context<'_>) {
-        self.tx.take_queued(&mut self.taken);
-        for Queued { statement, params } in self.taken.drain(..) {
-            let tx = self.tx;
-            let mut answer: Sent<'t> =
-                Sent { step, answer: Box::pin(async move { tx.execute_raw(&statement, params).await }) };
-            // It is sent when it is polled for the first time. Its answer cannot be there yet; an error can.
-            match answer.answer.as_mut().poll(task) {
-                Poll::Ready(Err(error)) => self.failed = self.failed.take().or(Some((step, error))),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Pending => self.unanswered.push_back(answer),
-            }
+        let (tx, mut taken) = (self.tx, std::mem::take(&mut self.taken));
+        tx.take_queued(&mut taken);
+        for Queued { statement, params } in taken.drain(..) {
+            self.ask(step, Box::pin(async move { tx.execute_raw(&statement, params).await }), task);
+        }
+        self.taken = taken;
+    }
+
+    /// Sends a query of nothing at all, which a transaction that has failed takes as well.
+    fn beat(&mut self, step: usize, task: &mut Context<'_>) {
+        let tx = self.tx;
+        while self.beats.poll_tick(task).is_ready() {
+            self.ask(step, Box::pin(async move { tx.batch_execute("").await.map(|()| 0) }), task);
+        }
+    }
+
+    /// It is sent when it is polled for the first time. Its answer cannot be there yet; an error can.
+    fn ask(&mut self, step: usize, mut answer: Answer<'t>, task: &mut Context<'_>) {
+        match answer.as_mut().poll(task) {
+            Poll::Ready(Err(error)) => self.failed = self.failed.take().or(Some((step, error))),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Pending => self.unanswered.push_back(Sent { step, answer }),
         }
     }
 

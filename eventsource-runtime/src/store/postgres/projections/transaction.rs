@@ -1,5 +1,7 @@
 //! The transaction of a batch: how it begins, how it ends, and whose fault it is when it does not.
 
+use std::time::Duration;
+
 use deadpool_postgres::{Object, Transaction as Inner};
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
@@ -109,8 +111,9 @@ pub(super) async fn apply<'t>(
     tx: &'t PostgresTransaction<'t>,
     projection: &dyn Projection<Postgres>,
     events: &[&StoredEvent],
+    standstill: Duration,
 ) -> StepResult {
-    let mut pipeline = Pipeline::new(tx);
+    let mut pipeline = Pipeline::new(tx, standstill);
     let mut failure = None;
     for (number, event) in events.iter().enumerate() {
         let stepped = pipeline.run(number, async { projection.apply(event, tx).await }).await;
@@ -133,8 +136,9 @@ pub(super) async fn apply<'t>(
 pub(super) async fn prepare<'t>(
     tx: &'t PostgresTransaction<'t>,
     step: impl Future<Output = StepResult> + Send,
+    standstill: Duration,
 ) -> StepResult {
-    let mut pipeline = Pipeline::new(tx);
+    let mut pipeline = Pipeline::new(tx, standstill);
     let prepared = pipeline.run(0, step).await;
     let sent = pipeline.finish().await;
     sent.map_or(prepared, |(_, error)| Err(error.into())).map_err(readable)

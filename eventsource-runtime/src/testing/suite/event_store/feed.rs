@@ -27,6 +27,20 @@ pub async fn feed_page_has_its_limit<S: EventStore>(open: impl AsyncFn() -> S) {
     }
 }
 
+/// A page of no events passes over none, whatever a filter hides.
+pub async fn feed_is_not_passed_over_where_no_events_are_asked_for<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    let end = appended(&store, &stream, events(3)).await.position;
+    let hidden = Filter::all().event_types(["Shipped"]);
+    for filter in [Filter::all(), Filter::all().event_types(["Placed"]), hidden] {
+        for after in [Position::START, Position::new(1), end] {
+            let page = store.read_all(after, &filter, 0).await.expect("the feed can be read");
+            assert!(page.events.is_empty(), "{} events where none were asked for", page.events.len());
+            assert_eq!(page.scanned, after, "a page of no events has looked at none");
+        }
+    }
+}
+
 /// What a filter hides is passed over, however much it is.
 pub async fn feed_passes_over_what_it_hides<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
