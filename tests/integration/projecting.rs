@@ -1,6 +1,6 @@
 //! Projections that cannot apply an event, that are built anew, that share their work, and that lose their lease.
 
-mod anew;
+pub(crate) mod anew;
 mod blame;
 mod set_back;
 mod stalled;

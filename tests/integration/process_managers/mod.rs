@@ -4,6 +4,7 @@ mod crashes;
 mod cycles;
 mod failing;
 mod held_up;
+mod set_back;
 mod starts;
 mod traces;
 

@@ -36,7 +36,7 @@ async fn pass_time(store: &Faulty) {
 }
 
 /// Waits until it is written down that nothing before a position is put off any more.
-async fn written_down(store: &Faulty, position: usize) {
+pub(super) async fn written_down<S: ProjectionStore>(store: &S, position: usize) {
     let look = Claim::new(Uuid::nil(), "nobody", Duration::ZERO);
     let timer = Partition::whole("process_timer.Shipping");
     let is_there = |lease: Lease| lease.checkpoint.get() >= position as u64;

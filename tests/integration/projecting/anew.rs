@@ -8,16 +8,16 @@ use eventsource_tests::logged::Log;
 use super::*;
 
 /// A file for a store, removed at the end with what lies beside it.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("eventsource-projecting-{}", Uuid::now_v7()));
         std::fs::create_dir(&folder).unwrap();
         Self(folder)
     }
 
-    pub(super) fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.join("store.db")
     }
 
@@ -33,7 +33,7 @@ impl Drop for Scratch {
     }
 }
 
-pub(super) async fn open(file: &Path) -> SqliteStore {
+pub(crate) async fn open(file: &Path) -> SqliteStore {
     SqliteStore::open_with(file, SqliteOptions::default().synchronous(Synchronous::Normal)).await.unwrap()
 }
 

@@ -5,8 +5,11 @@
 //!
 //! Until where nothing is put off any more is written down now and then, as the checkpoint of a projection is, so that
 //! a start reads what came since, and not the whole past.
+//!
+//! A server that took another's place may have lost the end of the feed, and have handed the same positions out again
+//! since. So it is looked now and then whether the feed is still the one that was read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -14,12 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::ProcessManager;
 use super::desk::due_id;
 use super::record::{Scheduled, is_own};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::{EventDef, EventSet, StoredEvent};
 use crate::poll::unless;
 use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore, StepResult, caught};
@@ -34,8 +38,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const PAGE: usize = 512;
 /// How far what is written down may lag behind, and so how much a start reads for nothing.
 const UNSAVED: u64 = 1000;
-/// For how long nobody else writes it down meanwhile: long enough for two calls of the store.
+/// For how long nobody else writes it down meanwhile: long enough for a few calls of the store.
 const TERM: Duration = Duration::from_secs(5);
+/// How often it is looked whether the feed has lost its end.
+const LOOK_BACK: Duration = Duration::from_secs(5);
 
 pub(super) struct Timer<M, S> {
     store: S,
@@ -45,8 +51,16 @@ pub(super) struct Timer<M, S> {
     /// Nothing before is put off any more, as the store was told; none before it was asked.
     saved: Option<Position>,
     waiting: HashMap<Uuid, Waiting>,
+    /// What was recorded since it was looked back. It waits until that is read, for it may be lost before.
+    recorded: HashSet<Uuid>,
     /// The first that was put off and cannot be read.
     unreadable: Option<Position>,
+    /// The last event of the feed, whosever it was, when it was looked back. As long as it is there, nothing was lost
+    /// before it.
+    known: Option<Mark>,
+    /// What was read behind that.
+    since: Vec<Mark>,
+    looked_back: Option<Instant>,
     manager: PhantomData<fn() -> M>,
 }
 
@@ -58,10 +72,35 @@ struct Waiting {
     scheduled: Scheduled,
 }
 
+/// What tells an event from one that came in its place. That may have its id, where the same is made again.
+#[derive(Clone, Copy, PartialEq)]
+struct Mark {
+    position: Position,
+    id: Uuid,
+    recorded_at: Timestamp,
+}
+
+impl Mark {
+    fn of(event: &StoredEvent) -> Self {
+        Self { position: event.position, id: event.id, recorded_at: event.recorded_at }
+    }
+}
+
 impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     pub(super) fn new(store: S, clock: Arc<dyn Clock>) -> Self {
-        let (seen, waiting) = (Position::START, HashMap::new());
-        Self { store, clock, seen, saved: None, waiting, unreadable: None, manager: PhantomData }
+        Self {
+            store,
+            clock,
+            seen: Position::START,
+            saved: None,
+            waiting: HashMap::new(),
+            recorded: HashSet::new(),
+            unreadable: None,
+            known: None,
+            since: Vec::new(),
+            looked_back: None,
+            manager: PhantomData,
+        }
     }
 
     /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes, and so is
@@ -95,8 +134,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         }
     }
 
-    /// Waits until something is due, or something was appended that may put something off. The store is asked for
-    /// nothing meanwhile.
+    /// Waits until something is due, or something was appended that may put something off, or it is time to look back:
+    /// nobody is told of what comes in the place of what was lost. The store is asked for nothing meanwhile.
     async fn wait(&self) {
         let appended = async {
             self.store.changed(self.seen).await;
@@ -105,12 +144,14 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        unless(self.due(), appended).await;
+        // Whichever it was, all is looked after.
+        let _ = tokio::time::timeout(LOOK_BACK, unless(self.due(), appended)).await;
     }
 
     /// Waits until the first of all that waits is due.
     async fn due(&self) {
-        let Some(next) = self.waiting.values().map(|waiting| waiting.due).min() else {
+        let open = self.waiting.iter().filter(|(asked, _)| !self.recorded.contains(*asked));
+        let Some(next) = open.map(|(_, waiting)| waiting.due).min() else {
             return std::future::pending().await;
         };
         loop {
@@ -131,15 +172,14 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let now = self.clock.now().as_micros();
         let mut due: Vec<Uuid> = Vec::new();
         due.extend(self.waiting.iter().filter(|(_, waiting)| waiting.due <= now).map(|(asked, _)| *asked));
+        due.retain(|asked| !self.recorded.contains(asked));
         due.sort_unstable_by_key(|asked| self.waiting.get(asked).map(|waiting| (waiting.due, waiting.asked.position)));
         let mut result = Ok(());
         for asked in due {
-            let recorded = match self.waiting.get(&asked) {
-                Some(waiting) => self.record(waiting).await,
-                None => Ok(()),
-            };
-            match recorded {
-                Ok(()) => drop(self.waiting.remove(&asked)),
+            let Some(waiting) = self.waiting.get(&asked) else { continue };
+            match self.record(waiting).await {
+                Ok(true) => drop(self.recorded.insert(asked)),
+                Ok(false) => drop(self.waiting.remove(&asked)),
                 // One that cannot be recorded holds up none of the others.
                 Err(error) => result = result.and(Err(error)),
             }
@@ -147,7 +187,53 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         result
     }
 
-    /// Asks where to begin.
+    /// Looks whether the feed is still the one that was read, and begins anew where it is not.
+    async fn look_back(&mut self) -> StepResult {
+        // Before all that is looked at from here on: as long as it is there, that is as it was seen now.
+        let last = self.at(self.store.head().await?).await?;
+        if !self.is_as_read(last).await? {
+            self.open().await?;
+        }
+        if let Some(last) = last {
+            // Nothing of ours was lost behind it, but what comes there is still to be read.
+            self.seen = self.seen.min(last.position);
+        }
+        (self.known, self.looked_back) = (last, Some(Instant::now()));
+        self.since.clear();
+        self.recorded.clear();
+        Ok(())
+    }
+
+    /// Whether the feed, which ends with `last`, shows of what was read the same as then.
+    async fn is_as_read(&self, last: Option<Mark>) -> Result<bool, ProjectionError> {
+        let Some(known) = self.known else { return Ok(false) };
+        if last != self.known && self.at(known.position).await? != self.known {
+            return Ok(false);
+        }
+        let (mut after, mut found) = (known.position, Vec::new());
+        while after < self.seen {
+            let page = self.store.read_all(after, &Self::filter(), PAGE).await?;
+            if page.scanned <= after {
+                break;
+            }
+            found.extend(page.events.iter().map(Mark::of).filter(|mark| mark.position <= self.seen));
+            after = page.scanned;
+        }
+        Ok(found == self.since)
+    }
+
+    /// The event at a position of the feed.
+    async fn at(&self, position: Position) -> Result<Option<Mark>, ProjectionError> {
+        let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
+        let page = self.store.read_all(Position::new(before), &Filter::all(), 1).await?;
+        Ok(page.events.first().map(Mark::of).filter(|mark| mark.position == position))
+    }
+
+    fn filter() -> Filter {
+        Filter::all().aggregate_types([M::NAME])
+    }
+
+    /// Asks where to begin, with nothing known.
     async fn open(&mut self) -> StepResult {
         self.store.open_projection(Arc::new(Bookmark(M::timer_name())), 1, Position::START).await?;
         // A lease for no time is nobody's, and the answer tells where the checkpoint is.
@@ -155,20 +241,33 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let lease = self.store.lease_projection(Partition::whole(M::timer_name()), look).await?;
         self.seen = lease.checkpoint;
         self.saved = Some(lease.checkpoint);
+        self.waiting.clear();
+        self.unreadable = None;
         Ok(())
+    }
+
+    /// Until where nothing is put off any more.
+    fn done(&self) -> Position {
+        let first = self.waiting.values().map(|waiting| waiting.asked.position).chain(self.unreadable).min();
+        first.map_or(self.seen, |first| Position::new(first.get() - 1))
     }
 
     /// Writes down until where nothing is put off any more, unless somebody else is about to.
     async fn save(&mut self) -> StepResult {
-        let first = self.waiting.values().map(|waiting| waiting.asked.position).chain(self.unreadable).min();
-        let done = first.map_or(self.seen, |first| Position::new(first.get() - 1));
+        let mut done = self.done();
         if self.saved.is_none_or(|saved| done.get() <= saved.get() + UNSAVED) {
             return Ok(());
         }
         let partition = Partition::whole(M::timer_name());
         let claim = Claim::new(Uuid::now_v7(), M::timer_name(), TERM);
         let lease = self.store.lease_projection(partition, claim.clone()).await?;
+        let mut read = Ok(());
         if lease.taken.is_none() {
+            // What is passed was there before the lease: where it is lost from here on, so is the lease, and the
+            // batch is refused.
+            self.look_back().await?;
+            read = self.read().await?;
+            done = done.min(self.done());
             if lease.checkpoint < done {
                 let batch = Batch::new(partition, claim.clone(), lease.checkpoint, done).at(self.clock.now());
                 let mark = Arc::new(Bookmark(M::timer_name()));
@@ -177,22 +276,23 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             self.store.lease_projection(partition, claim.given_up()).await?;
         }
         self.saved = Some(done);
-        Ok(())
+        read
     }
 
     /// Reads what was put off, and what of that has been recorded since. The inner error is of what cannot be read: it
     /// holds up none of the others, and is read again by the next start.
     async fn read(&mut self) -> Result<StepResult, ProjectionError> {
-        if self.saved.is_none() {
-            self.open().await?;
+        if self.looked_back.is_none_or(|at| at.elapsed() >= LOOK_BACK) {
+            self.look_back().await?;
         }
-        let filter = Filter::all().aggregate_types([M::NAME]);
+        let known = self.known.map_or(Position::START, |known| known.position);
         let mut result = Ok(());
         loop {
-            let page = self.store.read_all(self.seen, &filter, PAGE).await?;
+            let page = self.store.read_all(self.seen, &Self::filter(), PAGE).await?;
             if page.scanned <= self.seen {
                 return Ok(result);
             }
+            self.since.extend(page.events.iter().map(Mark::of).filter(|mark| mark.position > known));
             for event in page.events {
                 let position = event.position;
                 if let Err(error) = self.take(event) {
@@ -217,7 +317,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Ok(())
     }
 
-    async fn record(&self, waiting: &Waiting) -> StepResult {
+    /// Records what is due, unless what put it off is there no more.
+    async fn record(&self, waiting: &Waiting) -> Result<bool, ProjectionError> {
         let Waiting { id, asked, scheduled, .. } = waiting;
         let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
             let name = &scheduled.event_type;
@@ -240,9 +341,13 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             payload: scheduled.payload.get().to_owned().into(),
             origin: Arc::new(origin),
         };
-        match self.store.append(&asked.stream, ExpectedVersion::Any, vec![event]).await {
+        // A server may have lost it since it was looked back, and the process with it.
+        if self.at(asked.position).await? != Some(Mark::of(asked)) {
+            return Ok(false);
+        }
+        match self.store.append(&asked.stream, ExpectedVersion::Exists, vec![event]).await {
             // Somebody else has recorded it, under a name that its type has now.
-            Ok(_) | Err(AppendError::IdempotencyMismatch { .. }) => Ok(()),
+            Ok(_) | Err(AppendError::IdempotencyMismatch { .. }) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
