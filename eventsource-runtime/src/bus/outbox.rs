@@ -139,9 +139,9 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     /// Publishes events.
     ///
     /// # Errors
-    /// What stood against the first that was not published, and the last before it. One that is behind another of its
+    /// What stood against the first that was not published; those before it are kept. One that is behind another of its
     /// stream is not at fault: what that one is behind is told by another result.
-    async fn publish(&self, events: &Events) -> Result<(), (Option<Position>, ProjectionError)> {
+    async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
         let messages: Vec<_> = events.iter().map(Message::of).collect();
         // Not in the scope of the batch, which has no spans: each publication has one.
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
@@ -150,7 +150,7 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
         let published = published.map(|(event, _)| event.position);
         let failed = events.iter().zip(results).filter_map(|(event, result)| Some((event, result.err()?)));
         let at_fault = failed.reduce(|first, next| if is_behind(&first.1) { next } else { first });
-        at_fault.map_or(Ok(()), |(event, error)| Err((published, refused(event, error))))
+        at_fault.map_or(Ok(()), |(event, error)| Err(refused(event, error).keeping(published)))
     }
 }
 
@@ -218,13 +218,14 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         if !events.is_empty() {
             batch.tenure().check(&self.store).await?;
         }
-        let Err((published, error)) = self.publish(&events).await else {
+        let Err(error) = self.publish(&events).await else {
             return self.store.apply_batch(projection, batch, scope).await;
         };
-        let Some(published) = published else { return Err(error) };
-        batch.checkpoint = published;
-        self.store.apply_batch(projection, batch, scope).await?;
-        Err(error.keeping(published))
+        if let Some(published) = error.kept() {
+            batch.checkpoint = published;
+            self.store.apply_batch(projection, batch, scope).await?;
+        }
+        Err(error)
     }
 
     fn reset_projection(

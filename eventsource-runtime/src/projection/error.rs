@@ -22,7 +22,7 @@ pub struct ProjectionError {
     cause: BoxError,
     /// The event whose step failed; `None` if it was not a step.
     event: Option<Position>,
-    /// Up to where the batch was applied and committed all the same.
+    /// Up to where its batch was applied and is kept all the same.
     kept: Option<Position>,
     /// Whether what the cause says may be kept where others read it.
     is_told: bool,
@@ -55,12 +55,12 @@ impl ProjectionError {
         self.event
     }
 
-    /// The error as that of a batch that was applied and committed up to a position.
-    pub(crate) fn keeping(self, position: Position) -> Self {
-        Self { kept: Some(position), ..self }
+    /// The error as that of a batch of which everything up to a position was applied, and is kept.
+    pub(crate) fn keeping(self, kept: Option<Position>) -> Self {
+        Self { kept, ..self }
     }
 
-    pub(super) fn kept(&self) -> Option<Position> {
+    pub(crate) fn kept(&self) -> Option<Position> {
         self.kept
     }
 
