@@ -65,13 +65,11 @@ impl Postgres {
         let part = |(index, count): (i64, i64)| {
             Partition::all(projection, u32::try_from(count).ok()?).nth(usize::try_from(index).ok()?)
         };
-        match other.and_then(part) {
-            Some(partition) => Err(LeaseLost::new(partition).into()),
-            None => {
-                let left = others.iter().filter_map(|row| u64::try_from(row.get::<_, i64>(3)).ok()).max();
-                Ok(Duration::from_millis(left.unwrap_or_default()))
-            }
+        if let Some(partition) = other.and_then(part) {
+            return Err(LeaseLost::new(partition).into());
         }
+        let left = others.iter().filter_map(|row| u64::try_from(row.get::<_, i64>(3)).ok()).max();
+        Ok(Duration::from_millis(left.unwrap_or_default()))
     }
 
     /// What moves the checkpoint of a batch: after the savepoint, which is there if no step has ended the transaction,
