@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// What the compiler says of a library's source, as JSON; nothing where it is not installed.
+#[must_use]
 pub fn said(program: &str, scratch: &Path, name: &str, source: &str) -> Option<String> {
     let folder = std::env::current_exe().ok()?.parent()?.to_owned();
     // Of the same compiler, with the macros' library beside it, and with `otel` as it is here.

@@ -1,5 +1,7 @@
 //! Snapshots behind commands: of what a load would see, and with no spans but their own.
 
+#![expect(clippy::option_option, reason = "JSON has no word for one of its values")]
+
 use eventsource_runtime::telemetry;
 
 use super::*;
