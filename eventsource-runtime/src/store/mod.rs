@@ -41,17 +41,11 @@ pub use memory::{Memory, MemoryStore, MemoryTransaction};
 #[cfg(feature = "postgres")]
 pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, PostgresTransaction};
 pub use reading::{EventFeed, StreamEvents, Subscription};
-/// The driver, in the version whose connections a projection's methods and queries are given.
-#[cfg(feature = "sqlite")]
-pub use rusqlite;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
 #[cfg(feature = "otel")]
 pub(crate) use status::status_code;
 pub use stream_id::{MAX_STREAM_ID, StreamId};
-/// The driver, in the version whose parameters a projection's methods are to give.
-#[cfg(feature = "postgres")]
-pub use tokio_postgres;
 pub(crate) use traced::AGAIN;
 pub use traced::Traced;
 pub use version::{ExpectedVersion, Position, Version};

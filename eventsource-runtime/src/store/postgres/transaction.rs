@@ -20,7 +20,8 @@ const STATEMENTS: usize = 256;
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. A statement that fails makes all
 /// later ones fail, so that a step ends with its error; one that goes on fails all the same. Everything else that the
-/// driver's transaction can do is reached through `Deref`.
+/// driver's transaction can do is reached through `Deref`. Where you write out the driver's own names, such as `ToSql`,
+/// depend on the version of `tokio-postgres` that `cargo tree -i tokio-postgres` tells.
 ///
 /// Each statement that is awaited is a round trip to the server. [`PostgresTransaction::enqueue`] spares it.
 pub struct PostgresTransaction<'t> {

@@ -9,7 +9,8 @@ use rusqlite::{Connection, Params};
 /// committed together.
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. Everything else that a connection
-/// can do is reached through `Deref`.
+/// can do is reached through `Deref`. Where you write out the driver's own names, depend on the version of `rusqlite`
+/// that `cargo tree -i rusqlite` tells: there can be one alone.
 pub struct SqliteTransaction<'a> {
     connection: &'a Connection,
 }
