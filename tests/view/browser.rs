@@ -164,10 +164,13 @@ impl Browser {
         self.send("Input.dispatchKeyEvent", &json!({ "type": "keyUp", "key": key }));
     }
 
-    /// The row that is chosen, by the name of its span.
+    /// The name of the span whose row is chosen.
+    pub(super) const CHOSEN: &str = "document.querySelector('.row[aria-selected=true] .name')?.textContent";
+
+    /// The row that is chosen, once there is one.
     pub(super) fn chosen(&mut self) -> String {
-        self.wait_for("document.querySelector('.row[aria-selected=true] .name')");
-        self.text("document.querySelector('.row[aria-selected=true] .name').textContent")
+        self.wait_for(Self::CHOSEN);
+        self.text(Self::CHOSEN)
     }
 
     /// A picture of the page, as the base64 of a PNG.

@@ -10,7 +10,7 @@ use opentelemetry::trace::Link;
 use opentelemetry_sdk::trace::SpanData;
 use uuid::Uuid;
 
-use crate::{context, open, span};
+use crate::{Browser, context, open, span};
 
 /// Three commands, one of them rejected, and their projection.
 async fn product() -> Vec<SpanData> {
@@ -52,16 +52,18 @@ async fn a_click_opens_the_attributes_and_a_link_leads_to_its_span() {
     assert_eq!(browser.text(user), "user-7");
     browser.click(".row:has(.name[title='persist_events'])");
     browser.wait_for("document.querySelector('#details h2').textContent === 'persist_events'");
-    browser.click("#details .link");
-    assert_eq!(browser.chosen(), "projection.OrderReadModel");
-    browser.click("#details .link");
-    assert_eq!(browser.chosen(), "persist_events");
+    // What is drawn follows the click with the next frame.
+    for led_to in ["projection.OrderReadModel", "persist_events"] {
+        browser.click("#details .link");
+        browser.wait_for(&format!("document.querySelector('#details h2').textContent === {led_to:?}"));
+        browser.wait_for(&format!("{} === {led_to:?}", Browser::CHOSEN));
+    }
     assert_eq!(browser.complaints, [""; 0]);
     picture(&mut browser);
 }
 
 /// With `UPDATE_PICTURE` set the picture in the documentation is made anew.
-fn picture(browser: &mut crate::Browser) {
+fn picture(browser: &mut Browser) {
     if std::env::var_os("UPDATE_PICTURE").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../eventsource-runtime/docs/view.png");
         std::fs::write(path, BASE64_STANDARD.decode(browser.picture()).unwrap()).unwrap();
@@ -88,8 +90,7 @@ async fn everything_can_be_done_with_keys() {
         ("e", "! command.PlaceOrder"),
     ] {
         browser.press(key);
-        let reached = format!("document.querySelector('.row[aria-selected=true] .name')?.textContent === {chosen:?}");
-        browser.wait_for(&reached);
+        browser.wait_for(&format!("{} === {chosen:?}", Browser::CHOSEN));
     }
     browser.wait_for("!document.querySelector('#details').hidden");
     browser.press("Escape");
