@@ -4,19 +4,17 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::dispatch::{Context, Handled};
-use crate::fnv::spread;
+use crate::fnv::{following, spread};
 use crate::store::Origin;
 
 /// The id of a command's event: what the command's id is hashed to, moved on by the ordinal. A retried command makes the
-/// same ids, and those of a version 7 UUID keep its time, so that an index on them grows at its end. An event's id may be
-/// that of a command that follows from it: without the hash, that command's first event would be the next event.
+/// same ids. An event's id may be that of a command that follows from it: without the hash, that command's first event
+/// would be the next event.
 pub(super) fn event_id(command_id: Uuid, ordinal: u64) -> Uuid {
     /// Odd, so that no two ordinals meet.
     const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-    /// The bits below the variant.
-    const LOW: u128 = (1 << 62) - 1;
-    let sum = spread(command_id.as_bytes().iter().copied()).wrapping_add((ordinal + 1).wrapping_mul(STEP));
-    Uuid::from_u128((command_id.as_u128() & !LOW) | (u128::from(sum) & LOW))
+    let sum = spread(command_id.as_bytes().iter().copied());
+    following(command_id, sum.wrapping_add((ordinal + 1).wrapping_mul(STEP)))
 }
 
 /// What led to an append.

@@ -239,6 +239,7 @@ mod tests {
             written(&letter).unwrap();
         }
     }
+
     /// A producer's message of this size that fails is too long for a dead letter, however its size comes about.
     #[test]
     fn what_a_message_came_with_counts() {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::Event;
-use crate::fnv::spread;
+use crate::fnv::{following, spread};
 
 const PREFIX: &str = "process_manager.";
 
@@ -86,11 +86,8 @@ pub(super) enum Purpose {
     Due,
 }
 
-/// The id of what `manager` does about `cause`: the same whenever it does it again. It keeps the time of a version 7
-/// UUID, so that an index on such ids grows at its end.
+/// The id of what `manager` does about `cause`: the same whenever it does it again.
 pub(super) fn derived(manager: &str, cause: Uuid, purpose: Purpose, ordinal: usize) -> Uuid {
-    /// The bits below the variant.
-    const LOW: u128 = (1 << 62) - 1;
     let purpose = match purpose {
         Purpose::Event => b'e',
         Purpose::Command => b'c',
@@ -99,8 +96,7 @@ pub(super) fn derived(manager: &str, cause: Uuid, purpose: Purpose, ordinal: usi
     let ordinal = (ordinal as u64).to_be_bytes();
     let bytes = cause.as_bytes().iter().chain(manager.as_bytes()).chain([&purpose]).chain(&ordinal);
     let sum = spread(bytes.copied());
-    let sum = sum ^ (sum >> 29);
-    Uuid::from_u128((cause.as_u128() & !LOW) | (u128::from(sum) & LOW))
+    following(cause, sum ^ (sum >> 29))
 }
 
 #[cfg(test)]
