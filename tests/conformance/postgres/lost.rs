@@ -3,12 +3,13 @@
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use eventsource_runtime::store::{EventStore, ExpectedVersion, PostgresOptions, PostgresStore, Version};
+use eventsource_runtime::store::{EventStore, ExpectedVersion, PostgresOptions, PostgresStore, StreamId, Version};
 use eventsource_runtime::testing::run;
 use eventsource_tests::proxy::Proxy;
 use eventsource_tests::services::{self, PostgresServer, repeats};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
+use uuid::Uuid;
 
 use super::{a_stream, events, open_in};
 
@@ -28,35 +29,42 @@ fn an_append_whose_answer_is_lost_is_stored_once_and_acknowledged() {
         let mut round = 0;
         while proxy.lost() < wanted {
             round += 1;
-            let tasks: Vec<_> =
-                (0..8).map(|task| tokio::spawn(append_some(store.clone(), 1 + (round + task) % 3))).collect();
-            for task in tasks {
+            let tasks =
+                (0..8).map(|task| tokio::spawn(append_some(store.clone(), direct.clone(), 1 + (round + task) % 3)));
+            for task in tasks.collect::<Vec<_>>() {
                 let (stream, ids) = task.await.unwrap();
-                let stored = direct.read_stream(&stream, Version::START, 1000).await.unwrap();
-                assert_eq!(stored.iter().map(|event| event.id).collect::<Vec<_>>(), ids, "each is stored once");
+                assert_eq!(stored(&direct, &stream).await, ids, "each is stored once");
             }
         }
         proxy.lose(false);
     });
 }
 
-/// What was acknowledged of one stream.
-async fn append_some(store: PostgresStore, each: usize) -> (eventsource_runtime::store::StreamId, Vec<uuid::Uuid>) {
+/// What was acknowledged of one stream: each append as made now, whatever was asked of the server meanwhile.
+async fn append_some(store: PostgresStore, direct: PostgresStore, each: usize) -> (StreamId, Vec<Uuid>) {
     let (stream, mut ids) = (a_stream(), Vec::new());
     for number in 0..5 {
         let batch = events(each);
-        ids.extend(batch.iter().map(|event| event.id));
         let seen = ExpectedVersion::Exact(Version::new((number * each) as u64));
         // A connection that was not even made is the caller's to try again; nothing was sent.
         let appended = loop {
             match store.append(&stream, seen, batch.clone()).await {
                 Ok(appended) => break appended,
-                Err(error) => assert_eq!(error.error_type(), "backend", "{error:?}"),
+                Err(error) => {
+                    assert_eq!(error.error_type(), "backend", "{error:?}");
+                    assert_eq!(stored(&direct, &stream).await, ids, "nothing was sent: {error:?}");
+                }
             }
         };
-        assert_eq!(appended.version.get(), ((number + 1) * each) as u64);
+        assert_eq!((appended.version.get(), appended.repeated), (((number + 1) * each) as u64, false));
+        ids.extend(batch.iter().map(|event| event.id));
     }
     (stream, ids)
+}
+
+async fn stored(store: &PostgresStore, stream: &StreamId) -> Vec<Uuid> {
+    let events = store.read_stream(stream, Version::START, 1000).await.unwrap();
+    events.iter().map(|event| event.id).collect()
 }
 
 pub(super) async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
@@ -113,8 +121,7 @@ fn an_append_in_doubt_waits_for_a_server_that_takes_writes_again() {
             raw.batch_execute(sql).await.unwrap();
         }
         assert_eq!(append.await.unwrap().unwrap().version, Version::new(1));
-        let stored = store.read_stream(&stream, Version::START, 10).await.unwrap();
-        assert_eq!(stored.iter().map(|event| event.id).collect::<Vec<_>>(), [id]);
+        assert_eq!(stored(&store, &stream).await, [id]);
     });
 }
 

@@ -9,6 +9,8 @@ use eventsource_runtime::store::{
 };
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::{a_stream, events, open_in};
@@ -31,6 +33,39 @@ fn many_make_the_schema_at_once() {
             assert_eq!(appended.unwrap().position.get(), number as u64 + 1);
         }
     });
+}
+
+/// All the time went to the first, from which nobody heard, and each attempt began with it again.
+#[test]
+fn of_several_servers_one_that_answers_is_worked_with() {
+    run(async {
+        let (address, schema) = (services::postgres(), services::a_schema());
+        let (before, port) = address.split_once("@127.0.0.1:").expect("the server is on loopback");
+        let silent = Silent::start().await;
+        let hosts = format!("{before}@127.0.0.1,127.0.0.1:{},{port}", silent.port);
+        let options = PostgresOptions::default().schema(&schema).connect_timeout(Duration::from_secs(3));
+        let store = PostgresStore::connect_with(&hosts, options).await.expect("the second answers");
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+    });
+}
+
+/// A machine from which no answer comes: the kernel drops what would connect where a queue is full.
+struct Silent {
+    port: u16,
+    _listening: (TcpListener, Vec<TcpStream>),
+}
+
+impl Silent {
+    async fn start() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let (address, mut waiting) = (listener.local_addr().unwrap(), Vec::new());
+        while let Ok(connected) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            waiting.push(connected.unwrap());
+        }
+        Self { port: address.port(), _listening: (listener, waiting) }
+    }
 }
 
 #[test]
@@ -174,7 +209,7 @@ fn a_migration_that_waits_for_a_table_lets_others_through() {
             "INSERT INTO {schema}.events VALUES (3, 'Order-1', 3, '00000000-0000-0000-0000-000000000003', \
             'Placed', 1, 7, NULL, NULL, NULL, NULL, NULL, '3')"
         );
-        let appended = tokio::time::timeout(Duration::from_secs(20), raw.batch_execute(&append)).await;
+        let appended = timeout(Duration::from_secs(20), raw.batch_execute(&append)).await;
         appended.expect("it does not wait for the reader").unwrap();
         reader.batch_execute("COMMIT").await.unwrap();
         assert_eq!(opening.await.unwrap().head().await.unwrap(), Position::new(3));

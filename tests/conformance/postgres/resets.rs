@@ -174,12 +174,13 @@ fn read_models_that_are_emptied_keep_nobody_from_renewing_leases() {
         let raw = services::raw(&services::postgres()).await;
         let waiting =
             format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{schema}%'");
-        while raw.query_one(&waiting, &[]).await.unwrap().get::<_, i64>(0) < 2 {}
         let expires = format!("SELECT expires::text FROM {schema}.projection_partitions WHERE projection = 'Idle'");
         let renewals = async {
             let (mut renewals, mut before) = (0, String::new());
             while renewals < 5 {
                 let expires: String = raw.query_one(&expires, &[]).await.unwrap().get(0);
+                let waiting: i64 = raw.query_one(&waiting, &[]).await.unwrap().get(0);
+                assert_eq!(waiting, 0, "nobody waits for what is locked meanwhile");
                 renewals += usize::from(expires != std::mem::replace(&mut before, expires.clone()));
             }
         };

@@ -40,8 +40,11 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     if config.get_application_name().is_none() {
         config.application_name("eventsource");
     }
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(options.connect_timeout);
+        // It is for each host: of several a silent one must leave time for the others.
+        let shares = if hosts > 1 { hosts + 1 } else { 1 };
+        config.connect_timeout(options.connect_timeout / u32::try_from(shares).unwrap_or(u32::MAX));
     }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(SILENCE);
@@ -53,7 +56,6 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     // Of several servers one takes writes. What the others show may be of an earlier moment, and whoever had a
     // connection to one of those could not append for as long as that lasts. A lone server is the right one though it
     // takes no writes for a while: it is read, and connected to before it takes them again.
-    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
     if hosts > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }

@@ -75,7 +75,7 @@ impl Appends {
         let mut doubt = Doubt::default();
         loop {
             match self.attempt(&pools.writers, group).await {
-                Ok(verdicts) => return self.settle(pools, group, verdicts).await,
+                Ok(verdicts) => return self.settle(pools, group, verdicts, doubt).await,
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
                     // Each on its own, so that only those fail that cannot be made. Where the server is busy that is
@@ -121,13 +121,13 @@ impl Appends {
         Ok(rows.iter().map(verdict).collect::<Result<_, _>>()?)
     }
 
-    async fn settle(&self, pools: &Pools, group: &[&Append], verdicts: Vec<Verdict>) -> Vec<Outcome> {
+    async fn settle(&self, pools: &Pools, group: &[&Append], verdicts: Vec<Verdict>, mut doubt: Doubt) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(group.len());
         for (append, verdict) in group.iter().zip(verdicts) {
             outcomes.push(if verdict.made {
                 Ok(Appended::new(verdict.version, verdict.position, append.events.len() as u64))
             } else if verdict.known {
-                self.compare(&pools.readers, append).await
+                self.known(&pools.readers, append, &mut doubt).await
             } else {
                 Err(Conflict::new(append.stream.clone(), append.expected, verdict.version).into())
             });
@@ -135,37 +135,53 @@ impl Appends {
         outcomes
     }
 
+    /// What becomes of an append of whose events some are known: if it was in doubt, it has made them itself.
+    async fn known(&self, readers: &Pool, append: &Append, doubt: &mut Doubt) -> Outcome {
+        loop {
+            match self.compared(readers, append).await {
+                Ok(Ok(appended)) if doubt.since.is_some() => return Ok(Appended { repeated: false, ..appended }),
+                Ok(outcome) => return outcome,
+                Err(fault) => match doubt.of(fault) {
+                    Next::Again(pause) => tokio::time::sleep(pause).await,
+                    Next::Refused(fault) => return Err(fault.attempt("append events").into()),
+                },
+            }
+        }
+    }
+
     /// What becomes of an append that stores nothing: it has no events, or some of their ids are stored or given twice.
     pub(super) async fn compare(&self, readers: &Pool, append: &Append) -> Outcome {
+        self.compared(readers, append).await.unwrap_or_else(|fault| Err(fault.attempt("append events").into()))
+    }
+
+    async fn compared(&self, readers: &Pool, append: &Append) -> Result<Outcome, Fault> {
         let Append { stream, expected, events } = append;
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-        let read = async {
-            let client = lend(readers).await?;
-            let (last, known) = (client.prepare_cached(&self.last).await?, client.prepare_cached(&self.known).await?);
-            let last = client.query_opt(&last, &[&stream.as_str()]).await?;
-            Ok((last, client.query(&known, &[&ids]).await?))
-        };
-        let failed = |fault: Fault| AppendError::Store(fault.attempt("append events"));
-        let (last, known) = read.await.map_err(failed)?;
+        let client = lend(readers).await?;
+        let (last, known) = (client.prepare_cached(&self.last).await?, client.prepare_cached(&self.known).await?);
+        let last = client.query_opt(&last, &[&stream.as_str()]).await?;
+        let known = client.query(&known, &[&ids]).await?;
         let (actual, position) = match &last {
             None => (Version::START, Position::START),
-            Some(row) => place(row, 0).map_err(|error| failed(error.into()))?,
+            Some(row) => place(row, 0)?,
         };
         let stored: HashMap<Uuid, &tokio_postgres::Row> = known.iter().map(|row| (row.get(0), row)).collect();
         let look = |event: &NewEvent| match stored.get(&event.id) {
             None => Ok(None),
-            Some(row) => same(row, stream, event).map(Some).map_err(|error| failed(error.into())),
+            Some(row) => {
+                let failed = |error| AppendError::Store(Fault::Said(error).attempt("append events"));
+                same(row, stream, event).map(Some).map_err(failed)
+            }
         };
-        if let Some(appended) = repeated(stream, events, look)? {
-            return Ok(appended);
-        }
-        if !expected.admits(actual) {
-            return Err(Conflict::new(stream.clone(), *expected, actual).into());
-        }
-        match twice(events).or(events.first()) {
-            None => Ok(Appended::new(actual, position, 0)),
-            Some(event) => Err(mismatch(stream, event)),
-        }
+        Ok(match repeated(stream, events, look) {
+            Ok(None) if !expected.admits(actual) => Err(Conflict::new(stream.clone(), *expected, actual).into()),
+            Ok(None) => match twice(events).or(events.first()) {
+                None => Ok(Appended::new(actual, position, 0)),
+                Some(event) => Err(mismatch(stream, event)),
+            },
+            Ok(Some(appended)) => Ok(appended),
+            Err(error) => Err(error),
+        })
     }
 }
 

@@ -58,6 +58,9 @@ impl Traced<Postgres> {
     /// feature `postgres-tls` is needed. Without it the connection is not encrypted; `sslmode=prefer`, which would
     /// leave that to the server, is an error.
     ///
+    /// Of several hosts, `postgres://user@one,two/database`, the first is taken that answers and takes writes
+    /// (`target_session_attrs=read-write`), so that a server that fails over is followed.
+    ///
     /// ```no_run
     /// # use eventsource_runtime::store::PostgresStore;
     /// # async fn connect() -> Result<(), eventsource_runtime::store::StoreError> {
@@ -103,7 +106,8 @@ pub struct Postgres {
     aside: Option<Arc<projections::Aside>>,
 }
 
-/// How many connections keep leases: some may be held up by those who empty read models.
+/// How many connections keep leases: some may be held up, where a lease that somebody has locked is given up or taken by
+/// force.
 const LEASES: usize = 2;
 /// How many keep snapshots: some may be held up by whoever deletes many, or sees to the table.
 const SNAPSHOTS: usize = 2;

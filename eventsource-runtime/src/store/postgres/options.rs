@@ -53,7 +53,8 @@ impl PostgresOptions {
         Self { polling_interval: polling_interval.max(Duration::from_millis(1)), ..self }
     }
 
-    /// How long a connection may take to be made, and how long a call waits for a free one; 5 seconds unless chosen.
+    /// How long a connection may take to be made, and how long a call waits for a free one; 5 seconds unless chosen. Of
+    /// several hosts each gets a part of it, unless the address has a `connect_timeout`, which is for each.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }

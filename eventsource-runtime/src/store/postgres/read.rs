@@ -112,7 +112,7 @@ impl Reads {
     async fn filtered(&self, pool: &Pool, after: Position, filter: &Filter, limit: usize) -> Result<Page, Fault> {
         let client = lend(pool).await?;
         let statement = client.prepare_cached(&self.filtered).await?;
-        let (event_types, aggregate_types) = (filter.event_types.as_deref(), filter.aggregate_types.as_deref());
+        let (event_types, aggregate_types) = (filter.listed_event_types(), filter.listed_aggregate_types());
         let most = SCANNED.max(signed(limit as u64));
         let (after, limit) = (signed(after.get()).min(i64::MAX - most), self.fit(limit));
         let params: [&(dyn ToSql + Sync); 5] = [&after, &limit, &most, &event_types, &aggregate_types];
@@ -196,7 +196,7 @@ pub(super) fn unreadable(row: &Row, column: usize, fault: &str) -> PostgresError
 
 fn event(row: &Row, names: &mut Names) -> Result<StoredEvent, PostgresError> {
     let (trace_context, malformed) = trace_context(row.try_get(10)?, row.try_get(11)?);
-    let stream = names.stream(row.try_get(1)?).map_err(|_| unreadable(row, 1, "is no stream id"))?;
+    let stream = names.stream(row.try_get(1)?).map_err(|_| unreadable(row, 1, "is not a stream id"))?;
     let schema_version = u32::try_from(number(row, 5)?).map_err(|_| unreadable(row, 5, "is too large"))?;
     let envelope = Envelope {
         position: Position::new(number(row, 0)?),
@@ -208,7 +208,7 @@ fn event(row: &Row, names: &mut Names) -> Result<StoredEvent, PostgresError> {
         recorded_at: Timestamp::from_micros(row.try_get(6)?),
         correlation_id: row.try_get(7)?,
         causation_id: row.try_get(8)?,
-        metadata: metadata(row.try_get(9)?).map_err(|_| unreadable(row, 9, "is no object of texts"))?,
+        metadata: metadata(row.try_get(9)?).map_err(|_| unreadable(row, 9, "is not an object of texts"))?,
         trace_context,
     };
     let event = StoredEvent::new(envelope, Bytes::copy_from_slice(row.try_get(12)?));

@@ -112,7 +112,7 @@ impl Statements {
 fn letter(row: &Row) -> Result<DeadLetter, PostgresError> {
     let stream: &str = row.try_get(1)?;
     Ok(DeadLetter {
-        stream: StreamId::stored(stream).map_err(|_| unreadable(row, 1, "is no stream id"))?,
+        stream: StreamId::stored(stream).map_err(|_| unreadable(row, 1, "is not a stream id"))?,
         version: Version::new(number(row, 2)?),
         position: Position::new(number(row, 0)?),
         event_type: row.try_get::<_, &str>(3)?.into(),

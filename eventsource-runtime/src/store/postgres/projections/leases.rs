@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
@@ -16,8 +15,8 @@ use crate::store::columns::millis;
 
 /// How often a lease that is given up while it is asked for is asked for again.
 const ATTEMPTS: u32 = 5;
-/// What a lease whose row somebody has locked is held for at least: its holder may be emptying the read model, which
-/// takes as long as it takes.
+/// What a lease that has expired, and is not to be had since somebody has locked its row, is held for at least: its
+/// holder may be emptying the read model, which takes as long as it takes.
 const LOCKED: Duration = Duration::from_secs(1);
 
 pub(super) fn look(schema: &Schema) -> String {
@@ -27,13 +26,26 @@ pub(super) fn look(schema: &Schema) -> String {
     )
 }
 
-/// Whatever was seen before, it is had by who has it already, where nobody has it or it has expired, and by force.
+/// Whatever was seen before, it is had by who has it already, and where nobody has it or it has expired. Who asks does
+/// not wait for whoever has locked it: while somebody empties the read model all would, on the few connections that
+/// there are for leases.
 pub(super) fn hold(schema: &Schema) -> String {
-    schema.sql(
-        "UPDATE {schema}.projection_partitions SET token = $4, owner = $5, \
+    let free = "AND (token IS NULL OR token = $4 OR expires <= clock_timestamp()) FOR UPDATE SKIP LOCKED";
+    schema.sql(&taking(free))
+}
+
+/// Whoever has it.
+pub(super) fn seize(schema: &Schema) -> String {
+    schema.sql(&taking("FOR UPDATE"))
+}
+
+fn taking(which: &str) -> String {
+    format!(
+        "UPDATE {{schema}}.projection_partitions AS part SET token = $4, owner = $5, \
             expires = clock_timestamp() + $6::bigint * interval '1 millisecond' \
-        WHERE projection = $1 AND partition = $2 AND partitions = $3 \
-            AND (token IS NULL OR token = $4 OR expires <= clock_timestamp() OR $7) RETURNING position",
+        FROM (SELECT projection, partition FROM {{schema}}.projection_partitions \
+            WHERE projection = $1 AND partition = $2 AND partitions = $3 {which}) AS had \
+        WHERE part.projection = had.projection AND part.partition = had.partition RETURNING part.position"
     )
 }
 
@@ -57,34 +69,28 @@ impl Postgres {
         let (index, count) = (i64::from(index), i64::from(count));
         let statements = &self.shared.projections;
         let (owner, term) = (&*claim.owner, millis(claim.term));
-        let all: [&(dyn ToSql + Sync); 7] = [&projection, &index, &count, &claim.token, &owner, &term, &claim.by_force];
-        let (change, params) =
-            if claim.gives_up() { (&statements.give_up, &all[..4]) } else { (&statements.hold, &all[..]) };
+        let all: [&(dyn ToSql + Sync); 6] = [&projection, &index, &count, &claim.token, &owner, &term];
+        let (change, params) = match claim {
+            claim if claim.gives_up() => (&statements.give_up, &all[..4]),
+            Claim { by_force: true, .. } => (&statements.seize, &all[..]),
+            _ => (&statements.hold, &all[..]),
+        };
         let change = client.prepare_cached(change).await?;
         let mut attempt = 1;
         loop {
-            let is_locked = match client.query_opt(&change, params).await {
-                Ok(Some(row)) => return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None })),
-                Ok(None) => false,
-                Err(error) if is_locked(&error) && !claim.by_force && !claim.gives_up() => true,
-                Err(error) => return Err(error),
-            };
+            if let Some(row) = client.query_opt(&change, params).await? {
+                return Ok(Some(Lease { checkpoint: checkpoint(&row), taken: None }));
+            }
             let look = client.prepare_cached(&statements.look).await?;
             let Some(row) = client.query_opt(&look, &all[..3]).await? else { return Ok(None) };
             // Whoever had it may have given it up in between: then nobody has it, and so neither has who asks.
             let is_free = row.get::<_, Option<Uuid>>(1).is_none();
             if !is_free || claim.gives_up() || attempt == ATTEMPTS {
-                let least = if is_locked { LOCKED } else { Duration::ZERO };
-                return Ok(Some(seen(&row, claim, least)));
+                return Ok(Some(seen(&row, claim)));
             }
             attempt += 1;
         }
     }
-}
-
-/// Whether a statement has waited for a lock in vain.
-fn is_locked(error: &Error) -> bool {
-    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
 fn checkpoint(row: &Row) -> Position {
@@ -92,9 +98,13 @@ fn checkpoint(row: &Row) -> Position {
 }
 
 /// What a look at a lease came to: where it is nobody's, whoever asked for it is to ask again at once.
-fn seen(row: &Row, claim: &Claim, least: Duration) -> Lease {
+fn seen(row: &Row, claim: &Claim) -> Lease {
     let token: Option<Uuid> = row.get(1);
-    let left = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)).unwrap_or_default()).max(least);
+    let left = match u64::try_from(row.get::<_, i64>(3)) {
+        Ok(millis) if millis > 0 => Duration::from_millis(millis),
+        _ if claim.gives_up() => Duration::ZERO,
+        _ => LOCKED,
+    };
     let is_granted = token == Some(claim.token) || token.is_none() && claim.gives_up();
     Lease { checkpoint: checkpoint(row), taken: (!is_granted).then(|| Taken { owner: row.get(2), left }) }
 }
