@@ -211,6 +211,19 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
     }
 }
 
+/// The cause, for a function that fails with any error: the type itself is none, so that it can be made from each.
+impl From<ProjectionError> for BoxError {
+    fn from(error: ProjectionError) -> Self {
+        error.cause
+    }
+}
+
+impl From<ProjectionError> for Box<dyn Error> {
+    fn from(error: ProjectionError) -> Self {
+        error.cause
+    }
+}
+
 impl fmt::Display for ProjectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.cause, f)

@@ -233,7 +233,9 @@ impl<S: ProjectionStore> Follower<S> {
         }
         place.checkpoint = place.checkpoint.max(end);
         self.tell(place);
-        if place.checkpoint.get() - place.saved.get() > UNSAVED { self.move_up(place).await } else { Ok(()) }
+        let unsaved = place.checkpoint.get() - place.saved.get();
+        // Where there is always another page, nobody is idle, who would see to it otherwise.
+        if unsaved > UNSAVED || unsaved > 0 && place.due().is_zero() { self.move_up(place).await } else { Ok(()) }
     }
 
     /// Applies events in one transaction. Where that fails, those before the one at fault, then that one by itself, on

@@ -1,7 +1,6 @@
 //! The parts of one projection: set up and emptied together, then each on its own.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::task::JoinSet;
 
@@ -171,7 +170,12 @@ impl<S: ProjectionStore> Group<S> {
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
         // A large table takes longer to empty than a lease holds.
         let reset = keeping(&self.followers, &claim, Box::pin(reset)).await?;
-        hold.renewed = Instant::now();
+        // Meanwhile they may have expired, and a reset leaves them little time.
+        for follower in self.followers.iter().take_while(|_| reset.is_some()) {
+            if follower.renew(hold).await?.is_none() {
+                return Ok(None);
+            }
+        }
         Ok(reset)
     }
 }

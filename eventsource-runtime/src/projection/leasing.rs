@@ -38,7 +38,7 @@ impl Hold {
 
 impl Place {
     /// How long until the lease should be renewed, or the checkpoint be saved, which renews it as well.
-    fn due(&self) -> Duration {
+    pub(super) fn due(&self) -> Duration {
         let renewal = self.hold.claim.term / 3;
         let due = if self.saved < self.checkpoint { renewal.min(LAG) } else { renewal };
         due.saturating_sub(self.hold.renewed.elapsed())
@@ -133,6 +133,9 @@ impl<S: ProjectionStore> Follower<S> {
         self.tell_lost(error);
         place.rebuilding = false;
         place.hold = Hold::new(&self.options);
+        if let Some(gap) = &self.gap {
+            gap.forget_head();
+        }
     }
 
     pub(super) fn tell_lost(&self, error: &ProjectionError) {
@@ -155,7 +158,7 @@ pub(super) async fn keeping<S: ProjectionStore, F: Future>(parts: &[Follower<S>]
     beside(body, upkeep(keep(parts, claim))).await
 }
 
-/// One after the other: what the future has locked may hold a renewal up, and that only one connection.
+/// One after the other, on one connection.
 async fn keep<S: ProjectionStore>(parts: &[Follower<S>], claim: &Claim) {
     loop {
         tokio::time::sleep(claim.term / 3).await;

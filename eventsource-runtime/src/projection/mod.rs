@@ -149,8 +149,8 @@ pub trait ProjectionStore: EventStore {
         after: Position,
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 
-    /// Asks for the lease of a part, renews it, or gives it up. It is had where nobody has it, where it has expired,
-    /// and by force.
+    /// Asks for the lease of a part, renews it, or gives it up. It is granted if nobody holds it, if it has expired, or
+    /// if the claim is by force.
     ///
     /// The right to a lease does not end when it expires, but when another takes it. Where the projection has another
     /// number of parts by now, the error is [`PartitionsChanged`], of a batch too.

@@ -84,9 +84,9 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A
     /// projection without such a method stops with an error.
     ///
-    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied. One
-    /// that is taken from it before it is done is waited for in the same way, and all begins again. Every start with it
-    /// builds them again: take it out, or put it behind a flag, once it has run.
+    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied. If the
+    /// lease is lost midway, it waits for it again and starts over. Every start with this option rebuilds: remove the
+    /// call, or put it behind a flag, once it has run.
     pub fn rebuild(mut self) -> Self {
         self.options.rebuild = Rebuild::InPlace;
         self

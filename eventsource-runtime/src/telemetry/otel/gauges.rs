@@ -55,6 +55,11 @@ impl Gap {
         self.of.head.fetch_max(position, Ordering::Relaxed);
     }
 
+    /// Forgets what was said of the store: it may have lost its last events, and stand before that.
+    pub(crate) fn forget_head(&self) {
+        self.of.head.store(0, Ordering::Relaxed);
+    }
+
     /// What was said last to be in the store.
     pub(crate) fn known_head(&self) -> u64 {
         self.of.head.load(Ordering::Relaxed)
