@@ -126,7 +126,7 @@ fn kept(diagnostics: &mut Diagnostics, written: &parse::Snapshot, hash: u64) -> 
     let version = written.version.as_ref().map_or(Some(1), |version| {
         let number = version.base10_parse().ok().filter(|version: &u32| *version > 0);
         if number.is_none() {
-            diagnostics.error(version, format!("`{version}` is no version; write a whole number from 1 up"));
+            diagnostics.error(version, format!("`{version}` is not a version; write a whole number from 1 up"));
         }
         number
     });
@@ -145,7 +145,7 @@ fn every(
     };
     let number = written.base10_parse().ok().filter(|every: &u64| *every > 0);
     if number.is_none() {
-        diagnostics.error(written, format!("`{written}` is no count of events; write a whole number from 1 up"));
+        diagnostics.error(written, format!("`{written}` is not a number of events; write a whole number from 1 up"));
     }
     number
 }
@@ -161,7 +161,7 @@ fn distinct(diagnostics: &mut Diagnostics, paths: Vec<Path>) -> Vec<Event> {
     for path in paths {
         let Some(variant) = path.segments.last().map(|segment| segment.ident.clone()) else { continue };
         if is_keyword(&variant) {
-            diagnostics.error(&path, format!("`{variant}` is no event; write the event's name"));
+            diagnostics.error(&path, format!("`{variant}` is not an event; write the event's name"));
             continue;
         }
         match events.iter().find(|earlier| earlier.variant == variant) {

@@ -54,7 +54,8 @@ fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
         diagnostics.error(name, "the stored name is empty; write `name = \"..\"`");
     }
     for name in [name].into_iter().chain(aliases).filter(|name| name.value().starts_with(KEPT)) {
-        diagnostics.error(name, "what a process manager keeps of itself is stored under such names; write another one");
+        diagnostics
+            .error(name, "names that begin with `process_manager.` are reserved for the runtime; choose another");
     }
     for alias in aliases {
         if alias.value().is_empty() {
@@ -70,7 +71,7 @@ fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
 fn number(diagnostics: &mut Diagnostics, written: &LitInt) -> Option<u32> {
     let number = written.base10_parse().ok().filter(|number: &u32| *number > 0);
     if number.is_none() {
-        diagnostics.error(written, format!("`{written}` is no schema version; write a whole number from 1 up"));
+        diagnostics.error(written, format!("`{written}` is not a schema version; write a whole number from 1 up"));
     }
     number
 }

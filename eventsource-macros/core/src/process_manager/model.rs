@@ -114,8 +114,8 @@ fn add(
     };
     if let Some(earlier) = methods.iter().find(same) {
         let (name, earlier) = (shown(&method.message), earlier.method.unraw());
-        let message = format!("`{name}` is taken by `{earlier}` already; a process manager has one method a {what}");
-        diagnostics.error(&method.message, message.replace("a event", "an event"));
+        let message = format!("`{name}` is taken by `{earlier}` already; a process manager has one method per {what}");
+        diagnostics.error(&method.message, message);
         return;
     }
     methods.push(method);

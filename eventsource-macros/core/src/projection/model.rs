@@ -194,7 +194,7 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
     let same = |earlier: &&Handler| alike(&earlier.event, &event) && earlier.step.cfgs.is_empty() && cfgs.is_empty();
     if let Some(earlier) = found.handlers.iter().find(same) {
         let name = shown(&event);
-        let message = format!("`{name}` is taken by `{}` already; a projection has one method an event", earlier.name);
+        let message = format!("`{name}` is taken by `{}` already; a projection has one method per event", earlier.name);
         diagnostics.error(&event, message);
         return;
     }

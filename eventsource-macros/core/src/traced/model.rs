@@ -131,7 +131,7 @@ fn kind(diagnostics: &mut Diagnostics, options: &mut Options) -> Ident {
     let known = KINDS.iter().find(|(word, _)| *word == value);
     if known.is_none() {
         let words = KINDS.map(|(word, _)| word);
-        diagnostics.error(&written, format!("`{value}` is no kind of span; {}", hint(&value, &words)));
+        diagnostics.error(&written, format!("`{value}` is not a kind of span; {}", hint(&value, &words)));
     }
     local(known.map_or("Internal", |(_, variant)| variant))
 }
