@@ -82,7 +82,7 @@ impl Notifications {
         let mails = Mails::default();
         mails.bounce.store(true, Ordering::Relaxed);
         let sender = mails.clone();
-        let orders = bus.subscribe("notifications").event_types([OrderPlaced::NAME]).retries(1);
+        let orders = bus.subscribe("notifications").event_types([OrderPlaced::NAME]).max_retries(1);
         let orders = orders.pauses(Duration::from_millis(50), Duration::from_secs(1));
         let subscription = orders.handle(move |received| sender.clone().handle(received)).await?;
         Ok(Self { bus, mails, subscription })
@@ -96,7 +96,8 @@ impl Notifications {
         self.subscription.shutdown().await?;
         // The customer has corrected the address.
         self.mails.bounce.store(false, Ordering::Relaxed);
-        let again = self.bus.dead_letters("notifications").handle(move |received| self.mails.clone().handle(received));
+        let again =
+            self.bus.retry_dead_letters("notifications").handle(move |received| self.mails.clone().handle(received));
         Ok(again.await?.finished().await?.acknowledged)
     }
 }

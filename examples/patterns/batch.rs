@@ -5,7 +5,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::StreamId;
 use tokio::sync::Notify;
 
-use super::{Failure, SOON};
+use super::Failure;
 
 /// The consumer is busy, so that five messages wait for it.
 static BUSY: Notify = Notify::const_new();
@@ -22,7 +22,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     }
     FREE.notify_one();
 
-    bus.shutdown(SOON).await;
+    bus.shutdown().await;
     figures.finished().await?;
     Ok(())
 }

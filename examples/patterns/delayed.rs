@@ -7,7 +7,7 @@ use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::StreamId;
 
-use super::{Failure, SOON};
+use super::Failure;
 
 pub(crate) async fn run() -> Result<(), Failure> {
     let bus = InProcessBus::new();
@@ -17,7 +17,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
 
     place_order(&bus, hours_ago(3)).await?;
 
-    bus.shutdown(SOON).await;
+    bus.shutdown().await;
     reminders.finished().await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::StreamId;
 
-use super::{Failure, SOON};
+use super::Failure;
 
 /// What has come for orders that still lack something. An application keeps this in a table, or lets a process manager
 /// keep it.
@@ -41,7 +41,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     take_payment(&bus).await?;
     reserve_stock(&bus).await?;
 
-    bus.shutdown(SOON).await;
+    bus.shutdown().await;
     shipping.finished().await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Propagation,
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::StreamId;
 
-use super::{Failure, SOON};
+use super::Failure;
 
 pub(crate) async fn run() -> Result<(), Failure> {
     let bus = InProcessBus::new();
@@ -26,7 +26,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
 #[traced]
 async fn serve(bus: &InProcessBus) -> Result<(), Failure> {
     place_order(bus).await?;
-    bus.shutdown(SOON).await;
+    bus.shutdown().await;
     Ok(())
 }
 

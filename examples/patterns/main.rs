@@ -15,8 +15,6 @@ mod fan_out;
 mod retry;
 mod rolling_start;
 
-use std::time::Duration;
-
 use eventsource_runtime::prelude::*;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -60,6 +58,3 @@ async fn run(name: &str) -> Result<(), Failure> {
         _ => rolling_start::run().await,
     }
 }
-
-/// How long a bus may take to hand out what it has.
-const SOON: Duration = Duration::from_secs(10);

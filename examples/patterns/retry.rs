@@ -14,14 +14,14 @@ static BANK_ANSWERS: AtomicBool = AtomicBool::new(false);
 pub(crate) async fn run() -> Result<(), Failure> {
     let bus = InProcessBus::new();
     let pause = Duration::from_millis(1);
-    let payments = bus.subscribe("payments").retries(2).pauses(pause, pause).handle(take_payment).await?;
+    let payments = bus.subscribe("payments").max_retries(2).pauses(pause, pause).handle(take_payment).await?;
     place_order(&bus).await?;
     while payments.tally().dead_lettered == 0 {
         tokio::time::sleep(pause).await;
     }
 
     BANK_ANSWERS.store(true, Ordering::Relaxed);
-    let replay = bus.dead_letters("payments").handle(take_payment).await?;
+    let replay = bus.retry_dead_letters("payments").handle(take_payment).await?;
     replay.finished().await?;
     payments.shutdown().await?;
     Ok(())

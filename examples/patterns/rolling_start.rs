@@ -4,7 +4,7 @@ use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Pr
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::StreamId;
 
-use super::{Failure, SOON};
+use super::Failure;
 
 pub(crate) async fn run() -> Result<(), Failure> {
     let bus = InProcessBus::new();
@@ -13,7 +13,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     place_order_of_old(&bus).await?;
     place_order(&bus).await?;
 
-    bus.shutdown(SOON).await;
+    bus.shutdown().await;
     inventory.finished().await?;
     Ok(())
 }

@@ -5,4 +5,4 @@ use eventsource_runtime::event_bus_suite;
 
 event_bus_suite!(with_room, || async { InProcessBus::new() });
 // Every publisher waits for its subscribers.
-event_bus_suite!(without_room, || async { InProcessBus::with(InProcessOptions::default().capacity(1)) });
+event_bus_suite!(without_room, || async { InProcessBus::with_options(InProcessOptions::default().capacity(1)) });

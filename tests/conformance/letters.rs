@@ -41,7 +41,7 @@ async fn tried_by_two<B: EventBus>(bus: Traced<B>) -> Vec<usize> {
                 Ok::<_, HandlerError>(sent?)
             }
         };
-        replays.push(bus.dead_letters("one").prefetch(1).handle(handler).await.unwrap());
+        replays.push(bus.retry_dead_letters("one").prefetch(1).handle(handler).await.unwrap());
     }
     for replay in replays {
         in_time(replay.finished()).await.unwrap();

@@ -123,7 +123,7 @@ async fn all_of<B: EventBus>(bus: &Traced<B>) {
         _ => Ok(()),
     };
     let message = |event_type| Message::new(StreamId::new("Order", 42), event_type, "{}");
-    let running = bus.subscribe("inventory").retries(1).handle(handler).await.unwrap();
+    let running = bus.subscribe("inventory").max_retries(1).handle(handler).await.unwrap();
     let settled = async |messages: u64| {
         in_time(async {
             while running.tally().acknowledged + running.tally().dead_lettered < messages {
@@ -143,7 +143,7 @@ async fn all_of<B: EventBus>(bus: &Traced<B>) {
     relay.shutdown().await.unwrap();
     settled(4).await;
     running.shutdown().await.unwrap();
-    let again = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+    let again = bus.retry_dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
     assert_eq!(again.finished().await.unwrap().acknowledged, 1);
 }
 

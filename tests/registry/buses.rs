@@ -14,7 +14,7 @@ pub(crate) async fn all() -> impl Sized {
     on(&remote()).await;
     on(&routing()).await;
     let nobody = InProcessBus::new();
-    nobody.shutdown(std::time::Duration::ZERO).await;
+    nobody.shutdown_within(std::time::Duration::ZERO).await;
     nobody.publish(message("OrderPlaced")).await.unwrap_err();
     let (store, bus) = (MemoryStore::new(), remote());
     bus.publish(message("OrderPlaced")).await.unwrap();
@@ -45,7 +45,7 @@ async fn on<B: EventBus>(bus: &Traced<B>) {
             if fails { Err(HandlerError::new("as it must")) } else { Ok(()) }
         }
     };
-    let running = bus.subscribe("inventory").retries(1).handle_batches(200, handler).await.unwrap();
+    let running = bus.subscribe("inventory").max_retries(1).handle_batches(200, handler).await.unwrap();
     bus.publish(message("OrderPlaced")).await.unwrap();
     bus.publish_all((0..140).map(|_| message("OrderPlaced"))).await.unwrap();
     gate.add_permits(1);
@@ -55,6 +55,6 @@ async fn on<B: EventBus>(bus: &Traced<B>) {
     bus.publish_all([lost, Message::read(malformed, "{}".into())]).await.unwrap();
     until_settled(&running, 143).await;
     running.shutdown().await.unwrap();
-    let replay = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+    let replay = bus.retry_dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
     assert_eq!(replay.finished().await.unwrap().acknowledged, 1);
 }

@@ -141,7 +141,7 @@ async fn project(store: &SqliteStore, last: Position) {
 
 async fn handle(messages: &InProcessBus) {
     let fails = async |_: Received| Err::<(), _>(HandlerError::new("out of stock"));
-    let running = messages.subscribe("inventory").retries(0).handle(fails).await.unwrap();
+    let running = messages.subscribe("inventory").max_retries(0).handle(fails).await.unwrap();
     messages.publish(Message::new(StreamId::new("Order", 1), "OrderPlaced", "{}")).await.unwrap();
     while running.tally().dead_lettered < 1 {
         tokio::task::yield_now().await;

@@ -111,7 +111,7 @@ async fn in_vain(hostile: &str) {
     let (bus, failure) = (InProcessBus::new(), hostile.to_owned());
     let handler = move |_: Received| std::future::ready(Err::<(), _>(HandlerError::new(failure.clone())));
     let running =
-        bus.subscribe(hostile).retries(1).pauses(Duration::ZERO, Duration::ZERO).handle(handler).await.unwrap();
+        bus.subscribe(hostile).max_retries(1).pauses(Duration::ZERO, Duration::ZERO).handle(handler).await.unwrap();
     let id = hostile.chars().take(20).collect::<String>();
     bus.publish(Message::new(StreamId::new("Order", id), hostile, "{}")).await.unwrap();
     while running.tally().dead_lettered < 1 {

@@ -224,6 +224,19 @@ impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     }
 }
 
+/// The cause, for a function that fails with any error: the type itself is none, so that it can be made from each.
+impl From<HandlerError> for BoxError {
+    fn from(error: HandlerError) -> Self {
+        error.cause
+    }
+}
+
+impl From<HandlerError> for Box<dyn Error> {
+    fn from(error: HandlerError) -> Self {
+        error.cause
+    }
+}
+
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.cause, f)

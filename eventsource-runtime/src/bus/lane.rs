@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::iter;
 use std::mem;
 use std::pin::pin;
 use std::slice;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, mpsc};
 
 use super::error::{BusError, HandlerError};
 use super::handler::{Handler, Received, caught};
@@ -22,9 +23,9 @@ use crate::dispatch::Handled;
 use crate::telemetry::Scope;
 use crate::telemetry::log::{self, Group};
 
-/// How many messages a lane takes at once.
+/// How many messages that were handled are settled together.
 const TOGETHER: usize = 64;
-/// How long a message that was handled may wait for the next ones, to be settled with them.
+/// How long one of them may wait for the next ones.
 const TOGETHER_FOR: Duration = Duration::from_millis(10);
 /// For how long messages that went to another member are summed up before they are told.
 const LOSING_FOR: Duration = Duration::from_secs(1);
@@ -64,14 +65,16 @@ impl Retries {
 pub(super) struct Counts {
     target: &'static str,
     group: Arc<str>,
-    pub(super) taken: AtomicU64,
-    pub(super) settled: AtomicU64,
+    taken: AtomicU64,
+    settled: AtomicU64,
     pub(super) acknowledged: AtomicU64,
     pub(super) dead_lettered: AtomicU64,
-    pub(super) left: AtomicU64,
+    pub(super) unkeepable: AtomicU64,
     /// Those that went to another member and are not told yet, and that there are some.
     lost: AtomicU64,
     losing: Notify,
+    /// Something was settled.
+    room: Notify,
 }
 
 impl Counts {
@@ -81,6 +84,31 @@ impl Counts {
 
     fn group(&self) -> Group<'_> {
         Group { target: self.target, name: &self.group }
+    }
+
+    pub(super) fn taken(&self, messages: usize) {
+        self.taken.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// Messages are done with, one way or another: there is room for as many.
+    pub(super) fn settled(&self, messages: usize) {
+        self.settled.fetch_add(messages as u64, Ordering::Relaxed);
+        self.room.notify_one();
+    }
+
+    /// How many were taken and are not done with.
+    pub(super) fn under_way(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed).saturating_sub(self.settled.load(Ordering::Relaxed))
+    }
+
+    /// Waits until fewer than `most` messages are under way; how many more may be. For the one task that takes them.
+    pub(super) async fn room(&self, most: u16) -> u64 {
+        loop {
+            match u64::from(most).saturating_sub(self.under_way()) {
+                0 => self.room.notified().await,
+                room => return room,
+            }
+        }
     }
 
     /// What stood against settling a message. Of those that went to another member there may be many at a time, when a
@@ -112,20 +140,18 @@ impl Counts {
     }
 }
 
-/// A message that is being handled, with its room among those that may be under way.
+/// A message that is being handled.
 pub(super) struct Current<S> {
     pub(super) received: Received,
     pub(super) sent_at: Option<Timestamp>,
     pub(super) source: Destination,
     pub(super) settle: S,
-    /// None where a bus has handed out more than it was asked for.
-    room: Option<OwnedSemaphorePermit>,
 }
 
 impl<S> Current<S> {
-    pub(super) fn new(delivery: Delivery<S>, replayed: bool, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(delivery: Delivery<S>, replayed: bool) -> Self {
         let Delivery { message, redelivered, sent_at, source, settle, lane: _ } = delivery;
-        Self { received: Received::new(message, redelivered, replayed), sent_at, source, settle, room }
+        Self { received: Received::new(message, redelivered, replayed), sent_at, source, settle }
     }
 }
 
@@ -136,31 +162,26 @@ pub(super) struct Failed {
 }
 
 /// Messages that were handled and are still to be settled. They are settled together, as soon as a handler waits for
-/// something, there are no more, or it takes too long.
+/// something, there are no more, they are many, or it takes too long.
 struct Done<S> {
     settles: Vec<S>,
-    room: Option<OwnedSemaphorePermit>,
     /// When handling the first of them began.
     since: Option<Instant>,
 }
 
 impl<S> Default for Done<S> {
     fn default() -> Self {
-        Self { settles: Vec::new(), room: None, since: None }
+        Self { settles: Vec::new(), since: None }
     }
 }
 
 impl<S> Done<S> {
     fn is_due(&self, now: Instant) -> bool {
-        self.since.is_some_and(|since| now.duration_since(since) >= TOGETHER_FOR)
+        self.settles.len() >= TOGETHER || self.since.is_some_and(|since| now.duration_since(since) >= TOGETHER_FOR)
     }
 
-    fn add(&mut self, Current { settle, room, .. }: Current<S>, begun: Instant) {
-        self.settles.push(settle);
-        match (&mut self.room, room) {
-            (Some(all), Some(room)) => all.merge(room),
-            (none, room) => *none = room.or(none.take()),
-        }
+    fn add(&mut self, current: Current<S>, begun: Instant) {
+        self.settles.push(current.settle);
         self.since.get_or_insert(begun);
     }
 }
@@ -168,7 +189,7 @@ impl<S> Done<S> {
 pub(super) struct Lane<S, H> {
     pub(super) handling: Arc<Handling>,
     handler: Arc<H>,
-    taken: mpsc::UnboundedReceiver<Current<S>>,
+    taken: mpsc::UnboundedReceiver<Vec<Current<S>>>,
     pub(super) counts: Arc<Counts>,
     /// Whether anybody reads what is measured: to find that out costs about as much as an empty handler.
     is_measured: bool,
@@ -178,25 +199,23 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     pub(super) fn new(
         handling: Arc<Handling>,
         handler: Arc<H>,
-        taken: mpsc::UnboundedReceiver<Current<S>>,
+        taken: mpsc::UnboundedReceiver<Vec<Current<S>>>,
         counts: Arc<Counts>,
     ) -> Self {
         Self { handling, handler, taken, counts, is_measured: false }
     }
 
     pub(super) async fn run(mut self) {
-        let most = self.handling.most;
         let (mut taken, mut done) = (Vec::new(), Done::default());
-        while self.taken.recv_many(&mut taken, most.max(TOGETHER / most * most)).await > 0 {
+        while self.taken.recv_many(&mut taken, usize::from(self.handling.intake.prefetch)).await > 0 {
             self.is_measured = self.handling.telemetry.is_measured();
-            if most == 1 {
-                for current in taken.drain(..) {
+            let mut taken = taken.drain(..).flatten();
+            while let Some(current) = taken.next() {
+                if self.handling.most == 1 {
                     self.work_alone(current, &mut done).await;
-                }
-            } else {
-                let mut rest = taken.drain(..);
-                while rest.len() > 0 {
-                    self.work(rest.by_ref().take(most).collect(), &mut done).await;
+                } else {
+                    let batch = iter::once(current).chain(taken.by_ref()).take(self.handling.most).collect();
+                    self.work(batch, &mut done).await;
                 }
             }
             self.settle(&mut done).await;
@@ -209,6 +228,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
         // Of dead letters alone: of others, those that are not wanted do not come here.
         if !self.handling.wants(&current.received) {
+            self.settle(done).await;
             return self.put_back(current).await;
         }
         self.consumed(slice::from_ref(&current));
@@ -225,6 +245,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
     async fn work(&self, batch: Vec<Current<S>>, done: &mut Done<S>) {
         let mut batch = self.not_lost(batch);
         for unwanted in batch.extract_if(.., |current| !self.handling.wants(&current.received)) {
+            self.settle(done).await;
             self.put_back(unwanted).await;
         }
         self.consumed(&batch);
@@ -348,20 +369,19 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if done.settles.is_empty() {
             return;
         }
-        let Done { settles, room, .. } = mem::take(done);
-        let count = settles.len() as u64;
+        let Done { settles, .. } = mem::take(done);
+        let count = settles.len();
         for error in S::ack_all(settles).await {
             self.counts.unsettled(&error);
         }
-        self.counts.settled.fetch_add(count, Ordering::Relaxed);
-        self.counts.acknowledged.fetch_add(count, Ordering::Relaxed);
-        drop(room);
+        self.counts.acknowledged.fetch_add(count as u64, Ordering::Relaxed);
+        self.counts.settled(count);
     }
 
     pub(super) fn settled(&self, settled: &Result<(), BusError>) {
-        self.counts.settled.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = settled {
             self.counts.unsettled(error);
         }
+        self.counts.settled(1);
     }
 }

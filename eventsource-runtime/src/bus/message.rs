@@ -7,7 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::{DecodeError, Envelope, Event, Metadata, Recorded, StoredEvent};
+use crate::domain::{DecodeError, Envelope, Event, Metadata, Recorded, StoredEvent, is_one_of};
 use crate::fnv::fnv1a;
 use crate::store::{Position, StreamId, Version};
 use crate::telemetry::{Linked, TraceContext};
@@ -197,7 +197,7 @@ impl Message {
     /// Whether this is an `E`, by its stored name or one of its aliases.
     #[must_use]
     pub fn is<E: Event>(&self) -> bool {
-        self.event_type().is_some_and(|name| name == E::NAME || E::ALIASES.contains(&name))
+        self.event_type().is_some_and(|name| is_one_of(name, (E::NAME, E::ALIASES)))
     }
 
     /// Reads the payload as an `E`, upcasting an older one. What is read has no position: a message does not tell it.

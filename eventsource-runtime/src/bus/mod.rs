@@ -104,8 +104,8 @@ pub trait Health: Send + Sync {
     /// Whether every connection to the broker stands.
     fn is_connected(&self) -> bool;
 
-    /// Tells how many messages of each partition each group has not handled yet. Of several members of a group the one
-    /// tells to whom the messages come, on RabbitMQ from the first one on.
+    /// Tells how many messages of each partition each group has not handled yet. If a group has several members, only
+    /// the one that receives a partition's messages tells it; on RabbitMQ, once it has received its first message.
     fn lags(&self, _tell: &mut dyn FnMut(Lag<'_>)) {}
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::error::{BusError, SubscriptionStopped};
@@ -18,11 +18,11 @@ use crate::poll::{beside, unless};
 use crate::telemetry::{Scope, log};
 
 /// How long `shutdown` waits.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a shutdown waits, after its deadline, for handlers that block their thread.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The part of the messages that may be under way which is taken at once, so that lanes work while more is taken.
-const PART: usize = 4;
+const PART: u16 = 4;
 
 /// A running subscription.
 ///
@@ -59,8 +59,9 @@ pub struct Tally {
     /// How many failed for good and are kept among the dead letters.
     pub dead_lettered: u64,
     /// How many failed for good and cannot be written as dead letters: they are left to the broker. Kafka has them
-    /// where they came from, RabbitMQ moves them as they came to the dead letters, unless they are there already.
-    pub left: u64,
+    /// where they came from, RabbitMQ moves them as they came to the dead letters, unless they are there already. A bus
+    /// within the process, whose dead letters are full, has them no more.
+    pub unkeepable: u64,
 }
 
 impl Subscription {
@@ -70,7 +71,7 @@ impl Subscription {
         Tally {
             acknowledged: self.counts.acknowledged.load(Ordering::Relaxed),
             dead_lettered: self.counts.dead_lettered.load(Ordering::Relaxed),
-            left: self.counts.left.load(Ordering::Relaxed),
+            unkeepable: self.counts.unkeepable.load(Ordering::Relaxed),
         }
     }
 
@@ -108,8 +109,7 @@ impl Subscription {
         // Its messages are given back when it is gone, and it tells no more.
         let ended = tokio::time::timeout(FAREWELL, self.ended()).await.unwrap_or_else(|_| Err(self.aborted()));
         self.counts.tell_lost();
-        let left =
-            self.counts.taken.load(Ordering::Relaxed).saturating_sub(self.counts.settled.load(Ordering::Relaxed));
+        let left = self.counts.under_way();
         match ended {
             // All was handled; it had the group alone to leave.
             Err(SubscriptionStopped::Aborted { .. }) if left == 0 => Ok(self.tally()),
@@ -170,7 +170,7 @@ pub(super) fn start<C: Consumer, H: Handler>(
 struct Taking<C: Consumer> {
     consumer: C,
     handling: Arc<Handling>,
-    lanes: Vec<mpsc::UnboundedSender<Current<C::Settle>>>,
+    lanes: Vec<mpsc::UnboundedSender<Vec<Current<C::Settle>>>>,
     counts: Arc<Counts>,
     stopped: watch::Receiver<Stop>,
 }
@@ -217,48 +217,56 @@ impl<C: Consumer> Taking<C> {
     }
 
     async fn take(&mut self) -> Result<(), BusError> {
-        let prefetch = usize::from(self.handling.intake.prefetch);
-        let (room, most) = (Arc::new(Semaphore::new(prefetch)), (prefetch / PART).max(1));
-        let (mut taken, mut stopping) = (Vec::with_capacity(most), false);
-        // The semaphore is never closed.
-        while let Ok(free) = beside(room_in(&room, most), self.consumer.attend()).await {
-            if let Some(next) = self.next(stopping, free.num_permits(), &mut taken).await {
+        let prefetch = self.handling.intake.prefetch;
+        let part = u64::from(prefetch / PART).max(1);
+        let (mut taken, mut stopping) = (Vec::new(), false);
+        loop {
+            let room = beside(self.counts.room(prefetch), self.consumer.attend()).await;
+            let most = usize::try_from(room.min(part)).unwrap_or(usize::MAX);
+            if let Some(next) = self.next(stopping, most, &mut taken).await {
                 next?;
             } else {
                 stopping = true;
                 self.consumer.stop();
-                self.consumer.next_batch(free.num_permits(), &mut taken).await?;
+                self.consumer.next_batch(most, &mut taken).await?;
             }
             if taken.is_empty() {
                 break;
             }
-            self.counts.taken.fetch_add(taken.len() as u64, Ordering::Relaxed);
-            self.hand_out(&mut taken, free).await;
+            self.counts.taken(taken.len());
+            self.hand_out(&mut taken).await;
         }
         Ok(())
     }
 
     /// Hands deliveries to their lanes, and settles those that are not wanted.
-    async fn hand_out(&mut self, taken: &mut Vec<Delivery<C::Settle>>, mut free: OwnedSemaphorePermit) {
-        let mut unwanted = Vec::new();
+    async fn hand_out(&mut self, taken: &mut Vec<Delivery<C::Settle>>) {
+        let (each, mut unwanted) = (taken.len().div_ceil(self.lanes.len()), Vec::new());
+        let mut parts: Vec<_> = self.lanes.iter().map(|_| Vec::new()).collect();
         for delivery in taken.drain(..) {
             // Letters that are not wanted are to stay: a lane puts them back.
             if !self.handling.intake.dead_letters && !self.handling.wants(&delivery.message) {
                 unwanted.push(delivery.settle);
                 continue;
             }
-            let lane = lane_of(delivery.lane, self.lanes.len());
-            let current = Current::new(delivery, self.handling.intake.dead_letters, free.split(1));
+            let part = &mut parts[lane_of(delivery.lane, self.lanes.len())];
+            if part.is_empty() {
+                part.reserve(each);
+            }
+            part.push(Current::new(delivery, self.handling.intake.dead_letters));
+        }
+        for (lane, part) in self.lanes.iter().zip(parts).filter(|(_, part)| !part.is_empty()) {
             // For a lane that died it is dropped, and comes again when this task has noticed, as it does when it waits.
-            let _ = self.lanes[lane].send(current);
+            let _ = lane.send(part);
         }
         if unwanted.is_empty() {
             return;
         }
-        self.counts.settled.fetch_add(unwanted.len() as u64, Ordering::Relaxed);
+        let count = unwanted.len();
         for error in C::Settle::ack_all(unwanted).await {
             self.counts.unsettled(&error);
         }
+        self.counts.settled(count);
     }
 
     /// Takes the next deliveries; `None` if the subscription is to stop first, which is told once.
@@ -284,16 +292,6 @@ impl<C: Consumer> Taking<C> {
 fn lane_of(key: u64, lanes: usize) -> usize {
     let mixed = (key ^ (key >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     usize::try_from(mixed % lanes as u64).unwrap_or_default()
-}
-
-/// Room for one message, and for as many others, up to `most`, as there is at once.
-async fn room_in(room: &Arc<Semaphore>, most: usize) -> Result<OwnedSemaphorePermit, AcquireError> {
-    let mut free = Arc::clone(room).acquire_owned().await?;
-    let more = u32::try_from(room.available_permits().min(most - 1)).unwrap_or_default();
-    if let Ok(more) = Arc::clone(room).try_acquire_many_owned(more) {
-        free.merge(more);
-    }
-    Ok(free)
 }
 
 fn died(error: JoinError) -> BusError {

@@ -25,7 +25,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
         let (settled, count) = match kept {
             Ok(()) => (current.settle.ack().await, &self.counts.dead_lettered),
-            Err(_) => (current.settle.reject().await, &self.counts.left),
+            Err(_) => (current.settle.reject().await, &self.counts.unkeepable),
         };
         self.settled(&settled);
         count.fetch_add(1, Ordering::Relaxed);

@@ -18,7 +18,7 @@ const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A subscription that is being set up; made by [`Traced::subscribe`] or [`Traced::dead_letters`].
+/// A subscription that is being set up; made by [`Traced::subscribe`] or [`Traced::retry_dead_letters`].
 #[must_use = "nothing is subscribed before `handle`"]
 pub struct SubscriptionBuilder<B: EventBus> {
     bus: Traced<B>,
@@ -37,7 +37,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Self { bus, intake, event_types: None, lanes: 1, retries, propagation }
     }
 
-    /// Only messages of events with these stored names; the others are done with unseen. Dead letters of others stay.
+    /// Only messages of events with these stored names. Others are acknowledged without being handled; dead letters of
+    /// other types stay where they are.
     pub fn event_types<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
@@ -54,7 +55,7 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     }
 
     /// How often a message that failed is tried again before it goes to the dead letters; 5 unless set.
-    pub fn retries(mut self, retries: u32) -> Self {
+    pub fn max_retries(mut self, retries: u32) -> Self {
         self.retries.most = retries;
         self
     }

@@ -20,7 +20,7 @@ fn a_replay_that_cannot_see_its_topic_is_an_error() {
         cluster.topic_error("orders.two.dead", FORBIDDEN).unwrap();
         let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
         let replayed = async |group: &str| {
-            let replay = bus.dead_letters(group).handle(async |_: Received| Ok(())).await?;
+            let replay = bus.retry_dead_letters(group).handle(async |_: Received| Ok(())).await?;
             Ok::<_, BusError>(in_time(replay.finished()).await.unwrap().acknowledged)
         };
         assert_eq!(replayed("one").await.unwrap(), 0, "there are none");

@@ -114,7 +114,7 @@ fn a_message_that_brokers_refuse_for_good_holds_up_its_stream_alone() {
 fn a_message_that_is_too_long_is_refused_before_anything_of_its_stream_is_sent() {
     testing::run(async {
         let cluster = cluster();
-        let bus = open(&cluster, options().largest_message(2000)).await;
+        let bus = open(&cluster, options().max_message_bytes(2000)).await;
         let long = Message::new(stream(1), "OrderPlaced", vec![b'0'; 3000]);
         assert!(bus.publish(long.clone()).await.unwrap_err().is_permanent());
         let messages = [long, message(&stream(1), 2), message(&stream(2), 1)];
@@ -131,8 +131,9 @@ fn a_dead_letter_may_be_longer_than_a_message() {
         let longest = message(&stream(1), 7);
         let mut size = longest.payload().len() + stream(1).as_str().len();
         longest.write_headers(&mut |name, value| size += name.len() + value.len());
-        let bus = open(&cluster, options().largest_message(size.try_into().unwrap())).await;
-        let failing = bus.subscribe("one").retries(0).handle(async |_: Received| Err(HandlerError::new("it fails")));
+        let bus = open(&cluster, options().max_message_bytes(size.try_into().unwrap())).await;
+        let failing =
+            bus.subscribe("one").max_retries(0).handle(async |_: Received| Err(HandlerError::new("it fails")));
         let failing = failing.await.unwrap();
         bus.publish(longest).await.unwrap();
         in_time(async {
@@ -150,9 +151,10 @@ fn a_dead_letter_may_be_longer_than_a_message() {
 fn a_dead_letter_that_its_topic_can_never_take_is_left_where_it_was() {
     testing::run(async {
         let cluster = cluster();
-        let bus = open(&cluster, options().largest_message(2000)).await;
+        let bus = open(&cluster, options().max_message_bytes(2000)).await;
         let foreign = open(&cluster, options()).await;
-        let failing = bus.subscribe("one").retries(0).handle(async |_: Received| Err(HandlerError::new("it fails")));
+        let failing =
+            bus.subscribe("one").max_retries(0).handle(async |_: Received| Err(HandlerError::new("it fails")));
         let failing = failing.await.unwrap();
         foreign.publish(Message::new(stream(1), "OrderPlaced", vec![b'0'; 200_000])).await.unwrap();
         bus.publish(message(&stream(1), 2)).await.unwrap();
@@ -163,9 +165,9 @@ fn a_dead_letter_that_its_topic_can_never_take_is_left_where_it_was() {
         })
         .await;
         let tally = failing.shutdown().await.unwrap();
-        assert_eq!((tally.left, tally.dead_lettered, tally.acknowledged), (1, 1, 0));
+        assert_eq!((tally.unkeepable, tally.dead_lettered, tally.acknowledged), (1, 1, 0));
         let (seen, seeing) = std::sync::mpsc::channel();
-        let again = bus.dead_letters("one").handle(move |letter: Received| {
+        let again = bus.retry_dead_letters("one").handle(move |letter: Received| {
             seen.send(ordinal(&letter)).unwrap();
             std::future::ready(Ok(()))
         });

@@ -176,7 +176,7 @@ fn a_dead_letter_that_is_tried_again_tells_through_which_exchange_it_came() {
         keeps_a_dead_letter(&bus, async || ()).await;
         let recorder = Recorder::new();
         let replay = async {
-            let again = bus.dead_letters("one").handle(async |_: Received| Ok(())).await.unwrap();
+            let again = bus.retry_dead_letters("one").handle(async |_: Received| Ok(())).await.unwrap();
             in_time(again.finished()).await.unwrap();
         };
         recorder.run(Box::pin(replay)).await;
@@ -206,7 +206,7 @@ fn a_message_that_cannot_be_written_as_a_dead_letter_is_moved_there_by_the_broke
             let tally = in_time(async {
                 loop {
                     let refuse = async |_: Received| Err(HandlerError::new("no").permanent());
-                    let again = bus.dead_letters("one").handle(refuse).await.unwrap();
+                    let again = bus.retry_dead_letters("one").handle(refuse).await.unwrap();
                     let tally = again.finished().await.unwrap();
                     if tally != Tally::default() {
                         return tally;
@@ -214,11 +214,11 @@ fn a_message_that_cannot_be_written_as_a_dead_letter_is_moved_there_by_the_broke
                 }
             })
             .await;
-            assert_eq!((tally.left, tally.dead_lettered), (1, 0), "it stays a dead letter");
+            assert_eq!((tally.unkeepable, tally.dead_lettered), (1, 0), "it stays a dead letter");
         }
         let seen = Arc::new(Notify::new());
         let tell = Arc::clone(&seen);
-        let again = bus.dead_letters("one").handle(move |received: Received| {
+        let again = bus.retry_dead_letters("one").handle(move |received: Received| {
             assert_eq!(received.headers().get("large").unwrap().len(), 127_000);
             tell.notify_one();
             async { Ok::<_, HandlerError>(()) }
@@ -230,7 +230,7 @@ fn a_message_that_cannot_be_written_as_a_dead_letter_is_moved_there_by_the_broke
 
 async fn until_left(running: &Subscription, left: u64) {
     in_time(async {
-        while running.tally().left < left {
+        while running.tally().unkeepable < left {
             tokio::task::yield_now().await;
         }
     })

@@ -40,7 +40,7 @@ fn a_dead_letter_has_all_that_its_message_came_with() {
         // What was looked at is there again when the broker comes to that.
         let tally = in_time(async {
             loop {
-                let again = bus.dead_letters("one").handle(refuse.clone()).await.unwrap();
+                let again = bus.retry_dead_letters("one").handle(refuse.clone()).await.unwrap();
                 let tally = again.finished().await.unwrap();
                 if tally != Tally::default() {
                     return tally;

@@ -35,7 +35,7 @@ async fn story<B: EventBus + fmt::Debug>(bus: Traced<B>) {
     };
     recorder
         .run(async {
-            let subscription = bus.subscribe("inventory").retries(1);
+            let subscription = bus.subscribe("inventory").max_retries(1);
             shown.debug(&subscription);
             let running = subscription.handle(handler).await.unwrap();
             shown.debug(&running);
@@ -47,7 +47,7 @@ async fn story<B: EventBus + fmt::Debug>(bus: Traced<B>) {
             }
             until_settled(&running, 2).await;
             running.shutdown().await.unwrap();
-            let replay = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+            let replay = bus.retry_dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
             shown.debug(&replay.finished().await.unwrap());
         })
         .await;
@@ -111,7 +111,7 @@ fn on_rabbitmq() {
 fn a_refusal_says_nothing_of_the_message() {
     on_one_thread(services::kafka, |address: String| async move {
         let name = format!("eventsource-tests-{}", Uuid::now_v7());
-        let options = KafkaOptions::new(&name).create(1, 1).largest_message(1000);
+        let options = KafkaOptions::new(&name).create(1, 1).max_message_bytes(1000);
         let bus = KafkaBus::connect(&address, options).await.unwrap();
         let long = message().with_header("more", secret("header").repeat(1000));
         let refused = bus.publish(long).await.unwrap_err();

@@ -32,7 +32,7 @@ fn waiting(permits: &Arc<Semaphore>) -> impl Fn(Received) -> HandlerFuture + use
 type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 
 fn bus(capacity: usize, slow: SlowSubscriber) -> InProcessBus {
-    InProcessBus::with(InProcessOptions::default().capacity(capacity).slow_subscriber(slow))
+    InProcessBus::with_options(InProcessOptions::default().capacity(capacity).slow_subscriber(slow))
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn shutting_the_bus_down_drains_it() {
     let (bus, permits) = (bus(100, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
     let running = bus.subscribe("slow").lanes(3).handle(waiting(&permits)).await.unwrap();
     bus.publish_all((0..50).map(message)).await.unwrap();
-    let shutdown = tokio::spawn(bus.shutdown(Duration::from_secs(20)));
+    let shutdown = tokio::spawn(bus.shutdown_within(Duration::from_secs(20)));
     permits.add_permits(50);
     assert_eq!(shutdown.await.unwrap(), 0, "nothing was left");
     assert_eq!(running.finished().await.unwrap().acknowledged, 50);
@@ -140,12 +140,31 @@ async fn shutting_the_bus_down_drains_it() {
     assert!(matches!(refused, Err(BusError::Closed)));
 }
 
+/// The oldest letter was let go without a word.
+#[tokio::test]
+async fn a_message_for_which_the_dead_letters_have_no_room_is_told() {
+    let bus = InProcessBus::with_options(InProcessOptions::default().dead_letters(1));
+    let fails = async |_: Received| Err::<(), _>(HandlerError::new("no").permanent());
+    let running = bus.subscribe("full").handle(fails).await.unwrap();
+    bus.publish_all([numbered(1), numbered(2)]).await.unwrap();
+    until_settled(&running, 2).await;
+    let tally = running.shutdown().await.unwrap();
+    assert_eq!((tally.dead_lettered, tally.unkeepable), (1, 1));
+    let (tell, mut seen) = mpsc::unbounded_channel();
+    let retried = bus.retry_dead_letters("full").handle(move |letter: Received| {
+        let told = tell.send(letter.payload().to_vec());
+        async move { Ok::<_, HandlerError>(told?) }
+    });
+    retried.await.unwrap().finished().await.unwrap();
+    assert_eq!(seen.recv().await, Some(numbered(1).payload().to_vec()));
+}
+
 #[tokio::test]
 async fn it_tells_what_it_left_when_its_time_was_up() {
     let (bus, permits) = (bus(100, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
     let running = bus.subscribe("stuck").handle(waiting(&permits)).await.unwrap();
     bus.publish_all((0..7).map(message)).await.unwrap();
-    assert_eq!(bus.shutdown(Duration::ZERO).await, 7);
+    assert_eq!(bus.shutdown_within(Duration::ZERO).await, 7);
     running.shutdown_within(Duration::ZERO).await.unwrap_err();
 }
 
@@ -283,7 +302,7 @@ async fn subscribers_that_publish_to_each_other_do_not_wait_for_each_other() {
     }
     // What handlers publish while the bus drains is drained as well. One group was looked at after the other: what was
     // published to the first after that was lost.
-    assert_eq!(bus.shutdown(Duration::from_secs(20)).await, 0);
+    assert_eq!(bus.shutdown_within(Duration::from_secs(20)).await, 0);
     let mut acknowledged = 0;
     for running in both {
         acknowledged += running.finished().await.unwrap().acknowledged;

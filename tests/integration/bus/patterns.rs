@@ -1,7 +1,5 @@
 //! The example `patterns`: what each of them leaves as traces.
 
-use std::time::Duration;
-
 use eventsource_runtime::testing::TraceRecorder;
 
 #[path = "../../../examples/patterns/batch.rs"]
@@ -19,7 +17,6 @@ mod rolling_start;
 
 /// As in the program that they are part of.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
-const SOON: Duration = Duration::from_secs(10);
 
 /// Runs a pattern and compares its traces.
 async fn leaves(pattern: impl Future<Output = Result<(), Failure>>, tree: &str) {

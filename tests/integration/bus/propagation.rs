@@ -139,7 +139,7 @@ async fn a_message_that_comes_ten_thousand_times_makes_no_growing_trace() {
     recorder
         .run(async {
             let bus = remote();
-            let subscription = bus.subscribe("inventory").retries(9_999).pauses(Duration::ZERO, Duration::ZERO);
+            let subscription = bus.subscribe("inventory").max_retries(9_999).pauses(Duration::ZERO, Duration::ZERO);
             let last = Arc::new(Notify::new());
             let tell = Arc::clone(&last);
             let failing = move |received: Received| {
@@ -193,7 +193,7 @@ async fn the_context_survives_the_dead_letters_and_their_replay_is_linked_to_it(
             bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await.unwrap();
             until_settled(&running, 1).await;
             assert_eq!(running.shutdown().await.unwrap().dead_lettered, 1);
-            let replay = bus.dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
+            let replay = bus.retry_dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
             assert_eq!(replay.finished().await.unwrap().acknowledged, 1);
         })
         .await;

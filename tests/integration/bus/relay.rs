@@ -113,7 +113,7 @@ async fn a_bus_in_trouble_delays_and_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_bus_that_takes_a_few_at_a_time_gets_all_of_them_once() {
     let options = InProcessOptions::default().capacity(2).slow_subscriber(SlowSubscriber::Refuse);
-    let (store, tight) = (MemoryStore::new(), InProcessBus::with(options));
+    let (store, tight) = (MemoryStore::new(), InProcessBus::with_options(options));
     let (sender, mut seen) = mpsc::unbounded_channel();
     let slow = move |received: Received| {
         let sender = sender.clone();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eventsource_runtime::bus::{
-    EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Relation, Traced,
+    EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Relation, Subscription, Tally, Traced,
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_tests::own_bus::{remote, routing};
@@ -27,8 +27,9 @@ async fn round_trip<B: EventBus>(bus: &Traced<B>, message: Message) {
     running.shutdown().await.unwrap();
 }
 
-pub(super) async fn until_settled(running: &eventsource_runtime::bus::Subscription, messages: u64) {
-    while running.tally().acknowledged + running.tally().dead_lettered < messages {
+pub(super) async fn until_settled(running: &Subscription, messages: u64) {
+    let settled = |Tally { acknowledged, dead_lettered, unkeepable, .. }| acknowledged + dead_lettered + unkeepable;
+    while settled(running.tally()) < messages {
         tokio::task::yield_now().await;
     }
 }

@@ -61,8 +61,8 @@ pub const ANSWERS: [&str; 11] = [
     "Heard of Listener",
     "process_manager.reacted of Listener",
     "1 retried",
-    "Tally { acknowledged: 1, dead_lettered: 0, left: 0 }",
-    "Tally { acknowledged: 1, dead_lettered: 0, left: 0 }",
+    "Tally { acknowledged: 1, dead_lettered: 0, unkeepable: 0 }",
+    "Tally { acknowledged: 1, dead_lettered: 0, unkeepable: 0 }",
 ];
 
 static EVALUATED: Mutex<Vec<&str>> = Mutex::new(Vec::new());

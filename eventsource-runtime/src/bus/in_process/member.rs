@@ -115,8 +115,13 @@ impl Settle for Unsettled {
     }
 
     async fn park(&self, message: &Message) -> Result<(), BusError> {
-        self.queue.keep_dead(message.clone());
-        Ok(())
+        match self.held {
+            Some(Held::Dead(_)) => {
+                self.queue.keep_dead(message.clone());
+                Ok(())
+            }
+            _ => self.queue.park(message.clone()).map_err(|source| BusError::Unkeepable { source }),
+        }
     }
 }
 

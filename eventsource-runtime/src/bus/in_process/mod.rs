@@ -17,6 +17,7 @@ use self::queue::Queue;
 use super::behind::Behind;
 use super::error::{BusError, PublishError};
 use super::message::Message;
+use super::running::DEADLINE;
 use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 use crate::dispatch::Handled;
@@ -33,18 +34,23 @@ impl InProcessBus {
     /// A bus with queues of 1,024 messages that makes publishers wait for slow subscribers.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(InProcessOptions::default())
+        Self::with_options(InProcessOptions::default())
     }
 
     /// A bus with options of its own.
     #[must_use]
-    pub fn with(options: InProcessOptions) -> Self {
+    pub fn with_options(options: InProcessOptions) -> Self {
         Self::over(InProcess { shared: Arc::new(Shared { options, state: Mutex::default() }) })
+    }
+
+    /// [`shutdown_within`](Self::shutdown_within) 30 seconds.
+    pub fn shutdown(&self) -> impl Future<Output = usize> + Send + use<> {
+        self.shutdown_within(DEADLINE)
     }
 
     /// Takes no more messages and waits until the subscribers are done with those that are there, at most `deadline`;
     /// then the subscriptions end. Answers how many messages were left: 0 if all were handled or are dead letters.
-    pub fn shutdown(&self, deadline: Duration) -> impl Future<Output = usize> + Send + use<> {
+    pub fn shutdown_within(&self, deadline: Duration) -> impl Future<Output = usize> + Send + use<> {
         let shared = Arc::clone(&self.inner().shared);
         async move { shared.shutdown(deadline).await }
     }
@@ -69,7 +75,7 @@ pub enum SlowSubscriber {
 
 /// How a bus within the process is set up.
 #[derive(Clone, Copy, Debug)]
-#[must_use = "hand it to `InProcessBus::with`"]
+#[must_use = "hand it to `InProcessBus::with_options`"]
 pub struct InProcessOptions {
     capacity: usize,
     slow: SlowSubscriber,
@@ -93,7 +99,8 @@ impl InProcessOptions {
         Self { slow, ..self }
     }
 
-    /// How many dead letters a group keeps; 1,024 unless set. Beyond them the oldest is let go.
+    /// How many dead letters a group keeps; 1,024 unless set. A message that fails for good when there is no room for
+    /// it is gone: that is logged and counted as `unkeepable`, and [`Tally::unkeepable`](super::Tally::unkeepable) counts it.
     pub fn dead_letters(self, messages: usize) -> Self {
         Self { dead_letters: messages.max(1), ..self }
     }

@@ -173,12 +173,19 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
-    pub(super) fn keep_dead(&self, message: Message) {
+    /// Keeps a letter, if there is room for it.
+    pub(super) fn park(&self, message: Message) -> Result<(), PublishError> {
         let mut inside = self.inside();
         if inside.dead.len() >= self.most_dead {
-            inside.dead.pop_front();
+            return Err(PublishError::Full { group: self.group.to_string() });
         }
         inside.dead.push_back(message);
+        Ok(())
+    }
+
+    /// Keeps a letter that was one before.
+    pub(super) fn keep_dead(&self, message: Message) {
+        self.inside().dead.push_back(message);
     }
 
     /// How many messages are not done with; `None` if nobody is there to lag behind.

@@ -54,7 +54,7 @@ const PORT: u16 = 9092;
 /// with, by themselves after seven days. They also forget the place of a group that has had no member for
 /// `offsets.retention.minutes`: then it begins with the first message, and its letters are all tried again. A letter
 /// that it can never take, such as that of a foreign message which is longer than ours may be, is logged and counted
-/// ([`Tally::left`](super::Tally::left)), and stays in the topic that it came from. One that cannot be kept now is
+/// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be kept now is
 /// tried again without end, which the log tells, and holds up its lane. A publication whose future is dropped may still
 /// be made. Nothing protects from a message whose handler takes the process down: it comes again until somebody mends
 /// the handler. Nor does the broker tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered)

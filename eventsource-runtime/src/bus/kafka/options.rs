@@ -92,7 +92,7 @@ impl KafkaOptions {
 
     /// The longest message that is sent, headers included; 1,000,000 bytes unless set. The topic's `max.message.bytes`
     /// must be at least that.
-    pub fn largest_message(self, bytes: u32) -> Self {
+    pub fn max_message_bytes(self, bytes: u32) -> Self {
         Self { largest: bytes, ..self }
     }
 
@@ -176,8 +176,8 @@ pub(super) fn check_group(group: &str) -> Result<(), BusError> {
         return Ok(());
     }
     let told = format!(
-        "`{group}` cannot be a group's name on Kafka, where a group of another topic may come to the same; write it \
-         without dots, with hyphens for instance, and not as `dead`"
+        "`{group}` cannot be a group name on Kafka: it could collide with a group of another topic; write it without \
+         dots (hyphens are fine), and do not call it `dead`"
     );
     Err(BusError::Configuration(told.into()))
 }

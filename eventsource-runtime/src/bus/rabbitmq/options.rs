@@ -66,7 +66,7 @@ impl RabbitMqOptions {
     pub(super) fn authority(&self) -> Result<Option<&str>, BusError> {
         match self.authority.as_deref() {
             Some(pem) if !pem.contains("-----BEGIN CERTIFICATE-----") => Err(BusError::Configuration(
-                "the certificate authority is no certificate in PEM; give the content of its file".into(),
+                "the certificate authority is not a certificate in PEM; give the content of its file".into(),
             )),
             authority => Ok(authority),
         }

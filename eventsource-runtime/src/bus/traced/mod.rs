@@ -108,11 +108,11 @@ impl<B: EventBus> Traced<B> {
     /// message that fails for good again goes back. Its spans are linked to the message's own trace.
     ///
     /// Of two such subscriptions at the same time each letter goes to one, within the process and on RabbitMQ; one that
-    /// goes back may come to the other one too. On Kafka, where a letter cannot be claimed, each tries all of them, and
-    /// what fails in both is there twice then: have one process do it. There one of certain
-    /// [`event_types`](SubscriptionBuilder::event_types) writes all others again, behind the last, so that of two at a
-    /// time each brings back what the other has done with.
-    pub fn dead_letters(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
+    /// goes back may come to the other one too. On Kafka a letter cannot be claimed: two such subscriptions each try
+    /// every letter, and one that fails in both is then in the topic twice, so run only one. With
+    /// [`event_types`](SubscriptionBuilder::event_types), Kafka rewrites the letters that are skipped to the end of the
+    /// topic; two running together would bring back letters that the other has already dealt with.
+    pub fn retry_dead_letters(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
         let intake = Intake { dead_letters: true, ..Intake::of(group) };
         SubscriptionBuilder::new(self.clone(), intake)
     }
@@ -140,7 +140,7 @@ impl<B: EventBus> Traced<B> {
             span.record(&mut |later| describe_published(&told.info, &results, later));
         }
         if results.iter().any(Result::is_err) {
-            results = self.about(results, told.as_ref());
+            results = self.about(results);
         }
         match results.iter().find_map(|result| result.as_ref().err()) {
             Some(error) => span.fail(self.inner.info().target, error.error_type(), &Chain(error)),
@@ -150,12 +150,8 @@ impl<B: EventBus> Traced<B> {
     }
 
     /// Says of failures where the messages were to go.
-    fn about(
-        &self,
-        results: Vec<Result<Published, PublishError>>,
-        told: Option<&Told>,
-    ) -> Vec<Result<Published, PublishError>> {
-        let destination = told.map_or_else(|| self.inner.info().destination, |told| Arc::clone(&told.destination.name));
+    fn about(&self, results: Vec<Result<Published, PublishError>>) -> Vec<Result<Published, PublishError>> {
+        let destination = self.inner.info().destination;
         let about = || format!("to `{destination}`; publish the message again, it may come twice");
         results.into_iter().map(|result| result.map_err(|error| error.about(about))).collect()
     }

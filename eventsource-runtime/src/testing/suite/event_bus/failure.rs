@@ -52,7 +52,7 @@ pub async fn a_message_that_keeps_failing_is_a_dead_letter<B: EventBus>(open: im
     assert_eq!((tally.acknowledged, tally.dead_lettered), (1, 1));
 
     let (mut letters, handler) = agreeing();
-    let replay = bus.dead_letters("one").handle(handler).await.expect("a group has dead letters");
+    let replay = bus.retry_dead_letters("one").handle(handler).await.expect("a group has dead letters");
     let letter = letters.next().await;
     assert_eq!((ordinal(&letter), letter.trace_context()), (1, context.as_ref()));
     assert_eq!(letter.event_type(), Some("OrderPlaced"));
@@ -114,13 +114,13 @@ pub async fn dead_letters_are_tried_again_when_asked<B: EventBus>(open: impl Asy
     let (_seen, running) = failed(&bus, None).await;
     running.shutdown().await.expect("it ends");
     let (mut letters, handler) = agreeing();
-    let replay = bus.dead_letters("one").handle(handler).await.expect("a group has dead letters");
+    let replay = bus.retry_dead_letters("one").handle(handler).await.expect("a group has dead letters");
     let tally = in_time(replay.finished()).await.expect("it ends when all have been tried");
     assert_eq!((tally.acknowledged, tally.dead_lettered), (1, 0));
     let letter = letters.next().await;
     assert_eq!((ordinal(&letter), letter.is_replayed()), (1, true));
     let (_, handler) = agreeing();
-    let replay = bus.dead_letters("one").handle(handler).await.expect("a group has dead letters");
+    let replay = bus.retry_dead_letters("one").handle(handler).await.expect("a group has dead letters");
     assert_eq!(in_time(replay.finished()).await.expect("it ends").acknowledged, 0);
 }
 
@@ -131,13 +131,13 @@ pub async fn a_dead_letter_that_fails_again_goes_back<B: EventBus>(open: impl As
     let (_seen, running) = failed(&bus, None).await;
     running.shutdown().await.expect("it ends");
     let (_, handler) = agreeing();
-    let others = bus.dead_letters("one").event_types(["OrderCancelled"]).handle(handler).await;
+    let others = bus.retry_dead_letters("one").event_types(["OrderCancelled"]).handle(handler).await;
     let tally = in_time(others.expect("a group has dead letters").finished()).await.expect("it ends");
     assert_eq!((tally.acknowledged, tally.dead_lettered), (0, 0));
     let mut sources = HashSet::new();
     for attempts in ["4", "5"] {
         let (mut letters, handler) = showing(|_| Err(no().permanent()));
-        let replay = bus.dead_letters("one").handle(handler).await.expect("a group has dead letters");
+        let replay = bus.retry_dead_letters("one").handle(handler).await.expect("a group has dead letters");
         let tally = in_time(replay.finished()).await.expect("it ends when all have been tried");
         assert_eq!((tally.acknowledged, tally.dead_lettered), (0, 1));
         let letter = letters.next().await;

@@ -87,7 +87,7 @@ fn ordinal(message: &Message) -> usize {
 
 /// A subscription that does not keep a test waiting.
 fn subscription<B: EventBus>(bus: &Traced<B>, group: &str) -> SubscriptionBuilder<B> {
-    bus.subscribe(group).retries(3).pauses(Duration::from_millis(1), Duration::from_millis(4))
+    bus.subscribe(group).max_retries(3).pauses(Duration::from_millis(1), Duration::from_millis(4))
 }
 
 async fn publish<B: EventBus>(bus: &Traced<B>, messages: impl IntoIterator<Item = Message>) {
