@@ -34,6 +34,17 @@ impl Timestamp {
     }
 }
 
+/// To the microsecond before; a moment that is too far away is the last one, or the first.
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        let micros = |distance: Duration| i64::try_from(distance.as_micros()).unwrap_or(i64::MAX);
+        Self(match moment.duration_since(UNIX_EPOCH) {
+            Ok(after) => micros(after),
+            Err(before) => -micros(before.duration().saturating_add(Duration::from_nanos(999))),
+        })
+    }
+}
+
 impl From<Timestamp> for SystemTime {
     fn from(moment: Timestamp) -> Self {
         let distance = Duration::from_micros(moment.0.unsigned_abs());
@@ -77,8 +88,7 @@ struct System;
 
 impl Clock for System {
     fn now(&self) -> Timestamp {
-        let elapsed = UNIX_EPOCH.elapsed().unwrap_or_default();
-        Timestamp(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
+        SystemTime::now().into()
     }
 
     fn new_id(&self) -> Uuid {
@@ -107,5 +117,19 @@ impl Clock for Counting {
 
     fn new_id(&self) -> Uuid {
         Uuid::from_u128(u128::from(self.ids.fetch_add(1, Ordering::Relaxed)) + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_of_the_system_become_the_microsecond_before_and_come_back() {
+        let of = |micros: i64| SystemTime::from(Timestamp::from_micros(micros));
+        for micros in [i64::from(i32::MIN), -1, 0, 1, 1_792_000_000_123_456] {
+            assert_eq!(Timestamp::from(of(micros)).as_micros(), micros);
+            assert_eq!(Timestamp::from(of(micros) + Duration::from_nanos(900)).as_micros(), micros);
+        }
     }
 }

@@ -5,7 +5,9 @@ pub use crate::dispatch::{
 };
 pub use crate::projection::{ProjectionError, ProjectionRunner, ProjectionStopped};
 pub use crate::snapshot::SnapshotStore;
-pub use crate::store::{EventStore, ExpectedVersion, MemoryStore, Position, StoreError, StreamId, Version};
+pub use crate::store::{
+    AppendError, EventStore, ExpectedVersion, MemoryStore, Position, StoreError, StreamId, Version,
+};
 pub use crate::telemetry::{Telemetry, TraceContext, current_span};
 // Traits, and the macros that bear their names.
 pub use crate::{Aggregate, Command, Event, Query};

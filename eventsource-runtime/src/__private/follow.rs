@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::{EventNames, Span};
 use crate::dispatch::Handled;
-use crate::domain::{Event, Recorded, StoredEvent};
+use crate::domain::{Event, Recorded, StoredEvent, is_one_of};
 use crate::projection::{ProjectionError, StepResult};
 use crate::telemetry::{Attributes, Chain, Kind, Start, names};
 
@@ -46,8 +46,7 @@ impl<E> Follow<E> {
     /// Whether a stored event is one of them.
     #[must_use]
     pub fn is(&self, event: &StoredEvent) -> bool {
-        let (name, aliases) = self.names;
-        *event.event_type == *name || aliases.contains(&&*event.event_type)
+        is_one_of(&event.event_type, self.names)
     }
 
     /// Reads the event that a method takes.

@@ -7,7 +7,7 @@ use std::error::Error;
 use serde_json::error::Category;
 
 use crate::error::{BoxError, error_type};
-use crate::store::{AppendError, StoreError};
+use crate::store::{AppendError, Conflict, StoreError};
 
 /// Why a command led to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,14 @@ impl<E: Error + 'static> DispatchError<E> {
     /// Whether the domain refused the command.
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
+    }
+
+    /// The conflict with another writer of the aggregate, where its retries are used up.
+    pub fn conflict(&self) -> Option<&Conflict> {
+        match self {
+            Self::Append(error) => error.conflict(),
+            _ => None,
+        }
     }
 }
 
@@ -147,6 +155,15 @@ impl DispatchJsonError {
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected { .. })
+    }
+
+    /// The conflict with another writer of the aggregate, where its retries are used up.
+    #[must_use]
+    pub fn conflict(&self) -> Option<&Conflict> {
+        match self {
+            Self::Append(error) => error.conflict(),
+            _ => None,
+        }
     }
 
     pub(super) fn from_typed<E: Error + Send + Sync + 'static>(command: &'static str, error: DispatchError<E>) -> Self {

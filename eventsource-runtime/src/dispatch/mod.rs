@@ -37,8 +37,8 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// Within a handler of a bus, or an async method of a projection, a command follows from the message or event at hand
 /// without being told: its events bear the message's correlation id, or else the message's id, and as causation id the
-/// message's id. What the context names goes first. It holds in the handler's own future: a task that it spawns, and a
-/// handler of a batch of several messages, say [`Context::following`].
+/// message's id. Whatever the context sets takes precedence. This works within the handler's own future only; in a task
+/// that it spawns, or in a handler of batches, use [`Context::following`].
 ///
 /// ```
 /// # use eventsource_runtime::dispatch::Context;
@@ -60,8 +60,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of a command that an event led to: it belongs to the same correlation. Where the event is not what a
-    /// handler is at, since that spawned a task or has a batch at hand.
+    /// The context of a command that an event led to: it belongs to the same correlation. Use it where the runtime
+    /// cannot know which event is being handled: in a spawned task, or in a handler of batches.
     #[must_use]
     pub fn following<E>(event: &Recorded<E>) -> Self {
         Self { correlation_id: event.correlation_id().or(Some(event.event_id())), ..Self::default() }

@@ -11,7 +11,7 @@ use super::json::{self, Unwritable};
 use super::upcast::{DecodeError, Upcast, decode_payload};
 use crate::error::BoxError;
 use crate::room;
-use crate::store::StreamId;
+use crate::store::{Position, StreamId, Version};
 use crate::telemetry::Attributes;
 
 /// A fact that happened to an aggregate; implemented by `#[derive(Event)]`.
@@ -36,7 +36,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn attributes(&self, _attributes: &mut Attributes) {}
 }
 
-/// An event whose type is not known statically; implemented for every [`Event`], and sealed by that.
+/// An event whose type is not known statically; implemented for every [`Event`].
 pub trait AnyEvent: Send + Sync {
     /// The stored name.
     fn name(&self) -> &'static str;
@@ -165,15 +165,30 @@ impl<S> EventDef<S> {
         self.aliases
     }
 
-    fn stores(&self, event_type: &str) -> bool {
-        self.name == event_type || self.aliases.contains(&event_type)
+    pub(crate) fn stores(&self, event_type: &str) -> bool {
+        is_one_of(event_type, (self.name, self.aliases))
     }
+}
+
+/// Whether an event of that stored name is one that has this name, or had one of the aliases.
+pub(crate) fn is_one_of(event_type: &str, (name, aliases): (&str, &[&str])) -> bool {
+    event_type == name || aliases.contains(&event_type)
 }
 
 impl<S> fmt::Debug for EventDef<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventDef").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
     }
+}
+
+/// An event as it will be read once it is stored at that place: what is written of one may say less than it did.
+pub(crate) fn read_back<S: EventSet>(
+    event: &dyn AnyEvent,
+    stream: &StreamId,
+    place: (Version, Position),
+) -> Result<Result<S, DecodeError>, EncodeError> {
+    let payload = event.encode()?;
+    Ok(S::decode(&EventRef::new(stream, place, (event.name(), event.version()), &payload)))
 }
 
 /// `Self` is a set of events that has `E` in it.

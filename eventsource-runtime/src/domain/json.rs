@@ -30,11 +30,11 @@ impl Unwritable {
     fn unreadable(error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
             Category::Data => {
-                "cannot be read back from JSON, in which a float that is NaN or infinite is `null`, to be kept in an \
-                 `Option`, and an integer of over 64 bits within a type that is tagged, untagged or flattened is a \
-                 float; keep it as text"
+                "cannot be read back from JSON: a float that is NaN or infinite is written as `null` (use an `Option`), \
+                 and an integer wider than 64 bits inside a tagged, untagged or flattened type is read as a float \
+                 (store it as text)"
             }
-            _ => "cannot be read back from JSON, where it is nested more than 127 deep; make it flatter",
+            _ => "cannot be read back from JSON: it is nested more than 127 deep; make it flatter",
         };
         // serde's text may quote values: the place is enough.
         Self::new(problem, format!("at column {} of it", error.column()))

@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub use aggregate::{Aggregate, Snapshot};
 pub use command::{Command, Handle, Handlers, Registry};
 pub use event::{AnyEvent, Apply, Decision, EncodeError, Event, EventDef, EventSet, Includes, IntoEvents};
+pub(crate) use event::{is_one_of, read_back};
 pub use metadata::Metadata;
 pub use query::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 pub use sensitive::Sensitive;
@@ -132,7 +133,7 @@ impl StoredEvent {
 
     /// What a decoder needs of the event.
     #[must_use]
-    pub fn as_ref(&self) -> EventRef<'_> {
+    pub fn as_event_ref(&self) -> EventRef<'_> {
         EventRef {
             stream: &self.envelope.stream,
             version: self.envelope.version,
@@ -146,7 +147,7 @@ impl StoredEvent {
     /// Whether this is an `E`, by its stored name or one of its aliases.
     #[must_use]
     pub fn is<E: Event>(&self) -> bool {
-        *self.envelope.event_type == *E::NAME || E::ALIASES.contains(&&*self.envelope.event_type)
+        is_one_of(&self.envelope.event_type, (E::NAME, E::ALIASES))
     }
 
     /// Reads the payload as an `E`, upcasting an older one.
@@ -154,7 +155,7 @@ impl StoredEvent {
     /// # Errors
     /// The payload does not fit the type.
     pub fn decode<E: Event>(&self) -> Result<Recorded<E>, DecodeError> {
-        let payload = decode_payload(&self.as_ref())?;
+        let payload = decode_payload(&self.as_event_ref())?;
         Ok(Recorded { envelope: Arc::clone(&self.envelope), payload })
     }
 }

@@ -14,7 +14,7 @@ use super::cause::event_id;
 use super::replay::{Read, Replay};
 use super::steps::failed;
 use crate::dispatch::Committed;
-use crate::domain::{Aggregate, EventRef, EventSet, Snapshot};
+use crate::domain::{Aggregate, EventSet, Snapshot, read_back};
 use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
 use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
 use crate::telemetry::{Scope, log, names};
@@ -229,7 +229,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 }
 
-/// Applies events that were appended as a load will see them: what is written of an event may say less than it did.
+/// Applies events that were appended as a load will see them.
 fn evolve<A: Aggregate>(
     state: &mut A,
     events: &[A::Event],
@@ -237,10 +237,9 @@ fn evolve<A: Aggregate>(
     last: LastEvent,
 ) -> Result<(), &'static str> {
     for (back, event) in (0..events.len() as u64).rev().zip(events) {
-        let (event, place) = (event.as_event(), place_before((last.version, last.position), back));
-        let payload = event.encode().map_err(|_| "encode")?;
-        let stored = EventRef::new(stream, place, (event.name(), event.version()), &payload);
-        state.evolve(A::Event::decode(&stored).map_err(|_| "decode")?);
+        let place = place_before((last.version, last.position), back);
+        let read = read_back(event.as_event(), stream, place).map_err(|_| "encode")?;
+        state.evolve(read.map_err(|_| "decode")?);
     }
     Ok(())
 }

@@ -168,7 +168,7 @@ pub enum AppendError {
     },
     /// The stream has a name that no store takes: its aggregate type is empty or holds a hyphen, or it is longer than
     /// [`MAX_STREAM_ID`](super::MAX_STREAM_ID). Told before any input or output.
-    #[error("`{:.64}` is no name for a stream: {fault}; give its aggregate another type or id", stream.as_str())]
+    #[error("`{:.64}` is not a name for a stream: {fault}; give its aggregate another type or id", stream.as_str())]
     InvalidStream {
         /// The stream of the append.
         stream: StreamId,
@@ -184,6 +184,15 @@ pub enum AppendError {
 }
 
 impl AppendError {
+    /// The conflict, where that is what it is.
+    #[must_use]
+    pub fn conflict(&self) -> Option<&Conflict> {
+        match self {
+            Self::Conflict(conflict) => Some(conflict),
+            _ => None,
+        }
+    }
+
     /// Refuses what no store takes, before any input or output: payloads and names that are too long, streams whose
     /// aggregate type nobody could tell, and texts with a NUL. A store calls this first.
     ///

@@ -45,7 +45,7 @@ pub use reading::{EventFeed, StreamEvents, Subscription};
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
 #[cfg(feature = "otel")]
 pub(crate) use status::status_code;
-pub use stream_id::{MAX_STREAM_ID, StreamId};
+pub use stream_id::{InvalidStreamId, MAX_STREAM_ID, StreamId};
 pub(crate) use traced::AGAIN;
 pub use traced::Traced;
 pub use version::{ExpectedVersion, Position, Version};
@@ -207,9 +207,9 @@ pub struct Folded<V> {
     pub visitor: V,
     /// How many events it took.
     pub visited: u64,
-    /// Where the append ended that stored [`Fold::first_event`], if it is there: then a store shows nothing. One that
-    /// needs several reads looks again after the last, since the append may have been made between them, and then some
-    /// of its events may have been visited. If `None`, none of them was.
+    /// Where the append that stored [`Fold::first_event`] ended, if the stream has it. A store then visits nothing. One
+    /// that needs several reads checks again after the last, because the append may land in between; some of its events
+    /// may then have been visited. If `None`, none of them was.
     pub earlier: Option<Appended>,
 }
 
@@ -237,6 +237,18 @@ impl Filter {
     #[must_use]
     pub fn aggregate_types(self, names: impl Into<Arc<[&'static str]>>) -> Self {
         Self { aggregate_types: Some(names.into()), ..self }
+    }
+
+    /// The stored names of the events that it shows, unless it shows all: for a store that filters where its events are.
+    #[must_use]
+    pub fn listed_event_types(&self) -> Option<&[&'static str]> {
+        self.event_types.as_deref()
+    }
+
+    /// The types of the aggregates whose events it shows, unless it shows all.
+    #[must_use]
+    pub fn listed_aggregate_types(&self) -> Option<&[&'static str]> {
+        self.aggregate_types.as_deref()
     }
 
     /// Whether the filter shows an event.

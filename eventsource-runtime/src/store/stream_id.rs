@@ -19,16 +19,17 @@ pub struct StreamId {
     hyphen: usize,
 }
 
-/// The text is no stream id.
+/// The text is not a stream id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no stream id; write the aggregate's type, a hyphen and the aggregate's id, in {MAX_STREAM_ID} bytes without a NUL"
+    "{0:?} is not a stream id; write the aggregate's type, a hyphen and the aggregate's id, in {MAX_STREAM_ID} bytes without a NUL"
 )]
 pub struct InvalidStreamId(String);
 
 impl StreamId {
-    /// The stream of one aggregate. The type's name is not empty and holds no hyphen: the derive refuses others. To a
-    /// stream of another name, of one over [`MAX_STREAM_ID`] bytes or of one that holds a NUL no store appends.
+    /// The stream of one aggregate. This never fails, but no store appends to a stream whose type is empty or has a
+    /// hyphen in it (the derive refuses such types), whose name is longer than [`MAX_STREAM_ID`] bytes, or whose name
+    /// contains a NUL.
     #[must_use]
     pub fn new(aggregate_type: &str, aggregate_id: impl fmt::Display) -> Self {
         let name = room::text(|name| {
@@ -87,6 +88,12 @@ impl StreamId {
     #[must_use]
     pub fn aggregate_id(&self) -> &str {
         self.name.get(self.hyphen + 1..).unwrap_or_default()
+    }
+}
+
+impl AsRef<str> for StreamId {
+    fn as_ref(&self) -> &str {
+        &self.name
     }
 }
 

@@ -79,7 +79,7 @@ number! {
 }
 
 /// What an append expects of its stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExpectedVersion {
     /// Nothing: append at the end, wherever that is.
     Any,
@@ -101,6 +101,12 @@ impl ExpectedVersion {
             Self::Exists => actual > Version::START,
             Self::Exact(version) => actual == version,
         }
+    }
+}
+
+impl From<Version> for ExpectedVersion {
+    fn from(version: Version) -> Self {
+        Self::Exact(version)
     }
 }
 

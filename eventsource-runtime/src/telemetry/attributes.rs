@@ -11,7 +11,7 @@ use super::guard::guarded;
 /// The longest text that an attribute takes, in bytes; the rest is cut, and the cut is counted.
 pub const MAX_TEXT: usize = 1024;
 
-/// The most texts that an attribute takes which is a list; the rest is cut, and the cut is counted.
+/// The maximum number of strings in an attribute that is a list; the rest are dropped, and the cut is counted.
 pub const MAX_ITEMS: usize = 128;
 
 /// What stands in for an attribute, or for the text of an error, whose expression panicked.

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use super::difference::difference;
-use crate::domain::{AnyEvent, Command, EventRef, EventSet, Handle, Handlers, IntoEvents};
+use crate::domain::{AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, read_back};
 use crate::store::{Position, StreamId, Version};
 
 /// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of
@@ -84,13 +84,10 @@ impl<A: Handlers, V> Given<A, V> {
     fn and(mut self, events: Vec<A::Event>) -> Self {
         let stream = StreamId::new(A::NAME, "test");
         for event in events {
-            let event = event.as_event();
-            let payload = event.encode().unwrap_or_else(|error| panic!("{error}: {}", source(&error)));
-            let number = self.history.len() as u64 + 1;
-            let at = (Version::new(number), Position::new(number));
-            let stored = EventRef::new(&stream, at, (event.name(), event.version()), &payload);
-            match A::Event::decode(&stored) {
-                Ok(decoded) => self.state.evolve(decoded),
+            let (event, number) = (event.as_event(), self.history.len() as u64 + 1);
+            let read = read_back(event, &stream, (Version::new(number), Position::new(number)));
+            match read.unwrap_or_else(|error| panic!("{error}: {}", source(&error))) {
+                Ok(event) => self.state.evolve(event),
                 Err(error) => panic!("`{}` cannot be read back: {error}: {}", event.name(), source(&error)),
             }
             self.history.push(event.name());

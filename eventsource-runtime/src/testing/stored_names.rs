@@ -144,12 +144,13 @@ impl StoredNames {
         Ok(New { lines, text: kept.concat() })
     }
 
-    /// What is stored today, and under former names in what version the file says, or in the oldest.
+    /// What may be stored today, in each version that is read; under former names in what version the file says, or in
+    /// the oldest.
     fn stored(&self, kept: &Kept) -> Vec<(&'static str, &'static str, u32)> {
         let mut stored: Vec<_> = self.checkpoints.iter().map(|(by, name)| (*by, *name, 1)).collect();
         for (of, events) in &self.aggregates {
             for Named { name, aliases, version, oldest } in events {
-                stored.push((*of, *name, *version));
+                stored.extend((*oldest..=*version).map(|version| (*of, *name, version)));
                 let is_kept = |alias: &str| kept.iter().any(|(kept_of, name, _)| kept_of == of && name == alias);
                 let former = aliases.iter().filter(|alias| !is_kept(alias));
                 stored.extend(former.map(|alias| (*of, *alias, *oldest)));

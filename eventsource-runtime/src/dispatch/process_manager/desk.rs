@@ -12,7 +12,7 @@ use super::reaction::{Later, Own, Reaction, Rejection};
 use super::record::{Planned, Purpose, Reacted, Scheduled, To, derived};
 use crate::clock::Clock;
 use crate::dispatch::{CommandBus, Context, DispatchJsonError};
-use crate::domain::{AnyEvent, EventRef, EventSet, Metadata, StoredEvent};
+use crate::domain::{AnyEvent, Metadata, StoredEvent, read_back};
 use crate::projection::{ProjectionError, ProjectionStore, StepResult, Tenure};
 use crate::store::{
     AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId, place_before,
@@ -257,13 +257,12 @@ impl<S: ProjectionStore> Desk<S> {
     }
 }
 
-/// Applies the first events of an append as they will be read: what is written of an event may say less than it did.
+/// Applies the first events of an append as they will be read.
 fn evolve<M: ProcessManager>(process: &mut Process<M>, events: &[Box<dyn Own>], appended: &Appended) -> StepResult {
     for (ordinal, event) in (0..).zip(events) {
-        let (event, back) = (event.as_event(), appended.events.saturating_sub(ordinal + 1));
-        let (place, payload) = (place_before((appended.version, appended.position), back), event.encode()?);
-        let stored = EventRef::new(&process.stream, place, (event.name(), event.version()), &payload);
-        process.state.evolve(M::Event::decode(&stored)?);
+        let back = appended.events.saturating_sub(ordinal + 1);
+        let place = place_before((appended.version, appended.position), back);
+        process.state.evolve(read_back(event.as_event(), &process.stream, place)??);
     }
     Ok(())
 }

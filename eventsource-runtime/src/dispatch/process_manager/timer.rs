@@ -322,9 +322,11 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let Waiting { id, asked, scheduled, .. } = waiting;
         let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
             let name = &scheduled.event_type;
-            let reason =
-                format!("`{name}` of `{}` is due and no event of that name; give its type an `alias`", asked.stream);
-            return Err(ProjectionError::new(reason));
+            return Err(ProjectionError::new(format!(
+                "the scheduled event `{name}` of `{}` is due, but the process manager has no event of that name; add \
+                 `alias = \"{name}\"` to the type that replaced it",
+                asked.stream
+            )));
         };
         let origin = Origin {
             recorded_at: self.clock.now(),
@@ -355,6 +357,5 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
 
 /// The name that an event of the manager is stored under today.
 fn name_of<M: ProcessManager>(stored: &str) -> Option<&'static str> {
-    let is = |def: &&EventDef<M::Event>| def.name() == stored || def.aliases().contains(&stored);
-    M::Event::EVENTS.iter().find(is).map(EventDef::name).filter(|name| !is_own(name))
+    M::Event::EVENTS.iter().find(|def| def.stores(stored)).map(EventDef::name).filter(|name| !is_own(name))
 }

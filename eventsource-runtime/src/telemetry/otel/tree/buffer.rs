@@ -71,14 +71,19 @@ impl Waiting {
 }
 
 impl State {
-    /// The trace that still runs and to which one that has ended links.
+    /// The trace that still runs and to which one that has ended links, or behind which that waits to which it links.
     fn led_from(&mut self, ended: &[SpanData]) -> Option<&mut Waiting> {
         let mut links = ended.iter().flat_map(|span| span.links.iter());
-        let to = links.find_map(|link| {
-            let trace = link.span_context.trace_id();
-            self.traces.contains_key(&trace).then_some(trace)
-        })?;
+        let to = links.find_map(|link| self.running(link.span_context.trace_id()))?;
         self.traces.get_mut(&to)
+    }
+
+    fn running(&self, trace: TraceId) -> Option<TraceId> {
+        if self.traces.contains_key(&trace) {
+            return Some(trace);
+        }
+        let waits = |spans: &Vec<SpanData>| spans.first().is_some_and(|span| span.span_context.trace_id() == trace);
+        self.traces.iter().find(|(_, waiting)| waiting.behind.iter().any(waits)).map(|(running, _)| *running)
     }
 }
 
