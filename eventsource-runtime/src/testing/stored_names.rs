@@ -232,11 +232,11 @@ mod tests {
 
     #[test]
     fn a_version_may_rise_and_never_falls() {
-        let kept = "Order/OrderPlaced 2\n";
+        let kept = "Order/OrderPlaced 1\nOrder/OrderPlaced 2\n";
         assert!(names("Order", vec![event("OrderPlaced", &[], 1)]).compare(kept).is_err());
         assert_eq!(names("Order", vec![event("OrderPlaced", &[], 2)]).compare(kept).unwrap().lines, [""; 0]);
         let raised = names("Order", vec![event("OrderPlaced", &[], 3)]).compare(kept).unwrap();
-        assert_eq!((raised.lines.len(), &*raised.text), (1, "Order/OrderPlaced 2\nOrder/OrderPlaced 3\n"));
+        assert_eq!((raised.lines.len(), &*raised.text), (1, &*format!("{kept}Order/OrderPlaced 3\n")));
     }
 
     #[test]
@@ -247,6 +247,15 @@ mod tests {
         let fault = reading(2).compare(kept).err().unwrap();
         assert!(fault.contains("`upcast(1 => ..)`"), "{fault}");
         assert_eq!(reading(2).compare("Order/OrderPlaced 2\n").unwrap().lines, [""; 0]);
+    }
+
+    /// The file had the newest version alone: nobody noticed that an upcast was removed which it had not seen.
+    #[test]
+    fn versions_from_before_the_file_are_in_it() {
+        let reading = |oldest| names("Order", vec![Named { oldest, ..event("OrderPlaced", &[], 3) }]);
+        let kept = reading(1).compare("").unwrap().text;
+        assert_eq!(kept, "Order/OrderPlaced 1\nOrder/OrderPlaced 2\nOrder/OrderPlaced 3\n");
+        assert!(reading(2).compare(&kept).is_err());
     }
 
     /// Under its new name it would react to all events again, or write them a second time.

@@ -1,5 +1,6 @@
 //! Set-ups and resets.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use eventsource_runtime::projection::{Batch, Claim, Partition, ProjectionOptions, ProjectionStore};
@@ -155,6 +156,40 @@ impl Anew {
     fn placed(&self, event: &Recorded<OrderPlaced>) {
         self.seen.lock().unwrap().push(event.position().get());
     }
+}
+
+/// Nobody was idle where each read found something new, and the lease was renewed when a thousand events had passed.
+#[tokio::test]
+async fn a_lease_is_kept_while_others_events_pass_without_a_pause() {
+    let store = MemoryStore::new();
+    let busy = Hooked::new(&store, {
+        let store = store.clone();
+        move |asked| {
+            let store = store.clone();
+            async move {
+                if let Asked::Feed { .. } = asked {
+                    // A store that is far away, and others who append all the time.
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    cancel_many(&store, 1).await;
+                }
+            }
+        }
+    });
+    let projections = ProjectionRunner::new(busy).projection(Anew::default()).lease(LEASE).spawn();
+    in_time(projections.wait_for(Position::START)).await.unwrap();
+    let part = Partition::all("Anew", 1).next().unwrap();
+    let mut checkpoints = BTreeSet::new();
+    let standing_by = async {
+        while checkpoints.len() < 5 {
+            let asked = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
+            let lease = store.lease_projection(part, asked).await.unwrap();
+            assert!(lease.taken.is_some(), "it has expired at {}", lease.checkpoint);
+            checkpoints.insert(lease.checkpoint);
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(standing_by).await;
+    projections.shutdown().await.unwrap();
 }
 
 /// It was left to whoever had taken the lease, whose program may be an older one, and nobody was told.

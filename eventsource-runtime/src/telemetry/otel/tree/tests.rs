@@ -274,24 +274,28 @@ fn a_trace_is_printed_when_its_last_span_has_ended() {
 /// A projection may be done before the command's own span has ended: it came first then, with a link to nobody known.
 #[test]
 fn what_links_to_a_trace_that_still_runs_waits_for_it() {
-    let (provider, screen) = console(None);
-    let tracer = provider.tracer("tests");
-    let linked = |name: &'static str, to: &Context| {
-        let link = Link::new(to.span().span_context().clone(), Vec::new(), 0);
-        let builder = SpanBuilder::from_name(name).with_links(vec![link]);
-        Context::new().with_span(tracer.build_with_context(builder, &Context::new()))
-    };
-    let command =
-        Context::new().with_span(tracer.build_with_context(SpanBuilder::from_name("command"), &Context::new()));
-    let projection = linked("projection", &command);
-    linked("reader", &projection).span().end();
-    projection.span().end();
-    assert_eq!(screen.text(), "");
-    command.span().end();
-    provider.force_flush().unwrap();
-    let text = screen.text();
-    let places = ["command ", "~> command (", "~> projection ("].map(|part| text.find(part));
-    assert!(places[0] < places[1] && places[1] < places[2] && places[0].is_some(), "{text}");
+    for first in [0, 1] {
+        let (provider, screen) = console(None);
+        let tracer = provider.tracer("tests");
+        let linked = |name: &'static str, to: &Context| {
+            let link = Link::new(to.span().span_context().clone(), Vec::new(), 0);
+            let builder = SpanBuilder::from_name(name).with_links(vec![link]);
+            Context::new().with_span(tracer.build_with_context(builder, &Context::new()))
+        };
+        let command =
+            Context::new().with_span(tracer.build_with_context(SpanBuilder::from_name("command"), &Context::new()));
+        let projection = linked("projection", &command);
+        let others = [linked("reader", &projection), projection];
+        for other in [first, 1 - first] {
+            others[other].span().end();
+        }
+        assert_eq!(screen.text(), "");
+        command.span().end();
+        provider.force_flush().unwrap();
+        let text = screen.text();
+        let places = ["command ", "~> command (", "~> projection ("].map(|part| text.find(part));
+        assert!(places[0] < places[1] && places[1] < places[2] && places[0].is_some(), "{text}");
+    }
 }
 
 #[test]
