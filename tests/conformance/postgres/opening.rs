@@ -42,7 +42,7 @@ fn of_several_servers_one_that_answers_is_worked_with() {
         let (address, schema) = (services::postgres(), services::a_schema());
         let (before, port) = address.split_once("@127.0.0.1:").expect("the server is on loopback");
         let silent = Silent::start().await;
-        let hosts = format!("{before}@127.0.0.1,127.0.0.1:{},{port}", silent.port);
+        let hosts = format!("{before}@127.0.0.1:{},127.0.0.1:{port}", silent.port);
         let options = PostgresOptions::default().schema(&schema).connect_timeout(Duration::from_secs(3));
         let store = PostgresStore::connect_with(&hosts, options).await.expect("the second answers");
         store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
