@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{bus, place, ship, sqlite};
 
 /// `contract/telemetry.md`, row by row, for one command and the projection that it causes.
-const PLACED: &str = "\
+pub(crate) const PLACED: &str = "\
 command.PlaceOrder
   . command.user_id=user-7
   . cqrs.command.status=success

@@ -1,5 +1,8 @@
 //! The receivers: `oteltap` takes HTTP with protobuf and shows JSON, `rotel` takes gRPC and shows text.
 
+mod json;
+mod text;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -7,26 +10,17 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use uuid::Uuid;
 
 /// How long a receiver may take to show what it has received.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Span {
-    pub(super) name: String,
-    pub(super) kind: u64,
-    pub(super) trace_id: String,
-    pub(super) id: String,
-    /// Empty at a root.
-    pub(super) parent_id: String,
-    pub(super) start: u64,
-    /// The ids of the spans that it links to.
-    pub(super) links: Vec<String>,
-}
+/// How long it may take over the next line of what it shows at once.
+const MOMENT: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
@@ -54,7 +48,7 @@ pub(super) struct Point {
 
 #[derive(Debug)]
 pub(super) enum Received {
-    Span(Span),
+    Span(Box<SpanData>),
     Log(Log),
     Metric(Metric),
 }
@@ -62,6 +56,32 @@ pub(super) enum Received {
 pub(super) trait Receiver {
     /// What came next.
     fn next(&mut self) -> Received;
+}
+
+/// A span as both show it: its ids in hexadecimal digits, the parent's empty at a root, and its start in nanoseconds.
+/// What else it bears the caller adds.
+fn span(name: &str, span_kind: SpanKind, [trace, id, parent]: [&str; 3], start: &str) -> SpanData {
+    let start_time = SystemTime::UNIX_EPOCH + Duration::from_nanos(start.parse().unwrap());
+    SpanData {
+        span_context: context(trace, id),
+        parent_span_id: if parent.is_empty() { SpanId::INVALID } else { SpanId::from_hex(parent).unwrap() },
+        parent_span_is_remote: false,
+        span_kind,
+        name: name.to_owned().into(),
+        start_time,
+        end_time: start_time,
+        attributes: Vec::new(),
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: InstrumentationScope::default(),
+    }
+}
+
+fn context(trace: &str, id: &str) -> SpanContext {
+    let (trace, id) = (TraceId::from_hex(trace).unwrap(), SpanId::from_hex(id).unwrap());
+    SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::NONE)
 }
 
 pub(super) fn free_port() -> u16 {
@@ -110,7 +130,7 @@ impl Output {
     fn part(&mut self) -> Vec<String> {
         let mut part = Vec::new();
         loop {
-            let waits = if part.len() < 5 { PATIENCE } else { Duration::from_millis(300) };
+            let waits = if part.len() < 5 { PATIENCE } else { MOMENT };
             let Ok(line) = self.lines.recv_timeout(waits) else { return part };
             if is_head(&line) {
                 self.kept = Some(line);
@@ -169,51 +189,12 @@ impl Tap {
 impl Receiver for Tap {
     fn next(&mut self) -> Received {
         loop {
-            let json: Value = serde_json::from_str(&self.output.next()).unwrap_or_default();
-            let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-            if json["startTimeUnixNano"].is_string() && json["kind"].is_u64() {
-                let links = json["links"].as_array().map(Vec::as_slice).unwrap_or_default();
-                return Received::Span(Span {
-                    name: text(&json, "name"),
-                    kind: json["kind"].as_u64().unwrap_or_default(),
-                    trace_id: text(&json, "traceId"),
-                    id: text(&json, "spanId"),
-                    parent_id: text(&json, "parentSpanId"),
-                    start: text(&json, "startTimeUnixNano").parse().unwrap(),
-                    links: links.iter().map(|link| text(link, "spanId")).collect(),
-                });
-            }
-            if json["severityText"].is_string() {
-                return Received::Log(Log {
-                    body: text(&json["body"], "stringValue"),
-                    severity: text(&json, "severityText"),
-                    trace_id: text(&json, "traceId"),
-                    span_id: text(&json, "spanId"),
-                });
-            }
-            if let Some(metric) = metric_of_json(&json) {
-                return Received::Metric(metric);
+            let json = serde_json::from_str(&self.output.next()).unwrap_or_default();
+            if let Some(received) = json::received(&json) {
+                return received;
             }
         }
     }
-}
-
-fn metric_of_json(json: &Value) -> Option<Metric> {
-    let of = ["sum", "gauge", "histogram"].into_iter().find(|of| json[of].is_object())?;
-    let attributes = |point: &Value| {
-        let attributes = point["attributes"].as_array().into_iter().flatten();
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        attributes.filter_map(|of| Some((text(&of["key"])?, text(&of["value"]["stringValue"])?))).collect()
-    };
-    let number = |point: &Value| {
-        let numbers = ["asInt", "asDouble", "count"].map(|key| &point[key]);
-        let number = numbers.into_iter().find(|number| !number.is_null()).expect("a point has a number");
-        number.as_str().map_or_else(|| number.to_string(), str::to_owned)
-    };
-    let points = json[of]["dataPoints"].as_array()?.iter();
-    let points = points.map(|point| Point { attributes: attributes(point), number: number(point) });
-    let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
-    Some(Metric { name: text("name"), unit: text("unit"), of: of.to_owned(), points: points.collect() })
 }
 
 pub(super) struct Rotel {
@@ -265,80 +246,14 @@ impl Receiver for Rotel {
         loop {
             let head = self.output.next();
             if head.starts_with("Span #") {
-                return Received::Span(span(&self.output.part()));
+                return Received::Span(Box::new(text::span(&self.output.part())));
             }
             if head.starts_with("LogRecord #") {
-                return Received::Log(log(&self.output.part()));
+                return Received::Log(text::log(&self.output.part()));
             }
             if head.starts_with("Metric #") {
-                return Received::Metric(metric(&self.output.part()));
+                return Received::Metric(text::metric(&self.output.part()));
             }
         }
     }
-}
-
-/// What stands behind the name of a field, in the first line that has it.
-fn field<'a>(lines: &'a [String], name: &str) -> &'a str {
-    let of = |line: &'a String| {
-        let (found, value) = line.split_once(':')?;
-        (found.trim() == name).then(|| value.trim())
-    };
-    lines.iter().find_map(of).unwrap_or_default()
-}
-
-fn span(lines: &[String]) -> Span {
-    let kind = match field(lines, "Kind") {
-        "SPAN_KIND_INTERNAL" => 1,
-        "SPAN_KIND_SERVER" => 2,
-        "SPAN_KIND_CLIENT" => 3,
-        "SPAN_KIND_PRODUCER" => 4,
-        "SPAN_KIND_CONSUMER" => 5,
-        other => panic!("{other}: {lines:#?}"),
-    };
-    let linked = lines.iter().position(|line| line == "Links:").map_or(&[][..], |from| &lines[from..]);
-    let linked = linked.iter().filter_map(|line| line.trim().strip_prefix("-> ID: "));
-    Span {
-        name: field(lines, "Name").to_owned(),
-        kind,
-        trace_id: field(lines, "Trace ID").to_owned(),
-        id: field(lines, "ID").to_owned(),
-        parent_id: field(lines, "Parent ID").to_owned(),
-        start: field(lines, "Start time").parse().unwrap(),
-        links: linked.map(str::to_owned).collect(),
-    }
-}
-
-fn log(lines: &[String]) -> Log {
-    let body = field(lines, "Body");
-    Log {
-        body: body.strip_prefix("Str(").and_then(|text| text.strip_suffix(')')).unwrap_or(body).to_owned(),
-        severity: field(lines, "SeverityText").to_owned(),
-        trace_id: field(lines, "Trace ID").to_owned(),
-        span_id: field(lines, "Span ID").to_owned(),
-    }
-}
-
-fn metric(lines: &[String]) -> Metric {
-    let of = |name: &str| field(lines, &format!("-> {name}"));
-    let mut metric = Metric {
-        name: of("Name").to_owned(),
-        unit: of("Unit").to_owned(),
-        of: of("DataType").to_lowercase(),
-        points: Vec::new(),
-    };
-    for line in lines {
-        if line.contains("DataPoints #") {
-            metric.points.push(Point::default());
-        }
-        let Some(point) = metric.points.last_mut() else { continue };
-        match line.split_once(": ") {
-            Some(("Value" | "Count", number)) => number.clone_into(&mut point.number),
-            Some((key, value)) if key.trim_start().starts_with("-> ") => {
-                let value = value.strip_prefix("Str(").and_then(|text| text.strip_suffix(')')).unwrap_or(value);
-                point.attributes.insert(key.trim_start().trim_start_matches("-> ").to_owned(), value.to_owned());
-            }
-            _ => {}
-        }
-    }
-    metric
 }
