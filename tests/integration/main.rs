@@ -17,6 +17,7 @@ mod projecting;
 mod propagation;
 mod read_path;
 mod recovery;
+mod sampling;
 mod shapes;
 mod shutdown;
 mod skew;
