@@ -14,7 +14,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 /// How long a shut-down may take here.
 const DEADLINE: Duration = Duration::from_millis(200);
-/// What a busy machine may add.
+/// What it may be late by at the best of so many tries: more is no accident of the machine.
+const LATE: Duration = Duration::from_secs(1);
+const TRIES: usize = 5;
+/// What a busy machine may add to any of them.
 const SLACK: Duration = Duration::from_secs(30);
 
 fn hanging() -> Telemetry {
@@ -28,13 +31,33 @@ fn hanging() -> Telemetry {
     telemetry
 }
 
-/// A shut-down that reaches its deadline, neither before nor long after.
-fn assert_in_time(place: &str, shut_down: impl FnOnce() -> Result<(), TelemetryError>) {
+/// Something that a deadline ends: each time not long after it, and once soon.
+fn assert_soon(place: &str, mut measure: impl FnMut() -> Duration) {
+    let mut all = Vec::new();
+    while all.len() < TRIES {
+        let taken = measure();
+        assert!(taken < DEADLINE + SLACK, "{place}: {taken:?}");
+        if taken < DEADLINE + LATE {
+            return;
+        }
+        all.push(taken);
+    }
+    panic!("{place}: {all:?}");
+}
+
+/// How long a shut-down took that reached its deadline.
+fn timed_out(place: &str, shut_down: impl FnOnce() -> Result<(), TelemetryError>) -> Duration {
     let started = Instant::now();
     let result = shut_down();
     let taken = started.elapsed();
     assert!(matches!(result, Err(TelemetryError::TimedOut { .. })), "{place}: {result:?}");
-    assert!(taken >= DEADLINE && taken < DEADLINE + SLACK, "{place}: {taken:?}");
+    assert!(taken >= DEADLINE, "{place}: {taken:?}");
+    taken
+}
+
+/// A shut-down that reaches its deadline, neither before nor long after.
+fn assert_in_time(place: &str, mut shut_down: impl FnMut() -> Result<(), TelemetryError>) {
+    assert_soon(place, || timed_out(place, &mut shut_down));
 }
 
 fn many(workers: usize) -> Runtime {
@@ -54,29 +77,43 @@ fn a_hanging_exporter_holds_up_no_shutdown_wherever_it_is_called() {
         assert_in_time("blocking a worker", blocking);
     }
     assert_in_time("no runtime", || hanging().shutdown_blocking());
-    let telemetry = hanging();
-    assert_in_time("once", || telemetry.shutdown_blocking());
-    // A second one does nothing, and so it does not come too late.
-    telemetry.shutdown_blocking().unwrap();
+    assert_in_time("once", || {
+        let telemetry = hanging();
+        let first = telemetry.shutdown_blocking();
+        // A second one does nothing, and so it does not come too late.
+        telemetry.shutdown_blocking().unwrap();
+        first
+    });
 }
 
 #[test]
 fn hanging_exporters_hold_up_no_flush_wherever_and_however_often_it_is_called() {
-    let (telemetry, here) = (hanging(), Builder::new_current_thread().build().unwrap());
+    let here = Builder::new_current_thread().build().unwrap();
+    assert_soon("all of it", || flushed_and_shut_down(&here));
+}
+
+/// How long the end of it took.
+fn flushed_and_shut_down(here: &Runtime) -> Duration {
+    let telemetry = hanging();
     for round in ["once", "twice"] {
         assert_in_time(round, || here.block_on(telemetry.force_flush()));
         for workers in [1, 4] {
             let runtime = many(workers);
-            let inside = async { tokio::join!(telemetry.force_flush(), telemetry.force_flush()).0 };
-            assert_in_time(round, || runtime.block_on(inside));
+            let inside = || async { tokio::join!(telemetry.force_flush(), telemetry.force_flush()).0 };
+            assert_in_time(round, || runtime.block_on(inside()));
         }
         assert_in_time(round, || telemetry.force_flush_blocking());
     }
-    assert_in_time("the end", || telemetry.shutdown_blocking());
+    timed_out("the end", || telemetry.shutdown_blocking())
 }
 
 #[test]
 fn shutting_down_in_a_panic_hook_keeps_the_deadline() {
+    assert_soon("in a panic hook", in_a_panic_hook);
+}
+
+/// How long a flush and a shut-down took there.
+fn in_a_panic_hook() -> Duration {
     let telemetry = hanging();
     let (tell, told) = mpsc::channel();
     let before = panic::take_hook();
@@ -94,7 +131,8 @@ fn shutting_down_in_a_panic_hook_keeps_the_deadline() {
     let _ = panic::catch_unwind(|| panic!("as it must"));
     panic::set_hook(before);
     let (timed_out, taken) = told.recv().unwrap();
-    assert!(timed_out && taken < DEADLINE + SLACK, "{taken:?}");
+    assert!(timed_out, "{taken:?}");
+    taken
 }
 
 /// Takes all that it is given, and tells how much; it is dropped when it was shut down.
@@ -125,6 +163,11 @@ impl LogExporter for Telling {
 /// OpenTelemetry's providers ask their processors one after the other, and never came to the second.
 #[test]
 fn a_hanging_exporter_keeps_no_other_from_exporting_what_is_left() {
+    assert_soon("the end", exported_beside_a_hanging_one);
+}
+
+/// How long the end of it took.
+fn exported_beside_a_hanging_one() -> Duration {
     // Without being asked, spans are exported after five seconds.
     const SOON: Duration = Duration::from_secs(3);
     let (hostile, (spans, of_spans), (logs, of_logs)) = (Hostile::new(Deed::Hang), Telling::new(), Telling::new());
@@ -145,8 +188,9 @@ fn a_hanging_exporter_keeps_no_other_from_exporting_what_is_left() {
         assert_eq!(told.each_ref().map(|told| told.recv_timeout(SOON)), [Ok(1), Ok(1)], "{round}");
     }
     work();
-    assert_in_time("the end", || telemetry.shutdown_blocking());
+    let taken = timed_out("the end", || telemetry.shutdown_blocking());
     assert_eq!(told.each_ref().map(|told| told.recv_timeout(SOON)), [Ok(1), Ok(1)]);
     let ended = Err(RecvTimeoutError::Disconnected);
     assert_eq!(told.each_ref().map(|told| told.recv_timeout(SOON)), [ended, ended], "they were shut down");
+    taken
 }
