@@ -6,15 +6,17 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use eventsource_runtime::bus::{
-    EventBus, HandlerError, KafkaBus, KafkaOptions, Message, RabbitMqBus, RabbitMqOptions, Received, Traced,
+    EventBus, HandlerError, KafkaBus, KafkaOptions, Message, RabbitMqBus, RabbitMqOptions, Received, Relay, Traced,
 };
-use eventsource_runtime::store::StreamId;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::Filter;
 use eventsource_runtime::testing::{self, skip};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
+use eventsource_tests::shipping::{PlaceOrder, commands};
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::SpanData;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -139,21 +141,30 @@ fn text(value: &Value) -> String {
     value.as_str().expect("text").to_owned()
 }
 
+/// A Python program that waits for a message.
+async fn consumer(broker: Broker) -> Peer {
+    let begun = tokio::task::spawn_blocking(move || {
+        let mut peer = Peer::start("consume", &broker);
+        peer.next("ready");
+        peer
+    });
+    begun.await.unwrap()
+}
+
+/// The message that it got, and its spans, the inner one first.
+async fn consumed(mut peer: Peer) -> [Value; 3] {
+    let told = tokio::task::spawn_blocking(move || [peer.next("message"), peer.next("span"), peer.next("span")]);
+    in_time(told).await.unwrap()
+}
+
 /// A message of ours is handled by Python in the trace that sent it, as a child of the span that sent it.
 async fn it_continues_our_trace<B: EventBus>(broker: Broker, bus: Traced<B>, send: String) {
     let recorder = Recorder::new();
     let message = Message::new(StreamId::new("Order", 42), "OrderPlaced", r#"{"cents":4200}"#);
     let id = message.id().unwrap().to_string();
-    let mut peer = tokio::task::spawn_blocking(move || {
-        let mut peer = Peer::start("consume", &broker);
-        peer.next("ready");
-        peer
-    })
-    .await
-    .unwrap();
+    let peer = consumer(broker).await;
     recorder.run(bus.publish(message)).await.unwrap();
-    let told = tokio::task::spawn_blocking(move || [peer.next("message"), peer.next("span"), peer.next("span")]);
-    let [message, ship, process] = in_time(told).await.unwrap();
+    let [message, ship, process] = consumed(peer).await;
     let spans = recorder.spans();
     let ours = find(&spans, &send);
     assert_eq!(ours.span_kind, SpanKind::Producer);
@@ -168,6 +179,48 @@ async fn it_continues_our_trace<B: EventBus>(broker: Broker, bus: Traced<B>, sen
     assert_eq!(names, expected, "and no empty `tracestate`");
     assert_eq!(headers["event_id"], *id);
     assert_eq!(headers["traceparent"], format!("00-{}-{}-01", trace_id(ours), span_id(ours)));
+}
+
+/// A stored event that a relay publishes bears all that the contract lists, and is handled by Python in the trace of
+/// the command that led to it.
+async fn it_reads_a_stored_event<B: EventBus>(broker: Broker, bus: Traced<B>) {
+    let (recorder, store, order_id) = (Recorder::new(), MemoryStore::new(), Uuid::now_v7());
+    let (command, correlation) = (Uuid::now_v7(), Uuid::now_v7());
+    let context = Context { command_id: Some(command), correlation_id: Some(correlation), ..Context::default() };
+    let place = PlaceOrder { order_id, customer: "Ada".into(), cents: 4200, address: "1 Analytical Row".into() };
+    let peer = consumer(broker).await;
+    recorder
+        .run(async {
+            let relay = Relay::new("to Python", store.clone(), bus).spawn();
+            let placed = commands(&store).dispatch_with(place, context).await.unwrap();
+            relay.wait_for(placed.position).await.unwrap();
+            relay.shutdown().await.unwrap();
+        })
+        .await;
+    let [message, _, process] = consumed(peer).await;
+    let stored = &store.read_all(Position::START, &Filter::all(), 1).await.unwrap().events[0];
+    let spans = recorder.spans();
+    let persisted = find(&spans, "persist_events");
+    assert_eq!((text(&process["trace_id"]), text(&process["parent_id"])), (trace_id(persisted), span_id(persisted)));
+    assert_eq!(text(&message["payload"]).as_bytes(), stored.payload());
+    let mut headers = message["headers"].as_object().unwrap().clone();
+    headers.remove("eventsource_shard");
+    let expected = json!({
+        "event_id": stored.id,
+        "event_type": "OrderPlaced",
+        "event_version": "1",
+        "aggregate_id": order_id,
+        "aggregate_type": "Order",
+        "aggregate_version": "1",
+        "occurred_at": stored.recorded_at.to_string(),
+        "correlation_id": correlation,
+        "causation_id": command,
+        "content-type": "application/json",
+        "traceparent": format!("00-{}-{}-01", trace_id(persisted), span_id(persisted)),
+    });
+    assert_eq!(Value::Object(headers), expected);
+    // As Python's own library reads the time.
+    assert_eq!(message["occurred_at_micros"], stored.recorded_at.as_micros());
 }
 
 #[test]
@@ -205,5 +258,23 @@ fn a_python_consumer_continues_our_trace_over_rabbitmq() {
         let broker = of_rabbitmq();
         let (bus, send) = (rabbitmq(&broker).await, format!("send {}:Order.OrderPlaced", broker.destination));
         it_continues_our_trace(broker, bus, send).await;
+    });
+}
+
+#[test]
+fn a_python_consumer_reads_all_that_a_stored_event_bears_over_kafka() {
+    testing::run(async {
+        let broker = of_kafka();
+        let bus = kafka(&broker).await;
+        it_reads_a_stored_event(broker, bus).await;
+    });
+}
+
+#[test]
+fn a_python_consumer_reads_all_that_a_stored_event_bears_over_rabbitmq() {
+    testing::run(async {
+        let broker = of_rabbitmq();
+        let bus = rabbitmq(&broker).await;
+        it_reads_a_stored_event(broker, bus).await;
     });
 }

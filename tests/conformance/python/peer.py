@@ -7,6 +7,7 @@ Tells what it did in lines of JSON: `ready`, then `message` (a consumer's), then
 
 import json
 import sys
+from datetime import datetime, timedelta, timezone
 
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -51,9 +52,15 @@ def produce(send, destination):
             send(headers, b'{"cents": 4200}')
 
 
+def micros(time):
+    if time is not None:
+        since = datetime.fromisoformat(time.replace("Z", "+00:00")) - datetime.fromtimestamp(0, timezone.utc)
+        return since // timedelta(microseconds=1)
+
+
 def consume(receive, destination):
     headers, payload = receive()
-    tell("message", headers=headers, payload=payload.decode())
+    tell("message", headers=headers, payload=payload.decode(), occurred_at_micros=micros(headers.get("occurred_at")))
     tracer = trace.get_tracer("peer")
     context = propagate.extract(headers)
     with tracer.start_as_current_span(f"process {destination}", context=context, kind=SpanKind.CONSUMER):
