@@ -6,6 +6,7 @@
 mod browser;
 mod hostile;
 mod many;
+mod sides;
 mod stories;
 
 use std::time::{Duration, SystemTime};
