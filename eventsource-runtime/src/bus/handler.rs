@@ -75,6 +75,57 @@ impl Linked for Received {
 /// The same message may come more than once: a handler whose effect must not be doubled keeps the ids that it has seen,
 /// in the same transaction as the effect. Commands that it dispatches in its own future bear the message's correlation
 /// id, and as causation id the message's id: see [`Context`](crate::dispatch::Context).
+///
+/// # An inbox
+///
+/// Such a handler whose effect is in SQLite. A handler whose effect is a command needs none: it gives the command the
+/// message's id, by [`Context::command_id`](crate::dispatch::Context::command_id). One whose effect is an e-mail cannot
+/// have one, since nothing undoes that: it sends the message's id along, so that the other side can tell.
+///
+#[cfg_attr(feature = "sqlite", doc = "```")]
+#[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+/// # use std::sync::{Arc, Mutex};
+/// # use std::time::Duration;
+/// # use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, MessageHandler, Received};
+/// # use eventsource_runtime::store::StreamId;
+/// use rusqlite::Connection;
+///
+/// struct Stock(Arc<Mutex<Connection>>);
+///
+/// impl MessageHandler for Stock {
+///     async fn handle(&self, message: Received) -> Result<(), HandlerError> {
+///         let id = message.id().ok_or_else(|| HandlerError::new("a message without an id").permanent())?;
+///         let mut connection = self.0.lock().expect("nobody panics with it");
+///         let transaction = connection.transaction()?;
+///         // Other consumers that share the table have names of their own.
+///         let inbox = "INSERT INTO inbox VALUES ('stock', ?1) ON CONFLICT DO NOTHING";
+///         if transaction.execute(inbox, [id.to_string()])? == 1 {
+///             transaction.execute("UPDATE stock SET pieces = pieces - 1", [])?;
+///         }
+///         // Where this is not reached, neither is kept, and the message finds all as it was when it comes again.
+///         Ok(transaction.commit()?)
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let tables = Connection::open_in_memory()?;
+/// tables.execute_batch(
+///     "CREATE TABLE inbox (consumer TEXT, event TEXT, PRIMARY KEY (consumer, event));
+///      CREATE TABLE stock (pieces INTEGER);
+///      INSERT INTO stock VALUES (10)",
+/// )?;
+/// let (bus, tables) = (InProcessBus::new(), Arc::new(Mutex::new(tables)));
+/// let running = bus.subscribe("stock").handle(Stock(Arc::clone(&tables))).await?;
+/// let placed = Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}");
+/// bus.publish_all([placed.clone(), placed]).await?;
+/// assert_eq!(bus.shutdown(Duration::from_secs(20)).await, 0, "messages were left");
+/// let pieces: u32 = tables.lock().unwrap().query_row("SELECT pieces FROM stock", [], |row| row.get(0))?;
+/// assert_eq!(pieces, 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+///
+/// Ids may be deleted when no message as old comes again: neither a broker nor a relay that was set back, nor a dead
+/// letter, brings one.
 pub trait MessageHandler: Send + Sync + 'static {
     /// Handles a message. The next one of its stream is handled when this one is done with.
     fn handle(&self, message: Received) -> impl Future<Output = Result<(), HandlerError>> + Send;

@@ -4,6 +4,7 @@ mod canary;
 mod correlation;
 mod counted;
 mod in_process;
+mod inbox;
 mod killed;
 mod off;
 mod patterns;
