@@ -89,6 +89,17 @@ fn message() {
             struct ShipOrder { #[command(id)] order_id: Uuid }
         })
     });
+    compare_twice("command_generic", || {
+        crate::command(quote! {
+            #[command(aggregate = Order)]
+            struct TagOrder<T: Clone, const N: usize> where T: Tag {
+                #[command(id)]
+                order_id: Uuid,
+                #[command(attribute = "order.tags")]
+                tags: [T; N],
+            }
+        })
+    });
     compare_twice("command_full", || {
         crate::command(quote! {
             #[command(aggregate = Order, name = "ship", crate = facade)]
@@ -99,6 +110,25 @@ fn message() {
         crate::query(quote! {
             #[query(output = Vec<OrderView>)]
             struct OrdersByStatus { #[query(attribute)] status: String }
+        })
+    });
+    compare_twice("query_generic", || {
+        crate::query(quote! {
+            #[query(output = Vec<T>)]
+            struct Newest<T: View, const N: usize> { of: PhantomData<T> }
+        })
+    });
+    compare_twice("query_full", || {
+        crate::query(quote! {
+            #[query(output = Option<OrderView>, error = read::Refused, name = "find", crate = facade::eventsource)]
+            pub struct FindOrder {
+                #[query(attribute = "order.id")]
+                pub order_id: Uuid,
+                #[query(attribute)]
+                pub depth: Option<u32>,
+                #[query(sensitive)]
+                pub token: String,
+            }
         })
     });
 }
@@ -138,6 +168,24 @@ fn handler() {
                 impl<S: Store> Queries<S> {
                     #[traced(attributes(%query.status))]
                     async fn by_status(&self, query: OrdersByStatus) -> io::Result<Vec<OrderView>> { todo!() }
+                }
+            },
+        )
+    });
+    compare_twice("query_handler_full", || {
+        crate::query_handler(
+            quote!(crate = facade),
+            quote! {
+                impl<S> Queries<S>
+                where
+                    S: Store,
+                {
+                    /// Finds an order.
+                    #[traced(attributes("order.id" = query.order_id, "fixed" = 1), enable_tracing = self.on)]
+                    async fn find(&self, mut query: FindOrder) -> Result<Option<OrderView>, read::Refused> { todo!() }
+
+                    #[cfg(feature = "figures")]
+                    fn count(&self, CountOrders { status }: CountOrders) -> Result<u64, Infallible> { todo!() }
                 }
             },
         )
