@@ -167,6 +167,13 @@ async fn switched_off() -> Result<(), Failure> {
     Ok(())
 }
 
+async fn not_counted() -> Result<(), Failure> {
+    let tasks = Repository::<Task, _>::new(MemoryStore::new()).enable_metrics(false);
+    let commands = CommandBus::builder().aggregate(tasks).enable_metrics(false).build();
+    commands.dispatch(CreateTask { id: "task-4".into(), title: "Traced, and not counted".into() }).await?;
+    Ok(())
+}
+
 async fn projected(store: &MemoryStore) -> Result<(), Failure> {
     let projections = ProjectionRunner::new(store.clone()).projection(Titles).spawn();
     projections.wait_for(store.head().await?).await?;
@@ -193,6 +200,7 @@ async fn main() -> Result<(), Failure> {
     basic(&store).await?;
     span("own").run(of_ones_own(&store)).await?;
     switched_off().await?;
+    not_counted().await?;
     projected(&store).await?;
 
     Ok(telemetry.shutdown().await?) // exports what is left
