@@ -11,7 +11,7 @@ type Map = (&'static str, &'static str, &'static str);
 /// The fields of the Collector's configuration in its version 0.115: those of the structures called `Config`,
 /// `ClientConfig` and `ServerConfig` in the components, in `config/configgrpc`, `confighttp`, `configtls` and
 /// `service`.
-const COLLECTOR: [Map; 16] = [
+const COLLECTOR: [Map; 18] = [
     ("", "receivers processors exporters connectors extensions service", "receivers exporters service"),
     ("receivers", "otlp", "otlp"),
     ("receivers.otlp", "protocols", "protocols"),
@@ -28,11 +28,17 @@ const COLLECTOR: [Map; 16] = [
          read_timeout read_header_timeout write_timeout idle_timeout traces_url_path metrics_url_path logs_url_path",
         "endpoint",
     ),
-    ("processors", "memory_limiter batch", ""),
+    ("processors", "memory_limiter resource batch", ""),
     (
         "processors.memory_limiter",
         "check_interval limit_mib spike_limit_mib limit_percentage spike_limit_percentage",
         "check_interval limit_mib",
+    ),
+    ("processors.resource", "attributes", "attributes"),
+    (
+        "processors.resource.attributes",
+        "key value pattern from_attribute from_context converted_type action",
+        "key action",
     ),
     ("processors.batch", "timeout send_batch_size send_batch_max_size metadata_keys metadata_cardinality_limit", ""),
     ("exporters", "otlp otlphttp debug", ""),
@@ -126,6 +132,7 @@ fn a_key_that_nobody_knows_is_found() {
     file["exporters"]["otlphttp/prometheus"]["url"] = file["exporters"]["otlphttp/prometheus"]["endpoint"].take();
     file["exporters"]["otlphttp/prometheus"].as_object_mut().unwrap().remove("endpoint");
     file["processors"]["batch"]["metadata"] = Value::Null;
+    file["processors"]["resource"]["attributes"][0]["name"] = Value::Null;
     file["receivers"]["otlp"]["protocols"]["grpc"]["tls"] = serde_json::json!({});
     file["service"]["pipelines"]["traces"]["exporter"] = Value::Null;
     file["service"]["pipelines"]["spans"] = Value::Null;
@@ -136,6 +143,7 @@ fn a_key_that_nobody_knows_is_found() {
             "`exporters.otlphttp` lacks `endpoint`",
             "`exporters.otlphttp` has `url`",
             "`processors.batch` has `metadata`",
+            "`processors.resource.attributes` has `name`",
             "`receivers.otlp.protocols.grpc.tls` is not known",
             "`service.pipelines` has `spans`",
             "`service.pipelines.traces` has `exporter`",
