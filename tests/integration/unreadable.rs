@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
@@ -121,6 +122,11 @@ impl Apply<Weighed> for Scales {
     fn apply(&mut self, _: Weighed) {}
 }
 
+fn an_event(event_type: &'static str, schema_version: u32, payload: &'static str) -> NewEvent {
+    let (id, origin) = (Uuid::now_v7(), Arc::new(Origin::at(Timestamp::from_micros(1))));
+    NewEvent { id, event_type, schema_version, payload: payload.into(), origin }
+}
+
 /// What a program cannot read it says: of which stream, where, of what type, and why.
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_told_by_its_place_and_type() {
@@ -135,8 +141,7 @@ async fn an_event_that_cannot_be_read_is_told_by_its_place_and_type() {
         let store = MemoryStore::new();
         let scales = Repository::<Scales, _>::new(store.clone());
         scales.append(&number, ExpectedVersion::NoStream, Weighed { grams: 1 }).await.unwrap();
-        let (id, origin) = (Uuid::now_v7(), Arc::new(Origin::at(Timestamp::from_micros(1))));
-        let event = NewEvent { id, event_type, schema_version, payload: payload.into(), origin };
+        let event = an_event(event_type, schema_version, payload);
         store.append(&StreamId::new("Scales", number), ExpectedVersion::Any, vec![event]).await.unwrap();
         let Err(StoreError::Decode(error)) = scales.load(&number).await else { panic!("{fault:?}") };
         assert_eq!((error.fault, error.stream.to_string()), (fault, format!("Scales-{number}")));
@@ -144,4 +149,26 @@ async fn an_event_that_cannot_be_read_is_told_by_its_place_and_type() {
         let said = format!("event 2 of `Scales-{number}` (`{event_type}`, schema version {schema_version})");
         assert!(error.to_string().starts_with(&said) && !format!("{error:?}").contains("secret"), "{error:?}");
     }
+}
+
+#[derive(Clone, Default)]
+struct Values(Arc<AtomicUsize>);
+
+#[projection]
+impl Values {
+    fn measured(&self, _: &Recorded<Measured>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_projection_reads_no_event_that_it_does_not_list() {
+    let (store, values) = (MemoryStore::new(), Values::default());
+    let nobodys = ["Weighed", "Counted"].map(|event_type| an_event(event_type, 9, "no JSON")).into();
+    store.append(&StreamId::new("Scales", 1), ExpectedVersion::NoStream, nobodys).await.unwrap();
+    let measured = bus(&store).dispatch(measure(4.0, 0)).await.unwrap();
+    let projections = ProjectionRunner::new(store.clone()).projection(values.clone()).spawn();
+    projections.wait_for(measured.position).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(values.0.load(Ordering::SeqCst), 1);
 }
