@@ -5,6 +5,8 @@
 #[doc = include_str!("../docs/tutorial.md")]
 pub mod tutorial {}
 
+// So does the picture, which is not among the pages of the reference.
+#[doc = "[view]: https://raw.githubusercontent.com/eventsource-rs/eventsource/main/eventsource-runtime/docs/view.png\n"]
 #[doc = include_str!("../docs/telemetry.md")]
 pub mod telemetry {}
 
