@@ -103,6 +103,8 @@ async fn a_withdrawal_leaves_this_trace() {
         commands.dispatch(withdraw(600)).await
     });
     assert!(refused.await.is_err_and(|error| error.is_rejected()));
+    // What a new test may begin with.
+    println!("{}", recorder.tree());
     recorder.expect(
         "
         command.Withdraw
