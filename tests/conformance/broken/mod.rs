@@ -79,6 +79,24 @@ pub(super) fn verdict<F: Future<Output = ()>>(case: impl FnOnce() -> F + Send + 
     quietly(|| said(FAILS_WITHIN, async { case().await }))
 }
 
+/// A case, the flaw that it is there for, and whether a store with some flaw passes it.
+pub(super) type Notices<F> = (&'static str, F, fn(F) -> bool);
+
+/// Whether a case says yes of something broken elsewhere.
+pub(super) fn passes<F: Future<Output = ()>>(case: impl FnOnce() -> F + Send + 'static) -> bool {
+    quietly(|| said(PASSES_WITHIN, async { case().await })) == Said::Yes
+}
+
+/// The flaws that other cases find as well, each with such a case.
+pub(super) fn found_by_others<F: Copy>(cases: &[Notices<F>]) -> Vec<(F, &'static str)> {
+    let mut found = Vec::new();
+    for (own, flaw, _) in cases {
+        let others = cases.iter().filter(|(case, _, passes)| case != own && !passes(*flaw));
+        found.extend(others.map(|(case, ..)| (*flaw, *case)));
+    }
+    found
+}
+
 #[test]
 fn each_case_has_a_defect_and_each_defect_a_case() {
     let named: Vec<_> = DEFECTS.iter().map(|(_, case)| *case).collect();
