@@ -11,6 +11,7 @@ mod loads;
 mod locked;
 mod lost;
 mod opening;
+mod pooled;
 mod projecting;
 mod refusing;
 mod resets;

@@ -104,13 +104,18 @@ pub(super) async fn refuse_transaction_mode(pool: &Pool, options: &PostgresOptio
     // Not given back: dropped in the middle, it would be lent with its transaction.
     let other = Object::take(lend(pool).await?);
     let before = backend(&one).await?;
-    // Where connections are lent by the transaction, this takes the one that has just been free.
+    // Where connections are lent in turn, this is another one already.
+    let again = backend(&one).await?;
+    // Where the one is lent that was free last, this takes it.
     other.batch_execute("BEGIN").await?;
     let taken = backend(&other).await?;
-    // It may have been the only one.
-    let after = tokio::time::timeout(options.connect_timeout, backend(&one)).await;
-    if before != taken && matches!(&after, Ok(Ok(after)) if *after == before) {
-        return Ok(());
+    if before == again && before != taken {
+        let after = tokio::time::timeout(options.connect_timeout, backend(&one)).await.map_err(|_| {
+            PostgresError::unavailable("the server did not answer in time, or a pooler had no connection to lend")
+        })?;
+        if after? == before {
+            return Ok(());
+        }
     }
     Err(Fault::Said(PostgresError::new(
         "the address is that of a pooler in transaction mode, which loses prepared statements and notifications; \
