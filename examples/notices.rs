@@ -4,7 +4,6 @@
 //! The bus is the one within the process, so that this runs without a broker; with `KafkaBus` or `RabbitMqBus` in its
 //! place, nothing else changes. `examples/rabbitmq.rs` and `examples/postgres_kafka.rs` are two processes each.
 
-use std::time::Duration;
 
 use eventsource_runtime::bus::{
     EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Subscription, Traced,
@@ -50,7 +49,7 @@ async fn consume<B: EventBus>(bus: &Traced<B>) -> Result<[Subscription; 2], Fail
 #[traced]
 async fn serve(bus: &InProcessBus) -> Result<(), Failure> {
     complete_task(bus, "task-1").await?;
-    bus.shutdown(Duration::from_secs(10)).await;
+    bus.shutdown().await;
     Ok(())
 }
 

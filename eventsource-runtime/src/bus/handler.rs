@@ -85,7 +85,6 @@ impl Linked for Received {
 #[cfg_attr(feature = "sqlite", doc = "```")]
 #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
 /// # use std::sync::{Arc, Mutex};
-/// # use std::time::Duration;
 /// # use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, MessageHandler, Received};
 /// # use eventsource_runtime::store::StreamId;
 /// use rusqlite::Connection;
@@ -118,7 +117,7 @@ impl Linked for Received {
 /// let running = bus.subscribe("stock").handle(Stock(Arc::clone(&tables))).await?;
 /// let placed = Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}");
 /// bus.publish_all([placed.clone(), placed]).await?;
-/// assert_eq!(bus.shutdown(Duration::from_secs(20)).await, 0, "messages were left");
+/// assert_eq!(bus.shutdown().await, 0, "messages were left");
 /// let pieces: u32 = tables.lock().unwrap().query_row("SELECT pieces FROM stock", [], |row| row.get(0))?;
 /// assert_eq!(pieces, 9);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();

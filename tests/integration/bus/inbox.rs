@@ -99,7 +99,7 @@ async fn have_their_effects_once<B: EventBus>(bus: Traced<B>) {
     let mut running = Vec::new();
     for name in CONSUMERS {
         let consumer = Consumer { name, tables: Arc::clone(&tables), dice: Mutex::new(Dice(dice.below(u64::MAX))) };
-        let patient = bus.subscribe(name).lanes(4).retries(1000).pauses(Duration::ZERO, Duration::ZERO);
+        let patient = bus.subscribe(name).lanes(4).max_retries(1000).pauses(Duration::ZERO, Duration::ZERO);
         running.push(patient.handle(consumer).await.unwrap());
     }
     let count = deliveries.len() as u64;
