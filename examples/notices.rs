@@ -4,7 +4,6 @@
 //! The bus is the one within the process, so that this runs without a broker; with `KafkaBus` or `RabbitMqBus` in its
 //! place, nothing else changes. `examples/rabbitmq.rs` and `examples/postgres_kafka.rs` are two processes each.
 
-
 use eventsource_runtime::bus::{
     EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Subscription, Traced,
 };

@@ -51,16 +51,27 @@ async fn a_command_is_dropped_everywhere_far_away() {
     assert!(dropped_everywhere(remote()).await > 4);
 }
 
+/// A thread does what is asked, and may be quicker than a command that looks for the answer for a while: until one had
+/// to wait.
+async fn dropped_where_it_waits(store: &SqliteStore) {
+    for _ in 0..100 {
+        if dropped_everywhere(store.clone()).await > 1 {
+            return;
+        }
+    }
+    panic!("no command ever waits");
+}
+
 #[tokio::test]
 async fn a_command_is_dropped_everywhere_on_sqlite() {
-    dropped_everywhere(sqlite().await).await;
+    dropped_where_it_waits(&sqlite().await).await;
 }
 
 #[tokio::test]
 async fn no_transaction_is_left_in_a_file() {
     let path = std::env::temp_dir().join(format!("eventsource-cancellation-{}.db", Uuid::now_v7()));
     let store = SqliteStore::open(&path).await.unwrap();
-    dropped_everywhere(store.clone()).await;
+    dropped_where_it_waits(&store).await;
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
     store.close().await;
@@ -88,7 +99,7 @@ async fn a_retry_is_dropped_everywhere() {
             break;
         }
     }
-    assert!(retried || recorder.trees().render().contains("cqrs.command.status=rejected"));
+    assert!(retried, "they never met");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What the buses and the repository promise where things go wrong.
 
+mod again;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;

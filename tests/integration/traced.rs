@@ -1,5 +1,6 @@
 //! `#[traced]`, in the shapes that functions have.
 
+mod deep;
 mod left;
 
 use std::fmt::Display;

@@ -235,9 +235,8 @@ async fn commands_come_in_as_json() {
             assert!(matches!(unknown, DispatchJsonError::UnknownCommand { .. }), "{unknown}");
             let bad = bus.dispatch_json("PlaceOrder", b"{\"order_id\":7}").await.unwrap_err();
             assert!(matches!(bad, DispatchJsonError::BadPayload { .. }), "{bad}");
-            let deep = "[".repeat(1000);
-            let deep = bus.dispatch_json("PlaceOrder", &deep).await.unwrap_err();
-            assert!(matches!(deep, DispatchJsonError::BadPayload { .. }), "{deep}");
+            let unfinished = bus.dispatch_json("PlaceOrder", "[".repeat(1000)).await.unwrap_err();
+            assert!(matches!(unfinished, DispatchJsonError::BadPayload { .. }), "{unfinished}");
             let large = bus.dispatch_json("PlaceOrder", &vec![b' '; 2 << 20]).await.unwrap_err();
             assert!(matches!(large, DispatchJsonError::TooLarge { .. }), "{large}");
             let refused = bus.dispatch_json("ShipOrder", &serde_json::to_vec(&ship(Uuid::now_v7())).unwrap()).await;

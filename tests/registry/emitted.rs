@@ -20,9 +20,10 @@ use eventsource_tests::orders::{
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::shipping;
+use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{Metric, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::Metric;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
@@ -48,6 +49,9 @@ const NOT_LOGGED_HERE: [&str; 7] = [
     "eventsource.telemetry.setting",
 ];
 
+/// The conventions whose names the registry takes.
+const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
+
 #[tokio::test]
 async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     let (metrics, log, starts) = (InMemoryMetricExporter::default(), Log::default(), Starts::default());
@@ -69,11 +73,15 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     let spans = [recorder.spans(), as_logs].concat();
     seen.faults.extend(log.check_ids(&registry, &spans));
     for span in recorder.spans() {
+        seen.scope(&span.instrumentation_scope);
         seen.span(&registry, &span);
     }
     for resource in metrics.get_finished_metrics().unwrap() {
-        for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
-            seen.metric(&registry, metric);
+        for scope in resource.scope_metrics() {
+            seen.scope(scope.scope());
+            for metric in scope.metrics() {
+                seen.metric(&registry, metric);
+            }
         }
     }
     assert!(seen.faults.is_empty(), "{:#?}", seen.faults);
@@ -89,6 +97,12 @@ async fn what_is_emitted_is_listed_and_what_is_listed_is_emitted() {
     for (name, fields) in &logged {
         assert_eq!(missing(registry.log_fields(name), fields), Vec::<&str>::new(), "fields that `{name}` never has");
     }
+}
+
+/// The version of the crates, which the workspace says once.
+fn version() -> &'static str {
+    let mut lines = include_str!("../../Cargo.toml").lines();
+    lines.find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"')).expect("it has one")
 }
 
 /// The span events of a command as log events.
@@ -113,6 +127,14 @@ struct Seen {
 }
 
 impl Seen {
+    /// The page names the scope; its version and its schema are what tells a receiver how to read what it gets.
+    fn scope(&mut self, scope: &InstrumentationScope) {
+        let found = (scope.name(), scope.version(), scope.schema_url());
+        if found != ("eventsource-runtime", Some(version()), Some(SCHEMA)) {
+            self.faults.insert(format!("{found:?} is not the scope of ours"));
+        }
+    }
+
     fn span(&mut self, registry: &Registry, span: &SpanData) {
         let Some(group) = registry.span_group(span) else {
             if !USERS.contains(&&*span.name) {

@@ -1,4 +1,4 @@
-//! A network that loses answers: a proxy on the loopback interface between a client and a server.
+//! A network that loses answers, or lets nobody in: a proxy on the loopback interface between a client and a server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ pub struct Proxy {
 
 #[derive(Debug, Default)]
 struct Plan {
+    /// Whether whoever comes is sent away.
+    refuses: AtomicBool,
+    refused: AtomicUsize,
     /// Whether answers are lost at all.
     loses: AtomicBool,
     /// One answer of so many is lost, counted over all connections.
@@ -38,6 +41,10 @@ impl Proxy {
         let shared = Arc::clone(&plan);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if shared.refuses.load(Ordering::SeqCst) {
+                    shared.refused.fetch_add(1, Ordering::SeqCst);
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(server).await else { continue };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 let (from_client, to_client) = client.into_split();
@@ -58,6 +65,17 @@ impl Proxy {
     /// Begins, or ends, to lose answers.
     pub fn lose(&self, loses: bool) {
         self.plan.loses.store(loses, Ordering::SeqCst);
+    }
+
+    /// Ends every connection that is made from now on, at once; those that there are stay.
+    pub fn refuse(&self) {
+        self.plan.refuses.store(true, Ordering::SeqCst);
+    }
+
+    /// How many connections were refused.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.plan.refused.load(Ordering::SeqCst)
     }
 
     /// How many answers were lost.

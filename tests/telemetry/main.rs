@@ -3,6 +3,7 @@
 mod away;
 mod balance;
 mod console;
+mod environment;
 mod failures;
 mod hostile;
 mod injected;

@@ -83,12 +83,14 @@ async fn run_orders(store: &PostgresStore, schema: &str, wanted: usize, appends:
     permute(&mut Vec::new(), &mut orders);
     assert_eq!(orders.len(), 2520);
     for (number, order) in orders.iter().enumerate().step_by((orders.len() / wanted).max(1)) {
-        let mut reader = Reader { store, after: store.head().await.unwrap(), seen: Vec::new() };
+        let head = store.head().await.unwrap();
+        let mut reader = Reader { store, after: head, seen: Vec::new(), after_of_placed: head, placed: Vec::new() };
         let rolled_back = number % (order.len() + 1);
         let committed = interleave((schema, appends), &writers, order, rolled_back, &mut reader).await;
         reader.poll().await;
         let seen: Vec<Uuid> = reader.seen.iter().map(|(id, ..)| *id).collect();
         assert_eq!(seen, committed, "{order:?}");
+        assert_eq!(reader.placed, committed, "through a filter, {order:?}");
     }
 }
 
@@ -143,7 +145,9 @@ async fn interleave(
         let end = if at == rolled_back { "ROLLBACK" } else { "COMMIT" };
         let finish = async {
             reader.poll().await;
-            writers[writer].batch_execute(end).await.unwrap();
+            // Also while it is committed: it is in what was looked at, or it comes later.
+            let (ended, ()) = tokio::join!(writers[writer].batch_execute(end), reader.poll_placed());
+            ended.unwrap();
             reader.poll().await;
         };
         match order.get(at + 1) {
@@ -167,6 +171,9 @@ struct Reader<'a> {
     store: &'a PostgresStore,
     after: Position,
     seen: Vec<(Uuid, String, u64)>,
+    /// The same through a filter.
+    after_of_placed: Position,
+    placed: Vec<Uuid>,
 }
 
 impl Reader<'_> {
@@ -183,5 +190,14 @@ impl Reader<'_> {
             assert_eq!(event.version.get(), before.unwrap_or_default() + 1, "a stream is in order");
             self.seen.push((event.id, event.stream.to_string(), event.version.get()));
         }
+        self.poll_placed().await;
+    }
+
+    /// Looks for events of a type, which is that of all: what is not shown is what was not there when it was looked at.
+    async fn poll_placed(&mut self) {
+        let filter = Filter::all().event_types(["Placed"]);
+        let page = self.store.read_all(self.after_of_placed, &filter, 100).await.unwrap();
+        self.placed.extend(page.events.iter().map(|event| event.id));
+        self.after_of_placed = page.scanned;
     }
 }

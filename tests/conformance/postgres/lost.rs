@@ -68,11 +68,11 @@ async fn stored(store: &PostgresStore, stream: &StreamId) -> Vec<Uuid> {
 }
 
 pub(super) async fn behind_a_proxy(schema: &str) -> (Proxy, PostgresStore) {
-    behind(&services::postgres(), schema, 23).await
+    behind(&services::postgres(), PostgresOptions::default().schema(schema), 23).await
 }
 
 /// A proxy before the server at an address, which loses one answer of so many, and a store through it.
-async fn behind(address: &str, schema: &str, one_of: usize) -> (Proxy, PostgresStore) {
+pub(super) async fn behind(address: &str, options: PostgresOptions, one_of: usize) -> (Proxy, PostgresStore) {
     let config: Config = address.parse().unwrap();
     let Some(Host::Tcp(host)) = config.get_hosts().first() else { panic!("the server is reached by TCP") };
     let port = config.get_ports().first().copied().unwrap_or(5432);
@@ -80,7 +80,6 @@ async fn behind(address: &str, schema: &str, one_of: usize) -> (Proxy, PostgresS
     let proxy = Proxy::before(server, one_of).await;
     let through = address.replace(&format!("{host}:{port}"), &proxy.address().to_string());
     assert_ne!(through, address, "the address names host and port");
-    let options = PostgresOptions::default().schema(schema);
     let store = PostgresStore::connect_with(&through, options).await.unwrap();
     (proxy, store)
 }
@@ -93,7 +92,7 @@ fn an_append_in_doubt_waits_for_a_server_that_takes_writes_again() {
         // What a connection asks for itself, no later default changes.
         let raw =
             services::raw(&format!("{}?options=-c%20default_transaction_read_only%3Doff", server.address())).await;
-        let (proxy, store) = behind(&server.address(), &schema, 1).await;
+        let (proxy, store) = behind(&server.address(), PostgresOptions::default().schema(&*schema), 1).await;
         // It has its statement prepared.
         store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
         let (stream, appended) = (a_stream(), events(1));

@@ -9,6 +9,7 @@ use eventsource_runtime::store::{
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 
+use super::lost::behind;
 use super::{a_stream, events, open, open_in};
 
 /// What four stores append with four tasks each, a fifth shows once and in order, while it happens.
@@ -71,6 +72,32 @@ fn another_stores_append_wakes_who_waits() {
                 gone(&raw, &schema).await;
             }
         }
+    });
+}
+
+/// Where no connection can be made that listens, whoever waits looks himself, on one that was there.
+#[test]
+fn who_cannot_listen_looks() {
+    run(async {
+        let schema = services::a_schema();
+        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_millis(50));
+        let (proxy, waiting) = behind(&services::postgres(), options, 1).await;
+        let other = open_in(&schema).await;
+        let mut subscription = waiting.subscribe(waiting.head().await.unwrap());
+        proxy.refuse();
+        let appended = async {
+            // It waits by now, since it has tried to listen.
+            while proxy.refused() == 0 {
+                tokio::task::yield_now().await;
+            }
+            let event = events(1);
+            let id = event[0].id;
+            other.append(&a_stream(), ExpectedVersion::Any, event).await.unwrap();
+            id
+        };
+        let both = async { tokio::join!(subscription.next(), appended) };
+        let (shown, id) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it is shown");
+        assert_eq!(shown.unwrap().id, id);
     });
 }
 

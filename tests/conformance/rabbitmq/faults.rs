@@ -148,7 +148,7 @@ async fn declare_queue(queue: &str, delivery_limit: Option<i64>) -> lapin::Resul
 
 /// The queue is there with these arguments, and has one message. A broker that is busy may say at first that it has
 /// none.
-async fn has_one_message(queue: &str, delivery_limit: Option<i64>) {
+pub(super) async fn has_one_message(queue: &str, delivery_limit: Option<i64>) {
     in_time(async { while declare_queue(queue, delivery_limit).await.unwrap().message_count() != 1 {} }).await;
 }
 
@@ -302,6 +302,20 @@ fn a_deleted_queue_of_dead_letters_is_made_again() {
     });
 }
 
+/// A member that has begun with a message when it is aborted.
+pub(super) async fn abort_a_member(bus: &RabbitMqBus, before: impl AsyncFnOnce()) {
+    let begun = Arc::new(Notify::new());
+    let tell = Arc::clone(&begun);
+    let stuck = move |_: Received| {
+        tell.notify_one();
+        std::future::pending::<Result<(), HandlerError>>()
+    };
+    let running = bus.subscribe("one").handle(stuck).await.unwrap();
+    before().await;
+    in_time(begun.notified()).await;
+    running.shutdown_within(Duration::ZERO).await.unwrap_err();
+}
+
 /// The broker tells that it has delivered a message before: of all deliveries the first alone continues its trace.
 #[test]
 fn a_message_that_comes_again_and_again_makes_no_growing_trace() {
@@ -311,18 +325,12 @@ fn a_message_that_comes_again_and_again_makes_no_growing_trace() {
         let work = async {
             let bus = open(options().delivery_limit(u32::MAX)).await;
             for delivery in 0..deliveries {
-                let begun = Arc::new(Notify::new());
-                let tell = Arc::clone(&begun);
-                let stuck = move |_: Received| {
-                    tell.notify_one();
-                    std::future::pending::<Result<(), HandlerError>>()
-                };
-                let running = bus.subscribe("one").handle(stuck).await.unwrap();
-                if delivery == 0 {
-                    bus.publish(message(&StreamId::new("Order", 1), 1)).await.unwrap();
-                }
-                in_time(begun.notified()).await;
-                running.shutdown_within(Duration::ZERO).await.unwrap_err();
+                abort_a_member(&bus, async || {
+                    if delivery == 0 {
+                        bus.publish(message(&StreamId::new("Order", 1), 1)).await.unwrap();
+                    }
+                })
+                .await;
             }
             in_time(async {
                 while recorder.open_spans() > 0 {

@@ -2,6 +2,7 @@
 
 mod faults;
 mod foreign;
+mod members;
 mod restarts;
 mod tls;
 mod unroutable;

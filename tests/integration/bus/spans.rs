@@ -102,8 +102,8 @@ async fn on_a_broker_with_routing_keys_the_destination_names_them() {
     assert_eq!(key.unwrap().value.as_str(), "Order.OrderPlaced");
 }
 
-/// Publishes five messages at once and handles them in one batch.
-async fn five_at_once<B: EventBus>(bus: &Traced<B>) {
+/// Publishes some messages at once and handles them in one batch.
+async fn at_once<B: EventBus>(bus: &Traced<B>, count: u64) {
     let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let shared = (Arc::clone(&begun), Arc::clone(&go));
     let handler = move |batch: Vec<Received>| {
@@ -116,19 +116,19 @@ async fn five_at_once<B: EventBus>(bus: &Traced<B>) {
             Ok::<_, HandlerError>(())
         }
     };
-    let running = bus.subscribe("inventory").handle_batches(10, handler).await.unwrap();
+    let running = bus.subscribe("inventory").handle_batches(200, handler).await.unwrap();
     bus.publish(Message::new(StreamId::new("Order", 1), "First", "{}")).await.unwrap();
     begun.notified().await;
-    bus.publish_all((0..5).map(|_| message())).await.unwrap();
+    bus.publish_all((0..count).map(|_| message())).await.unwrap();
     go.notify_one();
-    until_settled(&running, 6).await;
+    until_settled(&running, 1 + count).await;
     running.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_batch_has_one_span_with_a_link_to_each_message() {
     let recorder = Recorder::new();
-    recorder.run(five_at_once(&remote())).await;
+    recorder.run(at_once(&remote(), 5)).await;
     assert_listed(&recorder);
     let spans = recorder.spans();
     let of = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
@@ -141,6 +141,23 @@ async fn a_batch_has_one_span_with_a_link_to_each_message() {
         let count = span.attributes.iter().find(|key| key.key.as_str() == "messaging.batch.message_count");
         assert_eq!(count.unwrap().value.as_str(), "5");
     }
+}
+
+/// What OpenTelemetry's SDK drops beyond its own limit, which is the same, no attribute tells.
+#[tokio::test]
+async fn a_batch_of_more_messages_than_a_span_keeps_links_tells_how_many_are_left_out() {
+    let recorder = Recorder::new();
+    recorder.run(at_once(&remote(), 140)).await;
+    assert_listed(&recorder);
+    let spans = recorder.spans();
+    let batch = spans.iter().find(|span| span.name == "process orders" && span.links.links.len() > 1).unwrap();
+    let told = |name: &str| {
+        let found = batch.attributes.iter().find(|attribute| attribute.key.as_str() == name);
+        found.map(|attribute| attribute.value.to_string())
+    };
+    assert_eq!(told("messaging.batch.message_count").as_deref(), Some("140"));
+    assert_eq!((batch.links.links.len(), batch.links.dropped_count), (128, 0));
+    assert_eq!(told("eventsource.links.dropped").as_deref(), Some("12"));
 }
 
 #[tokio::test]

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::stream::{SelectAll, Stream, StreamExt, iter};
 use lapin::message::Delivery as Delivered;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, BasicRejectOptions};
+use lapin::protocol::constants::REPLY_SUCCESS;
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel};
 use tokio::sync::watch;
@@ -41,9 +43,10 @@ pub struct Member {
 enum Source {
     Nowhere,
     Queues {
+        /// Before the deliveries, so that it goes first.
+        _closing: Closing,
         deliveries: Deliveries,
         losses: watch::Receiver<u64>,
-        _channel: Channel,
         _watching: JoinSet<()>,
     },
     /// `left` of those that were there when the first one was asked for; until then nobody knows.
@@ -52,6 +55,17 @@ enum Source {
         losses: watch::Receiver<u64>,
         left: Option<u32>,
     },
+}
+
+/// A channel that is closed with this value, while its consumers are still there. The client cancels one that goes
+/// before: then the broker has the next member begin with what comes after the messages that are still here.
+struct Closing(Channel);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        // The word is on its way when it is first asked for an answer, and the answer changes nothing.
+        let _ = self.0.close(REPLY_SUCCESS, "OK".into()).now_or_never();
+    }
 }
 
 /// The deliveries of all queues, each with its queue; `None` when a queue ends, for whatever reason.
@@ -166,7 +180,7 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
         let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
         backlog.watch(&shared.links, is_ours).await;
     });
-    Ok(Source::Queues { deliveries, losses, _channel: channel, _watching: watching })
+    Ok(Source::Queues { _closing: Closing(channel), deliveries, losses, _watching: watching })
 }
 
 /// The next delivery; `None` if a queue has ended, or the connection is lost. Of the latter the client's own word may
