@@ -2,11 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::process::Command;
+use std::sync::{Arc, Condvar, Mutex};
 
-use eventsource_runtime::telemetry::Telemetry;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::telemetry::{Telemetry, names};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, global};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogBatch, LogExporter};
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics, SumDataPoint};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// Set in the processes whose environment it is.
 const CHILD: &str = "EVENTSOURCE_TESTS_ENVIRONMENT";
@@ -50,4 +57,85 @@ fn the_libraries_of_others_send_what_the_propagators_are_asked_to() {
     assert_eq!(headers("baggage"), "baggage");
     assert_eq!(headers("tracecontext,baggage"), "baggage traceparent tracestate");
     assert_eq!(headers("none"), "");
+}
+
+/// An exporter that takes nothing before it is let.
+#[derive(Clone, Debug, Default)]
+struct Held(Arc<(Mutex<bool>, Condvar)>);
+
+impl Held {
+    fn pass(&self) {
+        let open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(open, |open| !*open).unwrap());
+    }
+
+    fn let_go(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl SpanExporter for Held {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        self.pass();
+        Ok(())
+    }
+}
+
+impl LogExporter for Held {
+    async fn export(&self, _: LogBatch<'_>) -> OTelSdkResult {
+        self.pass();
+        Ok(())
+    }
+}
+
+/// It leaves a span and a log record.
+#[traced]
+fn fails() -> Result<(), std::fmt::Error> {
+    Err(std::fmt::Error)
+}
+
+/// How many items of a signal were exported: those that were not have an `error.type`.
+fn count(metrics: &InMemoryMetricExporter, name: &str) -> u64 {
+    let finished = metrics.get_finished_metrics().unwrap();
+    let mut all = finished.last().expect("metrics were flushed").scope_metrics().flat_map(ScopeMetrics::metrics);
+    let found = all.find(|metric| metric.name() == name).expect("something is counted");
+    let AggregatedMetrics::U64(MetricData::Sum(sum)) = found.data() else { panic!("`{name}` is no counter") };
+    let is_exported = |point: &&SumDataPoint<u64>| point.attributes().all(|key| key.key.as_str() != names::ERROR_TYPE);
+    sum.data_points().filter(is_exported).map(SumDataPoint::value).sum()
+}
+
+/// Makes ten spans and ten log records while nothing is exported, and says how many of them there was room for.
+#[tokio::test]
+async fn a_program_that_is_held_up() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let (held, metrics) = (Held::default(), InMemoryMetricExporter::default());
+    let builder = Telemetry::from_env("tests").span_exporter(held.clone()).log_exporter(held.clone());
+    let telemetry = builder.metric_exporter(metrics.clone()).install().unwrap();
+    for _ in 0..10 {
+        fails().unwrap_err();
+    }
+    held.let_go();
+    // Metrics are flushed beside all else: the second time they tell of the first.
+    for _ in 0..2 {
+        telemetry.force_flush().await.unwrap();
+    }
+    let of = |name| count(&metrics, name);
+    let (spans, records) = (of(names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED), of(names::OTEL_SDK_PROCESSOR_LOG_PROCESSED));
+    println!("said: spans {spans}, records {records}");
+    telemetry.shutdown().await.unwrap();
+}
+
+/// A log record for which there was no room panicked in whoever logged it.
+#[test]
+fn a_queue_has_the_room_that_it_was_asked_to_have() {
+    let kept = |variables: &[(&str, &str)]| said("a_program_that_is_held_up", variables);
+    assert_eq!(kept(&[]), "spans 10, records 10");
+    // That spans are lost is logged, once.
+    assert_eq!(kept(&[("OTEL_BSP_MAX_QUEUE_SIZE", "4")]), "spans 4, records 11");
+    // And that log records are, for which there may be room by then.
+    let records = kept(&[("OTEL_BLRP_MAX_QUEUE_SIZE", "4")]);
+    assert!(["spans 10, records 4", "spans 10, records 5"].contains(&&*records), "{records}");
 }

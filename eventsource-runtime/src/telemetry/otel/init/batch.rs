@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::metrics::Meter;
@@ -154,9 +155,20 @@ impl Door {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let dropped = self.processed.queue_full.fetch_add(1, Ordering::Relaxed) + 1;
         if self.alarm.rings_for_drop(Instant::now()) {
-            log::dropped(self.signal.name(), dropped);
+            self.tell_dropped(dropped);
         }
         false
+    }
+
+    /// A log record is dropped while `tracing` hands it on: nothing may be logged from in there, which would panic in
+    /// whoever logs. It is told from elsewhere then, once a minute at most.
+    fn tell_dropped(&self, dropped: u64) {
+        let signal = self.signal.name();
+        if let Signal::Logs = self.signal {
+            let _ = thread::Builder::new().name("eventsource-logs".into()).spawn(move || log::dropped(signal, dropped));
+        } else {
+            log::dropped(signal, dropped);
+        }
     }
 
     pub(super) fn leave(&self, count: usize, result: &OTelSdkResult) {
