@@ -66,12 +66,17 @@ impl Flawed {
         self.notes.lock().expect("nobody panics here")
     }
 
-    /// Waits until another has looked as well, before anything is done about it.
-    async fn another_looks(&self) {
-        self.notes().looked += 1;
+    /// Waits until another has looked as well, before anything is done about it. Whether this was the first.
+    async fn another_looks(&self) -> bool {
+        let looked = {
+            let mut notes = self.notes();
+            notes.looked += 1;
+            notes.looked
+        };
         while self.notes().looked < 2 {
             yield_now().await;
         }
+        looked == 1
     }
 
     /// Where a part stands, and whether anybody has its lease.
@@ -177,8 +182,14 @@ impl Flawed {
             Flaw::ChecksBeforeItsTurn => {
                 let stands = self.look(batch.partition).await?.checkpoint;
                 batch.check(stands, Some(batch.claim.token))?;
-                self.another_looks().await;
-                batch.from = self.look(batch.partition).await?.checkpoint;
+                if self.another_looks().await {
+                    return Ok(Some(batch));
+                }
+                // It has looked in time, and its turn comes when the first is done.
+                while batch.from == stands {
+                    yield_now().await;
+                    batch.from = self.look(batch.partition).await?.checkpoint;
+                }
             }
             Flaw::ForgetsRetries => batch.set_aside.iter_mut().for_each(|letter| letter.retries = 0),
             Flaw::ParksForEver => {
