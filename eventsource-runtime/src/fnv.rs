@@ -14,8 +14,8 @@ pub(crate) fn spread(bytes: impl IntoIterator<Item = u8>) -> u64 {
     (sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The id that follows from another and a hash. It keeps the time of a version 7 UUID, so that an index on such ids grows
-/// at its end.
+/// The id that follows from another and a hash. It keeps the time of a version 7 UUID, so that an index on such ids
+/// grows at its end.
 pub(crate) fn following(id: Uuid, sum: u64) -> Uuid {
     /// The bits below the variant.
     const LOW: u128 = (1 << 62) - 1;

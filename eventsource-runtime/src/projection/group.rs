@@ -170,13 +170,16 @@ impl<S: ProjectionStore> Group<S> {
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
         // A large table takes longer to empty than a lease holds.
         let reset = keeping(&self.followers, &claim, Box::pin(reset)).await?;
+        if reset.is_none() {
+            return Ok(None);
+        }
         // Meanwhile they may have expired, and a reset leaves them little time.
-        for follower in self.followers.iter().take_while(|_| reset.is_some()) {
+        for follower in &self.followers {
             if follower.renew(hold).await?.is_none() {
                 return Ok(None);
             }
         }
-        Ok(reset)
+        Ok(Some(()))
     }
 }
 

@@ -239,7 +239,8 @@ impl Filter {
         Self { aggregate_types: Some(names.into()), ..self }
     }
 
-    /// The stored names of the events that it shows, unless it shows all: for a store that filters where its events are.
+    /// The stored names of the events that it shows, unless it shows all: for a store that filters where its events
+    /// are.
     #[must_use]
     pub fn listed_event_types(&self) -> Option<&[&'static str]> {
         self.event_types.as_deref()

@@ -100,7 +100,8 @@ impl InProcessOptions {
     }
 
     /// How many dead letters a group keeps; 1,024 unless set. A message that fails for good when there is no room for
-    /// it is gone: that is logged and counted as `unkeepable`, and [`Tally::unkeepable`](super::Tally::unkeepable) counts it.
+    /// it is gone: that is logged, counted as `unkeepable`, and told by
+    /// [`Tally::unkeepable`](super::Tally::unkeepable).
     pub fn dead_letters(self, messages: usize) -> Self {
         Self { dead_letters: messages.max(1), ..self }
     }

@@ -54,12 +54,13 @@ const PORT: u16 = 9092;
 /// with, by themselves after seven days. They also forget the place of a group that has had no member for
 /// `offsets.retention.minutes`: then it begins with the first message, and its letters are all tried again. A letter
 /// that it can never take, such as that of a foreign message which is longer than ours may be, is logged and counted
-/// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be kept now is
-/// tried again without end, which the log tells, and holds up its lane. A publication whose future is dropped may still
-/// be made. Nothing protects from a message whose handler takes the process down: it comes again until somebody mends
-/// the handler. Nor does the broker tell that it does: [`Received::is_redelivered`](super::Received::is_redelivered)
-/// knows of attempts in this process, and of messages that were put back from the dead letters. Exactly-once reads
-/// (`read_committed`) are not part of the promises: keep the ids of what was handled instead.
+/// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be kept
+/// now is tried again without end, which the log tells, and holds up its lane. A publication whose future is dropped
+/// may still be made. Nothing protects from a message whose handler takes the process down: it comes again until
+/// somebody mends the handler. Nor does the broker tell that it does:
+/// [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process, and of messages
+/// that were put back from the dead letters. Exactly-once reads (`read_committed`) are not part of the promises: keep
+/// the ids of what was handled instead.
 ///
 /// ```no_run
 /// use eventsource_runtime::bus::{KafkaBus, KafkaOptions};

@@ -46,8 +46,8 @@ impl RabbitMqOptions {
     }
 
     /// How often the broker delivers a message again that nobody answers before it goes to the dead letters; 20 unless
-    /// set.
-    /// It is for messages that take the process down: those whose handler fails are retried as the subscription says.
+    /// set. It is for messages that take the process down: those whose handler fails are retried as the subscription
+    /// says.
     pub fn delivery_limit(self, deliveries: u32) -> Self {
         Self { delivery_limit: deliveries.max(1), ..self }
     }

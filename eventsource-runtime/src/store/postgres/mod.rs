@@ -106,8 +106,8 @@ pub struct Postgres {
     aside: Option<Arc<projections::Aside>>,
 }
 
-/// How many connections keep leases: some may be held up, where a lease that somebody has locked is given up or taken by
-/// force.
+/// How many connections keep leases: some may be held up, where a lease that somebody has locked is given up or taken
+/// by force.
 const LEASES: usize = 2;
 /// How many keep snapshots: some may be held up by whoever deletes many, or sees to the table.
 const SNAPSHOTS: usize = 2;

@@ -285,12 +285,12 @@ mod tests {
             assert!(export(result), "it takes three in a row");
         }
         while !export(&failed) {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         let lost = processed.export_failed.load(Ordering::Relaxed);
         assert!(door.alarm.millis(Instant::now()) >= REST && lost > 6, "{lost}");
         while !export(&Ok(())) {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         assert!((0..1000).all(|_| export(&Ok(()))), "it works again");
         assert_eq!(processed.queue_full.load(Ordering::Relaxed), 0);
