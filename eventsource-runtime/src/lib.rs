@@ -17,6 +17,7 @@ mod repository;
 mod room;
 pub mod snapshot;
 pub mod store;
+mod sync;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

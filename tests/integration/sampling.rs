@@ -2,10 +2,10 @@
 //! `traced::below_an_unsampled_parent_everybody_sees_it_unsampled` has it; any other sampler is asked.
 
 use std::future::Future;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use eventsource_runtime::prelude::*;
+use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::trees::Trees;
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TraceState, Tracer, TracerProvider};
@@ -16,9 +16,6 @@ use opentelemetry_sdk::trace::{
 use uuid::Uuid;
 
 use crate::{bus, place};
-
-/// Set in the process whose environment names the sampler.
-const CHILD: &str = "EVENTSOURCE_TESTS_SAMPLES";
 
 const COMMAND: &str = "command.PlaceOrder(load_aggregate(snapshot_store.get event_store.load) handle_command \
     persist_events(event_store.append))";
@@ -118,11 +115,7 @@ async fn a_sampler_of_ones_own_is_asked_below_a_remote_parent_that_was_sampled_o
 
 #[test]
 fn always_on_records_below_parents_that_were_sampled_out() {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["sampling::always_on", "--exact", "--nocapture"])
-        .envs([(CHILD, "1"), ("OTEL_TRACES_SAMPLER", "always_on")])
-        .output()
-        .unwrap();
+    let output = alone("sampling::always_on").env("OTEL_TRACES_SAMPLER", "always_on").output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && told.contains("all are recorded"), "{output:?}");
 }
@@ -130,7 +123,7 @@ fn always_on_records_below_parents_that_were_sampled_out() {
 /// Does its work only in the process that the test above starts.
 #[tokio::test]
 async fn always_on() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let exporter = InMemorySpanExporter::default();

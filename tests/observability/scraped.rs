@@ -9,13 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use eventsource_tests::alone::{alone, is_alone};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{folder, panels, program, rules, series};
 
-/// Set in the process that is the service.
-const CHILD: &str = "EVENTSOURCE_TESTS_SERVES";
 /// How long until every query must have found something.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -40,7 +39,7 @@ fn free_port() -> u16 {
 /// Is the service in the process that the test below starts.
 #[test]
 fn serves() {
-    if env::var_os(CHILD).is_some() {
+    if is_alone() {
         let _elsewhere = std::thread::spawn(crate::elsewhere::runs);
         crate::service::main().unwrap();
     }
@@ -48,9 +47,7 @@ fn serves() {
 
 /// The service, and the address of its metrics. Its traces and logs go where nobody takes them.
 pub(super) fn service() -> (Running, String) {
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["scraped::serves", "--exact", "--nocapture"])
-        .env(CHILD, "1")
+    let child = alone("scraped::serves")
         .env("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
         .env("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
         .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://127.0.0.1:{}/v1/traces", free_port()))

@@ -1,5 +1,6 @@
 //! What the tests share: a domain, trees of spans to compare, and the registry of all that is emitted.
 
+pub mod alone;
 pub mod compiler;
 pub mod dice;
 pub mod everything;

@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use uuid::Uuid;
+
+use crate::alone::alone;
 
 /// Runs one test of this binary in a child with these variables, kills it after it has told so many ids, each in a line
 /// of its own, and returns all that it has told.
@@ -13,8 +15,7 @@ use uuid::Uuid;
 /// The child ends by itself.
 #[must_use]
 pub fn killed(test: &str, variables: &[(&str, &OsStr)], after: usize) -> Vec<Uuid> {
-    let mut child = Command::new(std::env::current_exe().expect("a test has a file"))
-        .args([test, "--exact", "--nocapture"])
+    let mut child = alone(test)
         .envs(variables.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -3,13 +3,13 @@
 
 use std::fmt;
 use std::net::TcpListener;
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::{Telemetry, names};
+use eventsource_tests::alone::{alone, is_alone};
 use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
@@ -24,8 +24,6 @@ use uuid::Uuid;
 use crate::hostile::outcome_here;
 use crate::{ALLOCATOR, bus, place};
 
-/// Set in the process that loses its receiver.
-const CHILD: &str = "EVENTSOURCE_TESTS_AWAY";
 /// Ten minutes of exports, one each five seconds.
 const EXPORTS: usize = 120;
 /// How much more may be held at the end than when everything was full for the first time: queues are fuller at one
@@ -35,9 +33,7 @@ const GROWTH: usize = 2 * 1024 * 1024;
 #[test]
 fn ten_minutes_without_a_receiver_cost_no_memory() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["away::works_on", "--exact", "--nocapture"])
-        .env(CHILD, "1")
+    let output = alone("away::works_on")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{gone}"))
         .env("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
         // What takes five seconds, a second and a minute takes milliseconds here.
@@ -58,7 +54,7 @@ fn ten_minutes_without_a_receiver_cost_no_memory() {
 /// Does its work only in the process that the test above starts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn works_on() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let expected = outcome_here().await;

@@ -1,25 +1,15 @@
 //! Metrics and log events in the terminal, by the variables of the environment.
 
-use std::process::Command;
-
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::Telemetry;
+use eventsource_tests::alone::{alone, is_alone};
 use uuid::Uuid;
 
 use crate::{bus, place};
 
-/// Set in the process whose terminal is looked at.
-const CHILD: &str = "EVENTSOURCE_TESTS_CONSOLE";
-
 /// A program whose set-up is the environment's, and what it leaves on stderr.
 fn printed(variables: &[(&str, &str)]) -> Vec<String> {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "console::a_program", "--nocapture"])
-        .env(CHILD, "1")
-        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
+    let output = alone("console::a_program").envs(variables.iter().copied()).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stderr}");
     stderr.lines().filter(|line| line.contains(" cqrs.") || line.contains("eventsource::")).map(str::to_owned).collect()
@@ -27,7 +17,7 @@ fn printed(variables: &[(&str, &str)]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_program() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let telemetry = Telemetry::from_env("console").install().unwrap();

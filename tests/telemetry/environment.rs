@@ -1,11 +1,11 @@
 //! Variables of the environment that are seen to act in a process of their own alone.
 
 use std::collections::{BTreeSet, HashMap};
-use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{Telemetry, names};
+use eventsource_tests::alone::{alone, is_alone};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, global};
@@ -15,18 +15,9 @@ use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-/// Set in the processes whose environment it is.
-const CHILD: &str = "EVENTSOURCE_TESTS_ENVIRONMENT";
-
 /// What a program says, one of those below, in an environment with these variables.
 fn said(program: &str, variables: &[(&str, &str)]) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OTEL_")) {
-        command.env_remove(name);
-    }
-    let program = format!("environment::{program}");
-    let command = command.args(["--exact", &program, "--nocapture"]).env(CHILD, "1").envs(variables.iter().copied());
-    let output = command.output().unwrap();
+    let output = alone(&format!("environment::{program}")).envs(variables.iter().copied()).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
     shown.lines().find_map(|line| Some(line.split_once("said: ")?.1.to_owned())).expect("it says something")
@@ -35,7 +26,7 @@ fn said(program: &str, variables: &[(&str, &str)]) -> String {
 /// Asks the process's propagator for the headers of a request, as the libraries of others do.
 #[tokio::test]
 async fn a_program_that_asks() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let telemetry = Telemetry::from_env("tests").install().unwrap();
@@ -108,7 +99,7 @@ fn count(metrics: &InMemoryMetricExporter, name: &str) -> u64 {
 /// Makes ten spans and ten log records while nothing is exported, and says how many of them there was room for.
 #[tokio::test]
 async fn a_program_that_is_held_up() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let (held, metrics) = (Held::default(), InMemoryMetricExporter::default());

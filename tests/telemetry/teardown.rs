@@ -6,19 +6,17 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::LazyLock;
 use std::task::{Context, Waker};
 
 use eventsource_runtime::bus::{InProcessBus, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{Scope, Telemetry, span};
+use eventsource_tests::alone::{alone, is_alone};
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::trace::InMemorySpanExporter;
-
-/// Set in the process whose threads end.
-const CHILD: &str = "EVENTSOURCE_TESTS_TEARDOWN";
 
 #[traced]
 fn traced_function() -> u32 {
@@ -86,19 +84,14 @@ fn leave_to_the_end(before: bool) {
     });
 }
 
-/// Runs one of the tests below in a process of its own.
-fn alone(test: &str) -> Output {
-    Command::new(std::env::current_exe().unwrap())
-        // On the main thread.
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap()
+/// What one of the tests below comes to in a process of its own, on its main thread.
+fn ended(test: &str) -> Output {
+    alone(test).arg("--test-threads=1").output().unwrap()
 }
 
 #[test]
 fn what_thread_locals_do_at_their_end_harms_nothing() {
-    let output = alone("teardown::threads_end");
+    let output = ended("teardown::threads_end");
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(shown.matches("the last thing was done").count(), 2, "{output:?}");
@@ -108,7 +101,7 @@ fn what_thread_locals_do_at_their_end_harms_nothing() {
 /// Does its work only in the process that the test above starts.
 #[test]
 fn threads_end() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let spans = InMemorySpanExporter::default();
@@ -142,7 +135,7 @@ const ENDS: usize = 10;
 #[test]
 fn a_process_ends_whole_while_its_threads_go_on() {
     for _ in 0..ENDS {
-        let output = alone("teardown::process_ends");
+        let output = ended("teardown::process_ends");
         assert!(output.status.success(), "{output:?}");
         let shown = String::from_utf8_lossy(&output.stdout);
         assert!(shown.contains("all threads go on"), "{output:?}");
@@ -154,7 +147,7 @@ fn a_process_ends_whole_while_its_threads_go_on() {
 /// what was left to `atexit`, which only unsafe code can add to.
 #[test]
 fn process_ends() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let spans = InMemorySpanExporter::default();

@@ -1,12 +1,12 @@
 //! Each switch by itself: off, it leaves no span, evaluates nothing and allocates nothing.
 
 use std::hint::black_box;
-use std::process::Command as Process;
 use std::sync::Arc;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::{self, Telemetry};
+use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::everything::{evaluated, evaluations};
 use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
@@ -14,9 +14,6 @@ use tokio::runtime::Builder;
 use uuid::Uuid;
 
 use crate::{ALLOCATOR, place, turn};
-
-/// Set in the process that is run with `OTEL_SDK_DISABLED`.
-const CHILD: &str = "EVENTSOURCE_TESTS_DISABLED_ALONE";
 
 #[traced("each", attributes("length" = evaluated("plain", text.len()), "shown" = %evaluated("plain", "shown")))]
 fn plain(text: &str) -> usize {
@@ -91,12 +88,7 @@ async fn sampling_leaves_nothing_below_the_root() {
 
 #[test]
 fn the_environment_leaves_nothing() {
-    let output = Process::new(std::env::current_exe().unwrap())
-        .args(["each::disabled_alone", "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .env("OTEL_SDK_DISABLED", "true")
-        .output()
-        .unwrap();
+    let output = alone("each::disabled_alone").env("OTEL_SDK_DISABLED", "true").output().unwrap();
     assert!(
         output.status.success() && String::from_utf8_lossy(&output.stdout).contains("nothing is left"),
         "{output:?}"
@@ -106,7 +98,7 @@ fn the_environment_leaves_nothing() {
 /// Does its work only in the process that the test above starts.
 #[test]
 fn disabled_alone() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     assert_eq!(left(&Recorder::new(), plain), (0, vec![], 0));

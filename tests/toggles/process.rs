@@ -1,12 +1,12 @@
 //! `set_enabled` and `OTEL_SDK_DISABLED`.
 
-use std::process::Command as Process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry;
+use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::everything::{self, EXPRESSIONS, Off, evaluations, plain, waiting};
 use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
@@ -15,9 +15,6 @@ use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use uuid::Uuid;
 
 use crate::{ALLOCATOR, bus, place, turn};
-
-/// Set in the process that is run with `OTEL_SDK_DISABLED`.
-const CHILD: &str = "EVENTSOURCE_TESTS_DISABLED";
 
 #[tokio::test]
 async fn off_by_the_switch_there_is_no_span_and_nothing_is_evaluated() {
@@ -149,12 +146,7 @@ async fn switched_a_thousand_times_under_load_every_span_that_starts_ends() {
 
 #[test]
 fn disabled_by_the_environment_a_process_emits_nothing() {
-    let child = Process::new(std::env::current_exe().unwrap())
-        .args(["process::disabled", "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .env("OTEL_SDK_DISABLED", "true")
-        .output()
-        .unwrap();
+    let child = alone("process::disabled").env("OTEL_SDK_DISABLED", "true").output().unwrap();
     let printed = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success() && printed.contains("1 passed"), "{child:?}");
 }
@@ -162,7 +154,7 @@ fn disabled_by_the_environment_a_process_emits_nothing() {
 /// Does nothing unless it is the child of the test above.
 #[tokio::test]
 async fn disabled() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let metrics = InMemoryMetricExporter::default();

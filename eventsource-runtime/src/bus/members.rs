@@ -1,6 +1,8 @@
 //! Members of groups, whose lag the gauges tell.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use crate::sync::Mutex;
 
 /// What is known of members, of each for as long as it is one.
 pub(super) struct Members<T>(Mutex<Vec<Weak<T>>>);
@@ -12,17 +14,13 @@ impl<T> Default for Members<T> {
 }
 
 impl<T> Members<T> {
-    fn all(&self) -> MutexGuard<'_, Vec<Weak<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn joined(&self, member: &Arc<T>) {
-        let mut all = self.all();
+        let mut all = self.0.lock();
         all.retain(|member| member.strong_count() > 0);
         all.push(Arc::downgrade(member));
     }
 
     pub(super) fn living(&self) -> Vec<Arc<T>> {
-        self.all().iter().filter_map(Weak::upgrade).collect()
+        self.0.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::Position;
+use crate::sync::Mutex;
 use crate::telemetry::metrics;
 
 /// How often the bar is drawn anew at most.
@@ -71,7 +72,7 @@ impl Bar {
             return;
         }
         {
-            let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut drawn = self.drawn.lock();
             if !is_last && drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW) {
                 return;
             }

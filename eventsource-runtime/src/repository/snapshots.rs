@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -17,6 +17,7 @@ use crate::dispatch::Committed;
 use crate::domain::{Aggregate, EventSet, Snapshot, read_back};
 use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
 use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
+use crate::sync::Mutex;
 use crate::telemetry::{Scope, log, names};
 
 /// How many snapshots a repository writes at a time. What is due beyond that comes with a later command.
@@ -42,12 +43,8 @@ struct Writing {
 }
 
 impl Snapshots {
-    fn writing(&self) -> MutexGuard<'_, Writing> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn claim(self: &Arc<Self>, stream: &StreamId) -> Option<Claim> {
-        let mut writing = self.writing();
+        let mut writing = self.writing.lock();
         if writing.streams.len() >= MOST || writing.streams.contains_key(stream) {
             return None;
         }
@@ -59,37 +56,33 @@ impl Snapshots {
 
     /// Waits for what is being written now of these streams, and not for what begins meanwhile.
     async fn written(&self, of: impl Fn(&StreamId) -> bool) {
-        let begun = self.writing().begun;
+        let begun = self.writing.lock().begun;
         loop {
             let mut written = std::pin::pin!(self.written.notified());
             written.as_mut().enable();
-            if !self.writing().streams.iter().any(|(stream, number)| *number <= begun && of(stream)) {
+            if !self.writing.lock().streams.iter().any(|(stream, number)| *number <= begun && of(stream)) {
                 return;
             }
             written.await;
         }
     }
 
-    fn resting(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether the store is not to be asked.
     pub(super) fn rests(&self) -> bool {
-        self.resting().is_some_and(|until| Instant::now() < until)
+        self.resting.lock().is_some_and(|until| Instant::now() < until)
     }
 
     /// Lets the store rest, if a reading that came to nothing took so long that every load would suffer.
     pub(super) fn rest_after(&self, took: Duration) {
         if took >= PATIENCE {
-            *self.resting() = Some(Instant::now() + REST);
+            *self.resting.lock() = Some(Instant::now() + REST);
         }
     }
 }
 
 impl fmt::Debug for Snapshots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshots").field("writing", &self.writing().streams.len()).finish_non_exhaustive()
+        f.debug_struct("Snapshots").field("writing", &self.writing.lock().streams.len()).finish_non_exhaustive()
     }
 }
 
@@ -101,7 +94,7 @@ struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.snapshots.writing().streams.remove(&self.stream);
+        self.snapshots.writing.lock().streams.remove(&self.stream);
         self.snapshots.written.notify_waiters();
     }
 }

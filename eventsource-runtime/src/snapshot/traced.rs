@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::error::WITHOUT;
 use super::{Restore, SnapshotStore, StoredSnapshot};
@@ -10,6 +10,7 @@ use crate::domain::EventRef;
 use crate::store::{
     AGAIN, EventStore, Fault, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor,
 };
+use crate::sync::Mutex;
 use crate::telemetry::{Attributes, Chain, Span, names};
 
 const SAVE: (&str, &str) = ("snapshot_store.save", "INSERT");
@@ -146,7 +147,7 @@ enum Now {
 
 impl<S> Calls<S> {
     fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
-        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.now.lock())
     }
 
     fn take(&self, next: Now) -> Option<TracedCall> {

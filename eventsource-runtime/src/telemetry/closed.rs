@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+
+use crate::sync::RwLock;
 
 /// How many names a set tells apart. What comes later is one of the others.
 pub const MAX_NAMES: usize = 1000;
@@ -15,7 +16,7 @@ pub(crate) struct Names(RwLock<BTreeSet<Box<str>>>);
 impl Names {
     /// Whether a name is told apart; while there is room, a new one comes to be.
     pub(crate) fn knows(&self, name: &str) -> bool {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.read();
         if known.contains(name) {
             return true;
         }
@@ -23,7 +24,7 @@ impl Names {
             return false;
         }
         drop(known);
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.write();
         // Others may have come in between.
         let has_room = known.len() < MAX_NAMES;
         if has_room {

@@ -22,7 +22,8 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Mutex, PoisonError};
+
+use crate::sync::Mutex;
 
 /// Runs a test on a runtime of its own with several threads. A test that [skips](skip) itself passes.
 ///
@@ -49,7 +50,7 @@ struct Skipped;
 /// ```
 pub fn skip(reason: &str) -> ! {
     static REASONS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if REASONS.lock().unwrap_or_else(PoisonError::into_inner).insert(reason.to_owned()) {
+    if REASONS.lock().insert(reason.to_owned()) {
         // Where nobody reads stderr, nobody misses it.
         let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
     }

@@ -1,7 +1,7 @@
 //! What a long backlog and a long stream cost in memory, each in a process of its own.
 
 use std::ops::ControlFlow;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use eventsource_runtime::EventRef;
@@ -9,6 +9,7 @@ use eventsource_runtime::store::{
     EventStore, ExpectedVersion, Filter, Fold, Position, StreamId, Traced, Version, Visitor,
 };
 use eventsource_runtime::testing::run;
+use eventsource_tests::alone::alone;
 use eventsource_tests::services::{self, repeats};
 use uuid::Uuid;
 
@@ -17,7 +18,8 @@ use super::{Seen, events};
 /// How many events are appended while the subscriber is paused: 100 a second for half an hour in a long run. And how
 /// many a stream has that is loaded.
 const EVENTS: &str = "EVENTSOURCE_TESTS_PAUSED_EVENTS";
-const CHILD: &str = "EVENTSOURCE_TESTS_PAUSES";
+/// Names what is measured, and the store, in the process that measures.
+const ASKED: &str = "EVENTSOURCE_TESTS_PAUSES";
 const SIZE: usize = 2048;
 /// How many events of a MiB there are.
 const LARGE: usize = 200;
@@ -27,11 +29,7 @@ const BOUND: u64 = 64 * 1024;
 fn each_in_a_process(what: &str) {
     for store in ["sqlite", "postgresql"] {
         let test = "load::paused::is_measured";
-        let status = Command::new(std::env::current_exe().unwrap())
-            .args([test, "--exact", "--nocapture"])
-            .env(CHILD, format!("{what} {store}"))
-            .stdout(Stdio::null())
-            .status();
+        let status = alone(test).env(ASKED, format!("{what} {store}")).stdout(Stdio::null()).status();
         assert!(status.unwrap().success(), "{store}");
     }
 }
@@ -55,7 +53,7 @@ fn pages_of_large_events_are_short() {
 /// Does its work only in the processes that the tests above start.
 #[test]
 fn is_measured() {
-    let Ok(asked) = std::env::var(CHILD) else { return };
+    let Ok(asked) = std::env::var(ASKED) else { return };
     let (what, store) = asked.split_once(' ').unwrap();
     run(async move {
         match store {

@@ -1,13 +1,14 @@
 //! One file, opened again and by several at once.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::projection::{Batch, Claim, LeaseLost, Partition, ProjectionStore};
 use eventsource_runtime::store::{EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
 use eventsource_runtime::telemetry::Scope;
+use eventsource_tests::alone::alone;
 use eventsource_tests::services::repeats;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -104,10 +105,9 @@ const FILE: &str = "EVENTSOURCE_TESTS_SHARED_FILE";
 async fn processes_share_a_file_and_none_is_refused() {
     let (file, most) = (a_file(), repeats(APPENDS, 50));
     let store = open(&file).await;
-    let program = std::env::current_exe().unwrap();
     let start = |_| {
         let test = "sqlite::several::appends_to_a_shared_file";
-        Command::new(&program).args([test, "--exact"]).env(FILE, &file).stdout(Stdio::null()).spawn().unwrap()
+        alone(test).env(FILE, &file).stdout(Stdio::null()).spawn().unwrap()
     };
     let mut processes: Vec<_> = (0..PROCESSES).map(start).collect();
     let mut subscription = store.subscribe(Position::START);

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use eventsource_runtime::bus::{
 };
 use eventsource_runtime::store::SqliteStore;
 use eventsource_runtime::testing;
+use eventsource_tests::alone::alone;
 use eventsource_tests::services;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -53,8 +54,7 @@ struct Process {
 impl Process {
     fn start(role: &str, system: &str, folder: &Path) -> Self {
         let destination = folder.file_name().unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["bus::killed::dies", "--exact", "--nocapture"])
+        let mut child = alone("bus::killed::dies")
             .envs([(ROLE, role), (SYSTEM, system)])
             .env(FOLDER, folder)
             .env(DESTINATION, destination)

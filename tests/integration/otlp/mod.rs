@@ -6,9 +6,10 @@ mod receivers;
 mod tls;
 
 use std::collections::BTreeSet;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use eventsource_runtime::prelude::*;
+use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::orders::OrderReadModel;
 use eventsource_tests::registry::Registry;
 use eventsource_tests::trees::Trees;
@@ -18,9 +19,6 @@ use uuid::Uuid;
 use self::receivers::{Log, Metric, Point, Received, Receiver, Rotel, Tap};
 use crate::write_path::PLACED;
 use crate::{bus, place, sqlite};
-
-/// Set in the process that exports.
-const CHILD: &str = "EVENTSOURCE_TESTS_EXPORTS";
 
 /// What is placed, and refused when it is placed again.
 const ORDER: Uuid = Uuid::from_u128(7);
@@ -127,12 +125,7 @@ fn exported(environment: &[(&str, String)]) -> Output {
 }
 
 fn exported_by(test: &str, environment: &[(&str, String)]) -> Output {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .output()
-        .unwrap();
+    let output = alone(test).envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output
 }
@@ -227,7 +220,7 @@ fn command_of<'a>(log: &Log, spans: &'a [SpanData]) -> &'a str {
 /// Does its work only in the process that the tests start, whose environment names the receiver.
 #[tokio::test]
 async fn exports() {
-    if std::env::var_os(CHILD).is_none() {
+    if !is_alone() {
         return;
     }
     let builder = Telemetry::from_env("tests");

@@ -4,18 +4,20 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use eventsource_tests::alone::alone;
+
 use super::anew::{Scratch, open};
 use super::*;
 
-const CHILD: &str = "EVENTSOURCE_TESTS_STALLS";
+/// Where the process finds its file.
+const FILE: &str = "EVENTSOURCE_TESTS_STALLS";
 
 struct Process(Child);
 
 impl Process {
     fn start(file: &Path) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["projecting::stalled::runs", "--exact", "--nocapture"])
-            .env(CHILD, file)
+        let child = alone("projecting::stalled::runs")
+            .env(FILE, file)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -81,7 +83,7 @@ async fn a_process_that_was_stopped_beyond_its_lease_changes_nothing_any_more() 
 /// Does its work only in the process that the test above starts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs() {
-    let Some(file) = std::env::var_os(CHILD) else { return };
+    let Some(file) = std::env::var_os(FILE) else { return };
     let store = open(Path::new(&file)).await;
     let projections = runner(&store).projection(Tally::sound()).spawn();
     projections.wait_for(Position::new(1)).await.unwrap();

@@ -6,7 +6,7 @@ mod queue;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -21,6 +21,7 @@ use super::running::DEADLINE;
 use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 use crate::dispatch::Handled;
+use crate::sync::Mutex;
 use crate::telemetry::names;
 
 /// The bus within the process, with the spans and metrics that all buses have.
@@ -130,19 +131,15 @@ struct State {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The groups that what is published now goes to; none where nobody publishes any more.
     fn attached(&self) -> Option<Attached> {
-        let state = self.state();
+        let state = self.state.lock();
         // What handlers publish while the bus drains is part of what is there.
         (!state.closed || Handled::is_in_process() && !state.ended).then(|| Attached::of(&state))
     }
 
     fn join(&self, intake: &Intake) -> Result<Member, BusError> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.closed {
             return Err(BusError::Closed);
         }
@@ -156,7 +153,7 @@ impl Shared {
 
     async fn shutdown(&self, deadline: Duration) -> usize {
         let queues: Vec<_> = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             state.closed = true;
             state.groups.values().cloned().collect()
         };
@@ -164,7 +161,7 @@ impl Shared {
             queue.refuse();
         }
         let _ = tokio::time::timeout(deadline, self.drained(&queues)).await;
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.ended = true;
         queues.iter().map(|queue| queue.close()).sum()
     }
@@ -176,7 +173,7 @@ impl Shared {
                 queue.drained().await;
             }
             // Nothing is pushed under the lock, so that what it shows of each is true of all at once.
-            let mut state = self.state();
+            let mut state = self.state.lock();
             state.ended = queues.iter().all(|queue| queue.is_drained());
             if state.ended {
                 return;
@@ -192,7 +189,7 @@ impl Shared {
             for queue in &attached.queues {
                 rooms.push(queue.room(self.options.slow).await?);
             }
-            let state = self.state();
+            let state = self.state.lock();
             if state.ended {
                 return Err(PublishError::Closed);
             }
@@ -233,7 +230,7 @@ impl Health for Shared {
     }
 
     fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
-        let queues: Vec<_> = self.state().groups.values().cloned().collect();
+        let queues: Vec<_> = self.state.lock().groups.values().cloned().collect();
         let destination = BusInfo::in_process().destination;
         for queue in queues {
             if let Some(messages) = queue.lag() {
@@ -259,7 +256,7 @@ impl EventBus for InProcess {
     }
 
     fn handlers(&self) -> Option<u64> {
-        let state = self.shared.state();
+        let state = self.shared.state.lock();
         Some(state.groups.values().filter(|queue| queue.has_members()).count() as u64)
     }
 
@@ -289,7 +286,7 @@ impl EventBus for InProcess {
 
 impl fmt::Debug for InProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let groups: Vec<_> = self.shared.state().groups.keys().cloned().collect();
+        let groups: Vec<_> = self.shared.state.lock().groups.keys().cloned().collect();
         f.debug_struct("InProcess").field("groups", &groups).finish_non_exhaustive()
     }
 }

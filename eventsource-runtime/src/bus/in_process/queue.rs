@@ -1,7 +1,7 @@
 //! The queue of a group: what is waiting, what is under way, and what is set aside.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
@@ -10,6 +10,7 @@ use crate::bus::error::PublishError;
 use crate::bus::message::Message;
 use crate::dispatch::Handled;
 use crate::poll::unless;
+use crate::sync::Mutex;
 
 /// The messages of a group.
 pub(super) struct Queue {
@@ -74,12 +75,12 @@ impl Queue {
 
     /// Whether anybody takes what is published.
     pub(super) fn has_members(&self) -> bool {
-        self.inside().members > 0
+        self.inside.lock().members > 0
     }
 
     /// Whether anybody handles what is there: one that has stopped still does, and makes room.
     fn is_attended(&self) -> bool {
-        self.inside().present > 0
+        self.inside.lock().present > 0
     }
 
     /// Takes no more messages but those of handlers.
@@ -89,16 +90,12 @@ impl Queue {
 
     /// Ends the members once they have nothing left; how many messages there are.
     pub(super) fn close(&self) -> usize {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         inside.closed = true;
         let left = inside.outstanding;
         drop(inside);
         self.changed.notify_waiters();
         left
-    }
-
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Room for a message; none where nobody takes it any more.
@@ -127,7 +124,7 @@ impl Queue {
     }
 
     pub(super) fn push(&self, message: Message, room: Room) {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         inside.last_number += 1;
         inside.outstanding += 1;
         let number = inside.last_number;
@@ -137,7 +134,7 @@ impl Queue {
     }
 
     pub(super) fn join(&self) -> u64 {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         inside.members += 1;
         inside.present += 1;
         inside.last_member += 1;
@@ -146,7 +143,7 @@ impl Queue {
 
     /// What a member gets.
     pub(super) fn pop(&self, member: u64, stopped: bool) -> Popped {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         // Another member gets what is there.
         let elsewhere = stopped && inside.members > 0;
         if elsewhere || *inside.active.get_or_insert(member) != member {
@@ -160,13 +157,13 @@ impl Queue {
     }
 
     pub(super) fn settled(&self) {
-        self.inside().outstanding -= 1;
+        self.inside.lock().outstanding -= 1;
         self.changed.notify_waiters();
     }
 
     /// Puts an item back to where it was.
     pub(super) fn put_back(&self, item: Item) {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         let at = inside.waiting.partition_point(|waiting| waiting.number < item.number);
         inside.waiting.insert(at, Item { redelivered: true, ..item });
         drop(inside);
@@ -175,7 +172,7 @@ impl Queue {
 
     /// Keeps a letter, if there is room for it.
     pub(super) fn park(&self, message: Message) -> Result<(), PublishError> {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         if inside.dead.len() >= self.most_dead {
             return Err(PublishError::Full { group: self.group.to_string() });
         }
@@ -185,18 +182,18 @@ impl Queue {
 
     /// Keeps a letter that was one before.
     pub(super) fn keep_dead(&self, message: Message) {
-        self.inside().dead.push_back(message);
+        self.inside.lock().dead.push_back(message);
     }
 
     /// How many messages are not done with; `None` if nobody is there to lag behind.
     pub(super) fn lag(&self) -> Option<u64> {
-        let inside = self.inside();
+        let inside = self.inside.lock();
         (inside.present > 0).then_some(inside.outstanding as u64)
     }
 
     /// Whether nobody has anything to do with what is there.
     pub(super) fn is_drained(&self) -> bool {
-        let inside = self.inside();
+        let inside = self.inside.lock();
         inside.outstanding == 0 || inside.present == 0
     }
 
@@ -213,13 +210,13 @@ impl Queue {
 
     /// A member takes no more of what is published.
     pub(super) fn leave(&self) {
-        self.inside().members -= 1;
+        self.inside.lock().members -= 1;
         self.changed.notify_waiters();
     }
 
     /// A member is gone; another one handles what is there.
     pub(super) fn gone(&self, member: u64) {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         inside.present -= 1;
         if inside.present == 0 {
             self.abandoned.notify_waiters();
@@ -232,10 +229,10 @@ impl Queue {
     }
 
     pub(super) fn dead_letters(&self) -> usize {
-        self.inside().dead.len()
+        self.inside.lock().dead.len()
     }
 
     pub(super) fn pop_dead(&self) -> Option<Message> {
-        self.inside().dead.pop_front()
+        self.inside.lock().dead.pop_front()
     }
 }

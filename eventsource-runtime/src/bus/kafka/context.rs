@@ -2,8 +2,8 @@
 //! behind.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -19,6 +19,7 @@ use super::partitions::Share;
 use crate::bus::Lag;
 use crate::bus::error::BusError;
 use crate::bus::members::Members;
+use crate::sync::Mutex;
 use crate::telemetry::log;
 
 /// How often the same error is told.
@@ -62,7 +63,7 @@ impl State {
     /// address or a name.
     pub(super) fn failed(&self, code: RDKafkaErrorCode) {
         let (code, now) = (format!("{code:?}"), Instant::now());
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         let is_due = told.get(&code).is_none_or(|last| now.duration_since(*last) >= TELLING);
         if is_due {
             told.insert(code.clone(), now);

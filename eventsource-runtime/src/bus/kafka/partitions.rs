@@ -1,8 +1,8 @@
 //! The partitions that a member of a group has.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::consume::Client;
 use super::tenure::{Phase, Tenure};
+use crate::sync::Mutex;
 
 /// How long what is under way may hold up that its partition goes to another member. The group stands still meanwhile.
 const GIVING_BACK: Duration = Duration::from_secs(10);
@@ -95,17 +96,13 @@ impl Share {
         Self { group, topic, inside, changed: Notify::new(), leaving: AtomicBool::new(false) }
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Partitions came to this member.
     pub(super) fn assigned(&self, partitions: impl IntoIterator<Item = i32>) {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         for partition in partitions {
             inside.gone(partition);
             inside.held.insert(partition, Arc::new(Tenure::new(partition)));
@@ -114,7 +111,7 @@ impl Share {
 
     /// Partitions are to go to other members: nothing of them is begun any more. False if they can go at once.
     pub(super) fn revoked(&self, partitions: impl IntoIterator<Item = i32>, is_lost: bool) -> bool {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         let mut tenures = Vec::new();
         for partition in partitions {
             inside.lags.remove(&partition);
@@ -141,35 +138,35 @@ impl Share {
 
     /// What is to be given back.
     pub(super) fn returning(&self) -> Option<Returning> {
-        self.inside().returning.clone()
+        self.inside.lock().returning.clone()
     }
 
     /// Those that have ended were given back.
     pub(super) fn returned(&self) {
-        self.inside().keep_returning();
+        self.inside.lock().keep_returning();
     }
 
     /// The tenure of a partition, if it is ours.
     pub(super) fn tenure(&self, partition: i32) -> Option<Arc<Tenure>> {
-        self.inside().held.get(&partition).cloned()
+        self.inside.lock().held.get(&partition).cloned()
     }
 
     /// Asks brokers where the partitions end.
     pub(super) fn ask(&self, client: &Client) -> KafkaResult<()> {
         let mut asked = TopicPartitionList::new();
-        for partition in self.inside().held.keys() {
+        for partition in self.inside.lock().held.keys() {
             asked.add_partition_offset(&self.topic, *partition, Offset::End)?;
         }
         // At the end of all times.
         let told = client.offsets_for_times(asked, ASKING)?;
         let ends = told.elements().into_iter().filter_map(|end| Some((end.partition(), end.offset().to_raw()?)));
-        self.inside().ends = ends.collect();
+        self.inside.lock().ends = ends.collect();
         Ok(())
     }
 
     /// Takes from the client's statistics how far the group is behind.
     pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
-        let mut inside = self.inside();
+        let mut inside = self.inside.lock();
         let lags = inside.held.iter().filter_map(|(partition, tenure)| {
             let known = known.get(partition)?;
             let at = tenure.position().or([known.committed_offset, known.lo_offset].into_iter().find(|at| *at >= 0))?;
@@ -181,7 +178,7 @@ impl Share {
     }
 
     pub(super) fn lags(&self) -> BTreeMap<i32, u64> {
-        self.inside().lags.clone()
+        self.inside.lock().lags.clone()
     }
 }
 

@@ -1,7 +1,7 @@
 //! One producer of the client library: a sequence of messages that is cut at the first one that fails.
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -16,6 +16,7 @@ use super::context::{Context, State};
 use crate::bus::Place;
 use crate::bus::message::Message;
 use crate::store::StreamId;
+use crate::sync::RwLock;
 
 /// How soon it is looked whether the client's own queue has room again.
 const FULL: Duration = Duration::from_millis(5);
@@ -25,8 +26,8 @@ const HEADERS: usize = 12;
 pub(super) struct Pipeline {
     client: Apart<FutureProducer<Context>>,
     state: Arc<State>,
-    /// Whether it takes messages.
-    open: RwLock<bool>,
+    /// Whether it takes no more messages.
+    is_cut: RwLock<bool>,
 }
 
 /// Where messages go, how long they may be, and until when they are tried.
@@ -52,7 +53,7 @@ pub(super) enum Fault {
 impl Pipeline {
     pub(super) fn new(config: &ClientConfig, state: &Arc<State>) -> KafkaResult<Self> {
         let client = config.create_with_context(Context { state: Arc::clone(state), share: None })?;
-        Ok(Self { client: Apart::new(client), state: Arc::clone(state), open: RwLock::new(true) })
+        Ok(Self { client: Apart::new(client), state: Arc::clone(state), is_cut: RwLock::default() })
     }
 
     /// Hands a message to the client, which publishes what it is handed in that order.
@@ -88,8 +89,8 @@ impl Pipeline {
         let mut record = FutureRecord::<str, [u8]>::to(to.topic).payload(message.payload());
         record.headers = headers;
         record.key = message.stream().map(StreamId::as_str);
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        if !*open {
+        let is_cut = self.is_cut.read();
+        if *is_cut {
             return Err(Fault::Cut);
         }
         // Under the lock: nothing is taken behind what was cut off.
@@ -132,8 +133,8 @@ impl Pipeline {
     /// Takes no more, and forgets what is not confirmed: whoever waits for that is told at once, and may hand it to
     /// another pipeline. Some of it may have reached the brokers.
     pub(super) fn cut(&self) {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut *open, false) {
+        let mut is_cut = self.is_cut.write();
+        if !std::mem::replace(&mut *is_cut, true) {
             self.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
         }
     }

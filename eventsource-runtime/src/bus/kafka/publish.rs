@@ -1,7 +1,7 @@
 //! Publishing with confirmations of all replicas, and without a gap in any stream.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -17,6 +17,7 @@ use crate::bus::behind::Behind;
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
 use crate::bus::pauses::{Pauses, until};
+use crate::sync::Mutex;
 
 pub(super) struct Publisher {
     config: ClientConfig,
@@ -79,20 +80,16 @@ impl Publisher {
         })
     }
 
-    fn current(&self) -> MutexGuard<'_, Arc<Pipeline>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A pipeline instead of one that is spent.
     async fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, PublishError> {
         spent.cut();
         let _making = self.making.lock().await;
-        let current = Arc::clone(&self.current());
+        let current = Arc::clone(&self.current.lock());
         if !Arc::ptr_eq(&current, spent) {
             return Ok(current);
         }
         let fresh = Arc::new(self.pipeline(&self.config).await?);
-        *self.current() = Arc::clone(&fresh);
+        *self.current.lock() = Arc::clone(&fresh);
         Ok(fresh)
     }
 
@@ -121,7 +118,7 @@ impl Publisher {
     }
 
     async fn publish_to(&self, to: Target<'_>, messages: &[Message]) -> Vec<Result<Published, PublishError>> {
-        let pipeline = Arc::clone(&self.current());
+        let pipeline = Arc::clone(&self.current.lock());
         let mut first = None;
         if let [message] = messages {
             match pipeline.publish(to, message).await {

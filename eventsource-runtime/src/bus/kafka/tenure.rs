@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::bus::error::BusError;
+use crate::sync::Mutex;
 
 /// The time in which a partition is a member's.
 pub(super) struct Tenure {
@@ -67,22 +67,18 @@ impl Tenure {
         }
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn enter(&self, phase: Phase) {
-        self.progress().phase = phase;
+        self.progress.lock().phase = phase;
         self.is_ending.store(phase != Phase::Ours, Ordering::Release);
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.progress().phase == Phase::Over
+        self.progress.lock().phase == Phase::Over
     }
 
     /// Ends it if it was ending.
     pub(super) fn end(&self) -> bool {
-        let mut progress = self.progress();
+        let mut progress = self.progress.lock();
         let ends = progress.phase == Phase::Ending;
         if ends {
             progress.phase = Phase::Over;
@@ -103,7 +99,7 @@ impl Tenure {
     /// that ends a tenure.
     pub(super) fn take(&self, offset: i64) {
         self.alive.fetch_add(1, Ordering::AcqRel);
-        let mut progress = self.progress();
+        let mut progress = self.progress.lock();
         progress.note(offset, false);
         progress.next = Some(offset + 1);
     }
@@ -115,7 +111,7 @@ impl Tenure {
         offsets: impl IntoIterator<Item = i64>,
         store: impl FnOnce(i64) -> Result<(), BusError>,
     ) -> Result<(), BusError> {
-        let mut progress = self.progress();
+        let mut progress = self.progress.lock();
         if progress.phase == Phase::Over {
             return Err(BusError::Lost);
         }
@@ -155,7 +151,7 @@ impl Tenure {
 
     /// The first offset that is not done with.
     pub(super) fn position(&self) -> Option<i64> {
-        let progress = self.progress();
+        let progress = self.progress.lock();
         progress.taken.front().map(|(offset, _)| *offset).or(progress.next)
     }
 }

@@ -1,7 +1,7 @@
 //! How far a group is behind, in the queues whose messages come to one member.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::Channel;
@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::link::{Link, step};
 use super::topology;
 use crate::bus::Lag;
+use crate::sync::Mutex;
 
 /// How often the broker is asked.
 const ASKING: Duration = Duration::from_secs(3);
@@ -40,19 +41,15 @@ struct State {
 pub(super) struct UnderWay(Arc<Queue>);
 
 impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn delivered(self: &Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::Relaxed);
-        self.state().is_ours = true;
+        self.state.lock().is_ours = true;
         UnderWay(Arc::clone(self))
     }
 
     /// Takes what the broker says, and gives the channel back if it can be used again.
     async fn ask<'a>(&self, channel: Option<&'a Channel>) -> Option<&'a Channel> {
-        if !self.state().is_ours {
+        if !self.state.lock().is_ours {
             return channel;
         }
         let waiting = match channel {
@@ -60,7 +57,7 @@ impl Queue {
             None => None,
         };
         let under_way = self.under_way.load(Ordering::Relaxed);
-        self.state().lag = waiting.map(|waiting| u64::from(waiting) + under_way);
+        self.state.lock().lag = waiting.map(|waiting| u64::from(waiting) + under_way);
         channel.filter(|_| waiting.is_some())
     }
 }
@@ -79,7 +76,7 @@ impl Backlog {
 
     pub(super) fn lags(&self, exchange: &str, tell: &mut dyn FnMut(Lag<'_>)) {
         for (partition, queue) in (0..).zip(&self.queues) {
-            let lag = queue.state().lag;
+            let lag = queue.state.lock().lag;
             if let Some(messages) = lag {
                 tell(Lag { group: &self.group, destination: exchange, partition, messages });
             }

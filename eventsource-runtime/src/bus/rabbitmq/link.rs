@@ -1,7 +1,7 @@
 //! A connection that comes back.
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -11,6 +11,7 @@ use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder,
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use crate::sync;
 use crate::telemetry::log;
 
 /// How long a broker may take to answer a connection.
@@ -39,7 +40,7 @@ struct State {
 }
 
 #[derive(Default)]
-struct Standing(std::sync::Mutex<Condition>);
+struct Standing(sync::Mutex<Condition>);
 
 #[derive(Clone, Copy, Default)]
 struct Condition {
@@ -61,7 +62,7 @@ impl Condition {
 
 impl Standing {
     fn change<R>(&self, change: impl FnOnce(&mut Condition) -> R) -> R {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.lock())
     }
 }
 

@@ -6,7 +6,7 @@ mod snapshots;
 mod state;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::head::Head;
 use super::{
@@ -14,6 +14,7 @@ use super::{
     StoreInfo, StreamId, Traced, Version, Visitor,
 };
 use crate::domain::StoredEvent;
+use crate::sync::Mutex;
 use crate::telemetry::names;
 pub use projections::MemoryTransaction;
 use projections::Projections;
@@ -58,14 +59,8 @@ struct Shared {
 }
 
 impl Memory {
-    /// No step under the lock leaves the state half changed, so that a panic in one, which memory alone could cause,
-    /// is no reason to refuse the next.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn chunks(&self, stream: &StreamId, after: Version) -> Chunks {
-        self.state().chunks(stream, after)
+        self.shared.state.lock().chunks(stream, after)
     }
 }
 
@@ -81,7 +76,7 @@ impl EventStore for Memory {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         AppendError::check(stream, &events)?;
-        let appended = self.state().append(stream, expected, events)?;
+        let appended = self.shared.state.lock().append(stream, expected, events)?;
         self.shared.head.publish(appended.position);
         Ok(appended)
     }
@@ -89,7 +84,7 @@ impl EventStore for Memory {
     async fn fold<V: Visitor>(&self, fold: Fold, mut visitor: V) -> Result<Folded<V>, StoreError> {
         let (mut after, mut visited) = (fold.after, 0);
         let (mut earlier, mut chunks) = {
-            let state = self.state();
+            let state = self.shared.state.lock();
             let earlier = fold.first_event.and_then(|id| state.earlier(&fold.stream, id));
             let chunks = if earlier.is_some() { Chunks::default() } else { state.chunks(&fold.stream, after) };
             (earlier, chunks)
@@ -111,7 +106,7 @@ impl EventStore for Memory {
         if looks > 1
             && let Some(id) = fold.first_event
         {
-            earlier = self.state().earlier(&fold.stream, id);
+            earlier = self.shared.state.lock().earlier(&fold.stream, id);
         }
         Ok(Folded { visitor, visited, earlier })
     }
@@ -139,7 +134,7 @@ impl EventStore for Memory {
         // where a filter hides much, because nothing here ever waits.
         let looks = SCANNED.max(limit).div_ceil(state::SCANNED);
         for _ in 0..looks {
-            if !self.state().scan(&mut page, filter, limit) {
+            if !self.shared.state.lock().scan(&mut page, filter, limit) {
                 break;
             }
         }
@@ -147,7 +142,7 @@ impl EventStore for Memory {
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        Ok(self.state().head())
+        Ok(self.shared.state.lock().head())
     }
 
     async fn changed(&self, position: Position) {
@@ -158,6 +153,6 @@ impl EventStore for Memory {
 /// How much is kept, not what.
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memory").field("head", &self.state().head()).finish_non_exhaustive()
+        f.debug_struct("Memory").field("head", &self.shared.state.lock().head()).finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedMutexGuard;
@@ -17,6 +17,7 @@ use crate::projection::{
     Projection, ProjectionError, ProjectionStore, StepResult, Taken, Transaction, caught,
 };
 use crate::store::{Position, StreamId};
+use crate::sync::Mutex;
 use crate::telemetry::Scope;
 
 /// What a projection's method takes on the store in memory.
@@ -111,7 +112,7 @@ impl Projections {
         name: &'static str,
         look: impl FnOnce(&mut Standing) -> Result<T, ProjectionError>,
     ) -> Result<T, ProjectionError> {
-        look(self.standings().get_mut(name).ok_or_else(|| ProjectionError::not_open(name))?)
+        look(self.standings.lock().get_mut(name).ok_or_else(|| ProjectionError::not_open(name))?)
     }
 
     fn part<T>(&self, partition: Partition, look: impl FnOnce(&mut Part) -> T) -> Result<T, ProjectionError> {
@@ -121,12 +122,8 @@ impl Projections {
         })
     }
 
-    fn standings(&self) -> MutexGuard<'_, HashMap<&'static str, Standing>> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn turn(&self, name: &'static str, index: u32) -> Turn {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.turns.lock();
         Arc::clone(turns.entry((name, index)).or_default())
     }
 
@@ -176,7 +173,7 @@ impl ProjectionStore for Memory {
         let (projections, name) = (&self.shared.projections, projection.name());
         let turn = projections.turn(name, 0);
         let _turn = turn.lock().await;
-        let stored = projections.standings().get(name).map(|standing| count(&standing.parts));
+        let stored = projections.standings.lock().get(name).map(|standing| count(&standing.parts));
         if let Some(stored) = stored {
             // A batch that is under way moves a checkpoint of the parts that there are.
             let parts = if stored == partitions.max(1) { 1..1 } else { 1..stored };
@@ -184,7 +181,7 @@ impl ProjectionStore for Memory {
             return projections.standing(name, |standing| repartitioned(standing, name, partitions));
         }
         caught(async { projection.setup(&MemoryTransaction).await }).await?;
-        projections.standings().insert(name, Standing::new(partitions, after));
+        projections.standings.lock().insert(name, Standing::new(partitions, after));
         Ok(())
     }
 
@@ -267,7 +264,7 @@ impl ProjectionStore for Memory {
         projection: &'static str,
         letters: Letters,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
-        let standings = self.shared.projections.standings();
+        let standings = self.shared.projections.standings.lock();
         let known = standings.get(projection).into_iter().flat_map(|standing| standing.letters.values());
         let listed = known.filter(|letter| {
             letter.position > letters.after && letters.stream.as_ref().is_none_or(|stream| *stream == letter.stream)

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +11,7 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Error, Row, Statement, ToStatement};
 
 use super::PostgresError;
+use crate::sync::Mutex;
 
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 256;
@@ -78,7 +78,7 @@ impl<'t> PostgresTransaction<'t> {
     pub async fn enqueue(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), PostgresError> {
         let statement = self.prepared(sql).await?;
         let params = encoded(&statement, params)?;
-        self.queued().push(Queued { statement, params });
+        self.queued.lock().push(Queued { statement, params });
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl<'t> PostgresTransaction<'t> {
     /// Waits until what was enqueued has been sent, by whoever drives the step: each time that it waits.
     async fn in_turn(&self) {
         poll_fn(|task| {
-            if self.queued().is_empty() {
+            if self.queued.lock().is_empty() {
                 return Poll::Ready(());
             }
             task.waker().wake_by_ref();
@@ -161,11 +161,7 @@ impl<'t> PostgresTransaction<'t> {
 
     /// Takes what is to be sent, into an empty list.
     pub(super) fn take_queued(&self, taken: &mut Vec<Queued>) {
-        std::mem::swap(&mut *self.queued(), taken);
-    }
-
-    fn queued(&self) -> MutexGuard<'_, Vec<Queued>> {
-        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::swap(&mut *self.queued.lock(), taken);
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use crate::store::StoreError;
+use crate::sync::Mutex;
 
 /// How many jobs wait at most; whoever comes then waits without a place.
 const ROOM: usize = 1024;
@@ -63,10 +64,6 @@ impl<T> Queue<T> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether a thread would take a job at this moment.
     pub(super) fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Relaxed) && self.jobs.load(Ordering::Relaxed) == 0
@@ -77,7 +74,7 @@ impl<T> Queue<T> {
         // Taken for good: whoever takes the job gives the place back.
         self.room.acquire().await.map_err(|_| StoreError::Closed)?.forget();
         let wake = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             if state.closed {
                 return Err(StoreError::Closed);
             }
@@ -96,13 +93,13 @@ impl<T> Queue<T> {
 
     /// Waits for jobs and takes them, at most so many; false when the queue is closed and empty.
     pub(super) fn take(&self, most: usize, taken: &mut Vec<T>) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if self.watches && state.jobs.is_empty() {
             state.empty = Instant::now();
             if state.soon && !state.closed {
                 drop(state);
                 self.watch();
-                state = self.state();
+                state = self.state.lock();
             }
         }
         while state.jobs.is_empty() {
@@ -133,19 +130,19 @@ impl<T> Queue<T> {
 
     /// Takes no more jobs; those that wait are still done.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        self.state.lock().closed = true;
         self.room.close();
         self.arrived.notify_all();
     }
 
     /// Drops the jobs that wait: their callers are told that the store is closed.
     pub(super) fn clear(&self) {
-        let jobs = std::mem::take(&mut self.state().jobs);
+        let jobs = std::mem::take(&mut self.state.lock().jobs);
         drop(jobs);
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state().closed
+        self.state.lock().closed
     }
 }
 
@@ -195,9 +192,9 @@ mod tests {
         let mut taken = Vec::new();
         let (early, late) = (Instant::now().checked_sub(WATCH).unwrap(), Instant::now() + Duration::from_mins(10));
         for (empty_since, soon) in [(early, false), (late, true), (early, false)] {
-            queue.state().empty = empty_since;
+            queue.state.lock().empty = empty_since;
             runtime.block_on(queue.push(())).unwrap();
-            assert_eq!(queue.state().soon, soon);
+            assert_eq!(queue.state.lock().soon, soon);
             assert!(queue.take(1, &mut taken));
             assert!(!queue.is_watched());
         }

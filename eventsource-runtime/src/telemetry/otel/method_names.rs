@@ -2,18 +2,20 @@
 //! type, so that the name is joined at the first call and kept.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::LazyLock;
+
+use crate::sync::RwLock;
 
 /// One entry a traced method and type; there are as many as the program has.
 static NAMES: LazyLock<RwLock<HashMap<(&'static str, &'static str), &'static str>>> = LazyLock::new(RwLock::default);
 
 pub(super) fn joined(type_name: &'static str, method: &'static str) -> &'static str {
     let key = (type_name, method);
-    if let Some(name) = NAMES.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    if let Some(name) = NAMES.read().get(&key) {
         return name;
     }
     let name = format!("{}.{method}", snake_case(bare(type_name)));
-    NAMES.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert_with(|| name.leak())
+    NAMES.write().entry(key).or_insert_with(|| name.leak())
 }
 
 /// What may stand before the first path in the name of a type that has none of its own.

@@ -1,9 +1,10 @@
 //! What gauges tell of. It belongs to the scope that it began in, or else to the process, and not to instruments: there
 //! are others as soon as something is installed or replaced, and they tell of what was there before just as well.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::{metrics, pipeline};
+use crate::sync::Mutex;
 
 /// Tells the gauges of one meter from those of others. Their callbacks have it, which says whether anybody reads them:
 /// a provider without readers drops callbacks at once.
@@ -38,7 +39,7 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
     /// Has gauges tell of `value` for as long as it lives.
     pub(super) fn add(&self, key: K, value: &Arc<T>) {
         let scope = pipeline::scoped().map(|pipeline| Arc::downgrade(&pipeline.instruments.meter_id.0));
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         known.retain(|one| one.value.strong_count() > 0);
         known.push(One { key, scope, value: Arc::downgrade(value) });
         drop(known);
@@ -49,7 +50,7 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
     /// What lives of that which the gauges of `meter_id` tell of, so that nobody's code runs under the lock.
     pub(super) fn living(&self, meter_id: &MeterId) -> Vec<(K, Arc<T>)> {
         let tells_of_process = metrics::are_of_process(meter_id);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         let told = known.iter().filter(|one| match &one.scope {
             Some(scope) => std::ptr::eq(scope.as_ptr(), Arc::as_ptr(&meter_id.0)),
             None => tells_of_process,
@@ -68,7 +69,7 @@ mod tests {
         for number in 0..100 {
             observed.add("", &Arc::new(number));
         }
-        assert_eq!(observed.0.lock().unwrap().len(), 1);
+        assert_eq!(observed.0.lock().len(), 1);
         assert_eq!(observed.living(&MeterId::default()), []);
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -15,6 +15,7 @@ use tracing::Dispatch;
 
 use super::metrics::Instruments;
 use super::toggle;
+use crate::sync::Mutex;
 
 /// The version of OpenTelemetry's conventions that the names follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
@@ -214,7 +215,7 @@ pub(super) fn scope(context: &Context, pipeline: Arc<Pipeline>) -> Context {
 
 /// Makes `pipeline` the process's, and its provider OpenTelemetry's global one.
 pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
-    let changing = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let changing = CHANGE.lock();
     let replaced = INSTALLED.swap(Some(Arc::clone(&pipeline)));
     DROPS_BELOW_UNSAMPLED.store(pipeline.sampling.drops_below_unsampled(), Ordering::Relaxed);
     drop(changing);
@@ -225,7 +226,7 @@ pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
 
 /// Ends the pipeline's time as the process's; false if somebody else has ended it.
 pub(super) fn uninstall(pipeline: &Arc<Pipeline>) -> bool {
-    let _changing = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _changing = CHANGE.lock();
     let is_ours = INSTALLED.load().as_ref().is_some_and(|installed| Arc::ptr_eq(installed, pipeline));
     if is_ours {
         DROPS_BELOW_UNSAMPLED.store(false, Ordering::Relaxed);

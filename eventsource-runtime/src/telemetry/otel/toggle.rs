@@ -3,10 +3,12 @@
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
 
 use opentelemetry::Context;
+
+use crate::sync::Mutex;
 
 /// Off, by `set_enabled` or by `OTEL_SDK_DISABLED`. Zero, so that one comparison with memory tells.
 pub(super) const OFF: u8 = 0;
@@ -89,7 +91,7 @@ pub(super) fn has_context() -> bool {
 /// Spans that have started end as they would have.
 pub fn set_enabled(enabled: bool) {
     let state = if enabled && !*DISABLED { ON } else { OFF };
-    let copies = COPIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let copies = COPIES.lock();
     SWITCH.store(state, Ordering::Relaxed);
     for copy in copies.iter() {
         copy.store(state, Ordering::Relaxed);
@@ -99,7 +101,7 @@ pub fn set_enabled(enabled: bool) {
 /// Lets a copy follow the switch from now on, and tells whether spans are on.
 #[cold]
 pub(super) fn copied_to(copy: &'static AtomicU8) -> bool {
-    let mut copies = COPIES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut copies = COPIES.lock();
     if copy.load(Ordering::Relaxed) == UNREAD {
         let state = match SWITCH.load(Ordering::Relaxed) {
             UNREAD if first_read() => ON,

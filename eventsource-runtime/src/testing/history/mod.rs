@@ -4,11 +4,12 @@
 //! begin and its end, and in which a list with compare-and-append returns what was returned.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::store::{AppendError, Appended, ExpectedVersion, Version};
+use crate::sync::Mutex;
 
 #[cfg(test)]
 mod tests;
@@ -61,12 +62,8 @@ pub(super) struct UnderWay {
 }
 
 impl History {
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn begin(&self, what: What) -> UnderWay {
-        let mut notes = self.notes();
+        let mut notes = self.0.lock();
         notes.moment += 1;
         let call = Call { begun: notes.moment, ended: None, what, seen: Seen::Unknown };
         notes.calls.push(call);
@@ -82,13 +79,13 @@ impl History {
     }
 
     pub(super) fn into_calls(self) -> Vec<Call> {
-        std::mem::take(&mut self.notes().calls)
+        std::mem::take(&mut self.0.lock().calls)
     }
 }
 
 impl UnderWay {
     fn end(self, seen: Seen) {
-        let mut notes = self.history.notes();
+        let mut notes = self.history.0.lock();
         notes.moment += 1;
         let moment = notes.moment;
         if let Some(call) = notes.calls.get_mut(self.number) {

@@ -5,7 +5,7 @@ mod tree;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -13,6 +13,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::difference::difference;
+use crate::sync::Mutex;
 use crate::telemetry::Telemetry;
 use expected::Expected;
 
@@ -103,12 +104,12 @@ impl TraceRecorder {
     /// The spans that have ended, in the order in which they did.
     #[must_use]
     pub fn spans(&self) -> Vec<SpanData> {
-        self.ended.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ended.0.lock().clone()
     }
 
     /// Forgets the spans that have ended.
     pub fn clear(&self) {
-        self.ended.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.ended.0.lock().clear();
     }
 
     /// The names of the spans that have ended, indented by depth, in the form that [`expect`](Self::expect) takes.
@@ -164,7 +165,7 @@ impl SpanProcessor for Ended {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+        self.0.lock().push(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -1,9 +1,9 @@
 //! A workspace of generated programs: what cargo makes of them.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use eventsource_bench::sample::timed;
@@ -40,8 +40,7 @@ impl Workspace {
 
     /// How long the program alone takes to build, with the linker's part.
     pub(crate) fn build(&self, program: &Program) -> io::Result<Duration> {
-        let source = fs::File::options().append(true).open(program.source_file(&self.folder))?;
-        source.set_modified(std::time::SystemTime::now())?;
+        program.touch(&self.folder)?;
         let (built, elapsed) = timed(|| self.cargo(&["build"], program, &[]));
         built.map(|_| elapsed)
     }
@@ -54,15 +53,19 @@ impl Workspace {
         Ok(lines_of_bodies(&fs::read_to_string(file)?))
     }
 
-    /// The lines of the source after all macros, as the compiler prints them.
-    pub(crate) fn expanded_lines(&self, program: &Program) -> io::Result<f64> {
+    /// The lines of the source after all macros, as the compiler prints them, and how many seconds it expanded them.
+    pub(crate) fn expanded(&self, program: &Program) -> io::Result<(f64, f64)> {
+        program.touch(&self.folder)?;
         // In a folder of its own: what looks for a nightly compiler in its build script is built anew.
         let options = ["rustc", "--profile", "check", "--target-dir", "target/expanded"];
-        let expanded = self.cargo(&options, program, &["-Zunpretty=expanded"])?;
-        Ok(count(expanded.lines().filter(|line| !line.trim().is_empty())))
+        let expanded = self.cargo(&options, program, &["-Zunpretty=expanded", "-Ztime-passes"])?;
+        let lines = String::from_utf8_lossy(&expanded.stdout);
+        let seconds = seconds_of("macro_expand_crate", &String::from_utf8_lossy(&expanded.stderr));
+        let seconds = seconds.ok_or_else(|| io::Error::other("the compiler does not tell how long it expanded"))?;
+        Ok((count(lines.lines().filter(|line| !line.trim().is_empty())), seconds))
     }
 
-    fn cargo(&self, options: &[&str], program: &Program, compiler: &[&str]) -> io::Result<String> {
+    fn cargo(&self, options: &[&str], program: &Program, compiler: &[&str]) -> io::Result<Output> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.folder).args(options).args(["--offline", "--quiet", "--package", &program.name]);
         if !compiler.is_empty() {
@@ -76,11 +79,12 @@ impl Workspace {
         if compiler.iter().any(|option| option.starts_with("-Z")) {
             cargo.env("RUSTC_BOOTSTRAP", "1");
         }
-        let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        let output = cargo.stdin(Stdio::null()).output()?;
         if !output.status.success() {
+            io::stderr().write_all(&output.stderr)?;
             return Err(io::Error::other(format!("`{}` cannot be built", program.name)));
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(output)
     }
 }
 
@@ -106,6 +110,12 @@ impl Program {
 
     fn source_file(&self, workspace: &Path) -> PathBuf {
         workspace.join(&self.name).join("src/main.rs")
+    }
+
+    /// Has cargo build it anew.
+    fn touch(&self, workspace: &Path) -> io::Result<()> {
+        let source = fs::File::options().append(true).open(self.source_file(workspace))?;
+        source.set_modified(std::time::SystemTime::now())
     }
 
     fn write(&self, workspace: &Path, runtime: &Path) -> io::Result<()> {
@@ -136,6 +146,12 @@ fn write_if_new(file: &Path, content: &str) -> io::Result<()> {
         return Ok(());
     }
     fs::write(file, content)
+}
+
+/// How long the compiler says that it was at something, in a line such as `time:   0.004; rss:   35MB ->   37MB what`.
+fn seconds_of(pass: &str, told: &str) -> Option<f64> {
+    let line = told.lines().find(|line| line.split_whitespace().next_back() == Some(pass))?;
+    line.trim().strip_prefix("time:")?.split(';').next()?.trim().parse().ok()
 }
 
 /// Lines between `define` and its closing brace, without what describes them to a debugger.

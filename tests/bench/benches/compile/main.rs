@@ -30,7 +30,9 @@ struct Topic {
 struct Measured {
     expanded: f64,
     llvm: f64,
-    seconds: Samples,
+    /// Of the macros alone.
+    expansion: Samples,
+    build: Samples,
     /// Of all its futures.
     bytes: f64,
 }
@@ -70,14 +72,16 @@ impl Topic {
         for program in &self.programs {
             measured.push(Measured {
                 bytes: workspace.run(program)?,
-                expanded: workspace.expanded_lines(program)?,
+                expanded: workspace.expanded(program)?.0,
                 llvm: workspace.llvm_lines(program)?,
-                seconds: Samples::default(),
+                expansion: Samples::default(),
+                build: Samples::default(),
             });
         }
         for _ in 0..ROUNDS {
             for (program, measured) in self.programs.iter().zip(&mut measured) {
-                measured.seconds.push(workspace.build(program)?.as_secs_f64());
+                measured.expansion.push(workspace.expanded(program)?.1);
+                measured.build.push(workspace.build(program)?.as_secs_f64());
             }
         }
         Ok(measured)
@@ -87,9 +91,17 @@ impl Topic {
     fn print(&self, measured: &[Measured]) {
         let Some(bare) = measured.first() else { return };
         let peer = self.programs.iter().position(|program| program.how == How::Tracing).map(|at| &measured[at]);
-        let mut table = Table::new(&["", "expanded lines", "LLVM lines", "build, ms", "min–max", "bytes of a future"]);
+        let mut table = Table::new(&[
+            "",
+            "expansion, µs",
+            "expanded lines",
+            "LLVM lines",
+            "build, ms",
+            "min–max",
+            "bytes of a future",
+        ]);
         for (program, cost) in self.programs.iter().zip(measured) {
-            let (least, most) = cost.seconds.range();
+            let (least, most) = cost.build.range();
             let cells = cost.beyond(bare, self.items);
             let against = peer.filter(|_| program.how == How::Ours).map(|peer| peer.beyond(bare, self.items));
             let cell = |at: usize| match against {
@@ -102,7 +114,7 @@ impl Topic {
                 None => number(cells[at]),
             };
             let spread = format!("{}–{} s", number(least), number(most));
-            table.row([program.how.title().to_owned(), cell(0), cell(1), cell(2), spread, cell(3)]);
+            table.row([program.how.title().to_owned(), cell(0), cell(1), cell(2), cell(3), spread, cell(4)]);
         }
         println!("\n{} {}: each adds, ours ÷ tracing::instrument in parentheses\n", self.items, self.what);
         table.print();
@@ -110,12 +122,13 @@ impl Topic {
 }
 
 impl Measured {
-    /// Lines, lines, milliseconds and bytes.
-    fn beyond(&self, bare: &Self, items: f64) -> [f64; 4] {
+    /// Microseconds, lines, lines, milliseconds and bytes.
+    fn beyond(&self, bare: &Self, items: f64) -> [f64; 5] {
         [
+            (self.expansion.median() - bare.expansion.median()) * 1e6 / items,
             (self.expanded - bare.expanded) / items,
             (self.llvm - bare.llvm) / items,
-            (self.seconds.median() - bare.seconds.median()) * 1e3 / items,
+            (self.build.median() - bare.build.median()) * 1e3 / items,
             // Every other one is async.
             (self.bytes - bare.bytes) / (items / 2.0),
         ]

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Wake};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -17,6 +17,8 @@ use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+
+use crate::sync::Mutex;
 
 pub(super) struct AtOnce<E> {
     /// Locked for one export after the other, as exporters may expect.
@@ -27,10 +29,6 @@ pub(super) struct AtOnce<E> {
 impl<E> AtOnce<E> {
     pub(super) fn new(exporter: E) -> Self {
         Self { exporter: Mutex::new(exporter), is_shut_down: AtomicBool::new(false) }
-    }
-
-    fn exporter(&self) -> MutexGuard<'_, E> {
-        self.exporter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,7 +43,7 @@ impl<E: SpanExporter> SpanProcessor for AtOnce<E> {
         let Some(_exporting) = Exporting::begin() else { return };
         let _unseen = Context::enter_telemetry_suppressed_scope();
         // Whoever wants to know of failures has an exporter of batches.
-        let _ = wait(self.exporter().export(vec![span]));
+        let _ = wait(self.exporter.lock().export(vec![span]));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -54,11 +52,11 @@ impl<E: SpanExporter> SpanProcessor for AtOnce<E> {
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.is_shut_down.store(true, Ordering::Relaxed);
-        self.exporter().shutdown_with_timeout(timeout)
+        self.exporter.lock().shutdown_with_timeout(timeout)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.get_mut().unwrap_or_else(PoisonError::into_inner).set_resource(resource);
+        self.exporter.lock().set_resource(resource);
     }
 }
 

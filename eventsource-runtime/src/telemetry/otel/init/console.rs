@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::{Context, KeyValue};
@@ -18,6 +18,7 @@ use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
 use super::is_ours;
+use crate::sync::Mutex;
 use crate::telemetry::log::Named;
 use crate::telemetry::otel::line;
 use crate::telemetry::otel::tree::Writer;
@@ -46,7 +47,7 @@ impl PushMetricExporter for ConsoleMetrics {
                 AggregatedMetrics::I64(data) => points(metric, data, &mut text),
             }
         }
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = self.0.lock();
         let failed = |error: std::io::Error| OTelSdkError::InternalFailure(error.to_string());
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed)
     }
@@ -179,13 +180,13 @@ mod tests {
 
     impl Out {
         fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+            String::from_utf8(self.0.lock().clone()).unwrap()
         }
     }
 
     impl Write for Out {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 

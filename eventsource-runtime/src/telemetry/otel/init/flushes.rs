@@ -2,7 +2,7 @@
 //! however often it is asked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use super::env::Signal;
 use super::flush::verdict;
+use crate::sync::Mutex;
 use crate::telemetry::TelemetryError;
 
 /// What is done to flush.
@@ -47,12 +48,8 @@ impl Flushes {
         Arc::new(Self { signal, run: Box::new(run), state: Mutex::default(), ended: Condvar::new() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn ask(self: &Arc<Self>) -> Result<Asked, TelemetryError> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let number = state.begun + 1;
         state.wanted = number;
         if !state.running {
@@ -67,7 +64,7 @@ impl Flushes {
     }
 
     fn run(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         while state.begun < state.wanted {
             state.begun += 1;
             drop(state);
@@ -75,7 +72,7 @@ impl Flushes {
             let result = catch_unwind(AssertUnwindSafe(&self.run));
             let panicked = || Err(OTelSdkError::InternalFailure("an exporter panicked".to_owned()));
             let result = result.unwrap_or_else(|_| panicked());
-            state = self.state();
+            state = self.state.lock();
             state.ended = state.begun;
             state.failure = result.err().map(Arc::new);
             self.ended.notify_all();
@@ -88,7 +85,7 @@ impl Asked {
     /// What it came to, or a later one.
     pub(super) fn wait(self, left: Duration, deadline: Duration) -> Result<(), TelemetryError> {
         let asked = Instant::now();
-        let mut state = self.flushes.state();
+        let mut state = self.flushes.state.lock();
         while state.ended < self.number {
             let left = left.saturating_sub(asked.elapsed());
             if left.is_zero() {
@@ -120,7 +117,7 @@ mod tests {
         let (counted, released) = (Arc::clone(&calls), Mutex::new(released));
         let flushes = Flushes::new(Signal::Metrics, move || {
             counted.fetch_add(1, Ordering::SeqCst);
-            let _ = released.lock().unwrap().recv();
+            let _ = released.lock().recv();
             Ok(())
         });
         for _ in 0..100 {

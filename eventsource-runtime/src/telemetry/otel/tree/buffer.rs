@@ -9,7 +9,6 @@ use std::fmt;
 use std::io::Write;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -19,6 +18,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::render::{self, Style};
 use super::writer::Writer;
+use crate::sync::Mutex;
 
 /// The most spans that wait. Beyond them the trace with the most is printed, unfinished as it is.
 const MOST_SPANS: usize = 4096;
@@ -153,7 +153,7 @@ impl Console {
 
     fn with(&self, act: impl FnOnce(&mut State)) {
         // A panic while printing leaves a state that is still whole: at worst a trace is printed in part.
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        act(&mut self.state.lock());
     }
 
     fn print(&self, state: &mut State, spans: &[SpanData]) {

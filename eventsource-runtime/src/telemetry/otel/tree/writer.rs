@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use crate::sync::Mutex;
 
 /// The most bytes that wait to be written. What comes beyond them is dropped, and counted.
 const MOST_BYTES: usize = 1 << 20;
@@ -32,17 +34,17 @@ struct Queue {
 impl Writer {
     pub(in crate::telemetry::otel) fn start(out: Box<dyn Write + Send>, what: &'static str) -> Self {
         let shared = Arc::new(Shared::default());
-        shared.lock().what = what;
+        shared.queue.lock().what = what;
         let theirs = Arc::clone(&shared);
         let started = thread::Builder::new().name("eventsource-console".into()).spawn(move || theirs.write(out));
         // Without a thread to spare nothing is shown, and nothing waits for it.
-        shared.lock().closed = started.is_err();
+        shared.queue.lock().closed = started.is_err();
         Self(shared)
     }
 
     /// Leaves a text to be written; never waits.
     pub(in crate::telemetry::otel) fn print(&self, text: String) {
-        let mut queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         if queue.closed {
             return;
         }
@@ -58,7 +60,7 @@ impl Writer {
     /// Waits until everything is written; false if that took too long.
     pub(in crate::telemetry::otel) fn drain(&self, timeout: Duration) -> bool {
         let waits = |queue: &mut Queue| !queue.closed && (queue.writing || !queue.is_empty());
-        let waited = self.0.changed.wait_timeout_while(self.0.lock(), timeout, waits);
+        let waited = self.0.changed.wait_timeout_while(self.0.queue.lock(), timeout, waits);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
@@ -79,12 +81,8 @@ impl Queue {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn write(&self, mut out: Box<dyn Write + Send>) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         loop {
             let idle = |queue: &mut Queue| queue.is_empty() && !queue.closed;
             queue = self.changed.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +94,7 @@ impl Shared {
             drop(queue);
             // There is nobody to tell that a terminal is gone.
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            queue = self.lock();
+            queue = self.queue.lock();
             queue.writing = false;
             self.changed.notify_all();
         }
@@ -106,7 +104,7 @@ impl Shared {
 /// The thread writes what is left, then ends.
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
+        self.0.queue.lock().closed = true;
         self.0.changed.notify_all();
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, fs, io};
 
@@ -11,6 +10,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::TraceView;
+use crate::sync::Mutex;
 
 /// The most spans that are kept; the oldest make room.
 pub(super) const MOST_SPANS: usize = 20_000;
@@ -35,9 +35,9 @@ impl Keeper {
     }
 
     fn write(&self) -> io::Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing.lock();
         let (spans, left_out) = {
-            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = self.kept.lock();
             (kept.spans.iter().cloned().collect::<Vec<_>>(), kept.left_out)
         };
         let mut beside = self.path.clone().into_os_string();
@@ -54,7 +54,7 @@ impl SpanProcessor for Keeper {
         if !span.span_context.is_sampled() {
             return;
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if kept.spans.len() == MOST_SPANS {
             kept.spans.pop_front();
             kept.left_out += 1;

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::NAME;
 use crate::domain::StoredEvent;
 use crate::projection::{Backend, Projection, ProjectionError, StepResult};
 use crate::store::Position;
+use crate::sync::Mutex;
 
 #[derive(Default)]
 pub(super) struct Notes {
@@ -33,23 +33,23 @@ impl Notes {
 
     /// The positions of the events whose steps succeeded.
     pub(super) fn noted(&self) -> Vec<u64> {
-        lock(&self.noted).clone()
+        self.noted.lock().clone()
     }
 
     pub(super) fn fail_at(&self, event: &StoredEvent) {
-        lock(&self.faults).insert(event.position);
+        self.faults.lock().insert(event.position);
     }
 
     pub(super) fn is_mended(&self) {
-        lock(&self.faults).clear();
+        self.faults.lock().clear();
     }
 
     fn note(&self, event: &StoredEvent) -> StepResult {
-        if lock(&self.faults).contains(&event.position) {
+        if self.faults.lock().contains(&event.position) {
             assert!(!self.panics, "told to");
             return Err(ProjectionError::new("told to"));
         }
-        lock(&self.noted).push(event.position.get());
+        self.noted.lock().push(event.position.get());
         Ok(())
     }
 
@@ -62,10 +62,6 @@ impl Notes {
         count.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<B: Backend> Projection<B> for Notes {

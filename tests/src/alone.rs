@@ -1,0 +1,27 @@
+//! Tests that another test starts, in a process of their own: what is global to one is theirs.
+
+use std::env;
+use std::process::Command;
+
+/// Set in such a process.
+const ALONE: &str = "EVENTSOURCE_TESTS_ALONE";
+
+/// The test of that name, of this binary, in a process of its own, where OpenTelemetry's variables are not set.
+///
+/// # Panics
+/// The binary has no file.
+#[must_use]
+pub fn alone(test: &str) -> Command {
+    let mut command = Command::new(env::current_exe().expect("a test has a file"));
+    command.args([test, "--exact", "--nocapture"]).env(ALONE, "1");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Whether this process was started for one test, which does nothing anywhere else.
+#[must_use]
+pub fn is_alone() -> bool {
+    env::var_os(ALONE).is_some()
+}
