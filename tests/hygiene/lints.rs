@@ -152,6 +152,12 @@ const MISTAKES: [&[&str]; 3] = [
         "@\npub async fn f() -> u8 { if true { return \"text\"; } 1 }",
         "@\npub async fn f(a: u8) -> u8 { a.missing() }",
         "@\npub async fn f() -> Result<u8, u8> { Err::<u8, String>(String::new())?; Ok(1) }",
+    // Futures by any name.
+    "@\npub async fn f() -> std::future::Ready<u8> { std::future::ready(1) }",
+    "@\npub async fn f() -> impl Send { std::future::ready(1) }",
+    "@\npub async fn f<T: Future>(a: T, b: String) -> T { drop(b); a }",
+    "@\npub async fn f<T: Future + Unpin>(a: &mut T) -> &mut T { a }",
+    "@\npub async fn f() -> Box<dyn Future<Output = u8> + Unpin> { let a = std::future::ready(1); Box::new(a) }",
         "@\npub async fn f() { 1.await }",
         "@\npub async fn f() -> u8 { let a: String = 1; 2 }",
         "@\npub async fn f(a: u8) -> u8 { f(a, 1).await }",

@@ -73,7 +73,8 @@ pub(crate) fn enum_lints() -> TokenStream {
     }
 }
 
-/// The lint that a future within a future would set off: the user's function returns one, which to clippy is our block.
+/// The lint that a future within a future would set off: the user's function may return one, which to clippy is our
+/// block.
 pub(crate) fn future_lints() -> TokenStream {
     quote!(#[allow(clippy::async_yields_async)])
 }

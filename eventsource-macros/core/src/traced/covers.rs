@@ -7,6 +7,7 @@ use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::{Given, Options, Value};
+use crate::sensitive::is_plain;
 use crate::signature::{ends_in, last_segment, ungrouped};
 
 /// The words that `covers` takes.
@@ -93,9 +94,17 @@ fn never_returns(sig: &Signature) -> bool {
     matches!(&sig.output, ReturnType::Type(_, ty) if matches!(ungrouped(ty), Type::Never(_)))
 }
 
-/// Whether what a function returns is a future, by its name.
-pub(super) fn yields_future(sig: &Signature) -> bool {
-    matches!(&sig.output, ReturnType::Type(_, ty) if seen(ty) == Covers::Future)
+/// Types that are surely no futures, by their names.
+const NO_FUTURES: [&str; 7] = ["Result", "Option", "Vec", "Arc", "Rc", "HashMap", "BTreeMap"];
+
+/// Whether what a function returns may be a future: such a type may have any name.
+pub(super) fn may_be_future(sig: &Signature) -> bool {
+    let ReturnType::Type(_, ty) = &sig.output else { return false };
+    match ungrouped(ty) {
+        Type::Tuple(_) | Type::Array(_) | Type::Ptr(_) | Type::Never(_) => false,
+        Type::Reference(reference) => reference.mutability.is_some(),
+        ty => !is_plain(ty) && !last_segment(ty).is_some_and(|last| NO_FUTURES.iter().any(|name| last.ident == *name)),
+    }
 }
 
 fn said(value: &Value) -> Covers {

@@ -6,7 +6,7 @@ use syn::{Ident, Token, Type};
 
 use super::arguments;
 use super::attributes::{constant, each, result, values};
-use super::covers::{Covers, yields_future};
+use super::covers::{Covers, may_be_future};
 use super::model::{Model, Parent, Returned, has_inferred};
 use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
 use crate::signature::Function;
@@ -278,7 +278,7 @@ fn run_async(model: &Model) -> TokenStream {
             (None, quote_spanned!(Span::mixed_site()=> #private::traced_by(#span, #own, #tell)))
         }
     };
-    let lints = yields_future(&model.function.sig).then(future_lints);
+    let lints = may_be_future(&model.function.sig).then(future_lints);
     let end =
         matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
     // Moved as a whole in each arm: what is left of it would be kept where the body is awaited.
