@@ -73,6 +73,11 @@ const LINTS: &[(&str, &str)] = &[
     ("clippy::fn_params_excessive_bools", "@\npub fn f(_: bool, _: bool, _: bool, _: bool) {}"),
     ("clippy::missing_errors_doc", "@\npub fn f() -> Result<(), u8> { Ok(()) }"),
     ("clippy::must_use_candidate", "@\npub fn f(a: u8) -> u8 { a }"),
+    ("clippy::must_use_candidate", "pub struct A(u8);\nimpl A {\n@\npub fn f(&self) -> u8 { self.0 } }"),
+    (
+        "clippy::must_use_candidate",
+        "pub struct A(String);\nimpl A {\n@\npub fn f(&self, a: String) -> String { a + &self.0 } }",
+    ),
     (
         "clippy::await_holding_lock",
         "@\npub async fn f(a: &std::sync::Mutex<u8>) { let Ok(b) = a.lock() else { return }; std::future::ready(1).await; drop(b); }",

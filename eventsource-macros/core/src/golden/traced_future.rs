@@ -8,7 +8,7 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
     let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::start(
             &__ES_SITE,
-            ::core::option::Option::Some(::core::any::type_name::<Self>),
+            ::core::option::Option::Some({ ::core::any::type_name::<Self> }),
             &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
                 __es_slot,
                 &key,

@@ -11,7 +11,7 @@ fn count(&mut self) -> u32 {
         let __es_span = if __es_on {
             ::eventsource_runtime::__private::start(
                 &__ES_SITE,
-                ::core::option::Option::Some(::core::any::type_name::<Self>),
+                ::core::option::Option::Some({ ::core::any::type_name::<Self> }),
                 &mut (),
             )
         } else {
