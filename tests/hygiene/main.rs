@@ -3,6 +3,7 @@
 #![deny(warnings, missing_docs, missing_debug_implementations, clippy::pedantic, clippy::nursery)]
 #![forbid(unsafe_code)]
 
+pub mod chosen;
 pub mod facade;
 pub mod forbidden;
 #[cfg(test)]

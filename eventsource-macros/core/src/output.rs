@@ -3,7 +3,7 @@
 use proc_macro2::{Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Type, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Type, Visibility, parse_quote};
 
 use crate::names::{Bound, bound_under, find, find_local};
 use crate::signature::{ImplBlock, cfgs};
@@ -61,7 +61,12 @@ fn deprecated_by<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Opt
 }
 
 /// The lints that a generated enum of events would set off.
-pub(crate) fn enum_lints() -> TokenStream {
+pub(crate) fn enum_lints<'a>(vis: &Visibility, mut names: impl Iterator<Item = &'a Ident>) -> TokenStream {
+    // The user's types are named like this, and there they may be.
+    let is_odd = |name: String| name.contains('_') || name.starts_with(char::is_lowercase);
+    let names = names.any(|name| is_odd(name.unraw().to_string())).then(|| quote!(#[allow(non_camel_case_types)]));
+    // An aggregate that others use may keep its events to itself.
+    let private = (!matches!(vis, Visibility::Inherited)).then(|| quote!(#[allow(private_interfaces)]));
     quote! {
         #[allow(
             // Events are named after their aggregate, and some are larger than others.
@@ -70,6 +75,8 @@ pub(crate) fn enum_lints() -> TokenStream {
             // What is derived is the user's choice.
             clippy::derive_partial_eq_without_eq,
         )]
+        #names
+        #private
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 fn set(Model { vis, ident, set, events, derive, lints: deprecated, .. }: &Model) -> TokenStream {
     let about = format!(" The events of [`{ident}`], in the order in which they are listed there.");
     let derive = (!derive.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #[derive(#(#derive),*)]));
-    let lints = enum_lints();
+    let lints = enum_lints(vis, [set].into_iter().chain(events.iter().map(|event| &event.variant)));
     let variants = events.iter().map(|Event { variant, path }| {
         let about = format!(" See {}.", link(variant, path));
         quote_spanned!(Span::mixed_site()=> #[doc = #about] #variant(#path))

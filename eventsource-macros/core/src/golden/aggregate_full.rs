@@ -83,6 +83,7 @@ const _: () = {
     clippy::large_enum_variant,
     clippy::derive_partial_eq_without_eq,
 )]
+#[allow(private_interfaces)]
 pub(crate) enum OrderFact {
     /// See [`OrderPlaced`].
     OrderPlaced(OrderPlaced),
