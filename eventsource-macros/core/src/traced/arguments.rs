@@ -5,6 +5,7 @@ use syn::ext::IdentExt as _;
 use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 
 use super::attributes::Entry;
+use super::covers::Covers;
 use crate::diagnostics::Diagnostics;
 use crate::names::{Bound, bound_under, find_local};
 use crate::output::is_underscored;
@@ -12,17 +13,27 @@ use crate::seen::seen;
 use crate::sensitive::{is_plain, is_type};
 use crate::signature::{cfgs, ungrouped};
 
-/// The entries of `record(..)` without those that name what the body of an `async fn` has to itself.
-pub(super) fn keep_seen(diagnostics: &mut Diagnostics, sig: &Signature, mut record: Vec<Entry>) -> Vec<Entry> {
-    if sig.asyncness.is_some() {
-        let lent = names(sig).filter(|(_, kind)| *kind == Kind::Lent);
-        let lent = arguments(lent.map(|(bound, _)| bound));
+/// The entries of `record(..)` without those that name what the body of an `async fn` has to itself, or any argument
+/// where the span covers a future that is returned.
+pub(super) fn keep_seen(
+    diagnostics: &mut Diagnostics,
+    sig: &Signature,
+    covers: Covers,
+    mut record: Vec<Entry>,
+) -> Vec<Entry> {
+    let is_covered = covers == Covers::Future;
+    if sig.asyncness.is_some() || is_covered {
+        let hidden = names(sig).filter(|(_, kind)| is_covered || *kind == Kind::Lent);
+        let hidden = arguments(hidden.map(|(bound, _)| bound));
         record.retain(|entry| {
-            let named = entry.value.expr().and_then(|expr| seen(expr, &lent));
+            let named = entry.value.expr().and_then(|expr| seen(expr, &hidden));
             if let Some(named) = &named {
-                let message = format!(
-                    "the body of an `async fn` has `{named}` to itself; write `current_span().record(key, value)` in it"
-                );
+                let fault = if is_covered {
+                    format!("`record` of a returned future sees `result` alone, and not `{named}`")
+                } else {
+                    format!("the body of an `async fn` has `{named}` to itself")
+                };
+                let message = format!("{fault}; write `current_span().record(key, value)` in it");
                 diagnostics.error(named, message);
             }
             named.is_none()

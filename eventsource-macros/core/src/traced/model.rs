@@ -89,7 +89,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     if let Some(name) = name.as_ref().filter(|name| name.value().is_empty()) {
         diagnostics.error(name, "the span's name is empty; write `#[traced(\"component.operation\")]`");
     }
-    let record = arguments::keep_seen(diagnostics, &function.sig, record);
+    let record = arguments::keep_seen(diagnostics, &function.sig, covers, record);
     let Some(body) = body(diagnostics, &function) else { return Err(function.into_token_stream()) };
     let (constants, attributes) = split(attributes);
     Ok(Model {
