@@ -28,6 +28,12 @@ async fn a_name_of_its_own(row: &mut Counted) -> Vec<Counted> {
 struct Counted {
     count: u32,
 }
+#[traced]
+fn one_by_another_name() -> impl Measures {
+    |text| text.len()
+}
+trait Measures: Fn(&str) -> usize {}
+impl<F: Fn(&str) -> usize> Measures for F {}
 #[traced(attributes(n))]
 fn one_that_changes(n: usize) -> impl FnMut(&mut Vec<u8>) -> usize {
     move |list| {
@@ -247,6 +253,7 @@ fn what_is_used_in_part_is_dropped_in_the_order_in_which_it_is_without_us() {
 fn run() {
     assert_eq!(crate::ready(a_field_of_that_name(&mut 1)).count, 2);
     assert_eq!(a_function()(" a "), "a");
+    assert_eq!(one_by_another_name()("ab"), 2);
     assert_eq!(one_that_changes(1)(&mut vec![1]), 3);
     assert_eq!(format!("{:?}", one_that_is_called_once("a".into())(&"b".into())), "\"ab\"");
     assert_eq!(one_of_two(Some(1)).0("ab"), 2);

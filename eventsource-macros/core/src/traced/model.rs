@@ -4,7 +4,7 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, Ident, LitStr, PathArguments, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
+use syn::{Expr, Ident, LitStr, ReturnType, Signature, Type, TypeParamBound, parse_quote_spanned};
 
 use super::arguments;
 use super::attributes::{Entry, Value};
@@ -177,8 +177,40 @@ fn returned(output: &ReturnType, covers: Covers) -> Returned {
     }
 }
 
+/// Traits that no function type has to have.
+const NO_FUNCTIONS: [&str; 28] = [
+    "Any",
+    "AsMut",
+    "AsRef",
+    "BufRead",
+    "Clone",
+    "Copy",
+    "Debug",
+    "Default",
+    "Deref",
+    "DerefMut",
+    "Display",
+    "DoubleEndedIterator",
+    "Error",
+    "ExactSizeIterator",
+    "From",
+    "Future",
+    "Hash",
+    "Into",
+    "IntoIterator",
+    "Iterator",
+    "Read",
+    "Send",
+    "Sized",
+    "Stream",
+    "Sync",
+    "ToString",
+    "Unpin",
+    "Write",
+];
+
 /// Whether a plain function returns `impl Fn(..)`, alone or in a tuple: in other types nothing leads the compiler to
-/// it.
+/// it. Any trait of the user's may ask for one.
 fn is_held(sig: &Signature) -> bool {
     let ReturnType::Type(_, ty) = &sig.output else { return false };
     sig.asyncness.is_none() && has_function(ty)
@@ -189,7 +221,7 @@ fn has_function(ty: &Type) -> bool {
         Type::ImplTrait(ty) => ty.bounds.iter().any(|bound| match bound {
             TypeParamBound::Trait(bound) => {
                 let last = bound.path.segments.last();
-                last.is_some_and(|last| matches!(last.arguments, PathArguments::Parenthesized(_)))
+                last.is_some_and(|last| !NO_FUNCTIONS.iter().any(|name| last.ident == *name))
             }
             _ => false,
         }),
