@@ -90,6 +90,31 @@ const LINTS: &[(&str, &str)] = &[
     ),
     ("clippy::unnecessary_wraps", "@\nfn f(a: u8) -> Option<u8> { Some(a) }\npub fn g() -> Option<u8> { f(1) }"),
     ("clippy::needless_lifetimes", "@\npub fn f<'a>(a: &'a str) -> &'a str { a }"),
+    (
+        "clippy::misnamed_getters",
+        "pub struct A { pub a: u8, pub b: u8 }\nimpl A {\n@\npub fn a(&self) -> &u8 { &self.b } }",
+    ),
+    (
+        "clippy::unconditional_recursion",
+        "pub struct A;\nimpl PartialEq for A {\n@\nfn eq(&self, other: &Self) -> bool { self == other } }",
+    ),
+    ("clippy::manual_async_fn", "@\npub fn f() -> impl Future<Output = u8> { async { 1 } }"),
+    ("clippy::elidable_lifetime_names", "pub struct A<'a>(pub &'a str);\n@\npub fn f<'a>(a: A<'a>) -> &'a str { a.0 }"),
+    ("clippy::assigning_clones", "@\npub fn f(mut a: String, b: &String) -> String { a.clear(); a = b.clone(); a }"),
+    ("clippy::boxed_local", "@\nfn f(a: Box<u8>) -> u8 { *a + 1 }\npub fn g() -> u8 { f(Box::new(1)) }"),
+    (
+        "clippy::suspicious_arithmetic_impl",
+        "pub struct A(pub u8);\nimpl std::ops::Add for A {\ntype Output = A;\n@\nfn add(self, other: A) -> A { A(self.0 - other.0) } }",
+    ),
+    ("clippy::unnecessary_literal_bound", "pub struct A;\nimpl A {\n@\npub fn f(&self) -> &str { \"a\" } }"),
+    (
+        "clippy::fallible_impl_from",
+        "pub struct A(pub u8);\nimpl From<Option<u8>> for A {\n@\nfn from(a: Option<u8>) -> A { A(a.unwrap()) } }",
+    ),
+    (
+        "clippy::single_option_map",
+        "@\nfn f(a: Option<u8>) -> Option<u8> { a.map(|b| b + 1) }\npub fn g() -> Option<u8> { f(None) }",
+    ),
     ("clippy::large_stack_arrays", "@\npub fn f() -> u8 { let a = [1_u8; 600_000]; a.first().copied().unwrap_or(1) }"),
 ];
 
@@ -127,6 +152,12 @@ const QUIET: &[&str] = &[
     "@\npub async fn f() -> impl Future<Output = u8> { async move { 1 } }",
     "@\npub async fn f(a: String, b: String) -> impl Future<Output = usize> { let c = a + &b; async move { c.len() } }",
     "@\npub async fn f() -> std::pin::Pin<Box<dyn Future<Output = u8>>> { Box::pin(async move { 1 }) }",
+    // Futures by any name.
+    "@\npub async fn f() -> std::future::Ready<u8> { std::future::ready(1) }",
+    "@\npub async fn f() -> impl Send { std::future::ready(1) }",
+    "@\npub async fn f<T: Future>(a: T, b: String) -> T { drop(b); a }",
+    "@\npub async fn f<T: Future + Unpin>(a: &mut T) -> &mut T { a }",
+    "@\npub async fn f() -> Box<dyn Future<Output = u8> + Unpin> { let a = std::future::ready(1); Box::new(a) }",
     // What a trait asks for is asked of nobody else.
     of_a_trait!("u8", "&self", complex!(), "Vec::new()"),
     of_a_trait!("String", "self", complex!(), "drop(self); Vec::new()"),
@@ -142,6 +173,17 @@ const LOST: &[(&str, &str)] = &[
     ("clippy::needless_pass_by_value", "the closure owns what the body borrows"),
     ("clippy::needless_pass_by_ref_mut", "the closure takes it as it is"),
     ("clippy::unnecessary_wraps", "what is returned is what the closure returns"),
+    ("clippy::misnamed_getters", "the body is not the field's name alone"),
+    ("clippy::unconditional_recursion", "the call is the closure's"),
+    ("clippy::manual_async_fn", "what is returned is the future that covers it"),
+    ("clippy::elidable_lifetime_names", "as of `needless_lifetimes`"),
+    ("clippy::assigning_clones", "to the closure the argument is new"),
+    ("clippy::boxed_local", "the closure owns what the body borrows"),
+    ("clippy::suspicious_arithmetic_impl", "the body is no longer the operator's"),
+    ("clippy::unnecessary_literal_bound", "the literal is what the closure returns"),
+    ("clippy::fallible_impl_from", "the panic is the closure's"),
+    ("clippy::single_option_map", "the body is the closure's"),
+    ("clippy::cognitive_complexity", "what is in the closure is not counted"),
     ("clippy::needless_lifetimes", "the closure names the type; without its lifetimes, errors of them would be ours"),
 ];
 
@@ -157,12 +199,6 @@ const MISTAKES: [&[&str]; 3] = [
         "@\npub async fn f() -> u8 { if true { return \"text\"; } 1 }",
         "@\npub async fn f(a: u8) -> u8 { a.missing() }",
         "@\npub async fn f() -> Result<u8, u8> { Err::<u8, String>(String::new())?; Ok(1) }",
-    // Futures by any name.
-    "@\npub async fn f() -> std::future::Ready<u8> { std::future::ready(1) }",
-    "@\npub async fn f() -> impl Send { std::future::ready(1) }",
-    "@\npub async fn f<T: Future>(a: T, b: String) -> T { drop(b); a }",
-    "@\npub async fn f<T: Future + Unpin>(a: &mut T) -> &mut T { a }",
-    "@\npub async fn f() -> Box<dyn Future<Output = u8> + Unpin> { let a = std::future::ready(1); Box::new(a) }",
         "@\npub async fn f() { 1.await }",
         "@\npub async fn f() -> u8 { let a: String = 1; 2 }",
         "@\npub async fn f(a: u8) -> u8 { f(a, 1).await }",
