@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod cqrs;
 pub mod orders;
+pub mod peer;
 pub mod raw;
 pub mod sample;
 pub mod scratch;

@@ -2,13 +2,14 @@
 
 mod appends;
 mod floor;
-mod peer;
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_bench::orders::{AddItem, AnyCommand, COMMANDS, Order, PlaceOrder, TakeNote, apply, encode, ids};
+use eventsource_bench::peer::{self, Peer};
 use eventsource_bench::sample::{Contender, Samples, operations_per_second, timed};
 use eventsource_bench::table::{Table, number, verdict};
 use eventsource_runtime::clock::Timestamp;
@@ -17,8 +18,6 @@ use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStor
 use eventsource_runtime::telemetry::set_enabled;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
-
-use peer::Peer;
 
 const ROUNDS: usize = 5;
 /// How many orders get ten commands each.
@@ -54,7 +53,9 @@ impl Bench<'_> {
         let store = self.open();
         let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store)).build();
         let floor = self.runtime.block_on(floor::Floor::open(self.address, TASKS));
-        let peer = Peer::start(self.address).inspect_err(|error| println!("SKIPPED: postgres-es: {error}"));
+        let peer = peer::built("postgres_es", Path::new(env!("CARGO_TARGET_TMPDIR")))
+            .and_then(|mut program| Peer::start(program.arg(self.address)))
+            .inspect_err(|error| println!("SKIPPED: postgres-es: {error}"));
         let peer = RefCell::new(peer.ok());
         let mut contenders = vec![
             Contender::new("floor, 1", || self.floor(&floor, 1)),
@@ -66,7 +67,8 @@ impl Bench<'_> {
             for tasks in [1, TASKS] {
                 let peer = &peer;
                 contenders.push(Contender::new("postgres-es", move || {
-                    peer.borrow_mut().as_mut().expect("it was started").handle(tasks, orders_of(tasks))
+                    let question = format!("{tasks} {}", orders_of(tasks));
+                    peer.borrow_mut().as_mut().expect("it was started").ask(&question)
                 }));
             }
         }

@@ -1,16 +1,17 @@
 //! `cargo bench -p eventsource-bench --bench projection`
 //!
 //! A read model that writes one row an event, from the first event to the last: ours, and by hand with 1,000 events a
-//! transaction; on SQLite, and on PostgreSQL where `EVENTSOURCE_POSTGRES_URL` names a server. Then what a catch-up does
-//! to commands that are handled meanwhile.
+//! transaction, and by peers; on SQLite, and on PostgreSQL where `EVENTSOURCE_POSTGRES_URL` names a server. Then what a
+//! catch-up does to commands that are handled meanwhile.
 
+mod peers;
 mod postgres;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use eventsource_bench::orders::{AnyCommand, ItemAdded, NoteTaken, Order, OrderPlaced, PlaceOrder, decode};
-use eventsource_bench::sample::{Contender, Samples, operations_per_second, timed};
+use eventsource_bench::sample::{Contender, operations_per_second, timed};
 use eventsource_bench::scratch::Scratch;
 use eventsource_bench::table::{Table, number, verdict};
 use eventsource_runtime::prelude::*;
@@ -26,6 +27,9 @@ const EVENTS: usize = 200_000;
 const BATCH: usize = 1_000;
 /// How many commands are handled, one after the other, alone and beside a catch-up.
 const COMMANDS: usize = 2_000;
+
+/// The share of the floor's rate that ours is to have.
+const AIM: f64 = 0.5;
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS counts (kind TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID";
 const UPSERT: &str = "INSERT INTO counts VALUES (?1, 1) ON CONFLICT DO UPDATE SET count = count + 1";
@@ -69,15 +73,14 @@ fn main() {
     let options = SqliteOptions::default().synchronous(Synchronous::Normal);
     let store = runtime.block_on(SqliteStore::open_with(&file, options)).expect("a store");
     runtime.block_on(fill(&store, EVENTS));
-    let samples = operations_per_second(
-        ROUNDS,
-        &mut [
-            Contender::new("by hand", || by_hand(&file, false)),
-            Contender::new("by hand, decoded", || by_hand(&file, true)),
-            Contender::new("ours", || caught_up(&runtime, &store)),
-        ],
-    );
-    print(&samples);
+    let mut contenders = vec![
+        Contender::new("by hand, 1,000 events a transaction", || by_hand(&file, false)),
+        Contender::new("the same, with the payloads decoded", || by_hand(&file, true)),
+        Contender::new("ours", || caught_up(&runtime, &store)),
+    ];
+    let beside = file.with_file_name("eventsource-py.db");
+    contenders.extend(peers::eventsource_py(&["sqlite".as_ref(), beside.as_os_str()]));
+    compare("SQLite (`Normal`)", "ours", ROUNDS, contenders);
     let alone = runtime.block_on(latencies(&store));
     let beside = runtime.block_on(async {
         let projections = ProjectionRunner::new(store.clone()).projection(Counts).rebuild().spawn();
@@ -188,30 +191,22 @@ async fn latencies<S: EventStore + SnapshotStore>(store: &S) -> Vec<Duration> {
     latencies
 }
 
-fn print(samples: &[Samples]) {
-    let [by_hand, decoded, ours] = samples else { return };
-    println!("\nprojected events a second, one row written for each, SQLite (`Normal`)\n");
-    print_rates(&[
-        ("by hand, 1,000 events a transaction", by_hand, None),
-        ("the same, with the payloads decoded", decoded, None),
-        ("ours", ours, Some(0.5)),
-    ]);
-}
-
-/// Rates beside the first of them, which is the floor.
-fn print_rates(rows: &[(&str, &Samples, Option<f64>)]) {
+/// Has them take turns, and prints their rates beside that of the first, which is the floor; `ours` has the aim.
+fn compare(place: &str, ours: &str, rounds: usize, mut contenders: Vec<Contender<'_>>) {
+    let samples = operations_per_second(rounds, &mut contenders);
     let mut table = Table::new(&["", "events/s", "min–max", "ratio", "aim"]);
-    for (title, samples, aim) in rows {
-        let (least, most) = samples.range();
-        let ratio = samples.ratio(rows[0].1);
+    for (Contender { title, .. }, rates) in contenders.iter().zip(&samples) {
+        let (least, most) = rates.range();
+        let ratio = rates.ratio(&samples[0]);
         table.row([
-            (*title).to_owned(),
-            number(samples.median()),
+            title.clone(),
+            number(rates.median()),
             format!("{}–{}", number(least), number(most)),
-            format!("{ratio:.2}"),
-            aim.map(|aim| format!("≥ {aim}: {}", verdict(ratio >= aim))).unwrap_or_default(),
+            if ratio < 0.1 { format!("{ratio:.4}") } else { format!("{ratio:.2}") },
+            if title == ours { format!("≥ {AIM}: {}", verdict(ratio >= AIM)) } else { String::new() },
         ]);
     }
+    println!("\nprojected events a second, one row written for each, {place}\n");
     table.print();
 }
 

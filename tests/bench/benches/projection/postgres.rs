@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use eventsource_bench::orders::{ItemAdded, NoteTaken, OrderPlaced, decode};
-use eventsource_bench::sample::{Contender, operations_per_second, timed};
+use eventsource_bench::sample::{Contender, timed};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
 use futures_util::future::try_join_all;
@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use crate::{BATCH, fill, latencies, print_latencies, print_rates};
+use crate::{BATCH, compare, fill, latencies, peers, print_latencies};
 
 const ROUNDS: usize = 5;
 const EVENTS: usize = 50_000;
@@ -77,24 +77,17 @@ pub(crate) fn run(runtime: &Runtime, address: &str) {
     let store = runtime.block_on(PostgresStore::connect_with(address, options)).expect("a store");
     runtime.block_on(fill(&store, EVENTS));
     let mut raw = runtime.block_on(prepared(address, &schema));
-    let samples = operations_per_second(
-        ROUNDS,
-        &mut [
-            Contender::new("by hand", || {
-                let (count, elapsed) = timed(|| runtime.block_on(by_hand(&mut raw, &schema)));
-                (count.expect("PostgreSQL works"), elapsed)
-            }),
-            Contender::new("ours, enqueued", || runtime.block_on(caught_up(&store, &schema, false))),
-            Contender::new("ours, awaited", || runtime.block_on(caught_up(&store, &schema, true))),
-        ],
-    );
-    let [by_hand, enqueued, awaited] = &samples[..] else { return };
-    println!("\nprojected events a second, one row written for each, PostgreSQL\n");
-    print_rates(&[
-        ("by hand, 1,000 events a transaction, pipelined", by_hand, None),
-        ("ours, `enqueue`", enqueued, Some(0.5)),
-        ("ours, `execute`", awaited, None),
-    ]);
+    let peers = started(runtime, &raw, address, &schema);
+    let mut contenders = vec![
+        Contender::new("by hand, 1,000 events a transaction, pipelined", || {
+            let (count, elapsed) = timed(|| runtime.block_on(by_hand(&mut raw, &schema)));
+            (count.expect("PostgreSQL works"), elapsed)
+        }),
+        Contender::new("ours, `enqueue`", || runtime.block_on(caught_up(&store, &schema, false))),
+        Contender::new("ours, `execute`", || runtime.block_on(caught_up(&store, &schema, true))),
+    ];
+    contenders.extend(peers);
+    compare("PostgreSQL", "ours, `enqueue`", ROUNDS, contenders);
     let alone = runtime.block_on(latencies(&store));
     let beside = runtime.block_on(async {
         let projections = ProjectionRunner::new(store.clone()).projection(Counts::of(&schema, false)).rebuild().spawn();
@@ -103,8 +96,18 @@ pub(crate) fn run(runtime: &Runtime, address: &str) {
         beside
     });
     print_latencies(alone, beside);
-    let drop = format!("DROP SCHEMA {schema} CASCADE");
+    let drop = format!("DROP SCHEMA {schema}, {schema}_disintegrate, {schema}_py CASCADE");
     runtime.block_on(raw.batch_execute(&drop)).expect("PostgreSQL works");
+}
+
+/// The peers that can be had, in a schema each: what they make there bears the names that they give it.
+fn started(runtime: &Runtime, client: &Client, address: &str, schema: &str) -> Vec<Contender<'static>> {
+    let (disintegrate, python) = (format!("{schema}_disintegrate"), format!("{schema}_py"));
+    let create = format!("CREATE SCHEMA {disintegrate}; CREATE SCHEMA {python}");
+    runtime.block_on(client.batch_execute(&create)).expect("PostgreSQL works");
+    let disintegrate = peers::disintegrate(runtime, client, address, &disintegrate);
+    let python = peers::eventsource_py(&["postgres".as_ref(), address.as_ref(), python.as_ref()]);
+    disintegrate.into_iter().chain(python).collect()
 }
 
 async fn prepared(address: &str, schema: &str) -> Client {

@@ -1,10 +1,10 @@
 //! postgres-es, as the benchmark `postgres` asks for it: for each line of two numbers, tasks and orders, it gives each
 //! order its ten commands, and answers with how many commands that were and how many nanoseconds they took.
 
-use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use eventsource_bench_peers::answer;
 use eventsource_bench_peers::cqrs::PeerOrder;
 use eventsource_bench_peers::orders::{AnyCommand, COMMANDS, ids};
 use postgres_es::{PostgresCqrs, PostgresEventRepository};
@@ -18,14 +18,11 @@ fn main() {
     let address = std::env::args().nth(1).expect("the address of a server");
     let runtime = Runtime::new().expect("a runtime");
     let cqrs = runtime.block_on(open(&address));
-    for line in std::io::stdin().lock().lines() {
-        let line = line.expect("a line");
-        let mut numbers = line.split(' ').map(|number| number.parse().expect("a number"));
+    answer(|question| {
+        let mut numbers = question.split(' ').map(|number| number.parse().expect("a number"));
         let (tasks, orders) = (numbers.next().expect("tasks"), numbers.next().expect("orders"));
-        let elapsed = runtime.block_on(handle(&cqrs, tasks, orders));
-        println!("{} {}", orders * COMMANDS, elapsed.as_nanos());
-        std::io::stdout().flush().expect("somebody listens");
-    }
+        (orders * COMMANDS, runtime.block_on(handle(&cqrs, tasks, orders)))
+    });
 }
 
 /// The framework over a table of its own, as its `init.sql` makes it.
