@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::projection::{
-    Applied, Batch, Claim, DeadLetter, Events, Lease, LeaseLost, Letters, Partition, PartitionsChanged, Projection,
-    ProjectionError, ProjectionStore,
+    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection, ProjectionError,
+    ProjectionStore,
 };
 use eventsource_runtime::store::{EventStore, Memory, Position, StreamId};
 use eventsource_runtime::telemetry::Scope;
@@ -15,45 +15,48 @@ use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::Flaw;
+use super::batches::Locked;
 use super::posing::Posing;
+
+/// Longer than any case takes.
+pub(super) const LONG: Duration = Duration::from_hours(1);
 
 #[derive(Clone)]
 pub(super) struct Flawed {
-    flaw: Flaw,
-    memory: Memory,
-    notes: Arc<Mutex<Notes>>,
+    pub(super) flaw: Flaw,
+    pub(super) memory: Memory,
+    pub(super) notes: Arc<Mutex<Notes>>,
 }
 
 /// What some of the flaws have to remember.
 #[derive(Default)]
-struct Notes {
-    opened: u32,
-    parts: Option<u32>,
-    granted: Option<Uuid>,
-    until: HashMap<Uuid, Instant>,
-    parked: Vec<StreamId>,
-    extra: Vec<DeadLetter>,
-    owner: Option<String>,
-    batches: u32,
-    failures: u32,
-    locked: bool,
+pub(super) struct Notes {
+    /// The projections that were opened, in how many parts.
+    pub(super) opened: Vec<(&'static str, u32)>,
+    /// Who has had the lease of a part, the last one last.
+    pub(super) granted: HashMap<Partition, Vec<Uuid>>,
+    pub(super) until: HashMap<Uuid, Instant>,
+    /// Whether a lease was taken by force.
+    pub(super) forced: bool,
+    pub(super) owner: Option<String>,
+    pub(super) parked: Vec<StreamId>,
+    /// Letters that are listed, and are not there.
+    pub(super) extra: Vec<DeadLetter>,
+    pub(super) batches: u32,
+    pub(super) failures: u32,
+    pub(super) locked: bool,
     looked: u32,
 }
 
-/// A lock that is only given back by whoever comes to the end.
-struct Locked(Arc<Mutex<Notes>>);
-
-impl Locked {
-    async fn by(store: &Flawed) -> Self {
-        while std::mem::replace(&mut store.notes().locked, true) {
-            yield_now().await;
-        }
-        yield_now().await;
-        Self(Arc::clone(&store.notes))
+impl Notes {
+    /// Who had the lease of a part last.
+    pub(super) fn last(&self, partition: Partition) -> Option<Uuid> {
+        self.granted.get(&partition)?.last().copied()
     }
 
-    fn give_back(self) {
-        self.0.lock().expect("nobody panics here").locked = false;
+    /// Whether this one has had the lease of a part.
+    pub(super) fn has_had(&self, partition: Partition, token: Uuid) -> bool {
+        self.granted.get(&partition).is_some_and(|tokens| tokens.contains(&token))
     }
 }
 
@@ -62,12 +65,17 @@ impl Flawed {
         Self { flaw, memory: Memory::default(), notes: Arc::default() }
     }
 
-    fn notes(&self) -> MutexGuard<'_, Notes> {
+    pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().expect("nobody panics here")
     }
 
+    /// Whether others use the store as well, so that what one of them waits for may happen.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.notes) > 1
+    }
+
     /// Waits until another has looked as well, before anything is done about it. Whether this was the first.
-    async fn another_looks(&self) -> bool {
+    pub(super) async fn another_looks(&self) -> bool {
         let looked = {
             let mut notes = self.notes();
             notes.looked += 1;
@@ -80,127 +88,24 @@ impl Flawed {
     }
 
     /// Where a part stands, and whether anybody has its lease.
-    async fn look(&self, partition: Partition) -> Result<Lease, ProjectionError> {
+    pub(super) async fn look(&self, partition: Partition) -> Result<Lease, ProjectionError> {
         let nobody = Claim::new(Uuid::now_v7(), "nobody", Duration::ZERO);
         self.memory.lease_projection(partition, nobody).await
     }
 
-    async fn letters_of(&self, projection: &'static str) -> Vec<DeadLetter> {
+    pub(super) async fn letters_of(&self, projection: &'static str) -> Vec<DeadLetter> {
         let mut letters = Letters::default();
         letters.limit = usize::MAX;
         self.memory.dead_letters(projection, letters).await.unwrap_or_default()
     }
 
-    /// What is asked of the store below for a lease.
-    async fn asked(&self, partition: Partition, claim: Claim) -> Result<(Partition, Claim), ProjectionError> {
-        let (mut partition, mut claim) = (partition, claim);
-        let first = || Partition::all(partition.projection, partition.count).next().expect("there is one");
-        match self.flaw {
-            Flaw::OneLeaseForAll => partition = Partition::whole("Notes"),
-            Flaw::OneLeaseForAllParts => partition = first(),
-            Flaw::OpensByItself => {
-                let idle = Posing::idle(partition.projection);
-                if self.look(partition).await.is_err() {
-                    self.memory.open_projection(idle, partition.count, Position::START).await?;
-                }
-            }
-            Flaw::NamesIgnoreCase if partition.projection == "notes" => partition = Partition::whole("Notes"),
-            Flaw::IgnoresForce => claim.by_force = false,
-            Flaw::NeverExpires if !claim.gives_up() => claim.term = claim.term.max(Duration::from_hours(1)),
-            Flaw::NeverGivesUp if claim.gives_up() => claim = Claim::new(Uuid::now_v7(), "nobody", Duration::ZERO),
-            Flaw::AnybodyGivesUp if claim.gives_up() => {
-                let mut thief = claim.clone().by_force();
-                thief.term = Duration::from_hours(1);
-                self.memory.lease_projection(partition, thief).await?;
-            }
-            Flaw::LooksBeforeItTakes if self.look(partition).await?.taken.is_none() => {
-                self.another_looks().await;
-                claim.by_force = true;
-            }
-            _ => {}
+    /// Takes the leases of all parts but the first, whoever has them.
+    async fn take_others(&self, projection: &'static str, token: Uuid) -> Result<(), ProjectionError> {
+        let opened = self.notes().opened.iter().rev().find(|(name, _)| *name == projection).copied();
+        for part in opened.into_iter().flat_map(|(name, count)| Partition::all(name, count).skip(1)) {
+            self.memory.lease_projection(part, Claim::new(token, "all", LONG).by_force()).await?;
         }
-        Ok((partition, claim))
-    }
-
-    /// What is told of a lease.
-    fn answered(&self, mut lease: Lease, claim: &Claim) -> Lease {
-        match self.flaw {
-            Flaw::EverybodyHasTheLease => lease.taken = None,
-            Flaw::TellsTheFirstOwner => {
-                let first = self.notes().owner.get_or_insert_with(|| claim.owner.to_string()).clone();
-                lease.taken.iter_mut().for_each(|taken| taken.owner.clone_from(&first));
-            }
-            Flaw::PositionsAreFloats => {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "it is the flaw"
-                )]
-                let rounded = lease.checkpoint.get() as f64 as u64;
-                lease.checkpoint = Position::new(rounded);
-            }
-            Flaw::TellsWaitersTheStart if lease.taken.is_some() => lease.checkpoint = Position::START,
-            _ => {}
-        }
-        lease
-    }
-
-    /// What becomes of a batch; `None` if it is ignored.
-    async fn spoilt(&self, batch: Batch) -> Result<Option<Batch>, ProjectionError> {
-        let mut batch = batch;
-        match self.flaw {
-            Flaw::ReversesBatches => {
-                let reversed: Vec<_> = batch.events.iter().rev().cloned().collect();
-                batch.events = Events::from(reversed);
-            }
-            Flaw::IgnoresEmptyBatches if batch.events.is_empty() && batch.set_aside.is_none() => {
-                return Ok(None);
-            }
-            Flaw::TakesBatchesFromAnywhere => batch.from = self.look(batch.partition).await?.checkpoint,
-            Flaw::ExpiredIsLost => {
-                let until = self.notes().until.get(&batch.claim.token).copied();
-                if until.is_some_and(|until| until < Instant::now()) {
-                    return Err(LeaseLost::new(batch.partition).into());
-                }
-            }
-            Flaw::TakesLateBatches => batch.claim.token = self.notes().granted.unwrap_or(batch.claim.token),
-            Flaw::BatchesDoNotRenew => batch.claim.term = Duration::from_millis(1),
-            Flaw::CutsReasons => batch.set_aside.iter_mut().for_each(|letter| {
-                let cut = letter.reason.floor_char_boundary(255);
-                letter.reason.truncate(cut);
-            }),
-            Flaw::ParksTheNextBatchAlone => {
-                let parking = batch.set_aside.is_none();
-                let number = self.notes().batches;
-                self.notes().batches += u32::from(parking);
-                if number > 0 {
-                    batch.events = Events::default();
-                }
-            }
-            Flaw::GivesUpAfterTwo if self.notes().failures >= 2 => batch.events = Events::default(),
-            Flaw::ChecksBeforeItsTurn => {
-                let stands = self.look(batch.partition).await?.checkpoint;
-                batch.check(stands, Some(batch.claim.token))?;
-                if self.another_looks().await {
-                    return Ok(Some(batch));
-                }
-                // It has looked in time, and its turn comes when the first is done.
-                while batch.from == stands {
-                    yield_now().await;
-                    batch.from = self.look(batch.partition).await?.checkpoint;
-                }
-            }
-            Flaw::ForgetsRetries => batch.set_aside.iter_mut().for_each(|letter| letter.retries = 0),
-            Flaw::ParksForEver => {
-                let parked = self.notes().parked.clone();
-                let left: Vec<_> =
-                    batch.events.iter().filter(|event| !parked.contains(&event.stream)).cloned().collect();
-                batch.events = Events::from(left);
-            }
-            _ => {}
-        }
-        Ok(Some(batch))
+        Ok(())
     }
 }
 
@@ -218,16 +123,17 @@ impl ProjectionStore for Flawed {
         partitions: u32,
         after: Position,
     ) -> Result<(), ProjectionError> {
-        let (name, mut partitions, mut after) = (projection.name(), partitions, after);
+        let (name, mut after) = (projection.name(), after);
+        let (is_known, is_as_before) = {
+            let notes = self.notes();
+            let is_known = notes.opened.iter().any(|(known, _)| *known == name);
+            (is_known, notes.opened.contains(&(name, partitions)))
+        };
         match self.flaw {
-            Flaw::SetsUpEachTime => {
-                let opened = self.notes().opened;
-                self.notes().opened += 1;
-                let others = ["first", "second", "third"][opened as usize % 3];
-                self.memory.open_projection(Posing::playing(others, &projection), 1, after).await?;
-                return self.memory.open_projection(Posing::idle(name), partitions, after).await;
+            Flaw::SetsUpEachTime if is_as_before => {
+                self.memory.open_projection(Posing::playing("again", &projection), 1, after).await?;
             }
-            Flaw::LosesLettersWithTheParts if self.notes().parts.replace(partitions).is_some() => {
+            Flaw::LosesLettersWithTheParts if is_known => {
                 for letter in self.letters_of(name).await {
                     let settled =
                         self.memory.settle_dead_letter(Posing::idle(name), letter.position, None, Scope::current());
@@ -238,10 +144,12 @@ impl ProjectionStore for Flawed {
                 return self.memory.open_projection(Posing::playing("Notes", &projection), partitions, after).await;
             }
             Flaw::BeginsAtTheStart => after = Position::START,
-            Flaw::KeepsTheNumberOfParts => partitions = *self.notes().parts.get_or_insert(partitions),
             _ => {}
         }
         let opened = self.memory.open_projection(projection, partitions, after).await;
+        if opened.is_ok() {
+            self.notes().opened.push((name, partitions));
+        }
         match (self.flaw, opened) {
             (Flaw::FailedSetUpCounts, Err(error)) => {
                 self.memory.open_projection(Posing::idle(name), partitions, after).await?;
@@ -253,18 +161,17 @@ impl ProjectionStore for Flawed {
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
-        if self.flaw == Flaw::NeverRenews && self.notes().until.contains_key(&claim.token) {
-            let stands = self.look(partition).await?;
-            return Ok(Lease { taken: None, ..stands });
-        }
         let (partition, claim) = self.asked(partition, claim).await?;
+        let asked = Instant::now();
         let lease = self.memory.lease_projection(partition, claim.clone()).await?;
         if lease.taken.is_none() && !claim.gives_up() {
             let mut notes = self.notes();
-            notes.granted = Some(claim.token);
-            notes.until.insert(claim.token, Instant::now() + claim.term);
+            notes.until.insert(claim.token, asked + claim.term);
+            if !notes.has_had(partition, claim.token) {
+                notes.granted.entry(partition).or_default().push(claim.token);
+            }
         }
-        Ok(self.answered(lease, &claim))
+        Ok(self.answered(lease, partition, &claim))
     }
 
     async fn apply_batch(
@@ -274,23 +181,11 @@ impl ProjectionStore for Flawed {
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
         let Some(batch) = self.spoilt(batch).await? else { return Ok(Applied::default()) };
-        let set_aside = batch.set_aside.clone();
+        let sent = batch.clone();
         let lock = if self.flaw == Flaw::KeepsALock { Some(Locked::by(self).await) } else { None };
         let applied = self.memory.apply_batch(projection, batch, scope).await;
         lock.into_iter().for_each(Locked::give_back);
-        self.notes().failures += u32::from(applied.is_err());
-        match (self.flaw, applied) {
-            (Flaw::ParksInSilence, Ok(_)) => Ok(Applied::default()),
-            (Flaw::FaultsAreNobodys, Err(error)) => Err(ProjectionError::new(error.to_string())),
-            (Flaw::PanicsAreNobodys, Err(error)) if error.error_type() == "panic" => {
-                Err(ProjectionError::new(error.to_string()))
-            }
-            (Flaw::SetsAsideBeforeItChecks, Err(error)) => {
-                self.notes().extra.extend(set_aside);
-                Err(error)
-            }
-            (_, applied) => applied,
-        }
+        self.said(sent, applied).await
     }
 
     async fn reset_projection(
@@ -299,22 +194,24 @@ impl ProjectionStore for Flawed {
         token: Uuid,
     ) -> Result<(), ProjectionError> {
         let (name, mut token) = (projection.name(), token);
+        let part = Partition::whole(name);
+        let (stood, letters) = (self.look(part).await, self.letters_of(name).await);
         match self.flaw {
-            Flaw::ResetDoesNothing => return Ok(()),
-            Flaw::TakesLateResets => token = self.notes().granted.unwrap_or(token),
-            Flaw::KeepsLettersAtReset => {
-                let kept = self.letters_of(name).await;
-                self.notes().extra.extend(kept);
-            }
+            Flaw::ResetAsksTheFirstPart => self.take_others(name, token).await?,
+            Flaw::TakesLateResets => token = self.notes().last(part).unwrap_or(token),
             _ => {}
         }
-        match (self.flaw, self.memory.reset_projection(projection, token).await) {
-            (Flaw::FailedResetMovesBack, Err(error)) => {
-                self.memory.reset_projection(Posing::idle(name), token).await?;
-                Err(error)
+        let reset = self.memory.reset_projection(projection, token).await;
+        match (self.flaw, &reset) {
+            (Flaw::FailedResetMovesBack, Err(_)) => self.memory.reset_projection(Posing::idle(name), token).await?,
+            (Flaw::ResetKeepsTheCheckpoint, Ok(())) => {
+                let back = Batch::new(part, Claim::new(token, "the suite", LONG), Position::START, stood?.checkpoint);
+                self.memory.apply_batch(Posing::idle(name), back, Scope::current()).await?;
             }
-            (_, reset) => reset,
+            (Flaw::KeepsLettersAtReset, Ok(())) => self.notes().extra.extend(letters),
+            _ => {}
         }
+        reset
     }
 
     async fn dead_letters(
@@ -340,18 +237,18 @@ impl ProjectionStore for Flawed {
         event: Option<StoredEvent>,
         scope: Scope,
     ) -> Result<bool, ProjectionError> {
-        let (name, mut projection, mut event) = (projection.name(), projection, event);
+        let (name, mut projection, is_retry) = (projection.name(), projection, event.is_some());
         let letters = self.letters_of(name).await;
-        let stream = letters.iter().find(|letter| letter.position == position).map(|letter| letter.stream.clone());
+        let letter = letters.iter().find(|letter| letter.position == position);
         match self.flaw {
-            Flaw::RetriedIsNotApplied => event = None,
             Flaw::LettersAreEverybodys => projection = Posing::playing("Notes", &projection),
-            Flaw::ResolvingClearsTheStream if event.is_none() => {
-                for letter in letters.iter().filter(|letter| Some(&letter.stream) == stream.as_ref()) {
+            Flaw::ResolvingClearsTheStream if !is_retry => {
+                let Some(letter) = letter else { return Ok(false) };
+                for letter in letters.iter().filter(|other| other.stream == letter.stream) {
                     let idle = Posing::idle(name);
                     self.memory.settle_dead_letter(idle, letter.position, None, scope.clone()).await?;
                 }
-                return Ok(stream.is_some());
+                return Ok(true);
             }
             _ => {}
         }
@@ -360,9 +257,13 @@ impl ProjectionStore for Flawed {
                 self.memory.settle_dead_letter(Posing::idle(name), position, None, scope).await?;
                 Err(error)
             }
-            (Flaw::SettlesWhatIsNotThere, Ok(_)) => Ok(true),
+            (Flaw::RetriesWhatIsNotThere, Ok(_)) if is_retry => Ok(true),
+            (Flaw::ListsWhatWasRetried, Ok(true)) if is_retry => {
+                self.notes().extra.extend(letter.cloned());
+                Ok(true)
+            }
             (Flaw::ParksForEver, Ok(true)) => {
-                self.notes().parked.extend(stream);
+                self.notes().parked.extend(letter.map(|letter| letter.stream.clone()));
                 Ok(true)
             }
             (_, settled) => settled,
