@@ -1,14 +1,17 @@
 //! What reaches whom, and in which order.
 
 use std::collections::{BTreeMap, HashSet};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
-use super::{Seen, a_stream, agreeing, in_time, numbered, ordinal, publish, subscription};
+use super::{PATIENCE, Seen, a_stream, agreeing, in_time, numbered, ordinal, publish, subscription};
 use crate::bus::{EventBus, HandlerError, Message, Received, Traced, header};
 use crate::clock::Timestamp;
 use crate::store::StreamId;
@@ -191,26 +194,38 @@ pub async fn a_handler_may_publish_to_itself<B: EventBus>(open: impl AsyncFn() -
     running.shutdown().await.expect("it ends");
 }
 
-/// A message that is being handled when the shut-down begins is handled to its end.
+/// A message that is being handled when the shut-down begins is handled to its end, however often that has to be tried
+/// again.
 pub async fn shutting_down_finishes_what_was_taken<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (begun, go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
     let shared = (Arc::clone(&begun), Arc::clone(&go), Arc::clone(&done));
-    let handler = move |_: Received| {
+    let handler = move |received: Received| {
         let (begun, go, done) = shared.clone();
         async move {
-            begun.notify_one();
-            go.notified().await;
-            done.store(true, Ordering::SeqCst);
-            Ok::<_, HandlerError>(())
+            match received.attempt() {
+                0 => {
+                    begun.notify_one();
+                    go.notified().await;
+                    Err(HandlerError::new("not yet"))
+                }
+                1 | 2 => Err(HandlerError::new("not yet")),
+                _ => {
+                    done.store(true, Ordering::SeqCst);
+                    Ok(())
+                }
+            }
         }
     };
     let running = subscription(&bus, "one").handle(handler).await.expect("a group can be joined");
     publish(&bus, [numbered(&a_stream(), 1)]).await;
     in_time(begun.notified()).await;
-    let shutdown = tokio::spawn(running.shutdown());
+    // For longer than is waited for it: a bus that does not stop is not to pass for one that does.
+    let mut shutdown = pin!(running.shutdown_within(2 * PATIENCE));
+    let early = poll_fn(|task| Poll::Ready(shutdown.as_mut().poll(task).is_ready())).await;
+    assert!(!early, "a message is still handled");
     go.notify_one();
-    let tally = in_time(shutdown).await.expect("no panic").expect("it ends");
+    let tally = in_time(shutdown).await.expect("it ends");
     assert_eq!((tally.acknowledged, done.load(Ordering::SeqCst)), (1, true));
 }
 
