@@ -2,11 +2,29 @@
 
 use std::sync::Mutex;
 
+use eventsource_tests::recorder::{Recorder, gauge};
+use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+
 use super::anew::{Scratch, open};
 use super::*;
 
 async fn in_time<F: Future>(body: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), body).await.expect("it happens in time")
+}
+
+/// Loses the third event, and what was done with it.
+fn lose_the_third(scratch: &Scratch) {
+    let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+    raw.busy_timeout(Duration::from_secs(5)).unwrap();
+    raw.execute_batch(
+        "BEGIN IMMEDIATE;
+         DROP TRIGGER events_are_not_deleted;
+         DELETE FROM events WHERE position = 3;
+         DELETE FROM seen WHERE position = 3;
+         UPDATE projection_partitions SET position = 2;
+         COMMIT",
+    )
+    .unwrap();
 }
 
 /// Nobody noticed while it waited: what was appended at the positions that it had seen was counted as applied, and
@@ -19,17 +37,7 @@ async fn a_checkpoint_that_went_back_is_gone_on_from() {
     for _ in 0..3 {
         projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
     }
-    let raw = rusqlite::Connection::open(scratch.file()).unwrap();
-    raw.busy_timeout(Duration::from_secs(5)).unwrap();
-    raw.execute_batch(
-        "BEGIN IMMEDIATE;
-         DROP TRIGGER events_are_not_deleted;
-         DELETE FROM events WHERE position = 3;
-         DELETE FROM seen WHERE position = 3;
-         UPDATE projection_partitions SET position = 2;
-         COMMIT",
-    )
-    .unwrap();
+    lose_the_third(&scratch);
     assert_eq!(cancel(&store, &stream, REASON, 1).await, Position::new(3));
     in_time(async {
         while seen(&store).await != [1, 2, 3] {
@@ -40,6 +48,31 @@ async fn a_checkpoint_that_went_back_is_gone_on_from() {
     projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
     assert_eq!(seen(&store).await, [1, 2, 3, 4]);
     projections.shutdown().await.unwrap();
+}
+
+/// A projection that was done with all that is left had a gap until as many events had come again.
+#[tokio::test]
+async fn the_gap_forgets_the_end_of_the_feed_that_was_lost() {
+    let (scratch, stream) = (Scratch::new(), a_stream());
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let followed = recorder.run(async {
+        let store = open(&scratch.file()).await;
+        let runner = ProjectionRunner::new(store.clone()).lease(Duration::from_millis(30));
+        let projections = runner.projection(Tally::sound()).spawn();
+        for _ in 0..3 {
+            projections.wait_for(cancel(&store, &stream, REASON, 1).await).await.unwrap();
+        }
+        lose_the_third(&scratch);
+        // It is told together with the gap, as there is no other thread.
+        while projections.checkpoint("Tally") != Some(Position::new(2)) {
+            tokio::task::yield_now().await;
+        }
+        recorder.flush().await;
+        assert_eq!(gauge(&metrics, "eventsource.projection.gap"), Some(0));
+        projections.shutdown().await.unwrap();
+    });
+    in_time(followed).await;
 }
 
 /// Longer than a server needs to take another's place.
