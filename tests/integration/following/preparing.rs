@@ -97,6 +97,63 @@ async fn renewed(store: &MemoryStore, part: Partition, times: usize) {
     }
 }
 
+/// Its reset takes as long as its leases hold: they run out in it.
+struct Lengthy {
+    store: MemoryStore,
+    held: Arc<Mutex<Vec<(Partition, Uuid)>>>,
+}
+
+#[projection]
+impl Lengthy {
+    #[projection(reset)]
+    async fn clear(&self) -> Result<(), ProjectionError> {
+        let held = self.held.lock().unwrap().clone();
+        for (part, token) in held {
+            let moment = Claim::new(token, "itself", Duration::from_nanos(1));
+            self.store.lease_projection(part, moment).await?;
+        }
+        Ok(())
+    }
+
+    async fn placed(&self, _: &Recorded<OrderPlaced>) {}
+}
+
+/// Another runner could have taken them before the first batch, and the read model was emptied in vain.
+#[tokio::test]
+async fn the_leases_of_all_parts_are_renewed_when_a_read_model_was_emptied() {
+    const TERM: Duration = Duration::from_hours(1);
+    let store = MemoryStore::new();
+    let (held, left) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<_>>>::default());
+    let last = place_many(&store, 1).await;
+    let hooked = Hooked::new(&store, {
+        let (store, held, left) = (store.clone(), Arc::clone(&held), Arc::clone(&left));
+        move |asked: Asked| {
+            let (store, held, left) = (store.clone(), Arc::clone(&held), Arc::clone(&left));
+            async move {
+                match asked {
+                    Asked::Lease(part, token) => held.lock().unwrap().push((part, token)),
+                    Asked::Feed { .. } => {
+                        for part in Partition::all("Lengthy", 2) {
+                            let looks = Claim::new(Uuid::nil(), "looks", Duration::ZERO);
+                            let taken = store.lease_projection(part, looks).await.unwrap().taken;
+                            left.lock().unwrap().push(taken.map_or(Duration::ZERO, |taken| taken.left));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    });
+    let options = ProjectionOptions::default().partitions(2);
+    let runner = ProjectionRunner::new(hooked).lease(TERM);
+    let projections = runner.projection_with(Lengthy { store, held }, options).rebuild().spawn();
+    in_time(projections.wait_for(last)).await.unwrap();
+    projections.shutdown().await.unwrap();
+    // When the feed was read for the first time.
+    let left = left.lock().unwrap();
+    assert!(left.len() >= 2 && left[..2].iter().all(|left| *left > TERM / 2), "{left:?}");
+}
+
 /// The first lease expired while the second was another's, and the rebuild ended with that for good.
 #[tokio::test]
 async fn the_leases_that_are_had_are_kept_while_the_others_are_waited_for() {
