@@ -1,4 +1,4 @@
-//! The suite of stores that projections run on notices what is wrong: for each case a store that fails it, and no other.
+//! The suite of stores that projections run on notices what is wrong: for each case a store that fails it and no other.
 
 mod batches;
 mod flawed;
