@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// How many events are appended at once while the store is filled.
 const BATCH: usize = 1_000;
 /// More than it needs by far. A listener that fails stops, and nobody hears of it.
-const AT_MOST: Duration = Duration::from_secs(60);
+const AT_MOST: Duration = Duration::from_mins(1);
 
 const CREATE: &str = "CREATE TABLE counts (kind text PRIMARY KEY, count bigint NOT NULL)";
 const UPSERT: &str = "INSERT INTO counts AS old VALUES ($1, 1) ON CONFLICT (kind) DO UPDATE SET count = old.count + 1";
