@@ -22,19 +22,27 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 use crate::sync::Mutex;
+
+/// Longer than any test takes that comes to an end.
+const STANDSTILL: Duration = Duration::from_mins(30);
 
 /// Runs a test on a runtime of its own with several threads. A test that [skips](skip) itself passes.
 ///
 /// # Panics
-/// The test panics, or the runtime cannot be started.
+/// The test panics or takes half an hour, or the runtime cannot be started.
 pub fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime can be started");
-    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(test))) {
-        Err(panic) if !panic.is::<Skipped>() => resume_unwind(panic),
-        _ => {}
+    let in_time = async { tokio::time::timeout(STANDSTILL, Box::pin(test)).await.expect("the test comes to an end") };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(in_time))) {
+        // What it has begun on other threads may stand still as well.
+        runtime.shutdown_background();
+        if !panic.is::<Skipped>() {
+            resume_unwind(panic);
+        }
     }
 }
 

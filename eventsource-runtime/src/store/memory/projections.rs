@@ -188,17 +188,17 @@ impl ProjectionStore for Memory {
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         let projections = &self.shared.projections;
         let turn = projections.turn(partition.projection, partition.index);
-        let its_turn = if claim.by_force { Some(turn.lock().await) } else { turn.try_lock().ok() };
+        let _turn = if claim.by_force { Some(turn.lock().await) } else { None };
         projections.part(partition, |part| {
             let is_holder = part.token == Some(claim.token);
-            let is_free = claim.by_force || (its_turn.is_some() && part.left().is_zero());
+            let is_free = || claim.by_force || (part.left().is_zero() && turn.try_lock().is_ok());
             if is_holder && claim.gives_up() {
                 part.token = None;
-            } else if is_holder || (is_free && !claim.gives_up()) {
+            } else if is_holder || (!claim.gives_up() && is_free()) {
                 part.hold(&claim);
             }
-            let taken = (part.token.is_some_and(|token| token != claim.token))
-                .then(|| Taken { owner: part.owner.to_string(), left: part.left() });
+            let is_granted = part.token == Some(claim.token) || (part.token.is_none() && claim.gives_up());
+            let taken = (!is_granted).then(|| Taken { owner: part.owner.to_string(), left: part.left() });
             Lease { checkpoint: part.checkpoint, taken }
         })
     }
@@ -314,4 +314,29 @@ fn repartitioned(standing: &mut Standing, name: &'static str, partitions: u32) -
     }
     standing.parts = Standing::new(wanted, checkpoint).parts;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who came while another was about to take the lease was told that it had it, and so was the other.
+    #[test]
+    fn a_lease_that_is_not_granted_is_not_told_as_granted() {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let (memory, part) = (Memory::default(), Partition::whole("Notes"));
+            let projections = &memory.shared.projections;
+            projections.standings.lock().insert(part.projection, Standing::new(1, Position::START));
+            let claim = || Claim::new(Uuid::now_v7(), "test", Duration::from_mins(1));
+            let turn = projections.turn(part.projection, part.index);
+            let another = turn.lock().await;
+            assert!(memory.lease_projection(part, claim()).await.unwrap().taken.is_some());
+            assert_eq!(memory.lease_projection(part, claim().given_up()).await.unwrap().taken, None);
+            drop(another);
+            let own = claim();
+            assert_eq!(memory.lease_projection(part, own.clone()).await.unwrap().taken, None);
+            assert!(memory.lease_projection(part, claim()).await.unwrap().taken.is_some());
+            assert_eq!(memory.lease_projection(part, own.given_up()).await.unwrap().taken, None);
+        });
+    }
 }
