@@ -9,6 +9,7 @@ use syn::{Attribute, Expr, LitStr, Type};
 
 use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
+use crate::names::check_kept;
 use crate::options::{Options, Words};
 use crate::output::shape_lints;
 use crate::paths::Runtime;
@@ -67,10 +68,7 @@ pub(crate) fn name(
     attribute: &str,
 ) -> Option<LitStr> {
     if let Some(name) = written {
-        if name.value().is_empty() {
-            let noun = attribute.replace('_', " ");
-            diagnostics.error(&name, format!("the {noun}'s name is empty; write `name = \"..\"`"));
-        }
+        check_kept(diagnostics, &name, &format!("{}'s name", attribute.replace('_', " ")), "`name = \"..\"`");
         return Some(name);
     }
     if let Some(segment) = last_segment(self_ty) {

@@ -4,9 +4,20 @@ use proc_macro2::{Punct, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FieldPat, Ident, Pat, PatIdent, Type, TypeImplTrait};
+use syn::{Attribute, FieldPat, Ident, LitStr, Pat, PatIdent, Type, TypeImplTrait};
 
+use crate::diagnostics::Diagnostics;
 use crate::signature::cfgs;
+
+/// Checks a name that stores keep.
+pub(crate) fn check_kept(diagnostics: &mut Diagnostics, name: &LitStr, noun: &str, write: &str) {
+    if name.value().is_empty() {
+        diagnostics.error(name, format!("the {noun} is empty; write {write}"));
+    }
+    if name.value().contains('\0') {
+        diagnostics.error(name, format!("the {noun} holds a NUL, which no store takes; write it without"));
+    }
+}
 
 /// The first identifier of that name, however deep, that is no field or method after a dot.
 pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {

@@ -7,6 +7,7 @@ use syn::{DeriveInput, Generics, Ident, LitStr, Path, Type, Visibility, parse_qu
 use super::parse::{self, Parsed};
 use super::shape;
 use crate::diagnostics::Diagnostics;
+use crate::names::check_kept;
 use crate::output::deprecated;
 use crate::paths::Runtime;
 use crate::signature::{alike, ends_in};
@@ -95,9 +96,7 @@ fn refuse_generics(diagnostics: &mut Diagnostics, input: &DeriveInput) {
 
 fn stored_name(diagnostics: &mut Diagnostics, name: Option<LitStr>, ident: &Ident) -> LitStr {
     let Some(name) = name else { return LitStr::new(&ident.unraw().to_string(), ident.span()) };
-    if name.value().is_empty() {
-        diagnostics.error(&name, "the stored name is empty; write `name = \"..\"`");
-    }
+    check_kept(diagnostics, &name, "stored name", "`name = \"..\"`");
     if name.value().contains('-') {
         let message = "the stored name has no hyphen, which divides it from the id in a stream's; write `_`";
         diagnostics.error(&name, message);

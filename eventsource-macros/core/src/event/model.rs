@@ -10,6 +10,7 @@ use super::parse::{Parsed, Upcast};
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
+use crate::names::check_kept;
 use crate::output::deprecated;
 use crate::paths::Runtime;
 
@@ -50,17 +51,14 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
 
 fn names(diagnostics: &mut Diagnostics, name: &LitStr, aliases: &[LitStr]) {
     let mut seen = vec![name.value()];
-    if name.value().is_empty() {
-        diagnostics.error(name, "the stored name is empty; write `name = \"..\"`");
-    }
+    check_kept(diagnostics, name, "stored name", "`name = \"..\"`");
     for name in [name].into_iter().chain(aliases).filter(|name| name.value().starts_with(KEPT)) {
         diagnostics
             .error(name, "names that begin with `process_manager.` are reserved for the runtime; choose another");
     }
     for alias in aliases {
-        if alias.value().is_empty() {
-            diagnostics.error(alias, "the alias is empty; write a former stored name");
-        } else if seen.contains(&alias.value()) {
+        check_kept(diagnostics, alias, "alias", "a former stored name");
+        if seen.contains(&alias.value()) {
             diagnostics.error(alias, format!("`{}` is given twice; keep one", alias.value()));
         }
         seen.push(alias.value());
