@@ -12,7 +12,7 @@ use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing::suite::event_bus as suite;
 
-use super::broken::{Notices, Said, found_by_others, verdict_at_last, verdict_within};
+use super::broken::{Notices, Said, found_by_others, names, unflawed, verdict_at_last, verdict_within};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -316,6 +316,12 @@ each_case_says! {
     a_failing_batch_costs_the_messages_at_fault_alone: RefusesEarlyLetters Nothing,
     dead_letters_are_tried_again_when_asked: KeepsLetters No,
     a_dead_letter_that_fails_again_goes_back: ParksOnce No,
+}
+
+#[test]
+fn each_case_has_a_flaw() {
+    let all: &[&str] = eventsource_runtime::event_bus_suite! { @cases [names] [] };
+    assert_eq!(unflawed(all, CASES), [""; 0]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use eventsource_runtime::testing::suite::snapshot_store as suite;
 use eventsource_runtime::{EventRef, handed_on};
 use uuid::Uuid;
 
-use super::broken::{Notices, Said, found_by_others, verdict_at_last, verdict_within};
+use super::broken::{Notices, Said, found_by_others, names, unflawed, verdict_at_last, verdict_within};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -338,6 +338,15 @@ each_case_notices! {
     fold_with_a_snapshot_of_another_history_shows_every_event: TakesAnyHistory,
     fold_with_a_snapshot_finds_an_earlier_command: ForgetsTheCommand,
     dropped_folds_leave_the_store_usable: KeepsALock,
+}
+
+#[test]
+fn each_case_has_a_flaw() {
+    let all: [&[&str]; 2] = [
+        eventsource_runtime::snapshot_store_suite! { @cases [names] [] },
+        eventsource_runtime::snapshot_store_suite! { @with_events [names] [] },
+    ];
+    assert_eq!(unflawed(&all.concat(), CASES), [""; 0]);
 }
 
 #[test]

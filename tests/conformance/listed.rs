@@ -139,12 +139,12 @@ async fn all_of<B: EventBus>(bus: &Traced<B>) {
     let commands = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
     let committed = commands.dispatch(place()).await.unwrap();
     let relay = Relay::new("orders to the broker", store, bus.clone()).spawn();
-    relay.wait_for(committed.position).await.unwrap();
+    in_time(relay.wait_for(committed.position)).await.unwrap();
     relay.shutdown().await.unwrap();
     settled(4).await;
     running.shutdown().await.unwrap();
     let again = bus.retry_dead_letters("inventory").handle(async |_: Received| Ok(())).await.unwrap();
-    assert_eq!(again.finished().await.unwrap().acknowledged, 1);
+    assert_eq!(in_time(again.finished()).await.unwrap().acknowledged, 1);
 }
 
 const SENT: [&str; 6] = [

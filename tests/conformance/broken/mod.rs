@@ -38,7 +38,7 @@ macro_rules! cases {
         ];
     };
 }
-eventsource_runtime::event_store_cases! { [cases] [] }
+eventsource_runtime::event_store_suite! { @cases [cases] [] }
 
 fn said(time: Duration, case: impl Future<Output = ()>) -> Said {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(QUIET).enable_all().build();
@@ -95,6 +95,19 @@ pub(super) fn verdict_at_last<F: Future<Output = ()>>(case: impl FnOnce() -> F +
 
 /// A case, the flaw that it is there for, and what it says within a time of something with some flaw.
 pub(super) type Notices<F> = (&'static str, F, fn(F, Duration) -> Said);
+
+/// The names of all cases of a suite.
+macro_rules! names {
+    (@ [] $($case:ident)*) => {
+        &[$(stringify!($case)),*]
+    };
+}
+pub(super) use names;
+
+/// The cases of a suite for which there is no flaw.
+pub(super) fn unflawed<F>(all: &[&'static str], cases: &[Notices<F>]) -> Vec<&'static str> {
+    all.iter().copied().filter(|case| cases.iter().all(|(known, ..)| known != case)).collect()
+}
 
 /// The flaws that other cases find as well, each with such a case.
 pub(super) fn found_by_others<F: Copy>(cases: &[Notices<F>]) -> Vec<(F, &'static str)> {

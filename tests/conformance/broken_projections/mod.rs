@@ -8,7 +8,7 @@ mod posing;
 use eventsource_runtime::testing::suite::projection_store as suite;
 use flawed::Flawed;
 
-use super::broken::{Notices, Said, found_by_others, verdict_at_last, verdict_within};
+use super::broken::{Notices, Said, found_by_others, names, unflawed, verdict_at_last, verdict_within};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -131,6 +131,12 @@ each_case_says! {
     a_step_that_failed_is_applied_when_it_is_mended: GivesUpAfterTwo No,
     a_batch_that_is_sent_twice_at_once_is_applied_once: ChecksBeforeItsTurn No,
     dropped_batches_leave_the_projection_usable: KeepsALock Nothing,
+}
+
+#[test]
+fn each_case_has_a_flaw() {
+    let all: &[&str] = eventsource_runtime::projection_suite! { @cases [names] [] };
+    assert_eq!(unflawed(all, CASES), [""; 0]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Services in another language: a Python program with OpenTelemetry's own SDK and clients of its own continues our
 //! trace, and we continue its trace, over each broker.
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use eventsource_runtime::bus::{
     EventBus, HandlerError, KafkaBus, KafkaOptions, Message, RabbitMqBus, RabbitMqOptions, Received, Relay, Traced,
@@ -28,7 +28,7 @@ const PYTHON: &str = "EVENTSOURCE_PYTHON";
 /// The Python program, and what it tells.
 struct Peer {
     program: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Peer {
@@ -39,16 +39,20 @@ impl Peer {
         let mut program = Command::new(python)
             .arg(script)
             .args([role, broker.system, &broker.address, &broker.destination])
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .expect("Python");
-        let lines = BufReader::new(program.stdout.take().expect("it is piped")).lines();
+        let told = BufReader::new(program.stdout.take().expect("it is piped")).lines();
+        let (sender, lines) = mpsc::unbounded_channel();
+        // It ends with the program, and nobody waits for it: whoever waits for the program does so in time.
+        std::thread::spawn(move || told.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { program, lines }
     }
 
     /// The next line, which is of that kind.
-    fn next(&mut self, kind: &str) -> Value {
-        let line = self.lines.next().expect("it tells more").expect("text");
+    async fn next(&mut self, kind: &str) -> Value {
+        let line = in_time(self.lines.recv()).await.expect("it tells more");
         let told: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(told["kind"], kind, "{line}");
         told
@@ -112,11 +116,8 @@ async fn we_continue_its_trace<B: EventBus>(broker: Broker, bus: Traced<B>, proc
     let (told, received) = recorder
         .run(async {
             let running = bus.subscribe("inventory").handle(handler).await.unwrap();
-            let spans = tokio::task::spawn_blocking(move || {
-                let mut peer = Peer::start("produce", &broker);
-                [peer.next("span"), peer.next("span")]
-            });
-            let told = spans.await.unwrap();
+            let mut peer = Peer::start("produce", &broker);
+            let told = [peer.next("span").await, peer.next("span").await];
             let received = in_time(seen.recv()).await.unwrap();
             running.shutdown().await.unwrap();
             (told, received)
@@ -143,18 +144,14 @@ fn text(value: &Value) -> String {
 
 /// A Python program that waits for a message.
 async fn consumer(broker: Broker) -> Peer {
-    let begun = tokio::task::spawn_blocking(move || {
-        let mut peer = Peer::start("consume", &broker);
-        peer.next("ready");
-        peer
-    });
-    begun.await.unwrap()
+    let mut peer = Peer::start("consume", &broker);
+    peer.next("ready").await;
+    peer
 }
 
 /// The message that it got, and its spans, the inner one first.
 async fn consumed(mut peer: Peer) -> [Value; 3] {
-    let told = tokio::task::spawn_blocking(move || [peer.next("message"), peer.next("span"), peer.next("span")]);
-    in_time(told).await.unwrap()
+    [peer.next("message").await, peer.next("span").await, peer.next("span").await]
 }
 
 /// A message of ours is handled by Python in the trace that sent it, as a child of the span that sent it.
@@ -193,7 +190,7 @@ async fn it_reads_a_stored_event<B: EventBus>(broker: Broker, bus: Traced<B>) {
         .run(async {
             let relay = Relay::new("to Python", store.clone(), bus).spawn();
             let placed = commands(&store).dispatch_with(place, context).await.unwrap();
-            relay.wait_for(placed.position).await.unwrap();
+            in_time(relay.wait_for(placed.position)).await.unwrap();
             relay.shutdown().await.unwrap();
         })
         .await;

@@ -79,7 +79,8 @@ def kafka(address, topic):
     def receive():
         settings = {
             "bootstrap.servers": address,
-            "group.id": "python",
+            # Tansu never forms a group again whose leader leaves while it is formed anew: nobody else is in this one.
+            "group.id": f"{topic}.python",
             "auto.offset.reset": "earliest",
             "session.timeout.ms": 2000,
             "heartbeat.interval.ms": 300,

@@ -116,9 +116,12 @@ fn a_deleted_queue_is_made_again() {
         delete_queue(&format!("{name}.one")).await;
         let stream = StreamId::new("Order", 1);
         // Until the member has made the queue again, nobody takes messages.
-        while bus.publish(message(&stream, 7)).await.is_err() {
-            tokio::task::yield_now().await;
-        }
+        in_time(async {
+            while bus.publish(message(&stream, 7)).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
         running.shutdown().await.unwrap();
     });
@@ -128,7 +131,7 @@ fn a_deleted_queue_is_made_again() {
 pub(super) async fn operator() -> lapin::Channel {
     let url = services::rabbitmq();
     let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default());
-    connection.await.unwrap().create_channel().await.unwrap()
+    in_time(async { connection.await.unwrap().create_channel().await.unwrap() }).await
 }
 
 async fn delete_queue(queue: &str) {

@@ -54,13 +54,12 @@ fn a_broker_that_is_restarted_loses_nothing() {
                 }
                 if is_up && ordinal >= from + 10 {
                     is_up = false;
-                    server = tokio::task::spawn_blocking(move || {
+                    let restarted = tokio::task::spawn_blocking(move || {
                         server.stop();
                         server.begin();
                         server
-                    })
-                    .await
-                    .unwrap();
+                    });
+                    server = in_time(restarted).await.unwrap();
                 }
             }
             in_time(publisher).await.unwrap();

@@ -33,31 +33,35 @@ macro_rules! event_bus_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::event_bus_suite! { @ $open;
-                a_message_comes_as_it_was_sent
-                what_is_malformed_comes_all_the_same
-                every_group_gets_every_message
-                messages_of_a_stream_keep_their_order
-                members_of_a_group_share_its_messages
-                a_batch_is_what_is_there
-                only_the_wanted_events_are_handled
-                a_handler_may_publish_to_itself
-                shutting_down_finishes_what_was_taken
-                what_was_not_settled_comes_again
-                a_message_that_fails_is_tried_again
-                a_message_that_keeps_failing_is_a_dead_letter
-                a_panic_is_a_failure
-                a_failing_batch_costs_the_messages_at_fault_alone
-                dead_letters_are_tried_again_when_asked
-                a_dead_letter_that_fails_again_goes_back
-            }
+            $crate::event_bus_suite! { @cases [$crate::event_bus_suite] [$open] }
         }
     };
-    (@ $open:expr; $($test:ident)*) => {
+    // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
+    (@cases [$($macro:tt)+] $back:tt) => {
+        $($macro)+! { @ $back
+            a_message_comes_as_it_was_sent
+            what_is_malformed_comes_all_the_same
+            every_group_gets_every_message
+            messages_of_a_stream_keep_their_order
+            members_of_a_group_share_its_messages
+            a_batch_is_what_is_there
+            only_the_wanted_events_are_handled
+            a_handler_may_publish_to_itself
+            shutting_down_finishes_what_was_taken
+            what_was_not_settled_comes_again
+            a_message_that_fails_is_tried_again
+            a_message_that_keeps_failing_is_a_dead_letter
+            a_panic_is_a_failure
+            a_failing_batch_costs_the_messages_at_fault_alone
+            dead_letters_are_tried_again_when_asked
+            a_dead_letter_that_fails_again_goes_back
+        }
+    };
+    (@ [$open:expr] $($case:ident)*) => {
         $(
             #[test]
-            fn $test() {
-                $crate::testing::run($crate::testing::suite::event_bus::$test($open));
+            fn $case() {
+                $crate::testing::run($crate::testing::suite::event_bus::$case($open));
             }
         )*
     };

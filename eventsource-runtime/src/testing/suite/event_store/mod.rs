@@ -50,24 +50,11 @@ macro_rules! event_store_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::event_store_cases! { [$crate::event_store_suite] [$open] }
+            $crate::event_store_suite! { @cases [$crate::event_store_suite] [$open] }
         }
     };
-    (@ [$open:expr] $($case:ident)*) => {
-        $(
-            #[test]
-            fn $case() {
-                $crate::testing::run($crate::testing::suite::event_store::$case($open));
-            }
-        )*
-    };
-}
-
-/// Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! event_store_cases {
-    ([$($macro:tt)+] $back:tt) => {
+    // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
+    (@cases [$($macro:tt)+] $back:tt) => {
         $($macro)+! { @ $back
             no_stream_admits_no_stream
             no_stream_refuses_a_stream
@@ -163,6 +150,14 @@ macro_rules! event_store_cases {
             histories_are_linearizable
             random_calls_do_what_the_model_does
         }
+    };
+    (@ [$open:expr] $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::testing::run($crate::testing::suite::event_store::$case($open));
+            }
+        )*
     };
 }
 

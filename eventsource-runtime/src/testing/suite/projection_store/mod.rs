@@ -48,63 +48,67 @@ macro_rules! projection_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::projection_suite! { @ $open;
-                a_projection_is_set_up_once
-                a_new_projection_begins_where_it_is_told
-                a_set_up_that_fails_is_made_again
-                what_is_not_open_is_refused
-                a_batch_moves_the_checkpoint
-                a_batch_without_events_moves_the_checkpoint
-                a_batch_from_elsewhere_is_refused
-                a_failing_step_names_its_event
-                a_panicking_step_names_its_event
-                a_reset_begins_again
-                a_reset_that_fails_changes_nothing
-                projections_stand_each_for_itself
-                parts_stand_each_for_itself
-                the_number_of_parts_changes_where_all_stand_alike
-                the_number_of_parts_stays_where_they_do_not
-                a_lease_is_had_by_one
-                a_lease_tells_where_the_part_stands
-                a_lease_is_renewed_by_its_holder
-                a_lease_that_is_given_up_is_free
-                nobody_gives_up_the_lease_of_another
-                a_lease_that_has_expired_is_free
-                a_lease_that_has_expired_and_that_nobody_took_still_holds
-                a_lease_is_taken_by_force
-                a_late_batch_after_a_takeover_is_refused
-                a_late_reset_after_a_takeover_is_refused
-                a_batch_renews_its_lease
-                one_of_many_claims_is_granted
-                an_event_that_is_set_aside_is_a_dead_letter
-                letters_are_listed_in_order_and_in_pages
-                letters_of_one_stream_are_listed_alone
-                later_events_of_a_stream_are_parked_and_others_go_on
-                a_letter_that_is_retried_is_applied_and_removed
-                a_retry_that_fails_leaves_the_letter
-                a_letter_that_is_resolved_is_removed_unapplied
-                settling_what_is_not_there_does_nothing
-                a_stream_without_letters_goes_on
-                a_refused_batch_sets_nothing_aside
-                a_reset_removes_the_letters
-                letters_of_another_projection_are_none_of_ours
-                a_checkpoint_is_kept_to_the_last_bit
-                names_differ_to_the_last_character
-                what_a_letter_says_is_kept
-                letters_survive_a_change_of_parts
-                a_letter_parks_its_stream_in_every_later_batch
-                a_lease_tells_who_has_it_now
-                a_step_that_failed_is_applied_when_it_is_mended
-                a_batch_that_is_sent_twice_at_once_is_applied_once
-                dropped_batches_leave_the_projection_usable
-            }
+            $crate::projection_suite! { @cases [$crate::projection_suite] [$open] }
         }
     };
-    (@ $open:expr; $($test:ident)*) => {
+    // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
+    (@cases [$($macro:tt)+] $back:tt) => {
+        $($macro)+! { @ $back
+            a_projection_is_set_up_once
+            a_new_projection_begins_where_it_is_told
+            a_set_up_that_fails_is_made_again
+            what_is_not_open_is_refused
+            a_batch_moves_the_checkpoint
+            a_batch_without_events_moves_the_checkpoint
+            a_batch_from_elsewhere_is_refused
+            a_failing_step_names_its_event
+            a_panicking_step_names_its_event
+            a_reset_begins_again
+            a_reset_that_fails_changes_nothing
+            projections_stand_each_for_itself
+            parts_stand_each_for_itself
+            the_number_of_parts_changes_where_all_stand_alike
+            the_number_of_parts_stays_where_they_do_not
+            a_lease_is_had_by_one
+            a_lease_tells_where_the_part_stands
+            a_lease_is_renewed_by_its_holder
+            a_lease_that_is_given_up_is_free
+            nobody_gives_up_the_lease_of_another
+            a_lease_that_has_expired_is_free
+            a_lease_that_has_expired_and_that_nobody_took_still_holds
+            a_lease_is_taken_by_force
+            a_late_batch_after_a_takeover_is_refused
+            a_late_reset_after_a_takeover_is_refused
+            a_batch_renews_its_lease
+            one_of_many_claims_is_granted
+            an_event_that_is_set_aside_is_a_dead_letter
+            letters_are_listed_in_order_and_in_pages
+            letters_of_one_stream_are_listed_alone
+            later_events_of_a_stream_are_parked_and_others_go_on
+            a_letter_that_is_retried_is_applied_and_removed
+            a_retry_that_fails_leaves_the_letter
+            a_letter_that_is_resolved_is_removed_unapplied
+            settling_what_is_not_there_does_nothing
+            a_stream_without_letters_goes_on
+            a_refused_batch_sets_nothing_aside
+            a_reset_removes_the_letters
+            letters_of_another_projection_are_none_of_ours
+            a_checkpoint_is_kept_to_the_last_bit
+            names_differ_to_the_last_character
+            what_a_letter_says_is_kept
+            letters_survive_a_change_of_parts
+            a_letter_parks_its_stream_in_every_later_batch
+            a_lease_tells_who_has_it_now
+            a_step_that_failed_is_applied_when_it_is_mended
+            a_batch_that_is_sent_twice_at_once_is_applied_once
+            dropped_batches_leave_the_projection_usable
+        }
+    };
+    (@ [$open:expr] $($case:ident)*) => {
         $(
             #[test]
-            fn $test() {
-                $crate::testing::run($crate::testing::suite::projection_store::$test($open));
+            fn $case() {
+                $crate::testing::run($crate::testing::suite::projection_store::$case($open));
             }
         )*
     };

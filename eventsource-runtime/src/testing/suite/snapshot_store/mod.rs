@@ -27,11 +27,34 @@ use crate::store::{Position, StreamId, Version};
 /// ```
 #[macro_export]
 macro_rules! snapshot_store_suite {
-    ($name:ident, $open:expr) => {
-        $crate::snapshot_store_suite! { @ $name, $open; }
+    ($name:ident, $open:expr $(, $with_events:ident)?) => {
+        mod $name {
+            #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
+            use super::*;
+            $crate::snapshot_store_suite! { @cases [$crate::snapshot_store_suite] [$open] }
+            $($crate::snapshot_store_suite! { @$with_events [$crate::snapshot_store_suite] [$open] })?
+        }
     };
-    ($name:ident, $open:expr, with_events) => {
-        $crate::snapshot_store_suite! { @ $name, $open;
+    // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
+    (@cases [$($macro:tt)+] $back:tt) => {
+        $($macro)+! { @ $back
+            says_that_it_keeps_snapshots
+            nothing_saved_is_nothing_found
+            saved_snapshot_comes_back
+            state_comes_back_byte_for_byte
+            numbers_come_back_to_the_last_bit
+            last_saved_takes_the_place_of_the_one_before
+            streams_are_kept_apart
+            deleted_snapshot_is_gone_and_the_others_are_not
+            deleting_by_type_leaves_other_types
+            what_was_deleted_can_be_saved_again
+            clones_share_what_is_kept
+            saves_at_the_same_time_leave_one_whole
+            dropped_saves_leave_a_whole_or_nothing
+        }
+    };
+    (@with_events [$($macro:tt)+] $back:tt) => {
+        $($macro)+! { @ $back
             fold_begins_where_the_snapshot_ends
             fold_without_a_snapshot_shows_every_event
             fold_with_a_snapshot_of_another_history_shows_every_event
@@ -39,33 +62,11 @@ macro_rules! snapshot_store_suite {
             dropped_folds_leave_the_store_usable
         }
     };
-    (@ $name:ident, $open:expr; $($with_events:ident)*) => {
-        mod $name {
-            #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
-            use super::*;
-            $crate::snapshot_store_suite! { @@ $open;
-                says_that_it_keeps_snapshots
-                nothing_saved_is_nothing_found
-                saved_snapshot_comes_back
-                state_comes_back_byte_for_byte
-                numbers_come_back_to_the_last_bit
-                last_saved_takes_the_place_of_the_one_before
-                streams_are_kept_apart
-                deleted_snapshot_is_gone_and_the_others_are_not
-                deleting_by_type_leaves_other_types
-                what_was_deleted_can_be_saved_again
-                clones_share_what_is_kept
-                saves_at_the_same_time_leave_one_whole
-                dropped_saves_leave_a_whole_or_nothing
-                $($with_events)*
-            }
-        }
-    };
-    (@@ $open:expr; $($test:ident)*) => {
+    (@ [$open:expr] $($case:ident)*) => {
         $(
             #[test]
-            fn $test() {
-                $crate::testing::run($crate::testing::suite::snapshot_store::$test($open));
+            fn $case() {
+                $crate::testing::run($crate::testing::suite::snapshot_store::$case($open));
             }
         )*
     };
