@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::trace::SpanData;
 use tracing::field::{Field, Visit};
@@ -27,6 +28,8 @@ impl Log {
             let ours = filter_fn(|metadata| metadata.target().starts_with("eventsource"));
             let subscriber = tracing_subscriber::registry().with(log.clone().with_filter(ours));
             tracing::subscriber::set_global_default(subscriber).expect("nobody else has set one");
+            // Of a place that logged for the first time meanwhile, it may be kept that nobody listens.
+            tracing::callsite::rebuild_interest_cache();
             log
         })
     }
@@ -42,7 +45,10 @@ impl Log {
     /// Waits until there was such an event, and holds all of its name against the registry.
     pub async fn hears(&self, name: &str) {
         let heard = || self.0.lock().unwrap().iter().filter(|logged| logged.name == name).cloned().collect::<Vec<_>>();
+        // By a clock that does not stand still where a test's does.
+        let begun = Instant::now();
         while heard().is_empty() {
+            assert!(begun.elapsed() < Duration::from_mins(5), "nobody logs `{name}`");
             tokio::task::yield_now().await;
         }
         let registry = Registry::load();

@@ -8,11 +8,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use tokio_postgres::{AsyncMessage, Client, Config};
+use tokio::time::timeout;
+use tokio_postgres::{AsyncMessage, Client};
 
-use super::connections::WATCHED;
+use super::connections::{Connecting, WATCHED};
 use super::schema::Schema;
-use super::tls::Tls;
+use crate::error::BoxError;
 use crate::store::Position;
 use crate::store::head::Head;
 use crate::telemetry::log;
@@ -23,8 +24,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// What a listener is made of.
 #[derive(Clone)]
 pub(super) struct Listener {
-    config: Config,
-    tls: Tls,
+    connecting: Connecting,
     schema: Schema,
     head: Arc<Head>,
 }
@@ -45,8 +45,8 @@ impl Drop for Listening {
 }
 
 impl Listener {
-    pub(super) fn new(config: &Config, tls: &Tls, schema: &Schema, head: &Arc<Head>) -> Self {
-        Self { config: config.clone(), tls: tls.clone(), schema: schema.clone(), head: Arc::clone(head) }
+    pub(super) fn new(connecting: Connecting, schema: &Schema, head: &Arc<Head>) -> Self {
+        Self { connecting, schema: schema.clone(), head: Arc::clone(head) }
     }
 
     /// Listens in a task.
@@ -78,8 +78,10 @@ impl Listener {
     }
 
     /// Listens on one connection until it is lost, and tells when it has begun; an error if it never came to that.
-    async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<(), tokio_postgres::Error> {
-        let (client, mut connection) = self.config.connect(self.tls.connector()).await?;
+    async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<(), BoxError> {
+        let Connecting { config, tls, timeout: patience } = &self.connecting;
+        // The driver's own timeout ends where the server has accepted, and need not have answered.
+        let (client, mut connection) = timeout(*patience, config.connect(tls.connector())).await??;
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
         poll_fn(|task| {
             loop {
@@ -92,7 +94,7 @@ impl Listener {
                     starting = None;
                     match started {
                         Ok(()) => begun(),
-                        Err(error) => return Poll::Ready(Err(error)),
+                        Err(error) => return Poll::Ready(Err(error.into())),
                     }
                 }
                 match message {
@@ -122,5 +124,25 @@ impl Listener {
             client.query_one(&self.schema.sql("SELECT coalesce(max(position), 0) FROM {schema}.events"), &[]).await?;
         self.head.publish(Position::new(u64::try_from(head.get::<_, i64>(0)).unwrap_or_default()));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{PostgresOptions, address, tls};
+    use super::*;
+
+    #[test]
+    fn a_server_that_accepts_and_does_not_answer_is_not_waited_for() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://es@{}/postgres", silent.local_addr().unwrap());
+        let options = PostgresOptions::default().connect_timeout(Duration::from_millis(20));
+        let config = address::parse(&url, &options).unwrap();
+        let tls = tls::tls(&config, &options).unwrap();
+        let connecting = Connecting { config, tls, timeout: options.connect_timeout };
+        let listener = Listener::new(connecting, &Schema::new("public").unwrap(), &Arc::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let lost = runtime.block_on(async { timeout(Duration::from_secs(30), listener.until_lost(&|| ())).await });
+        assert!(lost.expect("it gives up in time").is_err());
     }
 }

@@ -168,7 +168,7 @@ impl Postgres {
                 folds: Folds::new(&schema),
                 snapshots: Snapshots::new(&schema),
                 projections: projections::Statements::new(&schema),
-                listener: Listener::new(&config, &tls, &schema, &head),
+                listener: Listener::new(connecting.clone(), &schema, &head),
                 listening: OnceLock::new(),
                 polling_interval: options.polling_interval,
                 pools,
