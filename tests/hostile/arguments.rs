@@ -181,6 +181,12 @@ struct Parts {
     b: Dropped,
     c: Dropped,
 }
+struct Lists {
+    first: Dropped,
+    list: Vec<Dropped>,
+    flag: bool,
+    last: Dropped,
+}
 macro_rules! twins_in_parts {
     ($($name:ident $traced:ident: ($($argument:tt)*) $(-> $returned:ty)? $body:block)*) => { $(
         fn $name($($argument)*) $(-> $returned)? $body
@@ -193,6 +199,11 @@ twins_in_parts! {
     one_part_moved one_part_moved_traced: (parts: Parts) { drop(parts.b); parts.a.1.borrow_mut().push("end"); }
     by_pattern by_pattern_traced: (parts: Parts) { let Parts { b, .. } = parts; b.use_it(); }
     by_match by_match_traced: (parts: Parts) { match parts { Parts { b, .. } => b.use_it() } }
+    by_macro by_macro_traced: (parts: Parts) { assert!(matches!(parts, Parts { b: Dropped("b", _), .. })); }
+    by_rest by_rest_traced: (parts: Parts) { Parts { b: Dropped("other", Rc::default()), ..parts }; }
+    by_index by_index_traced: (lists: Lists) { lists.list[0].use_it(); }
+    by_flag by_flag_traced: (lists: Lists) { if lists.flag { std::hint::black_box(()); } }
+    by_loop by_loop_traced: (lists: Lists) { for one in lists.list { one.use_it(); } }
     for_a_future for_a_future_traced: (a: Dropped, b: Dropped) -> impl Future<Output = ()> {
         a.use_it();
         b.use_it();
@@ -244,6 +255,11 @@ fn what_is_used_in_part_is_dropped_in_the_order_in_which_it_is_without_us() {
     assert_eq!(parts(one_part_moved_traced), parts(one_part_moved));
     assert_eq!(parts(by_pattern_traced), parts(by_pattern));
     assert_eq!(parts(by_match_traced), parts(by_match));
+    assert_eq!([parts(by_macro_traced), parts(by_rest_traced)], [parts(by_macro), parts(by_rest)]);
+    let lists = |function: fn(Lists)| order(|a, b, c| function(Lists { first: a, list: vec![b], flag: true, last: c }));
+    assert_eq!(lists(by_index), ["a", "b", "c"]);
+    assert_eq!(lists(by_index_traced), lists(by_index));
+    assert_eq!([lists(by_flag_traced), lists(by_loop_traced)], [lists(by_flag), lists(by_loop)]);
     assert_eq!(parts(|it| drop(for_a_part_of_one_traced(it))), parts(|it| drop(for_a_part_of_one(it))));
     macro_rules! two { ($($function:ident)*) => { [$(order(|a, b, _c| drop($function(a, b)))),*] } }
     assert_eq!(two!(for_a_future_traced for_a_boxed_future_traced), two!(for_a_future for_a_boxed_future));

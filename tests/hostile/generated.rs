@@ -144,6 +144,21 @@ macro_rules! recorded {
 }
 recorded!(shown_by_another, result.as_ref().map_or(0, Vec::len));
 
+// What was returned by the macro's name, and by that of its caller.
+macro_rules! results {
+    ($theirs:expr) => {
+        #[traced(record("ours" = result.len(), "theirs" = $theirs))]
+        fn results() -> String {
+            "ab".into()
+        }
+        #[traced(record("ours" = result.len(), "theirs" = $theirs))]
+        async fn later_results() -> String {
+            "ab".into()
+        }
+    };
+}
+results!(result.is_empty());
+
 macro_rules! nested {
     ($d:tt $name:ident) => {
         macro_rules! $name { ($d f:ident) => { #[traced(attributes(n))] fn $d f(n: u8) -> u8 { n + 1 } }; }
@@ -225,4 +240,5 @@ fn run() {
     assert_eq!((five(), six()), (5, 6));
     assert_eq!((Holder { n: 7 }.seven(), crate::ready(Holder { n: 8 }.eight())), (7, 8));
     assert_eq!((nine(8), ten(1, 2), crate::ready(pinned()), twelve("q"), thirteen(1)), (9, 12, 11, "q", 1));
+    assert_eq!((results(), crate::ready(later_results())), ("ab".into(), "ab".into()));
 }

@@ -76,6 +76,15 @@ struct Pointers {
     b: Box<[u8]>,
 }
 
+// A query is sent, and never shared.
+#[derive(Query, Deserialize)]
+#[query(output = u8)]
+struct Unshared<T>(std::cell::RefCell<T>);
+const _: () = {
+    const fn is_query<Q: eventsource_runtime::Query>() {}
+    is_query::<Unshared<u8>>();
+};
+
 #[derive(Aggregate, Default)]
 #[aggregate(id = u8, error = std::fmt::Error, events(
     Defaulted<u8, 3>, Bounded::<u8, u8>, Marked<str>, Flagged<true, 'x'>, Where, Pointers,

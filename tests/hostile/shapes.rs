@@ -35,6 +35,19 @@ fn records(fail: bool) -> Result<Vec<u8>, std::fmt::Error> {
 fn without_a_size(text: &str, items: &[u8]) -> String {
     text.repeat(items.len())
 }
+struct Tail<T: ?Sized>(u8, T);
+impl Tail<[u8]> {
+    #[traced(attributes("head" = %self.0, "tail" = ?self.1), record("tail" = ?self.1))]
+    fn tail(&self) -> usize {
+        self.1.len()
+    }
+}
+#[test]
+fn a_field_without_a_size_is_shown() {
+    let tail: &Tail<[u8]> = &Tail(1, [2, 3]);
+    assert_eq!(tail.tail(), 2);
+}
+
 macro_rules! sliced {
     ($text:expr) => {
         #[traced(attributes("a" = %$text, "b" = ?$text))]

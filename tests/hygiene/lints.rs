@@ -14,6 +14,8 @@ const LINTS: &[(&str, &str)] = &[
     ("unused_variables", "@\npub async fn f(a: u8) { let b = 1; }"),
     ("unused_variables", "pub struct A { pub a: String }\n@\npub fn f(a: String, b: String) -> A { A { a: b } }"),
     ("unused_variables", "pub struct A { pub a: String }\n@\npub async fn f(a: String, b: String) -> A { A { a: b } }"),
+    ("unused_variables", "@\npub fn f(a: String, b: String) -> usize { let a = b.len() + 1; a * 2 }"),
+    ("unused_variables", "@\npub async fn f(a: String, b: String) -> usize { let a = b.len() + 1; a * 2 }"),
     ("unused_mut", "@\npub fn f() -> u8 { let mut a = 1; a }"),
     ("unused_mut", "@\npub fn f(mut a: u8) -> u8 { a }"),
     ("unused_assignments", "@\npub fn f() -> u8 { let mut a = 1; let b = a; a = 2; b }"),
@@ -81,6 +83,10 @@ const LINTS: &[(&str, &str)] = &[
     (
         "clippy::await_holding_lock",
         "@\npub async fn f(a: &std::sync::Mutex<u8>) { let Ok(b) = a.lock() else { return }; std::future::ready(1).await; drop(b); }",
+    ),
+    (
+        "clippy::async_yields_async",
+        "pub struct A;\n@\npub async fn f() -> A { let b = async { std::future::ready(A) }; b.await.await }",
     ),
     ("unconditional_recursion", "@\npub fn f(a: u8) -> u8 { f(a) }"),
     ("clippy::needless_pass_by_value", "@\npub fn f(a: String) -> usize { a.len() }"),
@@ -169,6 +175,7 @@ const LOST: &[(&str, &str)] = &[
     ("clippy::missing_const_for_fn", "a function that makes a span cannot be `const`"),
     ("clippy::unused_async", "it awaits its body"),
     ("clippy::large_stack_frames", "the frame is that of the closure"),
+    ("clippy::async_yields_async", "the body may return a future, which to clippy is a block's"),
     ("unconditional_recursion", "the call is the closure's, which the compiler does not look into"),
     ("clippy::needless_pass_by_value", "the closure owns what the body borrows"),
     ("clippy::needless_pass_by_ref_mut", "the closure takes it as it is"),

@@ -286,6 +286,44 @@ impl Meter {
         let lit = Lit { how: None };
         Ok((count > *on).then_some(lit))
     }
+
+    // Another name in a path, and an argument that changes in the body alone.
+    #[traced(attributes("shop" = shop::name()))]
+    fn rename(&self, Rename { name, .. }: Rename, mut most: &u64) -> Result<Option<Lit>, std::convert::Infallible> {
+        if name.is_empty() {
+            most = &1;
+        }
+        #[allow(deprecated, reason = "it has to be given")]
+        let lit = Lit { how: None };
+        Ok((self.count > *most).then_some(lit))
+    }
+}
+
+/// Renames.
+#[derive(Clone, Debug, Command, Serialize, Deserialize)]
+#[command(aggregate = Meter)]
+pub struct Rename {
+    /// Which.
+    #[command(id)]
+    pub meter: u64,
+    /// How it is called.
+    pub name: String,
+}
+
+/// Where meters are sold.
+pub mod shop {
+    /// How it is called.
+    #[must_use]
+    pub const fn name() -> &'static str {
+        "shop"
+    }
+}
+
+/// Counts, and records by a closure of which the argument is called like what is returned.
+#[traced(record("long" = names.iter().filter(|result| result.len() > 3).count()))]
+#[must_use]
+pub fn count(names: &[String]) -> usize {
+    names.len()
 }
 
 /// Has an argument that it only holds.

@@ -1,5 +1,6 @@
 //! Projections at the edges: slow, failing, panicking, twice, and over stores that fail.
 
+mod piling;
 mod preparing;
 
 use std::future::Future;

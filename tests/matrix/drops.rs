@@ -1,9 +1,10 @@
 //! What is dropped when, which the edition of the function decides and not that of the macro.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use eventsource_runtime::prelude::*;
+use eventsource_tests::recorder::Recorder;
 
 use crate::support::block;
 
@@ -52,6 +53,38 @@ later_twins! {
     single_later single_later_traced: (a, b) { a.another("temporary").size() + b.another("other").size() }
 }
 
+/// Counts the spans that are open when it is dropped.
+struct Counting(Rc<Recorder>, Rc<Cell<usize>>);
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.1.set(self.0.open_spans());
+    }
+}
+
+struct Parts {
+    flag: bool,
+    list: Vec<u8>,
+    counting: Counting,
+}
+
+#[traced]
+fn by_flag(parts: Parts) {
+    if parts.flag {
+        block(async {});
+    }
+}
+#[traced]
+fn by_index(parts: Parts) {
+    std::hint::black_box(parts.list[0]);
+}
+#[traced]
+fn by_loop(parts: Parts) {
+    for one in parts.list {
+        std::hint::black_box(one);
+    }
+}
+
 fn order(function: impl FnOnce(Dropped, Dropped)) -> Vec<&'static str> {
     let order = Rc::default();
     let [a, b] = ["a", "b"].map(|name| Dropped(name, Rc::clone(&order)));
@@ -72,4 +105,14 @@ fn the_last_expression_drops_what_it_made_when_it_does_without_us() {
         dropped!(a b: block(one_later_traced(a)), block(two_later_traced(a, b)), block(single_later_traced(a, b))),
         dropped!(a b: block(one_later(a)), block(two_later(a, b)), block(single_later(a, b))),
     );
+}
+
+#[test]
+fn what_is_used_in_part_is_dropped_before_the_span_ends() {
+    for function in [by_flag as fn(Parts), by_index, by_loop] {
+        let (recorder, open) = (Rc::new(Recorder::new()), Rc::default());
+        let counting = Counting(Rc::clone(&recorder), Rc::clone(&open));
+        block(recorder.run(async { function(Parts { flag: true, list: vec![1], counting }) }));
+        assert_eq!(open.get(), 1);
+    }
 }

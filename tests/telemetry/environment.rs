@@ -1,11 +1,13 @@
 //! Variables of the environment that are seen to act in a process of their own alone.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{Telemetry, names};
 use eventsource_tests::alone::{alone, is_alone};
+use eventsource_tests::logged::Log;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, global};
@@ -48,6 +50,7 @@ fn the_libraries_of_others_send_what_the_propagators_are_asked_to() {
     assert_eq!(headers("baggage"), "baggage");
     assert_eq!(headers("tracecontext,baggage"), "baggage traceparent tracestate");
     assert_eq!(headers("none"), "");
+    assert_eq!(headers("b3"), "traceparent tracestate");
 }
 
 /// An exporter that takes nothing before it is let.
@@ -129,4 +132,65 @@ fn a_queue_has_the_room_that_it_was_asked_to_have() {
     // And that log records are, for which there may be room by then.
     let records = kept(&[("OTEL_BLRP_MAX_QUEUE_SIZE", "4")]);
     assert!(["spans 10, records 4", "spans 10, records 5"].contains(&&*records), "{records}");
+}
+
+/// How often spans were exported.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<AtomicUsize>);
+
+impl SpanExporter for Counted {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Makes ten spans, flushes them, and says how often anything was exported.
+#[tokio::test]
+async fn a_program_that_flushes() {
+    if !is_alone() {
+        return;
+    }
+    let (spans, metrics) = (Counted::default(), InMemoryMetricExporter::default());
+    let builder = Telemetry::from_env("tests").span_exporter(spans.clone()).metric_exporter(metrics.clone());
+    let telemetry = builder.install().unwrap();
+    for _ in 0..10 {
+        fails().unwrap_err();
+    }
+    telemetry.force_flush().await.unwrap();
+    let metrics = metrics.get_finished_metrics().unwrap().len();
+    println!("said: {} of spans, {metrics} of metrics", spans.0.load(Ordering::Relaxed));
+    telemetry.shutdown().await.unwrap();
+}
+
+/// The threads that export went round and round, or exported span by span.
+#[test]
+fn zero_is_as_good_as_nothing_where_exporting_could_not_work_with_it() {
+    for variable in [
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+    ] {
+        assert_eq!(said("a_program_that_flushes", &[(variable, "0")]), "1 of spans, 1 of metrics", "{variable}");
+    }
+}
+
+/// Says how many of its settings it was told to be without a meaning.
+#[tokio::test]
+async fn a_program_that_is_told() {
+    if !is_alone() {
+        return;
+    }
+    let (log, _guard) = Log::of_thread();
+    Telemetry::from_env("tests").install().unwrap().shutdown().await.unwrap();
+    let told = log.names_of("eventsource::telemetry");
+    println!("said: {}", told.iter().filter(|name| *name == "eventsource.telemetry.setting").count());
+}
+
+#[test]
+fn a_switch_that_is_neither_on_nor_off_is_told_once() {
+    let told = |value| said("a_program_that_is_told", &[("OTEL_SDK_DISABLED", value)]);
+    assert_eq!(["1", "yes"].map(told), ["1", "1"]);
+    assert_eq!(["TRUE", "false", ""].map(told), ["0", "0", "0"]);
 }

@@ -32,11 +32,9 @@ pub(crate) fn predicate(ty: &Type, bound: TokenStream) -> WherePredicate {
     })
 }
 
-/// What storing and sending a message asks of its type.
+/// What storing and sending a message asks of its type, beside what its own kind asks.
 pub(crate) fn message_bounds(private: &TokenStream) -> TokenStream {
-    quote_spanned! {Span::mixed_site()=>
-        #private::serde::de::DeserializeOwned + ::core::marker::Send + ::core::marker::Sync + 'static
-    }
+    quote_spanned!(Span::mixed_site()=> #private::serde::de::DeserializeOwned + ::core::marker::Send + 'static)
 }
 
 /// A message outlives what it was made from.

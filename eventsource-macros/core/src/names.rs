@@ -94,16 +94,27 @@ pub(crate) fn bound_under(conditions: Vec<Attribute>, pattern: &Pat) -> Vec<Boun
 }
 
 /// The pattern for a reference to the value: what it binds, without `mut` and `ref`.
-pub(crate) fn borrowed_pattern(mut pattern: Pat) -> Pat {
-    struct Borrowed;
-    impl VisitMut for Borrowed {
+pub(crate) fn borrowed_pattern(pattern: Pat) -> Pat {
+    each_name(pattern, |name| {
+        name.mutability = None;
+        name.by_ref = None;
+    })
+}
+
+/// The pattern for an expression that changes nothing: what it binds, without `mut`.
+pub(crate) fn unchanged_pattern(pattern: Pat) -> Pat {
+    each_name(pattern, |name| name.mutability = None)
+}
+
+fn each_name(mut pattern: Pat, change: fn(&mut PatIdent)) -> Pat {
+    struct Names(fn(&mut PatIdent));
+    impl VisitMut for Names {
         fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
-            pattern.mutability = None;
-            pattern.by_ref = None;
+            self.0(pattern);
             visit_mut::visit_pat_ident_mut(self, pattern);
         }
     }
-    Borrowed.visit_pat_mut(&mut pattern);
+    Names(change).visit_pat_mut(&mut pattern);
     pattern
 }
 
@@ -172,5 +183,7 @@ mod tests {
     fn a_pattern_loses_what_a_reference_cannot_have() {
         let pattern = Pat::parse_single.parse2(quote!(mut command)).map(borrowed_pattern);
         assert_eq!(pattern.expect("the test's own pattern").to_token_stream().to_string(), "command");
+        let pattern = Pat::parse_single.parse2(quote!((mut a, ref b))).map(unchanged_pattern);
+        assert_eq!(pattern.expect("the test's own pattern").to_token_stream().to_string(), "(a , ref b)");
     }
 }

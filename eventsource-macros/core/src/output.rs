@@ -5,7 +5,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Type, Visibility, parse_quote};
 
-use crate::names::{Bound, bound_under, find, find_local};
+use crate::names::{Bound, bound_under, find};
+use crate::seen::seen;
 use crate::signature::{ImplBlock, cfgs};
 
 /// Impls, in a block of their own, so that nothing in them meets the user's names; with attributes.
@@ -65,8 +66,9 @@ pub(crate) fn enum_lints<'a>(vis: &Visibility, mut names: impl Iterator<Item = &
     // The user's types are named like this, and there they may be.
     let is_odd = |name: String| name.contains('_') || name.starts_with(char::is_lowercase);
     let names = names.any(|name| is_odd(name.unraw().to_string())).then(|| quote!(#[allow(non_camel_case_types)]));
-    // An aggregate that others use may keep its events to itself.
-    let private = (!matches!(vis, Visibility::Inherited)).then(|| quote!(#[allow(private_interfaces)]));
+    // An aggregate that others use may keep its events to itself, to which the variants' docs link.
+    let private = (!matches!(vis, Visibility::Inherited))
+        .then(|| quote!(#[allow(private_interfaces, rustdoc::private_intra_doc_links)]));
     quote! {
         #[allow(
             // Events are named after their aggregate, and some are larger than others.
@@ -86,15 +88,17 @@ pub(crate) fn future_lints() -> TokenStream {
     quote!(#[allow(clippy::async_yields_async)])
 }
 
-/// Makes use of the names that patterns of the user's bind for an expression that has no use for them: an `allow` is
-/// what a crate can forbid.
+/// Makes use of the names that patterns of the user's bind for expressions that have no use for them: an `allow` is what
+/// a crate can forbid.
 pub(crate) fn unused<'a>(
     patterns: impl IntoIterator<Item = &'a Pat>,
-    expression: &impl ToTokens,
+    expressions: impl IntoIterator<Item = &'a Expr, IntoIter: Clone>,
 ) -> Option<TokenStream> {
+    let expressions = expressions.into_iter();
     let names = patterns.into_iter().flat_map(|pattern| bound_under(Vec::new(), pattern));
     let unused = names.filter(|Bound { name, .. }| {
-        !is_underscored(name) && find_local(expression.to_token_stream(), &name.unraw().to_string()).is_none()
+        let is_seen = |expr| seen(expr, std::slice::from_ref(name)).is_some();
+        !is_underscored(name) && !expressions.clone().any(is_seen)
     });
     dead(&unused.collect::<Vec<_>>())
 }
@@ -201,4 +205,33 @@ pub(crate) fn by_place(
 pub(crate) fn probe(private: &TokenStream, what: &str) -> TokenStream {
     let what = local(what);
     quote_spanned!(Span::mixed_site()=> use #private::probe::#what::*;)
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn what_no_expression_sees_is_used() {
+        let used = |expression: &str| {
+            let pattern = Pat::parse_single.parse2(quote!(A { name, _rest, .. })).expect("the test's own pattern");
+            let expression: Expr = syn::parse_str(expression).expect("the test's own expression");
+            unused([&pattern], [&expression]).map(|used| used.to_string())
+        };
+        for expression in ["1", "config::name()", "self.name", "list.map(|name| name.len())"] {
+            assert!(used(expression).is_some_and(|used| used.contains("& name ,") && !used.contains("_rest")));
+        }
+        for expression in ["name", "a!(name)", "list.map(|a| a + name)"] {
+            assert!(used(expression).is_none(), "{expression}");
+        }
+    }
+
+    #[test]
+    fn an_enum_of_private_events_may_link_to_them() {
+        let lints = |vis: Visibility| enum_lints(&vis, std::iter::empty()).to_string().replace(' ', "");
+        assert!(lints(parse_quote!(pub)).contains("private_interfaces,rustdoc::private_intra_doc_links"));
+        assert!(!lints(Visibility::Inherited).contains("private"));
+    }
 }

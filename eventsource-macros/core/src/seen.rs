@@ -10,10 +10,16 @@ use crate::names::{bound, find_before};
 /// The first of the names that an expression does not bind itself. What a macro does with its tokens nobody knows:
 /// there a name is seen wherever it stands.
 pub(crate) fn seen(expr: &Expr, names: &[Ident]) -> Option<Ident> {
-    let names = names.iter().map(|name| name.unraw().to_string()).collect();
-    let mut seen = Seen { names, own: Vec::new(), found: None };
+    let mut seen = Seen::new(names);
     seen.visit_expr(expr);
     seen.found
+}
+
+/// Whether a body sees the name.
+pub(crate) fn is_seen_in(body: &Block, name: &Ident) -> bool {
+    let mut seen = Seen::new(std::slice::from_ref(name));
+    seen.visit_block(body);
+    seen.found.is_some()
 }
 
 struct Seen {
@@ -24,6 +30,11 @@ struct Seen {
 }
 
 impl Seen {
+    fn new(names: &[Ident]) -> Self {
+        let names = names.iter().map(|name| name.unraw().to_string()).collect();
+        Self { names, own: Vec::new(), found: None }
+    }
+
     fn bind(&mut self, pattern: &Pat) {
         self.own.extend(bound(pattern).iter().map(|name| name.unraw().to_string()));
     }

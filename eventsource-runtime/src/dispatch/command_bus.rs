@@ -1,6 +1,7 @@
 //! Commands to the aggregates that decide about them.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +12,15 @@ use super::error::{DispatchError, DispatchJsonError};
 use super::json::{COMMANDS, Payload, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, Committed, Context, MAX_JSON};
-use crate::domain::{Aggregate, Command, Handle, Handlers, Registry};
+use crate::domain::{Aggregate, AnyCommand, Command, Handle, Handlers, Registry};
 use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
 use crate::telemetry::{Chain, Kind, Span, Start, error_text, log, metrics, names};
 
-type Refusal<C> = <<C as Command>::Aggregate as Aggregate>::Error;
-type Dispatched<C> = Result<Committed, DispatchError<Refusal<C>>>;
+/// What a command of that aggregate comes to.
+type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
+type Dispatched<C> = Handled<<C as Command>::Aggregate>;
 
 /// Takes commands to the aggregates that decide about them, each in a `command.{Type}` span.
 ///
@@ -51,7 +53,7 @@ impl CommandBusBuilder {
         mut self,
         repository: Repository<A, S, A::Services>,
     ) -> Self {
-        A::register(&mut Registrar { repository, routes: &mut self.routes });
+        A::register(&mut Registrar { repository: Arc::new(repository), routes: &mut self.routes });
         self
     }
 
@@ -104,7 +106,7 @@ impl CommandBus {
     {
         match self.routes.typed.get(&TypeId::of::<C>()).and_then(|route| route.downcast_ref::<Box<dyn Route<C>>>()) {
             Some(route) => route.dispatch(command, context, self.switches),
-            None => Box::pin(async move { no_handler::<C>(&command, self.switches) }),
+            None => Box::pin(async move { Err(no_handler(&command, self.switches)) }),
         }
     }
 
@@ -154,7 +156,7 @@ impl CommandBus {
         context: Context,
     ) -> Result<Committed, DispatchJsonError> {
         match self.routes.named.find(name) {
-            Found::Route(route) => route.dispatch(self, payload, context).await,
+            Found::Route(route) => route.dispatch(payload, context, self.switches).await,
             Found::Unknown => {
                 let command = shown(name);
                 COMMANDS.unknown(&command, self.switches);
@@ -173,32 +175,40 @@ trait Route<C: Command>: Send + Sync {
     fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>>;
 }
 
-impl<A, S, C> Route<C> for Repository<A, S, A::Services>
+impl<A, S, C> Route<C> for Arc<Repository<A, S, A::Services>>
 where
     A: Handle<C>,
     S: EventStore + SnapshotStore,
     C: Command<Aggregate = A>,
 {
     fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>> {
-        Box::pin(async move {
-            let begun = metrics::begun(switches.metrics);
-            let span = command_span(&command, switches);
-            let mut progress = Progress::of(&span);
-            let at_hand = AtHand::new(COMMANDS, C::NAME, &span, begun);
-            let result = span.run(self.handle(&command, &context, &mut progress)).await;
-            let metered = at_hand.handled();
-            end::<C>(span, &result, &progress, metered);
-            result
-        })
+        Box::pin(async move { handle(self, &command, context, switches).await })
     }
 }
 
-fn command_span<C: Command>(command: &C, switches: Switches) -> Span {
-    Start::new(C::SPAN, Kind::Internal, || switches.tracing).begin(
+/// Handles a command, in its span.
+async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
+    repository: &Repository<A, S, A::Services>,
+    command: &dyn AnyCommand<A>,
+    context: Context,
+    switches: Switches,
+) -> Handled<A> {
+    let begun = metrics::begun(switches.metrics);
+    let span = command_span(command, switches);
+    let mut progress = Progress::of(&span);
+    let at_hand = AtHand::new(COMMANDS, command.name(), &span, begun);
+    let result = span.run(repository.handle(command, &context, &mut progress)).await;
+    let metered = at_hand.handled();
+    end(command.name(), span, &result, &progress, metered);
+    result
+}
+
+fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> Span {
+    Start::new(command.span(), Kind::Internal, || switches.tracing).begin(
         &mut |known| {
             known.text(names::CQRS_SIDE, "write");
-            known.text(names::CQRS_COMMAND_TYPE, C::NAME);
-            known.text(names::EVENTSOURCE_AGGREGATE_TYPE, C::Aggregate::NAME);
+            known.text(names::CQRS_COMMAND_TYPE, command.name());
+            known.text(names::EVENTSOURCE_AGGREGATE_TYPE, A::NAME);
             known.string(names::EVENTSOURCE_AGGREGATE_ID, command.id().to_string());
         },
         &mut |user| command.attributes(user),
@@ -206,7 +216,13 @@ fn command_span<C: Command>(command: &C, switches: Switches) -> Span {
 }
 
 /// `metered` is how long it took, where somebody reads that.
-fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, metered: Option<Duration>) {
+fn end<E: Error + 'static>(
+    name: &'static str,
+    span: Span,
+    result: &Result<Committed, DispatchError<E>>,
+    progress: &Progress,
+    metered: Option<Duration>,
+) {
     let error_type = result.as_ref().err().map(DispatchError::error_type);
     let status = match result {
         Ok(_) => "success",
@@ -230,10 +246,10 @@ fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, mete
     });
     span.in_scope(|| {
         if let (Some(error_type), Err(DispatchError::Rejected(refusal))) = (&error_type, result) {
-            log::command_rejected(C::NAME, error_type, error_text(&Chain(refusal)).as_deref());
+            log::command_rejected(name, error_type, error_text(&Chain(refusal)).as_deref());
         }
         if let Some(elapsed) = metered {
-            let ended = metrics::Ended { name: C::NAME, status, error_type: error_type.as_deref(), elapsed };
+            let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
             metrics::command(&ended, result.as_ref().map_or(0, Committed::appended));
         }
     });
@@ -246,9 +262,9 @@ fn end<C: Command>(span: Span, result: &Dispatched<C>, progress: &Progress, mete
     }
 }
 
-fn no_handler<C: Command>(command: &C, switches: Switches) -> Dispatched<C> {
-    let span = command_span(command, switches);
-    let error = DispatchError::NoHandler { command: C::NAME };
+fn no_handler<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> DispatchError<A::Error> {
+    let (span, name) = (command_span(command, switches), command.name());
+    let error = DispatchError::NoHandler { command: name };
     let error_type = error.error_type();
     span.record(&mut |later| {
         later.text(names::CQRS_COMMAND_STATUS, "error");
@@ -257,57 +273,60 @@ fn no_handler<C: Command>(command: &C, switches: Switches) -> Dispatched<C> {
     span.in_scope(|| {
         if switches.metrics {
             let error_type = Some(&*error_type);
-            let elapsed = Duration::ZERO;
-            metrics::command(&metrics::Ended { name: C::NAME, status: "error", error_type, elapsed }, 0);
+            metrics::command(&metrics::Ended { name, status: "error", error_type, elapsed: Duration::ZERO }, 0);
         }
     });
-    span.fail_saying(names::LOG_COMMAND, error_type, Some(format!("No handler for {}", C::NAME)));
-    Err(error)
+    span.fail_saying(names::LOG_COMMAND, error_type, Some(format!("No handler for {name}")));
+    error
 }
 
 /// Reads one type of command from JSON and dispatches it.
 trait JsonRoute: Send + Sync {
     fn dispatch<'a>(
         &'a self,
-        bus: &'a CommandBus,
         payload: Payload<'a>,
         context: Context,
+        switches: Switches,
     ) -> BoxFuture<'a, Result<Committed, DispatchJsonError>>;
 }
 
-struct Json<C>(std::marker::PhantomData<fn() -> C>);
+type Read<A> = fn(&[u8]) -> serde_json::Result<Box<dyn AnyCommand<A>>>;
 
-impl<C: Command> JsonRoute for Json<C>
-where
-    C::Aggregate: Handle<C>,
-{
+/// One command of an aggregate, whatever its type.
+struct Json<A: Handlers, S> {
+    repository: Arc<Repository<A, S, A::Services>>,
+    /// Of the command and of its span.
+    names: (&'static str, &'static str),
+    read: Read<A>,
+}
+
+impl<A: Handlers, S: EventStore + SnapshotStore> JsonRoute for Json<A, S> {
     fn dispatch<'a>(
         &'a self,
-        bus: &'a CommandBus,
         payload: Payload<'a>,
         context: Context,
+        switches: Switches,
     ) -> BoxFuture<'a, Result<Committed, DispatchJsonError>> {
-        let command = match COMMANDS.read::<C>((C::NAME, C::SPAN), payload, bus.switches) {
-            Ok(command) => command,
-            Err(refused) => return Box::pin(std::future::ready(Err(refuse::<C>(refused)))),
-        };
+        let (name, _) = self.names;
         Box::pin(async move {
-            let dispatched = bus.dispatch_with(command, context).await;
-            dispatched.map_err(|error| DispatchJsonError::from_typed(C::NAME, error))
+            let command = COMMANDS.read(self.names, payload, self.read, switches);
+            let command = command.map_err(|refused| refuse(name, refused))?;
+            let handled = handle(&self.repository, &*command, context, switches).await;
+            handled.map_err(|error| DispatchJsonError::from_typed(name, error))
         })
     }
 }
 
-fn refuse<C: Command>(refused: Refused) -> DispatchJsonError {
+fn refuse(command: &'static str, refused: Refused) -> DispatchJsonError {
     match refused {
-        Refused::TooLarge(size) => DispatchJsonError::TooLarge { command: C::NAME, size },
-        Refused::BadPayload(source) => DispatchJsonError::BadPayload { command: C::NAME, source },
+        Refused::TooLarge(size) => DispatchJsonError::TooLarge { command, size },
+        Refused::BadPayload(source) => DispatchJsonError::BadPayload { command, source },
     }
 }
 
 /// Takes the commands of one aggregate into the routes.
 struct Registrar<'a, A: Handlers, S> {
-    repository: Repository<A, S, A::Services>,
+    repository: Arc<Repository<A, S, A::Services>>,
     routes: &'a mut Routes,
 }
 
@@ -316,9 +335,14 @@ impl<A: Handlers, S: EventStore + SnapshotStore> Registry<A> for Registrar<'_, A
     where
         A: Handle<C>,
     {
-        let route: Box<dyn Route<C>> = Box::new(self.repository.clone());
+        let route: Box<dyn Route<C>> = Box::new(Arc::clone(&self.repository));
         self.routes.typed.insert(TypeId::of::<C>(), Box::new(route));
-        self.routes.named.insert::<C>(C::NAME, Box::new(Json::<C>(std::marker::PhantomData)));
+        let json = Json {
+            repository: Arc::clone(&self.repository),
+            names: (C::NAME, C::SPAN),
+            read: |json| Ok(Box::new(serde_json::from_slice::<C>(json)?)),
+        };
+        self.routes.named.insert(C::NAME, (TypeId::of::<C>(), type_name::<C>()), Box::new(json));
     }
 }
 

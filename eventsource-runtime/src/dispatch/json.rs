@@ -86,15 +86,16 @@ impl Refused {
 
 impl Side {
     /// Reads a message within the limits; one that does not fit leaves an Error span of its kind.
-    pub(super) fn read<M: serde::de::DeserializeOwned>(
+    pub(super) fn read<M>(
         self,
         (name, span): (&'static str, &'static str),
         payload: Payload<'_>,
+        read: fn(&[u8]) -> serde_json::Result<M>,
         switches: Switches,
     ) -> Result<M, Refused> {
         let read = match payload.json.len() {
             size if size > payload.most => Err(Refused::TooLarge(size)),
-            _ => serde_json::from_slice(payload.json).map_err(|error| Refused::BadPayload(PayloadFault::new(&error))),
+            _ => read(payload.json).map_err(|error| Refused::BadPayload(PayloadFault::new(&error))),
         };
         read.inspect_err(|refused| self.refuse(span, (name, name), refused.error_type().into(), switches))
     }

@@ -1,11 +1,11 @@
 //! Queries to whoever answers them.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::at_hand::AtHand;
 use super::by_type::ByType;
@@ -15,7 +15,7 @@ use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, MAX_JSON};
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
-use crate::telemetry::{Chain, Kind, Span, Start, guarded, metrics, names};
+use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, metrics, names};
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>;
 
@@ -127,11 +127,11 @@ trait Route<Q: Query>: Send + Sync {
 
 impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>> {
-        Box::pin(answer(&**self, query, switches, std::convert::identity))
+        Box::pin(async move { asked(&**self, query, switches).await.end(|answered| answered) })
     }
 
     fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
-        Box::pin(answer(&**self, query, switches, written::<Q>))
+        Box::pin(async move { asked(&**self, query, switches).await.end(written::<Q>) })
     }
 }
 
@@ -141,19 +141,17 @@ fn written<Q: Query>(answered: Answered<Q>) -> Result<serde_json::Value, Execute
     Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
 }
 
-async fn answer<H, Q, T, E>(
-    handler: &H,
-    query: Q,
-    switches: Switches,
-    finish: impl FnOnce(Answered<Q>) -> Result<T, E>,
-) -> Result<T, E>
-where
-    H: HandleQuery<Q>,
-    Q: Query,
-    E: Failure + 'static,
-{
+/// A query that its handler has answered, in a span that goes on.
+struct Asked<Q: Query> {
+    span: Span,
+    begun: Option<Instant>,
+    answered: Answered<Q>,
+}
+
+async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Switches) -> Asked<Q> {
     let begun = metrics::begun(switches.metrics);
-    let span = query_span::<Q>(
+    let span = query_span(
+        (Q::NAME, Q::SPAN),
         &|| switches.tracing && guarded(|| handler.enable_tracing(&query)).unwrap_or(true),
         &mut |user| {
             query.attributes(user);
@@ -163,11 +161,22 @@ where
     let at_hand = AtHand::new(QUERIES, Q::NAME, &span, begun);
     // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
     let output = span.run(async { handler.handle(query).await }).await;
-    let results = output.as_ref().ok().and_then(Q::result_count);
-    let answer = span.in_scope(|| finish(output.map_err(failed::<Q, H::Error>)));
-    let metered = at_hand.handled();
-    end::<Q>(span, answer.as_ref().err().map(|error| error as &dyn Failure), results, metered);
-    answer
+    let answered = span.in_scope(|| output.map_err(failed::<Q, H::Error>));
+    at_hand.handled();
+    Asked { span, begun, answered }
+}
+
+impl<Q: Query> Asked<Q> {
+    /// Ends the span with what becomes of the answer.
+    fn end<T, E: Failure + 'static>(self, finish: impl FnOnce(Answered<Q>) -> Result<T, E>) -> Result<T, E> {
+        let Self { span, begun, answered } = self;
+        let at_hand = AtHand::new(QUERIES, Q::NAME, &span, begun);
+        let results = answered.as_ref().ok().and_then(Q::result_count);
+        let finished = span.in_scope(|| finish(answered));
+        let metered = at_hand.handled();
+        end(Q::NAME, span, finished.as_ref().err().map(|error| error as &dyn Failure), results, metered);
+        finished
+    }
 }
 
 /// An error with a short, stable name for telemetry.
@@ -187,11 +196,15 @@ impl Failure for ExecuteJsonError {
     }
 }
 
-fn query_span<Q: Query>(enabled: &dyn Fn() -> bool, user: &mut dyn FnMut(&mut crate::telemetry::Attributes)) -> Span {
-    Start::new(Q::SPAN, Kind::Internal, enabled).begin(
+fn query_span(
+    (name, span): (&'static str, &'static str),
+    enabled: &dyn Fn() -> bool,
+    user: &mut dyn FnMut(&mut Attributes),
+) -> Span {
+    Start::new(span, Kind::Internal, enabled).begin(
         &mut |known| {
             known.text(names::CQRS_SIDE, "read");
-            known.text(names::CQRS_QUERY_TYPE, Q::NAME);
+            known.text(names::CQRS_QUERY_TYPE, name);
         },
         user,
     )
@@ -206,7 +219,8 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError<Q::Error> {
 }
 
 /// `metered` is how long it took, where somebody reads that.
-fn end<Q: Query>(
+fn end(
+    name: &'static str,
     span: Span,
     error: Option<&(dyn Failure + 'static)>,
     results: Option<usize>,
@@ -218,7 +232,7 @@ fn end<Q: Query>(
         span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
     }
     if let Some(elapsed) = metered {
-        let ended = metrics::Ended { name: Q::NAME, status, error_type: error_type.as_deref(), elapsed };
+        let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
         span.in_scope(|| metrics::query(&ended, results));
     }
     match error {
@@ -228,7 +242,7 @@ fn end<Q: Query>(
 }
 
 fn no_handler<Q: Query>(switches: Switches) -> QueryError<Q::Error> {
-    let span = query_span::<Q>(&|| switches.tracing, &mut |_| ());
+    let span = query_span((Q::NAME, Q::SPAN), &|| switches.tracing, &mut |_| ());
     let error = QueryError::NoHandler { query: Q::NAME };
     if switches.metrics {
         let error_type = error.error_type();
@@ -257,10 +271,11 @@ impl<Q: Query> JsonRoute for Json<Q> {
         bus: &'a QueryBus,
         payload: Payload<'a>,
     ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>> {
-        let query = match QUERIES.read::<Q>((Q::NAME, Q::SPAN), payload, bus.switches) {
-            Ok(query) => query,
-            Err(refused) => return Box::pin(std::future::ready(Err(refuse::<Q>(refused)))),
-        };
+        let query =
+            match QUERIES.read((Q::NAME, Q::SPAN), payload, |json| serde_json::from_slice::<Q>(json), bus.switches) {
+                Ok(query) => query,
+                Err(refused) => return Box::pin(std::future::ready(Err(refuse(Q::NAME, refused)))),
+            };
         match bus.route::<Q>() {
             Some(route) => route.execute_json(query, bus.switches),
             None => Box::pin(async { Err(no_handler::<Q>(bus.switches).untyped(Q::NAME).into()) }),
@@ -268,10 +283,10 @@ impl<Q: Query> JsonRoute for Json<Q> {
     }
 }
 
-fn refuse<Q: Query>(refused: Refused) -> ExecuteJsonError {
+fn refuse(query: &'static str, refused: Refused) -> ExecuteJsonError {
     match refused {
-        Refused::TooLarge(size) => ExecuteJsonError::TooLarge { query: Q::NAME, size },
-        Refused::BadPayload(source) => ExecuteJsonError::BadPayload { query: Q::NAME, source },
+        Refused::TooLarge(size) => ExecuteJsonError::TooLarge { query, size },
+        Refused::BadPayload(source) => ExecuteJsonError::BadPayload { query, source },
     }
 }
 
@@ -288,7 +303,8 @@ impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
     {
         let route: Box<dyn Route<Q>> = Box::new(Arc::clone(&self.handler));
         self.routes.typed.insert(TypeId::of::<Q>(), Box::new(route));
-        self.routes.named.insert::<Q>(Q::NAME, Box::new(Json::<Q>(std::marker::PhantomData)));
+        let message = (TypeId::of::<Q>(), type_name::<Q>());
+        self.routes.named.insert(Q::NAME, message, Box::new(Json::<Q>(std::marker::PhantomData)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Commands, and how an aggregate handles them.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use serde::de::DeserializeOwned;
 
@@ -76,4 +77,53 @@ pub trait Handle<C: Command<Aggregate = Self>>: Handlers {
         command: C,
         services: &Self::Services,
     ) -> impl Future<Output = Result<Vec<Self::Event>, Self::Error>> + Send;
+}
+
+/// A command of an aggregate, whatever its type: what handles commands is compiled once for the aggregate, and for each
+/// of its many commands no more than this.
+pub(crate) trait AnyCommand<A: Handlers>: Send + Sync {
+    fn name(&self) -> &'static str;
+    /// The name of its span.
+    fn span(&self) -> &'static str;
+    fn id(&self) -> &A::Id;
+    fn attributes(&self, attributes: &mut Attributes);
+    /// Whether `handle_command` makes a span for it.
+    fn enable_tracing(&self, state: &A) -> bool;
+    /// Those of its `handle_command` span.
+    fn handler_attributes(&self, state: &A, services: &A::Services, attributes: &mut Attributes);
+    fn decide<'a>(&'a self, state: &'a A, services: &'a A::Services) -> Decision<'a, A>;
+}
+
+/// The events that a command leads to, or a refusal.
+pub(crate) type Decision<'a, A> =
+    Pin<Box<dyn Future<Output = Result<Vec<<A as Aggregate>::Event>, <A as Aggregate>::Error>> + Send + 'a>>;
+
+impl<A: Handle<C>, C: Command<Aggregate = A>> AnyCommand<A> for C {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn span(&self) -> &'static str {
+        C::SPAN
+    }
+
+    fn id(&self) -> &A::Id {
+        Command::id(self)
+    }
+
+    fn attributes(&self, attributes: &mut Attributes) {
+        Command::attributes(self, attributes);
+    }
+
+    fn enable_tracing(&self, state: &A) -> bool {
+        state.enable_tracing(self)
+    }
+
+    fn handler_attributes(&self, state: &A, services: &A::Services, attributes: &mut Attributes) {
+        state.attributes(self, services, attributes);
+    }
+
+    fn decide<'a>(&'a self, state: &'a A, services: &'a A::Services) -> Decision<'a, A> {
+        Box::pin(state.handle(self.clone(), services))
+    }
 }

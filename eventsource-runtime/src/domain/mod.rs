@@ -18,6 +18,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use aggregate::{Aggregate, Snapshot};
+pub(crate) use command::AnyCommand;
 pub use command::{Command, Handle, Handlers, Registry};
 pub use event::{AnyEvent, Apply, Decision, EncodeError, Event, EventDef, EventSet, Includes, IntoEvents};
 pub(crate) use event::{is_one_of, read_back};

@@ -1,5 +1,7 @@
 //! Reading payloads that this or an earlier version of the program wrote.
 
+use std::borrow::Cow;
+
 use crate::error::BoxError;
 use crate::store::{StreamId, Version};
 
@@ -81,13 +83,12 @@ impl DecodeError {
     }
 }
 
-/// Reads a payload straight into `E`; only an old schema version goes through a JSON tree, for its upcasters.
+/// Reads a payload straight into `E`; only an old schema version goes through a JSON tree, for its upcasters. What these
+/// return is written down and read like any other: a tree has a reader of its own, which would be compiled for each
+/// event.
 pub(crate) fn decode_payload<E: Event>(event: &EventRef<'_>) -> Result<E, DecodeError> {
-    if event.schema_version == E::VERSION {
-        return serde_json::from_slice(event.payload).map_err(|error| unfit(event, &error));
-    }
-    let payload = upcast(event, E::VERSION, E::UPCASTS)?;
-    serde_json::from_value(payload).map_err(|error| unfit(event, &error))
+    let payload = current(event, E::VERSION, E::UPCASTS)?;
+    serde_json::from_slice(&payload).map_err(|error| unfit(event, &error))
 }
 
 #[cold]
@@ -97,7 +98,16 @@ fn unfit(event: &EventRef<'_>, error: &serde_json::Error) -> DecodeError {
     DecodeError::new(event, DecodeFault::Payload, Some(place.into()))
 }
 
-fn upcast(event: &EventRef<'_>, target: u32, upcasts: &[(u32, Upcast)]) -> Result<serde_json::Value, DecodeError> {
+/// The payload in the schema version that the program knows.
+#[inline]
+fn current<'p>(event: &EventRef<'p>, known: u32, upcasts: &[(u32, Upcast)]) -> Result<Cow<'p, [u8]>, DecodeError> {
+    if event.schema_version == known {
+        return Ok(Cow::Borrowed(event.payload));
+    }
+    upcast(event, known, upcasts).map(Cow::Owned)
+}
+
+fn upcast(event: &EventRef<'_>, target: u32, upcasts: &[(u32, Upcast)]) -> Result<Vec<u8>, DecodeError> {
     if event.schema_version > target {
         return Err(DecodeError::new(event, DecodeFault::Newer, None));
     }
@@ -108,5 +118,5 @@ fn upcast(event: &EventRef<'_>, target: u32, upcasts: &[(u32, Upcast)]) -> Resul
         };
         payload = step(payload).map_err(|error| DecodeError::new(event, DecodeFault::Upcast, Some(error.into())))?;
     }
-    Ok(payload)
+    serde_json::to_vec(&payload).map_err(|error| unfit(event, &error))
 }

@@ -19,8 +19,11 @@ use crate::domain::StoredEvent;
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 
-/// The sizes between which batches adapt. A page that holds the smallest is never applied one by one.
+/// The sizes between which batches adapt. Where so many were read as the smallest, they are never applied one by one.
 pub(super) const SMALLEST_BATCH: usize = 64;
+/// Where events are so large that a page holds no more than the smallest batch, a full page is a batch too; but not one
+/// of fewer than this, of which a transaction each costs little beside what they are.
+const FEWEST: usize = 8;
 const LARGEST_BATCH: usize = 2048;
 /// How many bytes of payloads a batch should hold: with the one that is read ahead, twice that is in memory.
 const LARGE_BATCH: usize = 4 * 1024 * 1024;
@@ -75,7 +78,9 @@ pub(super) struct Place {
     /// When the last page came, and the longest time between two since something was passed over that is not saved.
     pub(super) read: Instant,
     pub(super) gap: Duration,
+    /// How many events the next page may have, and the one at hand might have had, which may have been read ahead.
     pub(super) batch: usize,
+    pub(super) asked: usize,
 }
 
 impl Place {
@@ -91,18 +96,17 @@ impl Place {
             read,
             gap: Duration::ZERO,
             batch,
+            asked: batch,
         }
     }
 
     /// How a page is applied: event by event where the projection is live, which it is when it has caught up with the
-    /// past and has not fallen behind since.
-    fn mode(&self, page: &Page) -> Mode {
+    /// past and has not fallen behind since. That tells how many events were read, not how many of them are this
+    /// part's own: many parts have few each of a long backlog. Where none is, there is nothing to commit.
+    fn mode(&self, own: usize, read: usize) -> Mode {
         let past = self.checkpoint < self.past;
-        if past || page.events.len() >= SMALLEST_BATCH {
-            Mode::Batch { replay: past && self.rebuilding }
-        } else {
-            Mode::Live
-        }
+        let is_behind = own > 0 && read >= self.asked.clamp(FEWEST, SMALLEST_BATCH);
+        if past || is_behind { Mode::Batch { replay: past && self.rebuilding } } else { Mode::Live }
     }
 
     pub(super) fn saved_at(&mut self, position: Position) {
@@ -175,7 +179,7 @@ impl<S: ProjectionStore> Follower<S> {
     /// It ends at `until`, with a value, or when the runner is stopped, with none.
     async fn advance(&self, place: &mut Place, until: Option<Position>) -> Result<Option<()>, ProjectionError> {
         let filter = self.filter();
-        let mut ahead: Option<Page> = None;
+        let mut ahead: Option<(Page, usize)> = None;
         while until.is_none_or(|until| place.checkpoint < until) {
             let Some(page) = self.next_page(ahead.take(), &filter, place).await? else { break };
             if page.scanned == place.checkpoint {
@@ -196,7 +200,7 @@ impl<S: ProjectionStore> Follower<S> {
                 break;
             }
             // After a step that was another's the page may not begin where this part goes on.
-            ahead = read.filter(|_| place.checkpoint == end);
+            ahead = read.filter(|_| place.checkpoint == end).map(|page| (page, size));
             // Steps in memory may never wait, and then nothing else would run on this thread.
             tokio::task::yield_now().await;
         }
@@ -214,9 +218,9 @@ impl<S: ProjectionStore> Follower<S> {
         if let Some(gap) = &self.gap {
             gap.head(page.scanned.get());
         }
-        let read = page.events.len();
+        let (read, within) = (page.events.len(), within_bytes(&page.events));
         page.events.retain(|event| self.partition.holds(&event.stream));
-        let mode = if self.options.pace == Pace::Single { Mode::Live } else { place.mode(&page) };
+        let mode = if self.options.pace == Pace::Single { Mode::Live } else { place.mode(page.events.len(), read) };
         let end = page.scanned;
         let events = Events::from(page.events);
         let started = Instant::now();
@@ -227,10 +231,12 @@ impl<S: ProjectionStore> Follower<S> {
         if applied.is_none() {
             return Ok(());
         }
-        if let Mode::Batch { .. } = mode {
-            let wanted = adapted(place.batch, read, started.elapsed(), self.store.longest_batch());
-            place.batch = wanted.min(within_bytes(&events));
-        }
+        let wanted = match mode {
+            Mode::Batch { .. } => adapted(place.batch, read, started.elapsed(), self.store.longest_batch()),
+            // What had made it smaller than that was large, and may be over.
+            Mode::Live => place.batch.max(SMALLEST_BATCH),
+        };
+        place.batch = wanted.min(within);
         place.checkpoint = place.checkpoint.max(end);
         self.tell(place);
         let unsaved = place.checkpoint.get() - place.saved.get();
@@ -340,6 +346,19 @@ fn within_bytes(events: &[StoredEvent]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_that_are_read_are_a_batch_however_few_are_the_parts_own() {
+        let mut place = Place::new(Position::START, Position::START, Hold::new(&Options::default()));
+        let mut is_batch = |asked, own, read| {
+            place.asked = asked;
+            place.mode(own, read) != Mode::Live
+        };
+        assert!(is_batch(64, 32, 64) && is_batch(2048, 32, 64), "the others are other parts'");
+        assert!(!is_batch(64, 63, 63) && !is_batch(64, 0, 64));
+        assert!(is_batch(41, 41, 41) && !is_batch(41, 40, 40), "no more than that were asked for");
+        assert!(!is_batch(1, 1, 1) && !is_batch(2, 2, 2), "a page of an event or two is no backlog");
+    }
 
     #[test]
     fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {

@@ -9,13 +9,13 @@ use super::aside::Built;
 use super::caught::caught;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
-use super::leasing::{Hold, keeping};
+use super::leasing::{Hold, give_up, keeping};
 use super::options::Rebuild;
 use super::rebuild::Rebuilding;
 use super::runner::Asked;
 use super::running::Progress;
 use crate::store::Position;
-use crate::telemetry::Scope;
+use crate::telemetry::{Scope, log};
 
 pub(super) struct Group<S: ProjectionStore> {
     /// At least one.
@@ -83,10 +83,10 @@ impl<S: ProjectionStore> Group<S> {
 
     /// Leaves a rebuild that is to begin again. What it has of the leases would otherwise be waited for.
     async fn leave(&self, start: &Start) {
+        if let Some((hold, _)) = &start.had {
+            give_up(&self.followers, hold).await;
+        }
         for follower in &self.followers {
-            if let Some((hold, _)) = &start.had {
-                follower.give_up(hold).await;
-            }
             follower.progress.send_replace(Progress::default());
         }
     }
@@ -145,27 +145,27 @@ impl<S: ProjectionStore> Group<S> {
         }
     }
 
-    /// Takes the leases of all parts and empties the read model; begins again where one of them was lost meanwhile.
+    /// Takes the leases of all parts and empties the read model; begins again where one of them was lost meanwhile. If
+    /// it comes to nothing, no lease is kept for others to wait for.
     async fn empty(&self, first: &Follower<S>) -> Result<Option<Hold>, ProjectionError> {
         let mut hold = Hold::new(&first.options);
         loop {
             match self.emptied(first, &mut hold).await {
-                Ok(emptied) => return Ok(emptied.map(|()| hold)),
+                Ok(Some(())) => return Ok(Some(hold)),
                 Err(error) if error.is_lease_lost() => first.tell_lost(&error),
-                Err(error) => return Err(error),
+                in_vain => {
+                    give_up(&self.followers, &hold).await;
+                    return in_vain.map(|_| None);
+                }
             }
         }
     }
 
     async fn emptied(&self, first: &Follower<S>, hold: &mut Hold) -> Result<Option<()>, ProjectionError> {
-        let claim = hold.claim.clone();
-        for (had, follower) in self.followers.iter().enumerate() {
-            // Another runner may take its time to give the next one up.
-            let acquired = keeping(&self.followers[..had], &claim, Box::pin(follower.acquire(hold))).await?;
-            if acquired.is_none() {
-                return Ok(None);
-            }
+        if self.acquire(hold).await?.is_none() {
+            return Ok(None);
         }
+        let claim = hold.claim.clone();
         let token = claim.token;
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
         // A large table takes longer to empty than a lease holds.
@@ -176,6 +176,29 @@ impl<S: ProjectionStore> Group<S> {
         // Meanwhile they may have expired, and a reset leaves them little time.
         for follower in &self.followers {
             if follower.renew(hold).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// Waits until the leases of all parts are had; `None` if the runner is stopped meanwhile.
+    ///
+    /// Where one is another's, those that are had are given up until it is looked again: the other may have its own for
+    /// ever, and nobody would apply what is theirs.
+    async fn acquire(&self, hold: &mut Hold) -> Result<Option<()>, ProjectionError> {
+        let (mut had, mut told) = (0, false);
+        while let Some(follower) = self.followers.get(had) {
+            let Some(lease) = follower.claim(hold).await? else { return Ok(None) };
+            let Some(taken) = lease.taken else {
+                had += 1;
+                continue;
+            };
+            if !std::mem::replace(&mut told, true) {
+                log::projection_waits(follower.partition.projection, follower.partition.index, &taken.owner);
+            }
+            give_up(&self.followers[..std::mem::take(&mut had)], hold).await;
+            if follower.look_later(&taken).await.is_none() {
                 return Ok(None);
             }
         }

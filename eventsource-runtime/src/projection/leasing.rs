@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ProjectionStore;
 use super::error::{CheckpointMoved, ProjectionError};
 use super::follower::{Follower, Place};
-use super::lease::Claim;
+use super::lease::{Claim, Lease, Taken};
 use super::options::Options;
 use super::retry::upkeep;
 use crate::poll::beside;
@@ -46,6 +46,21 @@ impl Place {
 }
 
 impl<S: ProjectionStore> Follower<S> {
+    /// Asks for the lease, once, and tells who has it if that is another; `None` if the runner is stopped meanwhile.
+    pub(super) async fn claim(&self, hold: &mut Hold) -> Result<Option<Lease>, ProjectionError> {
+        let begun = Instant::now();
+        let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
+        if asked.as_ref().is_some_and(|lease| lease.taken.is_none()) {
+            hold.renewed = begun;
+        }
+        Ok(asked)
+    }
+
+    /// Waits before it is looked again whether what another has is free; `None` if the runner is stopped meanwhile.
+    pub(super) async fn look_later(&self, taken: &Taken) -> Option<()> {
+        self.unless_stopped(tokio::time::sleep(taken.left.clamp(Duration::from_millis(1), LOOK))).await
+    }
+
     /// Waits until the lease is had, and tells where the part stands then; `None` if the runner is stopped meanwhile.
     pub(super) async fn acquire(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
         self.acquire_telling(hold, |_| ()).await
@@ -69,19 +84,13 @@ impl<S: ProjectionStore> Follower<S> {
     ) -> Result<Option<Position>, ProjectionError> {
         let mut told = false;
         loop {
-            let begun = Instant::now();
-            let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
-            let Some(lease) = asked else { return Ok(None) };
+            let Some(lease) = self.claim(hold).await? else { return Ok(None) };
             tell(lease.checkpoint);
-            let Some(taken) = lease.taken else {
-                hold.renewed = begun;
-                return Ok(Some(lease.checkpoint));
-            };
+            let Some(taken) = lease.taken else { return Ok(Some(lease.checkpoint)) };
             if !std::mem::replace(&mut told, true) {
                 log::projection_waits(self.partition.projection, self.partition.index, &taken.owner);
             }
-            let pause = taken.left.clamp(Duration::from_millis(1), LOOK);
-            if self.unless_stopped(tokio::time::sleep(pause)).await.is_none() {
+            if self.look_later(&taken).await.is_none() {
                 return Ok(None);
             }
         }
@@ -89,13 +98,10 @@ impl<S: ProjectionStore> Follower<S> {
 
     /// Renews the lease, and tells where the part stands in the store.
     pub(super) async fn renew(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
-        let begun = Instant::now();
-        let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
-        let Some(lease) = asked else { return Ok(None) };
+        let Some(lease) = self.claim(hold).await? else { return Ok(None) };
         if lease.taken.is_some() {
             return Err(super::lease::LeaseLost::new(self.partition).into());
         }
-        hold.renewed = begun;
         Ok(Some(lease.checkpoint))
     }
 
@@ -156,6 +162,13 @@ impl<S: ProjectionStore> Follower<S> {
 /// The value of a future, with the leases of these parts kept while that takes its time.
 pub(super) async fn keeping<S: ProjectionStore, F: Future>(parts: &[Follower<S>], claim: &Claim, body: F) -> F::Output {
     beside(body, upkeep(keep(parts, claim))).await
+}
+
+/// Gives the leases of these parts up, as far as they are held.
+pub(super) async fn give_up<S: ProjectionStore>(parts: &[Follower<S>], hold: &Hold) {
+    for part in parts {
+        part.give_up(hold).await;
+    }
 }
 
 /// One after the other, on one connection.

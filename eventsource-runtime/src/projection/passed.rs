@@ -25,20 +25,21 @@ impl<S: ProjectionStore> Follower<S> {
         Filter::all().event_types(self.projection.event_types())
     }
 
-    /// The page that was read ahead, or else the next one; `None` if the runner is stopped meanwhile.
+    /// The page that was read ahead, with its limit, or else the next one; `None` if the runner is stopped meanwhile.
     pub(super) async fn next_page(
         &self,
-        ahead: Option<Page>,
+        ahead: Option<(Page, usize)>,
         filter: &Filter,
         place: &mut Place,
     ) -> Result<Option<Page>, ProjectionError> {
-        let page = match ahead {
-            Some(page) => page,
+        let (page, asked) = match ahead {
+            Some(ahead) => ahead,
             None => match self.ask(|feed| feed.read_all(place.checkpoint, filter, place.batch)).await? {
-                Some(page) => page,
+                Some(page) => (page, place.batch),
                 None => return Ok(None),
             },
         };
+        place.asked = asked;
         let since = std::mem::replace(&mut place.read, Instant::now()).elapsed();
         let is_own = |event: &StoredEvent| self.partition.holds(&event.stream);
         if place.saved == place.checkpoint {

@@ -26,9 +26,10 @@ use crate::telemetry::{Scope, metrics};
 /// Puts projections on a store and starts them.
 ///
 /// Each runs in a task of its own: it catches up in batches whose size adapts to their duration, so that commands are
-/// not held up, and then follows live, event by event, except where 64 or more have piled up. A step that fails is
-/// tried again a few times with growing pauses, with nothing of it committed; then the projection stops, or does what
-/// else its [`OnFailure`] says, and the others go on. A store that is in trouble is tried again for minutes.
+/// not held up, and then follows live, event by event, except where 64 or more have piled up, for all its partitions
+/// together, or fewer that are large. A step that fails is tried again a few times with growing pauses, with nothing of
+/// it committed; then the projection stops, or does what else its [`OnFailure`] says, and the others go on. A store that
+/// is in trouble is tried again for minutes.
 ///
 /// A projection runs in one place at a time: it has a lease in the store, which it renews. Where several processes
 /// start it, one runs it; the others wait, tell its progress as theirs, and one of them takes over when the lease is
@@ -84,9 +85,10 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A
     /// projection without such a method stops with an error.
     ///
-    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied. If the
-    /// lease is lost midway, it waits for it again and starts over. Every start with this option rebuilds: remove the
-    /// call, or put it behind a flag, once it has run.
+    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied. Of
+    /// several partitions it has all leases or none: while another process has one, the others are free. If the lease
+    /// is lost midway, it waits for it again and starts over. Every start with this option rebuilds: remove the call,
+    /// or put it behind a flag, once it has run.
     pub fn rebuild(mut self) -> Self {
         self.options.rebuild = Rebuild::InPlace;
         self

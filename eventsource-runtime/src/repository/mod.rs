@@ -16,7 +16,7 @@ use self::snapshots::Snapshots;
 use self::steps::failed;
 use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
-use crate::domain::{Aggregate, Command, EventSet, Handle, IntoEvents};
+use crate::domain::{Aggregate, AnyCommand, EventSet, Handlers, IntoEvents};
 use crate::snapshot::{SnapshotStore, WithSnapshots};
 use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
 use crate::telemetry::{Span, names};
@@ -224,15 +224,14 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// Handles a command: loads, decides, persists; again after a conflict, with what has been appended since.
     ///
     /// The command is borrowed, since each future that it moved through would keep a place for it.
-    pub(crate) async fn handle<C>(
+    pub(crate) async fn handle(
         &self,
-        command: &C,
+        command: &dyn AnyCommand<A>,
         context: &Context,
         progress: &mut Progress,
     ) -> Result<Committed, DispatchError<A::Error>>
     where
-        C: Command<Aggregate = A>,
-        A: Handle<C, Services = V>,
+        A: Handlers<Services = V>,
     {
         let stream = StreamId::new(A::NAME, command.id());
         let first_event = context.command_id.map(|id| event_id(id, 0));
@@ -252,18 +251,21 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 let nothing = Appended::new(replay.version, replay.position, 0);
                 return Ok(Committed::new(nothing, command_id));
             }
-            match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
+            let again = match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
                 Ok(appended) => {
                     progress.appended(&events);
                     let committed = Committed::new(appended, command_id);
                     self.snapshot_behind(&stream, replay, events, &committed);
                     return Ok(committed);
                 }
-                Err(AppendError::Conflict(_)) if progress.retries < self.retries => {}
-                Err(AppendError::IdempotencyMismatch { .. }) if may_be_repeated => may_be_repeated = false,
+                Err(error @ AppendError::Conflict(_)) if progress.retries < self.retries => error.error_type(),
+                Err(error @ AppendError::IdempotencyMismatch { .. }) if may_be_repeated => {
+                    may_be_repeated = false;
+                    error.error_type()
+                }
                 Err(error) => return Err(error.into()),
-            }
-            self.pause(C::NAME, progress.retries).await;
+            };
+            self.pause(command.name(), progress.retries, again).await;
             progress.retries += 1;
         }
     }

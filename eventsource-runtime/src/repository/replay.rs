@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::Loaded;
+use super::snapshots::Snapshots;
 use crate::dispatch::is_own;
 use crate::domain::{Aggregate, DecodeError, EventRef, EventSet};
 use crate::snapshot::{Restore, StoredSnapshot};
@@ -97,14 +98,14 @@ impl Read {
 pub(super) struct Restoring<A> {
     pub(super) replay: Box<Replay<A>>,
     stream: StreamId,
+    snapshots: Arc<Snapshots>,
     begun: Instant,
-    /// How long the snapshot was waited for.
-    pub(super) waited: Duration,
 }
 
 impl<A: Aggregate> Restoring<A> {
-    pub(super) fn new(stream: &StreamId) -> Self {
-        Self { replay: Box::default(), stream: stream.clone(), begun: Instant::now(), waited: Duration::ZERO }
+    pub(super) fn new(stream: &StreamId, snapshots: &Arc<Snapshots>) -> Self {
+        let (stream, snapshots) = (stream.clone(), Arc::clone(snapshots));
+        Self { replay: Box::default(), stream, snapshots, begun: Instant::now() }
     }
 
     fn begin(&mut self, snapshot: &StoredSnapshot) -> Result<(), Read> {
@@ -125,11 +126,14 @@ impl<A: Aggregate> Restoring<A> {
 
 impl<A: Aggregate> Restore for Restoring<A> {
     fn restore(&mut self, found: Result<Option<StoredSnapshot>, StoreError>) -> Version {
-        self.waited = self.begun.elapsed();
         let begun = match found {
             Ok(Some(snapshot)) => self.begin(&snapshot),
             Ok(None) => Err(Read::Missing),
-            Err(_) => Err(Read::StoreError),
+            Err(_) => {
+                // Now: until the events are there as well, more loads would come.
+                self.snapshots.rest_after(self.begun.elapsed());
+                Err(Read::StoreError)
+            }
         };
         self.replay.read = Some(begun.err().unwrap_or(Read::Hit));
         self.replay.version

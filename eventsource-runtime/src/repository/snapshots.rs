@@ -187,8 +187,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     ) {
         let Some(policy) = A::SNAPSHOT else { return };
         let behind = committed.version.get().saturating_sub(replay.base.get());
-        let cannot = committed.repeated || replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();
-        if behind < policy.every() || cannot {
+        // Whatever the store says of it: upon another state, an earlier dispatch of the command has appended them.
+        let is_next = !committed.repeated && committed.version.get() == replay.version.get() + events.len() as u64;
+        let cannot = replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();
+        if behind < policy.every() || !is_next || cannot {
             return;
         }
         let (Ok(runtime), Some(claim)) = (Handle::try_current(), self.snapshots.claim(stream)) else { return };

@@ -11,7 +11,7 @@ use super::Repository;
 use super::cause::{Cause, event_id};
 use super::replay::{Read, Replay, Restoring};
 use crate::dispatch::DispatchError;
-use crate::domain::{Aggregate, Command, EventSet, Handle};
+use crate::domain::{Aggregate, AnyCommand, EventSet, Handlers};
 use crate::snapshot::SnapshotStore;
 use crate::store::{
     AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
@@ -24,10 +24,10 @@ use crate::timer;
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repository<A, S, V> {
-    pub(super) async fn pause(&self, command: &'static str, retries: u32) {
+    pub(super) async fn pause(&self, command: &'static str, retries: u32, error_type: &'static str) {
         log::command_retried(command, retries + 1);
         if self.metrics {
-            metrics::retry("repository", "conflict");
+            metrics::retry("repository", error_type);
         }
         match retries.checked_sub(1) {
             Some(exponent) if timer::is_there() => tokio::time::sleep(jittered(exponent)).await,
@@ -93,7 +93,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     async fn fold_from_snapshot(&self, fold: Fold) -> Result<(u64, Box<Replay<A>>), StoreError> {
-        let restoring = Restoring::new(&fold.stream);
+        let restoring = Restoring::new(&fold.stream, &self.snapshots);
         let (visited, replay) = if self.snapshots.rests() {
             let replay = Box::<Replay<A>>::default();
             let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
@@ -101,11 +101,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             (visited, replay)
         } else {
             let Folded { visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
-            let Restoring { mut replay, waited, .. } = visitor;
+            let mut replay = visitor.replay;
             replay.earlier = earlier;
-            if replay.read == Some(Read::StoreError) {
-                self.snapshots.rest_after(waited);
-            }
             (visited, replay)
         };
         if let (true, Some(read)) = (self.metrics, replay.read) {
@@ -115,27 +112,26 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     /// Runs the handler, in a `handle_command` span. A refusal leaves the span without a status.
-    pub(super) async fn decide<C>(
+    pub(super) async fn decide(
         &self,
         stream: &StreamId,
         state: &A,
-        command: &C,
+        command: &dyn AnyCommand<A>,
     ) -> Result<Vec<A::Event>, DispatchError<A::Error>>
     where
-        C: Command<Aggregate = A>,
-        A: Handle<C, Services = V>,
+        A: Handlers<Services = V>,
     {
-        let enabled = || self.tracing && guarded(|| state.enable_tracing(command)).unwrap_or(true);
+        let enabled = || self.tracing && guarded(|| command.enable_tracing(state)).unwrap_or(true);
         let span = Start::new("handle_command", Kind::Internal, enabled).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "write");
-                known.text(names::CQRS_COMMAND_TYPE, C::NAME);
+                known.text(names::CQRS_COMMAND_TYPE, command.name());
                 aggregate::<A>(stream, known);
             },
-            &mut |user| state.attributes(command, &self.services, user),
+            &mut |user| command.handler_attributes(state, &self.services, user),
         );
-        // In the block, so that a plain method runs in the span as well: it has decided when `handle` returns.
-        let decided = span.run(async { state.handle(command.clone(), &self.services).await }).await;
+        // In the block, so that a plain method runs in the span as well: it has decided when `decide` returns.
+        let decided = span.run(async { command.decide(state, &self.services).await }).await;
         match &decided {
             Ok(events) => {
                 span.record(&mut |later| later.number(names::CQRS_EVENTS_COUNT, events.len() as u64));

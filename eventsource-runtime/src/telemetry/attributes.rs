@@ -153,12 +153,12 @@ pub trait Values {
     fn record(&mut self, place: usize, slot: &mut Slot<'_>);
 }
 
-/// A closure that records them. Not by a trait of closures, whose tables of methods are larger: expansions have one
-/// each.
+/// A closure that records them, and changes nothing: what a function does must not depend on whether there are spans.
+/// Not by a trait of closures, whose tables of methods are larger: expansions have one each.
 #[derive(Debug)]
-pub struct ByPlace<F: FnMut(usize, &mut Slot<'_>)>(pub F);
+pub struct ByPlace<F: Fn(usize, &mut Slot<'_>)>(pub F);
 
-impl<F: FnMut(usize, &mut Slot<'_>)> Values for ByPlace<F> {
+impl<F: Fn(usize, &mut Slot<'_>)> Values for ByPlace<F> {
     fn record(&mut self, place: usize, slot: &mut Slot<'_>) {
         (self.0)(place, slot);
     }

@@ -184,6 +184,7 @@ impl Broken {
                 }
             }
             Defect::FeedPassesOverWhatIsUnderWay
+            | Defect::FilteredFeedIsReadInTwoSteps
             | Defect::DroppedAppendLeavesATransaction
             | Defect::ReadsAreStaleUnderLoad => yield_now().await,
             Defect::TwoAtOnceAreTwo => {

@@ -104,6 +104,7 @@ defects! {
     TwoAtOnceAreTwo => append_made_twice_at_once_is_stored_once,
     EventsAreSeenOneByOne => readers_see_whole_appends,
     FeedPassesOverWhatIsUnderWay => subscription_has_neither_gap_nor_duplicate,
+    FilteredFeedIsReadInTwoSteps => filtered_subscription_has_neither_gap_nor_duplicate,
     DroppedAppendLeavesATransaction => dropped_futures_leave_the_store_consistent,
     ReadsAreStaleUnderLoad => histories_are_linearizable,
     RepeatedOfTheNextVersionIsHeld => random_calls_do_what_the_model_does,

@@ -7,6 +7,7 @@ use eventsource_runtime::store::{
     EventStore, Filter, Fold, Folded, Page, Position, StoreError, StreamId, Version, Visitor,
 };
 use eventsource_runtime::{Envelope, EventRef, Metadata, StoredEvent};
+use tokio::task::yield_now;
 
 use super::defect::Defect;
 use super::store::Broken;
@@ -122,6 +123,7 @@ impl Broken {
         } else {
             self.memory.read_all(after, filter, limit).await?
         };
+        let is_filtered = filter.listed_event_types().is_some();
         match self.defect {
             Defect::FeedHasNoMetadata => page.events.iter_mut().for_each(without_metadata),
             Defect::LargePagesAreByStream if limit > 512 => {
@@ -131,8 +133,13 @@ impl Broken {
                 page.scanned = page.events.last().map_or(after, |event| event.position);
             }
             Defect::NoneIsPassedOver if limit == 0 => page.scanned = self.memory.head().await?.max(after),
-            Defect::FeedPassesOverWhatIsUnderWay if self.state.under_way.load(Ordering::SeqCst) > 0 => {
+            Defect::FeedPassesOverWhatIsUnderWay if !is_filtered && self.state.under_way.load(Ordering::SeqCst) > 0 => {
                 page.events.pop();
+            }
+            // A page that is not full has looked at all there is, it thinks, and asks how far that goes.
+            Defect::FilteredFeedIsReadInTwoSteps if is_filtered && page.events.len() < limit => {
+                yield_now().await;
+                page.scanned = self.memory.head().await?.max(after);
             }
             _ => {}
         }

@@ -101,9 +101,31 @@ impl Flawed {
 
     /// Takes the leases of all parts but the first, whoever has them.
     async fn take_others(&self, projection: &'static str, token: Uuid) -> Result<(), ProjectionError> {
-        let opened = self.notes().opened.iter().rev().find(|(name, _)| *name == projection).copied();
-        for part in opened.into_iter().flat_map(|(name, count)| Partition::all(name, count).skip(1)) {
+        for part in self.parts_of(projection).into_iter().skip(1) {
             self.memory.lease_projection(part, Claim::new(token, "all", LONG).by_force()).await?;
+        }
+        Ok(())
+    }
+
+    fn parts_of(&self, projection: &'static str) -> Vec<Partition> {
+        let opened = self.notes().opened.iter().rev().find(|(name, _)| *name == projection).copied();
+        opened.into_iter().flat_map(|(name, count)| Partition::all(name, count)).collect()
+    }
+
+    /// Where each part of a projection stands.
+    async fn stand(&self, projection: &'static str) -> Result<Vec<(Partition, Position)>, ProjectionError> {
+        let mut stand = Vec::new();
+        for part in self.parts_of(projection) {
+            stand.push((part, self.look(part).await?.checkpoint));
+        }
+        Ok(stand)
+    }
+
+    /// Moves parts from the start to where they stood.
+    async fn put_back(&self, stood: &[(Partition, Position)], token: Uuid) -> Result<(), ProjectionError> {
+        for (part, checkpoint) in stood {
+            let back = Batch::new(*part, Claim::new(token, "the suite", LONG), Position::START, *checkpoint);
+            self.memory.apply_batch(Posing::idle(part.projection), back, Scope::current()).await?;
         }
         Ok(())
     }
@@ -195,7 +217,7 @@ impl ProjectionStore for Flawed {
     ) -> Result<(), ProjectionError> {
         let (name, mut token) = (projection.name(), token);
         let part = Partition::whole(name);
-        let (stood, letters) = (self.look(part).await, self.letters_of(name).await);
+        let (stood, letters) = (self.stand(name).await?, self.letters_of(name).await);
         match self.flaw {
             Flaw::ResetAsksTheFirstPart => self.take_others(name, token).await?,
             Flaw::TakesLateResets => token = self.notes().last(part).unwrap_or(token),
@@ -204,9 +226,9 @@ impl ProjectionStore for Flawed {
         let reset = self.memory.reset_projection(projection, token).await;
         match (self.flaw, &reset) {
             (Flaw::FailedResetMovesBack, Err(_)) => self.memory.reset_projection(Posing::idle(name), token).await?,
-            (Flaw::ResetKeepsTheCheckpoint, Ok(())) => {
-                let back = Batch::new(part, Claim::new(token, "the suite", LONG), Position::START, stood?.checkpoint);
-                self.memory.apply_batch(Posing::idle(name), back, Scope::current()).await?;
+            (Flaw::ResetKeepsTheCheckpoint, Ok(())) if stood.len() == 1 => self.put_back(&stood, token).await?,
+            (Flaw::ResetMovesTheFirstPartBack, Ok(())) => {
+                self.put_back(stood.get(1..).unwrap_or_default(), token).await?;
             }
             (Flaw::KeepsLettersAtReset, Ok(())) => self.notes().extra.extend(letters),
             _ => {}

@@ -124,6 +124,29 @@ fn an_append_in_doubt_waits_for_a_server_that_takes_writes_again() {
     });
 }
 
+/// Another dispatch of the same command had appended them, behind an event that this one had not seen: it was taken for
+/// made now.
+#[test]
+fn an_append_in_doubt_that_somebody_else_made_is_repeated() {
+    run(async {
+        let schema = services::a_schema();
+        let direct = open_in(&schema).await;
+        let (proxy, store) = behind(&services::postgres(), PostgresOptions::default().schema(&*schema), 1).await;
+        // It has its statement prepared.
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+        let (stream, same) = (a_stream(), events(1));
+        for batch in [events(1), same.clone()] {
+            direct.append(&stream, ExpectedVersion::Any, batch).await.unwrap();
+        }
+        proxy.lose(true);
+        let append = tokio::spawn(async move { store.append(&stream, ExpectedVersion::NoStream, same).await });
+        until(|| proxy.lost() > 0).await;
+        proxy.lose(false);
+        let appended = append.await.unwrap().unwrap();
+        assert_eq!((appended.version, appended.repeated), (Version::new(2), true));
+    });
+}
+
 async fn until(is_so: impl Fn() -> bool) {
     let so = async {
         while !is_so() {

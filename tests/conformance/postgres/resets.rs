@@ -111,7 +111,8 @@ fn no_lease_is_lost_while_a_read_model_is_emptied_however_long_that_takes() {
     });
 }
 
-/// Their resets go on until they are told to end.
+/// Their resets go on until they are told to end, and are told so for good: one whose transaction the server ended comes
+/// again.
 #[derive(Clone, Default)]
 struct One {
     begun: Arc<Notify>,
@@ -127,6 +128,7 @@ impl One {
     async fn clear(&self) {
         self.begun.notify_one();
         self.ends.notified().await;
+        self.ends.notify_one();
     }
 
     async fn unseen(&self, _event: &Recorded<Unseen>) {}

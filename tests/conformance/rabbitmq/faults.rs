@@ -268,6 +268,7 @@ fn a_payload_that_the_broker_does_not_take_is_refused_and_holds_up_no_other() {
         assert!(matches!(outcomes[0], Err(PublishError::TooLarge { .. })), "{:?}", outcomes[0]);
         assert!(outcomes[1].is_ok(), "{:?}", outcomes[1]);
         assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        assert!(bus.inner().health().is_some_and(|health| health.is_connected()), "a channel alone was closed");
         running.shutdown().await.unwrap();
     });
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod foreign;
 mod members;
+mod queues;
 mod restarts;
 mod tls;
 mod unroutable;

@@ -154,32 +154,69 @@ async fn the_leases_of_all_parts_are_renewed_when_a_read_model_was_emptied() {
     assert!(left.len() >= 2 && left[..2].iter().all(|left| *left > TERM / 2), "{left:?}");
 }
 
-/// The first lease expired while the second was another's, and the rebuild ended with that for good.
+/// The first was kept meanwhile, and as the holder of the second may run for ever, nobody applied the events of the
+/// first.
 #[tokio::test]
-async fn the_leases_that_are_had_are_kept_while_the_others_are_waited_for() {
+async fn no_lease_is_kept_while_that_of_another_part_is_waited_for() {
     let (store, large) = (MemoryStore::new(), Large::default());
     let last = place_many(&store, 1).await;
     let options = ProjectionOptions::default().partitions(2);
-    let runner = || ProjectionRunner::new(store.clone()).lease(LEASE);
-    let opened = runner().projection_with(large.clone(), options.clone()).spawn();
+    let opened = ProjectionRunner::new(store.clone()).projection_with(large.clone(), options.clone()).spawn();
     opened.wait_for(last).await.unwrap();
     opened.shutdown().await.unwrap();
     let [first, second] = [0, 1].map(|part| Partition::all("Large", 2).nth(part).unwrap());
     let others = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
     assert!(store.lease_projection(second, others.clone()).await.unwrap().taken.is_none());
 
-    let projections = runner().projection_with(large.clone(), options).rebuild().spawn();
-    // A lease for no time is nobody's.
-    let look = || store.lease_projection(first, Claim::new(Uuid::nil(), "looks", Duration::ZERO));
-    while in_time(look()).await.unwrap().taken.is_none() {
-        tokio::task::yield_now().await;
+    let waits = Arc::new(Notify::new());
+    let hooked = Hooked::new(&store, {
+        let waits = Arc::clone(&waits);
+        move |asked| {
+            if matches!(asked, Asked::Lease(part, _) if part == second) {
+                waits.notify_one();
+            }
+            std::future::ready(())
+        }
+    });
+    let runner = ProjectionRunner::new(hooked).lease(Duration::from_hours(1));
+    let projections = runner.projection_with(large.clone(), options).rebuild().spawn();
+    in_time(waits.notified()).await;
+    let thirds = Claim::new(Uuid::now_v7(), "a third", Duration::from_mins(1));
+    in_time(taken(&store, first, &thirds)).await;
+    // It begins again with the first, which is not free now, and empties nothing.
+    assert_eq!(large.resets.load(Ordering::SeqCst), 0);
+    for (part, claim) in [(first, thirds), (second, others)] {
+        store.lease_projection(part, claim.given_up()).await.unwrap();
     }
-    renewed(&store, first, 3).await;
-    store.lease_projection(second, others.given_up()).await.unwrap();
     large.ends.notify_one();
     in_time(projections.wait_for(last)).await.unwrap();
     projections.shutdown().await.unwrap();
     assert_eq!(large.resets.load(Ordering::SeqCst), 1);
+}
+
+/// Takes a lease as soon as it is free.
+async fn taken(store: &MemoryStore, part: Partition, claim: &Claim) {
+    while store.lease_projection(part, claim.clone()).await.unwrap().taken.is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// They were kept until they expired, though nobody was there any more who would renew them.
+#[tokio::test]
+async fn a_rebuild_that_empties_nothing_gives_its_leases_up() {
+    let (store, large) = (MemoryStore::new(), Large::default());
+    let options = ProjectionOptions::default().partitions(2);
+    let runner = || ProjectionRunner::new(store.clone()).lease(Duration::from_hours(1)).max_retries(0).rebuild();
+    let cannot = runner().projection_with(OnlyPlaced::default(), options.clone()).spawn();
+    let stopped = in_time(cannot.stopped()).await;
+    assert!(why(&stopped).contains("cannot be rebuilt"), "{}", why(&stopped));
+    let begun = runner().projection_with(large.clone(), options).spawn();
+    in_time(large.begun.notified()).await;
+    begun.shutdown().await.unwrap();
+    for part in ["OnlyPlaced", "Large"].into_iter().flat_map(|name| Partition::all(name, 2)) {
+        let next = Claim::new(Uuid::now_v7(), "the next", Duration::from_mins(1));
+        assert_eq!(store.lease_projection(part, next).await.unwrap().taken, None, "{part}");
+    }
 }
 
 /// A runner that was held up, and whose lease was taken and given up again, begins again.

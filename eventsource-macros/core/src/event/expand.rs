@@ -13,7 +13,8 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let Model { runtime, ident, generics, name, .. } = model;
     let private = runtime.private();
     let stored = message_bounds(&private);
-    let generics = bound(generics, &quote_spanned!(Span::mixed_site()=> #private::serde::Serialize + #stored));
+    let bounds = quote_spanned!(Span::mixed_site()=> #private::serde::Serialize + ::core::marker::Sync + #stored);
+    let generics = bound(generics, &bounds);
     let marks = sensitive::marks(&private, ident, &model.generics, &model.sensitive);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let constants = constants(model);

@@ -83,7 +83,7 @@ const _: () = {
     clippy::large_enum_variant,
     clippy::derive_partial_eq_without_eq,
 )]
-#[allow(private_interfaces)]
+#[allow(private_interfaces, rustdoc::private_intra_doc_links)]
 pub(crate) enum OrderFact {
     /// See [`OrderPlaced`].
     OrderPlaced(OrderPlaced),

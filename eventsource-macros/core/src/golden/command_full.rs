@@ -2,8 +2,9 @@ const _: () = {
     #[automatically_derived]
     impl<T> facade::Command for ShipOrder<T>
     where
-        Self: ::core::clone::Clone + facade::__private::serde::de::DeserializeOwned
-            + ::core::marker::Send + ::core::marker::Sync + 'static,
+        Self: ::core::clone::Clone + ::core::marker::Sync
+            + facade::__private::serde::de::DeserializeOwned + ::core::marker::Send
+            + 'static,
     {
         const NAME: &'static ::core::primitive::str = "ship";
         type Aggregate = Order;

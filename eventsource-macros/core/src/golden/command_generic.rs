@@ -3,9 +3,9 @@ const _: () = {
     impl<T: Clone, const N: usize> ::eventsource_runtime::Command for TagOrder<T, N>
     where
         T: Tag,
-        Self: ::core::clone::Clone
+        Self: ::core::clone::Clone + ::core::marker::Sync
             + ::eventsource_runtime::__private::serde::de::DeserializeOwned
-            + ::core::marker::Send + ::core::marker::Sync + 'static,
+            + ::core::marker::Send + 'static,
     {
         const NAME: &'static ::core::primitive::str = "TagOrder";
         type Aggregate = Order;

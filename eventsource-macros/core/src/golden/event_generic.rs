@@ -2,9 +2,9 @@ const _: () = {
     #[automatically_derived]
     impl<T: Clone> ::eventsource_runtime::Event for Noted<T>
     where
-        Self: ::eventsource_runtime::__private::serde::Serialize
+        Self: ::eventsource_runtime::__private::serde::Serialize + ::core::marker::Sync
             + ::eventsource_runtime::__private::serde::de::DeserializeOwned
-            + ::core::marker::Send + ::core::marker::Sync + 'static,
+            + ::core::marker::Send + 'static,
     {
         const NAME: &'static ::core::primitive::str = "Noted";
         fn attributes(

@@ -3,7 +3,7 @@ const _: () = {
     impl<T: View, const N: usize> ::eventsource_runtime::Query for Newest<T, N>
     where
         Self: ::eventsource_runtime::__private::serde::de::DeserializeOwned
-            + ::core::marker::Send + ::core::marker::Sync + 'static,
+            + ::core::marker::Send + 'static,
     {
         const NAME: &'static ::core::primitive::str = "Newest";
         type Output = Vec<T>;

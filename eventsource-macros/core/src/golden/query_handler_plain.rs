@@ -33,7 +33,7 @@ const _: () = {
                 &["query.status"],
                 &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::display(
                     __es_slot,
-                    &query.status,
+                    &&query.status,
                 )),
             );
             let _ = || {

@@ -16,7 +16,7 @@ pub async fn send_email(
     let __es_span = if facade::__private::Site::may_be_on(&__ES_SITE) {
         match facade::__private::disabled(
             &__ES_SITE,
-            &mut || {
+            &|| {
                 let __es_enabled: ::core::primitive::bool = self.on;
                 __es_enabled
             },
@@ -24,17 +24,17 @@ pub async fn send_email(
             ::core::option::Option::None => {
                 facade::__private::start_with(
                     &__ES_SITE,
-                    &mut |__es_options| {
+                    &|__es_options| {
                         facade::__private::Options::with(
                             __es_options,
-                            &mut |__es_options| facade::__private::Options::parent(
+                            &|__es_options| facade::__private::Options::parent(
                                 __es_options,
                                 &message.context(),
                             ),
                         );
                         facade::__private::Options::with(
                             __es_options,
-                            &mut |__es_options| facade::__private::Options::links(
+                            &|__es_options| facade::__private::Options::links(
                                 __es_options,
                                 &&message.cause,
                             ),
@@ -96,17 +96,17 @@ pub async fn send_email(
                                 __es_outcome,
                             );
                         }
-                        let (result, __es_attributes) = (
-                            __es_returned,
-                            &mut __es_outcome.attributes,
-                        );
+                        let __es_attributes = &mut __es_outcome.attributes;
                         facade::__private::Attributes::each(
                             __es_attributes,
                             &["id"],
-                            &mut facade::__private::ByPlace(|_, __es_slot| facade::__private::Slot::record(
-                                __es_slot,
-                                &result.as_ref().ok(),
-                            )),
+                            &mut facade::__private::ByPlace(|_, __es_slot| {
+                                let result = __es_returned;
+                                facade::__private::Slot::record(
+                                    __es_slot,
+                                    &result.as_ref().ok(),
+                                );
+                            }),
                         );
                     },
                 )

@@ -32,17 +32,17 @@ fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send
                     __es_outcome,
                 );
             }
-            let (result, __es_attributes) = (
-                __es_returned,
-                &mut __es_outcome.attributes,
-            );
+            let __es_attributes = &mut __es_outcome.attributes;
             ::eventsource_runtime::__private::Attributes::each(
                 __es_attributes,
                 &["size"],
-                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
-                    __es_slot,
-                    &result.len(),
-                )),
+                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| {
+                    let result = __es_returned;
+                    ::eventsource_runtime::__private::Slot::record(
+                        __es_slot,
+                        &result.len(),
+                    );
+                }),
             );
         },
     )

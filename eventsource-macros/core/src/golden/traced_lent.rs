@@ -35,17 +35,14 @@ fn count(&mut self) -> u32 {
         >(|| -> _ { self.count + 1 });
         let __es_span = ::eventsource_runtime::__private::Running::new(__es_span);
         let __es_returned = __es_body();
-        {
-            let result = &__es_returned;
-            ::eventsource_runtime::__private::Running::record(
-                &__es_span,
-                &["count"],
-                &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::record(
-                    __es_slot,
-                    &self.count,
-                )),
-            );
-        }
+        ::eventsource_runtime::__private::Running::record(
+            &__es_span,
+            &["count"],
+            &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| {
+                let result = &__es_returned;
+                ::eventsource_runtime::__private::Slot::record(__es_slot, &self.count);
+            }),
+        );
         let __es_by = {
             use ::eventsource_runtime::__private::probe::told::*;
             ::eventsource_runtime::__private::told_of(&__es_returned).__es_by()

@@ -8,7 +8,7 @@ async fn run(self) -> ! {
     let __es_span = if ::eventsource_runtime::__private::Site::may_be_on(&__ES_SITE) {
         ::eventsource_runtime::__private::start_with(
             &__ES_SITE,
-            &mut |__es_options| {
+            &|__es_options| {
                 ::eventsource_runtime::__private::Options::root(__es_options);
                 ::eventsource_runtime::__private::Options::owner(
                     __es_options,

@@ -5,7 +5,7 @@ pub async fn send_email(
     message: Message,
 ) -> Result<Id, io::Error> {
     let _ = || {
-        let _: &mut dyn ::core::ops::FnMut() = &mut || {
+        let _: &dyn ::core::ops::Fn() = &|| {
             let _: ::core::primitive::bool = self.on;
             facade::__private::check_linked(&message.context());
             facade::__private::check_linked(&&message.cause);
@@ -13,8 +13,11 @@ pub async fn send_email(
             facade::__private::check_display(&recipient.domain());
             facade::__private::check_debug(&&message);
         };
-        let _: &mut dyn ::core::ops::FnMut(&Result<Id, io::Error>) = &mut |result| {
-            facade::__private::check(&result.as_ref().ok());
+        let _: &dyn ::core::ops::Fn(&Result<Id, io::Error>) = &|__es_returned| {
+            {
+                let result = __es_returned;
+                facade::__private::check(&result.as_ref().ok());
+            }
         };
     };
     let _ = || {

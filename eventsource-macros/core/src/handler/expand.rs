@@ -209,7 +209,7 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     let Call { receiver, message: pattern, attributes, enable_tracing, .. } = call;
     let this = &receiver.self_token;
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
-        let (on, unused) = (local("__es_on"), unused([pattern], enabled));
+        let (on, unused) = (local("__es_on"), unused([pattern], [enabled]));
         quote_spanned! {Span::mixed_site()=>
             fn enable_tracing(&#this, #pattern: &#ty) -> ::core::primitive::bool {
                 #unused
@@ -224,7 +224,7 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
         let services = (model.kind == Kind::Command).then(|| services_argument(model, call));
         let checks = call.scope(ty).check(&model.runtime, attributes);
         let patterns = [pattern].into_iter().chain(call.services.iter().map(|services| &services.pattern));
-        let unused = unused(patterns, &records);
+        let unused = unused(patterns, attributes.iter().filter_map(|entry| entry.value.expr()));
         quote_spanned! {Span::mixed_site()=>
             fn attributes(&#this, #pattern: &#ty, #services #out: &mut #private::Attributes) {
                 #unused

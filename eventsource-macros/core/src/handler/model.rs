@@ -9,7 +9,7 @@ use crate::diagnostics::{Diagnostics, shown};
 use crate::generics::with_static_lifetimes;
 use crate::keys;
 use crate::listeners::is_inherent;
-use crate::names::{borrowed_pattern, bound, has_impl_trait};
+use crate::names::{borrowed_pattern, bound, has_impl_trait, unchanged_pattern};
 use crate::output::impl_attributes;
 use crate::paths::Runtime;
 use crate::seen::seen;
@@ -169,7 +169,8 @@ fn borrowed(diagnostics: &mut Diagnostics, argument: &PatType) -> Option<Argumen
             None
         }
         Type::Reference(TypeReference { mutability: None, elem, .. }) => {
-            Some(Argument { pattern: (*argument.pat).clone(), ty: with_static_lifetimes((**elem).clone()) })
+            let pattern = unchanged_pattern((*argument.pat).clone());
+            Some(Argument { pattern, ty: with_static_lifetimes((**elem).clone()) })
         }
         Type::Reference(TypeReference { mutability: Some(word), .. }) => {
             diagnostics.error(word, "a command handler shares its services; remove the `mut`");

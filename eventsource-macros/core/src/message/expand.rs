@@ -20,7 +20,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     let (message, bounds, items) = match target {
         Target::Command { aggregate, id } => (
             quote_spanned!(place=> #at::Command),
-            quote_spanned!(Span::mixed_site()=> ::core::clone::Clone + #sent),
+            quote_spanned!(Span::mixed_site()=> ::core::clone::Clone + ::core::marker::Sync + #sent),
             command(runtime, aggregate, id.as_ref()),
         ),
         Target::Query { output, error } => {

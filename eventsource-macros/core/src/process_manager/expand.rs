@@ -98,7 +98,7 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
     let process_id = id.as_ref().map_or_else(
         || quote_spanned!(Span::mixed_site()=> ::std::string::ToString::to_string(#runtime::Recorded::aggregate_id(&#event))),
         |id| {
-            let (place, shown, unused) = (first_span(id), borrowed(id), unused([pattern], id));
+            let (place, shown, unused) = (first_span(id), borrowed(id), unused([pattern], [id]));
             quote_spanned! {place=> {
                 let #pattern = &#event;
                 #unused
@@ -152,4 +152,22 @@ fn called(model: &Model, Taker { method, .. }: &Taker, state: &TokenStream, argu
     let place = located(method.span());
     let at = model.runtime.at(place);
     quote_spanned!(place=> #at::dispatch::IntoReaction::<Self>::into_reaction(Self::#method(#state, &#argument)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::TokenStream;
+    use quote::quote;
+
+    #[test]
+    fn an_event_that_changes_in_the_body_does_not_where_its_process_is_found() {
+        let block = quote! {
+            impl A {
+                #[process_manager(id = event.by)]
+                fn on(&self, mut event: &Recorded<B>) {}
+            }
+        };
+        let expansion = crate::process_manager(TokenStream::new(), block).to_string();
+        assert!(expansion.contains("let event = &"), "{expansion}");
+    }
 }

@@ -7,6 +7,7 @@ use syn::{Attribute, Expr, Generics, Ident, LitStr, Pat, PatType, Token, Type};
 use crate::diagnostics::{Diagnostics, shown};
 use crate::keys;
 use crate::listeners::{self, Parsed, is_inherent};
+use crate::names::unchanged_pattern;
 use crate::options::{Given, Options};
 use crate::output::impl_attributes;
 use crate::paths::Runtime;
@@ -105,7 +106,7 @@ fn add(
     let method = Taker {
         cfgs: method.cfgs(),
         method: method.sig.ident.clone(),
-        pattern: (*argument.pat).clone(),
+        pattern: unchanged_pattern((*argument.pat).clone()),
         message,
         id: id.and_then(Given::expr).filter(|id| refuse_jumps(diagnostics, "`id`", id)),
     };

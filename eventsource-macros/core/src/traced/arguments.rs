@@ -1,15 +1,18 @@
 //! A traced function's arguments, as the closure or the future has them that the body becomes.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
+use std::cell::LazyCell;
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
-use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
+use syn::{Block, FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 
 use super::attributes::Entry;
 use super::covers::Covers;
 use crate::diagnostics::Diagnostics;
 use crate::names::{Bound, bound_under, find_local};
 use crate::output::is_underscored;
-use crate::seen::seen;
+use crate::seen::{is_seen_in, seen};
 use crate::sensitive::{is_plain, is_type};
 use crate::signature::{cfgs, ungrouped};
 
@@ -72,10 +75,18 @@ pub(super) fn are_copied(sig: &Signature) -> bool {
 /// order in which it names it. Nothing where there is but one, and it is named as a whole.
 pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
     let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(bound, _)| bound);
+    let block = LazyCell::new(|| syn::parse2::<Block>(body.to_token_stream()).ok());
     let mut unnamed = false;
     let mut owned: Vec<Bound> = owned
         .filter(|Bound { name, .. }| {
-            let is_named = find_local(body.stream(), &name.unraw().to_string()).is_some();
+            let text = name.unraw().to_string();
+            // Another may have its name there, which a body that is being written does not tell. To parse one takes
+            // longer than all the rest.
+            let is_another = || {
+                is_bound_again(body.stream(), &text, false)
+                    && block.as_ref().is_some_and(|block| !is_seen_in(block, name))
+            };
+            let is_named = find_local(body.stream(), &text).is_some() && !is_another();
             // Any other name is one that the compiler should call unused.
             let is_kept = !is_named && is_underscored(name);
             unnamed |= is_kept;
@@ -84,7 +95,7 @@ pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
         .collect();
     if let [Bound { name, .. }] = &owned[..]
         && !unnamed
-        && !is_taken_apart(body.stream(), &name.unraw().to_string())
+        && !is_taken_apart(body.stream(), &name.unraw().to_string(), false)
     {
         owned.clear();
     }
@@ -92,31 +103,58 @@ pub(super) fn owned(sig: &Signature, body: &Group) -> Vec<Bound> {
     owned
 }
 
-/// Whether a field of what has that name is named, or a pattern may name some: a closure catches these alone.
-fn is_taken_apart(tokens: TokenStream, name: &str) -> bool {
-    let is = |tree: Option<&TokenTree>, punct| matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct);
-    let mut before = None;
+/// Whether something else may have that name: it stands where a pattern begins, or in a path.
+fn is_bound_again(tokens: TokenStream, name: &str, mut begins: bool) -> bool {
+    for tree in tokens {
+        let is_bound = match &tree {
+            TokenTree::Ident(ident) if ident.unraw() == name => begins,
+            TokenTree::Group(group) => is_bound_again(group.stream(), name, begins),
+            _ => false,
+        };
+        if is_bound {
+            return true;
+        }
+        begins =
+            ["let", "mut", "for"].iter().any(|word| is_word(&tree, word)) || is_sign(&tree, '|') || is_sign(&tree, ':');
+    }
+    false
+}
+
+/// Whether a field of what has that name is named, or a pattern or another value may take some: a closure catches these
+/// alone. What stands first may be taken so where it is a macro's.
+fn is_taken_apart(tokens: TokenStream, name: &str, mut may_be_taken: bool) -> bool {
+    let mut is_of_macro = false;
     let mut trees = tokens.into_iter();
     while let Some(tree) = trees.next() {
         let is_apart = match &tree {
-            TokenTree::Ident(ident) if ident.unraw() == name => {
-                let mut ahead = trees.clone();
-                let is_field = is(ahead.next().as_ref(), '.')
-                    && ahead.next().is_some_and(|field| field.to_string() != "await" && !is(Some(&field), '.'))
-                    && !matches!(ahead.next(), Some(TokenTree::Group(_)));
-                let is_matched =
-                    is(before.as_ref(), '=') || matches!(&before, Some(TokenTree::Ident(word)) if word == "match");
-                is_field || is_matched
-            }
-            TokenTree::Group(group) => is_taken_apart(group.stream(), name),
+            TokenTree::Ident(ident) if ident.unraw() == name => may_be_taken || is_field(trees.clone()),
+            TokenTree::Group(group) => is_taken_apart(group.stream(), name, is_of_macro),
             _ => false,
         };
         if is_apart {
             return true;
         }
-        before = Some(tree);
+        is_of_macro = is_sign(&tree, '!');
+        // As in `let A { b, .. } = a` and `A { b, ..a }`.
+        may_be_taken = is_sign(&tree, '=') || is_sign(&tree, '.') || is_word(&tree, "match");
     }
     false
+}
+
+/// Whether a field comes, and no method: of these the arguments stand in parentheses.
+fn is_field(mut ahead: impl Iterator<Item = TokenTree>) -> bool {
+    let is_call = |tree| matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
+    ahead.next().is_some_and(|dot| is_sign(&dot, '.'))
+        && ahead.next().is_some_and(|field| !is_word(&field, "await") && !is_sign(&field, '.'))
+        && !ahead.next().is_some_and(is_call)
+}
+
+fn is_sign(tree: &TokenTree, sign: char) -> bool {
+    matches!(tree, TokenTree::Punct(it) if it.as_char() == sign)
+}
+
+fn is_word(tree: &TokenTree, word: &str) -> bool {
+    matches!(tree, TokenTree::Ident(it) if it == word)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -215,6 +253,14 @@ mod tests {
                     A { b, .. } => b,
                 }
             }),
+            quote!({
+                a.list[0].run();
+            }),
+            quote!({ &a.0[..] }),
+            quote!({ if a.flag {} }),
+            quote!({ for b in a.items {} }),
+            quote!({ matches!(a, A { b: Some(_), .. }) }),
+            quote!({ A { b, ..a } }),
         ];
         for body in bodies {
             assert_eq!(owned_of(quote!(fn f(a: A) #body)), ["a"], "{body}");
@@ -224,8 +270,10 @@ mod tests {
                 a.run();
             }),
             quote!({ a.await? }),
-            quote!({ 0..a }),
+            quote!({ a..0 }),
             quote!({ b(a, 1.0) }),
+            quote!({ b!(1, a) }),
+            quote!({ if a {} }),
         ] {
             assert!(owned_of(quote!(fn f(a: A) #body)).is_empty(), "{body}");
         }
@@ -257,6 +305,12 @@ mod tests {
                 fn f(a: A, b: B) {}
             ),
             quote!(
+                fn f(a: A, b: B) {
+                    let (a, c) = d;
+                    b.map(|b| a + b)
+                }
+            ),
+            quote!(
                 fn f(a: A, b: B) -> C {
                     C { a: A::new(), b }
                 }
@@ -278,6 +332,16 @@ mod tests {
                 }
             )),
             ["b", "a"]
+        );
+        assert_eq!(
+            owned_of(quote!(
+                fn f(a: A, b: B) {
+                    let a = b;
+                    let = a
+                }
+            )),
+            ["b", "a"],
+            "half a body"
         );
     }
 }

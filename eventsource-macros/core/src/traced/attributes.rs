@@ -1,7 +1,7 @@
 //! The entries of `attributes(..)` and `record(..)`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens as _, quote_spanned};
+use quote::quote_spanned;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
 use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit, LitStr, Token, UnOp};
@@ -9,9 +9,9 @@ use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit
 use super::jumps;
 use super::literals::{Literal, literal, wide};
 use crate::diagnostics::Diagnostics;
-use crate::names::find;
 use crate::options::entries;
 use crate::output::{borrowed, by_place, first_span, local};
+use crate::seen::seen;
 
 /// `"key" = value`.
 pub(crate) struct Entry {
@@ -151,8 +151,16 @@ impl Sigil {
 
 /// The statement that records the entries. A panic in an expression costs that attribute alone.
 pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry]) -> TokenStream {
+    record_each(private, out, entries, &values(private, None, entries))
+}
+
+/// The same of `record(..)`.
+pub(super) fn each_of(private: &TokenStream, returned: &TokenStream, out: &Ident, entries: &[Entry]) -> TokenStream {
+    record_each(private, out, entries, &values_of(private, returned, entries))
+}
+
+fn record_each(private: &TokenStream, out: &Ident, entries: &[Entry], values: &TokenStream) -> TokenStream {
     let keys = entries.iter().map(|entry| &entry.key);
-    let values = values(private, None, entries);
     quote_spanned!(Span::mixed_site()=> #private::Attributes::each(#out, &[#(#keys),*], #values);)
 }
 
@@ -160,6 +168,16 @@ pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry]) -> Tok
 pub(super) fn values(private: &TokenStream, owns: Option<Token![move]>, entries: &[Entry]) -> TokenStream {
     let slot = local("__es_slot");
     by_place(private, owns, &slot, entries.iter().map(|entry| record(private, &slot, entry)))
+}
+
+/// The same of `record(..)`, with a reference to what was returned.
+pub(super) fn values_of(private: &TokenStream, returned: &TokenStream, entries: &[Entry]) -> TokenStream {
+    let slot = local("__es_slot");
+    let records = entries.iter().map(|entry| {
+        let record = record(private, &slot, entry);
+        seeing(returned, entry, quote_spanned!(Span::mixed_site()=> #record;))
+    });
+    by_place(private, None, &slot, records)
 }
 
 fn record(private: &TokenStream, slot: &Ident, Entry { key, value }: &Entry) -> TokenStream {
@@ -182,10 +200,11 @@ fn shown(expr: &Expr) -> TokenStream {
     if is_unsized { quote_spanned!(place=> &#expr) } else { expr }
 }
 
-/// Whether an expression may be a place without a size: a part of a text or a list, or what something points at.
+/// Whether an expression may be a place without a size: a part of a text or a list, a last field, or what something
+/// points at; or any of these by a macro.
 fn may_be_unsized(expr: &Expr) -> bool {
     match expr {
-        Expr::Index(_) | Expr::Unary(ExprUnary { op: UnOp::Deref(_), .. }) => true,
+        Expr::Index(_) | Expr::Field(_) | Expr::Macro(_) | Expr::Unary(ExprUnary { op: UnOp::Deref(_), .. }) => true,
         Expr::Paren(ExprParen { expr, .. }) | Expr::Group(ExprGroup { expr, .. }) => may_be_unsized(expr),
         _ => false,
     }
@@ -203,11 +222,13 @@ pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Optio
     Some(quote_spanned!(Span::mixed_site()=> #private::#check(#value);))
 }
 
-/// The name by which the expressions of `record(..)` see what was returned: theirs, since a macro may have made them.
-pub(super) fn result(record: &[Entry]) -> Ident {
-    let mut expressions = record.iter().filter_map(|entry| entry.value.expr());
-    let said = expressions.find_map(|expr| find(expr.to_token_stream(), "result"));
-    said.unwrap_or_else(|| Ident::new("result", Span::call_site()))
+/// A statement in which the expression sees what was returned as `result`, the one name of ours that it can see. By the
+/// expression's own token, since a macro may have made it, and made another for the next; a format string has none.
+pub(super) fn seeing(returned: &TokenStream, entry: &Entry, statement: TokenStream) -> TokenStream {
+    let Some(expr) = entry.value.expr() else { return quote_spanned!(Span::mixed_site()=> { #statement }) };
+    let result = Ident::new("result", Span::call_site());
+    let result = seen(expr, std::slice::from_ref(&result)).unwrap_or(result);
+    quote_spanned!(Span::mixed_site()=> { let #result = #returned; #statement })
 }
 
 /// An attribute of the `Site`.
@@ -275,7 +296,7 @@ mod tests {
             let entries = read(&mut diagnostics, source.parse().expect("the test's own tokens"));
             each(&TokenStream::new(), &local("out"), &entries).to_string().replace(' ', "")
         };
-        for place in ["a[..3]", "(a[1])", "*a.b", "(*(a))"] {
+        for place in ["a[..3]", "(a[1])", "a.1", "a!()", "*a.b", "(*(a))"] {
             let expected =
                 if place.starts_with('*') { format!("(slot,&&({place}))") } else { format!("(slot,&&{place})") };
             for sigil in ["%", "?"] {
@@ -284,9 +305,19 @@ mod tests {
             }
             assert!(!recorded(&format!("\"k\" = {place}")).contains("&&"));
         }
-        for value in ["a", "a.b", "(a)", "b(&a[..3])", "a[1].b()", "-a"] {
+        for value in ["a", "(a)", "b(&a[..3])", "a[1].b()", "-a"] {
             assert!(!recorded(&format!("\"k\" = %{value}")).contains("&&"), "{value}");
         }
+    }
+
+    #[test]
+    fn what_was_returned_has_the_name_by_which_each_expression_sees_it() {
+        let source = r#""a" = result.len(), "b" = 1, "c" = d.filter(|result| result.ok), "e" = f!("{result}")"#;
+        let entries = read(&mut Diagnostics::default(), source.parse().expect("the test's own tokens"));
+        let returned = local("returned");
+        let values = values_of(&TokenStream::new(), &quote_spanned!(Span::mixed_site()=> returned), &entries);
+        let bound = format!("let result = {returned} ;");
+        assert_eq!(values.to_string().matches(&bound).count(), 3, "{values}");
     }
 
     #[test]

@@ -82,9 +82,12 @@ pub(super) fn read(
         (None, ReturnType::Type(_, ty)) if sig.asyncness.is_none() => seen(ty),
         (None, _) => Covers::Call,
     };
-    if let (Covers::Stream, Some(Entry { key, .. })) = (covers, record.first()) {
-        let message = "a stream has no one result to record; remove this, or write `covers = call`";
-        diagnostics.error(key, message);
+    if covers == Covers::Stream && !record.is_empty() {
+        // Nor of what is recorded of the stream itself.
+        for Entry { key, .. } in record.drain(..) {
+            let message = "a stream has no one result to record; remove this, or write `covers = call`";
+            diagnostics.error(&key, message);
+        }
         return Covers::Call;
     }
     covers
@@ -184,6 +187,16 @@ mod tests {
         };
         assert_eq!(covered(&parse_quote!(fn f() -> BoxFuture<'static, T>)), (Covers::Future, 0));
         assert_eq!(covered(&parse_quote!(async fn f() -> BoxFuture<'static, T>)), (Covers::Call, 0));
+    }
+
+    #[test]
+    fn what_is_recorded_of_a_stream_is_refused_and_gone() {
+        let record = quote::quote!("a" = result.len(), "b" = 1);
+        let mut record = crate::traced::attributes::read(&mut Diagnostics::default(), record);
+        let mut diagnostics = Diagnostics::default();
+        let sig = parse_quote!(fn f() -> BoxStream<'static, T>);
+        assert_eq!(read(&mut diagnostics, &mut Options::default(), &sig, &mut record), Covers::Call);
+        assert_eq!((diagnostics.count(), record.len()), (2, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Ident, Token, Type};
 
 use super::arguments;
-use super::attributes::{constant, each, result, values};
+use super::attributes::{constant, each_of, values, values_of};
 use super::covers::{Covers, may_be_future};
 use super::model::{Model, Parent, Returned, has_inferred};
 use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
@@ -70,7 +70,7 @@ fn start(model: &Model) -> TokenStream {
     let owns = owns(model);
     // In a `let`, where another macro's block may stand before an operator, and a wrong type is told at the expression.
     quote_spanned! {Span::mixed_site()=>
-        match #private::disabled(&__ES_SITE, &mut #owns || { let #switch: ::core::primitive::bool = #enabled; #switch }) {
+        match #private::disabled(&__ES_SITE, &#owns || { let #switch: ::core::primitive::bool = #enabled; #switch }) {
             ::core::option::Option::None => #start,
             #muted => #muted,
         }
@@ -87,7 +87,7 @@ fn start_enabled(model: &Model) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> #private::start(&__ES_SITE, #owner, #values))
     } else {
         let out = local("__es_options");
-        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &mut #owns |#out| { #options }, #values))
+        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &#owns |#out| { #options }, #values))
     }
 }
 
@@ -112,7 +112,8 @@ fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
     let options = local("__es_options");
     let mut calls = TokenStream::new();
     // A panic in an expression costs that option alone.
-    let guarded = |set: TokenStream| quote_spanned!(Span::mixed_site()=> #private::Options::with(#options, &mut |#options| #set););
+    let guarded =
+        |set: TokenStream| quote_spanned!(Span::mixed_site()=> #private::Options::with(#options, &|#options| #set););
     match parent {
         Parent::Current => (),
         Parent::Root => calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::root(#options);)),
@@ -302,18 +303,10 @@ fn run_async(model: &Model) -> TokenStream {
 /// What `record(..)` leaves on the span of a plain function.
 fn records(Model { runtime, record, .. }: &Model, span: &TokenStream) -> Option<TokenStream> {
     let (private, value) = (runtime.private(), local("__es_returned"));
-    // The user's expressions say `result`, so this is the one name that they can see.
-    let result = result(record);
     let keys = record.iter().map(|entry| &entry.key);
-    let values = values(&private, None, record);
-    (!record.is_empty()).then(|| {
-        quote_spanned! {Span::mixed_site()=>
-            {
-                let #result = &#value;
-                #private::Running::record(#span, &[#(#keys),*], #values);
-            }
-        }
-    })
+    let values = values_of(&private, &quote_spanned!(Span::mixed_site()=> &#value), record);
+    let records = quote_spanned!(Span::mixed_site()=> #private::Running::record(#span, &[#(#keys),*], #values););
+    (!record.is_empty()).then_some(records)
 }
 
 /// What the value leaves on the span of a plain function, which ends.
@@ -382,13 +375,8 @@ fn tell(model: &Model, place: Span) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> #private::Teller::tell(&mut #by, #value, #outcome);)
     });
     let records = (!record.is_empty()).then(|| {
-        // The user's expressions say `result`, so this is the one name that they can see.
-        let result = result(record);
-        let records = each(&private, &out, record);
-        quote_spanned! {Span::mixed_site()=>
-            let (#result, #out) = (#value, &mut #outcome.attributes);
-            #records
-        }
+        let records = each_of(&private, &value.to_token_stream(), &out, record);
+        quote_spanned!(Span::mixed_site()=> let #out = &mut #outcome.attributes; #records)
     });
     match (probe, records) {
         (None, None) => quote_spanned!(place=> |_, _| ()),

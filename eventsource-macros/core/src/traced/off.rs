@@ -3,10 +3,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
 
-use super::attributes::{check, result};
+use super::attributes::{check, seeing};
 use super::covers::Covers;
 use super::model::{Model, Parent, Returned, has_inferred};
-use crate::output::{borrowed, like, within};
+use crate::output::{borrowed, like, local, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -37,9 +37,9 @@ fn checks(model: &Model) -> TokenStream {
     });
     let attributes = model.attributes.iter().filter_map(|entry| check(&private, entry));
     let start: TokenStream = enabled.chain(linked).chain(attributes).collect();
-    // As where there is a span: called as often as anybody likes, so that nothing can be moved out of an argument.
+    // As where there is a span: called as often as anybody likes, so that no argument is changed or moved out of.
     let start = (!start.is_empty())
-        .then(|| quote_spanned!(Span::mixed_site()=> let _: &mut dyn ::core::ops::FnMut() = &mut || { #start };));
+        .then(|| quote_spanned!(Span::mixed_site()=> let _: &dyn ::core::ops::Fn() = &|| { #start };));
     let checks: TokenStream = start.into_iter().chain(record(model)).collect();
     // Never called, so that the compiler makes nothing of what is in it.
     let checks = (!checks.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #checks };));
@@ -50,7 +50,9 @@ fn checks(model: &Model) -> TokenStream {
 /// The expressions of `record(..)`, where the type of `result` can be written.
 fn record(model: &Model) -> Option<TokenStream> {
     let private = model.runtime.private();
-    let checks: TokenStream = model.record.iter().filter_map(|entry| check(&private, entry)).collect();
+    let value = local("__es_returned");
+    let seen = |entry| Some(seeing(&value.to_token_stream(), entry, check(&private, entry)?));
+    let checks: TokenStream = model.record.iter().filter_map(seen).collect();
     if checks.is_empty() {
         return None;
     }
@@ -62,12 +64,11 @@ fn record(model: &Model) -> Option<TokenStream> {
         (Returned::Type(ty) | Returned::Opaque(Some(ty)), _) => ty.to_token_stream(),
         (Returned::Opaque(None) | Returned::Never, _) => return None,
     };
-    let result = result(&model.record);
     Some(if model.covers == Covers::Future {
         // It can catch nothing.
-        quote_spanned!(Span::mixed_site()=> let _: fn(&#written) = |#result| { #checks };)
+        quote_spanned!(Span::mixed_site()=> let _: fn(&#written) = |#value| { #checks };)
     } else {
-        quote_spanned!(Span::mixed_site()=> let _: &mut dyn ::core::ops::FnMut(&#written) = &mut |#result| { #checks };)
+        quote_spanned!(Span::mixed_site()=> let _: &dyn ::core::ops::Fn(&#written) = &|#value| { #checks };)
     })
 }
 
@@ -81,7 +82,7 @@ mod tests {
             let function = quote!(fn f() -> #returned { g() });
             let options = quote!(record("k" = result.len()));
             let expansion = crate::traced(crate::Instrumentation::Off, options, function);
-            expansion.to_string().contains("| result |")
+            expansion.to_string().contains("| __es_returned |")
         };
         assert!(checks(quote!(Result<Vec<u8>, E>)));
         assert!(!checks(quote!(Result<impl Sized, E>)));

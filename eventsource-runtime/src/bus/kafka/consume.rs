@@ -64,8 +64,7 @@ pub struct Member {
 impl Member {
     pub(super) async fn join(shared: Arc<Shared>, intake: Intake) -> Result<Self, BusError> {
         let dead_topic = shared.dead_topic(&intake.group)?;
-        // A letter stays until somebody has dealt with it.
-        shared.create(&dead_topic, 1, &[("retention.ms", "-1")]).await?;
+        shared.create(&dead_topic, 1, &shared.options.of_letters()).await?;
         let topic: Arc<str> =
             if intake.dead_letters { dead_topic.into() } else { Arc::clone(&shared.info.destination) };
         let share = Arc::new(Share::new(Arc::clone(&intake.group), topic));

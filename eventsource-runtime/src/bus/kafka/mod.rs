@@ -49,9 +49,10 @@ const PORT: u16 = 9092;
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers, and its stream as the key: the key
 /// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, which is
-/// looked at when a group is subscribed, and must take messages that are some hundred bytes longer than the longest,
-/// and keep them: with `retention.ms=-1` and `cleanup.policy=delete`, or brokers delete letters that nobody has dealt
-/// with, by themselves after seven days. They also forget the place of a group that has had no member for
+/// looked at when a group is subscribed, and must take messages that are longer than the longest by their headers as
+/// letters, and keep them: with a `max.message.bytes` that is 65,536 above [`KafkaOptions::max_message_bytes`], and
+/// with `retention.ms=-1`, `retention.bytes=-1` and `cleanup.policy=delete`, or brokers delete letters that nobody has
+/// dealt with, by themselves after seven days. They also forget the place of a group that has had no member for
 /// `offsets.retention.minutes`: then it begins with the first message, and its letters are all tried again. A letter
 /// that it can never take, such as that of a foreign message which is longer than ours may be, is logged and counted
 /// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be kept
@@ -144,7 +145,7 @@ impl Shared {
     }
 
     /// Makes a topic where it is not there, if that was asked for.
-    async fn create(&self, topic: &str, partitions: u16, settings: &[(&str, &str)]) -> Result<(), BusError> {
+    async fn create(&self, topic: &str, partitions: u16, settings: &[(&str, String)]) -> Result<(), BusError> {
         let Some(create) = self.options.create else { return Ok(()) };
         let failed = |error| self.state.refused("make a topic", error);
         let context = Context { state: Arc::clone(&self.state), share: None };

@@ -41,6 +41,11 @@ const OWN: [&str; 23] = [
     "transactional.id",
 ];
 
+/// Bytes that a dead letter, or the client's framing, may have beyond the longest message, which is measured before.
+const ROOM: u32 = 65_536;
+/// The most that the client can be told to take.
+const MOST: u32 = 1_000_000_000;
+
 /// How a bus on Kafka is set up.
 #[derive(Clone)]
 #[must_use = "hand it to `KafkaBus::connect`"]
@@ -74,8 +79,10 @@ impl KafkaOptions {
     }
 
     /// Makes the topic where it is not there, with so many partitions and replicas; and the topics of dead letters,
-    /// with one partition, which keep them without end (`retention.ms=-1`). So many members of a group can work at
-    /// once. Of a topic that is there nothing changes.
+    /// with one partition, which keep them without end, whatever the brokers have set for others (`retention.ms=-1`,
+    /// `retention.bytes=-1`, `cleanup.policy=delete`), and take them all (`max.message.bytes`, 65,536 above
+    /// [`KafkaOptions::max_message_bytes`]). So many members of a group can work at once. Of a topic that is there
+    /// nothing changes.
     pub fn create(self, partitions: u16, replicas: u16) -> Self {
         Self { create: Some(NewTopics { partitions: partitions.max(1), replicas: replicas.max(1) }), ..self }
     }
@@ -115,6 +122,22 @@ impl KafkaOptions {
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
         self
+    }
+
+    /// The longest message that clients hand to brokers: a dead letter has headers that its message had not.
+    pub(super) fn longest_letter(&self) -> u32 {
+        self.largest.saturating_add(ROOM).min(MOST)
+    }
+
+    /// With what a topic of dead letters is made: it takes each letter that we write, and keeps it until somebody has
+    /// dealt with it. What the brokers have set for topics that say nothing may be otherwise.
+    pub(super) fn of_letters(&self) -> [(&'static str, String); 4] {
+        [
+            ("cleanup.policy", "delete".into()),
+            ("max.message.bytes", self.longest_letter().to_string()),
+            ("retention.bytes", "-1".into()),
+            ("retention.ms", "-1".into()),
+        ]
     }
 
     /// What all clients of the bus share.
@@ -259,6 +282,17 @@ mod tests {
         for name in OWN.into_iter().chain(others) {
             assert!(refused_of(&KafkaOptions::new("orders").set(name, "1")).is_some(), "{name}");
         }
+    }
+
+    /// A letter that is too long for its topic is lost, and so is one that brokers delete or compact.
+    #[test]
+    fn a_topic_of_dead_letters_takes_what_is_written_and_keeps_it() {
+        let settings = KafkaOptions::new("orders").max_message_bytes(5_000_000).of_letters();
+        let settings: BTreeMap<_, _> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let longest: u32 = settings["max.message.bytes"].parse().unwrap();
+        assert_eq!(longest, 5_065_536, "the longest message and its headers as a letter");
+        let keeping = ["cleanup.policy", "retention.bytes", "retention.ms"];
+        assert_eq!(keeping.map(|name| settings[name]), ["delete", "-1", "-1"]);
     }
 
     #[test]

@@ -31,11 +31,6 @@ pub(super) struct Publisher {
 
 type Outcome = Option<Result<Published, PublishError>>;
 
-/// Bytes that a dead letter, or the client's framing, may have beyond the longest message, which is measured before.
-const ROOM: u32 = 65_536;
-/// The most that the client can be told to take.
-const MOST: u32 = 1_000_000_000;
-
 /// The messages of one call, and what has become of them.
 struct Batch<'m> {
     to: Target<'m>,
@@ -61,7 +56,7 @@ impl Publisher {
         config.set("enable.gapless.guarantee", "true");
         // One that is late must not be either: whoever publishes has the time-out, and cuts the pipeline.
         config.set("message.timeout.ms", "0");
-        config.set("message.max.bytes", options.largest.saturating_add(ROOM).min(MOST).to_string());
+        config.set("message.max.bytes", options.longest_letter().to_string());
         // The partition that a producer on the JVM would choose.
         config.set("partitioner", "murmur2_random");
         if config.get("linger.ms").is_none() {

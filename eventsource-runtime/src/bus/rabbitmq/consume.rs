@@ -156,10 +156,12 @@ impl Member {
 async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<Source> {
     let losses = shared.links.losses();
     let topology = &shared.topology;
-    topology.declare_group(&shared.links, &channel, &intake.group).await?;
     if intake.dead_letters {
+        // The group's queues are its members': whoever tries its letters again may not know how many there are.
+        topology.declare_dead_letters(&shared.links, &intake.group).await?;
         return Ok(Source::DeadLetters { channel, losses, left: None });
     }
+    topology.declare_group(&shared.links, &channel, &intake.group).await?;
     let backlog = Arc::new(Backlog::new(Arc::clone(&intake.group), topology.queues(&intake.group)));
     // It is for each queue. More than there is room for would wait here, where nobody else can take it or knows of it.
     let share = (usize::from(intake.prefetch) / backlog.queues.len()).max(1);

@@ -11,7 +11,6 @@ use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder,
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use crate::sync;
 use crate::telemetry::log;
 
 /// How long a broker may take to answer a connection.
@@ -35,12 +34,9 @@ pub(super) struct Link {
 /// Which connection is the current one, how it stands, and how many were lost.
 #[derive(Default)]
 struct State {
-    standing: Standing,
+    standing: watch::Sender<Condition>,
     losses: watch::Sender<u64>,
 }
-
-#[derive(Default)]
-struct Standing(sync::Mutex<Condition>);
 
 #[derive(Clone, Copy, Default)]
 struct Condition {
@@ -55,29 +51,30 @@ struct Condition {
 }
 
 impl Condition {
-    fn is_blocked_since(self, begun: Instant) -> bool {
-        self.blocked && !self.lost && self.made <= Some(begun)
+    fn is_blocked(self) -> bool {
+        self.blocked && !self.lost
     }
-}
 
-impl Standing {
-    fn change<R>(&self, change: impl FnOnce(&mut Condition) -> R) -> R {
-        change(&mut self.0.lock())
+    fn is_blocked_since(self, begun: Instant) -> bool {
+        self.is_blocked() && self.made <= Some(begun)
     }
 }
 
 impl State {
     /// The number of the connection that is the current one from now on.
     fn begin(&self, frame: Option<usize>) -> u64 {
-        self.standing.change(|now| {
-            *now = Condition { number: now.number + 1, made: Some(Instant::now()), frame, ..Condition::default() };
-            now.number
-        })
+        let mut begun = 0;
+        self.standing.send_modify(|now| {
+            begun = now.number + 1;
+            *now = Condition { number: begun, made: Some(Instant::now()), frame, ..Condition::default() };
+        });
+        begun
     }
 
     /// A connection has ended, or was given up; that counts once, and for the current one alone.
     fn lose(&self, number: u64) {
-        let is_new = self.standing.change(|now| now.number == number && !std::mem::replace(&mut now.lost, true));
+        let lose = |now: &mut Condition| now.number == number && !std::mem::replace(&mut now.lost, true);
+        let is_new = self.standing.send_if_modified(lose);
         if is_new {
             log::rabbitmq::disconnected();
             self.losses.send_modify(|losses| *losses += 1);
@@ -85,7 +82,20 @@ impl State {
     }
 
     fn block(&self, number: u64, blocked: bool) {
-        self.standing.change(|now| now.blocked = if now.number == number { blocked } else { now.blocked });
+        let block =
+            |now: &mut Condition| now.number == number && std::mem::replace(&mut now.blocked, blocked) != blocked;
+        self.standing.send_if_modified(block);
+    }
+
+    fn now(&self) -> Condition {
+        *self.standing.borrow()
+    }
+
+    /// Waits while the broker takes no messages over the current connection.
+    async fn unblocked(&self) {
+        let mut standing = self.standing.subscribe();
+        // It fails only where its sender is gone, which is here.
+        let _ = standing.wait_for(|now| !now.is_blocked()).await;
     }
 }
 
@@ -101,7 +111,7 @@ impl Link {
 
     /// Whether the connection stands, or nobody has needed one yet.
     pub(super) fn is_connected(&self) -> bool {
-        !self.state.standing.change(|now| now.lost)
+        !self.state.now().lost
     }
 
     /// Tells each loss of a connection from now on.
@@ -111,21 +121,26 @@ impl Link {
 
     /// How many bytes a frame may have, as was agreed upon with the broker.
     pub(super) fn frame(&self) -> usize {
-        self.state.standing.change(|now| now.frame).unwrap_or(FRAME)
+        self.state.now().frame.unwrap_or(FRAME)
     }
 
     /// Whether the broker has blocked the connection over which a step goes on that began then: it takes no messages
     /// for a while, and then it does.
     pub(super) fn is_blocked(&self, begun: Instant) -> bool {
-        self.state.standing.change(|now| now.is_blocked_since(begun))
+        self.state.now().is_blocked_since(begun)
+    }
+
+    /// Waits while the broker takes no messages over the current connection.
+    pub(super) async fn unblocked(&self) {
+        self.state.unblocked().await;
     }
 
     /// Gives up the connection on which a step did not end that began then; not one that was made since, and not one
     /// that the broker has blocked.
     pub(super) async fn abandon(&self, begun: Instant) {
         let mut current = self.current.lock().await;
-        let stays = self.state.standing.change(|now| now.made > Some(begun) || now.is_blocked_since(begun));
-        if !stays {
+        let now = self.state.now();
+        if now.made <= Some(begun) && !now.is_blocked_since(begun) {
             self.give_up(&mut current);
         }
     }
@@ -165,7 +180,9 @@ impl Link {
         let connection = timeout(CONNECTING, connection.connect()).await.unwrap_or_else(|_| Err(late()))?;
         let number = self.state.begin(usize::try_from(connection.configuration().frame_max()).ok());
         log::rabbitmq::connected();
-        tokio::spawn(watch_events(connection.events_listener(), number, Arc::downgrade(&self.state)));
+        let status = connection.status().clone();
+        let stands = move || status.connected();
+        tokio::spawn(watch_events(connection.events_listener(), number, Arc::downgrade(&self.state), stands));
         Ok(Current { connection, number })
     }
 }
@@ -179,13 +196,19 @@ fn late() -> lapin::Error {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
-/// Tells when a connection is lost, also while nobody uses it.
-async fn watch_events(events: impl futures_util::Stream<Item = Event>, number: u64, state: Weak<State>) {
+/// Tells when a connection is lost, also while nobody uses it. The client tells an error too when the broker closes a
+/// channel: then the connection still stands.
+async fn watch_events(
+    events: impl futures_util::Stream<Item = Event>,
+    number: u64,
+    state: Weak<State>,
+    stands: impl Fn() -> bool,
+) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let Some(state) = state.upgrade() else { return };
         match event {
-            Event::Error(_) => break,
+            Event::Error(_) if !stands() => break,
             Event::ConnectionBlocked(_) => {
                 state.block(number, true);
                 log::rabbitmq::blocked();
@@ -201,6 +224,9 @@ async fn watch_events(events: impl futures_util::Stream<Item = Event>, number: u
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use futures_util::stream::{iter, pending};
+
     use super::*;
 
     #[test]
@@ -211,14 +237,46 @@ mod tests {
         state.lose(first);
         let second = state.begin(None);
         state.lose(first);
-        assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (false, 1));
+        assert_eq!((state.now().lost, *state.losses.borrow()), (false, 1));
         state.block(first, true);
-        let is_blocked = |begun| state.standing.change(|now| now.is_blocked_since(begun));
+        let is_blocked = |begun| state.now().is_blocked_since(begun);
         let begun = Instant::now();
         assert!(!is_blocked(begun));
         state.block(second, true);
         assert!(is_blocked(begun));
         state.lose(second);
-        assert_eq!((state.standing.change(|now| now.lost), *state.losses.borrow()), (true, 2));
+        assert_eq!((state.now().lost, *state.losses.borrow()), (true, 2));
+    }
+
+    /// All deliveries counted as lost, and the gauge stood at nothing until the next connection.
+    #[test]
+    fn a_channel_that_the_broker_closes_is_no_loss_of_its_connection() {
+        let state = Arc::new(State::default());
+        let number = state.begin(None);
+        let watched = |stands: bool| {
+            let events = iter([Event::Error(late()), Event::ConnectionBlocked("no memory".into())]).chain(pending());
+            watch_events(events, number, Arc::downgrade(&state), move || stands).now_or_never().is_some()
+        };
+        assert!(!watched(true), "it watches on");
+        assert_eq!((state.now().lost, state.now().blocked), (false, true));
+        assert!(watched(false));
+        assert_eq!((state.now().lost, *state.losses.borrow()), (true, 1));
+    }
+
+    #[test]
+    fn who_publishes_waits_while_the_broker_takes_nothing_over_a_connection_that_stands() {
+        let state = State::default();
+        let waits = || state.unblocked().now_or_never().is_none();
+        assert!(!waits(), "nobody has needed a connection yet");
+        let first = state.begin(None);
+        state.block(first, true);
+        assert!(waits());
+        state.block(first, false);
+        assert!(!waits());
+        state.block(first, true);
+        state.lose(first);
+        assert!(!waits(), "it is for whoever makes another one");
+        state.begin(None);
+        assert!(!waits());
     }
 }

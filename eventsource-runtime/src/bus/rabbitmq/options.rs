@@ -38,9 +38,11 @@ impl RabbitMqOptions {
 
     /// Into how many queues each group divides its streams; 1 unless set, 64 at most. So many members of a group can
     /// work at once, but the broker takes no queue away from the member that was there first: of members that come one
-    /// after the other the first works on all queues, and the others stand by until it goes. All processes must agree;
-    /// with another number streams move to other queues, so that a message may be handled before older ones of its
-    /// stream that are still in the old queue: let the queues run empty first.
+    /// after the other the first works on all queues, and the others stand by until it goes. All members must agree.
+    /// With another number streams move to other queues, so that a message may be handled before older ones of its
+    /// stream that are still in the old queue; and what is in a queue that the new number does not have stays there,
+    /// without a consumer, until a member with the old number comes back. Let the queues run empty first, and stop all
+    /// members with the old number before the first one with the new: it unbinds what the old one had.
     pub fn queues(self, queues: u16) -> Self {
         Self { queues: queues.clamp(1, SLOTS), ..self }
     }

@@ -152,7 +152,7 @@ impl Publisher {
             match timeout_at(one, attempt.as_mut()).await {
                 Ok(attempt) => return Some(Some(attempt)),
                 Err(_) if one == until => return None,
-                // The broker has it, or will have.
+                // The broker has it, or is to get it when it takes messages again.
                 Err(_) if self.link.is_blocked(begun.into_std()) => {}
                 Err(_) => break,
             }
@@ -163,10 +163,10 @@ impl Publisher {
     }
 
     async fn attempt(&self, publication: &Publication) -> Fate {
-        match self.confirming().await {
-            Ok(channel) => channel.publish(publication.clone()).await,
-            Err(_) => Fate::Unknown,
-        }
+        let Ok(channel) = self.confirming().await else { return Fate::Unknown };
+        // What the client was given meanwhile it would keep, and send in the end, though it had been given up.
+        self.link.unblocked().await;
+        channel.publish(publication.clone()).await
     }
 }
 

@@ -2,11 +2,17 @@
 //!
 //! ```text
 //! orders (topic) ─#─> orders.inventory        one queue for the group, or
-//! orders (topic) ─#─> orders.inventory (headers) ─eventsource_shard─> orders.inventory.0 … orders.inventory.n
+//! orders (topic) ─#─> orders.inventory (fanout) ──> orders.inventory.8 (headers)
+//!     orders.inventory.8 (headers) ─eventsource_shard─> orders.inventory.0 … orders.inventory.7
 //! orders.dead (direct) ─orders.inventory─> orders.inventory.dead
 //! ```
+//!
+//! To the fanout exchange that number of queues is bound which the group has now. Without it a group of one queue would
+//! have to be unbound from each number that it may have had.
 
-use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    ExchangeBindOptions, ExchangeDeclareOptions, ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
@@ -81,6 +87,11 @@ impl Topology {
         format!("{}.dead", self.group(group))
     }
 
+    /// The exchange that divides a group's streams among so many queues.
+    fn divider(&self, group: &str, queues: u16) -> String {
+        format!("{}.{queues}", self.group(group))
+    }
+
     pub(super) fn queues(&self, group: &str) -> Vec<String> {
         let group = self.group(group);
         if self.queues == 1 { vec![group] } else { (0..self.queues).map(|queue| format!("{group}.{queue}")).collect() }
@@ -95,7 +106,9 @@ impl Topology {
         declare_exchange(channel, &self.dead_exchange(), ExchangeKind::Direct, FieldTable::default()).await
     }
 
-    /// Declares all that a group needs; nothing changes where it is there already.
+    /// Declares all that a group needs; nothing changes where it is there already. What it had with another number of
+    /// queues is unbound, behind what is bound instead: in between a message may come twice, and none has no queue. The
+    /// broker takes it for done where there is nothing to unbind.
     pub(super) async fn declare_group(&self, link: &Link, channel: &Channel, group: &str) -> lapin::Result<()> {
         self.declare_exchange(channel).await?;
         self.declare_dead_letters(link, group).await?;
@@ -122,30 +135,38 @@ impl Topology {
     }
 
     async fn bind_one(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
-        bind_queue(channel, (&self.group(group), &self.exchange, "#"), FieldTable::default()).await
+        let name = self.group(group);
+        bind_queue(channel, (&name, &self.exchange, "#"), FieldTable::default()).await?;
+        unbind_exchange(channel, (&name, &self.exchange, "#")).await
     }
 
     /// A headers exchange between the topic exchange and the queues. What bears no slot, since somebody else has
     /// published it, goes to the first queue.
     async fn bind_slots(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
         let (name, queues) = (self.group(group), self.queues(group));
+        let divider = self.divider(group, self.queues);
         let rest = format!("{name}.rest");
         declare_exchange(channel, &rest, ExchangeKind::Fanout, FieldTable::default()).await?;
         bind_queue(channel, (&queues[0], &rest, ""), FieldTable::default()).await?;
         let mut alternate = FieldTable::default();
         alternate.insert("alternate-exchange".into(), text(&rest));
-        declare_exchange(channel, &name, ExchangeKind::Headers, alternate).await?;
+        declare_exchange(channel, &divider, ExchangeKind::Headers, alternate).await?;
         for slot in 0..SLOTS {
             let mut arguments = FieldTable::default();
             arguments.insert("x-match".into(), text("all"));
             arguments.insert(SLOT.into(), text(&slot.to_string()));
             let queue = &queues[usize::from(slot) % queues.len()];
-            bind_queue(channel, (queue, &name, ""), arguments).await?;
+            bind_queue(channel, (queue, &divider, ""), arguments).await?;
         }
         // Last: what came while a slot had no queue yet would be in another one than the rest of its stream.
-        let binding = ExchangeBindOptions::default();
-        let (from, to) = (self.exchange.as_str().into(), name.as_str().into());
-        channel.exchange_bind(to, from, "#".into(), binding, FieldTable::default()).await
+        declare_exchange(channel, &name, ExchangeKind::Fanout, FieldTable::default()).await?;
+        bind_exchange(channel, (&divider, &name, "")).await?;
+        for others in (2..=SLOTS).filter(|others| *others != self.queues) {
+            unbind_exchange(channel, (&self.divider(group, others), &name, "")).await?;
+        }
+        bind_exchange(channel, (&name, &self.exchange, "#")).await?;
+        let (queue, exchange) = (name.as_str().into(), self.exchange.as_str().into());
+        channel.queue_unbind(queue, exchange, "#".into(), FieldTable::default()).await
     }
 
     fn arguments(&self, group: &str) -> FieldTable {
@@ -214,4 +235,15 @@ async fn bind_queue(
 ) -> lapin::Result<()> {
     let options = QueueBindOptions::default();
     channel.queue_bind(queue.into(), exchange.into(), key.into(), options, arguments).await
+}
+
+async fn bind_exchange(channel: &Channel, (to, from, key): (&str, &str, &str)) -> lapin::Result<()> {
+    let options = ExchangeBindOptions::default();
+    channel.exchange_bind(to.into(), from.into(), key.into(), options, FieldTable::default()).await
+}
+
+async fn unbind_exchange(channel: &Channel, (to, from, key): (&str, &str, &str)) -> lapin::Result<()> {
+    // There may be many of them. They are done before anything that comes next over the channel.
+    let options = ExchangeUnbindOptions { nowait: true };
+    channel.exchange_unbind(to.into(), from.into(), key.into(), options, FieldTable::default()).await
 }

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The first pause between two such looks, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+const FORGOTTEN: &str = "the server knew the events, and now knows none of them; append them again with the same ids";
+const UNKNOWN: &str = "whether the events were stored is not known, append them again with the same ids";
+
 /// The statements that append.
 #[derive(Debug)]
 pub(super) struct Appends {
@@ -121,13 +124,13 @@ impl Appends {
         Ok(rows.iter().map(verdict).collect::<Result<_, _>>()?)
     }
 
-    async fn settle(&self, pools: &Pools, group: &[&Append], verdicts: Vec<Verdict>, mut doubt: Doubt) -> Vec<Outcome> {
+    async fn settle(&self, pools: &Pools, group: &[&Append], verdicts: Vec<Verdict>, doubt: Doubt) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(group.len());
         for (append, verdict) in group.iter().zip(verdicts) {
             outcomes.push(if verdict.made {
                 Ok(Appended::new(verdict.version, verdict.position, append.events.len() as u64))
             } else if verdict.known {
-                self.known(&pools.readers, append, &mut doubt).await
+                self.known(&pools.readers, append, doubt).await
             } else {
                 Err(Conflict::new(append.stream.clone(), append.expected, verdict.version).into())
             });
@@ -135,11 +138,15 @@ impl Appends {
         outcomes
     }
 
-    /// What becomes of an append of whose events some are known: if it was in doubt, it has made them itself.
-    async fn known(&self, readers: &Pool, append: &Append, doubt: &mut Doubt) -> Outcome {
+    /// What becomes of an append of whose events some are known: if it was in doubt, it has made them itself where they
+    /// stand at the version that it expected. Elsewhere they are of another append of the same command.
+    async fn known(&self, readers: &Pool, append: &Append, mut doubt: Doubt) -> Outcome {
+        let was_in_doubt = doubt.since.is_some();
         loop {
             match self.compared(readers, append).await {
-                Ok(Ok(appended)) if doubt.since.is_some() => return Ok(Appended { repeated: false, ..appended }),
+                Ok(Ok(appended)) if was_in_doubt && append.expected.admits(before(&appended)) => {
+                    return Ok(Appended { repeated: false, ..appended });
+                }
                 Ok(outcome) => return outcome,
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
@@ -175,9 +182,11 @@ impl Appends {
         };
         Ok(match repeated(stream, events, look) {
             Ok(None) if !expected.admits(actual) => Err(Conflict::new(stream.clone(), *expected, actual).into()),
-            Ok(None) => match twice(events).or(events.first()) {
-                None => Ok(Appended::new(actual, position, 0)),
+            Ok(None) => match twice(events) {
                 Some(event) => Err(mismatch(stream, event)),
+                None if events.is_empty() => Ok(Appended::new(actual, position, 0)),
+                // Another server has taken its place, which lacks the last that it had.
+                None => return Err(PostgresError::unavailable(FORGOTTEN).into()),
             },
             Ok(Some(appended)) => Ok(appended),
             Err(error) => Err(error),
@@ -216,6 +225,11 @@ fn is_known(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().filter(unique).is_some_and(|said| said.constraint() == Some("events_event_id_key"))
 }
 
+/// The version on which an append was made.
+fn before(appended: &Appended) -> Version {
+    Version::new(appended.version.get().saturating_sub(appended.events))
+}
+
 fn place(row: &tokio_postgres::Row, column: usize) -> Result<(Version, Position), PostgresError> {
     Ok((Version::new(number(row, column)?), Position::new(number(row, column + 1)?)))
 }
@@ -230,7 +244,7 @@ fn same(row: &tokio_postgres::Row, stream: &StreamId, event: &NewEvent) -> Resul
 
 /// An append that was sent, and about which nothing was heard. It is made again until something is: the server makes it
 /// once, because it knows the event ids, and the lock makes it wait for the first one if that is still under way.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Doubt {
     since: Option<Instant>,
     pause: Option<Duration>,
@@ -244,15 +258,19 @@ enum Next {
 
 impl Doubt {
     fn of(&mut self, fault: Fault) -> Next {
-        let Fault::Said(error) = fault else { return Next::Refused(fault) };
+        let error = match fault {
+            // Sent before the store was closed.
+            Fault::Closed if self.since.is_some() => PostgresError::new("the store is closed"),
+            Fault::Closed => return Next::Refused(fault),
+            Fault::Said(error) => error,
+        };
         if self.since.is_none() && !error.is_in_doubt() {
             return Next::Refused(Fault::Said(error));
         }
         let since = *self.since.get_or_insert_with(Instant::now);
         // A server that takes no writes for now, as one that is being replaced, has not said what became of the first.
         if error.is_refusal() && !error.is_busy() || since.elapsed() > PATIENCE {
-            let unknown = "whether the events were stored is not known, append them again with the same ids";
-            return Next::Refused(Fault::Said(error.in_doubt(unknown)));
+            return Next::Refused(Fault::Said(error.in_doubt(UNKNOWN)));
         }
         let pause = self.pause.map_or(PAUSES.0, |pause| PAUSES.1.min(pause * 2));
         self.pause = Some(pause);

@@ -13,6 +13,7 @@ use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
 use super::tls::Tls;
 use super::{PostgresError, PostgresOptions};
+use crate::poll::beside;
 use crate::store::StoreError;
 
 /// What holds for all connections: a server that has heard nothing of a machine for a while asks whether it is there,
@@ -144,12 +145,13 @@ impl Connect for Connector {
     ) -> Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + '_>> {
         let (config, tls, session) = (config.clone(), self.tls.connector(), Arc::clone(&self.session));
         Box::pin(async move {
-            let (client, connection) = config.connect(tls).await?;
+            let (client, mut connection) = config.connect(tls).await?;
+            // Not in a task yet, which would outlive whoever asks where the answer never comes.
+            beside(client.batch_execute(&session), &mut connection).await?;
             // It ends with the client, or with an error that the client's next call returns.
             let task = tokio::spawn(async move {
                 let _ = connection.await;
             });
-            client.batch_execute(&session).await?;
             Ok((client, task))
         })
     }

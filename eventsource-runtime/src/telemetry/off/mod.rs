@@ -142,7 +142,7 @@ impl Options {
 
     /// Does nothing.
     #[doc(hidden)]
-    pub fn with(&mut self, _: &mut dyn FnMut(&mut Self)) {}
+    pub fn with(&mut self, _: &dyn Fn(&mut Self)) {}
 
     /// Does nothing.
     #[doc(hidden)]

@@ -33,7 +33,7 @@ pub struct Options {
 impl Options {
     /// Lets a closure set one of these, so that a panic in the user's expression costs that alone.
     #[doc(hidden)]
-    pub fn with(&mut self, set: &mut dyn FnMut(&mut Self)) {
+    pub fn with(&mut self, set: &dyn Fn(&mut Self)) {
         evaluated(|| set(self));
     }
 

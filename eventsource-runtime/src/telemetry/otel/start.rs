@@ -301,7 +301,7 @@ pub fn start(site: &'static Site, owner: Option<Owner>, values: &mut dyn Values)
 }
 
 /// The same with more options.
-pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values: &mut dyn Values) -> Option<Span> {
+pub fn start_with(site: &'static Site, set: &dyn Fn(&mut Options), values: &mut dyn Values) -> Option<Span> {
     if !site.is_on() {
         return None;
     }
@@ -317,7 +317,7 @@ pub fn start_with(site: &'static Site, set: &mut dyn FnMut(&mut Options), values
 
 /// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A
 /// panic in its expression leaves it on.
-pub fn disabled(site: &'static Site, is_on: &mut dyn FnMut() -> bool) -> Option<Span> {
+pub fn disabled(site: &'static Site, is_on: &dyn Fn() -> bool) -> Option<Span> {
     if !site.is_on() {
         return None;
     }

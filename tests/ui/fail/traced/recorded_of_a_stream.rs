@@ -8,7 +8,7 @@ trait Stream {
     type Item;
 }
 
-#[traced(record("items" = 1 + 1))]
+#[traced(record("items" = result.len()))]
 fn numbers() -> Pin<Box<dyn Stream<Item = u8>>> {
     loop {}
 }

@@ -14,11 +14,16 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::env::Signal;
+use super::numbers::{milliseconds, size};
 use super::reporting::{Alarm, Reporting};
 use crate::telemetry::{log, names};
 
 /// How many items wait where nothing else is said, as OpenTelemetry has it.
 const MOST_WAITING: usize = 2048;
+/// How many items are exported at once where nothing else is said, as OpenTelemetry has it.
+pub(super) const BATCH: usize = 512;
+/// How long spans wait for a batch where nothing else is said, as OpenTelemetry has it.
+const DELAY: Duration = Duration::from_secs(5);
 /// The longest queue: room for a million spans is hundreds of megabytes.
 const MOST_ROOM: usize = 1 << 20;
 /// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so
@@ -76,7 +81,11 @@ impl Batches<BatchSpanProcessor> {
     }
 
     fn of<E: SpanExporter + 'static>(exporter: Reporting<E>, door: Arc<Door>) -> Self {
-        let config = BatchConfigBuilder::default().with_max_queue_size(door.most).build();
+        let config = BatchConfigBuilder::default()
+            .with_max_queue_size(door.most)
+            .with_max_export_batch_size(size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH))
+            .with_scheduled_delay(milliseconds("OTEL_BSP_SCHEDULE_DELAY", DELAY))
+            .build();
         let processor = BatchSpanProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
         Self { processor, door }
     }
@@ -85,8 +94,7 @@ impl Batches<BatchSpanProcessor> {
 /// The size of a queue, whichever way the set-up was made: more than a million only as far as memory goes, since the
 /// SDK makes room for all of them at once.
 pub(super) fn most_waiting(variable: &str) -> usize {
-    let said = std::env::var(variable).ok().and_then(|size| size.trim().parse().ok());
-    said.filter(|size| *size > 0).map_or(MOST_WAITING, |size: usize| size.min(MOST_ROOM))
+    size(variable, MOST_WAITING).min(MOST_ROOM)
 }
 
 impl Losses {

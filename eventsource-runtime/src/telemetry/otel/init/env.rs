@@ -85,28 +85,32 @@ impl Env {
     }
 
     pub(super) fn is_disabled(&self) -> bool {
-        self.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        let variable = "OTEL_SDK_DISABLED";
+        self.get(variable).is_some_and(|value| is_true(variable, value))
     }
 
-    /// What was asked for by name; `None` where nothing was. An unknown name is passed over with a warning.
+    /// What was asked for by name; `None` where nothing was.
     pub(super) fn exporters(&self, signal: Signal) -> Option<Vec<Exporter>> {
-        let variable = signal.exporter_variable();
-        let names = self.get(variable)?;
-        let mut exporters = Vec::new();
-        let mut add = |exporter| {
-            if !exporters.contains(&exporter) {
-                exporters.push(exporter);
-            }
-        };
-        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match name {
-                "otlp" => add(Exporter::Otlp),
-                "console" => add(Exporter::Console),
-                "none" => {}
-                other => log::setting_ignored(variable, other, "write `otlp`, `console` or `none`"),
+        self.named(signal.exporter_variable(), "write `otlp`, `console` or `none`", |name| match name {
+            "otlp" => Some(Exporter::Otlp),
+            "console" => Some(Exporter::Console),
+            _ => None,
+        })
+    }
+
+    /// What the names of a list mean, each once; nothing for `none`. A name without a meaning is passed over with a
+    /// warning: where the list has no other it is `None`, as where there is no list.
+    fn named<T: PartialEq>(&self, variable: &str, hint: &str, meaning: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+        let (mut known, mut none) = (Vec::new(), false);
+        for name in self.get(variable)?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match meaning(name) {
+                Some(meant) if known.contains(&meant) => {}
+                Some(meant) => known.push(meant),
+                None if name == "none" => none = true,
+                None => log::setting_ignored(variable, name, hint),
             }
         }
-        Some(exporters)
+        (none || !known.is_empty()).then_some(known)
     }
 
     /// Where a signal's OTLP goes, if anything says so: the variable, and what it says.
@@ -155,28 +159,27 @@ impl Env {
 
     /// How contexts travel. Baggage only where it is asked for.
     pub(super) fn propagators(&self) -> Vec<Propagator> {
-        let variable = "OTEL_PROPAGATORS";
-        let Some(names) = self.get(variable) else { return vec![Propagator::TraceContext] };
-        let mut propagators = Vec::new();
-        let mut add = |propagator| {
-            if !propagators.contains(&propagator) {
-                propagators.push(propagator);
-            }
-        };
-        for name in names.split(',').map(str::trim) {
-            match name {
-                "tracecontext" => add(Propagator::TraceContext),
-                "baggage" => add(Propagator::Baggage),
-                "none" | "" => {}
-                other => log::setting_ignored(variable, other, "write `tracecontext`, `baggage` or `none`"),
-            }
-        }
-        propagators
+        let hint = "write `tracecontext`, `baggage` or `none`";
+        let named = self.named("OTEL_PROPAGATORS", hint, |name| match name {
+            "tracecontext" => Some(Propagator::TraceContext),
+            "baggage" => Some(Propagator::Baggage),
+            _ => None,
+        });
+        named.unwrap_or_else(|| vec![Propagator::TraceContext])
     }
 }
 
+/// Whether a switch is on; one that is neither on nor off is passed over with a warning.
+pub(super) fn is_true(variable: &str, value: &str) -> bool {
+    let [on, off] = ["true", "false"].map(|word| value.eq_ignore_ascii_case(word));
+    if !on && !off {
+        log::setting_ignored(variable, value, "write `true` or `false`");
+    }
+    on
+}
+
 /// Undoes percent-encoding; `None` where it is broken.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -208,7 +211,9 @@ mod tests {
         assert_eq!(exporters("otlp, console"), Some(vec![Exporter::Otlp, Exporter::Console]));
         assert_eq!(exporters("otlp,console,otlp"), Some(vec![Exporter::Otlp, Exporter::Console]));
         assert_eq!(exporters("none"), Some(vec![]));
-        assert_eq!(exporters("zipkin"), Some(vec![]));
+        assert_eq!(exporters("none,zipkin"), Some(vec![]));
+        assert_eq!(exporters("zipkin,console"), Some(vec![Exporter::Console]));
+        assert_eq!([exporters("zipkin"), exporters(",")], [None, None], "as if nothing were said");
         assert_eq!(Env::default().exporters(Signal::Traces), None);
     }
 
@@ -228,7 +233,8 @@ mod tests {
         assert_eq!(Env::default().propagators(), [Propagator::TraceContext]);
         assert_eq!(propagators("tracecontext,baggage"), [Propagator::TraceContext, Propagator::Baggage]);
         assert_eq!(propagators("none"), []);
-        assert_eq!(propagators("b3"), []);
+        assert_eq!(propagators("b3,baggage"), [Propagator::Baggage]);
+        assert_eq!(propagators("b3"), [Propagator::TraceContext], "as if nothing were said");
     }
 
     #[test]

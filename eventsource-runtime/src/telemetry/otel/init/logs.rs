@@ -24,13 +24,17 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
 use super::apart::{Apart, Processor, Shared};
-use super::batch::{Batches, Door, Losses, most_waiting};
+use super::batch::{BATCH, Batches, Door, Losses, most_waiting};
 use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
+use super::numbers::{milliseconds, size};
 use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
 use crate::telemetry::log::Named;
+
+/// How long log records wait for a batch where nothing else is said, as OpenTelemetry has it.
+const DELAY: Duration = Duration::from_secs(1);
 
 /// An exporter, behind its queue.
 type Exporting = Batches<BatchLogProcessor>;
@@ -45,7 +49,11 @@ impl Logs {
     pub(super) fn add(&mut self, exporter: Reporting<impl LogExporter + 'static>, losses: &Losses) {
         let most = most_waiting("OTEL_BLRP_MAX_QUEUE_SIZE");
         let door = Door::new(Signal::Logs, most, &losses.logs, &losses.alarm);
-        let config = BatchConfigBuilder::default().with_max_queue_size(most).build();
+        let config = BatchConfigBuilder::default()
+            .with_max_queue_size(most)
+            .with_max_export_batch_size(size("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", BATCH))
+            .with_scheduled_delay(milliseconds("OTEL_BLRP_SCHEDULE_DELAY", DELAY))
+            .build();
         let processor = BatchLogProcessor::builder(exporter.behind(&door)).with_batch_config(config).build();
         self.exporters.push(Batches { processor, door });
     }

@@ -18,6 +18,7 @@ mod no_logs;
 mod no_otlp;
 #[cfg(not(feature = "prometheus"))]
 mod no_prometheus;
+mod numbers;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "prometheus")]
@@ -46,7 +47,7 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
 use self::at_once::AtOnce;
@@ -54,6 +55,7 @@ use self::batch::{Batches, Losses};
 use self::console::{ConsoleMetrics, Printing};
 use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
+use self::numbers::periodic;
 use self::otlp::Otlp;
 use self::prometheus::Scrapes;
 use self::reporting::Reporting;
@@ -201,7 +203,7 @@ impl TelemetryBuilder {
     /// Adds an exporter of metrics, which gets them every `OTEL_METRIC_EXPORT_INTERVAL` and when they are flushed.
     pub fn metric_exporter(self, exporter: impl PushMetricExporter) -> Self {
         let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-        self.meters(|meters| meters.with_reader(PeriodicReader::builder(exporter).build()))
+        self.meters(|meters| meters.with_reader(periodic(exporter)))
     }
 
     /// Adds readers and views of metrics: OpenTelemetry's SDK has no name for a reader in general, so its own builder
@@ -264,8 +266,7 @@ impl TelemetryBuilder {
     /// The environment asks for what is not there, or an exporter cannot be made.
     pub fn install(self) -> Result<Telemetry, TelemetryError> {
         let propagators = self.env.propagators();
-        let installed = !self.env.is_disabled();
-        let telemetry = self.set_up(installed)?;
+        let telemetry = self.set_up(true)?;
         telemetry.install_propagators(&propagators);
         Ok(telemetry)
     }
@@ -280,7 +281,8 @@ impl TelemetryBuilder {
     }
 
     fn set_up(mut self, installed: bool) -> Result<Telemetry, TelemetryError> {
-        let sampling = if self.env.is_disabled() {
+        let disabled = self.env.is_disabled();
+        let sampling = if disabled {
             self.spans.clear();
             self.spans.sample(Sampler::AlwaysOff);
             self.meters = SdkMeterProvider::builder();
@@ -321,7 +323,7 @@ impl TelemetryBuilder {
             has_global_meters: Arc::new(AtomicBool::new(self.metered)),
         };
         let providers = Providers { tracers, meters, loggers, printing: self.printing };
-        Ok(Telemetry::new(pipeline, providers, self.timeout, installed))
+        Ok(Telemetry::new(pipeline, providers, self.timeout, installed && !disabled))
     }
 
     fn choose_sampler(&mut self) -> Sampling {
@@ -351,7 +353,7 @@ impl TelemetryBuilder {
                 Exporter::Console => {
                     let exporter = ConsoleMetrics::to(std::io::stderr());
                     let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
-                    meters.with_reader(PeriodicReader::builder(exporter).build())
+                    meters.with_reader(periodic(exporter))
                 }
             };
         }

@@ -7,12 +7,15 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::net::ToSocketAddrs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
+use crate::telemetry::log;
 pub use server::ScrapeServer;
 
 /// The metrics of a set-up, for Prometheus: hand it to [`prometheus`](crate::telemetry::TelemetryBuilder::prometheus),
@@ -34,7 +37,15 @@ pub use server::ScrapeServer;
 /// ```
 #[derive(Clone, Default)]
 pub struct Scrape {
-    registry: Arc<ArcSwapOption<Registry>>,
+    set_up: Arc<ArcSwapOption<SetUp>>,
+}
+
+/// What is scraped.
+struct SetUp {
+    registry: Registry,
+    /// Whether a callback of an instrument has: that poisons the locks of OpenTelemetry's SDK, which tells nothing from
+    /// then on, as it does after a shutdown.
+    panicked: AtomicBool,
 }
 
 impl Scrape {
@@ -49,18 +60,30 @@ impl Scrape {
 
     /// What is scraped from now on.
     pub(in crate::telemetry::otel) fn read_from(&self, registry: Registry) {
-        self.registry.store(Some(Arc::new(registry)));
+        self.set_up.store(Some(Arc::new(SetUp { registry, panicked: AtomicBool::new(false) })));
     }
 
     /// The metrics as they are now, in Prometheus' text format; empty before a set-up, and after its shutdown. The cost
     /// grows with the number of series, so it is for scrapes, not for requests.
+    ///
+    /// # Panics
+    /// Where a callback of an instrument panics. OpenTelemetry's SDK tells no metrics after that: the text is empty from
+    /// then on.
     #[must_use]
     pub fn text(&self) -> String {
-        let Some(registry) = self.registry.load_full() else { return String::new() };
-        let mut families = registry.gather();
+        self.try_text().unwrap_or_default()
+    }
+
+    /// `None` where a panic has left nothing to tell.
+    fn try_text(&self) -> Option<String> {
+        let Some(set_up) = self.set_up.load_full() else { return Some(String::new()) };
+        let mut families = set_up.gather();
+        if families.is_empty() && set_up.panicked.load(Ordering::Relaxed) {
+            return None;
+        }
         families.iter_mut().for_each(single_suffix);
         // It fails on a family without samples alone, which the exporter does not make.
-        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+        Some(TextEncoder::new().encode_to_string(&families).unwrap_or_default())
     }
 
     /// Answers `GET /metrics` at an address, on a thread of its own, until the server is dropped. One request at a
@@ -70,6 +93,17 @@ impl Scrape {
     /// The address is taken, or the system gives no thread.
     pub fn serve(&self, address: impl ToSocketAddrs) -> io::Result<ScrapeServer> {
         ScrapeServer::start(self.clone(), address)
+    }
+}
+
+impl SetUp {
+    fn gather(&self) -> Vec<MetricFamily> {
+        catch_unwind(AssertUnwindSafe(|| self.registry.gather())).unwrap_or_else(|panic| {
+            if !self.panicked.swap(true, Ordering::Relaxed) {
+                log::export_fails("metrics", &"a callback of an instrument panicked: nothing can be scraped any more");
+            }
+            resume_unwind(panic)
+        })
     }
 }
 
@@ -83,6 +117,6 @@ fn single_suffix(family: &mut MetricFamily) {
 
 impl fmt::Debug for Scrape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scrape").field("set_up", &self.registry.load().is_some()).finish()
+        f.debug_struct("Scrape").field("set_up", &self.set_up.load().is_some()).finish()
     }
 }

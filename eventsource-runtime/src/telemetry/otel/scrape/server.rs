@@ -110,7 +110,7 @@ fn answer(scrape: &Scrape, connection: &TcpStream) -> io::Result<()> {
     }
     let (status, body) = match request.split(' ').take(2).collect::<Vec<_>>()[..] {
         // A panic in an instrument's callback, which is the user's, would be the last that is heard from here.
-        ["GET", "/metrics"] => match guarded(|| scrape.text()) {
+        ["GET", "/metrics"] => match guarded(|| scrape.try_text()).flatten() {
             Some(text) => ("200 OK", text),
             None => ("500 Internal Server Error", "a callback of an instrument panicked\n".to_owned()),
         },

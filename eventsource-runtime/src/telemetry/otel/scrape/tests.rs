@@ -3,6 +3,8 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Registry};
@@ -106,4 +108,25 @@ fn a_panic_in_a_scrape_fails_that_scrape_alone() {
     let [first, second] = [(); 2].map(|()| ask(server.address(), "GET /metrics HTTP/1.1\r\n\r\n"));
     assert!(first.starts_with("HTTP/1.1 500 "), "{first}");
     assert!(second.starts_with("HTTP/1.1 200 OK") && second.ends_with("\norders 0\n"), "{second}");
+}
+
+/// The SDK tells nothing after it, and each scrape found a service that is well and has no metrics.
+#[test]
+fn a_panic_that_leaves_no_metrics_fails_every_scrape() {
+    let (scrape, registry) = (Scrape::new(), Registry::new());
+    let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build().unwrap();
+    let meters = SdkMeterProvider::builder().with_reader(reader).build();
+    let panicked = AtomicBool::new(false);
+    let _gauge = meters
+        .meter("orders")
+        .u64_observable_gauge("orders")
+        .with_callback(move |_| assert!(panicked.swap(true, Ordering::Relaxed), "an instrument's own"))
+        .build();
+    scrape.read_from(registry);
+    let server = scrape.serve("127.0.0.1:0").unwrap();
+    for _ in 0..3 {
+        let answer = ask(server.address(), "GET /metrics HTTP/1.1\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    }
+    assert_eq!(scrape.text(), "");
 }

@@ -2,13 +2,17 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::{
-    AppendError, Arc, EventStore, ExpectedVersion, Filter, Position, StreamId, Version, a_stream, a_stream_of,
-    an_event, appended, dropped_after, events, is_conflict, stored,
+    AppendError, Arc, EventStore, ExpectedVersion, Filter, NewEvent, Position, StreamId, Uuid, Version, a_stream,
+    a_stream_of, an_event, appended, dropped_after, events, is_conflict, stored,
 };
 use crate::store::Traced;
 use crate::testing::history::{History, is_linearizable};
+
+/// Longer than the busiest machine takes to append and to show an event.
+const STANDSTILL: Duration = Duration::from_mins(1);
 
 /// Of all that append to one stream with the version that they have seen, one wins each version.
 pub async fn writers_of_one_stream_take_turns<S: EventStore>(open: impl AsyncFn() -> S) {
@@ -119,47 +123,67 @@ pub async fn readers_see_whole_appends<S: EventStore>(open: impl AsyncFn() -> S)
 
 /// A subscription that begins in the middle shows all that eight writers append, before and after, once and in order.
 pub async fn subscription_has_neither_gap_nor_duplicate<S: EventStore>(open: impl AsyncFn() -> S) {
-    let store = Traced::over(open().await);
-    let (writers, each) = (8, 50);
-    let tasks: Vec<_> = (0..writers)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let stream = a_stream();
-                let mut ids = Vec::new();
-                for round in 0..each {
-                    let batch = events(1 + round % 3);
-                    ids.extend(batch.iter().map(|event| event.id));
-                    appended(&store, &stream, batch).await;
-                }
-                ids
-            })
-        })
-        .collect();
-    let total = writers * (0..each).map(|round| 1 + round % 3).sum::<usize>();
-    let mut subscription = store.subscribe(Position::START);
+    is_shown_beside_writers(open().await, Filter::all()).await;
+}
+
+/// So does one that hides some of it: what comes to be while a page is read is not passed over with what is hidden.
+pub async fn filtered_subscription_has_neither_gap_nor_duplicate<S: EventStore>(open: impl AsyncFn() -> S) {
+    is_shown_beside_writers(open().await, Filter::all().event_types(["Placed"])).await;
+}
+
+async fn is_shown_beside_writers<S: EventStore>(store: S, filter: Filter) {
+    let store = Traced::over(store);
+    let writers: Vec<_> = (0..8).map(|_| tokio::spawn(writes(store.clone(), filter.clone()))).collect();
+    let end = an_event("Placed", "the end");
+    let last_id = end.id;
+    let written = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let mut made = HashSet::from([last_id]);
+            for writer in writers {
+                made.extend(writer.await.expect("a writer does not panic"));
+            }
+            // Whoever sees it has seen all that there is, and waits for nothing that was passed over.
+            appended(&store, &a_stream(), vec![end]).await;
+            made
+        }
+    });
+    let mut subscription = store.subscribe(Position::START).filter(filter.clone());
     let (mut seen, mut last, mut polls) = (Vec::new(), Position::START, 0);
-    while seen.len() < total {
+    while seen.last() != Some(&last_id) {
         // Now and then the future is dropped half-way, which loses nothing.
         polls += 1;
         let next = if polls % 3 == 0 {
             dropped_after(1 + polls % 4, subscription.next()).await
         } else {
-            Some(subscription.next().await)
+            let next = tokio::time::timeout(STANDSTILL, subscription.next()).await;
+            Some(next.expect("the last event is not passed over"))
         };
         if let Some(event) = next {
             let event = event.expect("the feed can be read");
             assert!(event.position > last, "positions ascend");
             last = event.position;
-            seen.push(event.id);
+            if filter.shows(&event.event_type, event.stream.aggregate_type()) {
+                seen.push(event.id);
+            }
         }
     }
-    let mut made = HashSet::new();
-    for task in tasks {
-        made.extend(task.await.expect("a writer does not panic"));
-    }
-    assert_eq!(made.len(), total);
+    let made = written.await.expect("a writer does not panic");
+    assert_eq!(seen.len(), made.len(), "each is shown once");
     assert!(made == seen.into_iter().collect::<HashSet<_>>());
+}
+
+/// Appends to a stream of its own; the ids of the events that a filter shows.
+async fn writes<S: EventStore>(store: S, filter: Filter) -> Vec<Uuid> {
+    let (stream, mut shown) = (a_stream(), Vec::new());
+    for round in 0..50 {
+        let types = ["Placed", "Shipped"].into_iter().cycle().skip(round).take(1 + round % 3);
+        let batch: Vec<_> = types.map(|event_type| an_event(event_type, "1")).collect();
+        let is_shown = |event: &&NewEvent| filter.shows(event.event_type, stream.aggregate_type());
+        shown.extend(batch.iter().filter(is_shown).map(|event| event.id));
+        appended(&store, &stream, batch).await;
+    }
+    shown
 }
 
 /// Wherever a future is dropped, the store takes the next call, and what was appended is whole.

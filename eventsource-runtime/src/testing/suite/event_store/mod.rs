@@ -146,6 +146,7 @@ macro_rules! event_store_suite {
             append_made_twice_at_once_is_stored_once
             readers_see_whole_appends
             subscription_has_neither_gap_nor_duplicate
+            filtered_subscription_has_neither_gap_nor_duplicate
             dropped_futures_leave_the_store_consistent
             histories_are_linearizable
             random_calls_do_what_the_model_does

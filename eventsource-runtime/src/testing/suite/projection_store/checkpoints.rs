@@ -122,6 +122,22 @@ pub async fn a_reset_begins_again<S: ProjectionStore>(fresh: impl AsyncFn() -> S
     apply(&store, &notes, batch(PART, &claim, Position::START, &events)).await.expect("the lease is still had");
 }
 
+pub async fn a_reset_begins_again_in_every_part<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
+    let (store, notes, claim) = (fresh().await, Arc::new(Notes::default()), claim());
+    let events = append(&store, &[&a_stream()], 2).await;
+    open(&store, &notes, 2).await.expect("a projection is opened");
+    for (part, event) in Partition::all(NAME, 2).zip(&events) {
+        assert_eq!(lease(&store, part, &claim).await.taken, None);
+        let batch = batch(part, &claim, Position::START, std::slice::from_ref(event));
+        apply(&store, &notes, batch).await.expect("the batch is applied");
+    }
+    reset(&store, &notes, &claim).await.expect("it is reset");
+    for part in Partition::all(NAME, 2) {
+        assert_eq!(checkpoint(&store, part).await, Position::START, "{part}");
+    }
+    assert_eq!(notes.resets.load(Ordering::SeqCst), 1, "once for all");
+}
+
 pub async fn a_reset_that_fails_changes_nothing<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));
     let events = append(&store, &[&a_stream()], 2).await;

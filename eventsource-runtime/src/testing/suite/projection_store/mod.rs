@@ -64,6 +64,7 @@ macro_rules! projection_suite {
             a_failing_step_names_its_event
             a_panicking_step_names_its_event
             a_reset_begins_again
+            a_reset_begins_again_in_every_part
             a_reset_that_fails_changes_nothing
             projections_stand_each_for_itself
             parts_stand_each_for_itself

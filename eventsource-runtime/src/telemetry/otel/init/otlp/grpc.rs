@@ -1,6 +1,7 @@
 //! OTLP over gRPC.
 
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 
 use super::settings::Settings;
@@ -34,7 +35,8 @@ fn prepared<B>(builder: B, settings: &Settings) -> Result<B, TelemetryError>
 where
     B: WithExportConfig + WithTonicConfig,
 {
-    Ok(builder.with_timeout(settings.timeout).with_channel(channel(settings)?))
+    let headers = MetadataMap::from_headers(settings.headers.clone());
+    Ok(builder.with_timeout(settings.timeout).with_metadata(headers).with_channel(channel(settings)?))
 }
 
 /// A channel that connects when it is first needed, and again whenever it has to.

@@ -2,15 +2,19 @@
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use super::failed;
 use super::settings::Settings;
+use super::{failed, tls};
 use crate::telemetry::TelemetryError;
 
 /// A channel that trusts, and shows, what the settings say.
 pub(super) fn secured(endpoint: Endpoint, settings: &Settings) -> Result<Endpoint, TelemetryError> {
     let Some(tls) = &settings.tls else { return Ok(endpoint) };
     let mut config = match &tls.trusted {
-        Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+        Some(pem) => {
+            // Tonic takes a file without a certificate as well, and then trusts nobody.
+            tls::roots(tls).map_err(|error| failed(settings.signal, error))?;
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+        }
         None => ClientTlsConfig::new().with_native_roots(),
     };
     if let Some(identity) = &tls.identity {

@@ -15,6 +15,7 @@ where
 {
     // A receiver that redirects would be sent the headers, and with them the secrets, elsewhere.
     let client = reqwest::Client::builder().timeout(settings.timeout).redirect(Policy::none());
+    let client = client.default_headers(settings.headers.clone());
     let client = tls::secured(client, settings)?.build().map_err(|error| failed(settings.signal, error))?;
     Ok(builder
         .with_protocol(Protocol::HttpBinary)

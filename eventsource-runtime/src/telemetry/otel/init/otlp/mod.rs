@@ -1,6 +1,6 @@
-//! OTLP, over HTTP with protobuf or over gRPC. The exporter crate itself reads
-//! `OTEL_EXPORTER_OTLP_{HEADERS,COMPRESSION}`, also per signal, and the metrics' temporality; the rest is read in
-//! `settings`. Input and output are on a thread of their own: see `worker`.
+//! OTLP, over HTTP with protobuf or over gRPC. The exporter crate itself reads `OTEL_EXPORTER_OTLP_COMPRESSION`, also per
+//! signal, and the metrics' temporality; the rest is read in `settings`. Input and output are on a thread of their own:
+//! see `worker`.
 
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
@@ -31,13 +31,14 @@ use no_tls as tls;
 use std::cell::OnceCell;
 
 use opentelemetry_otlp::{ExporterBuildError, LogExporter, MetricExporter, SpanExporter};
-use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader};
+use opentelemetry_sdk::metrics::MeterProviderBuilder;
 
 use self::settings::{Protocol, Settings};
 pub(super) use self::worker::Worker;
 use super::batch::{Batches, Losses};
 use super::env::{Env, Signal};
 use super::logs::Logs;
+use super::numbers::periodic;
 use super::reporting::Reporting;
 use super::spans::Spans;
 use crate::telemetry::TelemetryError;
@@ -68,7 +69,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(MetricExporter::builder().with_http(), settings)?.build()),
             Protocol::Grpc(grpc) => grpc.metrics(settings),
         })?;
-        Ok(meters.with_reader(PeriodicReader::builder(exporter).build()))
+        Ok(meters.with_reader(periodic(exporter)))
     }
 
     pub(super) fn logs(&self, logs: &mut Logs) -> Result<(), TelemetryError> {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
 use super::grpc::Grpc;
 use super::tls::{self, Tls};
 use super::variables::variables;
-use crate::telemetry::otel::init::env::{Env, Signal};
+use crate::telemetry::otel::init::env::{Env, Signal, decode, is_true};
 use crate::telemetry::{TelemetryError, log};
 
 /// How long an export may take where nothing is said.
@@ -17,6 +19,7 @@ variables! {
     Protocol "PROTOCOL"
     Insecure "INSECURE"
     Timeout "TIMEOUT"
+    Headers "HEADERS"
 }
 
 /// How a signal is sent. It has no `Debug`: there may be a private key in it.
@@ -25,6 +28,7 @@ pub(super) struct Settings {
     pub(super) protocol: Protocol,
     pub(super) url: String,
     pub(super) timeout: Duration,
+    pub(super) headers: HeaderMap,
     /// Where the address asks for it.
     pub(super) tls: Option<Tls>,
 }
@@ -41,7 +45,7 @@ impl Settings {
         let (variable, url) = address(env, signal, protocol);
         let url = with_scheme(env, signal, protocol, variable, url)?;
         let tls = if url.starts_with("https://") { Some(tls::read(env, signal, variable)?) } else { None };
-        Ok(Self { signal, protocol, url, timeout: timeout(env, signal), tls })
+        Ok(Self { signal, protocol, url, timeout: timeout(env, signal), headers: headers(env, signal), tls })
     }
 }
 
@@ -94,8 +98,7 @@ fn with_scheme(
     match url.split_once("://") {
         Some(("http" | "https", _)) => Ok(url),
         None if protocol != Protocol::Http => {
-            let insecure =
-                Variable::Insecure.get(env, signal).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+            let insecure = Variable::Insecure.get(env, signal).is_some_and(|(name, value)| is_true(name, value));
             Ok(format!("{}://{url}", if insecure { "http" } else { "https" }))
         }
         _ => refused(url, "write `http://` or `https://`, then a host"),
@@ -109,18 +112,38 @@ fn timeout(env: &Env, signal: Signal) -> Duration {
         Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
         Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
     };
-    let own = Variable::Timeout.get(env, signal).map_or(TIMEOUT, milliseconds);
-    env.get(of_batches).map_or(own, |text| own.min(milliseconds((of_batches, text))))
+    let own = Variable::Timeout.names(signal).into_iter().find_map(|variable| milliseconds(env, variable));
+    let own = own.unwrap_or(TIMEOUT);
+    milliseconds(env, of_batches).map_or(own, |most| own.min(most))
 }
 
-/// None at all is no limit, says the specification.
-fn milliseconds((variable, text): (&'static str, &str)) -> Duration {
-    let nonsense = |_| {
-        log::setting_ignored(variable, text, "write a number of milliseconds; 10000 is used");
-        TIMEOUT
-    };
+/// None at all is no limit, says the specification. Nonsense is as if nothing were said.
+fn milliseconds(env: &Env, variable: &str) -> Option<Duration> {
+    let text = env.get(variable)?;
     match text.parse() {
-        Ok(0) => FOR_EVER,
-        parsed => parsed.map_or_else(nonsense, Duration::from_millis),
+        Ok(0) => Some(FOR_EVER),
+        Ok(number) => Some(Duration::from_millis(number)),
+        Err(_) => {
+            log::setting_ignored(variable, text, "write a number of milliseconds");
+            None
+        }
     }
+}
+
+/// What goes along with each request. The exporter's crate reads the same variables, and adds what they say once more;
+/// but to it an empty one of the signal hides the general one.
+fn headers(env: &Env, signal: Signal) -> HeaderMap {
+    let text = Variable::Headers.get(env, signal).map_or("", |(_, text)| text);
+    text.split(',').filter_map(header).collect()
+}
+
+/// A header of `key=value`; `None` where that makes none.
+fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = pair.split_once('=')?;
+    let (name, value) = (name.trim(), value.trim());
+    let decoded = decode(value).unwrap_or_else(|| value.to_owned());
+    let mut value = HeaderValue::from_str(&decoded).ok()?;
+    // Or the client would show it in its own `Debug`.
+    value.set_sensitive(true);
+    Some((name.parse().ok()?, value))
 }

@@ -61,6 +61,8 @@ fn an_address_of_grpc_without_a_scheme_is_safe_unless_said_otherwise() {
 fn a_time_out_is_in_milliseconds_and_nonsense_is_passed_over() {
     let timeout = |text| settings(Signal::Traces, &[("OTEL_EXPORTER_OTLP_TIMEOUT", text)]).timeout.as_millis();
     assert_eq!([timeout("250"), timeout("soon"), timeout("")], [250, 10_000, 10_000]);
+    let env = [("OTEL_EXPORTER_OTLP_TIMEOUT", "20000"), ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon")];
+    assert_eq!(settings(Signal::Traces, &env).timeout.as_secs(), 20);
     assert!(timeout("0") > 1000 * 60 * 60 * 24, "no limit");
 }
 
@@ -74,7 +76,7 @@ fn an_export_takes_no_longer_than_a_batch_may() {
         let timeout =
             |text, own| settings(signal, &[(variable, text), ("OTEL_EXPORTER_OTLP_TIMEOUT", own)]).timeout.as_millis();
         assert_eq!([timeout("250", ""), timeout("250", "100"), timeout("60000", "")], [250, 100, 10_000], "{variable}");
-        assert_eq!(timeout("soon", "300"), 300, "{variable}");
+        assert_eq!([timeout("soon", "300"), timeout("30s", "20000")], [300, 20_000], "{variable}");
         assert_eq!(timeout("0", "300"), 300, "{variable}");
     }
 }
@@ -112,31 +114,40 @@ fn tls_without_the_feature_is_an_error_that_names_it() {
 #[cfg(feature = "otlp-tls")]
 #[test]
 fn a_certificate_that_is_not_there_or_stands_alone_is_told() {
-    let refused = |variable, path| builder(&[(GENERAL, "https://localhost"), (variable, path)]).build().unwrap_err();
-    let missing = refused("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem");
-    assert!(matches!(missing, TelemetryError::Unreadable { .. }), "{missing}");
-    assert!(missing.to_string().contains("/nowhere/ca.pem"), "{missing}");
-    let alone = refused("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/dev/null");
-    assert!(alone.to_string().contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{alone}");
-    let empty = refused("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/null");
-    assert!(matches!(empty, TelemetryError::Exporter { .. }), "{empty}");
+    for &protocol in PROTOCOLS {
+        let refused = |variable, path| {
+            let env = [(GENERAL, "https://localhost"), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), (variable, path)];
+            builder(&env).build().unwrap_err()
+        };
+        let missing = refused("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem");
+        assert!(matches!(missing, TelemetryError::Unreadable { .. }), "{missing}");
+        assert!(missing.to_string().contains("/nowhere/ca.pem"), "{missing}");
+        let alone = refused("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/dev/null");
+        assert!(alone.to_string().contains("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"), "{alone}");
+        let empty = refused("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/null");
+        assert!(matches!(empty, TelemetryError::Exporter { .. }), "{protocol}: {empty}");
+    }
 }
 
 /// Takes requests and answers them with nothing; tells their paths.
 fn receiver() -> (String, Receiver<String>) {
+    receiver_that_tells(|request| request.split_whitespace().nth(1).unwrap_or_default())
+}
+
+fn receiver_that_tells(what: fn(&str) -> &str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let tell = tell.clone();
-            std::thread::spawn(move || answer(stream.unwrap(), &tell));
+            std::thread::spawn(move || answer(stream.unwrap(), what, &tell));
         }
     });
     (address, told)
 }
 
-fn answer(mut stream: TcpStream, tell: &mpsc::Sender<String>) {
+fn answer(mut stream: TcpStream, what: fn(&str) -> &str, tell: &mpsc::Sender<String>) {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -152,9 +163,8 @@ fn answer(mut stream: TcpStream, tell: &mpsc::Sender<String>) {
         let lower = text.to_lowercase();
         let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
         if text.contains("x-protobuf") && request.len() >= head + 4 + length.unwrap_or(0) {
-            let path = text.split_whitespace().nth(1).unwrap().to_owned();
             // Before the answer: who has that may look for what was told.
-            tell.send(path).unwrap();
+            tell.send(what(&text).to_owned()).unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
             request.clear();
         }
@@ -205,6 +215,27 @@ fn logs_are_sent_or_not_as_the_environment_says() {
         told.try_iter().filter(|path| path == "/v1/logs").count()
     };
     assert_eq!([send("otlp"), send("none"), send("console")], [1, 0, 0]);
+}
+
+/// The exporter's crate takes the empty one, and sent nothing.
+#[test]
+fn an_empty_variable_of_headers_leaves_the_general_one_its_say() {
+    let (address, told) = receiver_that_tells(|request| {
+        request.lines().find(|line| line.starts_with("authorization: ")).unwrap_or_default()
+    });
+    for (own, sent) in [("", "authorization: Basic eA=="), ("authorization=own", "authorization: own")] {
+        let env = [
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &*address),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "team=b, authorization=Basic%20eA%3D%3D"),
+            ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", own),
+        ];
+        let telemetry = builder(&env).build().unwrap();
+        let attached = telemetry.attach();
+        span("sent").in_scope(|| ());
+        drop(attached);
+        telemetry.shutdown_blocking().unwrap();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [sent]);
+    }
 }
 
 /// Takes connections and says nothing on them.

@@ -77,7 +77,7 @@ fn config(tls: Option<&Tls>) -> Result<ClientConfig, BoxError> {
 }
 
 /// What `OTEL_EXPORTER_OTLP_CERTIFICATE` names, and nothing else; or what the system trusts.
-fn roots(tls: &Tls) -> Result<RootCertStore, BoxError> {
+pub(super) fn roots(tls: &Tls) -> Result<RootCertStore, BoxError> {
     let mut roots = RootCertStore::empty();
     match &tls.trusted {
         Some(pem) => {

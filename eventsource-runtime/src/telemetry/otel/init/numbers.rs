@@ -1,0 +1,32 @@
+//! Numbers of the environment that OpenTelemetry's SDK would read by itself. It takes zero at its word, and then its
+//! threads never rest and its batches have no room; here zero is as good as nothing.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::str::FromStr;
+use std::time::Duration;
+
+use opentelemetry_sdk::metrics::PeriodicReader;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+
+/// How often metrics are exported where nothing else is said, as OpenTelemetry has it.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// A size, whichever way the set-up was made.
+pub(super) fn size(variable: &str, otherwise: usize) -> usize {
+    said::<NonZeroUsize>(variable).map_or(otherwise, NonZeroUsize::get)
+}
+
+/// A number of milliseconds, whichever way the set-up was made.
+pub(super) fn milliseconds(variable: &str, otherwise: Duration) -> Duration {
+    said::<NonZeroU64>(variable).map_or(otherwise, |number| Duration::from_millis(number.get()))
+}
+
+/// Gives an exporter the metrics every `OTEL_METRIC_EXPORT_INTERVAL`.
+pub(super) fn periodic<E: PushMetricExporter>(exporter: E) -> PeriodicReader<E> {
+    let interval = milliseconds("OTEL_METRIC_EXPORT_INTERVAL", INTERVAL);
+    PeriodicReader::builder(exporter).with_interval(interval).build()
+}
+
+fn said<N: FromStr>(variable: &str) -> Option<N> {
+    std::env::var(variable).ok()?.trim().parse().ok()
+}

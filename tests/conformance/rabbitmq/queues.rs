@@ -1,0 +1,81 @@
+//! A group whose number of queues changes.
+
+use eventsource_runtime::bus::{HandlerError, RabbitMqOptions, Received};
+use eventsource_runtime::store::StreamId;
+use eventsource_runtime::testing;
+use lapin::BasicProperties;
+use lapin::options::BasicPublishOptions;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::faults::operator;
+use super::open;
+use crate::messages::{collecting, in_time, message, ordinal};
+
+const STREAMS: usize = 40;
+
+/// Puts a message behind all others of each queue that the group has with that number of them.
+async fn mark_ends(group: &str, queues: u16) {
+    let channel = operator().await;
+    for queue in 0..queues {
+        let queue = if queues == 1 { group.to_owned() } else { format!("{group}.{queue}") };
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        channel.basic_publish("".into(), queue.into(), options, b"{}", properties).await.unwrap();
+    }
+}
+
+/// What a member of the group with so many queues gets of messages that are published while it is there, and whatever
+/// else is in its queues, in the order of their ordinals.
+async fn got_with(name: &str, queues: u16, published: std::ops::Range<usize>) -> Vec<usize> {
+    let bus = open(RabbitMqOptions::new(name).queues(queues)).await;
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let handler = move |received: Received| {
+        let sent = sender.send(received);
+        async move { Ok::<_, HandlerError>(sent?) }
+    };
+    // One lane keeps the order of each queue.
+    let running = bus.subscribe("one").lanes(1).handle(handler).await.unwrap();
+    bus.publish_all(published.map(|at| message(&StreamId::new("Order", at), at))).await.unwrap();
+    mark_ends(&format!("{name}.one"), queues).await;
+    let (mut ordinals, mut ends) = (Vec::new(), 0);
+    while ends < queues {
+        let received = in_time(seen.recv()).await.unwrap();
+        match received.stream() {
+            Some(_) => ordinals.push(ordinal(&received)),
+            None => ends += 1,
+        }
+    }
+    running.shutdown().await.unwrap();
+    ordinals.sort_unstable();
+    ordinals
+}
+
+/// What was bound for another number took part of them too: they came twice, or to queues that had no consumer any
+/// more.
+#[test]
+fn a_group_gets_each_message_once_whatever_number_of_queues_it_had_before() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        for (round, queues) in [4, 8, 1, 8, 4, 1].into_iter().enumerate() {
+            let published = round * STREAMS..(round + 1) * STREAMS;
+            let got = got_with(&name, queues, published.clone()).await;
+            assert_eq!(got, published.collect::<Vec<_>>(), "with {queues} queues, in round {round}");
+        }
+    });
+}
+
+/// Who tries letters again may have another number set up: the members would get nothing any more.
+#[test]
+fn dead_letters_are_tried_again_without_a_change_to_the_queues_of_their_group() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let bus = open(RabbitMqOptions::new(&name).queues(4)).await;
+        let (running, mut seen) = collecting(&bus).await;
+        let replay = open(RabbitMqOptions::new(&name)).await;
+        let replay = replay.retry_dead_letters("one").handle(async |_: Received| Ok(())).await.unwrap();
+        in_time(replay.finished()).await.unwrap();
+        bus.publish(message(&StreamId::new("Order", 1), 7)).await.unwrap();
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        running.shutdown().await.unwrap();
+    });
+}
