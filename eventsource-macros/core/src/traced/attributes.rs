@@ -175,7 +175,7 @@ pub(super) fn values_of(private: &TokenStream, returned: &TokenStream, entries: 
     let slot = local("__es_slot");
     let records = entries.iter().map(|entry| {
         let record = record(private, &slot, entry);
-        seeing(returned, entry, quote_spanned!(Span::mixed_site()=> #record;))
+        seeing(returned, entry, &quote_spanned!(Span::mixed_site()=> #record;))
     });
     by_place(private, None, &slot, records)
 }
@@ -224,7 +224,7 @@ pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Optio
 
 /// A statement in which the expression sees what was returned as `result`, the one name of ours that it can see. By the
 /// expression's own token, since a macro may have made it, and made another for the next; a format string has none.
-pub(super) fn seeing(returned: &TokenStream, entry: &Entry, statement: TokenStream) -> TokenStream {
+pub(super) fn seeing(returned: &TokenStream, entry: &Entry, statement: &TokenStream) -> TokenStream {
     let Some(expr) = entry.value.expr() else { return quote_spanned!(Span::mixed_site()=> { #statement }) };
     let result = Ident::new("result", Span::call_site());
     let result = seen(expr, std::slice::from_ref(&result)).unwrap_or(result);

@@ -51,7 +51,7 @@ fn checks(model: &Model) -> TokenStream {
 fn record(model: &Model) -> Option<TokenStream> {
     let private = model.runtime.private();
     let value = local("__es_returned");
-    let seen = |entry| Some(seeing(&value.to_token_stream(), entry, check(&private, entry)?));
+    let seen = |entry| Some(seeing(&value.to_token_stream(), entry, &check(&private, entry)?));
     let checks: TokenStream = model.record.iter().filter_map(seen).collect();
     if checks.is_empty() {
         return None;
