@@ -1,6 +1,6 @@
 //! Commands to the aggregates that decide about them.
 
-use std::any::{Any, TypeId, type_name};
+use std::any::{Any, TypeId};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -342,7 +342,7 @@ impl<A: Handlers, S: EventStore + SnapshotStore> Registry<A> for Registrar<'_, A
             names: (C::NAME, C::SPAN),
             read: |json| Ok(Box::new(serde_json::from_slice::<C>(json)?)),
         };
-        self.routes.named.insert(C::NAME, (TypeId::of::<C>(), type_name::<C>()), Box::new(json));
+        self.routes.named.insert::<C>(C::NAME, Box::new(json));
     }
 }
 

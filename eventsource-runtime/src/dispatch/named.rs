@@ -1,6 +1,6 @@
 //! Messages by their names on the wire, which nothing keeps from being given twice.
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 
 /// What reads messages off the wire, by name.
@@ -9,7 +9,6 @@ pub(super) struct Names<R: ?Sized> {
 }
 
 struct Entry<R: ?Sized> {
-    /// Its type, with its name.
     message: (TypeId, &'static str),
     /// Another type of the same name: then neither is run, since nobody can tell which was meant.
     clash: Option<&'static str>,
@@ -30,8 +29,13 @@ pub(super) struct Ambiguity {
 }
 
 impl<R: ?Sized> Names<R> {
-    /// A route of the same type, which comes with its name, replaces the one before; one of another type makes the name ambiguous for good.
-    pub(super) fn insert(&mut self, name: &'static str, message: (TypeId, &'static str), route: Box<R>) {
+    /// A route of the same type replaces the one before; one of another type makes the name ambiguous for good.
+    pub(super) fn insert<M: 'static>(&mut self, name: &'static str, route: Box<R>) {
+        self.add(name, (TypeId::of::<M>(), type_name::<M>()), route);
+    }
+
+    /// Apart, since it is the same for all messages.
+    fn add(&mut self, name: &'static str, message: (TypeId, &'static str), route: Box<R>) {
         match self.of.get_mut(name) {
             Some(entry) if entry.message.0 != message.0 => entry.clash = Some(message.1),
             Some(entry) => entry.route = route,

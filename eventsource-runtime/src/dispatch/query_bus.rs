@@ -1,6 +1,6 @@
 //! Queries to whoever answers them.
 
-use std::any::{Any, TypeId, type_name};
+use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -303,8 +303,7 @@ impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
     {
         let route: Box<dyn Route<Q>> = Box::new(Arc::clone(&self.handler));
         self.routes.typed.insert(TypeId::of::<Q>(), Box::new(route));
-        let message = (TypeId::of::<Q>(), type_name::<Q>());
-        self.routes.named.insert(Q::NAME, message, Box::new(Json::<Q>(std::marker::PhantomData)));
+        self.routes.named.insert::<Q>(Q::NAME, Box::new(Json::<Q>(std::marker::PhantomData)));
     }
 }
 

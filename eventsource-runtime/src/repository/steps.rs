@@ -93,18 +93,16 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     async fn fold_from_snapshot(&self, fold: Fold) -> Result<(u64, Box<Replay<A>>), StoreError> {
-        let restoring = Restoring::new(&fold.stream, &self.snapshots);
-        let (visited, replay) = if self.snapshots.rests() {
-            let replay = Box::<Replay<A>>::default();
-            let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
-            (replay.earlier, replay.read) = (earlier, Some(Read::StoreError));
-            (visited, replay)
+        let (mut replay, visited, earlier) = if self.snapshots.rests() {
+            let replay = Box::new(Replay { read: Some(Read::StoreError), ..Replay::default() });
+            let Folded { visitor, visited, earlier } = self.store.fold(fold, replay).await?;
+            (visitor, visited, earlier)
         } else {
+            let restoring = Restoring::new(&fold.stream, &self.snapshots);
             let Folded { visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
-            let mut replay = visitor.replay;
-            replay.earlier = earlier;
-            (visited, replay)
+            (visitor.replay, visited, earlier)
         };
+        replay.earlier = earlier;
         if let (true, Some(read)) = (self.metrics, replay.read) {
             metrics::snapshot_read(A::NAME, read.name());
         }

@@ -8,7 +8,7 @@ use super::Kind;
 use super::model::{Call, Handler, Model};
 use crate::generics::predicate;
 use crate::output::{block, first_span, local, located, unused};
-use crate::traced::each;
+use crate::traced::{each, values};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let impls = model.handlers.iter().map(|handler| handle(model, handler));
@@ -220,7 +220,7 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     });
     let attributes = (!attributes.is_empty()).then(|| {
         let out = local("__es_attributes");
-        let records = each(&private, &out, attributes);
+        let records = each(&private, &out, attributes, &values(&private, None, attributes));
         let services = (model.kind == Kind::Command).then(|| services_argument(model, call));
         let checks = call.scope(ty).check(&model.runtime, attributes);
         let patterns = [pattern].into_iter().chain(call.services.iter().map(|services| &services.pattern));

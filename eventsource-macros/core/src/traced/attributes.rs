@@ -149,23 +149,14 @@ impl Sigil {
     }
 }
 
-/// The statement that records the entries. A panic in an expression costs that attribute alone.
-pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry]) -> TokenStream {
-    record_each(private, out, entries, &values(private, None, entries))
-}
-
-/// The same of `record(..)`.
-pub(super) fn each_of(private: &TokenStream, returned: &TokenStream, out: &Ident, entries: &[Entry]) -> TokenStream {
-    record_each(private, out, entries, &values_of(private, returned, entries))
-}
-
-fn record_each(private: &TokenStream, out: &Ident, entries: &[Entry], values: &TokenStream) -> TokenStream {
+/// The statement that records the entries, whose values these are. A panic in an expression costs that attribute alone.
+pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry], values: &TokenStream) -> TokenStream {
     let keys = entries.iter().map(|entry| &entry.key);
     quote_spanned!(Span::mixed_site()=> #private::Attributes::each(#out, &[#(#keys),*], #values);)
 }
 
 /// What records each entry at the place of its key.
-pub(super) fn values(private: &TokenStream, owns: Option<Token![move]>, entries: &[Entry]) -> TokenStream {
+pub(crate) fn values(private: &TokenStream, owns: Option<Token![move]>, entries: &[Entry]) -> TokenStream {
     let slot = local("__es_slot");
     by_place(private, owns, &slot, entries.iter().map(|entry| record(private, &slot, entry)))
 }
@@ -294,7 +285,8 @@ mod tests {
         let recorded = |source: &str| {
             let mut diagnostics = Diagnostics::default();
             let entries = read(&mut diagnostics, source.parse().expect("the test's own tokens"));
-            each(&TokenStream::new(), &local("out"), &entries).to_string().replace(' ', "")
+            let none = TokenStream::new();
+            each(&none, &local("out"), &entries, &values(&none, None, &entries)).to_string().replace(' ', "")
         };
         for place in ["a[..3]", "(a[1])", "a.1", "a!()", "*a.b", "(*(a))"] {
             let expected =

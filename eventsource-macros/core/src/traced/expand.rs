@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Ident, Token, Type};
 
 use super::arguments;
-use super::attributes::{constant, each_of, values, values_of};
+use super::attributes::{constant, each, values, values_of};
 use super::covers::{Covers, may_be_future};
 use super::model::{Model, Parent, Returned, has_inferred};
 use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
@@ -375,7 +375,7 @@ fn tell(model: &Model, place: Span) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> #private::Teller::tell(&mut #by, #value, #outcome);)
     });
     let records = (!record.is_empty()).then(|| {
-        let records = each_of(&private, &value.to_token_stream(), &out, record);
+        let records = each(&private, &out, record, &values_of(&private, &value.to_token_stream(), record));
         quote_spanned!(Span::mixed_site()=> let #out = &mut #outcome.attributes; #records)
     });
     match (probe, records) {

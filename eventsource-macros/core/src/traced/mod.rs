@@ -12,7 +12,7 @@ pub(crate) mod parse;
 
 use proc_macro2::TokenStream;
 
-pub(crate) use attributes::{Entry, Value, each};
+pub(crate) use attributes::{Entry, Value, each, values};
 pub(crate) use jumps::refuse as refuse_jumps;
 pub(crate) use parse::{Written, read};
 
