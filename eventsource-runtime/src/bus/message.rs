@@ -148,7 +148,8 @@ impl Message {
         self.0.trace_context.as_ref()
     }
 
-    /// Whether it came with a trace context that nobody can read. That is no error: it starts a new trace.
+    /// Whether it came with a trace context that nobody can read. That is no error: it starts a new trace, or goes on
+    /// with the one that it came with, where no more than the `tracestate` is broken.
     #[must_use]
     pub fn has_malformed_context(&self) -> bool {
         self.0.malformed_context
@@ -172,8 +173,8 @@ impl Message {
         self.change(|inner| inner.trace_context = trace_context)
     }
 
-    pub(super) fn with_malformed_context(self, malformed_context: bool) -> Self {
-        self.change(|inner| inner.malformed_context = malformed_context)
+    pub(super) fn with_malformed_context(self) -> Self {
+        self.change(|inner| inner.malformed_context = true)
     }
 
     /// Adds a header, replacing those of that name.

@@ -150,7 +150,9 @@ struct Reading<'h> {
     aggregate_type: Option<&'h str>,
     parent: Option<TraceContext>,
     state: Option<Cow<'h, str>>,
+    /// Whether there is a parent that cannot be read, or more than one, and the same of its state.
     malformed: bool,
+    without_state: bool,
     rest: Headers,
 }
 
@@ -161,7 +163,7 @@ impl<'h> Reading<'h> {
         let facts = &mut self.facts;
         match (name, text) {
             (header::TRACEPARENT, text) => self.take_parent(text),
-            (header::TRACESTATE, Some(state)) => self.take_state(state),
+            (header::TRACESTATE, state) => self.take_state(state),
             (header::EVENT_ID, Some(text)) => set(&mut facts.id, text.parse().ok()),
             (header::EVENT_TYPE, Some(text)) => set(&mut facts.event_type, filled(text).map(shared)),
             (header::EVENT_VERSION, Some(text)) => set(&mut facts.schema_version, text.parse().ok()),
@@ -191,7 +193,11 @@ impl<'h> Reading<'h> {
     }
 
     /// Several are one list. What is too long for a state is not made longer.
-    fn take_state(&mut self, state: &'h str) -> bool {
+    fn take_state(&mut self, state: Option<&'h str>) -> bool {
+        let Some(state) = state else {
+            self.without_state = true;
+            return false;
+        };
         match &mut self.state {
             None => self.state = Some(Cow::Borrowed(state)),
             Some(all) if all.len() <= LONGEST => *all.to_mut() += &[",", state].concat(),
@@ -211,15 +217,13 @@ impl<'h> Reading<'h> {
                 }
             }
         }
-        let context = match (self.parent, self.state) {
-            (Some(parent), Some(state)) => Some(parent.with_state(&state)),
-            (parent, _) => parent,
-        };
         let message = Message::from_parts(self.facts, self.rest, payload);
-        if context.is_none() && !self.malformed {
-            return message;
-        }
-        message.with_trace_context(context).with_malformed_context(self.malformed)
+        let Some(parent) = self.parent else {
+            return if self.malformed { message.with_malformed_context() } else { message };
+        };
+        let (context, without_state) = parent.with_foreign_state(self.state.as_deref());
+        let message = message.with_trace_context(Some(context));
+        if without_state || self.without_state { message.with_malformed_context() } else { message }
     }
 }
 
@@ -337,6 +341,23 @@ mod tests {
             assert_eq!(message.headers().get(header::EVENT_ID).unwrap(), hostile);
         }
         assert!(!read(&[]).has_malformed_context());
+    }
+
+    #[test]
+    fn a_state_that_is_malformed_costs_the_state_alone() {
+        for hostile in [&b"no list"[..], b"a=1,a=2", b"\xff\xfe", &[b'a'; 600], &[b'a'; 1 << 11]] {
+            for first in [header::TRACEPARENT, header::TRACESTATE] {
+                let mut headers = [(header::TRACEPARENT, PARENT.as_bytes()), (header::TRACESTATE, hostile)];
+                if first == header::TRACESTATE {
+                    headers.reverse();
+                }
+                let message = read(&headers);
+                assert_eq!(message.trace_context(), Some(&PARENT.parse().unwrap()));
+                assert!(message.has_malformed_context(), "{hostile:?}");
+            }
+        }
+        assert!(!read(&[(header::TRACEPARENT, PARENT.as_bytes()), (header::TRACESTATE, b"")]).has_malformed_context());
+        assert!(!read(&[(header::TRACESTATE, b"no list")]).has_malformed_context(), "there is nothing to go on with");
     }
 
     #[test]

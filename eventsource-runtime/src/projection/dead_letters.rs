@@ -144,6 +144,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
         match &settled {
             Ok(settled) => {
                 if *settled {
+                    span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, 0));
                     span.in_scope(|| {
                         step.applied(&span, self.projection.name(), &self.options, &Applied::default());
                     });

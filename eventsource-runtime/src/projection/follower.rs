@@ -19,11 +19,12 @@ use crate::domain::StoredEvent;
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 
-/// The sizes between which batches adapt. Where so many were read as the smallest, they are never applied one by one.
-pub(super) const SMALLEST_BATCH: usize = 64;
-/// Where events are so large that a page holds no more than the smallest batch, a full page is a batch too; but not one
-/// of fewer than this, of which a transaction each costs little beside what they are.
-const FEWEST: usize = 8;
+/// So many at once are never applied one by one.
+pub(super) const BACKLOG: usize = 64;
+/// The sizes between which batches adapt: steps that are slow, or events that are large, make them smaller. A page that
+/// is full is a batch too where so few were asked for, but not one of fewer than the smallest, of which a transaction
+/// each costs little beside what they are.
+const SMALLEST_BATCH: usize = 8;
 const LARGEST_BATCH: usize = 2048;
 /// How many bytes of payloads a batch should hold: with the one that is read ahead, twice that is in memory.
 const LARGE_BATCH: usize = 4 * 1024 * 1024;
@@ -105,7 +106,7 @@ impl Place {
     /// part's own: many parts have few each of a long backlog. Where none is, there is nothing to commit.
     fn mode(&self, own: usize, read: usize) -> Mode {
         let past = self.checkpoint < self.past;
-        let is_behind = own > 0 && read >= self.asked.clamp(FEWEST, SMALLEST_BATCH);
+        let is_behind = own > 0 && read >= self.asked.clamp(SMALLEST_BATCH, BACKLOG);
         if past || is_behind { Mode::Batch { replay: past && self.rebuilding } } else { Mode::Live }
     }
 
@@ -234,7 +235,7 @@ impl<S: ProjectionStore> Follower<S> {
         let wanted = match mode {
             Mode::Batch { .. } => adapted(place.batch, read, started.elapsed(), self.store.longest_batch()),
             // What had made it smaller than that was large, and may be over.
-            Mode::Live => place.batch.max(SMALLEST_BATCH),
+            Mode::Live => place.batch.max(BACKLOG),
         };
         place.batch = wanted.min(within);
         place.checkpoint = place.checkpoint.max(end);
@@ -357,6 +358,7 @@ mod tests {
         assert!(is_batch(64, 32, 64) && is_batch(2048, 32, 64), "the others are other parts'");
         assert!(!is_batch(64, 63, 63) && !is_batch(64, 0, 64));
         assert!(is_batch(41, 41, 41) && !is_batch(41, 40, 40), "no more than that were asked for");
+        assert!(is_batch(8, 8, 8), "so it goes on where steps are slow");
         assert!(!is_batch(1, 1, 1) && !is_batch(2, 2, 2), "a page of an event or two is no backlog");
     }
 
@@ -370,6 +372,7 @@ mod tests {
         // A little too long: a little smaller, not half of it and then twice as large again.
         assert_eq!(adapted(1024, 1024, 20), 768);
         assert_eq!(adapted(768, 768, 12), 960);
+        assert_eq!(adapted(64, 64, 1000), 32);
         assert_eq!(adapted(SMALLEST_BATCH, SMALLEST_BATCH, 1000), SMALLEST_BATCH);
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Events;
 use super::error::{CheckpointMoved, ProjectionError};
-use super::follower::{Follower, Place, SMALLEST_BATCH};
+use super::follower::{BACKLOG, Follower, Place};
 use super::retry::{Trouble, upkeep};
 use super::step::{Mode, Step};
 use super::{ProjectionStore, StepResult};
@@ -92,7 +92,7 @@ impl<S: ProjectionStore> Follower<S> {
     async fn look_back(&self, place: &Place) -> StepResult {
         let (filter, mut after) = (self.filter(), place.saved);
         while after < place.checkpoint {
-            let page = self.feed.read_all(after, &filter, SMALLEST_BATCH).await.map_err(ProjectionError::store)?;
+            let page = self.feed.read_all(after, &filter, BACKLOG).await.map_err(ProjectionError::store)?;
             let is_new =
                 |event: &StoredEvent| event.position <= place.checkpoint && self.partition.holds(&event.stream);
             if page.scanned <= after || page.events.iter().any(is_new) {

@@ -38,14 +38,8 @@ pub(super) fn metadata(text: Option<&str>) -> Result<Metadata, serde_json::Error
 pub(super) fn trace_context(parent: Option<&str>, state: Option<&str>) -> (Option<TraceContext>, bool) {
     let Some(parent) = parent else { return (None, false) };
     let Ok(context) = parent.parse::<TraceContext>() else { return (None, true) };
-    match state.filter(|state| !state.is_empty()) {
-        None => (Some(context), false),
-        Some(state) => {
-            let context = context.with_state(state);
-            let dropped = context.tracestate().is_none();
-            (Some(context), dropped)
-        }
-    }
+    let (context, malformed) = context.with_foreign_state(state);
+    (Some(context), malformed)
 }
 
 /// Names that the events of a page have in common.

@@ -57,6 +57,14 @@ impl TraceContext {
         Self { state: members(state), ..self }
     }
 
+    /// The same of one that came from elsewhere, and whether it had to be left out.
+    pub(crate) fn with_foreign_state(self, state: Option<&str>) -> (Self, bool) {
+        let Some(state) = state.filter(|state| !state.is_empty()) else { return (self, false) };
+        let context = self.with_state(state);
+        let is_left_out = context.state.is_none();
+        (context, is_left_out)
+    }
+
     /// The trace.
     #[must_use]
     pub fn trace_id(&self) -> u128 {

@@ -153,7 +153,7 @@ impl KafkaOptions {
                         `SASL_PLAINTEXT` on a trusted network";
             return Err(BusError::Configuration(told.into()));
         }
-        check_protocols(brokers, protocol)?;
+        check_addresses(brokers, protocol)?;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers);
         for (name, value) in &self.settings {
@@ -166,8 +166,12 @@ impl KafkaOptions {
 }
 
 /// Refuses addresses that name another protocol than all clients speak: librdkafka would pass over them, with a line in
-/// its log at most.
-fn check_protocols(brokers: &str, protocol: &str) -> Result<(), BusError> {
+/// its log at most. It would look up a user and a password as part of a host's name, and so would telemetry show them.
+fn check_addresses(brokers: &str, protocol: &str) -> Result<(), BusError> {
+    if brokers.contains('@') {
+        let told = "an address of Kafka has a user or a password; give them to `KafkaOptions::credentials`";
+        return Err(BusError::Configuration(told.into()));
+    }
     let mut named = brokers.split(',').filter_map(|address| Some(address.trim().split_once("://")?.0));
     if named.all(|named| named.eq_ignore_ascii_case(protocol)) {
         return Ok(());
@@ -267,6 +271,8 @@ mod tests {
     fn a_password_is_in_no_debug_and_no_error() {
         let options = KafkaOptions::new("orders").credentials("user", "sesame");
         assert!(!format!("{options:?} {:?}", refused_of(&options)).contains("sesame"));
+        let within = KafkaOptions::new("orders").client("one:9092, user:sesame@two:9092").unwrap_err();
+        assert!(matches!(within, BusError::Configuration(_)) && !format!("{within} {within:?}").contains("sesame"));
         let options = KafkaOptions::new("orders").set("no.such.setting", "sesame");
         let error = options.client("localhost:9092").and_then(|config| {
             config.create_native_config().map(|_| ()).map_err(|error| refused("make a Kafka client", error))

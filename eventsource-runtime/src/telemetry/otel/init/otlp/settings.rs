@@ -92,8 +92,13 @@ fn with_scheme(
         let shown = "an address with a user or a password".to_owned();
         return refused(shown, "write them into `OTEL_EXPORTER_OTLP_HEADERS`, as the receiver wants them");
     }
+    let malformed = |url: String| {
+        // Nothing tells where a secret is in it.
+        let shown = if url.contains(['@', '?']) { "what is no address".to_owned() } else { url };
+        refused(shown, "write `http://` or `https://`, then a host")
+    };
     if authority.is_empty() {
-        return refused(url, "write `http://` or `https://`, then a host");
+        return malformed(url);
     }
     match url.split_once("://") {
         Some(("http" | "https", _)) => Ok(url),
@@ -101,7 +106,7 @@ fn with_scheme(
             let insecure = Variable::Insecure.get(env, signal).is_some_and(|(name, value)| is_true(name, value));
             Ok(format!("{}://{url}", if insecure { "http" } else { "https" }))
         }
-        _ => refused(url, "write `http://` or `https://`, then a host"),
+        _ => malformed(url),
     }
 }
 

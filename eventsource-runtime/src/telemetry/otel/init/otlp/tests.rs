@@ -90,6 +90,9 @@ fn what_would_lose_everything_later_is_refused_at_once() {
         [(GENERAL, "ftp://localhost:4318"), ("", "")],
         [(GENERAL, "http://"), ("", "")],
         [(GENERAL, "http://ada:secret@localhost:4318"), ("", "")],
+        [(GENERAL, "http:/ada:secret@localhost:4318"), ("", "")],
+        [(GENERAL, "http:///ada:secret@localhost:4318"), ("", "")],
+        [(GENERAL, "ftp://localhost:4318?key=secret"), ("", "")],
     ] {
         let error = builder(&env).build().unwrap_err();
         assert!(matches!(error, TelemetryError::Unsupported { .. }), "{error}");
