@@ -19,7 +19,7 @@ use crate::domain::StoredEvent;
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 
-/// So many at once are never applied one by one.
+/// A batch begins with so many, and so many at once are never applied one by one.
 pub(super) const BACKLOG: usize = 64;
 /// The sizes between which batches adapt: steps that are slow, or events that are large, make them smaller. A page that
 /// is full is a batch too where so few were asked for, but not one of fewer than the smallest, of which a transaction
@@ -86,7 +86,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(checkpoint: Position, past: Position, hold: Hold) -> Self {
-        let (read, batch) = (Instant::now(), SMALLEST_BATCH);
+        let (read, batch) = (Instant::now(), BACKLOG);
         Self {
             checkpoint,
             saved: checkpoint,

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use serde_json::Value;
+
 use super::difference::difference;
 use crate::domain::{AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, read_back};
 use crate::store::{Position, StreamId, Version};
@@ -220,10 +222,20 @@ fn one_shown(event: &dyn AnyEvent) -> String {
         Ok(payload) => payload,
         Err(error) => return format!("{} that cannot be written: {}", event.name(), source(&error)),
     };
-    match serde_json::from_slice::<serde_json::Value>(&payload) {
-        Ok(serde_json::Value::Null) => event.name().to_owned(),
-        Ok(payload) => format!("{} {payload:#}", event.name()),
-        Err(_) => format!("{} {}", event.name(), String::from_utf8_lossy(&payload)),
+    match serde_json::from_slice::<Value>(&payload) {
+        Ok(Value::Null) => event.name().to_owned(),
+        Ok(fields) if !is_rounded(&fields) => format!("{} {fields:#}", event.name()),
+        _ => format!("{} {}", event.name(), String::from_utf8_lossy(&payload)),
+    }
+}
+
+/// Whether a number may stand for several: a `Value` has no integers of more than 64 bits.
+fn is_rounded(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|float| number.is_f64() && float.abs() >= 2_f64.powi(63)),
+        Value::Array(values) => values.iter().any(is_rounded),
+        Value::Object(fields) => fields.values().any(is_rounded),
+        _ => false,
     }
 }
 
@@ -240,5 +252,22 @@ impl<A: Handlers, V> fmt::Debug for Given<A, V> {
 impl<A: Handlers, V> fmt::Debug for When<A, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("When").field("given", &self.given).field("command", &self.command).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_a_value_rounds_are_told() {
+        let told = |json: &str| is_rounded(&serde_json::from_str(json).unwrap());
+        for exact in ["18446744073709551615", "-9223372036854775808", "[1.5, -2e9, null]", r#"{"a": "1e300"}"#] {
+            assert!(!told(exact), "{exact}");
+        }
+        for rounded in ["18446744073709551616", "-9223372036854775809", r#"{"a": [1, 340282366920938463463374607431]}"#]
+        {
+            assert!(told(rounded), "{rounded}");
+        }
     }
 }
