@@ -176,6 +176,22 @@ async fn a_commit_whose_answer_was_lost_is_not_made_again() {
     assert_eq!(effects.count(), 21);
 }
 
+/// The projection stopped for good, though nothing was wrong with the event.
+#[tokio::test]
+async fn an_event_that_fails_since_it_was_applied_already_stops_nothing() {
+    let store = Faulty::default();
+    let effects = Effects::new();
+    let projections = ProjectionRunner::new(store.clone()).projection(effects.clone()).max_retries(0).spawn();
+    store.blame_answers(1);
+    let last = place_many(&store, 1).await;
+    projections.wait_for(last).await.unwrap();
+    store.overtake(1);
+    let last = place_many(&store, 1).await;
+    projections.wait_for(last).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(effects.count(), 2);
+}
+
 /// Numbers in a table, under one name for all instances.
 struct Numbers;
 

@@ -165,7 +165,7 @@ fn events_in_the_place_of_a_rejection_are_shown() {
 #[test]
 fn an_event_that_cannot_be_read_back_is_noticed() {
     let panic = said(|| given::<Book>(Lopsided { text: "a".into() }));
-    assert!(panic.starts_with("`Lopsided` cannot be read back: "), "{panic}");
+    assert!(panic.contains("`Lopsided` cannot be read back"), "{panic}");
 }
 
 /// Two below one another, one that fails, one of another kind.
@@ -256,4 +256,13 @@ fn recorders_see_nothing_of_each_other() {
     for thread in threads {
         thread.join().expect("no other thread's span is seen");
     }
+}
+
+#[test]
+fn a_name_that_ends_like_a_word_about_the_span_is_none() {
+    let recorder = TraceRecorder::new();
+    recorder.in_scope(|| span("charge ERROR").in_scope(|| ()));
+    let expected =
+        "the trace is not the expected one (- expected, + actual):\n\n  - charge ERROR\n  + \"charge ERROR\"\n";
+    assert_eq!(said(|| recorder.expect("charge ERROR")), expected);
 }

@@ -31,6 +31,8 @@ struct Faults {
     reads: AtomicUsize,
     resets: AtomicUsize,
     answers: AtomicUsize,
+    blamed: AtomicUsize,
+    overtaken: AtomicUsize,
     refused: AtomicUsize,
     shown: AtomicUsize,
     refuses: AtomicBool,
@@ -59,6 +61,16 @@ impl Faulty {
     /// The next batches are applied, and reported as failed.
     pub fn lose_answers(&self, count: usize) {
         self.faults.answers.store(count, Ordering::SeqCst);
+    }
+
+    /// The next batches are applied, and reported as failed by their first event, as by one that is there already.
+    pub fn blame_answers(&self, count: usize) {
+        self.faults.blamed.store(count, Ordering::SeqCst);
+    }
+
+    /// The next batches fail by their first event, since another has the lease by then, for a moment.
+    pub fn overtake(&self, count: usize) {
+        self.faults.overtaken.store(count, Ordering::SeqCst);
     }
 
     /// The next batches, and listings of dead letters, are refused, as by a store in trouble.
@@ -205,7 +217,20 @@ impl ProjectionStore for Faulty {
         if is_refused {
             return Err(ProjectionError::store(StoreError::backend("apply a batch", "as it was told to")));
         }
+        let first = batch.events.first().cloned();
+        let blamed = |faults| {
+            let event = first.as_ref().filter(|_| take(faults))?;
+            Some(ProjectionError::new("a row is there already").at(event))
+        };
+        if let Some(error) = blamed(&self.faults.overtaken) {
+            let another = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(50)).by_force();
+            self.memory.lease_projection(batch.partition, another).await?;
+            return Err(error);
+        }
         let applied = self.call(self.memory.apply_batch(projection, batch, scope)).await?;
+        if let Some(error) = blamed(&self.faults.blamed) {
+            return Err(error);
+        }
         if self.faults.closed.load(Ordering::SeqCst) {
             return Err(StoreError::Closed.into());
         }

@@ -139,6 +139,8 @@ impl Browser {
 
     /// Clicks in the middle of the first element that a selector finds.
     pub(super) fn click(&mut self, selector: &str) {
+        // Rows are drawn anew with the next frame: one that is pressed before and released after it is not clicked.
+        self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
         self.wait_for(&format!("document.querySelector({selector:?})"));
         let place = format!(
             "(() => {{ const box = document.querySelector({selector:?}).getBoundingClientRect(); \

@@ -16,7 +16,7 @@ use crate::domain::{Aggregate, AnyCommand, Command, Handle, Handlers, Registry};
 use crate::repository::{Progress, Repository};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
-use crate::telemetry::{Chain, Kind, Span, Start, error_text, log, metrics, names};
+use crate::telemetry::{Chain, Kind, Span, Start, error_text, guarded, log, metrics, names};
 
 /// What a command of that aggregate comes to.
 type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
@@ -211,7 +211,9 @@ fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) ->
             known.text(names::EVENTSOURCE_AGGREGATE_TYPE, A::NAME);
             known.string(names::EVENTSOURCE_AGGREGATE_ID, command.id().to_string());
         },
-        &mut |user| command.attributes(user),
+        &mut |user| {
+            guarded(|| command.attributes(user));
+        },
     )
 }
 

@@ -154,8 +154,8 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
         (Q::NAME, Q::SPAN),
         &|| switches.tracing && guarded(|| handler.enable_tracing(&query)).unwrap_or(true),
         &mut |user| {
-            query.attributes(user);
-            HandleQuery::attributes(handler, &query, user);
+            guarded(|| query.attributes(user));
+            guarded(|| HandleQuery::attributes(handler, &query, user));
         },
     );
     let at_hand = AtHand::new(QUERIES, Q::NAME, &span, begun);

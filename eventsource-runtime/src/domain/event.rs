@@ -42,7 +42,8 @@ pub trait AnyEvent: Send + Sync {
     fn name(&self) -> &'static str;
     /// The version of the payload.
     fn version(&self) -> u32;
-    /// The payload as it will be stored, and can be read again.
+    /// The payload as it will be stored. That it can be read again is made sure of in programs that are built with debug
+    /// assertions; in others where it has something that JSON is known to write and not to read, such as a `NaN`.
     fn encode(&self) -> Result<Vec<u8>, EncodeError>;
     /// Records the event's named attributes.
     fn record(&self, attributes: &mut Attributes);

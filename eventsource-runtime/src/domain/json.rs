@@ -31,8 +31,8 @@ impl Unwritable {
         let problem = match error.classify() {
             Category::Data => {
                 "cannot be read back from JSON: a float that is NaN or infinite is written as `null` (use an `Option`), \
-                 and an integer wider than 64 bits inside a tagged, untagged or flattened type is read as a float \
-                 (store it as text)"
+                 and a `u128`, an `i128` or the key of a map that is no text is not read inside a tagged, untagged or \
+                 flattened type (store it as text); a field that `skip_serializing_if` leaves out needs a `default`"
             }
             _ => "cannot be read back from JSON: it is nested more than 127 deep; make it flatter",
         };
@@ -43,16 +43,17 @@ impl Unwritable {
 
 /// Appends a value as JSON that its type reads again.
 ///
-/// What JSON writes and does not read holds a `null` or an integer of more than 64 bits, or is nested deeply: only such a
-/// value is read back, to see. A `None` is `null` as well, and serde tells nobody which of the two it was: such a value
-/// costs about as much again.
+/// What JSON writes and does not read holds a `null`, a `u128` or `i128`, or a key that was no text, or is nested deeply:
+/// such a value is read back, to see. A `None` is `null` as well, and serde tells nobody which of the two it was: such a
+/// value costs about as much again. What a type's own attributes make of it, nothing tells: programs that are built with
+/// debug assertions read everything back.
 pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u8>) -> Result<(), Unwritable> {
     let mut seen = Seen::default();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, Watching(&mut seen));
     value
         .serialize(&mut serializer)
         .map_err(|error| Unwritable::new("cannot be written as JSON; mend its `Serialize`", error))?;
-    if seen.doubtful || seen.deepest > SHALLOW {
+    if cfg!(debug_assertions) || seen.doubtful || seen.deepest > SHALLOW {
         serde_json::from_slice::<T>(json).map_err(|error| Unwritable::unreadable(&error))?;
     }
     Ok(())
@@ -70,6 +71,8 @@ pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawV
 #[derive(Default)]
 struct Seen {
     doubtful: bool,
+    /// Whether the key at hand has any text.
+    is_text: bool,
     depth: usize,
     deepest: usize,
 }
@@ -90,15 +93,31 @@ impl Formatter for Watching<'_> {
         CompactFormatter.write_null(writer)
     }
 
-    /// Types that serde buffers, such as one with a tag, read those that are longer as floats.
+    /// Types that serde buffers, such as one with a tag, read none of these types.
     fn write_i128<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: i128) -> io::Result<()> {
-        self.0.doubtful |= i64::try_from(value).is_err() && u64::try_from(value).is_err();
+        self.0.doubtful = true;
         CompactFormatter.write_i128(writer, value)
     }
 
     fn write_u128<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: u128) -> io::Result<()> {
-        self.0.doubtful |= u64::try_from(value).is_err();
+        self.0.doubtful = true;
         CompactFormatter.write_u128(writer, value)
+    }
+
+    /// Of a number or a `bool`, which types that serde buffers do not read as one.
+    fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.is_text = false;
+        CompactFormatter.begin_object_key(writer, first)
+    }
+
+    fn end_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.doubtful |= !self.0.is_text;
+        CompactFormatter.end_object_key(writer)
+    }
+
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        self.0.is_text = true;
+        CompactFormatter.write_string_fragment(writer, fragment)
     }
 
     fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -124,6 +143,8 @@ impl Formatter for Watching<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde::Deserialize;
     use serde_json::Value;
 
@@ -154,14 +175,56 @@ mod tests {
         Coins { amount: u128, change: i128 },
     }
 
-    /// A type with a tag reads them as floats, which no integer takes.
     #[test]
     fn integers_that_are_not_read_are_refused() {
-        let minted = |amount, change| write(&Minted::Coins { amount, change }, &mut Vec::new()).is_ok();
-        assert!(minted(u128::from(u64::MAX), i128::from(i64::MIN)));
-        assert!(!minted(u128::from(u64::MAX) + 1, 0));
-        assert!(!minted(0, i128::from(i64::MIN) - 1));
+        for (amount, change) in [(1, 1), (u128::from(u64::MAX) + 1, 0), (0, i128::from(i64::MIN) - 1)] {
+            let minted = Minted::Coins { amount, change };
+            let mut json = Vec::new();
+            let is_refused = write(&minted, &mut json).is_err();
+            assert_eq!(is_refused, serde_json::from_slice::<Minted>(&json).is_err(), "{amount} {change}");
+            assert!(is_refused, "{amount} {change}");
+            let mut seen = Seen::default();
+            minted.serialize(&mut serde_json::Serializer::with_formatter(io::sink(), Watching(&mut seen))).unwrap();
+            assert!(seen.doubtful, "whether or not everything is read back");
+        }
         assert!(write(&u128::MAX, &mut Vec::new()).is_ok());
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Counted {
+        Lines { of: BTreeMap<u32, u8> },
+        Flags { of: BTreeMap<bool, u8> },
+        Names { of: BTreeMap<String, u8> },
+    }
+
+    #[test]
+    fn keys_that_are_not_read_are_refused() {
+        let doubtful = |counted: Counted| {
+            let (mut seen, mut json) = (Seen::default(), Vec::new());
+            counted.serialize(&mut serde_json::Serializer::with_formatter(&mut json, Watching(&mut seen))).unwrap();
+            assert_eq!(write(&counted, &mut Vec::new()).is_err(), serde_json::from_slice::<Counted>(&json).is_err());
+            seen.doubtful
+        };
+        assert!(
+            doubtful(Counted::Lines { of: [(1, 2)].into() }) && doubtful(Counted::Flags { of: [(true, 2)].into() })
+        );
+        assert!(!doubtful(Counted::Lines { of: BTreeMap::new() }));
+        assert!(!doubtful(Counted::Names { of: [("a\"b".to_owned(), 2), ("c".to_owned(), 2)].into() }));
+        assert!(write(&BTreeMap::from([(1, 2)]), &mut Vec::new()).is_ok());
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_field_that_is_left_out_and_not_read_is_noticed_in_development() {
+        #[derive(Serialize, Deserialize)]
+        struct Tagged {
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            tags: Vec<u8>,
+        }
+        assert!(write(&Tagged { tags: vec![1] }, &mut Vec::new()).is_ok());
+        let error = write(&Tagged { tags: vec![] }, &mut Vec::new()).unwrap_err();
+        assert!(error.problem.contains("needs a `default`"), "{error:?}");
     }
 
     #[test]

@@ -196,7 +196,8 @@ pub trait ProjectionStore: EventStore {
     ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send;
 
     /// Removes the dead letter at a position, in one transaction with applying its event, if that is given. False if
-    /// there is none, and then nothing is applied. It needs no lease: the transaction that removes a letter and the one
+    /// there is none, or if its event is given and the stream has an earlier letter, and then nothing is applied. It
+    /// needs no lease: the transaction that removes a letter and the one
     /// that would park another event of its stream take turns.
     fn settle_dead_letter(
         &self,

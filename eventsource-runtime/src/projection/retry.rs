@@ -11,6 +11,7 @@ use super::batch::Events;
 use super::dead_letter::DeadLetter;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
+use super::lease::LeaseLost;
 use super::options::OnFailure;
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
@@ -74,6 +75,12 @@ impl<S: ProjectionStore> Follower<S> {
             OnFailure::Stop => {
                 let asked = self.store.lease_projection(self.partition, place.hold.claim.clone());
                 return match upkeep(asked).await {
+                    // It failed behind what another did, or an attempt of its own whose answer was lost.
+                    Ok(lease) if lease.taken.is_some() => Err(LeaseLost::new(self.partition).into()),
+                    Ok(lease) if lease.checkpoint == step.to => {
+                        self.keep(step.to, place);
+                        Ok(Ok(()))
+                    }
                     Ok(_) => Err(error),
                     Err(trouble) => Ok(Err(trouble)),
                 };

@@ -17,7 +17,7 @@ use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metri
 pub(super) struct Step<'a> {
     pub(super) events: &'a Events,
     /// Where the checkpoint comes to stand.
-    to: Position,
+    pub(super) to: Position,
     mode: Mode,
     outcome: &'a Outcome,
     /// How often it was tried before.
@@ -122,7 +122,7 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
-    fn keep(&self, position: Position, place: &mut Place) {
+    pub(super) fn keep(&self, position: Position, place: &mut Place) {
         place.saved_at(position);
         self.tell(place);
     }

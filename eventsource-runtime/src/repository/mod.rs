@@ -252,6 +252,11 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 return Ok(Committed::new(nothing, command_id));
             }
             let again = match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
+                // By another dispatch of the command, which may have come to more than these.
+                Ok(appended) if appended.repeated && may_be_repeated => {
+                    may_be_repeated = false;
+                    continue;
+                }
                 Ok(appended) => {
                     progress.appended(&events);
                     let committed = Committed::new(appended, command_id);

@@ -245,11 +245,10 @@ fn sealed<A: Aggregate>(
     last: LastEvent,
     state: &A,
 ) -> Result<StoredSnapshot, SnapshotError> {
-    let json = policy.encode(state).map_err(|source| SnapshotError::Encode {
-        stream: stream.clone(),
-        version: last.version,
-        source,
-    })?;
+    // One that cannot be read back would be written anew behind every command.
+    let encoded = policy.encode(state).and_then(|json| policy.decode(&json).map(|_| json));
+    let json =
+        encoded.map_err(|source| SnapshotError::Encode { stream: stream.clone(), version: last.version, source })?;
     Ok(StoredSnapshot::seal(stream.clone(), last, policy.schema(), json))
 }
 

@@ -126,7 +126,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 known.text(names::CQRS_COMMAND_TYPE, command.name());
                 aggregate::<A>(stream, known);
             },
-            &mut |user| command.handler_attributes(state, &self.services, user),
+            &mut |user| {
+                guarded(|| command.handler_attributes(state, &self.services, user));
+            },
         );
         // In the block, so that a plain method runs in the span as well: it has decided when `decide` returns.
         let decided = span.run(async { command.decide(state, &self.services).await }).await;
@@ -136,7 +138,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.events(names::DOMAIN_EVENT_PRODUCED, events.len(), &mut |ordinal, attributes| {
                     let event = events[ordinal].as_event();
                     attributes.text(names::EVENTSOURCE_EVENT_TYPE, event.name());
-                    event.record(attributes);
+                    guarded(|| event.record(attributes));
                 });
             }
             Err(refusal) => {

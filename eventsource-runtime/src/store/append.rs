@@ -138,7 +138,10 @@ pub enum AppendError {
     #[error(transparent)]
     Conflict(#[from] Conflict),
     /// An event id is already in the store, with other content or in another place.
-    #[error("event {id} of `{stream}` is already stored with other content; give each event an id of its own")]
+    #[error(
+        "event {id} of `{stream}` is already stored with other content; give each event an id of its own, and each \
+             command"
+    )]
     IdempotencyMismatch {
         /// The stream of the append.
         stream: StreamId,

@@ -176,7 +176,8 @@ impl StoreInfo {
 
 /// Takes the events of a stream, one after the other. Users may implement it; [`EventStore::fold`] calls it.
 ///
-/// It moves to wherever the store reads, which may be another thread.
+/// It moves to wherever the store reads, which may be the thread that writes: it waits for nothing, and for nothing that
+/// this store does least of all.
 pub trait Visitor: Send + 'static {
     /// Takes one event; `Break` ends the reading.
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()>;

@@ -1,11 +1,12 @@
 //! Given events, when a command, then events: tests of decisions, without a store.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::difference::difference;
 use crate::domain::{AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, read_back};
@@ -222,21 +223,34 @@ fn one_shown(event: &dyn AnyEvent) -> String {
         Ok(payload) => payload,
         Err(error) => return format!("{} that cannot be written: {}", event.name(), source(&error)),
     };
-    match serde_json::from_slice::<Value>(&payload) {
-        Ok(Value::Null) => event.name().to_owned(),
-        Ok(fields) if !is_rounded(&fields) => format!("{} {fields:#}", event.name()),
-        _ => format!("{} {}", event.name(), String::from_utf8_lossy(&payload)),
+    match serde_json::from_slice::<&RawValue>(&payload) {
+        Ok(fields) if fields.get() == "null" => event.name().to_owned(),
+        Ok(fields) => format!("{} {}", event.name(), laid_out(fields, "\n")),
+        Err(_) => format!("{} {}", event.name(), String::from_utf8_lossy(&payload)),
     }
 }
 
-/// Whether a number may stand for several: a `Value` has no integers of more than 64 bits.
-fn is_rounded(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => number.as_f64().is_some_and(|float| number.is_f64() && float.abs() >= 2_f64.powi(63)),
-        Value::Array(values) => values.iter().any(is_rounded),
-        Value::Object(fields) => fields.values().any(is_rounded),
-        _ => false,
+/// With an entry a line and keys in order, since maps have none. Numbers are left as they were written: a `Value` would
+/// round integers of more than 64 bits.
+fn laid_out(json: &RawValue, line: &str) -> String {
+    let text = json.get();
+    let inner = format!("{line}  ");
+    let entries: Vec<_> = match text.as_bytes().first() {
+        Some(b'{') => match serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+            Ok(fields) => fields.iter().map(|(key, value)| format!("{key:?}: {}", laid_out(value, &inner))).collect(),
+            Err(_) => return text.to_owned(),
+        },
+        Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(values) => values.iter().map(|value| laid_out(value, &inner)).collect(),
+            Err(_) => return text.to_owned(),
+        },
+        _ => return text.to_owned(),
+    };
+    let (open, close) = (&text[..1], &text[text.len() - 1..]);
+    if entries.is_empty() {
+        return format!("{open}{close}");
     }
+    format!("{open}{inner}{}{line}{close}", entries.join(&format!(",{inner}")))
 }
 
 fn source(error: &dyn std::error::Error) -> String {
@@ -260,14 +274,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_a_value_rounds_are_told() {
-        let told = |json: &str| is_rounded(&serde_json::from_str(json).unwrap());
-        for exact in ["18446744073709551615", "-9223372036854775808", "[1.5, -2e9, null]", r#"{"a": "1e300"}"#] {
-            assert!(!told(exact), "{exact}");
-        }
-        for rounded in ["18446744073709551616", "-9223372036854775809", r#"{"a": [1, 340282366920938463463374607431]}"#]
-        {
-            assert!(told(rounded), "{rounded}");
-        }
+    fn keys_come_in_order_and_numbers_as_they_are() {
+        let shown = |json: &str| laid_out(serde_json::from_str(json).unwrap(), "\n");
+        assert_eq!(
+            shown(r#"{"b":[1,{"c":null}],"a":"x\"","d":{},"e":[]}"#),
+            shown(r#"{"d":{},"a":"x\"","e":[],"b":[1,{"c":null}]}"#)
+        );
+        assert_eq!(shown(r#"{"b":[1,-0.50],"a":[]}"#), "{\n  \"a\": [],\n  \"b\": [\n    1,\n    -0.50\n  ]\n}");
+        assert_ne!(shown("[18446744073709551616]"), shown("[18446744073709551617]"));
     }
 }

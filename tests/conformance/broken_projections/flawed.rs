@@ -279,7 +279,8 @@ impl ProjectionStore for Flawed {
                 self.memory.settle_dead_letter(Posing::idle(name), position, None, scope).await?;
                 Err(error)
             }
-            (Flaw::RetriesWhatIsNotThere, Ok(_)) if is_retry => Ok(true),
+            (Flaw::RetriesWhatIsNotThere, Ok(_)) if is_retry && letter.is_none() => Ok(true),
+            (Flaw::RetriesOutOfOrder, Ok(false)) if is_retry && letter.is_some() => Ok(true),
             (Flaw::ListsWhatWasRetried, Ok(true)) if is_retry => {
                 self.notes().extra.extend(letter.cloned());
                 Ok(true)

@@ -157,6 +157,41 @@ fn what_is_built_anew_is_what_was_built_live() {
     });
 }
 
+/// It stopped for good, and whoever waited threw away what was built.
+#[test]
+fn a_place_that_is_lost_with_its_connection_is_begun_again() {
+    run(async {
+        let place = Place::new().await;
+        let last = place.weigh(&a_stream(), 7).await;
+        let projections = place.runner().spawn();
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+        let gate = (Uuid::now_v7().as_u64_pair().1 & 0x7fff_ffff).cast_signed();
+        place.raw.execute("SELECT pg_advisory_lock($1)", &[&gate]).await.unwrap();
+        let before = format!("SELECT pg_advisory_xact_lock({gate})");
+        let runner = ProjectionRunner::new(place.store.clone()).projection(Weights { before, ..Weights::sound() });
+        let projections = runner.max_retries(0).rebuild_aside().spawn();
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid";
+        until(&place, &format!("{waiting} = {gate}")).await;
+        let held = format!("hashtext('\"{}\".Weights')::bigint & 4294967295", place.schema);
+        let end = format!(
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_locks WHERE locktype = 'advisory' \
+            AND classid = 1702035461 AND objid::bigint = {held}"
+        );
+        assert_eq!(place.count(&end).await, 1);
+        place.raw.execute("SELECT pg_advisory_unlock($1)", &[&gate]).await.unwrap();
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+        assert_eq!(place.state().await.0.len(), 1);
+    });
+}
+
+async fn until(place: &Place, holds: &str) {
+    while place.count(holds).await == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Readers see the old one until the new one is there, with its indexes, its views, and who may read it.
 #[test]
 fn a_read_model_is_built_aside_while_another_runner_keeps_the_old_one() {

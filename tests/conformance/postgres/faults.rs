@@ -68,6 +68,9 @@ impl Trials {
             "raised" => {
                 tx.execute_batch("DO $$ BEGIN RAISE 'secret' USING ERRCODE = '23514'; END $$").await?;
             }
+            "said by an extension" => {
+                tx.execute_batch("DO $$ BEGIN RAISE 'secret' USING ERRCODE = 'XX000'; END $$").await?;
+            }
             "mixed" => {
                 tx.enqueue(&insert, &[&position, &none, &"first"]).await?;
                 let update =
@@ -107,7 +110,7 @@ async fn noted(raw: &tokio_postgres::Client, trials: &Trials) -> Vec<i64> {
 }
 
 /// What cannot be committed, and what is said of it.
-const FAULTS: [(&str, &str); 7] = [
+const FAULTS: [(&str, &str); 8] = [
     ("swallowed", "a statement failed and its step went on"),
     ("deferred", "violates foreign key constraint"),
     ("twice", "duplicate key value violates unique constraint \"trials_pkey\" (SQLSTATE 23505)"),
@@ -115,6 +118,7 @@ const FAULTS: [(&str, &str); 7] = [
     ("no number", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
     ("no number in quotes", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
     ("raised", "what it said is not kept"),
+    ("said by an extension", "what it said is not kept"),
 ];
 
 /// It was the store's trouble, which no policy acts in: the projection tried again for minutes and stopped.

@@ -81,9 +81,9 @@ impl PostgresError {
         self.code.as_deref().and_then(|code| code.get(..2))
     }
 
-    /// Whether it is what a function of the database's users said, in words of their own.
+    /// Whether it is what a function of the database's users or of an extension said, in words of their own.
     pub(super) fn is_raised(&self) -> bool {
-        self.is_raise || self.code.as_deref().is_some_and(|code| code.starts_with("P0"))
+        self.is_raise || self.code.as_deref().is_some_and(|code| code.starts_with("P0") || code == "XX000")
     }
 
     /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
@@ -93,10 +93,11 @@ impl PostgresError {
 
     /// Whether the server itself says so.
     pub(super) fn is_busy(&self) -> bool {
-        const TROUBLE: [&str; 5] = ["40", "53", "57", "58", "XX"];
+        const TROUBLE: [&str; 4] = ["40", "53", "57", "58"];
         // Of class 25 a server that takes no writes, as one that is being replaced, and one that ended a transaction
-        // for its age; of class 55 what another has locked. The rest comes with the statement, and every time.
-        const FOR_NOW: [&str; 5] = ["25006", "25P03", "25P04", "55006", "55P03"];
+        // for its age; of class 55 what another has locked; of class XX what is damaged. The rest comes with the
+        // statement, and every time: XX000 is what extensions say that name no code, of a value that they cannot read.
+        const FOR_NOW: [&str; 7] = ["25006", "25P03", "25P04", "55006", "55P03", "XX001", "XX002"];
         self.fate == Fate::Full
             || self.class().is_some_and(|class| TROUBLE.contains(&class))
             || self.code.as_deref().is_some_and(|code| FOR_NOW.contains(&code))

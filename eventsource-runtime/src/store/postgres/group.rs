@@ -11,8 +11,10 @@ use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, StreamId};
 
 /// How many appends share a commit at most.
 const MOST: usize = 256;
-/// How many bytes of payloads share a commit at most, unless a single append has more.
+/// How many bytes share a commit at most, unless a single append has more: the payloads, and for each event about what
+/// the rest of its row takes, so that many small ones do not take longer than a time limit allows.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+const ROW: usize = 512;
 
 /// What one caller wants stored.
 pub(super) struct Append {
@@ -25,7 +27,7 @@ pub(super) type Outcome = Result<Appended, AppendError>;
 
 impl Append {
     fn bytes(&self) -> usize {
-        self.events.iter().map(|event| event.payload.len()).sum()
+        self.events.iter().map(|event| ROW + event.payload.len()).sum()
     }
 
     /// The expectation as the statements take it.

@@ -105,6 +105,9 @@ impl Listener {
                         }
                     }
                     Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Err(_)) | None) if starting.is_some() => {
+                        return Poll::Ready(Err("the connection ended before it listened".into()));
+                    }
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Ok(())),
                 }
             }

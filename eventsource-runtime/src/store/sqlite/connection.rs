@@ -1,5 +1,6 @@
 //! Connections: how they are set up, and how transactions begin and end.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -48,17 +49,25 @@ pub(super) enum Role {
 
 pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::backend(OPEN, error);
-    // Without `SQLITE_OPEN_URI`, so that a path is a path whatever it looks like.
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if role == Role::Writer {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let mut connection = Connection::open_with_flags(literal(path), flags).map_err(failed)?;
     if role == Role::Writer {
         count_ends(&mut connection).map_err(failed)?;
     }
     set_up(&connection, options, role).map_err(|error| StoreError::backend(OPEN, error))?;
     Ok(connection)
+}
+
+/// The path as SQLite takes it: what begins with `file:` it would read as a URI, whatever the flags are.
+pub(super) fn literal(path: &Path) -> Cow<'_, Path> {
+    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        Path::new(".").join(path).into()
+    } else {
+        path.into()
+    }
 }
 
 fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> Result<(), BoxError> {
@@ -139,6 +148,15 @@ pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_no_uri() {
+        for path in ["orders.db", "/a/orders.db", "a/file:orders.db", ":memory:", "files"] {
+            assert_eq!(literal(Path::new(path)), Path::new(path));
+        }
+        assert_eq!(literal(Path::new("file:orders.db?mode=memory")), Path::new("./file:orders.db?mode=memory"));
+        assert_eq!(literal(Path::new("file::memory:")), Path::new("./file::memory:"));
+    }
 
     /// It said that a query was not read-only.
     #[test]

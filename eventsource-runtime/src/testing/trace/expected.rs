@@ -1,5 +1,6 @@
 //! The tree that a test writes.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 pub(super) const KINDS: [&str; 5] = ["INTERNAL", "CLIENT", "SERVER", "PRODUCER", "CONSUMER"];
@@ -90,7 +91,7 @@ impl Expected {
         for child in &self.children {
             let kind = child.kind.map(|kind| format!(" {kind}")).unwrap_or_default();
             let error = if child.fails { " ERROR" } else { "" };
-            let _ = writeln!(text, "{:indent$}{}{kind}{error}", "", child.name, indent = depth * 2);
+            let _ = writeln!(text, "{:indent$}{}{kind}{error}", "", shown(&child.name), indent = depth * 2);
             child.draw_details(depth + 1, text);
             child.draw_children(depth + 1, text);
         }
@@ -111,6 +112,11 @@ impl Expected {
             let _ = writeln!(text, "{:indent$}! {event}", "");
         }
     }
+}
+
+/// In quotes where the name's own last word would be taken for one about the span.
+fn shown(name: &str) -> Cow<'_, str> {
+    if Expected::span(name).name == name { name.into() } else { format!("{name:?}").into() }
 }
 
 /// The innermost span is complete.

@@ -14,11 +14,13 @@ use super::super::{Postgres, PostgresError, PostgresTransaction};
 use super::begun;
 use super::elsewhere::refuse_losses;
 use super::transaction::{end, failed, fault, refused};
-use crate::projection::{BuiltElsewhere, ProjectionError, StepResult};
+use crate::projection::{BuiltElsewhere, LeaseLost, Partition, ProjectionError, StepResult};
 use crate::store::StoreError;
 
 /// Held, by a connection of its own, while somebody builds a projection aside.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1702035461, hashtext($1))";
+/// Whether nobody holds it. A connection that holds one is the pool's no more, and so each look would cost one.
+const FREE: &str = "SELECT pg_try_advisory_xact_lock(1702035461, hashtext($1))";
 /// How long the old tables are waited for, which somebody may be reading. Whoever comes to read meanwhile waits as
 /// well.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '1s'";
@@ -97,6 +99,11 @@ impl Aside {
         &self.lock
     }
 
+    /// Refuses where the right to the place is lost: another may have thrown away what was built there.
+    pub(super) fn check_held(&self, partition: Partition) -> StepResult {
+        if self.lock.is_closed() { Err(LeaseLost::new(partition).into()) } else { Ok(()) }
+    }
+
     /// Whether the last swap was committed, though its answer was lost.
     async fn is_swapped(&self, tx: &PostgresTransaction<'_>) -> Result<bool, ProjectionError> {
         let swapping = self.swapping.load(Ordering::SeqCst);
@@ -124,9 +131,13 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     if store.aside.is_some() {
         return Err(ProjectionError::new(format!("projection `{projection}` is being built aside already")));
     }
+    let (client, place) = (store.worker().await?, store.place(projection));
+    let is_free = client.query_one(FREE, &[&place]).await.map_err(failed("build aside"))?;
+    if !is_free.get::<_, bool>(0) {
+        return Err(BuiltElsewhere::new(projection).into());
+    }
     // Not one that the pool lends again, since the lock ends with it.
-    let lock = Object::take(store.worker().await?);
-    let place = store.place(projection);
+    let lock = Object::take(client);
     let locked = lock.query_one(LOCK, &[&place]).await.map_err(failed("build aside"))?;
     if !locked.get::<_, bool>(0) {
         return Err(BuiltElsewhere::new(projection).into());
@@ -180,6 +191,7 @@ pub(super) async fn swap(
         if aside.is_swapped(&tx).await? {
             return store.check_all(&tx, projection, token).await.map(drop);
         }
+        aside.check_held(Partition::whole(projection))?;
         refuse_losses(&tx, aside, &store.shared.schema).await?;
         aside.note(&tx).await?;
         move_tables(&tx, projection, aside).await?;

@@ -22,6 +22,7 @@ pub(super) struct Statements {
     among: String,
     list: String,
     remove: String,
+    remove_first: String,
     forget: String,
 }
 
@@ -43,6 +44,11 @@ impl Statements {
                 AND ($4::text IS NULL OR stream_id = $4) ORDER BY position LIMIT $3",
             ),
             remove: schema.sql("DELETE FROM {schema}.projection_dead_letters WHERE projection = $1 AND position = $2"),
+            remove_first: schema.sql(
+                "DELETE FROM {schema}.projection_dead_letters AS letter WHERE projection = $1 AND position = $2 \
+                AND NOT EXISTS (SELECT FROM {schema}.projection_dead_letters AS earlier WHERE earlier.projection = $1 \
+                    AND earlier.stream_id = letter.stream_id AND earlier.position < $2)",
+            ),
             forget: schema.sql("DELETE FROM {schema}.projection_dead_letters WHERE projection = $1"),
         }
     }
@@ -95,13 +101,16 @@ impl Statements {
         Ok(rows.iter().map(letter).collect::<Result<_, _>>()?)
     }
 
+    /// Removes it; where it is `to_apply`, not unless it is the first of its stream.
     pub(super) async fn remove(
         &self,
         tx: &PostgresTransaction<'_>,
         projection: &str,
         position: Position,
+        to_apply: bool,
     ) -> Result<bool, Error> {
-        Ok(tx.execute(&self.remove, &[&projection, &signed(position.get())]).await? > 0)
+        let remove = if to_apply { &self.remove_first } else { &self.remove };
+        Ok(tx.execute(remove, &[&projection, &signed(position.get())]).await? > 0)
     }
 
     pub(super) async fn forget(&self, tx: &PostgresTransaction<'_>, projection: &str) -> Result<(), Error> {

@@ -35,7 +35,7 @@ use crate::projection::{
     Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
     ProjectionError, ProjectionStore, StepResult, Transaction,
 };
-use crate::store::Position;
+use crate::store::{Position, StreamId};
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
 use elsewhere::{refuse_losses, refuse_writes};
@@ -167,6 +167,7 @@ impl ProjectionStore for Postgres {
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         let client = self.keeper().await?;
+        self.check_held(partition)?;
         let lease = self.lease(&client, partition, &claim).await.map_err(failed("lease a projection"))?;
         if let Some(lease) = lease { Ok(lease) } else { Err(Box::pin(self.no_part(&client, partition)).await) }
     }
@@ -181,6 +182,7 @@ impl ProjectionStore for Postgres {
         let tx = begin(&mut client).await?;
         let mut tried: Vec<&StoredEvent> = Vec::new();
         let applied = async {
+            self.check_held(batch.partition)?;
             let parked = self.check(&tx, &batch).await?;
             let is_parked = |event: &&StoredEvent| parked.contains(event.stream.as_str());
             let (aside, steps): (Vec<_>, Vec<_>) = batch.events.iter().partition(is_parked);
@@ -222,6 +224,10 @@ impl ProjectionStore for Postgres {
         projection: &'static str,
         letters: Letters,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
+        if letters.stream.as_ref().is_some_and(StreamId::holds_nul) {
+            // The server does not take it, and so has nothing of it.
+            return Ok(Vec::new());
+        }
         let list = async {
             let client = lend(&self.shared.pools.readers).await?;
             self.letters().list(&client, self.key(projection), &letters).await
@@ -242,7 +248,8 @@ impl ProjectionStore for Postgres {
         let tried: Vec<&StoredEvent> = event.iter().collect();
         let settle = async {
             tx.execute(RETRY, &[&self.place(projection.name())]).await.map_err(failed("remove a dead letter"))?;
-            let removed = self.letters().remove(&tx, key, position).await.map_err(failed("remove a dead letter"))?;
+            let removed = self.letters().remove(&tx, key, position, !tried.is_empty()).await;
+            let removed = removed.map_err(failed("remove a dead letter"))?;
             if removed {
                 scope.run(apply(&tx, &*projection, &tried, STANDSTILL)).await?;
             }

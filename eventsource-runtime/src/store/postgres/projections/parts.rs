@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::{Postgres, PostgresTransaction};
 use super::transaction::{RELEASE, failed};
-use crate::projection::{Batch, LeaseLost, Partition, ProjectionError};
+use crate::projection::{Batch, LeaseLost, Partition, ProjectionError, StepResult};
 use crate::store::Position;
 use crate::store::columns::{millis, signed};
 
@@ -25,6 +25,11 @@ impl Postgres {
         let column = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
         let stored = u32::try_from(column(0)).unwrap_or(u32::MAX);
         Ok((stored, Position::new(column(1)), Position::new(column(2))))
+    }
+
+    /// Refuses where it is a place aside that is lost.
+    pub(super) fn check_held(&self, partition: Partition) -> StepResult {
+        self.aside.as_ref().map_or(Ok(()), |aside| aside.check_held(partition))
     }
 
     /// Why there is no such part.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::super::connection::{begin, commit, rollback};
+use super::super::connection::{begin, commit, literal, rollback};
 use super::super::threads::Threads;
 use super::super::{Sqlite, SqliteOptions, Synchronous};
 use super::{failed, leases, trouble};
@@ -49,6 +49,10 @@ pub(super) async fn open(store: &Sqlite, projection: &'static str) -> Result<Sql
         )));
     }
     let path = beside(store.threads.path(), projection);
+    if path.to_str().is_none() {
+        let reason = "its file's path is not UTF-8, in which SQLite takes that of a second one; rebuild it in place";
+        return Err(ProjectionError::new(format!("projection `{projection}` cannot be built aside: {reason}")));
+    }
     let lock = tokio::task::spawn_blocking({
         let path = path.clone();
         move || emptied(&path, projection)
@@ -128,8 +132,8 @@ pub(super) async fn swap(
 }
 
 fn take(connection: &Connection, projection: &'static str, aside: &Aside, token: Uuid) -> Result<(), ProjectionError> {
-    let path = aside.path.to_string_lossy();
-    let attach = connection.execute("ATTACH DATABASE ?1 AS aside", [path]);
+    let path = literal(&aside.path);
+    let attach = connection.execute("ATTACH DATABASE ?1 AS aside", [path.to_str()]);
     failed("open a file aside", attach)?;
     let foreign_keys = connection.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0));
     // Tables are dropped that others may refer to; those that take their places have the same rows.

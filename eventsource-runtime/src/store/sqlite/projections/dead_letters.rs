@@ -18,6 +18,9 @@ const LIST: &str = "SELECT position, stream_id, version, event_type, error_type,
 const LIST_STREAM: &str = "SELECT position, stream_id, version, event_type, error_type, reason, retries, at \
     FROM projection_dead_letters WHERE projection = ?1 AND position > ?2 AND stream_id = ?4 ORDER BY position LIMIT ?3";
 const REMOVE: &str = "DELETE FROM projection_dead_letters WHERE projection = ?1 AND position = ?2";
+const REMOVE_FIRST: &str = "DELETE FROM projection_dead_letters AS letter WHERE projection = ?1 AND position = ?2 \
+    AND NOT EXISTS (SELECT 1 FROM projection_dead_letters AS earlier WHERE earlier.projection = ?1 \
+        AND earlier.stream_id = letter.stream_id AND earlier.position < ?2)";
 const FORGET: &str = "DELETE FROM projection_dead_letters WHERE projection = ?1";
 
 pub(super) fn insert(tx: &Connection, projection: &str, letter: &DeadLetter) -> rusqlite::Result<()> {
@@ -76,6 +79,11 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
 
 pub(super) fn remove(tx: &Connection, projection: &str, position: Position) -> rusqlite::Result<bool> {
     Ok(tx.prepare_cached(REMOVE)?.execute(params![projection, signed(position.get())])? > 0)
+}
+
+/// Removes it unless its stream has an earlier one.
+pub(super) fn remove_first(tx: &Connection, projection: &str, position: Position) -> rusqlite::Result<bool> {
+    Ok(tx.prepare_cached(REMOVE_FIRST)?.execute(params![projection, signed(position.get())])? > 0)
 }
 
 pub(super) fn forget(tx: &Connection, projection: &str) -> rusqlite::Result<()> {

@@ -160,7 +160,8 @@ impl ProjectionStore for Sqlite {
     ) -> Result<bool, ProjectionError> {
         let tried = event.clone();
         let settle = move |tx: &SqliteTransaction<'_>| {
-            let removed = dead_letters::remove(tx, projection.name(), position);
+            let remove = if event.is_some() { dead_letters::remove_first } else { dead_letters::remove };
+            let removed = remove(tx, projection.name(), position);
             if !failed("remove a dead letter", removed)? {
                 return Ok(false);
             }

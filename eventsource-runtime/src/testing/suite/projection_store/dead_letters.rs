@@ -86,6 +86,20 @@ pub async fn a_retry_that_fails_leaves_the_letter<S: ProjectionStore>(fresh: imp
     }
 }
 
+pub async fn letters_of_a_stream_are_applied_in_order<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
+    let (store, notes) = (fresh().await, Arc::new(Notes::default()));
+    let events = append(&store, &[&a_stream()], 2).await;
+    let claim = opened(&store, &notes).await;
+    set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
+    apply(&store, &notes, batch(PART, &claim, events[0].position, &events[1..])).await.expect("the next is parked");
+    assert!(!settle(&store, &notes, &events[1], true).await.expect("it is answered"), "it is not its turn");
+    assert_eq!((notes.noted(), letters(&store, None).await.len()), (vec![], 2));
+    for event in &events {
+        assert!(settle(&store, &notes, event, true).await.expect("it is settled"));
+    }
+    assert_eq!(notes.noted(), positions(&events));
+}
+
 pub async fn a_letter_that_is_resolved_is_removed_unapplied<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));
     let events = append(&store, &[&a_stream()], 2).await;

@@ -88,6 +88,7 @@ macro_rules! projection_suite {
             later_events_of_a_stream_are_parked_and_others_go_on
             a_letter_that_is_retried_is_applied_and_removed
             a_retry_that_fails_leaves_the_letter
+            letters_of_a_stream_are_applied_in_order
             a_letter_that_is_resolved_is_removed_unapplied
             settling_what_is_not_there_does_nothing
             a_stream_without_letters_goes_on
