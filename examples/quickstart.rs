@@ -4,7 +4,7 @@ use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
 use serde::{Deserialize, Serialize};
 #[derive(Event, Serialize, Deserialize)]
 struct Deposited {
-    #[event(attribute = "account.cents")] // named, therefore recorded on spans; nothing else is
+    #[event(attribute = "account.cents")] // named, so it is recorded on spans, as the id is
     cents: u64,
 }
 #[derive(Aggregate, Default)]

@@ -1,5 +1,4 @@
-//! How an application is tested: its decisions without a store, its traces without a collector, its store with the
-//! suite.
+//! How an application is tested: its decisions without a store, its traces without a collector.
 //!
 //! In an application these functions are tests, under `#[test]` and `#[tokio::test]`; here `main` runs them.
 

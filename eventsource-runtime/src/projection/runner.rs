@@ -26,8 +26,8 @@ use crate::telemetry::{Scope, metrics};
 /// Puts projections on a store and starts them.
 ///
 /// Each runs in a task of its own: it catches up in batches whose size adapts to their duration, so that commands are
-/// not held up, and then follows live, event by event, except where 64 or more have piled up, for all its partitions
-/// together, or fewer that are large. A step that fails is tried again a few times with growing pauses, with nothing of
+/// not held up, and then follows live, event by event. Where 64 events or more are waiting, over all its partitions, or
+/// fewer that are large, it goes back to batches. A step that fails is tried again a few times with growing pauses, with nothing of
 /// it committed; then the projection stops, or does what else its [`OnFailure`] says, and the others go on. A store that
 /// is in trouble is tried again for minutes.
 ///
@@ -138,8 +138,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// How long a lease holds if it is not renewed, which it is three times as often: how long others wait when a
-    /// process dies without a word. At least a millisecond; 5 seconds unless set.
+    /// How long a lease holds. It is renewed every third of that; others wait for the rest when a process dies without a
+    /// word. At least a millisecond; 5 seconds unless set.
     ///
     /// A `SQLite` store does not believe that another's lease holds for longer than half an hour, or twice this term if
     /// that is more: its clock was set back then. Terms as long as that should be alike in all processes.

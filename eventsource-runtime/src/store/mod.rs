@@ -176,8 +176,8 @@ impl StoreInfo {
 
 /// Takes the events of a stream, one after the other. Users may implement it; [`EventStore::fold`] calls it.
 ///
-/// It moves to wherever the store reads, which may be the thread that writes: it waits for nothing, and for nothing that
-/// this store does least of all.
+/// It moves to wherever the store reads, which may be the thread that writes: it must not block, and must never wait for
+/// what this store does.
 pub trait Visitor: Send + 'static {
     /// Takes one event; `Break` ends the reading.
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()>;
