@@ -266,13 +266,17 @@ async fn a_query_may_name_its_error() {
     let refused = ask(None, true).await.unwrap_err();
     assert!(matches!(refused, QueryError::Rejected(Unknown::Name)), "{refused:?}");
     assert_eq!((refused.error_type().as_ref(), refused.to_string()), ("Name", Unknown::Name.to_string()));
+    assert!(refused.is_rejected());
     let failed = ask(None, false).await.unwrap_err();
     assert!(matches!(failed, QueryError::Failed { query: "Named", .. }), "{failed:?}");
     let recorder = Recorder::new();
     let json = bus.execute_json("Named", br#"{"known":true}"#);
     let error = recorder.run(json).await.unwrap_err();
-    let ExecuteJsonError::Query(QueryError::Failed { error_type, source, .. }) = error else { panic!("{error:?}") };
-    assert!(error_type == "Name" && source.downcast_ref::<Unknown>().is_some());
+    assert!(error.is_rejected() && error.error_type() == "Name", "{error:?}");
+    let ExecuteJsonError::Rejected { source, .. } = error else { panic!("{error:?}") };
+    assert!(source.downcast_ref::<Unknown>().is_some());
+    let failed = bus.execute_json("Named", br#"{"known":false}"#).await.unwrap_err();
+    assert!(matches!(failed, ExecuteJsonError::Failed { query: "Named", .. }), "{failed:?}");
 }
 
 #[tokio::test]

@@ -211,19 +211,10 @@ impl<E: Error + 'static> QueryError<E> {
             Self::Failed { error_type, .. } => error_type.clone(),
         }
     }
-}
 
-impl<E: Error + Send + Sync + 'static> QueryError<E> {
-    /// The same where the query's type is not known: its own error is boxed as any other.
-    pub(super) fn untyped(self, query: &'static str) -> QueryError {
-        match self {
-            Self::Rejected(refusal) => {
-                let error_type = error_type(&refusal);
-                QueryError::Failed { query, error_type, source: Box::new(refusal) }
-            }
-            Self::NoHandler { query } => QueryError::NoHandler { query },
-            Self::Failed { query, error_type, source } => QueryError::Failed { query, error_type, source },
-        }
+    /// Whether the read side refused the query, with the error that the query names.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
     }
 }
 
@@ -269,9 +260,26 @@ pub enum ExecuteJsonError {
         /// What `Serialize` said, if there is one.
         source: Option<serde_json::Error>,
     },
-    /// The handler failed.
-    #[error(transparent)]
-    Query(#[from] QueryError),
+    /// The read side refused, with the error that the query names.
+    #[error("`{query}` was rejected")]
+    Rejected {
+        /// The query's name.
+        query: &'static str,
+        /// The refusal's variant.
+        error_type: Cow<'static, str>,
+        /// The refusal.
+        source: BoxError,
+    },
+    /// The handler failed, with an error that the query does not name.
+    #[error("`{query}` failed")]
+    Failed {
+        /// The query's name.
+        query: &'static str,
+        /// A short, stable name of the failure.
+        error_type: Cow<'static, str>,
+        /// What the handler returned.
+        source: BoxError,
+    },
 }
 
 impl ExecuteJsonError {
@@ -284,7 +292,22 @@ impl ExecuteJsonError {
             Self::TooLarge { .. } => Cow::Borrowed("too_large"),
             Self::BadPayload { .. } => Cow::Borrowed("bad_payload"),
             Self::Answer { .. } => Cow::Borrowed("answer"),
-            Self::Query(error) => error.error_type(),
+            Self::Rejected { error_type, .. } | Self::Failed { error_type, .. } => error_type.clone(),
+        }
+    }
+
+    /// Whether the read side refused the query, with the error that the query names.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected { .. })
+    }
+
+    pub(super) fn from_typed<E: Error + Send + Sync + 'static>(query: &'static str, error: QueryError<E>) -> Self {
+        let error_type = error.error_type();
+        match error {
+            QueryError::Rejected(refusal) => Self::Rejected { query, error_type, source: Box::new(refusal) },
+            QueryError::NoHandler { query } => Self::UnknownQuery { query: query.to_owned() },
+            QueryError::Failed { query, error_type, source } => Self::Failed { query, error_type, source },
         }
     }
 }

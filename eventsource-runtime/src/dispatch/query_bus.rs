@@ -136,7 +136,7 @@ impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
 }
 
 fn written<Q: Query>(answered: Answered<Q>) -> Result<serde_json::Value, ExecuteJsonError> {
-    let output = answered.map_err(|error| error.untyped(Q::NAME))?;
+    let output = answered.map_err(|error| ExecuteJsonError::from_typed(Q::NAME, error))?;
     let unwritable = |source| ExecuteJsonError::Answer { query: Q::NAME, source };
     Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
 }
@@ -278,7 +278,7 @@ impl<Q: Query> JsonRoute for Json<Q> {
             };
         match bus.route::<Q>() {
             Some(route) => route.execute_json(query, bus.switches),
-            None => Box::pin(async { Err(no_handler::<Q>(bus.switches).untyped(Q::NAME).into()) }),
+            None => Box::pin(async { Err(ExecuteJsonError::from_typed(Q::NAME, no_handler::<Q>(bus.switches))) }),
         }
     }
 }
