@@ -56,7 +56,8 @@ pub mod header {
 const LONGEST: usize = crate::store::MAX_STREAM_ID;
 
 impl Message {
-    /// Names each header, in a fixed order; none is empty but the id of an aggregate that has an empty one.
+    /// Names each header, in a fixed order: what the message knows, then the others as they came. Of the first none is
+    /// empty but the id of an aggregate that has an empty one.
     pub fn write_headers(&self, write: &mut dyn FnMut(&str, &[u8])) {
         let facts = self.facts();
         let mut written = Written { write, text: String::new() };
@@ -77,7 +78,7 @@ impl Message {
         written.id(header::CAUSATION_ID, facts.causation_id);
         written.text(header::CONTENT_TYPE, facts.content_type.as_deref());
         for (name, value) in self.headers().iter() {
-            if !value.is_empty() && !self.tells(name) {
+            if !self.tells(name) {
                 (written.write)(name, value);
             }
         }
@@ -315,9 +316,9 @@ mod tests {
         let context: TraceContext = PARENT.parse().unwrap();
         let came = read(&[("traceparent", b"nonsense"), ("event_id", b"none"), ("tenant", b""), ("aggregate_id", b"")]);
         let sent = came.with_trace_context(Some(context));
-        let expected =
-            [("traceparent".to_owned(), PARENT.as_bytes().to_vec()), ("event_id".to_owned(), b"none".to_vec())];
-        assert_eq!(written(&sent), expected);
+        let expected: [(&str, &[u8]); 4] =
+            [("traceparent", PARENT.as_bytes()), ("event_id", b"none"), ("tenant", b""), ("aggregate_id", b"")];
+        assert_eq!(written(&sent), expected.map(|(name, value)| (name.to_owned(), value.to_vec())));
     }
 
     #[test]

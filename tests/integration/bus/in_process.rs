@@ -126,6 +126,27 @@ async fn a_handler_of_another_bus_is_refused_as_anybody() {
     assert_eq!(slow.shutdown().await.unwrap().acknowledged, 1);
 }
 
+/// Not being made to wait is for those whose queue may be waiting for them: to be refused holds up nobody.
+#[tokio::test]
+async fn a_handler_within_the_process_is_refused_as_well() {
+    let (full, permits) = (bus(1, SlowSubscriber::Refuse), Arc::new(Semaphore::new(0)));
+    let slow = full.subscribe("slow").handle(waiting(&permits)).await.unwrap();
+    full.publish(message(1)).await.unwrap();
+    let (other, (told, mut outcomes)) = (bus(1, SlowSubscriber::Wait), mpsc::unbounded_channel());
+    let bridge = full.clone();
+    let handler = move |_: Received| {
+        let (bridge, told) = (bridge.clone(), told.clone());
+        async move { Ok(told.send(bridge.publish(message(1)).await)?) }
+    };
+    let bridging = other.subscribe("bridge").handle(handler).await.unwrap();
+    other.publish(message(2)).await.unwrap();
+    let outcome = outcomes.recv().await.unwrap();
+    assert!(matches!(outcome, Err(PublishError::Full { .. })), "{outcome:?}");
+    bridging.shutdown().await.unwrap();
+    permits.add_permits(1);
+    assert_eq!(slow.shutdown().await.unwrap().acknowledged, 1);
+}
+
 #[tokio::test]
 async fn shutting_the_bus_down_drains_it() {
     let (bus, permits) = (bus(100, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));

@@ -67,7 +67,8 @@ impl Default for InProcessBus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowSubscriber {
-    /// It waits until there is room in each queue.
+    /// It waits until there is room in each queue. A handler of such a bus does not wait, and what it publishes is taken
+    /// beyond the capacity.
     #[default]
     Wait,
     /// It is refused with [`PublishError::Full`], and no group gets the message.

@@ -102,11 +102,12 @@ impl Queue {
     pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<Room>, PublishError> {
         match (Arc::clone(&self.room).try_acquire_owned(), slow) {
             (Ok(permit), _) => Ok(self.is_attended().then_some(Room { _permit: Some(permit) })),
-            (Err(_), _) if Handled::is_in_process() => Ok(Some(Room { _permit: None })),
-            (Err(TryAcquireError::Closed), _) => Err(PublishError::Closed),
+            // To be refused holds nobody up, a handler neither.
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => {
                 Err(PublishError::Full { group: self.group.to_string() })
             }
+            (Err(_), _) if Handled::is_in_process() => Ok(Some(Room { _permit: None })),
+            (Err(TryAcquireError::Closed), _) => Err(PublishError::Closed),
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Wait) => {
                 let mut abandoned = std::pin::pin!(self.abandoned.notified());
                 abandoned.as_mut().enable();

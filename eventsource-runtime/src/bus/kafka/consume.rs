@@ -238,14 +238,14 @@ impl Member {
         })
     }
 
-    /// A message as it came. A header without a value is none, and one whose name is not text is passed over.
+    /// A message as it came. A header without a value has an empty one, and one whose name is not text is passed over.
     fn read(&mut self, received: &BorrowedMessage<'_>) -> Message {
         let payload = self.payloads.copied(received.payload().unwrap_or_default());
         let Some(headers) = received.headers() else { return Message::read([], payload) };
         // The client library panics at a name that is not UTF-8, which anybody may send.
         let header = |at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten();
         let headers = (0..headers.count()).filter_map(header);
-        Message::read(headers.filter_map(|header| Some((header.key, header.value?))), payload)
+        Message::read(headers.map(|header| (header.key, header.value.unwrap_or_default())), payload)
     }
 
     /// Has the brokers send no more, or go on.

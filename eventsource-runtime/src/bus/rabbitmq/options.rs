@@ -49,7 +49,9 @@ impl RabbitMqOptions {
 
     /// How often the broker delivers a message again that nobody answers before it goes to the dead letters; 20 unless
     /// set. It is for messages that take the process down: those whose handler fails are retried as the subscription
-    /// says.
+    /// says. A process or a connection that ends counts as a delivery of all that it had been given and not answered,
+    /// which is up to the subscription's prefetch: where a message kills again and again, those around it become dead
+    /// letters with it. A prefetch of 1 spares them.
     pub fn delivery_limit(self, deliveries: u32) -> Self {
         Self { delivery_limit: deliveries.max(1), ..self }
     }

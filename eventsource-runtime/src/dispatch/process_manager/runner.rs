@@ -138,7 +138,9 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// What becomes of an event that a manager cannot react to, or whose commands cannot be dispatched;
-    /// [`OnFailure::Stop`] unless set. A command that was refused is no failure.
+    /// [`OnFailure::Stop`] unless set. A command that was refused is no failure. A dead letter parks the stream of its
+    /// event, not the process: events of other streams and time-outs still reach it, and a retry dispatches what was
+    /// decided when the event came, whatever the process has decided since.
     pub fn on_failure(self, policy: OnFailure) -> Self {
         Self { runner: self.runner.on_failure(policy), ..self }
     }

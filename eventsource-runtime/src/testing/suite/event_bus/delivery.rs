@@ -32,6 +32,7 @@ pub async fn a_message_comes_as_it_was_sent<B: EventBus>(open: impl AsyncFn() ->
             .with_correlation(Some(Uuid::now_v7()), Some(Uuid::now_v7()))
             .with_header("shard", "eu-1")
             .with_header("tenant", "north \"1\" é")
+            .with_header("urgent", "")
             .with_trace_context(context.clone());
         publish(&bus, [sent.clone()]).await;
         let received = seen.next().await;
