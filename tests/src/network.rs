@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Network {
     cut: Arc<Notify>,
+    silent: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
@@ -25,14 +26,19 @@ impl Network {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let through = url.replacen(&server, &address, 1);
-        let cut = Arc::new(Notify::new());
-        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&cut)));
-        (Self { cut, accepting }, through)
+        let (cut, silent) = <(Arc<Notify>, Arc<Notify>)>::default();
+        let accepting = tokio::spawn(accept(listener, server, Arc::clone(&cut), Arc::clone(&silent)));
+        (Self { cut, silent, accepting }, through)
     }
 
     /// Cuts every connection, in the middle of whatever is on its way.
     pub fn cut(&self) {
         self.cut.notify_waiters();
+    }
+
+    /// Passes nothing on any more over the connections that there are: they stand until they are cut.
+    pub fn fall_silent(&self) {
+        self.silent.notify_waiters();
     }
 }
 
@@ -42,15 +48,19 @@ impl Drop for Network {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, cut: Arc<Notify>) {
+async fn accept(listener: TcpListener, server: String, cut: Arc<Notify>, silent: Arc<Notify>) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let (server, cut) = (server.clone(), Arc::clone(&cut));
+        let (server, cut, silent) = (server.clone(), Arc::clone(&cut), Arc::clone(&silent));
         tokio::spawn(async move {
-            let cut = cut.notified();
+            let (mut cut, silent) = (std::pin::pin!(cut.notified()), silent.notified());
             let Ok(mut upstream) = TcpStream::connect(&server).await else { return };
-            tokio::select! {
-                () = cut => {}
-                _ = copy_bidirectional(&mut client, &mut upstream) => {}
+            let is_silent = tokio::select! {
+                () = cut.as_mut() => false,
+                () = silent => true,
+                _ = copy_bidirectional(&mut client, &mut upstream) => false,
+            };
+            if is_silent {
+                cut.await;
             }
         });
     }

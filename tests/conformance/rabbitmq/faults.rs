@@ -106,6 +106,26 @@ fn connections_that_are_cut_lose_nothing() {
     });
 }
 
+/// Nobody gave the connection up who waited for a shorter time than a confirmation may take.
+#[test]
+fn a_connection_that_confirms_nothing_is_given_up_though_nobody_waits_for_that() {
+    testing::run(async {
+        let options = options().publish_timeout(Duration::from_secs(1));
+        let (running, _seen) = collecting(&open(options.clone()).await).await;
+        let (network, url) = Network::before(&services::rabbitmq()).await;
+        let bus = RabbitMqBus::connect(&url, options).await.unwrap();
+        let stream = StreamId::new("Order", 1);
+        bus.publish(message(&stream, 0)).await.unwrap();
+        network.fall_silent();
+        let late = bus.publish(message(&stream, 1)).await.unwrap_err();
+        assert!(matches!(late, PublishError::TimedOut { .. }), "{late:?}");
+        // The broker would be missed by its heartbeats after a minute.
+        let published = async { while bus.publish(message(&stream, 2)).await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(30), published).await.expect("it goes over another connection");
+        running.shutdown().await.unwrap();
+    });
+}
+
 /// A queue that an operator deletes is made again; what was in it is gone, what comes after it is not.
 #[test]
 fn a_deleted_queue_is_made_again() {

@@ -9,7 +9,7 @@ use eventsource_runtime::bus::{
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_tests::own_bus::remote;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::spans::until_settled;
 
@@ -178,6 +178,37 @@ async fn a_message_for_which_the_dead_letters_have_no_room_is_told() {
     });
     retried.await.unwrap().finished().await.unwrap();
     assert_eq!(seen.recv().await, Some(numbered(1).payload().to_vec()));
+}
+
+/// The letter that was under way came behind the others.
+#[tokio::test]
+async fn a_replay_that_is_aborted_leaves_the_letters_in_their_order() {
+    let bus = InProcessBus::new();
+    let fails = async |_: Received| Err::<(), _>(HandlerError::new("no").permanent());
+    let running = bus.subscribe("ended").handle(fails).await.unwrap();
+    bus.publish_all([1, 2, 3].map(numbered)).await.unwrap();
+    until_settled(&running, 3).await;
+    running.shutdown().await.unwrap();
+    let begun = Arc::new(Notify::new());
+    let aborted = bus.retry_dead_letters("ended").handle({
+        let begun = Arc::clone(&begun);
+        move |_: Received| {
+            begun.notify_one();
+            std::future::pending::<Result<(), HandlerError>>()
+        }
+    });
+    let aborted = aborted.await.unwrap();
+    begun.notified().await;
+    aborted.shutdown_within(Duration::ZERO).await.unwrap_err();
+    let (tell, mut seen) = mpsc::unbounded_channel();
+    let retried = bus.retry_dead_letters("ended").handle(move |letter: Received| {
+        let told = tell.send(letter.payload().to_vec());
+        async move { Ok::<_, HandlerError>(told?) }
+    });
+    retried.await.unwrap().finished().await.unwrap();
+    for number in [1, 2, 3] {
+        assert_eq!(seen.recv().await, Some(numbered(number).payload().to_vec()));
+    }
 }
 
 #[tokio::test]

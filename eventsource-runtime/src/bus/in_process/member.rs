@@ -16,14 +16,20 @@ pub struct Member {
 }
 
 enum Of {
-    Messages { member: u64 },
-    DeadLetters { left: usize },
+    Messages {
+        member: u64,
+    },
+    /// Each letter once, up to the last that there was.
+    DeadLetters {
+        tried: u64,
+        until: u64,
+    },
 }
 
 impl Member {
     pub(super) fn new(queue: Arc<Queue>, dead_letters: bool) -> Self {
         let of = if dead_letters {
-            Of::DeadLetters { left: queue.dead_letters() }
+            Of::DeadLetters { tried: 0, until: queue.last_letter() }
         } else {
             Of::Messages { member: queue.join() }
         };
@@ -42,10 +48,13 @@ impl Member {
     }
 
     fn next_dead(&mut self) -> Option<Delivery<Unsettled>> {
-        let Of::DeadLetters { left } = &mut self.of else { return None };
-        *left = left.checked_sub(1).filter(|_| !self.stopped)?;
-        let message = self.queue.pop_dead()?;
-        let unsettled = Unsettled { queue: Arc::clone(&self.queue), held: Some(Held::Dead(message.clone())) };
+        let Of::DeadLetters { tried, until } = &mut self.of else { return None };
+        if self.stopped {
+            return None;
+        }
+        let (number, message) = self.queue.pop_dead(*tried, *until)?;
+        *tried = number;
+        let unsettled = Unsettled { queue: Arc::clone(&self.queue), held: Some(Held::Dead(number, message.clone())) };
         Some(Self::delivery(message, true, unsettled))
     }
 }
@@ -101,7 +110,7 @@ pub struct Unsettled {
 
 enum Held {
     Item(Item),
-    Dead(Message),
+    Dead(u64, Message),
 }
 
 impl Settle for Unsettled {
@@ -116,8 +125,8 @@ impl Settle for Unsettled {
 
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         match self.held {
-            Some(Held::Dead(_)) => {
-                self.queue.keep_dead(message.clone());
+            Some(Held::Dead(number, _)) => {
+                self.queue.put_back_dead(number, message.clone());
                 Ok(())
             }
             _ => self.queue.park(message.clone()).map_err(|source| BusError::Unkeepable { source }),
@@ -129,7 +138,7 @@ impl Drop for Unsettled {
     fn drop(&mut self) {
         match self.held.take() {
             Some(Held::Item(item)) => self.queue.put_back(item),
-            Some(Held::Dead(message)) => self.queue.keep_dead(message),
+            Some(Held::Dead(number, message)) => self.queue.put_back_dead(number, message),
             None => {}
         }
     }

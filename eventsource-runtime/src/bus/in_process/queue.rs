@@ -33,7 +33,9 @@ pub(super) struct Room {
 #[derive(Default)]
 struct Inside {
     waiting: VecDeque<Item>,
-    dead: VecDeque<Message>,
+    /// The dead letters by their numbers, in order.
+    dead: VecDeque<(u64, Message)>,
+    last_letter: u64,
     /// How many are waiting or under way.
     outstanding: usize,
     /// Those that take what is published.
@@ -177,13 +179,18 @@ impl Queue {
         if inside.dead.len() >= self.most_dead {
             return Err(PublishError::Full { group: self.group.to_string() });
         }
-        inside.dead.push_back(message);
+        inside.last_letter += 1;
+        let number = inside.last_letter;
+        inside.dead.push_back((number, message));
         Ok(())
     }
 
-    /// Keeps a letter that was one before.
-    pub(super) fn keep_dead(&self, message: Message) {
-        self.inside.lock().dead.push_back(message);
+    /// Puts a letter back to where it was, unless it is there again already.
+    pub(super) fn put_back_dead(&self, number: u64, message: Message) {
+        let dead = &mut self.inside.lock().dead;
+        if let Err(at) = dead.binary_search_by_key(&number, |letter| letter.0) {
+            dead.insert(at, (number, message));
+        }
     }
 
     /// How many messages are not done with; `None` if nobody is there to lag behind.
@@ -229,11 +236,16 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
-    pub(super) fn dead_letters(&self) -> usize {
-        self.inside.lock().dead.len()
+    /// The number of the last letter that was kept.
+    pub(super) fn last_letter(&self) -> u64 {
+        self.inside.lock().last_letter
     }
 
-    pub(super) fn pop_dead(&self) -> Option<Message> {
-        self.inside.lock().dead.pop_front()
+    /// The first letter behind one and up to another.
+    pub(super) fn pop_dead(&self, after: u64, until: u64) -> Option<(u64, Message)> {
+        let dead = &mut self.inside.lock().dead;
+        let at = dead.partition_point(|letter| letter.0 <= after);
+        dead.get(at).filter(|letter| letter.0 <= until)?;
+        dead.remove(at)
     }
 }

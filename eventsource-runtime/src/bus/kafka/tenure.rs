@@ -23,26 +23,35 @@ pub(super) struct Tenure {
 #[derive(Default)]
 struct Progress {
     phase: Phase,
-    /// The offsets that were taken, in order, up from the first that is not done with; each with whether it is.
+    /// The offsets that were taken, in order, up from the first that is not done with; each with whether it is. One that
+    /// is done with stands for all between the one before it and itself: what is behind a slow message takes no room.
     taken: VecDeque<(i64, bool)>,
     /// The one after the last that was taken.
     next: Option<i64>,
 }
 
 impl Progress {
-    /// Notes an offset, which nearly always is the last one, or done with first.
-    fn note(&mut self, offset: i64, is_done: bool) {
-        if is_done && let Some(first) = self.taken.front_mut().filter(|first| first.0 == offset) {
-            first.1 = true;
-        } else if self.taken.back().is_none_or(|last| last.0 < offset) {
-            self.taken.push_back((offset, is_done));
-        } else {
-            match self.taken.binary_search_by_key(&offset, |taken| taken.0) {
-                Ok(at) => self.taken[at].1 = is_done,
-                // The client went back to an earlier one.
-                Err(at) => self.taken.insert(at, (offset, is_done)),
-            }
+    fn take(&mut self, offset: i64) {
+        // Where the client went back, all from there on comes again.
+        while self.taken.pop_back_if(|last| last.0 >= offset).is_some() {}
+        self.taken.push_back((offset, false));
+        self.next = Some(offset + 1);
+    }
+
+    fn done(&mut self, offset: i64) {
+        // One that is to come again is done with then.
+        let Ok(at) = self.taken.binary_search_by_key(&offset, |taken| taken.0) else { return };
+        self.taken[at].1 = true;
+        if self.is_done(at + 1) {
+            self.taken.remove(at);
         }
+        if at > 0 && self.is_done(at - 1) {
+            self.taken.remove(at - 1);
+        }
+    }
+
+    fn is_done(&self, at: usize) -> bool {
+        self.taken.get(at).is_some_and(|taken| taken.1)
     }
 }
 
@@ -99,9 +108,7 @@ impl Tenure {
     /// that ends a tenure.
     pub(super) fn take(&self, offset: i64) {
         self.alive.fetch_add(1, Ordering::AcqRel);
-        let mut progress = self.progress.lock();
-        progress.note(offset, false);
-        progress.next = Some(offset + 1);
+        self.progress.lock().take(offset);
     }
 
     /// Messages are done with. Stores the last offset before which all are, if that has moved: a later one would have
@@ -116,7 +123,7 @@ impl Tenure {
             return Err(BusError::Lost);
         }
         for offset in offsets {
-            progress.note(offset, true);
+            progress.done(offset);
         }
         let mut last = None;
         while let Some((offset, _)) = progress.taken.pop_front_if(|first| first.1) {
@@ -190,8 +197,9 @@ mod tests {
         assert_eq!(tenure.position(), Some(15));
     }
 
+    /// What was taken before the client went back counted, and all that lies before it with it.
     #[test]
-    fn offsets_that_come_again_earlier_keep_their_order() {
+    fn where_the_client_went_back_nothing_is_passed_that_was_not_taken_since() {
         let tenure = Tenure::new(0);
         for offset in [10, 11, 3, 4] {
             tenure.take(offset);
@@ -199,8 +207,35 @@ mod tests {
         assert_eq!(done(&tenure, 10), None);
         assert_eq!(tenure.position(), Some(3));
         assert_eq!(done(&tenure, 4), None);
-        assert_eq!(done(&tenure, 3), Some(10));
-        assert_eq!(tenure.position(), Some(11));
+        assert_eq!(done(&tenure, 3), Some(4));
+        assert_eq!(tenure.position(), Some(5));
+        for offset in [5, 10, 11] {
+            tenure.take(offset);
+        }
+        assert_eq!(done(&tenure, 11), None);
+        assert_eq!(done(&tenure, 5), Some(5));
+        assert_eq!(done(&tenure, 10), Some(11));
+    }
+
+    #[test]
+    fn what_is_done_with_behind_one_that_is_not_takes_no_room() {
+        let tenure = Tenure::new(0);
+        tenure.take(0);
+        for offset in 1..10_000 {
+            tenure.take(offset);
+            assert_eq!(done(&tenure, offset), None);
+            assert!(tenure.progress.lock().taken.len() <= 2);
+        }
+        for offset in 10_000..10_006 {
+            tenure.take(offset);
+        }
+        // In any order.
+        for offset in [10_001, 10_003, 10_005, 10_002, 10_004, 10_000] {
+            assert_eq!(done(&tenure, offset), None);
+        }
+        assert_eq!(tenure.progress.lock().taken, [(0, false), (10_005, true)]);
+        assert_eq!(done(&tenure, 0), Some(10_005));
+        assert_eq!(tenure.position(), Some(10_006));
     }
 
     #[test]

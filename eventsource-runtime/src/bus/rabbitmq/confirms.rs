@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn, ready};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -16,6 +18,12 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
 use tokio::sync::{mpsc, oneshot};
+
+use super::link::Link;
+
+/// How long a confirmation may take before the connection is given up, and published again over another one what was
+/// not confirmed.
+const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A message for the broker.
 #[derive(Clone)]
@@ -57,10 +65,10 @@ pub(super) struct Confirming {
 }
 
 impl Confirming {
-    /// Over a channel that is set to confirm, and that nobody else publishes on.
-    pub(super) fn over(channel: Channel) -> Self {
+    /// Over a channel of the connection that is set to confirm, and that nobody else publishes on.
+    pub(super) fn over(channel: Channel, link: Arc<Link>) -> Self {
         let (requests, taken) = mpsc::unbounded_channel();
-        tokio::spawn(publish(channel.clone(), taken));
+        tokio::spawn(publish(channel.clone(), link, taken));
         Self { channel, requests }
     }
 
@@ -88,12 +96,18 @@ enum Told {
     Swept,
 }
 
-/// Publishes what is asked for until nobody can ask any more: then the channel has been given up.
-async fn publish(channel: Channel, mut requests: mpsc::UnboundedReceiver<(Publication, oneshot::Sender<Fate>)>) {
+/// Publishes what is asked for until nobody can ask any more: then the channel has been given up. So it is, with its
+/// connection, where nothing is confirmed; whether anybody still waits for that does not matter.
+async fn publish(
+    channel: Channel,
+    link: Arc<Link>,
+    mut requests: mpsc::UnboundedReceiver<(Publication, oneshot::Sender<Fate>)>,
+) {
     let (mut publishing, mut ledger) = (FuturesUnordered::new(), Ledger::default());
-    poll_fn(|task| {
+    let mut look = pin!(tokio::time::sleep(ATTEMPT));
+    let overdue = poll_fn(|task| {
         while let Poll::Ready(request) = requests.poll_recv(task) {
-            let Some((publication, tell)) = request else { return Poll::Ready(()) };
+            let Some((publication, tell)) = request else { return Poll::Ready(None) };
             let number = ledger.sent(Identity::of(&publication), tell);
             publishing.push(begun(channel.clone(), publication, number, task));
         }
@@ -107,9 +121,22 @@ async fn publish(channel: Channel, mut requests: mpsc::UnboundedReceiver<(Public
                 publishing.push(Box::pin(ready(Told::Swept)));
             }
         }
+        while look.as_mut().poll(task).is_ready() {
+            let now = Instant::now();
+            let first = ledger.first().unwrap_or(now);
+            let left = ATTEMPT.saturating_sub(now - first);
+            // Those that the broker has blocked it has, or is to get when it takes messages again.
+            if left.is_zero() && !link.is_blocked(first) {
+                return Poll::Ready(Some(first));
+            }
+            let left = if left.is_zero() { ATTEMPT } else { left };
+            look.as_mut().reset(tokio::time::Instant::now() + left);
+        }
         Poll::Pending
-    })
-    .await;
+    });
+    if let Some(first) = overdue.await {
+        link.abandon(first).await;
+    }
 }
 
 /// A publication that was polled once: the client has given it its place before the next one.
@@ -164,6 +191,7 @@ struct Known {
 }
 
 struct Open {
+    sent: Instant,
     identity: Identity,
     came_back: bool,
     tell: oneshot::Sender<Fate>,
@@ -181,8 +209,13 @@ struct Answered {
 impl Ledger {
     fn sent(&mut self, identity: Identity, tell: oneshot::Sender<Fate>) -> u64 {
         self.last += 1;
-        self.open.insert(self.last, Open { identity, came_back: false, tell });
+        self.open.insert(self.last, Open { sent: Instant::now(), identity, came_back: false, tell });
         self.last
+    }
+
+    /// Since when the longest is under way.
+    fn first(&self) -> Option<Instant> {
+        self.open.first_key_value().map(|(_, open)| open.sent)
     }
 
     fn answered(&mut self, number: u64, answer: lapin::Result<Confirmation>) {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::Channel;
 use lapin::options::ConfirmSelectOptions;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::confirms::{Confirming, Fate, Publication};
 use super::link::{Link, step};
@@ -20,19 +21,15 @@ use crate::bus::error::PublishError;
 use crate::bus::message::Message;
 use crate::bus::pauses::{Pauses, until};
 
-/// How long a confirmation may take before the message is published again over another connection.
-const ATTEMPT: Duration = Duration::from_secs(10);
-
 pub(super) struct Publisher {
-    link: Link,
-    /// With when it was made.
-    channel: Mutex<Option<(Instant, Confirming)>>,
+    link: Arc<Link>,
+    channel: Mutex<Option<Confirming>>,
     timeout: Duration,
 }
 
 impl Publisher {
     pub(super) fn new(link: Link, timeout: Duration) -> Self {
-        Self { link, channel: Mutex::default(), timeout }
+        Self { link: Arc::new(link), channel: Mutex::default(), timeout }
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -46,20 +43,13 @@ impl Publisher {
     /// The channel that all publications share.
     async fn confirming(&self) -> lapin::Result<Confirming> {
         let mut current = self.channel.lock().await;
-        if let Some((_, channel)) = current.as_ref().filter(|(_, channel)| channel.is_open()) {
+        if let Some(channel) = current.as_ref().filter(|channel| channel.is_open()) {
             return Ok(channel.clone());
         }
         *current = None;
         let channel = self.link.channel().await?;
         step(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(current.insert((Instant::now(), Confirming::over(channel))).1.clone())
-    }
-
-    /// Gives up the connection over which nothing was confirmed since then.
-    async fn abandon(&self, begun: Instant) {
-        let mut channel = self.channel.lock().await;
-        self.link.abandon(begun.into_std()).await;
-        channel.take_if(|(made, _)| *made <= begun);
+        Ok(current.insert(Confirming::over(channel, Arc::clone(&self.link))).clone())
     }
 
     /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse
@@ -125,8 +115,7 @@ impl Publisher {
         let mut pauses = Pauses::default();
         let late = || PublishError::TimedOut { destination: destination.clone(), waited: self.timeout };
         loop {
-            let Some(attempt) = self.attempt_until(&publication, until).await else { return Err(late()) };
-            let Some(fate) = attempt else { continue };
+            let Ok(fate) = timeout_at(until, self.attempt(&publication)).await else { return Err(late()) };
             match fate {
                 Fate::Confirmed => return Ok(()),
                 Fate::CameBack => return Err(PublishError::Unroutable { destination }),
@@ -141,25 +130,6 @@ impl Publisher {
                 return Err(if is_refused { PublishError::Refused { destination } } else { late() });
             }
         }
-    }
-
-    /// One attempt; `Some(None)` if it did not end and is to be made again, `None` if the time is up.
-    async fn attempt_until(&self, publication: &Publication, until: Instant) -> Option<Option<Fate>> {
-        let begun = Instant::now();
-        let mut attempt = Box::pin(self.attempt(publication));
-        loop {
-            let one = until.min(Instant::now() + ATTEMPT);
-            match timeout_at(one, attempt.as_mut()).await {
-                Ok(attempt) => return Some(Some(attempt)),
-                Err(_) if one == until => return None,
-                // The broker has it, or is to get it when it takes messages again.
-                Err(_) if self.link.is_blocked(begun.into_std()) => {}
-                Err(_) => break,
-            }
-        }
-        // It may hold the channel, or be the next to get it, and moves no more while nobody polls it.
-        drop(attempt);
-        timeout_at(until, self.abandon(begun)).await.ok().map(|()| None)
     }
 
     async fn attempt(&self, publication: &Publication) -> Fate {
@@ -191,6 +161,8 @@ fn chains(messages: &[Message]) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
     use crate::store::StreamId;
 
