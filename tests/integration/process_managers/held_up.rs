@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use eventsource_runtime::projection::{Claim, OnFailure, Partition};
 use eventsource_runtime::store::{NewEvent, Origin, StreamId};
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
+use eventsource_tests::logged::Log;
 use eventsource_tests::shipping::PaymentTaken;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -123,19 +124,41 @@ async fn a_store_that_panics_ends_no_timer() {
     assert_eq!(panics.load(Ordering::SeqCst), 0);
 }
 
+/// Puts an event off in the stream of a process, with that payload.
+async fn put_off(store: &MemoryStore, clock: &Still, payload: &str) {
+    let scheduled = NewEvent {
+        id: Uuid::now_v7(),
+        event_type: "process_manager.scheduled",
+        schema_version: 1,
+        payload: payload.to_owned().into(),
+        origin: Arc::new(Origin::at(clock.now())),
+    };
+    let another = StreamId::new("Shipping", Uuid::now_v7());
+    store.append(&another, ExpectedVersion::NoStream, vec![scheduled]).await.unwrap();
+}
+
 /// It was read again and again, and nothing behind it.
 #[tokio::test]
 async fn a_time_out_that_cannot_be_read_holds_up_no_other() {
     let (store, clock) = (MemoryStore::new(), Arc::new(Still::default()));
-    let garbled = NewEvent {
-        id: Uuid::now_v7(),
-        event_type: "process_manager.scheduled",
-        schema_version: 1,
-        payload: "{\"due\": \"soon\"}".to_owned().into(),
-        origin: Arc::new(Origin::at(clock.now())),
-    };
-    let another = StreamId::new("Shipping", Uuid::now_v7());
-    store.append(&another, ExpectedVersion::NoStream, vec![garbled]).await.unwrap();
+    put_off(&store, &clock, r#"{"due": "soon"}"#).await;
+    runs_out_of_time(&store, &clock).await;
+}
+
+/// It was tried again each second for as long as the program ran.
+#[tokio::test(start_paused = true)]
+async fn a_time_out_whose_type_is_gone_is_told_once_by_each_start() {
+    let (log, _guard) = Log::of_thread();
+    let (store, clock) = (MemoryStore::new(), Arc::new(Still::default()));
+    let gone = r#"{"due": 0, "event_type": "Gone", "schema_version": 1, "payload": {}}"#;
+    put_off(&store, &clock, gone).await;
+    for starts in 1..=2 {
+        let managers = runner(&store).with_clock(clock.clone()).spawn();
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        managers.shutdown().await.unwrap();
+        let told = log.names_of("eventsource::projection");
+        assert_eq!(told, vec!["eventsource.projection.retried"; starts]);
+    }
     runs_out_of_time(&store, &clock).await;
 }
 

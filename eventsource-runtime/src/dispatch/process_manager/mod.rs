@@ -6,6 +6,7 @@
 
 mod chain;
 mod desk;
+mod pending;
 mod process;
 mod reaction;
 mod record;

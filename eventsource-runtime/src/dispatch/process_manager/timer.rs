@@ -9,7 +9,6 @@
 //! A server that took another's place may have lost the end of the feed, and have handed the same positions out again
 //! since. So it is looked now and then whether the feed is still the one that was read.
 
-use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -22,8 +21,9 @@ use uuid::Uuid;
 
 use super::ProcessManager;
 use super::desk::due_id;
+use super::pending::{Mark, Pending, Waiting};
 use super::record::{Scheduled, is_own};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::domain::{EventDef, EventSet, StoredEvent};
 use crate::poll::unless;
 use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore, StepResult, caught};
@@ -50,10 +50,8 @@ pub(super) struct Timer<M, S> {
     seen: Position,
     /// Nothing before is put off any more, as the store was told; none before it was asked.
     saved: Option<Position>,
-    waiting: HashMap<Uuid, Waiting>,
-    /// What was recorded since it was looked back. It waits until that is read, for it may be lost before.
-    recorded: HashSet<Uuid>,
-    /// The first that was put off and cannot be read.
+    pending: Pending,
+    /// The first that was put off and cannot be read, or whose event has no type: the next start may know more.
     unreadable: Option<Position>,
     /// The last event of the feed, whosever it was, when it was looked back. As long as it is there, nothing was lost
     /// before it.
@@ -64,26 +62,13 @@ pub(super) struct Timer<M, S> {
     manager: PhantomData<fn() -> M>,
 }
 
-struct Waiting {
-    due: i64,
-    id: Uuid,
-    /// Where and why it was put off.
-    asked: StoredEvent,
-    scheduled: Scheduled,
-}
-
-/// What tells an event from one that came in its place. That may have its id, where the same is made again.
-#[derive(Clone, Copy, PartialEq)]
-struct Mark {
-    position: Position,
-    id: Uuid,
-    recorded_at: Timestamp,
-}
-
-impl Mark {
-    fn of(event: &StoredEvent) -> Self {
-        Self { position: event.position, id: event.id, recorded_at: event.recorded_at }
-    }
+/// What has become of something that was due.
+enum Outcome {
+    Recorded,
+    /// What put it off is there no more.
+    Gone,
+    /// The manager has no type for it.
+    Unknown(ProjectionError),
 }
 
 impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
@@ -93,8 +78,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             clock,
             seen: Position::START,
             saved: None,
-            waiting: HashMap::new(),
-            recorded: HashSet::new(),
+            pending: Pending::default(),
             unreadable: None,
             known: None,
             since: Vec::new(),
@@ -139,7 +123,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     async fn wait(&self) {
         let appended = async {
             self.store.changed(self.seen).await;
-            if !self.waiting.is_empty() {
+            if !self.pending.is_empty() {
                 // Not at every append: there are others that matter more than a tenth of a second here.
                 tokio::time::sleep(LOOK).await;
             }
@@ -150,8 +134,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
 
     /// Waits until the first of all that waits is due.
     async fn due(&self) {
-        let open = self.waiting.iter().filter(|(asked, _)| !self.recorded.contains(*asked));
-        let Some(next) = open.map(|(_, waiting)| waiting.due).min() else {
+        let Some(next) = self.pending.first_due() else {
             return std::future::pending().await;
         };
         loop {
@@ -169,17 +152,17 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     }
 
     async fn record_due(&mut self) -> StepResult {
-        let now = self.clock.now().as_micros();
-        let mut due: Vec<Uuid> = Vec::new();
-        due.extend(self.waiting.iter().filter(|(_, waiting)| waiting.due <= now).map(|(asked, _)| *asked));
-        due.retain(|asked| !self.recorded.contains(asked));
-        due.sort_unstable_by_key(|asked| self.waiting.get(asked).map(|waiting| (waiting.due, waiting.asked.position)));
         let mut result = Ok(());
-        for asked in due {
-            let Some(waiting) = self.waiting.get(&asked) else { continue };
-            match self.record(waiting).await {
-                Ok(true) => drop(self.recorded.insert(asked)),
-                Ok(false) => drop(self.waiting.remove(&asked)),
+        for asked in self.pending.due(self.clock.now().as_micros()) {
+            let Some(waiting) = self.pending.get(asked) else { continue };
+            match self.record(&waiting).await {
+                Ok(Outcome::Recorded) => self.pending.is_recorded(&waiting),
+                Ok(Outcome::Gone) => self.pending.remove(asked),
+                Ok(Outcome::Unknown(error)) => {
+                    self.pending.remove(asked);
+                    self.leave(waiting.asked.position);
+                    result = result.and(Err(error));
+                }
                 // One that cannot be recorded holds up none of the others.
                 Err(error) => result = result.and(Err(error)),
             }
@@ -187,10 +170,15 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         result
     }
 
+    /// Leaves one to the next start, which reads it again.
+    fn leave(&mut self, position: Position) {
+        self.unreadable = Some(self.unreadable.map_or(position, |first| first.min(position)));
+    }
+
     /// Looks whether the feed is still the one that was read, and begins anew where it is not.
     async fn look_back(&mut self) -> StepResult {
         // Before all that is looked at from here on: as long as it is there, that is as it was seen now.
-        let last = self.at(self.store.head().await?).await?;
+        let last = self.mark_at(self.store.head().await?).await?;
         if !self.is_as_read(last).await? {
             self.open().await?;
         }
@@ -200,14 +188,14 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         }
         (self.known, self.looked_back) = (last, Some(Instant::now()));
         self.since.clear();
-        self.recorded.clear();
+        self.pending.reopen();
         Ok(())
     }
 
     /// Whether the feed, which ends with `last`, shows of what was read the same as then.
     async fn is_as_read(&self, last: Option<Mark>) -> Result<bool, ProjectionError> {
         let Some(known) = self.known else { return Ok(false) };
-        if last != self.known && self.at(known.position).await? != self.known {
+        if last != self.known && self.mark_at(known.position).await? != self.known {
             return Ok(false);
         }
         let (mut after, mut found) = (known.position, Vec::new());
@@ -223,10 +211,14 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
     }
 
     /// The event at a position of the feed.
-    async fn at(&self, position: Position) -> Result<Option<Mark>, ProjectionError> {
+    async fn at(&self, position: Position) -> Result<Option<StoredEvent>, ProjectionError> {
         let Some(before) = position.get().checked_sub(1) else { return Ok(None) };
         let page = self.store.read_all(Position::new(before), &Filter::all(), 1).await?;
-        Ok(page.events.first().map(Mark::of).filter(|mark| mark.position == position))
+        Ok(page.events.into_iter().next().filter(|event| event.position == position))
+    }
+
+    async fn mark_at(&self, position: Position) -> Result<Option<Mark>, ProjectionError> {
+        Ok(self.at(position).await?.as_ref().map(Mark::of))
     }
 
     fn filter() -> Filter {
@@ -241,14 +233,14 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let lease = self.store.lease_projection(Partition::whole(M::timer_name()), look).await?;
         self.seen = lease.checkpoint;
         self.saved = Some(lease.checkpoint);
-        self.waiting.clear();
+        self.pending = Pending::default();
         self.unreadable = None;
         Ok(())
     }
 
     /// Until where nothing is put off any more.
     fn done(&self) -> Position {
-        let first = self.waiting.values().map(|waiting| waiting.asked.position).chain(self.unreadable).min();
+        let first = self.pending.first_position().into_iter().chain(self.unreadable).min();
         first.map_or(self.seen, |first| Position::new(first.get() - 1))
     }
 
@@ -295,8 +287,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             self.since.extend(page.events.iter().map(Mark::of).filter(|mark| mark.position > known));
             for event in page.events {
                 let position = event.position;
-                if let Err(error) = self.take(event) {
-                    self.unreadable.get_or_insert(position);
+                if let Err(error) = self.take(&event) {
+                    self.leave(position);
                     result = result.and(Err(error));
                 }
             }
@@ -304,29 +296,31 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         }
     }
 
-    fn take(&mut self, event: StoredEvent) -> StepResult {
+    fn take(&mut self, event: &StoredEvent) -> StepResult {
         if event.is::<Scheduled>() {
-            let scheduled = event.decode::<Scheduled>()?.into_payload();
-            let (due, id) = (scheduled.due, due_id(M::name(), event.id));
-            self.waiting.insert(event.id, Waiting { due, id, asked: event, scheduled });
+            let due = event.decode::<Scheduled>()?.into_payload().due;
+            self.pending.insert(Waiting { due, id: due_id(M::name(), event.id), asked: Mark::of(event) });
         } else if let Some(cause) = event.causation_id
-            && self.waiting.get(&cause).is_some_and(|waiting| waiting.id == event.id)
+            && self.pending.get(cause).is_some_and(|waiting| waiting.id == event.id)
         {
-            self.waiting.remove(&cause);
+            self.pending.remove(cause);
         }
         Ok(())
     }
 
-    /// Records what is due, unless what put it off is there no more.
-    async fn record(&self, waiting: &Waiting) -> Result<bool, ProjectionError> {
-        let Waiting { id, asked, scheduled, .. } = waiting;
+    /// Records what is due, unless what put it off is there no more: a server may have lost it since it was looked
+    /// back, and the process with it.
+    async fn record(&self, waiting: &Waiting) -> Result<Outcome, ProjectionError> {
+        let asked = self.at(waiting.asked.position).await?;
+        let Some(asked) = asked.filter(|event| Mark::of(event) == waiting.asked) else { return Ok(Outcome::Gone) };
+        let scheduled = asked.decode::<Scheduled>()?.into_payload();
         let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
             let name = &scheduled.event_type;
-            return Err(ProjectionError::new(format!(
+            return Ok(Outcome::Unknown(ProjectionError::new(format!(
                 "the scheduled event `{name}` of `{}` is due, but the process manager has no event of that name; add \
                  `alias = \"{name}\"` to the type that replaced it",
                 asked.stream
-            )));
+            ))));
         };
         let origin = Origin {
             recorded_at: self.clock.now(),
@@ -337,19 +331,15 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             trace_context: asked.trace_context.clone(),
         };
         let event = NewEvent {
-            id: *id,
+            id: waiting.id,
             event_type,
             schema_version: scheduled.schema_version,
             payload: scheduled.payload.get().to_owned().into(),
             origin: Arc::new(origin),
         };
-        // A server may have lost it since it was looked back, and the process with it.
-        if self.at(asked.position).await? != Some(Mark::of(asked)) {
-            return Ok(false);
-        }
         match self.store.append(&asked.stream, ExpectedVersion::Exists, vec![event]).await {
             // Somebody else has recorded it, under a name that its type has now.
-            Ok(_) | Err(AppendError::IdempotencyMismatch { .. }) => Ok(true),
+            Ok(_) | Err(AppendError::IdempotencyMismatch { .. }) => Ok(Outcome::Recorded),
             Err(error) => Err(error.into()),
         }
     }
