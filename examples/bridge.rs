@@ -67,7 +67,9 @@ async fn deposit(State(commands): State<Arc<CommandBus>>, Path((account, cents))
     let dispatched = commands.dispatch(Deposit { account, cents }).instrument(tracing::info_span!("deposit"));
     match dispatched.await {
         Ok(_) => StatusCode::NO_CONTENT,
-        Err(DispatchError::Rejected(_)) => StatusCode::CONFLICT,
+        Err(DispatchError::Rejected(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        // Others wrote to the account as often as it was tried: whoever asks may try again.
+        Err(error) if error.conflict().is_some() => StatusCode::CONFLICT,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -165,7 +165,7 @@ async fn a_web_service_ours_and_the_applications_nest() {
     let recorder = bridged();
     let served = async {
         let answers = example::two_deposits().await.unwrap();
-        assert_eq!(answers.map(|answer| answer.as_u16()), [204, 409]);
+        assert_eq!(answers.map(|answer| answer.as_u16()), [204, 422]);
     };
     below("info,tower_http=debug", &recorder, served).await;
     let refused = "load_aggregate(event_store.load) handle_command";

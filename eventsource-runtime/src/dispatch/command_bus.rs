@@ -25,6 +25,48 @@ type Dispatched<C> = Handled<<C as Command>::Aggregate>;
 /// Takes commands to the aggregates that decide about them, each in a `command.{Type}` span.
 ///
 /// Cloning is cheap. See [`CommandBus::dispatch`].
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Deposited { cents: u64 }
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, error = TooMuch, events(Deposited))]
+/// # struct Account { cents: u64 }
+/// # impl Apply<Deposited> for Account {
+/// #     fn apply(&mut self, event: Deposited) { self.cents += event.cents; }
+/// # }
+/// # #[derive(Debug, thiserror::Error)]
+/// # #[error("an account holds at most 1000 cents")]
+/// # struct TooMuch;
+/// # #[derive(Command, Clone, Deserialize)]
+/// # #[command(aggregate = Account)]
+/// # struct Deposit { #[command(id)] account: String, cents: u64 }
+/// # #[command_handler]
+/// # impl Account {
+/// #     fn deposit(&self, command: Deposit) -> Result<Deposited, TooMuch> {
+/// #         if self.cents + command.cents > 1000 { Err(TooMuch) } else { Ok(Deposited { cents: command.cents }) }
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let accounts = Repository::<Account, _>::new(MemoryStore::new());
+/// let commands = CommandBus::builder().aggregate(accounts).build();
+///
+/// let refused = commands.dispatch(Deposit { account: "ada".into(), cents: 1001 }).await;
+/// match refused {
+///     Ok(committed) => println!("the account is at version {}", committed.version),
+///     Err(DispatchError::Rejected(TooMuch)) => println!("that is too much"),
+///     Err(error) if error.conflict().is_some() => println!("others were faster, as often as it was tried"),
+///     Err(error) => eprintln!("the store is in trouble: {error}"),
+/// }
+/// // As it came over the wire.
+/// let committed = commands.dispatch_json("Deposit", r#"{"account": "ada", "cents": 5}"#).await?;
+/// assert_eq!(committed.version, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct CommandBus {
     routes: Arc<Routes>,

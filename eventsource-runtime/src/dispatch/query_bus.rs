@@ -22,6 +22,32 @@ type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>
 /// Takes queries to whoever answers them, each in a `query.{Type}` span.
 ///
 /// Cloning is cheap.
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// # use serde::Deserialize;
+/// #[derive(Query, Deserialize)]
+/// #[query(output = u64)]
+/// struct CountOrders {
+///     status: String,
+/// }
+///
+/// struct OrderQueries;
+///
+/// #[query_handler]
+/// impl OrderQueries {
+///     async fn count(&self, query: CountOrders) -> Result<u64, std::io::Error> {
+///         Ok(if query.status == "placed" { 2 } else { 0 })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let queries = QueryBus::builder().handler(OrderQueries).build();
+/// assert_eq!(queries.execute(CountOrders { status: "placed".into() }).await?, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct QueryBus {
     routes: Arc<Routes>,

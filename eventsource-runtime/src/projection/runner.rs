@@ -27,13 +27,64 @@ use crate::telemetry::{Scope, metrics};
 ///
 /// Each runs in a task of its own: it catches up in batches whose size adapts to their duration, so that commands are
 /// not held up, and then follows live, event by event. Where 64 events or more are waiting, over all its partitions, or
-/// fewer that are large, it goes back to batches. A step that fails is tried again a few times with growing pauses, with nothing of
-/// it committed; then the projection stops, or does what else its [`OnFailure`] says, and the others go on. A store that
-/// is in trouble is tried again for minutes.
+/// fewer that are large, it goes back to batches. A step that fails is tried again a few times with growing pauses,
+/// with nothing of it committed; then the projection stops, or does what else its [`OnFailure`] says, and the others go
+/// on. A store that is in trouble is tried again for minutes.
 ///
 /// A projection runs in one place at a time: it has a lease in the store, which it renews. Where several processes
 /// start it, one runs it; the others wait, tell its progress as theirs, and one of them takes over when the lease is
 /// given up or expires.
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Deposited { cents: u64 }
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, error = TooMuch, events(Deposited))]
+/// # struct Account { cents: u64 }
+/// # impl Apply<Deposited> for Account {
+/// #     fn apply(&mut self, event: Deposited) { self.cents += event.cents; }
+/// # }
+/// # #[derive(Debug, thiserror::Error)]
+/// # #[error("an account holds at most 1000 cents")]
+/// # struct TooMuch;
+/// # #[derive(Command, Clone, Deserialize)]
+/// # #[command(aggregate = Account)]
+/// # struct Deposit { #[command(id)] account: String, cents: u64 }
+/// # #[command_handler]
+/// # impl Account {
+/// #     fn deposit(&self, command: Deposit) -> Result<Deposited, TooMuch> {
+/// #         if self.cents + command.cents > 1000 { Err(TooMuch) } else { Ok(Deposited { cents: command.cents }) }
+/// #     }
+/// # }
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// struct Total(Arc<AtomicU64>);
+///
+/// #[projection]
+/// impl Total {
+///     fn deposited(&self, event: &Recorded<Deposited>) {
+///         self.0.fetch_add(event.cents, Ordering::Relaxed);
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MemoryStore::new();
+/// let commands = CommandBus::builder().aggregate(Repository::<Account, _>::new(store.clone())).build();
+/// let total = Arc::new(AtomicU64::new(0));
+/// let projections = ProjectionRunner::new(store).projection(Total(Arc::clone(&total))).spawn();
+///
+/// let committed = commands.dispatch(Deposit { account: "ada".into(), cents: 500 }).await?;
+/// // Who reads what was just written waits for it.
+/// projections.wait_for(committed.position).await?;
+/// assert_eq!(total.load(Ordering::Relaxed), 500);
+/// projections.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing runs before `spawn`"]
 pub struct ProjectionRunner<S: ProjectionStore> {
     store: S,
