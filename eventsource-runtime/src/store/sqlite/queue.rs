@@ -22,7 +22,7 @@ pub(super) struct Queue<T> {
     room: Semaphore,
     /// How many jobs there are, for whoever looks without the lock.
     jobs: AtomicUsize,
-    /// Whether a thread is looking for a job.
+    /// Whether a thread is looking for a job, or about to.
     watched: AtomicBool,
     /// Whether threads look before they sleep.
     watches: bool,
@@ -66,7 +66,12 @@ impl<T> Queue<T> {
 
     /// Whether a thread would take a job at this moment.
     pub(super) fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Relaxed) && self.jobs.load(Ordering::Relaxed) == 0
+        self.watched.load(Ordering::Relaxed) && self.is_empty()
+    }
+
+    /// Whether no job waits for a thread.
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.load(Ordering::Relaxed) == 0
     }
 
     /// Puts a job in the queue, when there is room. A dropped future has put in nothing.
@@ -110,6 +115,7 @@ impl<T> Queue<T> {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
+        self.watched.store(false, Ordering::Relaxed);
         let count = state.jobs.len().min(most);
         taken.extend(state.jobs.drain(..count));
         self.jobs.store(state.jobs.len(), Ordering::Relaxed);
@@ -126,6 +132,16 @@ impl<T> Queue<T> {
             std::thread::yield_now();
         }
         self.watched.store(false, Ordering::Relaxed);
+    }
+
+    /// Tells that the thread is about to look for a job: all that it has to do before is to answer. Who gets the answer
+    /// may be quicker than the thread.
+    pub(super) fn about_to_watch(&self) {
+        let mut state = self.state.lock();
+        if self.watches && state.soon && state.jobs.is_empty() {
+            state.empty = Instant::now();
+            self.watched.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes no more jobs; those that wait are still done.
@@ -198,5 +214,23 @@ mod tests {
             assert!(queue.take(1, &mut taken));
             assert!(!queue.is_watched());
         }
+    }
+
+    /// Since the thread last looked the job before took its time, with which the next one would count as late.
+    #[test]
+    fn a_thread_that_is_about_to_look_has_no_job_since_then() {
+        let queue = Queue::with(true);
+        let begun = Instant::now();
+        for soon in [false, true] {
+            let mut state = queue.state.lock();
+            (state.soon, state.empty) = (soon, begun.checked_sub(WATCH).unwrap());
+            drop(state);
+            queue.about_to_watch();
+            assert_eq!((queue.is_watched(), queue.state.lock().empty >= begun), (soon, soon));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(queue.push(())).unwrap();
+        assert!(queue.take(1, &mut Vec::new()));
+        assert!(!queue.is_watched());
     }
 }

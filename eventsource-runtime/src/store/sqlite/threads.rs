@@ -15,12 +15,15 @@ use super::options::SqliteOptions;
 use super::queue::{ClosedAtEnd, Queue};
 use super::schema;
 use super::writer::{self, Append, Command};
-use crate::store::StoreError;
 use crate::store::head::Head;
+use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, StoreError, StreamId};
 use crate::telemetry::Scope;
 
 /// How long a caller looks for an answer that is under way before it lets others run: it takes no longer to wake it up.
 const GLANCE: Duration = Duration::from_micros(20);
+/// How long the only caller looks for an answer in all, letting others run in between: somewhat longer than a quick
+/// disk takes to commit. Of what takes longer, the time to wake up is a small part.
+const PATIENCE: Duration = Duration::from_micros(250);
 
 /// Something to be done with a connection. It answers its caller itself.
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -111,8 +114,28 @@ impl Threads {
         Ok(told)
     }
 
-    pub(super) async fn append(&self, append: Append) -> Result<(), StoreError> {
-        self.writes.push(Command::Append(append)).await
+    /// Appends, and waits for what comes of it.
+    pub(super) async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let begins_at_once = self.writer_is_free();
+        self.writes.push(Command::Append(Append { stream: stream.clone(), expected, events, reply })).await?;
+        if begins_at_once {
+            self.look_for(&answer).await;
+        }
+        answer.await.unwrap_or(Err(AppendError::Store(StoreError::Closed)))
+    }
+
+    /// Looks for an answer for a while, as long as nobody else asks for anything.
+    async fn look_for<T>(&self, answer: &oneshot::Receiver<T>) {
+        let asked = Instant::now();
+        while glance(answer).is_none() && self.writes.is_empty() && asked.elapsed() < PATIENCE {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Runs a closure on a thread that reads; it is told when its caller has gone. Its panic goes on in the caller.
@@ -140,10 +163,7 @@ impl Threads {
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
         self.writes.push(Command::Job(job)).await?;
-        let asked = Instant::now();
-        while answer.is_empty() && asked.elapsed() < GLANCE {
-            std::hint::spin_loop();
-        }
+        self.look_for(&answer).await;
         answered(answer).await
     }
 
@@ -192,6 +212,18 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Looks for an answer for a moment, in which nobody else runs on this thread; `None` if there was none.
+fn glance<T>(answer: &oneshot::Receiver<T>) -> Option<()> {
+    let asked = Instant::now();
+    while answer.is_empty() {
+        if asked.elapsed() >= GLANCE {
+            return None;
+        }
+        std::hint::spin_loop();
+    }
+    Some(())
 }
 
 async fn answered<T>(answer: Answer<T>) -> Result<T, StoreError> {

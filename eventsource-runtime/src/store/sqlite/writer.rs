@@ -43,12 +43,18 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, 
                 Command::Append(append) if append.reply.is_closed() => {}
                 Command::Append(append) => group.push(append),
                 Command::Job(job) => {
-                    write(connection, head, &mut group);
+                    write(connection, head, &mut group, &|| ());
                     threads::run(job, connection);
                 }
             }
         }
-        write(connection, head, &mut group);
+        // One caller alone goes on at once with its next step; of many, the threads that read take what comes.
+        let is_alone = group.len() == 1;
+        write(connection, head, &mut group, &|| {
+            if is_alone {
+                queue.about_to_watch();
+            }
+        });
         log.keep_small(connection);
     }
 }
@@ -61,11 +67,14 @@ enum Failure {
     Statement(StoreError),
 }
 
-fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>) {
+/// Makes the appends of a group, and answers them; `done` hears of it before they do.
+fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>, done: &dyn Fn()) {
     if group.is_empty() {
         return;
     }
-    match attempt(connection, group) {
+    let attempted = attempt(connection, group);
+    done();
+    match attempted {
         Ok(outcomes) => answer(head, group.drain(..).zip(outcomes)),
         Err(Failure::Whole(attempted, error)) => {
             let error = Arc::new(error);
@@ -79,7 +88,7 @@ fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>) {
         // Each on its own, so that only those fail that cannot be made.
         Err(Failure::Statement(_)) => {
             for append in std::mem::take(group) {
-                write(connection, head, &mut vec![append]);
+                write(connection, head, &mut vec![append], &|| ());
             }
         }
     }
