@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use eventsource_runtime::StoredEvent;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::{MemoryStore, SqliteStore, SqliteTransaction};
+use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore, SqliteTransaction};
 use eventsource_tests::orders::{OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus};
 use eventsource_tests::recorder::Recorder;
+use futures_util::{FutureExt, StreamExt};
 use uuid::Uuid;
 
 use crate::{bus, place, ship, sqlite};
@@ -38,6 +40,33 @@ async fn a_write_can_be_read_when_it_was_waited_for() {
     }
     assert_eq!(projections.checkpoint("OrderReadModel").map(Position::get), Some(20));
     projections.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_reads_events_can_be_a_stream() {
+    let store = sqlite().await;
+    let order = Uuid::now_v7();
+    bus(&store).dispatch(place(order)).await.unwrap();
+    bus(&store).dispatch(ship(order)).await.unwrap();
+    let position = |event: Result<StoredEvent, StoreError>| event.unwrap().position.get();
+
+    let of_one = store.load(&StreamId::new("Order", order), Version::START).into_stream();
+    assert_eq!(of_one.map(position).collect::<Vec<_>>().await, [1, 2]);
+    let mut shipped = store.feed(Position::START, Filter::all().event_types(["OrderShipped"])).into_stream();
+    assert_eq!(shipped.next().await.map(position), Some(2));
+    assert!(shipped.next().await.is_none());
+
+    let mut live = store.subscribe(Position::new(1)).into_stream();
+    assert_eq!(live.next().await.map(position), Some(2));
+    // A future that is dropped while nothing comes takes nothing with it.
+    assert!(live.next().now_or_never().is_none());
+    place_many(&store, 1).await;
+    assert_eq!(live.next().await.map(position), Some(3));
+
+    store.close().await;
+    let after_the_end = store.feed(Position::new(1), Filter::all()).into_stream();
+    let errors = after_the_end.take(2).map(|read| matches!(read, Err(StoreError::Closed)));
+    assert_eq!(errors.collect::<Vec<_>>().await, [true, true]);
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! Reading event by event, over pages: a stream, the global feed, and a subscription that never ends.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
 
 use super::{EventStore, Filter, Position, StoreError, StreamId, Traced, Version};
 use crate::domain::StoredEvent;
@@ -63,11 +68,35 @@ impl<S: EventStore> StreamEvents<S> {
         if self.page.is_empty() {
             self.page = self.store.read_stream(&self.stream, self.after, PAGE).await?.into();
         }
-        let event = self.page.pop_front();
-        if let Some(event) = &event {
-            self.after = event.version;
-        }
-        Ok(event)
+        Ok(self.at_hand())
+    }
+
+    /// The same as a `Stream`, which ends where [`StreamEvents::next`] says `None`, and goes on after an error.
+    ///
+    /// ```
+    /// # use eventsource_runtime::store::{MemoryStore, StreamId, Version};
+    /// use futures_util::StreamExt;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let store = MemoryStore::new();
+    /// let events = store.load(&StreamId::new("Order", 42), Version::START).into_stream();
+    /// assert_eq!(events.count().await, 0);
+    /// # });
+    /// ```
+    pub fn into_stream(self) -> impl Stream<Item = Result<StoredEvent, StoreError>> + Send + Unpin + 'static {
+        Events::of(self)
+    }
+}
+
+impl<S: EventStore> Reader for StreamEvents<S> {
+    fn at_hand(&mut self) -> Option<StoredEvent> {
+        let event = self.page.pop_front()?;
+        self.after = event.version;
+        Some(event)
+    }
+
+    async fn read(&mut self) -> Result<Option<StoredEvent>, StoreError> {
+        self.next().await
     }
 }
 
@@ -99,6 +128,21 @@ impl<S: EventStore> EventFeed<S> {
             self.page = page.events.into();
         }
     }
+
+    /// The same as a `Stream`, which ends where [`EventFeed::next`] says `None`, and goes on after an error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<StoredEvent, StoreError>> + Send + Unpin + 'static {
+        Events::of(self)
+    }
+}
+
+impl<S: EventStore> Reader for EventFeed<S> {
+    fn at_hand(&mut self) -> Option<StoredEvent> {
+        self.page.pop_front()
+    }
+
+    async fn read(&mut self) -> Result<Option<StoredEvent>, StoreError> {
+        self.next().await
+    }
 }
 
 /// The events of the global feed as they come, made by [`Traced::subscribe`].
@@ -127,5 +171,76 @@ impl<S: EventStore> Subscription<S> {
             }
             self.feed.store.changed(self.feed.after).await;
         }
+    }
+    /// The same as a `Stream`, which never ends, and goes on after an error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<StoredEvent, StoreError>> + Send + Unpin + 'static {
+        Events::of(self)
+    }
+}
+
+impl<S: EventStore> Reader for Subscription<S> {
+    fn at_hand(&mut self) -> Option<StoredEvent> {
+        self.feed.at_hand()
+    }
+
+    async fn read(&mut self) -> Result<Option<StoredEvent>, StoreError> {
+        self.next().await.map(Some)
+    }
+}
+
+/// What can be read as a `Stream`.
+trait Reader: Sized + Send + 'static {
+    /// The next event of the page that was read, if any is left.
+    fn at_hand(&mut self) -> Option<StoredEvent>;
+
+    /// The next event, which may take another page.
+    fn read(&mut self) -> impl Future<Output = Result<Option<StoredEvent>, StoreError>> + Send;
+}
+
+/// A reader as a `Stream`. While a page is read its future has the reader, and brings it back.
+struct Events<R> {
+    reader: Option<R>,
+    reading: Option<Reading<R>>,
+}
+
+type Reading<R> = Pin<Box<dyn Future<Output = (R, Result<Option<StoredEvent>, StoreError>)> + Send>>;
+
+/// The reader is only ever moved.
+impl<R> Unpin for Events<R> {}
+
+impl<R: Reader> Events<R> {
+    fn of(reader: R) -> Self {
+        Self { reader: Some(reader), reading: None }
+    }
+}
+
+impl<R: Reader> Stream for Events<R> {
+    type Item = Result<StoredEvent, StoreError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(event) = self.reader.as_mut().and_then(Reader::at_hand) {
+            return Poll::Ready(Some(Ok(event)));
+        }
+        let mut reading = match (self.reader.take(), self.reading.take()) {
+            (Some(mut reader), _) => Box::pin(async move {
+                let read = reader.read().await;
+                (reader, read)
+            }),
+            (None, Some(reading)) => reading,
+            // A read has panicked.
+            (None, None) => return Poll::Ready(None),
+        };
+        let Poll::Ready((reader, read)) = reading.as_mut().poll(task) else {
+            self.reading = Some(reading);
+            return Poll::Pending;
+        };
+        self.reader = Some(reader);
+        Poll::Ready(read.transpose())
+    }
+}
+
+impl<R> fmt::Debug for Events<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
     }
 }
