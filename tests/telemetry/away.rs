@@ -1,14 +1,15 @@
 //! A receiver that is away for as long as it likes: memory stays where it is, the program does and stores the same,
 //! what is lost is counted, and the log says so once.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use eventsource_runtime::store::MemoryStore;
-use eventsource_runtime::telemetry::{Telemetry, names};
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::telemetry::{AttributeValue, Slot, names};
 use eventsource_tests::alone::{alone, is_alone};
 use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -16,6 +17,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use serde::Deserialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
@@ -24,8 +26,9 @@ use uuid::Uuid;
 use crate::hostile::outcome_here;
 use crate::{ALLOCATOR, bus, place};
 
-/// Ten minutes of exports, one each five seconds.
-const EXPORTS: usize = 120;
+/// How many exports fail. The longer they do the rarer they are: these take half a minute, in which more is lost than in
+/// ten minutes of exports every five seconds.
+const EXPORTS: usize = 24;
 /// How much more may be held at the end than when everything was full for the first time: queues are fuller at one
 /// moment than at another. A quarter of what was lost meanwhile, kept, would be more.
 const GROWTH: usize = 2 * 1024 * 1024;
@@ -113,9 +116,63 @@ async fn works_on() {
     telemetry.shutdown().await.unwrap_err();
 }
 
+/// How often an attribute was asked for.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// An attribute that counts how often it is asked for.
+#[derive(Clone, Deserialize)]
+struct Counted;
+
+impl AttributeValue for Counted {
+    fn record(&self, _: &mut Slot<'_>) {
+        ASKED.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Query, Clone, Deserialize)]
+#[query(output = bool)]
+struct IsSampled {
+    #[query(attribute = "counted")]
+    counted: Counted,
+}
+
+struct Answers;
+
+#[query_handler]
+impl Answers {
+    fn is_sampled(&self, _: IsSampled) -> Result<bool, Infallible> {
+        Ok(TraceContext::current().is_some_and(|context| context.is_sampled()))
+    }
+}
+
+/// Nobody makes what nobody would get. What runs in it is in a sampled trace as always.
+#[tokio::test]
+async fn what_would_be_lost_is_counted_and_not_made() {
+    let (exports, lost) = (Arc::new(AtomicUsize::new(0)), Lost::default());
+    let builder = Telemetry::builder("tests").span_exporter(Failing(Arc::clone(&exports)));
+    let telemetry = builder.metric_exporter(lost.clone()).build().unwrap();
+    let queries = QueryBus::builder().handler(Answers).build();
+    let mut executed = 0;
+    // By then the receiver has been left alone for a second and a half.
+    while exports.load(Ordering::SeqCst) < 7 {
+        for _ in 0..10 {
+            let query = IsSampled { counted: Counted };
+            assert!(telemetry.run(queries.execute(query)).await.unwrap(), "its context is as that of any other");
+            executed += 1;
+        }
+        let _ = telemetry.force_flush().await;
+    }
+    // Spans and metrics are flushed side by side: this time there are no spans.
+    let _ = telemetry.force_flush().await;
+    assert_eq!(lost.of(names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED, "export_failed"), executed);
+    let asked = ASKED.load(Ordering::SeqCst);
+    assert!(asked > 0 && asked < executed / 2, "{asked} of {executed} spans were filled in");
+    let _ = telemetry.shutdown().await;
+}
+
 /// Commands that are refused, as many as there is time for: they leave spans, metrics and log events, and nothing in
 /// the store.
-async fn until(exports: &AtomicUsize, count: usize, bus: &Arc<eventsource_runtime::dispatch::CommandBus>, order: Uuid) {
+async fn until(exports: &AtomicUsize, count: usize, bus: &Arc<CommandBus>, order: Uuid) {
     while exports.load(Ordering::SeqCst) < count {
         let tasks: Vec<_> = (0..8)
             .map(|_| {

@@ -11,7 +11,7 @@ use super::List;
 use super::bridge::{self, Made};
 use super::method_names;
 use super::options::{Options, Parent, evaluated, span_context};
-use super::pipeline::{self, Active, Verdict};
+use super::pipeline::{self, Active, Pipeline, Verdict};
 use super::site::Site;
 use super::span::{Span, counted, evaluate};
 use super::toggle;
@@ -175,7 +175,15 @@ impl Ready {
         let active = Active::of(parent);
         let above = parent.span();
         let late = match active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid())) {
-            Verdict::Drop => return Some(unsampled(parent)),
+            Verdict::Drop => return Some(unrecorded(parent, false)),
+            // Of users' spans, what they fail with is still to be told.
+            Verdict::Record
+                if self.is_ours
+                    && !parent.is_telemetry_suppressed()
+                    && active.pipeline().is_some_and(Pipeline::turns_away) =>
+            {
+                return Some(unrecorded(parent, true));
+            }
             Verdict::Record | Verdict::Ask { reads: true } => false,
             Verdict::Ask { reads: false } => true,
         };
@@ -265,14 +273,16 @@ where
     Some(Span::live(parent.with_remote_span_context(made.clone()), false))
 }
 
-/// A span that a built-in sampler drops, without asking it: what runs below sees an unsampled parent.
-fn unsampled(parent: &Context) -> Span {
+/// A span that a built-in sampler drops, without asking it: what runs below sees an unsampled parent. Or one that the
+/// sampler takes and nobody would get: what runs below, here or elsewhere, sees a sampled one, as always.
+fn unrecorded(parent: &Context, sampled: bool) -> Span {
     let ids = RandomIdGenerator::default();
     let above = parent.span().span_context().clone();
     let trace_id = if above.is_valid() { above.trace_id() } else { ids.new_trace_id() };
     let state = above.trace_state().clone();
-    let dropped = SpanContext::new(trace_id, ids.new_span_id(), TraceFlags::default(), false, state);
-    Span::live(parent.with_remote_span_context(dropped), false)
+    let flags = if sampled { above.trace_flags().with_sampled(true) } else { TraceFlags::default() };
+    let made = SpanContext::new(trace_id, ids.new_span_id(), flags, false, state);
+    Span::live(parent.with_remote_span_context(made), false)
 }
 
 fn kind(kind: Kind) -> SpanKind {

@@ -29,8 +29,12 @@ const MOST_ROOM: usize = 1 << 20;
 /// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so
 /// it costs the least, and a receiver in trouble is not asked without end.
 const FAILURES: u32 = 3;
-/// For how long, in milliseconds: what is lost at most of a receiver that works again.
+/// For how long, in milliseconds: at first, twice as long after each further failure, up to the longest. That is what
+/// is lost at most of a receiver that works again.
 const REST: u64 = 100;
+const LONGEST_REST: u64 = 1600;
+/// After how many milliseconds without the end of an export a full queue is taken for one that stays full.
+const STUCK: u64 = 1000;
 
 /// What a set-up exports and loses.
 #[derive(Debug, Default)]
@@ -55,7 +59,8 @@ pub(super) struct Batches<P> {
 }
 
 /// Where the items of a queue come in and leave.
-pub(super) struct Door {
+#[derive(Debug)]
+pub(in crate::telemetry::otel) struct Door {
     /// Those in the queue, and those that are being exported.
     waiting: AtomicUsize,
     most: usize,
@@ -67,6 +72,8 @@ pub(super) struct Door {
     failures: AtomicU32,
     /// Until when the door is shut, by the clock of the alarm.
     opens: AtomicU64,
+    /// When the last export ended, by the same clock.
+    moved: AtomicU64,
 }
 
 impl Batches<BatchSpanProcessor> {
@@ -140,6 +147,7 @@ impl Door {
             closed: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             opens: AtomicU64::new(0),
+            moved: AtomicU64::new(alarm.millis(Instant::now())),
         })
     }
 
@@ -161,11 +169,30 @@ impl Door {
             return true;
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.count_dropped();
+        false
+    }
+
+    fn count_dropped(&self) {
         let dropped = self.processed.queue_full.fetch_add(1, Ordering::Relaxed) + 1;
         if self.alarm.rings_for_drop(Instant::now()) {
             self.tell_dropped(dropped);
         }
-        false
+    }
+
+    /// Whether an item that begins now would not come in: the receiver is away, or an export hangs before a full queue.
+    /// It is counted as dropped then, and nobody has to make it.
+    pub(in crate::telemetry::otel) fn turns_away(&self) -> bool {
+        if self.rests() {
+            self.processed.export_failed.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        let is_stuck = self.waiting.load(Ordering::Relaxed) >= self.most
+            && self.now().saturating_sub(self.moved.load(Ordering::Relaxed)) >= STUCK;
+        if is_stuck {
+            self.count_dropped();
+        }
+        is_stuck
     }
 
     /// A log record is dropped while `tracing` hands it on: nothing may be logged from in there, which would panic in
@@ -181,12 +208,15 @@ impl Door {
 
     pub(super) fn leave(&self, count: usize, result: &OTelSdkResult) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
+        let now = self.now();
+        self.moved.store(now, Ordering::Relaxed);
         if result.is_ok() {
             self.failures.store(0, Ordering::Relaxed);
             self.processed.exported.fetch_add(count as u64, Ordering::Relaxed);
         } else {
-            if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
-                self.opens.store(self.alarm.millis(Instant::now()) + REST, Ordering::Relaxed);
+            if let Some(further) = (self.failures.fetch_add(1, Ordering::Relaxed) + 1).checked_sub(FAILURES) {
+                let rest = (REST << further.min(16)).min(LONGEST_REST);
+                self.opens.store(now + rest, Ordering::Relaxed);
             }
             self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
         }
@@ -194,7 +224,11 @@ impl Door {
 
     fn rests(&self) -> bool {
         let opens = self.opens.load(Ordering::Relaxed);
-        opens > 0 && self.alarm.millis(Instant::now()) < opens
+        opens > 0 && self.now() < opens
+    }
+
+    fn now(&self) -> u64 {
+        self.alarm.millis(Instant::now())
     }
 }
 
@@ -302,6 +336,44 @@ mod tests {
         }
         assert!((0..1000).all(|_| export(&Ok(()))), "it works again");
         assert_eq!(processed.queue_full.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_longer_a_receiver_is_away_the_longer_it_is_left_alone() {
+        let door = Door::new(Signal::Traces, 10, &Arc::default(), &Arc::default());
+        let failed = Err(OTelSdkError::InternalFailure("refused".into()));
+        let rests = [(); 40].map(|()| {
+            door.leave(0, &failed);
+            door.opens.load(Ordering::Relaxed).saturating_sub(door.moved.load(Ordering::Relaxed))
+        });
+        assert_eq!(rests[..8], [0, 0, 100, 200, 400, 800, 1600, 1600]);
+        assert_eq!(rests[39], 1600);
+        door.leave(0, &Ok(()));
+        door.leave(0, &failed);
+        assert_eq!(door.failures.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn what_begins_while_it_would_be_lost_is_turned_away_and_counted() {
+        let mut alarm = Alarm::default();
+        alarm.began = alarm.began.checked_sub(10 * DELAY).unwrap();
+        let alarm = Arc::new(alarm);
+        let processed = Arc::<Processed>::default();
+        let door = Door::new(Signal::Traces, 2, &processed, &alarm);
+        let counts = || [&processed.export_failed, &processed.queue_full].map(|count| count.load(Ordering::Relaxed));
+
+        assert!(!door.turns_away());
+        door.moved.store(0, Ordering::Relaxed);
+        assert!(!door.turns_away(), "there is room, so nothing hangs");
+        assert!(door.enter() && door.enter());
+        assert!(door.turns_away(), "no export has ended for long");
+        door.moved.store(door.now(), Ordering::Relaxed);
+        assert!(!door.turns_away(), "one has ended just now");
+        assert_eq!(counts(), [0, 1]);
+
+        door.opens.store(door.now() + 60_000, Ordering::Relaxed);
+        assert!(door.turns_away());
+        assert_eq!(counts(), [1, 1]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
 use self::at_once::AtOnce;
+pub(super) use self::batch::Door;
 use self::batch::{Batches, Losses};
 use self::console::{ConsoleMetrics, Printing};
 use self::env::{Env, Exporter, Signal};
@@ -189,10 +190,13 @@ impl TelemetryBuilder {
 
     /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it
     /// does not take is dropped, and counted in `otel.sdk.processor.span.processed`.
-    pub fn span_exporter(self, exporter: impl SpanExporter + 'static) -> Self {
+    ///
+    /// While a receiver is away whose exports have failed three times in a row, or hangs before a full queue, the
+    /// runtime does not fill in its own spans: they count as dropped. What runs in them is in the trace as always.
+    pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
-        let batches = Batches::new(exporter, &self.losses);
-        self.span_processor(batches)
+        self.spans.export(Batches::new(exporter, &self.losses));
+        self
     }
 
     /// Adds an exporter that gets each span as it ends, on the thread that ends it: for tests.
@@ -299,6 +303,7 @@ impl TelemetryBuilder {
             error_text::is_recorded();
         }
         let resource = self.resource();
+        let only_door = self.spans.only_door();
         let tracers = self.spans.build(&resource);
         let loggers = self.logs.build(&resource);
         let meters = self.meters.with_resource(resource).build();
@@ -310,6 +315,7 @@ impl TelemetryBuilder {
             tracer: tracers.provider.tracer_with_scope(SCOPE.clone()),
             sampling,
             bridged: self.bridged,
+            only_door,
             span_events_as_logs: self.span_events_as_logs,
             error_text: self.record_error_text,
             logs: match &self.printing {

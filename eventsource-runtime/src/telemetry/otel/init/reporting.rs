@@ -27,7 +27,7 @@ const EVERY: u64 = 60_000;
 /// Lets one line a minute out about what a set-up loses: where the receiver is away, all of its signals fail at once.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    began: Instant,
+    pub(super) began: Instant,
     /// When it may ring again, in milliseconds since it began; for what a full queue drops, which is told a thousand
     /// times as often, a minute later than for the failures that are the cause.
     from: AtomicU64,

@@ -6,9 +6,12 @@ use std::time::Duration;
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor, TracerProviderBuilder};
+use opentelemetry_sdk::trace::{
+    BatchSpanProcessor, SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor, TracerProviderBuilder,
+};
 
 use super::apart::{Apart, Processor, Shared};
+use super::batch::{Batches, Door};
 use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
@@ -18,6 +21,8 @@ use super::flushes::Flushes;
 pub(super) struct Spans {
     provider: TracerProviderBuilder,
     processors: Vec<Box<dyn SpanProcessor>>,
+    /// Those of the processors that export in batches.
+    doors: Vec<Arc<Door>>,
 }
 
 impl Spans {
@@ -25,9 +30,23 @@ impl Spans {
         self.processors.push(Box::new(processor));
     }
 
+    pub(super) fn export(&mut self, batches: Batches<BatchSpanProcessor>) {
+        self.doors.push(Arc::clone(&batches.door));
+        self.add(batches);
+    }
+
+    /// The door through which every span leaves, where nobody else gets to see it.
+    pub(super) fn only_door(&self) -> Option<Arc<Door>> {
+        match (&self.doors[..], self.processors.len()) {
+            ([door], 1) => Some(Arc::clone(door)),
+            _ => None,
+        }
+    }
+
     /// Takes back those that were added.
     pub(super) fn clear(&mut self) {
         self.processors.clear();
+        self.doors.clear();
     }
 
     pub(super) fn sample(&mut self, sampler: impl Into<Box<dyn ShouldSample>>) {

@@ -60,7 +60,7 @@ impl<'a> Otlp<'a> {
             Protocol::Http => Ok(http::prepared(SpanExporter::builder().with_http(), settings)?.build()),
             Protocol::Grpc(grpc) => grpc.spans(settings),
         })?;
-        spans.add(Batches::new(exporter, self.losses));
+        spans.export(Batches::new(exporter, self.losses));
         Ok(())
     }
 
