@@ -26,8 +26,8 @@ use uuid::Uuid;
 use crate::hostile::outcome_here;
 use crate::{ALLOCATOR, bus, place};
 
-/// How many exports fail. The longer they do the rarer they are: these take half a minute, in which more is lost than in
-/// ten minutes of exports every five seconds.
+/// How many exports fail: the longer they do the rarer they are. Meanwhile more is lost than full queues hold in ten
+/// minutes of exports every five seconds.
 const EXPORTS: usize = 24;
 /// How much more may be held at the end than when everything was full for the first time: queues are fuller at one
 /// moment than at another. A quarter of what was lost meanwhile, kept, would be more.

@@ -232,9 +232,9 @@ pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operatio
 pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
 /// `messaging.process.duration`, in `s`: how long a subscriber took to handle a message or a batch, each attempt by itself.
 pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
-/// `otel.sdk.processor.log.processed`, in `{log_record}`: log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, and what is logged meanwhile is lost too.
+/// `otel.sdk.processor.log.processed`, in `{log_record}`: log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what is logged meanwhile is lost too.
 pub const OTEL_SDK_PROCESSOR_LOG_PROCESSED: &str = "otel.sdk.processor.log.processed";
-/// `otel.sdk.processor.span.processed`, in `{span}`: spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, and what ends meanwhile is lost too.
+/// `otel.sdk.processor.span.processed`, in `{span}`: spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what ends or begins meanwhile is lost too.
 pub const OTEL_SDK_PROCESSOR_SPAN_PROCESSED: &str = "otel.sdk.processor.span.processed";
 
 // Spans: whole names, or what stands before the part that varies
@@ -364,10 +364,10 @@ pub fn description(metric: &str) -> &'static str {
             "How long a subscriber took to handle a message or a batch, each attempt by itself."
         }
         OTEL_SDK_PROCESSOR_LOG_PROCESSED => {
-            "Log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, and what is logged meanwhile is lost too."
+            "Log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what is logged meanwhile is lost too."
         }
         OTEL_SDK_PROCESSOR_SPAN_PROCESSED => {
-            "Spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, and what ends meanwhile is lost too."
+            "Spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what ends or begins meanwhile is lost too."
         }
         _ => "",
     }
