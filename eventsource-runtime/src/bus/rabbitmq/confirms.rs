@@ -97,7 +97,7 @@ enum Told {
 }
 
 /// Publishes what is asked for until nobody can ask any more: then the channel has been given up. So it is, with its
-/// connection, where nothing is confirmed; whether anybody still waits for that does not matter.
+/// connection, where a publication is left unconfirmed; whether anybody still waits for that does not matter.
 async fn publish(
     channel: Channel,
     link: Arc<Link>,
@@ -125,7 +125,7 @@ async fn publish(
             let now = Instant::now();
             let first = ledger.first().unwrap_or(now);
             let left = ATTEMPT.saturating_sub(now - first);
-            // Those that the broker has blocked it has, or is to get when it takes messages again.
+            // While the broker blocks the connection, what was sent is with it or on its way until it takes messages again.
             if left.is_zero() && !link.is_blocked(first) {
                 return Poll::Ready(Some(first));
             }

@@ -57,7 +57,7 @@ impl RabbitMqOptions {
     }
 
     /// For how long a publication is tried while the broker is away, refuses it, or does not confirm it; 30 seconds
-    /// unless set. A connection that stands and confirms nothing for 10 seconds is given up for another one, also where
+    /// unless set. A connection that leaves a publication unconfirmed for 10 seconds is given up for another one, also where
     /// nobody waits that long.
     pub fn publish_timeout(self, timeout: Duration) -> Self {
         Self { publish_timeout: timeout, ..self }

@@ -35,22 +35,24 @@ impl Log {
         Self { file: file.into(), limit, left: 0, looked: 0 }
     }
 
-    /// Empties the log if it has become large. `SQLite` itself begins it anew only where a commit finds it copied and
-    /// nobody reading from it. Where somebody reads for too long, it is tried again when the log has grown as much
-    /// more.
-    pub(super) fn keep_small(&mut self, connection: &Connection) {
+    /// Whether the log has become so large that it is to be emptied. `SQLite` itself begins it anew only where a commit
+    /// finds it copied and nobody reading from it. Where somebody reads for too long, it is tried again when the log has
+    /// grown as much more.
+    pub(super) fn is_large(&mut self) -> bool {
         let ended = ended();
         if std::mem::replace(&mut self.looked, ended) == ended {
-            return;
+            return false;
         }
         let size = self.size();
         if size < self.left {
             // Whoever read for too long has ended, and `SQLite` has cut it.
             self.left = 0;
         }
-        if size < self.left + 2 * self.limit {
-            return;
-        }
+        size >= self.left + 2 * self.limit
+    }
+
+    /// Empties it, which may take as long as readers are waited for, and as the disk takes for all of it.
+    pub(super) fn empty(&mut self, connection: &Connection) {
         // Whatever fails here, the commit was made, and the next one that fails says why.
         let _ = empty(connection);
         self.left = self.size();
@@ -120,7 +122,9 @@ mod tests {
                 run(&writer, "INSERT INTO kept VALUES (zeroblob(16384))").unwrap();
                 committed.send(()).unwrap();
                 if keeps {
-                    log.keep_small(&writer);
+                    if log.is_large() {
+                        log.empty(&writer);
+                    }
                 }
                 largest = largest.max(log.size());
             }
@@ -142,7 +146,9 @@ mod tests {
         run(&writer, "CREATE TABLE kept (payload BLOB)").unwrap();
         run(&writer, "INSERT INTO kept VALUES (zeroblob(1048576))").unwrap();
         assert!(log.size() > 1024 * 1024, "{}", log.size());
-        log.keep_small(&writer);
+        if log.is_large() {
+            log.empty(&writer);
+        }
         assert_eq!(log.size(), 0);
         std::fs::remove_dir_all(&folder).unwrap();
     }
@@ -163,7 +169,9 @@ mod tests {
         reader.query_row("SELECT count(*) FROM kept", [], |_| Ok(())).unwrap();
         while log.size() < 8 * LIMIT {
             write();
-            log.keep_small(&writer);
+            if log.is_large() {
+                log.empty(&writer);
+            }
         }
         rollback(&reader);
         writer.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
@@ -172,7 +180,9 @@ mod tests {
         while log.size() < 2 * LIMIT {
             write();
         }
-        log.keep_small(&writer);
+        if log.is_large() {
+            log.empty(&writer);
+        }
         assert_eq!(log.size(), 0);
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -2,7 +2,7 @@
 //!
 //! One thread owns the connection that writes. Appends that wait for it are committed together, which is what makes
 //! many of them cheap; each still succeeds or fails on its own. A few threads read, each with its own connection. No
-//! call blocks a thread of the async runtime: none waits there for a lock or the disk.
+//! call blocks a thread of the async runtime, for a lock or the disk, for longer than a glance (below).
 //!
 //! A command that has the store to itself is handed from thread to thread, which may take longer than its statements.
 //! So the thread that writes looks for the next job for a tenth of a millisecond, where they follow each other; while

@@ -190,7 +190,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             for job in 0..2_000_u64 {
                 let begun = Instant::now();
-                while begun.elapsed() < Duration::from_micros(job % 90) {
+                while begun.elapsed() < Duration::from_micros(job % 200) {
                     std::hint::spin_loop();
                 }
                 runtime.block_on(queue.push(job)).unwrap();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::{self, Role, rollback};
@@ -15,11 +16,13 @@ use super::options::SqliteOptions;
 use super::queue::{ClosedAtEnd, Queue};
 use super::schema;
 use super::writer::{self, Append, Command};
+use crate::poll::unless;
 use crate::store::head::Head;
 use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, StoreError, StreamId};
 use crate::telemetry::Scope;
 
-/// How long a caller looks for an answer that is under way before it lets others run: it takes no longer to wake it up.
+/// How long a caller looks for an answer that is under way before it lets others run: about as long as to wake it up
+/// would take.
 const GLANCE: Duration = Duration::from_micros(20);
 /// How long the only caller looks for an answer in all, letting others run in between: somewhat longer than a quick
 /// disk takes to commit. Of what takes longer, the time to wake up is a small part.
@@ -29,6 +32,7 @@ const PATIENCE: Duration = Duration::from_micros(250);
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 type Answer<T> = oneshot::Receiver<Result<T, Box<dyn Any + Send>>>;
+type Answered<T> = Result<Result<T, Box<dyn Any + Send>>, RecvError>;
 
 /// The threads, for as long as a handle of the store lives.
 pub(super) struct Threads {
@@ -124,17 +128,22 @@ impl Threads {
         let (reply, answer) = oneshot::channel();
         let begins_at_once = self.writer_is_free();
         self.writes.push(Command::Append(Append { stream: stream.clone(), expected, events, reply })).await?;
-        if begins_at_once {
-            self.look_for(&answer).await;
-        }
-        answer.await.unwrap_or(Err(AppendError::Store(StoreError::Closed)))
+        let answered = if begins_at_once { self.looked_for(answer).await } else { answer.await };
+        answered.unwrap_or(Err(AppendError::Store(StoreError::Closed)))
     }
 
-    /// Looks for an answer for a while, as long as nobody else asks for anything.
-    async fn look_for<T>(&self, answer: &oneshot::Receiver<T>) {
+    /// An answer that is looked for for a while, as long as nothing else waits for the thread that writes. It is waited
+    /// for meanwhile: this thread may have more to do when it comes, and another one takes over then.
+    async fn looked_for<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, RecvError> {
         let asked = Instant::now();
-        while glance(answer).is_none() && self.writes.is_empty() && asked.elapsed() < PATIENCE {
-            tokio::task::yield_now().await;
+        loop {
+            glance(&answer);
+            if let Some(answered) = unless(tokio::task::yield_now(), &mut answer).await {
+                return answered;
+            }
+            if !self.writes.is_empty() || asked.elapsed() >= PATIENCE {
+                return answer.await;
+            }
         }
     }
 
@@ -163,8 +172,7 @@ impl Threads {
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
         self.writes.push(Command::Job(job)).await?;
-        self.look_for(&answer).await;
-        answered(answer).await
+        answered(self.looked_for(answer)).await
     }
 
     /// Runs a closure on the thread that writes. Its panic goes on in the caller.
@@ -214,19 +222,15 @@ impl Drop for Threads {
     }
 }
 
-/// Looks for an answer for a moment, in which nobody else runs on this thread; `None` if there was none.
-fn glance<T>(answer: &oneshot::Receiver<T>) -> Option<()> {
-    let asked = Instant::now();
-    while answer.is_empty() {
-        if asked.elapsed() >= GLANCE {
-            return None;
-        }
+/// Looks for an answer for a moment, in which nobody else runs on this thread.
+fn glance<T>(answer: &oneshot::Receiver<T>) {
+    let begun = Instant::now();
+    while answer.is_empty() && begun.elapsed() < GLANCE {
         std::hint::spin_loop();
     }
-    Some(())
 }
 
-async fn answered<T>(answer: Answer<T>) -> Result<T, StoreError> {
+async fn answered<T>(answer: impl Future<Output = Answered<T>>) -> Result<T, StoreError> {
     match answer.await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(panic)) => resume_unwind(panic),

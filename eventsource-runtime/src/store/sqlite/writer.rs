@@ -37,25 +37,29 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, 
     let mut commands = Vec::with_capacity(GROUP);
     let mut group = Vec::with_capacity(GROUP);
     while queue.take(GROUP, &mut commands) {
+        let is_alone = commands.len() == 1;
         for command in commands.drain(..) {
             match command {
                 // Its caller has gone before it began.
                 Command::Append(append) if append.reply.is_closed() => {}
                 Command::Append(append) => group.push(append),
                 Command::Job(job) => {
-                    write(connection, head, &mut group, &|| ());
+                    write(connection, head, &mut group, &mut || ());
                     threads::run(job, connection);
                 }
             }
         }
-        // One caller alone goes on at once with its next step; of many, the threads that read take what comes.
-        let is_alone = group.len() == 1;
-        write(connection, head, &mut group, &|| {
-            if is_alone {
+        let mut is_large = None;
+        write(connection, head, &mut group, &mut || {
+            let large = *is_large.insert(log.is_large());
+            // One caller alone goes on at once with its next step; of many, the threads that read take what comes.
+            if is_alone && !large {
                 queue.about_to_watch();
             }
         });
-        log.keep_small(connection);
+        if is_large.unwrap_or_else(|| log.is_large()) {
+            log.empty(connection);
+        }
     }
 }
 
@@ -68,7 +72,7 @@ enum Failure {
 }
 
 /// Makes the appends of a group, and answers them; `done` hears of it before they do.
-fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>, done: &dyn Fn()) {
+fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>, done: &mut dyn FnMut()) {
     if group.is_empty() {
         return;
     }
@@ -88,7 +92,7 @@ fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>, done: &d
         // Each on its own, so that only those fail that cannot be made.
         Err(Failure::Statement(_)) => {
             for append in std::mem::take(group) {
-                write(connection, head, &mut vec![append], &|| ());
+                write(connection, head, &mut vec![append], &mut || ());
             }
         }
     }
