@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventsource_runtime::telemetry::{Telemetry, TraceContext, span};
+use eventsource_runtime::traced;
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::noop::NoopTracerProvider;
 use opentelemetry::trace::{TraceContextExt, Tracer};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -50,6 +52,31 @@ impl Extractor for Headers {
     fn keys(&self) -> Vec<&str> {
         vec!["traceparent"]
     }
+}
+
+/// How often the attribute of a traced function was asked for.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+#[traced(attributes("asked" = ASKED.fetch_add(1, Ordering::SeqCst) as u64))]
+fn asks() {}
+
+#[test]
+fn attributes_are_asked_for_where_there_is_a_provider() {
+    let _turn = TURN.blocking_lock();
+    let asked = || {
+        asks();
+        ASKED.swap(0, Ordering::SeqCst)
+    };
+    global::set_tracer_provider(NoopTracerProvider::new());
+    assert_eq!(asked(), 0, "nobody has set one that makes anything");
+    let theirs = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(theirs.clone()).build();
+    global::set_tracer_provider(provider.clone());
+    assert_eq!((asked(), names(&theirs)), (1, vec!["asks".to_owned()]));
+    let ours = Telemetry::builder("ours").simple_exporter(InMemorySpanExporter::default()).install().unwrap();
+    assert_eq!(asked(), 1);
+    ours.shutdown_blocking().unwrap();
+    assert_eq!(asked(), 0, "ours has ended, and took the place of theirs");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// # use eventsource_runtime::Metadata;
-/// let metadata = Metadata::from_iter([("tenant", "north")]);
+/// let metadata = Metadata::from([("tenant", "north")]);
 /// assert_eq!(metadata.get("tenant"), Some("north"));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -45,6 +45,12 @@ impl Metadata {
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Metadata {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         pairs.into_iter().fold(Self::default(), |metadata, (name, value)| metadata.with(name, value))
+    }
+}
+
+impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Metadata {
+    fn from(pairs: [(K, V); N]) -> Self {
+        Self::from_iter(pairs)
     }
 }
 

@@ -57,8 +57,8 @@ impl RabbitMqOptions {
     }
 
     /// For how long a publication is tried while the broker is away, refuses it, or does not confirm it; 30 seconds
-    /// unless set. A connection that leaves a publication unconfirmed for 10 seconds is given up for another one, also where
-    /// nobody waits that long.
+    /// unless set. A connection that leaves a publication unconfirmed for 10 seconds is given up for another one, also
+    /// where nobody waits that long.
     pub fn publish_timeout(self, timeout: Duration) -> Self {
         Self { publish_timeout: timeout, ..self }
     }

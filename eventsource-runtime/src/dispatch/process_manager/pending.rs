@@ -73,7 +73,7 @@ impl Pending {
         }
     }
 
-    pub(super) fn is_recorded(&mut self, waiting: &Waiting) {
+    pub(super) fn recorded(&mut self, waiting: &Waiting) {
         self.open.remove(&waiting.turn());
         self.recorded.insert(waiting.asked.id);
     }
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!((pending.first_due(), pending.first_position()), (Some(3), Some(Position::new(10))));
         assert_eq!(pending.due(5), ids(&[2, 3, 1]));
         for asked in pending.due(5) {
-            pending.is_recorded(&pending.get(asked).unwrap());
+            pending.recorded(&pending.get(asked).unwrap());
         }
         assert_eq!((pending.first_due(), pending.first_position()), (Some(9), Some(Position::new(10))));
         pending.remove(Uuid::from_u128(1));

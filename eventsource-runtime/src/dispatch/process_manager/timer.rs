@@ -156,7 +156,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         for asked in self.pending.due(self.clock.now().as_micros()) {
             let Some(waiting) = self.pending.get(asked) else { continue };
             match self.record(&waiting).await {
-                Ok(Outcome::Recorded) => self.pending.is_recorded(&waiting),
+                Ok(Outcome::Recorded) => self.pending.recorded(&waiting),
                 Ok(Outcome::Gone) => self.pending.remove(asked),
                 Ok(Outcome::Unknown(error)) => {
                     self.pending.remove(asked);

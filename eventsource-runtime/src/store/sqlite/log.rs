@@ -121,10 +121,8 @@ mod tests {
             for _ in 0..200 {
                 run(&writer, "INSERT INTO kept VALUES (zeroblob(16384))").unwrap();
                 committed.send(()).unwrap();
-                if keeps {
-                    if log.is_large() {
-                        log.empty(&writer);
-                    }
+                if keeps && log.is_large() {
+                    log.empty(&writer);
                 }
                 largest = largest.max(log.size());
             }

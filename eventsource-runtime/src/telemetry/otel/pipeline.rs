@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use opentelemetry::metrics::{Meter, MeterProvider};
-use opentelemetry::trace::{SpanContext, Tracer, TracerProvider};
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer,
+    TracerProvider,
+};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
@@ -294,6 +297,21 @@ impl Drop for WatchedMeters {
 }
 
 /// OpenTelemetry's global tracer at this moment; it is never kept, because nobody tells when it changes.
-pub(super) fn foreign_tracer() -> impl Tracer<Span = global::BoxedSpan> {
+pub(super) fn foreign_tracer() -> global::BoxedTracer {
     global::tracer_with_scope(SCOPE.clone())
+}
+
+/// What a tracer is asked with to learn whether it is OpenTelemetry's own that makes nothing. That one hands back the
+/// ids of the parent. Any other makes something else of it, and exports none of that: the context says so.
+static PROBE: LazyLock<Context> = LazyLock::new(|| {
+    let ids = (TraceId::from(1), SpanId::from(1));
+    let parent = SpanContext::new(ids.0, ids.1, TraceFlags::default(), true, TraceState::NONE);
+    Context::new().with_remote_span_context(parent).with_telemetry_suppressed()
+});
+
+/// Whether nobody has set a provider of spans.
+pub(super) fn makes_nothing(tracer: &global::BoxedTracer) -> bool {
+    let probe = &*PROBE;
+    let made = tracer.build_with_context(SpanBuilder::from_name("probe"), probe);
+    made.span_context().span_id() == probe.span().span_context().span_id()
 }

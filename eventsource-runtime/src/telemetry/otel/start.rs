@@ -187,6 +187,10 @@ impl Ready {
             Verdict::Record | Verdict::Ask { reads: true } => false,
             Verdict::Ask { reads: false } => true,
         };
+        let foreign = active.pipeline().is_none().then(pipeline::foreign_tracer);
+        if foreign.as_ref().is_some_and(pipeline::makes_nothing) {
+            return None;
+        }
         let mut attributes = Attributes::default();
         known(&mut attributes);
         if !late {
@@ -202,8 +206,8 @@ impl Ready {
             ..SpanBuilder::default()
         };
         let mut late = || late.then(|| evaluate(&mut user).into_vec());
-        match active.pipeline() {
-            Some(pipeline) => {
+        match (active.pipeline(), foreign) {
+            (Some(pipeline), _) => {
                 if pipeline.bridged
                     && let Some(span) = bridged(&builder, parent, told, &mut late)
                 {
@@ -211,7 +215,8 @@ impl Ready {
                 }
                 live(&pipeline.tracer, builder, parent, &mut late)
             }
-            None => live(&pipeline::foreign_tracer(), builder, parent, &mut late),
+            (None, Some(tracer)) => live(&tracer, builder, parent, &mut late),
+            (None, None) => None,
         }
     }
 }
