@@ -172,6 +172,7 @@ impl<S: EventStore> Subscription<S> {
             self.feed.store.changed(self.feed.after).await;
         }
     }
+
     /// The same as a `Stream`, which never ends, and goes on after an error.
     pub fn into_stream(self) -> impl Stream<Item = Result<StoredEvent, StoreError>> + Send + Unpin + 'static {
         Events::of(self)

@@ -125,7 +125,8 @@ async fn publish(
             let now = Instant::now();
             let first = ledger.first().unwrap_or(now);
             let left = ATTEMPT.saturating_sub(now - first);
-            // While the broker blocks the connection, what was sent is with it or on its way until it takes messages again.
+            // While the broker blocks the connection, what was sent is with it, or on its way until it takes messages
+            // again.
             if left.is_zero() && !link.is_blocked(first) {
                 return Poll::Ready(Some(first));
             }

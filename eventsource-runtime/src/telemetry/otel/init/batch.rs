@@ -33,7 +33,7 @@ const FAILURES: u32 = 3;
 /// is lost at most of a receiver that works again.
 const REST: u64 = 100;
 const LONGEST_REST: u64 = 1600;
-/// After how many milliseconds without the end of an export a full queue is taken for one that stays full.
+/// For how many milliseconds a queue has been full, and no export has ended, that is taken for one that stays full.
 const STUCK: u64 = 1000;
 
 /// What a set-up exports and loses.
@@ -72,8 +72,8 @@ pub(in crate::telemetry::otel) struct Door {
     failures: AtomicU32,
     /// Until when the door is shut, by the clock of the alarm.
     opens: AtomicU64,
-    /// When the last export ended, by the same clock.
-    moved: AtomicU64,
+    /// When the first item found no room since an export ended last, by the same clock; 0 if there has been room.
+    full_since: AtomicU64,
 }
 
 impl Batches<BatchSpanProcessor> {
@@ -147,7 +147,7 @@ impl Door {
             closed: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             opens: AtomicU64::new(0),
-            moved: AtomicU64::new(alarm.millis(Instant::now())),
+            full_since: AtomicU64::new(0),
         })
     }
 
@@ -169,6 +169,9 @@ impl Door {
             return true;
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        if self.full_since.load(Ordering::Relaxed) == 0 {
+            self.full_since.store(self.now().max(1), Ordering::Relaxed);
+        }
         self.count_dropped();
         false
     }
@@ -187,8 +190,8 @@ impl Door {
             self.processed.export_failed.fetch_add(1, Ordering::Relaxed);
             return true;
         }
-        let is_stuck = self.waiting.load(Ordering::Relaxed) >= self.most
-            && self.now().saturating_sub(self.moved.load(Ordering::Relaxed)) >= STUCK;
+        let full_since = self.full_since.load(Ordering::Relaxed);
+        let is_stuck = full_since > 0 && self.now().saturating_sub(full_since) >= STUCK;
         if is_stuck {
             self.count_dropped();
         }
@@ -208,15 +211,13 @@ impl Door {
 
     pub(super) fn leave(&self, count: usize, result: &OTelSdkResult) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
-        let now = self.now();
-        self.moved.store(now, Ordering::Relaxed);
+        self.full_since.store(0, Ordering::Relaxed);
         if result.is_ok() {
             self.failures.store(0, Ordering::Relaxed);
             self.processed.exported.fetch_add(count as u64, Ordering::Relaxed);
         } else {
-            if let Some(further) = (self.failures.fetch_add(1, Ordering::Relaxed) + 1).checked_sub(FAILURES) {
-                let rest = (REST << further.min(16)).min(LONGEST_REST);
-                self.opens.store(now + rest, Ordering::Relaxed);
+            if let Some(rest) = rest_after(self.failures.fetch_add(1, Ordering::Relaxed) + 1) {
+                self.opens.store(self.now() + rest, Ordering::Relaxed);
             }
             self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
         }
@@ -230,6 +231,12 @@ impl Door {
     fn now(&self) -> u64 {
         self.alarm.millis(Instant::now())
     }
+}
+
+/// For how long the door stays shut after so many failures in a row, if it does.
+fn rest_after(failures: u32) -> Option<u64> {
+    let further = failures.checked_sub(FAILURES)?;
+    Some((REST << further.min(16)).min(LONGEST_REST))
 }
 
 impl SpanProcessor for Batches<BatchSpanProcessor> {
@@ -340,17 +347,9 @@ mod tests {
 
     #[test]
     fn the_longer_a_receiver_is_away_the_longer_it_is_left_alone() {
-        let door = Door::new(Signal::Traces, 10, &Arc::default(), &Arc::default());
-        let failed = Err(OTelSdkError::InternalFailure("refused".into()));
-        let rests = [(); 40].map(|()| {
-            door.leave(0, &failed);
-            door.opens.load(Ordering::Relaxed).saturating_sub(door.moved.load(Ordering::Relaxed))
-        });
-        assert_eq!(rests[..8], [0, 0, 100, 200, 400, 800, 1600, 1600]);
-        assert_eq!(rests[39], 1600);
-        door.leave(0, &Ok(()));
-        door.leave(0, &failed);
-        assert_eq!(door.failures.load(Ordering::Relaxed), 1);
+        let rests: Vec<_> = (1..=8).filter_map(rest_after).collect();
+        assert_eq!(rests, [100, 200, 400, 800, 1600, 1600]);
+        assert_eq!(rest_after(u32::MAX), Some(1600));
     }
 
     #[test]
@@ -362,18 +361,17 @@ mod tests {
         let door = Door::new(Signal::Traces, 2, &processed, &alarm);
         let counts = || [&processed.export_failed, &processed.queue_full].map(|count| count.load(Ordering::Relaxed));
 
-        assert!(!door.turns_away());
-        door.moved.store(0, Ordering::Relaxed);
-        assert!(!door.turns_away(), "there is room, so nothing hangs");
-        assert!(door.enter() && door.enter());
+        assert!(door.enter() && door.enter() && !door.turns_away(), "nothing was without room");
+        assert!(!door.enter() && !door.turns_away(), "it may be a burst");
+        door.full_since.store(1, Ordering::Relaxed);
         assert!(door.turns_away(), "no export has ended for long");
-        door.moved.store(door.now(), Ordering::Relaxed);
+        door.leave(1, &Ok(()));
         assert!(!door.turns_away(), "one has ended just now");
-        assert_eq!(counts(), [0, 1]);
+        assert_eq!(counts(), [0, 2]);
 
         door.opens.store(door.now() + 60_000, Ordering::Relaxed);
         assert!(door.turns_away());
-        assert_eq!(counts(), [1, 1]);
+        assert_eq!(counts(), [1, 2]);
     }
 
     #[test]
