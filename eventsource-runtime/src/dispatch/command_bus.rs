@@ -1,25 +1,20 @@
 //! Commands to the aggregates that decide about them.
 
 use std::any::{Any, TypeId};
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::at_hand::AtHand;
 use super::by_type::ByType;
-use super::error::{DispatchError, DispatchJsonError};
-use super::json::{COMMANDS, Payload, Refused, Switches, shown};
+use super::command_span::{Handled, handle, no_handler};
+use super::error::DispatchJsonError;
+use super::json::{COMMANDS, Known, Payload, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, Committed, Context, MAX_JSON};
-use crate::domain::{Aggregate, AnyCommand, Command, Handle, Handlers, Registry};
-use crate::repository::{Progress, Repository};
+use crate::domain::{AnyCommand, Command, Handle, Handlers, Registry};
+use crate::repository::Repository;
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
-use crate::telemetry::{Chain, Kind, Span, Start, error_text, guarded, log, metrics, names};
 
-/// What a command of that aggregate comes to.
-type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
 type Dispatched<C> = Handled<<C as Command>::Aggregate>;
 
 /// Takes commands to the aggregates that decide about them, each in a `command.{Type}` span.
@@ -228,102 +223,6 @@ where
     }
 }
 
-/// Handles a command, in its span.
-async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
-    repository: &Repository<A, S, A::Services>,
-    command: &dyn AnyCommand<A>,
-    context: Context,
-    switches: Switches,
-) -> Handled<A> {
-    let begun = metrics::begun(switches.metrics);
-    let span = command_span(command, switches);
-    let mut progress = Progress::of(&span);
-    let at_hand = AtHand::new(COMMANDS, command.name(), &span, begun);
-    let result = span.run(repository.handle(command, &context, &mut progress)).await;
-    let metered = at_hand.handled();
-    end(command.name(), span, &result, &progress, metered);
-    result
-}
-
-fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> Span {
-    Start::new(command.span(), Kind::Internal, || switches.tracing).begin(
-        &mut |known| {
-            known.text(names::CQRS_SIDE, "write");
-            known.text(names::CQRS_COMMAND_TYPE, command.name());
-            known.text(names::EVENTSOURCE_AGGREGATE_TYPE, A::NAME);
-            known.string(names::EVENTSOURCE_AGGREGATE_ID, command.id().to_string());
-        },
-        &mut |user| {
-            guarded(|| command.attributes(user));
-        },
-    )
-}
-
-/// `metered` is how long it took, where somebody reads that.
-fn end<E: Error + 'static>(
-    name: &'static str,
-    span: Span,
-    result: &Result<Committed, DispatchError<E>>,
-    progress: &Progress,
-    metered: Option<Duration>,
-) {
-    let error_type = result.as_ref().err().map(DispatchError::error_type);
-    let status = match result {
-        Ok(_) => "success",
-        Err(DispatchError::Rejected(_)) => "rejected",
-        Err(_) => "error",
-    };
-    span.record(&mut |later| {
-        later.text(names::CQRS_COMMAND_STATUS, status);
-        later.number(names::EVENTSOURCE_RETRY_COUNT, progress.retries.into());
-        if let Ok(committed) = result {
-            later.number(names::CQRS_EVENTS_COUNT, committed.events);
-            // Of events that an earlier command with this id has appended the names are not known.
-            if !committed.repeated {
-                later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut progress.type_names());
-            }
-            later.number(names::EVENTSOURCE_VERSION, committed.version.get());
-        }
-        if let (Some(error_type), "rejected") = (&error_type, status) {
-            later.string(names::ERROR_TYPE, &**error_type);
-        }
-    });
-    span.in_scope(|| {
-        if let (Some(error_type), Err(DispatchError::Rejected(refusal))) = (&error_type, result) {
-            log::command_rejected(name, error_type, error_text(&Chain(refusal)).as_deref());
-        }
-        if let Some(elapsed) = metered {
-            let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
-            metrics::command(&ended, result.as_ref().map_or(0, Committed::appended));
-        }
-    });
-    // A refusal is the domain's decision: the span bears its name but no status.
-    match (result, error_type) {
-        (Err(error), Some(error_type)) if !error.is_rejected() => {
-            span.fail(names::LOG_COMMAND, error_type, &Chain(error));
-        }
-        _ => span.succeed(),
-    }
-}
-
-fn no_handler<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> DispatchError<A::Error> {
-    let (span, name) = (command_span(command, switches), command.name());
-    let error = DispatchError::NoHandler { command: name };
-    let error_type = error.error_type();
-    span.record(&mut |later| {
-        later.text(names::CQRS_COMMAND_STATUS, "error");
-        later.number(names::EVENTSOURCE_RETRY_COUNT, 0);
-    });
-    span.in_scope(|| {
-        if switches.metrics {
-            let error_type = Some(&*error_type);
-            metrics::command(&metrics::Ended { name, status: "error", error_type, elapsed: Duration::ZERO }, 0);
-        }
-    });
-    span.fail_saying(names::LOG_COMMAND, error_type, Some(format!("No handler for {name}")));
-    error
-}
-
 /// Reads one type of command from JSON and dispatches it.
 trait JsonRoute: Send + Sync {
     fn dispatch<'a>(
@@ -339,8 +238,7 @@ type Read<A> = fn(&[u8]) -> serde_json::Result<Box<dyn AnyCommand<A>>>;
 /// One command of an aggregate, whatever its type.
 struct Json<A: Handlers, S> {
     repository: Arc<Repository<A, S, A::Services>>,
-    /// Of the command and of its span.
-    names: (&'static str, &'static str),
+    known: Known,
     read: Read<A>,
 }
 
@@ -351,9 +249,9 @@ impl<A: Handlers, S: EventStore + SnapshotStore> JsonRoute for Json<A, S> {
         context: Context,
         switches: Switches,
     ) -> BoxFuture<'a, Result<Committed, DispatchJsonError>> {
-        let (name, _) = self.names;
+        let name = self.known.name;
         Box::pin(async move {
-            let command = COMMANDS.read(self.names, payload, self.read, switches);
+            let command = COMMANDS.read(self.known, payload, self.read, switches);
             let command = command.map_err(|refused| refuse(name, refused))?;
             let handled = handle(&self.repository, &*command, context, switches).await;
             handled.map_err(|error| DispatchJsonError::from_typed(name, error))
@@ -383,7 +281,7 @@ impl<A: Handlers, S: EventStore + SnapshotStore> Registry<A> for Registrar<'_, A
         self.routes.typed.insert(TypeId::of::<C>(), Box::new(route));
         let json = Json {
             repository: Arc::clone(&self.repository),
-            names: (C::NAME, C::SPAN),
+            known: Known { name: C::NAME, span: C::SPAN, aggregate_type: Some(A::NAME) },
             read: |json| Ok(Box::new(serde_json::from_slice::<C>(json)?)),
         };
         self.routes.named.insert::<C>(C::NAME, Box::new(json));

@@ -69,6 +69,15 @@ pub(super) struct Payload<'a> {
     pub(super) most: usize,
 }
 
+/// A type of message that is handled.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) name: &'static str,
+    pub(super) span: &'static str,
+    /// Whose command it is.
+    pub(super) aggregate_type: Option<&'static str>,
+}
+
 /// Why a message reached no handler.
 pub(super) enum Refused {
     TooLarge(usize),
@@ -88,7 +97,7 @@ impl Side {
     /// Reads a message within the limits; one that does not fit leaves an Error span of its kind.
     pub(super) fn read<M>(
         self,
-        (name, span): (&'static str, &'static str),
+        known: Known,
         payload: Payload<'_>,
         read: fn(&[u8]) -> serde_json::Result<M>,
         switches: Switches,
@@ -97,23 +106,28 @@ impl Side {
             size if size > payload.most => Err(Refused::TooLarge(size)),
             _ => read(payload.json).map_err(|error| Refused::BadPayload(PayloadFault::new(&error))),
         };
-        read.inspect_err(|refused| self.refuse(span, (name, name), refused.error_type().into(), switches))
+        read.inspect_err(|refused| self.refuse(known, known.name, refused.error_type().into(), switches))
     }
 
     /// Tells of a message that nobody handles. The name is not ours, so it names neither the span nor the metric.
     pub(super) fn unknown(self, name: &str, switches: Switches) {
-        self.refuse(self.unknown_span, ("unknown", name), Cow::Borrowed("no_handler"), switches);
+        self.refuse(self.nobodys("unknown"), name, Cow::Borrowed("no_handler"), switches);
     }
 
     /// Tells of a message whose name is that of two types.
     pub(super) fn ambiguous(self, name: &'static str, switches: Switches) {
-        self.refuse(self.unknown_span, (name, name), Cow::Borrowed("ambiguous"), switches);
+        self.refuse(self.nobodys(name), name, Cow::Borrowed("ambiguous"), switches);
+    }
+
+    /// A message that is not known to be of any type.
+    fn nobodys(self, name: &'static str) -> Known {
+        Known { name, span: self.unknown_span, aggregate_type: None }
     }
 
     fn refuse(
         self,
-        span: &'static str,
-        (counted, shown): (&'static str, &str),
+        Known { name, span, aggregate_type }: Known,
+        shown: &str,
         error_type: Cow<'static, str>,
         switches: Switches,
     ) {
@@ -121,6 +135,7 @@ impl Side {
             &mut |known| {
                 known.text(names::CQRS_SIDE, self.name);
                 known.string(self.type_key, shown);
+                known.record(names::EVENTSOURCE_AGGREGATE_TYPE, &aggregate_type);
             },
             &mut |_| (),
         );
@@ -131,7 +146,7 @@ impl Side {
         span.in_scope(|| {
             if switches.metrics {
                 let error_type = Some(&*error_type);
-                (self.count)(&metrics::Ended { name: counted, status: "error", error_type, elapsed: Duration::ZERO });
+                (self.count)(&metrics::Ended { name, status: "error", error_type, elapsed: Duration::ZERO });
             }
         });
         let description = (error_type == "no_handler").then(|| format!("No handler for {shown}"));

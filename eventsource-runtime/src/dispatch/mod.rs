@@ -3,6 +3,7 @@
 mod at_hand;
 mod by_type;
 mod command_bus;
+mod command_span;
 mod error;
 mod handled;
 mod json;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::at_hand::AtHand;
 use super::by_type::ByType;
 use super::error::{ExecuteJsonError, QueryError};
-use super::json::{Payload, QUERIES, Refused, Switches, shown};
+use super::json::{Known, Payload, QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, MAX_JSON};
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
@@ -297,11 +297,11 @@ impl<Q: Query> JsonRoute for Json<Q> {
         bus: &'a QueryBus,
         payload: Payload<'a>,
     ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>> {
-        let query =
-            match QUERIES.read((Q::NAME, Q::SPAN), payload, |json| serde_json::from_slice::<Q>(json), bus.switches) {
-                Ok(query) => query,
-                Err(refused) => return Box::pin(std::future::ready(Err(refuse(Q::NAME, refused)))),
-            };
+        let known = Known { name: Q::NAME, span: Q::SPAN, aggregate_type: None };
+        let query = match QUERIES.read(known, payload, |json| serde_json::from_slice::<Q>(json), bus.switches) {
+            Ok(query) => query,
+            Err(refused) => return Box::pin(std::future::ready(Err(refuse(Q::NAME, refused)))),
+        };
         match bus.route::<Q>() {
             Some(route) => route.execute_json(query, bus.switches),
             None => Box::pin(async { Err(ExecuteJsonError::from_typed(Q::NAME, no_handler::<Q>(bus.switches))) }),

@@ -5,19 +5,13 @@ use std::sync::Arc;
 use super::Told;
 use crate::bus::message::Message;
 use crate::bus::{BusInfo, Destination, Place, PublishError, Published};
-use crate::telemetry::{Attributes, Options, names};
+use crate::telemetry::{Attributes, names};
 
 /// As many attributes as the span of a message has, with those that are told at its end.
 pub(super) const MOST: usize = 18;
 
 pub(super) const SEND: &str = "send";
 pub(super) const PROCESS: &str = "process";
-
-pub(super) fn link(options: &mut Options, message: &Message) {
-    if let Some(context) = message.trace_context() {
-        options.link_message(context, message.id());
-    }
-}
 
 pub(super) fn describe_sent(
     Told { info, destination }: &Told,

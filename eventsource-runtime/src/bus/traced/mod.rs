@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use self::describe::{MOST, describe_published, describe_sent, link};
+use self::describe::{MOST, describe_published, describe_sent};
 pub(super) use self::process::{Ended, Outcome, Processing};
 use super::error::PublishError;
 use super::message::Message;
@@ -193,7 +193,9 @@ impl<B: EventBus> Traced<B> {
             if via == Via::Relay {
                 options.root();
                 for message in messages {
-                    link(options, message);
+                    if let Some(context) = message.trace_context() {
+                        options.link_event(context, message.id());
+                    }
                 }
             }
         });

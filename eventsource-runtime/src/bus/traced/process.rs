@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::describe::{MOST, PROCESS, describe_broker, describe_event_type, describe_messages, link};
+use super::describe::{MOST, PROCESS, describe_broker, describe_event_type, describe_messages};
 use crate::bus::BusInfo;
 use crate::bus::error::HandlerError;
 use crate::bus::lane::Current;
@@ -122,21 +122,22 @@ impl Processing {
         start.begin(&mut |known| self.describe(batch, known), &mut |_| ())
     }
 
-    fn hang<S>(&self, options: &mut Options, batch: &[Current<S>]) {
+    fn hang<'a, S>(&self, options: &mut Options, batch: &'a [Current<S>]) {
         options.root();
-        let mut carrying = batch.iter().filter(|current| current.received.trace_context().is_some()).peekable();
+        let with_context = |each: &'a Current<S>| Some((each, each.received.trace_context()?));
+        let mut carrying = batch.iter().filter_map(with_context).peekable();
         if carrying.peek().is_none() {
             return;
         }
         let now = self.now();
-        for current in carrying {
+        for (current, context) in carrying {
             match self.propagation.relation(&current.received, current.sent_at, now) {
                 Relation::Ignore => continue,
                 // A span has one parent at most.
                 Relation::Parent if batch.len() == 1 => options.parent(&*current.received),
                 Relation::Parent | Relation::Link => {}
             }
-            link(options, &current.received);
+            options.link_message(context, current.received.id());
         }
         if is_replayed(batch) {
             options.replay();

@@ -157,6 +157,8 @@ impl Options {
     /// Does nothing.
     pub fn links(&mut self, _: &(impl Linked + ?Sized)) {}
 
+    pub(crate) fn link_event(&mut self, _: &TraceContext, _: Option<uuid::Uuid>) {}
+
     pub(crate) fn link_message(&mut self, _: &TraceContext, _: Option<uuid::Uuid>) {}
 
     pub(crate) fn replay(&mut self) {}

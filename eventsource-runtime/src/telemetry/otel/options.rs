@@ -61,7 +61,12 @@ impl Options {
     /// Links to what something carries. Beyond 128 links the rest is counted.
     pub fn links(&mut self, links: &(impl Linked + ?Sized)) {
         self.links.get_or_insert_default();
-        links.contexts(&mut |context, event| self.link(context, names::EVENTSOURCE_EVENT_ID, event));
+        links.contexts(&mut |context, event| self.link_event(context, event));
+    }
+
+    /// Links to what an event carries that is at hand only as a message.
+    pub(crate) fn link_event(&mut self, context: &TraceContext, event: Option<Uuid>) {
+        self.link(context, names::EVENTSOURCE_EVENT_ID, event);
     }
 
     /// Links to what a message carries.

@@ -1,0 +1,114 @@
+//! The span of a command, and what is measured of it.
+
+use std::error::Error;
+use std::time::Duration;
+
+use super::at_hand::AtHand;
+use super::error::DispatchError;
+use super::json::{COMMANDS, Switches};
+use super::{Committed, Context};
+use crate::domain::{Aggregate, AnyCommand, Handlers};
+use crate::repository::{Progress, Repository};
+use crate::snapshot::SnapshotStore;
+use crate::store::EventStore;
+use crate::telemetry::{Chain, Kind, Span, Start, error_text, guarded, log, metrics, names};
+
+/// What a command of that aggregate comes to.
+pub(super) type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
+
+/// Handles a command, in its span.
+pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
+    repository: &Repository<A, S, A::Services>,
+    command: &dyn AnyCommand<A>,
+    context: Context,
+    switches: Switches,
+) -> Handled<A> {
+    let begun = metrics::begun(switches.metrics);
+    let span = command_span(command, switches);
+    let mut progress = Progress::of(&span);
+    let at_hand = AtHand::new(COMMANDS, command.name(), &span, begun);
+    let result = span.run(repository.handle(command, &context, &mut progress)).await;
+    let metered = at_hand.handled();
+    end(command.name(), span, &result, &progress, metered);
+    result
+}
+
+fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> Span {
+    Start::new(command.span(), Kind::Internal, || switches.tracing).begin(
+        &mut |known| {
+            known.text(names::CQRS_SIDE, "write");
+            known.text(names::CQRS_COMMAND_TYPE, command.name());
+            known.text(names::EVENTSOURCE_AGGREGATE_TYPE, A::NAME);
+            known.string(names::EVENTSOURCE_AGGREGATE_ID, command.id().to_string());
+        },
+        &mut |user| {
+            guarded(|| command.attributes(user));
+        },
+    )
+}
+
+/// `metered` is how long it took, where somebody reads that.
+fn end<E: Error + 'static>(
+    name: &'static str,
+    span: Span,
+    result: &Result<Committed, DispatchError<E>>,
+    progress: &Progress,
+    metered: Option<Duration>,
+) {
+    let error_type = result.as_ref().err().map(DispatchError::error_type);
+    let status = match result {
+        Ok(_) => "success",
+        Err(DispatchError::Rejected(_)) => "rejected",
+        Err(_) => "error",
+    };
+    span.record(&mut |later| {
+        later.text(names::CQRS_COMMAND_STATUS, status);
+        later.number(names::EVENTSOURCE_RETRY_COUNT, progress.retries.into());
+        if let Ok(committed) = result {
+            later.number(names::CQRS_EVENTS_COUNT, committed.events);
+            // Of events that an earlier command with this id has appended the names are not known.
+            if !committed.repeated {
+                later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut progress.type_names());
+            }
+            later.number(names::EVENTSOURCE_VERSION, committed.version.get());
+        }
+        if let (Some(error_type), "rejected") = (&error_type, status) {
+            later.string(names::ERROR_TYPE, &**error_type);
+        }
+    });
+    span.in_scope(|| {
+        if let (Some(error_type), Err(DispatchError::Rejected(refusal))) = (&error_type, result) {
+            log::command_rejected(name, error_type, error_text(&Chain(refusal)).as_deref());
+        }
+        if let Some(elapsed) = metered {
+            let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
+            metrics::command(&ended, result.as_ref().map_or(0, Committed::appended));
+        }
+    });
+    // A refusal is the domain's decision: the span bears its name but no status.
+    match (result, error_type) {
+        (Err(error), Some(error_type)) if !error.is_rejected() => {
+            span.fail(names::LOG_COMMAND, error_type, &Chain(error));
+        }
+        _ => span.succeed(),
+    }
+}
+
+/// Tells of a command that the bus was given no repository for.
+pub(super) fn no_handler<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> DispatchError<A::Error> {
+    let (span, name) = (command_span(command, switches), command.name());
+    let error = DispatchError::NoHandler { command: name };
+    let error_type = error.error_type();
+    span.record(&mut |later| {
+        later.text(names::CQRS_COMMAND_STATUS, "error");
+        later.number(names::EVENTSOURCE_RETRY_COUNT, 0);
+    });
+    span.in_scope(|| {
+        if switches.metrics {
+            let error_type = Some(&*error_type);
+            metrics::command(&metrics::Ended { name, status: "error", error_type, elapsed: Duration::ZERO }, 0);
+        }
+    });
+    span.fail_saying(names::LOG_COMMAND, error_type, Some(format!("No handler for {name}")));
+    error
+}
