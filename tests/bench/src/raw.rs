@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -27,6 +28,8 @@ pub fn open(path: &Path, synchronous: &str) -> Connection {
     set("synchronous", synchronous);
     set("cache_size", "-16384");
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).expect("a pragma");
+    // Otherwise each load has its statement prepared again, for the sake of its limit.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("a setting");
     connection.execute_batch(SCHEMA).expect("the schema");
     connection
 }

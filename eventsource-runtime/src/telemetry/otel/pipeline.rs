@@ -16,7 +16,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing::Dispatch;
 
-use super::init::Door;
+use super::init::Way;
 use super::metrics::Instruments;
 use super::toggle;
 use crate::sync::Mutex;
@@ -48,8 +48,7 @@ pub(super) struct Pipeline {
     pub(super) sampling: Sampling,
     /// Whether spans are made as spans of `tracing`.
     pub(super) bridged: bool,
-    /// Where every span leaves, if there is nothing else that spans go to.
-    pub(super) only_door: Option<Arc<Door>>,
+    pub(super) way: Way,
     /// Whether what would be span events are log events.
     pub(super) span_events_as_logs: bool,
     /// Whether what errors say is recorded.
@@ -63,14 +62,6 @@ pub(super) struct Pipeline {
     pub(super) slow: Duration,
     /// Whether OpenTelemetry's global meters are the pipeline's, once it is installed: never without a reader.
     pub(super) has_global_meters: Arc<AtomicBool>,
-}
-
-impl Pipeline {
-    /// Whether nobody would get a span that begins now, nor hear of it otherwise. It is counted as dropped then.
-    #[inline]
-    pub(super) fn turns_away(&self) -> bool {
-        !self.bridged && !self.span_events_as_logs && self.only_door.as_ref().is_some_and(|door| door.turns_away())
-    }
 }
 
 impl fmt::Debug for Pipeline {

@@ -11,7 +11,7 @@ use super::List;
 use super::bridge::{self, Made};
 use super::method_names;
 use super::options::{Options, Parent, evaluated, span_context};
-use super::pipeline::{self, Active, Pipeline, Verdict};
+use super::pipeline::{self, Active, Verdict};
 use super::site::Site;
 use super::span::{Span, counted, evaluate};
 use super::toggle;
@@ -180,9 +180,11 @@ impl Ready {
             Verdict::Record
                 if self.is_ours
                     && !parent.is_telemetry_suppressed()
-                    && active.pipeline().is_some_and(Pipeline::turns_away) =>
+                    && active.pipeline().is_some_and(|pipeline| pipeline.way.is_shut()) =>
             {
-                return Some(unrecorded(parent, true));
+                // Nobody will look for it: what runs in it may as well be in the span above.
+                let is_below = matches!(self.options.parent, Parent::Current) && above.span_context().is_valid();
+                return (!is_below).then(|| unrecorded(parent, true));
             }
             Verdict::Record | Verdict::Ask { reads: true } => false,
             Verdict::Ask { reads: false } => true,

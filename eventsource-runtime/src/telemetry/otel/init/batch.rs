@@ -185,7 +185,7 @@ impl Door {
 
     /// Whether an item that begins now would not come in: the receiver is away, or an export hangs before a full queue.
     /// It is counted as dropped then, and nobody has to make it.
-    pub(in crate::telemetry::otel) fn turns_away(&self) -> bool {
+    pub(super) fn turns_away(&self) -> bool {
         if self.rests() {
             self.processed.export_failed.fetch_add(1, Ordering::Relaxed);
             return true;

@@ -51,7 +51,6 @@ use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
 
 use self::at_once::AtOnce;
-pub(super) use self::batch::Door;
 use self::batch::{Batches, Losses};
 use self::console::{ConsoleMetrics, Printing};
 use self::env::{Env, Exporter, Signal};
@@ -61,6 +60,7 @@ use self::otlp::Otlp;
 use self::prometheus::Scrapes;
 use self::reporting::Reporting;
 use self::spans::Spans;
+pub(super) use self::spans::Way;
 use super::error_text;
 use super::metrics::{self, Instruments};
 use super::pipeline::{Pipeline, SCOPE, Sampling};
@@ -303,7 +303,7 @@ impl TelemetryBuilder {
             error_text::is_recorded();
         }
         let resource = self.resource();
-        let only_door = self.spans.only_door();
+        let way = if self.bridged || self.span_events_as_logs { Way::Open } else { self.spans.way() };
         let tracers = self.spans.build(&resource);
         let loggers = self.logs.build(&resource);
         let meters = self.meters.with_resource(resource).build();
@@ -315,7 +315,7 @@ impl TelemetryBuilder {
             tracer: tracers.provider.tracer_with_scope(SCOPE.clone()),
             sampling,
             bridged: self.bridged,
-            only_door,
+            way,
             span_events_as_logs: self.span_events_as_logs,
             error_text: self.record_error_text,
             logs: match &self.printing {

@@ -16,6 +16,28 @@ use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
 
+/// Which way spans go.
+pub(in crate::telemetry::otel) enum Way {
+    /// Nobody gets them.
+    Nowhere,
+    /// All of them through one door, and nobody else gets to see them.
+    Door(Arc<Door>),
+    /// To somebody who always does.
+    Open,
+}
+
+impl Way {
+    /// Whether nobody would get a span that begins now. If anybody else would, it is counted as dropped then.
+    #[inline]
+    pub(in crate::telemetry::otel) fn is_shut(&self) -> bool {
+        match self {
+            Self::Nowhere => true,
+            Self::Door(door) => door.turns_away(),
+            Self::Open => false,
+        }
+    }
+}
+
 /// The processors of spans, before the set-up.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
@@ -35,11 +57,11 @@ impl Spans {
         self.add(batches);
     }
 
-    /// The door through which every span leaves, where nobody else gets to see it.
-    pub(super) fn only_door(&self) -> Option<Arc<Door>> {
+    pub(super) fn way(&self) -> Way {
         match (&self.doors[..], self.processors.len()) {
-            ([door], 1) => Some(Arc::clone(door)),
-            _ => None,
+            (_, 0) => Way::Nowhere,
+            ([door], 1) => Way::Door(Arc::clone(door)),
+            _ => Way::Open,
         }
     }
 
