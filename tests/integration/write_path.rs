@@ -7,6 +7,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{AppendError, MemoryStore};
 use eventsource_tests::orders::{Order, OrderCancelled, OrderError, OrderPlaced, OrderReadModel};
 use eventsource_tests::recorder::Recorder;
+use opentelemetry_sdk::trace::SpanData;
 use uuid::Uuid;
 
 use crate::{bus, place, ship, sqlite};
@@ -248,6 +249,13 @@ async fn commands_come_in_as_json() {
     let rendered = trees.render();
     assert!(rendered.contains("command.unknown ERROR \"No handler for RefundOrder\""), "{rendered}");
     assert_eq!(rendered.matches("command.PlaceOrder ERROR").count(), 3, "{rendered}");
+    let of_orders = |span: &&SpanData| {
+        let mut told = span.attributes.iter();
+        told.any(|told| told.key.as_str() == "eventsource.aggregate.type" && told.value.as_str() == "Order")
+    };
+    let spans = recorder.spans();
+    let placing = spans.iter().filter(|span| span.name == "command.PlaceOrder");
+    assert_eq!(placing.filter(of_orders).count(), 4, "whose it is is known though its payload does not fit");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Span, SpanData, SpanExporter, SpanProcessor};
 use serde::Deserialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -116,16 +116,16 @@ async fn works_on() {
     telemetry.shutdown().await.unwrap_err();
 }
 
-/// How often an attribute was asked for.
-static ASKED: AtomicU64 = AtomicU64::new(0);
-
 /// An attribute that counts how often it is asked for.
-#[derive(Clone, Deserialize)]
-struct Counted;
+#[derive(Clone, Default, Deserialize)]
+struct Counted {
+    #[serde(skip)]
+    asked: Arc<AtomicU64>,
+}
 
 impl AttributeValue for Counted {
     fn record(&self, _: &mut Slot<'_>) {
-        ASKED.fetch_add(1, Ordering::SeqCst);
+        self.asked.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -152,11 +152,11 @@ async fn what_would_be_lost_is_counted_and_not_made() {
     let builder = Telemetry::builder("tests").span_exporter(Failing(Arc::clone(&exports)));
     let telemetry = builder.metric_exporter(lost.clone()).build().unwrap();
     let queries = QueryBus::builder().handler(Answers).build();
-    let mut executed = 0;
+    let (mut executed, counted) = (0, Counted::default());
     // By then the receiver has been left alone for a second and a half.
     while exports.load(Ordering::SeqCst) < 7 {
         for _ in 0..10 {
-            let query = IsSampled { counted: Counted };
+            let query = IsSampled { counted: counted.clone() };
             assert!(telemetry.run(queries.execute(query)).await.unwrap(), "its context is as that of any other");
             executed += 1;
         }
@@ -165,9 +165,25 @@ async fn what_would_be_lost_is_counted_and_not_made() {
     // Spans and metrics are flushed side by side: this time there are no spans.
     let _ = telemetry.force_flush().await;
     assert_eq!(lost.of(names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED, "export_failed"), executed);
-    let asked = ASKED.load(Ordering::SeqCst);
+    let asked = counted.asked.load(Ordering::SeqCst);
     assert!(asked > 0 && asked < executed / 2, "{asked} of {executed} spans were filled in");
     let _ = telemetry.shutdown().await;
+}
+
+/// A program that exports metrics alone made its spans in full, and threw them away.
+#[tokio::test]
+async fn what_nobody_gets_is_not_made() {
+    let telemetry = Telemetry::builder("tests").metric_exporter(Lost::default()).build().unwrap();
+    let asked = Arc::<AtomicU64>::default();
+    let queries = QueryBus::builder().handler(Answers).build();
+    let query = IsSampled { counted: Counted { asked: Arc::clone(&asked) } };
+    assert!(telemetry.run(queries.execute(query.clone())).await.unwrap(), "what it calls may be exported elsewhere");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    telemetry.shutdown().await.unwrap();
+
+    let telemetry = Telemetry::builder("tests").simple_exporter(InMemorySpanExporter::default()).build().unwrap();
+    assert!(telemetry.run(queries.execute(query)).await.unwrap());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 /// Commands that are refused, as many as there is time for: they leave spans, metrics and log events, and nothing in

@@ -34,7 +34,7 @@ pub enum PublishError {
         limit: usize,
     },
     /// A part of the message does not fit the broker's protocol. Told before anything is sent.
-    #[error("`{part}` of a message for `{destination}` does not fit the protocol: {problem}")]
+    #[error("`{part}` of a message for `{destination}` does not fit the protocol: {problem}; change it")]
     Invalid {
         /// Where it should have gone.
         destination: String,

@@ -103,7 +103,7 @@ pub enum DispatchJsonError {
         command: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
-    #[error("a payload of {size} bytes for `{command}` is longer than {limit}", limit = super::MAX_JSON)]
+    #[error("a payload of {size} bytes for `{command}` is longer than {limit}; send less in it", limit = super::MAX_JSON)]
     TooLarge {
         /// The command's name.
         command: &'static str,
@@ -111,7 +111,7 @@ pub enum DispatchJsonError {
         size: usize,
     },
     /// The payload is not what the command expects.
-    #[error("the payload does not fit `{command}`")]
+    #[error("the payload does not fit `{command}`; mend what stands at the place that is told")]
     BadPayload {
         /// The command's name.
         command: &'static str,
@@ -237,7 +237,7 @@ pub enum ExecuteJsonError {
         query: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
-    #[error("a payload of {size} bytes for `{query}` is longer than {limit}", limit = super::MAX_JSON)]
+    #[error("a payload of {size} bytes for `{query}` is longer than {limit}; send less in it", limit = super::MAX_JSON)]
     TooLarge {
         /// The query's name.
         query: &'static str,
@@ -245,7 +245,7 @@ pub enum ExecuteJsonError {
         size: usize,
     },
     /// The payload is not what the query expects.
-    #[error("the payload does not fit `{query}`")]
+    #[error("the payload does not fit `{query}`; mend what stands at the place that is told")]
     BadPayload {
         /// The query's name.
         query: &'static str,

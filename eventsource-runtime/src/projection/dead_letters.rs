@@ -141,10 +141,12 @@ impl<S: ProjectionStore> DeadLetters<S> {
         let span = step.span(&*self.projection, &self.options);
         let scope = span.scope(false);
         let settled = self.store.settle_dead_letter(Arc::clone(&self.projection), position, Some(event), scope).await;
+        if !matches!(settled, Ok(false)) {
+            span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, 0));
+        }
         match &settled {
             Ok(settled) => {
                 if *settled {
-                    span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, 0));
                     span.in_scope(|| {
                         step.applied(&span, self.projection.name(), &self.options, &Applied::default());
                     });
@@ -164,7 +166,9 @@ impl<S: ProjectionStore> DeadLetters<S> {
         let before = Position::new(position.get().saturating_sub(1));
         let page = self.store.read_all(before, &Filter::all(), 1).await.map_err(ProjectionError::store)?;
         let found = page.events.into_iter().find(|event| event.position == position);
-        found.ok_or_else(|| ProjectionError::new(format!("the event at position {position} is not in the store")))
+        found.ok_or_else(|| {
+            ProjectionError::new(format!("the event at position {position} is not in the store; resolve its letter"))
+        })
     }
 }
 

@@ -140,9 +140,10 @@ async fn a_bus_that_takes_a_few_at_a_time_gets_all_of_them_once() {
 #[tokio::test]
 async fn a_consumer_leads_straight_back_to_the_command() {
     let recorder = Recorder::new();
+    let store = MemoryStore::new();
     recorder
         .run(async {
-            let (store, remote) = (MemoryStore::new(), remote());
+            let remote = remote();
             let running = remote.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
             let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
             let committed = bus(&store).dispatch(place(Uuid::now_v7())).await.unwrap();
@@ -159,7 +160,10 @@ async fn a_consumer_leads_straight_back_to_the_command() {
          persist_events(event_store.append process orders)) send orders"
     );
     let (persist, send) = (trees.span("persist_events"), trees.span("send orders"));
-    assert_eq!(send.links.links[0].span_context.span_id(), persist.span_context.span_id());
+    let link = &send.links.links[0];
+    assert_eq!(link.span_context.span_id(), persist.span_context.span_id());
+    let told: Vec<_> = link.attributes.iter().map(|told| (told.key.as_str(), told.value.to_string())).collect();
+    assert_eq!(told, [("eventsource.event.id", ids(&store).await[0].unwrap().to_string())]);
     let faults: Vec<_> = recorder.spans().iter().flat_map(|span| Registry::load().check_span(span)).collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -151,6 +151,8 @@ pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
 
     #[test]
@@ -160,6 +162,21 @@ mod tests {
         }
         assert_eq!(literal(Path::new("file:orders.db?mode=memory")), Path::new("./file:orders.db?mode=memory"));
         assert_eq!(literal(Path::new("file::memory:")), Path::new("./file::memory:"));
+    }
+
+    /// It was, at each run: for the sake of the limit, which its plan might depend on.
+    #[test]
+    fn a_statement_that_is_kept_is_not_prepared_again() {
+        let connection = Connection::open_in_memory().unwrap();
+        set_up(&connection, &SqliteOptions::default(), Role::Writer).unwrap();
+        connection
+            .execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY); INSERT INTO rows VALUES (1), (2)")
+            .unwrap();
+        let mut statement = connection.prepare_cached("SELECT id FROM rows ORDER BY id LIMIT ?1").unwrap();
+        for limit in [1, 2, 1, 2] {
+            assert_eq!(statement.query_map([limit], |row| row.get::<_, u32>(0)).unwrap().count(), limit);
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
     }
 
     /// It said that a query was not read-only.
