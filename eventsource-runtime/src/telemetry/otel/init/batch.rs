@@ -191,7 +191,9 @@ impl Door {
             return true;
         }
         let full_since = self.full_since.load(Ordering::Relaxed);
-        let is_stuck = full_since > 0 && self.now().saturating_sub(full_since) >= STUCK;
+        // After a failure nobody has to wait and see whether it is a burst.
+        let is_long = || self.has_failed() || self.now().saturating_sub(full_since) >= STUCK;
+        let is_stuck = full_since > 0 && is_long();
         if is_stuck {
             self.count_dropped();
         }
@@ -221,6 +223,10 @@ impl Door {
             }
             self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
         }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
     }
 
     fn rests(&self) -> bool {
@@ -369,9 +375,16 @@ mod tests {
         assert!(!door.turns_away(), "one has ended just now");
         assert_eq!(counts(), [0, 2]);
 
+        door.leave(1, &Err(OTelSdkError::InternalFailure("refused".into())));
+        assert!(door.enter() && door.enter() && !door.turns_away(), "there is room");
+        assert!(!door.enter() && door.turns_away(), "the last one has failed");
+        door.leave(1, &Ok(()));
+        assert!(door.enter() && !door.enter() && !door.turns_away(), "the last one has not");
+        assert_eq!(counts(), [1, 5]);
+
         door.opens.store(door.now() + 60_000, Ordering::Relaxed);
         assert!(door.turns_away());
-        assert_eq!(counts(), [1, 2]);
+        assert_eq!(counts(), [2, 5]);
     }
 
     #[test]
