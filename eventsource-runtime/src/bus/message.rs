@@ -1,5 +1,6 @@
 //! What travels on a bus: an envelope with headers around a payload.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ pub(super) struct Facts {
     pub(super) occurred_at: Option<Timestamp>,
     pub(super) correlation_id: Option<Uuid>,
     pub(super) causation_id: Option<Uuid>,
-    pub(super) content_type: Option<Arc<str>>,
+    pub(super) content_type: Option<Cow<'static, str>>,
 }
 
 impl Message {
@@ -50,7 +51,7 @@ impl Message {
             id: Some(Uuid::now_v7()),
             stream: Some(stream),
             event_type: Some(event_type.into()),
-            content_type: Some(json()),
+            content_type: Some(JSON),
             ..Facts::default()
         };
         Self::from_parts(facts, Headers::default(), payload.into())
@@ -69,7 +70,7 @@ impl Message {
             occurred_at: Some(event.recorded_at),
             correlation_id: event.correlation_id,
             causation_id: event.causation_id,
-            content_type: Some(json()),
+            content_type: Some(JSON),
         };
         Self::from_parts(facts, Headers::default(), event.payload().clone())
             .with_trace_context(event.trace_context.clone())
@@ -231,10 +232,7 @@ impl Message {
     }
 }
 
-pub(super) fn json() -> Arc<str> {
-    static JSON: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "application/json".into());
-    Arc::clone(&JSON)
-}
+pub(super) const JSON: Cow<'static, str> = Cow::Borrowed("application/json");
 
 /// Without headers and payload, which may hold anything.
 impl fmt::Debug for Message {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::message::{Facts, Headers, Message, json};
+use super::message::{Facts, Headers, JSON, Message};
 use crate::clock::Timestamp;
 use crate::store::{StreamId, Version};
 use crate::telemetry::TraceContext;
@@ -255,9 +255,8 @@ fn shared(text: &str) -> Arc<str> {
     })
 }
 
-fn content_type(text: &str) -> Arc<str> {
-    let json = json();
-    if *json == *text { json } else { text.into() }
+fn content_type(text: &str) -> Cow<'static, str> {
+    if *text == *JSON { JSON } else { text.to_owned().into() }
 }
 
 fn filled(text: &str) -> Option<&str> {

@@ -24,8 +24,7 @@ use super::options::refused;
 use super::partitions::{Returning, Share};
 use super::payloads::Payloads;
 use super::replay::{self, Letters};
-use super::settle::{Origin, Unsettled};
-use super::tenure::Tenure;
+use super::settle::{Held, Origin, Unsettled};
 use super::{Shared, blocking};
 use crate::bus::error::BusError;
 use crate::bus::message::Message;
@@ -47,8 +46,8 @@ pub(super) type Client = Apart<StreamConsumer<Context>>;
 pub struct Member {
     origin: Arc<Origin>,
     intake: Intake,
-    /// That of the partition from which the last message came.
-    tenure: Option<Arc<Tenure>>,
+    /// What deliveries of the partition share from which the last message came.
+    held: Option<Arc<Held>>,
     payloads: Payloads,
     /// Of dead letters: what there is of them.
     letters: Option<Letters>,
@@ -86,7 +85,7 @@ impl Member {
         Ok(Self {
             origin: Arc::new(Origin { shared, client, share }),
             intake,
-            tenure: None,
+            held: None,
             payloads: Payloads::default(),
             letters,
             ahead: VecDeque::new(),
@@ -172,11 +171,12 @@ impl Member {
     /// Looks up the tenure of a partition, which mostly is that of the last message. What is about to go to another
     /// member is left to it.
     fn is_ours(&mut self, partition: i32) -> bool {
-        let is_last = |tenure: &Arc<Tenure>| tenure.partition() == partition && !tenure.is_ending();
-        if !self.tenure.as_ref().is_some_and(is_last) {
-            self.tenure = self.origin.share.tenure(partition);
+        let is_last = |held: &Arc<Held>| held.tenure.partition() == partition && !held.tenure.is_ending();
+        if !self.held.as_ref().is_some_and(is_last) {
+            let tenure = self.origin.share.tenure(partition);
+            self.held = tenure.map(|tenure| Arc::new(Held { origin: Arc::clone(&self.origin), tenure }));
         }
-        self.tenure.is_some()
+        self.held.is_some()
     }
 
     /// The client goes on, unless it may not: that stays so until somebody changes it.
@@ -216,9 +216,9 @@ impl Member {
     }
 
     fn delivery(&mut self, received: &BorrowedMessage<'_>, place: Place) -> Option<Delivery<Unsettled>> {
-        let tenure = Arc::clone(self.tenure.as_ref()?);
+        let held = Arc::clone(self.held.as_ref()?);
         let message = self.read(received);
-        tenure.take(place.offset);
+        held.tenure.take(place.offset);
         let mut source = Destination::new(Arc::clone(&self.origin.share.topic));
         source.place = Some(place);
         let sent_at = received.timestamp().to_millis();
@@ -233,7 +233,7 @@ impl Member {
             redelivered: false,
             sent_at: sent_at.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000))),
             source,
-            settle: Unsettled { origin: Arc::clone(&self.origin), tenure, offset: place.offset },
+            settle: Unsettled { held, offset: place.offset },
             message,
         })
     }

@@ -20,41 +20,47 @@ pub(super) struct Origin {
     pub(super) share: Arc<Share>,
 }
 
-/// A delivery whose offset is not stored yet.
-pub struct Unsettled {
+/// What deliveries of a partition share: behind one pointer, since counting those who share it is what a delivery costs
+/// most, where another thread handles it.
+pub(super) struct Held {
     pub(super) origin: Arc<Origin>,
     pub(super) tenure: Arc<Tenure>,
+}
+
+/// A delivery whose offset is not stored yet.
+pub struct Unsettled {
+    pub(super) held: Arc<Held>,
     pub(super) offset: i64,
 }
 
 impl Unsettled {
     fn partition(&self) -> i32 {
-        self.tenure.partition()
+        self.held.tenure.partition()
     }
 
     /// Stores how far a partition is done with. It has gone to another member where that is refused.
     fn store(&self, offset: i64) -> Result<(), BusError> {
-        let Origin { client, share, .. } = &*self.origin;
+        let Origin { client, share, .. } = &*self.held.origin;
         client.store_offset(&share.topic, self.partition(), offset).map_err(|_| BusError::Lost)
     }
 }
 
 impl Settle for Unsettled {
     fn is_lost(&self) -> bool {
-        self.tenure.is_ending()
+        self.held.tenure.is_ending()
     }
 
     async fn ack(self) -> Result<(), BusError> {
-        self.tenure.done([self.offset], |offset| self.store(offset))
+        self.held.tenure.done([self.offset], |offset| self.store(offset))
     }
 
     /// One offset a partition is stored for all of them.
     async fn ack_all(mut done: Vec<Self>) -> Vec<BusError> {
         done.sort_by_key(Self::partition);
         let mut failed = Vec::new();
-        for of_one in done.chunk_by(|one, other| Arc::ptr_eq(&one.tenure, &other.tenure)) {
+        for of_one in done.chunk_by(|one, other| Arc::ptr_eq(&one.held.tenure, &other.held.tenure)) {
             let offsets = of_one.iter().map(|each| each.offset);
-            if of_one[0].tenure.done(offsets, |offset| of_one[0].store(offset)).is_err() {
+            if of_one[0].held.tenure.done(offsets, |offset| of_one[0].store(offset)).is_err() {
                 failed.extend(of_one.iter().map(|_| BusError::Lost));
             }
         }
@@ -62,7 +68,7 @@ impl Settle for Unsettled {
     }
 
     async fn park(&self, message: &Message) -> Result<(), BusError> {
-        let Origin { shared, share, .. } = &*self.origin;
+        let Origin { shared, share, .. } = &*self.held.origin;
         let topic = shared.dead_topic(&share.group)?;
         let parked = shared.letters().await?.park(&topic, message).await;
         parked.map_err(|source| match source {
@@ -74,7 +80,7 @@ impl Settle for Unsettled {
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
-        self.tenure.dropped();
+        self.held.tenure.dropped();
     }
 }
 
