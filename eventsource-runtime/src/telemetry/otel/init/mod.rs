@@ -192,7 +192,8 @@ impl TelemetryBuilder {
     /// does not take is dropped, and counted in `otel.sdk.processor.span.processed`.
     ///
     /// While a receiver is away whose exports have failed three times in a row, or hangs before a full queue, the
-    /// runtime does not fill in its own spans: they count as dropped. What runs in them is in the trace as always.
+    /// runtime does not make its own spans: they count as dropped. What runs in them is in the trace as always, below
+    /// the first of them.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
         self.spans.export(Batches::new(exporter, &self.losses));
