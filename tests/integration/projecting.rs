@@ -21,6 +21,7 @@ use eventsource_runtime::store::{NewEvent, Origin, Sqlite, SqliteOptions, Sqlite
 use eventsource_tests::dice::Dice;
 use eventsource_tests::faulty::Faulty;
 use eventsource_tests::orders::{Order, OrderCancelled};
+use eventsource_tests::recorder::Recorder;
 use uuid::Uuid;
 
 use crate::sqlite;
@@ -194,8 +195,12 @@ async fn letters_are_retried_in_order_and_the_stream_goes_on() {
     let projections = runner.projection(Tally::poisoned(false)).spawn();
     projections.wait_for(at[4]).await.unwrap();
     // While the fault is there, the letters stay.
-    let error = DeadLetters::new(store.clone(), Tally::poisoned(false)).retry(&bad).await.unwrap_err();
+    let recorder = Recorder::new();
+    let letters = DeadLetters::new(store.clone(), Tally::poisoned(false)).enable_tracing(true);
+    let error = recorder.run(letters.retry(&bad)).await.unwrap_err();
     assert_eq!(error.event(), Some(at[2]));
+    let failed = recorder.trees().render();
+    assert!(failed.contains("ERROR") && failed.contains("eventsource.retry.count=0"), "{failed}");
     let letters = DeadLetters::new(store.clone(), Tally::sound());
     assert_eq!(letters.retry(&bad).await.unwrap(), 2);
     assert_eq!(letters.retry(&bad).await.unwrap(), 0);

@@ -9,9 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_runtime::telemetry::{AttributeValue, Slot, names};
 use eventsource_tests::alone::{alone, is_alone};
 use opentelemetry::Context;
+use opentelemetry::trace::{
+    FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
@@ -184,6 +188,34 @@ async fn what_nobody_gets_is_not_made() {
     let telemetry = Telemetry::builder("tests").simple_exporter(InMemorySpanExporter::default()).build().unwrap();
     assert!(telemetry.run(queries.execute(query)).await.unwrap());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+/// The context that is stored with the event of a command, where nobody gets spans and this is the current one.
+async fn stored_below(current: Option<SpanContext>) -> TraceContext {
+    let telemetry = Telemetry::builder("tests").metric_exporter(Lost::default()).build().unwrap();
+    let store = MemoryStore::new();
+    let placed = async {
+        let around = Context::current();
+        let around = current.map_or_else(|| around.clone(), |current| around.with_remote_span_context(current));
+        bus(&store).dispatch(place(Uuid::now_v7())).with_context(around).await.unwrap();
+    };
+    telemetry.run(placed).await;
+    let page = store.read_all(Position::START, &Filter::all(), 1).await.unwrap();
+    page.events[0].trace_context.clone().expect("a context")
+}
+
+/// One span stands for all that are below it; others' spans do not.
+#[tokio::test]
+async fn what_is_stored_where_nobody_gets_spans_is_of_a_sampled_trace_all_the_same() {
+    assert!(stored_below(None).await.is_sampled());
+    let (trace, span) = (TraceId::from(7), SpanId::from(8));
+    for (flags, is_remote) in [(TraceFlags::SAMPLED, true), (TraceFlags::default(), true), (TraceFlags::SAMPLED, false)]
+    {
+        let stored = stored_below(Some(SpanContext::new(trace, span, flags, is_remote, TraceState::NONE))).await;
+        assert_eq!(stored.trace_id(), 7);
+        assert_eq!(stored.is_sampled(), flags.is_sampled(), "below what was sampled out nothing is sampled");
+        assert_eq!(stored.span_id() == 8, !is_remote || !flags.is_sampled(), "it is a span of this process or none");
+    }
 }
 
 /// Commands that are refused, as many as there is time for: they leave spans, metrics and log events, and nothing in

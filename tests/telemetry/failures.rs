@@ -1,6 +1,7 @@
 //! How failures are told: in which component's name, and with what they say only where that is asked for.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,8 @@ use eventsource_tests::orders::{OrderCancelled, OrderPlaced, OrdersByStatus};
 use eventsource_tests::own_store;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::trace::Status;
+use opentelemetry_sdk::logs::InMemoryLogExporter;
+use serde::Deserialize;
 use tracing::Subscriber;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::{EnvFilter, Registry};
@@ -267,6 +270,32 @@ async fn a_panic_is_logged_once_in_each_span_that_it_ends() {
         assert_eq!(record.target().unwrap(), "eventsource::span");
     }
     assert!(spans.iter().all(|span| span.status == Status::error("")));
+}
+
+#[derive(Query, Clone, Deserialize)]
+#[query(output = bool)]
+struct Breaks;
+
+struct Answers;
+
+#[query_handler]
+impl Answers {
+    fn breaks(&self, _: Breaks) -> Result<bool, Infallible> {
+        panic!("as it must")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_a_handler_is_logged_where_nobody_gets_its_span() {
+    let logs = InMemoryLogExporter::default();
+    let telemetry = Telemetry::builder("tests").log_exporter(logs.clone()).build().unwrap();
+    let answer = telemetry.run(async { QueryBus::builder().handler(Answers).build().execute(Breaks).await });
+    assert!(tokio::spawn(answer).await.unwrap_err().is_panic());
+    telemetry.force_flush().await.unwrap();
+    let records: Vec<_> = logs.get_emitted_logs().unwrap().into_iter().map(|log| log.record).collect();
+    assert_eq!(names(&records), ["eventsource.span.failed"]);
+    assert_eq!(attribute(&records[0], "error.type").as_deref(), Some("panic"));
+    assert!(records[0].trace_context().is_some());
 }
 
 /// A subscriber that breaks when it hears of a panic would end the process.

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::json::Side;
-use crate::telemetry::{Span, guarded, metrics};
+use crate::telemetry::{Span, guarded, log, metrics, names};
 
 /// A message that is being handled. A panic of its handler passes on its way to the caller, and nothing ends as it does
 /// otherwise; the message is counted all the same.
@@ -37,6 +37,10 @@ impl Drop for AtHand<'_> {
         }
         // Another panic in here would end the process.
         guarded(|| {
+            // One that records tells it itself.
+            if !self.span.is_recording() {
+                self.span.in_scope(|| log::failure(names::LOG_SPAN, "panic", None));
+            }
             self.span.record(&mut |later| (self.side.failed)(later));
             if let Some(begun) = self.begun {
                 let elapsed = begun.elapsed();

@@ -111,7 +111,7 @@ pub enum DispatchJsonError {
         size: usize,
     },
     /// The payload is not what the command expects.
-    #[error("the payload does not fit `{command}`; mend what stands at the place that is told")]
+    #[error("the payload does not fit `{command}`; its source tells the place that is to be mended")]
     BadPayload {
         /// The command's name.
         command: &'static str,
@@ -245,7 +245,7 @@ pub enum ExecuteJsonError {
         size: usize,
     },
     /// The payload is not what the query expects.
-    #[error("the payload does not fit `{query}`; mend what stands at the place that is told")]
+    #[error("the payload does not fit `{query}`; its source tells the place that is to be mended")]
     BadPayload {
         /// The query's name.
         query: &'static str,

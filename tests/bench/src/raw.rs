@@ -28,7 +28,7 @@ pub fn open(path: &Path, synchronous: &str) -> Connection {
     set("synchronous", synchronous);
     set("cache_size", "-16384");
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).expect("a pragma");
-    // Otherwise each load has its statement prepared again, for the sake of its limit.
+    // Otherwise most of them are prepared again each time, as in the store.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("a setting");
     connection.execute_batch(SCHEMA).expect("the schema");
     connection

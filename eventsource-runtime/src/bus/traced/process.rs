@@ -86,7 +86,7 @@ impl Processing {
             if current.received.has_malformed_context() {
                 metrics::context_malformed("bus");
             }
-            if current.sent_at.or(current.received.occurred_at()).is_some_and(|sent_at| sent_at > now) {
+            if current.sent_at.is_some_and(|sent_at| sent_at > now) {
                 messaging::clock_skew();
             }
         }

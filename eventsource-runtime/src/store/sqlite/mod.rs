@@ -191,7 +191,9 @@ pub struct SqliteReader {
 
 impl SqliteReader {
     /// Runs a closure with a connection, on a thread that reads. The connection refuses writes, sees what is committed,
-    /// and is shared with other readers: use `prepare_cached` and leave no transaction open.
+    /// and is shared with other readers: use `prepare_cached` and leave no transaction open. `SQLite` plans without a
+    /// look at what is bound, so that no statement is prepared again for its values: write out the beginning of a
+    /// `LIKE`, and the condition of a partial index, where an index is to be used for it.
     ///
     /// Dropped before the closure began, it is not run. A panic in the closure goes on in the caller.
     ///

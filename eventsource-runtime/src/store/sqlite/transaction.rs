@@ -20,7 +20,8 @@ impl<'a> SqliteTransaction<'a> {
         Self { connection }
     }
 
-    /// Runs one statement and tells how many rows it changed. The prepared statement is kept for the next time.
+    /// Runs one statement and tells how many rows it changed. The prepared statement is kept for the next time, with a
+    /// plan that does not depend on the values: see [`SqliteReader::read`](super::SqliteReader::read).
     ///
     /// # Errors
     /// What `SQLite` says; in a step, `?` ends the batch with it.

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer};
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanKind, SpanRef, TraceContextExt, TraceFlags, Tracer,
+};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
@@ -182,8 +184,8 @@ impl Ready {
                     && !parent.is_telemetry_suppressed()
                     && active.pipeline().is_some_and(|pipeline| pipeline.way.is_shut()) =>
             {
-                // Nobody will look for it: what runs in it may as well be in the span above.
-                let is_below = matches!(self.options.parent, Parent::Current) && above.span_context().is_valid();
+                // Nobody will look for it: what runs in it may as well be in one that was not made either.
+                let is_below = matches!(self.options.parent, Parent::Current) && is_unmade(&above);
                 return (!is_below).then(|| unrecorded(parent, true));
             }
             Verdict::Record | Verdict::Ask { reads: true } => false,
@@ -290,6 +292,12 @@ fn unrecorded(parent: &Context, sampled: bool) -> Span {
     let flags = if sampled { above.trace_flags().with_sampled(true) } else { TraceFlags::default() };
     let made = SpanContext::new(trace_id, ids.new_span_id(), flags, false, state);
     Span::live(parent.with_remote_span_context(made), false)
+}
+
+/// Whether it is a span of this process that a sampler took, and that was not made all the same.
+fn is_unmade(span: &SpanRef<'_>) -> bool {
+    let context = span.span_context();
+    !span.is_recording() && context.is_sampled() && context.is_valid() && !context.is_remote()
 }
 
 fn kind(kind: Kind) -> SpanKind {

@@ -193,7 +193,7 @@ impl Door {
         let full_since = self.full_since.load(Ordering::Relaxed);
         // After a failure nobody has to wait and see whether it is a burst.
         let is_long = || self.has_failed() || self.now().saturating_sub(full_since) >= STUCK;
-        let is_stuck = full_since > 0 && is_long();
+        let is_stuck = full_since > 0 && self.waiting.load(Ordering::Relaxed) >= self.most && is_long();
         if is_stuck {
             self.count_dropped();
         }
