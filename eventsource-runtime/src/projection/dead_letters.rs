@@ -145,12 +145,9 @@ impl<S: ProjectionStore> DeadLetters<S> {
             span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, 0));
         }
         match &settled {
-            Ok(settled) => {
-                if *settled {
-                    span.in_scope(|| {
-                        step.applied(&span, self.projection.name(), &self.options, &Applied::default());
-                    });
-                }
+            Ok(false) => span.succeed(),
+            Ok(true) => {
+                span.in_scope(|| step.applied(&span, self.projection.name(), &self.options, &Applied::default()));
                 span.succeed();
             }
             Err(error) => span.fail(names::LOG_PROJECTION, error.error_type().to_owned(), &Chain(error.cause())),

@@ -4,6 +4,7 @@ mod faults;
 mod foreign;
 mod members;
 mod queues;
+mod refused;
 mod restarts;
 mod tls;
 mod unroutable;

@@ -161,8 +161,7 @@ impl Door {
         if self.closed.load(Ordering::Relaxed) {
             return false;
         }
-        if self.rests() {
-            self.processed.export_failed.fetch_add(1, Ordering::Relaxed);
+        if self.is_lost() {
             return false;
         }
         if self.waiting.fetch_add(1, Ordering::Relaxed) < self.most {
@@ -186,14 +185,25 @@ impl Door {
     /// Whether an item that begins now would not come in: the receiver is away, or an export hangs before a full queue.
     /// It is counted as dropped then, and nobody has to make it.
     pub(super) fn turns_away(&self) -> bool {
-        if self.rests() {
+        self.is_lost() || self.is_stuck()
+    }
+
+    /// Whether the receiver is left alone; an item is counted as lost then.
+    fn is_lost(&self) -> bool {
+        let opens = self.opens.load(Ordering::Relaxed);
+        let rests = opens > 0 && self.now() < opens;
+        if rests {
             self.processed.export_failed.fetch_add(1, Ordering::Relaxed);
-            return true;
         }
-        let full_since = self.full_since.load(Ordering::Relaxed);
-        // After a failure nobody has to wait and see whether it is a burst.
-        let is_long = || self.has_failed() || self.now().saturating_sub(full_since) >= STUCK;
-        let is_stuck = full_since > 0 && self.waiting.load(Ordering::Relaxed) >= self.most && is_long();
+        rests
+    }
+
+    /// Whether the queue is full and stays so: the last export has failed, or none has ended for long. The same then.
+    fn is_stuck(&self) -> bool {
+        let since = self.full_since.load(Ordering::Relaxed);
+        let is_full = since > 0 && self.waiting.load(Ordering::Relaxed) >= self.most;
+        let stays = || self.failures.load(Ordering::Relaxed) > 0 || self.now().saturating_sub(since) >= STUCK;
+        let is_stuck = is_full && stays();
         if is_stuck {
             self.count_dropped();
         }
@@ -223,15 +233,6 @@ impl Door {
             }
             self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
         }
-    }
-
-    fn has_failed(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) > 0
-    }
-
-    fn rests(&self) -> bool {
-        let opens = self.opens.load(Ordering::Relaxed);
-        opens > 0 && self.now() < opens
     }
 
     fn now(&self) -> u64 {

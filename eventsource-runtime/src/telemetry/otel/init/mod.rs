@@ -191,9 +191,8 @@ impl TelemetryBuilder {
     /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it
     /// does not take is dropped, and counted in `otel.sdk.processor.span.processed`.
     ///
-    /// While a receiver is away whose exports have failed three times in a row, or hangs before a full queue, the
-    /// runtime does not make its own spans: they count as dropped. What runs in them is in the trace as always, below
-    /// the first of them.
+    /// While its exports have failed three times in a row, or one hangs or has failed before a full queue, the runtime
+    /// does not make its own spans: they count as dropped. What runs in them is in the trace of the first of them.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
         self.spans.export(Batches::new(exporter, &self.losses));
