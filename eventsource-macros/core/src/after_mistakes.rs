@@ -8,10 +8,13 @@ use crate::mutated::tokens;
 type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
 
 /// Options and an item with one mistake, and what an expansion would say that made use of it.
-const MISTAKES: [(Expansion, &str, &str, &str); 12] = [
+const MISTAKES: [(Expansion, &str, &str, &str); 15] = [
     (crate::command_handler, "", "impl A { unsafe fn place(&self, c: C) -> R { r } }", "Self :: place"),
     (crate::command_handler, "", "impl A { fn place(&self, c: &C) -> R { r } }", "Self :: place"),
     (crate::command_handler, "", "impl A { fn place(self, c: C) -> R { r } }", "Self :: place"),
+    (crate::command_handler, "", "impl A { fn place(&self, c: &C) -> R { r } }", "Handle < &"),
+    (crate::command_handler, "", "impl A { fn place<C>(&self, c: C) -> R { r } }", "Handle < C >"),
+    (crate::command_handler, "", "impl A { fn place(&self, c: impl C) -> R { r } }", "Handle < impl"),
     (crate::query_handler, "", "impl A { fn find<const N: usize>(&self, q: Q) -> R { r } }", "Self :: find"),
     (
         crate::projection,
@@ -63,6 +66,7 @@ fn what_is_wrong_is_not_made_use_of() {
 fn what_is_right_is_made_use_of() {
     let handler = crate::command_handler(TokenStream::new(), tokens("impl A { fn place(&self, c: C) -> R { r } }"));
     assert!(handler.to_string().contains("Self :: place"), "{handler}");
+    assert!(handler.to_string().contains("Handle < C >"), "{handler}");
     let answer = crate::query_handler(TokenStream::new(), tokens("impl A { fn find(&self, q: Q) -> R { r } }"));
     assert!(
         answer.to_string().contains("where Q : :: eventsource_runtime :: Query < > , R : :: eventsource_runtime"),

@@ -174,6 +174,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_bound_by_ref_mut_alone_is_lent() {
+        let pattern = Pat::parse_single.parse2(quote!((a, ref b, mut c, ref mut d))).expect("the test's own pattern");
+        let lent: Vec<bool> = bound_under(Vec::new(), &pattern).iter().map(|bound| bound.is_lent).collect();
+        assert_eq!(lent, [false, false, false, true]);
+    }
+
+    #[test]
     fn a_type_without_a_name_is_found_within_one() {
         assert!(has_impl_trait(&syn::parse_quote!(Result<Vec<impl A>, B>)));
         assert!(!has_impl_trait(&syn::parse_quote!(Result<Vec<dyn A>, B>)));

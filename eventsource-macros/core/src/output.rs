@@ -234,4 +234,78 @@ mod tests {
         assert!(lints(parse_quote!(pub)).contains("private_interfaces,rustdoc::private_intra_doc_links"));
         assert!(!lints(Visibility::Inherited).contains("private"));
     }
+
+    #[test]
+    fn an_odd_name_is_let_through_where_there_is_one() {
+        let lints = |names: &[Ident]| enum_lints(&Visibility::Inherited, names.iter()).to_string().replace(' ', "");
+        assert!(lints(&[]).contains("clippy::large_enum_variant"));
+        assert!(!lints(&[parse_quote!(Placed)]).contains("non_camel_case_types"));
+        for odd in [parse_quote!(Order_Placed), parse_quote!(placed), parse_quote!(r#move)] {
+            assert!(lints(&[parse_quote!(Placed), odd]).contains("#[allow(non_camel_case_types)]"));
+        }
+    }
+
+    #[test]
+    fn what_is_deprecated_or_lets_it_be_used_lets_what_is_generated() {
+        let inputs: [DeriveInput; 5] = [
+            parse_quote!(
+                #[deprecated = "late"]
+                struct A;
+            ),
+            parse_quote!(
+                #[allow(unused, deprecated)]
+                struct A;
+            ),
+            parse_quote!(
+                #[expect(deprecated)]
+                struct A;
+            ),
+            parse_quote!(
+                struct A {
+                    b: B,
+                    #[deprecated]
+                    c: C,
+                }
+            ),
+            parse_quote!(
+                enum A {
+                    B,
+                    C(#[allow(deprecated)] D),
+                }
+            ),
+        ];
+        for input in inputs {
+            let lints = deprecated(&input).map(|lints| lints.to_string());
+            assert_eq!(lints.as_deref(), Some("# [allow (deprecated)]"), "{}", input.to_token_stream());
+        }
+        let others: [DeriveInput; 3] = [
+            parse_quote!(
+                struct A(B);
+            ),
+            parse_quote!(
+                #[allow(unused)]
+                struct A;
+            ),
+            parse_quote!(
+                #[deny(deprecated)]
+                #[doc(alias = "deprecated")]
+                struct A;
+            ),
+        ];
+        for input in others {
+            assert!(deprecated(&input).is_none(), "{}", input.to_token_stream());
+        }
+    }
+
+    #[test]
+    fn the_impls_of_a_block_bear_what_decides_on_it_and_what_lets_its_methods_be_used() {
+        let block: ImplBlock = parse_quote! {
+            #[cfg(a)] #[doc = "b"] impl C { #![cfg(d)] #[cfg(e)] #[deprecated] fn f() {} }
+        };
+        let attributes = impl_attributes(&block).to_string();
+        assert_eq!(attributes, "# [cfg (a)] # [cfg (d)] # [allow (deprecated)]");
+        let block = parse_quote!(impl C { #![allow(deprecated)] fn f() {} });
+        assert_eq!(impl_attributes(&block).to_string(), "# [allow (deprecated)]");
+        assert!(impl_attributes(&parse_quote!(impl C { fn f() {} })).is_empty());
+    }
 }

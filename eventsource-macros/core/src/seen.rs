@@ -185,6 +185,7 @@ mod tests {
             "{ let Some(a) = c else { a }; 1 }",
             "if let Some(a) = a { 1 }",
             "if let Some(a) = c { 1 } else { a }",
+            "{ while let Some(a) = a {} 1 }",
             "{ while let Some(a) = c {} a }",
             "{ for a in a {} 1 }",
             "{ for a in c {} a }",

@@ -270,27 +270,25 @@ fn process_manager() {
 
 #[test]
 fn traced_otherwise() {
-    compare_twice("traced_future", || {
-        crate::traced(
-            Instrumentation::On,
-            quote!(attributes(key), record("size" = result.len())),
-            quote! {
-                fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() }
-            },
-        )
-    });
-    compare_twice("traced_off_future", || {
-        crate::traced(
-            Instrumentation::Off,
-            quote!(attributes(key), record("size" = result.len())),
-            quote! {
-                fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() }
-            },
+    let traced = |options, item| crate::traced(Instrumentation::On, options, item);
+    let options = quote!(attributes(key), record("size" = result.len()));
+    let item = quote! {
+        fn fetch<'a>(&self, key: &'a str) -> Pin<Box<dyn Future<Output = Vec<u8>> + Send + 'a>> { todo!() }
+    };
+    compare_twice("traced_future", || traced(options.clone(), item.clone()));
+    compare_twice("traced_off_future", || crate::traced(Instrumentation::Off, options.clone(), item.clone()));
+    compare_twice("traced_async", || {
+        traced(
+            quote!(),
+            quote!(
+                async fn load(id: Id) -> Order {
+                    work(id).await
+                }
+            ),
         )
     });
     compare_twice("traced_held", || {
-        crate::traced(
-            Instrumentation::On,
+        traced(
             quote!(),
             quote!(
                 fn limit(most: usize) -> impl Fn(&str) -> bool {
@@ -300,8 +298,7 @@ fn traced_otherwise() {
         )
     });
     compare_twice("traced_lent", || {
-        crate::traced(
-            Instrumentation::On,
+        traced(
             quote!(record("count" = self.count)),
             quote!(
                 fn count(&mut self) -> u32 {
@@ -311,8 +308,7 @@ fn traced_otherwise() {
         )
     });
     compare_twice("traced_ordered", || {
-        crate::traced(
-            Instrumentation::On,
+        traced(
             quote!(),
             quote!(
                 fn send(connection: Connection, message: Message) {
@@ -322,8 +318,7 @@ fn traced_otherwise() {
         )
     });
     compare_twice("traced_stream", || {
-        crate::traced(
-            Instrumentation::On,
+        traced(
             quote!(),
             quote!(
                 fn numbers() -> impl Stream<Item = Result<u8, Error>> {

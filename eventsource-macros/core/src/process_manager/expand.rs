@@ -170,4 +170,23 @@ mod tests {
         let expansion = crate::process_manager(TokenStream::new(), block).to_string();
         assert!(expansion.contains("let event = &"), "{expansion}");
     }
+
+    #[test]
+    fn of_two_refused_commands_the_names_are_compared() {
+        let first = quote!(
+            fn first(&self, refused: &Rejected<B>) {}
+        );
+        let one = crate::process_manager(TokenStream::new(), quote!(impl A { #first })).to_string();
+        assert!(!one.contains("distinct_commands"), "{one}");
+        let second = quote!(
+            #[cfg(c)]
+            fn second(&self, refused: &Rejected<D>) {}
+        );
+        let two = crate::process_manager(TokenStream::new(), quote!(impl A { #first #second })).to_string();
+        let (_, compared) = two.split_once("distinct_commands").expect("they are compared");
+        let names =
+            ["B", "D"].map(|command| compared.find(&format!("< {command} as :: eventsource_runtime :: Command >")));
+        assert!(names[0].is_some() && names[0] < names[1], "{two}");
+        assert!(compared.contains("# [cfg (c)] < D as"), "{two}");
+    }
 }

@@ -247,3 +247,18 @@ fn with_lifetime(mut ty: Type) -> Type {
     }
     ty
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_transactions_get_the_lifetime_that_was_left_out() {
+        let with_lifetime = |ty: &str| shown(with_lifetime(syn::parse_str(ty).expect("the test's own type")));
+        assert_eq!(with_lifetime("SqliteTransaction"), "SqliteTransaction<'static>");
+        assert_eq!(with_lifetime("sql::PostgresTransaction"), "sql::PostgresTransaction<'static>");
+        for kept in ["SqliteTransaction<'_>", "MemoryTransaction", "MyTransaction<'a>", "()"] {
+            assert_eq!(with_lifetime(kept), kept);
+        }
+    }
+}

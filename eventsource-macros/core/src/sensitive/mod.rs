@@ -292,6 +292,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_pattern_looks_through_is_looked_through() {
+        let borrowed = parse_quote!(fn f(&(a, _): &(A, B), (c): C));
+        assert_eq!(checked(&borrowed, &quote!("1" = a.x, "2" = c.x)), ["A.x", "C.x"]);
+        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(&A)));
+        let from_a_macro = parse_quote!(fn f(&a: #grouped));
+        assert_eq!(checked(&from_a_macro, &quote!("1" = a.x)), ["A.x"]);
+    }
+
+    #[test]
     fn what_a_pattern_takes_out_of_a_field_is_of_that_field() {
         let nested = parse_quote!(fn f(Place { card: Card(number, Some(code)), .. }: Place, (a, _): (A, B)));
         assert_eq!(checked(&nested, &quote!("1" = number, "2" = code.x, "3" = a.b)), ["A.b", "Place.card"]);
@@ -320,6 +329,7 @@ mod tests {
         assert_eq!(checked(&function, &quote!("1" = ?(a, 7, [&b]), "2" = format!("{:?}", (c)))), ["A.", "B.", "C."]);
         let listed = parse_quote!(fn f(a: Vec<A>, b: &[Box<B>], c: Option<&C>, d: [D; 2], e: Vec<u8>));
         assert_eq!(checked(&listed, &quote!(?a, ?b, ?c, ?d, ?e)), ["A.", "B.", "C.", "D."]);
+        assert_eq!(checked(&listed, &quote!("1" = format!("{:?}", a[0]))), ["A."]);
     }
 
     #[test]
@@ -338,8 +348,15 @@ mod tests {
             ),
         );
         assert_eq!(named, ["A.0", "B.x"]);
-        let others =
-            quote!("1" = g(a).x, "2" = g(1)(b).x, "3" = x.g(a).x, "4" = (a).x(), "5" = (a, b).0, "6" = c[0].x());
+        let others = quote!(
+            "1" = g(a).x,
+            "2" = g(1)(b).x,
+            "3" = x.g(a).x,
+            "4" = (a).x(),
+            "5" = (a, b).0,
+            "6" = c[0].x(),
+            "7" = X::<Y> { a }.x
+        );
         assert!(checked(&function, &others).is_empty());
     }
 

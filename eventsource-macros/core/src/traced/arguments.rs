@@ -344,4 +344,45 @@ mod tests {
             "half a body"
         );
     }
+
+    #[test]
+    fn another_of_the_same_name_is_told_from_the_argument() {
+        let named = [
+            // Behind what has its name there it is named as well.
+            ("a; let a = b; a", &["b", "a"][..]),
+            ("b.map(|c| c + a)", &["b", "a"]),
+            ("b.map(|a| a); a", &["b", "a"]),
+            ("let a = b; a", &["b"]),
+            ("let mut a = b; a.run()", &["b"]),
+            ("for a in b { a; } b.c", &["b"]),
+            ("b.map(|a| a).c; b.c", &["b"]),
+            ("c::a(b.c)", &["b"]),
+        ];
+        for (body, owned) in named {
+            let body: TokenStream = body.parse().expect("the test's own body");
+            assert_eq!(owned_of(quote!(fn f(a: A, b: B) { #body })), owned, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_an_argument_is_decides_its_type() {
+        let functions: [(Signature, bool, bool); 13] = [
+            (syn::parse_quote!(fn f(&self, a: u8, b: &B, c: *const C)), false, true),
+            (syn::parse_quote!(fn f(self: &Self)), false, false),
+            (syn::parse_quote!(fn f()), false, true),
+            (syn::parse_quote!(fn f(&mut self)), false, false),
+            (syn::parse_quote!(fn f(self)), true, false),
+            (syn::parse_quote!(fn f(self: Arc<Self>)), true, false),
+            (syn::parse_quote!(fn f(self: &mut Self)), false, false),
+            (syn::parse_quote!(fn f(a: A)), true, false),
+            (syn::parse_quote!(fn f(a: &A, (b, _): (B, C))), true, false),
+            (syn::parse_quote!(fn f(a: &mut A)), false, false),
+            (syn::parse_quote!(fn f(ref mut a: u8)), false, false),
+            (syn::parse_quote!(fn f(mut a: u8)), false, true),
+            (syn::parse_quote!(fn f(a: String)), false, false),
+        ];
+        for (sig, owned, copied) in functions {
+            assert_eq!((are_owned(&sig), are_copied(&sig)), (owned, copied), "{}", sig.to_token_stream());
+        }
+    }
 }

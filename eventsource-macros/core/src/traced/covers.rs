@@ -241,4 +241,24 @@ mod tests {
         ];
         assert!(others.iter().all(|ty| seen(ty) == Covers::Call));
     }
+
+    #[test]
+    fn what_may_be_a_future_is_let_be_one() {
+        let may_be = |ty: &str| {
+            let item: proc_macro2::TokenStream = format!("async fn f() {ty} {{ a() }}").parse().expect("a function");
+            let function: crate::signature::Function = syn::parse2(item.clone()).expect("the test's own function");
+            let expansion =
+                crate::traced(crate::Instrumentation::On, proc_macro2::TokenStream::new(), item).to_string();
+            let is_let = expansion.contains("# [allow (clippy :: async_yields_async)]");
+            assert_eq!(is_let, may_be_future(&function.sig), "{ty}");
+            is_let
+        };
+        for ty in ["-> A", "-> a::B<u8>", "-> &mut A", "-> Pin<Box<dyn A>>", "-> (A)"] {
+            assert!(may_be(ty), "{ty}");
+        }
+        for ty in ["", "-> u8", "-> String", "-> io::Result<A>", "-> Vec<A>", "-> (A, B)", "-> [A; 2]", "-> &A", "-> !"]
+        {
+            assert!(!may_be(ty), "{ty}");
+        }
+    }
 }
