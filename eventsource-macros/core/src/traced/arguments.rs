@@ -365,6 +365,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_used_alone_spares_the_body_its_being_parsed() {
+        for body in [quote!(a.run(c, [a]);), quote!(let b = a;), quote!(for b in a {}), quote!(b.map(|c| c + a))] {
+            assert!(!is_bound_again(body.clone(), "a", false), "{body}");
+        }
+    }
+
+    #[test]
     fn what_an_argument_is_decides_its_type() {
         let functions: [(Signature, bool, bool); 13] = [
             (syn::parse_quote!(fn f(&self, a: u8, b: &B, c: *const C)), false, true),
