@@ -8,7 +8,7 @@ use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{AppendError, Filter, MemoryStore, NewEvent, Origin, StoreError, StreamId};
-use eventsource_runtime::{DecodeFault, UpcastError};
+use eventsource_runtime::{DecodeFault, EventRef, EventSet, UpcastError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -146,6 +146,9 @@ async fn an_event_that_cannot_be_read_is_told_by_its_place_and_type() {
         let Err(StoreError::Decode(error)) = scales.load(&number).await else { panic!("{fault:?}") };
         assert_eq!((error.fault, error.stream.to_string()), (fault, format!("Scales-{number}")));
         assert_eq!((error.version.get(), &*error.event_type, error.schema_version), (2, event_type, schema_version));
+        let (at, kind) = ((error.version, Position::new(2)), (event_type, schema_version));
+        let stored = EventRef::new(&error.stream, at, kind, payload.as_bytes());
+        assert_eq!(ScalesEvent::decode(&stored).err().map(|alone| alone.fault), Some(fault));
         let said = format!("event 2 of `Scales-{number}` (`{event_type}`, schema version {schema_version})");
         assert!(error.to_string().starts_with(&said) && !format!("{error:?}").contains("secret"), "{error:?}");
     }

@@ -4,6 +4,7 @@
 mod follow;
 
 use std::fmt::{Debug, Display};
+use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ pub use serde_json;
 pub use follow::{Follow, Handler, IntoStep, event_types, follow};
 
 pub use crate::domain::sensitive::{Field, HasSensitive, Hidden, MayBeSeen, Seen, Unmarked, WHOLE, field, may_be_seen};
-use crate::domain::{AnyEvent, Event, EventDef};
+use crate::domain::{self, AnyEvent, DecodeError, Event, EventDef, EventRef, decode_payload};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
@@ -37,6 +38,11 @@ pub mod probe {
     /// Of an event in an aggregate's enum.
     pub mod member {
         pub use super::super::{MemberEvent as _, MemberOther as _};
+    }
+
+    /// Of a stored event that may be of that type.
+    pub mod stored {
+        pub use super::super::{StoredEvent as _, StoredOther as _};
     }
 
     /// Of what a traced function returns.
@@ -62,6 +68,14 @@ pub fn check_debug<V: Debug + ?Sized>(_: &V) {}
 
 /// The same for a parent or a link.
 pub fn check_linked<L: crate::telemetry::Linked + ?Sized>(_: &L) {}
+
+/// What reading a stored event comes to that is of no type that the aggregate lists.
+///
+/// # Errors
+/// Always.
+pub fn unknown(event: &EventRef<'_>) -> Result<(), DecodeError> {
+    Err(DecodeError::unknown_type(event))
+}
 
 /// Two events of one set that are stored under one name could not be told apart when they are read: fails to compile.
 pub const fn distinct_names<S>(events: &[EventDef<S>]) {
@@ -242,6 +256,51 @@ pub trait MemberOther<'a> {
 }
 
 impl<'a, E> MemberOther<'a> for Member<'a, E> {}
+
+/// A stored event that may be one of that type: `Stored::<E>::new(event).__es_read()`. That the type is no event is not
+/// said here either.
+#[derive(Debug)]
+pub struct Stored<'a, 'e, E>(&'a EventRef<'e>, PhantomData<fn() -> E>);
+
+impl<'a, 'e, E> Stored<'a, 'e, E> {
+    /// Takes the event as it is stored.
+    #[must_use]
+    pub fn new(event: &'a EventRef<'e>) -> Self {
+        Self(event, PhantomData)
+    }
+}
+
+/// A type that is an event.
+pub trait StoredEvent<E> {
+    /// Reads it, where it is stored under that type's name of today or under a former one.
+    ///
+    /// # Errors
+    /// It is, and its payload does not fit.
+    fn __es_read(self) -> Result<Option<E>, DecodeError>;
+}
+
+impl<E: Event> StoredEvent<E> for Stored<'_, '_, E> {
+    #[inline]
+    fn __es_read(self) -> Result<Option<E>, DecodeError> {
+        let Self(event, _) = self;
+        if domain::is_one_of(event.event_type, (E::NAME, E::ALIASES)) {
+            decode_payload(event).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// Any other type.
+pub trait StoredOther<E> {
+    /// Never called: such an aggregate does not compile.
+    #[allow(clippy::missing_errors_doc, reason = "it is never called")]
+    fn __es_read(&self) -> Result<Option<E>, DecodeError> {
+        never()
+    }
+}
+
+impl<E> StoredOther<E> for Stored<'_, '_, E> {}
 
 /// Gives a body that does not end a type. It is never called.
 #[must_use]

@@ -10,7 +10,7 @@ use crate::telemetry::{Span, guarded, log, metrics, names};
 /// A message that is being handled. A panic of its handler passes on its way to the caller, and nothing ends as it does
 /// otherwise; the message is counted all the same.
 pub(super) struct AtHand<'a> {
-    side: Side,
+    side: &'static Side,
     name: &'static str,
     span: &'a Span,
     begun: Option<Instant>,
@@ -18,7 +18,7 @@ pub(super) struct AtHand<'a> {
 
 impl<'a> AtHand<'a> {
     /// `begun` is when, where somebody reads how long it takes.
-    pub(super) fn new(side: Side, name: &'static str, span: &'a Span, begun: Option<Instant>) -> Self {
+    pub(super) fn new(side: &'static Side, name: &'static str, span: &'a Span, begun: Option<Instant>) -> Self {
         Self { side, name, span, begun }
     }
 

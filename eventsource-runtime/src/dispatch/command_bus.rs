@@ -219,7 +219,7 @@ where
     C: Command<Aggregate = A>,
 {
     fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>> {
-        Box::pin(async move { handle(self, &command, context, switches).await })
+        Box::pin(async move { handle(self, &command, &context, switches).await })
     }
 }
 
@@ -253,7 +253,7 @@ impl<A: Handlers, S: EventStore + SnapshotStore> JsonRoute for Json<A, S> {
         Box::pin(async move {
             let command = COMMANDS.read(self.known, payload, self.read, switches);
             let command = command.map_err(|refused| refuse(name, refused))?;
-            let handled = handle(&self.repository, &*command, context, switches).await;
+            let handled = handle(&self.repository, &*command, &context, switches).await;
             handled.map_err(|error| DispatchJsonError::from_typed(name, error))
         })
     }

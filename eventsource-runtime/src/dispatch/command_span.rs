@@ -20,14 +20,14 @@ pub(super) type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::E
 pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
     repository: &Repository<A, S, A::Services>,
     command: &dyn AnyCommand<A>,
-    context: Context,
+    context: &Context,
     switches: Switches,
 ) -> Handled<A> {
     let begun = metrics::begun(switches.metrics);
     let span = command_span(command, switches);
     let mut progress = Progress::of(&span);
-    let at_hand = AtHand::new(COMMANDS, command.name(), &span, begun);
-    let result = span.run(repository.handle(command, &context, &mut progress)).await;
+    let at_hand = AtHand::new(&COMMANDS, command.name(), &span, begun);
+    let result = span.run(repository.handle(command, context, &mut progress)).await;
     let metered = at_hand.handled();
     end(command.name(), span, &result, &progress, metered);
     result

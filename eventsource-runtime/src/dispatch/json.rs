@@ -10,7 +10,6 @@ use crate::telemetry::{Attributes, Kind, Start, metrics, names};
 const LONGEST_NAME: usize = 64;
 
 /// Commands and queries differ in their names alone.
-#[derive(Clone, Copy)]
 pub(super) struct Side {
     pub(super) name: &'static str,
     pub(super) unknown_span: &'static str,
@@ -24,7 +23,7 @@ pub(super) struct Side {
     pub(super) refused: fn(&mut Attributes),
 }
 
-pub(super) const COMMANDS: Side = Side {
+pub(super) static COMMANDS: Side = Side {
     name: "write",
     unknown_span: "command.unknown",
     type_key: names::CQRS_COMMAND_TYPE,
@@ -34,7 +33,7 @@ pub(super) const COMMANDS: Side = Side {
     refused: |later| later.number(names::EVENTSOURCE_RETRY_COUNT, 0),
 };
 
-pub(super) const QUERIES: Side = Side {
+pub(super) static QUERIES: Side = Side {
     name: "read",
     unknown_span: "query.unknown",
     type_key: names::CQRS_QUERY_TYPE,
@@ -96,7 +95,7 @@ impl Refused {
 impl Side {
     /// Reads a message within the limits; one that does not fit leaves an Error span of its kind.
     pub(super) fn read<M>(
-        self,
+        &self,
         known: Known,
         payload: Payload<'_>,
         read: fn(&[u8]) -> serde_json::Result<M>,
@@ -110,22 +109,22 @@ impl Side {
     }
 
     /// Tells of a message that nobody handles. The name is not ours, so it names neither the span nor the metric.
-    pub(super) fn unknown(self, name: &str, switches: Switches) {
+    pub(super) fn unknown(&self, name: &str, switches: Switches) {
         self.refuse(self.nobodys("unknown"), name, Cow::Borrowed("no_handler"), switches);
     }
 
     /// Tells of a message whose name is that of two types.
-    pub(super) fn ambiguous(self, name: &'static str, switches: Switches) {
+    pub(super) fn ambiguous(&self, name: &'static str, switches: Switches) {
         self.refuse(self.nobodys(name), name, Cow::Borrowed("ambiguous"), switches);
     }
 
     /// A message that is not known to be of any type.
-    fn nobodys(self, name: &'static str) -> Known {
+    fn nobodys(&self, name: &'static str) -> Known {
         Known { name, span: self.unknown_span, aggregate_type: None }
     }
 
     fn refuse(
-        self,
+        &self,
         Known { name, span, aggregate_type }: Known,
         shown: &str,
         error_type: Cow<'static, str>,

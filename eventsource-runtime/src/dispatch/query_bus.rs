@@ -184,7 +184,7 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
             guarded(|| HandleQuery::attributes(handler, &query, user));
         },
     );
-    let at_hand = AtHand::new(QUERIES, Q::NAME, &span, begun);
+    let at_hand = AtHand::new(&QUERIES, Q::NAME, &span, begun);
     // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
     let output = span.run(async { handler.handle(query).await }).await;
     let answered = span.in_scope(|| output.map_err(failed::<Q, H::Error>));
@@ -196,7 +196,7 @@ impl<Q: Query> Asked<Q> {
     /// Ends the span with what becomes of the answer.
     fn end<T, E: Failure + 'static>(self, finish: impl FnOnce(Answered<Q>) -> Result<T, E>) -> Result<T, E> {
         let Self { span, begun, answered } = self;
-        let at_hand = AtHand::new(QUERIES, Q::NAME, &span, begun);
+        let at_hand = AtHand::new(&QUERIES, Q::NAME, &span, begun);
         let results = answered.as_ref().ok().and_then(Q::result_count);
         let finished = span.in_scope(|| finish(answered));
         let metered = at_hand.handled();

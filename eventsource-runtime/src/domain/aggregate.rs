@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::EventSet;
+use super::{DecodeError, EventRef, EventSet};
 use crate::__private::Kept;
 use crate::snapshot::Schema;
 
@@ -28,6 +28,15 @@ pub trait Aggregate: Default + Send + Sync + 'static {
 
     /// Applies one event.
     fn evolve(&mut self, event: Self::Event);
+
+    /// Reads a stored event and applies it. What the derive generates reads each type where it is applied, without the
+    /// enum between them.
+    ///
+    /// # Errors
+    /// The stored type is not in the set, or its payload does not fit: nothing was applied.
+    fn evolve_stored(&mut self, event: &EventRef<'_>) -> Result<(), DecodeError> {
+        Self::Event::decode(event).map(|event| self.evolve(event))
+    }
 }
 
 /// How often an aggregate's state is kept, and how it is written and read.

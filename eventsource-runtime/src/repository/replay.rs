@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Loaded;
 use super::snapshots::Snapshots;
 use crate::dispatch::is_own;
-use crate::domain::{Aggregate, DecodeError, EventRef, EventSet};
+use crate::domain::{Aggregate, DecodeError, EventRef};
 use crate::snapshot::{Restore, StoredSnapshot};
 use crate::store::{Appended, Position, StoreError, StreamId, Version, Visitor};
 
@@ -48,9 +48,8 @@ impl<A> Replay<A> {
 
 impl<A: Aggregate> Visitor for Replay<A> {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
-        match A::Event::decode(&event) {
-            Ok(decoded) => {
-                self.state.evolve(decoded);
+        match self.state.evolve_stored(&event) {
+            Ok(()) => {
                 self.version = event.version;
                 self.position = event.position;
                 ControlFlow::Continue(())

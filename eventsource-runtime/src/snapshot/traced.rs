@@ -63,18 +63,19 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
         };
         if !self.is_seen() && !self.sees(|| info.system.is_some()) {
             let silent = Silent { visitor, unseen: Some(self.unseen()), target: info.target };
-            let Folded { visitor, visited, earlier } =
-                self.alone(self.inner().fold_from_snapshot(fold, silent)).await?;
+            let load = self.unseen_call(GET.1);
+            let result = load.run(self.inner().fold_from_snapshot(fold, silent)).await;
+            load.end(|| self.info(), result.as_ref().err().map(Fault::from), &mut |_| ());
+            let Folded { visitor, visited, earlier } = result?;
             return Ok(Folded { visitor: visitor.visitor, visited, earlier });
         }
-        let get = self.call_of(info, GET, &mut aggregate(&fold.stream));
-        let calls =
-            Owned(Arc::new(Calls { store: self.clone(), stream: fold.stream.clone(), now: Mutex::new(Now::Get(get)) }));
+        let now = Mutex::new(Now::Get(self.call_of(&info, GET, &mut aggregate(&fold.stream))));
+        let calls = Owned(Arc::new(Calls { store: self.clone(), info, stream: fold.stream.clone(), now }));
         let restoring = Restoring { visitor, calls: Arc::clone(&calls.0) };
         let result = self.unseen().run(self.inner().fold_from_snapshot(fold, restoring)).await;
         let visited = result.as_ref().map_or(0, |folded| folded.visited);
         if let Some(load) = calls.0.take(Now::Ended) {
-            load.end(result.as_ref().err().map(Fault::from), &mut |later| {
+            load.end(|| self.info(), result.as_ref().err().map(Fault::from), &mut |later| {
                 later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
             });
         }
@@ -88,8 +89,9 @@ impl<S: EventStore + SnapshotStore> Traced<S> {
         &self,
         (name, operation): (&'static str, &'static str),
         known: &mut dyn FnMut(&mut Attributes),
-    ) -> Option<TracedCall> {
-        Some(self.call_of(self.inner().snapshots()?, (name, operation), known))
+    ) -> Option<(TracedCall, StoreInfo)> {
+        let info = self.inner().snapshots()?;
+        Some((self.call_of(&info, (name, operation), known), info))
     }
 }
 
@@ -112,18 +114,18 @@ fn found(found: Option<&StoredSnapshot>, later: &mut Attributes) {
 
 /// Makes a call in its span, and ends that.
 async fn ended<T>(
-    call: Option<TracedCall>,
+    call: Option<(TracedCall, StoreInfo)>,
     made: impl Future<Output = Result<T, StoreError>> + Send,
     record: impl Fn(&T, &mut Attributes) + Send,
 ) -> Result<T, StoreError> {
-    let Some(call) = call else { return made.await };
+    let Some((call, info)) = call else { return made.await };
     let result = call.run(made).await;
-    end(call, result.as_ref(), record);
+    end(call, info, result.as_ref(), record);
     result
 }
 
-fn end<T>(call: TracedCall, result: Result<&T, &StoreError>, record: impl Fn(&T, &mut Attributes)) {
-    call.end(result.err().map(Fault::from), &mut |later| {
+fn end<T>(call: TracedCall, info: StoreInfo, result: Result<&T, &StoreError>, record: impl Fn(&T, &mut Attributes)) {
+    call.end(|| info, result.err().map(Fault::from), &mut |later| {
         if let Ok(value) = result {
             record(value, later);
         }
@@ -133,6 +135,8 @@ fn end<T>(call: TracedCall, result: Result<&T, &StoreError>, record: impl Fn(&T,
 /// The two calls that one reading makes: first for the snapshot, then for the events.
 struct Calls<S> {
     store: Traced<S>,
+    /// What it says of itself as a store of snapshots.
+    info: StoreInfo,
     stream: StreamId,
     now: Mutex<Now>,
 }
@@ -204,12 +208,12 @@ impl<V: Restore> Restore for Silent<V> {
 /// Spans begin and end under the lock, so that none is open once the future is gone.
 impl<V: Restore, S: EventStore> Restore for Restoring<V, S> {
     fn restore(&mut self, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
-        let Calls { store, stream, .. } = &*self.calls;
+        let Calls { store, info, stream, .. } = &*self.calls;
         self.calls.change(|now| {
             if let Now::Get(_) = now
                 && let Now::Get(get) = std::mem::replace(now, Now::Between)
             {
-                end(get, result.as_ref(), |snapshot, later| found(snapshot.as_ref(), later));
+                end(get, info.clone(), result.as_ref(), |snapshot, later| found(snapshot.as_ref(), later));
             }
         });
         let after = self.visitor.restore(result);

@@ -215,7 +215,7 @@ impl AppendError {
             if size > MAX_PAYLOAD {
                 return Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size });
             }
-            if event.event_type.contains('\0') {
+            if event.event_type.as_bytes().contains(&0) {
                 return Err(nul("event type"));
             }
         }

@@ -10,30 +10,37 @@ use crate::telemetry::{Attributes, Chain, Span, log, metrics};
 /// A call to the store that is under way.
 pub(crate) struct Call {
     pub(super) span: Span,
-    pub(super) info: StoreInfo,
     pub(super) operation: &'static str,
+    /// When, where somebody reads how long it takes.
     pub(super) begun: Option<Instant>,
 }
 
 impl Call {
     /// Makes the call in its span, without ending it.
-    pub(crate) async fn run<F: Future>(&self, made: F) -> F::Output {
-        self.span.run(made).await
+    pub(crate) fn run<F: Future>(&self, made: F) -> impl Future<Output = F::Output> {
+        self.span.run(made)
     }
 
-    pub(crate) fn end(self, fault: Option<Fault<'_>>, record: &mut dyn FnMut(&mut Attributes)) {
-        if let Some(begun) = self.begun {
+    /// What the store says of itself is only asked for where it is told.
+    pub(crate) fn end(
+        self,
+        info: impl FnOnce() -> StoreInfo,
+        fault: Option<Fault<'_>>,
+        record: &mut dyn FnMut(&mut Attributes),
+    ) {
+        let Self { span, operation, begun } = self;
+        let info = (begun.is_some() || fault.is_some()).then(info);
+        if let (Some(info), Some(begun)) = (&info, begun) {
             let elapsed = begun.elapsed();
-            if metrics::store_operation(&self.info, self.operation, fault, elapsed) {
-                self.span.in_scope(|| log::store_slow(self.info.target, self.operation, elapsed));
+            if metrics::store_operation(info, operation, fault, elapsed) {
+                span.in_scope(|| log::store_slow(info.target, operation, elapsed));
             }
         }
-        match fault {
-            None => {
-                self.span.record(record);
-                self.span.succeed();
-            }
-            Some(Fault { error_type, error }) => self.span.fail(self.info.target, error_type, &Chain(error)),
+        if let (Some(Fault { error_type, error }), Some(info)) = (fault, info) {
+            span.fail(info.target, error_type, &Chain(error));
+        } else {
+            span.record(record);
+            span.succeed();
         }
     }
 }

@@ -62,14 +62,14 @@ impl StreamId {
     }
 
     pub(crate) fn holds_nul(&self) -> bool {
-        self.name.contains('\0')
+        self.name.as_bytes().contains(&0)
     }
 
     /// Why no store takes it, a NUL aside.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         if self.hyphen == 0 {
             Some("its aggregate type is empty")
-        } else if self.name.find('-') != Some(self.hyphen) {
+        } else if self.aggregate_type().as_bytes().contains(&b'-') {
             Some("its aggregate type holds a hyphen")
         } else if self.name.len() > MAX_STREAM_ID {
             Some("it is longer than 1024 bytes")

@@ -16,7 +16,7 @@ use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
 };
-use crate::telemetry::{self, Attributes, Chain, Kind, Scope, Span, Start, metrics, names};
+use crate::telemetry::{self, Attributes, Kind, Scope, Span, Start, metrics, names};
 
 const INSERT: &str = "INSERT";
 const SELECT: &str = "SELECT";
@@ -69,26 +69,16 @@ impl<S: EventStore> Traced<S> {
         self.sees(|| self.inner.info().system.is_some())
     }
 
-    /// Makes a call of which nobody sees more than its failure.
-    pub(crate) async fn alone<T, E>(&self, made: impl Future<Output = Result<T, E>>) -> Result<T, E>
-    where
-        for<'a> Fault<'a>: From<&'a E>,
-    {
-        let span = self.unseen();
-        let result = span.run(made).await;
-        if let Err(error) = &result {
-            let Fault { error_type, error } = error.into();
-            span.fail(self.inner.info().target, error_type, &Chain(error));
+    fn call(&self, (name, operation): (&'static str, &'static str), known: &mut dyn FnMut(&mut Attributes)) -> Call {
+        if self.is_seen() {
+            self.call_of(&self.inner.info(), (name, operation), known)
+        } else {
+            self.unseen_call(operation)
         }
-        result
-    }
-
-    fn call(&self, name: &'static str, operation: &'static str, known: &mut dyn FnMut(&mut Attributes)) -> Call {
-        self.call_of(self.inner.info(), (name, operation), known)
     }
 
     pub(crate) fn load_call(&self, stream: &StreamId, after: Version) -> Call {
-        self.call("event_store.load", SELECT, &mut |attributes| {
+        self.call(("event_store.load", SELECT), &mut |attributes| {
             attributes.shared(names::EVENTSOURCE_STREAM_ID, stream.shared());
             attributes.number(names::EVENTSOURCE_FROM_VERSION, after.get().saturating_add(1));
         })
@@ -99,24 +89,29 @@ impl<S> Traced<S> {
     /// A call to what the store is besides a store of events.
     pub(crate) fn call_of(
         &self,
-        info: StoreInfo,
+        info: &StoreInfo,
         (name, operation): (&'static str, &'static str),
         known: &mut dyn FnMut(&mut Attributes),
     ) -> Call {
-        let span = self.start(name, &info).begin(
+        let span = self.start(name, info).begin(
             &mut |attributes| {
-                database(&info, operation, attributes);
+                database(info, operation, attributes);
                 known(attributes);
             },
             &mut |_| (),
         );
-        Call { begun: self.begun(&info), span, info, operation }
+        Call { span, operation, begun: self.begun(info) }
+    }
+
+    /// A call of which nobody sees more than its failure.
+    pub(crate) fn unseen_call(&self, operation: &'static str) -> Call {
+        Call { span: self.unseen(), operation, begun: None }
     }
 
     /// Whether anybody sees of such a call more than its failure: it has a span, or is measured as one to a database
     /// is.
     pub(crate) fn sees(&self, is_database: impl FnOnce() -> bool) -> bool {
-        self.tracing && telemetry::is_on() || metrics::are_read(self.metrics) && is_database()
+        self.tracing && telemetry::is_on() || is_database() && metrics::are_read(self.metrics)
     }
 
     /// What a call runs in that has no span.
@@ -187,17 +182,12 @@ impl<S: EventStore> EventStore for Traced<S> {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
-        if !self.is_seen() {
-            let result = self.alone(self.inner.append(stream, expected, events)).await;
-            return result.map_err(|error| error.to(stream, expected));
-        }
         let recorded_at = events.last().map(|event| event.origin.recorded_at);
-        let is_database = self.inner.info().system.is_some();
-        let call = self.call("event_store.append", INSERT, &mut |attributes| {
-            append_attributes((stream, expected), &events, is_database, attributes);
+        let call = self.call(("event_store.append", INSERT), &mut |attributes| {
+            append_attributes((stream, expected), &events, self.inner.info().system.is_some(), attributes);
         });
-        let result = call.span.run(self.inner.append(stream, expected, events)).await;
-        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
+        let result = call.run(self.inner.append(stream, expected, events)).await;
+        call.end(|| self.inner.info(), result.as_ref().err().map(Fault::from), &mut |attributes| {
             let Ok(appended) = &result else { return };
             attributes.number(names::EVENTSOURCE_POSITION, appended.position.get());
             attributes.number(names::EVENTSOURCE_VERSION, appended.version.get());
@@ -210,12 +200,9 @@ impl<S: EventStore> EventStore for Traced<S> {
     }
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        if !self.is_seen() {
-            return self.alone(self.inner.fold(fold, visitor)).await;
-        }
         let call = self.load_call(&fold.stream, fold.after);
-        let result = call.span.run(self.inner.fold(fold, visitor)).await;
-        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
+        let result = call.run(self.inner.fold(fold, visitor)).await;
+        call.end(|| self.inner.info(), result.as_ref().err().map(Fault::from), &mut |attributes| {
             let visited = result.as_ref().map_or(0, |folded| folded.visited);
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
         });
@@ -228,19 +215,13 @@ impl<S: EventStore> EventStore for Traced<S> {
         after: Version,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let about = |error: StoreError| error.about(|| format!("`{stream}` after version {after}"), AGAIN);
-        if !self.is_seen() {
-            let result = self.alone(self.inner.read_stream(stream, after, limit)).await;
-            self.count_malformed(result.as_deref().unwrap_or_default());
-            return result.map_err(about);
-        }
         let call = self.load_call(stream, after);
-        let result = call.span.run(self.inner.read_stream(stream, after, limit)).await;
-        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
+        let result = call.run(self.inner.read_stream(stream, after, limit)).await;
+        call.end(|| self.inner.info(), result.as_ref().err().map(Fault::from), &mut |attributes| {
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, result.as_ref().map_or(0, Vec::len) as u64);
         });
         self.count_malformed(result.as_deref().unwrap_or_default());
-        result.map_err(about)
+        result.map_err(|error| error.about(|| format!("`{stream}` after version {after}"), AGAIN))
     }
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
@@ -260,8 +241,8 @@ impl<S: EventStore> EventStore for Traced<S> {
                 &mut |_| (),
             ),
         };
-        let call = Call { span, info, operation: SELECT, begun };
-        call.end(result.as_ref().err().map(Fault::from), &mut |attributes| {
+        let call = Call { span, operation: SELECT, begun };
+        call.end(|| info, result.as_ref().err().map(Fault::from), &mut |attributes| {
             let Ok(page) = &result else { return };
             attributes.number(names::EVENTSOURCE_TO_POSITION, page.scanned.get());
             attributes.number(names::EVENTSOURCE_EVENTS_LOADED, page.events.len() as u64);

@@ -152,6 +152,7 @@ fn aggregate(model: &Model) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     let set = hole.as_ref().map_or_else(|| set.to_token_stream(), ToTokens::to_token_stream);
     let body = evolve(model, &event);
+    let stored = evolve_stored(model);
     let (id, error) = (associated("Id", id), associated("Error", error));
     quote_spanned! {Span::mixed_site()=>
         #[automatically_derived]
@@ -165,22 +166,65 @@ fn aggregate(model: &Model) -> TokenStream {
             fn evolve(&mut self, #event: #set) {
                 #body
             }
+
+            #stored
         }
     }
 }
 
 /// Applies the event. After a mistake the impl is there for what names it, and does nothing.
-fn evolve(Model { runtime, set, events, hole, generics, .. }: &Model, event: &Ident) -> TokenStream {
-    if hole.is_some() || !generics.params.is_empty() {
+fn evolve(model: &Model, event: &Ident) -> TokenStream {
+    if is_mistaken(model) {
         return quote_spanned!(Span::mixed_site()=> let _ = #event;);
     }
-    // The whole of `<Self as Apply<E>>` lies on the event, where its absence is reported.
-    let arms = events.iter().map(|Event { variant, path }| {
-        let place = located(variant.span());
-        let at = runtime.at(place);
-        let (this, apply) = (local("self"), local("Apply"));
-        let apply = quote_spanned!(place=> <Self as #at::#apply<#path>>::apply(#this, #event));
+    let Model { set, events, .. } = model;
+    let arms = events.iter().map(|listed| {
+        let (variant, apply) = (&listed.variant, apply(model, listed, event));
         quote_spanned!(Span::mixed_site()=> #set::#variant(#event) => #apply)
     });
     quote_spanned!(Span::mixed_site()=> match #event { #(#arms),* })
+}
+
+/// Reads each type of event where it is applied: the enum would be written once more, and read again.
+fn evolve_stored(model: &Model) -> Option<TokenStream> {
+    if is_mistaken(model) {
+        return None;
+    }
+    let Model { runtime, events, .. } = model;
+    let private = runtime.private();
+    let (stored, event) = (local("__es_stored"), local("__es_event"));
+    let tries = events.iter().map(|listed| {
+        let (path, apply) = (&listed.path, apply(model, listed, &event));
+        quote_spanned! {Span::mixed_site()=>
+            if let ::core::option::Option::Some(#event) = #private::Stored::<#path>::new(#stored).__es_read()? {
+                #apply;
+                return ::core::result::Result::Ok(());
+            }
+        }
+    });
+    let probe = (!events.is_empty()).then(|| probe(&private, "stored"));
+    Some(quote_spanned! {Span::mixed_site()=>
+        fn evolve_stored(
+            &mut self,
+            #stored: &#runtime::EventRef<'_>,
+        ) -> ::core::result::Result<(), #runtime::DecodeError> {
+            #probe
+            #(#tries)*
+            #private::unknown(#stored)
+        }
+    })
+}
+
+/// Whether the impl is there only for what names it.
+fn is_mistaken(Model { hole, generics, .. }: &Model) -> bool {
+    hole.is_some() || !generics.params.is_empty()
+}
+
+/// The whole of `<Self as Apply<E>>` lies on the event, where its absence is reported: word for word the same wherever
+/// it is said, so that it is reported once.
+fn apply(Model { runtime, .. }: &Model, Event { variant, path }: &Event, event: &Ident) -> TokenStream {
+    let place = located(variant.span());
+    let at = runtime.at(place);
+    let (this, apply) = (local("self"), local("Apply"));
+    quote_spanned!(place=> <Self as #at::#apply<#path>>::apply(#this, #event))
 }

@@ -74,6 +74,33 @@ const _: () = {
                 }
             }
         }
+        fn evolve_stored(
+            &mut self,
+            __es_stored: &::eventsource_runtime::EventRef<'_>,
+        ) -> ::core::result::Result<(), ::eventsource_runtime::DecodeError> {
+            use ::eventsource_runtime::__private::probe::stored::*;
+            if let ::core::option::Option::Some(__es_event) = ::eventsource_runtime::__private::Stored::<
+                OrderPlaced,
+            >::new(__es_stored)
+                .__es_read()?
+            {
+                <Self as ::eventsource_runtime::Apply<
+                    OrderPlaced,
+                >>::apply(self, __es_event);
+                return ::core::result::Result::Ok(());
+            }
+            if let ::core::option::Option::Some(__es_event) = ::eventsource_runtime::__private::Stored::<
+                shipping::OrderShipped,
+            >::new(__es_stored)
+                .__es_read()?
+            {
+                <Self as ::eventsource_runtime::Apply<
+                    shipping::OrderShipped,
+                >>::apply(self, __es_event);
+                return ::core::result::Result::Ok(());
+            }
+            ::eventsource_runtime::__private::unknown(__es_stored)
+        }
     }
 };
 /// The events of [`Order`], in the order in which they are listed there.

@@ -65,7 +65,7 @@ pub(crate) use projection::{
 #[cfg(feature = "otel")]
 pub(super) use set_up::setting_ignored;
 #[cfg(feature = "otel")]
-pub(super) use slow::{command_slow, query_slow};
+pub(super) use slow::{command_slow, query_slow, slowness_is_told};
 #[cfg(feature = "otel")]
 pub(super) use span_event::{Named, span_event};
 

@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use super::ids;
 use crate::telemetry::names;
+
+/// Whether anybody might be told: where not, nothing need look at the clock.
+pub(in crate::telemetry) fn slowness_is_told() -> bool {
+    LevelFilter::current() >= LevelFilter::WARN
+}
 
 /// A command took long, from its dispatch to its end.
 pub(in crate::telemetry) fn command_slow(command: &str, duration: Duration) {

@@ -137,43 +137,38 @@ pub(super) fn with(record: impl FnOnce(&Instruments)) {
 }
 
 /// Tells as well from when on what is measured is logged as slow, and does so where nobody reads it.
-fn measure(record: impl FnOnce(Option<&Instruments>, Duration)) {
+fn measure<T: Default>(record: impl FnOnce(Option<&Instruments>, Duration) -> T) -> T {
     if are_off() {
-        return;
+        return T::default();
     }
     let active = Active::current();
     match active.measuring() {
-        Some(pipeline) if !pipeline.metered => {}
+        Some(pipeline) if !pipeline.metered => T::default(),
         Some(pipeline) => record(Some(&pipeline.instruments), pipeline.slow),
-        None => {
-            let Foreign { instruments, is_noop, .. } = &*foreign();
+        None => foreign(|Foreign { instruments, is_noop, .. }| {
             let slow = match active.pipeline() {
                 Some(pipeline) if pipeline.metered || instruments.meter_id.is_read() => pipeline.slow,
                 Some(_) => Duration::MAX,
                 None => SLOW,
             };
-            record((!is_noop).then_some(instruments), slow);
-        }
+            record((!is_noop).then_some(instruments), slow)
+        }),
     }
 }
 
 /// Whether somebody reads what is measured here, or logs what of it is slow, for a component that has its metrics on.
 pub(crate) fn are_read(enabled: bool) -> bool {
-    enabled && !are_off() && Active::current().measuring().is_none_or(|pipeline| pipeline.metered)
+    enabled && measure(|instruments, slow| instruments.is_some() || slow < Duration::MAX && log::slowness_is_told())
 }
 
 /// Whether somebody reads what is measured here.
 pub(crate) fn are_recorded() -> bool {
-    let mut are_recorded = false;
-    with(|_| are_recorded = true);
-    are_recorded
+    measure(|instruments, _| instruments.is_some())
 }
 
 /// Whether somebody reads gauges here: to keep one up may take a query.
 pub(crate) fn gauges_are_read() -> bool {
-    let mut are_read = false;
-    with(|instruments| are_read = instruments.meter_id.is_read());
-    are_read
+    measure(|instruments, _| instruments.is_some_and(|instruments| instruments.meter_id.is_read()))
 }
 
 /// Whether gauges are those that the process's measurements go to. This asks nothing of OpenTelemetry's globals, which
@@ -191,19 +186,20 @@ pub(crate) fn begun(enabled: bool) -> Option<Instant> {
     are_read(enabled).then(Instant::now)
 }
 
-fn foreign() -> Arc<Foreign> {
+/// Shows what is known of OpenTelemetry's global meters at this moment.
+fn foreign<T>(show: impl FnOnce(&Foreign) -> T) -> T {
     let provider = global::meter_provider();
     if let Some(known) = &*FOREIGN.load()
         && ptr::addr_eq(known.provider.as_ptr(), Arc::as_ptr(&provider))
     {
-        return Arc::clone(known);
+        return show(known);
     }
     let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()));
     // It has no state, and forgets callbacks at once. So does one whose views drop all gauges, but that has a state.
     let is_noop = size_of_val(&*provider) == 0 && !instruments.meter_id.is_read();
     let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments, is_noop });
     FOREIGN.store(Some(Arc::clone(&made)));
-    made
+    show(&made)
 }
 
 fn side(side: &'static str) -> KeyValue {
@@ -365,10 +361,9 @@ pub(crate) fn store_operation(
     elapsed: Duration,
 ) -> bool {
     let Some(system) = info.system else { return false };
-    let mut slow = false;
     measure(|instruments, slow_from| {
-        slow = elapsed >= slow_from;
-        let Some(instruments) = instruments else { return };
+        let slow = elapsed >= slow_from;
+        let Some(instruments) = instruments else { return slow };
         let mut attributes = vec![
             KeyValue::new(names::DB_SYSTEM_NAME, system),
             KeyValue::new(names::DB_OPERATION_NAME, operation),
@@ -386,6 +381,6 @@ pub(crate) fn store_operation(
             attributes.extend(status_code(error).map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
         }
         instruments.db_operation_duration.record(elapsed.as_secs_f64(), &attributes);
-    });
-    slow
+        slow
+    })
 }

@@ -35,6 +35,9 @@ pub(super) static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
 /// What the last set-up installed, until somebody replaces OpenTelemetry's global provider.
 static INSTALLED: ArcSwapOption<Pipeline> = ArcSwapOption::const_empty();
 
+/// Whether `INSTALLED` holds one: a program without a set-up is told so by one load.
+static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+
 /// Whether `INSTALLED` drops what is below an unsampled span: so that this, which happens most, costs one load.
 static DROPS_BELOW_UNSAMPLED: AtomicBool = AtomicBool::new(false);
 
@@ -160,6 +163,9 @@ impl<'a> Active<'a> {
     }
 
     pub(super) fn of_process() -> Self {
+        if !IS_INSTALLED.load(Ordering::Relaxed) {
+            return Self::Foreign;
+        }
         let installed = INSTALLED.load();
         if installed.is_some() { Self::Installed(installed) } else { Self::Foreign }
     }
@@ -222,6 +228,7 @@ pub(super) fn scope(context: &Context, pipeline: Arc<Pipeline>) -> Context {
 pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
     let changing = CHANGE.lock();
     let replaced = INSTALLED.swap(Some(Arc::clone(&pipeline)));
+    IS_INSTALLED.store(true, Ordering::Relaxed);
     DROPS_BELOW_UNSAMPLED.store(pipeline.sampling.drops_below_unsampled(), Ordering::Relaxed);
     drop(changing);
     // Its end may run an exporter: not under the lock.
@@ -235,6 +242,7 @@ pub(super) fn uninstall(pipeline: &Arc<Pipeline>) -> bool {
     let is_ours = INSTALLED.load().as_ref().is_some_and(|installed| Arc::ptr_eq(installed, pipeline));
     if is_ours {
         DROPS_BELOW_UNSAMPLED.store(false, Ordering::Relaxed);
+        IS_INSTALLED.store(false, Ordering::Relaxed);
         // The caller has the same pipeline, so nothing ends here.
         INSTALLED.store(None);
     }
