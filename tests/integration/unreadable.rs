@@ -146,7 +146,7 @@ async fn an_event_that_cannot_be_read_is_told_by_its_place_and_type() {
         let Err(StoreError::Decode(error)) = scales.load(&number).await else { panic!("{fault:?}") };
         assert_eq!((error.fault, error.stream.to_string()), (fault, format!("Scales-{number}")));
         assert_eq!((error.version.get(), &*error.event_type, error.schema_version), (2, event_type, schema_version));
-        let (at, kind) = ((error.version, Position::new(2)), (event_type, schema_version));
+        let (at, kind) = ((error.version, Position::START), (event_type, schema_version));
         let stored = EventRef::new(&error.stream, at, kind, payload.as_bytes());
         assert_eq!(ScalesEvent::decode(&stored).err().map(|alone| alone.fault), Some(fault));
         let said = format!("event 2 of `Scales-{number}` (`{event_type}`, schema version {schema_version})");
