@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use super::{DecodeError, EventRef, EventSet};
+use super::{AnyEvent, DecodeError, EncodeError, EventRef, EventSet};
 use crate::__private::Kept;
 use crate::snapshot::Schema;
+use crate::store::{Position, StreamId, Version};
 
 /// A consistency boundary: the state that a stream of events leads to. Implemented by `#[derive(Aggregate)]`.
 ///
@@ -37,6 +38,17 @@ pub trait Aggregate: Default + Send + Sync + 'static {
     fn evolve_stored(&mut self, event: &EventRef<'_>) -> Result<(), DecodeError> {
         Self::Event::decode(event).map(|event| self.evolve(event))
     }
+}
+
+/// Applies an event as it will be read once it is stored at that place: what is written of one may say less than it did.
+pub(crate) fn evolve_as_read<A: Aggregate>(
+    state: &mut A,
+    event: &dyn AnyEvent,
+    stream: &StreamId,
+    place: (Version, Position),
+) -> Result<Result<(), DecodeError>, EncodeError> {
+    let payload = event.encode()?;
+    Ok(state.evolve_stored(&EventRef::new(stream, place, (event.name(), event.version()), &payload)))
 }
 
 /// How often an aggregate's state is kept, and how it is written and read.

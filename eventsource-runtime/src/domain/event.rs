@@ -11,7 +11,7 @@ use super::json::{self, Unwritable};
 use super::upcast::{DecodeError, Upcast, decode_payload};
 use crate::error::BoxError;
 use crate::room;
-use crate::store::{Position, StreamId, Version};
+use crate::store::StreamId;
 use crate::telemetry::Attributes;
 
 /// A fact that happened to an aggregate; implemented by `#[derive(Event)]`.
@@ -180,16 +180,6 @@ impl<S> fmt::Debug for EventDef<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventDef").field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
     }
-}
-
-/// An event as it will be read once it is stored at that place: what is written of one may say less than it did.
-pub(crate) fn read_back<S: EventSet>(
-    event: &dyn AnyEvent,
-    stream: &StreamId,
-    place: (Version, Position),
-) -> Result<Result<S, DecodeError>, EncodeError> {
-    let payload = event.encode()?;
-    Ok(S::decode(&EventRef::new(stream, place, (event.name(), event.version()), &payload)))
 }
 
 /// `Self` is a set of events that has `E` in it.

@@ -17,11 +17,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+pub(crate) use aggregate::evolve_as_read;
 pub use aggregate::{Aggregate, Snapshot};
 pub(crate) use command::AnyCommand;
 pub use command::{Command, Handle, Handlers, Registry};
+pub(crate) use event::is_one_of;
 pub use event::{AnyEvent, Apply, Decision, EncodeError, Event, EventDef, EventSet, Includes, IntoEvents};
-pub(crate) use event::{is_one_of, read_back};
 pub use metadata::Metadata;
 pub use query::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 pub use sensitive::Sensitive;

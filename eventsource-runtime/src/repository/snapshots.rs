@@ -14,7 +14,7 @@ use super::cause::event_id;
 use super::replay::{Read, Replay};
 use super::steps::failed;
 use crate::dispatch::Committed;
-use crate::domain::{Aggregate, EventSet, Snapshot, read_back};
+use crate::domain::{Aggregate, EventSet, Snapshot, evolve_as_read};
 use crate::snapshot::{LastEvent, PATIENCE, SnapshotError, SnapshotStore, StoredSnapshot, within};
 use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
 use crate::sync::Mutex;
@@ -233,8 +233,8 @@ fn evolve<A: Aggregate>(
 ) -> Result<(), &'static str> {
     for (back, event) in (0..events.len() as u64).rev().zip(events) {
         let place = place_before((last.version, last.position), back);
-        let read = read_back(event.as_event(), stream, place).map_err(|_| "encode")?;
-        state.evolve(read.map_err(|_| "decode")?);
+        let evolved = evolve_as_read(state, event.as_event(), stream, place).map_err(|_| "encode")?;
+        evolved.map_err(|_| "decode")?;
     }
     Ok(())
 }

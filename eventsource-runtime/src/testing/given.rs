@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use serde_json::value::RawValue;
 
 use super::difference::difference;
-use crate::domain::{AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, read_back};
+use crate::domain::{AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, evolve_as_read};
 use crate::store::{Position, StreamId, Version};
 
 /// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of
@@ -88,10 +88,10 @@ impl<A: Handlers, V> Given<A, V> {
         let stream = StreamId::new(A::NAME, "test");
         for event in events {
             let (event, number) = (event.as_event(), self.history.len() as u64 + 1);
-            let read = read_back(event, &stream, (Version::new(number), Position::new(number)));
-            match read.unwrap_or_else(|error| panic!("{error}: {}", source(&error))) {
-                Ok(event) => self.state.evolve(event),
-                Err(error) => panic!("`{}` cannot be read back: {error}: {}", event.name(), source(&error)),
+            let place = (Version::new(number), Position::new(number));
+            let evolved = evolve_as_read(&mut self.state, event, &stream, place);
+            if let Err(error) = evolved.unwrap_or_else(|error| panic!("{error}: {}", source(&error))) {
+                panic!("`{}` cannot be read back: {error}: {}", event.name(), source(&error));
             }
             self.history.push(event.name());
         }

@@ -12,7 +12,7 @@ use super::reaction::{Later, Own, Reaction, Rejection};
 use super::record::{Planned, Purpose, Reacted, Scheduled, To, derived};
 use crate::clock::Clock;
 use crate::dispatch::{CommandBus, Context, DispatchJsonError};
-use crate::domain::{AnyEvent, Metadata, StoredEvent, read_back};
+use crate::domain::{AnyEvent, Metadata, StoredEvent, evolve_as_read};
 use crate::projection::{ProjectionError, ProjectionStore, StepResult, Tenure};
 use crate::store::{
     AGAIN, AppendError, Appended, ExpectedVersion, Fold, NewEvent, Origin, StoreError, StreamId, place_before,
@@ -262,7 +262,7 @@ fn evolve<M: ProcessManager>(process: &mut Process<M>, events: &[Box<dyn Own>], 
     for (ordinal, event) in (0..).zip(events) {
         let back = appended.events.saturating_sub(ordinal + 1);
         let place = place_before((appended.version, appended.position), back);
-        process.state.evolve(read_back(event.as_event(), &process.stream, place)??);
+        evolve_as_read(&mut process.state, event.as_event(), &process.stream, place)??;
     }
     Ok(())
 }

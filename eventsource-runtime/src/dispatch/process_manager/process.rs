@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::ProcessManager;
 use super::chain::Chain;
 use super::record::{Planned, Reacted, To, is_own};
-use crate::domain::{DecodeError, Event, EventRef, EventSet, decode_payload};
+use crate::domain::{DecodeError, Event, EventRef, decode_payload};
 use crate::store::{Position, StreamId, Version, Visitor};
 
 /// The process of a stream, seen from one event.
@@ -74,7 +74,7 @@ impl<M: ProcessManager> Process<M> {
             let reacted = decode_payload(event)?;
             self.reacted(reacted);
         } else if !is_own(event.event_type) {
-            self.state.evolve(M::Event::decode(event)?);
+            self.state.evolve_stored(event)?;
         }
         self.version = event.version;
         Ok(())
