@@ -16,6 +16,8 @@ const LINTS: &[(&str, &str)] = &[
     ("unused_variables", "pub struct A { pub a: String }\n@\npub async fn f(a: String, b: String) -> A { A { a: b } }"),
     ("unused_variables", "@\npub fn f(a: String, b: String) -> usize { let a = b.len() + 1; a * 2 }"),
     ("unused_variables", "@\npub async fn f(a: String, b: String) -> usize { let a = b.len() + 1; a * 2 }"),
+    ("unused_variables", "@\npub fn f(a: String, b: Option<u8>) -> u8 { if let Some(a) = b { a } else { 0 } }"),
+    ("unused_variables", "@\npub fn f(a: String, b: Option<u8>) -> u8 { match b { Some(a) => a, None => 0 } }"),
     ("unused_mut", "@\npub fn f() -> u8 { let mut a = 1; a }"),
     ("unused_mut", "@\npub fn f(mut a: u8) -> u8 { a }"),
     ("unused_assignments", "@\npub fn f() -> u8 { let mut a = 1; let b = a; a = 2; b }"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Delimiter, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Ident, Lit, Type};
@@ -48,9 +48,11 @@ impl<'a> Found<'a> {
                         self.arguments(group.stream());
                     }
                     self.look(group.stream(), is_macro || called.is_some());
-                    let is_given = called.is_some() || is_callee(before.as_ref());
-                    if let Some(ident) = alone(tree.clone().into()).filter(|_| !is_given) {
-                        self.name(&ident.unraw().to_string(), field(trees.clone()).as_ref(), ident.span());
+                    if called.is_none() && !is_given(group, before.as_ref()) {
+                        let field = field(trees.clone());
+                        for ident in values(tree.clone().into()) {
+                            self.name(&ident.unraw().to_string(), field.as_ref(), ident.span());
+                        }
                     }
                 }
                 TokenTree::Ident(ident) if !is(before.as_ref(), '.') => {
@@ -81,11 +83,12 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// `argument` or `&argument` alone, of which everything would be shown, or several of them in a tuple or a list.
+    /// `argument` or `&argument` alone, of which everything would be shown, or several of them in a tuple or a list, or
+    /// what a block ends with.
     fn whole(&mut self, tokens: TokenStream) {
         match single(tokens) {
             Some(TokenTree::Ident(ident)) => self.shown(&ident.unraw().to_string(), ident.span()),
-            Some(TokenTree::Group(group)) => self.arguments(group.stream()),
+            Some(TokenTree::Group(group)) => elements(&group).into_iter().for_each(|element| self.whole(element)),
             _ => (),
         }
     }
@@ -141,37 +144,75 @@ fn is(tree: Option<&TokenTree>, punct: char) -> bool {
     matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct)
 }
 
-/// What stands behind `&` and `*`, if that is all there is, but for an index.
-fn single(tokens: TokenStream) -> Option<TokenTree> {
-    let mut trees = tokens.into_iter().skip_while(|tree| is(Some(tree), '&') || is(Some(tree), '*'));
-    trees.next().filter(|_| trees.all(|tree| is_index(&tree)))
-}
+/// Methods of the standard library that give the same value again, or one out of a list.
+const SAME: [&str; 11] =
+    ["as_deref", "as_ref", "borrow", "clone", "deref", "expect", "first", "get", "last", "to_owned", "unwrap"];
 
-/// The name that an expression is, also in parentheses and as another macro's `$expr`.
-fn alone(tokens: TokenStream) -> Option<Ident> {
-    match single(tokens)? {
-        TokenTree::Ident(ident) => Some(ident),
-        TokenTree::Group(group) if matches!(group.delimiter(), Delimiter::Parenthesis | Delimiter::None) => {
-            alone(group.stream())
+/// What comes after `[index]` and `.clone()`.
+fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {
+    loop {
+        let mut ahead = trees.clone();
+        let next = ahead.next();
+        let mut is_same = || match ahead.next() {
+            Some(TokenTree::Ident(method)) => SAME.iter().any(|same| method == same) && is_call(ahead.next()),
+            _ => false,
+        };
+        if !(next.as_ref().is_some_and(is_index) || is(next.as_ref(), '.') && is_same()) {
+            return trees;
         }
-        _ => None,
+        trees = ahead;
     }
 }
 
-/// The field of what stands before, or of one in it: `.field`, `[index].field`; a method is none.
-fn field(mut trees: impl Iterator<Item = TokenTree>) -> Option<TokenTree> {
-    let next = trees.find(|tree| !is_index(tree));
-    let field = is(next.as_ref(), '.').then(|| trees.next()).flatten();
+/// What stands behind `&`, `*` and `unsafe`, if that is all there is, but for what gives the same.
+fn single(tokens: TokenStream) -> Option<TokenTree> {
+    let is_before = |tree: &TokenTree| match tree {
+        TokenTree::Ident(word) => word == "unsafe",
+        tree => is(Some(tree), '&') || is(Some(tree), '*'),
+    };
+    let mut trees = tokens.into_iter().skip_while(is_before);
+    trees.next().filter(|_| past_same(trees).next().is_none())
+}
+
+/// What a list or a tuple is made of, or what a block ends with.
+fn elements(group: &Group) -> Vec<TokenStream> {
+    let trees: Vec<TokenTree> = group.stream().into_iter().collect();
+    let split = |sign| trees.split(move |tree| is(Some(tree), sign)).map(|element| element.iter().cloned().collect());
+    match group.delimiter() {
+        Delimiter::Brace => split(';').next_back().into_iter().collect(),
+        _ => split(',').collect(),
+    }
+}
+
+/// The names that an expression may be, also in parentheses, out of a list, and as another macro's `$expr`.
+fn values(tokens: TokenStream) -> Vec<Ident> {
+    match single(tokens) {
+        Some(TokenTree::Ident(ident)) => vec![ident],
+        Some(TokenTree::Group(group)) => {
+            let elements = elements(&group);
+            // Of a tuple the field is its own.
+            let is_tuple = group.delimiter() != Delimiter::Bracket && elements.len() > 1;
+            elements.into_iter().filter(|_| !is_tuple).flat_map(values).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The field of what stands before, or of one in it: `.field`, `[index].field`, `.clone().field`; a method is none.
+fn field(trees: impl Iterator<Item = TokenTree> + Clone) -> Option<TokenTree> {
+    let mut trees = past_same(trees);
+    let field = is(trees.next().as_ref(), '.').then(|| trees.next()).flatten();
     field.filter(|_| !is_call(trees.next()))
 }
 
-/// Whether what follows in parentheses is given to it.
-fn is_callee(tree: Option<&TokenTree>) -> bool {
-    match tree {
+/// Whether a group is given to what stands before: arguments, an index, or a struct's fields, also behind its
+/// parameters.
+fn is_given(group: &Group, before: Option<&TokenTree>) -> bool {
+    match before {
         // A keyword takes no arguments.
         Some(TokenTree::Ident(ident)) => syn::parse2::<Ident>(ident.to_token_stream()).is_ok(),
         Some(TokenTree::Group(_)) => true,
-        _ => false,
+        before => group.delimiter() == Delimiter::Brace && is(before, '>'),
     }
 }
 

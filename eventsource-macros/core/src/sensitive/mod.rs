@@ -326,6 +326,8 @@ mod tests {
         assert_eq!(checked(&function, &quote!(?a, "b" = %&b, "c" = c, "d" = ?c.id())), ["A.", "B."]);
         let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(c)));
         assert_eq!(checked(&function, &quote!("1" = ?*a, "2" = ?(&**b), "3" = %#grouped)), ["A.", "B.", "C."]);
+        let blocks = quote!("1" = ?{ a }, "2" = ?unsafe { x; &b }, "3" = %c.clone());
+        assert_eq!(checked(&function, &blocks), ["A.", "B.", "C."]);
         assert_eq!(checked(&function, &quote!("1" = ?(a, 7, [&b]), "2" = format!("{:?}", (c)))), ["A.", "B.", "C."]);
         let listed = parse_quote!(fn f(a: Vec<A>, b: &[Box<B>], c: Option<&C>, d: [D; 2], e: Vec<u8>));
         assert_eq!(checked(&listed, &quote!(?a, ?b, ?c, ?d, ?e)), ["A.", "B.", "C.", "D."]);
@@ -348,6 +350,22 @@ mod tests {
             ),
         );
         assert_eq!(named, ["A.0", "B.x"]);
+        let named = checked(
+            &function,
+            &quote!(
+                "1" = { a }.x,
+                "2" = unsafe {
+                    let e = 1;
+                    b
+                }
+                .x,
+                "3" = [e, &c[e]][1].x,
+                "4" = if e { 1 } else { d[0] }.x
+            ),
+        );
+        assert_eq!(named, ["A.x", "B.x", "C.x", "D.x"]);
+        let named = quote!("1" = a.clone().x, "2" = (b.as_ref()).x, "3" = c.first().unwrap().x, "4" = ?d.last(), "5" = a.get.y());
+        assert_eq!(checked(&function, &named), ["A.get", "A.x", "B.x", "C.x", "D."]);
         let others = quote!(
             "1" = g(a).x,
             "2" = g(1)(b).x,
@@ -355,7 +373,11 @@ mod tests {
             "4" = (a).x(),
             "5" = (a, b).0,
             "6" = c[0].x(),
-            "7" = X::<Y> { a }.x
+            "7" = X::<Y> { a }.x,
+            "8" = X { a }.x,
+            "9" = { a; g }.x,
+            "10" = a.copy().x,
+            "11" = ?{ a.clone(); g }
         );
         assert!(checked(&function, &others).is_empty());
     }

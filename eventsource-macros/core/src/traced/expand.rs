@@ -4,10 +4,10 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Ident, Token, Type};
 
-use super::arguments;
 use super::attributes::{constant, each, values, values_of};
 use super::covers::{Covers, may_be_future};
 use super::model::{Model, Parent, Returned, has_inferred};
+use super::{arguments, owned};
 use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
 use crate::signature::Function;
 
@@ -242,7 +242,7 @@ fn once(model: &Model, owns: Option<Token![move]>, body: &impl ToTokens) -> Toke
 
 /// Has the body's closure catch what it owns in the order in which that is dropped; nothing where there is none.
 fn order(model: &Model) -> Option<TokenStream> {
-    let named = dead(&arguments::owned(&model.function.sig, &model.body))?;
+    let named = dead(&owned::arguments(&model.function.sig, &model.body))?;
     Some(quote_spanned!(Span::mixed_site()=> if false { #named }))
 }
 
@@ -259,7 +259,7 @@ fn run_async(model: &Model) -> TokenStream {
         // A block has no place for its type, and without one its last expression is not coerced.
         Returned::Type(ty) => {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
-            let (body, order) = (within(body), dead(&arguments::owned(&model.function.sig, body)));
+            let (body, order) = (within(body), dead(&owned::arguments(&model.function.sig, body)));
             quote_spanned!(Span::mixed_site()=> { if false { #order return #never; } #body })
         }
         // Nor is `!` a type that a future can be said to have.

@@ -8,6 +8,7 @@ mod jumps;
 mod literals;
 mod model;
 mod off;
+mod owned;
 pub(crate) mod parse;
 
 use proc_macro2::TokenStream;

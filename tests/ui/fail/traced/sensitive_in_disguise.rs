@@ -79,4 +79,10 @@ type Batch = Vec<Option<Place>>;
 #[traced(attributes(?batch))] //~
 fn behind_an_alias(batch: Batch) {}
 
+#[traced(attributes("number" = { command }.card.0.len()))] //~
+fn in_a_block(command: &Place) {}
+
+#[traced(attributes("number" = [command][0].clone().card.0.len()))] //~
+fn copied_out_of_a_list(command: &Place) {}
+
 fn main() {}

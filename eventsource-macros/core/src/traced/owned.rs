@@ -1,0 +1,319 @@
+//! The arguments that a body has to itself, in the order in which it drops them.
+
+use std::cell::LazyCell;
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::ToTokens as _;
+use syn::ext::IdentExt as _;
+use syn::{Block, Signature};
+
+use super::arguments::{Kind, names};
+use crate::names::{Bound, find_local};
+use crate::output::is_underscored;
+use crate::seen::is_seen_in;
+
+/// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the
+/// order in which it names it. Nothing where there is but one, and it is named as a whole.
+pub(super) fn arguments(sig: &Signature, body: &Group) -> Vec<Bound> {
+    let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(bound, _)| bound);
+    let block = LazyCell::new(|| syn::parse2::<Block>(body.to_token_stream()).ok());
+    let mut unnamed = false;
+    let mut owned: Vec<Bound> = owned
+        .filter(|Bound { name, .. }| {
+            let text = name.unraw().to_string();
+            // Another may have its name there, which a body that is being written does not tell. To parse one takes
+            // longer than all the rest.
+            let is_another = || {
+                is_bound_again(body.stream(), &text, false)
+                    && block.as_ref().is_some_and(|block| !is_seen_in(block, name))
+            };
+            let is_named = find_local(body.stream(), &text).is_some() && !is_another();
+            // Any other name is one that the compiler should call unused.
+            let is_kept = !is_named && is_underscored(name);
+            unnamed |= is_kept;
+            is_named || is_kept
+        })
+        .collect();
+    if let [Bound { name, .. }] = &owned[..]
+        && !unnamed
+        && !is_taken_apart(body.stream(), &name.unraw().to_string(), false)
+    {
+        owned.clear();
+    }
+    owned.reverse();
+    owned
+}
+
+/// Whether something else may have that name: it stands in a pattern, or in a path, or is a label.
+fn is_bound_again(tokens: TokenStream, name: &str, is_pattern: bool) -> bool {
+    let starts_arms = is_pattern || has_arms(tokens.clone());
+    let (mut is_pattern, mut is_other) = (starts_arms, false);
+    for tree in tokens {
+        let is_bound = match &tree {
+            TokenTree::Ident(ident) if ident.unraw() == name => is_pattern || is_other,
+            TokenTree::Group(group) => is_bound_again(group.stream(), name, is_pattern),
+            _ => false,
+        };
+        if is_bound {
+            return true;
+        }
+        is_other = is_sign(&tree, ':') || is_sign(&tree, '\'');
+        is_pattern = match &tree {
+            TokenTree::Ident(word) => (is_pattern || ["let", "for", "fn"].iter().any(|it| word == it)) && word != "in",
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => starts_arms,
+            TokenTree::Punct(sign) => match sign.as_char() {
+                '|' => !is_pattern,
+                ',' => is_pattern || starts_arms,
+                '=' | ';' => false,
+                _ => is_pattern,
+            },
+            _ => is_pattern,
+        };
+    }
+    false
+}
+
+fn has_arms(tokens: TokenStream) -> bool {
+    let mut before = None;
+    tokens.into_iter().any(|tree| {
+        let is_arrow = before.as_ref().is_some_and(|it| is_sign(it, '=')) && is_sign(&tree, '>');
+        before = Some(tree);
+        is_arrow
+    })
+}
+
+/// Whether a field of what has that name is named, or a pattern or another value may take some: a closure catches these
+/// alone. What stands first may be taken so where it is a macro's.
+fn is_taken_apart(tokens: TokenStream, name: &str, mut may_be_taken: bool) -> bool {
+    let mut is_of_macro = false;
+    let mut trees = tokens.into_iter();
+    while let Some(tree) = trees.next() {
+        let is_apart = match &tree {
+            TokenTree::Ident(ident) if ident.unraw() == name => may_be_taken || is_field(trees.clone()),
+            TokenTree::Group(group) => is_taken_apart(group.stream(), name, is_of_macro),
+            _ => false,
+        };
+        if is_apart {
+            return true;
+        }
+        is_of_macro = is_sign(&tree, '!');
+        // As in `let A { b, .. } = a` and `A { b, ..a }`.
+        may_be_taken = is_sign(&tree, '=') || is_sign(&tree, '.') || is_word(&tree, "match");
+    }
+    false
+}
+
+/// Whether a field comes, and no method: of these the arguments stand in parentheses.
+fn is_field(mut ahead: impl Iterator<Item = TokenTree>) -> bool {
+    let is_call = |tree| matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
+    ahead.next().is_some_and(|dot| is_sign(&dot, '.'))
+        && ahead.next().is_some_and(|field| !is_word(&field, "await") && !is_sign(&field, '.'))
+        && !ahead.next().is_some_and(is_call)
+}
+
+fn is_sign(tree: &TokenTree, sign: char) -> bool {
+    matches!(tree, TokenTree::Punct(it) if it.as_char() == sign)
+}
+
+fn is_word(tree: &TokenTree, word: &str) -> bool {
+    matches!(tree, TokenTree::Ident(it) if it == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+    use crate::signature::Function;
+
+    fn owned_of(function: TokenStream) -> Vec<String> {
+        let function: Function = syn::parse2(function).expect("the test's own function");
+        let body = function.body.clone().expect("the test's own body");
+        arguments(&function.sig, &body).iter().map(|bound| bound.name.to_string()).collect()
+    }
+
+    #[test]
+    fn what_is_owned_comes_last_first() {
+        assert_eq!(
+            owned_of(quote!(
+                fn f(self, a: A, (b, _): (B, C), r#d: D) {
+                    b;
+                    self;
+                    a;
+                    d
+                }
+            )),
+            ["r#d", "b", "a", "self"]
+        );
+        assert_eq!(
+            owned_of(quote!(
+                fn f(&self, a: A, _b: B) {
+                    self.a;
+                }
+            ))[..],
+            ["_b"]
+        );
+    }
+
+    /// A closure catches the fields alone that it names.
+    #[test]
+    fn what_is_used_in_part_is_named_as_a_whole() {
+        let bodies = [
+            quote!({
+                a.b.run();
+            }),
+            quote!({
+                drop([a.0]);
+            }),
+            quote!({
+                let A { b, .. } = a;
+            }),
+            quote!({
+                match a {
+                    A { b, .. } => b,
+                }
+            }),
+            quote!({
+                a.list[0].run();
+            }),
+            quote!({ &a.0[..] }),
+            quote!({ if a.flag {} }),
+            quote!({ for b in a.items {} }),
+            quote!({ matches!(a, A { b: Some(_), .. }) }),
+            quote!({ A { b, ..a } }),
+        ];
+        for body in bodies {
+            assert_eq!(owned_of(quote!(fn f(a: A) #body)), ["a"], "{body}");
+        }
+        for body in [
+            quote!({
+                a.run();
+            }),
+            quote!({ a.await? }),
+            quote!({ a..0 }),
+            quote!({ b(a, 1.0) }),
+            quote!({ b!(1, a) }),
+            quote!({ if a {} }),
+        ] {
+            assert!(owned_of(quote!(fn f(a: A) #body)).is_empty(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_order_is_not_named() {
+        let nothing = [
+            quote!(
+                fn f(a: A) {
+                    a
+                }
+            ),
+            quote!(
+                fn f(a: A, b: &B, c: u8, d: &mut D) {
+                    a;
+                    b;
+                    c;
+                    d
+                }
+            ),
+            quote!(
+                fn f(a: A, b: B) {
+                    a;
+                    c.b
+                }
+            ),
+            quote!(
+                fn f(a: A, b: B) {}
+            ),
+            quote!(
+                fn f(a: A, b: B) {
+                    let (a, c) = d;
+                    b.map(|b| a + b)
+                }
+            ),
+            quote!(
+                fn f(a: A, b: B) -> C {
+                    C { a: A::new(), b }
+                }
+            ),
+            quote!(
+                fn f(&mut self, _b: &B) {
+                    self
+                }
+            ),
+        ];
+        for function in nothing {
+            assert!(owned_of(function.clone()).is_empty(), "{function}");
+        }
+        assert_eq!(
+            owned_of(quote!(
+                fn f(a: A, b: B) {
+                    a;
+                    0..b
+                }
+            )),
+            ["b", "a"]
+        );
+        assert_eq!(
+            owned_of(quote!(
+                fn f(a: A, b: B) {
+                    let a = b;
+                    let = a
+                }
+            )),
+            ["b", "a"],
+            "half a body"
+        );
+    }
+
+    #[test]
+    fn another_of_the_same_name_is_told_from_the_argument() {
+        let named = [
+            // Behind what has its name there it is named as well.
+            ("a; let a = b; a", &["b", "a"][..]),
+            ("b.map(|c| c + a)", &["b", "a"]),
+            ("b.map(|a| a); a", &["b", "a"]),
+            ("let a = b; a", &["b"]),
+            ("let mut a = b; a.run()", &["b"]),
+            ("for a in b { a; } b.c", &["b"]),
+            ("b.map(|a| a).c; b.c", &["b"]),
+            ("c::a(b.c)", &["b"]),
+            ("if let Some(a) = b.get() { a; } b.c", &["b"]),
+            ("match b.c { C { a } => a, D => 1 }", &["b"]),
+            ("match b.c { _ if c => { 1 } D(.., a) => a }", &["b"]),
+            ("match b.c { _ => 1, D(a) | F(a) => a }", &["b"]),
+            ("let (_, a) = b.c; a", &["b"]),
+            ("b.map(|c, a| a); b.c", &["b"]),
+            ("'a: loop { break 'a } b.c", &["b"]),
+            ("fn c(a: u8) -> u8 { a } b.c", &["b"]),
+            ("let c = 1; match b.c { D { a, .. } => a }; a", &["b", "a"]),
+        ];
+        for (body, owned) in named {
+            let body: TokenStream = body.parse().expect("the test's own body");
+            assert_eq!(owned_of(quote!(fn f(a: A, b: B) { #body })), owned, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_used_alone_spares_the_body_its_being_parsed() {
+        for body in [
+            quote!(a.run(c, [a]);),
+            quote!(let b = a;),
+            quote!(for b in a {}),
+            quote!(b.map(|c| c + a)),
+            quote!(match a {
+                A { b } => b,
+                c => d,
+            }),
+            quote!(b | c; a),
+            quote!(match b {
+                c => d(a),
+            }),
+            quote!(if let B { c } = b {
+                a
+            }),
+            quote!(&mut a),
+        ] {
+            assert!(!is_bound_again(body.clone(), "a", false), "{body}");
+        }
+    }
+}
