@@ -9,6 +9,7 @@ mod errors;
 mod examples;
 mod floats;
 mod following;
+mod formerly;
 mod leaks;
 mod limits;
 mod misbehaving;

@@ -2,6 +2,7 @@
 
 mod behind;
 mod differential;
+mod lost;
 mod sampled;
 
 use std::collections::BTreeMap;

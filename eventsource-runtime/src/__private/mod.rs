@@ -42,7 +42,7 @@ pub mod probe {
 
     /// Of a stored event that may be of that type.
     pub mod stored {
-        pub use super::super::{StoredEvent as _, StoredOther as _};
+        pub use super::super::{ReadEvent as _, ReadOther as _};
     }
 
     /// Of what a traced function returns.
@@ -145,15 +145,15 @@ pub const fn distinct_commands(names: &[&str]) {
 const fn have_one_in_common(one: (&str, &[&str]), (name, aliases): (&str, &[&str])) -> bool {
     let mut index = 0;
     while index < aliases.len() {
-        if is_one_of(one, aliases[index]) {
+        if is_named(one, aliases[index]) {
             return true;
         }
         index += 1;
     }
-    is_one_of(one, name)
+    is_named(one, name)
 }
 
-const fn is_one_of((name, aliases): (&str, &[&str]), wanted: &str) -> bool {
+const fn is_named((name, aliases): (&str, &[&str]), wanted: &str) -> bool {
     let mut index = 0;
     while index < aliases.len() {
         if same(aliases[index], wanted) {
@@ -271,7 +271,7 @@ impl<'a, 'e, E> Stored<'a, 'e, E> {
 }
 
 /// A type that is an event.
-pub trait StoredEvent<E> {
+pub trait ReadEvent<E> {
     /// Reads it, where it is stored under that type's name of today or under a former one.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ pub trait StoredEvent<E> {
     fn __es_read(self) -> Result<Option<E>, DecodeError>;
 }
 
-impl<E: Event> StoredEvent<E> for Stored<'_, '_, E> {
+impl<E: Event> ReadEvent<E> for Stored<'_, '_, E> {
     #[inline]
     fn __es_read(self) -> Result<Option<E>, DecodeError> {
         let Self(event, _) = self;
@@ -292,7 +292,7 @@ impl<E: Event> StoredEvent<E> for Stored<'_, '_, E> {
 }
 
 /// Any other type.
-pub trait StoredOther<E> {
+pub trait ReadOther<E> {
     /// Never called: such an aggregate does not compile.
     #[allow(clippy::missing_errors_doc, reason = "it is never called")]
     fn __es_read(&self) -> Result<Option<E>, DecodeError> {
@@ -300,7 +300,7 @@ pub trait StoredOther<E> {
     }
 }
 
-impl<E> StoredOther<E> for Stored<'_, '_, E> {}
+impl<E> ReadOther<E> for Stored<'_, '_, E> {}
 
 /// Gives a body that does not end a type. It is never called.
 #[must_use]

@@ -1,6 +1,7 @@
 //! The spans and metrics of every store of snapshots.
 
 use std::future::Future;
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -74,10 +75,13 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
         let restoring = Restoring { visitor, calls: Arc::clone(&calls.0) };
         let result = self.unseen().run(self.inner().fold_from_snapshot(fold, restoring)).await;
         let visited = result.as_ref().map_or(0, |folded| folded.visited);
-        if let Some(load) = calls.0.take(Now::Ended) {
-            load.end(|| self.info(), result.as_ref().err().map(Fault::from), &mut |later| {
+        let fault = || result.as_ref().err().map(Fault::from);
+        match calls.0.change(|now| mem::replace(now, Now::Ended)) {
+            Now::Get(get) => get.end(|| calls.0.info.clone(), fault(), &mut |_| ()),
+            Now::Load(load) => load.end(|| self.info(), fault(), &mut |later| {
                 later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
-            });
+            }),
+            Now::Between | Now::Ended => (),
         }
         let Folded { visitor, visited, earlier } = result?;
         Ok(Folded { visitor: visitor.visitor, visited, earlier })
@@ -120,12 +124,17 @@ async fn ended<T>(
 ) -> Result<T, StoreError> {
     let Some((call, info)) = call else { return made.await };
     let result = call.run(made).await;
-    end(call, info, result.as_ref(), record);
+    end(call, || info, result.as_ref(), record);
     result
 }
 
-fn end<T>(call: TracedCall, info: StoreInfo, result: Result<&T, &StoreError>, record: impl Fn(&T, &mut Attributes)) {
-    call.end(|| info, result.err().map(Fault::from), &mut |later| {
+fn end<T>(
+    call: TracedCall,
+    info: impl FnOnce() -> StoreInfo,
+    result: Result<&T, &StoreError>,
+    record: impl Fn(&T, &mut Attributes),
+) {
+    call.end(info, result.err().map(Fault::from), &mut |later| {
         if let Ok(value) = result {
             record(value, later);
         }
@@ -152,13 +161,6 @@ enum Now {
 impl<S> Calls<S> {
     fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
         change(&mut self.now.lock())
-    }
-
-    fn take(&self, next: Now) -> Option<TracedCall> {
-        match self.change(|now| std::mem::replace(now, next)) {
-            Now::Get(call) | Now::Load(call) => Some(call),
-            Now::Between | Now::Ended => None,
-        }
     }
 }
 
@@ -211,9 +213,9 @@ impl<V: Restore, S: EventStore> Restore for Restoring<V, S> {
         let Calls { store, info, stream, .. } = &*self.calls;
         self.calls.change(|now| {
             if let Now::Get(_) = now
-                && let Now::Get(get) = std::mem::replace(now, Now::Between)
+                && let Now::Get(get) = mem::replace(now, Now::Between)
             {
-                end(get, info.clone(), result.as_ref(), |snapshot, later| found(snapshot.as_ref(), later));
+                end(get, || info.clone(), result.as_ref(), |snapshot, later| found(snapshot.as_ref(), later));
             }
         });
         let after = self.visitor.restore(result);

@@ -1,15 +1,13 @@
 //! A traced function's arguments, as the closure or the future has them that the body becomes.
 
-use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
-use syn::{Block, FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
+use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 
 use super::attributes::Entry;
 use super::covers::Covers;
 use crate::diagnostics::Diagnostics;
-use crate::names::{Bound, bound_under, find_local};
-use crate::output::is_underscored;
-use crate::seen::{is_seen_in, seen};
+use crate::names::{Bound, bound_under};
+use crate::seen::seen;
 use crate::sensitive::{is_plain, is_type};
 use crate::signature::{cfgs, ungrouped};
 
@@ -112,6 +110,8 @@ fn arguments(bound: impl Iterator<Item = Bound>) -> Vec<Ident> {
 
 #[cfg(test)]
 mod tests {
+    use quote::ToTokens as _;
+
     use super::*;
     #[test]
     fn what_an_argument_is_decides_its_type() {

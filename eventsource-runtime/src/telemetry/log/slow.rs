@@ -7,10 +7,9 @@ use tracing::level_filters::LevelFilter;
 use super::ids;
 use crate::telemetry::names;
 
-/// Whether anybody might be told: where not, nothing need look at the clock. With its feature `log`, `tracing` hands to
-/// that crate what no subscriber gets.
+/// Whether anybody might be told: where not, nothing need look at the clock.
 pub(in crate::telemetry) fn slowness_is_told() -> bool {
-    LevelFilter::current() >= LevelFilter::WARN || ::log::max_level() >= ::log::LevelFilter::Warn
+    LevelFilter::current() >= LevelFilter::WARN
 }
 
 /// A command took long, from its dispatch to its end.

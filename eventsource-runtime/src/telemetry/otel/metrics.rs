@@ -192,6 +192,7 @@ fn foreign<T>(show: impl FnOnce(&Foreign) -> T) -> T {
     if let Some(known) = &*FOREIGN.load()
         && ptr::addr_eq(known.provider.as_ptr(), Arc::as_ptr(&provider))
     {
+        drop(provider);
         return show(known);
     }
     let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()));
@@ -199,6 +200,7 @@ fn foreign<T>(show: impl FnOnce(&Foreign) -> T) -> T {
     let is_noop = size_of_val(&*provider) == 0 && !instruments.meter_id.is_read();
     let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments, is_noop });
     FOREIGN.store(Some(Arc::clone(&made)));
+    drop(provider);
     show(&made)
 }
 

@@ -1,0 +1,33 @@
+//! A snapshot that is never got to, as the database is gone.
+
+use opentelemetry_sdk::metrics::data::MetricData;
+
+use super::*;
+
+/// The duration was counted as that of a call to the events.
+#[tokio::test]
+async fn a_snapshot_that_could_not_be_asked_for_is_counted_as_its_span_says() {
+    let (recorder, metrics) = measured();
+    let store = SqliteStore::open(":memory:").await.unwrap();
+    let tallies = Repository::<Tally, _>::new(store.clone());
+    store.close().await;
+    recorder.run(tallies.load(&Uuid::now_v7())).await.unwrap_err();
+    recorder.flush().await;
+    let spans = recorder.spans();
+    let get = spans.iter().find(|span| span.name == "snapshot_store.get").unwrap();
+    let said = get.attributes.iter().find(|it| it.key.as_str() == names::DB_COLLECTION_NAME).unwrap();
+    assert_eq!(said.value.as_str(), "snapshots");
+    let exported = metrics.get_finished_metrics().unwrap();
+    let all = exported.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
+    let mut counted = Vec::new();
+    for metric in all.filter(|metric| metric.name() == names::DB_CLIENT_OPERATION_DURATION) {
+        let AggregatedMetrics::F64(MetricData::Histogram(durations)) = metric.data() else {
+            panic!("it is a histogram")
+        };
+        for point in durations.data_points() {
+            let said = point.attributes().find(|it| it.key.as_str() == names::DB_COLLECTION_NAME).unwrap();
+            counted.push((said.value.to_string(), point.count()));
+        }
+    }
+    assert_eq!(counted, [("snapshots".to_owned(), 1)]);
+}
