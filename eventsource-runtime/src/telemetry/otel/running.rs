@@ -55,8 +55,8 @@ impl Running {
     /// The body is done: its span ends. That is locked meanwhile: an exporter that asks for the current one must not
     /// find it.
     pub(super) fn done(&mut self, body: &mut dyn Tells) {
-        let mut outcome = Outcome::default();
         if self.left() {
+            let mut outcome = Outcome::default();
             body.tell(&mut outcome);
             mem::replace(&mut self.span, Span::OFF).finish_telling(outcome);
         }
