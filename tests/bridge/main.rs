@@ -17,7 +17,7 @@ use tracing::subscriber::NoSubscriber;
 use tracing::{Instrument, Subscriber, info_span};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use uuid::Uuid;
 
 use crate::seen::Seen;
@@ -139,6 +139,25 @@ async fn a_target_can_be_filtered_away() {
     };
     below("info,eventsource::store=off,eventsource::snapshot=off", &recorder, command).await;
     assert_eq!(recorder.trees().names(), "command.PlaceOrder(load_aggregate handle_command persist_events)");
+}
+
+/// What another layer wanted was exported all the same.
+#[tokio::test]
+async fn a_filter_of_the_layer_alone_filters() {
+    let recorder = bridged();
+    let filter: EnvFilter = "info,eventsource::span=off".parse().unwrap();
+    let layer = recorder.telemetry().tracing_layer().with_filter(filter);
+    let seen = Seen::default();
+    let subscriber = tracing_subscriber::registry().with(seen.clone()).with(layer);
+    let _default = tracing::subscriber::set_default(subscriber);
+    recorder
+        .run(async {
+            let span = telemetry::span("ours");
+            span.run(async { info_span!("theirs").in_scope(|| ()) }).await;
+        })
+        .await;
+    assert_eq!(recorder.trees().names(), "theirs");
+    assert!(seen.names().contains("ours"), "{}", seen.names());
 }
 
 /// A payment is refused, and the order cancelled.

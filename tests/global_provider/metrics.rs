@@ -15,9 +15,10 @@ use eventsource_tests::orders::{Order, OrderCancelled, PlaceOrder};
 use eventsource_tests::own_bus::{remote, routing};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::{KeyValue, global};
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
-use opentelemetry_sdk::trace::InMemorySpanExporter;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData, SpanExporter};
 use uuid::Uuid;
 
 use crate::TURN;
@@ -313,4 +314,29 @@ async fn what_is_slow_is_told_whoever_reads_metrics() {
     leave();
     telemetry.shutdown().await.unwrap();
     assert_eq!(dispatched().await, 2, "it took no second");
+}
+
+/// An exporter that is refused.
+#[derive(Debug)]
+struct Refused;
+
+impl SpanExporter for Refused {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Err(OTelSdkError::InternalFailure("refused".to_owned()))
+    }
+}
+
+/// Its own meter has no reader, and nobody knew that spans were lost.
+#[tokio::test]
+async fn what_a_set_up_without_metrics_loses_is_told_to_whoever_reads_them() {
+    let _turn = TURN.lock().await;
+    let telemetry = Telemetry::builder("traces").span_exporter(Refused).install().unwrap();
+    let (provider, exporter) = theirs();
+    global::set_meter_provider(provider.clone());
+    conflict(&MemoryStore::new()).await;
+    telemetry.force_flush().await.unwrap_err();
+    provider.force_flush().unwrap();
+    assert!(counted(&exporter, "otel.sdk.processor.span.processed") > 0);
+    leave();
+    telemetry.shutdown().await.unwrap();
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Instant;
 
-use super::{AppendError, StoreError, StoreInfo};
-use crate::telemetry::{Attributes, Chain, Span, log, metrics};
+use super::{AppendError, StoreError, StoreInfo, status_code};
+use crate::telemetry::{Attributes, Chain, Span, log, metrics, names};
 
 /// A call to the store that is under way.
 pub(crate) struct Call {
@@ -37,6 +37,11 @@ impl Call {
             }
         }
         if let (Some(Fault { error_type, error }), Some(info)) = (fault, info) {
+            span.record(&mut |later| {
+                if let Some(code) = status_code(error) {
+                    later.string(names::DB_RESPONSE_STATUS_CODE, code);
+                }
+            });
             span.fail(info.target, error_type, &Chain(error));
         } else {
             span.record(record);

@@ -145,6 +145,9 @@ fn database(info: &StoreInfo, operation: &'static str, attributes: &mut Attribut
     attributes.text(names::DB_SYSTEM_NAME, system);
     attributes.text(names::DB_OPERATION_NAME, operation);
     attributes.text(names::DB_COLLECTION_NAME, info.collection);
+    if let Some(namespace) = &info.namespace {
+        attributes.shared(names::DB_NAMESPACE, namespace);
+    }
     if let Some((address, port)) = &info.server {
         attributes.shared(names::SERVER_ADDRESS, address);
         attributes.number(names::SERVER_PORT, u64::from(*port));

@@ -68,8 +68,9 @@ pub(super) fn make(builder: &SpanBuilder, parent: &Context, (is_root, is_ours): 
         span.add_link_with_attributes(link.span_context.clone(), link.attributes.clone());
     }
     let context = span.context();
+    // Some other layer wants it, and the filter of this one does not.
     if !context.has_active_span() {
-        return Made::Nothing;
+        return Made::Disabled;
     }
     Made::Span(context.with_value(Origin(span)))
 }

@@ -1,6 +1,7 @@
 //! What is observed for as long as somebody keeps it up: how far projections and relays are behind, and how far
 //! rebuilds are. The callbacks read atomics; none can panic, which would end the exporter's thread.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,8 +94,15 @@ fn observe_gaps(
         .with_unit("{position}")
         .with_description(names::description(instrument))
         .with_callback(move |observer| {
+            // Several may have one name, as where each tenant has a store of its own: the furthest behind is what
+            // matters.
+            let mut all = BTreeMap::<_, u64>::new();
             for (name, gap) in gaps.living(&meter_id) {
-                observer.observe(gap.positions(), &[KeyValue::new(key, name)]);
+                let positions = all.entry(name).or_default();
+                *positions = gap.positions().max(*positions);
+            }
+            for (name, positions) in all {
+                observer.observe(positions, &[KeyValue::new(key, name)]);
             }
         })
         .build();
@@ -131,10 +139,52 @@ fn observe_rebuilds(meter: &Meter, meter_id: &MeterId) {
         .with_unit("1")
         .with_description(names::description(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS))
         .with_callback(move |observer| {
+            let mut all = BTreeMap::new();
             for (projection, rebuild) in REBUILDS.living(&meter_id) {
-                let done = f64::from_bits(rebuild.done.load(Ordering::Relaxed));
+                let done = all.entry(projection).or_insert(1.0);
+                *done = f64::from_bits(rebuild.done.load(Ordering::Relaxed)).min(*done);
+            }
+            for (projection, done) in all {
                 observer.observe(done, &[KeyValue::new(names::PROJECTION_NAME, projection)]);
             }
         })
         .build();
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::metrics::InMemoryMetricExporter;
+    use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
+
+    use super::*;
+    use crate::telemetry::Telemetry;
+
+    /// Two stores of one process, each with that projection: the last one to begin stood for both.
+    #[test]
+    fn of_those_with_one_name_the_one_furthest_behind_is_told() {
+        let exporter = InMemoryMetricExporter::default();
+        let telemetry = Telemetry::builder("tests").metric_exporter(exporter.clone()).build().unwrap();
+        let _attached = telemetry.attach();
+        let (behind, there) = (Gap::observed("Stock", 2, false), Gap::observed("Stock", 1, false));
+        behind.iter().zip([10, 2]).for_each(|(part, done)| part.checkpoint(done));
+        there[0].checkpoint(7);
+        let rebuilds = [0.25, 0.75].map(|done| (Rebuild::observed("Stock").unwrap(), done));
+        rebuilds.iter().for_each(|(rebuild, done)| rebuild.set(*done));
+        telemetry.force_flush_blocking().unwrap();
+        let finished = exporter.get_finished_metrics().unwrap();
+        let mut told = Vec::new();
+        for metric in finished.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics) {
+            match metric.data() {
+                AggregatedMetrics::U64(MetricData::Gauge(gauge)) => {
+                    told.extend(gauge.data_points().map(|point| format!("{} {}", metric.name(), point.value())));
+                }
+                AggregatedMetrics::F64(MetricData::Gauge(gauge)) => {
+                    told.extend(gauge.data_points().map(|point| format!("{} {}", metric.name(), point.value())));
+                }
+                _ => {}
+            }
+        }
+        told.sort_unstable();
+        assert_eq!(told, ["eventsource.projection.gap 8", "eventsource.projection.rebuild.progress 0.25"]);
+    }
 }

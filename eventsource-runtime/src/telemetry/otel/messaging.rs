@@ -31,7 +31,7 @@ pub(super) struct Messaging {
 static BUSES: Observed<Option<&str>, dyn Health> = Observed::new();
 
 impl Messaging {
-    pub(super) fn new(meter: &Meter, meter_id: &MeterId) -> Self {
+    pub(super) fn new(meter: &Meter) -> Self {
         let messages = |name: &'static str| {
             meter.u64_counter(name).with_unit("{message}").with_description(names::description(name)).build()
         };
@@ -39,8 +39,6 @@ impl Messaging {
             let histogram = meter.f64_histogram(name).with_unit("s").with_description(names::description(name));
             histogram.with_boundaries(BOUNDS.to_vec()).build()
         };
-        observe_connected(meter, meter_id);
-        observe_lag(meter, meter_id);
         Self {
             operation_duration: seconds(names::MESSAGING_CLIENT_OPERATION_DURATION),
             sent_messages: messages(names::MESSAGING_CLIENT_SENT_MESSAGES),
@@ -48,6 +46,12 @@ impl Messaging {
             consumed_messages: messages(names::MESSAGING_CLIENT_CONSUMED_MESSAGES),
         }
     }
+}
+
+/// Makes the gauges of one meter.
+pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
+    observe_connected(meter, meter_id);
+    observe_lag(meter, meter_id);
 }
 
 fn attributes(

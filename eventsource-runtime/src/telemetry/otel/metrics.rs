@@ -12,10 +12,10 @@ use opentelemetry::{KeyValue, global};
 
 use super::gauges;
 pub(crate) use super::gauges::{Gap, Rebuild};
-use super::messaging::Messaging;
+use super::messaging::{self, Messaging};
 use super::observed::MeterId;
 use super::pipeline::{Active, SCOPE};
-use super::toggle;
+use super::{processed, toggle};
 use crate::store::{Fault, StoreInfo, status_code};
 use crate::telemetry::names::description;
 use crate::telemetry::{Names, log, names};
@@ -62,8 +62,6 @@ pub(super) struct Instruments {
 
 impl Instruments {
     pub(super) fn new(meter: &Meter) -> Self {
-        let meter_id = MeterId::default();
-        gauges::make(meter, &meter_id);
         let counter = |name: &'static str, unit: &'static str| {
             meter.u64_counter(name).with_unit(unit).with_description(description(name)).build()
         };
@@ -94,11 +92,19 @@ impl Instruments {
             context_malformed: counter(names::EVENTSOURCE_CONTEXT_MALFORMED, "{context}"),
             attributes_cut: counter(names::EVENTSOURCE_ATTRIBUTES_CUT, "{attribute}"),
             db_operation_duration: seconds(names::DB_CLIENT_OPERATION_DURATION, &DATABASE),
-            messaging: Messaging::new(meter, &meter_id),
-            meter_id,
+            messaging: Messaging::new(meter),
+            meter_id: MeterId::default(),
             event_types: Names::default(),
             error_types: Names::default(),
         }
+    }
+
+    /// Has the meter observe what is kept up as well. One without a reader calls each of these a mistake.
+    pub(super) fn observing(self, meter: &Meter) -> Self {
+        gauges::make(meter, &self.meter_id);
+        messaging::make(meter, &self.meter_id);
+        processed::make(meter, &self.meter_id);
+        self
     }
 
     fn event_type(&self, name: &str) -> KeyValue {
@@ -195,7 +201,8 @@ fn foreign<T>(show: impl FnOnce(&Foreign) -> T) -> T {
         drop(provider);
         return show(known);
     }
-    let instruments = Instruments::new(&provider.meter_with_scope(SCOPE.clone()));
+    let meter = provider.meter_with_scope(SCOPE.clone());
+    let instruments = Instruments::new(&meter).observing(&meter);
     // It has no state, and forgets callbacks at once. So does one whose views drop all gauges, but that has a state.
     let is_noop = size_of_val(&*provider) == 0 && !instruments.meter_id.is_read();
     let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments, is_noop });

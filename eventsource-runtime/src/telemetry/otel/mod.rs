@@ -20,6 +20,7 @@ mod no_bridge;
 mod observed;
 mod options;
 mod pipeline;
+mod processed;
 mod run;
 mod running;
 #[cfg(feature = "prometheus")]

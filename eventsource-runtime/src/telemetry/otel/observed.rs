@@ -38,13 +38,18 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
 
     /// Has gauges tell of `value` for as long as it lives.
     pub(super) fn add(&self, key: K, value: &Arc<T>) {
-        let scope = pipeline::scoped().map(|pipeline| Arc::downgrade(&pipeline.instruments.meter_id.0));
+        let scope = pipeline::scoped();
+        self.add_of(scope.as_ref().map(|pipeline| &pipeline.instruments.meter_id), key, value);
+        // A provider of somebody else's has gauges from the first measurement on, and here may be none for long.
+        metrics::with(|_| ());
+    }
+
+    /// Has the gauges of that meter tell of it, or the process's.
+    pub(super) fn add_of(&self, scope: Option<&MeterId>, key: K, value: &Arc<T>) {
+        let scope = scope.map(|MeterId(id)| Arc::downgrade(id));
         let mut known = self.0.lock();
         known.retain(|one| one.value.strong_count() > 0);
         known.push(One { key, scope, value: Arc::downgrade(value) });
-        drop(known);
-        // A provider of somebody else's has gauges from the first measurement on, and here may be none for long.
-        metrics::with(|_| ());
     }
 
     /// What lives of that which the gauges of `meter_id` tell of, so that nobody's code runs under the lock.

@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry::metrics::Meter;
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::env::Signal;
 use super::numbers::{milliseconds, size};
 use super::reporting::{Alarm, Reporting};
-use crate::telemetry::{log, names};
+use crate::telemetry::log;
+use crate::telemetry::otel::observed::MeterId;
+use crate::telemetry::otel::processed::{Processed, tell_logs, tell_spans};
 
 /// How many items wait where nothing else is said, as OpenTelemetry has it.
 const MOST_WAITING: usize = 2048;
@@ -44,14 +45,6 @@ pub(super) struct Losses {
     pub(super) alarm: Arc<Alarm>,
 }
 
-/// What became of the items of one signal. Each counter is read by an observable instrument.
-#[derive(Debug, Default)]
-pub(super) struct Processed {
-    exported: AtomicU64,
-    queue_full: AtomicU64,
-    export_failed: AtomicU64,
-}
-
 /// A batch processor of OpenTelemetry's, behind a door that lets in no more than it can hold.
 pub(super) struct Batches<P> {
     pub(super) processor: P,
@@ -70,6 +63,8 @@ pub(in crate::telemetry::otel) struct Door {
     closed: AtomicBool,
     /// How many exports have failed since the last one that did not.
     failures: AtomicU32,
+    /// How many have failed in all.
+    failed: AtomicU64,
     /// Until when the door is shut, by the clock of the alarm.
     opens: AtomicU64,
     /// When the first item found no room since an export ended last, by the same clock; 0 if there has been room.
@@ -105,35 +100,17 @@ pub(super) fn most_waiting(variable: &str) -> usize {
 }
 
 impl Losses {
-    /// Makes the instruments that tell what became of everything.
-    pub(super) fn observe(self, meter: &Meter) {
-        observe(meter, (names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED, "{span}"), self.spans);
-        observe(meter, (names::OTEL_SDK_PROCESSOR_LOG_PROCESSED, "{log_record}"), self.logs);
+    /// Has counters tell what becomes of everything: those of the set-up's own meter, or the process's. Not of a signal
+    /// that has no batches.
+    pub(super) fn tell(self, own: Option<&MeterId>) {
+        let has_batches = |processed: &Arc<Processed>| Arc::strong_count(processed) > 1;
+        if has_batches(&self.spans) {
+            tell_spans(own, &self.spans);
+        }
+        if has_batches(&self.logs) {
+            tell_logs(own, &self.logs);
+        }
     }
-}
-
-/// The callback reads atomics: it cannot panic, which would end the thread that exports metrics.
-fn observe(meter: &Meter, (name, unit): (&'static str, &'static str), processed: Arc<Processed>) {
-    let no_batches = Arc::strong_count(&processed) == 1;
-    if no_batches {
-        return;
-    }
-    meter
-        .u64_observable_counter(name)
-        .with_unit(unit)
-        .with_description(names::description(name))
-        .with_callback(move |observer| {
-            let outcomes = [
-                (&processed.exported, None),
-                (&processed.queue_full, Some("queue_full")),
-                (&processed.export_failed, Some("export_failed")),
-            ];
-            for (count, error_type) in outcomes {
-                let error_type = error_type.map(|name| KeyValue::new(names::ERROR_TYPE, name));
-                observer.observe(count.load(Ordering::Relaxed), error_type.as_slice());
-            }
-        })
-        .build();
 }
 
 impl Door {
@@ -146,6 +123,7 @@ impl Door {
             alarm: Arc::clone(alarm),
             closed: AtomicBool::new(false),
             failures: AtomicU32::new(0),
+            failed: AtomicU64::new(0),
             opens: AtomicU64::new(0),
             full_since: AtomicU64::new(0),
         })
@@ -232,6 +210,17 @@ impl Door {
                 self.opens.store(self.now() + rest, Ordering::Relaxed);
             }
             self.processed.export_failed.fetch_add(count as u64, Ordering::Relaxed);
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What a flush or a shutdown comes to. The SDK answers for its last batch alone, and for none when it ends.
+    pub(super) fn answer(&self, ask: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
+        let before = self.failed.load(Ordering::Relaxed);
+        ask()?;
+        match self.failed.load(Ordering::Relaxed) - before {
+            0 => Ok(()),
+            failed => Err(OTelSdkError::InternalFailure(format!("{failed} exports failed"))),
         }
     }
 
@@ -259,12 +248,12 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.processor.force_flush()
+        self.door.answer(|| self.processor.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.door.close();
-        self.processor.shutdown_with_timeout(timeout)
+        self.door.answer(|| self.processor.shutdown_with_timeout(timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -281,8 +270,6 @@ impl<P> fmt::Debug for Batches<P> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Condvar, Mutex};
-
-    use opentelemetry_sdk::error::OTelSdkError;
 
     use super::*;
     use crate::telemetry::otel::tree::tests::span;
@@ -350,6 +337,24 @@ mod tests {
         }
         assert!((0..1000).all(|_| export(&Ok(()))), "it works again");
         assert_eq!(processed.queue_full.load(Ordering::Relaxed), 0);
+    }
+
+    /// The SDK answered for the last batch, and a shutdown that had lost the others was one that had gone well.
+    #[test]
+    fn a_flush_answers_for_all_of_its_exports() {
+        let (processed, alarm) = (Arc::<Processed>::default(), Arc::default());
+        let door = Door::new(Signal::Traces, 1000, &processed, &alarm);
+        let refused = || Err(OTelSdkError::InternalFailure("refused".into()));
+        let flushed = |exports: &[OTelSdkResult], said: OTelSdkResult| {
+            let ask = || {
+                exports.iter().for_each(|result| door.leave(0, result));
+                said
+            };
+            door.answer(ask).map_err(|error| error.to_string())
+        };
+        assert!(flushed(&[refused(), refused(), Ok(())], Ok(())).unwrap_err().contains("2 exports failed"));
+        assert_eq!(flushed(&[Ok(()), Ok(())], Ok(())), Ok(()), "those before are over");
+        assert!(flushed(&[Ok(())], refused()).unwrap_err().contains("refused"));
     }
 
     #[test]

@@ -98,15 +98,16 @@ impl Env {
         })
     }
 
-    /// What the names of a list mean, each once; nothing for `none`. A name without a meaning is passed over with a
+    /// What the names of a list mean, whatever their case, each once; nothing for `none`. A name without a meaning is passed over with a
     /// warning: where the list has no other it is `None`, as where there is no list.
     fn named<T: PartialEq>(&self, variable: &str, hint: &str, meaning: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
         let (mut known, mut none) = (Vec::new(), false);
         for name in self.get(variable)?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match meaning(name) {
+            let lower_case = name.to_ascii_lowercase();
+            match meaning(&lower_case) {
                 Some(meant) if known.contains(&meant) => {}
                 Some(meant) => known.push(meant),
-                None if name == "none" => none = true,
+                None if lower_case == "none" => none = true,
                 None => log::setting_ignored(variable, name, hint),
             }
         }
@@ -212,6 +213,7 @@ mod tests {
         assert_eq!(exporters("otlp,console,otlp"), Some(vec![Exporter::Otlp, Exporter::Console]));
         assert_eq!(exporters("none"), Some(vec![]));
         assert_eq!(exporters("none,zipkin"), Some(vec![]));
+        assert_eq!([exporters("OTLP"), exporters("None")], [Some(vec![Exporter::Otlp]), Some(vec![])]);
         assert_eq!(exporters("zipkin,console"), Some(vec![Exporter::Console]));
         assert_eq!([exporters("zipkin"), exporters(",")], [None, None], "as if nothing were said");
         assert_eq!(Env::default().exporters(Signal::Traces), None);

@@ -144,12 +144,12 @@ impl LogProcessor for Exporting {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.processor.force_flush()
+        self.door.answer(|| self.processor.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.door.close();
-        self.processor.shutdown_with_timeout(timeout)
+        self.door.answer(|| self.processor.shutdown_with_timeout(timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {

@@ -45,7 +45,6 @@ use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcessor};
@@ -302,7 +301,7 @@ impl TelemetryBuilder {
         if self.record_error_text {
             error_text::is_recorded();
         }
-        let resource = self.resource();
+        let resource = self.env.resource(&self.service_name);
         let way = if self.bridged || self.span_events_as_logs { Way::Open } else { self.spans.way() };
         let tracers = self.spans.build(&resource);
         let loggers = self.logs.build(&resource);
@@ -310,7 +309,11 @@ impl TelemetryBuilder {
         self.scrapes.begin();
         let exported = loggers.as_ref().map(Loggers::subscriber);
         let meter = meters.meter_with_scope(SCOPE.clone());
-        self.losses.observe(&meter);
+        let mut instruments = Instruments::new(&meter);
+        if self.metered {
+            instruments = instruments.observing(&meter);
+        }
+        self.losses.tell(self.metered.then_some(&instruments.meter_id));
         let pipeline = Pipeline {
             tracer: tracers.provider.tracer_with_scope(SCOPE.clone()),
             sampling,
@@ -322,7 +325,7 @@ impl TelemetryBuilder {
                 Some(printing) => Some(printing.subscriber(exported)),
                 None => exported,
             },
-            instruments: Instruments::new(&meter),
+            instruments,
             // What is slow is measured for the log, too.
             metered: self.metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
             slow: self.log_slow.unwrap_or(metrics::SLOW),
@@ -388,10 +391,6 @@ impl TelemetryBuilder {
         let colour = terminal && self.env.get("NO_COLOR").is_none() && self.env.get("TERM") != Some("dumb");
         let width = self.env.get("COLUMNS").and_then(|columns| columns.parse().ok());
         Console::on_stderr(width, colour, self.console_traces, self.console_slow)
-    }
-
-    fn resource(&self) -> Resource {
-        self.env.resource(&self.service_name)
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use opentelemetry_sdk::metrics::PeriodicReader;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
+use crate::telemetry::log;
+
 /// How often metrics are exported where nothing else is said, as OpenTelemetry has it.
 const INTERVAL: Duration = Duration::from_mins(1);
 
@@ -28,5 +30,11 @@ pub(super) fn periodic<E: PushMetricExporter>(exporter: E) -> PeriodicReader<E> 
 }
 
 fn said<N: FromStr>(variable: &str) -> Option<N> {
-    std::env::var(variable).ok()?.trim().parse().ok()
+    let text = std::env::var(variable).ok()?;
+    let text = text.trim();
+    let number = text.parse().ok();
+    if number.is_none() && !matches!(text, "" | "0") {
+        log::setting_ignored(variable, text, "write a whole number");
+    }
+    number
 }

@@ -13,7 +13,8 @@ const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 /// specification wants it: a typo must not cost the traces.
 pub(super) fn of(env: &Env) -> (Sampler, Sampling) {
     let root = |sampler: Sampler| Sampler::ParentBased(Box::new(sampler));
-    match env.get(VARIABLE).unwrap_or("parentbased_always_on") {
+    let named = env.get(VARIABLE).unwrap_or("parentbased_always_on");
+    match &*named.to_ascii_lowercase() {
         "always_on" => (Sampler::AlwaysOn, Sampling::AlwaysOn),
         "always_off" => (Sampler::AlwaysOff, Sampling::AlwaysOff),
         "traceidratio" => (Sampler::TraceIdRatioBased(share(env)), Sampling::Ratio),
@@ -22,8 +23,8 @@ pub(super) fn of(env: &Env) -> (Sampler, Sampling) {
         "parentbased_traceidratio" => {
             (root(Sampler::TraceIdRatioBased(share(env))), Sampling::ParentBased(Root::Ratio))
         }
-        other => {
-            log::setting_ignored(VARIABLE, other, "`parentbased_always_on` is used");
+        _ => {
+            log::setting_ignored(VARIABLE, named, "`parentbased_always_on` is used");
             (root(Sampler::AlwaysOn), Sampling::ParentBased(Root::On))
         }
     }
@@ -58,6 +59,7 @@ mod tests {
             ("parentbased_always_on", "ParentBased(AlwaysOn)", Sampling::ParentBased(Root::On)),
             ("parentbased_always_off", "ParentBased(AlwaysOff)", Sampling::ParentBased(Root::Off)),
             ("parentbased_traceidratio", "ParentBased(TraceIdRatioBased(0.25))", Sampling::ParentBased(Root::Ratio)),
+            ("Always_Off", "AlwaysOff", Sampling::AlwaysOff),
             ("", "ParentBased(AlwaysOn)", Sampling::ParentBased(Root::On)),
             ("jaeger_remote", "ParentBased(AlwaysOn)", Sampling::ParentBased(Root::On)),
         ];

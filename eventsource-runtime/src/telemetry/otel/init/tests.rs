@@ -118,7 +118,7 @@ fn the_environment_chooses_the_sampler_and_the_code_overrules_it() {
 #[test]
 fn the_resource_names_the_service_and_what_the_environment_adds() {
     let builder = builder(&[("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")]);
-    let resource = builder.resource();
+    let resource = builder.env.resource(&builder.service_name);
     let get = |key: &'static str| resource.get(&key.into()).map(|value| value.to_string());
     assert_eq!(get("service.name").as_deref(), Some("tests"));
     assert_eq!(get("deployment.environment.name").as_deref(), Some("test"));
@@ -129,7 +129,8 @@ fn the_resource_names_the_service_and_what_the_environment_adds() {
 #[test]
 fn the_resource_tells_one_process_of_a_service_from_the_others() {
     let instance = |variables: &[(&'static str, &str)]| {
-        builder(variables).resource().get(&"service.instance.id".into()).map(|value| value.to_string())
+        let builder = builder(variables);
+        builder.env.resource(&builder.service_name).get(&"service.instance.id".into()).map(|value| value.to_string())
     };
     assert!(instance(&[]).is_some());
     assert_ne!(instance(&[]), instance(&[]));

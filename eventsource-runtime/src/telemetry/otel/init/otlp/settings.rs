@@ -50,12 +50,13 @@ impl Settings {
 }
 
 fn protocol(env: &Env, signal: Signal) -> Result<Protocol, TelemetryError> {
-    match Variable::Protocol.get(env, signal) {
-        None | Some((_, "http/protobuf")) => Ok(Protocol::Http),
-        Some((variable, "grpc")) => Grpc::chosen_by(variable).map(Protocol::Grpc),
-        Some((variable, other)) => Err(TelemetryError::Unsupported {
+    let Some((variable, named)) = Variable::Protocol.get(env, signal) else { return Ok(Protocol::Http) };
+    match &*named.to_ascii_lowercase() {
+        "http/protobuf" => Ok(Protocol::Http),
+        "grpc" => Grpc::chosen_by(variable).map(Protocol::Grpc),
+        _ => Err(TelemetryError::Unsupported {
             variable,
-            value: other.to_owned(),
+            value: named.to_owned(),
             hint: "write `http/protobuf`, as a rule with port 4318, or `grpc`, as a rule with port 4317",
         }),
     }
@@ -138,8 +139,17 @@ fn milliseconds(env: &Env, variable: &str) -> Option<Duration> {
 /// What goes along with each request. The exporter's crate reads the same variables, and adds what they say once more;
 /// but to it an empty one of the signal hides the general one.
 fn headers(env: &Env, signal: Signal) -> HeaderMap {
-    let text = Variable::Headers.get(env, signal).map_or("", |(_, text)| text);
-    text.split(',').filter_map(header).collect()
+    let Some((variable, text)) = Variable::Headers.get(env, signal) else { return HeaderMap::new() };
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let read = |pair| {
+        let header = header(pair);
+        if header.is_none() {
+            // What stands there may be a secret.
+            log::setting_ignored(variable, "one of its pairs", "write `name=value,name=value`, with `,` as `%2C`");
+        }
+        header
+    };
+    pairs.filter_map(read).collect()
 }
 
 /// A header of `key=value`; `None` where that makes none.
