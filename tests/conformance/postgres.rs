@@ -7,6 +7,7 @@ mod faults;
 mod interleaved;
 mod killed;
 mod leases;
+mod left;
 mod loads;
 mod locked;
 mod lost;

@@ -14,6 +14,10 @@ use crate::telemetry::TraceContext;
 /// The longest payload that a store takes, in bytes: 8 MiB.
 pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
+/// The longest append that a store takes, in bytes of its payloads together: 256 MiB. What is sent to a database in one
+/// statement has bounds as well.
+pub const MAX_APPEND: usize = 256 * 1024 * 1024;
+
 /// What the events of one append have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
@@ -148,9 +152,11 @@ pub enum AppendError {
         /// The event that is there already.
         id: Uuid,
     },
-    /// A payload is longer than [`MAX_PAYLOAD`]. Told before any input or output.
+    /// A payload is longer than [`MAX_PAYLOAD`], or makes all of them together longer than [`MAX_APPEND`]. Told before
+    /// any input or output.
     #[error(
-        "a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}; keep large content elsewhere"
+        "a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}, or all of the append are longer \
+             than {MAX_APPEND}; keep large content elsewhere, and append in parts"
     )]
     TooLarge {
         /// The stream of the append.
@@ -210,9 +216,11 @@ impl AppendError {
         if let Some(fault) = stream.fault() {
             return Err(Self::InvalidStream { stream: stream.clone(), fault });
         }
+        let mut all = 0_usize;
         for event in events {
             let size = event.payload.len();
-            if size > MAX_PAYLOAD {
+            all = all.saturating_add(size);
+            if size > MAX_PAYLOAD || all > MAX_APPEND {
                 return Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size });
             }
             if event.event_type.as_bytes().contains(&0) {

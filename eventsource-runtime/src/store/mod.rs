@@ -34,7 +34,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 pub(crate) use append::place_before;
-pub use append::{AppendError, Appended, Conflict, MAX_PAYLOAD, NewEvent, Origin};
+pub use append::{AppendError, Appended, Conflict, MAX_APPEND, MAX_PAYLOAD, NewEvent, Origin};
 pub(crate) use call::{Call as TracedCall, Fault};
 pub(crate) use handed_on::handed_on;
 pub use memory::{Memory, MemoryStore, MemoryTransaction};

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{
-    AppendError, Appended, Conflict, EventStore, ExpectedVersion, MAX_PAYLOAD, MAX_STREAM_ID, NewEvent, Origin,
-    Position, StoreError, StreamId, Version,
+    AppendError, Appended, Conflict, EventStore, ExpectedVersion, MAX_APPEND, MAX_PAYLOAD, MAX_STREAM_ID, NewEvent,
+    Origin, Position, StoreError, StreamId, Version,
 };
 use eventsource_runtime::telemetry::TraceContext;
 use eventsource_runtime::{Metadata, StoredEvent};
@@ -150,6 +150,11 @@ impl Broken {
                 if known == time { None } else { mismatch() }
             }
             Defect::TooLargeIsDropped if large => Some(Ok(Appended::new(Version::new(1), Position::new(1), 1))),
+            Defect::TooMuchAtOnceIsDropped
+                if !large && events.iter().map(|event| event.payload.len()).sum::<usize>() > MAX_APPEND =>
+            {
+                Some(Ok(Appended::new(Version::new(1), Position::new(1), 1)))
+            }
             Defect::LargestIsTooLarge if events.first()?.payload.len() == MAX_PAYLOAD => {
                 let (stream, event_type) = (stream.clone(), events.first()?.event_type);
                 Some(Err(AppendError::TooLarge { stream, event_type, size: MAX_PAYLOAD }))

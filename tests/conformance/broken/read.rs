@@ -116,6 +116,10 @@ impl Broken {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let limit = if self.defect == Defect::FeedPageIsWhole && limit > 0 { usize::MAX } else { limit };
+        let anew = self.defect == Defect::FilterWithoutALimitBeginsAnew
+            && limit == usize::MAX
+            && filter.listed_event_types().is_some();
+        let after = if anew { Position::START } else { after };
         let mut page = if self.filters() {
             let mut page = self.memory.read_all(after, &Filter::all(), limit).await?;
             page.events.retain(|event| self.shows(filter, &event.event_type, event.stream.aggregate_type()));

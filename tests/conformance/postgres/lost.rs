@@ -1,9 +1,13 @@
 //! Answers that are lost after the server has committed.
 
 use std::net::ToSocketAddrs;
+use std::sync::Arc;
 use std::time::Duration;
 
-use eventsource_runtime::store::{EventStore, ExpectedVersion, PostgresOptions, PostgresStore, StreamId, Version};
+use eventsource_runtime::clock::Timestamp;
+use eventsource_runtime::store::{
+    EventStore, ExpectedVersion, NewEvent, Origin, PostgresOptions, PostgresStore, StreamId, Version,
+};
 use eventsource_runtime::testing::run;
 use eventsource_tests::proxy::Proxy;
 use eventsource_tests::services::{self, PostgresServer, repeats};
@@ -144,6 +148,30 @@ fn an_append_in_doubt_that_somebody_else_made_is_repeated() {
         proxy.lose(false);
         let appended = append.await.unwrap().unwrap();
         assert_eq!((appended.version, appended.repeated), (Version::new(2), true));
+    });
+}
+
+/// And at the very version that it expected: by when the events were recorded they are told apart.
+#[test]
+fn an_append_in_doubt_that_was_made_elsewhere_where_it_was_to_be_is_repeated() {
+    run(async {
+        let schema = services::a_schema();
+        let direct = open_in(&schema).await;
+        let (proxy, store) = behind(&services::postgres(), PostgresOptions::default().schema(&*schema), 1).await;
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+        let (stream, same) = (a_stream(), events(1));
+        direct.append(&stream, ExpectedVersion::NoStream, same.clone()).await.unwrap();
+        let later = same.into_iter().map(|event| {
+            let recorded_at = Timestamp::from_micros(event.origin.recorded_at.as_micros() + 1);
+            NewEvent { origin: Arc::new(Origin { recorded_at, ..Origin::clone(&event.origin) }), ..event }
+        });
+        let later: Vec<_> = later.collect();
+        proxy.lose(true);
+        let append = tokio::spawn(async move { store.append(&stream, ExpectedVersion::NoStream, later).await });
+        until(|| proxy.lost() > 0).await;
+        proxy.lose(false);
+        let appended = append.await.unwrap().unwrap();
+        assert_eq!((appended.version, appended.repeated), (Version::new(1), true));
     });
 }
 

@@ -291,8 +291,8 @@ fn traced_otherwise() {
         traced(
             quote!(),
             quote!(
-                fn limit(most: usize) -> impl Fn(&str) -> bool {
-                    move |text| text.len() <= most
+                fn limit(most: usize) -> (usize, impl Fn(&str) -> bool) {
+                    (most, move |text| text.len() <= most)
                 }
             ),
         )
@@ -307,16 +307,13 @@ fn traced_otherwise() {
             ),
         )
     });
-    compare_twice("traced_ordered", || {
-        traced(
-            quote!(),
-            quote!(
-                fn send(connection: Connection, message: Message) {
-                    work(&message, &connection);
-                }
-            ),
-        )
-    });
+    let ordered = quote!(
+        fn send(connection: Connection, message: Message) {
+            work(&message, &connection);
+        }
+    );
+    compare_twice("traced_ordered", || traced(quote!(), ordered.clone()));
+    compare_twice("traced_around", || traced(quote!(record("id" = message.id)), ordered.clone()));
     compare_twice("traced_stream", || {
         traced(
             quote!(),

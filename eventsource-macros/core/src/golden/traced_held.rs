@@ -1,4 +1,4 @@
-fn limit(most: usize) -> impl Fn(&str) -> bool {
+fn limit(most: usize) -> (usize, impl Fn(&str) -> bool) {
     static __ES_SITE: ::eventsource_runtime::__private::Site = ::eventsource_runtime::__private::Site::new(
         "limit",
         ::eventsource_runtime::__private::Kind::Internal,
@@ -15,5 +15,5 @@ fn limit(most: usize) -> impl Fn(&str) -> bool {
         ::core::option::Option::None
     };
     let __es_held = ::eventsource_runtime::__private::held(__es_span);
-    { move |text| text.len() <= most }
+    { (most, move |text| text.len() <= most) }
 }

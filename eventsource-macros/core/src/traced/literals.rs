@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_number_keeps_its_sign() {
-        assert_eq!(all("-7 -1.5 7 --7 -\"a\" true"), "-7 -1.5 7 7 unknown no number");
+        assert_eq!(all("-7 -1.5 7 --7 --1.5 -\"a\" true"), "-7 -1.5 7 7 1.5 unknown no number");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::group::{Append, Columns, Outcome, Single};
 use super::read::number;
 use super::schema::Schema;
 use super::{Postgres, PostgresError};
+use crate::clock::Timestamp;
 use crate::store::repetition::{Known, mismatch, repeated};
 use crate::store::{AppendError, Appended, Conflict, NewEvent, Position, StreamId, Version};
 
@@ -66,7 +67,7 @@ impl Appends {
                 ORDER BY version DESC LIMIT 1",
             ),
             known: schema.sql(
-                "SELECT event_id, stream_id, version, position, event_type, schema_version, payload \
+                "SELECT event_id, stream_id, version, position, event_type, schema_version, payload, recorded_at \
                 FROM {schema}.events WHERE event_id = ANY ($1)",
             ),
         }
@@ -139,15 +140,16 @@ impl Appends {
     }
 
     /// What becomes of an append of whose events some are known: if it was in doubt, it has made them itself where they
-    /// stand at the version that it expected. Elsewhere they are of another append of the same command.
+    /// were recorded when it began, and stand at the version that it expected. Others are of another append of the same
+    /// command.
     async fn known(&self, readers: &Pool, append: &Append, mut doubt: Doubt) -> Outcome {
         let was_in_doubt = doubt.since.is_some();
         loop {
             match self.compared(readers, append).await {
-                Ok(Ok(appended)) if was_in_doubt && append.expected.admits(before(&appended)) => {
+                Ok((Ok(appended), true)) if was_in_doubt && append.expected.admits(before(&appended)) => {
                     return Ok(Appended { repeated: false, ..appended });
                 }
-                Ok(outcome) => return outcome,
+                Ok((outcome, _)) => return outcome,
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
                     Next::Refused(fault) => return Err(fault.attempt("append events").into()),
@@ -158,10 +160,14 @@ impl Appends {
 
     /// What becomes of an append that stores nothing: it has no events, or some of their ids are stored or given twice.
     pub(super) async fn compare(&self, readers: &Pool, append: &Append) -> Outcome {
-        self.compared(readers, append).await.unwrap_or_else(|fault| Err(fault.attempt("append events").into()))
+        match self.compared(readers, append).await {
+            Ok((outcome, _)) => outcome,
+            Err(fault) => Err(fault.attempt("append events").into()),
+        }
     }
 
-    async fn compared(&self, readers: &Pool, append: &Append) -> Result<Outcome, Fault> {
+    /// What is stored of an append, and whether all that is was recorded when this one was.
+    async fn compared(&self, readers: &Pool, append: &Append) -> Result<(Outcome, bool), Fault> {
         let Append { stream, expected, events } = append;
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
         let client = lend(readers).await?;
@@ -173,6 +179,9 @@ impl Appends {
             Some(row) => place(row, 0)?,
         };
         let stored: HashMap<Uuid, &tokio_postgres::Row> = known.iter().map(|row| (row.get(0), row)).collect();
+        let is_own = events.iter().filter_map(|event| Some((event, stored.get(&event.id)?))).all(|(event, row)| {
+            row.try_get(7).is_ok_and(|recorded_at: i64| Timestamp::from_micros(recorded_at) == event.origin.recorded_at)
+        });
         let look = |event: &NewEvent| match stored.get(&event.id) {
             None => Ok(None),
             Some(row) => {
@@ -180,7 +189,7 @@ impl Appends {
                 same(row, stream, event).map(Some).map_err(failed)
             }
         };
-        Ok(match repeated(stream, events, look) {
+        let outcome = match repeated(stream, events, look) {
             Ok(None) if !expected.admits(actual) => Err(Conflict::new(stream.clone(), *expected, actual).into()),
             Ok(None) => match twice(events) {
                 Some(event) => Err(mismatch(stream, event)),
@@ -190,7 +199,8 @@ impl Appends {
             },
             Ok(Some(appended)) => Ok(appended),
             Err(error) => Err(error),
-        })
+        };
+        Ok((outcome, is_own))
     }
 }
 

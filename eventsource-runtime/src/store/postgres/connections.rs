@@ -1,13 +1,15 @@
 //! Connections: how they are made and lent.
 
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
 };
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
@@ -96,6 +98,55 @@ pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
         )),
         other => Fault::Said(PostgresError::unavailable(other.to_string())),
     })
+}
+
+/// A connection on which a statement may take long. Whoever drops it before it is free may leave it with one, and with a
+/// transaction: it is not lent again then, and the server is asked to end what it does, so that it locks nothing.
+pub(super) struct Busy {
+    client: Option<Object>,
+    tls: Tls,
+    since: Instant,
+    /// What has been asked for no longer than this is as good as answered.
+    patience: Duration,
+}
+
+impl Busy {
+    pub(super) fn new(client: Object, tls: &Tls, patience: Duration) -> Self {
+        Self { client: Some(client), tls: tls.clone(), since: Instant::now(), patience }
+    }
+
+    /// It waits for nothing any more.
+    pub(super) fn free(mut self) -> Object {
+        self.client.take().unwrap_or_else(|| unreachable!("it is there until this is freed or dropped"))
+    }
+}
+
+impl Deref for Busy {
+    type Target = Object;
+
+    fn deref(&self) -> &Object {
+        self.client.as_ref().unwrap_or_else(|| unreachable!("it is there until this is freed or dropped"))
+    }
+}
+
+impl DerefMut for Busy {
+    fn deref_mut(&mut self) -> &mut Object {
+        self.client.as_mut().unwrap_or_else(|| unreachable!("it is there until this is freed or dropped"))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take().filter(|_| self.since.elapsed() >= self.patience) else { return };
+        let (cancel, tls) = (client.cancel_token(), self.tls.connector());
+        drop(Object::take(client));
+        if let Ok(runtime) = Handle::try_current() {
+            // It ends with an answer, or with the server's process, which has nobody to serve any more.
+            runtime.spawn(async move {
+                let _ = cancel.cancel_query(tls).await;
+            });
+        }
+    }
 }
 
 /// Refuses a pooler that lends a connection for no longer than a transaction: prepared statements, notifications and

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::pin::pin;
+use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::join;
@@ -11,10 +12,11 @@ use tokio_postgres::{Row, RowStream};
 use uuid::Uuid;
 
 use super::PostgresError;
-use super::connections::{Fault, lend};
+use super::connections::{Busy, Fault, lend};
 use super::read::number;
 use super::schema::Schema;
 use super::snapshots::snapshot;
+use super::tls::Tls;
 use crate::domain::EventRef;
 use crate::snapshot::{PATIENCE, Restore, StoredSnapshot};
 use crate::store::columns::signed;
@@ -23,6 +25,9 @@ use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Versi
 
 /// How many rows are read in one go: what a connection still has to read when nobody waits for the rest any more.
 const PAGE: i64 = 8192;
+/// A load that is dropped sooner leaves a connection that will soon be of use again: those who do that may be many. Later
+/// it may be that somebody has the snapshots locked.
+const SOON: Duration = Duration::from_millis(100);
 /// How many rows are held at a time, where they cannot be shown as they come; fewer where they are large.
 const HELD: i64 = 256;
 
@@ -94,20 +99,17 @@ impl Folds {
     /// long as for any snapshot; then the events are read without one, on another connection.
     pub(super) async fn fold_from_snapshot<V: Restore>(
         &self,
-        pool: &Pool,
+        (pool, tls): (&Pool, &Tls),
         fold: Fold,
         mut visitor: V,
     ) -> Result<Folded<V>, StoreError> {
         // That there is no connection is no fault of the snapshot's, and asking for the events needs one as well.
         let client = lend(pool).await.map_err(|fault| fault.attempt("load a stream"))?;
+        let client = Busy::new(client, tls, SOON);
         let begun = async {
             match tokio::time::timeout(PATIENCE, self.begin(&client, &fold)).await {
-                Ok(begun) => begun.map(|begun| (client, begun)),
-                Err(late) => {
-                    // It still waits for its answer.
-                    drop(Object::take(client));
-                    Err(Fault::Said(PostgresError::unavailable(late.to_string())))
-                }
+                Ok(begun) => begun.map(|begun| (client.free(), begun)),
+                Err(late) => Err(Fault::Said(PostgresError::unavailable(late.to_string()))),
             }
         };
         let (client, Begun { mut held, earlier }) = match begun.await {

@@ -113,8 +113,8 @@ impl Reads {
         let client = lend(pool).await?;
         let statement = client.prepare_cached(&self.filtered).await?;
         let (event_types, aggregate_types) = (filter.listed_event_types(), filter.listed_aggregate_types());
-        let most = SCANNED.max(signed(limit as u64));
-        let (after, limit) = (signed(after.get()).min(i64::MAX - most), self.fit(limit));
+        let after = signed(after.get());
+        let (most, limit) = (SCANNED.max(signed(limit as u64)).min(i64::MAX - after), self.fit(limit));
         let params: [&(dyn ToSql + Sync); 5] = [&after, &limit, &most, &event_types, &aggregate_types];
         let rows = self.page(client, &statement, &params, limit).await?;
         let scanned = match rows.events.last() {

@@ -1,9 +1,9 @@
-//! Who appends: whoever comes alone does it at once, and those that come meanwhile are committed together by a task.
+//! Who appends: a task for whoever comes alone, and one for those that come meanwhile, who are committed together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::append::{Appends, Pools, twice};
 use super::group::{Append, Outcome, Waiting, take};
@@ -43,13 +43,14 @@ impl Writer {
         if append.events.is_empty() || twice(&append.events).is_some() {
             return self.shared.appends.compare(&self.shared.pools.readers, &append).await;
         }
-        // Alone, it needs no task: dropped in the middle, its one statement is made or not made.
-        if let Ok(_turn) = self.shared.turns.try_acquire() {
-            let mut outcomes = self.shared.make(&[&append]).await;
-            return outcomes.pop().unwrap_or(Err(closed()));
-        }
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Waiting { append, reply }).await.map_err(|_| closed())?;
+        let waiting = Waiting { append, reply };
+        // In a task, though it is alone: a future that nobody polls for a while would keep its turn from all others.
+        if let Ok(turn) = Arc::clone(&self.shared.turns).try_acquire_owned() {
+            tokio::spawn(Arc::clone(&self.shared).commit(vec![waiting], turn));
+        } else {
+            self.queue.send(waiting).await.map_err(|_| closed())?;
+        }
         answer.await.unwrap_or(Err(closed()))
     }
 }
@@ -59,12 +60,17 @@ fn closed() -> AppendError {
 }
 
 impl Shared {
-    async fn make(&self, group: &[&Append]) -> Vec<Outcome> {
-        let outcomes = self.appends.make(&self.pools, group).await;
+    async fn commit(self: Arc<Self>, group: Vec<Waiting>, turn: OwnedSemaphorePermit) {
+        let appends: Vec<&Append> = group.iter().map(|waiting| &waiting.append).collect();
+        let outcomes = self.appends.make(&self.pools, &appends).await;
+        drop(turn);
         if let Some(last) = outcomes.iter().flatten().map(|appended| appended.position).max() {
             self.head.publish(last);
         }
-        outcomes
+        for (waiting, outcome) in group.into_iter().zip(outcomes) {
+            // A caller who has gone is told nothing; what was committed stays.
+            let _ = waiting.reply.send(outcome);
+        }
     }
 }
 
@@ -82,16 +88,6 @@ async fn commit(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Waiting>) {
         while let Ok(next) = waiting.try_recv() {
             queue.push_back(next);
         }
-        let group = take(&mut queue);
-        let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let appends: Vec<&Append> = group.iter().map(|waiting| &waiting.append).collect();
-            let outcomes = shared.make(&appends).await;
-            drop(turn);
-            for (waiting, outcome) in group.into_iter().zip(outcomes) {
-                // A caller who has gone is told nothing; what was committed stays.
-                let _ = waiting.reply.send(outcome);
-            }
-        });
+        tokio::spawn(Arc::clone(&shared).commit(take(&mut queue), turn));
     }
 }

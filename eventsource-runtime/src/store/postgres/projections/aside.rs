@@ -137,7 +137,7 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
         return Err(BuiltElsewhere::new(projection).into());
     }
     // Not one that the pool lends again, since the lock ends with it.
-    let lock = Object::take(client);
+    let lock = Object::take(client.free());
     let locked = lock.query_one(LOCK, &[&place]).await.map_err(failed("build aside"))?;
     if !locked.get::<_, bool>(0) {
         return Err(BuiltElsewhere::new(projection).into());
@@ -174,6 +174,7 @@ async fn clean(store: &Postgres, projection: &str) -> StepResult {
         let cleaned = cleaned.await.map_err(failed("remove what was built aside"));
         end(tx, cleaned, None, &[]).await?;
     }
+    drop(client.free());
     Ok(())
 }
 
@@ -200,7 +201,9 @@ pub(super) async fn swap(
         move_rows(store, &tx, projection, aside).await
     };
     let swapped = swapped.await;
-    end(tx, swapped, None, &[]).await?;
+    let swapped = end(tx, swapped, None, &[]).await;
+    drop(client.free());
+    swapped?;
     aside.workers.close();
     Ok(())
 }

@@ -27,7 +27,7 @@ use deadpool_postgres::Object;
 use futures_util::future::join;
 use uuid::Uuid;
 
-use super::connections::{Fault, lend};
+use super::connections::{Busy, Fault, lend};
 use super::read::number;
 use super::{Postgres, PostgresError, PostgresTransaction, schema::Schema};
 use crate::domain::StoredEvent;
@@ -162,7 +162,9 @@ impl ProjectionStore for Postgres {
         let mut client = self.worker().await?;
         let tx = begun(&mut client).await?;
         let opened = open(&tx).await;
-        end(tx, opened, None, &[]).await
+        let opened = end(tx, opened, None, &[]).await;
+        drop(client.free());
+        opened
     }
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
@@ -192,7 +194,9 @@ impl ProjectionStore for Postgres {
         };
         let applied = applied.await;
         let moves = self.move_checkpoint(&batch);
-        end(tx, applied, Some((&moves, &batch)), &tried).await
+        let applied = end(tx, applied, Some((&moves, &batch)), &tried).await;
+        drop(client.free());
+        applied
     }
 
     async fn reset_projection(
@@ -216,7 +220,9 @@ impl ProjectionStore for Postgres {
             forget.await.map_err(failed("reset a projection"))
         };
         let reset = reset.await;
-        end(tx, reset, None, &[]).await
+        let reset = end(tx, reset, None, &[]).await;
+        drop(client.free());
+        reset
     }
 
     async fn dead_letters(
@@ -258,7 +264,9 @@ impl ProjectionStore for Postgres {
             Ok(removed)
         };
         let settled = settle.await;
-        end(tx, settled, None, &tried).await
+        let settled = end(tx, settled, None, &tried).await;
+        drop(client.free());
+        settled
     }
 
     async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
@@ -295,9 +303,10 @@ fn away(fault: Fault) -> ProjectionError {
 
 impl Postgres {
     /// A connection for work of a projection, whose statements are planned as usual.
-    async fn worker(&self) -> Result<Object, ProjectionError> {
+    async fn worker(&self) -> Result<Busy, ProjectionError> {
         let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
-        lend(workers).await.map_err(away)
+        let client = lend(workers).await.map_err(away)?;
+        Ok(Busy::new(client, &self.shared.connecting.tls, Duration::ZERO))
     }
 
     /// A connection for a lease, which is to outlive the batch that it is for.

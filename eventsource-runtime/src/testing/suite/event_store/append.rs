@@ -1,10 +1,10 @@
 //! What an append returns, that it is made whole or not at all, and how much it may hold.
 
 use super::{
-    AppendError, EventStore, ExpectedVersion, Position, StreamId, Version, a_stream, a_stream_of, an_event, appended,
-    events, is_conflict, last, stored,
+    AppendError, EventStore, ExpectedVersion, NewEvent, Position, StreamId, Uuid, Version, a_stream, a_stream_of,
+    an_event, appended, events, is_conflict, last, stored,
 };
-use crate::store::{MAX_PAYLOAD, MAX_STREAM_ID};
+use crate::store::{MAX_APPEND, MAX_PAYLOAD, MAX_STREAM_ID};
 
 /// The version that an append returns is that of its last event.
 pub async fn append_returns_the_last_version<S: EventStore>(open: impl AsyncFn() -> S) {
@@ -72,6 +72,16 @@ pub async fn too_large_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
         Err(AppendError::TooLarge { event_type, size, .. }) => {
             assert_eq!((event_type, size), ("Filmed", MAX_PAYLOAD + 1));
         }
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+/// Payloads that are too long together are refused, and nothing of them is stored.
+pub async fn too_much_at_once_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream, film) = (open().await, a_stream(), an_event("Filmed", vec![b' '; MAX_PAYLOAD]));
+    let batch = (0..=MAX_APPEND / MAX_PAYLOAD).map(|_| NewEvent { id: Uuid::now_v7(), ..film.clone() });
+    match store.append(&stream, ExpectedVersion::Any, batch.collect()).await {
+        Err(AppendError::TooLarge { event_type, size, .. }) => assert_eq!((event_type, size), ("Filmed", MAX_PAYLOAD)),
         other => panic!("expected a refusal, got {other:?}"),
     }
 }

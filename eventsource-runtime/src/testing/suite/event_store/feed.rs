@@ -50,6 +50,18 @@ pub async fn feed_passes_over_what_it_hides<S: EventStore>(open: impl AsyncFn() 
     assert!(shown.iter().any(|event| &*event.event_type == "Shipped"));
 }
 
+/// Asked for all there is, a filtered page begins behind what was read before, and tells how far it looked.
+pub async fn filter_without_a_limit_begins_where_it_is_asked_to<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, stream) = (open().await, a_stream());
+    let first = appended(&store, &stream, vec![an_event("Placed", "1")]).await.position;
+    let last = appended(&store, &stream, vec![an_event("Placed", "2")]).await.position;
+    let filter = Filter::all().event_types(["Placed"]);
+    for (after, shown) in [(first, 1), (last, 0)] {
+        let page = store.read_all(after, &filter, usize::MAX).await.expect("the feed can be read");
+        assert_eq!((page.events.len(), page.scanned), (shown, last), "behind {after}");
+    }
+}
+
 /// What a filter shows of four events, two types of them in two types of aggregates: their payloads.
 async fn shown<S: EventStore>(open: impl AsyncFn() -> S, filter: Filter) -> String {
     let (store, order, parcel) = (open().await, a_stream(), StreamId::new("Parcel", Uuid::now_v7()));

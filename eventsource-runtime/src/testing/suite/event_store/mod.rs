@@ -80,6 +80,7 @@ macro_rules! event_store_suite {
             appending_nothing_tells_where_the_stream_stands
             appending_nothing_checks_the_expectation
             too_large_is_refused
+            too_much_at_once_is_refused
             too_large_takes_its_neighbours_along
             nul_in_a_stream_id_is_refused
             nul_in_an_event_type_is_refused
@@ -137,6 +138,7 @@ macro_rules! event_store_suite {
             filter_selects_what_both_lists_name
             filter_of_no_types_shows_nothing
             filter_compares_whole_names
+            filter_without_a_limit_begins_where_it_is_asked_to
             head_of_an_empty_store_is_the_start
             head_is_the_last_position
             changed_returns_at_once_where_there_is_more

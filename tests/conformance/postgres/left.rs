@@ -1,0 +1,132 @@
+//! Futures that are left where they are, or dropped while the server waits: what they held is there for others.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
+use eventsource_runtime::testing::run;
+use eventsource_tests::services;
+
+use super::locked::{Count, Counted, Counter};
+use super::{a_stream, events, open_in};
+
+/// How long anything may take that waits for nobody.
+const MOST: Duration = Duration::from_secs(20);
+
+/// As `buffer_unordered` leaves them while its loop's body runs: they kept the store's turns, and that body waited for
+/// ever.
+#[test]
+fn appends_that_nobody_polls_hold_up_no_other() {
+    run(async {
+        let store = open_in(&services::a_schema()).await;
+        let streams = [(); 4].map(|()| a_stream());
+        let mut left = streams.each_ref().map(|stream| Box::pin(store.append(stream, ExpectedVersion::Any, events(1))));
+        for append in &mut left {
+            let polled = append.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(polled, Poll::Pending));
+        }
+        let stream = a_stream();
+        let other = tokio::time::timeout(MOST, store.append(&stream, ExpectedVersion::Any, events(1)));
+        other.await.expect("it waits for none of them").unwrap();
+        for append in left {
+            append.await.unwrap();
+        }
+    });
+}
+
+/// How many statements wait for a lock on the schema's tables.
+async fn waiting(raw: &tokio_postgres::Client, schema: &str) -> i64 {
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
+        WHERE NOT granted AND relnamespace = $1::text::regnamespace";
+    raw.query_one(waiting, &[&schema]).await.unwrap().get(0)
+}
+
+/// The next load was lent the connection, and waited for the lock with it.
+#[test]
+fn a_load_that_is_dropped_before_a_locked_snapshot_leaves_no_connection_that_waits() {
+    run(async {
+        let schema = services::a_schema();
+        let options = PostgresOptions::default().schema(&*schema).connections(1);
+        let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
+        let counters = Repository::<Counter, _>::new(store.clone());
+        let bus = CommandBus::builder().aggregate(counters.clone()).build();
+        bus.dispatch(Count { counter: 1 }).await.unwrap();
+        counters.snapshots_written().await;
+        let (raw, seen) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
+        raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.snapshots")).await.unwrap();
+        let load = pin!(async {
+            let waits = async { while waiting(&seen, &schema).await == 0 {} };
+            // Shorter than the second after which it would give up by itself, and not as short as a load takes.
+            tokio::join!(waits, tokio::time::sleep(Duration::from_millis(200)));
+        });
+        tokio::select! {
+            biased;
+            loaded = counters.load(&1) => panic!("it waits for the lock: {loaded:?}", loaded = loaded.map(|_| ())),
+            () = load => {}
+        }
+        let head = tokio::time::timeout(MOST, store.head()).await.expect("it waits for no lock");
+        assert_eq!(head.unwrap(), Position::new(1));
+        tokio::time::timeout(MOST, async { while waiting(&seen, &schema).await > 0 {} })
+            .await
+            .expect("it is cancelled");
+        raw.batch_execute("ROLLBACK").await.unwrap();
+    });
+}
+
+/// Writes where somebody may have a lock.
+struct Rows {
+    schema: String,
+}
+
+#[projection]
+impl Rows {
+    #[projection(setup)]
+    async fn create(&self, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch(&format!("CREATE TABLE {}.counts (position bigint)", self.schema)).await?)
+    }
+
+    async fn counted(&self, event: &Recorded<Counted>, tx: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        let position = i64::try_from(event.position().get())?;
+        tx.execute(&format!("INSERT INTO {}.counts VALUES ($1)", self.schema), &[&position]).await?;
+        Ok(())
+    }
+}
+
+/// Writes nowhere.
+struct Idle;
+
+#[projection]
+impl Idle {
+    async fn counted(&self, _: &Recorded<Counted>, _: &PostgresTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+}
+
+/// Its statement waited on, with its transaction open, and whoever was lent the connection next waited behind it.
+#[test]
+fn a_batch_that_is_given_up_leaves_no_transaction_and_no_connection_that_waits() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let bus = CommandBus::builder().aggregate(Repository::<Counter, _>::new(store.clone())).build();
+        let rows = Rows { schema: schema.clone() };
+        let projections = ProjectionRunner::new(store.clone()).projection(rows).spawn();
+        let first = bus.dispatch(Count { counter: 1 }).await.unwrap();
+        projections.wait_for(first.position).await.unwrap();
+        let (raw, seen) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
+        raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.counts")).await.unwrap();
+        let second = bus.dispatch(Count { counter: 1 }).await.unwrap();
+        while waiting(&seen, &schema).await == 0 {}
+        projections.shutdown_within(Duration::ZERO).await.unwrap_err();
+        tokio::time::timeout(MOST, async { while waiting(&seen, &schema).await > 0 {} })
+            .await
+            .expect("it is cancelled");
+        let others = ProjectionRunner::new(store).projection(Idle).spawn();
+        others.wait_for(second.position).await.unwrap();
+        others.shutdown().await.unwrap();
+        raw.batch_execute("ROLLBACK").await.unwrap();
+    });
+}
