@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::header;
 use crate::clock::Timestamp;
 use crate::domain::{DecodeError, Envelope, Event, Metadata, Recorded, StoredEvent, is_one_of};
 use crate::fnv::fnv1a;
@@ -178,10 +179,21 @@ impl Message {
         self.change(|inner| inner.malformed_context = true)
     }
 
-    /// Adds a header, replacing those of that name.
+    /// Adds a header, replacing those of that name. Those of what the message tells by itself, as its id and its stream,
+    /// are written as it tells them; `content-type` is as [`with_content_type`](Self::with_content_type).
     #[must_use]
     pub fn with_header(self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) -> Self {
-        self.change(|inner| inner.headers.set(name.into(), value.into()))
+        let (name, value) = (name.into(), value.into());
+        match std::str::from_utf8(&value) {
+            Ok(text) if *name == *header::CONTENT_TYPE => self.with_content_type(text.to_owned()),
+            _ => self.change(|inner| inner.headers.set(name, value)),
+        }
+    }
+
+    /// Sets what the payload is written in, where that is not JSON.
+    #[must_use]
+    pub fn with_content_type(self, content_type: impl Into<Cow<'static, str>>) -> Self {
+        self.change(|inner| inner.facts.content_type = Some(content_type.into()))
     }
 
     /// Sets when the event occurred.

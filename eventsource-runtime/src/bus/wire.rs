@@ -298,6 +298,18 @@ mod tests {
         assert_eq!(back, message);
     }
 
+    /// It was announced as JSON, and the header went nowhere.
+    #[test]
+    fn what_a_payload_is_written_in_is_said_once_however_it_was_set() {
+        let message = || Message::new(StreamId::new("Order", "a-1"), "OrderPlaced", "\u{8}\u{7}");
+        let other = "application/protobuf";
+        for message in [message().with_header(header::CONTENT_TYPE, other), message().with_content_type(other)] {
+            let said = written(&message).into_iter().filter(|(name, _)| name == header::CONTENT_TYPE);
+            assert_eq!(said.map(|(_, value)| value).collect::<Vec<_>>(), [other.as_bytes()]);
+            assert_eq!(message.content_type(), Some(other));
+        }
+    }
+
     /// They were no streams, and what came with them were dead letters.
     #[test]
     fn the_longest_ids_and_the_empty_one_are_read_back() {

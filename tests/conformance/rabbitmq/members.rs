@@ -1,6 +1,8 @@
 //! Several members of a group at one queue, and members that never get a message done.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use eventsource_runtime::bus::{HandlerError, RabbitMqBus, RabbitMqOptions, Received, Subscription};
 use eventsource_runtime::store::StreamId;
@@ -40,6 +42,37 @@ async fn until_ended(diary: &Diary, number: usize) {
         }
     })
     .await;
+}
+
+/// A member that was dropped while the broker made it one stayed one, which handled nothing and held up the others.
+#[test]
+fn a_member_that_is_dropped_before_it_is_one_leaves_none_behind() {
+    testing::run(async {
+        let bus = open(options().queues(1)).await;
+        for polls in 1.. {
+            let handler = async |_: Received| Ok::<_, HandlerError>(());
+            let mut joining = Box::pin(bus.subscribe("one").handle(handler));
+            let mut polled = 0;
+            let joined = std::future::poll_fn(|task| {
+                polled += 1;
+                match joining.as_mut().poll(task) {
+                    Poll::Ready(joined) => Poll::Ready(Some(joined)),
+                    Poll::Pending if polled == polls => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            let joined = in_time(joined).await;
+            drop(joining);
+            if let Some(joined) = joined {
+                joined.unwrap().shutdown().await.unwrap();
+                break;
+            }
+        }
+        let (running, mut seen) = collecting(&bus).await;
+        bus.publish(message(&StreamId::new("Order", 1), 7)).await.unwrap();
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        running.shutdown().await.unwrap();
+    });
 }
 
 /// One of them stands by until the other one goes, of which it takes over while messages come.

@@ -70,6 +70,33 @@ fn a_broker_that_is_restarted_loses_nothing() {
     });
 }
 
+/// A bus that only hands out, and one that does nothing: the connection for what they might publish was made again by a
+/// publication alone, and the gauge stood at nothing until then.
+#[test]
+fn a_bus_that_publishes_nothing_is_connected_again() {
+    testing::run(async {
+        let mut server = RabbitMqServer::start();
+        let bus = RabbitMqBus::connect(&server.address(), options()).await.unwrap();
+        let idle = RabbitMqBus::connect(&server.address(), options()).await.unwrap();
+        let (running, _seen) = collecting(&bus).await;
+        let stand = [&bus, &idle].map(|bus| bus.inner().health().unwrap());
+        let all = async |connected| {
+            in_time(async {
+                while stand.iter().any(|health| health.is_connected() != connected) {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        };
+        all(true).await;
+        server.stop();
+        all(false).await;
+        server.begin();
+        all(true).await;
+        running.shutdown().await.unwrap();
+    });
+}
+
 /// A broker without memory takes no messages and still hands out those that it has; when it has memory again, all goes
 /// on by itself.
 #[test]

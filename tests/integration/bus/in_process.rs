@@ -227,6 +227,18 @@ async fn it_tells_what_it_left_when_its_time_was_up() {
     running.shutdown_within(Duration::ZERO).await.unwrap_err();
 }
 
+/// What it had reported as left was handled all the same, by handlers whose application had gone.
+#[tokio::test]
+async fn what_it_left_nobody_handles_any_more() {
+    let (bus, permits) = (bus(100, SlowSubscriber::Wait), Arc::new(Semaphore::new(0)));
+    let running = bus.subscribe("slow").prefetch(1).lanes(1).handle(waiting(&permits)).await.unwrap();
+    bus.publish_all((0..7).map(message)).await.unwrap();
+    assert_eq!(bus.shutdown_within(Duration::ZERO).await, 7);
+    permits.add_permits(7);
+    let tally = tokio::time::timeout(Duration::from_secs(20), running.finished()).await.expect("it ends").unwrap();
+    assert!(tally.acknowledged < 7, "{tally:?}");
+}
+
 /// It waited for ever for the room in a queue that nobody empties any more, and with it whatever published through it.
 #[tokio::test]
 async fn a_publisher_does_not_wait_for_a_group_that_has_gone() {

@@ -281,6 +281,8 @@ mod tests {
             ("match b.c { C { a } => a, D => 1 }", &["b"]),
             ("match b.c { _ if c => { 1 } D(.., a) => a }", &["b"]),
             ("match b.c { _ => 1, D(a) | F(a) => a }", &["b"]),
+            ("match b.c { _ => 1, D(a) => a }", &["b"]),
+            ("b.map(|(c, d), a| a); b.c", &["b"]),
             ("let (_, a) = b.c; a", &["b"]),
             ("b.map(|c, a| a); b.c", &["b"]),
             ("'a: loop { break 'a } b.c", &["b"]),
@@ -305,6 +307,8 @@ mod tests {
                 c => d,
             }),
             quote!(b | c; a),
+            quote!(a > b),
+            quote!(a == b),
             quote!(match b {
                 c => d(a),
             }),

@@ -28,7 +28,8 @@ use crate::telemetry::names;
 ///
 /// Each group has a queue of its own. A message that is published reaches the groups that have a member at that time;
 /// of several members of a group one handles the messages, and the next takes over when it is gone. What is published
-/// by a handler of such a bus never waits, since it may be its own queue that is full. Messages end with the process.
+/// by a handler of such a bus never waits, since it may be its own queue that is full. Messages end with the process. A
+/// group stays after its last member, with its dead letters and what it was not done with: give groups fixed names.
 pub type InProcessBus = Traced<InProcess>;
 
 impl InProcessBus {

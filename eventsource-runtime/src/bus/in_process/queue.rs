@@ -90,7 +90,7 @@ impl Queue {
         self.room.close();
     }
 
-    /// Ends the members once they have nothing left; how many messages there are.
+    /// Ends the members, and leaves what waits for them; how many messages there are.
     pub(super) fn close(&self) -> usize {
         let mut inside = self.inside.lock();
         inside.closed = true;
@@ -147,14 +147,17 @@ impl Queue {
     /// What a member gets.
     pub(super) fn pop(&self, member: u64, stopped: bool) -> Popped {
         let mut inside = self.inside.lock();
+        if inside.closed {
+            return Popped::End;
+        }
         // Another member gets what is there.
         let elsewhere = stopped && inside.members > 0;
         if elsewhere || *inside.active.get_or_insert(member) != member {
-            return if stopped || inside.closed { Popped::End } else { Popped::Wait };
+            return if stopped { Popped::End } else { Popped::Wait };
         }
         match inside.waiting.pop_front() {
             Some(item) => Popped::Item(item),
-            None if inside.closed || stopped => Popped::End,
+            None if stopped => Popped::End,
             None => Popped::Wait,
         }
     }

@@ -58,7 +58,8 @@ enum Source {
 }
 
 /// A channel that is closed with this value, while its consumers are still there. The client cancels one that goes
-/// before: then the broker has the next member begin with what comes after the messages that are still here.
+/// before: then the broker has the next member begin with what comes after the messages that are still here. And it
+/// keeps the channel open for one that was asked for and is not there yet: the broker would hand messages to nobody.
 struct Closing(Channel);
 
 impl Drop for Closing {
@@ -167,6 +168,8 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
     let share = (usize::from(intake.prefetch) / backlog.queues.len()).max(1);
     channel.basic_qos(u16::try_from(share).unwrap_or(u16::MAX), BasicQosOptions::default()).await?;
     let mut deliveries = SelectAll::new();
+    // Behind the deliveries, so that it goes first where this is dropped in between.
+    let closing = Closing(channel.clone());
     for queue in &backlog.queues {
         let (name, options) = (queue.name.as_str().into(), BasicConsumeOptions::default());
         let consumer = channel.basic_consume(name, "".into(), options, FieldTable::default()).await?;
@@ -182,7 +185,7 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
         let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
         backlog.watch(&shared.links, is_ours).await;
     });
-    Ok(Source::Queues { _closing: Closing(channel), deliveries, losses, _watching: watching })
+    Ok(Source::Queues { _closing: closing, deliveries, losses, _watching: watching })
 }
 
 /// The next delivery; `None` if a queue has ended, or the connection is lost. Of the latter the client's own word may

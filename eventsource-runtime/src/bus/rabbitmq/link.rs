@@ -5,12 +5,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder, Event};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use crate::bus::pauses::Pauses;
 use crate::telemetry::log;
 
 /// How long a broker may take to answer a connection.
@@ -29,6 +31,7 @@ pub(super) struct Link {
     authority: Option<Arc<str>>,
     current: Mutex<Option<Current>>,
     state: Arc<State>,
+    this: Weak<Self>,
 }
 
 /// Which connection is the current one, how it stands, and how many were lost.
@@ -105,8 +108,15 @@ struct Current {
 }
 
 impl Link {
-    pub(super) fn new(uri: AMQPUri, authority: Option<Arc<str>>) -> Self {
-        Self { uri, authority, current: Mutex::default(), state: Arc::default() }
+    pub(super) fn new(uri: AMQPUri, authority: Option<Arc<str>>) -> Arc<Self> {
+        let with = |this: &Weak<Self>| Self {
+            uri,
+            authority,
+            current: Mutex::default(),
+            state: Arc::default(),
+            this: this.clone(),
+        };
+        Arc::new_cyclic(with)
     }
 
     /// Whether the connection stands, or nobody has needed one yet.
@@ -182,9 +192,29 @@ impl Link {
         log::rabbitmq::connected();
         let status = connection.status().clone();
         let stands = move || status.connected();
-        tokio::spawn(watch_events(connection.events_listener(), number, Arc::downgrade(&self.state), stands));
+        let watching = watch_events(connection.events_listener(), number, Arc::downgrade(&self.state), stands);
+        let this = self.this.clone();
+        tokio::spawn(async move {
+            watching.await;
+            restore(this).await;
+        });
         Ok(Current { connection, number })
     }
+}
+
+/// Connects again, though nobody may need it: whoever looks at the gauge wants to know of the broker.
+fn restore(link: Weak<Link>) -> BoxFuture<'static, ()> {
+    // In a box, since the connection that it makes is watched and restored in its turn.
+    Box::pin(async move {
+        let mut pauses = Pauses::default();
+        loop {
+            pauses.next().await;
+            match link.upgrade() {
+                Some(link) if link.state.now().lost => drop(link.channel().await),
+                _ => return,
+            }
+        }
+    })
 }
 
 /// The result of a step over a connection, or an error if it does not end.

@@ -76,7 +76,7 @@ impl RabbitMqBus {
         let topology = Topology::new(&options);
         topology.check("")?;
         let authority: Option<Arc<str>> = options.authority()?.map(Arc::from);
-        let links = Arc::new(Link::new(uri.clone(), authority.clone()));
+        let links = Link::new(uri.clone(), authority.clone());
         let publisher = Publisher::new(Link::new(uri, authority), options.publish_timeout);
         let away = |error| connecting(error, info.server.as_ref());
         topology.declare_exchange(&publisher.channel().await.map_err(away)?).await.map_err(declaring)?;

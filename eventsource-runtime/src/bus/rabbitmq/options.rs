@@ -51,7 +51,9 @@ impl RabbitMqOptions {
     /// set. It is for messages that take the process down: those whose handler fails are retried as the subscription
     /// says. A process or a connection that ends counts as a delivery of all that it had been given and not answered,
     /// which is up to the subscription's prefetch: where a message kills again and again, those around it become dead
-    /// letters with it. A prefetch of 1 spares them.
+    /// letters with it. A prefetch of 1 spares them where there is but one queue; of several each has one message out.
+    /// All members of a group must have the same prefetch, and the queues must be empty before it is made smaller: the
+    /// broker hands out again first what came back last, so that one that takes less gets a stream out of order.
     pub fn delivery_limit(self, deliveries: u32) -> Self {
         Self { delivery_limit: deliveries.max(1), ..self }
     }

@@ -28,8 +28,8 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link, timeout: Duration) -> Self {
-        Self { link: Arc::new(link), channel: Mutex::default(), timeout }
+    pub(super) fn new(link: Arc<Link>, timeout: Duration) -> Self {
+        Self { link, channel: Mutex::default(), timeout }
     }
 
     pub(super) fn is_connected(&self) -> bool {

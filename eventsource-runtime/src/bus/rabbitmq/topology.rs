@@ -10,6 +10,7 @@
 //! To the fanout exchange that number of queues is bound which the group has now. Without it a group of one queue would
 //! have to be unbound from each number that it may have had.
 
+use futures_util::future::try_join_all;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions,
 };
@@ -151,13 +152,15 @@ impl Topology {
         let mut alternate = FieldTable::default();
         alternate.insert("alternate-exchange".into(), text(&rest));
         declare_exchange(channel, &divider, ExchangeKind::Headers, alternate).await?;
-        for slot in 0..SLOTS {
+        // All on their way at once: one after the other they would take as many round trips.
+        let bind = |slot: u16| {
             let mut arguments = FieldTable::default();
             arguments.insert("x-match".into(), text("all"));
             arguments.insert(SLOT.into(), text(&slot.to_string()));
             let queue = &queues[usize::from(slot) % queues.len()];
-            bind_queue(channel, (queue, &divider, ""), arguments).await?;
-        }
+            bind_queue(channel, (queue, &divider, ""), arguments)
+        };
+        try_join_all((0..SLOTS).map(bind)).await?;
         // Last: what came while a slot had no queue yet would be in another one than the rest of its stream.
         declare_exchange(channel, &name, ExchangeKind::Fanout, FieldTable::default()).await?;
         bind_exchange(channel, (&divider, &name, "")).await?;
