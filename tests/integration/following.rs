@@ -246,6 +246,9 @@ async fn a_name_that_a_runner_has_twice_is_refused() {
     let projections = ProjectionRunner::new(store).projection(first.clone()).projection(second.clone()).spawn();
     let stopped = projections.wait_for(last).await.unwrap_err();
     assert!(why(&stopped).contains("another projection of the name `Effects`"), "{}", why(&stopped));
+    while first.count() < 2 {
+        tokio::task::yield_now().await;
+    }
     projections.shutdown().await.unwrap_err();
     assert_eq!((first.count(), second.count()), (2, 0));
 }

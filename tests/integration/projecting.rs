@@ -290,6 +290,29 @@ impl Gated {
     }
 }
 
+/// Stops at its first event.
+struct Stuck;
+
+#[projection]
+impl Stuck {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        Err(ProjectionError::new("as it must"))
+    }
+}
+
+/// The slow one was waited for until the time was up, and that was all that was told.
+#[tokio::test]
+async fn one_that_has_stopped_is_told_behind_one_that_is_slow() {
+    let (store, gate) = (MemoryStore::new(), Arc::new(tokio::sync::Semaphore::new(0)));
+    let last = cancel(&store, &a_stream(), REASON, 1).await;
+    let projections = ProjectionRunner::new(store.clone()).max_retries(0);
+    let projections = projections.projection(Gated(Arc::clone(&gate))).projection(Stuck).spawn();
+    let stopped = projections.wait_for_within(last, Duration::from_mins(10));
+    let stopped = tokio::time::timeout(Duration::from_secs(20), stopped).await.expect("nobody waits for the slow one");
+    assert!(matches!(stopped, Err(ProjectionStopped::Failed { projection: "Stuck", .. })), "{stopped:?}");
+    projections.shutdown_within(Duration::ZERO).await.unwrap_err();
+}
+
 #[tokio::test]
 async fn parts_share_the_streams_and_keep_the_order_of_each() {
     let store = sqlite().await;

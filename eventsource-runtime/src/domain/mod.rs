@@ -133,6 +133,11 @@ impl StoredEvent {
         &self.payload
     }
 
+    /// How many bytes it takes, roughly: its payload and its metadata.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payload.len() + self.envelope.metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
     /// What a decoder needs of the event.
     #[must_use]
     pub fn as_event_ref(&self) -> EventRef<'_> {

@@ -1,6 +1,7 @@
 //! Building a read model anew beside the old one, which readers see until the new one takes its place.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -8,11 +9,17 @@ use super::ProjectionStore;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
 use super::leasing::{Hold, LOOK};
+use super::pace::LARGEST_BATCH;
 use super::partition::Partition;
 use super::rebuild::Rebuilding;
 use super::running::Progress;
 use crate::store::Position;
 use crate::telemetry::log;
+
+/// How many events are little: a batch of them.
+const LITTLE: u64 = LARGEST_BATCH as u64;
+/// How often it is caught up with what has come meanwhile, where more comes than is applied.
+const MOST_ROUNDS: usize = 16;
 
 /// The lease of the projection, and where it stands.
 pub(super) type Built = (Hold, Position);
@@ -39,7 +46,7 @@ impl<S: ProjectionStore> Follower<S> {
         let Some(begin) = builder.acquire(&mut own).await? else { return Ok(None) };
         let mut place = Place::new(begin, past, own);
         place.rebuilding = true;
-        if builder.catch_up(&mut place, past).await?.is_none() {
+        if builder.close_up(&mut place, past).await?.is_none() {
             return Ok(None);
         }
         let mut hold = Hold::new(&self.options);
@@ -50,7 +57,7 @@ impl<S: ProjectionStore> Follower<S> {
         if !matches!(swapped, Ok(Some(()))) {
             self.give_up(&hold).await;
         }
-        hold.renewed = std::time::Instant::now();
+        hold.renewed = Instant::now();
         Ok(swapped?.map(|()| (hold, place.checkpoint)))
     }
 
@@ -70,6 +77,23 @@ impl<S: ProjectionStore> Follower<S> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Catches up with what has come meanwhile as well, until that is little: nobody goes on with the old one while the
+    /// rest is applied.
+    async fn close_up(&self, place: &mut Place, past: Position) -> Result<Option<()>, ProjectionError> {
+        let mut until = past;
+        for _ in 0..MOST_ROUNDS {
+            if self.catch_up(place, until).await?.is_none() {
+                return Ok(None);
+            }
+            let Some(head) = self.ask(S::head).await? else { return Ok(None) };
+            if head.get() - until.get().min(head.get()) <= LITTLE {
+                break;
+            }
+            until = head;
+        }
+        Ok(Some(()))
     }
 
     async fn swap(

@@ -9,25 +9,18 @@ use super::batch::Events;
 use super::error::{CheckpointMoved, ProjectionError};
 use super::leasing::Hold;
 use super::options::{Options, Pace};
+use super::pace::{Cost, SMALLEST_BATCH, adapted, within_bytes};
 use super::partition::Partition;
 use super::rebuild::Rebuilding;
 use super::retry::{Trouble, both, upkeep};
 use super::running::{Progress, Stage};
 use super::step::{Mode, Step, Unsure};
 use super::{Projection, ProjectionStore};
-use crate::domain::StoredEvent;
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 
 /// A batch begins with so many, and so many at once are never applied one by one.
 pub(super) const BACKLOG: usize = 64;
-/// The sizes between which batches adapt: steps that are slow, or events that are large, make them smaller. A page that
-/// is full is a batch too where so few were asked for, but not one of fewer than the smallest, of which a transaction
-/// each costs little beside what they are.
-const SMALLEST_BATCH: usize = 8;
-const LARGEST_BATCH: usize = 2048;
-/// How many bytes of payloads a batch should hold: with the one that is read ahead, twice that is in memory.
-const LARGE_BATCH: usize = 4 * 1024 * 1024;
 /// How far the checkpoint in the store may lag behind events that the projection does not handle.
 const UNSAVED: u64 = 1000;
 
@@ -82,6 +75,7 @@ pub(super) struct Place {
     /// How many events the next page may have, and the one at hand might have had, which may have been read ahead.
     pub(super) batch: usize,
     pub(super) asked: usize,
+    cost: Cost,
 }
 
 impl Place {
@@ -98,6 +92,7 @@ impl Place {
             gap: Duration::ZERO,
             batch,
             asked: batch,
+            cost: Cost::default(),
         }
     }
 
@@ -233,7 +228,11 @@ impl<S: ProjectionStore> Follower<S> {
             return Ok(());
         }
         let wanted = match mode {
-            Mode::Batch { .. } => adapted(place.batch, read, started.elapsed(), self.store.longest_batch()),
+            Mode::Batch { .. } => {
+                let took = started.elapsed();
+                place.cost.learn(read, took);
+                adapted(place.batch, read, (took, place.cost.fixed), self.store.longest_batch())
+            }
             // What had made it smaller than that was large, and may be over.
             Mode::Live => place.batch.max(BACKLOG),
         };
@@ -328,22 +327,6 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
-/// The size of the next batch, after one for which so many events were read, which took so long: as many as should take
-/// three quarters of the longest time, so that few batches hold up commands for more; at most twice the size until now,
-/// and at least half. What was read is told by itself, as it may have been asked for with an older size, or be the end.
-fn adapted(batch: usize, read: usize, took: Duration, longest: Duration) -> usize {
-    let wanted = (longest * 3 / 4).as_nanos() * read as u128 / took.as_nanos().max(1);
-    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(batch / 2, batch * 2);
-    wanted.clamp(SMALLEST_BATCH, LARGEST_BATCH)
-}
-
-/// How many events like these a batch may hold.
-fn within_bytes(events: &[StoredEvent]) -> usize {
-    let bytes: usize = events.iter().map(|event| event.payload().len()).sum();
-    let each = bytes / events.len().max(1);
-    (LARGE_BATCH / each.max(1)).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,28 +343,5 @@ mod tests {
         assert!(is_batch(41, 41, 41) && !is_batch(41, 40, 40), "no more than that were asked for");
         assert!(is_batch(8, 8, 8), "so it goes on where steps are slow");
         assert!(!is_batch(1, 1, 1) && !is_batch(2, 2, 2), "a page of an event or two is no backlog");
-    }
-
-    #[test]
-    fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
-        let adapted = |batch, read, took| adapted(batch, read, Duration::from_millis(took), Duration::from_millis(20));
-        assert_eq!(adapted(64, 64, 1), 128);
-        assert_eq!(adapted(LARGEST_BATCH, LARGEST_BATCH, 1), LARGEST_BATCH);
-        assert_eq!(adapted(1024, 1024, 15), 1024);
-        assert_eq!(adapted(1024, 1024, 80), 512);
-        // A little too long: a little smaller, not half of it and then twice as large again.
-        assert_eq!(adapted(1024, 1024, 20), 768);
-        assert_eq!(adapted(768, 768, 12), 960);
-        assert_eq!(adapted(64, 64, 1000), 32);
-        assert_eq!(adapted(SMALLEST_BATCH, SMALLEST_BATCH, 1000), SMALLEST_BATCH);
-    }
-
-    #[test]
-    fn a_batch_is_told_by_the_events_that_it_had() {
-        let adapted = |batch, read, took| adapted(batch, read, Duration::from_millis(took), Duration::from_millis(20));
-        // Read ahead with half the size: its time is right for as many.
-        assert_eq!(adapted(512, 256, 15), 256);
-        // The last page of the past, which is short, is quick because of that.
-        assert_eq!(adapted(1024, 128, 2), 960);
     }
 }

@@ -212,8 +212,14 @@ impl Start {
             had
         } else {
             let mut hold = Hold::new(&follower.options);
-            let Some(checkpoint) = follower.stand_by(&mut hold).await? else { return Ok(()) };
-            (hold, checkpoint)
+            match follower.stand_by(&mut hold).await {
+                Ok(Some(checkpoint)) => (hold, checkpoint),
+                in_vain => {
+                    // The question may have been answered when nobody listened any more.
+                    follower.give_up(&hold).await;
+                    return in_vain.map(drop);
+                }
+            }
         };
         let mut place = Place::new(checkpoint, self.past, hold);
         place.rebuilding = self.rebuilding.is_some();

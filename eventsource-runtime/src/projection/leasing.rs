@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::ProjectionStore;
 use super::error::{CheckpointMoved, ProjectionError};
 use super::follower::{Follower, Place};
@@ -31,7 +33,8 @@ pub(super) struct Hold {
 
 impl Hold {
     pub(super) fn new(options: &Options) -> Self {
-        let claim = Claim::new(options.clock.new_id(), options.owner.clone(), options.lease);
+        // Not by the application's clock, whose ids are as unique as that is.
+        let claim = Claim::new(Uuid::now_v7(), options.owner.clone(), options.lease);
         Self { claim, renewed: Instant::now() }
     }
 }

@@ -16,6 +16,7 @@ mod group;
 mod lease;
 mod leasing;
 mod options;
+mod pace;
 mod partition;
 mod passed;
 mod rebuild;

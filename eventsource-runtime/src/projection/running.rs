@@ -87,11 +87,37 @@ impl Projections {
     /// # Errors
     /// A projection stopped before it got there, or the deadline passed.
     pub async fn wait_for_within(&self, position: Position, deadline: Duration) -> Result<(), ProjectionStopped> {
-        let until = after(deadline);
-        for running in &self.running {
-            running.wait_for(position, until).await?;
+        let mut parts: Vec<_> = self
+            .running
+            .iter()
+            .flat_map(|running| running.progress.iter().map(move |part| (running, part)))
+            .map(|(running, part)| (running, part, Box::pin(arrives(part.clone(), position))))
+            .collect();
+        // All at once: one that has stopped is not waited for behind one that is slow.
+        let mut stopped = None;
+        let arrived = poll_fn(|task| {
+            parts.retain_mut(|(running, part, arrives)| match arrives.as_mut().poll(task) {
+                Poll::Ready(false) => {
+                    stopped.get_or_insert((*running, *part));
+                    false
+                }
+                Poll::Ready(true) => false,
+                Poll::Pending => true,
+            });
+            if stopped.is_some() || parts.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let in_time = tokio::time::timeout_at(after(deadline), arrived).await;
+        if let Some((running, part)) = stopped {
+            running.failure()?;
+            return Err(ProjectionStopped::ShutDown { projection: running.name, checkpoint: part.borrow().reached() });
         }
-        Ok(())
+        match (in_time, parts.first()) {
+            (Err(_), Some((running, ..))) => {
+                let checkpoint = running.checkpoint();
+                Err(ProjectionStopped::Late { projection: running.name, checkpoint, wanted: position })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The last position that every part of a projection is done with; `None` if there is no such projection.
@@ -152,6 +178,12 @@ impl Projections {
     }
 }
 
+/// Whether a part comes to a position before it ends; it does not where its task is gone, as when the runtime shuts down.
+async fn arrives(mut part: watch::Receiver<Progress>, position: Position) -> bool {
+    let arrived = part.wait_for(|progress| progress.has(position) || progress.stage.has_ended()).await;
+    arrived.is_ok_and(|progress| progress.has(position))
+}
+
 /// When a deadline is over that begins now.
 pub(crate) fn after(deadline: Duration) -> Instant {
     let now = Instant::now();
@@ -165,25 +197,6 @@ impl Drop for Projections {
 }
 
 impl Running {
-    async fn wait_for(&self, position: Position, until: Instant) -> Result<(), ProjectionStopped> {
-        for part in &self.progress {
-            let mut progress = part.clone();
-            let arrived = progress.wait_for(|progress| progress.has(position) || progress.stage.has_ended());
-            match tokio::time::timeout_at(until, arrived).await {
-                Ok(Ok(progress)) if progress.has(position) => continue,
-                // It has ended; or the task is gone, as when the runtime shuts down.
-                Ok(_) => {}
-                Err(_) => {
-                    let checkpoint = self.checkpoint();
-                    return Err(ProjectionStopped::Late { projection: self.name, checkpoint, wanted: position });
-                }
-            }
-            self.failure()?;
-            return Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint: part.borrow().reached() });
-        }
-        Ok(())
-    }
-
     /// Where the part stands that is furthest behind.
     fn checkpoint(&self) -> Position {
         self.progress.iter().map(|progress| progress.borrow().reached()).min().unwrap_or_default()

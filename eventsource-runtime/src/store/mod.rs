@@ -21,7 +21,6 @@ mod reading;
 mod repetition;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "otel")]
 mod status;
 mod stream_id;
 mod traced;
@@ -43,7 +42,6 @@ pub use postgres::{Postgres, PostgresError, PostgresOptions, PostgresStore, Post
 pub use reading::{EventFeed, StreamEvents, Subscription};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Sqlite, SqliteOptions, SqliteReader, SqliteStore, SqliteTransaction, Synchronous};
-#[cfg(feature = "otel")]
 pub(crate) use status::status_code;
 pub use stream_id::{InvalidStreamId, MAX_STREAM_ID, StreamId};
 pub(crate) use traced::AGAIN;

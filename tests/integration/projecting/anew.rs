@@ -1,9 +1,11 @@
 //! Read models that are built anew, in place and beside the old one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use eventsource_runtime::store::Synchronous;
 use eventsource_tests::logged::Log;
+use tokio::sync::mpsc;
 
 use super::*;
 
@@ -264,4 +266,78 @@ async fn a_place_in_which_another_builds_is_waited_for() {
     projections.wait_for(last).await.unwrap();
     projections.shutdown().await.unwrap();
     assert_eq!(seen(&store).await, [last.get()]);
+}
+
+/// Notes whose lease it is when an event is applied aside, and waits at the first one.
+struct Watch {
+    file: PathBuf,
+    is_aside: bool,
+    holders: Arc<Mutex<Vec<Vec<u8>>>>,
+    reached: mpsc::UnboundedSender<()>,
+    goes_on: Arc<Mutex<std::sync::mpsc::Receiver<()>>>,
+}
+
+#[projection]
+impl Watch {
+    fn cancelled(&self, event: &Recorded<OrderCancelled>, _: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        if !self.is_aside {
+            return Ok(());
+        }
+        if event.position() == 1 {
+            self.reached.send(())?;
+            self.goes_on.lock().unwrap().recv()?;
+        }
+        let raw = rusqlite::Connection::open(&self.file)?;
+        raw.busy_timeout(Duration::from_secs(5))?;
+        let token = "SELECT token FROM projection_partitions WHERE projection = 'Watch'";
+        self.holders.lock().unwrap().push(raw.query_row(token, [], |row| row.get(0))?);
+        Ok(())
+    }
+}
+
+/// The old one stood still while all was applied that had come since the rebuild began.
+#[tokio::test]
+async fn what_comes_while_a_read_model_is_built_aside_is_applied_before_the_old_one_stands_still() {
+    let scratch = Scratch::new();
+    let (store, stream) = (open(&scratch.file()).await, a_stream());
+    let first = cancel(&store, &stream, REASON, 1).await;
+    let ((reached, mut is_reached), (go_on, goes_on)) = (mpsc::unbounded_channel(), std::sync::mpsc::channel());
+    let (holders, goes_on) = (Arc::default(), Arc::new(Mutex::new(goes_on)));
+    let watch = |is_aside| Watch {
+        file: scratch.file(),
+        is_aside,
+        holders: Arc::clone(&holders),
+        reached: reached.clone(),
+        goes_on: Arc::clone(&goes_on),
+    };
+    let term = Duration::from_secs(5);
+    let old = runner(&store).lease(term).projection(watch(false)).spawn();
+    old.wait_for(first).await.unwrap();
+    let new = runner(&store).lease(term).projection(watch(true)).rebuild_aside().spawn();
+    is_reached.recv().await.unwrap();
+    let many = (0..2100).map(|_| cancellation(REASON, 1)).collect();
+    let last = store.append(&stream, ExpectedVersion::Any, many).await.unwrap().position;
+    go_on.send(()).unwrap();
+    new.wait_for(last).await.unwrap();
+    let holders = holders.lock().unwrap().clone();
+    assert_eq!((holders.len(), holders.iter().all(|holder| *holder == holders[0])), (2101, true));
+    new.shutdown().await.unwrap();
+    old.shutdown().await.unwrap();
+}
+
+/// Numbers that were given out, and whose rows were gone, were given out again.
+#[tokio::test]
+async fn a_table_that_numbers_its_rows_goes_on_where_it_was() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    cancel(&store, &a_stream(), REASON, 1).await;
+    let table = "CREATE TABLE made (id INTEGER PRIMARY KEY AUTOINCREMENT, day);
+        CREATE TRIGGER made_and_gone AFTER INSERT ON made BEGIN DELETE FROM made; END;
+        INSERT INTO made (id, day) VALUES (41, 'Monday')";
+    for built in [runner(&store).projection(Made(table)), runner(&store).projection(Made(table)).rebuild_aside()] {
+        made(&scratch.file(), built).await.unwrap();
+        let raw = rusqlite::Connection::open(scratch.file()).unwrap();
+        let next = "INSERT INTO made (day) VALUES ('Tuesday') RETURNING id";
+        assert_eq!(raw.query_row(next, [], |row| row.get::<_, i64>(0)).unwrap(), 43);
+    }
 }

@@ -151,7 +151,7 @@ impl Reads {
                 }
             }
             let event = event(&row, &mut names)?;
-            bytes += event.payload().len();
+            bytes += event.bytes();
             page.events.push(event);
             page.is_cut = bytes >= LARGE_PAGE && signed(page.events.len() as u64) < limit;
             if page.is_cut {

@@ -50,7 +50,7 @@ pub(super) fn stream(
             && let Some(row) = rows.next()?
         {
             let event = event(row, &mut names)?;
-            bytes += event.payload().len();
+            bytes += event.bytes();
             events.push(event);
         }
         Ok(events)
@@ -73,7 +73,7 @@ pub(super) fn all(connection: &Connection, after: Position, filter: &Filter, lim
         {
             if everything || shown(row, filter)? {
                 let event = event(row, &mut names)?;
-                bytes += event.payload().len();
+                bytes += event.bytes();
                 page.events.push(event);
             }
             page.scanned = Position::new(number(row, 0)?);

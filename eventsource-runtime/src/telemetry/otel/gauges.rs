@@ -169,7 +169,9 @@ mod tests {
         behind.iter().zip([10, 2]).for_each(|(part, done)| part.checkpoint(done));
         there[0].checkpoint(7);
         let rebuilds = [0.25, 0.75].map(|done| (Rebuild::observed("Stock").unwrap(), done));
-        rebuilds.iter().for_each(|(rebuild, done)| rebuild.set(*done));
+        for (rebuild, done) in &rebuilds {
+            rebuild.set(*done);
+        }
         telemetry.force_flush_blocking().unwrap();
         let finished = exporter.get_finished_metrics().unwrap();
         let mut told = Vec::new();

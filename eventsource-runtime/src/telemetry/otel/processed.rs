@@ -54,13 +54,15 @@ fn observe(
             if all.is_empty() {
                 return;
             }
-            let outcomes: [(fn(&Processed) -> &AtomicU64, _); 3] = [
-                (|processed| &processed.exported, None),
-                (|processed| &processed.queue_full, Some("queue_full")),
-                (|processed| &processed.export_failed, Some("export_failed")),
+            let sum = |count: fn(&Processed) -> &AtomicU64| {
+                all.iter().map(|((), processed)| count(processed).load(Ordering::Relaxed)).sum()
+            };
+            let outcomes = [
+                (sum(|processed| &processed.exported), None),
+                (sum(|processed| &processed.queue_full), Some("queue_full")),
+                (sum(|processed| &processed.export_failed), Some("export_failed")),
             ];
-            for (count, error_type) in outcomes {
-                let sum = all.iter().map(|(_, processed)| count(processed).load(Ordering::Relaxed)).sum();
+            for (sum, error_type) in outcomes {
                 let error_type = error_type.map(|name| KeyValue::new(names::ERROR_TYPE, name));
                 observer.observe(sum, error_type.as_slice());
             }

@@ -24,6 +24,13 @@ const STANDS: &str = "SELECT type, tbl_name FROM main.sqlite_schema \
     WHERE name = ?1 COLLATE NOCASE AND (type = 'trigger') = (?2 = 'trigger')";
 const COLUMNS: &str =
     "SELECT group_concat('\"' || replace(name, '\"', '\"\"') || '\"', ', ') FROM pragma_table_info(?1, 'aside')";
+/// What `AUTOINCREMENT` has given out last, also where the row is gone.
+const COUNTED: &str = "SELECT EXISTS (SELECT 1 FROM aside.sqlite_schema WHERE name = 'sqlite_sequence') \
+    AND EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence')";
+const FORGET_NUMBER: &str = "DELETE FROM main.sqlite_sequence WHERE name = ?1 \
+    AND EXISTS (SELECT 1 FROM aside.sqlite_sequence WHERE name = ?1)";
+const LAST_NUMBER: &str =
+    "INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM aside.sqlite_sequence WHERE name = ?1";
 const STANDING: &str = "UPDATE main.projection_partitions SET position = \
     (SELECT position FROM aside.projection_partitions WHERE projection = ?1 AND partition = 0), \
     expires = max(expires, CAST(unixepoch('subsec') * 1000 AS INTEGER) + 5000) WHERE projection = ?1";
@@ -244,8 +251,17 @@ fn put(connection: &Connection, object: &Object) -> rusqlite::Result<()> {
         // Without those columns that are computed from the others.
         let columns: String = connection.query_row(COLUMNS, [name], |row| row.get(0))?;
         run_once(connection, &format!("INSERT INTO main.{quoted} ({columns}) SELECT {columns} FROM aside.{quoted}"))?;
+        if is_counted(connection)? {
+            connection.execute(FORGET_NUMBER, [name])?;
+            connection.execute(LAST_NUMBER, [name])?;
+        }
     }
     Ok(())
+}
+
+/// Whether a table in the second file numbers its rows, and gives out no number twice.
+fn is_counted(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(COUNTED, [], |row| row.get(0))
 }
 
 fn run_once(connection: &Connection, sql: &str) -> rusqlite::Result<()> {

@@ -347,7 +347,9 @@ mod tests {
         let refused = || Err(OTelSdkError::InternalFailure("refused".into()));
         let flushed = |exports: &[OTelSdkResult], said: OTelSdkResult| {
             let ask = || {
-                exports.iter().for_each(|result| door.leave(0, result));
+                for result in exports {
+                    door.leave(0, result);
+                }
                 said
             };
             door.answer(ask).map_err(|error| error.to_string())

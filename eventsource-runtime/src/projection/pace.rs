@@ -1,0 +1,109 @@
+//! How large the next batch is to be, by how long the ones before took.
+
+use std::time::Duration;
+
+use crate::domain::StoredEvent;
+
+/// The sizes between which batches adapt: steps that are slow, or events that are large, make them smaller. A page that
+/// is full is a batch too where so few were asked for, but not one of fewer than the smallest, of which a transaction
+/// each costs little beside what they are.
+pub(super) const SMALLEST_BATCH: usize = 8;
+pub(super) const LARGEST_BATCH: usize = 2048;
+/// How many bytes of payloads and metadata a batch should hold: with the one that is read ahead, twice that is in memory.
+const LARGE_BATCH: usize = 4 * 1024 * 1024;
+
+/// What is known of how long batches take: that they are committed costs the same whatever is in them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    pub(super) fixed: Duration,
+    last: Option<(usize, Duration)>,
+}
+
+impl Cost {
+    /// Learns from a batch, beside the one before if that was larger or smaller by a quarter. Only by half each time,
+    /// since either may have been held up.
+    pub(super) fn learn(&mut self, read: usize, took: Duration) {
+        let this = (read, took);
+        if let Some(other) = self.last.replace(this) {
+            let (small, large) = if other.0 < read { (other, this) } else { (this, other) };
+            let [few, more] = [small.0, large.0 - small.0].map(|events| u32::try_from(events).unwrap_or(u32::MAX));
+            if few > 0 && more >= few.div_ceil(4) {
+                let for_few = large.1.saturating_sub(small.1).saturating_mul(few) / more;
+                self.fixed = (self.fixed + small.1.saturating_sub(for_few)) / 2;
+            }
+        }
+    }
+}
+
+/// The size of the next batch, after one for which so many events were read, which took so long, so much of it whatever
+/// its size: as many as should take three quarters of the longest time, so that few batches hold up commands for more;
+/// but where that is spent on the commit, so many that they take as long again: smaller ones would hold up as much, and
+/// get nowhere. At most twice the size until now, and at least half. What was read is told by itself, as it may have
+/// been asked for with an older size, or be the end.
+pub(super) fn adapted(batch: usize, read: usize, (took, fixed): (Duration, Duration), longest: Duration) -> usize {
+    let fixed = fixed.min(took);
+    let may_take = (longest * 3 / 4).saturating_sub(fixed).max(fixed);
+    let wanted = may_take.as_nanos() * read as u128 / took.saturating_sub(fixed).as_nanos().max(1);
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(batch / 2, batch * 2);
+    wanted.clamp(SMALLEST_BATCH, LARGEST_BATCH)
+}
+
+/// How many events like these a batch may hold.
+pub(super) fn within_bytes(events: &[StoredEvent]) -> usize {
+    let bytes: usize = events.iter().map(StoredEvent::bytes).sum();
+    let each = bytes / events.len().max(1);
+    (LARGE_BATCH / each.max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of batches after a hundred of them, each of which takes so long, and so much more for each event.
+    fn settled(fixed: Duration, each: Duration, longest: Duration) -> usize {
+        let (mut batch, mut cost) = (64, Cost::default());
+        for _ in 0..100 {
+            let took = fixed + each * u32::try_from(batch).unwrap();
+            cost.learn(batch, took);
+            batch = adapted(batch, batch, (took, cost.fixed), longest);
+        }
+        batch
+    }
+
+    /// They shrank to the smallest, of which each waited for the disk as long as a large one.
+    #[test]
+    fn batches_do_not_shrink_for_what_their_commit_takes() {
+        let (micros, millis) = (Duration::from_micros, Duration::from_millis);
+        assert!((60..=80).contains(&settled(micros(50), micros(20), millis(2))), "the commit is next to nothing");
+        let slow = settled(millis(5), micros(20), millis(2));
+        assert!((200..=300).contains(&slow), "as long as the commit itself: {slow}");
+        assert_eq!(settled(millis(30), micros(1), millis(20)), LARGEST_BATCH);
+    }
+
+    #[test]
+    fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
+        let adapted = |batch, read, took| {
+            adapted(batch, read, (Duration::from_millis(took), Duration::ZERO), Duration::from_millis(20))
+        };
+        assert_eq!(adapted(64, 64, 1), 128);
+        assert_eq!(adapted(LARGEST_BATCH, LARGEST_BATCH, 1), LARGEST_BATCH);
+        assert_eq!(adapted(1024, 1024, 15), 1024);
+        assert_eq!(adapted(1024, 1024, 80), 512);
+        // A little too long: a little smaller, not half of it and then twice as large again.
+        assert_eq!(adapted(1024, 1024, 20), 768);
+        assert_eq!(adapted(768, 768, 12), 960);
+        assert_eq!(adapted(64, 64, 1000), 32);
+        assert_eq!(adapted(SMALLEST_BATCH, SMALLEST_BATCH, 1000), SMALLEST_BATCH);
+    }
+
+    #[test]
+    fn a_batch_is_told_by_the_events_that_it_had() {
+        let adapted = |batch, read, took| {
+            adapted(batch, read, (Duration::from_millis(took), Duration::ZERO), Duration::from_millis(20))
+        };
+        // Read ahead with half the size: its time is right for as many.
+        assert_eq!(adapted(512, 256, 15), 256);
+        // The last page of the past, which is short, is quick because of that.
+        assert_eq!(adapted(1024, 128, 2), 960);
+    }
+}
