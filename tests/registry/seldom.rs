@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::snapshot::{SnapshotStore, StoredSnapshot, WithSnapshots};
 use eventsource_runtime::store::{Filter, SqliteStore, StoreInfo, StreamId, Traced};
+use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_store::{self, Remote};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -20,6 +21,7 @@ impl SnapshotStore for Far {
     fn snapshots(&self) -> Option<StoreInfo> {
         let mut info = StoreInfo::database("other_sql", "snapshots");
         info.server = Some((Arc::from("db.example.org"), 5432));
+        info.namespace = Some(Arc::from("shop"));
         Some(info)
     }
 
@@ -58,8 +60,21 @@ pub(crate) async fn read_from_afar() {
 pub(crate) async fn spoilt() {
     let path = std::env::temp_dir().join(format!("eventsource-{}.db", Uuid::now_v7()));
     let store = SqliteStore::open(&path).await.unwrap();
-    rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE events").unwrap();
+    let (orders, order) = (Repository::<Order, _>::new(store.clone()), Uuid::now_v7());
+    let cancelled = || OrderCancelled { reason: "too slow".into() };
+    orders.append(&order, ExpectedVersion::NoStream, cancelled()).await.unwrap();
+    orders.create_snapshot(&order).await.unwrap();
+    let stream = StreamId::new("Order", order);
+    let snapshot = store.latest_snapshot(&stream).await.unwrap().unwrap();
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch("DROP TABLE events; DROP TABLE snapshots").unwrap();
     store.read_all(Position::START, &Filter::all(), 10).await.unwrap_err();
+    store.read_stream(&stream, Version::START, 10).await.unwrap_err();
+    orders.append(&order, ExpectedVersion::Any, cancelled()).await.unwrap_err();
+    store.save_snapshot(snapshot).await.unwrap_err();
+    store.latest_snapshot(&stream).await.unwrap_err();
+    store.snapshot_exists(&stream).await.unwrap_err();
+    store.delete_snapshot(&stream).await.unwrap_err();
     drop(store);
     std::fs::remove_file(path).unwrap();
 }

@@ -231,7 +231,7 @@ impl<S: ProjectionStore> Follower<S> {
             Mode::Batch { .. } => {
                 let took = started.elapsed();
                 place.cost.learn(read, took);
-                adapted(place.batch, read, (took, place.cost.fixed), self.store.longest_batch())
+                adapted(place.batch, read, (took, place.cost.fixed()), self.store.longest_batch())
             }
             // What had made it smaller than that was large, and may be over.
             Mode::Live => place.batch.max(BACKLOG),

@@ -15,13 +15,18 @@ const LARGE_BATCH: usize = 4 * 1024 * 1024;
 /// What is known of how long batches take: that they are committed costs the same whatever is in them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
-    pub(super) fixed: Duration,
+    fixed: Option<Duration>,
     last: Option<(usize, Duration)>,
 }
 
 impl Cost {
-    /// Learns from a batch, beside the one before if that was larger or smaller by a quarter. Only by half each time,
-    /// since either may have been held up.
+    /// What of it does not go by the size, as far as it is known.
+    pub(super) fn fixed(&self) -> Duration {
+        self.fixed.unwrap_or_default()
+    }
+
+    /// Learns from a batch, beside the one before if that was larger or smaller by a quarter. After the first time only
+    /// by half, since either may have been held up.
     pub(super) fn learn(&mut self, read: usize, took: Duration) {
         let this = (read, took);
         if let Some(other) = self.last.replace(this) {
@@ -29,7 +34,8 @@ impl Cost {
             let [few, more] = [small.0, large.0 - small.0].map(|events| u32::try_from(events).unwrap_or(u32::MAX));
             if few > 0 && more >= few.div_ceil(4) {
                 let for_few = large.1.saturating_sub(small.1).saturating_mul(few) / more;
-                self.fixed = (self.fixed + small.1.saturating_sub(for_few)) / 2;
+                let fixed = small.1.saturating_sub(for_few);
+                self.fixed = Some(self.fixed.map_or(fixed, |known| (known + fixed) / 2));
             }
         }
     }
@@ -65,7 +71,7 @@ mod tests {
         for _ in 0..100 {
             let took = fixed + each * u32::try_from(batch).unwrap();
             cost.learn(batch, took);
-            batch = adapted(batch, batch, (took, cost.fixed), longest);
+            batch = adapted(batch, batch, (took, cost.fixed()), longest);
         }
         batch
     }
