@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use eventsource_runtime::EventRef;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::snapshot::SnapshotStore;
-use eventsource_runtime::store::{Fold, PostgresOptions, PostgresStore, Visitor};
+use eventsource_runtime::store::{Fold, NewEvent, PostgresOptions, PostgresStore, Visitor};
 use eventsource_runtime::testing::run;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
@@ -139,6 +139,39 @@ fn a_load_that_gets_no_connection_waits_for_it_once_and_does_not_blame_the_snaps
         held.await.unwrap().unwrap();
         let recorder = Recorder::new();
         recorder.run(counters.load(&1)).await.unwrap();
+        let rendered = recorder.trees().render();
+        assert!(rendered.contains("eventsource.snapshot.used=true"), "{rendered}");
+    });
+}
+
+/// It was waited for all events behind the snapshot as long as for the snapshot; then those before it were read as well.
+#[test]
+fn a_snapshot_with_events_that_are_slow_to_read_is_used() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let counters = Repository::<Counter, _>::new(store.clone());
+        let bus = CommandBus::builder().aggregate(counters.clone()).build();
+        bus.dispatch(Count { counter: 1 }).await.unwrap();
+        counters.snapshots_written().await;
+        let stream = StreamId::new("Counter", 1);
+        let large = format!("{{\"note\":\"{}\"}}", "x".repeat(500));
+        let many = events(200).into_iter();
+        let many = many.map(|event| NewEvent { event_type: "Counted", payload: large.clone().into(), ..event });
+        store.append(&stream, ExpectedVersion::Exists, many.collect()).await.unwrap();
+        // Two seconds for all of them; what the server has ready it sends.
+        let raw = services::raw(&services::postgres()).await;
+        let slow = "CREATE FUNCTION {schema}.slowly(bytea) RETURNS bytea STABLE LANGUAGE plpgsql
+                AS 'BEGIN PERFORM pg_sleep(0.01); RETURN $1; END';
+            ALTER TABLE {schema}.events RENAME TO all_events;
+            CREATE VIEW {schema}.events AS SELECT position, stream_id, version, event_id, event_type, schema_version,
+                recorded_at, correlation_id, causation_id, metadata, traceparent, tracestate,
+                {schema}.slowly(payload) AS payload FROM {schema}.all_events";
+        raw.batch_execute(&slow.replace("{schema}", &schema)).await.unwrap();
+        let recorder = Recorder::new();
+        let counters = Repository::<Counter, _>::new(open_in(&schema).await);
+        let loaded = recorder.run(counters.load(&1)).await.unwrap();
+        assert_eq!((loaded.version.get(), loaded.state.count), (201, 201));
         let rendered = recorder.trees().render();
         assert!(rendered.contains("eventsource.snapshot.used=true"), "{rendered}");
     });

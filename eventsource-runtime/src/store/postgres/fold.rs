@@ -5,8 +5,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
-use futures_util::future::join;
-use futures_util::{FutureExt, TryStreamExt};
+use futures_util::future::{join, try_join};
+use futures_util::stream::iter;
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 use uuid::Uuid;
@@ -95,8 +98,8 @@ impl Folds {
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
 
-    /// Shows the snapshot and the events after it, read by one statement and so of one moment. It waits for that as
-    /// long as for any snapshot; then the events are read without one, on another connection.
+    /// Shows the snapshot and the events after it, read by one statement and so of one moment. It waits for the first of
+    /// them as long as for any snapshot; then the events are read without one, on another connection.
     pub(super) async fn fold_from_snapshot<V: Restore>(
         &self,
         (pool, tls): (&Pool, &Tls),
@@ -106,16 +109,11 @@ impl Folds {
         // That there is no connection is no fault of the snapshot's, and asking for the events needs one as well.
         let client = lend(pool).await.map_err(|fault| fault.attempt("load a stream"))?;
         let client = Busy::new(client, tls, SOON);
-        let begun = async {
-            match tokio::time::timeout(PATIENCE, self.begin(&client, &fold)).await {
-                Ok(begun) => begun.map(|begun| (client.free(), begun)),
-                Err(late) => Err(Fault::Said(PostgresError::unavailable(late.to_string()))),
-            }
-        };
-        let (client, Begun { mut held, earlier }) = match begun.await {
-            Ok(begun) => begun,
+        let (client, Begun { mut held, earlier }) = match self.begin(&client, &fold).await {
+            Ok(begun) => (client.free(), begun),
             // It may be the snapshot's fault; the events are asked for by themselves.
             Err(fault @ (Fault::Closed | Fault::Said(_))) => {
+                drop(client);
                 let after = visitor.restore(Err(fault.attempt("read a snapshot")));
                 return self.fold(pool, Fold { after, ..fold }, visitor).await;
             }
@@ -139,16 +137,35 @@ impl Folds {
 
     /// The snapshot and the first events after it, and what an earlier append came to.
     async fn begin(&self, client: &Object, fold: &Fold) -> Result<Begun, Fault> {
-        let statement = client.prepare_cached(&self.begin).await?;
+        let until = Instant::now() + PATIENCE;
+        let late = |late: Elapsed| PostgresError::unavailable(late.to_string());
+        let prepared = async {
+            let statement = client.prepare_cached(&self.begin).await?;
+            if fold.first_event.is_some() {
+                self.prepare(client).await?;
+            }
+            Ok::<_, Fault>(statement)
+        };
+        let statement = timeout_at(until, prepared).await.map_err(late)??;
         let stream = fold.stream.as_str();
         let rows = async {
             let params: [&(dyn ToSql + Sync); 2] = [&stream, &HELD];
-            held(client.query_raw(&statement, params).await?).await
+            // What the server begins to answer nobody has locked, and the rest may be long on its way.
+            let begun = async {
+                let mut rows = Box::pin(client.query_raw(&statement, params).await?);
+                Ok::<_, Fault>((rows.try_next().await?, rows))
+            };
+            let (first, rows) = timeout_at(until, begun).await.map_err(late)??;
+            // Of an answer that has ended nothing more may be asked.
+            match first {
+                Some(first) => held(iter([Ok(first)]).chain(rows)).await,
+                None => Ok(Held::default()),
+            }
         };
         let Some(id) = fold.first_event else { return Ok(Begun { held: rows.await?, earlier: None }) };
-        self.prepare(client).await?;
-        let (held, earlier) = join(rows, self.earlier(client, &fold.stream, id)).await;
-        Ok(Begun { held: held?, earlier: earlier? })
+        // Not behind rows that do not come.
+        let (held, earlier) = try_join(rows, self.earlier(client, &fold.stream, id)).await?;
+        Ok(Begun { held, earlier })
     }
 
     /// Has what is sent in one go prepared, so that nothing comes in between: one round trip for both.
@@ -211,6 +228,7 @@ struct Begun {
 }
 
 /// Rows that wait to be shown.
+#[derive(Default)]
 struct Held {
     rows: Vec<Row>,
     /// Whether there were more.
@@ -218,9 +236,9 @@ struct Held {
 }
 
 /// As many rows as may be held.
-async fn held(rows: RowStream) -> Result<Held, Fault> {
+async fn held(rows: impl Stream<Item = Result<Row, tokio_postgres::Error>>) -> Result<Held, Fault> {
     let mut rows = pin!(rows);
-    let (mut held, mut bytes) = (Held { rows: Vec::new(), is_cut: false }, 0);
+    let (mut held, mut bytes) = (Held::default(), 0);
     while let Some(row) = rows.try_next().await? {
         bytes += row.try_get::<_, &[u8]>(4)?.len();
         held.rows.push(row);

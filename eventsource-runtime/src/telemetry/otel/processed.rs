@@ -26,8 +26,8 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     observe(meter, meter_id, (names::OTEL_SDK_PROCESSOR_LOG_PROCESSED, "{log_record}"), &LOGS);
 }
 
-/// Has the counters tell of spans for as long as somebody keeps up what became of them: those of a set-up's own
-/// meter, or the process's where it has none.
+/// Has the counters tell of spans for as long as batches keep up what becomes of them: those of a set-up's own meter, or
+/// the process's where it has none.
 pub(super) fn tell_spans(own: Option<&MeterId>, processed: &Arc<Processed>) {
     SPANS.add_of(own, (), processed);
 }

@@ -193,8 +193,7 @@ impl ProjectionStore for Postgres {
             self.set_aside(&tx, &batch, &aside, &parked).await
         };
         let applied = applied.await;
-        let moves = self.move_checkpoint(&batch);
-        let applied = end(tx, applied, Some((&moves, &batch)), &tried).await;
+        let applied = end(tx, applied, Some((&self.move_checkpoint(&batch), &batch)), &tried).await;
         drop(client.free());
         applied
     }
@@ -305,8 +304,7 @@ impl Postgres {
     /// A connection for work of a projection, whose statements are planned as usual.
     async fn worker(&self) -> Result<Busy, ProjectionError> {
         let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
-        let client = lend(workers).await.map_err(away)?;
-        Ok(Busy::new(client, &self.shared.connecting.tls, Duration::ZERO))
+        Ok(Busy::new(lend(workers).await.map_err(away)?, &self.shared.connecting.tls, Duration::ZERO))
     }
 
     /// A connection for a lease, which is to outlive the batch that it is for.

@@ -100,16 +100,10 @@ pub(super) fn most_waiting(variable: &str) -> usize {
 }
 
 impl Losses {
-    /// Has counters tell what becomes of everything: those of the set-up's own meter, or the process's. Not of a signal
-    /// that has no batches.
+    /// Has counters tell what becomes of everything: those of the set-up's own meter, or the process's.
     pub(super) fn tell(self, own: Option<&MeterId>) {
-        let has_batches = |processed: &Arc<Processed>| Arc::strong_count(processed) > 1;
-        if has_batches(&self.spans) {
-            tell_spans(own, &self.spans);
-        }
-        if has_batches(&self.logs) {
-            tell_logs(own, &self.logs);
-        }
+        tell_spans(own, &self.spans);
+        tell_logs(own, &self.logs);
     }
 }
 
