@@ -88,7 +88,7 @@ impl<S: ProjectionStore> Follower<S> {
                 return Ok(None);
             }
             let Some(head) = self.ask(S::head).await? else { return Ok(None) };
-            if head.get() - until.get().min(head.get()) <= LITTLE {
+            if head.get().saturating_sub(until.get()) <= LITTLE {
                 break;
             }
             until = head;

@@ -86,30 +86,29 @@ mod tests {
         assert_eq!(settled(millis(30), micros(1), millis(20)), LARGEST_BATCH);
     }
 
+    /// The size after a batch that took so many milliseconds, all of them for its events.
+    fn adapted_to(batch: usize, read: usize, took: u64) -> usize {
+        adapted(batch, read, (Duration::from_millis(took), Duration::ZERO), Duration::from_millis(20))
+    }
+
     #[test]
     fn batches_grow_while_they_are_quick_and_shrink_when_they_are_not() {
-        let adapted = |batch, read, took| {
-            adapted(batch, read, (Duration::from_millis(took), Duration::ZERO), Duration::from_millis(20))
-        };
-        assert_eq!(adapted(64, 64, 1), 128);
-        assert_eq!(adapted(LARGEST_BATCH, LARGEST_BATCH, 1), LARGEST_BATCH);
-        assert_eq!(adapted(1024, 1024, 15), 1024);
-        assert_eq!(adapted(1024, 1024, 80), 512);
+        assert_eq!(adapted_to(64, 64, 1), 128);
+        assert_eq!(adapted_to(LARGEST_BATCH, LARGEST_BATCH, 1), LARGEST_BATCH);
+        assert_eq!(adapted_to(1024, 1024, 15), 1024);
+        assert_eq!(adapted_to(1024, 1024, 80), 512);
         // A little too long: a little smaller, not half of it and then twice as large again.
-        assert_eq!(adapted(1024, 1024, 20), 768);
-        assert_eq!(adapted(768, 768, 12), 960);
-        assert_eq!(adapted(64, 64, 1000), 32);
-        assert_eq!(adapted(SMALLEST_BATCH, SMALLEST_BATCH, 1000), SMALLEST_BATCH);
+        assert_eq!(adapted_to(1024, 1024, 20), 768);
+        assert_eq!(adapted_to(768, 768, 12), 960);
+        assert_eq!(adapted_to(64, 64, 1000), 32);
+        assert_eq!(adapted_to(SMALLEST_BATCH, SMALLEST_BATCH, 1000), SMALLEST_BATCH);
     }
 
     #[test]
     fn a_batch_is_told_by_the_events_that_it_had() {
-        let adapted = |batch, read, took| {
-            adapted(batch, read, (Duration::from_millis(took), Duration::ZERO), Duration::from_millis(20))
-        };
         // Read ahead with half the size: its time is right for as many.
-        assert_eq!(adapted(512, 256, 15), 256);
+        assert_eq!(adapted_to(512, 256, 15), 256);
         // The last page of the past, which is short, is quick because of that.
-        assert_eq!(adapted(1024, 128, 2), 960);
+        assert_eq!(adapted_to(1024, 128, 2), 960);
     }
 }

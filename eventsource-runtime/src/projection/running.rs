@@ -90,34 +90,29 @@ impl Projections {
         let mut parts: Vec<_> = self
             .running
             .iter()
-            .flat_map(|running| running.progress.iter().map(move |part| (running, part)))
-            .map(|(running, part)| (running, part, Box::pin(arrives(part.clone(), position))))
+            .flat_map(|running| running.progress.iter().map(move |part| (running, part.clone())))
+            .map(|(running, part)| (running, Box::pin(running.arrives(part, position))))
             .collect();
         // All at once: one that has stopped is not waited for behind one that is slow.
-        let mut stopped = None;
         let arrived = poll_fn(|task| {
-            parts.retain_mut(|(running, part, arrives)| match arrives.as_mut().poll(task) {
-                Poll::Ready(false) => {
-                    stopped.get_or_insert((*running, *part));
+            let mut stopped = Ok(());
+            parts.retain_mut(|(_, arrives)| match arrives.as_mut().poll(task) {
+                Poll::Ready(Err(error)) => {
+                    stopped = Err(error);
                     false
                 }
-                Poll::Ready(true) => false,
+                Poll::Ready(Ok(())) => false,
                 Poll::Pending => true,
             });
-            if stopped.is_some() || parts.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            if stopped.is_err() || parts.is_empty() { Poll::Ready(stopped) } else { Poll::Pending }
         });
-        let in_time = tokio::time::timeout_at(after(deadline), arrived).await;
-        if let Some((running, part)) = stopped {
-            running.failure()?;
-            return Err(ProjectionStopped::ShutDown { projection: running.name, checkpoint: part.borrow().reached() });
+        if let Ok(arrived) = tokio::time::timeout_at(after(deadline), arrived).await {
+            return arrived;
         }
-        match (in_time, parts.first()) {
-            (Err(_), Some((running, ..))) => {
-                let checkpoint = running.checkpoint();
-                Err(ProjectionStopped::Late { projection: running.name, checkpoint, wanted: position })
-            }
-            _ => Ok(()),
-        }
+        parts.first().map_or(Ok(()), |(running, _)| {
+            let (projection, checkpoint) = (running.name, running.checkpoint());
+            Err(ProjectionStopped::Late { projection, checkpoint, wanted: position })
+        })
     }
 
     /// The last position that every part of a projection is done with; `None` if there is no such projection.
@@ -178,12 +173,6 @@ impl Projections {
     }
 }
 
-/// Whether a part comes to a position before it ends; it does not where its task is gone, as when the runtime shuts down.
-async fn arrives(mut part: watch::Receiver<Progress>, position: Position) -> bool {
-    let arrived = part.wait_for(|progress| progress.has(position) || progress.stage.has_ended()).await;
-    arrived.is_ok_and(|progress| progress.has(position))
-}
-
 /// When a deadline is over that begins now.
 pub(crate) fn after(deadline: Duration) -> Instant {
     let now = Instant::now();
@@ -197,6 +186,18 @@ impl Drop for Projections {
 }
 
 impl Running {
+    /// Waits until a part comes to a position. An error if it ends before that, or its task is gone, as when the runtime
+    /// shuts down.
+    async fn arrives(&self, mut part: watch::Receiver<Progress>, position: Position) -> Result<(), ProjectionStopped> {
+        let ended = part.wait_for(|progress| progress.has(position) || progress.stage.has_ended()).await;
+        if ended.is_ok_and(|progress| progress.has(position)) {
+            return Ok(());
+        }
+        self.failure()?;
+        let checkpoint = part.borrow().reached();
+        Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint })
+    }
+
     /// Where the part stands that is furthest behind.
     fn checkpoint(&self) -> Position {
         self.progress.iter().map(|progress| progress.borrow().reached()).min().unwrap_or_default()

@@ -1,7 +1,6 @@
 //! Futures that are left where they are, or dropped while the server waits: what they held is there for others.
 
 use std::future::Future;
-use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -37,11 +36,12 @@ fn appends_that_nobody_polls_hold_up_no_other() {
     });
 }
 
-/// How many statements wait for a lock on the schema's tables.
-async fn waiting(raw: &tokio_postgres::Client, schema: &str) -> i64 {
+/// How many statements wait for a lock on the schema's tables, for so many milliseconds at least.
+async fn waiting(raw: &tokio_postgres::Client, schema: &str, millis: f64) -> i64 {
     let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
-        WHERE NOT granted AND relnamespace = $1::text::regnamespace";
-    raw.query_one(waiting, &[&schema]).await.unwrap().get(0)
+        WHERE NOT granted AND relnamespace = $1::text::regnamespace \
+        AND clock_timestamp() - waitstart >= $2 * interval '1 millisecond'";
+    raw.query_one(waiting, &[&schema, &millis]).await.unwrap().get(0)
 }
 
 /// The next load was lent the connection, and waited for the lock with it.
@@ -57,19 +57,16 @@ fn a_load_that_is_dropped_before_a_locked_snapshot_leaves_no_connection_that_wai
         counters.snapshots_written().await;
         let (raw, seen) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
         raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.snapshots")).await.unwrap();
-        let load = pin!(async {
-            let waits = async { while waiting(&seen, &schema).await == 0 {} };
-            // Shorter than the second after which it would give up by itself, and not as short as a load takes.
-            tokio::join!(waits, tokio::time::sleep(Duration::from_millis(200)));
-        });
+        // Not as long as the second after which it gives up by itself, and longer than what is soon answered.
+        let waits = async { while waiting(&seen, &schema, 200.0).await == 0 {} };
         tokio::select! {
             biased;
             loaded = counters.load(&1) => panic!("it waits for the lock: {loaded:?}", loaded = loaded.map(|_| ())),
-            () = load => {}
+            () = waits => {}
         }
         let head = tokio::time::timeout(MOST, store.head()).await.expect("it waits for no lock");
         assert_eq!(head.unwrap(), Position::new(1));
-        tokio::time::timeout(MOST, async { while waiting(&seen, &schema).await > 0 {} })
+        tokio::time::timeout(MOST, async { while waiting(&seen, &schema, 0.0).await > 0 {} })
             .await
             .expect("it is cancelled");
         raw.batch_execute("ROLLBACK").await.unwrap();
@@ -119,9 +116,9 @@ fn a_batch_that_is_given_up_leaves_no_transaction_and_no_connection_that_waits()
         let (raw, seen) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
         raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.counts")).await.unwrap();
         let second = bus.dispatch(Count { counter: 1 }).await.unwrap();
-        while waiting(&seen, &schema).await == 0 {}
+        while waiting(&seen, &schema, 0.0).await == 0 {}
         projections.shutdown_within(Duration::ZERO).await.unwrap_err();
-        tokio::time::timeout(MOST, async { while waiting(&seen, &schema).await > 0 {} })
+        tokio::time::timeout(MOST, async { while waiting(&seen, &schema, 0.0).await > 0 {} })
             .await
             .expect("it is cancelled");
         let others = ProjectionRunner::new(store).projection(Idle).spawn();

@@ -128,51 +128,34 @@ fn an_append_in_doubt_waits_for_a_server_that_takes_writes_again() {
     });
 }
 
-/// Another dispatch of the same command had appended them, behind an event that this one had not seen: it was taken for
-/// made now.
+/// Another dispatch of the same command had appended them: behind an event that this one had not seen, or at the very
+/// version that it expected, where they are told apart by when they were recorded. They were taken for made now.
 #[test]
 fn an_append_in_doubt_that_somebody_else_made_is_repeated() {
-    run(async {
-        let schema = services::a_schema();
-        let direct = open_in(&schema).await;
-        let (proxy, store) = behind(&services::postgres(), PostgresOptions::default().schema(&*schema), 1).await;
-        // It has its statement prepared.
-        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
-        let (stream, same) = (a_stream(), events(1));
-        for batch in [events(1), same.clone()] {
-            direct.append(&stream, ExpectedVersion::Any, batch).await.unwrap();
-        }
-        proxy.lose(true);
-        let append = tokio::spawn(async move { store.append(&stream, ExpectedVersion::NoStream, same).await });
-        until(|| proxy.lost() > 0).await;
-        proxy.lose(false);
-        let appended = append.await.unwrap().unwrap();
-        assert_eq!((appended.version, appended.repeated), (Version::new(2), true));
-    });
-}
-
-/// And at the very version that it expected: by when the events were recorded they are told apart.
-#[test]
-fn an_append_in_doubt_that_was_made_elsewhere_where_it_was_to_be_is_repeated() {
-    run(async {
-        let schema = services::a_schema();
-        let direct = open_in(&schema).await;
-        let (proxy, store) = behind(&services::postgres(), PostgresOptions::default().schema(&*schema), 1).await;
-        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
-        let (stream, same) = (a_stream(), events(1));
-        direct.append(&stream, ExpectedVersion::NoStream, same.clone()).await.unwrap();
-        let later = same.into_iter().map(|event| {
-            let recorded_at = Timestamp::from_micros(event.origin.recorded_at.as_micros() + 1);
-            NewEvent { origin: Arc::new(Origin { recorded_at, ..Origin::clone(&event.origin) }), ..event }
+    for (unseen, later) in [(1, 0), (0, 1)] {
+        run(async move {
+            let schema = services::a_schema();
+            let direct = open_in(&schema).await;
+            let (proxy, store) = behind(&services::postgres(), PostgresOptions::default().schema(&*schema), 1).await;
+            // It has its statement prepared.
+            store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+            let (stream, theirs) = (a_stream(), events(1));
+            for batch in [events(unseen), theirs.clone()] {
+                direct.append(&stream, ExpectedVersion::Any, batch).await.unwrap();
+            }
+            let ours = theirs.into_iter().map(|event| {
+                let recorded_at = Timestamp::from_micros(event.origin.recorded_at.as_micros() + later);
+                NewEvent { origin: Arc::new(Origin { recorded_at, ..Origin::clone(&event.origin) }), ..event }
+            });
+            let ours = ours.collect();
+            proxy.lose(true);
+            let append = tokio::spawn(async move { store.append(&stream, ExpectedVersion::NoStream, ours).await });
+            until(|| proxy.lost() > 0).await;
+            proxy.lose(false);
+            let appended = append.await.unwrap().unwrap();
+            assert_eq!((appended.version.get(), appended.repeated), (unseen as u64 + 1, true));
         });
-        let later: Vec<_> = later.collect();
-        proxy.lose(true);
-        let append = tokio::spawn(async move { store.append(&stream, ExpectedVersion::NoStream, later).await });
-        until(|| proxy.lost() > 0).await;
-        proxy.lose(false);
-        let appended = append.await.unwrap().unwrap();
-        assert_eq!((appended.version, appended.repeated), (Version::new(1), true));
-    });
+    }
 }
 
 async fn until(is_so: impl Fn() -> bool) {
