@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use eventsource_runtime::store::{EventStore, Filter, Position, Postgres, PostgresStore};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services::{self, repeats};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 use uuid::Uuid;
 
 use super::open_in;
@@ -18,8 +18,8 @@ const EVENTS: usize = 2;
 
 /// Each order in which four writers can commit two events each, where the next writer already waits in its transaction
 /// when one commits, and one of the events is rolled back or none. After each commit a reader polls, and has in the end
-/// seen every committed event once, with positions and versions ascending. By the functions that the store calls, each
-/// by itself and in turn.
+/// seen every committed event once, with positions and versions ascending. By what the store calls, each by itself and in
+/// turn.
 #[test]
 fn every_interleaving_of_four_writers_shows_every_event_once() {
     run(async {
@@ -28,6 +28,29 @@ fn every_interleaving_of_four_writers_shows_every_event_once() {
         run_orders(&store, &schema, repeats(ORDERS, 126), &[single]).await;
         run_orders(&store, &schema, repeats(ORDERS, 42), &[grouped]).await;
         run_orders(&store, &schema, repeats(ORDERS, 42), &[single, grouped, grouped]).await;
+        run_orders(&store, &schema, repeats(ORDERS, 42), &[at_once, single, at_once, grouped]).await;
+    });
+}
+
+/// The statement that reads and locks in one: a place that was taken after it has read is not taken twice.
+#[test]
+fn an_append_at_once_that_reads_what_is_old_stores_nothing() {
+    run(async {
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let (old, new) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
+        let streams = [0, 1].map(|_| format!("Order-{}", Uuid::now_v7()));
+        for stream in &streams {
+            // What this reads from here on is as old as this.
+            old.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT").await.unwrap();
+            new.batch_execute(&at_once(&schema, &streams[0], Uuid::now_v7())[0]).await.unwrap();
+            let refused = old.batch_execute(&at_once(&schema, stream, Uuid::now_v7())[0]).await.unwrap_err();
+            let said = refused.as_db_error().unwrap();
+            assert_eq!(said.code().code(), "23505", "{said}");
+            assert_eq!(said.constraint(), Some("events_pkey"));
+            old.batch_execute("ROLLBACK").await.unwrap();
+        }
+        assert_eq!(store.head().await.unwrap(), Position::new(2));
     });
 }
 
@@ -94,20 +117,32 @@ async fn run_orders(store: &PostgresStore, schema: &str, wanted: usize, appends:
     }
 }
 
-/// The call that appends an event to a stream.
-type Append = fn(&str, &str, Uuid) -> String;
+/// The statements that append an event to a stream: the first that says something is the last.
+type Append = fn(&str, &str, Uuid) -> Vec<String>;
 
-fn single(schema: &str, stream: &str, id: Uuid) -> String {
+fn single(schema: &str, stream: &str, id: Uuid) -> Vec<String> {
     let function = Postgres::APPEND_ONE;
-    format!("{schema}.{function}('{stream}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, NULL, NULL, '1')")
+    let call = format!("{function}('{stream}', -1, '{id}', 'Placed', 1, 1, NULL, NULL, NULL, NULL, NULL, '1')");
+    vec![format!("SELECT * FROM {schema}.{call}")]
 }
 
-fn grouped(schema: &str, stream: &str, id: Uuid) -> String {
+/// Without parameters, and where it stores nothing by the function, as the store does it.
+fn at_once(schema: &str, stream: &str, id: Uuid) -> Vec<String> {
+    let (stream, event) = (format!("'{stream}'"), format!("'{id}'"));
+    let values = [&stream, "-1", &event, "'Placed'", "1", "1", "NULL", "NULL", "NULL", "NULL", "NULL", "'1'"];
+    let mut statement = Postgres::APPEND_AT_ONCE.replace("{schema}", schema);
+    for (number, value) in values.iter().enumerate().rev() {
+        statement = statement.replace(&format!("${}", number + 1), value);
+    }
+    [vec![statement], single(schema, stream.trim_matches('\''), id)].concat()
+}
+
+fn grouped(schema: &str, stream: &str, id: Uuid) -> Vec<String> {
     let function = Postgres::APPEND_GROUP;
-    format!(
-        "{schema}.{function}('{{{stream}}}', '{{-1}}', '{{1}}', '{{1}}', '{{{id}}}', '{{Placed}}', '{{1}}', '{{1}}', \
+    vec![format!(
+        "SELECT * FROM {schema}.{function}('{{{stream}}}', '{{-1}}', '{{1}}', '{{1}}', '{{{id}}}', '{{Placed}}', '{{1}}', '{{1}}', \
         '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{1}}')"
-    )
+    )]
 }
 
 /// All orders of the writers' events.
@@ -135,8 +170,14 @@ async fn interleave(
 ) -> Vec<Uuid> {
     let streams: Vec<String> = (0..WRITERS).map(|_| format!("Order-{}", Uuid::now_v7())).collect();
     let append = async |at: usize, writer: usize, id: Uuid| {
-        let call = appends[at % appends.len()](schema, &streams[writer], id);
-        writers[writer].batch_execute(&format!("BEGIN; SELECT * FROM {call}")).await.unwrap();
+        writers[writer].batch_execute("BEGIN").await.unwrap();
+        for statement in appends[at % appends.len()](schema, &streams[writer], id) {
+            let answer = writers[writer].simple_query(&statement).await.unwrap();
+            if answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+                return;
+            }
+        }
+        panic!("nothing was appended");
     };
     let ids: Vec<Uuid> = order.iter().map(|_| Uuid::now_v7()).collect();
     let mut committed = Vec::new();

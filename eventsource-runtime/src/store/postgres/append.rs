@@ -1,14 +1,16 @@
 //! Appends: one statement for each group, and what becomes of each of its members.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Object, Pool};
 use tokio::time::Instant;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use super::connections::{Fault, lend};
+use super::connections::{Fault, idle, lend};
 use super::group::{Append, Columns, Outcome, Single};
 use super::read::number;
 use super::schema::Schema;
@@ -28,11 +30,17 @@ const UNKNOWN: &str = "whether the events were stored is not known, append them 
 /// The statements that append.
 #[derive(Debug)]
 pub(super) struct Appends {
+    at_once: String,
     one: String,
     group: String,
     last: String,
     known: String,
+    /// How many appends still go without `at_once`.
+    cautious: AtomicU32,
 }
+
+/// How many appends go without `at_once` after one of which another process was ahead.
+const CAUTIOUS: u32 = 32;
 
 /// What a statement says of one append.
 struct Verdict {
@@ -47,8 +55,23 @@ impl Verdict {
     const KNOWN: Self = Self { made: false, known: true, version: Version::START, position: Position::START };
 }
 
-/// The functions that append. Public for tests of what the database does by itself.
+/// What appends. Public for tests of what the database does by itself.
 impl Postgres {
+    /// An append of a single event by one query, where a function runs several. It makes the event or nothing: where
+    /// the lock is not free, and where the stream is not at the version that it expects. What it reads may be older
+    /// than the lock, by an append that ended in between: then the event's position is taken, and its insertion fails.
+    #[doc(hidden)]
+    pub const APPEND_AT_ONCE: &'static str = "INSERT INTO {schema}.events \
+        SELECT coalesce((SELECT position FROM {schema}.events ORDER BY position DESC LIMIT 1), 0) + 1, \
+            $1, last.version + 1, $3::uuid, $4, $5::bigint, $6::bigint, $7::uuid, $8::uuid, $9, $10, $11, $12::bytea \
+        FROM (SELECT coalesce((\
+            SELECT version FROM {schema}.events WHERE stream_id = $1 ORDER BY version DESC LIMIT 1\
+        ), 0) AS version OFFSET 0) AS last \
+        WHERE pg_try_advisory_xact_lock((x'65730001'::bigint << 32) | '{schema}.events'::regclass::oid::bigint) \
+            AND CASE $2::bigint WHEN -1 THEN true WHEN -2 THEN last.version > 0 ELSE last.version = $2 END \
+        RETURNING true, false, version, position, CASE \
+            WHEN NOT pg_try_advisory_xact_lock((x'65730002'::bigint << 32) | '{schema}.events'::regclass::oid::bigint) \
+            THEN pg_notify('eventsource_' || '{schema}.events'::regclass::oid, position::text)::text END";
     #[doc(hidden)]
     pub const APPEND_ONE: &'static str = "append_one_3";
     #[doc(hidden)]
@@ -60,6 +83,7 @@ impl Appends {
         let parameters = |count: usize| (1..=count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
         let call = |name: &str, count| schema.sql(&format!("SELECT * FROM {{schema}}.{name}({})", parameters(count)));
         Self {
+            at_once: schema.sql(Postgres::APPEND_AT_ONCE),
             one: call(Postgres::APPEND_ONE, 12),
             group: call(Postgres::APPEND_GROUP, 14),
             last: schema.sql(
@@ -70,15 +94,17 @@ impl Appends {
                 "SELECT event_id, stream_id, version, position, event_type, schema_version, payload, recorded_at \
                 FROM {schema}.events WHERE event_id = ANY ($1)",
             ),
+            cautious: AtomicU32::new(0),
         }
     }
 
     /// Makes appends that do not depend on each other in one transaction, which is one statement: a future that is
-    /// dropped leaves it done or not done, and the connection as it was.
-    pub(super) async fn make(&self, pools: &Pools, group: &[&Append]) -> Vec<Outcome> {
+    /// dropped leaves it done or not done, and the connection as it was. `is_alone` where none of this store's is under
+    /// way beside them.
+    pub(super) async fn make(&self, pools: &Pools, group: &[&Append], is_alone: bool) -> Vec<Outcome> {
         let mut doubt = Doubt::default();
         loop {
-            match self.attempt(&pools.writers, group).await {
+            match self.attempt(pools, group, is_alone && doubt.since.is_none()).await {
                 Ok(verdicts) => return self.settle(pools, group, verdicts, doubt).await,
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
@@ -89,7 +115,7 @@ impl Appends {
                     {
                         let mut outcomes = Vec::with_capacity(group.len());
                         for append in group {
-                            outcomes.append(&mut Box::pin(self.make(pools, &[append])).await);
+                            outcomes.append(&mut Box::pin(self.make(pools, &[append], false)).await);
                         }
                         return outcomes;
                     }
@@ -101,28 +127,45 @@ impl Appends {
         }
     }
 
-    async fn attempt(&self, writers: &Pool, group: &[&Append]) -> Result<Vec<Verdict>, Fault> {
-        let client = lend(writers).await?;
-        let rows = match group {
+    async fn attempt(&self, pools: &Pools, group: &[&Append], is_alone: bool) -> Result<Vec<Verdict>, Fault> {
+        match group {
             [append] if append.events.len() == 1 => {
-                let statement =
-                    client.prepare_cached(&self.one).await.map_err(|error| PostgresError::not_sent(&error))?;
-                match client.query(&statement, &Single::of(append, &append.events[0]).params()).await {
-                    Err(error) if is_known(&error) => return Ok(vec![Verdict::KNOWN]),
-                    rows => rows?,
-                }
+                let single = Single::of(append, &append.events[0]);
+                Ok(vec![self.single(pools, &single, is_alone).await?])
             }
             group => {
+                let client = lend(&pools.writers).await?;
                 let statement =
                     client.prepare_cached(&self.group).await.map_err(|error| PostgresError::not_sent(&error))?;
-                client.query(&statement, &Columns::of(group).params()).await?
+                let rows = client.query(&statement, &Columns::of(group).params()).await?;
+                Ok(rows.iter().map(verdict).collect::<Result<_, _>>()?)
             }
+        }
+    }
+
+    async fn single(&self, pools: &Pools, single: &Single<'_>, is_alone: bool) -> Result<Verdict, Fault> {
+        // Most often that which has just loaded the stream: its server process is awake, and its caches are warm.
+        let idle = if is_alone { idle(&pools.readers).await } else { None };
+        let client = match idle {
+            Some(client) => client,
+            None => lend(&pools.writers).await?,
         };
-        let verdict = |row: &tokio_postgres::Row| -> Result<_, PostgresError> {
-            let (version, position) = (Version::new(number(row, 2)?), Position::new(number(row, 3)?));
-            Ok(Verdict { made: row.try_get(0)?, known: row.try_get(1)?, version, position })
-        };
-        Ok(rows.iter().map(verdict).collect::<Result<_, _>>()?)
+        let is_at_once = is_alone && !self.is_cautious();
+        if is_at_once && let Some(verdict) = tried(&client, &self.at_once, single).await? {
+            return Ok(verdict);
+        }
+        let verdict = tried(&client, &self.one, single).await?.ok_or_else(|| {
+            PostgresError::new("the place of an event is taken; the table was changed by something else")
+        })?;
+        if is_at_once && verdict.made {
+            self.cautious.store(CAUTIOUS, Ordering::Relaxed);
+        }
+        Ok(verdict)
+    }
+
+    /// Whether another process was ahead of one of the last.
+    fn is_cautious(&self) -> bool {
+        self.cautious.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 
     async fn settle(&self, pools: &Pools, group: &[&Append], verdicts: Vec<Verdict>, doubt: Doubt) -> Vec<Outcome> {
@@ -178,7 +221,7 @@ impl Appends {
             None => (Version::START, Position::START),
             Some(row) => place(row, 0)?,
         };
-        let stored: HashMap<Uuid, &tokio_postgres::Row> = known.iter().map(|row| (row.get(0), row)).collect();
+        let stored: HashMap<Uuid, &Row> = known.iter().map(|row| (row.get(0), row)).collect();
         let is_own = events.iter().filter_map(|event| Some((event, stored.get(&event.id)?))).all(|(event, row)| {
             row.try_get(7).is_ok_and(|recorded_at: i64| Timestamp::from_micros(recorded_at) == event.origin.recorded_at)
         });
@@ -229,10 +272,27 @@ pub(super) fn twice(events: &[NewEvent]) -> Option<&NewEvent> {
     }
 }
 
-/// Whether an event was refused because there is one with its id.
-fn is_known(error: &tokio_postgres::Error) -> bool {
-    let unique = |said: &&DbError| *said.code() == SqlState::UNIQUE_VIOLATION;
-    error.as_db_error().filter(unique).is_some_and(|said| said.constraint() == Some("events_event_id_key"))
+/// Runs the statement of an append of one event. None where it was not made for what it did not see.
+async fn tried(client: &Object, sql: &str, single: &Single<'_>) -> Result<Option<Verdict>, Fault> {
+    let statement = client.prepare_cached(sql).await.map_err(|error| PostgresError::not_sent(&error))?;
+    match client.query(&statement, &single.params()).await {
+        Ok(rows) => Ok(rows.first().map(verdict).transpose()?),
+        Err(error) => match violated(&error) {
+            Some("events_event_id_key") => Ok(Some(Verdict::KNOWN)),
+            Some("events_pkey" | "events_stream_id_version_key") => Ok(None),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+/// The constraint of which there may be one each that an insertion broke.
+fn violated(error: &tokio_postgres::Error) -> Option<&str> {
+    error.as_db_error().filter(|said| *said.code() == SqlState::UNIQUE_VIOLATION)?.constraint()
+}
+
+fn verdict(row: &Row) -> Result<Verdict, PostgresError> {
+    let (version, position) = (Version::new(number(row, 2)?), Position::new(number(row, 3)?));
+    Ok(Verdict { made: row.try_get(0)?, known: row.try_get(1)?, version, position })
 }
 
 /// The version on which an append was made.
@@ -240,11 +300,11 @@ fn before(appended: &Appended) -> Version {
     Version::new(appended.version.get().saturating_sub(appended.events))
 }
 
-fn place(row: &tokio_postgres::Row, column: usize) -> Result<(Version, Position), PostgresError> {
+fn place(row: &Row, column: usize) -> Result<(Version, Position), PostgresError> {
     Ok((Version::new(number(row, column)?), Position::new(number(row, column + 1)?)))
 }
 
-fn same(row: &tokio_postgres::Row, stream: &StreamId, event: &NewEvent) -> Result<Known, PostgresError> {
+fn same(row: &Row, stream: &StreamId, event: &NewEvent) -> Result<Known, PostgresError> {
     let same = row.try_get::<_, &str>(1)? == stream.as_str()
         && row.try_get::<_, &str>(4)? == event.event_type
         && row.try_get::<_, i64>(5)? == i64::from(event.schema_version)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -98,6 +98,17 @@ pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
         )),
         other => Fault::Said(PostgresError::unavailable(other.to_string())),
     })
+}
+
+/// The connection that was given back last, if none is in use.
+pub(super) async fn idle(pool: &Pool) -> Option<Object> {
+    let status = pool.status();
+    if status.available == 0 || status.available < status.size {
+        return None;
+    }
+    // Between the two somebody may have taken it.
+    let at_once = Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), recycle: None };
+    pool.timeout_get(&at_once).await.ok()
 }
 
 /// A connection on which a statement may take long. Whoever drops it before it is free may leave it with one, and with a

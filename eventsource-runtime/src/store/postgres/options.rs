@@ -40,7 +40,7 @@ impl PostgresOptions {
     }
 
     /// How many connections read, at least one, and how many run projections; two for each core, from 4 to 16, unless
-    /// chosen. They are made when they are needed. Appends have two more, snapshots that are kept two, the leases of
+    /// chosen. They are made when they are needed. Appends have two more and, where nobody reads, one of those that read; snapshots that are kept two, the leases of
     /// projections two, and whoever waits for the feed to move one: at most twice the number and seven, and three more
     /// for each projection while it is built aside.
     pub fn connections(self, connections: usize) -> Self {

@@ -62,7 +62,8 @@ fn closed() -> AppendError {
 impl Shared {
     async fn commit(self: Arc<Self>, group: Vec<Waiting>, turn: OwnedSemaphorePermit) {
         let appends: Vec<&Append> = group.iter().map(|waiting| &waiting.append).collect();
-        let outcomes = self.appends.make(&self.pools, &appends).await;
+        let is_alone = self.turns.available_permits() + 1 == UNDER_WAY;
+        let outcomes = self.appends.make(&self.pools, &appends, is_alone).await;
         drop(turn);
         if let Some(last) = outcomes.iter().flatten().map(|appended| appended.position).max() {
             self.head.publish(last);
