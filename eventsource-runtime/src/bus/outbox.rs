@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use super::traced::{Traced, Via};
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, Begin, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
-    ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections,
+    ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections, Took,
 };
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
 use crate::telemetry::Scope;
@@ -126,6 +126,9 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     }
 }
 
+/// How long a publication should take at most: many times what it takes until the bus has answered.
+const LONGEST_BATCH: Duration = Duration::from_millis(250);
+
 /// A store that publishes what it is to apply.
 #[derive(Clone, Debug)]
 struct Outbox<S, B> {
@@ -204,6 +207,11 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         self.store.lease_projection(partition, claim)
     }
 
+    /// Nobody waits for it but who stops the relay.
+    fn longest_batch(&self) -> Duration {
+        LONGEST_BATCH
+    }
+
     /// Publishes, and only then moves the checkpoint: past the batch, or past what stands in it before the first event
     /// that was not published. A bus that takes less than a batch at a time would otherwise get its beginning for ever.
     /// What another relay may have published is not published again: after what that one published since, it would be
@@ -218,8 +226,11 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         if !events.is_empty() {
             batch.tenure().check(&self.store).await?;
         }
+        let begun = Instant::now();
         let Err(error) = self.publish(&events).await else {
-            return self.store.apply_batch(projection, batch, scope).await;
+            let published = begun.elapsed();
+            let applied = self.store.apply_batch(projection, batch, scope).await?;
+            return Ok(Applied { took: Some(Took::since(begun, published)), ..applied });
         };
         if let Some(published) = error.kept() {
             batch.checkpoint = published;

@@ -3,9 +3,9 @@
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use std::borrow::Borrow;
 use std::fmt;
-use std::ops::{Deref, Range};
+use std::ops::{AddAssign, Deref, Range};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::dead_letter::DeadLetter;
 use super::error::{CheckpointMoved, ProjectionError};
@@ -92,11 +92,38 @@ impl Batch {
 }
 
 /// What became of a batch that was committed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Applied {
     /// The events that were set aside unapplied, because an earlier event of their stream is a dead letter.
     pub parked: Vec<Position>,
+    /// How long it took; `None` where the store does not say, and then all the time until it answered is taken for that
+    /// of the steps.
+    pub took: Option<Took>,
+}
+
+/// How long a batch held what others wait for, such as the connection: not the time that it waited for that itself. The
+/// size of the next batch goes by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Took {
+    /// The steps of its events.
+    pub steps: Duration,
+    /// The rest of its transaction, which takes as long for a small batch as for a large one.
+    pub rest: Duration,
+}
+
+impl Took {
+    /// What a batch took that began then, and its steps so long.
+    #[must_use]
+    pub fn since(begun: Instant, steps: Duration) -> Self {
+        Self { steps, rest: begun.elapsed().saturating_sub(steps) }
+    }
+}
+
+impl AddAssign for Took {
+    fn add_assign(&mut self, other: Self) {
+        *self = Self { steps: self.steps + other.steps, rest: self.rest + other.rest };
+    }
 }
 
 /// The error of a batch that came to its end in vain as that of one of its events.

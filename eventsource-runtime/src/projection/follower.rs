@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::batch::Events;
+use super::batch::{Events, Took};
 use super::error::{CheckpointMoved, ProjectionError};
 use super::leasing::Hold;
 use super::options::{Options, Pace};
-use super::pace::{Cost, SMALLEST_BATCH, adapted, within_bytes};
+use super::pace::{SMALLEST_BATCH, adapted, within_bytes};
 use super::partition::Partition;
 use super::rebuild::Rebuilding;
 use super::retry::{Trouble, both, upkeep};
@@ -75,7 +75,8 @@ pub(super) struct Place {
     /// How many events the next page may have, and the one at hand might have had, which may have been read ahead.
     pub(super) batch: usize,
     pub(super) asked: usize,
-    cost: Cost,
+    /// What the attempts at the batch took that were committed, where the store says so.
+    pub(super) took: Option<Took>,
 }
 
 impl Place {
@@ -92,7 +93,7 @@ impl Place {
             gap: Duration::ZERO,
             batch,
             asked: batch,
-            cost: Cost::default(),
+            took: None,
         }
     }
 
@@ -220,6 +221,7 @@ impl<S: ProjectionStore> Follower<S> {
         let end = page.scanned;
         let events = Events::from(page.events);
         let started = Instant::now();
+        place.took = None;
         let applied = match mode {
             Mode::Batch { .. } => self.apply_at_once(&events, end, mode, place).await?,
             Mode::Live => self.apply_one_by_one(&events, place).await?,
@@ -229,9 +231,8 @@ impl<S: ProjectionStore> Follower<S> {
         }
         let wanted = match mode {
             Mode::Batch { .. } => {
-                let took = started.elapsed();
-                place.cost.learn(read, took);
-                adapted(place.batch, read, (took, place.cost.fixed()), self.store.longest_batch())
+                let took = place.took.unwrap_or_else(|| Took { steps: started.elapsed(), rest: Duration::ZERO });
+                adapted(place.batch, read, took, self.store.longest_batch())
             }
             // What had made it smaller than that was large, and may be over.
             Mode::Live => place.batch.max(BACKLOG),

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use batch::sought;
-pub use batch::{Applied, Batch, Events};
+pub use batch::{Applied, Batch, Events, Took};
 pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};

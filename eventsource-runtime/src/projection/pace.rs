@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::batch::Took;
 use crate::domain::StoredEvent;
 
 /// The sizes between which batches adapt: steps that are slow, or events that are large, make them smaller. A page that
@@ -12,44 +13,14 @@ pub(super) const LARGEST_BATCH: usize = 2048;
 /// How many bytes of payloads and metadata a batch should hold: with the one that is read ahead, twice that is in memory.
 const LARGE_BATCH: usize = 4 * 1024 * 1024;
 
-/// What is known of how long batches take: that they are committed costs the same whatever is in them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
-    fixed: Option<Duration>,
-    last: Option<(usize, Duration)>,
-}
-
-impl Cost {
-    /// What of it does not go by the size, as far as it is known.
-    pub(super) fn fixed(&self) -> Duration {
-        self.fixed.unwrap_or_default()
-    }
-
-    /// Learns from a batch, beside the one before if that was larger or smaller by a quarter. After the first time only
-    /// by half, since either may have been held up.
-    pub(super) fn learn(&mut self, read: usize, took: Duration) {
-        let this = (read, took);
-        if let Some(other) = self.last.replace(this) {
-            let (small, large) = if other.0 < read { (other, this) } else { (this, other) };
-            let [few, more] = [small.0, large.0 - small.0].map(|events| u32::try_from(events).unwrap_or(u32::MAX));
-            if few > 0 && more >= few.div_ceil(4) {
-                let for_few = large.1.saturating_sub(small.1).saturating_mul(few) / more;
-                let fixed = small.1.saturating_sub(for_few);
-                self.fixed = Some(self.fixed.map_or(fixed, |known| (known + fixed) / 2));
-            }
-        }
-    }
-}
-
-/// The size of the next batch, after one for which so many events were read, which took so long, so much of it whatever
-/// its size: as many as should take three quarters of the longest time, so that few batches hold up commands for more;
-/// but where that is spent on the commit, so many that they take as long again: smaller ones would hold up as much, and
-/// get nowhere. At most twice the size until now, and at least half. What was read is told by itself, as it may have
-/// been asked for with an older size, or be the end.
-pub(super) fn adapted(batch: usize, read: usize, (took, fixed): (Duration, Duration), longest: Duration) -> usize {
-    let fixed = fixed.min(took);
-    let may_take = (longest * 3 / 4).saturating_sub(fixed).max(fixed);
-    let wanted = may_take.as_nanos() * read as u128 / took.saturating_sub(fixed).as_nanos().max(1);
+/// The size of the next batch, after one for which so many events were read, which took so long: as many as should take
+/// three quarters of the longest time, so that few batches hold up commands for more; but where that is spent on the
+/// commit, so many that they take as long again: smaller ones would hold up as much, and get nowhere. At most twice the
+/// size until now, and at least half. What was read is told by itself, as it may have been asked for with an older size,
+/// or be the end.
+pub(super) fn adapted(batch: usize, read: usize, took: Took, longest: Duration) -> usize {
+    let may_take = (longest * 3 / 4).saturating_sub(took.rest).max(took.rest);
+    let wanted = may_take.as_nanos() * read as u128 / took.steps.as_nanos().max(1);
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).clamp(batch / 2, batch * 2);
     wanted.clamp(SMALLEST_BATCH, LARGEST_BATCH)
 }
@@ -66,14 +37,11 @@ mod tests {
     use super::*;
 
     /// The size of batches after a hundred of them, each of which takes so long, and so much more for each event.
-    fn settled(fixed: Duration, each: Duration, longest: Duration) -> usize {
-        let (mut batch, mut cost) = (64, Cost::default());
-        for _ in 0..100 {
-            let took = fixed + each * u32::try_from(batch).unwrap();
-            cost.learn(batch, took);
-            batch = adapted(batch, batch, (took, cost.fixed()), longest);
-        }
-        batch
+    fn settled(rest: Duration, each: Duration, longest: Duration) -> usize {
+        (0..100).fold(64, |batch, _| {
+            let steps = each * u32::try_from(batch).unwrap();
+            adapted(batch, batch, Took { steps, rest }, longest)
+        })
     }
 
     /// They shrank to the smallest, of which each waited for the disk as long as a large one.
@@ -88,7 +56,8 @@ mod tests {
 
     /// The size after a batch that took so many milliseconds, all of them for its events.
     fn adapted_to(batch: usize, read: usize, took: u64) -> usize {
-        adapted(batch, read, (Duration::from_millis(took), Duration::ZERO), Duration::from_millis(20))
+        let took = Took { steps: Duration::from_millis(took), rest: Duration::ZERO };
+        adapted(batch, read, took, Duration::from_millis(20))
     }
 
     #[test]

@@ -105,6 +105,9 @@ impl<S: ProjectionStore> Follower<S> {
         match result {
             Ok(applied) => {
                 place.hold.renewed = asked;
+                if let Some(took) = applied.took {
+                    *place.took.get_or_insert_default() += took;
+                }
                 self.keep(step.to, place);
                 span.in_scope(|| step.applied(&span, self.partition.projection, &self.options, &applied));
                 span.succeed();

@@ -1,11 +1,12 @@
 //! What is written together, and what is never written.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use eventsource_runtime::StoredEvent;
 use eventsource_runtime::projection::{
-    Batch, CheckpointMoved, Claim, Partition, Projection, ProjectionError, ProjectionStore, StepResult,
+    Applied, Batch, CheckpointMoved, Claim, Partition, Projection, ProjectionError, ProjectionStore, StepResult,
 };
 use eventsource_runtime::store::{
     AppendError, EventStore, ExpectedVersion, Filter, Position, Sqlite, SqliteStore, SqliteTransaction, StreamId,
@@ -160,11 +161,64 @@ async fn noted(store: &SqliteStore) -> i64 {
     store.reader().read(count).await.unwrap()
 }
 
-async fn apply(store: &SqliteStore, fails: Fails) -> Result<(), ProjectionError> {
+/// Of two projections that caught up beside each other, each took its wait for the other as its own and grew by it.
+#[tokio::test]
+async fn how_long_a_batch_took_is_told_without_what_it_waited_for() {
+    let store = open(&a_file()).await;
+    store.append(&a_stream(), ExpectedVersion::NoStream, events(5)).await.unwrap();
+    opened(&store).await;
+    let (entered, has_entered) = tokio::sync::oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel();
+    let (writer, held) = (store.clone(), Held(Mutex::new(Some((entered, released)))));
+    let holding = tokio::spawn(async move { writer.open_projection(Arc::new(held), 1, Position::START).await });
+    has_entered.await.unwrap();
+    let mut waiting = pin!(apply(&store, Fails::Never));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let begun = Instant::now();
+    release.send(()).unwrap();
+    let took = waiting.await.unwrap().took.unwrap();
+    assert!(took.steps + took.rest <= begun.elapsed(), "{took:?}");
+    assert!(took.steps > Duration::ZERO && took.rest > Duration::ZERO, "{took:?}");
+    holding.await.unwrap().unwrap();
+}
+
+/// Holds the writer from when it says so until it is told.
+struct Held(Mutex<Option<(tokio::sync::oneshot::Sender<()>, std::sync::mpsc::Receiver<()>)>>);
+
+impl Projection<Sqlite> for Held {
+    fn name(&self) -> &'static str {
+        "Held"
+    }
+
+    fn span_name(&self) -> &'static str {
+        "projection.Held"
+    }
+
+    fn event_types(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn setup<'a>(&'a self, _: &'a SqliteTransaction<'_>) -> StepResult {
+        let (entered, released) = self.0.lock().unwrap().take().unwrap();
+        entered.send(()).unwrap();
+        released.recv().unwrap();
+        Ok(())
+    }
+
+    fn reset<'a>(&'a self, _: &'a SqliteTransaction<'_>) -> StepResult {
+        Ok(())
+    }
+
+    fn apply<'a>(&'a self, _: &'a StoredEvent, _: &'a SqliteTransaction<'_>) -> StepResult {
+        Ok(())
+    }
+}
+
+async fn apply(store: &SqliteStore, fails: Fails) -> Result<Applied, ProjectionError> {
     let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
     let scope = Scope::current();
     let batch = Batch::new(PART, claim(), Position::START, page.scanned).events(page.events);
-    store.apply_batch(versions(fails), batch, scope).await.map(drop)
+    store.apply_batch(versions(fails), batch, scope).await
 }
 
 const PART: Partition = Partition::whole("Versions");

@@ -181,7 +181,9 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
                 Some(_) => {}
             }
         }
-        self.store.apply_batch(self.checkpoint(manager.name()), batch, scope.muted()).await
+        let applied = self.store.apply_batch(self.checkpoint(manager.name()), batch, scope.muted()).await?;
+        // The events were handled before.
+        Ok(Applied { took: None, ..applied })
     }
 
     async fn reset_projection(&self, manager: Arc<dyn Projection<Outside<S>>>, _: Uuid) -> Result<(), ProjectionError> {

@@ -14,7 +14,7 @@ use super::Memory;
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, PartitionsChanged,
-    Projection, ProjectionError, ProjectionStore, StepResult, Taken, Transaction, caught,
+    Projection, ProjectionError, ProjectionStore, StepResult, Taken, Took, Transaction, caught,
 };
 use crate::store::{Position, StreamId};
 use crate::sync::Mutex;
@@ -213,6 +213,7 @@ impl ProjectionStore for Memory {
         let turn = projections.turn(batch.partition.projection, batch.partition.index);
         let _turn = turn.lock().await;
         projections.part(batch.partition, |part| batch.check(part.checkpoint, part.token))??;
+        let begun = Instant::now();
         let steps = async {
             let mut applied = Applied::default();
             for event in &*batch.events {
@@ -220,6 +221,7 @@ impl ProjectionStore for Memory {
                     applied.parked.push(event.position);
                 }
             }
+            applied.took = Some(Took::since(begun, begun.elapsed()));
             Ok::<_, ProjectionError>(applied)
         };
         let applied = scope.run(steps).await?;

@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Object;
 use futures_util::future::join;
@@ -33,24 +33,13 @@ use super::{Postgres, PostgresError, PostgresTransaction, schema::Schema};
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, AsyncBackend, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
-    ProjectionError, ProjectionStore, StepResult, Transaction,
+    ProjectionError, ProjectionStore, StepResult, Took, Transaction,
 };
 use crate::store::{Position, StreamId};
 use crate::telemetry::Scope;
 pub(super) use aside::Aside;
 use elsewhere::{refuse_losses, refuse_writes};
-use transaction::{SAVEPOINT, apply, begin, end, failed, fault, prepare};
-
-/// How often the term of its lease a transaction may stand still: then the server ends it, so that the rows that it has
-/// changed are free for whoever has the lease then.
-const STANDSTILLS: u32 = 3;
-/// But not sooner: between two statements a busy machine takes its time.
-const LEAST_STANDSTILL: Duration = Duration::from_secs(1);
-/// The longest that the server takes is 24 days.
-const LONGEST_STANDSTILL: Duration = Duration::from_hours(24 * 12);
-/// How long one may that is under no lease. It runs the store's own statements one behind the other, or steps, which
-/// have a beat: none that is alive stands still for as long.
-const STANDSTILL: Duration = Duration::from_secs(15);
+use transaction::{SAVEPOINT, STANDSTILL, apply, begin, end, ends_after, failed, fault, prepare, standstill};
 
 impl Transaction for PostgresTransaction<'static> {
     type Backend = Postgres;
@@ -181,6 +170,7 @@ impl ProjectionStore for Postgres {
         scope: Scope,
     ) -> Result<Applied, ProjectionError> {
         let mut client = self.worker().await?;
+        let (begun, mut took) = (Instant::now(), Duration::ZERO);
         let tx = begin(&mut client).await?;
         let mut tried: Vec<&StoredEvent> = Vec::new();
         let applied = async {
@@ -189,13 +179,15 @@ impl ProjectionStore for Postgres {
             let is_parked = |event: &&StoredEvent| parked.contains(event.stream.as_str());
             let (aside, steps): (Vec<_>, Vec<_>) = batch.events.iter().partition(is_parked);
             tried = steps;
+            let steps = Instant::now();
             scope.run(apply(&tx, &*projection, &tried, standstill(batch.claim.term))).await?;
+            took = steps.elapsed();
             self.set_aside(&tx, &batch, &aside, &parked).await
         };
         let applied = applied.await;
         let applied = end(tx, applied, Some((&self.move_checkpoint(&batch), &batch)), &tried).await;
         drop(client.free());
-        applied
+        Ok(Applied { took: Some(Took::since(begun, took)), ..applied? })
     }
 
     async fn reset_projection(
@@ -276,16 +268,6 @@ impl ProjectionStore for Postgres {
     async fn swap_aside(&self, projection: &'static str, aside: Self, token: Uuid) -> Result<(), ProjectionError> {
         Box::pin(aside::swap(self, projection, &aside, token)).await
     }
-}
-
-/// How long a transaction may stand still under a lease.
-fn standstill(term: Duration) -> Duration {
-    term.saturating_mul(STANDSTILLS).clamp(LEAST_STANDSTILL, LONGEST_STANDSTILL)
-}
-
-/// Has the server end a transaction that stands still for so long.
-fn ends_after(standstill: Duration) -> String {
-    format!("SET LOCAL idle_in_transaction_session_timeout = {}", standstill.as_millis())
 }
 
 /// A transaction with its savepoint.

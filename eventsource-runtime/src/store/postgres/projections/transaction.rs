@@ -12,6 +12,17 @@ use crate::domain::StoredEvent;
 use crate::projection::{Batch, LeaseLost, Projection, ProjectionError, StepResult, sought};
 use crate::store::StoreError;
 
+/// How often the term of its lease a transaction may stand still: then the server ends it, so that the rows that it has
+/// changed are free for whoever has the lease then.
+const STANDSTILLS: u32 = 3;
+/// But not sooner: between two statements a busy machine takes its time.
+const LEAST_STANDSTILL: Duration = Duration::from_secs(1);
+/// The longest that the server takes is 24 days.
+const LONGEST_STANDSTILL: Duration = Duration::from_hours(24 * 12);
+/// How long one may that is under no lease. It runs the store's own statements one behind the other, or steps, which
+/// have a beat: none that is alive stands still for as long.
+pub(super) const STANDSTILL: Duration = Duration::from_secs(15);
+
 /// An error of the store's own statements, which is not the projection's.
 pub(super) fn failed(attempt: &'static str) -> impl Fn(tokio_postgres::Error) -> ProjectionError {
     move |error| fault(attempt, PostgresError::from(error))
@@ -30,6 +41,16 @@ pub(super) fn refused(attempt: &'static str, error: PostgresError) -> Projection
 /// somebody's own.
 fn said(error: PostgresError) -> ProjectionError {
     if error.is_raised() { error.into() } else { ProjectionError::from(error).told() }
+}
+
+/// How long a transaction may stand still under a lease.
+pub(super) fn standstill(term: Duration) -> Duration {
+    term.saturating_mul(STANDSTILLS).clamp(LEAST_STANDSTILL, LONGEST_STANDSTILL)
+}
+
+/// Has the server end a transaction that stands still for so long.
+pub(super) fn ends_after(standstill: Duration) -> String {
+    format!("SET LOCAL idle_in_transaction_session_timeout = {}", standstill.as_millis())
 }
 
 /// Begins a transaction; dropped, it is rolled back.

@@ -7,7 +7,7 @@ mod leases;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) use aside::Aside;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
@@ -19,7 +19,7 @@ use super::{Sqlite, SqliteTransaction};
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Backend, Batch, Claim, DeadLetter, Lease, Letters, Partition, PartitionsChanged, Projection,
-    ProjectionError, ProjectionStore, StepResult, Transaction, sought,
+    ProjectionError, ProjectionStore, StepResult, Took, Transaction, sought,
 };
 use crate::store::columns::millis;
 use crate::store::{Position, StoreError};
@@ -112,14 +112,20 @@ impl ProjectionStore for Sqlite {
         let events = batch.events.clone();
         let apply = move |tx: &SqliteTransaction<'_>| {
             check(tx, &batch)?;
+            let begun = Instant::now();
             let applied = scope.in_scope(|| steps(tx, &*projection, &batch))?;
+            let took = begun.elapsed();
             if let Some(letter) = &batch.set_aside {
                 failed("set an event aside", dead_letters::insert(tx, projection.name(), letter))?;
             }
             failed("move a checkpoint", move_checkpoint(tx, &batch))?;
-            Ok(applied)
+            Ok((applied, begun, took))
         };
-        self.threads.write(move |connection| in_transaction(connection, &events, apply)).await?
+        let apply = move |connection: &Connection| {
+            let (applied, begun, took) = in_transaction(connection, &events, apply)?;
+            Ok(Applied { took: Some(Took::since(begun, took)), ..applied })
+        };
+        self.threads.write(apply).await?
     }
 
     async fn reset_projection(

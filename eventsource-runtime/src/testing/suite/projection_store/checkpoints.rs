@@ -58,7 +58,7 @@ pub async fn a_batch_moves_the_checkpoint<S: ProjectionStore>(fresh: impl AsyncF
     let events = append(&store, &[&a_stream()], 5).await;
     let claim = opened(&store, &notes).await;
     let applied = apply(&store, &notes, batch(PART, &claim, Position::START, &events[..2])).await;
-    assert_eq!(applied.expect("the batch is applied"), Applied::default());
+    assert!(applied.expect("the batch is applied").parked.is_empty());
     assert_eq!(checkpoint(&store, PART).await, events[1].position);
     apply(&store, &notes, batch(PART, &claim, events[1].position, &events[2..])).await.expect("so is the next");
     assert_eq!(checkpoint(&store, PART).await, events[4].position);

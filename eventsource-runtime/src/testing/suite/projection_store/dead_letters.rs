@@ -137,7 +137,7 @@ pub async fn a_stream_without_letters_goes_on<S: ProjectionStore>(fresh: impl As
     set_aside(&store, &notes, &claim, Position::START, &events[0]).await.expect("it is set aside");
     assert!(settle(&store, &notes, &events[0], true).await.expect("it is settled"));
     let applied = apply(&store, &notes, batch(PART, &claim, events[0].position, &events[1..])).await;
-    assert_eq!(applied.expect("the batch is applied"), Applied::default());
+    assert!(applied.expect("the batch is applied").parked.is_empty());
     assert_eq!(notes.noted(), positions(&events));
 }
 
