@@ -7,5 +7,7 @@ pub mod chosen;
 pub mod facade;
 pub mod forbidden;
 #[cfg(test)]
+mod guarantees;
+#[cfg(test)]
 mod lints;
 pub mod strict;

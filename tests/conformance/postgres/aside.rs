@@ -275,6 +275,28 @@ fn one_builds_at_a_time_and_the_next_clears_up() {
     });
 }
 
+/// A runner whose place is taken looks five times a second.
+#[test]
+fn a_look_whether_a_place_is_free_costs_no_connection() {
+    run(async {
+        let place = Place::new().await;
+        let name = format!("looks_{}", Uuid::now_v7().simple());
+        let address = format!("{}&application_name={name}", place.address);
+        let options = PostgresOptions::default().schema(&place.schema);
+        let store = PostgresStore::connect_with(&address, options).await.unwrap();
+        let _aside = place.store.open_aside("Weights").await.unwrap();
+        let look = async || {
+            let error = store.open_aside("Weights").await.expect_err("somebody builds there");
+            assert!(error.cause().is::<BuiltElsewhere>(), "{error}");
+            let newest = format!(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = '{name}' ORDER BY backend_start DESC LIMIT 1"
+            );
+            place.raw.query_one(&newest, &[]).await.unwrap().get::<_, i32>(0)
+        };
+        assert_eq!(look().await, look().await);
+    });
+}
+
 /// As `PostgresOptions::connections` tells whoever counts connections.
 #[test]
 fn what_is_built_aside_takes_three_connections_more() {

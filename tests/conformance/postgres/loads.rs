@@ -159,7 +159,7 @@ fn a_snapshot_with_events_that_are_slow_to_read_is_used() {
         let many = events(200).into_iter();
         let many = many.map(|event| NewEvent { event_type: "Counted", payload: large.clone().into(), ..event });
         store.append(&stream, ExpectedVersion::Exists, many.collect()).await.unwrap();
-        // Two seconds for all of them; what the server has ready it sends.
+        // Two seconds for all of them; the server sends 8 kB at a time.
         let raw = services::raw(&services::postgres()).await;
         let slow = "CREATE FUNCTION {schema}.slowly(bytea) RETURNS bytea STABLE LANGUAGE plpgsql
                 AS 'BEGIN PERFORM pg_sleep(0.01); RETURN $1; END';

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::append::{Appends, Pools, twice};
@@ -28,12 +29,20 @@ struct Shared {
     pools: Arc<Pools>,
     head: Arc<Head>,
     turns: Arc<Semaphore>,
+    /// Where the store was opened. That of a caller may be driven for no longer than the caller waits.
+    runtime: Handle,
 }
 
 impl Writer {
     /// Starts the task that commits groups.
     pub(super) fn start(appends: Appends, pools: Arc<Pools>, head: Arc<Head>) -> Self {
-        let shared = Arc::new(Shared { appends, pools, head, turns: Arc::new(Semaphore::new(UNDER_WAY)) });
+        let shared = Arc::new(Shared {
+            appends,
+            pools,
+            head,
+            turns: Arc::new(Semaphore::new(UNDER_WAY)),
+            runtime: Handle::current(),
+        });
         let (queue, waiting) = mpsc::channel(ROOM);
         tokio::spawn(commit(Arc::clone(&shared), waiting));
         Self { shared, queue }
@@ -47,7 +56,7 @@ impl Writer {
         let waiting = Waiting { append, reply };
         // In a task, though it is alone: a future that nobody polls for a while would keep its turn from all others.
         if let Ok(turn) = Arc::clone(&self.shared.turns).try_acquire_owned() {
-            tokio::spawn(Arc::clone(&self.shared).commit(vec![waiting], turn));
+            self.shared.runtime.spawn(Arc::clone(&self.shared).commit(vec![waiting], turn));
         } else {
             self.queue.send(waiting).await.map_err(|_| closed())?;
         }

@@ -134,6 +134,8 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     let (client, place) = (store.worker().await?, store.place(projection));
     let is_free = client.query_one(FREE, &[&place]).await.map_err(failed("build aside"))?;
     if !is_free.get::<_, bool>(0) {
+        // It waits for nothing, and whoever looks again and again has it again.
+        drop(client.free());
         return Err(BuiltElsewhere::new(projection).into());
     }
     // Not one that the pool lends again, since the lock ends with it.
