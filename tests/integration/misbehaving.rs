@@ -7,7 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::telemetry::{self, AttributeValue, Slot};
+use eventsource_runtime::projection::ProjectionOptions;
+use eventsource_runtime::telemetry::{self, AttributeValue, Attributes, Slot};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
@@ -272,9 +273,25 @@ struct Showed {
     wild: Wild,
 }
 
+/// An event by hand, whose attributes nothing guards one by one.
+#[derive(Clone, Serialize, Deserialize)]
+struct Bare {}
+
+impl Event for Bare {
+    const NAME: &'static str = "Bare";
+
+    fn attributes(&self, _: &mut Attributes) {
+        panic!("attributes of an event")
+    }
+}
+
 #[derive(Default, Aggregate)]
-#[aggregate(id = Uuid, error = WildError, events(Showed))]
+#[aggregate(id = Uuid, error = WildError, events(Showed, Bare))]
 struct Wilds;
+
+impl Apply<Bare> for Wilds {
+    fn apply(&mut self, _: Bare) {}
+}
 
 impl Apply<Showed> for Wilds {
     fn apply(&mut self, _: Showed) {}
@@ -295,6 +312,10 @@ struct Show {
 
 #[derive(Clone, Command, Serialize, Deserialize)]
 #[command(aggregate = Wilds)]
+struct Bear(#[command(id)] Uuid);
+
+#[derive(Clone, Command, Serialize, Deserialize)]
+#[command(aggregate = Wilds)]
 struct Switch(#[command(id)] Uuid);
 
 fn broken_switch(_: Uuid) -> bool {
@@ -306,6 +327,10 @@ impl Wilds {
     #[traced(attributes(%command.wild, "by.expression" = expression(command.wild)))]
     fn show(&self, command: Show) -> Result<Showed, WildError> {
         Ok(Showed { wild: command.wild })
+    }
+
+    fn bear(&self, _: Bear) -> Result<Bare, WildError> {
+        Ok(Bare {})
     }
 
     #[traced(enable_tracing = broken_switch(*id))]
@@ -323,6 +348,8 @@ impl Watches {
     fn showed(&self, event: &Recorded<Showed>) {
         let _ = event;
     }
+
+    fn bared(&self, _: &Recorded<Bare>) {}
 }
 
 #[tokio::test]
@@ -345,4 +372,21 @@ async fn commands_handlers_events_and_projections_do_what_they_would_have() {
         assert!(spans.iter().all(|span| span.name != "stray"));
         assert!(spans.iter().any(|span| span.name == "watches.showed"));
     }
+}
+
+/// Its projection was tried again and again, and stopped, though without tracing it was well.
+#[tokio::test]
+async fn attributes_by_hand_that_panic_fail_no_projection() {
+    let ((), spans, _) = recorded(async {
+        let store = MemoryStore::new();
+        let bus = CommandBus::builder().aggregate(Repository::<Wilds, _>::new(store.clone())).build();
+        let options = ProjectionOptions::default().max_retries(0);
+        let running = ProjectionRunner::new(store).projection_with(Watches, options).spawn();
+        running.wait_for(Position::START).await.unwrap();
+        let committed = bus.dispatch(Bear(Uuid::now_v7())).await.unwrap();
+        running.wait_for(committed.position).await.unwrap();
+        running.shutdown().await.unwrap();
+    })
+    .await;
+    assert!(spans.iter().any(|span| span.name == "handler.bared"), "{spans:?}");
 }

@@ -1,5 +1,6 @@
 //! Each switch by itself: off, it leaves no span, evaluates nothing and allocates nothing.
 
+use std::fmt::{self, Debug, Formatter};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::everything::{evaluated, evaluations};
 use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 use uuid::Uuid;
 
@@ -121,6 +123,51 @@ fn refusals(off: bool) -> (usize, usize) {
         runtime.block_on(recorder.run(bus.dispatch(place(order, 1)))).unwrap_err();
     });
     (allocations, recorder.started_spans())
+}
+
+#[derive(Clone, Event, Serialize, Deserialize)]
+struct Asked {}
+
+#[derive(Default, Aggregate)]
+#[aggregate(id = u32, error = Refusal, events(Asked))]
+struct Refuses;
+
+impl Apply<Asked> for Refuses {
+    fn apply(&mut self, _: Asked) {}
+}
+
+/// The name of an error is found by formatting it.
+#[derive(thiserror::Error)]
+#[error("refused")]
+struct Refusal;
+
+impl Debug for Refusal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(evaluated("refusal", "Refusal"))
+    }
+}
+
+#[derive(Clone, Command, Deserialize)]
+#[command(aggregate = Refuses)]
+struct Ask(#[command(id)] u32);
+
+#[command_handler]
+impl Refuses {
+    fn ask(&self, _: Ask) -> Result<(), Refusal> {
+        Err(Refusal)
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_looked_at_where_everything_is_off() {
+    let _turn = turn().await;
+    let asked = async |off: bool| {
+        let repository = Repository::<Refuses, _>::new(MemoryStore::new()).enable_tracing(!off).enable_metrics(false);
+        let bus = CommandBus::builder().enable_tracing(!off).enable_metrics(false).aggregate(repository).build();
+        Recorder::new().run(bus.dispatch(Ask(1))).await.unwrap_err();
+        evaluations()
+    };
+    assert_eq!((asked(true).await, asked(false).await), (vec![], vec!["refusal"]));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::{EventNames, Span};
 use crate::dispatch::Handled;
 use crate::domain::{Event, Recorded, StoredEvent, is_one_of};
 use crate::projection::{ProjectionError, StepResult};
-use crate::telemetry::{Attributes, Chain, Kind, Start, names};
+use crate::telemetry::{Attributes, Chain, Kind, Start, guarded, names};
 
 /// What a projection needs to know of an event that it follows. That a type is none is asked for here alone, so that it
 /// is said once.
@@ -91,7 +91,9 @@ impl<E> Follow<E> {
                 known.number(names::EVENTSOURCE_VERSION, event.version().get());
                 known.number(names::EVENTSOURCE_POSITION, event.position().get());
             },
-            &mut |user| (self.attributes)(event, user),
+            &mut |user| {
+                guarded(|| (self.attributes)(event, user));
+            },
         )
     }
 }

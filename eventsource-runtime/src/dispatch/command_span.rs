@@ -1,5 +1,6 @@
 //! The span of a command, and what is measured of it.
 
+use std::cell::LazyCell;
 use std::error::Error;
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ fn end<E: Error + 'static>(
     progress: &Progress,
     metered: Option<Duration>,
 ) {
-    let error_type = result.as_ref().err().map(DispatchError::error_type);
+    // Of a refusal it is found by formatting, and where everything is off nobody asks.
+    let error_type = LazyCell::new(|| result.as_ref().err().map(DispatchError::error_type));
     let status = match result {
         Ok(_) => "success",
         Err(DispatchError::Rejected(_)) => "rejected",
@@ -72,13 +74,14 @@ fn end<E: Error + 'static>(
             }
             later.number(names::EVENTSOURCE_VERSION, committed.version.get());
         }
-        if let (Some(error_type), "rejected") = (&error_type, status) {
+        if let ("rejected", Some(error_type)) = (status, &*error_type) {
             later.string(names::ERROR_TYPE, &**error_type);
         }
     });
     span.in_scope(|| {
-        if let (Some(error_type), Err(DispatchError::Rejected(refusal))) = (&error_type, result) {
-            log::command_rejected(name, error_type, error_text(&Chain(refusal)).as_deref());
+        if let Err(DispatchError::Rejected(refusal)) = result {
+            let error_type = || error_type.as_deref().unwrap_or_default();
+            log::command_rejected(name, &error_type, &|| error_text(&Chain(refusal)));
         }
         if let Some(elapsed) = metered {
             let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
@@ -86,9 +89,9 @@ fn end<E: Error + 'static>(
         }
     });
     // A refusal is the domain's decision: the span bears its name but no status.
-    match (result, error_type) {
-        (Err(error), Some(error_type)) if !error.is_rejected() => {
-            span.fail(names::LOG_COMMAND, error_type, &Chain(error));
+    match result {
+        Err(error) if !error.is_rejected() => {
+            span.fail(names::LOG_COMMAND, error.error_type(), &Chain(error));
         }
         _ => span.succeed(),
     }

@@ -252,12 +252,12 @@ fn end(
     results: Option<usize>,
     metered: Option<Duration>,
 ) {
-    let error_type = error.map(Failure::name);
-    let status = if error_type.is_none() { "success" } else { "error" };
     if let Some(results) = results {
         span.record(&mut |later| later.number(names::CQRS_QUERY_RESULT_COUNT, results as u64));
     }
     if let Some(elapsed) = metered {
+        let error_type = error.map(Failure::name);
+        let status = if error.is_none() { "success" } else { "error" };
         let ended = metrics::Ended { name, status, error_type: error_type.as_deref(), elapsed };
         span.in_scope(|| metrics::query(&ended, results));
     }

@@ -142,8 +142,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 });
             }
             Err(refusal) => {
-                let error_type = crate::error::error_type(refusal);
-                span.record(&mut |later| later.string(names::ERROR_TYPE, &*error_type));
+                span.record(&mut |later| later.string(names::ERROR_TYPE, &*crate::error::error_type(refusal)));
             }
         }
         span.succeed();

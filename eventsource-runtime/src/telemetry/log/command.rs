@@ -4,12 +4,12 @@ use super::ids;
 use crate::telemetry::names;
 
 /// A command was rejected by its handler: the caller's affair, not the operator's.
-pub(crate) fn command_rejected(command: &str, error_type: &str, text: Option<&str>) {
+pub(crate) fn command_rejected<'a>(command: &str, error_type: &dyn Fn() -> &'a str, text: &dyn Fn() -> Option<String>) {
     event!(
         "eventsource.command.rejected",
         names::LOG_COMMAND,
         INFO,
-        { cqrs.command.r#type = command, error.r#type = error_type, exception.message = text },
+        { cqrs.command.r#type = command, error.r#type = error_type(), exception.message = text().as_deref() },
         "rejected"
     );
 }
