@@ -42,14 +42,14 @@ fn a_server_that_crashes_loses_nothing_that_was_acknowledged() {
 async fn append_until(store: PostgresStore, enough: Arc<AtomicBool>) -> Vec<(StreamId, Uuid)> {
     let mut acknowledged = Vec::new();
     while !enough.load(Ordering::SeqCst) {
-        let (stream, batch) = (a_stream(), events(1));
-        let id = batch[0].id;
+        let (stream, batch) = (a_stream(), events(3));
+        let ids: Vec<Uuid> = batch.iter().map(|event| event.id).collect();
         // Until it is known to be stored: an error leaves that open, and the ids make it once.
         while let Err(error) = store.append(&stream, ExpectedVersion::NoStream, batch.clone()).await {
             assert_eq!(error.error_type(), "backend", "{error:?}");
             tokio::task::yield_now().await;
         }
-        acknowledged.push((stream, id));
+        acknowledged.extend(ids.into_iter().map(|id| (stream.clone(), id)));
     }
     acknowledged
 }

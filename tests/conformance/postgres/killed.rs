@@ -1,6 +1,6 @@
 //! Programs that die: what they were told to be stored is there, and has had its effect once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
@@ -17,6 +17,9 @@ use super::open_in;
 const KILLS: &str = "EVENTSOURCE_TESTS_CLIENT_KILLS";
 /// Names the schema, in the process that is killed.
 const CHILD: &str = "EVENTSOURCE_TESTS_CLIENT_DIES";
+
+/// How many events an append has: all of them are stored, or none.
+const EVENTS: usize = 3;
 
 /// Counts each event once: a second time, its key would refuse it.
 struct Effects {
@@ -40,7 +43,8 @@ impl Effects {
         event: &Recorded<OrderCancelled>,
         tx: &PostgresTransaction<'_>,
     ) -> Result<(), ProjectionError> {
-        tx.enqueue(&format!("INSERT INTO {}.effects VALUES ($1)", self.schema), &[&event.aggregate_id()]).await?;
+        let event = format!("{} {}", event.aggregate_id(), event.version());
+        tx.enqueue(&format!("INSERT INTO {}.effects VALUES ($1)", self.schema), &[&event]).await?;
         Ok(tx.enqueue(&format!("UPDATE {}.total SET count = count + 1", self.schema), &[]).await?)
     }
 }
@@ -77,15 +81,16 @@ async fn verify(store: &PostgresStore, schema: &str, acknowledged: &[Uuid]) {
     };
     projections.shutdown().await.unwrap();
     let mut feed = store.feed(Position::START, Filter::all());
-    let (mut stored, mut events) = (HashSet::new(), 0);
+    let (mut stored, mut events) = (HashMap::<_, usize>::new(), 0);
     while let Some(event) = feed.next().await.unwrap() {
         events += 1;
         assert_eq!(event.position, events, "positions have no holes");
-        stored.insert(event.stream.aggregate_id().to_owned());
+        *stored.entry(event.stream.aggregate_id().to_owned()).or_default() += 1;
     }
-    assert_eq!((stored.len() as u64, head), (events, Position::new(events)), "every event is stored once");
+    assert_eq!(head, Position::new(events));
+    assert!(stored.values().all(|events| *events == EVENTS), "every append is stored once, with all of its events");
     for order in acknowledged {
-        assert!(stored.contains(&order.to_string()), "{order} was acknowledged and is gone");
+        assert!(stored.contains_key(&order.to_string()), "{order} was acknowledged and is gone");
     }
     let raw = services::raw(&services::postgres()).await;
     let sql = format!("SELECT count, (SELECT count(*) FROM {schema}.effects) FROM {schema}.total");
@@ -112,7 +117,7 @@ async fn append_for_ever(store: PostgresStore) {
     let orders = Repository::<eventsource_tests::orders::Order, _>::new(store);
     loop {
         let order = Uuid::now_v7();
-        let cancelled = OrderCancelled { reason: "too slow".into() };
+        let cancelled = [(); EVENTS].map(|()| OrderCancelled { reason: "too slow".into() });
         orders.append(&order, ExpectedVersion::NoStream, cancelled).await.unwrap();
         println!("{order}");
     }

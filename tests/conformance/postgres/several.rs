@@ -10,7 +10,7 @@ use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 
 use super::lost::behind;
-use super::{a_stream, events, open, open_in};
+use super::{a_stream, events, open_in};
 
 /// What four stores append with four tasks each, a fifth shows once and in order, while it happens.
 #[test]
@@ -128,19 +128,34 @@ pub(super) async fn gone(raw: &tokio_postgres::Client, application: &str) {
 #[test]
 fn a_refused_append_does_not_undo_its_neighbours() {
     run(async {
-        let store = open().await;
-        let tasks: Vec<_> = (0..64)
-            .map(|number| {
-                let store = store.clone();
-                // An id that is too long for an index, of random digits that cannot be compressed.
-                let long: String = (0..400).map(|_| uuid::Uuid::now_v7().simple().to_string()).collect();
-                let stream = if number % 8 == 3 { StreamId::new("Order", long) } else { a_stream() };
-                tokio::spawn(async move { store.append(&stream, ExpectedVersion::Any, events(2)).await })
-            })
-            .collect();
-        for (number, task) in tasks.into_iter().enumerate() {
-            let appended = task.await.unwrap();
-            assert_eq!(appended.is_ok(), number % 8 != 3, "{appended:?}");
+        let schema = services::a_schema();
+        let store = open_in(&schema).await;
+        let raw = services::raw(&services::postgres()).await;
+        let refuse = "CREATE FUNCTION {0}.refuse() RETURNS trigger LANGUAGE plpgsql
+                AS 'BEGIN RAISE EXCEPTION ''not this one'' USING ERRCODE = ''check_violation''; END';
+            CREATE TRIGGER refuse BEFORE INSERT ON {0}.events FOR EACH ROW
+                WHEN (NEW.stream_id LIKE 'Refused-%' AND NEW.version = 2) EXECUTE FUNCTION {0}.refuse();
+            BEGIN; SELECT pg_advisory_xact_lock((x'65730001'::bigint << 32) | '{0}.events'::regclass::oid::bigint)";
+        raw.batch_execute(&refuse.replace("{0}", &schema)).await.unwrap();
+        let mut appends = Vec::new();
+        for number in 0..64 {
+            let id = uuid::Uuid::now_v7();
+            let stream = StreamId::new(if number % 8 == 3 { "Refused" } else { "Order" }, id);
+            let store = store.clone();
+            appends.push(Box::pin(async move { store.append(&stream, ExpectedVersion::Any, events(2)).await }));
+        }
+        // All of them have asked before the first is under way.
+        for append in &mut appends {
+            assert!(futures_util::poll!(append).is_pending());
+        }
+        raw.batch_execute("COMMIT").await.unwrap();
+        for (number, appended) in futures_util::future::join_all(appends).await.into_iter().enumerate() {
+            match appended {
+                Ok(_) => assert_ne!(number % 8, 3),
+                Err(error) => {
+                    assert_eq!((number % 8, error.error_type()), (3, "refused"), "{error}");
+                }
+            }
         }
         assert_eq!(store.head().await.unwrap(), 64 / 8 * 7 * 2);
     });

@@ -51,7 +51,7 @@ impl Machine {
     /// How many events are there at least, if the log is sound up to a byte.
     fn due(&self, sound: u64) -> usize {
         let appends = self.acknowledged.iter().take_while(|length| **length <= sound).count();
-        (0..appends).map(|ordinal| 1 + ordinal % 3).sum()
+        events_of(appends)
     }
 
     /// Comes up again with this log. The versions that are stored, from the first on.
@@ -72,10 +72,16 @@ impl Machine {
     }
 }
 
+/// How many events the first appends have.
+fn events_of(appends: usize) -> usize {
+    (0..appends).map(|ordinal| 1 + ordinal % 3).sum()
+}
+
 async fn after_a_loss_of_power(synchronous: Synchronous) {
     let (machine, file) = (Machine::running(synchronous).await, a_file());
     let (length, cuts) = (machine.log.len() as u64, repeats(CUTS, 150) as u64);
     let all = machine.due(length);
+    let ends: Vec<usize> = (0..=machine.acknowledged.len()).map(events_of).collect();
     for cut in 0..cuts {
         // Spread over the log, at no particular byte.
         let at = length * cut / cuts + cut % 7;
@@ -90,6 +96,7 @@ async fn after_a_loss_of_power(synchronous: Synchronous) {
             assert!(versions.iter().copied().eq(1..=versions.len() as u64), "a prefix, at byte {at}");
             let due = machine.due(sound);
             assert!((due..=all).contains(&versions.len()), "{} events at byte {at}, {due} are due", versions.len());
+            assert!(ends.contains(&versions.len()), "{} events at byte {at}: an append is cut", versions.len());
         }
         if cut % 25 == 0 {
             goes_on(&machine, cut_off, &file).await;

@@ -87,6 +87,25 @@ async fn a_failing_append_does_not_undo_its_neighbours() {
     }
 }
 
+/// Not by its outcome, but by an error of the database in the middle of the group.
+#[tokio::test]
+async fn a_refused_append_does_not_undo_its_neighbours() {
+    let file = a_file();
+    let store = open(&file).await;
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.stream_id LIKE 'Refused-%' AND NEW.version = 2
+        BEGIN SELECT raise(ABORT, 'not this one'); END";
+    Connection::open(&file).unwrap().execute_batch(refuse).unwrap();
+    let appends = (0..64).map(|number| {
+        let (store, stream) = (store.clone(), StreamId::new(if number % 8 == 3 { "Refused" } else { "Order" }, number));
+        async move { (number, store.append(&stream, ExpectedVersion::Any, events(2)).await) }
+    });
+    for (number, appended) in together(appends).await {
+        assert_eq!(appended.is_ok(), number % 8 != 3, "{number}: {appended:?}");
+        assert!(!matches!(appended, Err(AppendError::Conflict(_))), "{appended:?}");
+    }
+    assert_eq!(store.head().await.unwrap(), 64 / 8 * 7 * 2);
+}
+
 /// Polls all futures in turn, so that all have asked before the first is answered.
 async fn together<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
