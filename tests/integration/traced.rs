@@ -1,5 +1,6 @@
 //! `#[traced]`, in the shapes that functions have.
 
+mod by_hand;
 mod deep;
 mod left;
 
@@ -11,7 +12,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::telemetry::{self, Kind};
 use eventsource_tests::recorder::Recorder;
 use futures_util::stream::{self, Stream, StreamExt};
 use opentelemetry::Context as OtelContext;
@@ -342,18 +342,6 @@ async fn waits() {
 async fn a_dropped_future_ends_its_span() {
     let (_, tree) = rendered(dropped_after(1, waits())).await;
     assert_eq!(tree, "waits\n  . eventsource.cancelled=true\n");
-}
-
-#[tokio::test]
-async fn spans_by_hand_stand_behind_the_same_switch() {
-    let by_hand = || telemetry::span("by.hand").kind(Kind::Client).attribute("rows", 3).in_scope(|| values("x"));
-    let (_, tree) = rendered(async { by_hand() }).await;
-    assert!(tree.starts_with("by.hand CLIENT\n  . rows=3\n  values\n"), "{tree}");
-    let ((), tree) = rendered(async {
-        telemetry::span("off").options(|options| options.enable(false)).in_scope(by_hand);
-    })
-    .await;
-    assert_eq!(tree, "");
 }
 
 /// A span of somebody else's, over OpenTelemetry alone.

@@ -8,7 +8,7 @@ pub(crate) mod messaging;
 pub(crate) mod metrics;
 
 use std::borrow::Cow;
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -119,6 +119,26 @@ impl Scope {
     /// Runs a closure.
     pub fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
         body()
+    }
+
+    /// Runs a closure.
+    ///
+    /// # Errors
+    /// What the closure returned.
+    pub fn try_in_scope<T, E: Debug + Display>(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        body()
+    }
+
+    /// Runs a future.
+    ///
+    /// # Errors
+    /// What the future returned.
+    pub fn try_run<T, E, F>(self, body: F) -> impl Future<Output = Result<T, E>>
+    where
+        E: Debug + Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        body
     }
 
     /// Runs a future.

@@ -1,6 +1,7 @@
 //! Spans by hand, and the span that is current.
 
 use std::borrow::Cow;
+use std::fmt::{Debug, Display};
 use std::future::Future;
 
 use opentelemetry::Context;
@@ -13,7 +14,7 @@ use super::span::{Span, evaluate};
 use super::start::Ready;
 use super::toggle;
 use crate::telemetry::site::Kind;
-use crate::telemetry::{AttributeValue, Attributes, NoResult};
+use crate::telemetry::{AttributeValue, Attributes, ByText, NoResult};
 
 /// The span in whose body the caller runs.
 #[derive(Debug)]
@@ -68,7 +69,8 @@ impl ManualSpan {
         self
     }
 
-    /// Records an attribute at start.
+    /// Records an attribute at start. It is kept as soon as spans of the process are on; what is costly to make is
+    /// better recorded in the body, on [`current_span`].
     pub fn attribute<V: AttributeValue>(mut self, key: &'static str, value: V) -> Self {
         if let Some(start) = &mut self.start {
             start.1.record(key, &value);
@@ -84,12 +86,23 @@ impl ManualSpan {
         self
     }
 
-    /// Runs a closure in the span.
+    /// Runs a closure in the span. Whatever it returns, the span has no status; see [`ManualSpan::try_in_scope`].
     pub fn in_scope<R>(self, body: impl FnOnce() -> R) -> R {
         let mut running = Running::new(self.begin());
         let returned = body();
         running.succeed();
         returned
+    }
+
+    /// Runs a closure that may fail in the span: of an error that has the error's name, the status of a failure and a
+    /// log record, as that of a traced function.
+    ///
+    /// # Errors
+    /// What the closure returned.
+    pub fn try_in_scope<T, E: Debug + Display>(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let running = Running::new(self.begin());
+        let returned = body();
+        running.end(returned, ByText)
     }
 
     /// Runs a future in the span, which starts when the future is first polled. Dropped before it is done, the span
@@ -98,6 +111,30 @@ impl ManualSpan {
         match self.begin() {
             None => body.await,
             span => traced(span, body, NoResult).await,
+        }
+    }
+
+    /// Runs a future that may fail, as [`ManualSpan::run`]; of an error the span tells as in
+    /// [`ManualSpan::try_in_scope`].
+    ///
+    /// ```
+    /// # use eventsource_runtime::telemetry;
+    /// # async fn import() -> Result<(), std::num::ParseIntError> {
+    /// let rows: u32 = telemetry::span("import.batch").try_run(async { "3".parse() }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the future returned.
+    pub async fn try_run<T, E, F>(self, body: F) -> Result<T, E>
+    where
+        E: Debug + Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        match self.begin() {
+            None => body.await,
+            span => traced(span, body, ByText).await,
         }
     }
 
