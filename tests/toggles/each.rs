@@ -22,6 +22,15 @@ fn plain(text: &str) -> usize {
     text.len()
 }
 
+#[traced("each", links = evaluated("links", link()))]
+fn linked(text: &str) -> usize {
+    text.len()
+}
+
+fn link() -> Option<TraceContext> {
+    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok()
+}
+
 #[traced(
     "each",
     enable_tracing = black_box(false),
@@ -83,9 +92,9 @@ async fn sampling_leaves_nothing_below_the_root() {
     let attached = telemetry.attach();
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00".parse::<TraceContext>().unwrap();
     let root = telemetry::span("root").options(|options| options.parent(&unsampled));
-    let allocations = root.in_scope(|| allocations(times(plain)));
+    let allocations = root.in_scope(|| [plain, linked].map(|function| allocations(times(function))));
     drop(attached);
-    assert_eq!((allocations, evaluations()), (0, vec![]));
+    assert_eq!((allocations, evaluations()), ([0, 0], vec![]));
 }
 
 #[test]

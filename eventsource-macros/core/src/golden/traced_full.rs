@@ -32,7 +32,7 @@ pub async fn send_email(
                                 &message.context(),
                             ),
                         );
-                        facade::__private::Options::with(
+                        facade::__private::Options::with_links(
                             __es_options,
                             &|__es_options| facade::__private::Options::links(
                                 __es_options,

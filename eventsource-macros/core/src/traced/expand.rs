@@ -112,19 +112,24 @@ fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
     let options = local("__es_options");
     let mut calls = TokenStream::new();
     // A panic in an expression costs that option alone.
-    let guarded =
-        |set: TokenStream| quote_spanned!(Span::mixed_site()=> #private::Options::with(#options, &|#options| #set););
+    let guarded = |with: &str, set: TokenStream| {
+        let with = Ident::new(with, Span::mixed_site());
+        quote_spanned!(Span::mixed_site()=> #private::Options::#with(#options, &|#options| #set);)
+    };
     match parent {
         Parent::Current => (),
         Parent::Root => calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::root(#options);)),
         Parent::Of(parent) => {
             let parent = borrowed(parent);
-            calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::parent(#options, #parent))));
+            let set = quote_spanned!(Span::mixed_site()=> #private::Options::parent(#options, #parent));
+            calls.extend(guarded("with", set));
         }
     }
     if let Some(links) = links {
         let links = borrowed(links);
-        calls.extend(guarded(quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links))));
+        let set = quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links));
+        // Behind the parent, by which it is known whether there is a span.
+        calls.extend(guarded("with_links", set));
     }
     if *owner && !calls.is_empty() {
         calls.extend(quote_spanned! {Span::mixed_site()=>

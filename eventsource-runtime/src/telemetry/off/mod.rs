@@ -166,6 +166,10 @@ impl Options {
 
     /// Does nothing.
     #[doc(hidden)]
+    pub fn with_links(&mut self, _: &dyn Fn(&mut Self)) {}
+
+    /// Does nothing.
+    #[doc(hidden)]
     pub fn owner(&mut self, _: &'static str) {}
 
     /// Does nothing.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::metrics;
 use super::span::MOST;
+use super::start::without_sampler;
 use crate::telemetry::links::Linked;
 use crate::telemetry::{TraceContext, guarded, names};
 
@@ -35,6 +36,14 @@ impl Options {
     #[doc(hidden)]
     pub fn with(&mut self, set: &dyn Fn(&mut Self)) {
         evaluated(|| set(self));
+    }
+
+    /// The same of links, which nobody follows where the parent that was set before lets no span come of it.
+    #[doc(hidden)]
+    pub fn with_links(&mut self, set: &dyn Fn(&mut Self)) {
+        if without_sampler(self).is_none() {
+            self.with(set);
+        }
     }
 
     /// Switches the span off, and every span of ours below it.

@@ -23,7 +23,7 @@ use crate::telemetry::{Attributes, Values, names};
 /// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and so
 /// would be this one; then nothing changes.
 #[inline]
-fn without_sampler(options: &Options) -> Option<Span> {
+pub(super) fn without_sampler(options: &Options) -> Option<Span> {
     if options.disabled {
         return Some(Span::MUTED);
     }
