@@ -163,6 +163,12 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     ///
     /// Where another runner builds it aside, this one waits until that is done, or its process gone, and begins then.
     ///
+    /// A projection in several partitions cannot be built aside, and stops with an error: it takes
+    /// [`ProjectionRunner::rebuild`].
+    ///
+    /// On `SQLite` the swap copies the new tables in one transaction, for which all appends to the file wait: about a
+    /// second for a million rows.
+    ///
     /// The swap waits for whoever reads the old tables for a long time, and is tried again meanwhile. This runner has
     /// the lease then, so that the old read model stands still for as long, five minutes at most.
     pub fn rebuild_aside(mut self) -> Self {

@@ -106,7 +106,7 @@ impl Telemetry {
     ///
     /// Spans, metrics and the log events of this crate go over OTLP where an endpoint is set or `otlp` is asked for by
     /// name (feature `otlp`); with `console` they are printed on stderr, spans as the trace tree. Without any of these
-    /// spans are made, and their contexts stored and passed on, but exported nowhere.
+    /// contexts are stored and passed on, but nobody gets a span: of the runtime's own none is made.
     ///
     /// ```
     /// # async fn example() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {

@@ -51,6 +51,8 @@ fn an_address_of_grpc_without_a_scheme_is_safe_unless_said_otherwise() {
         [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), (GENERAL, "here:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", insecure)]
     };
     assert_eq!(settings(Signal::Traces, &env("TRUE")).url, "http://here:4317");
+    let of_traces = ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "true");
+    assert_eq!(settings(Signal::Traces, &[&env("false")[..], &[of_traces]].concat()).url, "http://here:4317");
     match Settings::read(&Env::of(&env("false")), Signal::Traces) {
         Ok(settings) => assert_eq!(settings.url, "https://here:4317"),
         Err(error) => assert!(error.to_string().contains("otlp-tls"), "{error}"),
