@@ -37,15 +37,16 @@ const USERS: [&str; 4] =
     ["notification_service.send_email", "projection.insert_read_model", "projection.update_read_model", "users.own"];
 
 /// Log events that take a broker, another process or a broken bus. The tests that have these hear them, and hold them
-/// against the registry (`Log::hears`): `conformance` those of buses and of PostgreSQL, `integration` that of
+/// against the registry (`Log::hears`): `conformance` those of buses and of databases, `integration` that of
 /// snapshots, and `logged` that of settings.
-const NOT_LOGGED_HERE: [&str; 7] = [
+const NOT_LOGGED_HERE: [&str; 8] = [
     "eventsource.bus.kafka.",
     "eventsource.bus.rabbitmq.",
     "eventsource.bus.stopped",
     "eventsource.bus.unsettled",
     "eventsource.snapshot.lost",
     "eventsource.store.postgres.",
+    "eventsource.store.sqlite.",
     "eventsource.telemetry.setting",
 ];
 

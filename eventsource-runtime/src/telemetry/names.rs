@@ -46,6 +46,8 @@ pub const EVENTSOURCE_AGGREGATE_ID: &str = "eventsource.aggregate.id";
 pub const EVENTSOURCE_AGGREGATE_TYPE: &str = "eventsource.aggregate.type";
 /// `eventsource.batch.size`: how many events a batch holds, from 2 up.
 pub const EVENTSOURCE_BATCH_SIZE: &str = "eventsource.batch.size";
+/// `eventsource.blocking.pid`: the process of the database's server whose transaction is waited for.
+pub const EVENTSOURCE_BLOCKING_PID: &str = "eventsource.blocking.pid";
 /// `eventsource.cancelled`: whether the span ended because its future was dropped before it was done.
 pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
 /// `eventsource.commands.dispatched`: how many commands a process manager dispatched on account of an event, those that were refused included.
@@ -86,6 +88,8 @@ pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
 pub const EVENTSOURCE_LEASE_OWNER: &str = "eventsource.lease.owner";
 /// `eventsource.links.dropped`: how many links were left out, beyond the 128 that a span keeps.
 pub const EVENTSOURCE_LINKS_DROPPED: &str = "eventsource.links.dropped";
+/// `eventsource.log.size`: how large the log of a database is, in bytes.
+pub const EVENTSOURCE_LOG_SIZE: &str = "eventsource.log.size";
 /// `eventsource.message.count`: how many messages the log event tells of.
 pub const EVENTSOURCE_MESSAGE_COUNT: &str = "eventsource.message.count";
 /// `eventsource.outcome`: what became of a message.
@@ -315,9 +319,9 @@ pub const LOG_SPAN_EVENT: &str = "eventsource::span_event";
 pub const LOG_STORE: &str = "eventsource::store";
 /// `eventsource::store::memory`: failed.
 pub const LOG_MEMORY: &str = "eventsource::store::memory";
-/// `eventsource::store::postgres`: failed, slow, not told of new events; connecting again, told of new events again.
+/// `eventsource::store::postgres`: failed, slow, an append waits, not told of new events; connecting again, told of new events again.
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
-/// `eventsource::store::sqlite`: failed, slow.
+/// `eventsource::store::sqlite`: failed, slow, the log grows while somebody reads.
 pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

@@ -9,6 +9,8 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
 use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
+use eventsource_tests::logged::Log;
+use eventsource_tests::registry::Registry;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 
@@ -181,5 +183,23 @@ fn appends_that_wait_for_a_lock_in_vain_do_so_together() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         raw.batch_execute("ROLLBACK").await.unwrap();
         store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+    });
+}
+
+/// A transaction that somebody forgot: operators are told whose it is, while appends wait as long as it takes.
+#[test]
+fn what_appends_wait_for_is_told() {
+    run(async {
+        let (schema, log) = (services::a_schema(), Log::of_process());
+        let store = open_in(&schema).await;
+        let raw = services::raw(&services::postgres()).await;
+        raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.events IN SHARE MODE")).await.unwrap();
+        let appended = tokio::spawn(async move { store.append(&a_stream(), ExpectedVersion::Any, events(1)).await });
+        let name = "eventsource.store.postgres.held_up";
+        log.hears(name).await;
+        let (_, seen) = log.check(&Registry::load());
+        assert!(seen[name].contains("eventsource.blocking.pid"), "{seen:?}");
+        raw.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(appended.await.unwrap().unwrap().position, 1);
     });
 }

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_runtime::projection::{Batch, Claim, LeaseLost, Partition, ProjectionStore};
-use eventsource_runtime::store::{EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
+use eventsource_runtime::store::{
+    EventStore, ExpectedVersion, NewEvent, Position, SqliteOptions, SqliteStore, StoreError, StreamId, Synchronous,
+    Version,
+};
 use eventsource_runtime::telemetry::Scope;
 use eventsource_tests::alone::alone;
+use eventsource_tests::logged::Log;
 use eventsource_tests::services::repeats;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -206,4 +210,28 @@ async fn malformed_contexts_are_left_out_when_they_are_read() {
     let events = store.read_stream(&stream, Version::START, 10).await.unwrap();
     assert_eq!(events.len(), 2);
     assert_eq!(events[1].trace_context, None);
+}
+
+/// Somebody who began to read and forgot it lets the log grow: operators are told, and it is emptied afterwards.
+#[tokio::test]
+async fn a_log_that_somebody_keeps_from_being_emptied_is_told() {
+    let (file, log) = (a_file(), Log::of_process());
+    let store = SqliteStore::open_with(&file, SqliteOptions::default().synchronous(Synchronous::Normal)).await.unwrap();
+    store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+    let reader = Connection::open(&file).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let large = NewEvent { payload: vec![b'1'; 8 * 1024 * 1024].into(), ..events(1).remove(0) };
+    let append = async || {
+        let event = NewEvent { id: Uuid::now_v7(), ..large.clone() };
+        store.append(&a_stream(), ExpectedVersion::Any, vec![event]).await.unwrap();
+    };
+    let size = || std::fs::metadata(format!("{}-wal", file.display())).unwrap().len();
+    while size() < 160 * 1024 * 1024 {
+        append().await;
+    }
+    log.hears("eventsource.store.sqlite.log_kept").await;
+    reader.execute_batch("COMMIT").unwrap();
+    while size() >= 128 * 1024 * 1024 {
+        append().await;
+    }
 }

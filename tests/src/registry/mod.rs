@@ -116,21 +116,25 @@ enum FieldType {
     OptionalText,
     #[serde(rename = "int")]
     Int,
+    #[serde(rename = "int?")]
+    OptionalInt,
     #[serde(rename = "double")]
     Double,
+    #[serde(rename = "double?")]
+    OptionalDouble,
 }
 
 impl FieldType {
     fn name(self) -> &'static str {
         match self {
             Self::Text | Self::OptionalText => "string",
-            Self::Int => "int",
-            Self::Double => "double",
+            Self::Int | Self::OptionalInt => "int",
+            Self::Double | Self::OptionalDouble => "double",
         }
     }
 
     fn is_required(self) -> bool {
-        !matches!(self, Self::OptionalText)
+        !matches!(self, Self::OptionalText | Self::OptionalInt | Self::OptionalDouble)
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) struct Appends {
     group: String,
     last: String,
     known: String,
+    blocking: String,
     /// How many appends still go without `at_once`.
     cautious: AtomicU32,
 }
@@ -93,6 +94,14 @@ impl Appends {
             known: schema.sql(
                 "SELECT event_id, stream_id, version, position, event_type, schema_version, payload, recorded_at \
                 FROM {schema}.events WHERE event_id = ANY ($1)",
+            ),
+            blocking: schema.sql(
+                "SELECT blocking.pid, \
+                    extract(epoch FROM clock_timestamp() - coalesce(blocking.xact_start, blocking.state_change))::float8 \
+                FROM pg_stat_activity AS waiting CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocks (pid) \
+                JOIN pg_stat_activity AS blocking ON blocking.pid = blocks.pid \
+                WHERE waiting.datname = current_database() AND waiting.query LIKE '%{schema}%' \
+                ORDER BY blocking.xact_start LIMIT 1",
             ),
             cautious: AtomicU32::new(0),
         }
@@ -199,6 +208,13 @@ impl Appends {
                 },
             }
         }
+    }
+
+    /// The process of the server that an append waits for, and for how many seconds its transaction has been open.
+    pub(super) async fn blocking(&self, pool: &Pool) -> Option<(i32, f64)> {
+        let client = lend(pool).await.ok()?;
+        let row = client.query_opt(&self.blocking, &[]).await.ok()??;
+        Some((row.try_get(0).ok()?, row.try_get(1).ok()?))
     }
 
     /// What becomes of an append that stores nothing: it has no events, or some of their ids are stored or given twice.

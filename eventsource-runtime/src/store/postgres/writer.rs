@@ -1,18 +1,26 @@
 //! Who appends: a task for whoever comes alone, and one for those that come meanwhile, who are committed together.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::append::{Appends, Pools, twice};
 use super::group::{Append, Outcome, Waiting, take};
 use crate::store::head::Head;
 use crate::store::{AppendError, StoreError};
+use crate::telemetry::log;
 
 /// How many groups may be under way: while one is committed, the next is on its way to the server.
 pub(super) const UNDER_WAY: usize = 2;
+/// How long an append takes at most before operators are told.
+const LONG: Duration = Duration::from_secs(5);
 /// How many appends wait at most; whoever comes then waits without a place.
 const ROOM: usize = 1024;
 
@@ -72,7 +80,8 @@ impl Shared {
     async fn commit(self: Arc<Self>, group: Vec<Waiting>, turn: OwnedSemaphorePermit) {
         let appends: Vec<&Append> = group.iter().map(|waiting| &waiting.append).collect();
         let is_alone = self.turns.available_permits() + 1 == UNDER_WAY;
-        let outcomes = self.appends.make(&self.pools, &appends, is_alone).await;
+        let made = self.appends.make(&self.pools, &appends, is_alone);
+        let outcomes = self.telling_what_holds_up(made).await;
         drop(turn);
         if let Some(last) = outcomes.iter().flatten().map(|appended| appended.position).max() {
             self.head.publish(last);
@@ -81,6 +90,22 @@ impl Shared {
             // A caller who has gone is told nothing; what was committed stays.
             let _ = waiting.reply.send(outcome);
         }
+    }
+}
+
+impl Shared {
+    /// Logs what an append waits for, if it does so for long: most often somebody's transaction, forgotten with a lock on
+    /// the table.
+    async fn telling_what_holds_up<T>(&self, append: impl Future<Output = T>) -> T {
+        let mut append = pin!(append);
+        if let Ok(outcome) = timeout(LONG, &mut append).await {
+            return outcome;
+        }
+        let told = async {
+            let looked = timeout(LONG, self.appends.blocking(&self.pools.snapshots)).await;
+            log::postgres::held_up(looked.ok().flatten());
+        };
+        join(append, told).await.0
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::connection::ended;
+use crate::telemetry::log;
 
 /// How large the log may stay after it was copied into the file, in bytes.
 pub(super) const LIMIT: u32 = 64 * 1024 * 1024;
@@ -54,8 +55,11 @@ impl Log {
     /// Empties it, which may take as long as readers are waited for, and as the disk takes for all of it.
     pub(super) fn empty(&mut self, connection: &Connection) {
         // Whatever fails here, the commit was made, and the next one that fails says why.
-        let _ = empty(connection);
+        let emptied = empty(connection);
         self.left = self.size();
+        if emptied.is_ok_and(|is_emptied| !is_emptied) {
+            log::sqlite::log_kept(self.left);
+        }
     }
 
     /// A database in memory has none.
@@ -64,10 +68,11 @@ impl Log {
     }
 }
 
-fn empty(connection: &Connection) -> rusqlite::Result<()> {
+/// Whether nobody read from it for too long.
+fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     let usual: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
     connection.busy_timeout(PATIENCE)?;
-    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0));
     connection.busy_timeout(Duration::from_millis(usual.into()))?;
     emptied
 }

@@ -53,6 +53,8 @@ mod set_up;
 mod slow;
 #[cfg(feature = "otel")]
 mod span_event;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
 
 pub(crate) use bus::{Group, dead_lettered, message_retried, messages_unsettled, subscription_stopped};
 pub(crate) use command::{command_rejected, command_retried, snapshot_lost};

@@ -5,6 +5,19 @@ use crate::telemetry::names;
 
 const SYSTEM: &str = "postgresql";
 
+/// An append has waited for long: for the transaction of that process, which has been open for so many seconds, where
+/// it waits for one.
+pub(crate) fn held_up(blocking: Option<(i32, f64)>) {
+    let (pid, open) = blocking.map(|(pid, open)| (i64::from(pid), open)).unzip();
+    event!(
+        "eventsource.store.postgres.held_up",
+        names::LOG_POSTGRES,
+        WARN,
+        { db.system.name = SYSTEM, eventsource.blocking.pid = pid, eventsource.duration = open },
+        "an append waits"
+    );
+}
+
 /// The connection that is told of new events is lost, or was never there.
 pub(crate) fn reconnecting() {
     event!(
