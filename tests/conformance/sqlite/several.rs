@@ -185,7 +185,7 @@ async fn a_newer_schema_is_refused() {
     let file = a_file();
     open(&file).await.close().await;
     Connection::open(&file).unwrap().execute("INSERT INTO eventsource_schema (version) VALUES (99)", []).unwrap();
-    let refused = eventsource_runtime::store::SqliteStore::open(&file).await;
+    let refused = SqliteStore::open(&file).await;
     assert!(matches!(refused, Err(StoreError::Schema { found: 99, .. })), "{refused:?}");
 }
 
@@ -194,9 +194,9 @@ async fn what_is_no_database_is_refused() {
     let file = a_file();
     std::fs::write(&file, "this is a letter, and a long one, so that nobody takes it for a database".repeat(100))
         .unwrap();
-    let refused = eventsource_runtime::store::SqliteStore::open(&file).await;
+    let refused = SqliteStore::open(&file).await;
     assert!(matches!(refused, Err(StoreError::Backend { .. })), "{refused:?}");
-    assert!(eventsource_runtime::store::SqliteStore::open("/no/such/folder/a.db").await.is_err());
+    assert!(SqliteStore::open("/no/such/folder/a.db").await.is_err());
 }
 
 #[tokio::test]

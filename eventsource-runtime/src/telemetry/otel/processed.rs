@@ -43,21 +43,19 @@ impl Signal {
     }
 
     fn tell(&self, own: Option<&MeterId>, processed: &Arc<Processed>) {
-        match own {
-            Some(_) => self.own.add_of(own, (), processed),
-            None => {
-                let mut process = self.process.lock();
-                // Those that have ended are kept as one.
-                let (ended, mut kept): (Vec<_>, Vec<_>) =
-                    process.drain(..).partition(|processed| Arc::strong_count(processed) == 1);
-                if !ended.is_empty() {
-                    let [exported, queue_full, export_failed] = sums(&ended).map(AtomicU64::new);
-                    kept.push(Arc::new(Processed { exported, queue_full, export_failed }));
-                }
-                kept.push(Arc::clone(processed));
-                *process = kept;
-            }
+        if own.is_some() {
+            return self.own.add_of(own, (), processed);
         }
+        let mut process = self.process.lock();
+        // Those that have ended are kept as one.
+        let (ended, mut kept): (Vec<_>, Vec<_>) =
+            process.drain(..).partition(|processed| Arc::strong_count(processed) == 1);
+        if !ended.is_empty() {
+            let [exported, queue_full, export_failed] = sums(&ended).map(AtomicU64::new);
+            kept.push(Arc::new(Processed { exported, queue_full, export_failed }));
+        }
+        kept.push(Arc::clone(processed));
+        *process = kept;
     }
 
     /// What the counters of that meter tell.
