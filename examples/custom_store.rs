@@ -87,11 +87,11 @@ impl EventStore for Journal {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         AppendError::check(stream, &events)?;
-        let mut list = self.events.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(appended) = repeated(&list, stream, &events)? {
+        let mut stored = self.events.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(appended) = repeated(&stored, stream, &events)? {
             return Ok(appended);
         }
-        let last = of(&list, stream, Version::START).last();
+        let last = of(&stored, stream, Version::START).last();
         let (actual, place) = last.map_or_else(Default::default, |last| (last.version, last.position));
         if !expected.admits(actual) {
             return Err(Conflict::new(stream.clone(), expected, actual).into());
@@ -103,7 +103,7 @@ impl EventStore for Journal {
         let count = events.len() as u64;
         let mut appended = Appended::new(actual, place, count);
         for event in events {
-            let (version, position) = (appended.version.get() + 1, list.len() as u64 + 1);
+            let (version, position) = (appended.version.get() + 1, stored.len() as u64 + 1);
             appended = Appended::new(Version::new(version), Position::new(position), count);
             let origin = &*event.origin;
             let place = (stream.clone(), appended.version, appended.position);
@@ -112,11 +112,11 @@ impl EventStore for Journal {
             envelope.correlation_id = origin.correlation_id;
             envelope.causation_id = origin.causation_id;
             envelope.metadata = origin.metadata.clone();
-            envelope.trace_context = origin.trace_context.clone();
-            list.push(StoredEvent::new(envelope, event.payload));
+            envelope.trace_context.clone_from(&origin.trace_context);
+            stored.push(StoredEvent::new(envelope, event.payload));
         }
         // While the list is locked, so that the head never falls.
-        self.head.send_replace(list.len() as u64);
+        self.head.send_replace(stored.len() as u64);
         Ok(appended)
     }
 
