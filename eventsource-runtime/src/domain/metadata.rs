@@ -36,6 +36,11 @@ impl Metadata {
         self.0.as_ref().is_none_or(|map| map.is_empty())
     }
 
+    /// How long all names and values are together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// The names and values, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.as_str(), value.as_str()))

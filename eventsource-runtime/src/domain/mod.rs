@@ -135,7 +135,7 @@ impl StoredEvent {
 
     /// How many bytes it takes, roughly: its payload and its metadata.
     pub(crate) fn bytes(&self) -> usize {
-        self.payload.len() + self.envelope.metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        self.payload.len() + self.envelope.metadata.bytes()
     }
 
     /// What a decoder needs of the event.

@@ -14,8 +14,8 @@ use crate::telemetry::TraceContext;
 /// The longest payload that a store takes, in bytes: 8 MiB.
 pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
-/// The longest append that a store takes, in bytes of its payloads together: 256 MiB. What is sent to a database in one
-/// statement has bounds as well.
+/// The longest append that a store takes, in bytes of its payloads and of the metadata of each event together: 256 MiB.
+/// What is sent to a database in one statement has bounds as well.
 pub const MAX_APPEND: usize = 256 * 1024 * 1024;
 
 /// What the events of one append have in common.
@@ -70,6 +70,11 @@ impl NewEvent {
     pub fn encode(id: Uuid, event: &dyn AnyEvent, origin: Arc<Origin>) -> Result<Self, EncodeError> {
         let payload = event.encode()?.into();
         Ok(Self { id, event_type: event.name(), schema_version: event.version(), payload, origin })
+    }
+
+    /// What it takes, as far as its user decides that.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payload.len() + self.origin.metadata.bytes()
     }
 }
 
@@ -152,8 +157,8 @@ pub enum AppendError {
         /// The event that is there already.
         id: Uuid,
     },
-    /// A payload is longer than [`MAX_PAYLOAD`], or makes all of them together longer than [`MAX_APPEND`]. Told before
-    /// any input or output.
+    /// A payload is longer than [`MAX_PAYLOAD`], or it and its metadata make all of the append longer than
+    /// [`MAX_APPEND`]. Told before any input or output.
     #[error(
         "a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}, or all of the append are longer \
              than {MAX_APPEND}; keep large content elsewhere, and append in parts"
@@ -219,7 +224,7 @@ impl AppendError {
         let mut all = 0_usize;
         for event in events {
             let size = event.payload.len();
-            all = all.saturating_add(size);
+            all = all.saturating_add(event.bytes());
             if size > MAX_PAYLOAD || all > MAX_APPEND {
                 return Err(Self::TooLarge { stream: stream.clone(), event_type: event.event_type, size });
             }
@@ -254,5 +259,29 @@ impl AppendError {
             Self::Encode(_) => "encode",
             Self::Store(error) => error.error_type(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is written beside each event.
+    #[test]
+    fn metadata_counts_for_each_event_of_an_append() {
+        let mut origin = Origin::at(Timestamp::from_micros(0));
+        origin.metadata = Metadata::default().with("note", "x".repeat(1024 * 1024));
+        let origin = Arc::new(origin);
+        let event = || NewEvent {
+            id: Uuid::now_v7(),
+            event_type: "Noted",
+            schema_version: 1,
+            payload: Bytes::new(),
+            origin: Arc::clone(&origin),
+        };
+        let stream = StreamId::new("Notes", 1);
+        let check = |count: usize| AppendError::check(&stream, &(0..count).map(|_| event()).collect::<Vec<_>>());
+        assert!(check(255).is_ok());
+        assert!(matches!(check(256), Err(AppendError::TooLarge { .. })));
     }
 }

@@ -55,12 +55,14 @@ fn no_point_at_which_a_future_is_dropped_leaves_anything_behind() {
     on_one_thread(|| async {
         let (name, store, observer) = observed().await;
         let stream = a_stream();
-        store.append(&stream, ExpectedVersion::Any, events(300)).await.unwrap();
-        for call in 0..5 {
+        let first = events(300);
+        let id = first[0].id;
+        store.append(&stream, ExpectedVersion::Any, first).await.unwrap();
+        for call in 0..10 {
             let mut polls = 0;
             loop {
                 polls += 1;
-                let done = dropped_after(polls, one_of(call, &store, &stream)).await;
+                let done = dropped_after(polls, one_of(call, &store, &stream, id)).await;
                 nothing_is_left(&observer, &name, &store).await;
                 if done.is_some() {
                     break;
@@ -83,15 +85,22 @@ async fn observed() -> (String, PostgresStore, Client) {
     (name, store, services::raw(&services::postgres()).await)
 }
 
-async fn one_of(call: usize, store: &PostgresStore, stream: &StreamId) {
+/// `first` is the id of the stream's first event.
+async fn one_of(call: usize, store: &PostgresStore, stream: &StreamId, first: Uuid) {
+    let fold = async |first_event| {
+        let fold = Fold { stream: stream.clone(), after: Version::START, first_event };
+        store.fold(fold, Count(0)).await.unwrap()
+    };
     match call {
         0 => drop(store.append(stream, ExpectedVersion::Any, events(3)).await.unwrap()),
-        1 => {
-            let fold = Fold { stream: stream.clone(), after: Version::START, first_event: None };
-            assert!(store.fold(fold, Count(0)).await.unwrap().visitor.0 >= 300);
-        }
-        2 => drop(store.read_stream(stream, Version::START, 1000).await.unwrap()),
-        3 => drop(store.read_all(Position::START, &Filter::all().event_types(["Placed"]), 1000).await.unwrap()),
+        1 => drop(store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap()),
+        2 => assert!(fold(None).await.visitor.0 >= 300),
+        3 => assert!(fold(Some(Uuid::now_v7())).await.visitor.0 >= 300),
+        4 => assert!(fold(Some(first)).await.earlier.is_some()),
+        5 => drop(store.read_stream(stream, Version::START, 1000).await.unwrap()),
+        6 => drop(store.read_all(Position::START, &Filter::all().event_types(["Placed"]), 1000).await.unwrap()),
+        7 => drop(store.read_all(Position::START, &Filter::all(), 1000).await.unwrap()),
+        8 => assert!(store.head().await.unwrap() >= Position::new(300)),
         _ => drop(store.append(stream, ExpectedVersion::Any, Vec::new()).await.unwrap()),
     }
 }
@@ -306,7 +315,8 @@ impl Scene {
             Call::Save => store.save_snapshot(self.snapshot("Order-2")).await.unwrap(),
             Call::Find => assert!(store.latest_snapshot(stream).await.unwrap().is_some()),
             Call::FoldFrom => {
-                let fold = Fold { stream: stream.clone(), after: Version::START, first_event: None };
+                let first_event = Some(Uuid::now_v7());
+                let fold = Fold { stream: stream.clone(), after: Version::START, first_event };
                 assert_eq!(store.fold_from_snapshot(fold, Count(0)).await.unwrap().visitor.0, 1);
             }
             Call::Delete => assert!(store.delete_snapshot(stream).await.unwrap()),

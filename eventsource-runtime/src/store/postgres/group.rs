@@ -27,7 +27,7 @@ pub(super) type Outcome = Result<Appended, AppendError>;
 
 impl Append {
     fn bytes(&self) -> usize {
-        self.events.iter().map(|event| ROW + event.payload.len()).sum()
+        self.events.iter().map(|event| ROW + event.bytes()).sum()
     }
 
     /// The expectation as the statements take it.

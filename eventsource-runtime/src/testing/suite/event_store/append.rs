@@ -84,6 +84,7 @@ pub async fn too_much_at_once_is_refused<S: EventStore>(open: impl AsyncFn() -> 
         Err(AppendError::TooLarge { event_type, size, .. }) => assert_eq!((event_type, size), ("Filmed", MAX_PAYLOAD)),
         other => panic!("expected a refusal, got {other:?}"),
     }
+    assert!(stored(&store, &stream).await.is_empty());
 }
 
 /// Beside a payload that is too long nothing is stored.
