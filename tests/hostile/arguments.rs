@@ -115,6 +115,11 @@ fn filled(list: &mut Vec<u8>, text: String, n: u8) -> usize {
     list.push(n);
     text.len()
 }
+#[traced(record("size" = format!("{list:?} {number}")))]
+fn filled_and_shown(list: &mut Vec<u8>, number: String) -> usize {
+    list.push(1);
+    number.len()
+}
 #[traced(record("text" = text))]
 async fn seen_later(text: &str, owned: String) -> usize {
     owned.len() + text.len()
@@ -147,6 +152,11 @@ impl Drop for Dropped {
 impl Dropped {
     fn use_it(&self) {}
 }
+impl Debug for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
 
 macro_rules! twins {
     ($($name:ident $traced:ident $shown:tt: ($($argument:tt)*) $body:tt)*) => { $(
@@ -168,6 +178,8 @@ twins! {
     one_moved one_moved_traced c: (a: Dropped, b: Dropped, c: Dropped) { drop(b); a.use_it(); c.use_it(); }
     unnamed unnamed_traced c: (_a: Dropped, b: Dropped, c: Dropped) { c.use_it(); b.use_it(); }
     early early_traced c: ((a, b): (Dropped, Dropped), mut c: Dropped) { if a.0 == "a" { return; } c.0 = b.0; }
+    by_text by_text_traced c: (a: Dropped, b: Dropped, c: Dropped) { drop(format!("{a:?}")); b.use_it(); c.use_it(); }
+    by_two by_two_traced c: (a: Dropped, b: Dropped, c: Dropped) { drop(format!("{a:?}")); Some(b).map(|a| a.use_it()); c.use_it(); }
     by_closure by_closure_traced c: (a: Dropped, b: Dropped, c: Dropped) { let d = || a.use_it(); d(); drop((&c, &b)); }
 }
 later_twins! {
@@ -242,6 +254,7 @@ fn arguments_are_dropped_in_the_order_in_which_they_are_without_us() {
     assert_eq!(order(unnamed_traced), order(unnamed));
     assert_eq!(order(|a, b, c| early_traced((a, b), c)), order(|a, b, c| early((a, b), c)));
     assert_eq!(order(by_closure_traced), order(by_closure));
+    assert_eq!([order(by_text_traced), order(by_two_traced)], [order(by_text), order(by_two)]);
     assert_eq!(order(recorded_and_dropped), ["c", "b", "a"]);
     macro_rules! later { ($($function:ident)*) => { [$(order(|a, b, c| crate::ready($function(a, b, c)))),*] } }
     assert_eq!(later!(later_traced unnamed_later_traced moved_later_traced), later!(later unnamed_later moved_later));
@@ -284,7 +297,7 @@ fn run() {
     assert_eq!(counter.count(2), 3);
     assert_eq!(counter.lent(), Ok("lent"));
     assert_eq!(counter.consumed(), 3);
-    assert_eq!(filled(&mut vec![], "ab".into(), 1), 2);
+    assert_eq!(filled(&mut vec![], "ab".into(), 1) + filled_and_shown(&mut vec![], "ab".into()), 4);
     assert_eq!(crate::ready(seen_later("a", "bc".into())), 3);
     assert_eq!((crate::ready(changed_later(1)), changed("abc")), (2, 2));
     assert_eq!(result_of_that_name(1), 1);

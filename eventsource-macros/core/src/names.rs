@@ -1,10 +1,10 @@
 //! What pieces of syntax name and bind.
 
-use proc_macro2::{Punct, TokenStream, TokenTree};
+use proc_macro2::{Literal, Punct, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FieldPat, Ident, LitStr, Pat, PatIdent, Type, TypeImplTrait};
+use syn::{Attribute, FieldPat, Ident, Lit, LitStr, Pat, PatIdent, Type, TypeImplTrait};
 
 use crate::diagnostics::Diagnostics;
 use crate::signature::cfgs;
@@ -53,6 +53,23 @@ pub(crate) fn find_before(tokens: TokenStream, name: &str, is_meant: fn(&Punct) 
         }
     }
     None
+}
+
+/// The names in the text of `format!` and the like: `{name}`, `{name:?}`.
+pub(crate) fn in_text(literal: &Literal) -> Vec<String> {
+    let Lit::Str(text) = Lit::new(literal.clone()) else { return Vec::new() };
+    let text = text.value().replace("{{", "");
+    let holes = text.split('{').skip(1).filter_map(|hole| hole.split(['}', ':']).next());
+    holes.map(|name| name.trim().to_owned()).collect()
+}
+
+/// The name where a text says it, however deep: tokens that are a macro's.
+pub(crate) fn find_in_texts(tokens: TokenStream, name: &str) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Group(group) => find_in_texts(group.stream(), name),
+        TokenTree::Literal(text) => in_text(&text).iter().any(|it| it == name).then(|| Ident::new(name, text.span())),
+        _ => None,
+    })
 }
 
 /// A name that a pattern binds, and the attributes that decide whether it does.

@@ -5,7 +5,7 @@ use syn::ext::IdentExt as _;
 use syn::visit::{self, Visit};
 use syn::{Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, Local, Macro, Pat};
 
-use crate::names::{bound, find_before};
+use crate::names::{bound, find_before, find_in_texts};
 
 /// The first of the names that an expression does not bind itself. What a macro does with its tokens nobody knows:
 /// there a name is seen wherever it stands.
@@ -50,7 +50,9 @@ impl Seen {
         let mut around = self.names.iter().filter(|name| !self.own.contains(name));
         // Before `::` stands a path, and no local.
         let is_meant = |next: &Punct| next.as_char() != ':' || next.spacing() != Spacing::Joint;
-        let found = around.find_map(|name| find_before(tokens.clone(), name, is_meant));
+        let find =
+            |name: &String| find_before(tokens.clone(), name, is_meant).or_else(|| find_in_texts(tokens.clone(), name));
+        let found = around.find_map(find);
         self.found = self.found.take().or(found);
     }
 }
@@ -200,7 +202,10 @@ mod tests {
         for expr in ["c!(|a| a)", "{ c! { a } 1 }", "{ macro_rules! c { () => { a } } 1 }", "[c![x(a)]]", "c!(a: u8)"] {
             assert!(sees(expr), "{expr}");
         }
-        for expr in ["c!(a::B)", "[c![x(a::b(1))]]"] {
+        for expr in ["c!(\"{a}\")", "c!(d, [\"{e} {a:?}\"])", "{ c!(\"{a}\"); d.map(|a| a) }"] {
+            assert!(sees(expr), "{expr}");
+        }
+        for expr in ["c!(a::B)", "[c![x(a::b(1))]]", "c!(\"{{a}} a\")", "d(\"{a}\")", "d.map(|a| c!(\"{a}\"))"] {
             assert!(!sees(expr), "{expr}");
         }
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Ident, Lit, Type};
+use syn::{Ident, Type};
 
 use super::{Scope, hash, whole};
+use crate::names::in_text;
 use crate::output::{local, located};
 use crate::paths::Runtime;
 use crate::traced::Value;
@@ -114,11 +115,9 @@ impl<'a> Found<'a> {
 
     /// `{argument}` in the text of a macro's, and `{field}` that a pattern took out of one.
     fn text(&mut self, literal: &Literal) {
-        let Lit::Str(text) = Lit::new(literal.clone()) else { return };
-        for hole in text.value().replace("{{", "").split('{').skip(1) {
-            let name = hole.split(['}', ':']).next().unwrap_or_default().trim();
-            self.name(name, None, literal.span());
-            self.shown(name, literal.span());
+        for name in in_text(literal) {
+            self.name(&name, None, literal.span());
+            self.shown(&name, literal.span());
         }
     }
 

@@ -214,7 +214,7 @@ pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Optio
 }
 
 /// A statement in which the expression sees what was returned as `result`, the one name of ours that it can see. By the
-/// expression's own token, since a macro may have made it, and made another for the next; a format string has none.
+/// expression's own token, since a macro may have made it, and made another for the next.
 pub(super) fn seeing(returned: &TokenStream, entry: &Entry, statement: &TokenStream) -> TokenStream {
     let Some(expr) = entry.value.expr() else { return quote_spanned!(Span::mixed_site()=> { #statement }) };
     let result = Ident::new("result", Span::call_site());

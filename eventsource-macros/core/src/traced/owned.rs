@@ -8,7 +8,7 @@ use syn::ext::IdentExt as _;
 use syn::{Block, Signature};
 
 use super::arguments::{Kind, names};
-use crate::names::{Bound, find_local};
+use crate::names::{Bound, find_in_texts, find_local};
 use crate::output::is_underscored;
 use crate::seen::is_seen_in;
 
@@ -27,7 +27,8 @@ pub(super) fn arguments(sig: &Signature, body: &Group) -> Vec<Bound> {
                 is_bound_again(body.stream(), &text, false)
                     && block.as_ref().is_some_and(|block| !is_seen_in(block, name))
             };
-            let is_named = find_local(body.stream(), &text).is_some() && !is_another();
+            let is_said = find_local(body.stream(), &text).is_some() || is_in_text(body.stream(), &text);
+            let is_named = is_said && !is_another();
             // Any other name is one that the compiler should call unused.
             let is_kept = !is_named && is_underscored(name);
             unnamed |= is_kept;
@@ -42,6 +43,19 @@ pub(super) fn arguments(sig: &Signature, body: &Group) -> Vec<Bound> {
     }
     owned.reverse();
     owned
+}
+
+/// Whether a macro's text says the name, as in `println!("{name}")`.
+fn is_in_text(tokens: TokenStream, name: &str) -> bool {
+    let mut is_of_macro = false;
+    tokens.into_iter().any(|tree| {
+        let was_of_macro = std::mem::replace(&mut is_of_macro, is_sign(&tree, '!'));
+        match tree {
+            TokenTree::Group(group) if was_of_macro => find_in_texts(group.stream(), name).is_some(),
+            TokenTree::Group(group) => is_in_text(group.stream(), name),
+            _ => false,
+        }
+    })
 }
 
 /// Whether something else may have that name: it stands in a pattern, or in a path, or is a label.
@@ -288,6 +302,12 @@ mod tests {
             ("'a: loop { break 'a } b.c", &["b"]),
             ("fn c(a: u8) -> u8 { a } b.c", &["b"]),
             ("let c = 1; match b.c { D { a, .. } => a }; a", &["b", "a"]),
+            ("println!(\"{a}\"); b.map(|(_, a)| g(a))", &["b", "a"]),
+            ("println!(\"{a:?}\"); b.c", &["b", "a"]),
+            ("{ [c!(\"{}\", d!(\"{a}\"))] } b.c", &["b", "a"]),
+            ("b.map(|a| println!(\"{a}\")); b.c", &["b"]),
+            ("println!(\"{{a}} {c}\", c = \"a\"); b.c", &["b"]),
+            ("let c = \"{a}\"; b.c", &["b"]),
         ];
         for (body, owned) in named {
             let body: TokenStream = body.parse().expect("the test's own body");

@@ -17,4 +17,9 @@ async fn fill(list: &mut Vec<u8>) -> usize {
     list.len()
 }
 
+#[traced(record("list" = format!("{list:?}")))] //~
+async fn clear(list: &mut Vec<u8>) {
+    list.clear();
+}
+
 fn main() {}
