@@ -3,6 +3,7 @@
 mod by_hand;
 mod deep;
 mod left;
+mod movable;
 
 use std::fmt::Display;
 use std::future::Future;

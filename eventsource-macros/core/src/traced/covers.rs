@@ -1,7 +1,7 @@
 //! What the span covers: the call, or the life of the future or stream that the call returns.
 
 use syn::punctuated::Punctuated;
-use syn::{GenericArgument, PathArguments, ReturnType, Signature, Token, Type, TypeImplTrait, TypeParamBound};
+use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Token, Type, TypeImplTrait, TypeParamBound};
 
 use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
@@ -126,6 +126,7 @@ fn seen(ty: &Type) -> Covers {
             Some(segment) if segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture" => Covers::Future,
             Some(segment) if segment.ident == "BoxStream" || segment.ident == "LocalBoxStream" => Covers::Stream,
             Some(segment) if segment.ident == "Pin" => argument(&segment.arguments).map_or(Covers::Call, boxed),
+            Some(segment) if segment.ident == "Box" && is_movable(segment) => boxed(ty),
             _ => Covers::Call,
         },
         _ => Covers::Call,
@@ -139,6 +140,12 @@ fn boxed(ty: &Type) -> Covers {
         Some(Type::TraitObject(object)) => all(&object.bounds),
         _ => Covers::Call,
     }
+}
+
+/// `Box<dyn .. + Unpin>`: what may be moved is a future, or a stream, without `Pin` around its box.
+fn is_movable(segment: &PathSegment) -> bool {
+    let Some(Type::TraitObject(object)) = argument(&segment.arguments) else { return false };
+    object.bounds.iter().any(|bound| matches!(bound, TypeParamBound::Trait(it) if ends_in(&it.path, "Unpin")))
 }
 
 fn argument(arguments: &PathArguments) -> Option<&Type> {
@@ -214,21 +221,27 @@ mod tests {
 
     #[test]
     fn futures_and_streams_are_known_by_their_names() {
-        let futures: [Type; 4] = [
+        let futures: [Type; 6] = [
+            parse_quote!(Box<dyn Future<Output = T> + Unpin>),
+            parse_quote!(std::boxed::Box<dyn std::marker::Unpin + Future<Output = T> + Send + 'a>),
             parse_quote!(impl Send + std::future::Future<Output = u8>),
             parse_quote!(Pin<Box<dyn Future<Output = T> + Send + 'async_trait>>),
             parse_quote!(::core::pin::Pin<Box<dyn for<'a> core::future::Future<Output = T>>>),
             parse_quote!(futures::future::BoxFuture<'static, T>),
         ];
         assert!(futures.iter().all(|ty| seen(ty) == Covers::Future));
-        let streams: [Type; 4] = [
+        let streams: [Type; 5] = [
+            parse_quote!(Box<dyn Stream<Item = u8> + Send + Unpin>),
             parse_quote!(impl Stream<Item = u8> + '_),
             parse_quote!(impl Stream<Item = u8> + Send + Sync + Unpin + std::fmt::Debug + ?Sized + use<>),
             parse_quote!(Pin<Box<dyn Stream>>),
             parse_quote!(LocalBoxStream<T>),
         ];
         assert!(streams.iter().all(|ty| seen(ty) == Covers::Stream));
-        let others: [Type; 9] = [
+        let others: [Type; 12] = [
+            parse_quote!(Box<dyn Future<Output = T> + Unpin + UnwindSafe>),
+            parse_quote!(Box<dyn Iterator<Item = T> + Unpin>),
+            parse_quote!(Rc<dyn Future<Output = T> + Unpin>),
             parse_quote!(impl Future<Output = u8> + Clone),
             parse_quote!(impl Sink<u8> + Stream<Item = u8>),
             parse_quote!(Pin<Box<dyn Future<Output = u8> + UnwindSafe>>),

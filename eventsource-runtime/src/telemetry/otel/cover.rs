@@ -240,3 +240,35 @@ boxed!(Unpin);
 boxed!(Send Unpin);
 boxed!(Sync Unpin);
 boxed!(Send Sync Unpin);
+
+/// Those that may be moved stand in a box without a pin.
+macro_rules! movable {
+    ($($bound:ident)*) => {
+        impl<'a, T: 'a> BoxedFuture for Box<dyn Future<Output = T> + Unpin $(+ $bound)* + 'a> {
+            type Output = T;
+
+            fn cover_future(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
+                if span.is_none() {
+                    return body();
+                }
+                Box::new(Covered::<_, AFuture>::new(span, || Pin::new(body()), inspect))
+            }
+        }
+
+        impl<'a, T: 'a> BoxedStream for Box<dyn Stream<Item = T> + Unpin $(+ $bound)* + 'a> {
+            type Item = T;
+
+            fn cover_stream(span: Option<Span>, body: impl FnOnce() -> Self, inspect: Inspect<T>) -> Self {
+                if span.is_none() {
+                    return body();
+                }
+                // Pinned: for a box alone it is a feature of `futures-core` whether it is a stream.
+                Box::new(Covered::<_, AStream>::new(span, || Pin::new(body()), inspect))
+            }
+        }
+    };
+}
+movable!();
+movable!(Send);
+movable!(Sync);
+movable!(Send Sync);
