@@ -27,6 +27,8 @@ pub(crate) struct Attribute {
 /// A field with what its helper attribute says.
 pub(crate) struct Marked {
     pub(crate) member: Member,
+    /// Which it is from the last, that being the first.
+    pub(crate) from_end: usize,
     pub(crate) options: Options,
 }
 
@@ -62,9 +64,10 @@ fn of_struct(diagnostics: &mut Diagnostics, data: &DataStruct, words: Words, hel
     data.fields
         .members()
         .zip(&data.fields)
-        .map(|(member, field)| {
+        .enumerate()
+        .map(|(index, (member, field))| {
             let options = Options::from_attributes(diagnostics, words, &field.attrs, helper);
-            Marked { member, options }
+            Marked { member, from_end: data.fields.len() - index, options }
         })
         .collect()
 }

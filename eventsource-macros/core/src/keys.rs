@@ -41,6 +41,8 @@ pub(crate) const RESET: &str = "reset";
 pub(crate) const KIND: &str = "kind";
 pub(crate) const ATTRIBUTES: &str = "attributes";
 pub(crate) const RECORD: &str = "record";
+/// What `record` calls what was returned.
+pub(crate) const RESULT: &str = "result";
 pub(crate) const LINKS: &str = "links";
 pub(crate) const PARENT: &str = "parent";
 pub(crate) const ROOT: &str = "root";

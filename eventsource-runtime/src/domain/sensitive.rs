@@ -95,6 +95,7 @@ impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for &T {}
 impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Arc<T> {}
 impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Box<T> {}
 impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for Option<T> {}
+impl<T: HasSensitive<WHOLE>, E> HasSensitive<WHOLE> for Result<T, E> {}
 impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for Vec<T> {}
 impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for [T] {}
 impl<T: HasSensitive<WHOLE>, const N: usize> HasSensitive<WHOLE> for [T; N] {}
@@ -181,6 +182,7 @@ mod tests {
         let Hidden = Field::<Batch, WHOLE>::named().__es_shown();
         let Hidden = Field::<[&[Marked]; 2], WHOLE>::named().__es_shown();
         let Hidden = Field::<Arc<[Marked]>, WHOLE>::named().__es_shown();
+        let Hidden = Field::<std::io::Result<Marked>, WHOLE>::named().__es_shown();
         may_be_seen(Field::<Vec<Option<u8>>, WHOLE>::named().__es_shown());
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
-use syn::{Generics, Ident, LitInt, LitStr, Member, Path};
+use syn::{Generics, Ident, LitInt, LitStr, Path};
 
 use super::parse::{Parsed, Upcast};
 use crate::diagnostics::Diagnostics;
@@ -13,6 +13,7 @@ use crate::generics::refuse_lifetimes;
 use crate::names::check_kept;
 use crate::output::deprecated;
 use crate::paths::Runtime;
+use crate::sensitive;
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
@@ -26,7 +27,7 @@ pub(super) struct Model {
     /// From 1 up to the version before today's, or from a later one if older payloads are gone.
     pub(super) upcasts: Vec<(u32, Path)>,
     pub(super) attributes: Vec<Attribute>,
-    pub(super) sensitive: Vec<Member>,
+    pub(super) sensitive: Vec<sensitive::Field>,
 }
 
 /// How the names begin of what the runtime keeps in the stream of a process manager.

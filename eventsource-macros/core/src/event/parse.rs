@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use syn::parse::ParseStream;
-use syn::{DeriveInput, LitInt, LitStr, Member, Path, Token};
+use syn::{DeriveInput, LitInt, LitStr, Path, Token};
 
 use crate::diagnostics::Diagnostics;
 use crate::fields::{self, Attribute};
@@ -37,7 +37,7 @@ pub(super) struct Parsed {
     pub(super) aliases: Vec<LitStr>,
     pub(super) upcasts: Vec<Upcast>,
     pub(super) attributes: Vec<Attribute>,
-    pub(super) sensitive: Vec<Member>,
+    pub(super) sensitive: Vec<sensitive::Field>,
 }
 
 /// `1 => path`.

@@ -22,4 +22,13 @@ const _: () = {
             );
         }
     }
+    #[automatically_derived]
+    impl<T> facade::__private::HasSensitive<{ facade::__private::field("1") }>
+    for ShipOrder<T> {}
+    #[automatically_derived]
+    impl<T> facade::__private::HasSensitive<{ facade::__private::field("-1") }>
+    for ShipOrder<T> {}
+    #[automatically_derived]
+    impl<T> facade::__private::HasSensitive<{ facade::__private::WHOLE }>
+    for ShipOrder<T> {}
 };

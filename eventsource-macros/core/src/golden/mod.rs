@@ -103,7 +103,7 @@ fn message() {
     compare_twice("command_full", || {
         crate::command(quote! {
             #[command(aggregate = Order, name = "ship", crate = facade)]
-            struct ShipOrder<T>(#[command(id, attribute = "order.id")] Uuid, T);
+            struct ShipOrder<T>(#[command(id, attribute = "order.id")] Uuid, #[command(sensitive)] T);
         })
     });
     compare_twice("query_plain", || {

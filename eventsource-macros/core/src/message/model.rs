@@ -11,6 +11,7 @@ use crate::fields::{self, Attribute};
 use crate::generics::refuse_lifetimes;
 use crate::output::deprecated;
 use crate::paths::Runtime;
+use crate::sensitive;
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
@@ -20,7 +21,7 @@ pub(super) struct Model {
     pub(super) name: LitStr,
     pub(super) target: Target,
     pub(super) attributes: Vec<Attribute>,
-    pub(super) sensitive: Vec<Member>,
+    pub(super) sensitive: Vec<sensitive::Field>,
 }
 
 pub(super) enum Target {
@@ -63,14 +64,14 @@ fn id(
     diagnostics: &mut Diagnostics,
     input: &DeriveInput,
     ids: Vec<(Ident, Member)>,
-    sensitive: &[Member],
+    sensitive: &[sensitive::Field],
     is_unclear: bool,
 ) -> Option<Member> {
     if let Data::Enum(data) = &input.data {
         diagnostics.error(data.enum_token, "a command is a struct, one for each intention");
         return None;
     }
-    for (word, _) in ids.iter().filter(|(_, member)| sensitive.contains(member)) {
+    for (word, _) in ids.iter().filter(|(_, member)| sensitive.iter().any(|it| it.member == *member)) {
         diagnostics.error(word, format!("`{word}` would show on every span what is `sensitive`; keep one"));
     }
     let mut ids = ids.into_iter();

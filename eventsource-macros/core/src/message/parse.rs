@@ -49,7 +49,7 @@ pub(super) struct Parsed {
     pub(super) is_target_unclear: bool,
     pub(super) is_id_unclear: bool,
     pub(super) attributes: Vec<Attribute>,
-    pub(super) sensitive: Vec<Member>,
+    pub(super) sensitive: Vec<sensitive::Field>,
 }
 
 pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream) -> Option<Parsed> {

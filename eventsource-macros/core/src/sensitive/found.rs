@@ -7,7 +7,8 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Ident, Type};
 
-use super::{Scope, hash, whole};
+use super::scope::Scope;
+use super::{hash, whole};
 use crate::names::in_text;
 use crate::output::{local, located};
 use crate::paths::Runtime;
@@ -144,8 +145,8 @@ fn is(tree: Option<&TokenTree>, punct: char) -> bool {
 }
 
 /// Methods of the standard library that give the same value again, or one out of a list.
-const SAME: [&str; 11] =
-    ["as_deref", "as_ref", "borrow", "clone", "deref", "expect", "first", "get", "last", "to_owned", "unwrap"];
+const SAME: [&str; 12] =
+    ["as_deref", "as_ref", "borrow", "clone", "deref", "expect", "first", "get", "last", "ok", "to_owned", "unwrap"];
 
 /// What comes after `[index]` and `.clone()`.
 fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {

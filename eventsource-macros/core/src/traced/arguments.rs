@@ -6,6 +6,7 @@ use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
 use super::attributes::Entry;
 use super::covers::Covers;
 use crate::diagnostics::Diagnostics;
+use crate::keys;
 use crate::names::{Bound, bound_under};
 use crate::seen::seen;
 use crate::sensitive::{is_plain, is_type};
@@ -105,7 +106,7 @@ fn kind(ty: &Type) -> Kind {
 
 /// The names by which expressions of `record(..)` see arguments; `result` is what was returned.
 fn arguments(bound: impl Iterator<Item = Bound>) -> Vec<Ident> {
-    bound.map(|bound| bound.name).filter(|name| name.unraw() != "result").collect()
+    bound.map(|bound| bound.name).filter(|name| name.unraw() != keys::RESULT).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit
 use super::jumps;
 use super::literals::{Literal, literal, wide};
 use crate::diagnostics::Diagnostics;
+use crate::keys;
 use crate::options::entries;
 use crate::output::{borrowed, by_place, first_span, local};
 use crate::seen::seen;
@@ -217,7 +218,7 @@ pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Optio
 /// expression's own token, since a macro may have made it, and made another for the next.
 pub(super) fn seeing(returned: &TokenStream, entry: &Entry, statement: &TokenStream) -> TokenStream {
     let Some(expr) = entry.value.expr() else { return quote_spanned!(Span::mixed_site()=> { #statement }) };
-    let result = Ident::new("result", Span::call_site());
+    let result = Ident::new(keys::RESULT, Span::call_site());
     let result = seen(expr, std::slice::from_ref(&result)).unwrap_or(result);
     quote_spanned!(Span::mixed_site()=> { let #result = #returned; #statement })
 }

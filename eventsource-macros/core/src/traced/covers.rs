@@ -1,7 +1,7 @@
 //! What the span covers: the call, or the life of the future or stream that the call returns.
 
 use syn::punctuated::Punctuated;
-use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Token, Type, TypeImplTrait, TypeParamBound};
+use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Signature, Token, Type, TypeParamBound};
 
 use super::attributes::Entry;
 use crate::diagnostics::Diagnostics;
@@ -25,17 +25,37 @@ pub(super) enum Covers {
 }
 
 impl Covers {
-    /// `T` of `impl Future<Output = T>` or `impl Stream<Item = T>`, if that is covered.
-    pub(super) fn item(self, ty: &TypeImplTrait) -> Option<&Type> {
+    /// `T` of `impl Future<Output = T>` or `impl Stream<Item = T>`, if that is covered, boxed or not; nothing where the
+    /// type has another name.
+    pub(super) fn item(self, ty: &Type) -> Option<&Type> {
         let name = match self {
             Self::Call => return None,
             Self::Future => "Output",
             Self::Stream => "Item",
         };
-        ty.bounds.iter().filter_map(generics).flatten().find_map(|argument| match argument {
+        let bounds = match ungrouped(ty) {
+            Type::ImplTrait(ty) => &ty.bounds,
+            Type::TraitObject(ty) => &ty.bounds,
+            ty => {
+                let segment = last_segment(ty)?;
+                let inside = argument(&segment.arguments);
+                let is_alias = FUTURES.iter().chain(&STREAMS).any(|alias| segment.ident == alias);
+                return if is_alias { inside } else { inside.and_then(|ty| self.item(ty)) };
+            }
+        };
+        bounds.iter().filter_map(generics).flatten().find_map(|argument| match argument {
             GenericArgument::AssocType(item) if item.ident == name => Some(&item.ty),
             _ => None,
         })
+    }
+
+    /// The type of what `record(..)` calls `result`, as far as the signature says it.
+    pub(super) fn result(self, sig: &Signature) -> Option<&Type> {
+        match &sig.output {
+            ReturnType::Type(_, ty) if self == Self::Call => Some(ty),
+            ReturnType::Type(_, ty) => self.item(ty),
+            ReturnType::Default => None,
+        }
     }
 }
 
@@ -118,13 +138,17 @@ fn said(value: &Value) -> Covers {
     }
 }
 
+/// What boxed ones are called.
+const FUTURES: [&str; 2] = ["BoxFuture", "LocalBoxFuture"];
+const STREAMS: [&str; 2] = ["BoxStream", "LocalBoxStream"];
+
 /// By the names that futures and streams go by.
 fn seen(ty: &Type) -> Covers {
     match ungrouped(ty) {
         Type::ImplTrait(ty) => all(&ty.bounds),
         ty @ Type::Path(_) => match last_segment(ty) {
-            Some(segment) if segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture" => Covers::Future,
-            Some(segment) if segment.ident == "BoxStream" || segment.ident == "LocalBoxStream" => Covers::Stream,
+            Some(segment) if FUTURES.iter().any(|alias| segment.ident == alias) => Covers::Future,
+            Some(segment) if STREAMS.iter().any(|alias| segment.ident == alias) => Covers::Stream,
             Some(segment) if segment.ident == "Pin" => argument(&segment.arguments).map_or(Covers::Call, boxed),
             Some(segment) if segment.ident == "Box" && is_movable(segment) => boxed(ty),
             _ => Covers::Call,
@@ -178,11 +202,29 @@ mod tests {
 
     #[test]
     fn what_is_yielded_is_found_by_its_name() {
-        let ty: TypeImplTrait = parse_quote!(impl Trait<Other = A> + Stream<Item = B> + Future<Output = C>);
+        let ty: Type = parse_quote!(impl Trait<Other = A> + Stream<Item = B> + Future<Output = C>);
         let shown = |covers: Covers| covers.item(&ty).map(crate::diagnostics::shown);
         assert_eq!(shown(Covers::Future).as_deref(), Some("C"));
         assert_eq!(shown(Covers::Stream).as_deref(), Some("B"));
         assert_eq!(shown(Covers::Call), None);
+    }
+
+    #[test]
+    fn what_is_recorded_is_what_the_covered_future_ends_with() {
+        let result = |covers: Covers, sig: &Signature| covers.result(sig).map(crate::diagnostics::shown);
+        let futures: [Signature; 5] = [
+            parse_quote!(fn f() -> impl Future<Output = T>),
+            parse_quote!(fn f() -> Pin<Box<dyn Future<Output = T> + Send + '_>>),
+            parse_quote!(fn f() -> Box<dyn Future<Output = T> + Unpin>),
+            parse_quote!(fn f() -> BoxFuture<'static, T>),
+            parse_quote!(fn f() -> (future::LocalBoxFuture<'_, T>)),
+        ];
+        for sig in &futures {
+            assert_eq!(result(Covers::Future, sig).as_deref(), Some("T"));
+        }
+        assert_eq!(result(Covers::Future, &parse_quote!(fn f() -> Later<T>)), None);
+        assert_eq!(result(Covers::Call, &parse_quote!(async fn f() -> Result<T, E>)).as_deref(), Some("Result<T, E>"));
+        assert_eq!(result(Covers::Call, &parse_quote!(fn f())), None);
     }
 
     #[test]
@@ -208,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_type_from_a_macro_stands_in_a_group_that_cannot_be_seen() {
-        let ty: TypeImplTrait = parse_quote!(impl Future<Output = u8>);
+        let ty: Type = parse_quote!(impl Future<Output = u8>);
         let grouped = proc_macro2::Group::new(proc_macro2::Delimiter::None, quote::quote!(#ty));
         assert_eq!(seen(&parse_quote!(#grouped)), Covers::Future);
     }

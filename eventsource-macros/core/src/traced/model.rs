@@ -54,8 +54,12 @@ pub(super) struct Model {
 impl Model {
     /// The check that no attribute names a sensitive field.
     pub(super) fn sensitive(&self) -> TokenStream {
-        let scope = Scope::of_function(&self.function.sig);
+        let sig = &self.function.sig;
+        let mut scope = Scope::of_function(sig);
         let attributes = scope.check(&self.runtime, &self.attributes);
+        if let Some(ty) = self.covers.result(sig) {
+            scope = scope.with_result(sig, ty);
+        }
         attributes.into_iter().chain(scope.check(&self.runtime, &self.record)).collect()
     }
 }
@@ -171,7 +175,7 @@ fn returned(output: &ReturnType, covers: Covers) -> Returned {
         ReturnType::Default => Returned::Type(Box::new(parse_quote_spanned!(Span::mixed_site()=> ()))),
         ReturnType::Type(_, ty) => match ungrouped(ty) {
             Type::Never(_) => Returned::Never,
-            Type::ImplTrait(ty) => Returned::Opaque(covers.item(ty).map(nameable)),
+            ty @ Type::ImplTrait(_) => Returned::Opaque(covers.item(ty).map(nameable)),
             ty => Returned::Type(nameable(ty)),
         },
     }

@@ -85,4 +85,50 @@ fn in_a_block(command: &Place) {}
 #[traced(attributes("number" = [command][0].clone().card.0.len()))] //~
 fn copied_out_of_a_list(command: &Place) {}
 
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Order)]
+struct Again(#[command(id)] u64, #[command(sensitive)] Card, u8);
+
+#[traced(attributes("last" = last, "number" = card.0.len()))] //~
+fn behind_dots(Again(.., card, last): &Again) {}
+
+#[traced(attributes("id" = id, "number" = card.0.len()))] //~
+fn behind_dots_in_a_pair((.., Again(id, card, ..)): (u8, Again)) {}
+
+#[traced(attributes("number" = command.card.0.len()))] //~
+fn behind_dots_of_a_tuple((_, .., command): (u8, u8, Place)) {}
+
+#[traced(attributes("number" = command.card.0.len()))] //~
+fn in_a_lent_tuple((command, _): &(Place, u8)) {}
+
+#[traced(attributes("first" = first.card.0.len(), "all" = ?others))] //~ 2
+fn out_of_an_array([first, others @ ..]: &[Place; 3]) {}
+
+#[traced(record("number" = result.card.0.len(), "command" = ?result))] //~ 2
+fn returned() -> Place {
+    todo!()
+}
+
+#[traced(record("number" = result.as_ref().unwrap().card.0.len(), "command" = ?result.as_ref().ok()))] //~ 2
+async fn returned_if_all_is_well() -> Result<Place, String> {
+    todo!()
+}
+
+#[traced(record("number" = result.card.0.len()))] //~
+fn returned_by_a_future() -> impl Future<Output = Place> {
+    async { returned() }
+}
+
+#[traced(record("command" = format!("{result:?}")))] //~
+fn returned_by_a_boxed_one() -> Box<dyn Future<Output = Option<Place>> + Unpin> {
+    todo!()
+}
+
+type Tried = Result<Place, String>;
+
+#[traced(record("tried" = ?result))] //~
+fn returned_behind_an_alias() -> Tried {
+    todo!()
+}
+
 fn main() {}
