@@ -4,12 +4,12 @@ mod by_hand;
 mod deep;
 mod left;
 mod movable;
+mod named;
 
 use std::fmt::Display;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use eventsource_runtime::prelude::*;
@@ -81,47 +81,6 @@ where
     name = name.clone();
     let _: String = name.into();
     [left, right].into_iter()
-}
-
-struct HttpClient<T> {
-    base: T,
-}
-
-impl<T: Display> HttpClient<T> {
-    #[traced(attributes("url" = format!("{}/{path}", self.base)))]
-    async fn get<'a>(&self, path: &'a str) -> &'a str {
-        current_span().record("half.way", 1);
-        path
-    }
-
-    #[traced]
-    fn consume(self: Arc<Self>) -> Arc<Self> {
-        self
-    }
-}
-
-trait Greets {
-    #[traced]
-    fn greet(&self) -> &'static str {
-        "hello"
-    }
-}
-
-impl Greets for Opaque {}
-
-#[tokio::test]
-async fn methods_are_named_after_their_type() {
-    let client = Arc::new(HttpClient { base: "http://here" });
-    let ((), tree) = rendered(async {
-        assert_eq!(client.get("orders").await, "orders");
-        client.clone().consume();
-        Opaque.greet();
-        assert_eq!(moves("Ada", (1, 2)).count(), 2);
-    })
-    .await;
-    let expected =
-        "http_client.get\n  . half.way=1\n  . url=http://here/orders\nhttp_client.consume\nopaque.greet\nmoves\n";
-    assert_eq!(tree, expected);
 }
 
 #[traced(root, links = context)]

@@ -14,6 +14,7 @@ use super::literals::Literal;
 use super::parse::{Parsed, Written};
 use crate::diagnostics::{Diagnostics, hint};
 use crate::keys;
+use crate::names::find;
 use crate::options::Options;
 use crate::output::local;
 use crate::paths::Runtime;
@@ -97,7 +98,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     let Some(body) = body(diagnostics, &function) else { return Err(function.into_token_stream()) };
     let (constants, attributes) = split(attributes);
     Ok(Model {
-        owner: name.is_none() && function.sig.receiver().is_some(),
+        owner: name.is_none() && has_owner(&function.sig),
         name: name.unwrap_or_else(|| LitStr::new(&function.sig.ident.unraw().to_string(), function.sig.ident.span())),
         returned: returned(&function.sig.output, covers),
         is_held: record.is_empty() && covers == Covers::Call && is_held(&function.sig),
@@ -113,6 +114,11 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
         links,
         enable_tracing,
     })
+}
+
+/// Whether the function is of a type for certain: `Self` has no meaning elsewhere.
+fn has_owner(sig: &Signature) -> bool {
+    sig.receiver().is_some() || find(sig.to_token_stream(), "Self").is_some()
 }
 
 fn body(diagnostics: &mut Diagnostics, function: &Function) -> Option<Group> {
@@ -272,6 +278,27 @@ mod tests {
     use syn::parse_quote;
 
     use super::*;
+
+    #[test]
+    fn a_function_is_of_a_type_where_it_names_self() {
+        let of_a_type: [Signature; 7] = [
+            parse_quote!(fn f(&self)),
+            parse_quote!(async fn f(url: &str) -> Result<Self, E>),
+            parse_quote!(fn f(parts: Vec<Self>)),
+            parse_quote!(fn f() -> Self::Out),
+            parse_quote!(fn f() -> impl Future<Output = Box<Self>>),
+            parse_quote!(fn f<T: Into<Self>>(from: T)),
+            parse_quote!(
+                fn f() -> u8
+                where
+                    Self: Sized
+            ),
+        ];
+        assert!(of_a_type.iter().all(has_owner));
+        let others: [Signature; 2] =
+            [parse_quote!(fn f(this: Arc<A>) -> B), parse_quote!(fn f<'a, T: A>(a: &'a T) -> T::Out)];
+        assert!(!others.iter().any(has_owner));
+    }
 
     #[test]
     fn a_type_with_a_gap_is_known_for_one() {

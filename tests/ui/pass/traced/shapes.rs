@@ -90,6 +90,11 @@ async fn returned_later() -> impl Debug {
     "debug"
 }
 
+#[traced(record("output" = *result))]
+fn moved_future(value: u8) -> Box<dyn ::core::future::Future<Output = u8> + Send + ::core::marker::Unpin> {
+    Box::new(::core::future::ready(value))
+}
+
 #[traced(attributes("shown" = ?value))]
 fn argument_impl(value: impl Debug + Clone) -> usize {
     let _ = Clone::clone(&value);
@@ -185,6 +190,17 @@ impl Service {
         Self { on: true, name: String::new() }
     }
 
+    #[traced(attributes(name))]
+    async fn connected(name: &str) -> Result<Self, Refused> {
+        Ok(Self { on: true, name: name.to_string() })
+    }
+
+    #[traced]
+    fn renamed(service: Self, name: &str) -> usize {
+        let _ = &service;
+        name.len()
+    }
+
     #[traced(record("length" = result.len()))]
     async fn awaits(&mut self, other: &str) -> String {
         let text = coerced_later(true).await;
@@ -199,6 +215,14 @@ trait Port {
     #[traced]
     fn by_default(&self) -> u8 {
         self.plain()
+    }
+
+    #[traced]
+    fn count(ports: &[Self]) -> usize
+    where
+        Self: Sized,
+    {
+        ports.len()
     }
 
     #[traced]
@@ -266,11 +290,15 @@ fn main() {
     ::core::assert_eq!(ready(switched(false)), 1);
     ::core::assert_eq!(unsafe { not_safe(&1) }, 1);
     ::core::assert_eq!(foreign(1), 1);
+    let connected = ready(Service::connected("name"));
+    ::core::assert_eq!(connected.map_or(0, |service| Service::renamed(service, "other")), 5);
+    ::core::assert_eq!(ready(moved_future(1)), 1);
     let mut service = Service::without_self();
     ::core::assert_eq!(service.by_mutable("name"), "name");
     ::core::assert_eq!(service.by_reference(), "name");
     ::core::assert_eq!(ready(service.awaits("")), "name");
     ::core::assert_eq!(service.plain() + service.by_default() + service.unsized_default(), 8);
+    ::core::assert_eq!(Service::count(&[]), 0);
     let service = service.by_mutable_value();
     let service = *service.boxed();
     ::core::assert_eq!(service.by_value(), "name");
