@@ -89,7 +89,7 @@ pub(crate) fn shown(tokens: impl ToTokens) -> String {
 pub(crate) fn hint(written: &str, known: &[&'static str]) -> String {
     match nearest(written, known) {
         Some(word) => format!("did you mean `{word}`?"),
-        None if known.is_empty() => "there is none here".to_owned(),
+        None if known.is_empty() => "there is none here, so remove it".to_owned(),
         None => format!("there {}", list(known)),
     }
 }
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(hint("verison", &["name", "version"]), "did you mean `version`?");
         assert_eq!(hint("colour", &["name", "version", "alias"]), "there are `name`, `version` and `alias`");
         assert_eq!(hint("colour", &["name"]), "there is only `name`");
-        assert_eq!(hint("colour", &[]), "there is none here");
+        assert_eq!(hint("colour", &[]), "there is none here, so remove it");
     }
 
     #[test]

@@ -6,14 +6,19 @@ use std::path::Path;
 use crate::options::Words;
 use crate::{aggregate, event, handler, message, process_manager, projection, traced};
 
-/// The tables of options on a page, each as the names and the forms in its rows; nothing outside the repository.
-fn tables(page: &str) -> Option<Vec<Vec<(String, String)>>> {
+/// A page; nothing outside the repository.
+fn text(page: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page).with_extension("md");
     if !path.is_file() {
         println!("skipped: the pages are in the repository, not in the package");
         return None;
     }
-    let text = fs::read_to_string(path).expect("a page is readable");
+    Some(fs::read_to_string(path).expect("a page is readable"))
+}
+
+/// The tables of options on a page, each as the names and the forms in its rows.
+fn tables(page: &str) -> Option<Vec<Vec<(String, String)>>> {
+    let text = text(page)?;
     let mut tables = Vec::new();
     let mut lines = text.lines();
     while lines.any(|line| line.starts_with("| option |")) {
@@ -77,5 +82,17 @@ fn handlers() {
         let documented: Vec<Vec<&str>> =
             tables.iter().map(|table| table.iter().map(|(name, _)| name.as_str()).collect()).collect();
         assert_eq!(documented, [handler::parse::OPTIONS.names(), of_methods.clone()], "the tables of `{page}.md`");
+    }
+}
+
+#[test]
+fn what_is_not_of_handlers_is_refused_on_their_pages() {
+    for page in ["command_handler", "query_handler"] {
+        let Some(text) = text(page) else { return };
+        let refused =
+            text.split_once("\n- A name, ").and_then(|(_, rest)| rest.split_once(" in a handler's `#[traced]`"));
+        let (refused, _) = refused.expect("there is such a line");
+        let documented: Vec<&str> = refused.split('`').skip(1).step_by(2).collect();
+        assert_eq!(documented, handler::model::NOT_OF_HANDLERS, "what `{page}.md` says of a handler's `#[traced]`");
     }
 }

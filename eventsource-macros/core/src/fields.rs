@@ -40,7 +40,9 @@ pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: 
             for variant in &data.variants {
                 let fields = variant.fields.iter().flat_map(|field| &field.attrs);
                 for attribute in variant.attrs.iter().chain(fields).filter(|it| it.path().is_ident(helper)) {
-                    let message = format!("`#[{helper}(..)]` belongs on a field of a struct; an enum has none");
+                    let message = format!(
+                        "`#[{helper}(..)]` belongs on a field of a struct, and this is an enum; remove it, or write a struct for each variant"
+                    );
                     diagnostics.error(attribute, message);
                 }
             }

@@ -90,7 +90,10 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
 
 fn refuse_generics(diagnostics: &mut Diagnostics, input: &DeriveInput) {
     if !input.generics.params.is_empty() {
-        diagnostics.error(&input.generics, "an aggregate cannot be generic; its name and its events are stored");
+        diagnostics.error(
+            &input.generics,
+            "an aggregate cannot be generic, since its name and its events are stored; write a plain type around it",
+        );
     }
 }
 

@@ -114,6 +114,6 @@ fn fault(last: u32, number: u32) -> Option<String> {
             Some(format!("the upcast from version {next} is missing; write `{next} => ..` before this one"))
         }
         Ordering::Less if number == last => Some(format!("version {number} is given twice; keep one")),
-        Ordering::Less => Some(format!("upcasts are in ascending order; version {number} stands too late")),
+        Ordering::Less => Some(format!("version {number} stands too late; write the upcasts in ascending order")),
     }
 }

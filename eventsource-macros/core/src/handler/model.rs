@@ -233,7 +233,9 @@ fn sees(diagnostics: &mut Diagnostics, method: &Function, switch: &Expr) -> bool
     let services: Vec<Ident> = method.arguments().skip(1).flat_map(|argument| bound(&argument.pat)).collect();
     let named = seen(switch, &services);
     if let Some(named) = &named {
-        let message = format!("`enable_tracing` sees `self` and the command alone; `{named}` is of the services");
+        let message = format!(
+            "`{named}` is of the services, which `enable_tracing` does not see; name `self` and the command alone"
+        );
         diagnostics.error(named, message);
     }
     named.is_none()
@@ -249,7 +251,10 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: Vec<Handler>) -
         if let Some(earlier) = kept.iter().find(same) {
             let (name, method) = (shown(ty), &earlier.method);
             let message = kind.message();
-            diagnostics.error(ty, format!("`{name}` is handled by `{method}` already; a {message} has one handler"));
+            diagnostics.error(
+                ty,
+                format!("`{name}` is handled by `{method}` already, and a {message} has one handler; keep one"),
+            );
         } else {
             kept.push(handler);
         }
@@ -264,8 +269,9 @@ fn services(diagnostics: &mut Diagnostics, handlers: &mut [Handler]) -> Option<T
     for handler in handlers {
         let Some(ty) = taken(handler).filter(|ty| !alike(ty, &first)) else { continue };
         let (first, other) = (shown(&first), shown(&ty));
-        let message =
-            format!("services are `&{first}` above and `&{other}` here; all handlers of a block take the same");
+        let message = format!(
+            "services are `&{first}` above and `&{other}` here; write one type in all handlers of a block, such as a struct of both"
+        );
         diagnostics.error(ty, message);
         handler.call = None;
     }

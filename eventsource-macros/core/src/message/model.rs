@@ -68,7 +68,7 @@ fn id(
     is_unclear: bool,
 ) -> Option<Member> {
     if let Data::Enum(data) = &input.data {
-        diagnostics.error(data.enum_token, "a command is a struct, one for each intention");
+        diagnostics.error(data.enum_token, "a command is no enum; write a struct for each intention");
         return None;
     }
     for (word, _) in ids.iter().filter(|(_, member)| sensitive.iter().any(|it| it.member == *member)) {

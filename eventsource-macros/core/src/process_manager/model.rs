@@ -94,7 +94,10 @@ fn add(
     let command = inside_reference(&argument.ty, "Rejected");
     let id = options.take(keys::ID);
     if let (Some(given), Some(_)) = (&id, &command) {
-        diagnostics.error(&given.key, "`id` belongs on a method for an event; a refused command is of one process");
+        diagnostics.error(
+            &given.key,
+            "`id` belongs on a method for an event, and a refused command is of one process; remove it",
+        );
     }
     let Some(message) = event.as_ref().or(command.as_ref()).filter(|_| is_sound).cloned() else {
         if event.is_none() && command.is_none() {
@@ -115,7 +118,9 @@ fn add(
     };
     if let Some(earlier) = methods.iter().find(same) {
         let (name, earlier) = (shown(&method.message), earlier.method.unraw());
-        let message = format!("`{name}` is taken by `{earlier}` already; a process manager has one method per {what}");
+        let message = format!(
+            "`{name}` is taken by `{earlier}` already, and a process manager has one method per {what}; keep one"
+        );
         diagnostics.error(&method.message, message);
         return;
     }

@@ -159,7 +159,7 @@ fn slot(
     word: &Ident,
 ) {
     if let Some(earlier) = slot {
-        let message = format!("`{}` is the `{word}` already; a projection has one", earlier.method);
+        let message = format!("`{}` is the `{word}` already, and a projection has one; keep one", earlier.method);
         diagnostics.error(word, message);
         return;
     }
@@ -194,7 +194,10 @@ fn handler(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, 
     let same = |earlier: &&Handler| alike(&earlier.event, &event) && earlier.step.cfgs.is_empty() && cfgs.is_empty();
     if let Some(earlier) = found.handlers.iter().find(same) {
         let name = shown(&event);
-        let message = format!("`{name}` is taken by `{}` already; a projection has one method per event", earlier.name);
+        let message = format!(
+            "`{name}` is taken by `{}` already, and a projection has one method per event; keep one",
+            earlier.name
+        );
         diagnostics.error(&event, message);
         return;
     }

@@ -49,11 +49,9 @@ impl Jumps<'_> {
     /// Reports a `break` or `continue` to what is not in the expression.
     fn to(&mut self, label: Option<&Lifetime>, token: impl ToTokens, jump: &str) {
         match label {
-            None if self.loops == 0 => self.report(token, jump, "there is no loop around it"),
-            Some(label) if !self.labels.contains(&label.ident) => {
-                self.report(token, jump, &format!("there is no `{label}` in it"));
-            }
-            _ => (),
+            None if self.loops > 0 => (),
+            Some(label) if self.labels.contains(&label.ident) => (),
+            _ => self.report(token, jump, "compute the value in the body, or in a function that is called here"),
         }
     }
 }

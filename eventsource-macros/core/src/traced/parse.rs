@@ -13,7 +13,7 @@ use crate::options::{Form, Options, Word, Words};
 use crate::paths;
 use crate::signature::{Function, report_item};
 
-const NAME_FIRST: &str = "stands first and without the word: `#[traced(\"component.operation\")]`";
+const NAME_FIRST: &str = "stands first and without the word; write `#[traced(\"component.operation\")]`";
 const UNNAMED: &str = "has no place here: nothing is recorded but what `attributes(..)` names; remove this";
 
 pub(crate) const OPTIONS: Words = Words::new(&[
