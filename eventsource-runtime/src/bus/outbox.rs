@@ -230,7 +230,8 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         let Err(error) = self.publish(&events).await else {
             let published = begun.elapsed();
             let applied = self.store.apply_batch(projection, batch, scope).await?;
-            return Ok(Applied { took: Some(Took::since(begun, published)), ..applied });
+            let took = applied.took.map(|took| took + Took { steps: published, rest: Duration::ZERO });
+            return Ok(Applied { took, ..applied });
         };
         if let Some(published) = error.kept() {
             batch.checkpoint = published;

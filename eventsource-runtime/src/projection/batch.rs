@@ -3,7 +3,7 @@
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use std::borrow::Borrow;
 use std::fmt;
-use std::ops::{AddAssign, Deref, Range};
+use std::ops::{Add, Deref, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,7 @@ impl Batch {
 }
 
 /// What became of a batch that was committed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
     /// The events that were set aside unapplied, because an earlier event of their stream is a dead letter.
@@ -120,9 +120,11 @@ impl Took {
     }
 }
 
-impl AddAssign for Took {
-    fn add_assign(&mut self, other: Self) {
-        *self = Self { steps: self.steps + other.steps, rest: self.rest + other.rest };
+impl Add for Took {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { steps: self.steps + other.steps, rest: self.rest + other.rest }
     }
 }
 

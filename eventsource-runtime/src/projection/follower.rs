@@ -75,7 +75,7 @@ pub(super) struct Place {
     /// How many events the next page may have, and the one at hand might have had, which may have been read ahead.
     pub(super) batch: usize,
     pub(super) asked: usize,
-    /// What the attempts at the batch took that were committed, where the store says so.
+    /// What the attempts at the batch took that were committed, where the store says so of all of them.
     pub(super) took: Option<Took>,
 }
 
@@ -221,7 +221,7 @@ impl<S: ProjectionStore> Follower<S> {
         let end = page.scanned;
         let events = Events::from(page.events);
         let started = Instant::now();
-        place.took = None;
+        place.took = Some(Took::default());
         let applied = match mode {
             Mode::Batch { .. } => self.apply_at_once(&events, end, mode, place).await?,
             Mode::Live => self.apply_one_by_one(&events, place).await?,

@@ -105,9 +105,7 @@ impl<S: ProjectionStore> Follower<S> {
         match result {
             Ok(applied) => {
                 place.hold.renewed = asked;
-                if let Some(took) = applied.took {
-                    *place.took.get_or_insert_default() += took;
-                }
+                place.took = place.took.zip(applied.took).map(|(sum, took)| sum + took);
                 self.keep(step.to, place);
                 span.in_scope(|| step.applied(&span, self.partition.projection, &self.options, &applied));
                 span.succeed();

@@ -321,7 +321,7 @@ pub const LOG_STORE: &str = "eventsource::store";
 pub const LOG_MEMORY: &str = "eventsource::store::memory";
 /// `eventsource::store::postgres`: failed, slow, an append waits, not told of new events; connecting again, told of new events again.
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
-/// `eventsource::store::sqlite`: failed, slow, the log grows while somebody reads.
+/// `eventsource::store::sqlite`: failed, slow, the log grows and cannot be emptied.
 pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";

@@ -100,8 +100,10 @@ impl Appends {
                     extract(epoch FROM clock_timestamp() - coalesce(blocking.xact_start, blocking.state_change))::float8 \
                 FROM pg_stat_activity AS waiting CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocks (pid) \
                 JOIN pg_stat_activity AS blocking ON blocking.pid = blocks.pid \
-                WHERE waiting.datname = current_database() AND waiting.query LIKE '%{schema}%' \
-                ORDER BY blocking.xact_start LIMIT 1",
+                WHERE waiting.datname = current_database() \
+                    AND (waiting.query LIKE '%{schema}.append%' OR waiting.query LIKE 'INSERT INTO {schema}.events%') \
+                    AND cardinality(pg_blocking_pids(blocking.pid)) = 0 \
+                ORDER BY blocking.xact_start NULLS FIRST LIMIT 1",
             ),
             cautious: AtomicU32::new(0),
         }
@@ -153,16 +155,19 @@ impl Appends {
     }
 
     async fn single(&self, pools: &Pools, single: &Single<'_>, is_alone: bool) -> Result<Verdict, Fault> {
-        // Most often that which has just loaded the stream: its server process is awake, and its caches are warm.
-        let idle = if is_alone { idle(&pools.readers).await } else { None };
-        let client = match idle {
-            Some(client) => client,
-            None => lend(&pools.writers).await?,
-        };
         let is_at_once = is_alone && !self.is_cautious();
-        if is_at_once && let Some(verdict) = tried(&client, &self.at_once, single).await? {
-            return Ok(verdict);
+        if is_at_once {
+            // Most often that which has just loaded the stream: its server process is awake, and its caches are warm.
+            let client = match idle(&pools.readers).await {
+                Some(client) => client,
+                None => lend(&pools.writers).await?,
+            };
+            if let Some(verdict) = tried(&client, &self.at_once, single).await? {
+                return Ok(verdict);
+            }
         }
+        // What may wait for the lock holds up no reader.
+        let client = lend(&pools.writers).await?;
         let verdict = tried(&client, &self.one, single).await?.ok_or_else(|| {
             PostgresError::new("the place of an event is taken; the table was changed by something else")
         })?;
@@ -210,8 +215,9 @@ impl Appends {
         }
     }
 
-    /// The process of the server that an append waits for, and for how many seconds its transaction has been open.
-    pub(super) async fn blocking(&self, pool: &Pool) -> Option<(i32, f64)> {
+    /// The process of the server that an append waits for, which itself waits for nobody, and for how many seconds its
+    /// transaction has been open. Of another user's the server may tell the process alone.
+    pub(super) async fn blocking(&self, pool: &Pool) -> Option<(i32, Option<f64>)> {
         let client = lend(pool).await.ok()?;
         let row = client.query_opt(&self.blocking, &[]).await.ok()??;
         Some((row.try_get(0).ok()?, row.try_get(1).ok()?))

@@ -100,10 +100,10 @@ pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
     })
 }
 
-/// The connection that was given back last, if none is in use.
+/// The connection that was given back last, if none is in use, and it is not the only one that there may be.
 pub(super) async fn idle(pool: &Pool) -> Option<Object> {
     let status = pool.status();
-    if status.available == 0 || status.available < status.size {
+    if status.max_size == 1 || status.available == 0 || status.available < status.size {
         return None;
     }
     // Between the two somebody may have taken it.

@@ -40,9 +40,9 @@ impl PostgresOptions {
     }
 
     /// How many connections read, at least one, and how many run projections; two for each core, from 4 to 16, unless
-    /// chosen. They are made when they are needed. Appends have two more and, where nobody reads, one of those that read; snapshots that are kept two, the leases of
-    /// projections two, and whoever waits for the feed to move one: at most twice the number and seven, and three more
-    /// for each projection while it is built aside.
+    /// chosen. They are made when they are needed. Appends have two more, and take one of those that read where all of
+    /// these are free; snapshots that are kept have two, the leases of projections two, and whoever waits for the feed
+    /// to move one: at most twice the number and seven, and three more for each projection while it is built aside.
     pub fn connections(self, connections: usize) -> Self {
         Self { connections: connections.max(1), ..self }
     }

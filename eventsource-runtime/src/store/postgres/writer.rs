@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{Either, select};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -101,11 +101,14 @@ impl Shared {
         if let Ok(outcome) = timeout(LONG, &mut append).await {
             return outcome;
         }
-        let told = async {
+        let told = pin!(async {
             let looked = timeout(LONG, self.appends.blocking(&self.pools.snapshots)).await;
             log::postgres::held_up(looked.ok().flatten());
-        };
-        join(append, told).await.0
+        });
+        match select(append, told).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), append)) => append.await,
+        }
     }
 }
 

@@ -7,8 +7,9 @@ const SYSTEM: &str = "postgresql";
 
 /// An append has waited for long: for the transaction of that process, which has been open for so many seconds, where
 /// it waits for one.
-pub(crate) fn held_up(blocking: Option<(i32, f64)>) {
-    let (pid, open) = blocking.map(|(pid, open)| (i64::from(pid), open)).unzip();
+pub(crate) fn held_up(blocking: Option<(i32, Option<f64>)>) {
+    let pid = blocking.map(|(pid, _)| i64::from(pid));
+    let open = blocking.and_then(|(_, open)| open);
     event!(
         "eventsource.store.postgres.held_up",
         names::LOG_POSTGRES,

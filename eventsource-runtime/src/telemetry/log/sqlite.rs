@@ -3,13 +3,13 @@
 use super::ids;
 use crate::telemetry::names;
 
-/// The log could not be emptied, because somebody reads from it.
+/// The log could not be emptied, because somebody else is at it.
 pub(crate) fn log_kept(size: u64) {
     event!(
         "eventsource.store.sqlite.log_kept",
         names::LOG_SQLITE,
         WARN,
         { db.system.name = "sqlite", eventsource.log.size = size },
-        "the log grows while somebody reads"
+        "the log grows and cannot be emptied"
     );
 }
