@@ -145,23 +145,8 @@ fn is(tree: Option<&TokenTree>, punct: char) -> bool {
 }
 
 /// Methods of the standard library that give the same value again, or one out of a list.
-const SAME: [&str; 15] = [
-    "as_deref",
-    "as_ref",
-    "borrow",
-    "clone",
-    "deref",
-    "err",
-    "expect",
-    "expect_err",
-    "first",
-    "get",
-    "last",
-    "ok",
-    "to_owned",
-    "unwrap",
-    "unwrap_err",
-];
+const SAME: [&str; 12] =
+    ["as_deref", "as_ref", "borrow", "clone", "deref", "expect", "first", "get", "last", "ok", "to_owned", "unwrap"];
 
 /// What comes after `[index]` and `.clone()`.
 fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {

@@ -256,8 +256,8 @@ mod tests {
         let whole = quote!("1" = ?result, "2" = ?result.as_ref().ok(), "3" = a.x);
         assert_eq!(returned(parse_quote!(fn f(a: A) -> Result<Vec<B>, E>), &whole), ["A.x", "B.", "E."]);
         assert!(returned(parse_quote!(fn f<T>() -> Result<T, impl E>), &whole).is_empty());
-        let error = quote!("1" = ?result.as_ref().err(), "2" = result.as_ref().unwrap_err().card);
-        assert_eq!(returned(parse_quote!(fn f() -> Result<(), E>), &error), ["E.", "E.card"]);
+        // What is most often recorded of a failure, beside a value that shows more than it may.
+        assert!(returned(parse_quote!(fn f() -> Result<B, E>), &quote!("1" = ?result.as_ref().err())).is_empty());
         assert!(returned(parse_quote!(fn f(result: A) -> u8), &fields).is_empty());
         let others = quote!("1" = result.len(), "2" = result, "3" = result.is_ok());
         assert!(returned(parse_quote!(fn f() -> Result<B, E>), &others).is_empty());
