@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -91,9 +90,7 @@ impl Shared {
             let _ = waiting.reply.send(outcome);
         }
     }
-}
 
-impl Shared {
     /// Logs what an append waits for, if it does so for long: most often somebody's transaction, forgotten with a lock on
     /// the table.
     async fn telling_what_holds_up<T>(&self, append: impl Future<Output = T>) -> T {
