@@ -17,6 +17,7 @@ mod projecting;
 mod refusing;
 mod resets;
 mod several;
+mod stalls;
 mod standstill;
 mod tls;
 mod told;

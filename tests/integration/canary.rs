@@ -5,14 +5,16 @@ use std::fmt::Write as _;
 
 use eventsource_runtime::dispatch::Context;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{DeadLetters, OnFailure};
-use eventsource_runtime::store::{SqliteStore, SqliteTransaction};
+use eventsource_runtime::projection::{DeadLetters, OnFailure, ProjectionStore};
+use eventsource_runtime::snapshot::SnapshotStore;
+use eventsource_runtime::store::{EventStore, Filter, PostgresOptions, PostgresStore, SqliteStore};
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::services;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::leaks::{CANARY, Logs, Shown, assert_no_leak, secret};
+use crate::leaks::{CANARY, Logs, Shown, assert_no_leak, on_one_thread, secret};
 
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
 struct Charged {
@@ -135,14 +137,14 @@ struct Follows {
 #[projection(enable_tracing = true)]
 impl Follows {
     #[traced(attributes("amount" = event.amount))]
-    fn charged(&self, event: &Recorded<Charged>, _: &SqliteTransaction<'_>) -> Result<(), PayError> {
+    fn charged(&self, event: &Recorded<Charged>) -> Result<(), PayError> {
         if self.fails { Err(PayError::Refused(event.note.expose().clone())) } else { Ok(()) }
     }
 
     fn noted(&self, _: &Recorded<Noted>) {}
 
     #[projection(reset)]
-    fn clear(&self, _: &SqliteTransaction<'_>) {}
+    fn clear(&self) {}
 }
 
 /// Follows what it cannot read.
@@ -150,12 +152,12 @@ struct Misled;
 
 #[projection(enable_tracing = true)]
 impl Misled {
-    fn noted(&self, event: &Recorded<Misfit>, _: &SqliteTransaction<'_>) {
+    fn noted(&self, event: &Recorded<Misfit>) {
         panic!("{}{}", event.note, event.other);
     }
 
     #[projection(reset)]
-    fn clear(&self, _: &SqliteTransaction<'_>) {}
+    fn clear(&self) {}
 }
 
 #[derive(Clone, Debug, Event, Serialize, Deserialize)]
@@ -183,6 +185,14 @@ impl Watching {
         let Refuse(_, why) = &**refused;
         if why.is_empty() { Err(PayError::Refused(format!("{refused:?}"))) } else { Ok(()) }
     }
+}
+
+/// A store that an application keeps all in.
+trait Keeps: EventStore + SnapshotStore + ProjectionStore + std::fmt::Debug {}
+impl<S: EventStore + SnapshotStore + ProjectionStore + std::fmt::Debug> Keeps for S {}
+
+async fn sqlite() -> SqliteStore {
+    SqliteStore::open(":memory:").await.unwrap()
 }
 
 async fn write(bus: &CommandBus, shown: &mut Shown) -> Uuid {
@@ -215,12 +225,7 @@ async fn write_json(bus: &CommandBus, account: Uuid, shown: &mut Shown) {
     }
 }
 
-async fn read(
-    store: &SqliteStore,
-    repository: &Repository<Account, SqliteStore, Gateway>,
-    account: Uuid,
-    shown: &mut Shown,
-) {
+async fn read<S: Keeps>(store: &S, repository: &Repository<Account, S, Gateway>, account: Uuid, shown: &mut Shown) {
     let answers = Answers(secret("answer"));
     let queries = QueryBus::builder().handler(answers).build();
     queries.execute(Notes { like: secret("query"), fail: false }).await.unwrap();
@@ -243,7 +248,7 @@ async fn read(
     shown.debug(store);
 }
 
-async fn project(store: &SqliteStore, last: Position, shown: &mut Shown) {
+async fn project<S: Keeps>(store: &S, last: Position, shown: &mut Shown) {
     let runner = ProjectionRunner::new(store.clone()).projection(Follows { fails: false });
     shown.debug(&runner);
     let running = runner.spawn();
@@ -261,7 +266,7 @@ async fn project(store: &SqliteStore, last: Position, shown: &mut Shown) {
 }
 
 /// What is set aside says why, and keeps none of the texts of others.
-async fn set_aside(store: &SqliteStore, last: Position, shown: &mut Shown) {
+async fn set_aside<S: Keeps>(store: &S, last: Position, shown: &mut Shown) {
     let runner = || ProjectionRunner::new(store.clone()).max_retries(0).on_failure(OnFailure::DeadLetter).rebuild();
     for running in [runner().projection(Follows { fails: true }).spawn(), runner().projection(Misled).spawn()] {
         running.wait_for(last).await.unwrap();
@@ -280,7 +285,7 @@ async fn set_aside(store: &SqliteStore, last: Position, shown: &mut Shown) {
     }
 }
 
-async fn manage(store: &SqliteStore, bus: &CommandBus, last: Position, shown: &mut Shown) {
+async fn manage<S: Keeps>(store: &S, bus: &CommandBus, last: Position, shown: &mut Shown) {
     shown.debug(&Reaction::<Watching>::new().record(Watched { note: secret("reaction") }));
     let runner = ProcessManagerRunner::new(store.clone(), bus.clone()).process_manager::<Watching>();
     shown.debug(&runner);
@@ -288,13 +293,12 @@ async fn manage(store: &SqliteStore, bus: &CommandBus, last: Position, shown: &m
     managers.wait_for(last).await.unwrap();
     shown.debug(&managers);
     managers.shutdown().await.unwrap();
-    let page = store.read_all(last, &eventsource_runtime::store::Filter::all(), 1000).await.unwrap();
+    let page = store.read_all(last, &Filter::all(), 1000).await.unwrap();
     assert!(page.events.iter().any(|event| event.event_type.starts_with("process_manager.")));
     page.events.iter().for_each(|event| shown.debug(event));
 }
 
-async fn everything(shown: &mut Shown) {
-    let store = SqliteStore::open(":memory:").await.unwrap();
+async fn everything<S: Keeps>(store: S, shown: &mut Shown) {
     let gateway = Gateway { key: secret("service").into() };
     shown.debug(&gateway);
     let repository = Repository::<Account, _>::new(store.clone()).with_services(gateway);
@@ -311,17 +315,29 @@ async fn everything(shown: &mut Shown) {
 
 /// The text of a refusal, of a step's error and of a query's error is their author's, who gets it back; it stays out of
 /// what we say about it.
-#[tokio::test]
-async fn no_secret_reaches_what_others_read() {
+async fn assert_nothing_leaks<S: Keeps>(store: S) {
     let (metrics, logs) = (InMemoryMetricExporter::default(), Logs::default());
     let _subscriber = tracing::subscriber::set_default(logs.clone());
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
     let mut shown = Shown::default();
-    recorder.run(everything(&mut shown)).await;
+    recorder.run(everything(store, &mut shown)).await;
     recorder.flush().await;
     let (spans, logs) = assert_no_leak(&recorder, &metrics, &logs, &shown);
     assert!(spans.contains("<sensitive>") && spans.contains("\"amount\""));
     assert!(logs.contains("Refused"), "{logs}");
+}
+
+#[tokio::test]
+async fn no_secret_reaches_what_others_read() {
+    assert_nothing_leaks(sqlite().await).await;
+}
+
+#[test]
+fn no_secret_on_postgres_reaches_what_others_read() {
+    on_one_thread(services::postgres, |address: String| async move {
+        let options = PostgresOptions::default().schema(services::a_schema());
+        assert_nothing_leaks(PostgresStore::connect_with(&address, options).await.unwrap()).await;
+    });
 }
 
 /// Where a set-up asks for what errors say, it gets that, and none of the other secrets.
@@ -330,7 +346,7 @@ async fn what_errors_say_reaches_those_who_ask_for_it_and_nothing_else_does() {
     let (metrics, logs) = (InMemoryMetricExporter::default(), Logs::default());
     let _subscriber = tracing::subscriber::set_default(logs.clone());
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()).record_error_text(true));
-    recorder.run(everything(&mut Shown::default())).await;
+    recorder.run(everything(sqlite().await, &mut Shown::default())).await;
     recorder.flush().await;
     let metrics = format!("{:#?}", metrics.get_finished_metrics().unwrap());
     assert!(!metrics.contains(CANARY), "{metrics}");

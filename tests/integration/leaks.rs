@@ -1,8 +1,10 @@
 //! Secrets that can be told from all else, and what others read, in which there must be none.
 
 use std::fmt::{self, Write as _};
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 
+use eventsource_runtime::testing;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use tracing::span;
@@ -91,4 +93,19 @@ pub(crate) fn assert_no_leak(
         assert!(leaks.is_empty(), "in {medium}:\n{}", leaks.join("\n"));
     }
     (spans, logs)
+}
+
+/// On one thread, so that all logs are captured; with a server's address, or skipped.
+pub(crate) fn on_one_thread<F: Future<Output = ()>>(
+    address: fn() -> String,
+    body: impl FnOnce(String) -> F + Send + 'static,
+) {
+    testing::run(async {
+        let address = address();
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(body(address));
+        };
+        tokio::task::spawn_blocking(run).await.unwrap();
+    });
 }

@@ -133,13 +133,20 @@ impl PostgresServer {
             let owned = ["server.key", "server.crt"].map(|name| data.join(name));
             assert!(Command::new("chown").arg("postgres").args(&owned).status().expect("chown").success());
         }
-        let settings = data.join("postgresql.conf");
-        let mut text = std::fs::read_to_string(&settings).expect("the settings");
-        text.push_str("\nssl = on\n");
-        std::fs::write(&settings, text).expect("the settings");
+        self.set("ssl = on");
+        std::fs::read(data.join("ca.crt")).expect("the authority's certificate")
+    }
+
+    /// Starts it again with another setting.
+    ///
+    /// # Panics
+    /// It does not take it.
+    pub fn set(&self, setting: &str) {
+        let settings = self.folder.join("data").join("postgresql.conf");
+        let text = std::fs::read_to_string(&settings).expect("the settings");
+        std::fs::write(&settings, format!("{text}\n{setting}\n")).expect("the settings");
         self.crash();
         self.begin();
-        std::fs::read(data.join("ca.crt")).expect("the authority's certificate")
     }
 
     /// Stops it as a crash would: nothing is finished, nothing is told.

@@ -88,6 +88,7 @@ defects! {
     StreamPageIsWhole => stream_page_has_its_limit,
     NoneIsAll => no_events_are_read_where_none_are_asked_for,
     LargePagesAreByStream => feed_is_in_order_of_position,
+    FeedIsByTime => feed_goes_by_no_clock,
     FeedPageIsWhole => feed_page_has_its_limit,
     NoneIsPassedOver => feed_is_not_passed_over_where_no_events_are_asked_for,
     FeedEndsAtWhatItHides => feed_passes_over_what_it_hides,

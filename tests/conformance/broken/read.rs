@@ -133,6 +133,7 @@ impl Broken {
             Defect::LargePagesAreByStream if limit > 512 => {
                 page.events.sort_by(|one, other| one.stream.cmp(&other.stream));
             }
+            Defect::FeedIsByTime => page.events.sort_by_key(|event| event.recorded_at),
             Defect::FeedEndsAtWhatItHides => {
                 page.scanned = page.events.last().map_or(after, |event| event.position);
             }

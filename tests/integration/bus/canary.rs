@@ -1,7 +1,6 @@
 //! What messages hold is for their handlers alone: on every bus nothing of it is in spans, metrics, logs or `Debug`.
 
 use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{
@@ -9,7 +8,6 @@ use eventsource_runtime::bus::{
     Received, Traced,
 };
 use eventsource_runtime::store::StreamId;
-use eventsource_runtime::testing;
 use eventsource_tests::own_bus::remote;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
@@ -17,7 +15,7 @@ use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use uuid::Uuid;
 
 use super::spans::until_settled;
-use crate::leaks::{Logs, Shown, assert_no_leak, secret};
+use crate::leaks::{Logs, Shown, assert_no_leak, on_one_thread, secret};
 
 fn message() -> Message {
     let secrets = secret("payload");
@@ -66,18 +64,6 @@ async fn within_the_process() {
 #[tokio::test]
 async fn on_a_strangers_bus() {
     story(remote()).await;
-}
-
-/// On one thread, so that all logs are captured; with a broker's address, or skipped.
-fn on_one_thread<F: Future<Output = ()>>(address: fn() -> String, body: impl FnOnce(String) -> F + Send + 'static) {
-    testing::run(async {
-        let address = address();
-        let run = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(body(address));
-        };
-        tokio::task::spawn_blocking(run).await.unwrap();
-    });
 }
 
 #[test]

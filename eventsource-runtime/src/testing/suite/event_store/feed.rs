@@ -1,6 +1,9 @@
 //! The feed of all streams, and what a filter shows of it.
 
-use super::{EventStore, Filter, Position, StreamId, Uuid, a_stream, an_event, appended, events, feed};
+use super::{
+    Arc, EventStore, Filter, NewEvent, Origin, Position, StreamId, Timestamp, Uuid, a_stream, an_event, appended,
+    events, feed, origin,
+};
 
 /// The feed shows every event of every stream once, in order of position.
 pub async fn feed_is_in_order_of_position<S: EventStore>(open: impl AsyncFn() -> S) {
@@ -15,6 +18,20 @@ pub async fn feed_is_in_order_of_position<S: EventStore>(open: impl AsyncFn() ->
         let fed: Vec<_> = feed(&store, &Filter::all(), limit).await.iter().map(|event| event.id).collect();
         assert!(fed == ids, "pages of {limit}");
     }
+}
+
+/// The feed is in the order of the appends, though the clocks of those who append go back.
+pub async fn feed_goes_by_no_clock<S: EventStore>(open: impl AsyncFn() -> S) {
+    let (store, one, other) = (open().await, a_stream(), a_stream());
+    let (now, mut ids) = (origin(), Vec::new());
+    for hour in 0..6 {
+        let recorded_at = Timestamp::from_micros(now.recorded_at.as_micros() - hour * 3_600_000_000);
+        let event = NewEvent { origin: Arc::new(Origin { recorded_at, ..now.clone() }), ..an_event("Placed", "1") };
+        ids.push(event.id);
+        appended(&store, if hour % 2 == 0 { &one } else { &other }, vec![event]).await;
+    }
+    let fed: Vec<_> = feed(&store, &Filter::all(), 100).await.iter().map(|event| event.id).collect();
+    assert_eq!(fed, ids, "a feed is not sorted by time");
 }
 
 /// A page is no longer than was asked.

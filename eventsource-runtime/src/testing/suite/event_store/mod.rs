@@ -130,6 +130,7 @@ macro_rules! event_store_suite {
             stream_page_has_its_limit
             no_events_are_read_where_none_are_asked_for
             feed_is_in_order_of_position
+            feed_goes_by_no_clock
             feed_page_has_its_limit
             feed_is_not_passed_over_where_no_events_are_asked_for
             feed_passes_over_what_it_hides
