@@ -133,6 +133,32 @@ fn the_process_has_one_set_up_at_a_time() {
     exporters_are_not_traced();
 }
 
+/// Such as one for metrics alone: it took the process's spans from whoever read them, and gave them to nobody.
+#[test]
+fn a_set_up_without_anybody_to_give_spans_to_leaves_a_provider_of_others() {
+    let _turn = TURN.blocking_lock();
+    let theirs = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(theirs.clone()).build();
+    global::set_tracer_provider(provider);
+    let metrics = || Telemetry::builder("metrics").metric_exporter(InMemoryMetricExporter::default());
+    for _ in 0..2 {
+        let installed = metrics().install().unwrap();
+        span("ours").in_scope(|| global::tracer("theirs").in_span("theirs", |_| ()));
+        assert_eq!(names(&theirs), ["theirs", "ours"]);
+        installed.shutdown_blocking().unwrap();
+        span("after").in_scope(|| ());
+        assert_eq!(names(&theirs), ["after"], "it is left alone at the end as well");
+    }
+    // What is ours is replaced, whether anybody gets its spans or not.
+    let exporter = InMemorySpanExporter::default();
+    let first = Telemetry::builder("first").simple_exporter(exporter.clone()).install().unwrap();
+    let second = metrics().install().unwrap();
+    global::tracer("theirs").in_span("nobody's", |_| ());
+    assert_eq!((names(&exporter), names(&theirs)), (vec![], vec![]));
+    first.shutdown_blocking().unwrap();
+    second.shutdown_blocking().unwrap();
+}
+
 fn understands_headers() -> bool {
     let extracted =
         global::get_text_map_propagator(|propagator| propagator.extract_with_context(&Context::new(), &Headers));

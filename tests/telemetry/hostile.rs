@@ -10,6 +10,10 @@ use eventsource_runtime::store::SqliteStore;
 use eventsource_runtime::telemetry::TelemetryBuilder;
 use eventsource_tests::exporters::{Deed, Hostile};
 use eventsource_tests::orders::{Order, OrderQueries, OrderReadModel, OrdersByStatus, ShipOrder};
+use opentelemetry::trace::{Link, SpanKind, TraceId};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SamplingResult, ShouldSample, Span, SpanData, SpanProcessor};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use uuid::Uuid;
@@ -135,6 +139,56 @@ async fn whatever_exporters_do_the_answers_and_the_stored_bytes_are_the_same() {
         let hostile = Hostile::new(deed);
         assert_eq!(outcome(all_of(&hostile), Some(&hostile)).await, expected, "{name}");
     }
+}
+
+/// What is called on the threads that make and end spans, and panics each time.
+#[derive(Clone, Debug)]
+struct Panics;
+
+impl SpanProcessor for Panics {
+    fn on_start(&self, _: &mut Span, _: &Context) {
+        panic!("a processor's own");
+    }
+
+    fn on_end(&self, _: SpanData) {
+        panic!("a processor's own");
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl ShouldSample for Panics {
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        panic!("a sampler's own");
+    }
+}
+
+/// The second panic came while the first unwound, and ended the process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_panics_on_the_thread_of_a_span_changes_no_answer() {
+    let expected = outcome_here().await;
+    let exporter = Hostile::new(Deed::Panic);
+    let exporting = Telemetry::builder("tests").simple_exporter(exporter.clone());
+    assert_eq!(outcome(exporting, None).await, expected, "an exporter");
+    assert!(exporter.calls()[0] > 120, "{:?}", exporter.calls());
+    let processing = Telemetry::builder("tests").span_processor(Panics);
+    assert_eq!(outcome(processing, None).await, expected, "a processor");
+    let sampling = Telemetry::builder("tests").span_processor(Panics).sampler(Panics);
+    assert_eq!(outcome(sampling, None).await, expected, "a sampler");
 }
 
 fn all_of(hostile: &Hostile) -> TelemetryBuilder {

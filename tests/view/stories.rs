@@ -93,6 +93,28 @@ async fn everything_can_be_done_with_keys() {
         browser.wait_for(&format!("{} === {chosen:?}", Browser::CHOSEN));
     }
     browser.wait_for("!document.querySelector('#details').hidden");
+    // Within the details keys scroll, and what has the focus shows it.
+    browser.press("Enter");
+    browser.press("PageDown");
+    browser.press("ArrowDown");
+    assert_eq!(browser.chosen(), "! command.PlaceOrder");
+    let focused = "(() => { const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement); \
+        return `${document.activeElement.id} ${outlineStyle} ${outlineWidth}`; })()";
+    assert_eq!(browser.text(focused), "details solid 2px");
+    let option = "document.getElementById(document.querySelector('#traces').getAttribute('aria-activedescendant'))";
+    for (id, key, selected) in [
+        ("rows", "[", "projection.OrderReadModel"),
+        ("traces", "ArrowDown", "! command.PlaceOrder"),
+        ("traces", "Home", "Everything"),
+        ("traces", "End", "projection.OrderReadModel"),
+        ("traces", "ArrowUp", "command.ShipOrder"),
+    ] {
+        browser.value(&format!("document.querySelector('#{id}').focus()"));
+        assert_eq!(browser.text(focused), format!("{id} solid 2px"));
+        browser.press(key);
+        browser.wait_for(&format!("{option}?.matches('[aria-selected=true]')"));
+        assert_eq!(browser.text(&format!("{option}.querySelector('b').textContent")), selected);
+    }
     browser.press("Escape");
     browser.wait_for("document.querySelector('#details').hidden");
     browser.press("/");

@@ -308,9 +308,11 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         done: &mut Done<S>,
     ) -> (Result<(), Failed>, Instant) {
         let telemetry = &self.handling.telemetry;
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         if done.is_due(begun) {
             self.settle(done).await;
+            // That was the broker's time, and none of this message's.
+            begun = Instant::now();
         }
         let span = telemetry.span(batch);
         let handled = async {
@@ -319,7 +321,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
                 many => self.handler.many(many.iter().map(|each| each.received.clone()).collect()).await,
             }
         };
-        let result = self.handled(span.run(self.at_hand(batch).scope(caught(handled))), done).await;
+        let (result, ended) = self.handled(span.run(self.at_hand(batch).scope(caught(handled))), done).await;
         let result = result.map_err(|error| Failed { error, scope: span.scope(false) });
         let error = result.as_ref().err().map(|failed| &failed.error);
         let outcome = match error {
@@ -327,7 +329,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             Some(error) if error.is_permanent() && batch.len() == 1 => Outcome::DeadLetter,
             Some(_) => otherwise,
         };
-        let elapsed = self.is_measured.then(|| begun.elapsed());
+        let elapsed = ended.map(|ended| ended.duration_since(begun));
         telemetry.ended(span, batch, Ended { outcome, error, elapsed });
         (result, begun)
     }
@@ -341,19 +343,20 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
     }
 
-    /// What a handler comes to. While it waits for something, what was done with before is settled.
+    /// What a handler comes to, and when, if that is measured. While it waits for something, what was done with before is
+    /// settled.
     async fn handled(
         &self,
         handling: impl Future<Output = Result<(), HandlerError>>,
         done: &mut Done<S>,
-    ) -> Result<(), HandlerError> {
+    ) -> (Result<(), HandlerError>, Option<Instant>) {
         let (mut handling, mut settling) = (pin!(handling), pin!(self.settle(done)));
         let (mut result, mut waits, mut is_settled) = (None, false, false);
         poll_fn(|task| {
             if result.is_none()
                 && let Poll::Ready(ready) = handling.as_mut().poll(task)
             {
-                result = Some(ready);
+                result = Some((ready, self.is_measured.then(Instant::now)));
             }
             waits |= result.is_none();
             if waits && !is_settled {

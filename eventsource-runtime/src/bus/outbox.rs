@@ -14,6 +14,7 @@ use super::EventBus;
 use super::error::PublishError;
 use super::message::Message;
 use super::traced::{Traced, Via};
+use crate::dispatch::is_own;
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Batch, Begin, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
@@ -22,7 +23,8 @@ use crate::projection::{
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
 use crate::telemetry::Scope;
 
-/// Publishes every event of a store on a bus.
+/// Publishes every event of a store on a bus. What process managers keep for themselves, the commands that they are to
+/// dispatch among it, stays in the store.
 ///
 /// Every event is published at least once, after it was committed and however often processes die, and the events of a
 /// stream in order. There is one exception: a relay that is held up for longer than its lease while it publishes may
@@ -145,7 +147,8 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     /// What stood against the first that was not published; those before it are kept. One that is behind another of its
     /// stream is not at fault: what that one is behind is told by another result.
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
-        let messages: Vec<_> = events.iter().map(Message::of).collect();
+        let events: Vec<_> = events.iter().filter(|event| !is_own(&event.event_type)).collect();
+        let messages: Vec<_> = events.iter().map(|event| Message::of(event)).collect();
         // Not in the scope of the batch, which has no spans: each publication has one.
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
         let results = scope.run(self.bus.send(messages, Via::Relay)).await;

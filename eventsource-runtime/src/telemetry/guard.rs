@@ -12,6 +12,12 @@ use super::backend::Mute;
 #[inline]
 pub(crate) fn guarded<R>(code: impl FnOnce() -> R) -> Option<R> {
     let _mute = Mute::new();
+    contained(code)
+}
+
+/// The same with spans as they are.
+#[inline]
+pub(crate) fn contained<R>(code: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(code)).map_err(discard).ok()
 }
 

@@ -12,16 +12,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use eventsource_runtime::bus::{HandlerError, Received, Relay};
 use eventsource_runtime::clock::{Clock, Timestamp};
 use eventsource_runtime::dispatch::ProcessManagers;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::ProjectionStore;
 use eventsource_runtime::store::Filter;
 use eventsource_runtime::{Event, StoredEvent};
+use eventsource_tests::own_bus::remote;
 use eventsource_tests::shipping::{
     Order, OrderCancelled, OrderPlaced, OrderStatus, Payment, PlaceOrder, SettlePayment, Shipping, TIME_TO_PAY,
     TimeToPayOver, commands,
 };
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::sqlite;
@@ -111,6 +114,34 @@ async fn compensates<S: ProjectionStore + SnapshotStore>(store: S) {
 async fn a_refused_command_is_compensated() {
     compensates(MemoryStore::new()).await;
     compensates(sqlite().await).await;
+}
+
+/// The commands that a manager keeps went to every group of the bus, and one that was too large for it stopped the relay.
+#[tokio::test]
+async fn what_a_manager_keeps_is_not_published() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (managers, bus) = (runner(&store).spawn(), commands(&store));
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let handler = move |received: Received| {
+        let sent = sender.send(received.event_type().map(str::to_owned));
+        async move { Ok::<_, HandlerError>(sent?) }
+    };
+    let group = remote.subscribe("all").handle(handler).await.unwrap();
+    let relay = Relay::new("all", store.clone(), remote.clone()).spawn();
+    bus.dispatch(place(Uuid::now_v7(), "Ada", "1 Analytical Row")).await.unwrap();
+    quiet(&managers, &store).await;
+    relay.wait_for(store.head().await.unwrap()).await.unwrap();
+    let stored = all_events(&store).await;
+    let (kept, told): (Vec<_>, Vec<_>) =
+        stored.iter().map(|event| &*event.event_type).partition(|name| name.starts_with("process_manager."));
+    assert!(kept.contains(&"process_manager.reacted") && kept.contains(&"process_manager.scheduled"), "{kept:?}");
+    for expected in told {
+        assert_eq!(seen.recv().await.unwrap().as_deref(), Some(expected));
+    }
+    group.shutdown().await.unwrap();
+    assert_eq!(seen.recv().await, None);
+    relay.shutdown().await.unwrap();
+    managers.shutdown().await.unwrap();
 }
 
 /// A clock that stands still until it is told to move.

@@ -63,6 +63,8 @@ pub(super) struct Pipeline {
     pub(super) metered: bool,
     /// From when on what is measured is logged as slow.
     pub(super) slow: Duration,
+    /// Whether OpenTelemetry's global spans are the pipeline's, once it is installed.
+    pub(super) has_global_spans: bool,
     /// Whether OpenTelemetry's global meters are the pipeline's, once it is installed: never without a reader.
     pub(super) has_global_meters: Arc<AtomicBool>,
 }
@@ -186,8 +188,11 @@ impl<'a> Active<'a> {
         self.pipeline().filter(|pipeline| is_apart || pipeline.has_global_meters.load(Ordering::Relaxed))
     }
 
-    pub(super) fn sampling(&self) -> Sampling {
-        self.pipeline().map_or(Sampling::Custom, |pipeline| pipeline.sampling)
+    /// The pipeline that makes spans. What is installed beside a provider of others leaves them to that.
+    #[inline]
+    pub(super) fn tracing(&self) -> Option<&Pipeline> {
+        let is_apart = !matches!(self, Self::Installed(_));
+        self.pipeline().filter(|pipeline| is_apart || pipeline.has_global_spans)
     }
 }
 
@@ -224,16 +229,27 @@ pub(super) fn scope(context: &Context, pipeline: Arc<Pipeline>) -> Context {
     context.with_value(Scoped(pipeline))
 }
 
-/// Makes `pipeline` the process's, and its provider OpenTelemetry's global one.
+/// Whether a set-up that is installed next takes OpenTelemetry's global spans: one that gives them to nobody would take
+/// them away from a provider of others.
+pub(super) fn takes_spans(way: &Way) -> bool {
+    !matches!(way, Way::Nowhere)
+        || INSTALLED.load().as_ref().is_some_and(|installed| installed.has_global_spans)
+        || makes_nothing(&foreign_tracer())
+}
+
+/// Makes `pipeline` the process's, and its provider OpenTelemetry's global one, if it takes those spans.
 pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
     let changing = CHANGE.lock();
     let replaced = INSTALLED.swap(Some(Arc::clone(&pipeline)));
     IS_INSTALLED.store(true, Ordering::Relaxed);
-    DROPS_BELOW_UNSAMPLED.store(pipeline.sampling.drops_below_unsampled(), Ordering::Relaxed);
+    let drops = pipeline.has_global_spans && pipeline.sampling.drops_below_unsampled();
+    DROPS_BELOW_UNSAMPLED.store(drops, Ordering::Relaxed);
     drop(changing);
     // Its end may run an exporter: not under the lock.
     drop(replaced);
-    global::set_tracer_provider(Watched { provider, pipeline });
+    if pipeline.has_global_spans {
+        global::set_tracer_provider(Watched { provider, pipeline });
+    }
 }
 
 /// Ends the pipeline's time as the process's; false if somebody else has ended it.

@@ -5,7 +5,7 @@
 //! which is attached while its body runs and, for a future, in each poll; never across an await.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use opentelemetry::trace::{Status, TraceContextExt, TraceState};
 use opentelemetry::{Context, ContextGuard, KeyValue};
@@ -13,6 +13,7 @@ use opentelemetry::{Context, ContextGuard, KeyValue};
 use super::bridge::{self, Bridged};
 use super::toggle::{self, Mute};
 use super::{List, metrics, pipeline};
+use crate::telemetry::guard::contained;
 use crate::telemetry::{Attributes, Outcome, TraceContext, log, names};
 
 /// The most links and span events that a span keeps; the rest is counted.
@@ -190,20 +191,16 @@ impl Live {
             span.set_status(Status::error(""));
             if toggle::has_context() {
                 // A panic of a subscriber's would be the second one here, and end the process.
-                let _ = catch_unwind(AssertUnwindSafe(|| {
+                contained(|| {
                     let _entered = self.enter();
                     log::failure(names::LOG_SPAN, PANIC, None);
-                }));
+                });
             }
         } else {
             span.set_attribute(KeyValue::new(names::EVENTSOURCE_CANCELLED, true));
         }
-        if toggle::has_context() {
-            span.end();
-        } else {
-            // Others' processors may ask for thread-locals that are gone; a panic would end the process here.
-            let _ = catch_unwind(AssertUnwindSafe(|| span.end()));
-        }
+        // Others' processors may panic, and ask for thread-locals that are gone: that would end the process here.
+        contained(|| span.end());
     }
 }
 

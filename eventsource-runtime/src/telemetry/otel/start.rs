@@ -13,7 +13,7 @@ use super::List;
 use super::bridge::{self, Made};
 use super::method_names;
 use super::options::{Options, Parent, evaluated, span_context};
-use super::pipeline::{self, Active, Verdict};
+use super::pipeline::{self, Active, Sampling, Verdict};
 use super::site::Site;
 use super::span::{Span, counted, evaluate};
 use super::toggle;
@@ -175,14 +175,15 @@ impl Ready {
         mut user: impl FnMut(&mut Attributes),
     ) -> Option<Span> {
         let active = Active::of(parent);
-        let above = parent.span();
-        let late = match active.sampling().predict(Some(above.span_context()).filter(|above| above.is_valid())) {
+        let (pipeline, above) = (active.tracing(), parent.span());
+        let sampling = pipeline.map_or(Sampling::Custom, |pipeline| pipeline.sampling);
+        let late = match sampling.predict(Some(above.span_context()).filter(|above| above.is_valid())) {
             Verdict::Drop => return Some(unrecorded(parent, false)),
             // Of users' spans, what they fail with is still to be told.
             Verdict::Record
                 if self.is_ours
                     && !parent.is_telemetry_suppressed()
-                    && active.pipeline().is_some_and(|pipeline| pipeline.way.is_shut()) =>
+                    && pipeline.is_some_and(|pipeline| pipeline.way.is_shut()) =>
             {
                 // Nobody will look for it: what runs in it may as well be in one that was not made either.
                 let is_below = matches!(self.options.parent, Parent::Current) && is_unmade(&above);
@@ -191,7 +192,7 @@ impl Ready {
             Verdict::Record | Verdict::Ask { reads: true } => false,
             Verdict::Ask { reads: false } => true,
         };
-        let foreign = active.pipeline().is_none().then(pipeline::foreign_tracer);
+        let foreign = pipeline.is_none().then(pipeline::foreign_tracer);
         if foreign.as_ref().is_some_and(pipeline::makes_nothing) {
             return None;
         }
@@ -210,7 +211,7 @@ impl Ready {
             ..SpanBuilder::default()
         };
         let mut late = || late.then(|| evaluate(&mut user).into_vec());
-        match (active.pipeline(), foreign) {
+        match (pipeline, foreign) {
             (Some(pipeline), _) => {
                 if pipeline.bridged
                     && let Some(span) = bridged(&builder, parent, told, &mut late)

@@ -181,7 +181,7 @@ impl Shared {
 
     /// Gives OpenTelemetry's globals back, unless somebody else has them by now.
     fn uninstall(&self) {
-        if self.installed && pipeline::uninstall(&self.pipeline) {
+        if self.installed && pipeline::uninstall(&self.pipeline) && self.pipeline.has_global_spans {
             global::set_tracer_provider(NoopTracerProvider::new());
         }
         if self.global_meters.get().is_some_and(|ours| Weak::ptr_eq(ours, &Arc::downgrade(&global::meter_provider()))) {

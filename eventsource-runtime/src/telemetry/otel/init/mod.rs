@@ -6,6 +6,7 @@ mod batch;
 #[cfg(feature = "tracing-bridge")]
 mod bridge;
 mod console;
+mod contained;
 mod env;
 mod flush;
 mod flushes;
@@ -52,6 +53,7 @@ use opentelemetry_sdk::trace::{Sampler, ShouldSample, SpanExporter, SpanProcesso
 use self::at_once::AtOnce;
 use self::batch::{Batches, Losses};
 use self::console::{ConsoleMetrics, Printing};
+use self::contained::Contained;
 use self::env::{Env, Exporter, Signal};
 use self::logs::{Loggers, Logs};
 use self::numbers::periodic;
@@ -62,7 +64,7 @@ use self::spans::Spans;
 pub(super) use self::spans::Way;
 use super::error_text;
 use super::metrics::{self, Instruments};
-use super::pipeline::{Pipeline, SCOPE, Sampling};
+use super::pipeline::{self, Pipeline, SCOPE, Sampling};
 use super::tree::{Console, SLOW};
 use crate::telemetry::TelemetryError;
 use handle::Providers;
@@ -175,15 +177,16 @@ impl TelemetryBuilder {
     }
 
     /// Decides with this sampler instead of the environment's. It is asked about every span, and sees the attributes
-    /// that users named.
+    /// that users named. A span about which it panics is not sampled.
     pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
-        self.sampler = Some(Box::new(sampler));
+        self.sampler = Some(Box::new(Contained(Arc::new(sampler))));
         self
     }
 
-    /// Adds a processor, before those that the environment asks for.
+    /// Adds a processor, before those that the environment asks for. It is called on the threads that make and end spans;
+    /// its panics end there.
     pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
-        self.spans.add(processor);
+        self.spans.add(Contained(processor));
         self
     }
 
@@ -263,7 +266,7 @@ impl TelemetryBuilder {
     /// `OTEL_SDK_DISABLED` is `true` only the propagator is set.
     ///
     /// One without an exporter of metrics leaves OpenTelemetry's global meters as they are, and what is measured goes
-    /// to them. A provider that somebody sets later takes the place of this one, for spans or for metrics.
+    /// to them. One that gives its spans to nobody leaves a provider that somebody else set as it is; spans go there. A provider that somebody sets later takes the place of this one, for spans or for metrics.
     ///
     /// # Errors
     /// The environment asks for what is not there, or an exporter cannot be made.
@@ -303,6 +306,7 @@ impl TelemetryBuilder {
         }
         let resource = self.env.resource(&self.service_name);
         let way = if self.bridged || self.span_events_as_logs { Way::Open } else { self.spans.way() };
+        let has_global_spans = installed && !disabled && pipeline::takes_spans(&way);
         let tracers = self.spans.build(&resource);
         let loggers = self.logs.build(&resource);
         let meters = self.meters.with_resource(resource).build();
@@ -329,6 +333,7 @@ impl TelemetryBuilder {
             // What is slow is measured for the log, too.
             metered: self.metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
             slow: self.log_slow.unwrap_or(metrics::SLOW),
+            has_global_spans,
             has_global_meters: Arc::new(AtomicBool::new(self.metered)),
         };
         let providers = Providers { tracers, meters, loggers, printing: self.printing };

@@ -12,8 +12,8 @@ pub(super) const SCRIPT: &str = concat!(
 );
 
 /// The SHA-256 of each in base64; a test tells the new one when a file changes.
-pub(super) const SCRIPT_HASH: &str = "7xEVh3K78mwqZsbR6k/S5oAusJRg7sD7SSkBLnkpSTc=";
-pub(super) const STYLE_HASH: &str = "vRip9h7rJHOvW/svtSAZO12O4hiN73bco1eiWO/TsEw=";
+pub(super) const SCRIPT_HASH: &str = "BEukpCb9YJEvjMvqMCECzCJ2Eini7+t61X8DmY72UG4=";
+pub(super) const STYLE_HASH: &str = "DjRNF211vMOL79c1+QZwX/QhHL5mrQHb7wVrL0EhBpY=";
 
 /// The page that shows `data`, which must be JSON as `data::json` makes it.
 pub(super) fn of(title: &str, data: &str) -> String {

@@ -2,21 +2,26 @@
 
 const list = new Rows(byName("traces"), 40, traceRow);
 const EVERYTHING = null;
+for (const [place, trace] of inTime.entries()) trace.place = place;
+
+const optionOf = (trace) => (trace === EVERYTHING ? "everything" : `t${trace.place}`);
 
 function traceRow(trace) {
   const selected = String(trace === waterfall.trace);
+  const id = optionOf(trace);
   if (trace === EVERYTHING) {
-    return el("div", { class: "trace", role: "option", "aria-selected": selected, on: { click: () => tell(EVERYTHING) || refresh() } },
+    return el("div", { id, class: "trace", role: "option", "aria-selected": selected, on: { click: () => tell(EVERYTHING) || refresh() } },
       el("b", { text: "Everything" }), el("small", {}, el("span", { text: `${inTime.length} traces, ${spans.length} spans` })));
   }
   const sign = { bad: "✗ ", warn: "! " }[trace.mood] ?? "";
   const kinds = el("small", {}, el("span", { text: `+${duration(trace.start - inTime[0].start)}` }),
     el("span", { text: `${trace.spans.length} span${trace.spans.length > 1 ? "s" : ""}` }), el("span", { class: trace.mood, text: plain(trace.type ?? "") }), el("span", { text: duration(trace.end - trace.start) }));
-  return el("div", { class: `trace ${trace.mood}`, role: "option", "aria-selected": selected, on: { click: () => openTrace(trace) } },
+  return el("div", { id, class: `trace ${trace.mood}`, role: "option", "aria-selected": selected, on: { click: () => openTrace(trace) } },
     el("b", { text: sign + plain(trace.name), title: plain(trace.name) }), kinds);
 }
 
 function refresh() {
+  byName("traces").setAttribute("aria-activedescendant", optionOf(waterfall.trace));
   list.draw(true);
   rows.draw(true);
 }
@@ -70,7 +75,7 @@ function step(by) {
 function stepTrace(by) {
   const at = list.items.indexOf(waterfall.trace) + by;
   const next = list.items[Math.min(list.items.length - 1, Math.max(0, at))];
-  if (next) openTrace(next); else { tell(EVERYTHING); refresh(); }
+  if (next) openTrace(next); else { tell(EVERYTHING); list.reveal(0); refresh(); }
 }
 
 function nextWhere(is) {
@@ -116,6 +121,9 @@ const KEYS = [
   [["?"], "these keys", () => byName("keys").showModal()], [["Escape"], "close", hideDetails],
 ];
 
+// Where the list of traces has the focus.
+const OF_LIST = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
+
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || byName("keys").open) return;
   if (event.target.tagName === "INPUT") {
@@ -123,6 +131,11 @@ function pressed(event) {
     return;
   }
   if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
+  if (event.key in OF_LIST) {
+    // The details scroll.
+    if (byName("details").contains(event.target)) return;
+    if (event.target === byName("traces")) { event.preventDefault(); stepTrace(OF_LIST[event.key]); return; }
+  }
   const found = KEYS.find(([keys]) => keys.includes(event.key));
   if (found) { event.preventDefault(); found[2](); }
 }
@@ -164,7 +177,7 @@ function begin() {
   const left = data.left_out ? ` · ${data.left_out} earlier spans left out` : "";
   byName("summary").textContent = `${spans.length} spans · ${inTime.length} traces · ${bad} with errors${left}${spans.length ? ` · ${moment(inTime[0].start)}` : ""}`;
   byName("keys").append(el("h2", { text: "Keys" }), table(KEYS.map(([keys, what]) => [keys.join("  "), what])),
-    el("p", { text: "Click a row for its attributes, double-click to zoom to it. Drag over the ruler to zoom in; Ctrl and the wheel zoom, Shift and the wheel move." }),
+    el("p", { text: "In the list of traces, the arrows choose a trace; in the details, they scroll. Click a row for its attributes, double-click to zoom to it. Drag over the ruler to zoom in; Ctrl and the wheel zoom, Shift and the wheel move." }),
     el("form", { method: "dialog" }, el("button", { text: "Close" })));
   document.addEventListener("keydown", pressed);
   byName("theme").addEventListener("click", () => document.documentElement.classList.toggle("dark"));
