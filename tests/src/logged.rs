@@ -56,6 +56,13 @@ impl Log {
         assert_eq!(faults, [""; 0]);
     }
 
+    /// Whether such an event was logged with a number in a field.
+    #[must_use]
+    pub fn says(&self, name: &str, field: &str, number: i64) -> bool {
+        let all = self.0.lock().unwrap();
+        all.iter().any(|logged| logged.name == name && logged.numbers.get(field) == Some(&number))
+    }
+
     /// The names of what was logged under a target, in order.
     #[must_use]
     pub fn names_of(&self, target: &str) -> Vec<String> {
@@ -111,6 +118,7 @@ impl<S: Subscriber> Layer<S> for Log {
             level: metadata.level().to_string().to_lowercase(),
             message: fields.message,
             fields: fields.types,
+            numbers: fields.numbers,
             ids: (fields.trace_id, fields.span_id),
         });
     }
@@ -120,6 +128,7 @@ impl<S: Subscriber> Layer<S> for Log {
 struct Fields {
     message: String,
     types: BTreeMap<String, &'static str>,
+    numbers: BTreeMap<String, i64>,
     trace_id: String,
     span_id: String,
 }
@@ -143,7 +152,8 @@ impl Visit for Fields {
         self.is(field, "int");
     }
 
-    fn record_i64(&mut self, field: &Field, _: i64) {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.numbers.insert(field.name().to_owned(), value);
         self.is(field, "int");
     }
 

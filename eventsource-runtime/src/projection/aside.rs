@@ -51,8 +51,12 @@ impl<S: ProjectionStore> Follower<S> {
         }
         let mut hold = Hold::new(&self.options);
         let forced = hold.claim.clone().by_force();
-        let taken = self.patiently(|this| this.store.lease_projection(this.partition, forced.clone())).await?;
-        let Some(lease) = taken else { return Ok(None) };
+        let taken = self.patiently(|this| this.store.lease_projection(this.partition, forced.clone())).await;
+        let Ok(Some(lease)) = taken else {
+            // The question may have been answered when nobody listened any more.
+            self.give_up(&hold).await;
+            return taken.map(|_| None);
+        };
         let swapped = self.keeping(&hold.claim, self.swap(&builder, &mut place, &hold, lease.checkpoint)).await;
         if !matches!(swapped, Ok(Some(()))) {
             self.give_up(&hold).await;

@@ -53,34 +53,69 @@ fn on_one_thread<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'stat
 #[test]
 fn no_point_at_which_a_future_is_dropped_leaves_anything_behind() {
     on_one_thread(|| async {
-        let (name, store, observer) = observed().await;
-        let stream = a_stream();
-        let first = events(300);
-        let id = first[0].id;
-        store.append(&stream, ExpectedVersion::Any, first).await.unwrap();
-        for call in 0..10 {
-            let mut polls = 0;
-            loop {
-                polls += 1;
-                let done = dropped_after(polls, one_of(call, &store, &stream, id)).await;
-                nothing_is_left(&observer, &name, &store).await;
-                if done.is_some() {
-                    break;
-                }
-            }
-            // How often it waits depends on how much of an answer is there at once.
-            assert!(polls > 1, "call {call} was never dropped");
+        for connections in [1, 2] {
+            drop_everywhere(connections).await;
         }
-        let stored = store.read_stream(&stream, Version::new(300), 1000).await.unwrap();
-        assert_eq!(stored.len() % 3, 0, "appends are whole");
     });
 }
 
-/// A store with one connection of a kind, the name that it shares with its schema, and somebody who looks at it.
-async fn observed() -> (String, PostgresStore, Client) {
+async fn drop_everywhere(connections: usize) {
+    let (name, store, observer) = observed(connections).await;
+    let stream = a_stream();
+    let first = events(300);
+    let id = first[0].id;
+    store.append(&stream, ExpectedVersion::Any, first).await.unwrap();
+    for call in 0..10 {
+        let mut polls = 0;
+        loop {
+            polls += 1;
+            let done = dropped_after(polls, one_of(call, &store, &stream, id)).await;
+            nothing_is_left(&observer, &name, &store).await;
+            if done.is_some() {
+                break;
+            }
+        }
+        // How often it waits depends on how much of an answer is there at once.
+        assert!(polls > 1, "call {call} was never dropped");
+    }
+    let stored = store.read_stream(&stream, Version::new(300), 1000).await.unwrap();
+    assert_eq!(stored.len() % 3, 0, "appends are whole");
+}
+
+/// What was dropped soon left its connection with a question that the server had not answered: whoever was lent it next,
+/// an append too, waited for what that waited for.
+#[test]
+fn what_a_read_that_was_dropped_soon_waits_for_holds_up_nobody_else() {
+    run(async {
+        let (name, store, observer) = observed(2).await;
+        let stream = a_stream();
+        store.append(&stream, ExpectedVersion::Any, events(3)).await.unwrap();
+        let raw = services::raw(&services::postgres()).await;
+        raw.batch_execute(&format!("BEGIN; LOCK TABLE {name}.snapshots")).await.unwrap();
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
+        let fold = Fold { stream: stream.clone(), after: Version::START, first_event: None };
+        let folded = store.fold_from_snapshot(fold, Count(0));
+        let locked = async {
+            while observer.query_one(waits, &[&name]).await.unwrap().get::<_, i64>(0) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = folded => panic!("it waits for a lock"),
+            () = locked => {}
+        }
+        store.append(&stream, ExpectedVersion::Any, events(1)).await.unwrap();
+        assert_eq!(store.head().await.unwrap(), 4);
+        assert_eq!(store.read_stream(&stream, Version::START, 10).await.unwrap().len(), 4);
+        raw.batch_execute("COMMIT").await.unwrap();
+    });
+}
+
+/// A store with so many connections of a kind, the name that it shares with its schema, and somebody who looks at it.
+async fn observed(connections: usize) -> (String, PostgresStore, Client) {
     let name = services::a_schema();
     let address = format!("{}?application_name={name}", services::postgres());
-    let options = PostgresOptions::default().schema(&*name).connections(1);
+    let options = PostgresOptions::default().schema(&*name).connections(connections);
     let store = PostgresStore::connect_with(&address, options).await.unwrap();
     (name, store, services::raw(&services::postgres()).await)
 }
@@ -249,7 +284,7 @@ fn claim() -> Claim {
 
 impl Scene {
     async fn new() -> Self {
-        let (schema, store, observer) = observed().await;
+        let (schema, store, observer) = observed(1).await;
         observer.batch_execute(&format!("CREATE TABLE {schema}.notes (position bigint)")).await.unwrap();
         store.append(&a_stream(), ExpectedVersion::NoStream, events(3)).await.unwrap();
         store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();

@@ -10,7 +10,6 @@ use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
 use eventsource_runtime::store::{PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::logged::Log;
-use eventsource_tests::registry::Registry;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 
@@ -186,22 +185,42 @@ fn appends_that_wait_for_a_lock_in_vain_do_so_together() {
     });
 }
 
-/// A transaction that somebody forgot: operators are told whose it is, while appends wait as long as it takes.
+/// A transaction that somebody forgot: operators are told whose it is, while appends wait as long as it takes. So they are
+/// where it has only read, and somebody waits for it who would change the table, and appends wait for that.
 #[test]
 fn what_appends_wait_for_is_told() {
-    run(async {
-        let (schema, log) = (services::a_schema(), Log::of_process());
-        let store = open_in(&schema).await;
-        let raw = services::raw(&services::postgres()).await;
-        raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.events IN SHARE MODE")).await.unwrap();
-        let appended = tokio::spawn(async move { store.append(&a_stream(), ExpectedVersion::Any, events(1)).await });
-        let (name, registry) = ("eventsource.store.postgres.held_up", Registry::load());
-        log.hears(name).await;
-        // Others may be held up meanwhile by what is no transaction.
-        while !log.check(&registry).1[name].contains("eventsource.blocking.pid") {
-            tokio::task::yield_now().await;
-        }
-        raw.batch_execute("COMMIT").await.unwrap();
-        assert_eq!(appended.await.unwrap().unwrap().position, 1);
-    });
+    let migrates = "ALTER TABLE {}.events SET (fillfactor = 90)";
+    for (forgotten, waits) in
+        [("LOCK TABLE {}.events IN SHARE MODE", None), ("SELECT count(*) FROM {}.events", Some(migrates))]
+    {
+        run(async move {
+            let (schema, log) = (services::a_schema(), Log::of_process());
+            let store = open_in(&schema).await;
+            let raw = services::raw(&services::postgres()).await;
+            raw.batch_execute(&format!("BEGIN; {}", forgotten.replace("{}", &schema))).await.unwrap();
+            let pid: i32 = raw.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+            let other = services::raw(&services::postgres()).await;
+            let migrated = waits.map(|waits| {
+                let waits = waits.replace("{}", &schema);
+                tokio::spawn(async move { other.batch_execute(&waits).await })
+            });
+            let locks = "SELECT count(*) FROM pg_stat_activity WHERE pg_blocking_pids(pid) @> ARRAY[$1::int]";
+            while migrated.is_some() && raw.query_one(locks, &[&pid]).await.unwrap().get::<_, i64>(0) == 0 {
+                tokio::task::yield_now().await;
+            }
+            let appended =
+                tokio::spawn(async move { store.append(&a_stream(), ExpectedVersion::Any, events(1)).await });
+            let name = "eventsource.store.postgres.held_up";
+            log.hears(name).await;
+            // Others may be held up meanwhile, by what is no transaction too.
+            while !log.says(name, "eventsource.blocking.pid", pid.into()) {
+                tokio::task::yield_now().await;
+            }
+            raw.batch_execute("COMMIT").await.unwrap();
+            assert_eq!(appended.await.unwrap().unwrap().position, 1);
+            if let Some(migrated) = migrated {
+                migrated.await.unwrap().unwrap();
+            }
+        });
+    }
 }

@@ -8,6 +8,7 @@ use eventsource_runtime::store::{
 };
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
+use futures_util::FutureExt;
 
 use super::lost::behind;
 use super::{a_stream, events, open_in};
@@ -72,6 +73,41 @@ fn another_stores_append_wakes_who_waits() {
                 gone(&raw, &schema).await;
             }
         }
+    });
+}
+
+/// What was connected for a caller in a runtime of its own was driven there: when that stood still, so did whoever was
+/// lent the connection next, and nobody was told of appends any more.
+#[test]
+fn a_callers_runtime_that_stands_still_holds_up_nobody() {
+    run(async {
+        let schema = services::a_schema();
+        let options = PostgresOptions::default().schema(&*schema).polling_interval(Duration::from_hours(1));
+        let address = format!("{}?application_name={schema}", services::postgres());
+        let store = PostgresStore::connect_with(&address, options).await.unwrap();
+        let (has_asked, asked) = tokio::sync::oneshot::channel();
+        let (release, released) = std::sync::mpsc::channel();
+        let caller = store.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let head = caller.head().await.unwrap();
+                assert_eq!(caller.changed(head).now_or_never(), None);
+            });
+            has_asked.send(()).unwrap();
+            released.recv().unwrap();
+        });
+        asked.await.unwrap();
+        let raw = services::raw(&services::postgres()).await;
+        listening(&raw, &schema).await;
+        let own = store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap().position;
+        assert_eq!(store.head().await.unwrap(), own);
+        let other = open_in(&schema).await;
+        let waiter = tokio::spawn(async move { store.changed(own).await });
+        other.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap();
+        waiter.await.unwrap();
+        release.send(()).unwrap();
+        thread.join().unwrap();
     });
 }
 

@@ -25,6 +25,8 @@ pub struct Logged {
     pub message: String,
     /// The names of its fields, but for those of the ids, with their types.
     pub fields: BTreeMap<String, &'static str>,
+    /// Those of them that are whole numbers.
+    pub numbers: BTreeMap<String, i64>,
     /// The ids that it bears, of a trace and a span.
     pub ids: (String, String),
 }

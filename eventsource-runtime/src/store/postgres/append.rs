@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use super::connections::{Fault, idle, lend};
+use super::connections::{Fault, Readers, lend};
 use super::group::{Append, Columns, Outcome, Single};
 use super::read::number;
 use super::schema::Schema;
@@ -96,13 +96,15 @@ impl Appends {
                 FROM {schema}.events WHERE event_id = ANY ($1)",
             ),
             blocking: schema.sql(
-                "SELECT blocking.pid, \
+                "WITH RECURSIVE ahead (pid) AS ( \
+                    SELECT unnest(pg_blocking_pids(waiting.pid)) FROM pg_stat_activity AS waiting \
+                        WHERE waiting.datname = current_database() AND (waiting.query LIKE '%{schema}.append%' \
+                            OR waiting.query LIKE 'INSERT INTO {schema}.events%') \
+                    UNION SELECT unnest(pg_blocking_pids(pid)) FROM ahead WHERE pid > 0) \
+                SELECT pid, \
                     extract(epoch FROM clock_timestamp() - coalesce(blocking.xact_start, blocking.state_change))::float8 \
-                FROM pg_stat_activity AS waiting CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocks (pid) \
-                JOIN pg_stat_activity AS blocking ON blocking.pid = blocks.pid \
-                WHERE waiting.datname = current_database() \
-                    AND (waiting.query LIKE '%{schema}.append%' OR waiting.query LIKE 'INSERT INTO {schema}.events%') \
-                    AND cardinality(pg_blocking_pids(blocking.pid)) = 0 \
+                FROM ahead JOIN pg_stat_activity AS blocking USING (pid) \
+                WHERE cardinality(pg_blocking_pids(pid)) = 0 \
                 ORDER BY blocking.xact_start NULLS FIRST LIMIT 1",
             ),
             cautious: AtomicU32::new(0),
@@ -158,7 +160,7 @@ impl Appends {
         let is_at_once = is_alone && !self.is_cautious();
         if is_at_once {
             // Most often that which has just loaded the stream: its server process is awake, and its caches are warm.
-            let client = match idle(&pools.readers).await {
+            let client = match pools.readers.idle().await {
                 Some(client) => client,
                 None => lend(&pools.writers).await?,
             };
@@ -199,7 +201,7 @@ impl Appends {
     /// What becomes of an append of whose events some are known: if it was in doubt, it has made them itself where they
     /// were recorded when it began, and stand at the version that it expected. Others are of another append of the same
     /// command.
-    async fn known(&self, readers: &Pool, append: &Append, mut doubt: Doubt) -> Outcome {
+    async fn known(&self, readers: &Readers, append: &Append, mut doubt: Doubt) -> Outcome {
         let was_in_doubt = doubt.since.is_some();
         loop {
             match self.compared(readers, append).await {
@@ -224,7 +226,7 @@ impl Appends {
     }
 
     /// What becomes of an append that stores nothing: it has no events, or some of their ids are stored or given twice.
-    pub(super) async fn compare(&self, readers: &Pool, append: &Append) -> Outcome {
+    pub(super) async fn compare(&self, readers: &Readers, append: &Append) -> Outcome {
         match self.compared(readers, append).await {
             Ok((outcome, _)) => outcome,
             Err(fault) => Err(fault.attempt("append events").into()),
@@ -232,13 +234,14 @@ impl Appends {
     }
 
     /// What is stored of an append, and whether all that is was recorded when this one was.
-    async fn compared(&self, readers: &Pool, append: &Append) -> Result<(Outcome, bool), Fault> {
+    async fn compared(&self, readers: &Readers, append: &Append) -> Result<(Outcome, bool), Fault> {
         let Append { stream, expected, events } = append;
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-        let client = lend(readers).await?;
+        let client = readers.lend().await?;
         let (last, known) = (client.prepare_cached(&self.last).await?, client.prepare_cached(&self.known).await?);
         let last = client.query_opt(&last, &[&stream.as_str()]).await?;
         let known = client.query(&known, &[&ids]).await?;
+        drop(client.free());
         let (actual, position) = match &last {
             None => (Version::START, Position::START),
             Some(row) => place(row, 0)?,
@@ -271,10 +274,9 @@ impl Appends {
 
 /// The connections that append, those that read, those that keep snapshots, those on which projections work, and those
 /// that keep their leases.
-#[derive(Debug)]
 pub(super) struct Pools {
     pub(super) writers: Pool,
-    pub(super) readers: Pool,
+    pub(super) readers: Readers,
     /// Of their own: aggregates are loaded while snapshots cannot be written. What is asked about snapshots alone is
     /// asked there as well, behind a save that was dropped.
     pub(super) snapshots: Pool,

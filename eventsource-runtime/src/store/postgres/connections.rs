@@ -4,14 +4,17 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, SimpleQueryMessage};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Client, Config, SimpleQueryMessage, Socket};
 
 use super::tls::Tls;
 use super::{PostgresError, PostgresOptions};
@@ -63,18 +66,27 @@ impl From<PostgresError> for Fault {
     }
 }
 
+/// What connections are behind, and where they are driven.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub(super) tls: Tls,
+    /// That in which the store was opened. A caller's may be driven for no longer than the caller waits, and others are
+    /// lent what was connected there.
+    pub(super) runtime: Handle,
+}
+
 /// How connections are made.
 #[derive(Clone)]
 pub(super) struct Connecting {
     pub(super) config: Config,
-    pub(super) tls: Tls,
+    pub(super) link: Link,
     pub(super) timeout: Duration,
 }
 
 impl Connecting {
     /// A pool of at most so many connections with these settings, made when they are needed.
     pub(super) fn pool(&self, size: usize, session: &str) -> Result<Pool, PostgresError> {
-        let connect = Connector { tls: self.tls.clone(), session: format!("{WATCHED}; {session}").into() };
+        let connect = Connector { link: self.link.clone(), session: format!("{WATCHED}; {session}").into() };
         // A connection that is closed is not lent; whether one that is open works, its user finds out.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         Pool::builder(Manager::from_connect(self.config.clone(), connect, recycling))
@@ -100,30 +112,61 @@ pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
     })
 }
 
-/// The connection that was given back last, if none is in use, and it is not the only one that there may be.
-pub(super) async fn idle(pool: &Pool) -> Option<Object> {
-    let status = pool.status();
-    if status.max_size == 1 || status.available == 0 || status.available < status.size {
-        return None;
-    }
-    // Between the two somebody may have taken it.
-    let at_once = Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), recycle: None };
-    pool.timeout_get(&at_once).await.ok()
+/// The connections that read.
+pub(super) struct Readers {
+    pool: Pool,
+    link: Link,
 }
 
+impl Readers {
+    pub(super) fn new(pool: Pool, link: &Link) -> Self {
+        Self { pool, link: link.clone() }
+    }
+
+    /// A connection whose user may go before it has answered.
+    pub(super) async fn lend(&self) -> Result<Busy, Fault> {
+        Ok(Busy::new(lend(&self.pool).await?, &self.link, SOON))
+    }
+
+    /// The connection that was given back last, if none is in use, and it is not the only one that there may be.
+    pub(super) async fn idle(&self) -> Option<Object> {
+        let status = self.pool.status();
+        if status.max_size == 1 || status.available == 0 || status.available < status.size {
+            return None;
+        }
+        // Between the two somebody may have taken it.
+        let at_once = Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), recycle: None };
+        self.pool.timeout_get(&at_once).await.ok()
+    }
+
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+}
+
+/// Who drops a read sooner leaves a connection that will soon be of use again, and there may be many who do. Later it may
+/// be that somebody has locked what it reads.
+const SOON: Duration = Duration::from_millis(100);
+/// How long such a connection may take to answer before it is given up after all.
+const ANSWERED: Duration = Duration::from_secs(1);
+
 /// A connection on which a statement may take long. Whoever drops it before it is free may leave it with one, and with a
-/// transaction: it is not lent again then, and the server is asked to end what it does, so that it locks nothing.
+/// transaction: it is not lent again before that has been answered. Where it has been asked for long, it is given up.
 pub(super) struct Busy {
     client: Option<Object>,
-    tls: Tls,
+    link: Link,
     since: Instant,
-    /// What has been asked for no longer than this is as good as answered.
+    /// What has been asked for no longer than this will soon be answered.
     patience: Duration,
 }
 
 impl Busy {
-    pub(super) fn new(client: Object, tls: &Tls, patience: Duration) -> Self {
-        Self { client: Some(client), tls: tls.clone(), since: Instant::now(), patience }
+    pub(super) fn new(client: Object, link: &Link, patience: Duration) -> Self {
+        Self { client: Some(client), link: link.clone(), since: Instant::now(), patience }
     }
 
     /// It waits for nothing any more.
@@ -148,16 +191,30 @@ impl DerefMut for Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let Some(client) = self.client.take().filter(|_| self.since.elapsed() >= self.patience) else { return };
-        let (cancel, tls) = (client.cancel_token(), self.tls.connector());
-        drop(Object::take(client));
-        if let Ok(runtime) = Handle::try_current() {
-            // It ends with an answer, or with the server's process, which has nobody to serve any more.
-            runtime.spawn(async move {
-                let _ = cancel.cancel_query(tls).await;
-            });
+        let Some(client) = self.client.take() else { return };
+        if self.since.elapsed() >= self.patience {
+            give_up(client, &self.link);
+            return;
         }
+        let link = self.link.clone();
+        self.link.runtime.spawn(async move {
+            // The server answers one after the other.
+            let answered = timeout(ANSWERED, client.simple_query("")).await;
+            if !matches!(answered, Ok(Ok(_))) {
+                give_up(client, &link);
+            }
+        });
     }
+}
+
+/// Ends a connection, and asks the server to end what it does for it, so that it locks nothing.
+fn give_up(client: Object, link: &Link) {
+    let (cancel, tls) = (client.cancel_token(), link.tls.connector());
+    drop(Object::take(client));
+    // It ends with an answer, or with the server's process, which has nobody to serve any more.
+    link.runtime.spawn(async move {
+        let _ = cancel.cancel_query(tls).await;
+    });
 }
 
 /// Refuses a pooler that lends a connection for no longer than a transaction: prepared statements, notifications and
@@ -173,7 +230,7 @@ pub(super) async fn refuse_transaction_mode(pool: &Pool, options: &PostgresOptio
     other.batch_execute("BEGIN").await?;
     let taken = backend(&other).await?;
     if before == again && before != taken {
-        let after = tokio::time::timeout(options.connect_timeout, backend(&one)).await.map_err(|_| {
+        let after = timeout(options.connect_timeout, backend(&one)).await.map_err(|_| {
             PostgresError::unavailable("the server did not answer in time, or a pooler had no connection to lend")
         })?;
         if after? == before {
@@ -196,7 +253,7 @@ async fn backend(client: &Client) -> Result<String, PostgresError> {
 }
 
 struct Connector {
-    tls: Tls,
+    link: Link,
     session: Arc<str>,
 }
 
@@ -205,18 +262,51 @@ impl Connect for Connector {
         &self,
         config: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + '_>> {
-        let (config, tls, session) = (config.clone(), self.tls.connector(), Arc::clone(&self.session));
+        let connecting = {
+            let (config, tls, session) = (config.clone(), self.link.tls.connector(), Arc::clone(&self.session));
+            move || connected(config.clone(), tls.clone(), Arc::clone(&session))
+        };
         Box::pin(async move {
-            let (client, mut connection) = config.connect(tls).await?;
-            // Not in a task yet, which would outlive whoever asks where the answer never comes.
-            beside(client.batch_execute(&session), &mut connection).await?;
-            // It ends with the client, or with an error that the client's next call returns.
-            let task = tokio::spawn(async move {
-                let _ = connection.await;
-            });
-            Ok((client, task))
+            let task = AbortOnDrop(self.link.runtime.spawn(connecting()));
+            match task.await {
+                Ok(connected) => connected,
+                // The runtime is no more. What is connected here serves its callers as long as this one is there.
+                Err(_) => connecting().await,
+            }
         })
     }
 }
 
+async fn connected<T>(config: Config, tls: T, session: Arc<str>) -> Result<Connected, tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket, Stream: Send + 'static, TlsConnect: Send>,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    let (client, mut connection) = config.connect(tls).await?;
+    // Not in a task yet, which would outlive whoever asks where the answer never comes.
+    beside(client.batch_execute(&session), &mut connection).await?;
+    // It ends with the client, or with an error that the client's next call returns.
+    let task = tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok((client, task))
+}
+
 type Connected = (Client, JoinHandle<()>);
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(task)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -2,9 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
 use futures_util::future::{join, try_join};
 use futures_util::stream::iter;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
@@ -15,11 +14,10 @@ use tokio_postgres::{Row, RowStream};
 use uuid::Uuid;
 
 use super::PostgresError;
-use super::connections::{Busy, Fault, lend};
+use super::connections::{Busy, Fault, Readers};
 use super::read::number;
 use super::schema::Schema;
 use super::snapshots::snapshot;
-use super::tls::Tls;
 use crate::domain::EventRef;
 use crate::snapshot::{PATIENCE, Restore, StoredSnapshot};
 use crate::store::columns::signed;
@@ -28,9 +26,6 @@ use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Versi
 
 /// How many rows are read in one go: what a connection still has to read when nobody waits for the rest any more.
 const PAGE: i64 = 8192;
-/// A load that is dropped sooner leaves a connection that will soon be of use again: those who do that may be many. Later
-/// it may be that somebody has the snapshots locked.
-const SOON: Duration = Duration::from_millis(100);
 /// How many rows are held at a time, where they cannot be shown as they come; fewer where they are large.
 const HELD: i64 = 256;
 
@@ -74,9 +69,14 @@ impl Folds {
         }
     }
 
-    pub(super) async fn fold<V: Visitor>(&self, pool: &Pool, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
+    pub(super) async fn fold<V: Visitor>(
+        &self,
+        readers: &Readers,
+        fold: Fold,
+        visitor: V,
+    ) -> Result<Folded<V>, StoreError> {
         let folded = async {
-            let client = lend(pool).await?;
+            let client = readers.lend().await?;
             let mut folding = Folding { visitor, visited: 0, after: fold.after, stream: &fold.stream };
             let left = match fold.first_event {
                 None => Left::Some,
@@ -102,20 +102,19 @@ impl Folds {
     /// them as long as for any snapshot; then the events are read without one, on another connection.
     pub(super) async fn fold_from_snapshot<V: Restore>(
         &self,
-        (pool, tls): (&Pool, &Tls),
+        readers: &Readers,
         fold: Fold,
         mut visitor: V,
     ) -> Result<Folded<V>, StoreError> {
         // That there is no connection is no fault of the snapshot's, and asking for the events needs one as well.
-        let client = lend(pool).await.map_err(|fault| fault.attempt("load a stream"))?;
-        let client = Busy::new(client, tls, SOON);
-        let (client, Begun { mut held, earlier }) = match self.begin(&client, &fold).await {
-            Ok(begun) => (client.free(), begun),
+        let client = readers.lend().await.map_err(|fault| fault.attempt("load a stream"))?;
+        let Begun { mut held, earlier } = match self.begin(&client, &fold).await {
+            Ok(begun) => begun,
             // It may be the snapshot's fault; the events are asked for by themselves.
             Err(fault @ (Fault::Closed | Fault::Said(_))) => {
                 drop(client);
                 let after = visitor.restore(Err(fault.attempt("read a snapshot")));
-                return self.fold(pool, Fold { after, ..fold }, visitor).await;
+                return self.fold(readers, Fold { after, ..fold }, visitor).await;
             }
         };
         let snapshot = held.snapshot(&fold.stream);
@@ -178,10 +177,10 @@ impl Folds {
     /// Shows page by page what is left. A command whose events were not found among the first ones may have been
     /// handled since, and is looked for again after the last page. Where the visitor has enough in the middle of a page
     /// the connection is given up, so that nobody who is lent it has to wait for what is left; but not where this waits
-    /// for that itself, and not where the whole load is dropped, since those who do that may be many.
+    /// for that itself.
     async fn rest<V: Visitor>(
         &self,
-        client: Object,
+        client: Busy,
         mut folding: Folding<'_, V>,
         mut left: Left,
         first_event: Option<Uuid>,
@@ -194,6 +193,7 @@ impl Folds {
             Some(id) => self.earlier(&client, folding.stream, id).await?,
             None => None,
         };
+        let client = client.free();
         if left == Left::Unread && again.is_none() {
             drop(Object::take(client));
         }

@@ -51,7 +51,8 @@ impl Listener {
 
     /// Listens in a task.
     pub(super) fn start(self) -> Listening {
-        Listening(tokio::spawn(self.listen()).abort_handle())
+        let runtime = self.connecting.link.runtime.clone();
+        Listening(runtime.spawn(self.listen()).abort_handle())
     }
 
     /// Listens until it is aborted. While there is no connection, whoever waits for the head looks for himself.
@@ -79,9 +80,9 @@ impl Listener {
 
     /// Listens on one connection until it is lost, and tells when it has begun; an error if it never came to that.
     async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<(), BoxError> {
-        let Connecting { config, tls, timeout: patience } = &self.connecting;
+        let Connecting { config, link, timeout: patience } = &self.connecting;
         // The driver's own timeout ends where the server has accepted, and need not have answered.
-        let (client, mut connection) = timeout(*patience, config.connect(tls.connector())).await??;
+        let (client, mut connection) = timeout(*patience, config.connect(link.tls.connector())).await??;
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
         poll_fn(|task| {
             loop {
@@ -132,6 +133,7 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connections::Link;
     use super::super::{PostgresOptions, address, tls};
     use super::*;
 
@@ -142,9 +144,10 @@ mod tests {
         let options = PostgresOptions::default().connect_timeout(Duration::from_millis(20));
         let config = address::parse(&url, &options).unwrap();
         let tls = tls::tls(&config, &options).unwrap();
-        let connecting = Connecting { config, tls, timeout: options.connect_timeout };
-        let listener = Listener::new(connecting, &Schema::new("public").unwrap(), &Arc::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let link = Link { tls, runtime: runtime.handle().clone() };
+        let connecting = Connecting { config, link, timeout: options.connect_timeout };
+        let listener = Listener::new(connecting, &Schema::new("public").unwrap(), &Arc::default());
         let lost = runtime.block_on(async { timeout(Duration::from_secs(30), listener.until_lost(&|| ())).await });
         assert!(lost.expect("it gives up in time").is_err());
     }

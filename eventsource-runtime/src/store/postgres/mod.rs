@@ -32,7 +32,7 @@ use super::{
 use crate::domain::StoredEvent;
 use crate::telemetry::names;
 use append::{Appends, Pools};
-use connections::{Connecting, OURS, YOURS};
+use connections::{Connecting, Link, OURS, Readers, YOURS};
 pub use error::PostgresError;
 use fold::Folds;
 use group::Append;
@@ -41,6 +41,7 @@ pub use options::PostgresOptions;
 use read::Reads;
 use schema::Schema;
 use snapshots::Snapshots;
+use tokio::runtime::Handle;
 pub use transaction::PostgresTransaction;
 use writer::{UNDER_WAY, Writer};
 
@@ -136,12 +137,13 @@ impl Postgres {
         let config = address::parse(address, options).map_err(refused)?;
         let schema = Schema::new(&options.schema).map_err(refused)?;
         let tls = tls::tls(&config, options).map_err(refused)?;
-        let connecting = Connecting { config: config.clone(), tls: tls.clone(), timeout: options.connect_timeout };
+        let link = Link { tls, runtime: Handle::current() };
+        let connecting = Connecting { config: config.clone(), link: link.clone(), timeout: options.connect_timeout };
         let pool = |size, session| connecting.pool(size, session).map_err(refused);
         let held_up = format!("{OURS}; {HELD_UP}");
         let pools = Arc::new(Pools {
             writers: pool(UNDER_WAY, OURS)?,
-            readers: pool(options.connections, OURS)?,
+            readers: Readers::new(pool(options.connections, OURS)?, &link),
             snapshots: pool(SNAPSHOTS, &held_up)?,
             workers: pool(options.connections, YOURS)?,
             leases: pool(LEASES, &held_up)?,
@@ -163,7 +165,7 @@ impl Postgres {
         let head = Arc::new(Head::default());
         Ok(Self {
             shared: Arc::new(Shared {
-                writer: Writer::start(Appends::new(&schema), Arc::clone(&pools), Arc::clone(&head)),
+                writer: Writer::start(Appends::new(&schema), Arc::clone(&pools), Arc::clone(&head), link.runtime),
                 reads: Reads::new(&schema),
                 folds: Folds::new(&schema),
                 snapshots: Snapshots::new(&schema),

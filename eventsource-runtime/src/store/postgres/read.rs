@@ -4,13 +4,13 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use super::PostgresError;
-use super::connections::{Fault, lend};
+use super::connections::{Busy, Fault, Readers};
 use super::schema::Schema;
 use crate::clock::Timestamp;
 use crate::domain::{Envelope, StoredEvent};
@@ -56,11 +56,12 @@ impl Reads {
         }
     }
 
-    pub(super) async fn head(&self, pool: &Pool) -> Result<Position, StoreError> {
+    pub(super) async fn head(&self, readers: &Readers) -> Result<Position, StoreError> {
         let read = async {
-            let client = lend(pool).await?;
+            let client = readers.lend().await?;
             let statement = client.prepare_cached(&self.head).await?;
             let row = client.query_one(&statement, &[]).await?;
+            drop(client.free());
             Ok(Position::new(number(&row, 0)?))
         };
         read.await.map_err(|fault: Fault| fault.attempt("read the feed's head"))
@@ -68,13 +69,13 @@ impl Reads {
 
     pub(super) async fn stream(
         &self,
-        pool: &Pool,
+        readers: &Readers,
         stream: &StreamId,
         after: Version,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let read = async {
-            let client = lend(pool).await?;
+            let client = readers.lend().await?;
             let statement = client.prepare_cached(&self.stream).await?;
             let limit = self.fit(limit);
             let params: [&(dyn ToSql + Sync); 3] = [&stream.as_str(), &signed(after.get()), &limit];
@@ -85,23 +86,23 @@ impl Reads {
 
     pub(super) async fn all(
         &self,
-        pool: &Pool,
+        readers: &Readers,
         after: Position,
         filter: &Filter,
         limit: usize,
     ) -> Result<Page, StoreError> {
         let read = async {
             if *filter == Filter::all() {
-                self.unfiltered(pool, after, limit).await
+                self.unfiltered(readers, after, limit).await
             } else {
-                self.filtered(pool, after, filter, limit).await
+                self.filtered(readers, after, filter, limit).await
             }
         };
         read.await.map_err(|fault: Fault| fault.attempt("read the feed"))
     }
 
-    async fn unfiltered(&self, pool: &Pool, after: Position, limit: usize) -> Result<Page, Fault> {
-        let client = lend(pool).await?;
+    async fn unfiltered(&self, readers: &Readers, after: Position, limit: usize) -> Result<Page, Fault> {
+        let client = readers.lend().await?;
         let statement = client.prepare_cached(&self.feed).await?;
         let limit = self.fit(limit);
         let rows = self.page(client, &statement, &[&signed(after.get()), &limit], limit).await?;
@@ -109,8 +110,8 @@ impl Reads {
         Ok(Page { events: rows.events, scanned })
     }
 
-    async fn filtered(&self, pool: &Pool, after: Position, filter: &Filter, limit: usize) -> Result<Page, Fault> {
-        let client = lend(pool).await?;
+    async fn filtered(&self, readers: &Readers, after: Position, filter: &Filter, limit: usize) -> Result<Page, Fault> {
+        let client = readers.lend().await?;
         let statement = client.prepare_cached(&self.filtered).await?;
         let (event_types, aggregate_types) = (filter.listed_event_types(), filter.listed_aggregate_types());
         let after = signed(after.get());
@@ -133,7 +134,7 @@ impl Reads {
     /// to come then is not waited for: the connection is given up.
     async fn page(
         &self,
-        client: Object,
+        client: Busy,
         statement: &Statement,
         params: &[&(dyn ToSql + Sync)],
         limit: i64,
@@ -155,9 +156,12 @@ impl Reads {
             page.events.push(event);
             page.is_cut = bytes >= LARGE_PAGE && signed(page.events.len() as u64) < limit;
             if page.is_cut {
-                drop(Object::take(client));
                 break;
             }
+        }
+        let client = client.free();
+        if page.is_cut {
+            drop(Object::take(client));
         }
         self.learn(page.events.len(), bytes, page.is_cut);
         Ok(page)

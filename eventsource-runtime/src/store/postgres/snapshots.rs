@@ -123,10 +123,7 @@ impl SnapshotStore for Postgres {
             visitor.restore(Ok(None));
             return Ok(Folded { visitor, visited: 0, earlier: None });
         }
-        self.shared
-            .folds
-            .fold_from_snapshot((&self.shared.pools.readers, &self.shared.connecting.tls), fold, visitor)
-            .await
+        self.shared.folds.fold_from_snapshot(&self.shared.pools.readers, fold, visitor).await
     }
 }
 

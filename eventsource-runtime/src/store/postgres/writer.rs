@@ -24,13 +24,11 @@ const LONG: Duration = Duration::from_secs(5);
 const ROOM: usize = 1024;
 
 /// The way into the store. It ends with its last handle, when what was queued is done.
-#[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Waiting>,
 }
 
-#[derive(Debug)]
 struct Shared {
     appends: Appends,
     pools: Arc<Pools>,
@@ -42,14 +40,8 @@ struct Shared {
 
 impl Writer {
     /// Starts the task that commits groups.
-    pub(super) fn start(appends: Appends, pools: Arc<Pools>, head: Arc<Head>) -> Self {
-        let shared = Arc::new(Shared {
-            appends,
-            pools,
-            head,
-            turns: Arc::new(Semaphore::new(UNDER_WAY)),
-            runtime: Handle::current(),
-        });
+    pub(super) fn start(appends: Appends, pools: Arc<Pools>, head: Arc<Head>, runtime: Handle) -> Self {
+        let shared = Arc::new(Shared { appends, pools, head, turns: Arc::new(Semaphore::new(UNDER_WAY)), runtime });
         let (queue, waiting) = mpsc::channel(ROOM);
         tokio::spawn(commit(Arc::clone(&shared), waiting));
         Self { shared, queue }

@@ -226,8 +226,10 @@ impl ProjectionStore for Postgres {
             return Ok(Vec::new());
         }
         let list = async {
-            let client = lend(&self.shared.pools.readers).await?;
-            self.letters().list(&client, self.key(projection), &letters).await
+            let client = self.shared.pools.readers.lend().await?;
+            let listed = self.letters().list(&client, self.key(projection), &letters).await?;
+            drop(client.free());
+            Ok(listed)
         };
         list.await.map_err(|fault: Fault| ProjectionError::store(fault.attempt("list dead letters")))
     }
@@ -286,7 +288,7 @@ impl Postgres {
     /// A connection for work of a projection, whose statements are planned as usual.
     async fn worker(&self) -> Result<Busy, ProjectionError> {
         let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
-        Ok(Busy::new(lend(workers).await.map_err(away)?, &self.shared.connecting.tls, Duration::ZERO))
+        Ok(Busy::new(lend(workers).await.map_err(away)?, &self.shared.connecting.link, Duration::ZERO))
     }
 
     /// A connection for a lease, which is to outlive the batch that it is for.
