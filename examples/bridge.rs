@@ -62,13 +62,13 @@ impl Account {
     }
 }
 
-/// The span of `tower-http` is around this one, ours are below it.
+/// The span of `tower-http` is the parent of this one, ours are its children.
 async fn deposit(State(commands): State<Arc<CommandBus>>, Path((account, cents)): Path<(String, u64)>) -> StatusCode {
     let dispatched = commands.dispatch(Deposit { account, cents }).instrument(tracing::info_span!("deposit"));
     match dispatched.await {
         Ok(_) => StatusCode::NO_CONTENT,
         Err(DispatchError::Rejected(_)) => StatusCode::UNPROCESSABLE_ENTITY,
-        // Others wrote to the account as often as it was tried: whoever asks may try again.
+        // Every attempt conflicted with another write to the account: the client may retry.
         Err(error) if error.conflict().is_some() => StatusCode::CONFLICT,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }

@@ -1,5 +1,4 @@
-//! A shopping cart with everything to be seen: the exercise of the tutorial, solved
-//! (`eventsource-runtime/docs/tutorial.md`).
+//! A fully traced shopping cart: the solution to the tutorial's exercise (`eventsource-runtime/docs/tutorial.md`).
 
 use std::collections::BTreeMap;
 

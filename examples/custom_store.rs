@@ -1,5 +1,5 @@
 //! A store of your own: the events of a notebook in a list. `Traced` gives it the spans and metrics of every store, and
-//! `cargo test -p eventsource-examples --example custom_store` the suite that every store has to pass.
+//! `cargo test -p eventsource-examples --example custom_store` runs the suite that every store must pass.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -27,7 +27,7 @@ impl Journal {
         Traced::over(Self { events: Arc::default(), head: watch::Sender::new(0) })
     }
 
-    /// What `look` makes of the events. Nothing that it calls waits while the list is locked.
+    /// What `look` returns for the events. It must not block, as the list is locked meanwhile.
     fn read<T>(&self, look: impl FnOnce(&[StoredEvent]) -> T) -> T {
         look(&self.events.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -37,7 +37,7 @@ fn of<'a>(events: &'a [StoredEvent], stream: &'a StreamId, after: Version) -> im
     events.iter().filter(move |event| event.stream == *stream && event.version > after)
 }
 
-/// What an append came to that stored this event: those of one command share their cause and time.
+/// The result of the append that stored this event: the events of one command share their cause and time.
 fn earlier(events: &[StoredEvent], stream: &StreamId, first: uuid::Uuid) -> Option<Appended> {
     let begins = of(events, stream, Version::START).find(|event| event.id == first)?;
     let same =
@@ -47,8 +47,8 @@ fn earlier(events: &[StoredEvent], stream: &StreamId, first: uuid::Uuid) -> Opti
     Some(Appended::new(last.version, last.position, count).repeated())
 }
 
-/// The result of an append whose events are stored already, one behind the other; an error if only some of them are, or
-/// others with their ids.
+/// The result of an append whose events are already stored, in sequence; an error if only some are, or other events
+/// have their ids.
 fn repeated(events: &[StoredEvent], stream: &StreamId, new: &[NewEvent]) -> Result<Option<Appended>, AppendError> {
     let stored: Vec<_> = new.iter().map(|new| events.iter().find(|event| event.id == new.id)).collect();
     let mut last: Option<&StoredEvent> = None;
@@ -115,7 +115,7 @@ impl EventStore for Journal {
             envelope.trace_context.clone_from(&origin.trace_context);
             stored.push(StoredEvent::new(envelope, event.payload));
         }
-        // While the list is locked, so that the head never falls.
+        // While the list is locked, so that the head never goes back.
         self.head.send_replace(stored.len() as u64);
         Ok(appended)
     }
@@ -128,7 +128,7 @@ impl EventStore for Journal {
         });
         let mut visited = 0;
         if earlier.is_none() {
-            // The visitor is the application's code: not under the lock.
+            // The visitor is the application's code: never call it under the lock.
             for event in &events {
                 visited += 1;
                 if visitor.visit(event.as_event_ref()).is_break() {
@@ -170,7 +170,7 @@ impl EventStore for Journal {
     }
 
     async fn changed(&self, position: Position) {
-        // The sender is this store's own, and so lives.
+        // This store owns the sender, so it is alive.
         let _ = self.head.subscribe().wait_for(|head| *head > position.get()).await;
     }
 }

@@ -1,8 +1,8 @@
-//! A service that completes tasks, and one that tells people so: what the tutorial shows of traces that leave their
-//! service, and of what Prometheus scrapes (`eventsource-runtime/docs/tutorial.md`).
+//! A service that completes tasks, and one that notifies people: the tutorial's example of traces across services, and
+//! of what Prometheus scrapes (`eventsource-runtime/docs/tutorial.md`).
 //!
-//! The bus is the one within the process, so that this runs without a broker; with `KafkaBus` or `RabbitMqBus` in its
-//! place, nothing else changes. `examples/rabbitmq.rs` and `examples/postgres_kafka.rs` are two processes each.
+//! The bus is the in-process one, so that this runs without a broker; with `KafkaBus` or `RabbitMqBus` in its place,
+//! nothing else changes. `examples/rabbitmq.rs` and `examples/postgres_kafka.rs` are two processes each.
 
 use eventsource_runtime::bus::{
     EventBus, HandlerError, InProcessBus, Message, Propagation, Received, Subscription, Traced,
@@ -52,7 +52,7 @@ async fn serve(bus: &InProcessBus) -> Result<(), Failure> {
     Ok(())
 }
 
-/// As a program publishes that knows nothing of traces: past the spans of the bus, which put the context on a message.
+/// Publishes like an uninstrumented program: bypasses the spans of the bus, which put the context on a message.
 async fn complete_without_context(bus: &InProcessBus) -> Result<(), Failure> {
     for published in bus.inner().publish(vec![completed("task-0")]).await {
         published?;

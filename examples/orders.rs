@@ -4,10 +4,10 @@
 //! cargo run -p eventsource-examples --example orders -- [FILE | -] [--db PATH] [--view PAGE]
 //! ```
 //!
-//! With `--view orders.html` all traces are in that page, to be opened in a browser.
+//! With `--view orders.html` all traces are written to that page, for a browser.
 //!
 //! It reads `examples/data/orders.jsonl` unless told otherwise, and keeps `orders.db` in the current folder. Stop it
-//! and run it again on the same files: each line has an id, so that no command is handled twice.
+//! and run it again on the same files: each line has an id, so no command is handled twice.
 //!
 //! It is longer than a file should be because it is one program, to be read from top to bottom.
 
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// How many traces are shown before the program goes on quietly: those of the first commands and their projections.
+/// How many traces are shown before the program continues quietly: those of the first commands and their projections.
 const TRACES: usize = 6;
 
 // ---- The domain ----
@@ -151,7 +151,7 @@ impl Order {
         }
     }
 
-    /// Cancelling twice is no mistake, but nothing happens the second time.
+    /// Cancelling twice is not an error, but has no effect the second time.
     fn cancel(&self, command: CancelOrder) -> Result<Option<OrderCancelled>, OrderError> {
         match self.status {
             Status::Placed => Ok(Some(OrderCancelled { reason: command.reason })),
@@ -239,7 +239,7 @@ struct Line<'a> {
     payload: &'a RawValue,
 }
 
-/// What became of the lines.
+/// The outcomes of the lines.
 #[derive(Default)]
 struct Counts {
     done: u64,
@@ -266,7 +266,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Err(error) => {
                 progress.interrupt();
                 counts.fault(&error);
-                // Escaped, since it quotes what anybody can have sent.
+                // Escaped, since it quotes untrusted input.
                 eprintln!("line {}: {}", number + 1, error.to_string().escape_debug());
             }
         }
@@ -296,7 +296,7 @@ async fn handle(commands: &CommandBus, line: &[u8]) -> Result<Committed, LineErr
     Ok(commands.dispatch_json_with(&command, payload.get(), context).await?)
 }
 
-/// Why a line led to nothing.
+/// Why a line was not handled.
 #[derive(Debug, thiserror::Error)]
 enum LineError {
     #[error("not a command: {0}")]
@@ -336,7 +336,7 @@ fn report(by_status: &[StatusCount], counts: &Counts) {
     println!("\n{done} done, {unchanged} without effect, {repeated} done before, {rejected} rejected, {failed} failed");
 }
 
-/// A bar on a terminal; nothing where a program reads the output.
+/// A progress bar on a terminal; nothing if a program reads the output.
 struct Progress {
     done: usize,
     of: Option<usize>,
@@ -360,7 +360,7 @@ impl Progress {
                 }
                 None => eprint!("\r{} lines", self.done),
             }
-            // A bar that cannot be shown is no reason to stop.
+            // Failing to draw the bar is no reason to stop.
             let _ = io::stderr().flush();
         }
     }
@@ -379,7 +379,7 @@ impl Progress {
     }
 }
 
-/// What the command line says.
+/// The command-line arguments.
 struct Arguments {
     /// `None` for the standard input.
     input: Option<PathBuf>,
@@ -424,7 +424,7 @@ impl Arguments {
         Ok(reader.split(b'\n'))
     }
 
-    /// How many lines there are, where that can be known before they are read.
+    /// How many lines there are, if that is known before they are read.
     fn count(&self) -> io::Result<Option<usize>> {
         if self.input.is_none() { Ok(None) } else { Ok(Some(self.lines()?.count())) }
     }

@@ -1,16 +1,16 @@
-//! Two services, two processes, one trace: orders are stored in PostgreSQL and relayed to Kafka; an inventory takes
-//! them from there, reserves stock with a command of its own, and keeps a read model of its own.
+//! Two services, two processes, one trace: orders are stored in PostgreSQL and relayed to Kafka; an inventory consumes
+//! them, reserves stock with its own command, and keeps its own read model.
 //!
 //! ```text
 //! EVENTSOURCE_POSTGRES_URL=postgres://user@localhost/shop EVENTSOURCE_KAFKA_URL=localhost:9092 \
 //!   cargo run -p eventsource-examples --features kafka,postgres --example postgres_kafka
 //! ```
 //!
-//! The program starts itself a second time, as the inventory; each prints the part of the trace that is its own. Look
-//! for the trace's id: `command.PlaceOrder` in the one leads to `process` and `command.ReserveStock` in the other.
+//! The program starts itself a second time, as the inventory; each prints its own part of the trace. Look for the
+//! trace's id: `command.PlaceOrder` in the first leads to `process` and `command.ReserveStock` in the second.
 //!
-//! A message may come more than once. The command that it leads to bears the event's id as its own, so that stock is
-//! reserved once all the same.
+//! A message may be delivered more than once. The resulting command has the event's id as its own, so stock is still
+//! reserved once.
 
 #![allow(missing_docs, missing_debug_implementations, reason = "an application's own types")]
 
@@ -71,7 +71,7 @@ impl Order {
     }
 }
 
-/// Where a run keeps what it writes: nobody else's tables, nobody else's topic.
+/// Where a run keeps what it writes: tables and a topic of its own.
 #[derive(Clone, Debug)]
 pub struct Places {
     pub postgres: String,
@@ -86,13 +86,13 @@ impl Places {
     }
 
     async fn bus(&self) -> Outcome<KafkaBus> {
-        // A member that dies is missed soon, since this is a demonstration.
+        // For the demonstration, a dead member is detected soon.
         let options = KafkaOptions::new(format!("orders-{}", self.run)).create(3, 1);
         Ok(KafkaBus::connect(&self.kafka, options.session_timeout(Duration::from_secs(6))).await?)
     }
 }
 
-/// The orders: what is stored is relayed to Kafka, at least once, whatever happens in between.
+/// The orders: stored events are relayed to Kafka at least once, whatever happens in between.
 pub struct Orders {
     commands: CommandBus,
     relay: Projections,
@@ -207,7 +207,7 @@ impl Inventory {
         Ok(Self { store, stock, subscription, projections })
     }
 
-    /// Waits until so many messages are handled, and the read model has what came of them.
+    /// Waits until so many messages are handled, and the read model has their results.
     pub async fn handled(&self, messages: u64) -> Outcome {
         while self.subscription.tally().acknowledged < messages {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -228,7 +228,7 @@ impl Inventory {
     }
 }
 
-/// Handles a message: however often it comes, the command is the same one.
+/// Handles a message: however often it is delivered, the command is the same.
 async fn reserve(commands: CommandBus, received: Received) -> Result<(), HandlerError> {
     let placed = received.decode::<OrderPlaced>()?;
     let context = Context { command_id: Some(placed.event_id()), ..Context::default() };

@@ -1,19 +1,19 @@
-//! The programs that are two processes, run as they are on real brokers: one trace goes through both.
+//! Runs the two-process examples on real brokers: one trace goes through both processes.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use eventsource_runtime::testing;
 
-/// The program of that name, which is built beside this one.
+/// The program of that name, built next to this one.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     let folder = test.parent().and_then(|deps| deps.parent()).expect("the target's folder");
     folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Runs a program and its other process to their end; what they print, and each part of a trace that they show, with
-/// the trace's id.
+/// Runs a program and its other process to completion; returns what they print, and each part of a trace that they
+/// show, with the trace's id.
 fn run(name: &str, servers: &[&str]) -> (String, Vec<(String, String)>) {
     let mut command = Command::new(program(name));
     for server in servers {
@@ -36,8 +36,8 @@ fn run(name: &str, servers: &[&str]) -> (String, Vec<(String, String)>) {
     (out.into_owned(), parts)
 }
 
-/// In how many traces one process shows a span of the one name, and the other goes on, from where it takes a message,
-/// with a span of the other name.
+/// Counts the traces in which one process shows a span of the first name, and the other continues, where it consumes a
+/// message, with a span of the second name.
 fn through_both(parts: &[(String, String)], begun: &str, led_to: &str) -> usize {
     let begins = |part: &str| part.contains(begun) && !part.contains(led_to);
     let goes_on = |part: &str| part.starts_with("process ") && part.contains(led_to) && !part.contains(begun);

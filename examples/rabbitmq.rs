@@ -5,9 +5,8 @@
 //!   cargo run -p eventsource-examples --features rabbitmq --example rabbitmq
 //! ```
 //!
-//! The program starts itself a second time, as the notifications; each prints the part of the trace that is its own.
-//! One mail bounces: its message is tried again, and then kept among the dead letters, from where it is tried once
-//! more.
+//! The program starts itself a second time, as the notifications; each prints its own part of the trace. One mail
+//! bounces: its message is retried, then kept among the dead letters, and replayed from there once.
 
 #![allow(missing_docs, missing_debug_implementations, reason = "an application's own types")]
 
@@ -48,7 +47,7 @@ pub async fn place(bus: &RabbitMqBus, customer: &str) -> Outcome {
 
 // ---- The service of notifications ----
 
-/// Sends mails; while it is told to, those of one customer bounce.
+/// Sends mails; while a flag is set, those of one customer bounce.
 #[derive(Clone, Default)]
 pub struct Mails {
     bounce: Arc<AtomicBool>,
@@ -88,13 +87,13 @@ impl Notifications {
         Ok(Self { bus, mails, subscription })
     }
 
-    /// Waits until so many messages are done with, and tries the dead letters again; how many mails went out then.
+    /// Waits until so many messages are settled, and replays the dead letters; returns how many mails that sent.
     pub async fn close(self, messages: u64) -> Outcome<u64> {
         while self.subscription.tally().acknowledged + self.subscription.tally().dead_lettered < messages {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.subscription.shutdown().await?;
-        // The customer has corrected the address.
+        // The customer corrected the address.
         self.mails.bounce.store(false, Ordering::Relaxed);
         let again =
             self.bus.retry_dead_letters("notifications").handle(move |received| self.mails.clone().handle(received));
@@ -121,7 +120,7 @@ async fn orders(url: &str, run: &str) -> Outcome {
     let mut other = tokio::process::Command::new(env::current_exe()?);
     let mut other = other.arg(run).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let mut told = other.stdout.take().ok_or("the other process tells nothing")?;
-    // Its first word is that it listens: before that no queue would take a message.
+    // Its first byte says that it listens: before that no queue would accept a message.
     told.read_u8().await?;
     let bus = open(url, run).await?;
     for customer in CUSTOMERS {

@@ -1,12 +1,12 @@
-//! Orders that are paid and shipped by a process manager: one goes through, one is refused by the bank, one is sent to
-//! where no parcel goes and is refunded, and one is never paid and runs out of time.
+//! Orders that are paid and shipped by a process manager: one goes through, one is refused by the bank, one has an
+//! undeliverable address and is refunded, and one is never paid and times out.
 //!
 //! ```text
 //! cargo run -p eventsource-examples --example shipping
 //! ```
 //!
-//! Every step is traced: each reaction begins a trace of its own that links to the event which it reacts to, and the
-//! commands are its children. What belongs together bears one correlation id; the program ends with each order's story.
+//! Every step is traced: each reaction begins its own trace that links to the event it reacts to, and the commands are
+//! its children. All events of an order share a correlation id; the program ends with each order's story.
 //!
 //! It is longer than a file should be because it is one program, to be read from top to bottom.
 
@@ -144,7 +144,7 @@ pub struct PaymentRefunded {
     pub cents: u64,
 }
 
-/// What is held of a customer's money for one order.
+/// The money held from a customer for one order.
 #[derive(Aggregate, Clone, Debug, Default, PartialEq)]
 #[aggregate(id = Uuid, error = PaymentError, events(PaymentAsked, PaymentTaken, PaymentRefunded))]
 pub struct Payment {
@@ -272,11 +272,11 @@ pub struct ShippingBegun {
 #[derive(Event, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShippingPaid {}
 
-/// Recorded when the time is up, whether the order was paid or not.
+/// Recorded when the time is up, whether or not the order was paid.
 #[derive(Event, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimeToPayOver {}
 
-/// What the manager remembers of one order: an aggregate as any other, whose events the manager's own methods record.
+/// What the manager remembers of one order: an aggregate like any other, whose events the manager's own methods record.
 #[derive(Aggregate, Clone, Debug, Default, PartialEq)]
 #[aggregate(id = Uuid, events(ShippingBegun, ShippingPaid, TimeToPayOver))]
 pub struct Shipping {
@@ -312,7 +312,7 @@ impl Shipping {
             .record_after(TIME_TO_PAY, TimeToPayOver {}))
     }
 
-    /// Compensation: what the bank refuses, nobody ships.
+    /// Compensation: an order that the bank refuses is not shipped.
     fn not_paid(&self, refused: &Rejected<AskPayment>) -> CancelOrder {
         CancelOrder { order_id: refused.order_id, reason: refused.error_type().to_owned() }
     }
@@ -323,7 +323,7 @@ impl Shipping {
         Ok(Reaction::new().record(ShippingPaid {}).dispatch(send))
     }
 
-    /// Compensation of what was done before: the money goes back, and then the order is off.
+    /// Compensation for the earlier steps: the money is refunded, then the order is cancelled.
     fn not_sent(&self, refused: &Rejected<SendParcel>) -> Reaction<Self> {
         let order_id = refused.order_id;
         Reaction::new()
@@ -369,7 +369,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let committed = commands.dispatch(order).await?;
         managers.wait_for(committed.position).await?;
         let belonging = Context { correlation_id: Some(committed.command_id), ..Context::default() };
-        // The bank: it refuses what was never asked, and lets Grace think about it.
+        // The bank: it refuses payments that were never asked for, and lets Grace think about it.
         if customer != "Grace"
             && let Ok(settled) = commands.dispatch_with(SettlePayment { order_id }, belonging).await
         {
@@ -392,7 +392,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// All events that the placing of an order led to, and what each was caused by.
+/// All events that placing an order led to, and the cause of each.
 async fn tell(store: &SqliteStore, order_id: Uuid) -> Result<(), StoreError> {
     let quiet = store.clone().enable_tracing(false);
     let first = quiet.load(&StreamId::new("Order", order_id), Version::START).next().await?;
@@ -402,7 +402,7 @@ async fn tell(store: &SqliteStore, order_id: Uuid) -> Result<(), StoreError> {
     while let Some(event) = feed.next().await? {
         known.insert(event.id, event.position);
         if event.correlation_id == Some(correlation_id) {
-            // The command between two events is named by the first of them; one that came from outside by none.
+            // The command between two events is named by the first of them; a command from outside by none.
             let cause =
                 event.metadata.get("process_manager.cause").and_then(|id| id.parse().ok()).or(event.causation_id);
             let cause = cause.and_then(|id: Uuid| known.get(&id)).map(|position| format!("because of {position}"));

@@ -1,4 +1,4 @@
-//! How an application is tested: its decisions without a store, its traces without a collector.
+//! How to test an application: its decisions without a store, its traces without a collector.
 //!
 //! In an application these functions are tests, under `#[test]` and `#[tokio::test]`; here `main` runs them.
 
@@ -50,7 +50,7 @@ struct Withdraw {
     cents: u64,
 }
 
-/// What the bank asks for, which is not the account's to know.
+/// What the bank asks for, which the account need not know.
 struct Fees {
     each: u64,
 }
@@ -69,7 +69,7 @@ fn withdraw(cents: u64) -> Withdraw {
     Withdraw { account: "ada".into(), cents }
 }
 
-/// Given what has happened, when a command comes, then this happens: no store, no runtime, no trace.
+/// Given past events, when a command arrives, then these events follow: no store, no runtime, no trace.
 fn the_limit_includes_the_fees() {
     given::<Account>(Opened { owner: "Ada".into() })
         .with_services(Fees { each: 1 })
@@ -81,7 +81,7 @@ fn the_limit_includes_the_fees() {
         .then(Withdrawn { cents: 398, fee: 1 });
 }
 
-/// What a failing test says: the events side by side, a field a line.
+/// What a failing test prints: the events side by side, one field per line.
 fn a_failure_shows_the_difference() {
     let wrong = std::panic::catch_unwind(|| {
         given::<Account>(()).with_services(Fees { each: 1 }).when(withdraw(5)).then(Withdrawn { cents: 5, fee: 2 })
@@ -91,7 +91,7 @@ fn a_failure_shows_the_difference() {
     assert!(said.contains("  -   \"fee\": 2\n  +   \"fee\": 1\n"));
 }
 
-/// The spans of a command, as a tree: what it names has to be there, and nothing else has.
+/// The spans of a command, as a tree: only what it names must be present.
 async fn a_withdrawal_leaves_this_trace() {
     let accounts = Repository::<Account, _>::new(MemoryStore::new()).with_services(Fees { each: 1 });
     let commands = CommandBus::builder().aggregate(accounts).build();
@@ -102,7 +102,7 @@ async fn a_withdrawal_leaves_this_trace() {
         commands.dispatch(withdraw(600)).await
     });
     assert!(refused.await.is_err_and(|error| error.is_rejected()));
-    // What a new test may begin with.
+    // A starting point for a new test.
     println!("{}", recorder.tree());
     recorder.expect(
         "

@@ -1,7 +1,7 @@
-//! What can be switched off while the program runs, and what is left of one command then.
+//! What can be switched off while the program runs, and what then remains of one command.
 //!
-//! Three switches are outside of it: built without the feature `otel` the macros leave the bare code, with
-//! `OTEL_SDK_DISABLED=true` in its environment a program has no spans, and `OTEL_TRACES_SAMPLER` decides for each trace.
+//! Three switches are outside the program: without the feature `otel` the macros leave the bare code, with
+//! `OTEL_SDK_DISABLED=true` in its environment it has no spans, and `OTEL_TRACES_SAMPLER` decides for each trace.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ impl Account {
     }
 }
 
-/// A switch of the application's own, for one function and for what runs below it.
+/// The application's own switch, for one function and everything below it.
 static INTEREST: AtomicBool = AtomicBool::new(true);
 
 #[traced(enable_tracing = INTEREST.load(Ordering::Relaxed), attributes("rate" = rate()))]

@@ -5,8 +5,8 @@
 //! cargo run -p eventsource-examples --example observability
 //! ```
 //!
-//! It tells its metrics at `http://localhost:9464/metrics`, or where `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` say,
-//! and sends traces where `OTEL_EXPORTER_OTLP_ENDPOINT` says. Stop it with Ctrl-C.
+//! It serves its metrics at `http://localhost:9464/metrics`, or where `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` say,
+//! and sends traces to `OTEL_EXPORTER_OTLP_ENDPOINT`. Stop it with Ctrl-C.
 
 use std::env;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use eventsource_runtime::store::{SqliteReader, SqliteStore, SqliteTransaction};
 use eventsource_runtime::telemetry::Scrape;
 use serde::{Deserialize, Serialize};
 
-/// How many clerks book at once, and on how few accounts: so that some of them meet.
+/// How many clerks book at once, and on how few accounts: so that some conflict.
 const CLERKS: u32 = 4;
 const ACCOUNTS: u32 = 3;
-/// The account whose bookings are set aside.
+/// The account whose bookings become dead letters.
 const DISPUTED: &str = "account-0";
 /// How long a clerk rests between two bookings.
 const REST: Duration = Duration::from_millis(20);
@@ -81,7 +81,7 @@ impl Balances {
     }
 }
 
-/// Cannot take the bookings of one account, so that there are dead letters to be seen.
+/// Fails on the bookings of one account, so that there are dead letters.
 struct Audit;
 
 #[projection]
@@ -109,12 +109,12 @@ impl Reading {
     }
 }
 
-/// Books and reads for ever; what is refused, and what met somebody else too often, is left.
+/// Books and reads forever; rejected commands, and those with too many conflicts, are dropped.
 async fn work(clerk: u32, commands: Arc<CommandBus>, queries: Arc<QueryBus>) -> Result<(), QueryError> {
     for round in 0_u32.. {
         let account = format!("account-{}", round % ACCOUNTS);
         let cents = if (round + clerk).is_multiple_of(5) { -400 } else { 100 };
-        // What becomes of it is in the metrics.
+        // The outcome is in the metrics.
         let _ = commands.dispatch(Book { account, cents }).await;
         queries.execute(AllBalances {}).await?;
         tokio::time::sleep(REST).await;
@@ -122,7 +122,7 @@ async fn work(clerk: u32, commands: Arc<CommandBus>, queries: Arc<QueryBus>) -> 
     Ok(())
 }
 
-/// Where the metrics are told, by the variables that OpenTelemetry has for it.
+/// Where the metrics are served, from OpenTelemetry's variables for it.
 fn address() -> Result<(String, u16), Box<dyn std::error::Error>> {
     let host = env::var("OTEL_EXPORTER_PROMETHEUS_HOST").unwrap_or_else(|_| "localhost".into());
     let port = env::var("OTEL_EXPORTER_PROMETHEUS_PORT").unwrap_or_else(|_| "9464".into());
@@ -144,10 +144,10 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let audit = ProjectionRunner::new(store.clone()).projection(Audit).max_retries(1);
     let audit = audit.on_failure(OnFailure::DeadLetter).spawn();
     let bus = InProcessBus::new();
-    // Somebody else's service, which hears of every booking.
+    // Another service, which receives every booking.
     let statements = bus.subscribe("statements").handle(async |_: Received| Ok(())).await?;
     let relay = Relay::new("bookings to the bus", store, bus).spawn();
-    // Until its tables are there.
+    // Until its tables exist.
     projections.wait_for(Position::START).await?;
     let (commands, queries) = (Arc::new(commands), Arc::new(queries));
     let mut clerks = tokio::task::JoinSet::new();

@@ -1,4 +1,4 @@
-//! Five events, handled at once.
+//! Five events, handled as one batch.
 
 use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
 use eventsource_runtime::prelude::*;

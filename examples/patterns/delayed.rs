@@ -11,7 +11,7 @@ use super::Failure;
 
 pub(crate) async fn run() -> Result<(), Failure> {
     let bus = InProcessBus::new();
-    // What is younger than an hour would continue the trace.
+    // A message younger than an hour would continue the trace.
     let joined = Propagation::default().max_age(Duration::from_hours(1));
     let reminders = bus.subscribe("reminders").propagation(joined).handle(remind).await?;
 

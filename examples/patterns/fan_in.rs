@@ -1,4 +1,4 @@
-//! Two events, one reaction when both are there.
+//! Two events, one reaction once both have arrived.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,12 @@ use eventsource_runtime::store::StreamId;
 
 use super::Failure;
 
-/// What has come for orders that still lack something. An application keeps this in a table, or lets a process manager
-/// keep it.
+/// What has arrived for orders that are still incomplete. An application keeps this in a table or a process manager.
 #[derive(Default)]
 struct Waiting(Mutex<HashMap<StreamId, Vec<Received>>>);
 
 impl Waiting {
-    /// Both parts, once the second is there.
+    /// Both parts, once the second has arrived.
     fn complete(&self, part: Received) -> Option<Vec<Received>> {
         let order = part.stream()?.clone();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +57,7 @@ async fn reserve_stock(bus: &InProcessBus) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Neither of the two led to this alone.
+/// Both events led to this, so neither is the parent.
 #[traced(root, links = parts)]
 async fn ship(parts: Vec<Received>) {
     drop(parts);

@@ -8,8 +8,8 @@ use super::Failure;
 
 pub(crate) async fn run() -> Result<(), Failure> {
     let bus = InProcessBus::new();
-    // Within the process a handler begins a trace of its own, because a queue stands between; here it continues the one
-    // that published, as it does on a broker.
+    // In process a handler begins its own trace, because there is a queue in between; here it continues the
+    // publisher's, as on a broker.
     let joined = Propagation::default;
     let inventory = bus.subscribe("inventory").propagation(joined()).handle(reserve_stock).await?;
     let mail = bus.subscribe("mail").propagation(joined()).handle(send_confirmation).await?;

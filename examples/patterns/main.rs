@@ -1,12 +1,12 @@
-//! Six ways in which messages meet their consumers, and what each leaves as traces.
+//! Six ways in which messages reach their consumers, and the traces of each.
 //!
 //! ```text
 //! cargo run -p eventsource-examples --example patterns             # all of them
 //! cargo run -p eventsource-examples --example patterns -- batch    # one of them
 //! ```
 //!
-//! They run on the bus within the process. On Kafka and on RabbitMQ the code is the same but for the bus, and the spans
-//! are called `send` and `process`.
+//! They run on the in-process bus. On Kafka and on RabbitMQ only the bus differs, and the spans are called `send` and
+//! `process`.
 
 mod batch;
 mod delayed;

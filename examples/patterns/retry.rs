@@ -1,4 +1,4 @@
-//! A handler that fails until its message is a dead letter, which is replayed when the fault is mended.
+//! A handler that fails until its message is a dead letter, which is replayed once the fault is fixed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

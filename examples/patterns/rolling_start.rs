@@ -1,4 +1,4 @@
-//! Producers that know of traces beside producers that do not yet.
+//! Instrumented producers next to producers that are not instrumented yet.
 
 use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, Propagation, Received};
 use eventsource_runtime::prelude::*;
@@ -18,7 +18,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// As a program does that is not instrumented: past the spans of the bus, which put their context on the message.
+/// Publishes like an uninstrumented program: bypasses the spans of the bus, which put their context on the message.
 async fn place_order_of_old(bus: &InProcessBus) -> Result<(), Failure> {
     let message = Message::new(StreamId::new("Order", 41), "OrderPlaced", "{}");
     for published in bus.inner().publish(vec![message]).await {
