@@ -1,5 +1,5 @@
-//! After a mistake the user's item is handed back, and nothing in the expansion makes use of what is wrong: otherwise
-//! the compiler would find the same mistake again, in other words.
+//! After a mistake the user's item is handed back, and the expansion uses nothing that is wrong: otherwise the compiler
+//! would report the same mistake again, in other words.
 
 use proc_macro2::TokenStream;
 
@@ -7,7 +7,7 @@ use crate::mutated::tokens;
 
 type Expansion = fn(TokenStream, TokenStream) -> TokenStream;
 
-/// Options and an item with one mistake, and what an expansion would say that made use of it.
+/// Options and an item with one mistake, and what an expansion that used it would contain.
 const MISTAKES: [(Expansion, &str, &str, &str); 15] = [
     (crate::command_handler, "", "impl A { unsafe fn place(&self, c: C) -> R { r } }", "Self :: place"),
     (crate::command_handler, "", "impl A { fn place(&self, c: &C) -> R { r } }", "Self :: place"),

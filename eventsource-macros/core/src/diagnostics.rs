@@ -30,27 +30,27 @@ impl Diagnostics {
         self.errors.len()
     }
 
-    /// The value, or nothing after the mistake was reported.
+    /// The value, or `None` after the mistake was reported.
     pub(crate) fn take<T>(&mut self, parsed: syn::Result<T>) -> Option<T> {
         parsed.map_err(|error| self.push(error)).ok()
     }
 
-    /// A type for what a mistake left out, from which no other error follows: an array whose length is the last
-    /// mistake. The compiler shows what is repeated once, and takes a type with an error in it as it is needed.
+    /// A type in place of what a mistake left out, which causes no other error: an array whose length is the last
+    /// mistake. The compiler shows a repeated error once, and accepts a type with an error wherever it is used.
     pub(crate) fn hole(&self) -> Type {
         let reported = self.errors.last().cloned().and_then(|error| error.into_iter().next());
         let hole = reported.map_or_else(TokenStream::new, syn::Error::into_compile_error);
         Type::Verbatim(quote!([(); #hole]))
     }
 
-    /// One `compile_error!` a mistake; nothing if there was none.
+    /// One `compile_error!` per mistake.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.errors.into_iter().map(syn::Error::into_compile_error).collect()
     }
 }
 
-/// Parses all of the tokens. An error at their end stands on the last of them; otherwise it would stand on the whole
-/// attribute, where the macro is called.
+/// Parses all of the tokens. An error at their end is put on the last of them; otherwise it would be on the whole
+/// attribute, the macro's call site.
 pub(crate) fn parse<T>(tokens: TokenStream, parser: impl FnOnce(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<T> {
     let last = tokens.clone().into_iter().last().map_or_else(Span::call_site, |last| match last {
         TokenTree::Group(group) => group.span_close(),
@@ -66,7 +66,7 @@ pub(crate) fn parse<T>(tokens: TokenStream, parser: impl FnOnce(ParseStream<'_>)
     parser.parse2(within.into_token_stream())
 }
 
-/// Runs an expansion, and adds what it reported.
+/// Runs an expansion, and adds the mistakes that it reported.
 pub(crate) fn report(expand: impl FnOnce(&mut Diagnostics) -> TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let mut tokens = expand(&mut diagnostics);
@@ -85,7 +85,7 @@ pub(crate) fn shown(tokens: impl ToTokens) -> String {
     text
 }
 
-/// Says what was probably meant, or else what there is: the end of a message about an unknown word.
+/// The end of a message about an unknown word: what was probably meant, or else what is allowed.
 pub(crate) fn hint(written: &str, known: &[&'static str]) -> String {
     match nearest(written, known) {
         Some(word) => format!("did you mean `{word}`?"),
@@ -94,7 +94,7 @@ pub(crate) fn hint(written: &str, known: &[&'static str]) -> String {
     }
 }
 
-/// The word that was probably meant: it differs by a third of its letters at most, or one is the other's beginning.
+/// The word that was probably meant: it differs by a third of its letters at most, or one is a prefix of the other.
 pub(crate) fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
     let (steps, word) = known.iter().map(|word| (distance(written, word), *word)).min()?;
     if steps * 3 <= word.len().max(written.len()) {
@@ -113,7 +113,7 @@ fn list(known: &[&str]) -> String {
     }
 }
 
-/// How many letters have to be added, removed, replaced or swapped with a neighbour.
+/// How many letters must be added, removed, replaced or swapped with a neighbor.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut before: Vec<usize> = Vec::new();
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(distance("atributes", "attributes"), 1);
         assert_eq!(distance("", "id"), 2);
         assert_eq!(distance("kitten", "sitting"), 3);
-        // One letter of each is the other's neighbour, which makes no swap.
+        // One letter of each is the other's neighbor, which makes no swap.
         assert_eq!(distance("ab", "bc"), 2);
     }
 

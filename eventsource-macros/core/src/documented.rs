@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::options::Words;
 use crate::{aggregate, event, handler, message, process_manager, projection, traced};
 
-/// A page; nothing outside the repository.
+/// A page; `None` outside the repository.
 fn text(page: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page).with_extension("md");
     if !path.is_file() {
@@ -64,7 +64,7 @@ fn what_a_snapshot_takes_is_in_its_row() {
 fn attributes() {
     compare("projection", &[projection::parse::OPTIONS, projection::parse::METHOD]);
     compare("process_manager", &[process_manager::parse::OPTIONS, process_manager::parse::METHOD]);
-    // The span's name has no word.
+    // The span's name has no keyword.
     let Some(tables) = tables("traced") else { return };
     let documented: Vec<&str> = tables[0].iter().map(|(name, _)| name.as_str()).collect();
     let mut taken = vec!["name"];

@@ -14,7 +14,7 @@ use crate::output::{by_place, local, located};
 /// `attribute`, which every message's field takes.
 pub(crate) const ATTRIBUTE: Word = Word::new(keys::ATTRIBUTE, Form::FlagOrText);
 
-/// What is said of a field's option on the type, and of a type's on a field.
+/// The ends of messages about an option of a field on the type, or of the type on a field.
 pub(crate) const ON_FIELD: &str = "belongs on a field; this is the type itself";
 pub(crate) const ON_TYPE: &str = "belongs on the type; this is a field";
 
@@ -24,15 +24,15 @@ pub(crate) struct Attribute {
     pub(crate) member: Member,
 }
 
-/// A field with what its helper attribute says.
+/// A field with the options in its helper attribute.
 pub(crate) struct Marked {
     pub(crate) member: Member,
-    /// Which it is from the last, that being the first.
+    /// Its place counted from the end, the last field being first.
     pub(crate) from_end: usize,
     pub(crate) options: Options,
 }
 
-/// The fields of a struct with their options; nothing for an enum, whose fields may carry none.
+/// The fields of a struct with their options; none for an enum, whose fields may not have any.
 pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: Words, helper: &str) -> Vec<Marked> {
     match &input.data {
         Data::Struct(data) => of_struct(diagnostics, data, words, helper),
@@ -52,7 +52,7 @@ pub(crate) fn marked(diagnostics: &mut Diagnostics, input: &DeriveInput, words: 
     }
 }
 
-/// The item of a derive; nothing for a union, for which an impl would set off other errors.
+/// The item of a derive; `None` for a union, for which an impl would cause other errors.
 pub(crate) fn item(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<DeriveInput> {
     let input = diagnostics.take(diagnostics::parse(item, DeriveInput::parse))?;
     if let Data::Union(data) = &input.data {
@@ -105,7 +105,7 @@ pub(crate) fn distinct(diagnostics: &mut Diagnostics, attributes: &[Attribute]) 
     }
 }
 
-/// The method that records the fields; nothing if there are none.
+/// The method that records the fields; `None` if there are none.
 pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenStream {
     if attributes.is_empty() {
         return TokenStream::new();
@@ -124,7 +124,7 @@ pub(crate) fn record(private: &TokenStream, attributes: &[Attribute]) -> TokenSt
     }
 }
 
-/// `&self.field`, where an error about its type belongs on the field.
+/// `&self.field`, placed so that an error about its type is on the field.
 pub(crate) fn borrowed(member: &Member) -> TokenStream {
     quote_spanned!(located(syn::spanned::Spanned::span(member))=> &self.#member)
 }

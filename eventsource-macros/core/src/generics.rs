@@ -11,8 +11,8 @@ use syn::{
 use crate::diagnostics::Diagnostics;
 use crate::output::first_span;
 
-/// The generics of a message's type, bound by what its trait asks of the whole type: `Holder<T>` is a message wherever
-/// it can be stored, and the user need not repeat serde's bounds.
+/// The generics of a message's type, bound by what its trait requires of the whole type: `Holder<T>` is a message
+/// wherever it can be stored, and the user need not repeat serde's bounds.
 pub(crate) fn bound(generics: &Generics, bounds: &TokenStream) -> Generics {
     let mut generics = generics.clone();
     if !generics.params.is_empty() {
@@ -21,7 +21,7 @@ pub(crate) fn bound(generics: &Generics, bounds: &TokenStream) -> Generics {
     generics
 }
 
-/// `ty: bound`, all of it on the type.
+/// `ty: bound`, with all spans on the type.
 pub(crate) fn predicate(ty: &Type, bound: TokenStream) -> WherePredicate {
     WherePredicate::Type(PredicateType {
         attrs: Vec::new(),
@@ -32,7 +32,7 @@ pub(crate) fn predicate(ty: &Type, bound: TokenStream) -> WherePredicate {
     })
 }
 
-/// What storing and sending a message asks of its type, beside what its own kind asks.
+/// What storing and sending a message requires of its type, besides what its kind requires.
 pub(crate) fn message_bounds(private: &TokenStream) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #private::serde::de::DeserializeOwned + ::core::marker::Send + 'static)
 }
@@ -48,7 +48,7 @@ pub(crate) fn refuse_lifetimes(diagnostics: &mut Diagnostics, generics: &Generic
 pub(crate) fn with_static_lifetimes(mut ty: Type) -> Type {
     Static::default().visit_type_mut(&mut ty);
     match ty {
-        // `&` stands before it in the expansion, and binds tighter than `+`.
+        // The expansion puts `&` before it, which binds tighter than `+`.
         Type::TraitObject(object) if object.bounds.len() > 1 || object.bounds.trailing_punct() => {
             parse_quote_spanned!(Span::mixed_site()=> (#object))
         }
@@ -58,9 +58,9 @@ pub(crate) fn with_static_lifetimes(mut ty: Type) -> Type {
 
 #[derive(Default)]
 struct Static {
-    /// The lifetimes of `for<..>` around.
+    /// The lifetimes of the enclosing `for<..>`.
     bound: Vec<Ident>,
-    /// Whether a lifetime that is left out is a function's own.
+    /// Whether an elided lifetime is a function's own.
     in_function: bool,
 }
 
@@ -150,7 +150,7 @@ mod tests {
         kept(quote!(Box<dyn Fn(&'b u8) -> A<'b>>), quote!(Box<dyn Fn(&'static u8) -> A<'static>>));
         kept(quote!(for<'a> fn(&'a u8, &'b u8)), quote!(for<'a> fn(&'a u8, &'static u8)));
         kept(quote!(Box<dyn for<'a> A<'a, 'b>>), quote!(Box<dyn for<'a> A<'a, 'static>>));
-        // What is bound in one place is not bound in the next.
+        // A lifetime bound in one place is not bound in the next.
         kept(quote!((for<'a> fn(&'a u8), &'a u8)), quote!((for<'a> fn(&'a u8), &'static u8)));
         kept(quote!((Box<dyn for<'a> A<'a>>, &'a u8)), quote!((Box<dyn for<'a> A<'a>>, &'static u8)));
     }

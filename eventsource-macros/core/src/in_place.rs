@@ -1,4 +1,4 @@
-//! An expansion keeps each token of the user's at its place, as an editor, a panic and an error need it.
+//! An expansion keeps each of the user's tokens at its place, for editors, panics and errors.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use crate::mutated::{SEEDS, tokens};
 
-/// A token's text and where it stands.
+/// A token's text and place.
 type Place = (String, String);
 
 #[test]
@@ -52,7 +52,7 @@ fn places(stream: &TokenStream) -> HashSet<Place> {
     places
 }
 
-/// An item as it is without what the macros read and take away.
+/// An item without what the macros read and remove.
 fn without_attributes_of_ours(stream: TokenStream) -> TokenStream {
     let mut kept: Vec<TokenTree> = Vec::new();
     for tree in stream {

@@ -41,7 +41,7 @@ pub(crate) const RESET: &str = "reset";
 pub(crate) const KIND: &str = "kind";
 pub(crate) const ATTRIBUTES: &str = "attributes";
 pub(crate) const RECORD: &str = "record";
-/// What `record` calls what was returned.
+/// The name of the returned value in `record`.
 pub(crate) const RESULT: &str = "result";
 pub(crate) const LINKS: &str = "links";
 pub(crate) const PARENT: &str = "parent";

@@ -1,5 +1,5 @@
-//! Blocks whose methods take events, with options for the block and for each method: what `#[projection]` and
-//! `#[process_manager]` read alike.
+//! Blocks whose methods take events, with options for the block and for each method: the grammar that `#[projection]`
+//! and `#[process_manager]` share.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -15,22 +15,22 @@ use crate::output::shape_lints;
 use crate::paths::Runtime;
 use crate::signature::{ImplBlock, last_segment, report_item};
 
-/// What the two say differently.
+/// What differs between the two.
 pub(crate) struct Grammar {
     /// The attribute on the methods.
     pub(crate) attribute: &'static str,
     pub(crate) block: Words,
     pub(crate) method: Words,
-    /// What to say where the macro stands on something else.
+    /// The message if the macro is on something else.
     pub(crate) misplaced: &'static str,
-    /// What to say of an attribute on a method that says nothing.
+    /// The message about an empty attribute on a method.
     pub(crate) bare: &'static str,
 }
 
 pub(crate) struct Parsed {
     pub(crate) runtime: Runtime,
     pub(crate) name: Option<LitStr>,
-    /// Whether a mistake was reported that was probably meant for it.
+    /// Whether a mistake probably meant for the name was reported.
     pub(crate) is_name_unclear: bool,
     pub(crate) enable_tracing: Option<Expr>,
     /// Without the attributes on its methods.
@@ -46,7 +46,7 @@ impl Parsed {
     }
 }
 
-/// Whether the block is no trait's. Of the items in it, which are reported, `item` says what they should be.
+/// Whether the block implements no trait. Reports other items in it; `item` says what they should be.
 pub(crate) fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock, attribute: &str, item: &str) -> bool {
     if let Some(path) = &block.trait_path {
         diagnostics.error(path, format!("`#[{attribute}]` belongs on `impl Type {{ .. }}`; this implements a trait"));
@@ -59,7 +59,7 @@ pub(crate) fn is_inherent(diagnostics: &mut Diagnostics, block: &ImplBlock, attr
     true
 }
 
-/// The name under which the checkpoint is kept: as it is written, or the type's; nothing after a mistake.
+/// The name under which the checkpoint is kept: as written, or the type's; `None` after a mistake.
 pub(crate) fn name(
     diagnostics: &mut Diagnostics,
     written: Option<LitStr>,
@@ -103,7 +103,7 @@ impl Grammar {
             let attributes = method.take_attributes(self.attribute);
             let options = self.method_options(diagnostics, &attributes);
             methods.push((diagnostics.count() == before).then_some(options));
-            // First: what the user says of them comes later, and holds.
+            // First: the user's own lint levels come later, and win.
             method.attrs.insert(0, shape_lints());
         }
         Some(Parsed {
@@ -116,7 +116,7 @@ impl Grammar {
         })
     }
 
-    /// By whatever path the macro is written, its attributes on methods are read alike.
+    /// The attributes on methods are read alike, whatever the macro's path.
     fn method_options(&self, diagnostics: &mut Diagnostics, attributes: &[Attribute]) -> Options {
         let mut options = Options::default();
         for attribute in attributes {

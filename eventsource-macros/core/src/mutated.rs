@@ -1,4 +1,4 @@
-//! No input makes an expansion panic: real items, with each token in turn removed, doubled, or replaced.
+//! No input makes an expansion panic: real items, with each token in turn removed, duplicated, or replaced.
 
 use std::str::FromStr as _;
 

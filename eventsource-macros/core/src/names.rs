@@ -1,4 +1,4 @@
-//! What pieces of syntax name and bind.
+//! The names that pieces of syntax use and bind.
 
 use proc_macro2::{Literal, Punct, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
@@ -9,7 +9,7 @@ use syn::{Attribute, FieldPat, Ident, Lit, LitStr, Pat, PatIdent, Type, TypeImpl
 use crate::diagnostics::Diagnostics;
 use crate::signature::cfgs;
 
-/// Checks a name that stores keep.
+/// Checks a name that is stored.
 pub(crate) fn check_kept(diagnostics: &mut Diagnostics, name: &LitStr, noun: &str, write: &str) {
     if name.value().is_empty() {
         diagnostics.error(name, format!("the {noun} is empty; write {write}"));
@@ -19,17 +19,17 @@ pub(crate) fn check_kept(diagnostics: &mut Diagnostics, name: &LitStr, noun: &st
     }
 }
 
-/// The first identifier of that name, however deep, that is no field or method after a dot.
+/// The first identifier with that name, at any depth, that is not a field or method after a dot.
 pub(crate) fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
     find_before(tokens, name, |_| true)
 }
 
-/// The same where a local is meant: what a colon follows is a field's name, a path's, or one that is bound there.
+/// The same for locals: an identifier before a colon is part of a path, a field's name, or bound there.
 pub(crate) fn find_local(tokens: TokenStream, name: &str) -> Option<Ident> {
     find_before(tokens, name, |next| next.as_char() != ':')
 }
 
-/// The same of those that no sign follows, or one before which a name is meant.
+/// The same for identifiers that no punctuation follows, or one that `is_meant` accepts.
 pub(crate) fn find_before(tokens: TokenStream, name: &str, is_meant: fn(&Punct) -> bool) -> Option<Ident> {
     let mut dots = 0;
     let mut tokens = tokens.into_iter().peekable();
@@ -63,7 +63,7 @@ pub(crate) fn in_text(literal: &Literal) -> Vec<String> {
     holes.map(|name| name.trim().to_owned()).collect()
 }
 
-/// The name where a text says it, however deep: tokens that are a macro's.
+/// The name in a format string, at any depth of a macro's tokens.
 pub(crate) fn find_in_texts(tokens: TokenStream, name: &str) -> Option<Ident> {
     tokens.into_iter().find_map(|token| match token {
         TokenTree::Group(group) => find_in_texts(group.stream(), name),
@@ -76,7 +76,7 @@ pub(crate) fn find_in_texts(tokens: TokenStream, name: &str) -> Option<Ident> {
 pub(crate) struct Bound {
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) name: Ident,
-    /// By `ref mut`.
+    /// Whether it is bound by `ref mut`.
     pub(crate) is_lent: bool,
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn bound(pattern: &Pat) -> Vec<Ident> {
     bound_under(Vec::new(), pattern).into_iter().map(|bound| bound.name).collect()
 }
 
-/// The same where attributes decide, of which those are the pattern's.
+/// The same with the attributes that decide whether a name is bound; `conditions` are the pattern's.
 pub(crate) fn bound_under(conditions: Vec<Attribute>, pattern: &Pat) -> Vec<Bound> {
     struct Names {
         conditions: Vec<Attribute>,
@@ -135,7 +135,7 @@ fn each_name(mut pattern: Pat, change: fn(&mut PatIdent)) -> Pat {
     pattern
 }
 
-/// Whether `impl Trait` stands anywhere in a type.
+/// Whether a type contains `impl Trait` anywhere.
 pub(crate) fn has_impl_trait(ty: &Type) -> bool {
     impl_trait(ty).is_some()
 }

@@ -9,7 +9,7 @@ use crate::names::{Bound, bound_under, find};
 use crate::seen::seen;
 use crate::signature::{ImplBlock, cfgs};
 
-/// Impls, in a block of their own, so that nothing in them meets the user's names; with attributes.
+/// Wraps impls in their own block, with attributes, so that nothing in them collides with the user's names.
 pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #attributes
@@ -19,11 +19,11 @@ pub(crate) fn block(attributes: Option<&TokenStream>, impls: &TokenStream) -> To
     }
 }
 
-/// The lints that the shape of a handler's or a projection's method would set off; the shape is ours, not the user's.
+/// Allows the lints that a handler's or a projection's method triggers by its shape, which is ours, not the user's.
 pub(crate) fn shape_lints() -> Attribute {
     parse_quote! {
         #[allow(
-            // A handler owns its message and may be written as `async`, whether it makes use of that or not.
+            // A handler owns its message and may be `async`, whether it needs that or not.
             clippy::needless_pass_by_value,
             clippy::unused_async,
             // It takes `&self` and returns a `Result`, because others do.
@@ -41,7 +41,7 @@ pub(crate) fn impl_attributes(block: &ImplBlock) -> TokenStream {
     quote!(#(#cfgs)* #lints)
 }
 
-/// What the user's item says of deprecated items, or is: what is generated from it uses it without being asked.
+/// `#[allow(deprecated)]` if the user's item allows, expects or is deprecated: generated code uses it too.
 pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
     let fields: Vec<&Field> = match &input.data {
         Data::Struct(data) => data.fields.iter().collect(),
@@ -51,7 +51,7 @@ pub(crate) fn deprecated(input: &DeriveInput) -> Option<TokenStream> {
     deprecated_by(input.attrs.iter().chain(fields.into_iter().flat_map(|field| &field.attrs)))
 }
 
-/// The same of attributes wherever they stand.
+/// The same for any attributes.
 fn deprecated_by<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Option<TokenStream> {
     let says = |attribute: &Attribute| {
         let is_level = ["allow", "expect"].iter().any(|level| attribute.path().is_ident(level));
@@ -61,12 +61,12 @@ fn deprecated_by<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Opt
     attributes.into_iter().any(says).then(|| quote!(#[allow(deprecated)]))
 }
 
-/// The lints that a generated enum of events would set off.
+/// Allows the lints that a generated enum of events would trigger.
 pub(crate) fn enum_lints<'a>(vis: &Visibility, mut names: impl Iterator<Item = &'a Ident>) -> TokenStream {
-    // The user's types are named like this, and there they may be.
+    // The user's types have these names, and may allow the lint there.
     let is_odd = |name: String| name.contains('_') || name.starts_with(char::is_lowercase);
     let names = names.any(|name| is_odd(name.unraw().to_string())).then(|| quote!(#[allow(non_camel_case_types)]));
-    // An aggregate that others use may keep its events to itself, to which the variants' docs link.
+    // A public aggregate may have private events, to which the variants' docs link.
     let private = (!matches!(vis, Visibility::Inherited))
         .then(|| quote!(#[allow(private_interfaces, rustdoc::private_intra_doc_links)]));
     quote! {
@@ -74,7 +74,7 @@ pub(crate) fn enum_lints<'a>(vis: &Visibility, mut names: impl Iterator<Item = &
             // Events are named after their aggregate, and some are larger than others.
             clippy::enum_variant_names,
             clippy::large_enum_variant,
-            // What is derived is the user's choice.
+            // The derives are the user's choice.
             clippy::derive_partial_eq_without_eq,
         )]
         #names
@@ -82,14 +82,13 @@ pub(crate) fn enum_lints<'a>(vis: &Visibility, mut names: impl Iterator<Item = &
     }
 }
 
-/// The lint that a future within a future would set off: the user's function may return one, which to clippy is our
+/// Allows the lint that a nested future would trigger: the user's function may return one, which clippy sees in our
 /// block.
 pub(crate) fn future_lints() -> TokenStream {
     quote!(#[allow(clippy::async_yields_async)])
 }
 
-/// Makes use of the names that patterns of the user's bind for expressions that have no use for them: an `allow` is what
-/// a crate can forbid.
+/// Uses the names that the user's patterns bind and the expressions do not use: a crate can forbid an `allow`.
 pub(crate) fn unused<'a>(
     patterns: impl IntoIterator<Item = &'a Pat>,
     expressions: impl IntoIterator<Item = &'a Expr, IntoIter: Clone>,
@@ -103,21 +102,21 @@ pub(crate) fn unused<'a>(
     dead(&unused.collect::<Vec<_>>())
 }
 
-/// A statement that names locals, and does nothing.
+/// A statement that names locals and does nothing.
 pub(crate) fn dead(names: &[Bound]) -> Option<TokenStream> {
     let is_underscored = names.iter().any(|bound| is_underscored(&bound.name));
     let lint = is_underscored.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
-    // Each where it is bound.
+    // Each under the conditions under which it is bound.
     let elements = names.iter().map(|Bound { cfgs, name, .. }| quote_spanned!(Span::mixed_site()=> #(#cfgs)* &#name,));
     (!names.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #lint let _ = (#(#elements)*);))
 }
 
-/// Whether nobody expects the name to be used.
+/// Whether the name is meant to be unused.
 pub(crate) fn is_underscored(name: &Ident) -> bool {
     name.to_string().starts_with('_')
 }
 
-/// `type Name = Type;`, where an error about what that is belongs on the type.
+/// `type Name = Type;`, placed so that an error about the type is on the type.
 pub(crate) fn associated(name: &str, ty: &Type) -> TokenStream {
     let (place, name) = (first_span(ty), local(name));
     quote_spanned!(place=> type #name = #ty;)
@@ -144,16 +143,16 @@ pub(crate) fn borrowed(expr: &Expr) -> TokenStream {
     if tight { quote_spanned!(span=> &#expr) } else { quote_spanned!(span=> &(#expr)) }
 }
 
-/// A body in the braces of the user's: what is said about the function is said about the user's tokens.
+/// A body in the user's braces, so that diagnostics about the function point to the user's tokens.
 pub(crate) fn like(body: &Group, tokens: TokenStream) -> Group {
     let mut group = Group::new(body.delimiter(), tokens);
     group.set_span(body.span());
     group
 }
 
-/// A body within a block of ours. Its braces are ours as well where it is one expression: as the user's they would be
-/// unused to the compiler. The edition of the others decides when its last expression drops what it made: before its
-/// locals or after.
+/// A body within a block of ours. If it is one expression, its braces are ours as well: the compiler would report the
+/// user's as unused. Otherwise the edition of the braces decides whether temporaries of the last expression drop before
+/// or after the locals.
 pub(crate) fn within(body: &Group) -> Group {
     let is_statement = |tree: TokenTree| matches!(tree, TokenTree::Punct(end) if end.as_char() == ';');
     let has_statements = body.stream().into_iter().any(is_statement);
@@ -162,24 +161,24 @@ pub(crate) fn within(body: &Group) -> Group {
     group
 }
 
-/// Where an expression starts, as code of ours: errors show there, names resolve at the macro.
+/// The span of an expression's start for our code: errors show there, names resolve at the macro.
 pub(crate) fn first_span(tokens: impl ToTokens) -> Span {
     let first = tokens.to_token_stream().into_iter().next();
     Span::mixed_site().located_at(first.map_or_else(Span::call_site, |token| token.span()))
 }
 
-/// The span of a user's token, for code of ours that fails where the user is at fault.
+/// The span of a user's token for our code, if its errors are the user's mistake.
 pub(crate) fn located(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
 
-/// A local of ours, which no name of the user's can meet.
+/// A local of ours, which cannot collide with the user's names.
 pub(crate) fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// What records one of several values, by its place among them: one closure for all, since each costs the compiler more
-/// than what is in it.
+/// The closure that records one of several values by its index: one for all, since each costs the compiler more than
+/// its contents.
 pub(crate) fn by_place(
     private: &TokenStream,
     owns: Option<Token![move]>,
@@ -201,7 +200,8 @@ pub(crate) fn by_place(
     }
 }
 
-/// Brings the traits of a probe into scope, of which one will be used: without an `allow`, which a crate can forbid.
+/// Brings the traits of a probe into scope, one of which is used, so that no `allow` is needed, which a crate can
+/// forbid.
 pub(crate) fn probe(private: &TokenStream, what: &str) -> TokenStream {
     let what = local(what);
     quote_spanned!(Span::mixed_site()=> use #private::probe::#what::*;)

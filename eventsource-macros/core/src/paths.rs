@@ -11,9 +11,8 @@ use crate::output::{first_span, local};
 /// `crate = path`, which every macro takes.
 pub(crate) const CRATE: Word = Word::new(keys::CRATE, Form::Path);
 
-/// Names resolve as before; only the place changes, and that of the first token and of punctuation alone: the compiler
-/// goes by where code begins and ends, and an editor that asks what stands at a token of the user's is to find no names
-/// of ours there.
+/// Moves the first token and the punctuation of a path; names resolve as before. The compiler goes by where code begins
+/// and ends, and an editor that looks at a user's token must not find our names there.
 fn relocated(path: TokenStream, span: Span) -> TokenStream {
     path.into_iter()
         .enumerate()
@@ -41,12 +40,12 @@ impl Runtime {
         quote_spanned!(Span::mixed_site()=> #self::__private)
     }
 
-    /// The crate, as a path that lies on a token of the user's: an error about what it names belongs there.
+    /// The crate as a path on a user's token, where an error about what it names belongs.
     pub(crate) fn at(&self, span: Span) -> TokenStream {
         relocated(self.to_token_stream(), span)
     }
 
-    /// The module for expansions, on a token of the user's.
+    /// The module for expansions, on a user's token.
     pub(crate) fn private_at(&self, span: Span) -> TokenStream {
         relocated(self.private(), span)
     }
@@ -61,7 +60,7 @@ impl ToTokens for Runtime {
     }
 }
 
-/// What an event's type has to be is asked for by this alone, at one place: the compiler says once that it is not.
+/// The only place that requires an event's type to be one, so that the compiler reports a violation once.
 pub(crate) fn follow(runtime: &Runtime, event: &Type) -> TokenStream {
     let place = first_span(event);
     let (at, follow) = (runtime.private_at(place), local("follow"));

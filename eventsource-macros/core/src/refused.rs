@@ -1,8 +1,8 @@
-//! What is refused, and where: each case of `tests/ui/fail` is expanded here as well, and what our macros say of it is
-//! compared with what the compiler printed. Where they report something, the compiler has nothing to add: one mistake
-//! makes one error.
+//! What is refused, and where: each case of `tests/ui/fail` is expanded here as well, and the macros' errors are
+//! compared with the compiler's output. If they report something, the compiler adds nothing: one mistake makes one
+//! error.
 //!
-//! A case holds one mistake, or marks each line that holds some with `//~`, and with their number if there are several.
+//! A case has one mistake, or marks each line that has some with `//~`, and with their number if there are several.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,12 +77,12 @@ fn check(source: &str, printed: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a message can come from no one but our macros: the compiler's bear a code, or are known.
+/// Whether a message can only come from our macros: the compiler's have a code, or are known.
 fn is_ours(message: &str) -> bool {
     !message.starts_with("[E") && !message.starts_with("future cannot be sent")
 }
 
-/// The lines with mistakes, one entry a mistake; nothing if none is marked.
+/// The lines with mistakes, one entry per mistake; `None` if none is marked.
 fn marked(source: &str) -> Option<Vec<usize>> {
     let mut lines = Vec::new();
     for (index, line) in source.lines().enumerate() {
@@ -94,7 +94,7 @@ fn marked(source: &str) -> Option<Vec<usize>> {
     (!lines.is_empty()).then_some(lines)
 }
 
-/// The errors in what the compiler printed, those with a code with it.
+/// The errors in the compiler's output, with their codes if they have one.
 fn printed_errors(printed: &str) -> Vec<Reported> {
     let mut errors = Vec::new();
     let mut lines = printed.lines();
@@ -118,12 +118,12 @@ fn reported(source: &str) -> Vec<Reported> {
     let mut errors = Vec::new();
     collect(expanded.tokens, &mut errors);
     errors.sort();
-    // A hole repeats a mistake, which the compiler shows once.
+    // A hole repeats its mistake; the compiler shows it once.
     errors.dedup();
     errors
 }
 
-/// The `compile_error!`s in an expansion, however deep.
+/// The `compile_error!`s in an expansion, at any depth.
 fn collect(tokens: TokenStream, errors: &mut Vec<Reported>) {
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
@@ -143,14 +143,14 @@ fn collect(tokens: TokenStream, errors: &mut Vec<Reported>) {
     }
 }
 
-/// What our macros make of the items that bear them.
+/// Expands the items that have our macros.
 #[derive(Default)]
 struct Expanded {
     tokens: TokenStream,
 }
 
 impl Expanded {
-    /// Runs the attribute macro that stands on the item, if one does.
+    /// Runs the attribute macro on the item, if there is one.
     fn attribute(&mut self, attrs: &[Attribute], item: impl FnOnce(usize) -> TokenStream) -> bool {
         let found = attrs.iter().enumerate().find_map(|(index, attribute)| {
             let name = attribute.path().segments.last()?.ident.to_string();

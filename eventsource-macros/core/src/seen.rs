@@ -1,4 +1,4 @@
-//! What an expression sees of what is around it.
+//! Which of the surrounding names an expression uses.
 
 use proc_macro2::{Ident, Punct, Spacing, TokenStream};
 use syn::ext::IdentExt as _;
@@ -7,15 +7,15 @@ use syn::{Arm, Block, Expr, ExprClosure, ExprForLoop, ExprIf, ExprLet, ExprPath,
 
 use crate::names::{bound, find_before, find_in_texts};
 
-/// The first of the names that an expression does not bind itself. What a macro does with its tokens nobody knows:
-/// there a name is seen wherever it stands.
+/// The first of the names that an expression uses without binding it itself. What a macro does with its tokens is
+/// unknown: there every occurrence of a name counts.
 pub(crate) fn seen(expr: &Expr, names: &[Ident]) -> Option<Ident> {
     let mut seen = Seen::new(names);
     seen.visit_expr(expr);
     seen.found
 }
 
-/// Whether a body sees the name.
+/// Whether a body uses the name.
 pub(crate) fn is_seen_in(body: &Block, name: &Ident) -> bool {
     let mut seen = Seen::new(std::slice::from_ref(name));
     seen.visit_block(body);
@@ -24,7 +24,7 @@ pub(crate) fn is_seen_in(body: &Block, name: &Ident) -> bool {
 
 struct Seen {
     names: Vec<String>,
-    /// What is bound by closures, arms and statements around.
+    /// The names bound by enclosing closures, arms and statements.
     own: Vec<String>,
     found: Option<Ident>,
 }
@@ -39,7 +39,7 @@ impl Seen {
         self.own.extend(bound(pattern).iter().map(|name| name.unraw().to_string()));
     }
 
-    /// What is bound within ends there.
+    /// Ends the scope of what `visit` binds.
     fn within(&mut self, visit: impl FnOnce(&mut Self)) {
         let outside = self.own.len();
         visit(self);
@@ -48,7 +48,7 @@ impl Seen {
 
     fn tokens(&mut self, tokens: &TokenStream) {
         let mut around = self.names.iter().filter(|name| !self.own.contains(name));
-        // Before `::` stands a path, and no local.
+        // Before `::` it is a path, not a local.
         let is_meant = |next: &Punct| next.as_char() != ':' || next.spacing() != Spacing::Joint;
         let find =
             |name: &String| find_before(tokens.clone(), name, is_meant).or_else(|| find_in_texts(tokens.clone(), name));

@@ -24,13 +24,13 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Takes out the attributes of that name, by whatever path: `traced` or `eventsource_runtime::traced`.
+    /// Removes the attributes of that name, with any path: `traced` or `eventsource_runtime::traced`.
     pub(crate) fn take_attributes(&mut self, name: &str) -> Vec<Attribute> {
         self.attrs.extract_if(.., |attribute| ends_in(attribute.path(), name)).collect()
     }
 
-    /// The same where it is written for one who can tell whether a condition holds: the compiler gives methods to the
-    /// macro on their block as they are written.
+    /// The same within `cfg_attr`: the macro on a block gets its methods unexpanded, and cannot tell whether the
+    /// condition holds.
     pub(crate) fn refuse_conditional(&mut self, diagnostics: &mut Diagnostics, name: &str) {
         self.attrs.retain(|attribute| {
             let Some((_, given)) = conditional(attribute) else { return true };
@@ -85,7 +85,7 @@ impl Parse for Function {
     }
 }
 
-/// The attributes that decide whether that is compiled on which they stand.
+/// The attributes that decide whether their item is compiled.
 pub(crate) fn cfgs<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Vec<Attribute> {
     attributes.into_iter().filter_map(deciding).collect()
 }
@@ -100,7 +100,7 @@ fn deciding(attribute: &Attribute) -> Option<Attribute> {
     (!given.is_empty()).then(|| syn::parse_quote!(#[cfg_attr(#condition, #(#given),*)]))
 }
 
-/// The condition of `#[cfg_attr(condition, ..)]`, and what is there if it holds.
+/// The condition of `#[cfg_attr(condition, ..)]`, and its attributes.
 fn conditional(attribute: &Attribute) -> Option<(Meta, Vec<Meta>)> {
     let list = attribute.meta.require_list().ok().filter(|list| list.path.is_ident("cfg_attr"))?;
     let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
@@ -108,7 +108,7 @@ fn conditional(attribute: &Attribute) -> Option<(Meta, Vec<Meta>)> {
     Some((parts.next()?, parts.collect()))
 }
 
-/// The group in braces, which a macro's `$body:block` puts into one that cannot be seen.
+/// The group in braces, which a macro's `$body:block` wraps into an invisible one.
 fn braced(tree: &TokenTree) -> Option<Group> {
     let TokenTree::Group(group) = tree else { return None };
     match group.delimiter() {
@@ -139,7 +139,7 @@ pub(crate) struct ImplBlock {
     pub(crate) impl_token: Token![impl],
     pub(crate) generics: Generics,
     pub(crate) self_ty: Type,
-    /// The trait, which no macro of ours takes.
+    /// The trait, which none of our macros accepts.
     pub(crate) trait_path: Option<Path>,
     braces: Span,
     /// `#![..]` at its beginning.
@@ -210,8 +210,8 @@ impl ToTokens for ImplBlock {
     }
 }
 
-/// Reports an item that is none of the kind that `attribute` belongs on; where it begins with that kind's `keyword`,
-/// what is wrong in it.
+/// Reports an item of a kind that `attribute` does not belong on; if it begins with the right `keyword`, reports what
+/// is wrong in it.
 pub(crate) fn report_item(
     diagnostics: &mut Diagnostics,
     item: TokenStream,
@@ -233,7 +233,7 @@ pub(crate) fn ends_in(path: &Path, name: &str) -> bool {
     path.segments.last().is_some_and(|segment| segment.ident == name)
 }
 
-/// The type itself, which a macro's `$ty:ty` puts into a group that cannot be seen.
+/// The type itself, which a macro's `$ty:ty` wraps into an invisible group.
 pub(crate) fn ungrouped(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => ungrouped(&group.elem),
@@ -267,7 +267,7 @@ pub(crate) fn alike(one: &impl ToTokens, other: &impl ToTokens) -> bool {
     one.to_token_stream().to_string() == other.to_token_stream().to_string()
 }
 
-/// Reports a receiver that is not `&self`; `what` is what takes it, `instead` what the user may have wanted.
+/// Reports a receiver that is not `&self`; `what` takes it, `instead` is what the user may have wanted.
 pub(crate) fn shared_receiver<'a>(
     diagnostics: &mut Diagnostics,
     sig: &'a Signature,
@@ -284,7 +284,7 @@ pub(crate) fn shared_receiver<'a>(
     Some(receiver)
 }
 
-/// Reports generics, with or without a name, and `unsafe`, which no generated call could serve.
+/// Reports generics, named or not, and `unsafe`, which a generated call cannot support.
 pub(crate) fn plain(diagnostics: &mut Diagnostics, method: &Function, what: &str) -> bool {
     let (before, sig) = (diagnostics.count(), &method.sig);
     let generic = format!("{what} cannot be generic; name the type");

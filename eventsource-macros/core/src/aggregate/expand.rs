@@ -1,4 +1,4 @@
-//! The enum of events, and the impls of it and of the aggregate.
+//! The enum of events, its impls, and the aggregate's.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
@@ -9,7 +9,7 @@ use crate::generics::bound;
 use crate::output::{associated, block, enum_lints, local, located, probe};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    // First where the events are types: of a name that is being written, an editor looks at its first use.
+    // Uses of the events as types come first: for a half-written name an editor looks at its first use.
     let mut impls: TokenStream = model.events.iter().map(|event| member(model, event)).collect();
     impls.extend(debug(model));
     impls.extend(event_set(model));
@@ -19,7 +19,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     tokens
 }
 
-/// The enum stands outside the block of impls: users name it.
+/// The enum, outside the block of impls, since users name it.
 fn set(Model { vis, ident, set, events, derive, lints: deprecated, .. }: &Model) -> TokenStream {
     let about = format!(" The events of [`{ident}`], in the order in which they are listed there.");
     let derive = (!derive.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> #[derive(#(#derive),*)]));
@@ -46,7 +46,7 @@ fn link(variant: &Ident, path: &Path) -> String {
     }
     let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
     let root = if path.leading_colon.is_some() { "::" } else { "" };
-    // Of `$crate` a link knows nothing.
+    // A link cannot resolve `$crate`.
     if segments.iter().any(|segment| segment.starts_with('$')) {
         return format!("`{variant}`");
     }
@@ -105,7 +105,7 @@ fn event_set(Model { runtime, set, events, .. }: &Model) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> Self::#variant(#event) => #private::Member(#event).__es_any())
     });
     let probe = (!events.is_empty()).then(|| probe(&private, "member"));
-    // After a mistake there may be no events, and a reference to such an enum is not known to be none.
+    // After a mistake there may be no events; a reference to an empty enum is not considered uninhabited.
     let (this, list) = (local("self"), local("__es_events"));
     let this = if events.is_empty() {
         quote_spanned!(Span::mixed_site()=> *#this)
@@ -172,7 +172,7 @@ fn aggregate(model: &Model) -> TokenStream {
     }
 }
 
-/// Applies the event. After a mistake the impl is there for what names it, and does nothing.
+/// Applies the event. After a mistake the impl only exists for its users, and does nothing.
 fn evolve(model: &Model, event: &Ident) -> TokenStream {
     if is_mistaken(model) {
         return quote_spanned!(Span::mixed_site()=> let _ = #event;);
@@ -185,7 +185,7 @@ fn evolve(model: &Model, event: &Ident) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> match #event { #(#arms),* })
 }
 
-/// Reads each type of event where it is applied: the enum would be written once more, and read again.
+/// Reads each type of event where it is applied, which saves writing it into the enum and reading it back.
 fn evolve_stored(model: &Model) -> Option<TokenStream> {
     if is_mistaken(model) {
         return None;
@@ -215,13 +215,13 @@ fn evolve_stored(model: &Model) -> Option<TokenStream> {
     })
 }
 
-/// Whether the impl is there only for what names it.
+/// Whether the impl only exists for its users, after a mistake.
 fn is_mistaken(Model { hole, generics, .. }: &Model) -> bool {
     hole.is_some() || !generics.params.is_empty()
 }
 
-/// The whole of `<Self as Apply<E>>` lies on the event, where its absence is reported: word for word the same wherever
-/// it is said, so that it is reported once.
+/// Puts all of `<Self as Apply<E>>` on the event, where a missing impl is reported: with the same text everywhere, so
+/// that it is reported once.
 fn apply(Model { runtime, .. }: &Model, Event { variant, path }: &Event, event: &Ident) -> TokenStream {
     let place = located(variant.span());
     let at = runtime.at(place);

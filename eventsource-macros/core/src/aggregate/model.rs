@@ -14,7 +14,7 @@ use crate::signature::{alike, ends_in};
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
-    /// `#[allow(deprecated)]`, where the type has to do with that.
+    /// `#[allow(deprecated)]`, if the type involves deprecated items.
     pub(super) lints: Option<TokenStream>,
     pub(super) vis: Visibility,
     pub(super) ident: Ident,
@@ -28,13 +28,13 @@ pub(super) struct Model {
     /// Whether the enum's `Debug` is ours: the name of the event, without its payload.
     pub(super) debug: bool,
     pub(super) snapshot: Option<Snapshot>,
-    /// Stands for the enum where not all of its events are known, after a mistake.
+    /// Stands for the enum if, after a mistake, not all of its events are known.
     pub(super) hole: Option<Type>,
-    /// Parameters are a mistake as well; the impl repeats them, so that there is one.
+    /// Parameters are a mistake as well; the impl repeats them, so that only one is reported.
     pub(super) generics: Generics,
 }
 
-/// How often the state is kept, and what tells states of this shape from others.
+/// How often the state is stored, and what distinguishes its shape from others.
 pub(super) struct Snapshot {
     pub(super) every: u64,
     pub(super) version: u32,
@@ -115,7 +115,7 @@ fn enum_name(diagnostics: &mut Diagnostics, path: &Path) -> Option<Ident> {
     name
 }
 
-/// The enum's name, or another one if an event beside it has that.
+/// The enum's name, or another one if an event has the same.
 fn apart(diagnostics: &mut Diagnostics, set: Ident, events: &[Path]) -> Ident {
     let Some(event) = events.iter().find(|path| path.is_ident(&set)) else { return set };
     let message = format!("the enum of events is called `{set}` as well; write `event = Name` to call it otherwise");
@@ -152,12 +152,12 @@ fn every(
     number
 }
 
-/// A word that a path may consist of, and that names nothing by itself.
+/// Whether the word may be a path but names nothing by itself.
 fn is_keyword(word: &Ident) -> bool {
     ["self", "Self", "super", "crate"].iter().any(|keyword| word == keyword)
 }
 
-/// The events, each with the variant that is named after it.
+/// The events, each with the variant named after it.
 fn distinct(diagnostics: &mut Diagnostics, paths: Vec<Path>) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     for path in paths {

@@ -42,7 +42,7 @@ pub(super) struct Parsed {
     pub(super) event: Option<Path>,
 }
 
-/// For which options a mistake was reported that was probably meant for them.
+/// The options for which a mistake probably meant for them was reported.
 pub(super) struct Unclear {
     pub(super) id: bool,
     pub(super) error: bool,
@@ -54,7 +54,7 @@ pub(super) struct Snapshot {
     pub(super) key: Ident,
     pub(super) every: Option<LitInt>,
     pub(super) version: Option<LitInt>,
-    /// As above, for its count.
+    /// The same for `every`.
     pub(super) is_unclear: bool,
 }
 

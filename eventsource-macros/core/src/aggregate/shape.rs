@@ -1,14 +1,14 @@
-//! A number for the shape of a state: it changes when what would be written of the fields may have changed.
+//! A number for the shape of a state: it changes when the serialized form of the fields may have changed.
 //!
-//! It is made from the tokens one by one, since how a compiler prints them differs between compilers.
+//! It is made from single tokens, since compilers differ in how they print them.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Fields};
 
-/// From the names and types of the fields, the variants, and all that is said to `serde`. Neither the type's own name
-/// is in it, nor who may see a field, nor a comment: they change nothing that is written.
+/// Hashes the names and types of the fields, the variants, and all `serde` attributes, but not the type's own name,
+/// visibilities or comments, which do not change what is written.
 pub(super) fn hash(input: &DeriveInput) -> u64 {
     let mut hash = Hash::default();
     hash.serde(&input.attrs);
@@ -80,7 +80,7 @@ impl Hash {
         }
     }
 
-    /// With an end after each part, so that no two lists of parts read alike.
+    /// Terminates each part, so that no two lists of parts hash alike.
     fn text(&mut self, kind: &str, text: &str) {
         for byte in kind.bytes().chain([0]).chain(text.bytes()).chain([0]) {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

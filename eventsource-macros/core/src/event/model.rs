@@ -17,20 +17,20 @@ use crate::sensitive;
 
 pub(super) struct Model {
     pub(super) runtime: Runtime,
-    /// `#[allow(deprecated)]`, where the type has to do with that.
+    /// `#[allow(deprecated)]`, if the type involves deprecated items.
     pub(super) lints: Option<TokenStream>,
     pub(super) ident: Ident,
     pub(super) generics: Generics,
     pub(super) name: LitStr,
     pub(super) version: u32,
     pub(super) aliases: Vec<LitStr>,
-    /// From 1 up to the version before today's, or from a later one if older payloads are gone.
+    /// From 1 up to the version before the current one, or from a later one if older payloads are gone.
     pub(super) upcasts: Vec<(u32, Path)>,
     pub(super) attributes: Vec<Attribute>,
     pub(super) sensitive: Vec<sensitive::Field>,
 }
 
-/// How the names begin of what the runtime keeps in the stream of a process manager.
+/// The prefix of the names of what the runtime stores in the stream of a process manager.
 const KEPT: &str = "process_manager.";
 
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
@@ -75,7 +75,7 @@ fn number(diagnostics: &mut Diagnostics, written: &LitInt) -> Option<u32> {
     number
 }
 
-/// Checks that the upcasts lead to today's version, step by step; which that is may be unknown after a mistake.
+/// Checks that the upcasts lead to the current version, step by step; it may be unknown after a mistake.
 fn chain(diagnostics: &mut Diagnostics, upcasts: Vec<Upcast>, version: Option<u32>) -> Vec<(u32, Path)> {
     let mut chain: Vec<(u32, Path)> = Vec::new();
     let before = diagnostics.count();
@@ -87,7 +87,7 @@ fn chain(diagnostics: &mut Diagnostics, upcasts: Vec<Upcast>, version: Option<u3
                 format!("an upcast from version {number} leads beyond today's; write `version = {next}`, or remove it");
             diagnostics.error(&from, message);
         } else if let Some(fault) = chain.last().and_then(|(last, _)| fault(*last, number)) {
-            // What comes after it may be as much at fault as what came before.
+            // The fault may be in what follows as much as in what came before.
             diagnostics.error(&from, fault);
             return chain;
         } else {

@@ -32,7 +32,7 @@ pub(super) struct Parsed {
     pub(super) runtime: Runtime,
     pub(super) name: Option<LitStr>,
     pub(super) version: Option<LitInt>,
-    /// Whether a mistake was reported that was probably meant for it.
+    /// Whether a mistake probably meant for it was reported.
     pub(super) is_version_unclear: bool,
     pub(super) aliases: Vec<LitStr>,
     pub(super) upcasts: Vec<Upcast>,

@@ -1,5 +1,5 @@
-//! Expansions as they should read: for each macro the plain case, the generic case where there is one, and the full
-//! case. `UPDATE_GOLDEN=1` rewrites the expected files; read them as code before they are committed.
+//! Expansions as they should read: for each macro the plain case, the generic case if there is one, and the full case.
+//! `UPDATE_GOLDEN=1` rewrites the expected files; read them as code before they are committed.
 
 use std::fs;
 use std::path::Path;

@@ -65,7 +65,8 @@ fn services(model: &Model) -> TokenStream {
     )
 }
 
-/// What the types of a handler have to be. All that needs it assumes it, at one place: that it is not so is said once.
+/// The bounds on a handler's types. All code that needs them assumes them, at one place, so that a violation is
+/// reported once.
 fn needed(model: &Model, handler: &Handler) -> impl Iterator<Item = WherePredicate> {
     [message(model, handler)].into_iter().chain(answers(model, handler))
 }
@@ -86,8 +87,8 @@ fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Ha
     predicate(ty, bound)
 }
 
-/// The generics with predicates that can be checked here. Where there are parameters they would hide what is known of
-/// the types from the impl's body, and stay away.
+/// The generics with predicates that can be checked here. With type parameters the predicates are left out, since they
+/// would hide from the impl's body what is known of the types.
 fn assuming(generics: &Generics, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
     let mut generics = generics.clone();
     if generics.params.is_empty() {
@@ -154,7 +155,7 @@ fn decide(model: &Model, Handler { method, message: ty, call, .. }: &Handler) ->
     }
 }
 
-/// What the method of a query has to return.
+/// What the method of a query must return.
 fn answers(Model { kind, runtime, .. }: &Model, Handler { message: ty, call, .. }: &Handler) -> Option<WherePredicate> {
     let returned = &call.as_ref().filter(|_| *kind == Kind::Query)?.returned;
     let place = first_span(returned);
@@ -196,14 +197,14 @@ fn answer(model: &Model, Handler { method, message: ty, call, .. }: &Handler) ->
     }
 }
 
-/// The call of the user's method, where an error about what it returns belongs on that type.
+/// The call of the user's method, placed so that an error about the returned type is on that type.
 fn called(method: &Ident, Call { is_async, returned, .. }: &Call, arguments: &TokenStream) -> TokenStream {
     let place = first_span(returned);
     let awaited = is_async.then(|| quote_spanned!(place=> .await));
     quote_spanned!(place=> Self::#method(self, #arguments) #awaited)
 }
 
-/// The methods that tell the runtime what the handler's `#[traced]` says, with the user's own names bound.
+/// The methods that give the runtime the handler's `#[traced]` options, with the user's own names bound.
 fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     let private = model.runtime.private();
     let Call { receiver, message: pattern, attributes, enable_tracing, .. } = call;

@@ -1,4 +1,4 @@
-//! What the methods mean: which handles what. Every check is here.
+//! What the methods mean: which one handles which message. Every check is here.
 
 use proc_macro2::TokenStream;
 use syn::{Attribute, Expr, Generics, Ident, Pat, PatType, Receiver, Type, TypeReference};
@@ -35,7 +35,7 @@ pub(super) struct Handler {
     pub(super) method: Ident,
     /// The type of its message.
     pub(super) message: Type,
-    /// None after a mistake: the message has a handler all the same, so that nothing else misses one.
+    /// None after a mistake: the message still gets a handler, so that no other error follows.
     pub(super) call: Option<Call>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Handler {
 pub(super) struct Call {
     pub(super) is_async: bool,
     pub(super) receiver: Receiver,
-    /// What the message binds when it is borrowed.
+    /// The message's pattern when it is borrowed.
     pub(super) message: Pat,
     pub(super) services: Option<Argument>,
     pub(super) returned: Type,
@@ -52,7 +52,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// What the attributes' expressions see, where the message is of that type.
+    /// What the attributes' expressions see, for a message of that type.
     pub(super) fn scope(&self, message: &Type) -> Scope {
         let mut scope = Scope::default();
         scope.receiver(&self.receiver);
@@ -64,13 +64,13 @@ impl Call {
     }
 }
 
-/// An argument: the type without its reference, and what it binds.
+/// An argument: its type without the reference, and its pattern.
 pub(super) struct Argument {
     pub(super) pattern: Pat,
     pub(super) ty: Type,
 }
 
-/// Nothing if the block is none that can have handlers.
+/// `None` if the block cannot have handlers.
 pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -> Option<Model> {
     let Parsed { runtime, block, traced } = parsed;
     let attribute = kind.attribute();
@@ -91,7 +91,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
     Some(Model { kind, runtime, attributes, generics: block.generics, self_ty: block.self_ty, services, handlers })
 }
 
-/// Nothing if it is unknown what the method would handle.
+/// `None` if the method's message is unknown.
 fn handler(diagnostics: &mut Diagnostics, kind: Kind, method: &Function, written: Option<Written>) -> Option<Handler> {
     let what = kind.handler();
     let receiver = shared_receiver(diagnostics, &method.sig, what);
@@ -116,15 +116,15 @@ fn handler(diagnostics: &mut Diagnostics, kind: Kind, method: &Function, written
     Some(Handler { cfgs, method: name, message: with_static_lifetimes(unreferenced(&message.ty).clone()), call })
 }
 
-/// The arguments of a handler, as far as they are what they should be.
+/// The arguments of a handler, as far as they are valid.
 struct Arguments<'a> {
     message: &'a PatType,
     is_owned: bool,
-    /// An error was reported.
+    /// An `Err` was reported.
     services: Result<Option<Argument>, ()>,
 }
 
-/// Nothing if there is no message whose type could be told.
+/// `None` if there is no message.
 fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function) -> Option<Arguments<'a>> {
     let word = kind.message();
     let mut arguments = method.arguments();
@@ -145,7 +145,7 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
     Some(Arguments { message, is_owned, services })
 }
 
-/// Whether the message is handed over.
+/// Whether the message is passed by value.
 fn is_owned(diagnostics: &mut Diagnostics, kind: Kind, argument: &PatType) -> bool {
     let Type::Reference(reference) = ungrouped(&argument.ty) else { return true };
     let message = format!("{} owns its {}; remove the `&`", kind.handler(), kind.message());
@@ -205,11 +205,11 @@ fn returned(diagnostics: &mut Diagnostics, kind: Kind, method: &Function) -> Opt
     }
 }
 
-/// Options of `#[traced]` that are the runtime's to decide on a handler.
+/// Options of `#[traced]` that the runtime decides on a handler.
 pub(crate) const NOT_OF_HANDLERS: [&str; 7] =
     [keys::KIND, keys::RECORD, keys::LINKS, keys::PARENT, keys::ROOT, keys::COVERS, keys::CRATE];
 
-/// What a handler's `#[traced]` may say: the span is the runtime's, with its name, kind and parent.
+/// What a handler's `#[traced]` may say: the runtime makes the span, with its name, kind and parent.
 fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<Expr>) {
     const INSTEAD: &str = "keep `attributes(..)` and `enable_tracing`";
     let Written { name, mut options, attributes, .. } = written;
@@ -228,7 +228,7 @@ fn span(diagnostics: &mut Diagnostics, written: Written) -> (Vec<Entry>, Option<
     (attributes, enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr)))
 }
 
-/// Whether the switch names nothing but the message and `self`: it is asked before there are services.
+/// Whether the switch names only the message and `self`: it is evaluated before there are services.
 fn sees(diagnostics: &mut Diagnostics, method: &Function, switch: &Expr) -> bool {
     let services: Vec<Ident> = method.arguments().skip(1).flat_map(|argument| bound(&argument.pat)).collect();
     let named = seen(switch, &services);
@@ -262,7 +262,7 @@ fn distinct(diagnostics: &mut Diagnostics, kind: Kind, handlers: Vec<Handler>) -
     kept
 }
 
-/// The services of the first handler that takes some; that another takes others is a mistake.
+/// The services of the first handler that takes some; different ones in another are a mistake.
 fn services(diagnostics: &mut Diagnostics, handlers: &mut [Handler]) -> Option<Type> {
     let taken = |handler: &Handler| handler.call.as_ref()?.services.as_ref().map(|services| services.ty.clone());
     let first = handlers.iter().find_map(taken)?;

@@ -50,7 +50,7 @@ pub(super) fn parse(
     for method in &mut block.methods {
         method.refuse_conditional(diagnostics, keys::TRACED);
         written.push(traced(diagnostics, &method.take_attributes(keys::TRACED)));
-        // First: what the user says of them comes later, and holds.
+        // First: the user's own lint levels come later, and win.
         method.attrs.insert(0, shape_lints());
     }
     Some(Parsed { runtime: Runtime::from_options(&mut options), block, traced: written })

@@ -49,7 +49,7 @@ fn command(runtime: &Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStr
     let place = first_span(aggregate);
     let at = runtime.at(place);
     let target = associated("Aggregate", aggregate);
-    // Not `Self::Aggregate`, which would ask once more whether this is a command.
+    // Not `Self::Aggregate`, which would check once more whether this is a command.
     let (name, this) = (local("id"), local("self"));
     quote_spanned! {place=>
         #target
@@ -60,7 +60,7 @@ fn command(runtime: &Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStr
     }
 }
 
-/// The answer's type decides whether it can be counted and written: the probes find out.
+/// The answer's type decides whether it can be counted and serialized, which the probes find out.
 fn query(runtime: &Runtime, output: &Type, error: Option<&Type>) -> TokenStream {
     let private = runtime.private();
     let answer = local("__es_answer");

@@ -27,7 +27,7 @@ pub(super) struct Model {
 pub(super) enum Target {
     /// Which aggregate decides, and where its id is; none after a mistake.
     Command { aggregate: Type, id: Option<Member> },
-    /// What the answer is, and why there may be none.
+    /// The types of the answer and of the error.
     Query { output: Type, error: Option<Box<Type>> },
 }
 
@@ -49,7 +49,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, kind: Kind, parsed: Parsed) -
         };
         diagnostics.error(&input.ident, message);
     }
-    // Of an aggregate that is not known nobody knows the id's type.
+    // Without the aggregate the id's type is unknown.
     let id = id.filter(|_| target.is_some());
     let target = target.unwrap_or_else(|| diagnostics.hole());
     let target = match kind {

@@ -43,9 +43,9 @@ pub(super) struct Parsed {
     pub(super) target: Option<Type>,
     /// `error = Type` of a query.
     pub(super) error: Option<Type>,
-    /// Every field that says `id`, with that word.
+    /// Every field with `id`, and that word.
     pub(super) ids: Vec<(Ident, Member)>,
-    /// Whether a mistake was reported that was probably meant for the target, or for an id.
+    /// Whether a mistake probably meant for the target, or for an id, was reported.
     pub(super) is_target_unclear: bool,
     pub(super) is_id_unclear: bool,
     pub(super) attributes: Vec<Attribute>,
@@ -61,7 +61,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, kind: Kind, item: TokenStream
     let mut options = Options::from_attributes(diagnostics, words, &input.attrs, kind.word());
     let is_enum = matches!(input.data, Data::Enum(_));
     let mut marked = match kind {
-        // That it is an enum is reported; so what stands in it is no other mistake.
+        // The enum itself is reported; its contents are not another mistake.
         Kind::Command if is_enum => Vec::new(),
         Kind::Command | Kind::Query => fields::marked(diagnostics, &input, field_words, kind.word()),
     };

@@ -1,4 +1,4 @@
-//! The options of all macros: `key`, `key = value`, `key(..)`, with their places, and without repetitions.
+//! The options of all macros: `key`, `key = value`, `key(..)`, with their spans, and without repetitions.
 
 mod words;
 
@@ -13,7 +13,7 @@ use crate::diagnostics::{Diagnostics, parse};
 use words::Mistake;
 
 impl Given {
-    /// The value, where it is an expression.
+    /// The value, if it is an expression.
     pub(crate) fn expr(self) -> Option<Expr> {
         match self.value {
             Value::Expr(expr) => Some(*expr),
@@ -26,9 +26,9 @@ impl Given {
 #[derive(Default)]
 pub(crate) struct Options {
     given: Vec<Given>,
-    /// Options that were written wrongly, which was reported.
+    /// Options that were malformed, which was reported.
     meant: Vec<&'static str>,
-    /// Whether something was reported that may have been meant for any option.
+    /// Whether a reported mistake may have been meant for any option.
     is_unclear: bool,
 }
 
@@ -40,7 +40,7 @@ impl Options {
         options
     }
 
-    /// Reads all helper attributes of that name; their options are taken together.
+    /// Reads all helper attributes of that name and merges their options.
     pub(crate) fn from_attributes(
         diagnostics: &mut Diagnostics,
         words: Words,
@@ -58,7 +58,7 @@ impl Options {
         options
     }
 
-    /// Reads one attribute more, and reports one that has no list.
+    /// Reads one more attribute, and reports one without a list.
     pub(crate) fn add(&mut self, diagnostics: &mut Diagnostics, words: Words, attribute: &Attribute, message: &str) {
         if let Meta::List(list) = &attribute.meta {
             self.extend(diagnostics, words, list.tokens.clone());
@@ -89,7 +89,7 @@ impl Options {
         self.is_unclear |= diagnostics.count() > before + understood;
     }
 
-    /// Whether a mistake was reported that may have been meant for this option: that it is missing is no other.
+    /// Whether a reported mistake may have been meant for this option, so that its absence is not another.
     pub(crate) fn is_unclear(&self, key: &str) -> bool {
         // `event(A)` may have been meant for `events` as well.
         self.is_unclear || self.meant.iter().any(|word| word.starts_with(key) || key.starts_with(word))
@@ -145,7 +145,7 @@ impl Options {
     }
 }
 
-/// Reads entries with commas between them. A mistake in one costs that entry alone.
+/// Reads entries separated by commas. A mistake in one loses only that entry.
 pub(crate) fn entries(
     diagnostics: &mut Diagnostics,
     tokens: TokenStream,
@@ -167,7 +167,7 @@ pub(crate) fn entries(
         }
         Ok(())
     };
-    // Every token is consumed above, one way or the other; should `syn` object after all, that is a report too.
+    // Every token is consumed above; should `syn` object after all, that is reported too.
     if let Err(error) = parse(tokens, all) {
         diagnostics.push(error);
     }

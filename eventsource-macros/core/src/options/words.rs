@@ -82,9 +82,9 @@ pub(crate) struct Given {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Words {
     here: &'static [Word],
-    /// Words that do not belong here, and what to say of them.
+    /// Words that do not belong here, and the message about them.
     elsewhere: &'static [(&'static str, &'static str)],
-    /// What to say of a text without a word.
+    /// The message about a string without a word.
     text: Option<&'static str>,
 }
 
@@ -93,24 +93,24 @@ impl Words {
         Self { here, elsewhere: &[], text: None }
     }
 
-    /// With words that belong elsewhere, each with the end of the message that says where.
+    /// Adds words that belong elsewhere, each with the end of the message that says where.
     pub(crate) const fn with_elsewhere(self, elsewhere: &'static [(&'static str, &'static str)]) -> Self {
         Self { elsewhere, ..self }
     }
 
-    /// With what to say of a text without a word.
+    /// Adds the message about a string without a word.
     pub(crate) const fn with_text(self, message: &'static str) -> Self {
         Self { text: Some(message), ..self }
     }
 
-    /// How each of them is called.
+    /// The name of each.
     #[cfg(test)]
     pub(crate) fn names(self) -> Vec<&'static str> {
         self.here.iter().map(|word| word.name).collect()
     }
 }
 
-/// An entry that is no option, and the option that it was probably meant for.
+/// An entry that is not an option, and the option probably meant.
 pub(super) struct Mistake {
     pub(super) error: syn::Error,
     pub(super) meant: Option<&'static str>,

@@ -77,7 +77,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     block(Some(&model.attributes), &impls)
 }
 
-/// That no two refused commands have one name, by which they are told apart; where it is known that they are commands.
+/// Asserts that no two refused commands share a name, which identifies them; if they are known to be commands.
 fn distinct(Model { runtime, compensations, .. }: &Model) -> Option<TokenStream> {
     let private = runtime.private();
     let names = compensations.iter().map(|Taker { cfgs, message, .. }| {
@@ -87,7 +87,7 @@ fn distinct(Model { runtime, compensations, .. }: &Model) -> Option<TokenStream>
     (compensations.len() > 1).then_some(check)
 }
 
-/// Decodes one event, finds its process, and says what that does.
+/// Decodes one event, finds its process, and says how the process reacts.
 fn reaction(model: &Model, method: &Taker) -> TokenStream {
     let runtime = &model.runtime;
     let private = runtime.private();
@@ -129,7 +129,7 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
     }
 }
 
-/// Reads one refused command, and says what the process does about it.
+/// Reads one refused command, and says how the process reacts.
 fn compensation(model: &Model, method: &Taker) -> TokenStream {
     let runtime = &model.runtime;
     let Taker { cfgs, message, .. } = method;

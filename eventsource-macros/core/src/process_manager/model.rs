@@ -1,4 +1,4 @@
-//! What the methods mean: which takes what event, and which what refused command. Every check is here.
+//! What the methods mean: which takes which event or refused command. Every check is here.
 
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
@@ -38,7 +38,7 @@ pub(super) struct Model {
 pub(super) struct Taker {
     pub(super) cfgs: Vec<Attribute>,
     pub(super) method: Ident,
-    /// What the argument binds.
+    /// The argument's pattern.
     pub(super) pattern: Pat,
     /// The event, or the command.
     pub(super) message: Type,
@@ -46,7 +46,7 @@ pub(super) struct Taker {
     pub(super) id: Option<Expr>,
 }
 
-/// Nothing if the block is none that can be a process manager.
+/// `None` if the block cannot be a process manager.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
     let Parsed { runtime, name, is_name_unclear, enable_tracing, block, methods } = parsed;
     if !is_inherent(diagnostics, &block, keys::PROCESS_MANAGER, "a method of it") {
@@ -127,7 +127,7 @@ fn add(
     methods.push(method);
 }
 
-/// Whether the switch names no process, which there is not yet when it is asked.
+/// Whether the switch does not use `self`: it is evaluated before there is a process.
 fn has_no_self(diagnostics: &mut Diagnostics, switch: &Expr) -> bool {
     let named = seen(switch, &[Token![self](Span::call_site()).into()]);
     if let Some(named) = &named {

@@ -20,7 +20,7 @@ struct Names {
 pub(super) fn expand(model: &Model) -> TokenStream {
     let runtime = model.runtime.clone();
     let private = runtime.private();
-    // Where a transaction tells the back end, it is at fault when there is none.
+    // If a transaction determines the back end, errors about it belong there.
     let place = model.transaction.as_ref().map_or_else(Span::mixed_site, first_span);
     let backend = backend_at(place);
     let names = Names { runtime, private, backend };
@@ -67,11 +67,11 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     block(Some(&model.attributes), &impls)
 }
 
-/// The list of events, refused if two of them share a stored name: a constant of its own, which `cargo check` looks at;
-/// where there are parameters, on which it may depend, one in place.
+/// The list of events, refused if two of them share a stored name: a constant item, which `cargo check` evaluates; with
+/// type parameters, on which it may depend, an inline constant.
 fn distinct(model: &Model, private: &TokenStream, events: &TokenStream) -> (TokenStream, TokenStream) {
     if !model.generics.params.is_empty() {
-        // The inner one makes the list as lasting as its names.
+        // The inner one makes the list `'static`, like its names.
         let list = quote_spanned!(Span::mixed_site()=> const { #private::distinct_handlers(const { #events }) });
         return (TokenStream::new(), list);
     }
@@ -80,7 +80,7 @@ fn distinct(model: &Model, private: &TokenStream, events: &TokenStream) -> (Toke
     (quote_spanned!(Span::mixed_site()=> const #list: #private::EventNames = #checked;), list.into_token_stream())
 }
 
-/// How the back end is named: an alias where a transaction tells it, a parameter where none does.
+/// The name of the back end: an alias if a transaction determines it, otherwise a parameter.
 fn backend_of(model: &Model, Names { runtime, backend, .. }: &Names) -> (TokenStream, syn::Generics) {
     let mut generics = model.generics.clone();
     if let Some(transaction) = &model.transaction {
@@ -152,8 +152,8 @@ fn slot(names: &Names, step: &Step, name: &str) -> TokenStream {
     }
 }
 
-/// A type of the back end. Like its name it lies on the transaction that tells it, so that what is said of that is said
-/// once.
+/// A type of the back end. Like the back end's name it is placed on the transaction, so that an error about that is
+/// reported once.
 fn associated(Names { runtime, backend, .. }: &Names, name: &str) -> TokenStream {
     let place = backend.span();
     let (at, name) = (runtime.at(place), Ident::new(name, place));
@@ -164,7 +164,7 @@ fn backend_at(span: Span) -> Ident {
     Ident::new("__EsBackend", span)
 }
 
-/// Where only some back ends have futures, the word `async` is at fault.
+/// Boxes a step, on the word `async`: errors belong there if the back end has no futures.
 fn boxed(Names { runtime, .. }: &Names, word: syn::Token![async]) -> TokenStream {
     let place = located(word.span);
     let (at, backend) = (runtime.at(place), backend_at(place));

@@ -1,4 +1,4 @@
-//! What the methods mean: which takes what event. Every check is here.
+//! What the methods mean: which takes which event. Every check is here.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens as _;
@@ -30,7 +30,7 @@ pub(super) struct Model {
     /// `projection.` and the name.
     pub(super) span: LitStr,
     pub(super) enable_tracing: Option<Expr>,
-    /// What the methods write with, with `'static` for its lifetimes; none runs on every store.
+    /// The transaction that the methods write with, with `'static` for its lifetimes; `None` runs on every store.
     pub(super) transaction: Option<Type>,
     pub(super) setup: Option<Step>,
     pub(super) reset: Option<Step>,
@@ -41,7 +41,7 @@ pub(super) struct Model {
 pub(super) struct Step {
     pub(super) cfgs: Vec<Attribute>,
     pub(super) method: Ident,
-    /// The word `async`, where it stands.
+    /// The word `async`, if present.
     pub(super) asyncness: Option<syn::Token![async]>,
     pub(super) takes_transaction: bool,
 }
@@ -55,7 +55,7 @@ pub(super) struct Handler {
     pub(super) span: String,
 }
 
-/// What the methods were found to be.
+/// The methods by their role.
 #[derive(Default)]
 struct Found {
     transactions: Vec<Type>,
@@ -64,7 +64,7 @@ struct Found {
     handlers: Vec<Handler>,
 }
 
-/// Nothing if the block is none that can be a projection.
+/// `None` if the block cannot be a projection.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Model> {
     let Parsed { runtime, name, is_name_unclear, enable_tracing, block, methods } = parsed;
     if !is_inherent(diagnostics, &block, keys::PROJECTION, "a method of it") {
@@ -110,7 +110,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     })
 }
 
-/// Whether the transaction is the same whatever the block's parameters are: it tells for which store the impl is.
+/// Whether the transaction is independent of the block's parameters: it determines the impl's store.
 fn is_one_kind(diagnostics: &mut Diagnostics, transaction: &Type, generics: &Generics) -> bool {
     let mut parameters = generics.params.iter().filter_map(|parameter| match parameter {
         GenericParam::Type(parameter) => Some(&parameter.ident),
@@ -150,7 +150,7 @@ fn add(diagnostics: &mut Diagnostics, found: &mut Found, method: &Function, mut 
     }
 }
 
-/// A method that takes the transaction at most.
+/// A method that takes at most the transaction.
 fn slot(
     diagnostics: &mut Diagnostics,
     transactions: &mut Vec<Type>,
@@ -210,7 +210,7 @@ fn step(method: &Function, takes_transaction: bool) -> Step {
     Step { cfgs: method.cfgs(), method: method.sig.ident.clone(), asyncness: method.sig.asyncness, takes_transaction }
 }
 
-/// Whether there is a transaction among the arguments; nothing after a mistake.
+/// Whether there is a transaction among the arguments; `None` after a mistake.
 fn takes_transaction(
     diagnostics: &mut Diagnostics,
     transactions: &mut Vec<Type>,
@@ -239,7 +239,7 @@ fn takes_transaction(
     }
 }
 
-/// The transaction with a lifetime where the user left it out, as a function's argument may.
+/// The transaction with a lifetime where the user elided it, as is allowed in a function's argument.
 fn with_lifetime(mut ty: Type) -> Type {
     if let Type::Path(path) = &mut ty
         && let Some(segment) = path.path.segments.last_mut()

@@ -1,4 +1,4 @@
-//! What expressions say of what a scope binds, and the checks that go beside them.
+//! Finds what expressions use of a scope's names, and the checks for it.
 
 use std::collections::BTreeSet;
 
@@ -35,11 +35,11 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Looks for `argument.field`, also in the arguments of a macro, whose tokens nobody else reads; `is_macro` says
-    /// that these are such.
+    /// Looks for `argument.field`, including the arguments of macros, whose tokens nobody else reads; `is_macro` says
+    /// that these are such tokens.
     fn look(&mut self, tokens: TokenStream, is_macro: bool) {
         let mut before = None;
-        // The macro that is about to be called.
+        // The macro whose arguments come next.
         let mut called = None;
         let mut trees = tokens.into_iter();
         while let Some(tree) = trees.next() {
@@ -75,7 +75,7 @@ impl<'a> Found<'a> {
                 (Some(name), _) => self.add(&bound.ty, name, span),
                 (None, Some(TokenTree::Ident(name))) => self.add(&bound.ty, &name.unraw().to_string(), name.span()),
                 (None, Some(TokenTree::Literal(index))) => {
-                    // Of `.0.1` as well, which is one token.
+                    // `.0.1` as well, which is one token.
                     let index_text = index.to_string();
                     let field = index_text.split('.').next().unwrap_or_default();
                     self.add(&bound.ty, field, index.span());
@@ -85,8 +85,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// `argument` or `&argument` alone, of which everything would be shown, or several of them in a tuple or a list, or
-    /// what a block ends with.
+    /// Looks for `argument` or `&argument` alone, which would be shown as a whole, also in a tuple or a list, or at a
+    /// block's end.
     fn whole(&mut self, tokens: TokenStream) {
         match single(tokens) {
             Some(TokenTree::Ident(ident)) => self.shown(&ident.unraw().to_string(), ident.span()),
@@ -114,7 +114,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// `{argument}` in the text of a macro's, and `{field}` that a pattern took out of one.
+    /// Looks for `{argument}` in a macro's format string, and for `{field}` bound by a pattern.
     fn text(&mut self, literal: &Literal) {
         for name in in_text(literal) {
             self.name(&name, None, literal.span());
@@ -144,11 +144,11 @@ fn is(tree: Option<&TokenTree>, punct: char) -> bool {
     matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct)
 }
 
-/// Methods of the standard library that give the same value again, or one out of a list.
+/// Methods of the standard library that return the same value, or one out of a list.
 const SAME: [&str; 12] =
     ["as_deref", "as_ref", "borrow", "clone", "deref", "expect", "first", "get", "last", "ok", "to_owned", "unwrap"];
 
-/// What comes after `[index]` and `.clone()`.
+/// The tokens after `[index]` and `.clone()`.
 fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {
     loop {
         let mut ahead = trees.clone();
@@ -164,7 +164,7 @@ fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {
     }
 }
 
-/// What stands behind `&`, `*` and `unsafe`, if that is all there is, but for what gives the same.
+/// The token after `&`, `*` and `unsafe`, if only methods of `SAME` and indices follow.
 fn single(tokens: TokenStream) -> Option<TokenTree> {
     let is_before = |tree: &TokenTree| match tree {
         TokenTree::Ident(word) => word == "unsafe",
@@ -174,7 +174,7 @@ fn single(tokens: TokenStream) -> Option<TokenTree> {
     trees.next().filter(|_| past_same(trees).next().is_none())
 }
 
-/// What a list or a tuple is made of, or what a block ends with.
+/// The elements of a list or a tuple, or the end of a block.
 fn elements(group: &Group) -> Vec<TokenStream> {
     let trees: Vec<TokenTree> = group.stream().into_iter().collect();
     let split = |sign| trees.split(move |tree| is(Some(tree), sign)).map(|element| element.iter().cloned().collect());
@@ -184,13 +184,13 @@ fn elements(group: &Group) -> Vec<TokenStream> {
     }
 }
 
-/// The names that an expression may be, also in parentheses, out of a list, and as another macro's `$expr`.
+/// The names whose value an expression may be, also in parentheses, in a list, and in another macro's `$expr`.
 fn values(tokens: TokenStream) -> Vec<Ident> {
     match single(tokens) {
         Some(TokenTree::Ident(ident)) => vec![ident],
         Some(TokenTree::Group(group)) => {
             let elements = elements(&group);
-            // Of a tuple the field is its own.
+            // A field of a tuple is the tuple's own.
             let is_tuple = group.delimiter() != Delimiter::Bracket && elements.len() > 1;
             elements.into_iter().filter(|_| !is_tuple).flat_map(values).collect()
         }
@@ -198,14 +198,14 @@ fn values(tokens: TokenStream) -> Vec<Ident> {
     }
 }
 
-/// The field of what stands before, or of one in it: `.field`, `[index].field`, `.clone().field`; a method is none.
+/// The field of the preceding value, or of one in it: `.field`, `[index].field`, `.clone().field`; not a method.
 fn field(trees: impl Iterator<Item = TokenTree> + Clone) -> Option<TokenTree> {
     let mut trees = past_same(trees);
     let field = is(trees.next().as_ref(), '.').then(|| trees.next()).flatten();
     field.filter(|_| !is_call(trees.next()))
 }
 
-/// Whether a group is given to what stands before: arguments, an index, or a struct's fields, also behind its
+/// Whether a group belongs to the preceding token: arguments, an index, or a struct's fields, also after its type
 /// parameters.
 fn is_given(group: &Group, before: Option<&TokenTree>) -> bool {
     match before {

@@ -1,7 +1,7 @@
 //! Fields that are marked as `sensitive`: no attribute may name one.
 //!
-//! A derive marks its type; wherever an expression of an attribute says `argument.field`, a check of types goes beside
-//! it. Neither macro sees what the other does: the types tell.
+//! A derive marks its type; for each `argument.field` in an attribute's expression, a type check is generated. Neither
+//! macro sees the other's work: the types connect them.
 
 mod found;
 mod scope;
@@ -25,7 +25,7 @@ pub(crate) const SENSITIVE: Word = Word::new(keys::SENSITIVE, Form::Flag);
 /// A field that is marked so.
 pub(crate) struct Field {
     pub(crate) member: Member,
-    /// Which it is from the last, that being the first.
+    /// Its place counted from the end, the last field being first.
     from_end: usize,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, marked: &mut Marked) -> Option
     Some(Field { member: marked.member.clone(), from_end: marked.from_end })
 }
 
-/// The impls that mark a type; nothing if none of its fields is sensitive.
+/// The impls that mark a type; empty if none of its fields is sensitive.
 pub(crate) fn marks(private: &TokenStream, ident: &Ident, generics: &Generics, fields: &[Field]) -> TokenStream {
     if fields.is_empty() {
         return TokenStream::new();
@@ -65,7 +65,7 @@ pub(crate) fn marks(private: &TokenStream, ident: &Ident, generics: &Generics, f
         .collect()
 }
 
-/// A field's name, as a parameter of a type.
+/// A field's name as a type parameter.
 fn hash(private: &TokenStream, name: &str) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> { #private::field(#name) })
 }
@@ -82,7 +82,7 @@ fn name(member: &Member) -> String {
     }
 }
 
-/// The name of a tuple's field behind `..`: how many come before it, its pattern does not tell.
+/// The name of a tuple's field behind `..`, whose pattern does not say how many precede it.
 fn from_end(place: usize) -> String {
     format!("-{place}")
 }

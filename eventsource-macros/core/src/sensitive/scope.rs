@@ -22,7 +22,7 @@ pub(crate) struct Scope {
     pub(super) bound: Vec<Bound>,
 }
 
-/// An argument, or a field that its pattern takes out of it.
+/// An argument, or a field bound by its pattern.
 pub(super) struct Bound {
     pub(super) name: String,
     pub(super) ty: Type,
@@ -42,14 +42,14 @@ impl Scope {
         scope.known_to(sig)
     }
 
-    /// With `result`, a value of that type that the function comes to, in the place of an argument of that name.
+    /// Adds `result`, the function's value of that type, which replaces an argument of that name.
     pub(crate) fn with_result(mut self, sig: &Signature, ty: &Type) -> Self {
         self.bound.retain(|bound| bound.name != keys::RESULT);
         self.bind(&local(keys::RESULT), ty, None);
         self.known_to(sig)
     }
 
-    /// What the function does not know, it cannot know to be sensitive.
+    /// A type that the signature does not give cannot be known to be sensitive.
     fn known_to(mut self, sig: &Signature) -> Self {
         self.bound.retain(|Bound { ty, .. }| sig.generics.type_params().all(|any| !is_type(ty, &any.ident)));
         self
@@ -98,14 +98,14 @@ impl Scope {
                 }
             }
             Pat::Or(pattern) => pattern.cases.iter().for_each(|case| self.argument(case, ty)),
-            // The type's own references are looked through wherever it is taken apart.
+            // Patterns look through the type's own references.
             Pat::Reference(pattern) => self.argument(&pattern.pat, ty),
             Pat::Paren(pattern) => self.argument(&pattern.pat, ty),
             _ => (),
         }
     }
 
-    /// Adds what a field's pattern binds, however deep: what is in a sensitive field is as sensitive.
+    /// Adds what a field's pattern binds, at any depth: the contents of a sensitive field are sensitive too.
     fn field(&mut self, pattern: &Pat, ty: &Type, field: &str) {
         for name in bound(pattern) {
             self.bind(&name, ty, Some(field));
@@ -113,14 +113,14 @@ impl Scope {
     }
 
     fn bind(&mut self, name: &Ident, ty: &Type, field: Option<&str>) {
-        // An argument's `impl Trait` has no name that the check could say.
+        // An argument's `impl Trait` has no name that the check could use.
         for mut ty in pointed_at(ty).into_iter().filter(|ty| !has_impl_trait(ty) && !is_plain(ty)) {
             Elided.visit_type_mut(&mut ty);
             self.bound.push(Bound { name: name.unraw().to_string(), ty, field: field.map(str::to_owned) });
         }
     }
 
-    /// A statement that does not compile if an entry names a sensitive field; nothing where none can.
+    /// A statement that does not compile if an entry names a sensitive field; `None` if none can.
     pub(crate) fn check(&self, runtime: &Runtime, entries: &[Entry]) -> TokenStream {
         self.check_values(runtime, entries.iter().map(|entry| &entry.value))
     }
@@ -140,7 +140,7 @@ impl Scope {
             return TokenStream::new();
         }
         let private = runtime.private();
-        // Never called, and never made: the types are checked all the same.
+        // Never called, but type-checked.
         quote_spanned! {Span::mixed_site()=>
             let _ = || {
                 use #private::Unmarked as _;
@@ -150,7 +150,7 @@ impl Scope {
     }
 }
 
-/// The elements before `..`, and those behind it, the last one first.
+/// The elements before `..`, and those after it, last one first.
 fn around_rest(elements: &Punctuated<Pat, Token![,]>) -> (impl Iterator<Item = &Pat>, impl Iterator<Item = &Pat>) {
     let rest = elements.iter().position(|element| matches!(element, Pat::Rest(_))).unwrap_or(elements.len());
     let behind = elements.iter().skip(rest + 1).collect::<Vec<_>>().into_iter().rev();
@@ -256,7 +256,7 @@ mod tests {
         let whole = quote!("1" = ?result, "2" = ?result.as_ref().ok(), "3" = a.x);
         assert_eq!(returned(parse_quote!(fn f(a: A) -> Result<Vec<B>, E>), &whole), ["A.x", "B.", "E."]);
         assert!(returned(parse_quote!(fn f<T>() -> Result<T, impl E>), &whole).is_empty());
-        // What is most often recorded of a failure, beside a value that shows more than it may.
+        // What is most often recorded of a failure, beside a value that shows too much.
         assert!(returned(parse_quote!(fn f() -> Result<B, E>), &quote!("1" = ?result.as_ref().err())).is_empty());
         assert!(returned(parse_quote!(fn f(result: A) -> u8), &fields).is_empty());
         let others = quote!("1" = result.len(), "2" = result, "3" = result.is_ok());

@@ -1,12 +1,12 @@
-//! What a type says of the fields that its values show.
+//! The types whose fields a value shows, as far as its type says.
 
 use syn::visit_mut::VisitMut;
 use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, TypeReference};
 
 use crate::signature::ungrouped;
 
-/// The types whose fields a value of this type shows: without references, pointers and lists; of a `Result` both,
-/// nothing if it has no name.
+/// The types whose fields a value of this type shows, without references, pointers and lists; both of a `Result`; none
+/// if the type has no name.
 pub(super) fn pointed_at(ty: &Type) -> Vec<Type> {
     match behind_references(ty) {
         Type::Slice(slice) => pointed_at(&slice.elem),
@@ -19,7 +19,7 @@ pub(super) fn pointed_at(ty: &Type) -> Vec<Type> {
     }
 }
 
-/// The type that a pattern meets, which looks through references.
+/// The type that a pattern matches, which looks through references.
 pub(super) fn behind_references(ty: &Type) -> &Type {
     match ungrouped(ty) {
         Type::Reference(TypeReference { elem, .. }) => behind_references(elem),
@@ -27,7 +27,7 @@ pub(super) fn behind_references(ty: &Type) -> &Type {
     }
 }
 
-/// What a pointer or a container of that name shows.
+/// The types that a pointer or container of that name shows.
 fn inside(PathSegment { ident, arguments, .. }: &PathSegment) -> Vec<&Type> {
     let shown = if ident == "Result" { 2 } else { usize::from(is_pointer(ident)) };
     let PathArguments::AngleBracketed(arguments) = arguments else { return Vec::new() };
@@ -61,7 +61,7 @@ fn is_pointer(ident: &Ident) -> bool {
     ["Recorded", "Rejected", "Arc", "Rc", "Box", "Pin", "Cow", "Option", "Vec"].iter().any(|name| ident == name)
 }
 
-/// Puts `'_` for each lifetime: the check stands in a function, where the compiler finds them.
+/// Replaces each lifetime by `'_`: the check is in a function, where the compiler infers them.
 pub(super) struct Elided;
 
 impl VisitMut for Elided {

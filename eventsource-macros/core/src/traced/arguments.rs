@@ -1,4 +1,4 @@
-//! A traced function's arguments, as the closure or the future has them that the body becomes.
+//! A traced function's arguments, as the closure or future that the body becomes has them.
 
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Ident, ReceiverKind, Signature, Type, TypeReference};
@@ -12,8 +12,8 @@ use crate::seen::seen;
 use crate::sensitive::{is_plain, is_type};
 use crate::signature::{cfgs, ungrouped};
 
-/// The entries of `record(..)` without those that name what the body of an `async fn` has to itself, or any argument
-/// where the span covers a future that is returned.
+/// The entries of `record(..)` without those that name what the body of an `async fn` owns exclusively, or any argument
+/// if the span covers a returned future.
 pub(super) fn keep_seen(
     diagnostics: &mut Diagnostics,
     sig: &Signature,
@@ -47,20 +47,19 @@ pub(super) fn are_recorded(sig: &Signature, record: &[Entry]) -> bool {
     record.iter().filter_map(|entry| entry.value.expr()).any(|expr| seen(expr, &names).is_some())
 }
 
-/// Whether some may have something to drop.
+/// Whether any argument may need to be dropped.
 pub(super) fn are_owned(sig: &Signature) -> bool {
     names(sig).any(|(_, kind)| kind == Kind::Owned)
 }
 
-/// Whether a closure that takes the arguments leaves them where they are, by what their types are called and how they
-/// are bound.
+/// Whether all arguments are `Copy`, judged by the names of their types and their bindings.
 pub(super) fn are_copied(sig: &Signature) -> bool {
     let by_value = sig.inputs.iter().all(|input| match input {
         FnArg::Receiver(receiver) => matches!(receiver.kind, ReceiverKind::Reference(.., None)),
         FnArg::Typed(argument) => match ungrouped(&argument.ty) {
             Type::Reference(reference) => reference.mutability.is_none(),
             Type::Ptr(_) => true,
-            // Of the plain ones the only one by value that owns anything.
+            // `String` is the only plain type that owns anything.
             ty => is_plain(ty) && !is_type(ty, "String"),
         },
     });
@@ -71,7 +70,7 @@ pub(super) fn are_copied(sig: &Signature) -> bool {
 pub(super) enum Kind {
     /// Behind `&mut`, or bound by `ref mut`.
     Lent,
-    /// By value, of a type that may have something to drop.
+    /// By value, of a type that may need to be dropped.
     Owned,
     Other,
 }
@@ -104,7 +103,7 @@ fn kind(ty: &Type) -> Kind {
     }
 }
 
-/// The names by which expressions of `record(..)` see arguments; `result` is what was returned.
+/// The names by which expressions of `record(..)` see arguments; `result` is the returned value.
 fn arguments(bound: impl Iterator<Item = Bound>) -> Vec<Ident> {
     bound.map(|bound| bound.name).filter(|name| name.unraw() != keys::RESULT).collect()
 }

@@ -31,7 +31,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// The expression, if it is not known while compiling.
+    /// The expression, if it is not known at compile time.
     pub(crate) fn expr(&self) -> Option<&Expr> {
         match self {
             Self::Literal(_) => None,
@@ -40,7 +40,7 @@ impl Value {
     }
 }
 
-/// Reads the entries; a key may be given once.
+/// Reads the entries; a key may be given only once.
 pub(crate) fn read(diagnostics: &mut Diagnostics, tokens: TokenStream) -> Vec<Entry> {
     let mut read: Vec<Entry> = Vec::new();
     entries(diagnostics, tokens, |diagnostics, input| {
@@ -82,8 +82,7 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
     Ok(Entry { key, value: before.value(expr?) })
 }
 
-/// Whether what begins as a name is more than that. A word or a literal is another entry, before which a comma is
-/// missing.
+/// Whether more than a name follows. A word or a literal is another entry, before which a comma is missing.
 fn goes_on(input: ParseStream<'_>) -> bool {
     let is_another = input.peek(Ident::peek_any) && !input.peek(Token![as]) || input.peek(Lit);
     !input.is_empty() && !input.peek(Token![,]) && !is_another
@@ -95,7 +94,7 @@ fn assigned(key: LitStr, input: ParseStream<'_>) -> syn::Result<Entry> {
     Ok(Entry { key, value: sigil.value(input.parse()?) })
 }
 
-/// A name, or a name and its fields: a key, and a value as well if no other is given, where no keyword is among them.
+/// A name, or a name and its fields: a key, and also its value if no other is given and none of them is a keyword.
 fn dotted(input: ParseStream<'_>) -> syn::Result<(LitStr, syn::Result<Expr>)> {
     let mut fault = if input.peek(Token![self]) { Ok(()) } else { no_keyword(input) };
     let first = input.call(Ident::parse_any)?;
@@ -112,7 +111,7 @@ fn dotted(input: ParseStream<'_>) -> syn::Result<(LitStr, syn::Result<Expr>)> {
     Ok((LitStr::new(&key, span), fault.map(|()| expr)))
 }
 
-/// An error if what comes is a name only of attributes.
+/// An error if the next word is a keyword, which can only be part of a key.
 fn no_keyword(input: ParseStream<'_>) -> syn::Result<()> {
     match input.fork().call(Ident::parse_any) {
         Ok(word) if !input.peek(Ident) => Err(syn::Error::new(
@@ -123,7 +122,7 @@ fn no_keyword(input: ParseStream<'_>) -> syn::Result<()> {
     }
 }
 
-/// What stands before a value.
+/// The sign before a value.
 enum Sigil {
     None,
     Display,
@@ -150,19 +149,19 @@ impl Sigil {
     }
 }
 
-/// The statement that records the entries, whose values these are. A panic in an expression costs that attribute alone.
+/// The statement that records the entries with these values. A panic in an expression loses only that attribute.
 pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry], values: &TokenStream) -> TokenStream {
     let keys = entries.iter().map(|entry| &entry.key);
     quote_spanned!(Span::mixed_site()=> #private::Attributes::each(#out, &[#(#keys),*], #values);)
 }
 
-/// What records each entry at the place of its key.
+/// The closure that records each entry by the index of its key.
 pub(crate) fn values(private: &TokenStream, owns: Option<Token![move]>, entries: &[Entry]) -> TokenStream {
     let slot = local("__es_slot");
     by_place(private, owns, &slot, entries.iter().map(|entry| record(private, &slot, entry)))
 }
 
-/// The same of `record(..)`, with a reference to what was returned.
+/// The same for `record(..)`, with a reference to the returned value.
 pub(super) fn values_of(private: &TokenStream, returned: &TokenStream, entries: &[Entry]) -> TokenStream {
     let slot = local("__es_slot");
     let records = entries.iter().map(|entry| {
@@ -186,14 +185,14 @@ fn record(private: &TokenStream, slot: &Ident, Entry { key, value }: &Entry) -> 
     quote_spanned!(Span::mixed_site()=> #private::Slot::#method(#slot, #value))
 }
 
-/// `&expr`, of a type with a size: no other becomes a trait object.
+/// `&expr`, of a sized type: no other becomes a trait object.
 fn shown(expr: &Expr) -> TokenStream {
     let (place, expr, is_unsized) = (first_span(expr), borrowed(expr), may_be_unsized(expr));
     if is_unsized { quote_spanned!(place=> &#expr) } else { expr }
 }
 
-/// Whether an expression may be a place without a size: a part of a text or a list, a last field, or what something
-/// points at; or any of these by a macro.
+/// Whether an expression may be unsized: part of a string or a list, a last field, a dereference, or any of these in a
+/// macro.
 fn may_be_unsized(expr: &Expr) -> bool {
     match expr {
         Expr::Index(_) | Expr::Field(_) | Expr::Macro(_) | Expr::Unary(ExprUnary { op: UnOp::Deref(_), .. }) => true,
@@ -214,8 +213,8 @@ pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Optio
     Some(quote_spanned!(Span::mixed_site()=> #private::#check(#value);))
 }
 
-/// A statement in which the expression sees what was returned as `result`, the one name of ours that it can see. By the
-/// expression's own token, since a macro may have made it, and made another for the next.
+/// A statement in which the expression sees the returned value as `result`, our only name that it can see. The
+/// expression's own token is used, since a macro may have made it, and another one for the next.
 pub(super) fn seeing(returned: &TokenStream, entry: &Entry, statement: &TokenStream) -> TokenStream {
     let Some(expr) = entry.value.expr() else { return quote_spanned!(Span::mixed_site()=> { #statement }) };
     let result = Ident::new(keys::RESULT, Span::call_site());

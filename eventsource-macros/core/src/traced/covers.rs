@@ -13,20 +13,20 @@ use crate::signature::{ends_in, last_segment, ungrouped};
 /// The words that `covers` takes.
 pub(super) const COVERS: [&str; 3] = ["future", "stream", "call"];
 
-/// What a future or a stream still is when it is covered.
+/// The traits that a future or a stream keeps when it is covered.
 const KEPT: [&str; 5] = ["Send", "Sync", "Unpin", "Debug", "Sized"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Covers {
-    /// The call; of an `async fn`, its future.
+    /// The call; for an `async fn`, its future.
     Call,
     Future,
     Stream,
 }
 
 impl Covers {
-    /// `T` of `impl Future<Output = T>` or `impl Stream<Item = T>`, if that is covered, boxed or not; nothing where the
-    /// type has another name.
+    /// `T` of `impl Future<Output = T>` or `impl Stream<Item = T>`, if covered, boxed or not; `None` if the type has
+    /// another name.
     pub(super) fn item(self, ty: &Type) -> Option<&Type> {
         let name = match self {
             Self::Call => return None,
@@ -49,7 +49,7 @@ impl Covers {
         })
     }
 
-    /// The type of what `record(..)` calls `result`, as far as the signature says it.
+    /// The type of `result` in `record(..)`, as far as the signature gives it.
     pub(super) fn result(self, sig: &Signature) -> Option<&Type> {
         match &sig.output {
             ReturnType::Type(_, ty) if self == Self::Call => Some(ty),
@@ -67,7 +67,7 @@ fn generics(bound: &TypeParamBound) -> Option<impl Iterator<Item = &GenericArgum
     }
 }
 
-/// What `covers` says, or else what the returned type says.
+/// Reads `covers`, or else goes by the returned type.
 pub(super) fn read(
     diagnostics: &mut Diagnostics,
     options: &mut Options,
@@ -77,7 +77,7 @@ pub(super) fn read(
     let given = options.take(keys::COVERS);
     let (never, nothing) = (never_returns(sig), "the function never returns; remove this");
     if never {
-        // Of what is recorded of `!` the compiler would say more.
+        // The compiler would report more about recording `!`.
         for Entry { key, .. } in record.drain(..) {
             diagnostics.error(&key, nothing);
         }
@@ -103,7 +103,7 @@ pub(super) fn read(
         (None, _) => Covers::Call,
     };
     if covers == Covers::Stream && !record.is_empty() {
-        // Nor of what is recorded of the stream itself.
+        // Recording the stream itself would cause more errors.
         for Entry { key, .. } in record.drain(..) {
             let message = "a stream has no one result to record; remove this, or write `covers = call`";
             diagnostics.error(&key, message);
@@ -117,10 +117,10 @@ fn never_returns(sig: &Signature) -> bool {
     matches!(&sig.output, ReturnType::Type(_, ty) if matches!(ungrouped(ty), Type::Never(_)))
 }
 
-/// Types that are surely no futures, by their names.
+/// Names of types that are certainly not futures.
 const NO_FUTURES: [&str; 7] = ["Result", "Option", "Vec", "Arc", "Rc", "HashMap", "BTreeMap"];
 
-/// Whether what a function returns may be a future: such a type may have any name.
+/// Whether a function may return a future, whose type may have any name.
 pub(super) fn may_be_future(sig: &Signature) -> bool {
     let ReturnType::Type(_, ty) = &sig.output else { return false };
     match ungrouped(ty) {
@@ -138,11 +138,11 @@ fn said(value: &Value) -> Covers {
     }
 }
 
-/// What boxed ones are called.
+/// The names of boxed ones.
 const FUTURES: [&str; 2] = ["BoxFuture", "LocalBoxFuture"];
 const STREAMS: [&str; 2] = ["BoxStream", "LocalBoxStream"];
 
-/// By the names that futures and streams go by.
+/// Goes by the usual names of futures and streams.
 fn seen(ty: &Type) -> Covers {
     match ungrouped(ty) {
         Type::ImplTrait(ty) => all(&ty.bounds),
@@ -166,7 +166,7 @@ fn boxed(ty: &Type) -> Covers {
     }
 }
 
-/// `Box<dyn .. + Unpin>`: what may be moved is a future, or a stream, without `Pin` around its box.
+/// Whether it is `Box<dyn .. + Unpin>`, which is a future or a stream without `Pin` around the box.
 fn is_movable(segment: &PathSegment) -> bool {
     let Some(Type::TraitObject(object)) = argument(&segment.arguments) else { return false };
     object.bounds.iter().any(|bound| matches!(bound, TypeParamBound::Trait(it) if ends_in(&it.path, "Unpin")))
@@ -180,7 +180,7 @@ fn argument(arguments: &PathArguments) -> Option<&Type> {
     })
 }
 
-/// The call, where a bound says more than what is put around a future or a stream can be.
+/// The call, if a bound requires a trait that the cover does not have.
 fn all(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Covers {
     let mut covers = Covers::Call;
     for bound in bounds {

@@ -28,7 +28,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     quote!(#(#attrs)* #vis #sig #body)
 }
 
-/// Whether nothing is said that a call of one function cannot take.
+/// Whether the options fit into the call of one function.
 fn is_short(model: &Model, returned: &Type) -> bool {
     model.record.is_empty()
         && model.enable_tracing.is_none()
@@ -50,7 +50,7 @@ fn site(Model { runtime, name, kind, constants, attributes, .. }: &Model) -> Tok
 /// The statement that starts the span, if `on` says so.
 fn start_where(model: &Model, on: &TokenStream) -> TokenStream {
     let (span, start) = (local("__es_span"), start(model));
-    // Behind the expressions that they check: of a name that is being written, an editor looks at its first use.
+    // After the expressions that they check: for a half-written name an editor looks at its first use.
     let checks = model.sensitive();
     quote_spanned! {Span::mixed_site()=>
         let #span = if #on { #start } else { ::core::option::Option::None };
@@ -68,7 +68,7 @@ fn start(model: &Model) -> TokenStream {
     let Some(enabled) = &model.enable_tracing else { return start_enabled(model) };
     let (muted, switch, start) = (local("__es_muted"), local("__es_enabled"), start_enabled(model));
     let owns = owns(model);
-    // In a `let`, where another macro's block may stand before an operator, and a wrong type is told at the expression.
+    // A `let` allows another macro's block before an operator, and reports a wrong type at the expression.
     quote_spanned! {Span::mixed_site()=>
         match #private::disabled(&__ES_SITE, &#owns || { let #switch: ::core::primitive::bool = #enabled; #switch }) {
             ::core::option::Option::None => #start,
@@ -93,25 +93,25 @@ fn start_enabled(model: &Model) -> TokenStream {
 
 fn owner(model: &Model) -> TokenStream {
     if model.owner {
-        // In a block: of a bare path clippy takes it that the function changes what others see.
+        // In a block: from a bare path clippy concludes that the function has side effects.
         quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some({ ::core::any::type_name::<Self> }))
     } else {
         quote_spanned!(Span::mixed_site()=> ::core::option::Option::None)
     }
 }
 
-/// `move`, for closures that would borrow the arguments of an `async fn`, where they can have their own: what is
-/// borrowed is kept in the future.
+/// `move` for closures that would otherwise borrow the arguments of an `async fn`, if those can be copied: borrowed
+/// ones are kept in the future.
 fn owns(Model { function: Function { sig, .. }, .. }: &Model) -> Option<Token![move]> {
     (sig.asyncness.is_some() && arguments::are_copied(sig)).then(|| Token![move](Span::mixed_site()))
 }
 
-/// The calls that set the options; nothing where there are none beside the owner.
+/// The calls that set the options; empty if there are none besides the owner.
 fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
     let private = runtime.private();
     let options = local("__es_options");
     let mut calls = TokenStream::new();
-    // A panic in an expression costs that option alone.
+    // A panic in an expression loses only that option.
     let guarded = |with: &str, set: TokenStream| {
         let with = Ident::new(with, Span::mixed_site());
         quote_spanned!(Span::mixed_site()=> #private::Options::#with(#options, &|#options| #set);)
@@ -128,7 +128,7 @@ fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
     if let Some(links) = links {
         let links = borrowed(links);
         let set = quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links));
-        // Behind the parent, by which it is known whether there is a span.
+        // After the parent, which decides whether there is a span.
         calls.extend(guarded("with_links", set));
     }
     if *owner && !calls.is_empty() {
@@ -139,7 +139,7 @@ fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
     calls
 }
 
-/// The body stays the function's, beside what ends the span when it has left.
+/// Leaves the body to the function, with a guard that ends the span.
 fn run_held(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (start, body) = (start_where_may_be_on(model), within(&model.body));
@@ -147,17 +147,17 @@ fn run_held(model: &Model) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #start let #held = #private::held(#span); #body)
 }
 
-/// The body stands in a closure, which runs out of line where spans may be on: so that where they are off nothing is
-/// left of that. All arguments are copied: this closure has its own, and so has the one of the attributes.
+/// Puts the body into a closure, which runs out of line if spans may be on, so that nothing of it remains while they
+/// are off. All arguments are copied: this closure has its own, as has that of the attributes.
 fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     let private = model.runtime.private();
     let owns = Some(Token![move](Span::mixed_site()));
     let (own, value, body) = (local("__es_body"), local("__es_returned"), &model.body);
     let (owner, values) = (owner(model), values(&private, owns, &model.attributes));
     let (checks, by) = (model.sensitive(), by_type(&private, ty));
-    // The body lends a copy of itself: what is lent has to stand in memory, also where spans are off.
+    // Borrows a copy of the body: a borrowed value must be in memory, even while spans are off.
     let run = quote_spanned!(Span::mixed_site()=> #private::run(&__ES_SITE, #owner, #values, &{ #own }, #by));
-    // Behind the expressions that they check, as elsewhere.
+    // After the expressions that they check, as elsewhere.
     let run =
         if checks.is_empty() { run } else { quote_spanned!(Span::mixed_site()=> let #value = #run; #checks #value) };
     let arrow = arrow(&model.returned);
@@ -167,25 +167,25 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     }
 }
 
-/// What a closure says of what it returns.
+/// The return type of a closure.
 fn arrow(returned: &Returned) -> TokenStream {
     match returned {
-        // Of a written type clippy asks what it asks of a function's, also where a trait asks for that type. What it
-        // asks of every closure it still says at the type.
+        // Clippy lints a written type as it does a function's, even if a trait requires that type. Its lints on
+        // closures are still reported at the type.
         Returned::Type(ty) => quote_spanned!(first_span(ty)=> -> _),
         Returned::Never => quote_spanned!(Span::mixed_site()=> -> !),
-        // What is `impl Trait` cannot be said; without a type the body needs none.
+        // `impl Trait` cannot be written here, and need not be.
         Returned::Opaque(_) => TokenStream::new(),
     }
 }
 
-/// All of it stands in a closure that owns the arguments, which runs out of line where spans may be on: so that where
-/// they are off nothing is left of it.
+/// Puts everything into a closure that owns the arguments and runs out of line if spans may be on, so that nothing of
+/// it remains while they are off.
 fn run_sync(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (call, on, once) = (local("__es_call"), local("__es_on"), local("__es_once"));
     let (start, arrow) = (start_where(model, &on.to_token_stream()), arrow(&model.returned));
-    // What the expressions of `record(..)` name is lent to the body.
+    // Arguments that `record(..)` names are lent to the body.
     let is_lent = arguments::are_recorded(&model.function.sig, &model.record);
     let owns = (!is_lent).then(|| Token![move](Span::mixed_site()));
     let run =
@@ -206,7 +206,7 @@ fn run_in(model: &Model, owns: Option<Token![move]>) -> TokenStream {
     let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
     let body = once(model, owns, &preceded(order(model).as_ref(), &model.body));
     let ended = if matches!(model.returned, Returned::Never) {
-        // What is told of one is that it panicked, and its being dropped tells it.
+        // It can only panic, and dropping it records that.
         quote_spanned!(Span::mixed_site()=> #own())
     } else {
         let (records, end) = (records(model, &quote_spanned!(Span::mixed_site()=> &#span)), end(model));
@@ -219,7 +219,7 @@ fn run_in(model: &Model, owns: Option<Token![move]>) -> TokenStream {
     }
 }
 
-/// A closure around the body and `record(..)` owns the arguments, so that they are dropped before the span ends.
+/// Puts the body and `record(..)` into a closure that owns the arguments, so that they drop before the span ends.
 fn run_around(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
@@ -245,7 +245,7 @@ fn once(model: &Model, owns: Option<Token![move]>, body: &impl ToTokens) -> Toke
     quote_spanned!(Span::mixed_site()=> #private::once #ty(#owns || #arrow #body))
 }
 
-/// Has the body's closure catch what it owns in the order in which that is dropped; nothing where there is none.
+/// Makes the body's closure capture what it owns in drop order; `None` if it owns nothing.
 fn order(model: &Model) -> Option<TokenStream> {
     let named = dead(&owned::arguments(&model.function.sig, &model.body))?;
     Some(quote_spanned!(Span::mixed_site()=> if false { #named }))
@@ -261,20 +261,20 @@ fn run_async(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let body = &model.body;
     let body = match &model.returned {
-        // A block has no place for its type, and without one its last expression is not coerced.
+        // A block cannot state its type, and without one its last expression is not coerced.
         Returned::Type(ty) => {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
             let (body, order) = (within(body), dead(&owned::arguments(&model.function.sig, body)));
             quote_spanned!(Span::mixed_site()=> { if false { #order return #never; } #body })
         }
-        // Nor is `!` a type that a future can be said to have.
+        // Nor can a future's type be stated as `!`.
         Returned::Opaque(_) | Returned::Never => preceded(order(model).as_ref(), body),
     };
     let start = start_where_may_be_on(model);
     let body = quote_spanned!(Span::mixed_site()=> async move #body);
     let (own, span) = (local("__es_body"), local("__es_span"));
     let (by, traced) = match &model.returned {
-        // Before the span: a call behind it would have to be cleaned up after.
+        // Before the span: a call after it would need unwinding code.
         Returned::Type(ty) if model.record.is_empty() && !has_inferred(ty) => {
             let (by, told) = (local("__es_by"), by_type(&private, ty));
             let by_this = quote_spanned!(Span::mixed_site()=> let #by = #told;);
@@ -288,7 +288,7 @@ fn run_async(model: &Model) -> TokenStream {
     let lints = may_be_future(&model.function.sig).then(future_lints);
     let end =
         matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
-    // Moved as a whole in each arm: what is left of it would be kept where the body is awaited.
+    // Moved as a whole in each arm: a remainder would be kept across the await of the body.
     quote_spanned! {Span::mixed_site()=>
         #by
         #start
@@ -305,7 +305,7 @@ fn run_async(model: &Model) -> TokenStream {
     }
 }
 
-/// What `record(..)` leaves on the span of a plain function.
+/// The statement that records `record(..)` on the span of a plain function.
 fn records(Model { runtime, record, .. }: &Model, span: &TokenStream) -> Option<TokenStream> {
     let (private, value) = (runtime.private(), local("__es_returned"));
     let keys = record.iter().map(|entry| &entry.key);
@@ -314,7 +314,7 @@ fn records(Model { runtime, record, .. }: &Model, span: &TokenStream) -> Option<
     (!record.is_empty()).then_some(records)
 }
 
-/// What the value leaves on the span of a plain function, which ends.
+/// The statement that ends the span of a plain function with the outcome of its value.
 fn end(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (value, span) = (local("__es_returned"), local("__es_span"));
@@ -323,14 +323,13 @@ fn end(model: &Model) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> let #by = #told; #private::Running::end(#span, #value, #by))
 }
 
-/// What finds out whether a value of a type is an error.
+/// The expression that finds out whether a value of a type is an error.
 fn by_type(private: &TokenStream, ty: &Type) -> TokenStream {
     let probe = probe(private, "told");
     quote_spanned!(Span::mixed_site()=> { #probe #private::told::<#ty>().__es_by() })
 }
 
-/// The same for the type of a value, of which a part may not be what is written; nothing is found out where nothing
-/// can.
+/// The same for the type of a value, which may differ in part from the written one; `NoResult` if its type is unknown.
 fn by_value(Model { runtime, returned, .. }: &Model, value: &TokenStream) -> TokenStream {
     let private = runtime.private();
     match returned {
@@ -342,11 +341,11 @@ fn by_value(Model { runtime, returned, .. }: &Model, value: &TokenStream) -> Tok
     }
 }
 
-/// The span starts with the call, and goes with what the call returns.
+/// Starts the span with the call, and attaches it to what the call returns.
 fn run_covered(model: &Model, what: &str) -> TokenStream {
     let private = model.runtime.private();
     let start = start_where_may_be_on(model);
-    // Where the type is: two errors in one place are shown as one.
+    // On the type: two errors in one place are shown as one.
     let place = match &model.returned {
         Returned::Type(ty) => first_span(ty),
         Returned::Opaque(_) | Returned::Never => Span::mixed_site(),
@@ -368,8 +367,7 @@ fn run_covered(model: &Model, what: &str) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #start #covered)
 }
 
-/// A function that finds out what there is to tell of the value that is returned, or that the future or the stream
-/// yields.
+/// A closure that finds out what to record of the value that is returned, or that the future or stream yields.
 fn tell(model: &Model, place: Span) -> TokenStream {
     let Model { runtime, returned, record, .. } = model;
     let private = runtime.private();
@@ -386,7 +384,7 @@ fn tell(model: &Model, place: Span) -> TokenStream {
     match (probe, records) {
         (None, None) => quote_spanned!(place=> |_, _| ()),
         (Some(probe), None) => quote_spanned!(place=> |#value, #outcome| { #probe }),
-        // Their names are not for the user's expressions.
+        // The user's expressions must not see the probe's names.
         (Some(probe), records) => quote_spanned!(place=> |#value, #outcome| { { #probe } #records }),
         (None, records) => quote_spanned!(place=> |#value, #outcome| { #records }),
     }

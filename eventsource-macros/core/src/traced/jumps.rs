@@ -1,4 +1,4 @@
-//! Expressions in options run beside the body, so that no jump can lead out of them.
+//! Expressions in options run outside the body, so that no jump can lead out of them.
 
 use quote::ToTokens;
 use syn::visit::{self, Visit};
@@ -9,8 +9,8 @@ use syn::{
 
 use crate::diagnostics::Diagnostics;
 
-/// Reports `return`, `?`, `.await`, `break` and `continue` that would leave the expression of `what`.
-/// Whether there was none.
+/// Reports `return`, `?`, `.await`, `break` and `continue` that would leave the expression of `what`; true if there are
+/// none.
 pub(crate) fn refuse(diagnostics: &mut Diagnostics, what: &str, expr: &Expr) -> bool {
     let mut jumps = Jumps { diagnostics, what, loops: 0, labels: Vec::new(), found: false };
     jumps.visit_expr(expr);
@@ -21,7 +21,7 @@ struct Jumps<'a> {
     diagnostics: &'a mut Diagnostics,
     what: &'a str,
     loops: usize,
-    /// The labels of the blocks and loops around.
+    /// The labels of the enclosing blocks and loops.
     labels: Vec<Ident>,
     found: bool,
 }
@@ -46,7 +46,7 @@ impl Jumps<'_> {
         self.labels.truncate(outer);
     }
 
-    /// Reports a `break` or `continue` to what is not in the expression.
+    /// Reports a `break` or `continue` to a target outside the expression.
     fn to(&mut self, label: Option<&Lifetime>, token: impl ToTokens, jump: &str) {
         match label {
             None if self.loops > 0 => (),
@@ -97,7 +97,7 @@ impl<'ast> Visit<'ast> for Jumps<'_> {
         self.labelled(node.label.as_ref(), |jumps| visit::visit_expr_block(jumps, node));
     }
 
-    /// Jumps in an item, a closure or a future of its own end there.
+    /// Jumps in a nested item, closure or future end there.
     fn visit_item(&mut self, _: &'ast Item) {}
 
     fn visit_expr_closure(&mut self, _: &'ast ExprClosure) {}
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(reported("loop { continue 'a; }"), 1);
         assert_eq!(reported("{ 'a: { 1 }; break 'a }"), 1);
         assert_eq!(reported("{ 'a: loop { break 'a }; loop { break 'a } }"), 1);
-        // Without a label it goes to a loop, and a block is none.
+        // Without a label it targets a loop, which a block is not.
         assert_eq!(reported("'a: { break }"), 1);
     }
 

@@ -1,8 +1,8 @@
-//! Values of attributes that are known while compiling.
+//! Values of attributes that are known at compile time.
 
 use syn::{Expr, ExprLit, ExprUnary, Lit, LitInt, LitStr, UnOp};
 
-/// A value that is known while compiling.
+/// A value that is known at compile time.
 pub(crate) enum Literal {
     Text(LitStr),
     Int(i64),
@@ -10,8 +10,8 @@ pub(crate) enum Literal {
     Bool(bool),
 }
 
-/// The literal, if the expression is one that an attribute can have; a number beyond that, or beyond its own type, is
-/// left to the compiler.
+/// The literal, if the expression is one that an attribute can hold; a number out of that range, or of its own type's,
+/// is left to the compiler.
 pub(super) fn literal(expr: &Expr) -> Option<Literal> {
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(Literal::Text(text.clone())),
@@ -44,7 +44,7 @@ fn int(number: &str, suffix: &str) -> Option<Literal> {
         "" | "i64" | "i128" => true,
         "i8" => number.parse::<i8>().is_ok(),
         "i16" => number.parse::<i16>().is_ok(),
-        // Those that the target decides have 32 bits at least.
+        // Those whose size depends on the target have at least 32 bits.
         "i32" | "isize" => number.parse::<i32>().is_ok(),
         "u8" => number.parse::<u8>().is_ok(),
         "u16" => number.parse::<u16>().is_ok(),
@@ -61,11 +61,11 @@ fn float(number: &str, suffix: &str) -> Option<Literal> {
         "f32" => number.parse().is_ok_and(f32::is_finite),
         _ => false,
     };
-    // Of one that is infinite no token can be made.
+    // An infinite number has no token.
     number.parse().ok().filter(|number: &f64| is_held && number.is_finite()).map(Literal::Float)
 }
 
-/// A number without a type that only `u64` holds, which would otherwise be taken for an `i32`.
+/// An untyped number that only fits into `u64`, which would otherwise be taken for an `i32`.
 pub(super) fn wide(mut expr: Expr) -> Expr {
     if let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = &mut expr
         && number.suffix().is_empty()

@@ -24,7 +24,7 @@ use crate::diagnostics::report;
 pub enum Instrumentation {
     /// The function runs in a span.
     On,
-    /// The function stays as it is; the options are checked all the same.
+    /// The function is unchanged; the options are still checked.
     Off,
 }
 

@@ -35,8 +35,8 @@ pub(super) struct Model {
     pub(super) function: Function,
     pub(super) body: Group,
     pub(super) returned: Returned,
-    /// Whether the body stays the function's own: what a function returns that has no name takes its arguments' types
-    /// from the signature alone. Nothing is told of it.
+    /// Whether the body stays the function's own: a returned closure infers its arguments' types only from the
+    /// signature. Nothing is recorded of it.
     pub(super) is_held: bool,
     pub(super) covers: Covers,
     pub(super) name: LitStr,
@@ -65,24 +65,24 @@ impl Model {
     }
 }
 
-/// Where the span hangs.
+/// The parent of the span.
 pub(super) enum Parent {
     Current,
     Root,
     Of(Box<Expr>),
 }
 
-/// What the function returns, as a closure may repeat it.
+/// The function's return type, as far as a closure can repeat it.
 pub(super) enum Returned {
     /// A type, with `_` for each `impl Trait` in it.
     Type(Box<Type>),
-    /// `impl Trait`, whose name nobody knows; of a future or stream that the span covers, what it yields.
+    /// `impl Trait`, which cannot be named; for a future or stream that the span covers, the type that it yields.
     Opaque(Option<Box<Type>>),
     /// `!`
     Never,
 }
 
-/// The model, or else the function as it was.
+/// The model, or else the unchanged function.
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Model, TokenStream> {
     let Parsed { written: Written { name, attributes, mut options }, mut record, function } = parsed;
     let runtime = Runtime::from_options(&mut options);
@@ -116,7 +116,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Result<Mod
     })
 }
 
-/// Whether the function is of a type for certain: `Self` has no meaning elsewhere.
+/// Whether the function certainly belongs to a type: `Self` has no meaning elsewhere.
 fn has_owner(sig: &Signature) -> bool {
     sig.receiver().is_some() || find(sig.to_token_stream(), "Self").is_some()
 }
@@ -187,7 +187,7 @@ fn returned(output: &ReturnType, covers: Covers) -> Returned {
     }
 }
 
-/// Traits that no function type has to have.
+/// Traits whose implementation does not require a function type.
 const NO_FUNCTIONS: [&str; 28] = [
     "Any",
     "AsMut",
@@ -219,8 +219,8 @@ const NO_FUNCTIONS: [&str; 28] = [
     "Write",
 ];
 
-/// Whether a plain function returns `impl Fn(..)`, alone or in a tuple: in other types nothing leads the compiler to
-/// it. Any trait of the user's may ask for one.
+/// Whether a plain function returns `impl Fn(..)`, alone or in a tuple: in other types the compiler does not use it for
+/// inference. Any trait of the user's may require one.
 fn is_held(sig: &Signature) -> bool {
     let ReturnType::Type(_, ty) = &sig.output else { return false };
     sig.asyncness.is_none() && has_function(ty)
@@ -247,7 +247,7 @@ fn nameable(ty: &Type) -> Box<Type> {
     Box::new(ty)
 }
 
-/// Puts `_` for each `impl Trait`.
+/// Replaces each `impl Trait` by `_`.
 struct Inferred;
 
 impl VisitMut for Inferred {

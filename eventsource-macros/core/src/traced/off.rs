@@ -15,7 +15,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
     if checks.is_empty() {
         return quote!(#(#attrs)* #vis #sig #body);
     }
-    // The body keeps a block of its own, as if nothing stood before it.
+    // The body keeps its own block, as if nothing preceded it.
     let within = within(body);
     let body = like(body, quote!(#checks #within));
     quote!(#(#attrs)* #vis #sig #body)
@@ -37,17 +37,17 @@ fn checks(model: &Model) -> TokenStream {
     });
     let attributes = model.attributes.iter().filter_map(|entry| check(&private, entry));
     let start: TokenStream = enabled.chain(linked).chain(attributes).collect();
-    // As where there is a span: called as often as anybody likes, so that no argument is changed or moved out of.
+    // As with a span: an `Fn`, so that no argument is changed or moved out of.
     let start = (!start.is_empty())
         .then(|| quote_spanned!(Span::mixed_site()=> let _: &dyn ::core::ops::Fn() = &|| { #start };));
     let checks: TokenStream = start.into_iter().chain(record(model)).collect();
-    // Never called, so that the compiler makes nothing of what is in it.
+    // Never called, so that the compiler generates no code for it.
     let checks = (!checks.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> let _ = || { #checks };));
     let sensitive = model.sensitive();
     quote_spanned!(Span::mixed_site()=> #checks #sensitive)
 }
 
-/// The expressions of `record(..)`, where the type of `result` can be written.
+/// The expressions of `record(..)`, if the type of `result` can be written.
 fn record(model: &Model) -> Option<TokenStream> {
     let private = model.runtime.private();
     let value = local("__es_returned");
@@ -65,7 +65,7 @@ fn record(model: &Model) -> Option<TokenStream> {
         (Returned::Opaque(None) | Returned::Never, _) => return None,
     };
     Some(if model.covers == Covers::Future {
-        // It can catch nothing.
+        // It cannot capture anything.
         quote_spanned!(Span::mixed_site()=> let _: fn(&#written) = |#value| { #checks };)
     } else {
         quote_spanned!(Span::mixed_site()=> let _: &dyn ::core::ops::Fn(&#written) = &|#value| { #checks };)

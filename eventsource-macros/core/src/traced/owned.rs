@@ -1,4 +1,4 @@
-//! The arguments that a body has to itself, in the order in which it drops them.
+//! The arguments that a body owns, in drop order.
 
 use std::cell::LazyCell;
 
@@ -12,8 +12,8 @@ use crate::names::{Bound, find_in_texts, find_local};
 use crate::output::is_underscored;
 use crate::seen::is_seen_in;
 
-/// What the body may own, the last argument first, as it is dropped without us; what a closure catches it drops in the
-/// order in which it names it. Nothing where there is but one, and it is named as a whole.
+/// The arguments that the body may own, last one first, the drop order without us; a closure drops its captures in the
+/// order in which it names them. Empty if there is only one, and it is named as a whole.
 pub(super) fn arguments(sig: &Signature, body: &Group) -> Vec<Bound> {
     let owned = names(sig).filter(|(_, kind)| *kind == Kind::Owned).map(|(bound, _)| bound);
     let block = LazyCell::new(|| syn::parse2::<Block>(body.to_token_stream()).ok());
@@ -21,15 +21,15 @@ pub(super) fn arguments(sig: &Signature, body: &Group) -> Vec<Bound> {
     let mut owned: Vec<Bound> = owned
         .filter(|Bound { name, .. }| {
             let text = name.unraw().to_string();
-            // Another may have its name there, which a body that is being written does not tell. To parse one takes
-            // longer than all the rest.
+            // Something else may have the same name there, which a half-written body does not tell. Parsing the body
+            // takes longer than all the rest.
             let is_another = || {
                 is_bound_again(body.stream(), &text, false)
                     && block.as_ref().is_some_and(|block| !is_seen_in(block, name))
             };
             let is_said = find_local(body.stream(), &text).is_some() || is_in_text(body.stream(), &text);
             let is_named = is_said && !is_another();
-            // Any other name is one that the compiler should call unused.
+            // The compiler should report any other name as unused.
             let is_kept = !is_named && is_underscored(name);
             unnamed |= is_kept;
             is_named || is_kept
@@ -45,7 +45,7 @@ pub(super) fn arguments(sig: &Signature, body: &Group) -> Vec<Bound> {
     owned
 }
 
-/// Whether a macro's text says the name, as in `println!("{name}")`.
+/// Whether a macro's format string contains the name, as in `println!("{name}")`.
 fn is_in_text(tokens: TokenStream, name: &str) -> bool {
     let mut is_of_macro = false;
     tokens.into_iter().any(|tree| {
@@ -58,7 +58,7 @@ fn is_in_text(tokens: TokenStream, name: &str) -> bool {
     })
 }
 
-/// Whether something else may have that name: it stands in a pattern, or in a path, or is a label.
+/// Whether something else may have that name: it occurs in a pattern or a path, or as a label.
 fn is_bound_again(tokens: TokenStream, name: &str, is_pattern: bool) -> bool {
     let starts_arms = is_pattern || has_arms(tokens.clone());
     let (mut is_pattern, mut is_other) = (starts_arms, false);
@@ -96,8 +96,8 @@ fn has_arms(tokens: TokenStream) -> bool {
     })
 }
 
-/// Whether a field of what has that name is named, or a pattern or another value may take some: a closure catches these
-/// alone. What stands first may be taken so where it is a macro's.
+/// Whether the body uses a field of that name, or a pattern or another value may: a closure captures only these. A
+/// macro's first token may be used this way.
 fn is_taken_apart(tokens: TokenStream, name: &str, mut may_be_taken: bool) -> bool {
     let mut is_of_macro = false;
     let mut trees = tokens.into_iter();
@@ -117,7 +117,7 @@ fn is_taken_apart(tokens: TokenStream, name: &str, mut may_be_taken: bool) -> bo
     false
 }
 
-/// Whether a field comes, and no method: of these the arguments stand in parentheses.
+/// Whether a field follows, not a method, whose arguments are in parentheses.
 fn is_field(mut ahead: impl Iterator<Item = TokenTree>) -> bool {
     let is_call = |tree| matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
     ahead.next().is_some_and(|dot| is_sign(&dot, '.'))
@@ -169,7 +169,7 @@ mod tests {
         );
     }
 
-    /// A closure catches the fields alone that it names.
+    /// A closure captures only the fields that it names.
     #[test]
     fn what_is_used_in_part_is_named_as_a_whole() {
         let bodies = [
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn another_of_the_same_name_is_told_from_the_argument() {
         let named = [
-            // Behind what has its name there it is named as well.
+            // After something else with its name, the argument is named as well.
             ("a; let a = b; a", &["b", "a"][..]),
             ("b.map(|c| c + a)", &["b", "a"]),
             ("b.map(|a| a); a", &["b", "a"]),

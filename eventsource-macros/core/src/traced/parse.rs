@@ -29,14 +29,14 @@ pub(crate) const OPTIONS: Words = Words::new(&[
 ])
 .with_elsewhere(&[
     (keys::NAME, NAME_FIRST),
-    // What those write who come from `tracing`.
+    // What users of `tracing` write.
     ("fields", "is called `attributes` here; write `attributes(..)`"),
     ("skip", UNNAMED),
     ("skip_all", UNNAMED),
 ])
 .with_text("the span's name stands first; move this to the front");
 
-/// The options of a `#[traced]`; on a handler's method its attributes and switch alone are of use.
+/// The options of a `#[traced]`; on a handler's method only its attributes and switch are used.
 pub(crate) struct Written {
     pub(crate) name: Option<LitStr>,
     pub(crate) attributes: Vec<Entry>,
@@ -92,7 +92,7 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, options: TokenStream) -> Writt
     Written { name, attributes: attributes.unwrap_or_default(), options }
 }
 
-/// A literal, which a macro's `$name:literal` or `$name:expr` puts into a group that cannot be seen.
+/// A literal, which a macro's `$name:literal` or `$name:expr` wraps into an invisible group.
 fn literal(token: TokenTree) -> Option<Literal> {
     match token {
         TokenTree::Literal(literal) => Some(literal),
@@ -104,7 +104,7 @@ fn literal(token: TokenTree) -> Option<Literal> {
     }
 }
 
-/// Attributes at the beginning of the body stand for the function; the body is about to become a closure's.
+/// Moves inner attributes of the body to the function, since the body becomes a closure's.
 fn hoist_inner_attributes(function: &mut Function) {
     let Some(body) = &function.body else { return };
     let mut rest = body.stream();
