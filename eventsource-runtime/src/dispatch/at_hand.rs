@@ -1,4 +1,4 @@
-//! A message that is with its handler, and what is said of it if that panics.
+//! A message in its handler, and what is reported if that panics.
 
 use std::mem;
 use std::thread;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::json::Side;
 use crate::telemetry::{Span, guarded, log, metrics, names};
 
-/// A message that is being handled. A panic of its handler passes on its way to the caller, and nothing ends as it does
-/// otherwise; the message is counted all the same.
+/// A message that is being handled. A panic of its handler unwinds to the caller past the usual end; the message is
+/// counted all the same.
 pub(super) struct AtHand<'a> {
     side: &'static Side,
     name: &'static str,
@@ -17,12 +17,12 @@ pub(super) struct AtHand<'a> {
 }
 
 impl<'a> AtHand<'a> {
-    /// `begun` is when, where somebody reads how long it takes.
+    /// `begun` is the start time, if the duration is measured.
     pub(super) fn new(side: &'static Side, name: &'static str, span: &'a Span, begun: Option<Instant>) -> Self {
         Self { side, name, span, begun }
     }
 
-    /// It was handled: how long it took, where somebody reads that.
+    /// The message was handled; returns how long it took, if that is measured.
     pub(super) fn handled(self) -> Option<Duration> {
         let elapsed = self.begun.map(|begun| begun.elapsed());
         mem::forget(self);
@@ -35,9 +35,9 @@ impl Drop for AtHand<'_> {
         if !thread::panicking() {
             return;
         }
-        // Another panic in here would end the process.
+        // A second panic in here would abort the process.
         guarded(|| {
-            // One that records tells it itself.
+            // A recording span reports the panic itself.
             if !self.span.is_recording() {
                 self.span.in_scope(|| log::failure(names::LOG_SPAN, "panic", None));
             }

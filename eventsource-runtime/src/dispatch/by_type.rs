@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// A map whose keys are types.
 pub(super) type ByType<V> = HashMap<TypeId, V, BuildHasherDefault<Given>>;
 
-/// A `TypeId` is a hash already: hashing it again would cost more than to look it up.
+/// A `TypeId` is a hash already: hashing it again would cost more than the lookup.
 #[derive(Default)]
 pub(super) struct Given(u64);
 
@@ -16,7 +16,7 @@ impl Hasher for Given {
         self.0 = hash;
     }
 
-    /// For a `TypeId` that is hashed in another way one day.
+    /// In case `TypeId` is hashed in another way one day.
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);

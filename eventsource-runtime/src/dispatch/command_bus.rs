@@ -1,4 +1,4 @@
-//! Commands to the aggregates that decide about them.
+//! Routes commands to the aggregates that decide on them.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::store::EventStore;
 
 type Dispatched<C> = Handled<<C as Command>::Aggregate>;
 
-/// Takes commands to the aggregates that decide about them, each in a `command.{Type}` span.
+/// Routes commands to the aggregates that decide on them, each in a `command.{Type}` span.
 ///
 /// Cloning is cheap. See [`CommandBus::dispatch`].
 ///
@@ -75,7 +75,7 @@ struct Routes {
     named: Names<dyn JsonRoute>,
 }
 
-/// Puts a [`CommandBus`] together.
+/// Builds a [`CommandBus`].
 #[derive(Default)]
 #[must_use = "the bus comes out of `build`"]
 pub struct CommandBusBuilder {
@@ -94,19 +94,19 @@ impl CommandBusBuilder {
         self
     }
 
-    /// Switches the commands' spans on or off, and every span of ours below them. On unless set.
+    /// Switches command spans on or off, and every span of ours below them. On by default.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.switches.tracing = enabled;
         self
     }
 
-    /// Switches the commands' metrics on or off; independent of tracing. On unless set.
+    /// Switches command metrics on or off, independently of tracing. On by default.
     pub fn enable_metrics(mut self, enabled: bool) -> Self {
         self.switches.metrics = enabled;
         self
     }
 
-    /// The bus.
+    /// Builds the bus.
     #[must_use]
     pub fn build(self) -> CommandBus {
         CommandBus { routes: Arc::new(self.routes), switches: self.switches }
@@ -114,15 +114,15 @@ impl CommandBusBuilder {
 }
 
 impl CommandBus {
-    /// Begins to put a bus together.
+    /// Creates a builder.
     pub fn builder() -> CommandBusBuilder {
         CommandBusBuilder::default()
     }
 
     /// Handles a command: loads its aggregate, lets it decide, and appends the events.
     ///
-    /// A conflict with another append is decided again, a bounded number of times. The future may be dropped at any
-    /// point; then the events may have been appended or not, all of them or none.
+    /// Decides again on a conflict with another append, a bounded number of times. The future may be dropped at any
+    /// point; then either all of the events have been appended or none of them.
     ///
     /// # Errors
     /// The aggregate refused the command, or it could not be loaded, or the events could not be appended.
@@ -147,14 +147,13 @@ impl CommandBus {
         }
     }
 
-    /// Handles a command off the wire, by its name.
+    /// Handles a command received as JSON, by its name.
     ///
-    /// Every command that the bus handles has a name, those that only your own program dispatches too. Where strangers
-    /// choose the name, look at it first.
+    /// Every command of the bus can be reached by name, including those that only your own program dispatches. If
+    /// untrusted callers choose the name, check it first.
     ///
     /// # Errors
-    /// No command has this name, or two of different types have; the payload does not fit it; or as
-    /// [`CommandBus::dispatch`].
+    /// No command has this name, or several types have it; the payload does not fit it; or as [`CommandBus::dispatch`].
     pub async fn dispatch_json(
         &self,
         name: &str,
@@ -163,7 +162,7 @@ impl CommandBus {
         self.dispatch_json_with(name, payload, Context::default()).await
     }
 
-    /// Handles a command off the wire that comes with an id, a correlation or metadata.
+    /// Handles a command received as JSON that comes with an id, a correlation or metadata.
     ///
     /// # Errors
     /// As [`CommandBus::dispatch_json`].
@@ -176,7 +175,7 @@ impl CommandBus {
         self.dispatch_named(name, Payload { json: payload.as_ref(), most: MAX_JSON }, context).await
     }
 
-    /// Handles a command that the program itself has written down, however long it is.
+    /// Handles a command that the program itself has stored, whatever its length.
     pub(super) async fn dispatch_kept(
         &self,
         name: &str,
@@ -207,7 +206,7 @@ impl CommandBus {
     }
 }
 
-/// Takes one type of command to its repository.
+/// Routes one type of command to its repository.
 trait Route<C: Command>: Send + Sync {
     fn dispatch(&self, command: C, context: Context, switches: Switches) -> BoxFuture<'_, Dispatched<C>>;
 }
@@ -266,7 +265,7 @@ fn refuse(command: &'static str, refused: Refused) -> DispatchJsonError {
     }
 }
 
-/// Takes the commands of one aggregate into the routes.
+/// Adds the commands of one aggregate to the routes.
 struct Registrar<'a, A: Handlers, S> {
     repository: Arc<Repository<A, S, A::Services>>,
     routes: &'a mut Routes,

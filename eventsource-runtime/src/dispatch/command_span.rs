@@ -1,4 +1,4 @@
-//! The span of a command, and what is measured of it.
+//! The span and the metrics of a command.
 
 use std::cell::LazyCell;
 use std::error::Error;
@@ -14,7 +14,7 @@ use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
 use crate::telemetry::{Chain, Kind, Span, Start, error_text, guarded, log, metrics, names};
 
-/// What a command of that aggregate comes to.
+/// The result of a command of that aggregate.
 pub(super) type Handled<A> = Result<Committed, DispatchError<<A as Aggregate>::Error>>;
 
 /// Handles a command, in its span.
@@ -48,7 +48,7 @@ fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) ->
     )
 }
 
-/// `metered` is how long it took, where somebody reads that.
+/// `metered` is how long it took, if that is measured.
 fn end<E: Error + 'static>(
     name: &'static str,
     span: Span,
@@ -56,7 +56,7 @@ fn end<E: Error + 'static>(
     progress: &Progress,
     metered: Option<Duration>,
 ) {
-    // Of a refusal it is found by formatting, and where everything is off nobody asks.
+    // Lazy: for a refusal it takes formatting, and if everything is off nobody asks.
     let error_type = LazyCell::new(|| result.as_ref().err().map(DispatchError::error_type));
     let status = match result {
         Ok(_) => "success",
@@ -68,7 +68,7 @@ fn end<E: Error + 'static>(
         later.number(names::EVENTSOURCE_RETRY_COUNT, progress.retries.into());
         if let Ok(committed) = result {
             later.number(names::CQRS_EVENTS_COUNT, committed.events);
-            // Of events that an earlier command with this id has appended the names are not known.
+            // If an earlier command with this id appended the events, their names are not known.
             if !committed.repeated {
                 later.texts(names::EVENTSOURCE_EVENT_TYPES, &mut progress.type_names());
             }
@@ -88,7 +88,7 @@ fn end<E: Error + 'static>(
             metrics::command(&ended, result.as_ref().map_or(0, Committed::appended));
         }
     });
-    // A refusal is the domain's decision: the span bears its name but no status.
+    // A refusal is the domain's decision: the span carries its name but no status.
     match result {
         Err(error) if !error.is_rejected() => {
             span.fail(names::LOG_COMMAND, error.error_type(), &Chain(error));
@@ -97,7 +97,7 @@ fn end<E: Error + 'static>(
     }
 }
 
-/// Tells of a command that the bus was given no repository for.
+/// Reports a command for whose aggregate the bus has no repository.
 pub(super) fn no_handler<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> DispatchError<A::Error> {
     let (span, name) = (command_span(command, switches), command.name());
     let error = DispatchError::NoHandler { command: name };

@@ -1,4 +1,4 @@
-//! Why a message led to nothing.
+//! Why a message failed.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -9,14 +9,14 @@ use serde_json::error::Category;
 use crate::error::{BoxError, error_type};
 use crate::store::{AppendError, Conflict, StoreError};
 
-/// Why a command led to nothing.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchError<E: Error + 'static> {
-    /// The aggregate refused it: the decision of the domain, not a fault.
+    /// The aggregate refused it: a decision of the domain, not a fault.
     #[error(transparent)]
     Rejected(E),
-    /// No repository was given to the bus for the command's aggregate.
+    /// The bus has no repository for the command's aggregate.
     #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
     NoHandler {
         /// The command's name.
@@ -25,7 +25,7 @@ pub enum DispatchError<E: Error + 'static> {
     /// The aggregate could not be loaded.
     #[error(transparent)]
     Load(#[from] StoreError),
-    /// The events could not be appended; a conflict comes here when its retries are used up.
+    /// The events could not be appended, for example on a conflict whose retries are exhausted.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
@@ -46,7 +46,7 @@ impl<E: Error + 'static> DispatchError<E> {
         matches!(self, Self::Rejected(_))
     }
 
-    /// The conflict with another writer of the aggregate, where its retries are used up.
+    /// The conflict with another writer of the aggregate, once its retries are exhausted.
     pub fn conflict(&self) -> Option<&Conflict> {
         match self {
             Self::Append(error) => error.conflict(),
@@ -55,7 +55,7 @@ impl<E: Error + 'static> DispatchError<E> {
     }
 }
 
-/// What is wrong with a payload, and where, without the values that stand in it: the error may be logged.
+/// What is wrong with a payload, and where. It quotes none of the payload's values, so it may be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at line {line}, column {column}")]
 #[non_exhaustive]
@@ -71,7 +71,7 @@ impl PayloadFault {
     pub(super) fn new(error: &serde_json::Error) -> Self {
         let text = error.to_string();
         let what = match error.classify() {
-            // The name is the type's. All else that is said of data may quote it.
+            // The name is the type's. Any other message about data may quote the data.
             Category::Data if text.starts_with("missing field `") => {
                 text.split_inclusive('`').take(2).collect::<String>()
             }
@@ -84,11 +84,11 @@ impl PayloadFault {
     }
 }
 
-/// Why a command that came as JSON led to nothing.
+/// Why a command received as JSON failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchJsonError {
-    /// Two types of command have this name: neither is run, since nobody can tell which was meant.
+    /// Two command types have this name: neither is run, since it is unclear which was meant.
     #[error("`{command}` is the name of both `{}` and `{}`; give one of them another with `name`", types[0], types[1])]
     AmbiguousCommand {
         /// The commands' name.
@@ -96,10 +96,10 @@ pub enum DispatchJsonError {
         /// The Rust types.
         types: [&'static str; 2],
     },
-    /// No command of this name is handled.
+    /// No handled command has this name.
     #[error("No handler for {command}")]
     UnknownCommand {
-        /// The name that came, cut at 64 bytes.
+        /// The received name, truncated to 64 bytes.
         command: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
@@ -157,7 +157,7 @@ impl DispatchJsonError {
         matches!(self, Self::Rejected { .. })
     }
 
-    /// The conflict with another writer of the aggregate, where its retries are used up.
+    /// The conflict with another writer of the aggregate, once its retries are exhausted.
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {
         match self {
@@ -177,20 +177,20 @@ impl DispatchJsonError {
     }
 }
 
-/// Why a query got no answer; `E` is the error that the query names.
+/// Why a query failed; `E` is the error that the query declares.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError<E: Error + 'static = Infallible> {
-    /// The read side refused, with the error that the query names.
+    /// The read side refused, with the error that the query declares.
     #[error(transparent)]
     Rejected(E),
-    /// No handler was given to the bus for the query.
+    /// The bus has no handler for the query.
     #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
     NoHandler {
         /// The query's name.
         query: &'static str,
     },
-    /// The handler failed, with an error that the query does not name.
+    /// The handler failed with an error that the query does not declare.
     #[error("`{query}` failed")]
     Failed {
         /// The query's name.
@@ -212,17 +212,17 @@ impl<E: Error + 'static> QueryError<E> {
         }
     }
 
-    /// Whether the read side refused the query, with the error that the query names.
+    /// Whether the read side refused the query, with the error that the query declares.
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
     }
 }
 
-/// Why a query that came as JSON got no answer.
+/// Why a query received as JSON failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecuteJsonError {
-    /// Two types of query have this name: neither is run, since nobody can tell which was meant.
+    /// Two query types have this name: neither is run, since it is unclear which was meant.
     #[error("`{query}` is the name of both `{}` and `{}`; give one of them another with `name`", types[0], types[1])]
     AmbiguousQuery {
         /// The queries' name.
@@ -230,10 +230,10 @@ pub enum ExecuteJsonError {
         /// The Rust types.
         types: [&'static str; 2],
     },
-    /// No query of this name is answered.
+    /// No handled query has this name.
     #[error("No handler for {query}")]
     UnknownQuery {
-        /// The name that came, cut at 64 bytes.
+        /// The received name, truncated to 64 bytes.
         query: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
@@ -252,15 +252,15 @@ pub enum ExecuteJsonError {
         /// What is wrong with it, and where.
         source: PayloadFault,
     },
-    /// The answer has no `Serialize`, or its `Serialize` failed.
+    /// The output does not implement `Serialize`, or its `Serialize` failed.
     #[error("the answer to `{query}` cannot be written as JSON; derive `Serialize` for its output")]
     Answer {
         /// The query's name.
         query: &'static str,
-        /// What `Serialize` said, if there is one.
+        /// The error of `Serialize`, if implemented.
         source: Option<serde_json::Error>,
     },
-    /// The read side refused, with the error that the query names.
+    /// The read side refused, with the error that the query declares.
     #[error("`{query}` was rejected")]
     Rejected {
         /// The query's name.
@@ -270,7 +270,7 @@ pub enum ExecuteJsonError {
         /// The refusal.
         source: BoxError,
     },
-    /// The handler failed, with an error that the query does not name.
+    /// The handler failed with an error that the query does not declare.
     #[error("`{query}` failed")]
     Failed {
         /// The query's name.
@@ -283,7 +283,7 @@ pub enum ExecuteJsonError {
 }
 
 impl ExecuteJsonError {
-    /// A short, stable name for telemetry: what the query's own error is called, or the kind of fault.
+    /// A short, stable name for telemetry: the name of the query's own error, or the kind of fault.
     #[must_use]
     pub fn error_type(&self) -> Cow<'static, str> {
         match self {
@@ -296,7 +296,7 @@ impl ExecuteJsonError {
         }
     }
 
-    /// Whether the read side refused the query, with the error that the query names.
+    /// Whether the read side refused the query, with the error that the query declares.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected { .. })

@@ -1,4 +1,4 @@
-//! What the handler that surrounds the caller is at, so that what it dispatches follows from that.
+//! What the surrounding handler is handling, so that what it dispatches is linked to it.
 
 use std::future::Future;
 
@@ -7,28 +7,28 @@ use uuid::Uuid;
 use crate::domain::Recorded;
 
 tokio::task_local! {
-    /// In the task of the handler alone: what it spawns may outlive it.
+    /// Only in the handler's own task: what it spawns may outlive it.
     static HANDLED: Handled;
 }
 
-/// What a handler is at: a message, a batch of them, or an event.
+/// What a handler is handling: a message, a batch, or an event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Handled {
     /// Shared by all that follows.
     pub(crate) correlation_id: Option<Uuid>,
-    /// The event itself.
+    /// The id of the message or event.
     pub(crate) id: Option<Uuid>,
-    /// By a bus within the process.
+    /// Whether an in-process bus delivered it.
     in_process: bool,
 }
 
 impl Handled {
-    /// A message of a bus. One without a correlation begins its own.
+    /// A message of a bus. One without a correlation id begins its own.
     pub(crate) fn message(id: Option<Uuid>, correlation_id: Option<Uuid>, in_process: bool) -> Self {
         Self { correlation_id: correlation_id.or(id), id, in_process }
     }
 
-    /// Several messages: nothing follows from one of them more than from another.
+    /// Several messages: what follows is linked to none of them.
     pub(crate) fn batch(in_process: bool) -> Self {
         Self { in_process, ..Self::default() }
     }
@@ -38,17 +38,17 @@ impl Handled {
         Self { correlation_id: event.correlation_id().or(id), id, in_process: Self::is_in_process() }
     }
 
-    /// What the caller's handler is at; nothing outside of one.
+    /// What the caller's handler is handling; empty outside a handler.
     pub(crate) fn current() -> Self {
         HANDLED.try_with(|handled| *handled).unwrap_or_default()
     }
 
-    /// Whether the caller runs in a handler of a bus within the process: what that publishes must not wait for itself.
+    /// Whether the caller runs in a handler of an in-process bus: what it publishes must not wait for itself.
     pub(crate) fn is_in_process() -> bool {
         Self::current().in_process
     }
 
-    /// Runs a handler that is at this.
+    /// Runs a handler that handles this.
     pub(crate) fn scope<F: Future>(self, handler: F) -> impl Future<Output = F::Output> {
         HANDLED.scope(self, handler)
     }

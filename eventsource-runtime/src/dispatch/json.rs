@@ -1,4 +1,4 @@
-//! Messages off the wire: limits, and the telemetry of those that reach no handler.
+//! Messages received as JSON: limits, and the telemetry of those that reach no handler.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use super::PayloadFault;
 use crate::telemetry::{Attributes, Kind, Start, metrics, names};
 
-/// The longest part of an unknown name that is shown.
+/// The maximum length that is shown of an unknown name.
 const LONGEST_NAME: usize = 64;
 
-/// Commands and queries differ in their names alone.
+/// The names in which commands and queries differ.
 pub(super) struct Side {
     pub(super) name: &'static str,
     pub(super) unknown_span: &'static str,
     pub(super) type_key: &'static str,
-    /// The target of what is logged.
+    /// The target of log records.
     pub(super) target: &'static str,
     pub(super) count: fn(&metrics::Ended<'_>),
-    /// What the span says of a message that failed.
+    /// What the span records of a message that failed.
     pub(super) failed: fn(&mut Attributes),
-    /// And of one that reached no handler.
+    /// The same for one that reached no handler.
     pub(super) refused: fn(&mut Attributes),
 }
 
@@ -56,12 +56,12 @@ impl Default for Switches {
     }
 }
 
-/// A name as errors and spans may show it: cut, since anybody can have sent it.
+/// A name as errors and spans may show it: truncated, since anyone may have sent it.
 pub(super) fn shown(name: &str) -> String {
     name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
 }
 
-/// A message as JSON, and how long it may be.
+/// A message as JSON, and its maximum length.
 #[derive(Clone, Copy)]
 pub(super) struct Payload<'a> {
     pub(super) json: &'a [u8],
@@ -73,7 +73,7 @@ pub(super) struct Payload<'a> {
 pub(super) struct Known {
     pub(super) name: &'static str,
     pub(super) span: &'static str,
-    /// Whose command it is.
+    /// The aggregate of a command.
     pub(super) aggregate_type: Option<&'static str>,
 }
 
@@ -93,7 +93,7 @@ impl Refused {
 }
 
 impl Side {
-    /// Reads a message within the limits; one that does not fit leaves an Error span of its kind.
+    /// Reads a message within the limits; one that does not fit is reported as an Error span of its kind.
     pub(super) fn read<M>(
         &self,
         known: Known,
@@ -108,17 +108,17 @@ impl Side {
         read.inspect_err(|refused| self.refuse(known, known.name, refused.error_type().into(), switches))
     }
 
-    /// Tells of a message that nobody handles. The name is not ours, so it names neither the span nor the metric.
+    /// Reports a message without a handler. Its name is not ours, so it names neither the span nor the metric.
     pub(super) fn unknown(&self, name: &str, switches: Switches) {
         self.refuse(self.nobodys("unknown"), name, Cow::Borrowed("no_handler"), switches);
     }
 
-    /// Tells of a message whose name is that of two types.
+    /// Reports a message whose name belongs to two types.
     pub(super) fn ambiguous(&self, name: &'static str, switches: Switches) {
         self.refuse(self.nobodys(name), name, Cow::Borrowed("ambiguous"), switches);
     }
 
-    /// A message that is not known to be of any type.
+    /// A message whose type is not known.
     fn nobodys(&self, name: &'static str) -> Known {
         Known { name, span: self.unknown_span, aggregate_type: None }
     }

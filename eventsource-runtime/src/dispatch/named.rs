@@ -1,16 +1,16 @@
-//! Messages by their names on the wire, which nothing keeps from being given twice.
+//! Messages by their names on the wire, which are not necessarily unique.
 
 use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 
-/// What reads messages off the wire, by name.
+/// The routes of JSON messages, by name.
 pub(super) struct Names<R: ?Sized> {
     of: HashMap<&'static str, Entry<R>>,
 }
 
 struct Entry<R: ?Sized> {
     message: (TypeId, &'static str),
-    /// Another type of the same name: then neither is run, since nobody can tell which was meant.
+    /// Another type of the same name: then neither is run, since it is unclear which was meant.
     clash: Option<&'static str>,
     route: Box<R>,
 }
@@ -34,7 +34,7 @@ impl<R: ?Sized> Names<R> {
         self.add(name, (TypeId::of::<M>(), type_name::<M>()), route);
     }
 
-    /// Apart, since it is the same for all messages.
+    /// Not generic, since it is the same for all messages.
     fn add(&mut self, name: &'static str, message: (TypeId, &'static str), route: Box<R>) {
         match self.of.get_mut(name) {
             Some(entry) if entry.message.0 != message.0 => entry.clash = Some(message.1),

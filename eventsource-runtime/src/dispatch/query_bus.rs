@@ -1,4 +1,4 @@
-//! Queries to whoever answers them.
+//! Routes queries to their handlers.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, metrics, n
 
 type Answered<Q> = Result<<Q as Query>::Output, QueryError<<Q as Query>::Error>>;
 
-/// Takes queries to whoever answers them, each in a `query.{Type}` span.
+/// Routes queries to their handlers, each in a `query.{Type}` span.
 ///
 /// Cloning is cheap.
 ///
@@ -61,7 +61,7 @@ struct Routes {
     named: Names<dyn JsonRoute>,
 }
 
-/// Puts a [`QueryBus`] together.
+/// Builds a [`QueryBus`].
 #[derive(Default)]
 #[must_use = "the bus comes out of `build`"]
 pub struct QueryBusBuilder {
@@ -70,25 +70,25 @@ pub struct QueryBusBuilder {
 }
 
 impl QueryBusBuilder {
-    /// Routes every query of the handler to it. A second handler of one query replaces the first.
+    /// Routes every query of the handler to it. A second handler for a query replaces the first.
     pub fn handler<H: QueryHandlers>(mut self, handler: H) -> Self {
         H::register(&mut Registrar { handler: Arc::new(handler), routes: &mut self.routes });
         self
     }
 
-    /// Switches the queries' spans on or off, and every span of ours below them. On unless set.
+    /// Switches query spans on or off, and every span of ours below them. On by default.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.switches.tracing = enabled;
         self
     }
 
-    /// Switches the queries' metrics on or off; independent of tracing. On unless set.
+    /// Switches query metrics on or off, independently of tracing. On by default.
     pub fn enable_metrics(mut self, enabled: bool) -> Self {
         self.switches.metrics = enabled;
         self
     }
 
-    /// The bus.
+    /// Builds the bus.
     #[must_use]
     pub fn build(self) -> QueryBus {
         QueryBus { routes: Arc::new(self.routes), switches: self.switches }
@@ -96,7 +96,7 @@ impl QueryBusBuilder {
 }
 
 impl QueryBus {
-    /// Begins to put a bus together.
+    /// Creates a builder.
     pub fn builder() -> QueryBusBuilder {
         QueryBusBuilder::default()
     }
@@ -104,8 +104,8 @@ impl QueryBus {
     /// Answers a query. The future may be dropped at any point.
     ///
     /// # Errors
-    /// No handler was given to the bus for the query, or the handler failed: with the query's own error, which comes
-    /// as [`QueryError::Rejected`], or with another.
+    /// The bus has no handler for the query, or the handler failed: with the query's own error, which is returned as
+    /// [`QueryError::Rejected`], or with another.
     pub fn execute<Q: Query>(&self, query: Q) -> BoxFuture<'_, Answered<Q>> {
         match self.route::<Q>() {
             Some(route) => route.execute(query, self.switches),
@@ -118,11 +118,11 @@ impl QueryBus {
         route.downcast_ref::<Box<dyn Route<Q>>>().map(|route| &**route)
     }
 
-    /// Answers a query off the wire, by its name, with JSON.
+    /// Answers a query received as JSON, by its name, with JSON.
     ///
     /// # Errors
-    /// No query has this name, or two of different types have; the payload does not fit it; its answer cannot be
-    /// written; or as [`QueryBus::execute`].
+    /// No query has this name, or several types have it; the payload does not fit it; its answer cannot be serialized;
+    /// or as [`QueryBus::execute`].
     pub async fn execute_json(
         &self,
         name: &str,
@@ -143,11 +143,11 @@ impl QueryBus {
     }
 }
 
-/// Takes one type of query to its handler.
+/// Routes one type of query to its handler.
 trait Route<Q: Query>: Send + Sync {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>>;
 
-    /// The same, with the answer as JSON: it is written within the span, so that a failure to do so shows there.
+    /// The same, with the answer as JSON: it is serialized within the span, so that a failure to do so shows there.
     fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>>;
 }
 
@@ -167,7 +167,7 @@ fn written<Q: Query>(answered: Answered<Q>) -> Result<serde_json::Value, Execute
     Q::to_json(&output).ok_or_else(|| unwritable(None))?.map_err(|error| unwritable(Some(error)))
 }
 
-/// A query that its handler has answered, in a span that goes on.
+/// A query that its handler has answered, in a span that is still open.
 struct Asked<Q: Query> {
     span: Span,
     begun: Option<Instant>,
@@ -185,7 +185,7 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
         },
     );
     let at_hand = AtHand::new(&QUERIES, Q::NAME, &span, begun);
-    // In the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
+    // Inside the block, so that a plain method runs in the span as well: it has answered when `handle` returns.
     let output = span.run(async { handler.handle(query).await }).await;
     let answered = span.in_scope(|| output.map_err(failed::<Q, H::Error>));
     at_hand.handled();
@@ -193,7 +193,7 @@ async fn asked<H: HandleQuery<Q>, Q: Query>(handler: &H, query: Q, switches: Swi
 }
 
 impl<Q: Query> Asked<Q> {
-    /// Ends the span with what becomes of the answer.
+    /// Finishes the answer and ends the span.
     fn end<T, E: Failure + 'static>(self, finish: impl FnOnce(Answered<Q>) -> Result<T, E>) -> Result<T, E> {
         let Self { span, begun, answered } = self;
         let at_hand = AtHand::new(&QUERIES, Q::NAME, &span, begun);
@@ -236,7 +236,7 @@ fn query_span(
     )
 }
 
-/// A handler may well return the query's error boxed, among others: whether it is that is looked up here.
+/// A handler may return the query's error boxed, as one of several; downcasting finds it.
 fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError<Q::Error> {
     match error.into().downcast() {
         Ok(refusal) => QueryError::Rejected(*refusal),
@@ -244,7 +244,7 @@ fn failed<Q: Query, E: Into<BoxError>>(error: E) -> QueryError<Q::Error> {
     }
 }
 
-/// `metered` is how long it took, where somebody reads that.
+/// `metered` is how long it took, if that is measured.
 fn end(
     name: &'static str,
     span: Span,
@@ -316,7 +316,7 @@ fn refuse(query: &'static str, refused: Refused) -> ExecuteJsonError {
     }
 }
 
-/// Takes the queries of one handler into the routes.
+/// Adds the queries of one handler to the routes.
 struct Registrar<'a, H> {
     handler: Arc<H>,
     routes: &'a mut Routes,

@@ -1,4 +1,4 @@
-//! How far an event is from the first message that led to it, so that managers that set each other off come to an end.
+//! How many reactions led to an event, so that managers that trigger each other come to an end.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,13 @@ use crate::domain::{Metadata, StoredEvent};
 const DEPTH: &str = "process_manager.depth";
 const CHAIN: &str = "process_manager.chain";
 const CAUSE: &str = "process_manager.cause";
-/// How many reactions the chain names; in a cycle, the earlier ones are the same again.
+/// How many reactions the chain names; in a cycle, earlier ones repeat these.
 const NAMED: usize = 8;
 const ARROW: &str = " > ";
 
-/// Reactions led to one another, more often than the runner allows; the last one was not made.
+/// More reactions led to one another than the runner allows; the last one was not made.
 ///
-/// Mostly two managers set each other off for ever. A long process that is meant so needs a greater
+/// Usually two managers trigger each other forever. A process that is long by intention needs a greater
 /// [`max_depth`](super::ProcessManagerRunner::max_depth).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{depth} reactions led to one another ({chain}); break the cycle, or raise `max_depth` of the runner")]
@@ -22,7 +22,7 @@ const ARROW: &str = " > ";
 pub struct ChainTooLong {
     /// How many reactions there would have been.
     pub depth: u32,
-    /// The last of them: manager, and in parentheses what it reacted to.
+    /// The last of them: the manager, and in parentheses what it reacted to.
     pub chain: String,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Those that led to an event.
+    /// The reactions that led to an event.
     pub(super) fn to(event: &StoredEvent) -> Self {
         let depth = event.metadata.get(DEPTH).and_then(|depth| depth.parse().ok()).unwrap_or_default();
         Self { depth, names: event.metadata.get(CHAIN).unwrap_or_default().to_owned() }
     }
 
-    /// With one more: of `manager`, to an event or a refused command of that name.
+    /// Adds one reaction: of `manager`, to an event or a refused command of that name.
     pub(super) fn longer(&self, manager: &str, to: &To, name: &str) -> Self {
         let earlier: Vec<&str> = self.names.split(ARROW).filter(|name| !name.is_empty()).collect();
         let mut names = earlier[earlier.len().saturating_sub(NAMED - 1)..].join(ARROW);
@@ -58,14 +58,14 @@ impl Chain {
         Err(ChainTooLong { depth: self.depth, chain: self.names.clone() })
     }
 
-    /// What the application keeps beside an event, for what that leads to: with the chain, and the event's id.
+    /// The application's metadata of an event, for what that leads to: with the chain and the event's id.
     pub(super) fn stamped(&self, event: &StoredEvent) -> Metadata {
         let metadata = event.metadata.clone().with(DEPTH, self.depth.to_string());
         metadata.with(CHAIN, &self.names).with(CAUSE, event.id.to_string())
     }
 }
 
-/// What the application keeps, without the chain: time bounds what it begins anew.
+/// The application's metadata without the chain, for a scheduled event: time bounds what that begins.
 pub(super) fn unchained(metadata: &Metadata) -> Metadata {
     metadata.iter().filter(|(name, _)| ![DEPTH, CHAIN, CAUSE].contains(name)).collect()
 }

@@ -1,4 +1,4 @@
-//! Where events are reacted to: the process is loaded, its reaction written down, and its commands dispatched.
+//! Reacts to events: loads the process, writes its reaction down, and dispatches its commands.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::store::{
 };
 use crate::telemetry::{current_span, names};
 
-/// How often a process that somebody else appended to meanwhile is looked at again.
+/// How often a process decides again because somebody else appended to it meanwhile.
 const CONFLICTS: u32 = 10;
 
 /// What all managers of a runner share.
@@ -28,7 +28,7 @@ pub(super) struct Office {
     pub(super) bus: CommandBus,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_depth: u32,
-    /// Of each manager the name, and the one that its checkpoint is kept under.
+    /// The name of each manager, and the one that its checkpoint is kept under.
     pub(super) names: Vec<(&'static str, &'static str)>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Desk<S> {
     pub(super) office: Arc<Office>,
     /// The lease under which it works.
     pub(super) tenure: Option<Tenure>,
-    /// The event was set aside before, and others may have passed it.
+    /// The event was set aside before, and later ones may have overtaken it.
     pub(super) late: bool,
 }
 
@@ -51,13 +51,13 @@ struct Cause<'a> {
 }
 
 impl<S: ProjectionStore> Desk<S> {
-    /// Reacts to an event, unless that has been done, and dispatches the commands that wait on its account.
+    /// Reacts to an event, unless that has been done, and dispatches the pending commands that stem from it.
     pub(super) async fn react<M: ProcessManager>(&self, event: &StoredEvent) -> StepResult {
         let Some(met) = M::meet(event)? else { return Ok(()) };
         let mut process = Process::<M>::new(StreamId::new(M::NAME, &met.process), event.id);
         self.catch_up(&mut process).await?;
-        // Events come in order, so that one before the last that was reacted to has been passed: there was nothing to
-        // do about it then, and now it is the past.
+        // Events arrive in order, so one before the last that was reacted to has been handled: there was nothing to do
+        // about it then, and it is not decided again.
         let is_past = !self.late && event.position <= process.position;
         if is_past && !process.has_reacted {
             return Ok(());
@@ -95,7 +95,7 @@ impl<S: ProjectionStore> Desk<S> {
         Ok(())
     }
 
-    /// Before something is done that a process that was held up must not do: whether the lease is still had.
+    /// Checks that the lease is still held, before doing what a stalled process must not do.
     async fn still_held(&self) -> StepResult {
         match &self.tenure {
             Some(tenure) => tenure.check(&self.store).await,
@@ -103,7 +103,7 @@ impl<S: ProjectionStore> Desk<S> {
         }
     }
 
-    /// Dispatches a command under its own id; what was refused, if it was.
+    /// Dispatches a command under its own id; returns the rejection if it was refused.
     async fn dispatch(
         &self,
         command: &Planned,
@@ -131,8 +131,8 @@ impl<S: ProjectionStore> Desk<S> {
         }
     }
 
-    /// Writes down what a process does about something, once. What it does is decided again where somebody else has
-    /// appended to its stream meanwhile, such as an event whose time has come.
+    /// Writes down once what a process does about something. It decides again if somebody else has appended to its
+    /// stream meanwhile, such as a scheduled event that is due.
     async fn note<M: ProcessManager>(
         &self,
         process: &mut Process<M>,
@@ -267,7 +267,7 @@ fn evolve<M: ProcessManager>(process: &mut Process<M>, events: &[Box<dyn Own>], 
     Ok(())
 }
 
-/// The id of a scheduled event, once its time has come.
+/// The id of a scheduled event once it is due.
 pub(super) fn due_id(manager: &str, scheduled: Uuid) -> Uuid {
     derived(manager, scheduled, Purpose::Due, 0)
 }

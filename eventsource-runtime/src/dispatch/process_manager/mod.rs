@@ -1,8 +1,8 @@
-//! Process managers, elsewhere called sagas: they follow the feed as projections do, and react to events with commands.
+//! Process managers, elsewhere called sagas: they follow the feed like projections, and react to events with commands.
 //!
-//! A process is one run of a manager, such as the shipping of one order. It keeps its state as events in a stream of
-//! its own, and with them, in the same append, the commands that it decided on: they are dispatched from there, so that
-//! a crash at any point loses none and repeats none. See `docs/decisions/process-manager.md`.
+//! A process is one run of a manager, such as the shipping of one order. It stores its state as events in a stream of
+//! its own, and the commands that it decided on in the same append: they are dispatched from there, so that a crash at
+//! any point neither loses nor repeats one. See `docs/decisions/process-manager.md`.
 
 mod chain;
 mod desk;
@@ -29,17 +29,17 @@ use crate::projection::ProjectionError;
     note = "put `#[process_manager]` on an `impl {Self}` block whose methods take `&Recorded<Event>`"
 )]
 pub trait ProcessManager: Aggregate {
-    /// The manager's name: its checkpoint is kept under it, and the ids of its commands are made from it.
+    /// The manager's name: it is the key of its checkpoint, and the ids of its commands are derived from it.
     fn name() -> &'static str;
 
     /// The name of the manager's span: `process_manager.` and its name.
     fn span_name() -> &'static str;
 
-    /// The name of the checkpoint of the manager's timer, before which no event waits for its time: `process_timer.`
+    /// The name of the checkpoint of the manager's timer, before which no event is scheduled any more: `process_timer.`
     /// and the name.
     fn timer_name() -> &'static str;
 
-    /// Whether the manager makes spans; `None` leaves it to the runner, whose default is yes. A runner that is switched
+    /// Whether the manager creates spans; `None` leaves it to the runner, whose default is yes. A runner with tracing
     /// off does not ask.
     #[must_use]
     fn enable_tracing() -> Option<bool> {
@@ -49,13 +49,13 @@ pub trait ProcessManager: Aggregate {
     /// The stored names of the events that it reacts to.
     fn event_types() -> Vec<&'static str>;
 
-    /// Which process an event belongs to, and what that one does about it; `None` if the manager has no method for it.
+    /// The process that an event belongs to, and its reaction; `None` if the manager has no method for it.
     ///
     /// # Errors
     /// The event cannot be decoded.
     fn meet(event: &StoredEvent) -> Result<Option<Met<Self>>, ProjectionError>;
 
-    /// What the process does about a command of its own that was refused; nothing if the manager has no method for it.
+    /// How the process reacts to a refusal of one of its commands; empty if the manager has no method for it.
     ///
     /// # Errors
     /// The command cannot be read back, or the method failed.

@@ -1,4 +1,4 @@
-//! What was put off and is not over.
+//! Scheduled events that are still pending.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
 use crate::store::Position;
 
-/// What tells an event from one that came in its place. That may have its id, where the same is made again.
+/// Tells an event from one that took its place, which may have the same id if the same event is made again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Mark {
     pub(super) position: Position,
@@ -22,13 +22,13 @@ impl Mark {
     }
 }
 
-/// An event that was put off. What it says is read again when its time has come: there may be many, and for long.
+/// A scheduled event. Its payload is read again when it is due: there may be many, pending for long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     pub(super) due: i64,
-    /// Of the event that will be recorded.
+    /// The event that will be recorded.
     pub(super) id: Uuid,
-    /// Of the one that put it off.
+    /// The event that scheduled it.
     pub(super) asked: Mark,
 }
 
@@ -38,13 +38,13 @@ impl Waiting {
     }
 }
 
-/// All that waits, by the ids of the events that put it off.
+/// All pending events, by the ids of those that scheduled them.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     waiting: HashMap<Uuid, Waiting>,
-    /// What is still to be recorded, in the order in which that is due.
+    /// What is still to be recorded, by due time.
     open: BTreeSet<(i64, Position, Uuid)>,
-    /// What was recorded. It waits until that is read, for it may be lost before.
+    /// What was recorded. It stays pending until it is read back, since the store may lose it before.
     recorded: HashSet<Uuid>,
     positions: BTreeSet<Position>,
 }
@@ -78,14 +78,14 @@ impl Pending {
         self.recorded.insert(waiting.asked.id);
     }
 
-    /// What was recorded and is not read yet is to be recorded again.
+    /// Makes what was recorded but not read back due again.
     pub(super) fn reopen(&mut self) {
         for asked in self.recorded.drain() {
             self.open.extend(self.waiting.get(&asked).map(Waiting::turn));
         }
     }
 
-    /// When the first is due that is still to be recorded.
+    /// When the first event still to be recorded is due.
     pub(super) fn first_due(&self) -> Option<i64> {
         self.open.first().map(|(due, ..)| *due)
     }
@@ -95,7 +95,7 @@ impl Pending {
         self.open.iter().take_while(|(due, ..)| *due <= now).map(|(.., asked)| *asked).collect()
     }
 
-    /// Where the first of all was put off.
+    /// Where the first of all was scheduled.
     pub(super) fn first_position(&self) -> Option<Position> {
         self.positions.first().copied()
     }
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(pending.first_position(), Some(Position::new(11)));
         pending.reopen();
         assert_eq!(pending.due(5), ids(&[2, 3]));
-        // The same one, put off again elsewhere.
+        // The same one, scheduled again elsewhere.
         pending.insert(waiting(2, 20, 7));
         assert_eq!((pending.due(7), pending.first_position()), (ids(&[3, 2]), Some(Position::new(12))));
         for id in 2..5 {

@@ -1,4 +1,4 @@
-//! A process as its stream says: the state, and what still waits of what one event led to.
+//! A process as read from its stream: the state, and the pending commands that stem from one event.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -16,13 +16,13 @@ pub(super) struct Process<M> {
     pub(super) state: M,
     pub(super) stream: StreamId,
     pub(super) version: Version,
-    /// The last event of the feed that it has reacted to with anything.
+    /// The last event of the feed that it has reacted to.
     pub(super) position: Position,
     /// The event in question.
     pub(super) root: Uuid,
     /// Whether it has reacted to that one.
     pub(super) has_reacted: bool,
-    /// The commands that wait on its account, in order.
+    /// The pending commands that stem from it, in order.
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) error: Option<DecodeError>,
 }
@@ -47,7 +47,7 @@ impl<M: ProcessManager> Process<M> {
         }
     }
 
-    /// Whether it has reacted to that on account of the event in question.
+    /// Whether it has reacted to `to` on account of the event in question.
     pub(super) fn has_reacted_to(&self, to: &To) -> bool {
         match to {
             To::Event => self.has_reacted,

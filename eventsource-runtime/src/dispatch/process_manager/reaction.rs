@@ -1,4 +1,4 @@
-//! What a process does: events of its own, commands, and events for later.
+//! What a process does: events of its own, commands, and scheduled events.
 
 use std::error::Error;
 use std::fmt;
@@ -14,9 +14,9 @@ use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Inclu
 use crate::error::BoxError;
 use crate::projection::ProjectionError;
 
-/// What a process does about an event, or about a command that was refused.
+/// The reaction of a process to an event or to a refused command.
 ///
-/// All of it is written down in one append before the first command is dispatched.
+/// All of it is written in one append before the first command is dispatched.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct Reaction<M> {
     of: PhantomData<fn() -> M>,
 }
 
-/// A command cannot be kept; nothing of the reaction was.
+/// A command cannot be stored; nothing of the reaction was.
 #[derive(Debug, thiserror::Error)]
 #[error("command `{command}` {problem}")]
 pub(super) struct Unwritable {
@@ -51,20 +51,20 @@ pub(super) struct Unwritable {
     source: BoxError,
 }
 
-/// A command as it is kept.
+/// A command as it is stored.
 pub(super) struct Sent {
     pub(super) name: &'static str,
     pub(super) payload: Box<RawValue>,
 }
 
-/// An event that is recorded when its time has come.
+/// An event that is recorded when it is due.
 pub(super) struct Later {
     pub(super) delay: Duration,
     pub(super) event: Box<dyn Own>,
 }
 
-/// An event of the process. That `M` is an aggregate is asked for where one is recorded, and not by all that has to do
-/// with reactions: so the compiler says once that it is none.
+/// An event of the process. `M: Aggregate` is required only where one is recorded, not wherever reactions are handled:
+/// so the compiler reports once that it is missing.
 pub(super) trait Own: Send + Sync {
     fn as_event(&self) -> &dyn AnyEvent;
 }
@@ -76,12 +76,12 @@ impl<S: EventSet> Own for S {
 }
 
 impl<M> Reaction<M> {
-    /// Nothing.
+    /// Creates an empty reaction.
     pub fn new() -> Self {
         Self { events: Vec::new(), later: Vec::new(), commands: Vec::new(), unwritable: None, of: PhantomData }
     }
 
-    /// Dispatches a command, after those before it. It is kept as JSON until then.
+    /// Dispatches a command, after those before it. It is stored as JSON until then.
     #[expect(clippy::needless_pass_by_value, reason = "it is the process's no more, as with `CommandBus::dispatch`")]
     pub fn dispatch<C: Command + Serialize>(mut self, command: C) -> Self
     where
@@ -102,7 +102,7 @@ impl<M> Reaction<M> {
 }
 
 impl<M: Aggregate> Reaction<M> {
-    /// Records events of the process itself: its state is what they say.
+    /// Records events of the process itself, from which its state is rebuilt.
     pub fn record(mut self, events: impl IntoEvents<M::Event>) -> Self {
         let mut own = Vec::new();
         events.into_events(&mut own);
@@ -110,9 +110,9 @@ impl<M: Aggregate> Reaction<M> {
         self
     }
 
-    /// Records an event of the process later, which the manager reacts to if it has a method for it: a time-out. It is
-    /// recorded once, however often the program was started meanwhile, and as soon as it runs if it is overdue. The
-    /// method looks at the state to see whether the event still matters.
+    /// Records an event of the process after a delay: a timeout, to which the manager reacts if it has a method for it.
+    /// It is recorded once, however often the program restarts meanwhile, and at once if it is overdue at a start. The
+    /// method checks the state to see whether the event still matters.
     pub fn record_after<E: Event>(mut self, delay: Duration, event: E) -> Self
     where
         M::Event: Includes<E>,
@@ -128,7 +128,7 @@ impl<M> Default for Reaction<M> {
     }
 }
 
-/// How much of it there is; what is in it may be anything.
+/// Counts only; the contents may be anything.
 impl<M> fmt::Debug for Reaction<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reaction")
@@ -185,14 +185,14 @@ impl<M: Aggregate, T: IntoReaction<M>, E: Into<ProjectionError>> IntoReaction<M>
 
 type React<M> = Box<dyn Fn(&M) -> Result<Reaction<M>, ProjectionError> + Send + Sync>;
 
-/// An event that a manager has a method for: the process that it belongs to, and the method. Made by expansions.
+/// An event that a manager has a method for: the process that it belongs to, and the method. Made by macros.
 pub struct Met<M> {
     pub(super) process: String,
     pub(super) react: React<M>,
 }
 
 impl<M> Met<M> {
-    /// The process of that id, and what it does in a given state.
+    /// The process of that id, and its reaction in a given state.
     pub fn new(
         process: String,
         react: impl Fn(&M) -> Result<Reaction<M>, ProjectionError> + Send + Sync + 'static,
@@ -239,7 +239,7 @@ impl fmt::Debug for Rejection {
     }
 }
 
-/// A command of a process that its aggregate refused: its fields through `Deref`, and why.
+/// A refused command of a process: its fields through `Deref`, and why it was refused.
 pub struct Rejected<C> {
     command: C,
     error_type: String,
@@ -254,7 +254,7 @@ impl<C> Rejected<C> {
 }
 
 impl<C: Command> Rejected<C> {
-    /// Why the aggregate refused; `None` if what it refused was a command of another type than `C` with the same name.
+    /// Why the aggregate refused; `None` if it refused a command of another type than `C` with the same name.
     pub fn refusal(&self) -> Option<&<C::Aggregate as Aggregate>::Error> {
         let refusal: &(dyn Error + Send + Sync + 'static) = &**self.refusal;
         refusal.downcast_ref()
@@ -269,7 +269,7 @@ impl<C> Deref for Rejected<C> {
     }
 }
 
-/// Without the command, which may hold anything.
+/// Omits the command, which may hold anything.
 impl<C> fmt::Debug for Rejected<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejected").field("error_type", &self.error_type).finish_non_exhaustive()

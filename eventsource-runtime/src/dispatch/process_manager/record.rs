@@ -1,4 +1,4 @@
-//! What a process writes down beside its own events, and the ids that follow from what it reacts to.
+//! What a process stores beside its own events, and the ids derived from what it reacts to.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -9,22 +9,22 @@ use crate::fnv::{following, spread};
 
 const PREFIX: &str = "process_manager.";
 
-/// Whether an event of this stored name is one that the runtime keeps in the stream of a process.
+/// Whether the runtime keeps events of this stored name in the stream of a process.
 pub(crate) fn is_own(event_type: &str) -> bool {
     event_type.starts_with(PREFIX)
 }
 
-/// A process has reacted: the commands that it decided on wait from now on.
+/// A process has reacted: from now on, the commands that it decided on are pending.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Reacted {
     /// The event that it all began with.
     pub(super) root: Uuid,
-    /// Where that is in the feed.
+    /// Its position in the feed.
     pub(super) position: u64,
     pub(super) to: To,
-    /// Of the reactions that led to this one, itself included: how many.
+    /// How many reactions led to this one, itself included.
     pub(super) depth: u32,
-    /// And the last of them, by name.
+    /// The last of them, by name.
     pub(super) chain: String,
     pub(super) commands: Vec<Planned>,
 }
@@ -38,9 +38,9 @@ impl Event for Reacted {
 pub(super) enum To {
     /// The event `root`.
     Event,
-    /// Its command of that id was handled.
+    /// The process's command of that id was handled.
     Accepted(Uuid),
-    /// Its command of that id was refused, and what the refusal is called.
+    /// The process's command of that id was refused; the refusal's name.
     Rejected(Uuid, String),
 }
 
@@ -54,7 +54,7 @@ impl To {
     }
 }
 
-/// A command that waits, or waited.
+/// A command that is or was pending.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Planned {
     pub(super) id: Uuid,
@@ -62,7 +62,7 @@ pub(super) struct Planned {
     pub(super) payload: Box<RawValue>,
 }
 
-/// An event that the process wants recorded at a time.
+/// An event that the process wants recorded later.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Scheduled {
     /// In microseconds since 1970.
@@ -76,17 +76,17 @@ impl Event for Scheduled {
     const NAME: &'static str = "process_manager.scheduled";
 }
 
-/// What an id is made for.
+/// What an id is derived for.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     /// An event that is appended with a reaction.
     Event,
     Command,
-    /// A scheduled event whose time has come.
+    /// A scheduled event that is due.
     Due,
 }
 
-/// The id of what `manager` does about `cause`: the same whenever it does it again.
+/// The id of what `manager` does about `cause`: the same each time.
 pub(super) fn derived(manager: &str, cause: Uuid, purpose: Purpose, ordinal: usize) -> Uuid {
     let purpose = match purpose {
         Purpose::Event => b'e',

@@ -18,18 +18,17 @@ use crate::projection::{
 };
 use crate::store::Position;
 
-/// How many reactions may lead to one another, unless the runner is told otherwise.
+/// How many reactions may lead to one another by default.
 const DEPTH: u32 = 32;
 /// How long `shutdown` waits.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Puts process managers on a store and a command bus, and starts them.
+/// Runs process managers on a store and a command bus.
 ///
-/// Each follows the feed as a projection does, with a checkpoint and a lease of its own, always event by event: it runs
-/// in one place at a time, tries again what fails, and then does what its [`OnFailure`] says. A manager that is new to
-/// the store begins with the first event of the feed: on a store with a past that may be years of orders, for each of
-/// which it sends its commands now. [`ProcessManagerRunner::begin_now`] leaves the past alone. Where a manager has
-/// passed, it never reacts again.
+/// Each follows the feed like a projection, with a checkpoint and a lease of its own, always event by event: it runs in
+/// one place at a time, retries what fails, and then does what its [`OnFailure`] says. A manager that is new to the
+/// store begins with the first event of the feed: on a store with a past, it sends commands now for what may be years
+/// of orders. [`ProcessManagerRunner::begin_now`] skips the past. A manager never reacts again to what it has passed.
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
@@ -87,7 +86,7 @@ pub struct ProcessManagerRunner<S: ProjectionStore> {
 type SpawnTimer<S> = fn(&Desk<S>, watch::Receiver<bool>) -> JoinHandle<()>;
 
 impl<S: ProjectionStore> ProcessManagerRunner<S> {
-    /// A runner without managers, whose commands go to `bus`.
+    /// Creates a runner without managers, whose commands go to `bus`.
     pub fn new(store: S, bus: CommandBus) -> Self {
         let office = Office { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
         let desk = Desk { store, office: Arc::new(office.clone()), tenure: None, late: false };
@@ -106,8 +105,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         self
     }
 
-    /// Switches the spans of all managers off, whatever their `enable_tracing` says, and every span of ours below them.
-    /// Unless set, or set to true, there are spans of those that do not say otherwise themselves.
+    /// Switches off the spans of all managers, whatever their `enable_tracing` says, and every span of ours below them.
+    /// By default, or if set to true, managers have spans unless they opt out themselves.
     pub fn enable_tracing(self, enabled: bool) -> Self {
         Self { runner: self.runner.enable_tracing(enabled), ..self }
     }
@@ -117,30 +116,30 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         Self { runner: self.runner.ignore_contexts(), ..self }
     }
 
-    /// Lets managers that are new to the store begin after a position, with nothing before it reacted to. If it
-    /// lies beyond the head, events up to it are left out too. Unless set they begin with the first event.
+    /// Lets managers that are new to the store begin after a position, without reacting to anything before it. If it
+    /// lies beyond the head, events up to it are skipped too. By default they begin with the first event.
     ///
-    /// One that has a checkpoint goes on from there, whatever this says: it may stay in the code after the first start.
+    /// One that has a checkpoint continues from there regardless: the call may stay in the code after the first start.
     /// Several processes that start a new manager agree on where the first of them began.
     pub fn begin_after(self, position: Position) -> Self {
         Self { runner: self.runner.begin(Begin::After(position)), ..self }
     }
 
-    /// The same with the head that the store tells first after [`ProcessManagerRunner::spawn`]. What is committed
-    /// between the two may count as the past: where that matters, say `begin_after(store.head().await?)`.
+    /// The same with the head that the store first reports after [`ProcessManagerRunner::spawn`]. What is committed in
+    /// between may count as past: if that matters, use `begin_after(store.head().await?)`.
     pub fn begin_now(self) -> Self {
         Self { runner: self.runner.begin(Begin::Now), ..self }
     }
 
-    /// Switches the managers' metrics on or off; independent of tracing. On unless set.
+    /// Switches the managers' metrics on or off, independently of tracing. On by default.
     pub fn enable_metrics(self, enabled: bool) -> Self {
         Self { runner: self.runner.enable_metrics(enabled), ..self }
     }
 
-    /// What becomes of an event that a manager cannot react to, or whose commands cannot be dispatched;
-    /// [`OnFailure::Stop`] unless set. A command that was refused is no failure. A dead letter parks the stream of its
-    /// event, not the process: events of other streams and time-outs still reach it, and a retry dispatches what was
-    /// decided when the event came, whatever the process has decided since.
+    /// What happens to an event that a manager cannot react to, or whose commands cannot be dispatched;
+    /// [`OnFailure::Stop`] by default. A refused command is no failure. A dead letter parks the stream of its event,
+    /// not the process: events of other streams and timeouts still reach it, and a retry dispatches what was decided
+    /// when the event came, whatever the process has decided since.
     pub fn on_failure(self, policy: OnFailure) -> Self {
         Self { runner: self.runner.on_failure(policy), ..self }
     }
@@ -166,21 +165,20 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// How many reactions may lead to one another before the last is refused with
-    /// [`ChainTooLong`](super::ChainTooLong); 32 unless set. What a process puts off begins anew.
+    /// [`ChainTooLong`](super::ChainTooLong); 32 by default. What a process schedules begins anew.
     pub fn max_depth(mut self, depth: u32) -> Self {
         self.office.max_depth = depth;
         self
     }
 
-    /// Takes the time from `clock`: what was put off is recorded by it.
+    /// Takes the time from `clock`: scheduled events are recorded by it.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.office.clock = Arc::clone(&clock);
         Self { runner: self.runner.with_clock(clock), ..self }
     }
 
-    /// The dead letters of a manager, under [`OnFailure::DeadLetter`]: what is retried goes on from what was dispatched
-    /// before. It works beside runners of the manager, and has the switches and the clock that this one was given so
-    /// far.
+    /// The dead letters of a manager, under [`OnFailure::DeadLetter`]: a retry continues after what was dispatched
+    /// before. It works beside runners of the manager, with the switches and the clock that this one was given so far.
     pub fn dead_letters<M: ProcessManager>(&self) -> DeadLetters<impl ProjectionStore + use<S, M>> {
         let mut office = self.office.clone();
         office.names.push((M::name(), M::span_name()));
@@ -188,8 +186,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         self.runner.dead_letters(desk, Managed::<M>::new())
     }
 
-    /// Starts a task for each manager, and one for what its processes put off. A failure comes out of `wait_for` and
-    /// `shutdown`, and so does a name that another manager of the runner has.
+    /// Starts a task for each manager, and one for the events that its processes schedule. `wait_for` and `shutdown`
+    /// return a failure, and report a name that two managers of the runner share.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -221,8 +219,8 @@ pub struct ProcessManagers {
 }
 
 impl ProcessManagers {
-    /// Waits until every manager is set up, has reacted to all events up to a position, and has dispatched the commands,
-    /// at most 30 seconds. What the commands led to is behind that position.
+    /// Waits until every manager is set up, has reacted to all events up to a position, and has dispatched the
+    /// commands, at most 30 seconds. What the commands led to comes after that position.
     ///
     /// # Errors
     /// A manager stopped before it got there, or the deadline passed.
@@ -238,19 +236,19 @@ impl ProcessManagers {
         self.followers.wait_for_within(position, deadline).await
     }
 
-    /// Waits until a manager has stopped of itself, and tells why. Dropped before that, it changes nothing.
+    /// Waits until a manager has stopped by itself, and returns why. Dropping the future before has no effect.
     pub async fn stopped(&self) -> ProjectionStopped {
         self.followers.stopped().await
     }
 
-    /// The last position that a manager is done with; `None` if there is no such manager.
+    /// The last position that a manager has finished; `None` if there is no such manager.
     #[must_use]
     pub fn checkpoint(&self, manager: &str) -> Option<Position> {
         self.followers.checkpoint(manager)
     }
 
-    /// Stops the managers and waits until each is done with the event that it is at, at most 30 seconds. Nothing is
-    /// lost where it is not: the next start goes on from what is written down.
+    /// Stops the managers and waits until each has finished its current event, at most 30 seconds. If one has not,
+    /// nothing is lost: the next start continues from what is stored.
     ///
     /// # Errors
     /// The first manager that had failed, or that did not stop in time and was aborted.
@@ -263,12 +261,12 @@ impl ProcessManagers {
     /// # Errors
     /// The first manager that had failed, or that did not stop in time and was aborted.
     pub async fn shutdown_within(self, deadline: Duration) -> Result<(), ProjectionStopped> {
-        // Nobody listens where every timer has ended by itself.
+        // No receiver is left if every timer has ended by itself.
         let _ = self.stop.send(true);
         let until = after(deadline);
         let ended = self.followers.shutdown_within(deadline).await;
         for mut timer in self.timers {
-            // At most one append is under way; where it hangs, it is made again by the next start.
+            // At most one append is in flight; if it hangs, the next start makes it again.
             if tokio::time::timeout_at(until, &mut timer).await.is_err() {
                 timer.abort();
             }

@@ -1,5 +1,5 @@
-//! The store as a manager's follower sees it: a batch is applied by reacting to its events, and then the checkpoint is
-//! moved in the store itself, under the same lease as any projection's.
+//! The store as a manager's follower sees it: applying a batch means reacting to its events, then moving the checkpoint
+//! in the store itself, under the same lease as any projection's.
 
 use std::fmt;
 use std::future::Future;
@@ -50,7 +50,7 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
     }
 
     fn enable_tracing(&self) -> Option<bool> {
-        // On unless somebody says otherwise.
+        // On unless set otherwise.
         M::enable_tracing().or(Some(true))
     }
 
@@ -64,7 +64,7 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
 }
 
 impl<S: ProjectionStore> Desk<S> {
-    /// What the checkpoint of a manager is kept under, so that a projection may have the manager's name.
+    /// The key of a manager's checkpoint, so that a projection may have the manager's name.
     fn key(&self, manager: &'static str) -> &'static str {
         let found = self.office.names.iter().find(|(name, _)| *name == manager);
         found.map_or(manager, |(_, key)| key)
@@ -98,14 +98,14 @@ impl<S: ProjectionStore> Desk<S> {
         Ok(letters.first().is_some_and(|letter| letter.position == position))
     }
 
-    /// Where the first event of the stream is that was set aside.
+    /// The position of the first event of the stream that was set aside.
     async fn first_letter(&self, key: &'static str, stream: &StreamId) -> Result<Option<Position>, ProjectionError> {
         let letters = Letters { stream: Some(stream.clone()), after: Position::START, limit: 1 };
         Ok(self.store.dead_letters(key, letters).await?.first().map(|letter| letter.position))
     }
 
-    /// Sets the event of a batch aside, behind a letter of its stream. That one may have been settled meanwhile, by
-    /// somebody who saw none behind it: then nobody would come for this one.
+    /// Sets the event of a batch aside, behind a letter of its stream. If that one was settled meanwhile, by somebody
+    /// who saw none behind it, nobody would retry this one.
     async fn park(
         &self,
         manager: Arc<dyn Projection<Outside<S>>>,
@@ -124,7 +124,7 @@ impl<S: ProjectionStore> Desk<S> {
         Ok(applied)
     }
 
-    /// Settles the letter of an event that was not tried. Where the event fails the letter stays, as after any retry.
+    /// Settles the letter of an event that was not tried. If the event fails, the letter stays, as after any retry.
     async fn unpark(
         &self,
         manager: Arc<dyn Projection<Outside<S>>>,
@@ -158,8 +158,8 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         self.store.lease_projection(self.keyed(partition), claim)
     }
 
-    /// Not one transaction: what is done before the checkpoint moves is done again after a crash, and changes nothing
-    /// then, because every id follows from the event's.
+    /// Not one transaction: after a crash, what was done before the checkpoint moved is done again, and changes nothing
+    /// then, because every id is derived from the event's.
     async fn apply_batch(
         &self,
         manager: Arc<dyn Projection<Outside<S>>>,
@@ -172,17 +172,17 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         for event in batch.events.clone().iter() {
             match self.first_letter(partition.projection, &event.stream).await? {
                 None => desk.step(&*manager, event, scope.clone()).await?,
-                // Set aside by an attempt that failed after that.
+                // Set aside by an attempt that failed afterwards.
                 Some(first) if first == event.position => {
                     desk.unpark(Arc::clone(&manager), event, scope.clone()).await?;
                 }
-                // Set aside from here: the letters before it may be gone by the time that the store looks for them.
+                // Set aside here: the letters before it may be gone by the time the store looks for them.
                 Some(_) if batch.events.len() == 1 => return self.park(manager, event, batch, scope).await,
                 Some(_) => {}
             }
         }
         let applied = self.store.apply_batch(self.checkpoint(manager.name()), batch, scope.muted()).await?;
-        // The events were handled before.
+        // The events were handled above.
         Ok(Applied { took: None, ..applied })
     }
 
@@ -207,7 +207,7 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
     ) -> Result<bool, ProjectionError> {
         let desk = Self { late: true, ..self.clone() };
         if let Some(event) = &event {
-            // What somebody has resolved is not to be reacted to; what is retried twice at once changes nothing twice.
+            // What somebody has resolved must not be reacted to; two retries at once have the effect of one.
             if !self.has_letter(self.key(manager.name()), position).await? {
                 return Ok(false);
             }

@@ -1,13 +1,13 @@
-//! Records the events that processes have put off, when their time has come.
+//! Records the events that processes have scheduled, when they are due.
 //!
-//! What is due is written in the streams of the processes, so that it survives the program. Any number of programs may
-//! record it: the id of the event follows from where it was put off, and the store keeps one.
+//! They are stored in the streams of the processes, so that they survive the program. Any number of programs may record
+//! one: its id is derived from the event that scheduled it, and the store keeps one.
 //!
-//! Until where nothing is put off any more is written down now and then, as the checkpoint of a projection is, so that
-//! a start reads what came since, and not the whole past.
+//! The position up to which nothing is scheduled any more is saved now and then, like the checkpoint of a projection,
+//! so that a start reads what came since, not the whole past.
 //!
-//! A server that took another's place may have lost the end of the feed, and have handed the same positions out again
-//! since. So it is looked now and then whether the feed is still the one that was read.
+//! A server that replaced another may have lost the end of the feed, and have reused its positions since. So the timer
+//! checks now and then whether the feed is still the one that it read.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,42 +30,42 @@ use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, Proj
 use crate::store::{AppendError, ExpectedVersion, Filter, NewEvent, Origin, Position};
 use crate::telemetry::{Scope, log};
 
-/// How often the clock is looked at while something is put off, since it may be set, and may be a test's; and how often
-/// what was appended meanwhile.
+/// How often the clock is read while something is scheduled, since it may be set, and may be a test's; and how often
+/// new events are read meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
-/// The longest pause between attempts to reach a store that is in trouble.
+/// The longest pause between attempts to reach a failing store.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const PAGE: usize = 512;
-/// How far what is written down may lag behind, and so how much a start reads for nothing.
+/// How far the saved position may lag behind, and so how much a start reads needlessly.
 const UNSAVED: u64 = 1000;
-/// For how long nobody else writes it down meanwhile: long enough for a few calls of the store.
+/// How long nobody else saves it meanwhile: enough for a few calls of the store.
 const TERM: Duration = Duration::from_secs(5);
-/// How often it is looked whether the feed has lost its end.
+/// How often to check whether the feed has lost its end.
 const LOOK_BACK: Duration = Duration::from_secs(5);
 
 pub(super) struct Timer<M, S> {
     store: S,
     clock: Arc<dyn Clock>,
-    /// Everything before is known.
+    /// Everything up to here has been read.
     seen: Position,
-    /// Nothing before is put off any more, as the store was told; none before it was asked.
+    /// Up to here, nothing is scheduled any more, as saved in the store; `None` until that is asked.
     saved: Option<Position>,
     pending: Pending,
-    /// The first that was put off and cannot be read, or whose event has no type: the next start may know more.
+    /// The first event that cannot be read, or that schedules one without a type: the next start may know more.
     unreadable: Option<Position>,
-    /// The last event of the feed, whosever it was, when it was looked back. As long as it is there, nothing was lost
-    /// before it.
+    /// The last event of the feed, of any kind, at the last look back. As long as it is there, nothing before it was
+    /// lost.
     known: Option<Mark>,
-    /// What was read behind that.
+    /// What was read after that.
     since: Vec<Mark>,
     looked_back: Option<Instant>,
     manager: PhantomData<fn() -> M>,
 }
 
-/// What has become of something that was due.
+/// What became of an event that was due.
 enum Outcome {
     Recorded,
-    /// What put it off is there no more.
+    /// The event that scheduled it is gone.
     Gone,
     /// The manager has no type for it.
     Unknown(ProjectionError),
@@ -87,15 +87,14 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         }
     }
 
-    /// Runs until it is told to stop. A store that is in trouble is asked again for as long as that takes, and so is
-    /// one that panics.
+    /// Runs until it is told to stop. A store that fails or panics is retried for as long as that takes.
     pub(super) fn run(mut self, mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
         let body = async move {
             let stop = async move {
-                // Whoever could tell has gone, and that tells as much.
+                // A dropped sender means stop as well.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            // What it is at is dropped there: the next start finds what is due where this one did.
+            // Whatever is in progress is dropped: the next start finds what is due where this one did.
             let _: Option<Infallible> = unless(stop, self.work()).await;
         };
         Scope::detached().muted().run(body)
@@ -118,21 +117,21 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         }
     }
 
-    /// Waits until something is due, or something was appended that may put something off, or it is time to look back:
-    /// nobody is told of what comes in the place of what was lost. The store is asked for nothing meanwhile.
+    /// Waits until something is due, or an append may have scheduled something, or it is time to look back: nothing
+    /// reports what replaces lost events. The store is asked for nothing meanwhile.
     async fn wait(&self) {
         let appended = async {
             self.store.changed(self.seen).await;
             if !self.pending.is_empty() {
-                // Not at every append: there are others that matter more than a tenth of a second here.
+                // Not on every append: sparing the other appends matters more than a tenth of a second here.
                 tokio::time::sleep(LOOK).await;
             }
         };
-        // Whichever it was, all is looked after.
+        // Whichever it was, everything is checked.
         let _ = tokio::time::timeout(LOOK_BACK, unless(self.due(), appended)).await;
     }
 
-    /// Waits until the first of all that waits is due.
+    /// Waits until the first pending event is due.
     async fn due(&self) {
         let Some(next) = self.pending.first_due() else {
             return std::future::pending().await;
@@ -163,27 +162,27 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
                     self.leave(waiting.asked.position);
                     result = result.and(Err(error));
                 }
-                // One that cannot be recorded holds up none of the others.
+                // One that cannot be recorded does not hold up the others.
                 Err(error) => result = result.and(Err(error)),
             }
         }
         result
     }
 
-    /// Leaves one to the next start, which reads it again.
+    /// Leaves an event to the next start, which reads it again.
     fn leave(&mut self, position: Position) {
         self.unreadable = Some(self.unreadable.map_or(position, |first| first.min(position)));
     }
 
-    /// Looks whether the feed is still the one that was read, and begins anew where it is not.
+    /// Checks whether the feed is still the one that was read, and starts over if not.
     async fn look_back(&mut self) -> StepResult {
-        // Before all that is looked at from here on: as long as it is there, that is as it was seen now.
+        // Read before the checks below: as long as this event is there, what they see stays as it is.
         let last = self.mark_at(self.store.head().await?).await?;
         if !self.is_as_read(last).await? {
             self.open().await?;
         }
         if let Some(last) = last {
-            // Nothing of ours was lost behind it, but what comes there is still to be read.
+            // Nothing of ours was lost after it, but what is appended there must still be read.
             self.seen = self.seen.min(last.position);
         }
         (self.known, self.looked_back) = (last, Some(Instant::now()));
@@ -192,7 +191,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Ok(())
     }
 
-    /// Whether the feed, which ends with `last`, shows of what was read the same as then.
+    /// Whether the feed, which ends with `last`, still shows what was read.
     async fn is_as_read(&self, last: Option<Mark>) -> Result<bool, ProjectionError> {
         let Some(known) = self.known else { return Ok(false) };
         if last != self.known && self.mark_at(known.position).await? != self.known {
@@ -225,10 +224,10 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Filter::all().aggregate_types([M::NAME])
     }
 
-    /// Asks where to begin, with nothing known.
+    /// Asks the store where to begin, with nothing known.
     async fn open(&mut self) -> StepResult {
         self.store.open_projection(Arc::new(Bookmark(M::timer_name())), 1, Position::START).await?;
-        // A lease for no time is nobody's, and the answer tells where the checkpoint is.
+        // Nobody holds a lease of no duration, and the answer contains the checkpoint.
         let look = Claim::new(Uuid::nil(), M::timer_name(), Duration::ZERO);
         let lease = self.store.lease_projection(Partition::whole(M::timer_name()), look).await?;
         self.seen = lease.checkpoint;
@@ -238,13 +237,13 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Ok(())
     }
 
-    /// Until where nothing is put off any more.
+    /// The position up to which nothing is scheduled any more.
     fn done(&self) -> Position {
         let first = self.pending.first_position().into_iter().chain(self.unreadable).min();
         first.map_or(self.seen, |first| Position::new(first.get() - 1))
     }
 
-    /// Writes down until where nothing is put off any more, unless somebody else is about to.
+    /// Saves the position up to which nothing is scheduled, unless somebody else is about to.
     async fn save(&mut self) -> StepResult {
         let mut done = self.done();
         if self.saved.is_none_or(|saved| done.get() <= saved.get() + UNSAVED) {
@@ -255,8 +254,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let lease = self.store.lease_projection(partition, claim.clone()).await?;
         let mut read = Ok(());
         if lease.taken.is_none() {
-            // What is passed was there before the lease: where it is lost from here on, so is the lease, and the
-            // batch is refused.
+            // What is passed was there before the lease: if it is lost from here on, so is the lease, and the batch is
+            // refused.
             self.look_back().await?;
             read = self.read().await?;
             done = done.min(self.done());
@@ -271,8 +270,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         read
     }
 
-    /// Reads what was put off, and what of that has been recorded since. The inner error is of what cannot be read: it
-    /// holds up none of the others, and is read again by the next start.
+    /// Reads what was scheduled, and what of that has been recorded since. The inner error is for events that cannot be
+    /// read: they hold up no others, and the next start reads them again.
     async fn read(&mut self) -> Result<StepResult, ProjectionError> {
         if self.looked_back.is_none_or(|at| at.elapsed() >= LOOK_BACK) {
             self.look_back().await?;
@@ -308,7 +307,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         Ok(())
     }
 
-    /// Records what is due, unless what put it off is there no more: a server may have lost it since it was looked
+    /// Records what is due, unless the event that scheduled it is gone: a server may have lost it since the last look
     /// back, and the process with it.
     async fn record(&self, waiting: &Waiting) -> Result<Outcome, ProjectionError> {
         let asked = self.at(waiting.asked.position).await?;
@@ -327,7 +326,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             correlation_id: asked.correlation_id,
             causation_id: Some(asked.id),
             metadata: asked.metadata.clone(),
-            // Whoever reacts is led back to where it was put off.
+            // Leads the reaction back to where it was scheduled.
             trace_context: asked.trace_context.clone(),
         };
         let event = NewEvent {
