@@ -1,4 +1,4 @@
-//! Which messages of a batch may not be published any more.
+//! Which messages of a batch must not be published any more.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use super::error::PublishError;
 use super::message::Message;
 use crate::store::StreamId;
 
-/// The streams of which a message was not published: none of their later ones may be.
+/// The streams of which a message was not published: no later one may be.
 #[derive(Debug, Default)]
 pub(super) struct Behind(HashSet<StreamId>);
 

@@ -1,4 +1,4 @@
-//! What goes wrong on a bus.
+//! Errors of buses.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -7,36 +7,36 @@ use std::time::Duration;
 
 use crate::error::{About, BoxError, error_type, say};
 
-/// A message was not published, as far as the bus knows; and why.
+/// Why a message was not published, as far as the bus knows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
     /// The bus was shut down.
     #[error("the bus is shut down; publish before that")]
     Closed,
-    /// A subscriber's queue is full, and the bus was told not to wait.
+    /// A subscriber's queue is full, and the bus is set up not to wait.
     #[error("the queue of `{group}` is full; publish more slowly, or let the bus wait")]
     Full {
         /// The slow subscriber.
         group: String,
     },
-    /// The message is longer than the bus takes. Told before anything is sent, unless only the broker knows how much it
-    /// takes: `RabbitMQ` of a payload.
+    /// The message is longer than the bus accepts. Reported before anything is sent, unless only the broker knows its
+    /// limit, as `RabbitMQ` does for a payload.
     #[error(
         "a message of {size} bytes is longer than the {limit} that `{destination}` takes; send a reference instead"
     )]
     TooLarge {
-        /// Where it should have gone.
+        /// The intended destination.
         destination: String,
         /// Its length in bytes.
         size: usize,
-        /// The most that is taken.
+        /// The maximum length.
         limit: usize,
     },
-    /// A part of the message does not fit the broker's protocol. Told before anything is sent.
+    /// A part of the message does not fit the broker's protocol. Reported before anything is sent.
     #[error("`{part}` of a message for `{destination}` does not fit the protocol: {problem}; change it")]
     Invalid {
-        /// Where it should have gone.
+        /// The intended destination.
         destination: String,
         /// What does not fit.
         part: &'static str,
@@ -46,21 +46,21 @@ pub enum PublishError {
     /// Nothing takes messages of that kind.
     #[error("no queue takes messages for `{destination}`; subscribe a group before publishing")]
     Unroutable {
-        /// Where it should have gone.
+        /// The intended destination.
         destination: String,
     },
     /// The broker refused it.
     #[error("the broker refused a message for `{destination}`; its queue may be full")]
     Refused {
-        /// Where it should have gone.
+        /// The intended destination.
         destination: String,
     },
-    /// The broker did not confirm it in time; it may have it all the same.
+    /// The broker did not confirm it in time; it may have received it all the same.
     #[error("the broker did not confirm a message for `{destination}` within {waited:?}; publish it again")]
     TimedOut {
-        /// Where it should have gone.
+        /// The intended destination.
         destination: String,
-        /// For how long.
+        /// How long the bus waited.
         waited: Duration,
     },
     /// An earlier message of the same stream could not be published.
@@ -74,9 +74,9 @@ pub enum PublishError {
     Backend {
         /// What was attempted.
         attempt: &'static str,
-        /// On what, and what to do; empty where nobody said.
+        /// On what, and what to do; empty if not given.
         about: Box<str>,
-        /// What the back end said.
+        /// The error of the back end.
         source: BoxError,
     },
 }
@@ -87,7 +87,7 @@ impl PublishError {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Says of a failure of the back end what it was about, if that is not said yet.
+    /// Adds what a failure of the back end was about, if that is not set yet.
     pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
         if let Self::Backend { about, .. } = &mut self {
             say(about, what);
@@ -111,30 +111,30 @@ impl PublishError {
         }
     }
 
-    /// Whether the same message can never be published, however often it is tried.
+    /// Whether the same message can never be published, however often it is retried.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Closed | Self::TooLarge { .. } | Self::Invalid { .. })
     }
 }
 
-/// A bus could not be connected, subscribed to, or told what became of a message.
+/// The bus could not be connected or subscribed to, or a delivery could not be settled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BusError {
     /// The bus was shut down.
     #[error("the bus is shut down; open it again")]
     Closed,
-    /// What it was told cannot be done.
+    /// The requested configuration is not possible.
     #[error("the bus cannot be set up: {0}")]
     Configuration(Cow<'static, str>),
-    /// The delivery has gone to somebody else meanwhile, since the connection was lost or the group was shared anew.
+    /// The delivery has gone to another member, since the connection was lost or the group was rebalanced.
     #[error("the message is no longer ours; it is delivered again")]
     Lost,
-    /// The message can never be kept among the dead letters, however often that is tried.
+    /// The message can never be stored as a dead letter, however often that is tried.
     #[error("the message cannot be kept among the dead letters; it is left to the broker")]
     Unkeepable {
-        /// What stands against it.
+        /// Why not.
         source: PublishError,
     },
     /// The broker or the network failed.
@@ -142,9 +142,9 @@ pub enum BusError {
     Backend {
         /// What was attempted.
         attempt: &'static str,
-        /// On what, and what to do; empty where nobody said.
+        /// On what, and what to do; empty if not given.
         about: Box<str>,
-        /// What the back end said.
+        /// The error of the back end.
         source: BoxError,
     },
 }
@@ -155,7 +155,7 @@ impl BusError {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Says of a failure of the back end what it was about, if that is not said yet.
+    /// Adds what a failure of the back end was about, if that is not set yet.
     pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
         if let Self::Backend { about, .. } = &mut self {
             say(about, what);
@@ -178,8 +178,8 @@ impl BusError {
 
 /// A handler failed.
 ///
-/// Made from any error with `?`. The message is tried again a few times and then kept among the dead letters;
-/// [`HandlerError::permanent`] says that trying again cannot help.
+/// Made from any error with `?`. The message is retried a few times and then stored as a dead letter;
+/// [`HandlerError::permanent`] says that a retry cannot help.
 pub struct HandlerError {
     cause: BoxError,
     error_type: Cow<'static, str>,
@@ -187,18 +187,18 @@ pub struct HandlerError {
 }
 
 impl HandlerError {
-    /// A failure that has no error type of its own.
+    /// A failure without an error type of its own.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { cause: reason.into().into(), error_type: Cow::Borrowed("HandlerError"), permanent: false }
     }
 
-    /// A failure that trying again cannot mend: the message goes to the dead letters at once.
+    /// Marks a failure that a retry cannot fix: the message becomes a dead letter at once.
     #[must_use]
     pub fn permanent(self) -> Self {
         Self { permanent: true, ..self }
     }
 
-    /// The handler panicked; what it said may hold anything, and stays out of the error.
+    /// The handler panicked; the panic's message may hold anything, and stays out of the error.
     pub(super) fn panicked() -> Self {
         Self { cause: "the handler panicked".into(), error_type: Cow::Borrowed("panic"), permanent: false }
     }
@@ -224,7 +224,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
     }
 }
 
-/// The cause, for a function that fails with any error: the type itself is none, so that it can be made from each.
+/// The cause, for a function that fails with any error. The type itself is no `Error`, so that it can be made from any.
 impl From<HandlerError> for BoxError {
     fn from(error: HandlerError) -> Self {
         error.cause
@@ -243,14 +243,14 @@ impl fmt::Display for HandlerError {
     }
 }
 
-/// What it is called, and what it says: the `Debug` of its cause may quote more.
+/// Its name and its text: the `Debug` of its cause may quote more.
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HandlerError({}: {})", self.error_type, self.cause)
     }
 }
 
-/// A subscription does not run any more, or did not end in time.
+/// A subscription has stopped, or did not end in time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscriptionStopped {
@@ -262,8 +262,7 @@ pub enum SubscriptionStopped {
         /// What went wrong.
         source: BusError,
     },
-    /// What had been taken was not done with when the deadline of the shut-down passed; it is delivered again where the
-    /// bus keeps it.
+    /// Messages already taken were not done at the shutdown's deadline; they are redelivered if the bus keeps them.
     #[error(
         "the subscription of `{group}` left {left} messages when its time was up; a bus that keeps them delivers them again"
     )]

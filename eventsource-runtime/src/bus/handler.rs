@@ -1,4 +1,4 @@
-//! What handles messages: a function, or a type of yours.
+//! Message handlers: a function, or a type of yours.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -11,7 +11,7 @@ use super::wire::header;
 use crate::poll;
 use crate::telemetry::{Linked, TraceContext};
 
-/// A message as a handler gets it: the [`Message`] through `Deref`, and how it came.
+/// A message as a handler gets it: the [`Message`] through `Deref`, and how it was delivered.
 #[derive(Clone, Debug)]
 pub struct Received {
     message: Message,
@@ -22,7 +22,7 @@ pub struct Received {
 
 impl Received {
     pub(super) fn new(message: Message, redelivered: bool, replayed: bool) -> Self {
-        // One that was put back from the dead letters has been handled before, whatever the broker knows of that.
+        // One that was put back from the dead letters has been handled before, whatever the broker knows.
         let was_dead = message.headers().get(header::DEAD_LETTER_ATTEMPTS).is_some();
         Self { message, attempt: 0, redelivered: redelivered || was_dead, replayed }
     }
@@ -31,7 +31,7 @@ impl Received {
         self.attempt = attempt;
     }
 
-    /// How often this delivery was handled in vain before.
+    /// How many earlier attempts to handle this delivery failed.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -43,7 +43,7 @@ impl Received {
         self.redelivered || self.attempt > 0
     }
 
-    /// Whether it is a dead letter that is tried again.
+    /// Whether it is a dead letter that is being retried.
     #[must_use]
     pub fn is_replayed(&self) -> bool {
         self.replayed
@@ -70,17 +70,17 @@ impl Linked for Received {
     }
 }
 
-/// Handles messages one by one. Implemented by async functions of one argument, and open for implementation.
+/// Handles messages one by one. Implemented for async functions of one argument; you can implement it for your types.
 ///
-/// The same message may come more than once: a handler whose effect must not be doubled keeps the ids that it has seen,
-/// in the same transaction as the effect. Commands that it dispatches in its own future bear the message's correlation
-/// id, and as causation id the message's id: see [`Context`](crate::dispatch::Context).
+/// The same message may be delivered more than once: a handler whose effect must not be repeated stores the ids that it
+/// has seen, in the same transaction as the effect. Commands that it dispatches in its own future carry the message's
+/// correlation id, and the message's id as causation id: see [`Context`](crate::dispatch::Context).
 ///
 /// # An inbox
 ///
 /// Such a handler whose effect is in SQLite. A handler whose effect is a command needs none: it gives the command the
 /// message's id, by [`Context::command_id`](crate::dispatch::Context::command_id). One whose effect is an e-mail cannot
-/// have one, since nothing undoes that: it sends the message's id along, so that the other side can tell.
+/// have one, since an e-mail cannot be rolled back: it sends the message's id along, so that the recipient can tell.
 ///
 #[cfg_attr(feature = "sqlite", doc = "```")]
 #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
@@ -96,12 +96,12 @@ impl Linked for Received {
 ///         let id = message.id().ok_or_else(|| HandlerError::new("a message without an id").permanent())?;
 ///         let mut connection = self.0.lock().expect("nobody panics with it");
 ///         let transaction = connection.transaction()?;
-///         // Other consumers that share the table have names of their own.
+///         // Other consumers that share the table use names of their own.
 ///         let inbox = "INSERT INTO inbox VALUES ('stock', ?1) ON CONFLICT DO NOTHING";
 ///         if transaction.execute(inbox, [id.to_string()])? == 1 {
 ///             transaction.execute("UPDATE stock SET pieces = pieces - 1", [])?;
 ///         }
-///         // Where this is not reached, neither is kept, and the message finds all as it was when it comes again.
+///         // If this is not reached, neither is kept, and a redelivered message finds everything as it was.
 ///         Ok(transaction.commit()?)
 ///     }
 /// }
@@ -123,10 +123,10 @@ impl Linked for Received {
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// Ids may be deleted when no message as old comes again: neither a broker nor a relay that was set back, nor a dead
-/// letter, brings one.
+/// Ids may be deleted once no message as old can come again, from a broker or relay that was set back or from the dead
+/// letters.
 pub trait MessageHandler: Send + Sync + 'static {
-    /// Handles a message. The next one of its stream is handled when this one is done with.
+    /// Handles a message. The next one of its stream follows when this one is done.
     fn handle(&self, message: Received) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
@@ -140,12 +140,12 @@ where
     }
 }
 
-/// Handles messages in batches, in one span. Implemented by async functions of one argument, and open for
-/// implementation.
+/// Handles messages in batches, each in one span. Implemented for async functions of one argument; you can implement it
+/// for your types.
 ///
 /// A batch that fails is handled again message by message, each a batch of its own.
 pub trait BatchHandler: Send + Sync + 'static {
-    /// Handles messages, of which those of one stream are in order.
+    /// Handles messages; those of one stream are in order.
     fn handle_batch(&self, messages: Vec<Received>) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
@@ -168,7 +168,7 @@ pub(super) trait Handler: Send + Sync + 'static {
 /// A handler of single messages, which gets those of a batch one after the other.
 pub(super) struct OneByOne<H>(pub(super) H);
 
-// The user's functions are called within the futures: in the span, and where a panic is caught.
+// The user's functions are called within the futures: in the span, and where panics are caught.
 impl<H: MessageHandler> Handler for OneByOne<H> {
     async fn one(&self, message: Received) -> Result<(), HandlerError> {
         self.0.handle(message).await
@@ -182,7 +182,7 @@ impl<H: MessageHandler> Handler for OneByOne<H> {
     }
 }
 
-/// A handler of batches, for which a single message is one.
+/// A handler of batches; a single message is a batch of one.
 pub(super) struct InBatches<H>(pub(super) H);
 
 impl<H: BatchHandler> Handler for InBatches<H> {

@@ -1,4 +1,4 @@
-//! One lane of a subscription: messages in order, each handled until it succeeds or is a dead letter.
+//! One lane of a subscription: messages in order, each handled until it succeeds or becomes a dead letter.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -23,18 +23,18 @@ use crate::dispatch::Handled;
 use crate::telemetry::Scope;
 use crate::telemetry::log::{self, Group};
 
-/// How many messages that were handled are settled together.
+/// How many handled messages are settled together.
 const TOGETHER: usize = 64;
-/// How long one of them may wait for the next ones.
+/// How long one of them may wait for the next.
 const TOGETHER_FOR: Duration = Duration::from_millis(10);
-/// For how long messages that went to another member are summed up before they are told.
+/// How long messages that went to another member are summed up before they are reported.
 const LOSING_FOR: Duration = Duration::from_secs(1);
 
 /// What the lanes of a subscription share.
 pub(super) struct Handling {
     pub(super) telemetry: Processing,
     pub(super) retries: Retries,
-    /// The most messages of a batch.
+    /// The maximum size of a batch.
     pub(super) most: usize,
     pub(super) event_types: Option<Arc<[String]>>,
     pub(super) intake: Intake,
@@ -70,7 +70,7 @@ pub(super) struct Counts {
     pub(super) acknowledged: AtomicU64,
     pub(super) dead_lettered: AtomicU64,
     pub(super) unkeepable: AtomicU64,
-    /// Those that went to another member and are not told yet, and that there are some.
+    /// Messages that went to another member and are not reported yet, and that there are some.
     lost: AtomicU64,
     losing: Notify,
     /// Something was settled.
@@ -90,18 +90,19 @@ impl Counts {
         self.taken.fetch_add(messages as u64, Ordering::Relaxed);
     }
 
-    /// Messages are done with, one way or another: there is room for as many.
+    /// Messages are done, one way or another, and make room for as many.
     pub(super) fn settled(&self, messages: usize) {
         self.settled.fetch_add(messages as u64, Ordering::Relaxed);
         self.room.notify_one();
     }
 
-    /// How many were taken and are not done with.
+    /// How many were taken and are not done.
     pub(super) fn under_way(&self) -> u64 {
         self.taken.load(Ordering::Relaxed).saturating_sub(self.settled.load(Ordering::Relaxed))
     }
 
-    /// Waits until fewer than `most` messages are under way; how many more may be. For the one task that takes them.
+    /// Waits until fewer than `most` messages are in flight; returns how many more may be. For the one task that takes
+    /// them.
     pub(super) async fn room(&self, most: u16) -> u64 {
         loop {
             match u64::from(most).saturating_sub(self.under_way()) {
@@ -111,8 +112,8 @@ impl Counts {
         }
     }
 
-    /// What stood against settling a message. Of those that went to another member there may be many at a time, when a
-    /// group is shared anew or a connection is lost.
+    /// Reports why a message could not be settled. Many may go to another member at a time, when a group is rebalanced
+    /// or a connection is lost.
     pub(super) fn unsettled(&self, error: &BusError) {
         match error {
             BusError::Lost => {
@@ -123,7 +124,7 @@ impl Counts {
         }
     }
 
-    /// Tells of the messages that went to another member, of all of a while in one line.
+    /// Logs the messages that went to another member, all of a period in one line.
     pub(super) async fn tell_losses(&self) -> Infallible {
         loop {
             self.losing.notified().await;
@@ -162,7 +163,7 @@ pub(super) struct Failed {
 }
 
 /// Messages that were handled and are still to be settled. They are settled together, as soon as a handler waits for
-/// something, there are no more, they are many, or it takes too long.
+/// something, there are no more, there are many, or it takes too long.
 struct Done<S> {
     settles: Vec<S>,
     /// When handling the first of them began.
@@ -191,7 +192,7 @@ pub(super) struct Lane<S, H> {
     handler: Arc<H>,
     taken: mpsc::UnboundedReceiver<Vec<Current<S>>>,
     pub(super) counts: Arc<Counts>,
-    /// Whether anybody reads what is measured: to find that out costs about as much as an empty handler.
+    /// Whether anybody reads the measurements: finding that out costs about as much as an empty handler.
     is_measured: bool,
 }
 
@@ -226,7 +227,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         if self.is_lost(&current) {
             return;
         }
-        // Of dead letters alone: of others, those that are not wanted do not come here.
+        // Dead letters only: other unwanted messages do not come here.
         if !self.handling.wants(&current.received) {
             self.settle(done).await;
             return self.put_back(current).await;
@@ -264,7 +265,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
     }
 
-    /// Handles a single message until it succeeds or the retries are used up.
+    /// Handles a single message until it succeeds or the retries are exhausted.
     async fn persist(&self, mut current: Current<S>, first: u32, done: &mut Done<S>) {
         for attempt in first.. {
             if self.is_lost(&current) {
@@ -279,7 +280,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             if last || failed.error.is_permanent() {
                 return self.dead_letter(current, attempt + 1, &failed).await;
             }
-            // Its span is over, whatever keeps its context.
+            // Its span ends here, whatever keeps its context.
             drop(failed);
             tokio::time::sleep(self.handling.retries.pause(attempt - first)).await;
         }
@@ -291,7 +292,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         batch
     }
 
-    /// Whether a message goes to another member, which may be handling it by now: then it is left to that.
+    /// Whether a message goes to another member, which may be handling it by now: then it is left to that one.
     pub(super) fn is_lost(&self, current: &Current<S>) -> bool {
         let is_lost = current.settle.is_lost();
         if is_lost {
@@ -300,7 +301,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         is_lost
     }
 
-    /// One attempt, in a span of its own, and when it began. `otherwise` is what becomes of a message that fails.
+    /// One attempt in its own span, and when it began. `otherwise` is what becomes of a message that fails.
     async fn attempt(
         &self,
         batch: &[Current<S>],
@@ -334,7 +335,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         (result, begun)
     }
 
-    /// What a handler of these messages is at.
+    /// What a handler of these messages is handling.
     fn at_hand(&self, batch: &[Current<S>]) -> Handled {
         let is_in_process = self.handling.telemetry.is_in_process();
         match batch {
@@ -343,8 +344,8 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
     }
 
-    /// What a handler comes to, and when, if that is measured. While it waits for something, what was done with before is
-    /// settled.
+    /// The result of a handler, and when it came, if that is measured. While it waits for something, finished messages
+    /// are settled.
     async fn handled(
         &self,
         handling: impl Future<Output = Result<(), HandlerError>>,

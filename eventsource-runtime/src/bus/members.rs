@@ -1,10 +1,10 @@
-//! Members of groups, whose lag the gauges tell.
+//! Members of groups, whose lag the gauges report.
 
 use std::sync::{Arc, Weak};
 
 use crate::sync::Mutex;
 
-/// What is known of members, of each for as long as it is one.
+/// What is known of each member, for as long as it is one.
 pub(super) struct Members<T>(Mutex<Vec<Weak<T>>>);
 
 impl<T> Default for Members<T> {

@@ -14,13 +14,13 @@ use crate::fnv::fnv1a;
 use crate::store::{Position, StreamId, Version};
 use crate::telemetry::{Linked, TraceContext};
 
-/// A message: what is known of the event in it, other headers, and the payload.
+/// A message: what is known about its event, other headers, and the payload.
 ///
-/// From foreign producers come messages that lack any of it; then the method answers `None`. Cloning is cheap.
+/// Messages from foreign producers may lack any of it; then the method returns `None`. Cloning is cheap.
 #[derive(Clone, PartialEq)]
 pub struct Message(Arc<Inner>);
 
-/// Behind one pointer, since a message is handed on often on its way.
+/// Behind one pointer, since messages are passed on often.
 #[derive(Clone, PartialEq)]
 struct Inner {
     facts: Facts,
@@ -45,7 +45,7 @@ pub(super) struct Facts {
 }
 
 impl Message {
-    /// A message that belongs to a stream, with an id of its own and a payload of JSON.
+    /// A message that belongs to a stream, with an id of its own and a JSON payload.
     #[must_use]
     pub fn new(stream: StreamId, event_type: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
         let facts = Facts {
@@ -58,7 +58,7 @@ impl Message {
         Self::from_parts(facts, Headers::default(), payload.into())
     }
 
-    /// A stored event as a message. It carries the trace context that is stored with the event; its metadata stays in
+    /// A stored event as a message. It carries the trace context stored with the event; the event's metadata stays in
     /// the store.
     #[must_use]
     pub fn of(event: &StoredEvent) -> Self {
@@ -90,7 +90,7 @@ impl Message {
         self
     }
 
-    /// The id of the event, by which a consumer knows what it has seen before.
+    /// The id of the event, by which a consumer recognizes duplicates.
     #[must_use]
     pub fn id(&self) -> Option<Uuid> {
         self.0.facts.id
@@ -126,19 +126,19 @@ impl Message {
         self.0.facts.occurred_at
     }
 
-    /// Shared by all that follows from one first message.
+    /// Shared by all that follows from one initial message.
     #[must_use]
     pub fn correlation_id(&self) -> Option<Uuid> {
         self.0.facts.correlation_id
     }
 
-    /// The command or event that led to the event.
+    /// The command or event that caused the event.
     #[must_use]
     pub fn causation_id(&self) -> Option<Uuid> {
         self.0.facts.causation_id
     }
 
-    /// What the payload is written in.
+    /// The content type of the payload.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.0.facts.content_type.as_deref()
@@ -150,14 +150,14 @@ impl Message {
         self.0.trace_context.as_ref()
     }
 
-    /// Whether it came with a trace context that nobody can read. That is no error: it starts a new trace, or goes on
-    /// with the one that it came with, where no more than the `tracestate` is broken.
+    /// Whether it came with an unreadable trace context. That is no error: it starts a new trace or, if only the
+    /// `tracestate` is broken, continues the one it came with.
     #[must_use]
     pub fn has_malformed_context(&self) -> bool {
         self.0.malformed_context
     }
 
-    /// The headers beside those that have a method of their own, and those of them that could not be read.
+    /// The headers without a method of their own, and those with one that could not be read.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.0.headers
@@ -169,7 +169,7 @@ impl Message {
         &self.0.payload
     }
 
-    /// Sets the trace context. A bus sets that of its own span when a message is published.
+    /// Sets the trace context. On publication, a bus sets that of its own span.
     #[must_use]
     pub fn with_trace_context(self, trace_context: Option<TraceContext>) -> Self {
         self.change(|inner| inner.trace_context = trace_context)
@@ -179,8 +179,8 @@ impl Message {
         self.change(|inner| inner.malformed_context = true)
     }
 
-    /// Adds a header, replacing those of that name. Those of what the message tells by itself, as its id and its stream,
-    /// are written as it tells them; `content-type` is as [`with_content_type`](Self::with_content_type).
+    /// Adds a header, replacing those of that name. Headers that the message writes itself, such as its id and its
+    /// stream, keep the message's values; `content-type` is as [`with_content_type`](Self::with_content_type).
     #[must_use]
     pub fn with_header(self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) -> Self {
         let (name, value) = (name.into(), value.into());
@@ -190,7 +190,7 @@ impl Message {
         }
     }
 
-    /// Sets what the payload is written in, where that is not JSON.
+    /// Sets the content type of the payload, if it is not JSON.
     #[must_use]
     pub fn with_content_type(self, content_type: impl Into<Cow<'static, str>>) -> Self {
         self.change(|inner| inner.facts.content_type = Some(content_type.into()))
@@ -214,10 +214,10 @@ impl Message {
         self.event_type().is_some_and(|name| is_one_of(name, (E::NAME, E::ALIASES)))
     }
 
-    /// Reads the payload as an `E`, upcasting an older one. What is read has no position: a message does not tell it.
+    /// Decodes the payload as an `E`, upcasting an older one. The result has no position, since a message carries none.
     ///
     /// # Errors
-    /// A header is missing that every event has, or the payload does not fit the type.
+    /// A header that every event has is missing, or the payload does not fit the type.
     pub fn decode<E: Event>(&self) -> Result<Recorded<E>, MessageError> {
         let facts = &self.0.facts;
         let missing = |header| MessageError::Missing { header };
@@ -237,7 +237,7 @@ impl Message {
         Ok(StoredEvent::new(envelope, self.0.payload.clone()).decode()?)
     }
 
-    /// What keeps its order: a number that all messages of a stream share, the same in every process.
+    /// The ordering key: a number that all messages of a stream share, the same in every process.
     #[must_use]
     pub fn order_key(&self) -> u64 {
         self.stream().map_or(0, |stream| fnv1a(stream.as_str().bytes()))
@@ -246,7 +246,7 @@ impl Message {
 
 pub(super) const JSON: Cow<'static, str> = Cow::Borrowed("application/json");
 
-/// Without headers and payload, which may hold anything.
+/// Omits headers and payload, which may hold anything.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = &self.0.facts;
@@ -322,7 +322,7 @@ impl Headers {
     }
 }
 
-/// The names alone; values may hold anything.
+/// Names only; values may hold anything.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()

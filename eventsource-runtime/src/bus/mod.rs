@@ -1,9 +1,9 @@
-//! Buses: events on their way to other parts of a process, and to other processes.
+//! Buses carry events to other parts of a process, and to other processes.
 //!
 //! [`EventBus`] is the port: publish, and subscribe as a member of a group. A bus delivers at least once, and keeps the
 //! order of the messages of one stream. [`InProcessBus`] delivers within the process; `KafkaBus` comes with the feature
-//! `kafka`, `RabbitMqBus` with `rabbitmq`. What follows a delivery is the same on all of them and stands here, not in
-//! the adapters: retries, dead letters, trace context, spans and metrics.
+//! `kafka`, `RabbitMqBus` with `rabbitmq`. What follows a delivery is the same on all of them and is implemented here,
+//! not in the adapters: retries, dead letters, trace context, spans and metrics.
 //!
 //! ```
 //! use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
@@ -64,18 +64,18 @@ pub use wire::header;
 use crate::clock::Timestamp;
 use crate::telemetry::names;
 
-/// A bus. Open for implementation: wrap yours in [`Traced`], which adds retries, dead letters, spans and metrics.
+/// A bus. You can implement it: wrap yours in [`Traced`], which adds retries, dead letters, spans and metrics.
 ///
-/// A bus promises that a message whose publication was confirmed reaches every group that exists at that time, at
+/// A bus guarantees that a message whose publication was confirmed reaches every group that exists at that time, at
 /// least once, and that the messages of one stream reach a group in the order in which they were published.
 pub trait EventBus: Clone + Send + Sync + 'static {
     /// What a member of a group takes messages from.
     type Consumer: Consumer;
 
-    /// What telemetry says of the bus.
+    /// How telemetry describes the bus.
     fn info(&self) -> BusInfo;
 
-    /// How the bus is doing, for gauges; `None` where nobody knows.
+    /// The health of the bus, for gauges; `None` if unknown.
     fn health(&self) -> Option<Arc<dyn Health>> {
         None
     }
@@ -83,29 +83,29 @@ pub trait EventBus: Clone + Send + Sync + 'static {
     /// Where a message would go.
     fn destination(&self, message: &Message) -> Destination;
 
-    /// How many groups of subscribers what is published now would get to, for spans that are about to start; `None`
-    /// where nobody knows.
+    /// How many groups of subscribers a message published now would reach, for spans that are about to start; `None` if
+    /// unknown.
     fn handlers(&self) -> Option<u64> {
         None
     }
 
     /// Publishes messages and waits until each is confirmed; the results are in the messages' order.
     ///
-    /// Of one stream, no message is published after one that could not be. A future that is dropped may have published
-    /// any number of them, and may still publish the others.
+    /// Once a message could not be published, no later message of its stream is. If the future is dropped, any number
+    /// of the messages may have been published, and the others still may be.
     fn publish(&self, messages: Vec<Message>) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
 
-    /// Joins a group, and makes it if it is new.
+    /// Joins a group, and creates it if it is new.
     fn subscribe(&self, intake: Intake) -> impl Future<Output = Result<Self::Consumer, BusError>> + Send;
 }
 
-/// How a bus is doing. It is asked by the exporter's thread, and answers at once from what it knows.
+/// The health of a bus. It is queried by the exporter's thread, and answers at once from what it knows.
 pub trait Health: Send + Sync {
-    /// Whether every connection to the broker stands.
+    /// Whether every connection to the broker is up.
     fn is_connected(&self) -> bool;
 
-    /// Tells how many messages of each partition each group has not handled yet. If a group has several members, only
-    /// the one that receives a partition's messages tells it; on RabbitMQ, once it has received its first message.
+    /// Reports how many messages of each partition each group has not handled yet. If a group has several members, only
+    /// the one that receives a partition's messages reports it; on RabbitMQ, once it has received its first message.
     fn lags(&self, _tell: &mut dyn FnMut(Lag<'_>)) {}
 }
 
@@ -114,7 +114,7 @@ pub trait Health: Send + Sync {
 pub struct Lag<'a> {
     /// The group.
     pub group: &'a str,
-    /// What all messages go to: the topic, or the exchange.
+    /// The destination of all messages: the topic, or the exchange.
     pub destination: &'a str,
     /// The partition, or the number of the group's queue, from 0.
     pub partition: i32,
@@ -122,7 +122,7 @@ pub struct Lag<'a> {
     pub messages: u64,
 }
 
-/// A member of a group. Dropped, it leaves the group; what it has not settled goes to another member, or waits.
+/// A member of a group. Dropping it leaves the group; what it has not settled goes to another member, or waits.
 pub trait Consumer: Send + 'static {
     /// How a delivery is settled.
     type Settle: Settle;
@@ -131,9 +131,8 @@ pub trait Consumer: Send + 'static {
     /// A dropped future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<Option<Delivery<Self::Settle>>, BusError>> + Send;
 
-    /// The next deliveries, as soon as there is one: those that are there, up to `most`, added to `taken`. None is
-    /// added where [`Consumer::next`] answers `None`. A dropped future loses nothing. One at a time unless a bus has
-    /// more at once.
+    /// The next deliveries, as soon as there is one: those available, up to `most`, appended to `taken`. Appends none
+    /// if [`Consumer::next`] would return `None`. A dropped future loses nothing. The default takes one at a time.
     fn next_batch(
         &mut self,
         _most: usize,
@@ -145,16 +144,16 @@ pub trait Consumer: Send + 'static {
         }
     }
 
-    /// What a member does while there is no room for another message, and while the last ones are handled after it was
-    /// stopped: it keeps its place in the group. It never ends, and a dropped future loses nothing.
+    /// Keeps the member's place in the group while there is no room for another message, and while the last ones are
+    /// handled after it was stopped. It never returns, and a dropped future loses nothing.
     fn attend(&mut self) -> impl Future<Output = Infallible> + Send {
         pending()
     }
 
-    /// Takes no more. What `next` still hands out is what nobody else would get.
+    /// Takes no more messages. `next` still returns those that nobody else would get.
     fn stop(&mut self);
 
-    /// Leaves the group when all is settled, and waits, within bounds, until the bus knows of it.
+    /// Leaves the group once all is settled, and waits, within bounds, until the bus knows of it.
     fn leave(self) -> impl Future<Output = ()> + Send
     where
         Self: Sized,
@@ -163,20 +162,20 @@ pub trait Consumer: Send + 'static {
     }
 }
 
-/// Tells a bus what became of one delivery. Dropped without a word it is delivered again, at the latest when the
+/// Tells a bus the outcome of one delivery. If dropped unsettled, the message is redelivered, at the latest when the
 /// consumer is dropped.
 pub trait Settle: Send + Sync + 'static {
-    /// Whether the message goes to another member, so that it is not to be handled here; asked before each attempt. Not
-    /// knowing is no harm but to the order: the other member may be further than this one.
+    /// Whether the message goes to another member and must not be handled here; asked before each attempt. A bus that
+    /// does not know this risks only the order: the other member may be further than this one.
     fn is_lost(&self) -> bool {
         false
     }
 
-    /// The message is done with.
+    /// Acknowledges the message.
     fn ack(self) -> impl Future<Output = Result<(), BusError>> + Send;
 
-    /// Messages of one lane are done with, in their order; what stood against settling each that is not. A lane settles
-    /// together what its handler was done with without waiting for anything.
+    /// Acknowledges messages of one lane, in their order; returns an error for each that could not be settled. A lane
+    /// settles together what its handler finished without waiting for anything.
     #[must_use]
     fn ack_all(done: Vec<Self>) -> impl Future<Output = Vec<BusError>> + Send
     where
@@ -191,8 +190,8 @@ pub trait Settle: Send + Sync + 'static {
         }
     }
 
-    /// The message has failed for good and can never be kept among the dead letters: it is left to the broker. Where
-    /// that keeps what is done with, there is no more to do than that.
+    /// The message has failed for good and can never be stored as a dead letter: it is left to the broker. If that
+    /// keeps acknowledged messages, acknowledging is all there is to do.
     fn reject(self) -> impl Future<Output = Result<(), BusError>> + Send
     where
         Self: Sized,
@@ -200,8 +199,8 @@ pub trait Settle: Send + Sync + 'static {
         self.ack()
     }
 
-    /// Keeps a message among the group's dead letters, durably; to be followed by [`Settle::ack`], or by
-    /// [`Settle::reject`] where that can never be.
+    /// Stores a message durably among the group's dead letters; to be followed by [`Settle::ack`], or by
+    /// [`Settle::reject`] if it can never be stored.
     fn park(&self, message: &Message) -> impl Future<Output = Result<(), BusError>> + Send;
 }
 
@@ -210,11 +209,11 @@ pub trait Settle: Send + Sync + 'static {
 pub struct Delivery<S> {
     /// The message.
     pub message: Message,
-    /// What shares a lane is handled in order.
+    /// Messages with the same lane are handled in order.
     pub lane: u64,
     /// Whether it was delivered before, as far as the bus knows.
     pub redelivered: bool,
-    /// When the broker took it, by the broker's clock; on Kafka by that of whoever published it, unless the topic says
+    /// When the broker received it, by the broker's clock; on Kafka by the publisher's clock, unless the topic has
     /// `message.timestamp.type=LogAppendTime`.
     pub sent_at: Option<Timestamp>,
     /// Where it came from.
@@ -223,36 +222,36 @@ pub struct Delivery<S> {
     pub settle: S,
 }
 
-/// What telemetry says of a bus.
+/// How telemetry describes a bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BusInfo {
-    /// `messaging.system`; `None` within the process, where there is none.
+    /// `messaging.system`; `None` for the in-process bus, which has none.
     pub system: Option<&'static str>,
-    /// What all messages go to: the topic, or the exchange.
+    /// The destination of all messages: the topic, or the exchange.
     pub destination: Arc<str>,
     /// `server.address` and `server.port`, without credentials.
     pub server: Option<(Arc<str>, u16)>,
-    /// The target of what is logged.
+    /// The target of log records.
     pub(crate) target: &'static str,
 }
 
 impl BusInfo {
-    /// A bus within the process.
+    /// The in-process bus.
     #[must_use]
     pub fn in_process() -> Self {
-        // Made once, since it is asked for with each message.
+        // Made once, since each message needs it.
         static NAME: LazyLock<Arc<str>> = LazyLock::new(|| "in_process".into());
         Self { system: None, destination: Arc::clone(&NAME), server: None, target: names::LOG_BUS }
     }
 
-    /// A broker, by the name that the semantic conventions have for it.
+    /// A broker, by its name in the semantic conventions.
     #[must_use]
     pub fn broker(system: &'static str, destination: impl Into<Arc<str>>) -> Self {
         Self { system: Some(system), destination: destination.into(), server: None, target: names::LOG_BUS }
     }
 
-    /// Adds where the broker is.
+    /// Adds the broker's address.
     #[must_use]
     pub fn at(self, address: impl Into<Arc<str>>, port: u16) -> Self {
         Self { server: Some((address.into(), port)), ..self }
@@ -265,9 +264,9 @@ impl BusInfo {
 pub struct Destination {
     /// `messaging.destination.name`: of low cardinality, no ids in it.
     pub name: Arc<str>,
-    /// The routing key, on a broker that has them.
+    /// The routing key, if the broker has them.
     pub routing_key: Option<Arc<str>>,
-    /// The place in a partition, on a broker that has them.
+    /// The place in a partition, if the broker has them.
     pub place: Option<Place>,
 }
 
@@ -288,11 +287,11 @@ pub struct Place {
     pub offset: i64,
 }
 
-/// What a publication came to.
+/// The outcome of a publication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// The place in a partition, on a broker that has them.
+    /// The place in a partition, if the broker has them.
     pub place: Option<Place>,
 }
 
@@ -304,15 +303,15 @@ impl Published {
     }
 }
 
-/// What a member of a group wants to have.
+/// What a member of a group asks for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Intake {
     /// The group: each message goes to one of its members.
     pub group: Arc<str>,
-    /// The group's dead letters, up to those that are there now, instead of its messages.
+    /// The group's dead letters, up to those present now, instead of its messages.
     pub dead_letters: bool,
-    /// How many messages may be on their way to the member, unsettled.
+    /// How many unsettled messages may be in flight to the member.
     pub prefetch: u16,
 }
 

@@ -1,8 +1,7 @@
-//! The relay: from the store's feed to a bus, so that nothing is lost between commit and publication.
+//! The relay publishes the store's feed on a bus, so that nothing is lost between commit and publication.
 //!
 //! A relay is a projection whose effect is that its events are on the bus. It has a projection's checkpoint, lease,
-//! retries and partitions; what is its own is the store in between, which publishes a batch before the checkpoint
-//! moves.
+//! retries and partitions; its own part is the store in between, which publishes a batch before the checkpoint moves.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,17 +22,17 @@ use crate::projection::{
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
 use crate::telemetry::Scope;
 
-/// Publishes every event of a store on a bus. What process managers keep for themselves, the commands that they are to
-/// dispatch among it, stays in the store.
+/// Publishes every event of a store on a bus. The records that process managers keep for themselves, with the commands
+/// that they are to dispatch, stay in the store.
 ///
-/// Every event is published at least once, after it was committed and however often processes die, and the events of a
-/// stream in order. There is one exception: a relay that is held up for longer than its lease while it publishes may
-/// publish what it had read after newer events. The messages carry the trace context that is stored with their event,
-/// so that a consumer leads straight back to the command. Several relays of one name, in as many processes, share the
-/// work by leases: for each partition one publishes, and another takes over when that is gone.
+/// Every event is published at least once after it was committed, however often processes die, and the events of a
+/// stream in order. There is one exception: a relay that stalls for longer than its lease while publishing may publish
+/// what it had read after newer events. Messages carry the trace context that is stored with their event, so that a
+/// consumer's trace leads straight back to the command. Several relays of one name, in as many processes, share the
+/// work by leases: for each partition one publishes, and another takes over when it is gone.
 ///
-/// While the bus is in trouble the relay tries again, for ever; `eventsource.relay.gap` tells how far it is behind. A
-/// message that the bus can never take, such as one that is too large, stops it, unless it is told to pass over those.
+/// While the bus fails, the relay retries forever; `eventsource.relay.gap` reports how far it is behind. A message that
+/// the bus can never take, such as one that is too large, stops it, unless it is told to skip those.
 ///
 /// ```
 /// use eventsource_runtime::bus::{InProcessBus, Relay};
@@ -58,56 +57,56 @@ pub struct Relay<S, B> {
 
 impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// A relay from a store to a bus. The name is that of its checkpoint: it begins with the first event unless told
-    /// otherwise, and goes on where the last relay of the name has stopped. No projection of the store has the same.
+    /// otherwise, and continues where the last relay of the name stopped. No projection of the store may have the same.
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
         let outbox = Outbox { store, bus, filter: Filter::all(), tracing: true };
         let (begin, on_failure) = (Begin::default(), OnFailure::Stop);
         Self { name, outbox, partitions: 1, lease: None, begin, on_failure, metrics: true }
     }
 
-    /// Publishes only what a filter shows.
+    /// Publishes only the events that a filter matches.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.outbox.filter = filter;
         self
     }
 
-    /// In how many parts the relay works, each with its streams, its checkpoint and its lease; 1 unless set.
+    /// The number of parts in which the relay works, each with its streams, checkpoint and lease; 1 by default.
     pub fn partitions(self, partitions: u32) -> Self {
         Self { partitions, ..self }
     }
 
-    /// How long a relay that is gone keeps others from taking over; 5 seconds unless set.
+    /// How long a relay that is gone keeps others from taking over; 5 seconds by default.
     pub fn lease(self, term: Duration) -> Self {
         Self { lease: Some(term), ..self }
     }
 
-    /// Lets a relay that is new to the store begin after a position, with nothing before it published. If it lies
-    /// beyond the head, events up to it are left out too. Unless set it begins with the first event.
+    /// Lets a relay that is new to the store begin after a position, without publishing anything before it. If it lies
+    /// beyond the head, events up to it are skipped too. By default it begins with the first event.
     ///
-    /// One that has a checkpoint goes on from there, whatever this says: it may stay in the code after the first start.
+    /// One that has a checkpoint continues from there regardless: the call may stay in the code after the first start.
     /// Several processes that start a new relay agree on where the first of them began.
     pub fn begin_after(self, position: Position) -> Self {
         Self { begin: Begin::After(position), ..self }
     }
 
-    /// The same with the head that the store tells first after [`Relay::spawn`]. What is committed between the two may
-    /// count as the past: where that matters, say `begin_after(store.head().await?)`.
+    /// The same with the head that the store first reports after [`Relay::spawn`]. What is committed in between may
+    /// count as past: if that matters, use `begin_after(store.head().await?)`.
     pub fn begin_now(self) -> Self {
         Self { begin: Begin::Now, ..self }
     }
 
-    /// Passes over messages that the bus can never take, each with a log record, instead of stopping.
+    /// Skips messages that the bus can never take, each with a log record, instead of stopping.
     pub fn skip_unpublishable(self) -> Self {
         Self { on_failure: OnFailure::Skip, ..self }
     }
 
-    /// Switches the spans of what the relay publishes on or off; on unless set.
+    /// Switches the spans of what the relay publishes on or off; on by default.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.outbox.tracing = enabled;
         self
     }
 
-    /// Switches the relay's own metrics on or off; on unless set.
+    /// Switches the relay's own metrics on or off; on by default.
     pub fn enable_metrics(self, enabled: bool) -> Self {
         Self { metrics: enabled, ..self }
     }
@@ -128,10 +127,10 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     }
 }
 
-/// How long a publication should take at most: many times what it takes until the bus has answered.
+/// The longest that a publication should take: many times what a bus takes to answer.
 const LONGEST_BATCH: Duration = Duration::from_millis(250);
 
-/// A store that publishes what it is to apply.
+/// A store that publishes the batches that it is asked to apply.
 #[derive(Clone, Debug)]
 struct Outbox<S, B> {
     store: S,
@@ -144,12 +143,12 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     /// Publishes events.
     ///
     /// # Errors
-    /// What stood against the first that was not published; those before it are kept. One that is behind another of its
-    /// stream is not at fault: what that one is behind is told by another result.
+    /// The error of the first event that was not published; the error keeps those before it. One held back behind
+    /// another of its stream is not at fault: that other one's result is.
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
         let events: Vec<_> = events.iter().filter(|event| !is_own(&event.event_type)).collect();
         let messages: Vec<_> = events.iter().map(|event| Message::of(event)).collect();
-        // Not in the scope of the batch, which has no spans: each publication has one.
+        // Not in the scope of the batch, which has no spans: each publication has its own.
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
         let results = scope.run(self.bus.send(messages, Via::Relay)).await;
         let published = events.iter().zip(&results).take_while(|(_, result)| result.is_ok()).last();
@@ -164,7 +163,7 @@ fn is_behind(error: &PublishError) -> bool {
     matches!(error, PublishError::Behind { .. })
 }
 
-/// The error as a runner of projections understands it: at an event that will not go through, or of a store in trouble.
+/// The error for the projection runner: of an event that will not go through, or of a failing store.
 fn refused(event: &StoredEvent, error: PublishError) -> ProjectionError {
     match error {
         PublishError::Closed => ProjectionError::store(StoreError::Closed),
@@ -210,15 +209,14 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
         self.store.lease_projection(partition, claim)
     }
 
-    /// Nobody waits for it but who stops the relay.
+    /// Only whoever stops the relay waits for it.
     fn longest_batch(&self) -> Duration {
         LONGEST_BATCH
     }
 
-    /// Publishes, and only then moves the checkpoint: past the batch, or past what stands in it before the first event
-    /// that was not published. A bus that takes less than a batch at a time would otherwise get its beginning for ever.
-    /// What another relay may have published is not published again: after what that one published since, it would be
-    /// out of order.
+    /// Publishes, and only then moves the checkpoint: past the batch, or past the events before the first that was not
+    /// published. A bus that takes less than a batch at a time would otherwise get its beginning forever. What another
+    /// relay may have published is not published again: after what that one published since, it would be out of order.
     async fn apply_batch(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,

@@ -7,15 +7,15 @@ use tokio::time::{Instant, sleep};
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// What counts as for ever; the clock ends somewhere.
+/// What counts as forever; the clock has an end.
 const FAR: Duration = Duration::from_hours(24 * 365);
 
-/// When a time-out is over that begins now.
+/// When a timeout that begins now ends.
 pub(super) fn until(timeout: Duration) -> Instant {
     Instant::now() + timeout.min(FAR)
 }
 
-/// The pauses of one undertaking, each twice as long as the one before.
+/// The pauses of one operation, each twice as long as the one before.
 #[derive(Default)]
 pub(super) struct Pauses(u32);
 

@@ -1,32 +1,32 @@
-//! How the span of a handler hangs together with the trace that a message carries.
+//! How a handler's span relates to the trace that a message carries.
 
 use std::time::Duration;
 
 use super::handler::Received;
 use crate::clock::Timestamp;
 
-/// The age from which a message is a matter of its own, no part of the trace that sent it.
+/// The age from which a message is no longer part of the trace that sent it.
 const FRESH: Duration = Duration::from_mins(2);
 
-/// What a message's trace context becomes.
+/// How a message's trace context is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Relation {
-    /// The parent, and a link as well; of one of several messages a link alone.
+    /// As the parent, and as a link as well; for one of several messages as a link only.
     Parent,
-    /// A link; the span starts a new trace.
+    /// As a link; the span starts a new trace.
     Link,
-    /// Nothing; the span starts a new trace.
+    /// Not at all; the span starts a new trace.
     Ignore,
 }
 
-/// How the spans of a subscription hang together with the traces that its messages carry.
+/// How the spans of a subscription relate to the traces that its messages carry.
 ///
-/// A message that comes for the first time and is younger than two minutes continues its trace. One that is older,
-/// comes again or is replayed has a new trace with a link, so that no trace grows for ever; within the process all
-/// have, since a queue stands between. A batch of several has a new trace: each of its messages has a link, unless it
-/// is one whose context is ignored. The flags of a context are never changed. Baggage is not read: it stays
-/// a header of the message, `baggage`, which a handler may read that trusts its producers.
+/// A message that is delivered for the first time and younger than two minutes continues its trace. One that is older,
+/// redelivered or replayed has a new trace with a link, so that no trace grows forever; in process all have, since a
+/// queue lies in between. A batch of several has a new trace with a link to each of its messages, except those whose
+/// context is ignored. The flags of a context are never changed. Baggage is not read: it stays in the header `baggage`,
+/// which a handler that trusts its producers may read.
 ///
 /// ```
 /// # use eventsource_runtime::bus::{Propagation, Relation};
@@ -50,17 +50,17 @@ impl Default for Propagation {
 }
 
 impl Propagation {
-    /// A link whatever the message's age: what holds within the process.
+    /// A link whatever the message's age: the in-process default.
     pub fn link() -> Self {
         Self::default().fresh(Relation::Link)
     }
 
-    /// What becomes of the context of a fresh message that is delivered for the first time.
+    /// How the context of a fresh message that is delivered for the first time is used.
     pub fn fresh(self, fresh: Relation) -> Self {
         Self { fresh, ..self }
     }
 
-    /// Ignores the context of messages that are old, delivered again or replayed.
+    /// Ignores the context of messages that are old, redelivered or replayed.
     pub fn ignore_stale(self) -> Self {
         Self { stale: Relation::Ignore, ..self }
     }
@@ -70,12 +70,12 @@ impl Propagation {
         Self { max_age, ..self }
     }
 
-    /// Says that the messages come from somebody who must not decide on our traces: each starts a new one, with a link.
+    /// Declares that the producers must not decide on our traces: each message starts a new one, with a link.
     pub fn untrusted(self) -> Self {
         Self { trusted: false, ..self }
     }
 
-    /// What the context of one message becomes; `sent_at` is the broker's time.
+    /// How the context of one message is used; `sent_at` is the broker's time.
     pub(super) fn relation(&self, message: &Received, sent_at: Option<Timestamp>, now: Timestamp) -> Relation {
         let age = sent_at.or(message.occurred_at()).map_or(0.0, |sent_at| now.seconds_since(sent_at));
         let fresh = !message.is_redelivered() && !message.is_replayed() && age <= self.max_age.as_secs_f64();

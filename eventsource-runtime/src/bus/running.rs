@@ -1,4 +1,4 @@
-//! A subscription that runs: it takes messages from the bus, hands them to its lanes, and ends.
+//! A running subscription: it takes messages from the bus, hands them to its lanes, and ends.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -21,19 +21,19 @@ use crate::telemetry::{Scope, log};
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a shutdown waits, after its deadline, for handlers that block their thread.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The part of the messages that may be under way which is taken at once, so that lanes work while more is taken.
+/// The part of the permitted in-flight messages that is taken at once, so that lanes work while more is taken.
 const PART: u16 = 4;
 
 /// A running subscription.
 ///
-/// Dropping this ends it as [`Subscription::shutdown`] does, without waiting: what was taken is still handled.
+/// Dropping this ends it as [`Subscription::shutdown`] does, without waiting: messages already taken are still handled.
 #[derive(Debug)]
 #[must_use = "dropping this ends the subscription"]
 pub struct Subscription {
     group: Arc<str>,
     stop: watch::Sender<Stop>,
     counts: Arc<Counts>,
-    /// `None` once its end was told.
+    /// `None` once its end was reported.
     task: Mutex<Option<JoinHandle<Ended>>>,
 }
 
@@ -41,13 +41,13 @@ pub struct Subscription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stop {
     Not,
-    /// When what was taken is done with.
+    /// When all messages taken are done.
     Done,
     /// At once.
     Now,
 }
 
-/// What a subscription came to; `None` if it was aborted.
+/// The outcome of a subscription; `None` if it was aborted.
 type Ended = Option<Result<(), BusError>>;
 
 /// What became of the messages of a subscription.
@@ -56,11 +56,11 @@ type Ended = Option<Result<(), BusError>>;
 pub struct Tally {
     /// How many were handled.
     pub acknowledged: u64,
-    /// How many failed for good and are kept among the dead letters.
+    /// How many failed for good and are stored as dead letters.
     pub dead_lettered: u64,
-    /// How many failed for good and cannot be written as dead letters: they are left to the broker. Kafka has them
-    /// where they came from, RabbitMQ moves them as they came to the dead letters, unless they are there already. A bus
-    /// within the process, whose dead letters are full, has them no more.
+    /// How many failed for good and cannot be stored as dead letters: they are left to the broker. Kafka keeps them
+    /// where they came from, RabbitMQ moves them unchanged to the dead letters, unless they are there already. An
+    /// in-process bus whose dead letters are full loses them.
     pub unkeepable: u64,
 }
 
@@ -75,18 +75,18 @@ impl Subscription {
         }
     }
 
-    /// Waits until the subscription ends of itself: one of dead letters when all have been tried again, any other when
-    /// nothing can be taken from the bus any more, or the bus panics. What was taken before is still handled first.
-    /// Dropped before that, it changes nothing.
+    /// Waits until the subscription ends by itself: one of dead letters when all have been retried, any other when
+    /// nothing more can be taken from the bus, or the bus panics. Messages taken before are still handled first.
+    /// Dropping the future before has no effect.
     ///
     /// # Errors
-    /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is told once, and not
-    /// by a [`shutdown`](Subscription::shutdown) behind it.
+    /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is reported once, and
+    /// not by a later [`shutdown`](Subscription::shutdown).
     pub async fn finished(&self) -> Result<Tally, SubscriptionStopped> {
         self.ended().await
     }
 
-    /// Takes no more messages, and waits until those that were taken are done with, at most 30 seconds.
+    /// Takes no more messages, and waits until those already taken are done, at most 30 seconds.
     ///
     /// # Errors
     /// The subscription had stopped before, or messages were left.
@@ -94,9 +94,9 @@ impl Subscription {
         self.shutdown_within(DEADLINE).await
     }
 
-    /// Takes no more messages, and waits until those that were taken are done with, at most `deadline`. What is not
-    /// done by then is aborted, and delivered again. A handler that blocks its thread cannot be: it is waited for, for
-    /// another second, and then left behind. As long as it runs, what this subscription has taken goes to nobody else.
+    /// Takes no more messages, and waits until those already taken are done, at most `deadline`. What is not done by
+    /// then is aborted and redelivered. A handler that blocks its thread cannot be aborted: it gets another second, and
+    /// is then left behind. As long as it runs, the messages that this subscription has taken go to nobody else.
     ///
     /// # Errors
     /// The subscription had stopped before, or messages were left.
@@ -106,12 +106,12 @@ impl Subscription {
             return ended;
         }
         self.stop.send_replace(Stop::Now);
-        // Its messages are given back when it is gone, and it tells no more.
+        // Its messages are given back once it is gone, and it reports no more.
         let ended = tokio::time::timeout(FAREWELL, self.ended()).await.unwrap_or_else(|_| Err(self.aborted()));
         self.counts.tell_lost();
         let left = self.counts.under_way();
         match ended {
-            // All was handled; it had the group alone to leave.
+            // All was handled; only leaving the group remained.
             Err(SubscriptionStopped::Aborted { .. }) if left == 0 => Ok(self.tally()),
             Err(SubscriptionStopped::Aborted { group, .. }) => Err(SubscriptionStopped::Aborted { group, left }),
             ended => ended,
@@ -180,17 +180,17 @@ impl<C: Consumer> Taking<C> {
         let counts = Arc::clone(&self.counts);
         let mut stopped = self.stopped.clone();
         let mut now = pin!(async {
-            // Where nobody can tell any more nobody has.
+            // If nobody can ask for it any more, nobody has.
             if stopped.wait_for(|stop| *stop == Stop::Now).await.is_err() {
                 pending::<()>().await;
             }
         });
         let worked = unless(now.as_mut(), beside(self.work(&mut tasks), counts.tell_losses())).await;
         if worked.is_some() {
-            // Only now: what is settled needs the consumer's connection.
+            // Only now: settling needs the consumer's connection.
             unless(now, self.consumer.leave()).await;
         } else {
-            // Before the consumer goes: another member must not get what comes after a message that is still here.
+            // Before the consumer is dropped: another member must not get what follows a message that is still here.
             tasks.shutdown().await;
         }
         counts.tell_lost();
@@ -201,7 +201,7 @@ impl<C: Consumer> Taking<C> {
         let taken = unless_one_dies(tasks, self.take()).await;
         if let Err(error) = &taken {
             log::subscription_stopped(self.handling.telemetry.group(), error.error_type());
-            // What nobody here will handle is for other members.
+            // What nobody here will handle belongs to other members.
             self.consumer.stop();
         }
         // The lanes end when they have handled what they have.
@@ -244,7 +244,7 @@ impl<C: Consumer> Taking<C> {
         let (each, mut unwanted) = (taken.len().div_ceil(self.lanes.len()), Vec::new());
         let mut parts: Vec<_> = self.lanes.iter().map(|_| Vec::new()).collect();
         for delivery in taken.drain(..) {
-            // Letters that are not wanted are to stay: a lane puts them back.
+            // Unwanted letters stay where they are: a lane puts them back.
             if !self.handling.intake.dead_letters && !self.handling.wants(&delivery.message) {
                 unwanted.push(delivery.settle);
                 continue;
@@ -256,7 +256,7 @@ impl<C: Consumer> Taking<C> {
             part.push(Current::new(delivery, self.handling.intake.dead_letters));
         }
         for (lane, part) in self.lanes.iter().zip(parts).filter(|(_, part)| !part.is_empty()) {
-            // For a lane that died it is dropped, and comes again when this task has noticed, as it does when it waits.
+            // If the lane died, the part is dropped, and redelivered once this task notices, as it does when it waits.
             let _ = lane.send(part);
         }
         if unwanted.is_empty() {
@@ -269,7 +269,7 @@ impl<C: Consumer> Taking<C> {
         self.counts.settled(count);
     }
 
-    /// Takes the next deliveries; `None` if the subscription is to stop first, which is told once.
+    /// The next deliveries; `None` if the subscription is to stop first, which is reported once.
     async fn next(
         &mut self,
         stopping: bool,
@@ -288,7 +288,7 @@ impl<C: Consumer> Taking<C> {
     }
 }
 
-/// The lane of what shares a key. Of the keys that come to one queue or partition the lower bits are alike.
+/// The lane for a key. Keys that come to one queue or partition share their lower bits.
 fn lane_of(key: u64, lanes: usize) -> usize {
     let mixed = (key ^ (key >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     usize::try_from(mixed % lanes as u64).unwrap_or_default()
@@ -298,8 +298,8 @@ fn died(error: JoinError) -> BusError {
     BusError::backend("run a lane", error)
 }
 
-/// What something comes to, unless a lane dies first, of a panic in the bus: what it had would stay unsettled for ever,
-/// and so would what comes after it.
+/// The result, unless a lane dies first of a panic in the bus: what it held would stay unsettled forever, and so would
+/// everything after it.
 async fn unless_one_dies<T>(
     lanes: &mut JoinSet<()>,
     body: impl Future<Output = Result<T, BusError>>,
@@ -320,7 +320,7 @@ mod tests {
     use crate::bus::Message;
     use crate::store::StreamId;
 
-    /// The queue of a stream is chosen by the lower bits of its key, and so was its lane: all of a queue were in one.
+    /// A stream's queue and its lane were both chosen by the lower bits of its key: all of a queue were in one lane.
     #[test]
     fn the_streams_of_one_queue_are_in_all_lanes() {
         let key = |id: u32| Message::new(StreamId::new("Order", id), "OrderPlaced", "{}").order_key();

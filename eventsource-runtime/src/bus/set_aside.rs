@@ -1,4 +1,4 @@
-//! What a lane keeps among the dead letters.
+//! How a lane stores dead letters.
 
 use std::sync::atomic::Ordering;
 
@@ -10,8 +10,8 @@ use super::message::Message;
 use super::wire::header;
 
 impl<S: Settle, H: Handler> Lane<S, H> {
-    /// Keeps the message among the dead letters, however long that takes: until then it is not done with, and not told
-    /// to be one of them. One that they can never take is left to the broker.
+    /// Stores the message as a dead letter, however long that takes: until then it is neither done nor reported as one.
+    /// One that can never be stored is left to the broker.
     pub(super) async fn dead_letter(&self, current: Current<S>, attempts: u32, failed: &Failed) {
         if self.is_lost(&current) {
             return;
@@ -31,7 +31,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps the message, or finds that it can never be kept. `None` if it went to another member before.
+    /// Stores the message, or finds that it can never be stored. `None` if it went to another member before.
     async fn parked(&self, current: &Current<S>, letter: &Message) -> Option<Result<(), BusError>> {
         for retry in 0.. {
             match current.settle.park(letter).await {
@@ -46,7 +46,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         None
     }
 
-    /// One that is tried again in vain keeps saying where it came from first, and counts on.
+    /// A letter that fails again keeps its first source, and its count goes on.
     fn letter(&self, current: &Current<S>, attempts: u32, error: &HandlerError) -> Message {
         let message = Message::clone(&current.received);
         let told = |name| message.headers().text(name).filter(|_| current.received.is_replayed());
@@ -60,7 +60,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             .with_header(header::DEAD_LETTER_SOURCE, source)
     }
 
-    /// A dead letter that is not to be tried again stays one, as it is, behind the others.
+    /// Puts a dead letter that is not to be retried back unchanged, behind the others.
     pub(super) async fn put_back(&self, letter: Current<S>) {
         let Some(kept) = self.parked(&letter, &letter.received).await else { return };
         let settled = if kept.is_ok() { letter.settle.ack().await } else { letter.settle.reject().await };

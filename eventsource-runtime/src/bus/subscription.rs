@@ -13,12 +13,12 @@ use super::running::{self, Subscription};
 use super::traced::Traced;
 use super::{EventBus, Intake};
 
-/// How often a message is tried again before it goes to the dead letters.
+/// How often a message is retried before it becomes a dead letter.
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A subscription that is being set up; made by [`Traced::subscribe`] or [`Traced::retry_dead_letters`].
+/// A subscription that is being set up; created by [`Traced::subscribe`] or [`Traced::retry_dead_letters`].
 #[must_use = "nothing is subscribed before `handle`"]
 pub struct SubscriptionBuilder<B: EventBus> {
     bus: Traced<B>,
@@ -37,43 +37,43 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Self { bus, intake, event_types: None, lanes: 1, retries, propagation }
     }
 
-    /// Only messages of events with these stored names. Others are acknowledged without being handled; dead letters of
+    /// Handles only messages of events with these stored names. Others are acknowledged unhandled; dead letters of
     /// other types stay where they are.
     pub fn event_types<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { event_types: Some(names.into_iter().map(Into::into).collect()), ..self }
     }
 
-    /// In how many lanes messages are handled at once; 1 unless set. The messages of one stream stay in one lane.
+    /// The number of lanes that handle messages concurrently; 1 by default. Messages of one stream stay in one lane.
     pub fn lanes(self, lanes: usize) -> Self {
         Self { lanes: lanes.max(1), ..self }
     }
 
-    /// How many messages may be under way, taken and not done with; 256 unless set.
+    /// How many messages may be in flight, taken and not done; 256 by default.
     pub fn prefetch(mut self, messages: u16) -> Self {
         self.intake.prefetch = messages.max(1);
         self
     }
 
-    /// How often a message that failed is tried again before it goes to the dead letters; 5 unless set.
+    /// How often a failed message is retried before it becomes a dead letter; 5 by default.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.retries.most = retries;
         self
     }
 
-    /// The pause before a message is tried again: the first one, from which it doubles up to the longest. Meanwhile the
-    /// later messages of its lane wait.
+    /// The pause before a retry: the first one, which doubles up to the longest. Meanwhile the later messages of its
+    /// lane wait.
     pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
         self.retries.first_pause = first;
         self.retries.longest_pause = longest;
         self
     }
 
-    /// How the spans hang together with the traces that the messages carry.
+    /// How spans relate to the traces that the messages carry.
     pub fn propagation(self, propagation: Propagation) -> Self {
         Self { propagation, ..self }
     }
 
-    /// Subscribes, and handles messages one by one until it is shut down, in tasks of its own.
+    /// Subscribes, and handles messages one by one in tasks of its own until it is shut down.
     ///
     /// # Errors
     /// The bus cannot be subscribed to.
@@ -84,7 +84,7 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         self.start(OneByOne(handler), 1)
     }
 
-    /// Subscribes, and handles messages in batches of up to `most`: what is there, without waiting for more.
+    /// Subscribes, and handles messages in batches of up to `most`: those available, without waiting for more.
     ///
     /// # Errors
     /// The bus cannot be subscribed to.

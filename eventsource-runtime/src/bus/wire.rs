@@ -1,7 +1,7 @@
-//! Messages as headers and back: what every adapter puts on the wire, and how what comes from there is read.
+//! Messages as headers and back: what every adapter puts on the wire, and how it reads what arrives.
 //!
-//! What comes may be hostile: values are looked at only up to a length, nothing that fails to parse is an error, and
-//! what was not understood is kept as it came, so that the dead letters show it.
+//! Input may be hostile: values are parsed only up to a length, nothing that fails to parse is an error, and what was
+//! not understood is kept as it came, so that the dead letters show it.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use crate::telemetry::TraceContext;
 pub mod header {
     /// The W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
-    /// The W3C trace state; left out where there is none.
+    /// The W3C trace state; omitted if there is none.
     pub const TRACESTATE: &str = "tracestate";
     /// The event's id.
     pub const EVENT_ID: &str = "event_id";
@@ -36,28 +36,28 @@ pub mod header {
     pub const AGGREGATE_VERSION: &str = "aggregate_version";
     /// When the event was recorded, in RFC 3339.
     pub const OCCURRED_AT: &str = "occurred_at";
-    /// Shared by all that follows from one first message.
+    /// Shared by all that follows from one initial message.
     pub const CORRELATION_ID: &str = "correlation_id";
     /// What led to the event.
     pub const CAUSATION_ID: &str = "causation_id";
-    /// What the payload is written in.
+    /// The content type of the payload.
     pub const CONTENT_TYPE: &str = "content-type";
     /// On a dead letter: the short name of the failure, never its text.
     pub const DEAD_LETTER_REASON: &str = "dead_letter_reason";
-    /// On a dead letter: how often it was handled in vain, as a dead letter too.
+    /// On a dead letter: how often handling it failed, as a dead letter too.
     pub const DEAD_LETTER_ATTEMPTS: &str = "dead_letter_attempts";
     /// On a dead letter: when it was set aside, in RFC 3339.
     pub const DEAD_LETTER_AT: &str = "dead_letter_at";
-    /// On a dead letter: where it had come from when it failed for good for the first time.
+    /// On a dead letter: where it came from when it first failed for good.
     pub const DEAD_LETTER_SOURCE: &str = "dead_letter_source";
 }
 
-/// The longest value that is parsed, in bytes: as long as a stream's id may be, which no other valid one comes near.
+/// The longest value that is parsed, in bytes: the maximum of a stream's id, which no other valid value comes near.
 const LONGEST: usize = crate::store::MAX_STREAM_ID;
 
 impl Message {
-    /// Names each header, in a fixed order: what the message knows, then the others as they came. Of the first none is
-    /// empty but the id of an aggregate that has an empty one.
+    /// Writes each header, in a fixed order: those the message knows, then the others as they came. Of the former, none
+    /// is empty except the id of an aggregate that has an empty one.
     pub fn write_headers(&self, write: &mut dyn FnMut(&str, &[u8])) {
         let facts = self.facts();
         let mut written = Written { write, text: String::new() };
@@ -84,8 +84,8 @@ impl Message {
         }
     }
 
-    /// Whether the message knows what a header of that name says: one that could not be read when it came, and is kept
-    /// among the others, would contradict it.
+    /// Whether the message writes a header of that name itself: an unreadable one, kept among the others, would
+    /// contradict it.
     fn tells(&self, name: &str) -> bool {
         let facts = self.facts();
         match name {
@@ -103,7 +103,7 @@ impl Message {
         }
     }
 
-    /// A message from its headers. Never fails: what is malformed or too long is kept among the other headers.
+    /// Reads a message from its headers. Never fails: what is malformed or too long is kept among the other headers.
     pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>, payload: Bytes) -> Self {
         let mut read = Reading::default();
         for (name, value) in headers {
@@ -115,7 +115,7 @@ impl Message {
     }
 }
 
-/// Headers as they are written, in one piece of room for those that are not text yet.
+/// Headers as they are written, with one buffer for those that are not text yet.
 struct Written<'w> {
     write: &'w mut dyn FnMut(&str, &[u8]),
     text: String,
@@ -137,7 +137,7 @@ impl Written<'_> {
     fn shown(&mut self, name: &str, value: Option<impl fmt::Display>) {
         if let Some(value) = value {
             self.text.clear();
-            // A string takes everything.
+            // Writing to a `String` cannot fail.
             let _ = write!(self.text, "{value}");
             (self.write)(name, self.text.as_bytes());
         }
@@ -193,7 +193,7 @@ impl<'h> Reading<'h> {
         !self.malformed
     }
 
-    /// Several are one list. What is too long for a state is not made longer.
+    /// Several form one list. One that exceeds the length of a state is not extended.
     fn take_state(&mut self, state: Option<&'h str>) -> bool {
         let Some(state) = state else {
             self.without_state = true;
@@ -209,7 +209,7 @@ impl<'h> Reading<'h> {
 
     fn finish(mut self, payload: Bytes) -> Message {
         match (self.aggregate_type, self.aggregate_id) {
-            // The derive refuses a hyphen in a type's name; a foreign one would move the border between type and id.
+            // The derive refuses a hyphen in a type's name; a foreign one would shift the boundary between type and id.
             (Some(of), Some(id)) if !of.contains('-') => self.facts.stream = Some(StreamId::new(of, id)),
             (of, id) => {
                 let parts = [(header::AGGREGATE_TYPE, of), (header::AGGREGATE_ID, id)];
@@ -228,7 +228,7 @@ impl<'h> Reading<'h> {
     }
 }
 
-/// Keeps the first value that could be read.
+/// Keeps the first readable value.
 fn set<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
     if slot.is_some() || value.is_none() {
         return false;
@@ -238,11 +238,11 @@ fn set<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
 }
 
 thread_local! {
-    /// Names of types that came last: there are few, and each message has one.
+    /// The type names seen last: there are few, and each message has one.
     static LAST: RefCell<[Option<Arc<str>>; 16]> = const { RefCell::new([const { None }; 16]) };
 }
 
-/// A text that many messages share, and nearly always one that is there already.
+/// A text that many messages share, and that is nearly always here already.
 fn shared(text: &str) -> Arc<str> {
     let bytes = text.as_bytes();
     let ends = bytes.first().zip(bytes.last()).map_or(0, |(first, last)| usize::from(*first) + usize::from(*last));

@@ -8,7 +8,7 @@ use crate::bus::error::BusError;
 use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Settle};
 
-/// A member of a group within the process.
+/// A member of a group on the in-process bus.
 pub struct Member {
     queue: Arc<Queue>,
     of: Of,
@@ -19,7 +19,7 @@ enum Of {
     Messages {
         member: u64,
     },
-    /// Each letter once, up to the last that there was.
+    /// Each letter once, up to the last one at the start.
     DeadLetters {
         tried: u64,
         until: u64,
@@ -102,7 +102,7 @@ impl fmt::Debug for Member {
     }
 }
 
-/// A delivery within the process; dropped, it is back in its queue.
+/// An in-process delivery; when dropped, it returns to its queue.
 pub struct Unsettled {
     queue: Arc<Queue>,
     held: Option<Held>,
@@ -116,7 +116,7 @@ enum Held {
 impl Settle for Unsettled {
     async fn ack(mut self) -> Result<(), BusError> {
         if let Some(Held::Item(item)) = self.held.take() {
-            // Room first, so that who waits for the queue to drain finds it empty.
+            // Room first, so that whoever waits for the queue to drain finds it empty.
             drop(item);
             self.queue.settled();
         }

@@ -1,4 +1,4 @@
-//! The bus within the process: a bounded queue for each group.
+//! The in-process bus: a bounded queue for each group.
 
 mod member;
 mod queue;
@@ -24,12 +24,12 @@ use crate::dispatch::Handled;
 use crate::sync::Mutex;
 use crate::telemetry::names;
 
-/// The bus within the process, with the spans and metrics that all buses have.
+/// The in-process bus, with the spans and metrics of all buses.
 ///
-/// Each group has a queue of its own. A message that is published reaches the groups that have a member at that time;
-/// of several members of a group one handles the messages, and the next takes over when it is gone. What is published
-/// by a handler of such a bus never waits, since it may be its own queue that is full. Messages end with the process. A
-/// group stays after its last member, with its dead letters and what it was not done with: give groups fixed names.
+/// Each group has its own queue. A published message reaches the groups that have a member at that time; of several
+/// members of a group one handles the messages, and the next takes over when it is gone. A handler of such a bus never
+/// waits to publish, since its own queue may be the full one. Messages end with the process. A group outlives its last
+/// member, with its dead letters and unfinished messages: give groups fixed names.
 pub type InProcessBus = Traced<InProcess>;
 
 impl InProcessBus {
@@ -50,8 +50,8 @@ impl InProcessBus {
         self.shutdown_within(DEADLINE)
     }
 
-    /// Takes no more messages and waits until the subscribers are done with those that are there, at most `deadline`;
-    /// then the subscriptions end. Answers how many messages were left: 0 if all were handled or are dead letters.
+    /// Takes no more messages and waits until the subscribers have handled those that are there, at most `deadline`;
+    /// then the subscriptions end. Returns how many messages were left: 0 if all were handled or are dead letters.
     pub fn shutdown_within(&self, deadline: Duration) -> impl Future<Output = usize> + Send + use<> {
         let shared = Arc::clone(&self.inner().shared);
         async move { shared.shutdown(deadline).await }
@@ -64,19 +64,19 @@ impl Default for InProcessBus {
     }
 }
 
-/// What becomes of a message for which a group's queue has no room.
+/// What happens to a message if a group's queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowSubscriber {
-    /// It waits until there is room in each queue. A handler of such a bus does not wait, and what it publishes is taken
-    /// beyond the capacity.
+    /// It waits until each queue has room. A handler of such a bus does not wait; what it publishes is accepted beyond
+    /// the capacity.
     #[default]
     Wait,
     /// It is refused with [`PublishError::Full`], and no group gets the message.
     Refuse,
 }
 
-/// How a bus within the process is set up.
+/// How an in-process bus is set up.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "hand it to `InProcessBus::with_options`"]
 pub struct InProcessOptions {
@@ -92,18 +92,18 @@ impl Default for InProcessOptions {
 }
 
 impl InProcessOptions {
-    /// How many messages a group may have that are not done with; 1,024 unless set.
+    /// How many unfinished messages a group may have; 1,024 by default.
     pub fn capacity(self, messages: usize) -> Self {
         Self { capacity: messages.clamp(1, Semaphore::MAX_PERMITS), ..self }
     }
 
-    /// What a publisher meets whose subscriber is slow; it waits unless set.
+    /// What happens to a publisher with a slow subscriber; it waits by default.
     pub fn slow_subscriber(self, slow: SlowSubscriber) -> Self {
         Self { slow, ..self }
     }
 
-    /// How many dead letters a group keeps; 1,024 unless set. A message that fails for good when there is no room for
-    /// it is gone: that is logged, counted as `unkeepable`, and told by
+    /// How many dead letters a group keeps; 1,024 by default. A message that fails for good when there is no room for
+    /// it is lost: that is logged, counted as `unkeepable`, and reported by
     /// [`Tally::unkeepable`](super::Tally::unkeepable).
     pub fn dead_letters(self, messages: usize) -> Self {
         Self { dead_letters: messages.max(1), ..self }
@@ -126,17 +126,17 @@ struct State {
     groups: HashMap<Arc<str>, Arc<Queue>>,
     /// How often somebody has joined a group.
     joins: u64,
-    /// Only handlers publish any more.
+    /// Only handlers may still publish.
     closed: bool,
-    /// Nobody does: the groups are empty, or the time for that was up.
+    /// Nobody may: the groups are empty, or the deadline has passed.
     ended: bool,
 }
 
 impl Shared {
-    /// The groups that what is published now goes to; none where nobody publishes any more.
+    /// The groups that a message published now goes to; none if nobody may publish any more.
     fn attached(&self) -> Option<Attached> {
         let state = self.state.lock();
-        // What handlers publish while the bus drains is part of what is there.
+        // What handlers publish while the bus drains counts as already there.
         (!state.closed || Handled::is_in_process() && !state.ended).then(|| Attached::of(&state))
     }
 
@@ -149,7 +149,7 @@ impl Shared {
         let group = &intake.group;
         let new = || Arc::new(Queue::new(Arc::clone(group), self.options));
         let queue = Arc::clone(state.groups.entry(Arc::clone(group)).or_insert_with(new));
-        // Under the lock: whoever sees that somebody has joined sees who it is.
+        // Under the lock: whoever sees the join sees the member.
         Ok(Member::new(queue, intake.dead_letters))
     }
 
@@ -168,13 +168,13 @@ impl Shared {
         queues.iter().map(|queue| queue.close()).sum()
     }
 
-    /// Waits until nobody has anything to do: what one group handles may publish to another that was done before.
+    /// Waits until no group has work left: what one handles may publish to another that was done before.
     async fn drained(&self, queues: &[Arc<Queue>]) {
         loop {
             for queue in queues {
                 queue.drained().await;
             }
-            // Nothing is pushed under the lock, so that what it shows of each is true of all at once.
+            // Nothing is pushed under the lock, so that what it shows of the queues holds for all at once.
             let mut state = self.state.lock();
             state.ended = queues.iter().all(|queue| queue.is_drained());
             if state.ended {
@@ -183,7 +183,7 @@ impl Shared {
         }
     }
 
-    /// Publishes one message to all groups, or to none: those that there are when it has waited for them, since members
+    /// Publishes one message to all groups, or to none: the groups present once it has waited for them, since members
     /// may leave and join meanwhile.
     async fn publish(&self, attached: &mut Attached, message: Message) -> Result<Published, PublishError> {
         loop {
@@ -196,7 +196,7 @@ impl Shared {
                 return Err(PublishError::Closed);
             }
             if state.joins != attached.joins {
-                // All rooms anew, since they are taken in the queues' order.
+                // All rooms anew, since they are taken in the order of the queues.
                 *attached = Attached::of(&state);
                 continue;
             }
@@ -210,10 +210,10 @@ impl Shared {
     }
 }
 
-/// Who gets what is published, as long as nobody joins.
+/// Who receives what is published, as long as nobody joins.
 struct Attached {
-    /// Those of the groups that have a member, always in the same order: otherwise publishers that wait for room in
-    /// several could wait for each other.
+    /// The queues of groups with a member, always in the same order: otherwise publishers that wait for room in several
+    /// could wait for each other.
     queues: Vec<Arc<Queue>>,
     joins: u64,
 }

@@ -1,4 +1,4 @@
-//! The queue of a group: what is waiting, what is under way, and what is set aside.
+//! The queue of a group: what is waiting, in flight, and set aside.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ pub(super) struct Queue {
     inside: Mutex<Inside>,
     /// Something was pushed or settled, a member left, or the bus was shut down.
     pub(super) changed: Notify,
-    /// The last of those that make room has gone.
+    /// The last member that makes room has gone.
     abandoned: Notify,
 }
 
 /// Room for a message in a queue.
 pub(super) struct Room {
-    /// None for what a handler publishes.
+    /// `None` for what a handler publishes.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -36,11 +36,11 @@ struct Inside {
     /// The dead letters by their numbers, in order.
     dead: VecDeque<(u64, Message)>,
     last_letter: u64,
-    /// How many are waiting or under way.
+    /// How many are waiting or in flight.
     outstanding: usize,
-    /// Those that take what is published.
+    /// The members that take what is published.
     members: usize,
-    /// Those, and the ones that have stopped and still handle what is there.
+    /// Those, and stopped ones that still handle what is there.
     present: usize,
     /// The member that handles the messages.
     active: Option<u64>,
@@ -80,17 +80,17 @@ impl Queue {
         self.inside.lock().members > 0
     }
 
-    /// Whether anybody handles what is there: one that has stopped still does, and makes room.
+    /// Whether anybody handles what is there: a stopped member still does, and makes room.
     fn is_attended(&self) -> bool {
         self.inside.lock().present > 0
     }
 
-    /// Takes no more messages but those of handlers.
+    /// Takes no more messages except from handlers.
     pub(super) fn refuse(&self) {
         self.room.close();
     }
 
-    /// Ends the members, and leaves what waits for them; how many messages there are.
+    /// Ends the members, and leaves what waits for them; returns how many messages.
     pub(super) fn close(&self) -> usize {
         let mut inside = self.inside.lock();
         inside.closed = true;
@@ -100,11 +100,11 @@ impl Queue {
         left
     }
 
-    /// Room for a message; none where nobody takes it any more.
+    /// Room for a message; `None` if nobody takes it any more.
     pub(super) async fn room(&self, slow: SlowSubscriber) -> Result<Option<Room>, PublishError> {
         match (Arc::clone(&self.room).try_acquire_owned(), slow) {
             (Ok(permit), _) => Ok(self.is_attended().then_some(Room { _permit: Some(permit) })),
-            // To be refused holds nobody up, a handler neither.
+            // A refusal holds nobody up, not even a handler.
             (Err(TryAcquireError::NoPermits), SlowSubscriber::Refuse) => {
                 Err(PublishError::Full { group: self.group.to_string() })
             }
@@ -144,7 +144,7 @@ impl Queue {
         inside.last_member
     }
 
-    /// What a member gets.
+    /// The next item for a member.
     pub(super) fn pop(&self, member: u64, stopped: bool) -> Popped {
         let mut inside = self.inside.lock();
         if inside.closed {
@@ -167,7 +167,7 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
-    /// Puts an item back to where it was.
+    /// Puts an item back in its place.
     pub(super) fn put_back(&self, item: Item) {
         let mut inside = self.inside.lock();
         let at = inside.waiting.partition_point(|waiting| waiting.number < item.number);
@@ -188,7 +188,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts a letter back to where it was, unless it is there again already.
+    /// Puts a letter back in its place, unless it is there again already.
     pub(super) fn put_back_dead(&self, number: u64, message: Message) {
         let dead = &mut self.inside.lock().dead;
         if let Err(at) = dead.binary_search_by_key(&number, |letter| letter.0) {
@@ -196,13 +196,13 @@ impl Queue {
         }
     }
 
-    /// How many messages are not done with; `None` if nobody is there to lag behind.
+    /// How many messages are unfinished; `None` if no member is there to lag behind.
     pub(super) fn lag(&self) -> Option<u64> {
         let inside = self.inside.lock();
         (inside.present > 0).then_some(inside.outstanding as u64)
     }
 
-    /// Whether nobody has anything to do with what is there.
+    /// Whether nobody has any work left here.
     pub(super) fn is_drained(&self) -> bool {
         let inside = self.inside.lock();
         inside.outstanding == 0 || inside.present == 0
@@ -219,7 +219,7 @@ impl Queue {
         }
     }
 
-    /// A member takes no more of what is published.
+    /// A member stops taking what is published.
     pub(super) fn leave(&self) {
         self.inside.lock().members -= 1;
         self.changed.notify_waiters();
@@ -244,7 +244,7 @@ impl Queue {
         self.inside.lock().last_letter
     }
 
-    /// The first letter behind one and up to another.
+    /// The first letter after one and up to another.
     pub(super) fn pop_dead(&self, after: u64, until: u64) -> Option<(u64, Message)> {
         let dead = &mut self.inside.lock().dead;
         let at = dead.partition_point(|letter| letter.0 <= after);

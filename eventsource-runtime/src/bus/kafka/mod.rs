@@ -32,36 +32,37 @@ use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 use crate::telemetry::names;
 
-/// How long a broker may take to make a topic.
+/// How long a broker may take to create a topic.
 const CREATING: Duration = Duration::from_secs(20);
-/// The port where an address names none.
+/// The port if an address names none.
 const PORT: u16 = 9092;
 
-/// The bus on Kafka, with the spans and metrics that all buses have.
+/// The bus on Kafka, with the spans and metrics of all buses.
 ///
-/// Messages go to one topic; their key is the stream, whose messages therefore share a partition. A publication is done
-/// when all replicas in sync have it, from an idempotent producer that never passes over a message of a stream; while
-/// brokers are away it waits. A group is the consumer group `{topic}.{group}`, which begins with the first message that
-/// the topic has: its members share the partitions and pass them on cooperatively. Its own name has no dot in it, since
-/// a group of another topic could come to the same. A partition goes to another member when what is under way of it has
-/// come to its end, for which the group waits 10 seconds at most. An offset is committed when its message and all
-/// before it are done with, so that a process that dies loses none.
+/// Messages go to one topic, with the stream as the key, so that the messages of a stream share a partition. A
+/// publication is complete when all in-sync replicas have it. The producer is idempotent, never passes over a message
+/// of a stream, and waits while brokers are away. A group is the consumer group `{topic}.{group}`, which begins with
+/// the first message of the topic: its members share the partitions and pass them on cooperatively. Its own name
+/// contains no dot, since it could then collide with a group of another topic. A partition goes to another member when
+/// its in-flight messages are done, for which the group waits at most 10 seconds. An offset is committed when its
+/// message and all before it are done, so that a process that dies loses none.
 ///
-/// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers, and its stream as the key: the key
-/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must be there, which is
-/// looked at when a group is subscribed, and must take messages that are longer than the longest by their headers as
-/// letters, and keep them: with a `max.message.bytes` that is 65,536 above [`KafkaOptions::max_message_bytes`], and
-/// with `retention.ms=-1`, `retention.bytes=-1` and `cleanup.policy=delete`, or brokers delete letters that nobody has
-/// dealt with, by themselves after seven days. They also forget the place of a group that has had no member for
-/// `offsets.retention.minutes`: then it begins with the first message, and its letters are all tried again. A letter
-/// that it can never take, such as that of a foreign message which is longer than ours may be, is logged and counted
-/// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be kept
-/// now is tried again without end, which the log tells, and holds up its lane. A publication whose future is dropped
-/// may still be made. Nothing protects from a message whose handler takes the process down: it comes again until
-/// somebody mends the handler. Nor does the broker tell that it does:
+/// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers and its stream as the key: the key
+/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must exist, which is checked
+/// when a group subscribes. As letters have more headers, it must take messages longer than the longest: with a
+/// `max.message.bytes` that is 65,536 above [`KafkaOptions::max_message_bytes`]. It must also keep them: with
+/// `retention.ms=-1`, `retention.bytes=-1` and `cleanup.policy=delete`, or brokers delete letters that nobody has dealt
+/// with, by default after seven days. They also forget the place of a group without a member for
+/// `offsets.retention.minutes`: then it begins with the first message, and all its letters are retried. A letter that
+/// the topic can never take, such as that of a foreign message longer than ours may be, is logged and counted
+/// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be
+/// stored now is retried without end, which is logged, and holds up its lane.
+///
+/// A publication whose future is dropped may still be made. Nothing protects from a message whose handler kills the
+/// process: it is redelivered until somebody fixes the handler. The broker does not report that either:
 /// [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process, and of messages
-/// that were put back from the dead letters. Exactly-once reads (`read_committed`) are not part of the promises: keep
-/// the ids of what was handled instead.
+/// that were put back from the dead letters. Exactly-once reads (`read_committed`) are not guaranteed: store the ids of
+/// handled messages instead.
 ///
 /// ```no_run
 /// use eventsource_runtime::bus::{KafkaBus, KafkaOptions};
@@ -73,12 +74,12 @@ const PORT: u16 = 9092;
 pub type KafkaBus = Traced<Kafka>;
 
 impl KafkaBus {
-    /// Opens a bus on brokers, `host:port` with commas between. Its clients connect, and connect again, by themselves.
+    /// Opens a bus on brokers, a comma-separated list of `host:port`. Its clients connect and reconnect by themselves.
     ///
     /// # Errors
     /// The options are refused, they ask for TLS without the feature, an address names another protocol than they do, a
-    /// certificate is not trusted, or the topic cannot be made. Without [`KafkaOptions::create`] brokers that cannot be
-    /// reached are no error yet.
+    /// certificate is not trusted, or the topic cannot be created. Without [`KafkaOptions::create`], unreachable
+    /// brokers are not an error yet.
     pub async fn connect(brokers: &str, options: KafkaOptions) -> Result<Self, BusError> {
         let client = options.client(brokers)?;
         let state = Arc::new(State::default());
@@ -91,7 +92,7 @@ impl KafkaBus {
     }
 }
 
-/// What no task is to wait for: a client that is made starts threads and reads certificates, and asks brokers.
+/// Runs what must block no task: creating a client starts threads, reads certificates and asks brokers.
 async fn blocking<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> Result<T, BusError> + Send + 'static,
@@ -103,7 +104,7 @@ async fn publisher(client: ClientConfig, options: KafkaOptions, state: Arc<State
     blocking("make a Kafka producer", move || Publisher::new(client, &options, state)).await
 }
 
-/// What telemetry says: the first of the brokers stands for all.
+/// What telemetry reports: the first of the brokers stands for all.
 fn info(brokers: &str, topic: &str) -> BusInfo {
     let info = BusInfo { target: names::LOG_KAFKA, ..BusInfo::broker("kafka", topic) };
     // An address may begin with a protocol.
@@ -126,7 +127,7 @@ struct Shared {
     client: ClientConfig,
     options: KafkaOptions,
     publisher: Publisher,
-    /// For dead letters, from the first one on: a topic that does not take them cuts nothing off but other letters.
+    /// For dead letters, from the first one on: a topic that refuses them holds up only other letters.
     letters: OnceCell<Publisher>,
     state: Arc<State>,
 }
@@ -144,7 +145,7 @@ impl Shared {
         Ok(topic)
     }
 
-    /// Makes a topic where it is not there, if that was asked for.
+    /// Creates a topic if it is missing and that was asked for.
     async fn create(&self, topic: &str, partitions: u16, settings: &[(&str, String)]) -> Result<(), BusError> {
         let Some(create) = self.options.create else { return Ok(()) };
         let failed = |error| self.state.refused("make a topic", error);
@@ -199,7 +200,7 @@ impl EventBus for Kafka {
     }
 }
 
-/// Without the settings, which may hold a password.
+/// Omits the settings, which may hold a password.
 impl fmt::Debug for Kafka {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kafka").field("info", &self.shared.info).finish_non_exhaustive()

@@ -13,8 +13,8 @@ use crate::bus::error::BusError;
 const TLS: bool = cfg!(feature = "kafka-tls");
 /// The longest name that a topic may have, in bytes.
 const LONGEST_NAME: usize = 249;
-/// What keeps messages from being lost or reordered, or the bus from knowing how it does, and is therefore nobody
-/// else's to set.
+/// Settings that keep messages from being lost or reordered, or that the bus needs to observe itself: users may not set
+/// them.
 const OWN: [&str; 23] = [
     "acks",
     "auto.commit.interval.ms",
@@ -41,9 +41,9 @@ const OWN: [&str; 23] = [
     "transactional.id",
 ];
 
-/// Bytes that a dead letter, or the client's framing, may have beyond the longest message, which is measured before.
+/// Bytes by which a dead letter, or the client's framing, may exceed the longest message, which is measured before.
 const ROOM: u32 = 65_536;
-/// The most that the client can be told to take.
+/// The maximum that the client accepts.
 const MOST: u32 = 1_000_000_000;
 
 /// How a bus on Kafka is set up.
@@ -58,7 +58,7 @@ pub struct KafkaOptions {
     settings: BTreeMap<String, String>,
 }
 
-/// What a topic gets that is made.
+/// The properties of a topic that is created.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewTopics {
     pub(super) partitions: u16,
@@ -66,7 +66,7 @@ pub(super) struct NewTopics {
 }
 
 impl KafkaOptions {
-    /// A bus on the topic of that name, which is there already.
+    /// A bus on the existing topic of that name.
     pub fn new(topic: impl Into<String>) -> Self {
         Self {
             topic: topic.into(),
@@ -78,38 +78,38 @@ impl KafkaOptions {
         }
     }
 
-    /// Makes the topic where it is not there, with so many partitions and replicas; and the topics of dead letters,
-    /// with one partition, which keep them without end, whatever the brokers have set for others (`retention.ms=-1`,
+    /// Creates the topic if it is missing, with that many partitions and replicas; and the topics of dead letters, with
+    /// one partition, which keep letters forever whatever the brokers' defaults (`retention.ms=-1`,
     /// `retention.bytes=-1`, `cleanup.policy=delete`), and take them all (`max.message.bytes`, 65,536 above
-    /// [`KafkaOptions::max_message_bytes`]). So many members of a group can work at once. Of a topic that is there
-    /// nothing changes.
+    /// [`KafkaOptions::max_message_bytes`]). As many members of a group can work at once as there are partitions. An
+    /// existing topic is not changed.
     pub fn create(self, partitions: u16, replicas: u16) -> Self {
         Self { create: Some(NewTopics { partitions: partitions.max(1), replicas: replicas.max(1) }), ..self }
     }
 
-    /// For how long a publication is tried while the brokers are away or do not confirm it; 30 seconds unless set.
+    /// How long a publication is retried while the brokers are away or do not confirm it; 30 seconds by default.
     pub fn publish_timeout(self, timeout: Duration) -> Self {
         Self { publish_timeout: timeout, ..self }
     }
 
-    /// After which silence a member of a group counts as gone, and others get its partitions; 45 seconds unless set.
+    /// How long a silent member of a group keeps its partitions before others get them; 45 seconds by default.
     pub fn session_timeout(self, timeout: Duration) -> Self {
         Self { session_timeout: timeout.max(Duration::from_millis(1)), ..self }
     }
 
-    /// The longest message that is sent, headers included; 1,000,000 bytes unless set. The topic's `max.message.bytes`
-    /// must be at least that.
+    /// The maximum length of a message that is sent, headers included; 1,000,000 bytes by default. The topic's
+    /// `max.message.bytes` must be at least that.
     pub fn max_message_bytes(self, bytes: u32) -> Self {
         Self { largest: bytes, ..self }
     }
 
-    /// Connects behind TLS, with the feature `kafka-tls`.
+    /// Connects over TLS, with the feature `kafka-tls`.
     pub fn tls(self) -> Self {
         self.set("security.protocol", "SSL")
     }
 
-    /// Connects with a name and a password, by SASL/PLAIN behind TLS. On a network that is trusted with the password,
-    /// [`KafkaOptions::set`] afterwards `security.protocol` to `SASL_PLAINTEXT`.
+    /// Authenticates with a name and a password, by SASL/PLAIN over TLS. On a network that is trusted with the
+    /// password, [`KafkaOptions::set`] `security.protocol` to `SASL_PLAINTEXT` afterwards.
     pub fn credentials(self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.set("security.protocol", "SASL_SSL")
             .set("sasl.mechanism", "PLAIN")
@@ -117,20 +117,20 @@ impl KafkaOptions {
             .set("sasl.password", password)
     }
 
-    /// Any other setting of librdkafka, such as `ssl.ca.location` or `client.rack`. Those on which the promises of the
-    /// bus rest, such as `acks`, are refused when it is connected.
+    /// Sets any other option of librdkafka, such as `ssl.ca.location` or `client.rack`. Those on which the guarantees
+    /// of the bus depend, such as `acks`, are refused on connecting.
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
         self
     }
 
-    /// The longest message that clients hand to brokers: a dead letter has headers that its message had not.
+    /// The longest message that clients hand to brokers: a dead letter has more headers than its message.
     pub(super) fn longest_letter(&self) -> u32 {
         self.largest.saturating_add(ROOM).min(MOST)
     }
 
-    /// With what a topic of dead letters is made: it takes each letter that we write, and keeps it until somebody has
-    /// dealt with it. What the brokers have set for topics that say nothing may be otherwise.
+    /// The settings of a dead-letter topic: it takes each letter that we write, and keeps it until somebody has dealt
+    /// with it. The brokers' defaults may differ.
     pub(super) fn of_letters(&self) -> [(&'static str, String); 4] {
         [
             ("cleanup.policy", "delete".into()),
@@ -165,8 +165,8 @@ impl KafkaOptions {
     }
 }
 
-/// Refuses addresses that name another protocol than all clients speak: librdkafka would pass over them, with a line in
-/// its log at most. It would look up a user and a password as part of a host's name, and so would telemetry show them.
+/// Refuses addresses that name another protocol than all clients speak: librdkafka would skip them, with at most a line
+/// in its log. It would take a user and a password for part of the host name, which telemetry would then show.
 fn check_addresses(brokers: &str, protocol: &str) -> Result<(), BusError> {
     if brokers.contains('@') {
         let told = "an address of Kafka has a user or a password; give them to `KafkaOptions::credentials`";
@@ -183,7 +183,7 @@ fn check_addresses(brokers: &str, protocol: &str) -> Result<(), BusError> {
     Err(BusError::Configuration(told.into()))
 }
 
-/// Refuses what cannot be a topic's name; dead letters have the group's in theirs.
+/// Refuses what cannot be a topic's name; those of dead letters contain the group's.
 pub(super) fn check_name(topic: &str) -> Result<(), BusError> {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !topic.is_empty() && topic.len() <= LONGEST_NAME && topic.bytes().all(is_fine) {
@@ -195,9 +195,9 @@ pub(super) fn check_name(topic: &str) -> Result<(), BusError> {
     Err(BusError::Configuration(told.into()))
 }
 
-/// Refuses a group that would be another one's to brokers, which know it by the topic's name and its own with a dot in
-/// between: `mail` of the topic `shop.orders`, and `orders.mail` of `shop`. To the name of a group whose dead letters
-/// are tried again `dead` is added.
+/// Refuses a group that brokers, which know it by the topic's name and its own joined by a dot, would confuse with
+/// another: `mail` of the topic `shop.orders`, and `orders.mail` of `shop`. To retry a group's dead letters, `dead` is
+/// added to its name.
 pub(super) fn check_group(group: &str) -> Result<(), BusError> {
     if !group.contains('.') && group != "dead" {
         return Ok(());
@@ -209,7 +209,7 @@ pub(super) fn check_group(group: &str) -> Result<(), BusError> {
     Err(BusError::Configuration(told.into()))
 }
 
-/// What the client library refuses. It quotes the setting's value, which may be a password.
+/// An error of the client library. For a setting it would quote the value, which may be a password.
 pub(super) fn refused(attempt: &'static str, error: KafkaError) -> BusError {
     match error {
         KafkaError::ClientConfig(_, _, name, _) => BusError::Configuration(
@@ -219,7 +219,7 @@ pub(super) fn refused(attempt: &'static str, error: KafkaError) -> BusError {
     }
 }
 
-/// The names of the settings alone; a value may be a password.
+/// Names of the settings only; a value may be a password.
 impl fmt::Debug for KafkaOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaOptions")
@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    /// The client passed over them, and waited for brokers of which it knew none.
+    /// The client skipped them, and waited for brokers of which it knew none.
     #[test]
     fn an_address_that_names_another_protocol_than_is_spoken_is_refused() {
         let plain = KafkaOptions::new("orders");

@@ -31,25 +31,25 @@ use super::traced::Traced;
 use super::{BusInfo, Destination, EventBus, Health, Intake, Lag, Published};
 use crate::telemetry::names;
 
-/// The bus on RabbitMQ, with the spans and metrics that all buses have.
+/// The bus on RabbitMQ, with the spans and metrics of all buses.
 ///
 /// Messages go to one durable topic exchange with the routing key `{aggregate type}.{event type}`. A publication is
-/// done when a broker has confirmed it; while the connection is lost it is tried again. Each group has durable quorum
+/// complete when a broker has confirmed it; while the connection is lost it is retried. Each group has durable quorum
 /// queues, in which a stream stays in one queue and each queue has a single active consumer, so that the order of a
-/// stream survives failures and several members. Of plain competing consumers that would not be true.
+/// stream survives failures and several members. Plain competing consumers would not guarantee that.
 ///
-/// A message that no queue takes is no success: [`PublishError::Unroutable`]. The client library then logs it at the
+/// A message that no queue takes is an error: [`PublishError::Unroutable`]. The client library also logs it at the
 /// level `WARN`, under the target `lapin::returned_messages` and from a thread of its own, with its headers and its
-/// payload. Where nobody may read those, have your subscriber pass over it: `lapin::returned_messages=off`.
+/// payload. If nobody may read those, filter it out in your subscriber: `lapin::returned_messages=off`.
 ///
 /// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
-/// gives up on: a message that was delivered too often without an answer, by a handler that takes the process down.
-/// There it stays however often it is delivered. A dead-letter queue that is there without an `x-delivery-limit` is
-/// taken as it is, since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times and not
-/// answered. Delete it when it is empty; the next member makes it anew.
+/// gives up on: a message that was delivered too often without an acknowledgement, by a handler that kills the process.
+/// It stays there however often it is delivered. An existing dead-letter queue without an `x-delivery-limit` is used as
+/// it is, since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times without an
+/// acknowledgement. Delete it when it is empty; the next member creates it anew.
 ///
-/// A dead letter has all that its message came with, also what other producers write and no [`Message`] has: any of the
-/// protocol's properties, and tables, lists and times among the headers. Left out is what the broker would act upon
+/// A dead letter has all that its message came with, including what other producers write and no [`Message`] has: any
+/// of the protocol's properties, and tables, lists and times among the headers. Omitted is what the broker would act on
 /// once more: `expiration`, `user_id`, `CC` and `BCC`.
 ///
 /// ```no_run
@@ -62,12 +62,12 @@ use crate::telemetry::names;
 pub type RabbitMqBus = Traced<RabbitMq>;
 
 impl RabbitMqBus {
-    /// Connects to a broker and declares the exchange. The url is `amqp://user:password@host:port/vhost`, or `amqps://`
+    /// Connects to a broker and declares the exchange. The URL is `amqp://user:password@host:port/vhost`, or `amqps://`
     /// with the feature `rabbitmq-tls`.
     ///
     /// # Errors
-    /// The URL cannot be read, it asks for TLS without the feature, the exchange's name is too long, the authority is
-    /// no certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
+    /// The URL cannot be parsed, it asks for TLS without the feature, the exchange's name is too long, the authority is
+    /// not a certificate, the broker's is not trusted, or the broker cannot be reached or refuses.
     pub async fn connect(url: &str, options: RabbitMqOptions) -> Result<Self, BusError> {
         let uri = options::uri(url)?;
         let (host, port) = (uri.authority.host.clone(), uri.authority.port);
@@ -110,7 +110,7 @@ struct Shared {
     info: BusInfo,
     topology: Topology,
     publisher: Publisher,
-    /// For consumers: a broker that holds up publishers for want of memory does not hold up those.
+    /// For consumers: a broker that blocks publishers for want of memory does not block those.
     links: Arc<Link>,
     members: Members<Backlog>,
 }
@@ -154,7 +154,7 @@ impl EventBus for RabbitMq {
     }
 }
 
-/// Without the url, which holds a password.
+/// Omits the URL, which holds a password.
 impl fmt::Debug for RabbitMq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RabbitMq").field("info", &self.shared.info).finish_non_exhaustive()

@@ -10,7 +10,7 @@ use crate::bus::error::BusError;
 
 /// Whether the crate was built with TLS for this broker.
 const TLS: bool = cfg!(feature = "rabbitmq-tls");
-/// How often the two ends tell each other that they are there, in seconds; a connection is lost after two silences.
+/// The heartbeat interval in seconds; a connection is lost after two that are missed.
 const HEARTBEAT: u16 = 10;
 
 /// How a bus on RabbitMQ is set up.
@@ -25,7 +25,7 @@ pub struct RabbitMqOptions {
 }
 
 impl RabbitMqOptions {
-    /// A bus on the exchange of that name, which is made if it is new.
+    /// A bus on the exchange of that name, which is created if it is new.
     pub fn new(exchange: impl Into<String>) -> Self {
         Self {
             exchange: exchange.into(),
@@ -36,41 +36,41 @@ impl RabbitMqOptions {
         }
     }
 
-    /// Into how many queues each group divides its streams; 1 unless set, 64 at most. So many members of a group can
-    /// work at once, but the broker takes no queue away from the member that was there first: of members that come one
-    /// after the other the first works on all queues, and the others stand by until it goes. All members must agree.
-    /// With another number streams move to other queues, so that a message may be handled before older ones of its
-    /// stream that are still in the old queue; and what is in a queue that the new number does not have stays there,
+    /// The number of queues among which each group divides its streams; 1 by default, 64 at most. As many members of a
+    /// group can work at once, but the broker takes no queue away from the member that was there first: of members that
+    /// join one after the other, the first works on all queues, and the others stand by until it leaves. All members
+    /// must agree. With another number, streams move to other queues: a message may be handled before older ones of its
+    /// stream that are still in the old queue, and what is in a queue that the new number does not have stays there,
     /// without a consumer, until a member with the old number comes back. Let the queues run empty first, and stop all
     /// members with the old number before the first one with the new: it unbinds what the old one had.
     pub fn queues(self, queues: u16) -> Self {
         Self { queues: queues.clamp(1, SLOTS), ..self }
     }
 
-    /// How often the broker delivers a message again that nobody answers before it goes to the dead letters; 20 unless
-    /// set. It is for messages that take the process down: those whose handler fails are retried as the subscription
-    /// says. A process or a connection that ends counts as a delivery of all that it had been given and not answered,
-    /// which is up to the subscription's prefetch: where a message kills again and again, those around it become dead
-    /// letters with it. A prefetch of 1 spares them where there is but one queue; of several each has one message out.
-    /// All members of a group must have the same prefetch, and the queues must be empty before it is made smaller: the
-    /// broker hands out again first what came back last, so that one that takes less gets a stream out of order.
+    /// How often the broker redelivers a message that is not acknowledged before it becomes a dead letter; 20 by
+    /// default. It is for messages that kill the process: those whose handler fails are retried as the subscription
+    /// says. When a process or a connection ends, that counts as a delivery of all that it had received and not
+    /// acknowledged, up to the subscription's prefetch: if a message kills again and again, those around it become dead
+    /// letters with it. A prefetch of 1 spares them if there is only one queue; of several, each has one message in
+    /// flight. All members of a group must have the same prefetch, and the queues must be empty before it is reduced:
+    /// the broker first redelivers what came back last, so that a member that takes less gets a stream out of order.
     pub fn delivery_limit(self, deliveries: u32) -> Self {
         Self { delivery_limit: deliveries.max(1), ..self }
     }
 
-    /// For how long a publication is tried while the broker is away, refuses it, or does not confirm it; 30 seconds
-    /// unless set. A connection that leaves a publication unconfirmed for 10 seconds is given up for another one, also
-    /// where nobody waits that long.
+    /// How long a publication is retried while the broker is away, refuses it, or does not confirm it; 30 seconds by
+    /// default. A connection that leaves a publication unconfirmed for 10 seconds is replaced, even if nobody waits
+    /// that long.
     pub fn publish_timeout(self, timeout: Duration) -> Self {
         Self { publish_timeout: timeout, ..self }
     }
 
-    /// Trusts brokers behind TLS whose certificate is signed by this one, in PEM, beside those that the system trusts.
+    /// Trusts brokers whose TLS certificate is signed by this one, in PEM, besides those that the system trusts.
     pub fn root_certificates(self, pem: impl Into<String>) -> Self {
         Self { authority: Some(pem.into()), ..self }
     }
 
-    /// The authority, if it is a certificate: any other text would be passed over in silence.
+    /// The authority, if it is a certificate: any other text would be ignored silently.
     pub(super) fn authority(&self) -> Result<Option<&str>, BusError> {
         match self.authority.as_deref() {
             Some(pem) if !pem.contains("-----BEGIN CERTIFICATE-----") => Err(BusError::Configuration(
@@ -81,7 +81,7 @@ impl RabbitMqOptions {
     }
 }
 
-/// Without the authority, whose file may hold a key as well.
+/// Omits the authority, whose file may hold a key as well.
 impl fmt::Debug for RabbitMqOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RabbitMqOptions")
@@ -93,7 +93,7 @@ impl fmt::Debug for RabbitMqOptions {
     }
 }
 
-/// Reads a url; nothing of it is in the error, since it holds a password.
+/// Parses a URL; the error contains nothing of it, since it holds a password.
 pub(super) fn uri(url: &str) -> Result<AMQPUri, BusError> {
     let refused = |reason: &'static str| BusError::Configuration(reason.into());
     let mut uri: AMQPUri = url

@@ -1,4 +1,4 @@
-//! What spans say of messages, sent or processed.
+//! How spans describe messages, sent or processed.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::bus::message::Message;
 use crate::bus::{BusInfo, Destination, Place, PublishError, Published};
 use crate::telemetry::{Attributes, names};
 
-/// As many attributes as the span of a message has, with those that are told at its end.
+/// The number of attributes that a message's span has, including those set at its end.
 pub(super) const MOST: usize = 18;
 
 pub(super) const SEND: &str = "send";
@@ -55,7 +55,7 @@ pub(super) fn describe_broker(
     }
 }
 
-/// What a broker's conventions say of messages, sent or processed.
+/// Sets what a broker's conventions say of messages, sent or processed.
 pub(super) fn describe_messages(system: &str, place: &Destination, messages: &[Message], known: &mut Attributes) {
     let [message] = messages else {
         known.number(names::MESSAGING_BATCH_MESSAGE_COUNT, messages.len() as u64);
@@ -80,7 +80,7 @@ fn describe_place(place: Option<Place>, attributes: &mut Attributes) {
     }
 }
 
-/// Within the process what became of the messages, elsewhere where the broker put a single one.
+/// In process the outcome of the messages, elsewhere where the broker put a single one.
 pub(super) fn describe_published(info: &BusInfo, results: &[Result<Published, PublishError>], later: &mut Attributes) {
     if info.system.is_none() {
         let all = results.iter().all(Result::is_ok);

@@ -19,23 +19,22 @@ use crate::telemetry::{self, Chain, Kind, Names, Span, Start, TraceContext, mess
 
 /// A bus with its spans and metrics.
 ///
-/// Brokers have the spans `send {destination}` and `process {destination}`, a bus within the process has
-/// `event_bus.publish` and `event_bus.handle`. A message that is published carries the context of the span that
-/// published it. Results are those of the inner bus, whatever becomes of the telemetry. Cloning is as cheap as cloning
-/// the inner bus.
+/// Brokers have the spans `send {destination}` and `process {destination}`, an in-process bus has `event_bus.publish`
+/// and `event_bus.handle`. A message carries the context of the span that published it. Results are those of the inner
+/// bus, whatever happens to the telemetry. Cloning is as cheap as cloning the inner bus.
 #[derive(Clone)]
 pub struct Traced<B> {
     inner: B,
     tracing: bool,
     metrics: bool,
     clock: Arc<dyn Clock>,
-    /// What the gauges ask, once they know of it.
+    /// What the gauges query, once they know of it.
     health: Arc<OnceLock<Option<Arc<dyn Health>>>>,
-    /// The destinations that are told apart. On a broker with routing keys a producer may have one for each message.
+    /// The destinations that are kept apart. On a broker with routing keys a producer may have one per message.
     destinations: Arc<Names>,
 }
 
-/// What spans and metrics tell of the messages of a call.
+/// What spans and metrics report of the messages of a call.
 struct Told {
     info: BusInfo,
     destination: Destination,
@@ -67,7 +66,7 @@ impl<B> Traced<B> {
         Self { metrics: enabled, ..self }
     }
 
-    /// Takes the time, to tell a message's age, from `clock`.
+    /// Takes the time for a message's age from `clock`.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
@@ -80,10 +79,10 @@ impl<B> Traced<B> {
 }
 
 impl<B: EventBus> Traced<B> {
-    /// Publishes a message and waits until that is confirmed.
+    /// Publishes a message and waits until it is confirmed.
     ///
     /// # Errors
-    /// It was not published, or the bus cannot tell. A future that is dropped may have published it.
+    /// It was not published, or the bus cannot tell. If the future is dropped, it may have been published.
     pub async fn publish(&self, message: Message) -> Result<Published, PublishError> {
         self.send(vec![message], Via::Caller).await.pop().unwrap_or_else(|| Ok(Published::default()))
     }
@@ -91,7 +90,7 @@ impl<B: EventBus> Traced<B> {
     /// Publishes messages, those of one stream in order, and waits until all are confirmed.
     ///
     /// # Errors
-    /// One of them was not published, or the bus cannot tell; of its stream, none after it was. Others may have been.
+    /// One was not published, or the bus cannot tell; no later one of its stream was. Others may have been.
     pub async fn publish_all(
         &self,
         messages: impl IntoIterator<Item = Message>,
@@ -99,17 +98,17 @@ impl<B: EventBus> Traced<B> {
         self.send(messages.into_iter().collect(), Via::Caller).await.into_iter().collect()
     }
 
-    /// A subscription as a member of a group. Each group gets every message, each member a part of them.
+    /// A subscription as a member of a group. Each group gets every message, each member a share of them.
     pub fn subscribe(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
         SubscriptionBuilder::new(self.clone(), Intake::of(group))
     }
 
-    /// A subscription to the dead letters of a group, which are tried again: those that are there now, each once. A
-    /// message that fails for good again goes back. Its spans are linked to the message's own trace.
+    /// A subscription to the dead letters of a group, which are retried: those that are there now, each once. A message
+    /// that fails for good again goes back. Its spans are linked to the message's own trace.
     ///
-    /// Of two such subscriptions at the same time each letter goes to one, within the process and on RabbitMQ; one that
-    /// goes back may come to the other one too. On Kafka a letter cannot be claimed: two such subscriptions each try
-    /// every letter, and one that fails in both is then in the topic twice, so run only one. With
+    /// If two such subscriptions run at once, in process and on RabbitMQ each letter goes to one; one that goes back
+    /// may reach the other too. On Kafka a letter cannot be claimed: two such subscriptions each retry every letter,
+    /// and one that fails in both is then in the topic twice, so run only one. With
     /// [`event_types`](SubscriptionBuilder::event_types), Kafka rewrites the letters that are skipped to the end of the
     /// topic; two running together would bring back letters that the other has already dealt with.
     pub fn retry_dead_letters(&self, group: impl Into<Arc<str>>) -> SubscriptionBuilder<B> {
@@ -149,14 +148,14 @@ impl<B: EventBus> Traced<B> {
         results
     }
 
-    /// Says of failures where the messages were to go.
+    /// Adds to failures where the messages were to go.
     fn about(&self, results: Vec<Result<Published, PublishError>>) -> Vec<Result<Published, PublishError>> {
         let destination = self.inner.info().destination;
         let about = || format!("to `{destination}`; publish the message again, it may come twice");
         results.into_iter().map(|result| result.map_err(|error| error.about(about))).collect()
     }
 
-    /// Has the gauges ask for the bus's health from its first use on: those of the scope that this is in, if any.
+    /// On first use, has the gauges query the bus's health: those of the current scope, if any.
     fn observe(&self, info: &BusInfo) {
         if self.metrics {
             self.health.get_or_init(|| self.inner.health().inspect(|health| messaging::observe(info.system, health)));
@@ -170,11 +169,11 @@ impl<B: EventBus> Traced<B> {
         Told { info, destination }
     }
 
-    /// The destination that all messages share, or what all messages of the bus go to.
+    /// The destination that all messages share, or else that of the whole bus.
     fn destination(&self, info: &BusInfo, messages: &[Message]) -> Destination {
         let mut each = messages.iter().map(|message| self.inner.destination(message));
         let mut first = each.next().unwrap_or_default();
-        // Comparing is for names: brokers have few, and most batches are of one.
+        // Compares names: brokers have few, and most batches are of one.
         if !each.all(|other| other.name == first.name) {
             return Destination::new(Arc::clone(&info.destination));
         }
@@ -228,22 +227,22 @@ impl<B: fmt::Debug> fmt::Debug for Traced<B> {
     }
 }
 
-/// No span where spans are off, and none of ours below where those of the bus are. Never one, whatever the switch of
-/// the process is by now.
+/// No span if spans are off, and none of ours below if those of the bus are off. Never one, whatever the process-wide
+/// switch says by now.
 fn no_span() -> Span {
     Start::new("", Kind::Producer, || false).begin(&mut |_| (), &mut |_| ())
 }
 
-/// Where messages come from that are to be sent.
+/// Where the messages to be sent come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::bus) enum Via {
-    /// Whoever calls: they carry the context of the span that sends them.
+    /// The caller: they carry the context of the span that sends them.
     Caller,
     /// The store's feed: they carry the context that is stored with their event.
     Relay,
 }
 
-/// Gives messages the context of the span that sends them; of the nearest live one where that is off.
+/// Gives messages the context of the span that sends them, or of the nearest live one if that is off.
 fn in_context(span: &Span, messages: Vec<Message>) -> Vec<Message> {
     match span.in_scope(TraceContext::current) {
         None => messages,

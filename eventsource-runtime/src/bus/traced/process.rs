@@ -39,7 +39,7 @@ impl Outcome {
 pub(in crate::bus) struct Ended<'a> {
     pub(in crate::bus) outcome: Outcome,
     pub(in crate::bus) error: Option<&'a HandlerError>,
-    /// How long it took, where that is measured.
+    /// How long it took, if measured.
     pub(in crate::bus) elapsed: Option<Duration>,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::bus) struct Processing {
     pub(super) tracing: bool,
     pub(super) metrics: bool,
     pub(super) clock: Arc<dyn Clock>,
-    /// Those that are told apart.
+    /// The destinations that are kept apart.
     pub(super) destinations: Arc<Names>,
 }
 
@@ -65,17 +65,17 @@ impl Processing {
         Group { target: self.info.target, name: &self.group }
     }
 
-    /// Whether messages do not leave the process.
+    /// Whether messages stay within the process.
     pub(in crate::bus) fn is_in_process(&self) -> bool {
         self.info.system.is_none()
     }
 
-    /// Whether anybody reads what is measured here. None of that is logged as slow.
+    /// Whether anybody reads the measurements here. None of them is logged as slow.
     pub(in crate::bus) fn is_measured(&self) -> bool {
         self.metrics && metrics::are_recorded()
     }
 
-    /// Counts messages that were delivered, and what is odd about them.
+    /// Counts delivered messages, and what is odd about them.
     pub(in crate::bus) fn consumed<S>(&self, batch: &[Current<S>]) {
         if batch.is_empty() {
             return;
@@ -105,7 +105,7 @@ impl Processing {
         }
     }
 
-    /// The same with the partition, where all are of one.
+    /// The same with the partition, if all are of one.
     fn at<'a, S>(&'a self, batch: &'a [Current<S>]) -> (&'a str, Option<i32>) {
         let mut each = batch.iter().map(|current| Some(current.source.place?.partition));
         let first = each.next().flatten();
@@ -186,7 +186,7 @@ impl Processing {
         span.fail(self.info.target, error_type.to_owned(), &Chain(error.cause()));
     }
 
-    /// What failed for good is told when it is known whether it was kept.
+    /// A message that failed for good is reported once it is known whether it was stored.
     fn failed<S>(&self, batch: &[Current<S>], ended: &Ended<'_>, error_type: &str) {
         if ended.outcome == Outcome::DeadLetter {
             return;
@@ -197,7 +197,7 @@ impl Processing {
         }
     }
 
-    /// Tells, in the scope of its last attempt, that a message is among the dead letters or can never be.
+    /// Reports, in the scope of its last attempt, that a message is a dead letter or can never be one.
     pub(in crate::bus) fn dead_lettered(&self, scope: &Scope, message: Option<Uuid>, error_type: &str) {
         scope.in_scope(|| {
             log::dead_lettered(self.group(), message, error_type);
@@ -212,7 +212,7 @@ fn is_replayed<S>(batch: &[Current<S>]) -> bool {
     batch.iter().any(|current| current.received.is_replayed())
 }
 
-/// Those of a batch are handled for the first time.
+/// A batch is handled for the first time.
 fn attempt_of<S>(batch: &[Current<S>]) -> u32 {
     batch.first().map_or(0, |current| current.received.attempt())
 }
