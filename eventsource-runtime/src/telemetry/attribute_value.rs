@@ -1,4 +1,4 @@
-//! What can be the value of an attribute.
+//! What can be an attribute's value.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::attributes::Slot;
 
-/// What can be the value of an attribute: numbers, texts, flags, UUIDs, lists of texts, and an `Option` or a reference
-/// of these. Anything else is recorded with `%` (its `Display`) or `?` (its `Debug`). Open for implementation.
+/// What can be an attribute's value: numbers, texts, flags, UUIDs, lists of texts, and an `Option` or a reference of
+/// these. Anything else is recorded with `%` (its `Display`) or `?` (its `Debug`). You can implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of an attribute",
     note = "write `%` before the expression to record what `Display` shows, or `?` for `Debug`"
 )]
 pub trait AttributeValue {
-    /// Whether `record` surely does not panic, so that nobody has to be ready for it.
+    /// Whether `record` is known not to panic, so that it needs no guard.
     #[doc(hidden)]
     const NEVER_PANICS: bool = false;
 
@@ -46,7 +46,7 @@ macro_rules! wide {
         $(impl AttributeValue for $type {
             const NEVER_PANICS: bool = true;
 
-            /// As a number where it fits into 64 bits with a sign, otherwise as text.
+            /// As a number if it fits into 64 bits with a sign, otherwise as text.
             fn record(&self, slot: &mut Slot<'_>) {
                 match i64::try_from(*self) {
                     Ok(value) => slot.int(value),

@@ -1,4 +1,4 @@
-//! Span attributes: what may be one, and how user code is kept from doing harm while one is computed.
+//! Span attributes: what may be one, and how user code that computes one is kept from doing harm.
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Display, Write};
@@ -8,13 +8,13 @@ use super::attribute_value::AttributeValue;
 use super::backend::List;
 use super::guard::guarded;
 
-/// The longest text that an attribute takes, in bytes; the rest is cut, and the cut is counted.
+/// The maximum length of a text attribute, in bytes; the rest is cut, and the cut is counted.
 pub const MAX_TEXT: usize = 1024;
 
 /// The maximum number of strings in an attribute that is a list; the rest are dropped, and the cut is counted.
 pub const MAX_ITEMS: usize = 128;
 
-/// What stands in for an attribute, or for the text of an error, whose expression panicked.
+/// Replaces an attribute, or the text of an error, whose expression panicked.
 pub(super) const PANICKED: &str = "<panicked>";
 
 /// The attributes of one span, in the order in which they were recorded.
@@ -34,7 +34,7 @@ impl Attributes {
         self.with(key, &mut |slot| value.record(slot));
     }
 
-    /// Lets a closure record the value, so that a panic in it costs this attribute alone.
+    /// Lets a closure record the value, so that a panic in it costs only this attribute.
     #[inline]
     pub fn with(&mut self, key: &'static str, record: &mut dyn FnMut(&mut Slot<'_>)) {
         let before = self.list.len();
@@ -44,7 +44,7 @@ impl Attributes {
         }
     }
 
-    /// Puts the marker for the attribute in whose expression a panic was, which began at that length.
+    /// Puts the marker for the attribute, begun at that length, whose expression panicked.
     #[cold]
     fn panicked(&mut self, key: &'static str, before: usize) {
         self.list.truncate(before);
@@ -52,7 +52,7 @@ impl Attributes {
         self.cut += 1;
     }
 
-    /// Records several values, each at the place of its key. A panic in one costs that attribute alone.
+    /// Records several values, each at the place of its key. A panic in one costs only that attribute.
     #[doc(hidden)]
     pub fn each(&mut self, keys: &[&'static str], values: &mut dyn Values) {
         let mut place = 0;
@@ -73,12 +73,12 @@ impl Attributes {
         }
     }
 
-    /// What `Display` shows of a value.
+    /// Records a value's `Display` output.
     pub fn display(&mut self, key: &'static str, value: &dyn Display) {
         self.with(key, &mut |slot| slot.display(value));
     }
 
-    /// What `Debug` shows of a value.
+    /// Records a value's `Debug` output.
     pub fn debug(&mut self, key: &'static str, value: &dyn Debug) {
         self.with(key, &mut |slot| slot.debug(value));
     }
@@ -95,12 +95,12 @@ impl Attributes {
         self.list.len() == 0
     }
 
-    /// A text that is known while compiling.
+    /// A text known at compile time.
     pub(crate) fn text(&mut self, key: &'static str, value: &'static str) {
         self.list.text(key, value);
     }
 
-    /// A text of the runtime's own making, cut like a user's.
+    /// A text made by the runtime, cut like a user's.
     pub(crate) fn string(&mut self, key: &'static str, value: impl Into<String>) {
         let mut value = value.into();
         if value.len() > MAX_TEXT {
@@ -110,7 +110,7 @@ impl Attributes {
         self.list.string(key, value);
     }
 
-    /// The same of a text that others have as well, which is not copied.
+    /// The same for a shared text, which is not copied.
     pub(crate) fn shared(&mut self, key: &'static str, value: &Arc<str>) {
         if value.len() > MAX_TEXT {
             return self.string(key, &**value);
@@ -140,21 +140,21 @@ impl Attributes {
     }
 }
 
-/// Without the values, which may be long.
+/// Omits the values, which may be long.
 impl Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attributes").field("len", &self.list.len()).finish_non_exhaustive()
     }
 }
 
-/// The values of attributes whose keys stand elsewhere, by their places there.
+/// The values of attributes whose keys are stored elsewhere, by their places there.
 pub trait Values {
     /// Records the value at that place.
     fn record(&mut self, place: usize, slot: &mut Slot<'_>);
 }
 
-/// A closure that records them, and changes nothing: what a function does must not depend on whether there are spans.
-/// Not by a trait of closures, whose tables of methods are larger: expansions have one each.
+/// A closure that records them and changes nothing: what a function does must not depend on whether there are spans. No
+/// closure trait, whose vtables are larger: each expansion has one.
 #[derive(Debug)]
 pub struct ByPlace<F: Fn(usize, &mut Slot<'_>)>(pub F);
 
@@ -164,7 +164,7 @@ impl<F: Fn(usize, &mut Slot<'_>)> Values for ByPlace<F> {
     }
 }
 
-/// There are none.
+/// No values.
 impl Values for () {
     fn record(&mut self, _: usize, _: &mut Slot<'_>) {}
 }
@@ -238,7 +238,7 @@ impl Slot<'_> {
 /// What is written, up to [`MAX_TEXT`], and whether there was more.
 pub(super) fn bounded(arguments: fmt::Arguments<'_>) -> (String, bool) {
     let mut text = Bounded { text: String::new(), full: false };
-    // An error is either the bound, or the user's own, after which the text so far stands.
+    // The error is either the bound or the user's own; the text so far is kept in both cases.
     let _ = text.write_fmt(arguments);
     (text.text, text.full)
 }
@@ -258,8 +258,8 @@ impl Write for Bounded {
             return Err(fmt::Error);
         }
         if self.text.is_empty() {
-            // Without room to spare: most values are written in one piece, and what is too large is allocated again
-            // when it becomes an attribute.
+            // Without spare room: most values are written in one piece, and what is too large is allocated again when
+            // it becomes an attribute.
             self.text = String::from(text);
         } else {
             self.text.push_str(text);

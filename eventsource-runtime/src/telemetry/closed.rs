@@ -1,20 +1,20 @@
-//! Sets of names that come from outside and are bounded: a producer that puts ids into routing keys or event types
-//! makes no more series of metrics, and no more names of spans, than are declared here.
+//! Bounded sets of names that come from outside: a producer that puts ids into routing keys or event types creates no
+//! more metric series, and no more span names, than are allowed here.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::sync::RwLock;
 
-/// How many names a set tells apart. What comes later is one of the others.
+/// How many names a set keeps apart. Later ones count as others.
 pub const MAX_NAMES: usize = 1000;
 
-/// The first names that were seen.
+/// The names seen first.
 #[derive(Default)]
 pub(crate) struct Names(RwLock<BTreeSet<Box<str>>>);
 
 impl Names {
-    /// Whether a name is told apart; while there is room, a new one comes to be.
+    /// Whether a name is kept apart; while there is room, a new one is added.
     pub(crate) fn knows(&self, name: &str) -> bool {
         let known = self.0.read();
         if known.contains(name) {
@@ -33,7 +33,7 @@ impl Names {
         has_room || known.contains(name)
     }
 
-    /// The name if it is told apart, else the one that the semantic conventions have for all others.
+    /// The name if it is kept apart, else the one that the semantic conventions have for all others.
     #[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "for metrics"))]
     pub(crate) fn or_other<'a>(&self, name: &'a str) -> &'a str {
         if self.knows(name) { name } else { "_OTHER" }

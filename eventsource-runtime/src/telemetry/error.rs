@@ -11,7 +11,7 @@ use crate::error::BoxError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// A variable asks for what this build leaves out.
+    /// A variable asks for something that this build leaves out.
     #[error(
         "`{variable}` asks for an exporter that is not built in; enable the cargo feature `{feature}` of `eventsource-runtime`, or unset it"
     )]
@@ -38,23 +38,23 @@ pub enum TelemetryError {
         variable: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// An exporter could not be made.
+    /// An exporter could not be created.
     #[error("the exporter of {signal} could not be made; check the `OTEL_EXPORTER_OTLP_*` variables")]
     Exporter {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// What the exporter says.
+        /// The exporter's error.
         source: BoxError,
     },
-    /// The last spans, metrics or log records were not taken.
+    /// The last spans, metrics or log records were not accepted.
     #[error("the last {signal} were not exported; check that the receiver is up and reachable")]
     NotExported {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// What the exporter says.
+        /// The exporter's error.
         source: BoxError,
     },
     /// Exporting took longer than allowed; what was not exported by then may be lost.
@@ -63,10 +63,10 @@ pub enum TelemetryError {
         /// The time allowed.
         after: Duration,
     },
-    /// The system gave no thread to export on.
+    /// The system provided no thread to export on.
     #[error("no thread could be started to export on; free some, then try again")]
     Thread {
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
 }

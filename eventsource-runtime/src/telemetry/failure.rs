@@ -1,4 +1,4 @@
-//! How a span of ours ends that failed, and what its error says where a set-up records that.
+//! How a failed span of ours ends, and what its error says if a set-up records that.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -32,17 +32,17 @@ impl Span {
     }
 }
 
-/// What an error says, if the set-up of the code that runs here records it.
+/// The text of an error, if the set-up of the code that runs here records it.
 pub(crate) fn error_text(error: &dyn Display) -> Option<String> {
     backend::records_error_text().then(|| shown(error))
 }
 
-/// What an error says, as far as an attribute may.
+/// The text of an error, within the limits of an attribute.
 pub(super) fn shown(error: &dyn Display) -> String {
     guarded(|| bounded(format_args!("{error}")).0).unwrap_or_else(|| PANICKED.to_owned())
 }
 
-/// What an error says, and behind colons what its causes say: errors of ours do not repeat these.
+/// The text of an error and, after colons, of its causes: errors of ours do not repeat these.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl Display for Chain<'_> {

@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::TraceContext;
 
-/// Carries the trace context of what led to it. Open for implementation.
+/// Carries the trace context of what led to it. You can implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` carries no trace context",
     note = "`parent` and `links` take a `TraceContext`, a `Recorded` event, a `StoredEvent`, or an `Option` or list of these"
 )]
 pub trait Linked {
-    /// Names each context, with the id of the event that carried it.
+    /// Adds each context, with the id of the event that carried it.
     fn contexts(&self, add: &mut dyn FnMut(&TraceContext, Option<Uuid>));
 }
 

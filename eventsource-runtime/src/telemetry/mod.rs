@@ -1,6 +1,6 @@
 //! Spans, metrics and trace context: what is emitted, and every way to switch it off.
 //!
-//! The other modules call this one alone. Without the feature `otel` the same names stand for nothing: see `off`.
+//! The other modules use only this one. Without the feature `otel` the same names do nothing: see `off`.
 
 mod attribute_value;
 mod attributes;

@@ -1,4 +1,4 @@
-//! How a body ended, as its span tells it.
+//! How a body ended, as recorded on its span.
 
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
@@ -8,26 +8,27 @@ use std::ops::Deref;
 use super::{Attributes, backend};
 use crate::error::{error_type, short_name};
 
-/// What a finished body leaves on its span.
+/// What a finished body records on its span.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The name of the failure, if it failed.
     pub error_type: Option<Cow<'static, str>>,
-    /// What the failure says, where somebody records that.
+    /// The text of the failure, if somebody records that.
     pub error_text: Option<String>,
     /// What `record(..)` names.
     pub attributes: Attributes,
 }
 
-/// Finds out what there is to tell of what a body has returned.
+/// Determines what to record of a body's return value.
 pub trait Teller<R: ?Sized> {
-    /// Takes the name of the failure, and what it says, if it is one.
+    /// Takes the name and the text of the failure, if it is one.
     fn tell(&mut self, returned: &R, outcome: &mut Outcome);
 }
 
-/// Chooses a teller for a type, whatever it is: of the methods of one name, the compiler tries the one that takes this
-/// itself first, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so
-/// `told::<R>().__es_by()` picks the most telling one. Its methods have names that no trait in the user's scope has.
+/// Chooses a teller for a type, whatever it is: of the methods of one name, the compiler first tries the one that takes
+/// this itself, then that of a `&`, then that of a `&mut`, and then that of what it derefs to; so
+/// `told::<R>().__es_by()` picks the most informative one. Its methods have names that no trait in the user's scope
+/// has.
 ///
 /// Tellers have no state, and functions that return the same type share what is compiled for them.
 #[derive(Debug)]
@@ -102,15 +103,15 @@ impl<T, E> ToldResult for &mut Told<Result<T, E>> {
     }
 }
 
-/// Of an error its name, and what it says where somebody records that.
+/// An error's name, and its text if somebody records it.
 #[derive(Clone, Copy, Debug)]
 pub struct ByText;
 
-/// Of an error its name.
+/// An error's name.
 #[derive(Clone, Copy, Debug)]
 pub struct ByName;
 
-/// Of an error the name of its type: it has nothing else.
+/// The name of the error's type: it has nothing else.
 #[derive(Clone, Copy, Debug)]
 pub struct ByType;
 

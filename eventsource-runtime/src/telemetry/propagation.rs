@@ -1,4 +1,4 @@
-//! W3C trace context, as it is kept with every event.
+//! W3C trace context, as stored with every event.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,10 +14,10 @@ const MAX_PART: usize = 256;
 /// The longest parts of a key `tenant@system`.
 const MAX_TENANT: usize = 241;
 const MAX_SYSTEM: usize = 14;
-/// What may stand around a header and around each member of a list, and means nothing.
+/// White space that may surround a header and each member of a list, without meaning.
 const WHITE: [char; 2] = [' ', '\t'];
 
-/// Which span of which trace led to something, sampled or not.
+/// The span and trace that led to something, sampled or not.
 ///
 /// ```
 /// # use eventsource_runtime::telemetry::TraceContext;
@@ -34,7 +34,7 @@ pub struct TraceContext {
     state: Option<Box<str>>,
 }
 
-/// The text is no `traceparent`.
+/// The text is not a `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a W3C traceparent; it starts a new trace")]
 pub struct InvalidTraceContext;
@@ -44,20 +44,20 @@ impl TraceContext {
         Self { trace_id, span_id, flags, state: None }
     }
 
-    /// The context of the span that is current here, if there is one.
+    /// The context of the current span, if there is one.
     #[must_use]
     pub fn current() -> Option<Self> {
         super::backend::current_trace_context()
     }
 
-    /// Adds a `tracestate`, without the white space between its members. One that is empty, too long or no list of
-    /// members, each with a key of its own, is left out, as the standard has it.
+    /// Adds a `tracestate`, without the white space between its members. One that is empty, too long, or not a list of
+    /// members with distinct keys is left out, as the standard demands.
     #[must_use]
     pub fn with_state(self, state: &str) -> Self {
         Self { state: members(state), ..self }
     }
 
-    /// The same of one that came from elsewhere, and whether it had to be left out.
+    /// The same for a foreign one, and whether it had to be left out.
     pub(crate) fn with_foreign_state(self, state: Option<&str>) -> (Self, bool) {
         let Some(state) = state.filter(|state| !state.is_empty()) else { return (self, false) };
         let context = self.with_state(state);
@@ -77,7 +77,7 @@ impl TraceContext {
         self.span_id
     }
 
-    /// The flags as they came; the lowest bit says sampled.
+    /// The flags as received; the lowest bit means sampled.
     #[must_use]
     pub fn flags(&self) -> u8 {
         self.flags
@@ -102,7 +102,7 @@ impl TraceContext {
     }
 }
 
-/// The members of a `tracestate`, if that is what it is.
+/// The members of a `tracestate`, if it is one.
 fn members(state: &str) -> Option<Box<str>> {
     if state.len() > MAX_STATE {
         return None;
@@ -137,7 +137,7 @@ fn is_key(key: &str) -> bool {
     }
 }
 
-/// White space at its end is none of it.
+/// White space at its end is not part of it.
 fn is_value(value: &str) -> bool {
     let inside = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'=';
     (1..=MAX_PART).contains(&value.len()) && value.bytes().all(inside)
@@ -146,7 +146,7 @@ fn is_value(value: &str) -> bool {
 /// The `traceparent` header.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Every event is stored with one: formatting the numbers costs ten times as much.
+        // Every event is stored with one, and formatting the numbers costs ten times as much.
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut text[3..35], &self.trace_id.to_be_bytes());
         write_hex(&mut text[36..52], &self.span_id.to_be_bytes());
@@ -170,8 +170,8 @@ impl fmt::Debug for TraceContext {
     }
 }
 
-/// Reads a `traceparent` header. A later version than 00 may be longer; what it adds is ignored, as is white space
-/// around the header.
+/// Parses a `traceparent` header. A later version than 00 may be longer; the rest is ignored, as is white space around
+/// the header.
 impl FromStr for TraceContext {
     type Err = InvalidTraceContext;
 
@@ -192,7 +192,7 @@ impl FromStr for TraceContext {
     }
 }
 
-/// Lower-case digits alone, as the standard demands: no sign, no upper case.
+/// Lower-case digits only, as the standard demands: no sign, no upper case.
 fn hex(digits: &[u8]) -> Result<u128, InvalidTraceContext> {
     digits.iter().try_fold(0, |number: u128, digit| {
         let value = match digit {

@@ -1,4 +1,4 @@
-//! What is known of a span while compiling.
+//! What is known of a span at compile time.
 
 /// How a span relates to its neighbours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Kind {
     Consumer,
 }
 
-/// The value of an attribute that is known while compiling.
+/// The value of an attribute that is known at compile time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Literal {
     /// A text.

@@ -1,4 +1,4 @@
-//! Tasks and streams that go on in the trace of whoever made them.
+//! Tasks and streams that continue in the trace of whoever made them.
 
 use std::future::Future;
 
@@ -7,10 +7,10 @@ use tokio::task::JoinHandle;
 
 use super::Scope;
 
-/// Like `tokio::spawn`, within the current span: spans of the task hang on it, though it may have ended by then.
+/// Like `tokio::spawn`, within the current span: the task's spans are its children, though it may have ended by then.
 ///
 /// A plain `tokio::spawn` begins outside of every span, since a task can outlive its spawner; what becomes of a message
-/// long after it was sent is better told by a link. For other spawners, threads and pools take [`Scope::current`]
+/// long after it was sent is better recorded as a link. For other spawners, threads and pools, pass [`Scope::current`]
 /// along.
 ///
 /// ```
@@ -34,12 +34,12 @@ where
     tokio::spawn(Scope::current().run(future))
 }
 
-/// A stream that is polled, and dropped, within the span that is current here, wherever it is polled: in another task,
-/// or after the span has ended.
+/// A stream that is polled, and dropped, within the current span, wherever it is polled: in another task, or after the
+/// span has ended.
 ///
-/// A stream runs nothing by itself, so that what it does would else belong to whoever happens to poll it. To give it a
-/// span of its own, that lasts until it is done or dropped, take [`ManualSpan::stream`](super::ManualSpan::stream), or
-/// `#[traced]` on the function that returns it.
+/// A stream runs nothing by itself, so its work would otherwise belong to whoever polls it. To give it a span of its
+/// own, which lasts until it is done or dropped, use [`ManualSpan::stream`](super::ManualSpan::stream), or `#[traced]`
+/// on the function that returns it.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::{span, stream_traced};

@@ -1,4 +1,4 @@
-//! What the subscriptions of every bus tell operators.
+//! What every bus's subscriptions report to operators.
 
 use super::ids;
 use crate::telemetry::names;
@@ -10,7 +10,7 @@ pub(crate) struct Group<'a> {
     pub(crate) name: &'a str,
 }
 
-/// A message could not be handled, and is tried again.
+/// A message could not be handled, and is retried.
 pub(crate) fn message_retried(Group { target, name }: Group<'_>, retry: u32, error_type: &str) {
     event!(
         "eventsource.bus.retried",
@@ -21,7 +21,7 @@ pub(crate) fn message_retried(Group { target, name }: Group<'_>, retry: u32, err
     );
 }
 
-/// A message failed for good and is kept among the dead letters, or can never be.
+/// A message failed for good and is stored as a dead letter, or can never be.
 pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: Option<uuid::Uuid>, error_type: &str) {
     let message = message.map(tracing::field::display);
     event!(
@@ -33,7 +33,7 @@ pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: Option<u
     );
 }
 
-/// The bus could not be told what became of messages, and delivers them again.
+/// Messages could not be settled with the bus, which redelivers them.
 pub(crate) fn messages_unsettled(Group { target, name }: Group<'_>, messages: u64, error_type: &str) {
     event!(
         "eventsource.bus.unsettled",
@@ -44,7 +44,7 @@ pub(crate) fn messages_unsettled(Group { target, name }: Group<'_>, messages: u6
     );
 }
 
-/// A subscription ended although nobody stopped it.
+/// A subscription ended without being stopped.
 pub(crate) fn subscription_stopped(Group { target, name }: Group<'_>, error_type: &str) {
     event!(
         "eventsource.bus.stopped",

@@ -1,4 +1,4 @@
-//! What commands tell operators.
+//! What commands report to operators.
 
 use super::ids;
 use crate::telemetry::names;
@@ -25,7 +25,7 @@ pub(crate) fn command_retried(command: &str, retry: u32) {
     );
 }
 
-/// A snapshot could not be written in the background. Nothing else failed: loads go on to replay the events.
+/// A snapshot could not be written in the background. Nothing else failed: loads keep replaying the events.
 pub(crate) fn snapshot_lost(aggregate: &str, error_type: &str) {
     event!(
         "eventsource.snapshot.lost",

@@ -1,4 +1,4 @@
-//! What exporting tells operators.
+//! What exporting reports to operators.
 
 use std::fmt::Display;
 

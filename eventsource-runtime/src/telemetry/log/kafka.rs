@@ -1,4 +1,4 @@
-//! What the bus on Kafka tells operators.
+//! What the bus on Kafka reports to operators.
 
 use super::ids;
 use crate::telemetry::names;
@@ -21,7 +21,7 @@ pub(crate) fn disconnected() {
     );
 }
 
-/// Something failed that the clients try again.
+/// Something failed that the clients retry.
 pub(crate) fn failed(code: &str) {
     event!(
         "eventsource.bus.kafka.failed",

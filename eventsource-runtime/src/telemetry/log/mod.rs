@@ -1,14 +1,14 @@
-//! Log events for operators: one function a fact, a stable target a component, and the ids of the trace and span in
+//! Log events for operators: one function per fact, a stable target per component, and the ids of the trace and span in
 //! which the fact happened. The targets are listed in `registry.yaml`.
 
 use std::time::Duration;
 
 use super::{TraceContext, names};
 
-/// Emits an event that bears the ids of the current span; both are empty without one. Nothing is computed where nobody
-/// listens. Where log records are exported it is one of them too: that has the ids by itself.
+/// Emits an event with the ids of the current span; both are empty without one. Nothing is computed if nobody listens.
+/// If log records are exported, the event becomes one too: that has the ids by itself.
 ///
-/// A target is part of the place that logs: of a component of several kinds each has one, and the first stands for
+/// A target is part of the place that logs: a component of several kinds has one for each, and the first stands for
 /// others.
 macro_rules! event {
     ($name:literal, $target:ident in [$first:ident $(, $other:ident)*], $level:ident, $fields:tt, $message:literal) => {
@@ -20,7 +20,7 @@ macro_rules! event {
     ($name:literal, $target:expr, $level:ident, { $($fields:tt)* }, $message:literal) => {
         event!($name, $target, $level, { $($fields)* } and {}, $message);
     };
-    // The latter are not for the log record, which has them by other means.
+    // The latter are not for the log record, which gets them by other means.
     ($name:literal, $target:expr, $level:ident, { $($fields:tt)* } and { $($logged:tt)* }, $message:literal) => {
         if tracing::enabled!(target: $target, tracing::Level::$level) {
             let (trace_id, span_id) = ids();
@@ -71,7 +71,7 @@ pub(super) use slow::{command_slow, query_slow, slowness_is_told};
 #[cfg(feature = "otel")]
 pub(super) use span_event::{Named, span_event};
 
-/// The ids of the current span as a log event bears them; empty without a span.
+/// The ids of the current span for a log event; empty without a span.
 fn ids() -> (String, String) {
     match TraceContext::current() {
         Some(context) => (format!("{:032x}", context.trace_id()), format!("{:016x}", context.span_id())),
@@ -79,8 +79,8 @@ fn ids() -> (String, String) {
     }
 }
 
-/// A traced function, or an operation of the component with that target, failed in the current span; with what its
-/// error says, where that is recorded.
+/// A traced function, or an operation of the component with that target, failed in the current span; with its error's
+/// text, if that is recorded.
 pub(crate) fn failure(target: &'static str, error_type: &str, text: Option<&str>) {
     event!(
         "eventsource.span.failed",
@@ -94,7 +94,7 @@ pub(crate) fn failure(target: &'static str, error_type: &str, text: Option<&str>
     );
 }
 
-/// A call to a database with that target took long.
+/// A call to a database with that target was slow.
 pub(crate) fn store_slow(target: &'static str, operation: &str, duration: Duration) {
     let duration = duration.as_secs_f64();
     event!(

@@ -1,12 +1,11 @@
-//! What the store in PostgreSQL tells operators.
+//! What the store in PostgreSQL reports to operators.
 
 use super::ids;
 use crate::telemetry::names;
 
 const SYSTEM: &str = "postgresql";
 
-/// An append has waited for long: for the transaction of that process, which has been open for so many seconds, where
-/// it waits for one.
+/// An append has waited long: if for a transaction, for that of this process, which has been open for so many seconds.
 pub(crate) fn held_up(blocking: Option<(i32, Option<f64>)>) {
     let pid = blocking.map(|(pid, _)| i64::from(pid));
     let open = blocking.and_then(|(_, open)| open);
@@ -19,7 +18,7 @@ pub(crate) fn held_up(blocking: Option<(i32, Option<f64>)>) {
     );
 }
 
-/// The connection that is told of new events is lost, or was never there.
+/// The connection that is notified of new events is lost, or was never there.
 pub(crate) fn reconnecting() {
     event!(
         "eventsource.store.postgres.reconnecting",
@@ -30,7 +29,7 @@ pub(crate) fn reconnecting() {
     );
 }
 
-/// It stands again.
+/// It is up again.
 pub(crate) fn reconnected() {
     event!(
         "eventsource.store.postgres.reconnected",

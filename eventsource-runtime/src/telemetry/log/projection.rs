@@ -1,9 +1,9 @@
-//! What projections tell operators.
+//! What projections report to operators.
 
 use super::ids;
 use crate::telemetry::names;
 
-/// A projection's batch failed and is tried again.
+/// A projection's batch failed and is retried.
 pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str) {
     event!(
         "eventsource.projection.retried",
@@ -25,7 +25,7 @@ pub(crate) fn projection_stopped(projection: &str, checkpoint: u64, error_type: 
     );
 }
 
-/// A projection passed over an event that it could not apply.
+/// A projection skipped an event that it could not apply.
 pub(crate) fn projection_skipped(projection: &str, position: u64, error_type: &str) {
     event!(
         "eventsource.projection.skipped",

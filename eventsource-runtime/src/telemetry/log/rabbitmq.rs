@@ -1,11 +1,11 @@
-//! What the bus on `RabbitMQ` tells operators.
+//! What the bus on `RabbitMQ` reports to operators.
 
 use super::ids;
 use crate::telemetry::names;
 
 const SYSTEM: &str = "rabbitmq";
 
-/// A connection stands.
+/// A connection is up.
 pub(crate) fn connected() {
     event!("eventsource.bus.rabbitmq.connected", names::LOG_RABBITMQ, INFO, { messaging.system = SYSTEM }, "connected");
 }

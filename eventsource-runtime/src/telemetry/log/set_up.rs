@@ -1,4 +1,4 @@
-//! What the set-up tells operators.
+//! What the set-up reports to operators.
 
 use super::ids;
 use crate::telemetry::names;

@@ -1,4 +1,4 @@
-//! What is measured with the metrics, and took long.
+//! Slow operations, measured with the metrics.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use tracing::level_filters::LevelFilter;
 use super::ids;
 use crate::telemetry::names;
 
-/// Whether anybody might be told: where not, nothing need look at the clock.
+/// Whether anybody might be told: if not, nothing needs to read the clock.
 pub(in crate::telemetry) fn slowness_is_told() -> bool {
     LevelFilter::current() >= LevelFilter::WARN
 }
 
-/// A command took long, from its dispatch to its end.
+/// A command was slow, from its dispatch to its end.
 pub(in crate::telemetry) fn command_slow(command: &str, duration: Duration) {
     let duration = duration.as_secs_f64();
     event!("eventsource.command.slow", names::LOG_COMMAND, WARN, { cqrs.command.r#type = command, eventsource.duration = duration }, "slow");
 }
 
-/// A query took long.
+/// A query was slow.
 pub(in crate::telemetry) fn query_slow(query: &str, duration: Duration) {
     let duration = duration.as_secs_f64();
     event!("eventsource.query.slow", names::LOG_QUERY, WARN, { cqrs.query.r#type = query, eventsource.duration = duration }, "slow");

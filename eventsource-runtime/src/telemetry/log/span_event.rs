@@ -1,12 +1,12 @@
-//! What would be an event of a span, as a log event.
+//! Span events as log events.
 
 use opentelemetry::{Context, KeyValue, Value};
 
 use super::ids;
 use crate::telemetry::names;
 
-/// Attributes that users named, which the log record of the span event in this context bears too: fields of `tracing`
-/// are known while compiling.
+/// Attributes named by users, which the log record of the span event in this context carries too: fields of `tracing`
+/// are fixed at compile time.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Named(pub(in crate::telemetry) Vec<KeyValue>);
 

@@ -1,9 +1,9 @@
-//! What the store in `SQLite` tells operators.
+//! What the store in `SQLite` reports to operators.
 
 use super::ids;
 use crate::telemetry::names;
 
-/// The log could not be emptied, because somebody else is at it.
+/// The log could not be emptied, because somebody else is using it.
 pub(crate) fn log_kept(size: u64) {
     event!(
         "eventsource.store.sqlite.log_kept",

@@ -1,5 +1,5 @@
-//! A set-up that sets nothing up, so that a program's `main` compiles with and without the feature `otel`. What takes
-//! or hands out types of OpenTelemetry's SDK is missing.
+//! A set-up that does nothing, so that a program's `main` compiles with and without the feature `otel`. Methods with
+//! types of OpenTelemetry's SDK are missing.
 
 use std::future::{Future, ready};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::telemetry::TelemetryError;
 #[derive(Debug)]
 pub struct Telemetry(());
 
-/// A set-up that will do nothing; made by [`Telemetry::from_env`].
+/// A set-up that will do nothing; created by [`Telemetry::from_env`].
 #[must_use = "nothing is set up before `install` or `build`"]
 #[derive(Debug)]
 pub struct TelemetryBuilder(());

@@ -96,12 +96,12 @@ impl Span {
     }
 }
 
-/// Nothing that surrounds code that runs elsewhere.
+/// A scope that holds nothing.
 #[derive(Clone, Debug)]
 pub struct Scope(());
 
 impl Scope {
-    /// What surrounds the caller: nothing.
+    /// The caller's scope: nothing.
     #[must_use]
     pub fn current() -> Self {
         Self(())
@@ -152,7 +152,7 @@ impl Scope {
     }
 }
 
-/// What a span would be told before it starts.
+/// The options of a span that will not start.
 #[derive(Debug, Default)]
 pub struct Options(());
 

@@ -1,7 +1,7 @@
-//! Spans as spans of `tracing`: for those whose filters, formatters and other layers work on these.
+//! Spans as `tracing` spans, for filters, formatters and other layers that work on these.
 //!
-//! A span of `tracing` is made first, and the layer of `tracing-opentelemetry` makes OpenTelemetry's from it; the rest
-//! of the crate works on that one, as it does on any. So both trees are one tree, and each nests in the other.
+//! A `tracing` span is created first, and the layer of `tracing-opentelemetry` creates OpenTelemetry's from it; the
+//! rest of the crate works on that one, as on any. So both trees are one tree, and each nests in the other.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
@@ -22,18 +22,18 @@ use crate::telemetry::{Telemetry, names};
 const QUERY: &str = "eventsource::query";
 const STORE: &str = "eventsource::store";
 
-/// The span of `tracing` that a context's span was made from.
+/// The `tracing` span that a context's span was created from.
 #[derive(Clone)]
 struct Origin(tracing::Span);
 
 /// What is entered beside a context.
 pub(super) type Bridged = Option<EnteredSpan>;
 
-/// What a span was made into.
+/// The result of creating a span.
 pub(super) enum Made {
     /// A span of both.
     Span(Context),
-    /// A filter of the subscriber does not want it.
+    /// A filter of the subscriber rejects it.
     Disabled,
     /// There is no subscriber here, or none with the layer.
     Nothing,
@@ -50,8 +50,8 @@ macro_rules! span_of {
     };
 }
 
-/// Makes the span that `builder` describes, below `parent`; `is_root` tells that it is not the current one, and
-/// `is_ours` that a component makes it.
+/// Creates the span that `builder` describes, below `parent`; `is_root` means that it is not the current one, and
+/// `is_ours` that a component creates it.
 pub(super) fn make(builder: &SpanBuilder, parent: &Context, (is_root, is_ours): (bool, bool)) -> Made {
     let component = if is_ours { first(&builder.name) } else { "" };
     let span = new((component, &builder.name), kind(builder.span_kind.as_ref()), is_root);
@@ -75,7 +75,7 @@ pub(super) fn make(builder: &SpanBuilder, parent: &Context, (is_root, is_ours): 
     Made::Span(context.with_value(Origin(span)))
 }
 
-/// Whether there is no subscriber here, who would have had a reason not to want a span.
+/// Whether there is no subscriber here that could have rejected a span.
 fn is_alone() -> bool {
     tracing::dispatcher::get_default(Dispatch::is::<NoSubscriber>)
 }
@@ -119,8 +119,8 @@ fn interest(metadata: &'static Metadata<'static>) -> Interest {
     if is_span(metadata) { Interest::sometimes() } else { Interest::never() }
 }
 
-/// Whether an exporter is at work here. Its transport makes spans as well, roots among them, which know nothing of
-/// OpenTelemetry's context; they would be exported, and that would make more of them.
+/// Whether an exporter is at work here. Its transport creates spans as well, roots among them, that know nothing of
+/// OpenTelemetry's context; exporting them would create more.
 fn is_suppressed() -> bool {
     toggle::has_context() && Context::is_current_telemetry_suppressed()
 }
@@ -130,12 +130,12 @@ fn is_span(metadata: &Metadata<'_>) -> bool {
 }
 
 impl Telemetry {
-    /// The layer that makes OpenTelemetry's spans from those of `tracing`, yours and, after
+    /// A layer that creates OpenTelemetry's spans from `tracing` spans, yours and, after
     /// [`bridge_to_tracing`](crate::telemetry::TelemetryBuilder::bridge_to_tracing), ours. Add it to your subscriber,
     /// under a filter if you like: the targets of our spans begin with `eventsource::`.
     ///
-    /// It adds no attributes of its own (times, threads, places in the code), and takes spans alone: events of
-    /// `tracing` are logs, not span events.
+    /// It adds no attributes of its own (times, threads, code locations), and handles spans only: `tracing` events are
+    /// logs, not span events.
     ///
     /// ```
     /// use eventsource_runtime::telemetry::Telemetry;

@@ -1,4 +1,4 @@
-//! Lines of a log that lead to their spans.
+//! Log lines that lead to their spans.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use super::line;
 
 /// A format for `tracing_subscriber::fmt`: `[level] trace_id=… span_id=… target: message key=value`.
 ///
-/// The ids are those of the current span, whoever made it, and left out where there is none. Each event is one line:
-/// what would break it, or control a terminal, is spelled out.
+/// The ids are those of the current span, whoever created it, and omitted if there is none. Each event is one line:
+/// what would break it, or control a terminal, is escaped.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::LogFormat;

@@ -1,4 +1,4 @@
-//! Spans by hand, and the span that is current.
+//! Manual spans, and the current span.
 
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
@@ -22,7 +22,7 @@ pub struct CurrentSpan(Option<Context>);
 
 /// The span in whose body this is called: of a traced function, a handler, or any OpenTelemetry span.
 ///
-/// Where spans are off it is none, and what is recorded on it goes nowhere.
+/// If spans are off there is none, and what is recorded on it is discarded.
 #[must_use]
 pub fn current_span() -> CurrentSpan {
     if !toggle::is_on() {
@@ -32,7 +32,7 @@ pub fn current_span() -> CurrentSpan {
 }
 
 impl CurrentSpan {
-    /// Records an attribute that is only known half-way.
+    /// Records an attribute whose value becomes known only later.
     pub fn record<V: AttributeValue>(&self, key: &'static str, value: V) {
         if let Some(context) = &self.0 {
             let list = evaluate(&mut |attributes| attributes.record(key, &value));
@@ -41,7 +41,7 @@ impl CurrentSpan {
     }
 }
 
-/// A span made by hand, behind the same switches as the generated ones.
+/// A manual span, behind the same switches as the generated ones.
 ///
 /// ```
 /// # use eventsource_runtime::telemetry;
@@ -69,8 +69,8 @@ impl ManualSpan {
         self
     }
 
-    /// Records an attribute at start. It is kept as soon as spans of the process are on; what is costly to make is
-    /// better recorded in the body, on [`current_span`].
+    /// Records an attribute at start. It is kept whenever spans of the process are on; record what is costly to compute
+    /// in the body, on [`current_span`].
     pub fn attribute<V: AttributeValue>(mut self, key: &'static str, value: V) -> Self {
         if let Some(start) = &mut self.start {
             start.1.record(key, &value);
@@ -94,8 +94,8 @@ impl ManualSpan {
         returned
     }
 
-    /// Runs a closure that may fail in the span: of an error that has the error's name, the status of a failure and a
-    /// log record, as that of a traced function.
+    /// Runs a fallible closure in the span: for an error it records the error's name, the status of a failure and a log
+    /// record, as a traced function does.
     ///
     /// # Errors
     /// What the closure returned.
@@ -105,7 +105,7 @@ impl ManualSpan {
         running.end(returned, ByText)
     }
 
-    /// Runs a future in the span, which starts when the future is first polled. Dropped before it is done, the span
+    /// Runs a future in the span, which starts when the future is first polled. If dropped before it is done, the span
     /// ends as cancelled.
     pub async fn run<F: Future>(self, body: F) -> F::Output {
         match self.begin() {
@@ -114,8 +114,7 @@ impl ManualSpan {
         }
     }
 
-    /// Runs a future that may fail, as [`ManualSpan::run`]; of an error the span tells as in
-    /// [`ManualSpan::try_in_scope`].
+    /// Runs a fallible future as [`ManualSpan::run`] does; an error is recorded as in [`ManualSpan::try_in_scope`].
     ///
     /// ```
     /// # use eventsource_runtime::telemetry;
@@ -139,7 +138,7 @@ impl ManualSpan {
     }
 
     pub(super) fn begin(self) -> Option<Span> {
-        // It may have been made elsewhere, where spans were on.
+        // It may have been created elsewhere, where spans were on.
         if !toggle::is_on() {
             return None;
         }

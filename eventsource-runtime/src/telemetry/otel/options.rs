@@ -1,4 +1,4 @@
-//! What a span is told before it starts, beside its attributes.
+//! The options of a span about to start, besides its attributes.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::start::without_sampler;
 use crate::telemetry::links::Linked;
 use crate::telemetry::{TraceContext, guarded, names};
 
-/// Where a span hangs in the trace.
+/// A span's place in the trace.
 #[derive(Default)]
 pub(super) enum Parent {
     #[default]
@@ -21,7 +21,7 @@ pub(super) enum Parent {
     Remote(TraceContext),
 }
 
-/// What a span is told before it starts, beside its attributes.
+/// The options of a span about to start, besides its attributes.
 #[derive(Default)]
 pub struct Options {
     pub(super) disabled: bool,
@@ -32,13 +32,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Lets a closure set one of these, so that a panic in the user's expression costs that alone.
+    /// Lets a closure set one of these, so that a panic in the user's expression costs only that.
     #[doc(hidden)]
     pub fn with(&mut self, set: &dyn Fn(&mut Self)) {
         evaluated(|| set(self));
     }
 
-    /// The same of links, which nobody follows where the parent that was set before lets no span come of it.
+    /// The same for links, which are skipped if, with the parent set before, there will be no span.
     #[doc(hidden)]
     pub fn with_links(&mut self, set: &dyn Fn(&mut Self)) {
         if without_sampler(self).is_none() {
@@ -51,7 +51,7 @@ impl Options {
         self.disabled = !enabled;
     }
 
-    /// Puts the name of the type before the name of its method.
+    /// Puts the type's name before that of its method.
     #[doc(hidden)]
     pub fn owner(&mut self, type_name: &'static str) {
         self.owner = Some(type_name);
@@ -62,18 +62,18 @@ impl Options {
         self.parent = Parent::Root;
     }
 
-    /// Continues the trace that something carries; without one the current span stays the parent.
+    /// Continues the trace that something carries; if it carries none, the current span stays the parent.
     pub fn parent(&mut self, parent: &(impl Linked + ?Sized)) {
         parent.contexts(&mut |context, _| self.parent = Parent::Remote(context.clone()));
     }
 
-    /// Links to what something carries. Beyond 128 links the rest is counted.
+    /// Links to what something carries. Links beyond 128 are only counted.
     pub fn links(&mut self, links: &(impl Linked + ?Sized)) {
         self.links.get_or_insert_default();
         links.contexts(&mut |context, event| self.link_event(context, event));
     }
 
-    /// Links to what an event carries that is at hand only as a message.
+    /// Links to what an event carries that is available only as a message.
     pub(crate) fn link_event(&mut self, context: &TraceContext, event: Option<Uuid>) {
         self.link(context, names::EVENTSOURCE_EVENT_ID, event);
     }
@@ -107,7 +107,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// What an expression of the user's says; a panic in it is counted, and says nothing.
+/// The value of a user's expression; a panic in it is counted, and yields nothing.
 pub(super) fn evaluated<R>(expression: impl FnOnce() -> R) -> Option<R> {
     let value = guarded(expression);
     if value.is_none() {

@@ -1,4 +1,4 @@
-//! How a body runs in its span: attached while a closure runs, and in each poll of a future.
+//! Runs a body in its span: attached while a closure runs, and in each poll of a future.
 
 use std::fmt;
 use std::future::Future;
@@ -18,18 +18,18 @@ use super::start::{Owner, start};
 use super::toggle;
 use crate::telemetry::{By, Outcome, Teller, Values, log, names};
 
-/// In a closure, it lets it be called once only. Otherwise the compiler would make a second one for that.
+/// Makes a closure callable only once. Otherwise the compiler would generate a second one for that.
 #[derive(Debug)]
 pub struct Once;
 
-/// The same for the body of a traced function, which may return what it has borrowed of what it owns.
+/// The same for the body of a traced function, which may return borrows of what it owns.
 #[inline(always)]
 pub fn once<R, F: FnOnce() -> R>(body: F) -> F {
     body
 }
 
-/// Runs a traced function where spans may be on: apart from where they are off, so that nothing is left there of what
-/// they need.
+/// Runs a traced function where spans may be on: separately from where they are off, so that nothing is left there of
+/// what they need.
 #[cold]
 #[inline(never)]
 pub fn apart<R>(function: impl FnOnce(bool) -> R) -> R {
@@ -57,7 +57,7 @@ impl Span {
     }
 }
 
-/// What a body has returned, and what finds out what there is to tell of that.
+/// A body's return value, and what determines what to record of it.
 struct Telling<'a, R, T>(&'a R, &'a mut T);
 
 impl<R, T: Teller<R>> Tells for Telling<'_, R, T> {
@@ -67,8 +67,8 @@ impl<R, T: Teller<R>> Tells for Telling<'_, R, T> {
 }
 
 impl Running {
-    /// The body is done: its span ends. What it returned passes through, so that only this has to drop it if telling
-    /// of it panics.
+    /// The body is done: its span ends. What it returned passes through, so that only this has to drop it if recording
+    /// it panics.
     #[inline]
     pub fn end<R>(mut self, returned: R, mut tell: impl Teller<R>) -> R {
         if !self.is_off() {
@@ -78,7 +78,7 @@ impl Running {
     }
 }
 
-/// The body of a plain function. Not one of the traits of closures: each has more methods to be compiled.
+/// The body of a plain function. No closure trait: each has more methods to compile.
 pub trait Body<R> {
     /// Runs it, once.
     fn run(&self) -> R;
@@ -90,8 +90,8 @@ impl<R, F: FnOnce() -> R + Copy> Body<R> for F {
     }
 }
 
-/// Runs the body of a plain function in its span, apart from where spans are off, so that nothing is left there of what
-/// it needs. Compiled once for all bodies that return the same type.
+/// Runs the body of a plain function in its span, separately from where spans are off, so that nothing is left there of
+/// what it needs. Compiled once for all bodies that return the same type.
 #[cold]
 #[inline(never)]
 pub fn run<R>(
@@ -119,9 +119,8 @@ pin_project! {
     }
 }
 
-/// Runs the body of a traced async function in its span; `tell` finds out what there is to tell of the value that it
-/// returns.
-// In its caller also where nothing is optimised, and so is the poll: each has one of its own, and calls are more code.
+/// Runs the body of a traced async function in its span; `tell` determines what to record of the value that it returns.
+// Inlined even in unoptimized builds, and so is the poll: each has one of its own, and calls are more code.
 #[inline(always)]
 pub fn traced<F, T>(span: Option<Span>, body: F, tell: T) -> Traced<F, T>
 where
@@ -193,9 +192,9 @@ impl Place for &Span {
     }
 }
 
-/// What surrounds code that runs elsewhere on behalf of a span: on a writer thread, or in a task of its own.
+/// The surroundings of code that runs elsewhere on behalf of a span: on a writer thread, or in its own task.
 ///
-/// It keeps the span's context, not the span: the span is ended by whoever started it.
+/// It keeps the span's context, not the span: whoever started the span ends it.
 #[derive(Clone, Debug)]
 pub struct Scope {
     context: Option<opentelemetry::Context>,
@@ -203,20 +202,20 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// What surrounds the caller.
+    /// The caller's scope.
     #[must_use]
     pub fn current() -> Self {
         let context = toggle::has_context().then(opentelemetry::Context::current);
         Self { context, muted: toggle::is_muted() }
     }
 
-    /// Nothing of the caller's trace, but its pipeline: for work in the background.
+    /// Nothing of the caller's trace, but its pipeline: for background work.
     pub(crate) fn detached() -> Self {
         let root = || opentelemetry::Context::map_current(pipeline::root_of);
         Self { context: toggle::has_context().then(root), muted: false }
     }
 
-    /// The same without spans: for upkeep.
+    /// The same without spans: for maintenance.
     #[must_use]
     pub(crate) fn muted(self) -> Self {
         Self { muted: true, ..self }
@@ -246,7 +245,7 @@ impl Place for Scope {
 }
 
 impl Span {
-    /// What surrounds the span's code; `muted` keeps the spans below it off, as in a batch that has one span in all.
+    /// The scope of the span's code; `muted` keeps the spans below it off, as in a batch that has one span in all.
     pub(crate) fn scope(&self, muted: bool) -> Scope {
         Scope { context: self.context().cloned(), muted: muted || self.is_muted() }
     }

@@ -15,8 +15,8 @@ impl Scope {
 }
 
 impl ManualSpan {
-    /// Runs a stream in the span: it starts here, below the current span, and lasts until the stream is done or
-    /// dropped. One that is dropped before it is done ends the span as cancelled.
+    /// Runs a stream in the span, which starts here, below the current span, and lasts until the stream is done or
+    /// dropped. If it is dropped before it is done, the span ends as cancelled.
     ///
     /// ```
     /// # use eventsource_runtime::telemetry::span;

@@ -1,5 +1,5 @@
-//! The process-wide switch: one byte, read with one relaxed load wherever a span might start. Every traced function
-//! has a copy of it.
+//! The process-wide switch: one byte, read with one relaxed load wherever a span might start. Every traced function has
+//! a copy of it.
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
@@ -10,7 +10,7 @@ use opentelemetry::Context;
 
 use crate::sync::Mutex;
 
-/// Off, by `set_enabled` or by `OTEL_SDK_DISABLED`. Zero, so that one comparison with memory tells.
+/// Off, by `set_enabled` or by `OTEL_SDK_DISABLED`. Zero, so that one comparison with memory suffices.
 pub(super) const OFF: u8 = 0;
 const ON: u8 = 1;
 /// Nobody has asked yet: the first span reads `OTEL_SDK_DISABLED`.
@@ -22,31 +22,31 @@ static SWITCH: AtomicU8 = AtomicU8::new(UNREAD);
 /// misses it.
 static COPIES: Mutex<Vec<&'static AtomicU8>> = Mutex::new(Vec::new());
 
-/// `OTEL_SDK_DISABLED`, which is stronger than the switch; read once.
+/// `OTEL_SDK_DISABLED`, which takes precedence over the switch; read once.
 static DISABLED: LazyLock<bool> = LazyLock::new(disabled_by_environment);
 
 thread_local! {
-    /// What is known of the thread that code runs on: how many components that are switched off surround the code, and
-    /// the flags below. It has no destructor and nothing to set up, so that a load is all that it takes.
+    /// What is known of the current thread: how many switched-off components surround the code, and the flags below. It
+    /// needs no destructor and no set-up, so that one load suffices.
     static STATE: Cell<u32> = const { Cell::new(UNASKED) };
 
     static THREAD: Thread = Thread::new();
 }
 
-/// Nobody knows yet whether OpenTelemetry's current context can be asked for.
+/// It is not known yet whether OpenTelemetry's current context can be read.
 const UNASKED: u32 = 1 << 31;
 /// It cannot: the thread is at its end.
 const ENDED: u32 = 1 << 30;
 
 /// Knows when the thread ends.
 struct Thread {
-    /// Whether OpenTelemetry's current context can be asked for.
+    /// Whether OpenTelemetry's current context can be read.
     has_context: bool,
 }
 
 impl Thread {
-    /// OpenTelemetry's thread-local is touched first: so it ends after ours, and while ours is there it is. Where it
-    /// has ended already, in the destructor of another thread-local, asking for it panics.
+    /// OpenTelemetry's thread-local is touched first: so it is destroyed after ours, and exists while ours does. If it
+    /// was destroyed already, in the destructor of another thread-local, reading it panics.
     fn new() -> Self {
         Self { has_context: catch_unwind(|| Context::map_current(|_| ())).is_ok() }
     }
@@ -68,7 +68,7 @@ fn change(to: impl FnOnce(u32) -> u32) {
     let _ = STATE.try_with(|state| state.set(to(state.get())));
 }
 
-/// The state of a thread on which nobody has asked before.
+/// The state of a thread on first use.
 #[cold]
 #[inline(never)]
 fn asked() -> u32 {
@@ -77,8 +77,8 @@ fn asked() -> u32 {
     state()
 }
 
-/// Whether OpenTelemetry's current context can be asked for: not any more in the destructors of thread-locals, where it
-/// would end the process.
+/// Whether OpenTelemetry's current context can be read: no longer in the destructors of thread-locals, where that would
+/// end the process.
 #[inline]
 pub(super) fn has_context() -> bool {
     let known = state();
@@ -86,9 +86,9 @@ pub(super) fn has_context() -> bool {
     known & ENDED == 0
 }
 
-/// Switches all spans of the process on or off, at any time. `OTEL_SDK_DISABLED=true` is stronger.
+/// Switches all spans of the process on or off, at any time. `OTEL_SDK_DISABLED=true` takes precedence.
 ///
-/// Spans that have started end as they would have.
+/// Spans that have started end as usual.
 pub fn set_enabled(enabled: bool) {
     let state = if enabled && !*DISABLED { ON } else { OFF };
     let copies = COPIES.lock();
@@ -98,7 +98,7 @@ pub fn set_enabled(enabled: bool) {
     }
 }
 
-/// Lets a copy follow the switch from now on, and tells whether spans are on.
+/// Lets a copy follow the switch from now on, and returns whether spans are on.
 #[cold]
 pub(super) fn copied_to(copy: &'static AtomicU8) -> bool {
     let mut copies = COPIES.lock();
@@ -125,7 +125,7 @@ pub(crate) fn is_on() -> bool {
     !is_muted()
 }
 
-/// Whether a component that is switched off surrounds the caller, or the thread is at its end.
+/// Whether a switched-off component surrounds the caller, or the thread is at its end.
 #[inline]
 pub(super) fn is_muted() -> bool {
     match state() {
@@ -135,7 +135,7 @@ pub(super) fn is_muted() -> bool {
     }
 }
 
-/// Whoever was faster has read the same variable, or was told by `set_enabled`.
+/// A faster thread has read the same variable, or `set_enabled` was called.
 #[cold]
 fn first_read() -> bool {
     let read = if *DISABLED { OFF } else { ON };
@@ -145,7 +145,7 @@ fn first_read() -> bool {
     }
 }
 
-/// Whether the environment switches metrics off; the switch of the process is for spans alone.
+/// Whether the environment switches metrics off; the switch of the process is for spans only.
 pub(super) fn metrics_are_off() -> bool {
     *DISABLED
 }

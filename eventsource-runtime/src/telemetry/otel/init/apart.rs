@@ -1,8 +1,8 @@
-//! Processors that are flushed, and shut down, apart from each other.
+//! Processors that are flushed, and shut down, independently of each other.
 //!
-//! OpenTelemetry's provider asks them one after the other, each for as long as it takes: behind an exporter that hangs,
-//! the others would keep what they have. So each is asked on a thread of its own, and the provider is told that it has
-//! ended.
+//! OpenTelemetry's provider calls them one after the other, each for as long as it takes: behind an exporter that
+//! hangs, the others would keep what they have. So each is called on a thread of its own, and the provider is told that
+//! it has ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
 
-/// Who says sooner that it took too long has answered: it may say so each time, and would be asked without end.
+/// A timeout reported sooner counts as an answer: it may be reported each time, and the processor be asked without end.
 const LEAST: Duration = Duration::from_secs(1);
 
 /// What a provider hands spans or log records to.
@@ -50,7 +50,7 @@ impl<P: Processor + ?Sized + 'static> Apart<P> {
         self.processors.iter().cloned()
     }
 
-    /// Flushes of each. Whoever asks for one keeps the deadline.
+    /// The flushes of each. Whoever calls one keeps the deadline.
     pub(super) fn flushes(&self) -> Vec<Arc<Flushes>> {
         let flushes = |Shared { processor, .. }: Shared<P>| {
             Flushes::new(self.signal, move || patiently(Duration::MAX, Instant::now, || processor.flush()))
@@ -58,7 +58,7 @@ impl<P: Processor + ?Sized + 'static> Apart<P> {
         self.shared().map(flushes).collect()
     }
 
-    /// What shuts each of them down, and before that the provider, so that nothing comes in any more.
+    /// Jobs that shut each of them down, after the provider, so that nothing comes in any more.
     pub(super) fn shutdown(
         &self,
         timeout: Duration,
@@ -76,17 +76,16 @@ impl<P: Processor + ?Sized + 'static> Apart<P> {
 }
 
 impl<P: Processor + ?Sized> Shared<P> {
-    /// Batch processors keep the result of their last export to themselves when they are shut down: hence the flush
-    /// before.
+    /// At shutdown, batch processors do not report the result of their last export: hence the flush before.
     fn flush_and_end(&self, timeout: Duration, provider: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
         self.by_jobs.store(true, Ordering::Release);
         let flushed = patiently(timeout, Instant::now, || self.processor.flush());
-        // All but the first to come here are told that it has ended already.
+        // All but the first to come here are told that it has already ended.
         let _ = provider();
         flushed.and(self.processor.end(timeout))
     }
 
-    /// What the provider does, unless jobs do it.
+    /// The provider's shutdown, unless jobs do it.
     pub(super) fn end(&self, timeout: Duration) -> OTelSdkResult {
         if self.by_jobs.load(Ordering::Acquire) { Ok(()) } else { self.processor.end(timeout) }
     }
@@ -98,8 +97,8 @@ impl<P: ?Sized> Clone for Shared<P> {
     }
 }
 
-/// Flushes until there is an answer, or patience ends: OpenTelemetry's batch processors wait five seconds for one, and
-/// that cannot be chosen.
+/// Flushes until there is an answer, or patience ends: OpenTelemetry's batch processors wait five seconds for one,
+/// which cannot be configured.
 fn patiently(patience: Duration, now: impl Fn() -> Instant, flush: impl Fn() -> OTelSdkResult) -> OTelSdkResult {
     let begun = now();
     loop {
@@ -119,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// How often somebody is asked who says each time, after so long, that it took too long.
+    /// How often a processor is asked that reports a timeout each time, after so long.
     fn asked(patience: u64, takes: Duration) -> u32 {
         let (clock, times) = (Cell::new(Instant::now()), Cell::new(0));
         let flushed = patiently(

@@ -1,7 +1,7 @@
 //! Spans that are exported as they end, on the thread that they end on.
 //!
-//! OpenTelemetry's processor for that waits for itself where an export ends a span, and panics where another executor
-//! of its kind runs.
+//! OpenTelemetry's processor for that waits for itself if an export ends a span, and panics under another executor of
+//! its kind.
 
 use std::cell::Cell;
 use std::fmt;
@@ -21,7 +21,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use crate::sync::Mutex;
 
 pub(super) struct AtOnce<E> {
-    /// Locked for one export after the other, as exporters may expect.
+    /// Locked for one export at a time, as exporters may expect.
     exporter: Mutex<E>,
     is_shut_down: AtomicBool,
 }
@@ -42,7 +42,7 @@ impl<E: SpanExporter> SpanProcessor for AtOnce<E> {
         }
         let Some(_exporting) = Exporting::begin() else { return };
         let _unseen = Context::enter_telemetry_suppressed_scope();
-        // Whoever wants to know of failures has an exporter of batches.
+        // Whoever wants to know of failures uses a batch exporter.
         let _ = wait(self.exporter.lock().export(vec![span]));
     }
 
@@ -70,7 +70,7 @@ thread_local! {
     static EXPORTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// This thread is in an export, until it is dropped.
+/// Marks this thread as exporting, until dropped.
 struct Exporting(());
 
 impl Exporting {

@@ -1,5 +1,5 @@
-//! Spans and log records go to exporters in batches, on threads of their own: what does not fit into the queue is
-//! dropped, and all that becomes of them is counted.
+//! Exports spans and log records in batches, on threads of their own: what does not fit into the queue is dropped, and
+//! every outcome is counted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::telemetry::log;
 use crate::telemetry::otel::observed::MeterId;
 use crate::telemetry::otel::processed::{Processed, tell_logs, tell_spans};
 
-/// How many items wait where nothing else is said, as OpenTelemetry has it.
+/// How many items may wait by default, as in OpenTelemetry.
 const MOST_WAITING: usize = 2048;
-/// How many items are exported at once where nothing else is said, as OpenTelemetry has it.
+/// How many items are exported at once by default, as in OpenTelemetry.
 pub(super) const BATCH: usize = 512;
-/// How long spans wait for a batch where nothing else is said, as OpenTelemetry has it.
+/// How long spans wait for a batch by default, as in OpenTelemetry.
 const DELAY: Duration = Duration::from_secs(5);
 /// The longest queue: room for a million spans is hundreds of megabytes.
 const MOST_ROOM: usize = 1 << 20;
-/// After how many exports in a row that failed the door stays shut for a while. What would come in is lost anyway; so
-/// it costs the least, and a receiver in trouble is not asked without end.
+/// After how many failed exports in a row the door stays shut for a while. What would come in is lost anyway; this way
+/// it costs the least, and a failing receiver is not called without end.
 const FAILURES: u32 = 3;
-/// For how long, in milliseconds: at first, twice as long after each further failure, up to the longest. That is what
-/// is lost at most of a receiver that works again.
+/// For how long, in milliseconds: at first, twice as long after each further failure, up to the longest. That is the
+/// most that is lost once a receiver works again.
 const REST: u64 = 100;
 const LONGEST_REST: u64 = 1600;
-/// For how many milliseconds a queue has been full, and no export has ended, that is taken for one that stays full.
+/// After how many milliseconds with a full queue and no finished export the queue is taken to stay full.
 const STUCK: u64 = 1000;
 
 /// What a set-up exports and loses.
@@ -45,7 +45,7 @@ pub(super) struct Losses {
     pub(super) alarm: Arc<Alarm>,
 }
 
-/// A batch processor of OpenTelemetry's, behind a door that lets in no more than it can hold.
+/// A batch processor of OpenTelemetry's, behind a door that admits no more than it can hold.
 pub(super) struct Batches<P> {
     pub(super) processor: P,
     pub(super) door: Arc<Door>,
@@ -54,20 +54,20 @@ pub(super) struct Batches<P> {
 /// Where the items of a queue come in and leave.
 #[derive(Debug)]
 pub(in crate::telemetry::otel) struct Door {
-    /// Those in the queue, and those that are being exported.
+    /// Items in the queue, and those being exported.
     waiting: AtomicUsize,
     most: usize,
     signal: Signal,
     processed: Arc<Processed>,
     alarm: Arc<Alarm>,
     closed: AtomicBool,
-    /// How many exports have failed since the last one that did not.
+    /// How many exports have failed since the last success.
     failures: AtomicU32,
-    /// How many have failed in all.
+    /// How many have failed in total.
     failed: AtomicU64,
-    /// Until when the door is shut, by the clock of the alarm.
+    /// Until when the door is shut, by the alarm's clock.
     opens: AtomicU64,
-    /// When the first item found no room since an export ended last, by the same clock; 0 if there has been room.
+    /// When the first item found no room since the last export ended, by the same clock; 0 if there was room.
     full_since: AtomicU64,
 }
 
@@ -93,14 +93,14 @@ impl Batches<BatchSpanProcessor> {
     }
 }
 
-/// The size of a queue, whichever way the set-up was made: more than a million only as far as memory goes, since the
-/// SDK makes room for all of them at once.
+/// The size of a queue, however the set-up was made: more than a million only as far as memory goes, since the SDK
+/// allocates room for all of them at once.
 pub(super) fn most_waiting(variable: &str) -> usize {
     size(variable, MOST_WAITING).min(MOST_ROOM)
 }
 
 impl Losses {
-    /// Has counters tell what becomes of everything: those of the set-up's own meter, or the process's.
+    /// Has counters report what becomes of everything: those of the set-up's own meter, or the process's.
     pub(super) fn tell(self, own: Option<&MeterId>) {
         tell_spans(own, &self.spans);
         tell_logs(own, &self.logs);
@@ -123,7 +123,7 @@ impl Door {
         })
     }
 
-    /// Lets nothing in from now on.
+    /// Admits nothing from now on.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
     }
@@ -154,13 +154,13 @@ impl Door {
         }
     }
 
-    /// Whether an item that begins now would not come in: the receiver is away, or an export hangs before a full queue.
-    /// It is counted as dropped then, and nobody has to make it.
+    /// Whether an item that begins now would not be admitted: the receiver is away, or an export hangs with a full
+    /// queue. It then counts as dropped, and need not be created.
     pub(super) fn turns_away(&self) -> bool {
         self.is_lost() || self.is_stuck()
     }
 
-    /// Whether the receiver is left alone; an item is counted as lost then.
+    /// Whether the receiver is left alone; an item then counts as lost.
     fn is_lost(&self) -> bool {
         let opens = self.opens.load(Ordering::Relaxed);
         let rests = opens > 0 && self.now() < opens;
@@ -170,7 +170,7 @@ impl Door {
         rests
     }
 
-    /// Whether the queue is full and stays so: the last export has failed, or none has ended for long. The same then.
+    /// Whether the queue is full and stays so: the last export failed, or none has ended for long. Then the same.
     fn is_stuck(&self) -> bool {
         let since = self.full_since.load(Ordering::Relaxed);
         let is_full = since > 0 && self.waiting.load(Ordering::Relaxed) >= self.most;
@@ -182,8 +182,8 @@ impl Door {
         is_stuck
     }
 
-    /// A log record is dropped while `tracing` hands it on: nothing may be logged from in there, which would panic in
-    /// whoever logs. It is told from elsewhere then, once a minute at most.
+    /// A log record is dropped while `tracing` dispatches it, and logging from in there would panic in whoever logs. So
+    /// it is reported from elsewhere, once a minute at most.
     fn tell_dropped(&self, dropped: u64) {
         let signal = self.signal.name();
         if let Signal::Logs = self.signal {
@@ -208,7 +208,7 @@ impl Door {
         }
     }
 
-    /// What a flush or a shutdown comes to. The SDK answers for its last batch alone, and for none when it ends.
+    /// The result of a flush or a shutdown. The SDK reports only its last batch, and none at shutdown.
     pub(super) fn answer(&self, ask: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
         let before = self.failed.load(Ordering::Relaxed);
         ask()?;
@@ -223,7 +223,7 @@ impl Door {
     }
 }
 
-/// For how long the door stays shut after so many failures in a row, if it does.
+/// How long the door stays shut after so many failures in a row, if it does.
 fn rest_after(failures: u32) -> Option<u64> {
     let further = failures.checked_sub(FAILURES)?;
     Some((REST << further.min(16)).min(LONGEST_REST))
@@ -235,7 +235,7 @@ impl SpanProcessor for Batches<BatchSpanProcessor> {
     }
 
     fn on_end(&self, span: SpanData) {
-        // The SDK drops those in silence.
+        // The SDK drops those silently.
         if span.span_context.is_sampled() && self.door.enter() {
             self.processor.on_end(span);
         }

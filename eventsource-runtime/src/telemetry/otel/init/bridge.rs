@@ -3,13 +3,13 @@
 use super::TelemetryBuilder;
 
 impl TelemetryBuilder {
-    /// Makes our spans as spans of `tracing`, wherever the subscriber there has
+    /// Creates our spans as `tracing` spans if the subscriber has
     /// [`tracing_layer`](crate::telemetry::Telemetry::tracing_layer) or another layer of `tracing-opentelemetry`: the
     /// same tree with the same attributes, which filters and other layers see too. A span that the subscriber's filter
-    /// does not want is not made, and what runs below it hangs on the one above.
+    /// rejects is not created, and what runs below it becomes a child of the one above.
     ///
-    /// A span whose start is dated back (`event_store.read_all`) stays OpenTelemetry's alone, since `tracing` cannot
-    /// date back. A span costs more than twice as much this way.
+    /// A span whose start is backdated (`event_store.read_all`) is created by OpenTelemetry alone, since `tracing`
+    /// cannot backdate. A span costs more than twice as much this way.
     pub fn bridge_to_tracing(mut self) -> Self {
         self.bridged = true;
         self

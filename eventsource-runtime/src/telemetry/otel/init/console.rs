@@ -1,4 +1,4 @@
-//! Metrics and log events as lines on stderr.
+//! Prints metrics and log events as lines to stderr.
 
 use std::fmt::{self, Display, Write as _};
 use std::io::Write;
@@ -26,9 +26,9 @@ use crate::telemetry::otel::tree::Writer;
 /// How long a flush waits for the terminal.
 const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 
-/// Prints metrics, a line a point: `name [unit] key=value: 3`, or `count=3 sum=0.25` of a histogram.
+/// Prints metrics, a line per point: `name [unit] key=value: 3`, or `count=3 sum=0.25` for a histogram.
 ///
-/// The reader that asks for them has a thread of its own, which a slow terminal may hold up.
+/// The reader that calls it has a thread of its own, which a slow terminal may block.
 pub(super) struct ConsoleMetrics(Mutex<Box<dyn Write + Send>>);
 
 impl ConsoleMetrics {
@@ -91,13 +91,13 @@ fn points<T: Copy + Display>(metric: &Metric, data: &MetricData<T>, text: &mut S
     }
 }
 
-/// Prints the log events of this crate, and hands them on to what exports them besides.
+/// Prints the log events of this crate, and passes them on to any exporter.
 pub(super) struct ConsoleLogs {
     writer: Arc<Writer>,
     next: Option<Dispatch>,
 }
 
-/// What has to be printed before the program ends.
+/// What must be printed before the program ends.
 #[derive(Clone)]
 pub(super) struct Printing(Arc<Writer>);
 
@@ -132,7 +132,7 @@ impl Printing {
     }
 }
 
-/// It wants our events and nothing else, and says so: or every place of the program that logs would have to ask.
+/// It wants only our events, and says so: otherwise every place of the program that logs would have to ask.
 impl Subscriber for ConsoleLogs {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event() && *metadata.level() <= Level::INFO && is_ours(metadata.target())

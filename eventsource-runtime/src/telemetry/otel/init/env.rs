@@ -79,7 +79,7 @@ impl Env {
         Self { values: values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
     }
 
-    /// The value of a variable; empty means unset, as the specification wants it.
+    /// The value of a variable; empty means unset, as the specification demands.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
@@ -89,7 +89,7 @@ impl Env {
         self.get(variable).is_some_and(|value| is_true(variable, value))
     }
 
-    /// What was asked for by name; `None` where nothing was.
+    /// The exporters requested by name; `None` if none were.
     pub(super) fn exporters(&self, signal: Signal) -> Option<Vec<Exporter>> {
         self.named(signal.exporter_variable(), "write `otlp`, `console` or `none`", |name| match name {
             "otlp" => Some(Exporter::Otlp),
@@ -98,8 +98,8 @@ impl Env {
         })
     }
 
-    /// What the names of a list mean, whatever their case, each once; nothing for `none`. A name without a meaning is passed over with a
-    /// warning: where the list has no other it is `None`, as where there is no list.
+    /// The meanings of the names in a list, in any case, each once; nothing for `none`. An unknown name is ignored with
+    /// a warning: if the list has no other, the result is `None`, as without a list.
     fn named<T: PartialEq>(&self, variable: &str, hint: &str, meaning: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
         let (mut known, mut none) = (Vec::new(), false);
         for name in self.get(variable)?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -114,15 +114,15 @@ impl Env {
         (none || !known.is_empty()).then_some(known)
     }
 
-    /// Where a signal's OTLP goes, if anything says so: the variable, and what it says.
+    /// Where a signal's OTLP goes, if that is set: the variable, and its value.
     pub(super) fn endpoint(&self, signal: Signal) -> Option<(&'static str, &str)> {
         let variables = [signal.endpoint_variable(), "OTEL_EXPORTER_OTLP_ENDPOINT"];
         variables.into_iter().find_map(|variable| self.get(variable).map(|url| (variable, url)))
     }
 
-    /// What all telemetry of this set-up says of whose it is.
+    /// The resource that all telemetry of this set-up carries.
     pub(super) fn resource(&self, service_name: &str) -> Resource {
-        // Without it the processes of a service are one to whoever takes their metrics.
+        // Without it, whoever reads their metrics sees the processes of a service as one.
         let instance = KeyValue::new("service.instance.id", Uuid::now_v7().to_string());
         let attributes = self.resource_attributes().into_iter().map(|(key, value)| KeyValue::new(key, value));
         Resource::builder_empty()
@@ -133,7 +133,7 @@ impl Env {
             .build()
     }
 
-    /// The name of the service: what the environment says, or the code's.
+    /// The name of the service: the environment's, or else the code's.
     pub(super) fn service_name(&self, code: &str) -> String {
         let attribute = || self.resource_attributes().into_iter().find(|(key, _)| key == "service.name");
         self.get("OTEL_SERVICE_NAME")
@@ -142,7 +142,7 @@ impl Env {
             .unwrap_or_else(|| code.to_owned())
     }
 
-    /// The pairs of `OTEL_RESOURCE_ATTRIBUTES`, decoded. One bad pair voids all of them, as the specification wants it.
+    /// The pairs of `OTEL_RESOURCE_ATTRIBUTES`, decoded. One bad pair voids all of them, as the specification demands.
     fn resource_attributes(&self) -> Vec<(String, String)> {
         let variable = "OTEL_RESOURCE_ATTRIBUTES";
         let Some(text) = self.get(variable) else { return Vec::new() };
@@ -158,7 +158,7 @@ impl Env {
         })
     }
 
-    /// How contexts travel. Baggage only where it is asked for.
+    /// How contexts travel. Baggage only if requested.
     pub(super) fn propagators(&self) -> Vec<Propagator> {
         let hint = "write `tracecontext`, `baggage` or `none`";
         let named = self.named("OTEL_PROPAGATORS", hint, |name| match name {
@@ -170,7 +170,7 @@ impl Env {
     }
 }
 
-/// Whether a switch is on; one that is neither on nor off is passed over with a warning.
+/// Whether a switch is on; one that is neither on nor off is ignored with a warning.
 pub(super) fn is_true(variable: &str, value: &str) -> bool {
     let [on, off] = ["true", "false"].map(|word| value.eq_ignore_ascii_case(word));
     if !on && !off {
@@ -179,7 +179,7 @@ pub(super) fn is_true(variable: &str, value: &str) -> bool {
     on
 }
 
-/// Undoes percent-encoding; `None` where it is broken.
+/// Undoes percent-encoding; `None` if it is malformed.
 pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -195,7 +195,7 @@ pub(super) fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The names alone: a header of OTLP may be a secret.
+/// Names only: a header of OTLP may be a secret.
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.values.keys()).finish()

@@ -1,8 +1,8 @@
 //! Flushing within a deadline, from wherever it is called.
 //!
-//! OpenTelemetry's flush and shutdown block, some of them for as long as an exporter hangs. So each exporter is flushed
-//! on a thread of its own, and a further thread keeps the deadline: no timer of a runtime is needed, and none is
-//! blocked. A job that misses the deadline is left to itself.
+//! OpenTelemetry's flush and shutdown block, some for as long as an exporter hangs. So each exporter is flushed on a
+//! thread of its own, and a further thread keeps the deadline: no timer of a runtime is needed, and none is blocked. A
+//! job that misses the deadline is abandoned.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -15,13 +15,13 @@ use super::env::Signal;
 use super::flushes::Flushes;
 use crate::telemetry::TelemetryError;
 
-/// What one exporter, or all metrics, have to do.
+/// The work of one exporter, or of all metrics.
 pub(super) struct Job {
     pub(super) signal: Signal,
     pub(super) run: Box<dyn FnOnce() -> OTelSdkResult + Send>,
 }
 
-/// Flushes all beside each other.
+/// Runs all flushes concurrently.
 pub(super) fn all(flushes: &[Arc<Flushes>], deadline: Duration) -> Result<(), TelemetryError> {
     let started = Instant::now();
     let asked: Vec<_> = flushes.iter().map(Flushes::ask).collect();
@@ -33,8 +33,8 @@ pub(super) fn all(flushes: &[Arc<Flushes>], deadline: Duration) -> Result<(), Te
     result
 }
 
-/// Runs the jobs beside each other; `after` runs when they are done or given up. One that fails once the deadline is
-/// over has missed it, whatever words its processor has for that.
+/// Runs the jobs concurrently; `after` runs when they are done or given up. One that fails after the deadline has
+/// missed it, whatever its processor reports.
 pub(super) fn blocking(jobs: Vec<Job>, deadline: Duration, after: impl FnOnce()) -> Result<(), TelemetryError> {
     let started = Instant::now();
     let timed_out = || Err(TelemetryError::TimedOut { after: deadline });
@@ -54,7 +54,7 @@ pub(super) fn blocking(jobs: Vec<Job>, deadline: Duration, after: impl FnOnce())
     result
 }
 
-/// Does what blocks, within a deadline, without blocking the caller's thread. It goes on when the future is dropped.
+/// Does blocking work within a deadline, without blocking the caller's thread. It continues if the future is dropped.
 pub(super) async fn waiting(
     deadline: Duration,
     work: impl FnOnce() -> Result<(), TelemetryError> + Send + 'static,
@@ -62,7 +62,7 @@ pub(super) async fn waiting(
     let (tell, told) = oneshot::channel();
     thread::Builder::new()
         .name("eventsource-flush".into())
-        // Whoever waited may have given up.
+        // The waiter may have given up.
         .spawn(move || drop(tell.send(work())))
         .map_err(|source| TelemetryError::Thread { source })?;
     told.await.unwrap_or(Err(TelemetryError::TimedOut { after: deadline }))
@@ -88,7 +88,7 @@ fn start(jobs: Vec<Job>) -> Result<(usize, Done), TelemetryError> {
     Ok((count, done))
 }
 
-/// What a failure means to whoever asked; it may be told to several.
+/// What a failure means to the caller; it may be reported to several.
 pub(super) fn verdict(signal: Signal, error: Arc<OTelSdkError>) -> Result<(), TelemetryError> {
     if matches!(*error, OTelSdkError::AlreadyShutdown) {
         return Ok(());

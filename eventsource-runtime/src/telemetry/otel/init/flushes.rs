@@ -1,5 +1,5 @@
-//! Flushes of one exporter, or of all metrics, of which one runs at a time: an exporter that hangs keeps one thread,
-//! however often it is asked.
+//! Flushes of one exporter, or of all metrics, one at a time: an exporter that hangs keeps one thread, however often it
+//! is flushed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError};
@@ -16,8 +16,8 @@ use crate::telemetry::TelemetryError;
 /// What is done to flush.
 type Run = Box<dyn Fn() -> OTelSdkResult + Send + Sync>;
 
-/// Whoever asks while one runs gets the next one, which all who asked meanwhile share: the one that runs may have begun
-/// before what they want to see exported had ended.
+/// Whoever asks while one runs gets the next one, which all who asked meanwhile share: the running one may have begun
+/// before what they want exported had ended.
 pub(super) struct Flushes {
     signal: Signal,
     run: Run,
@@ -30,14 +30,14 @@ struct State {
     /// How many have begun, and how many of them have ended.
     begun: u64,
     ended: u64,
-    /// How many must have begun for all who asked to be content.
+    /// How many must have begun to satisfy all callers.
     wanted: u64,
     running: bool,
     /// Why the last one failed, if it did.
     failure: Option<Arc<OTelSdkError>>,
 }
 
-/// One that was asked for.
+/// A flush that was asked for.
 pub(super) struct Asked {
     flushes: Arc<Flushes>,
     number: u64,
@@ -68,7 +68,7 @@ impl Flushes {
         while state.begun < state.wanted {
             state.begun += 1;
             drop(state);
-            // The thread must tell of its end, whatever the exporter does.
+            // The thread must report its end, whatever the exporter does.
             let result = catch_unwind(AssertUnwindSafe(&self.run));
             let panicked = || Err(OTelSdkError::InternalFailure("an exporter panicked".to_owned()));
             let result = result.unwrap_or_else(|_| panicked());
@@ -82,7 +82,7 @@ impl Flushes {
 }
 
 impl Asked {
-    /// What it came to, or a later one.
+    /// Its result, or a later one's.
     pub(super) fn wait(self, left: Duration, deadline: Duration) -> Result<(), TelemetryError> {
         let asked = Instant::now();
         let mut state = self.flushes.state.lock();

@@ -1,4 +1,4 @@
-//! A set-up that runs: where it applies, and how it ends.
+//! A running set-up: where it applies, and how it ends.
 
 use std::fmt;
 use std::future::Future;
@@ -27,15 +27,15 @@ use crate::telemetry::otel::toggle;
 
 /// Telemetry that was set up. Call [`shutdown`](Self::shutdown) at the end of the program: it exports what is left.
 ///
-/// Dropped without it, as by a `?` in `main`, an installed set-up exports what has ended so far, for which the thread
-/// waits as for a [flush](Self::force_flush_blocking), and stays installed. One made with
-/// [`build`](super::TelemetryBuilder::build) is shut down in the background, and nobody waits for it.
+/// If dropped without it, as by a `?` in `main`, an installed set-up exports what has ended so far, for which the
+/// thread waits as for a [flush](Self::force_flush_blocking), and stays installed. One made with
+/// [`build`](super::TelemetryBuilder::build) is shut down in the background, without waiting.
 #[must_use = "call `shutdown` at the end, or the last spans are lost"]
 pub struct Telemetry {
     shared: Arc<Shared>,
 }
 
-/// What makes spans, metrics and, where they are exported, log records.
+/// What creates spans, metrics and, if they are exported, log records.
 #[derive(Clone)]
 pub(super) struct Providers {
     pub(super) tracers: Tracers,
@@ -61,7 +61,7 @@ struct Shared {
     flushes: Vec<Arc<Flushes>>,
     timeout: Duration,
     installed: bool,
-    /// The meters as OpenTelemetry's globals hold them, whose drop says that these have others.
+    /// The meters as OpenTelemetry's globals hold them; dropping it means that those have others.
     global_meters: OnceLock<Weak<dyn MeterProvider + Send + Sync>>,
     propagators: OnceLock<propagator::Installed>,
     ended: AtomicBool,
@@ -95,8 +95,7 @@ impl Telemetry {
         self.shared.propagators.get_or_init(|| propagator::Installed::install(propagators));
     }
 
-    /// The provider behind it: for instrumentation of others that is handed one, instead of asking OpenTelemetry's
-    /// globals.
+    /// The provider behind it: for third-party instrumentation that takes one instead of using OpenTelemetry's globals.
     #[must_use]
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.shared.providers.tracers.provider
@@ -108,13 +107,13 @@ impl Telemetry {
         self.shared.providers.loggers.as_ref()
     }
 
-    /// Sends what this thread does to this set-up, until the guard is dropped. In async code use [`run`](Self::run): a
-    /// guard must not live across an await.
+    /// Sends this thread's telemetry to this set-up, until the guard is dropped. In async code use [`run`](Self::run):
+    /// a guard must not live across an await.
     pub fn attach(&self) -> TelemetryGuard {
         TelemetryGuard { _guard: toggle::has_context().then(|| self.context().attach()) }
     }
 
-    /// Sends what a future does to this set-up. It applies in each poll, and while the future is dropped.
+    /// Sends a future's telemetry to this set-up. It applies in each poll, and while the future is dropped.
     pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
         Inside::new(self.context(), body)
     }
@@ -125,8 +124,8 @@ impl Telemetry {
     }
 
     /// Exports what has ended so far. It waits no longer than
-    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), and blocks no thread of a runtime; it needs
-    /// none either. Called again while an exporter hangs, it waits for the same one.
+    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), blocks no runtime thread, and needs no runtime.
+    /// If called again while an exporter hangs, it waits for the same flush.
     ///
     /// # Errors
     /// An exporter failed, or took too long.
@@ -135,7 +134,7 @@ impl Telemetry {
         flush::waiting(timeout, move || flush::all(&flushes, timeout)).await
     }
 
-    /// Like [`force_flush`](Self::force_flush), where there is nothing to await it: the caller's thread waits.
+    /// Like [`force_flush`](Self::force_flush), for code that cannot await: it blocks the calling thread.
     ///
     /// # Errors
     /// As [`force_flush`](Self::force_flush).
@@ -143,19 +142,19 @@ impl Telemetry {
         flush::all(&self.shared.flushes, self.shared.timeout)
     }
 
-    /// Exports what is left, then ends the exporters. It waits no longer than
-    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), and blocks no thread of a runtime; it needs
-    /// none either. Dropped before it is done, it goes on in the background. A second call does nothing.
+    /// Exports what is left, then shuts the exporters down. It waits no longer than
+    /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout), blocks no runtime thread, and needs no runtime.
+    /// If dropped early, it continues in the background. A second call does nothing.
     ///
     /// # Errors
-    /// An exporter failed, or took too long: then what was left may be lost.
+    /// An exporter failed or took too long: what was left may be lost.
     pub async fn shutdown(&self) -> Result<(), TelemetryError> {
         let Some(jobs) = self.shared.shutdown_jobs() else { return Ok(()) };
         let (shared, timeout) = (Arc::clone(&self.shared), self.shared.timeout);
         flush::waiting(timeout, move || flush::blocking(jobs, timeout, || shared.uninstall())).await
     }
 
-    /// Like [`shutdown`](Self::shutdown), where there is nothing to await it: the caller's thread waits.
+    /// Like [`shutdown`](Self::shutdown), for code that cannot await: it blocks the calling thread.
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
@@ -166,7 +165,7 @@ impl Telemetry {
 }
 
 impl Shared {
-    /// `None` where they were handed out before.
+    /// `None` if they were handed out before.
     fn shutdown_jobs(&self) -> Option<Vec<Job>> {
         if self.ended.swap(true, Ordering::AcqRel) {
             return None;
@@ -179,13 +178,13 @@ impl Shared {
         Some(jobs)
     }
 
-    /// Gives OpenTelemetry's globals back, unless somebody else has them by now.
+    /// Gives OpenTelemetry's globals back, unless somebody has replaced them by now.
     fn uninstall(&self) {
         if self.installed && pipeline::uninstall(&self.pipeline) && self.pipeline.has_global_spans {
             global::set_tracer_provider(NoopTracerProvider::new());
         }
         if self.global_meters.get().is_some_and(|ours| Weak::ptr_eq(ours, &Arc::downgrade(&global::meter_provider()))) {
-            // One without readers: OpenTelemetry's own that does nothing is not public.
+            // One without readers: OpenTelemetry's own no-op provider is not public.
             global::set_meter_provider(SdkMeterProvider::default());
         }
         if let Some(propagators) = self.propagators.get() {
@@ -194,19 +193,19 @@ impl Shared {
     }
 }
 
-/// An SDK's provider that nobody has shut down blocks in its destructor, so that is left to another thread.
+/// An SDK's provider that nobody has shut down blocks in its destructor, which is therefore left to another thread.
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if self.shared.installed {
             if !self.shared.ended.load(Ordering::Acquire) {
-                // What fails here is logged like any other export.
+                // A failure here is logged like that of any other export.
                 let _ = self.force_flush_blocking();
             }
             return;
         }
         if let Some(jobs) = self.shared.shutdown_jobs() {
             let timeout = self.shared.timeout;
-            // Without a thread to spare the destructor does what it does.
+            // If no thread is to be had, the destructor runs as it is.
             let _ = thread::Builder::new().spawn(move || flush::blocking(jobs, timeout, || ()));
         }
     }

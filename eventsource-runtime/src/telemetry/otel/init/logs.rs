@@ -1,7 +1,7 @@
-//! Log events of ours as log records of OpenTelemetry, through its appender for `tracing`.
+//! Exports our log events as log records of OpenTelemetry, through its appender for `tracing`.
 //!
-//! They go to a subscriber that the set-up keeps to itself, so that they are exported whether or not the application
-//! has a subscriber, and whatever that filters.
+//! They go to a private subscriber of the set-up, so that they are exported whether or not the application has a
+//! subscriber, and whatever that filters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use super::reporting::Reporting;
 use super::{OURS, Telemetry, TelemetryBuilder, is_ours};
 use crate::telemetry::log::Named;
 
-/// How long log records wait for a batch where nothing else is said, as OpenTelemetry has it.
+/// How long log records wait for a batch by default, as in OpenTelemetry.
 const DELAY: Duration = Duration::from_secs(1);
 
 /// An exporter, behind its queue.
@@ -58,17 +58,17 @@ impl Logs {
         self.exporters.push(Batches { processor, door });
     }
 
-    /// Takes back those that were added.
+    /// Removes those that were added.
     pub(super) fn clear(&mut self) {
         self.exporters.clear();
     }
 
-    /// `None` where nothing is exported.
+    /// `None` if nothing is exported.
     pub(super) fn build(self, resource: &Resource) -> Option<Loggers> {
         if self.exporters.is_empty() {
             return None;
         }
-        // Not by the provider: what it has is shared, and cannot be changed any more.
+        // Not by the provider: what it has is shared, and can no longer be changed.
         let exporters = self.exporters.into_iter().map(|mut exporter| {
             exporter.set_resource(resource);
             Arc::new(exporter)
@@ -87,7 +87,7 @@ impl fmt::Debug for Logs {
     }
 }
 
-/// The exporters of logs at work.
+/// The running exporters of logs.
 #[derive(Clone)]
 pub(super) struct Loggers {
     loggers: SdkLoggerProvider,
@@ -95,7 +95,7 @@ pub(super) struct Loggers {
 }
 
 impl Loggers {
-    /// The subscriber that our events go to. It wants nothing else, and says so: or every place of the program that
+    /// The subscriber for our events. It wants nothing else, and says so: otherwise every place of the program that
     /// logs would have to ask.
     pub(super) fn subscriber(&self) -> Dispatch {
         let ours = Targets::new().with_target(OURS, LevelFilter::INFO);
@@ -157,7 +157,7 @@ impl LogProcessor for Exporting {
     }
 }
 
-/// Adds what users named on a span event that became a record.
+/// Adds attributes named by users on a span event that became a record.
 #[derive(Debug)]
 struct Naming;
 
@@ -208,8 +208,8 @@ impl<E: LogExporter> LogExporter for Reporting<E> {
 }
 
 impl TelemetryBuilder {
-    /// Adds an exporter of logs, which gets the log events of this crate in batches, on a thread of its own, whether or
-    /// not the application has a subscriber of `tracing`. It may fail, hang or panic.
+    /// Adds a log exporter, which gets the log events of this crate in batches, on a thread of its own, whether or not
+    /// the application has a `tracing` subscriber. It may fail, hang or panic.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
         self.logs.add(Reporting::new(exporter, Signal::Logs, &self.losses.alarm), &self.losses);
         self
@@ -217,11 +217,11 @@ impl TelemetryBuilder {
 }
 
 impl Telemetry {
-    /// A layer for the application's own subscriber of `tracing`, which exports the application's log events to where
-    /// this set-up sends logs, with the ids of their trace and span. The events of this crate go there by themselves.
-    /// `None`, which is a layer as well, where no logs are exported.
+    /// A layer for the application's own `tracing` subscriber that exports the application's log events to where this
+    /// set-up sends logs, with the ids of their trace and span. The events of this crate go there by themselves. If no
+    /// logs are exported it is `None`, which is a layer as well.
     ///
-    /// What the exporters do themselves is never logged to them.
+    /// What the exporters log themselves is never exported.
     ///
     /// ```
     /// use eventsource_runtime::telemetry::Telemetry;

@@ -70,12 +70,12 @@ use crate::telemetry::TelemetryError;
 use handle::Providers;
 pub use handle::{Telemetry, TelemetryGuard};
 
-/// What begins the target of every log event of ours.
+/// The prefix of the targets of our log events.
 const OURS: &str = "eventsource";
-/// How long flushing may take where nothing else was said.
+/// How long flushing may take by default.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Telemetry about to be set up; made by [`Telemetry::from_env`].
+/// Telemetry about to be set up; created by [`Telemetry::from_env`].
 #[must_use = "nothing is set up before `install` or `build`"]
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "what is chosen, each for itself")]
@@ -89,7 +89,7 @@ pub struct TelemetryBuilder {
     metered: bool,
     scrapes: Scrapes,
     logs: Logs,
-    /// Prints log events, where that is asked for.
+    /// Prints log events, if that is asked for.
     printing: Option<Printing>,
     console_without_endpoint: bool,
     console_traces: Option<usize>,
@@ -103,12 +103,12 @@ pub struct TelemetryBuilder {
 }
 
 impl Telemetry {
-    /// Reads the environment: see the table of variables on the page about telemetry. `service_name` is what the
-    /// service is called where the environment does not name it.
+    /// Reads the environment: see the table of variables on the telemetry page. `service_name` is the service's name
+    /// unless the environment sets one.
     ///
-    /// Spans, metrics and the log events of this crate go over OTLP where an endpoint is set or `otlp` is asked for by
-    /// name (feature `otlp`); with `console` they are printed on stderr, spans as the trace tree. Without any of these
-    /// contexts are stored and passed on, but nobody gets a span: of the runtime's own none is made.
+    /// Spans, metrics and the log events of this crate are exported over OTLP if an endpoint is set or `otlp` is
+    /// requested by name (feature `otlp`); with `console` they are printed to stderr, spans as the trace tree. Without
+    /// any of these, contexts are stored and passed on, but nobody receives spans: the runtime creates none of its own.
     ///
     /// ```
     /// # async fn example() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
@@ -123,12 +123,12 @@ impl Telemetry {
         TelemetryBuilder::new(service_name.into(), Env::of_process())
     }
 
-    /// Reads no variable that chooses what is sampled or exported, and where to: code says that. For tests, and for
-    /// programs that are configured some other way. `OTEL_SDK_DISABLED` has no say in what is exported either, but it
+    /// Ignores the variables that choose what is sampled or exported, and where to: the code decides. For tests, and
+    /// for programs that are configured some other way. `OTEL_SDK_DISABLED` does not affect exports either, but it
     /// still switches the spans and metrics of this crate off.
     ///
-    /// OpenTelemetry's SDK reads its own limits all the same: `OTEL_BSP_*` for batches of spans, `OTEL_SPAN_*_LIMIT`
-    /// and the like for a span's attributes, events and links, `OTEL_METRIC_EXPORT_*` for the interval of metrics.
+    /// OpenTelemetry's SDK still reads its own limits: `OTEL_BSP_*` for batches of spans, `OTEL_SPAN_*_LIMIT` and the
+    /// like for a span's attributes, events and links, `OTEL_METRIC_EXPORT_*` for the interval of metrics.
     pub fn builder(service_name: impl Into<String>) -> TelemetryBuilder {
         TelemetryBuilder::new(service_name.into(), Env::default())
     }
@@ -158,26 +158,26 @@ impl TelemetryBuilder {
         }
     }
 
-    /// Prints the trace tree on stderr where the environment asks for no exporter at all.
+    /// Prints the trace tree to stderr if the environment asks for no exporter at all.
     pub fn console_without_endpoint(mut self) -> Self {
         self.console_without_endpoint = true;
         self
     }
 
-    /// Prints the first so many traces only, wherever the trace tree is printed.
+    /// Prints only the first `limit` traces, wherever the trace tree is printed.
     pub fn console_traces(mut self, limit: usize) -> Self {
         self.console_traces = Some(limit);
         self
     }
 
-    /// Marks spans that took so long by themselves as slow in the trace tree: 100 milliseconds unless set.
+    /// Marks spans that took this long by themselves as slow in the trace tree; 100 milliseconds by default.
     pub fn console_slow(mut self, from: Duration) -> Self {
         self.console_slow = from;
         self
     }
 
-    /// Decides with this sampler instead of the environment's. It is asked about every span, and sees the attributes
-    /// that users named. A span about which it panics is not sampled.
+    /// Uses this sampler instead of the environment's. It is asked about every span, and sees the attributes that users
+    /// named. If it panics, the span is not sampled.
     pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
         self.sampler = Some(Box::new(Contained(Arc::new(sampler))));
         self
@@ -193,8 +193,8 @@ impl TelemetryBuilder {
     /// Adds an exporter that gets its spans in batches, on a thread of its own. It may fail, hang or panic: what it
     /// does not take is dropped, and counted in `otel.sdk.processor.span.processed`.
     ///
-    /// While its exports have failed three times in a row, or one hangs or has failed before a full queue, the runtime
-    /// does not make its own spans: they count as dropped. What runs in them is in the trace of the first of them.
+    /// While its exports have failed three times in a row, or one hangs or has failed with a full queue, the runtime
+    /// does not create its own spans: they count as dropped. What runs in them is in the trace of the first of them.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         let exporter = Reporting::new(exporter, Signal::Traces, &self.losses.alarm);
         self.spans.export(Batches::new(exporter, &self.losses));
@@ -206,32 +206,32 @@ impl TelemetryBuilder {
         self.span_processor(AtOnce::new(exporter))
     }
 
-    /// Adds an exporter of metrics, which gets them every `OTEL_METRIC_EXPORT_INTERVAL` and when they are flushed.
+    /// Adds a metric exporter, which gets metrics every `OTEL_METRIC_EXPORT_INTERVAL` and on each flush.
     pub fn metric_exporter(self, exporter: impl PushMetricExporter) -> Self {
         let exporter = Reporting::new(exporter, Signal::Metrics, &self.losses.alarm);
         self.meters(|meters| meters.with_reader(periodic(exporter)))
     }
 
-    /// Adds readers and views of metrics: OpenTelemetry's SDK has no name for a reader in general, so its own builder
-    /// takes it.
+    /// Adds readers and views of metrics, through the builder of OpenTelemetry's SDK, which has no type for readers in
+    /// general.
     pub fn meters(mut self, add: impl FnOnce(MeterProviderBuilder) -> MeterProviderBuilder) -> Self {
         self.meters = add(self.meters);
         self.metered = true;
         self
     }
 
-    /// Makes what would be a span event (`domain_event_produced`, `event_persisted`) a log event instead, with the ids
-    /// of the span: for backends that do not show span events, and for commands of more than the 128 events that a span
-    /// keeps. As span events, there are none for a span that does not record.
+    /// Emits log events instead of span events (`domain_event_produced`, `event_persisted`), with the ids of the span:
+    /// for backends that do not show span events, and for commands of more than the 128 events that a span keeps. As
+    /// with span events, there are none for a span that does not record.
     pub fn span_events_as_logs(mut self) -> Self {
         self.span_events_as_logs = true;
         self
     }
 
-    /// Records what errors say, with their causes, up to [`MAX_TEXT`](crate::telemetry::MAX_TEXT) bytes: as the
+    /// Records the text of errors, with their causes, up to [`MAX_TEXT`](crate::telemetry::MAX_TEXT) bytes: as the
     /// description of a failed span's status, and as `exception.message` of the log record of the failure, or of the
-    /// refusal of a command. It is off, since users' errors may quote what others must not read; then a failure is told
-    /// by its `error.type` alone.
+    /// refusal of a command. Off by default, since users' errors may quote what others must not read; a failure is then
+    /// reported only by its `error.type`.
     ///
     /// ```
     /// # fn main() -> Result<(), eventsource_runtime::telemetry::TelemetryError> {
@@ -246,30 +246,30 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Logs commands, queries and calls to a database as slow that take so long; a second, where it is not called and
-    /// somebody reads metrics or log records anyway. A component whose metrics are switched off measures nothing, and
-    /// so nothing of it is slow.
+    /// Logs commands, queries and database calls that take this long as slow; by default a second, if somebody reads
+    /// metrics or log records anyway. A component whose metrics are off measures nothing, and so nothing of it is slow.
     pub fn log_slow(mut self, from: Duration) -> Self {
         self.log_slow = Some(from);
         self
     }
 
-    /// How long flushing may take, in [`Telemetry::force_flush`] and [`Telemetry::shutdown`]: 5 seconds unless set.
-    /// The last metrics of a shutdown have 5 seconds at most: so long OpenTelemetry's reader waits for them.
+    /// How long flushing may take, in [`Telemetry::force_flush`] and [`Telemetry::shutdown`]; 5 seconds by default. The
+    /// last metrics of a shutdown have at most 5 seconds: OpenTelemetry's reader waits no longer for them.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets telemetry up for the process, and makes it OpenTelemetry's global one, with the propagator of
-    /// `OTEL_PROPAGATORS`. A set-up installed before is replaced; its owner still has to shut it down. Where
-    /// `OTEL_SDK_DISABLED` is `true` only the propagator is set.
+    /// Sets telemetry up for the process, as OpenTelemetry's global one, with the propagator of `OTEL_PROPAGATORS`. It
+    /// replaces a set-up installed before, whose owner still has to shut that down. If `OTEL_SDK_DISABLED` is `true`,
+    /// only the propagator is set.
     ///
-    /// One without an exporter of metrics leaves OpenTelemetry's global meters as they are, and what is measured goes
-    /// to them. One that gives its spans to nobody leaves a provider that somebody else set as it is; spans go there. A provider that somebody sets later takes the place of this one, for spans or for metrics.
+    /// Without a metric exporter, it leaves OpenTelemetry's global meters as they are, and measurements go to them.
+    /// Likewise, if nothing receives its spans, it leaves a tracer provider that somebody else set, and spans go there. A
+    /// provider that somebody sets later replaces this one, for spans or for metrics.
     ///
     /// # Errors
-    /// The environment asks for what is not there, or an exporter cannot be made.
+    /// The environment asks for something that is missing, or an exporter cannot be created.
     pub fn install(self) -> Result<Telemetry, TelemetryError> {
         let propagators = self.env.propagators();
         let telemetry = self.set_up(true)?;
@@ -277,8 +277,8 @@ impl TelemetryBuilder {
         Ok(telemetry)
     }
 
-    /// Sets telemetry up for what [`Telemetry::attach`] or [`Telemetry::run`] surrounds, and nothing else: for tests,
-    /// and for several set-ups in one process.
+    /// Sets telemetry up only for what [`Telemetry::attach`] or [`Telemetry::run`] surrounds: for tests, and for
+    /// several set-ups in one process.
     ///
     /// # Errors
     /// As [`install`](Self::install).
@@ -330,7 +330,7 @@ impl TelemetryBuilder {
                 None => exported,
             },
             instruments,
-            // What is slow is measured for the log, too.
+            // Slow operations are measured for the log, too.
             metered: self.metered || self.log_slow.is_some() || loggers.is_some() || self.printing.is_some(),
             slow: self.log_slow.unwrap_or(metrics::SLOW),
             has_global_spans,

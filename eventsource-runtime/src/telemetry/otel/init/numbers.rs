@@ -1,5 +1,5 @@
-//! Numbers of the environment that OpenTelemetry's SDK would read by itself. It takes zero at its word, and then its
-//! threads never rest and its batches have no room; here zero is as good as nothing.
+//! Numbers of the environment that OpenTelemetry's SDK would read by itself. It takes zero literally: its threads then
+//! never rest and its batches have no room; here zero counts as unset.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
@@ -10,15 +10,15 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use crate::telemetry::log;
 
-/// How often metrics are exported where nothing else is said, as OpenTelemetry has it.
+/// How often metrics are exported by default, as in OpenTelemetry.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// A size, whichever way the set-up was made.
+/// A size, however the set-up was made.
 pub(super) fn size(variable: &str, otherwise: usize) -> usize {
     said::<NonZeroUsize>(variable).map_or(otherwise, NonZeroUsize::get)
 }
 
-/// A number of milliseconds, whichever way the set-up was made.
+/// A number of milliseconds, however the set-up was made.
 pub(super) fn milliseconds(variable: &str, otherwise: Duration) -> Duration {
     said::<NonZeroU64>(variable).map_or(otherwise, |number| Duration::from_millis(number.get()))
 }

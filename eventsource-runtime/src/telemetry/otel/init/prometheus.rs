@@ -5,7 +5,7 @@ use prometheus::Registry;
 use super::TelemetryBuilder;
 use crate::telemetry::Scrape;
 
-/// Who is to tell the metrics of a set-up, once there is one: it may still fail, and an earlier one goes on.
+/// Who will report the metrics of a set-up, once there is one: it may still fail, and an earlier one continues.
 #[derive(Debug, Default)]
 pub(super) struct Scrapes(Vec<(Scrape, Registry)>);
 
@@ -19,8 +19,8 @@ impl Scrapes {
 }
 
 impl TelemetryBuilder {
-    /// Makes the metrics of this set-up what `scrape` tells, in place of an earlier set-up's. Other exporters of
-    /// metrics go on beside it. A set-up that fails, or that `OTEL_SDK_DISABLED` switches off, takes nobody's place.
+    /// Makes `scrape` serve the metrics of this set-up, in place of an earlier set-up's. Other metric exporters
+    /// continue beside it. A set-up that fails, or that `OTEL_SDK_DISABLED` switches off, replaces none.
     pub fn prometheus(mut self, scrape: &Scrape) -> Self {
         let registry = Registry::new();
         // Every label of the scope would be the same on every series.
@@ -30,7 +30,7 @@ impl TelemetryBuilder {
                 self.scrapes.0.push((scrape.clone(), registry));
                 self.meters(|meters| meters.with_reader(reader))
             }
-            // It fails where the registry has the same collector already, and this one is new.
+            // Fails only if the registry has the same collector already, and this one is new.
             Err(_) => self,
         }
     }

@@ -1,4 +1,4 @@
-//! The propagator as OpenTelemetry's globals hold it: they have no way to tell whose it is, so it tells by its life.
+//! The propagator as OpenTelemetry's globals hold it: they cannot say whose it is, so its lifetime does.
 
 use std::sync::{Arc, Weak};
 
@@ -20,7 +20,7 @@ struct Watched {
 pub(super) struct Installed(Weak<()>);
 
 impl Installed {
-    /// Makes the propagators the process's.
+    /// Installs the propagators for the process.
     pub(super) fn install(propagators: &[Propagator]) -> Self {
         let alive = Arc::new(());
         let installed = Self(Arc::downgrade(&alive));
@@ -35,7 +35,7 @@ impl Installed {
         installed
     }
 
-    /// Leaves the process without one, unless it has somebody else's by now.
+    /// Leaves the process without one, unless somebody has replaced it by now.
     pub(super) fn uninstall(&self) {
         if self.0.strong_count() > 0 {
             global::set_text_map_propagator(TextMapCompositePropagator::new(Vec::new()));

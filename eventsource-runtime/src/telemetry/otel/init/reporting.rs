@@ -1,5 +1,5 @@
-//! Tells operators when an exporter begins to fail and when it works again, and counts what becomes of spans and log
-//! records: OpenTelemetry itself is silent about it.
+//! Reports to operators when an exporter begins to fail and when it works again, and counts what becomes of spans and
+//! log records: OpenTelemetry itself is silent about it.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -21,26 +21,26 @@ use super::env::Signal;
 use super::otlp::Worker;
 use crate::telemetry::log;
 
-/// How often, at most, it is logged that something of a set-up is lost, whatever it is, in milliseconds.
+/// The shortest time between log events about losses of a set-up, whatever they are, in milliseconds.
 const EVERY: u64 = 60_000;
 
-/// Lets one line a minute out about what a set-up loses: where the receiver is away, all of its signals fail at once.
+/// Lets one line a minute out about a set-up's losses: if the receiver is away, all of its signals fail at once.
 #[derive(Debug)]
 pub(super) struct Alarm {
     pub(super) began: Instant,
-    /// When it may ring again, in milliseconds since it began; for what a full queue drops, which is told a thousand
-    /// times as often, a minute later than for the failures that are the cause.
+    /// When it may ring again, in milliseconds since it began; for what a full queue drops, which is reported a
+    /// thousand times as often, a minute later than for the failures that cause it.
     from: AtomicU64,
     from_for_drops: AtomicU64,
 }
 
 impl Alarm {
-    /// Whether it is to be logged that an exporter fails.
+    /// Whether to log that an exporter fails.
     pub(super) fn rings(&self, now: Instant) -> bool {
         self.rings_at(self.millis(now))
     }
 
-    /// Whether it is to be logged that something was dropped.
+    /// Whether to log that something was dropped.
     pub(super) fn rings_for_drop(&self, now: Instant) -> bool {
         let now = self.millis(now);
         let rings = now >= self.from_for_drops.load(Ordering::Relaxed) && self.rings_at(now);
@@ -68,14 +68,14 @@ impl Default for Alarm {
     }
 }
 
-/// An exporter whose changes of fortune are logged, once each.
+/// An exporter that logs when it begins to fail and when it works again, once each.
 pub(super) struct Reporting<E> {
     pub(super) exporter: E,
     signal: Signal,
     alarm: Arc<Alarm>,
-    /// Whether it was told that it fails.
+    /// Whether its failure was reported.
     failing: AtomicBool,
-    /// What lets in no more than fits; metrics do not wait.
+    /// Admits no more than fits; metrics do not wait.
     door: Option<Arc<Door>>,
     pub(super) worker: Option<Worker>,
 }
@@ -100,8 +100,7 @@ impl<E> Reporting<E> {
         result
     }
 
-    /// Whether the change is to be told: a failure where the alarm lets it, and that it works again if it was told to
-    /// fail.
+    /// Whether to report the change: a failure if the alarm lets it, and a recovery if the failure was reported.
     fn changes(&self, failing: bool, now: Instant) -> bool {
         if failing == self.failing.load(Ordering::Relaxed) || failing && !self.alarm.rings(now) {
             return false;
@@ -110,7 +109,7 @@ impl<E> Reporting<E> {
         true
     }
 
-    /// Exports so many items that came through the door, and tells.
+    /// Exports so many items that came through the door, and reports the result.
     pub(super) async fn leaving<F>(&self, count: usize, export: impl FnOnce() -> F) -> OTelSdkResult
     where
         F: Future<Output = OTelSdkResult>,
@@ -122,8 +121,8 @@ impl<E> Reporting<E> {
         result
     }
 
-    /// Exports, and tells. A panic is the exporter's failure: it must not end the thread that it runs on, or nothing is
-    /// exported ever after.
+    /// Exports, and reports the result. A panic is the exporter's failure: it must not end the thread that it runs on,
+    /// or nothing would be exported any more.
     async fn telling<F: Future<Output = OTelSdkResult>>(&self, export: impl FnOnce() -> F) -> OTelSdkResult {
         let panicked = |_| OTelSdkError::InternalFailure("the exporter panicked".to_owned());
         let mut export = match catch_unwind(AssertUnwindSafe(export)).map_err(panicked) {
@@ -141,7 +140,7 @@ impl<E> Reporting<E> {
     }
 }
 
-/// The name alone: an exporter may hold headers, and those secrets.
+/// The name only: an exporter may hold headers, and those secrets.
 impl<E> fmt::Debug for Reporting<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reporting").field("signal", &self.signal).finish_non_exhaustive()

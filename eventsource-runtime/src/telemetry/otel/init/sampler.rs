@@ -9,8 +9,8 @@ use crate::telemetry::otel::pipeline::{Root, Sampling};
 const VARIABLE: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// The sampler of `OTEL_TRACES_SAMPLER`. An unknown name or a bad share is passed over with a warning, as the
-/// specification wants it: a typo must not cost the traces.
+/// The sampler of `OTEL_TRACES_SAMPLER`. An unknown name or a bad ratio is ignored with a warning, as the specification
+/// demands: a typo must not cost the traces.
 pub(super) fn of(env: &Env) -> (Sampler, Sampling) {
     let root = |sampler: Sampler| Sampler::ParentBased(Box::new(sampler));
     let named = env.get(VARIABLE).unwrap_or("parentbased_always_on");

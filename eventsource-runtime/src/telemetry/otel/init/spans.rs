@@ -1,4 +1,4 @@
-//! Where spans go to.
+//! Where spans go.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use super::flushes::Flushes;
 
 /// Which way spans go.
 pub(in crate::telemetry::otel) enum Way {
-    /// Nobody gets them.
+    /// Nobody receives them.
     Nowhere,
-    /// All of them through one door, and nobody else gets to see them.
+    /// All of them through one door, and nobody else sees them.
     Door(Arc<Door>),
-    /// To somebody who always does.
+    /// To somebody who always receives them.
     Open,
 }
 
 impl Way {
-    /// Whether nobody would get a span that begins now. If anybody else would, it is counted as dropped then.
+    /// Whether nobody would receive a span that begins now. If anybody otherwise would, it counts as dropped.
     #[inline]
     pub(in crate::telemetry::otel) fn is_shut(&self) -> bool {
         match self {
@@ -43,7 +43,7 @@ impl Way {
 pub(super) struct Spans {
     provider: TracerProviderBuilder,
     processors: Vec<Box<dyn SpanProcessor>>,
-    /// Those of the processors that export in batches.
+    /// The doors of the processors that export in batches.
     doors: Vec<Arc<Door>>,
 }
 
@@ -65,7 +65,7 @@ impl Spans {
         }
     }
 
-    /// Takes back those that were added.
+    /// Removes those that were added.
     pub(super) fn clear(&mut self) {
         self.processors.clear();
         self.doors.clear();
@@ -76,7 +76,7 @@ impl Spans {
     }
 
     pub(super) fn build(self, resource: &Resource) -> Tracers {
-        // Not by the provider: what it has is shared, and cannot be changed any more.
+        // Not by the provider: what it has is shared, and can no longer be changed.
         let processors = self.processors.into_iter().map(|mut processor| {
             processor.set_resource(resource);
             Arc::from(processor)
@@ -88,7 +88,7 @@ impl Spans {
     }
 }
 
-/// The processors of spans at work, and what makes the spans.
+/// The running span processors, and what creates the spans.
 #[derive(Clone)]
 pub(super) struct Tracers {
     pub(super) provider: SdkTracerProvider,

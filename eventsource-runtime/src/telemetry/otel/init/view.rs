@@ -7,11 +7,11 @@ use crate::telemetry::TraceView;
 use crate::telemetry::otel::view::Keeper;
 
 impl TelemetryBuilder {
-    /// Keeps the last 20,000 spans that are recorded, and writes them to `path` as a [`TraceView`] when telemetry is
-    /// flushed and when it is shut down. The file is replaced as a whole, so that a reader never meets half of it; that
-    /// it cannot be written comes out of the flush.
+    /// Keeps the last 20,000 recorded spans, and writes them to `path` as a [`TraceView`] on each flush and at
+    /// shutdown. The file is replaced as a whole, so that a reader never sees half of it; if it cannot be written, the
+    /// flush fails.
     ///
-    /// For development and for tests: the spans are held in memory, some kilobytes each.
+    /// For development and tests: the spans are held in memory, some kilobytes each.
     pub fn view(self, path: impl Into<PathBuf>) -> Self {
         let view = TraceView::new(self.env.service_name(&self.service_name));
         self.span_processor(Keeper::new(path.into(), view))

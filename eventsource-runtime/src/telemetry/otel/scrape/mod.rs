@@ -18,8 +18,8 @@ use prometheus::{Registry, TextEncoder};
 use crate::telemetry::log;
 pub use server::ScrapeServer;
 
-/// The metrics of a set-up, for Prometheus: hand it to [`prometheus`](crate::telemetry::TelemetryBuilder::prometheus),
-/// and serve [`text`](Self::text) where Prometheus asks for it, or let [`serve`](Self::serve) do that.
+/// The metrics of a set-up, for Prometheus: pass it to [`prometheus`](crate::telemetry::TelemetryBuilder::prometheus),
+/// and serve [`text`](Self::text) where Prometheus asks for it, or use [`serve`](Self::serve).
 ///
 /// Names are those of the registry with underscores and the unit: `cqrs_command_total`,
 /// `cqrs_command_duration_seconds`.
@@ -43,8 +43,8 @@ pub struct Scrape {
 /// What is scraped.
 struct SetUp {
     registry: Registry,
-    /// Whether a callback of an instrument has: that poisons the locks of OpenTelemetry's SDK, which tells nothing from
-    /// then on, as it does after a shutdown.
+    /// Whether a callback of an instrument has: that poisons the locks of OpenTelemetry's SDK, which then reports
+    /// nothing, as after a shutdown.
     panicked: AtomicBool,
 }
 
@@ -63,18 +63,18 @@ impl Scrape {
         self.set_up.store(Some(Arc::new(SetUp { registry, panicked: AtomicBool::new(false) })));
     }
 
-    /// The metrics as they are now, in Prometheus' text format; empty before a set-up, and after its shutdown. The cost
-    /// grows with the number of series, so it is for scrapes, not for requests.
+    /// The current metrics in Prometheus' text format; empty before a set-up, and after its shutdown. The cost grows
+    /// with the number of series, so call it for scrapes, not for requests.
     ///
     /// # Panics
-    /// Where a callback of an instrument panics. OpenTelemetry's SDK tells no metrics after that: the text is empty from
+    /// A callback of an instrument panics. OpenTelemetry's SDK reports no metrics after that: the text is empty from
     /// then on.
     #[must_use]
     pub fn text(&self) -> String {
         self.try_text().unwrap_or_default()
     }
 
-    /// `None` where a panic has left nothing to tell.
+    /// `None` if a panic has left nothing to report.
     fn try_text(&self) -> Option<String> {
         let Some(set_up) = self.set_up.load_full() else { return Some(String::new()) };
         let mut families = set_up.gather();
@@ -82,15 +82,15 @@ impl Scrape {
             return None;
         }
         families.iter_mut().for_each(single_suffix);
-        // It fails on a family without samples alone, which the exporter does not make.
+        // Fails only on a family without samples, which the exporter does not create.
         Some(TextEncoder::new().encode_to_string(&families).unwrap_or_default())
     }
 
     /// Answers `GET /metrics` at an address, on a thread of its own, until the server is dropped. One request at a
-    /// time, each within 5 seconds: enough for Prometheus, and nothing to put before the public.
+    /// time, each within 5 seconds: enough for Prometheus, but not to be exposed to the public.
     ///
     /// # Errors
-    /// The address is taken, or the system gives no thread.
+    /// The address is taken, or the system provides no thread.
     pub fn serve(&self, address: impl ToSocketAddrs) -> io::Result<ScrapeServer> {
         ScrapeServer::start(self.clone(), address)
     }
@@ -107,7 +107,7 @@ impl SetUp {
     }
 }
 
-/// A counter's name ends in `_total`: the exporter adds that whether or not it is there.
+/// A counter's name ends in `_total`: the exporter appends that even if it is there.
 fn single_suffix(family: &mut MetricFamily) {
     if let Some(name) = family.name().strip_suffix("_total").filter(|name| name.ends_with("_total")) {
         let name = name.to_owned();

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use super::Scrape;
 use crate::telemetry::guarded;
 
-/// How long one request may take to come, and its answer to go.
+/// How long one request may take to arrive, and its answer to be sent.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most of a request that is read.
+/// How much of a request is read.
 const MOST_BYTES: u64 = 8192;
-/// How long nobody is answered when nobody could be heard.
+/// How long to pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers scrapes until it is dropped.
@@ -33,7 +33,7 @@ impl ScrapeServer {
         let ended = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&ended);
         let serve = move || {
-            // Whoever asked may have gone, or asked for nothing sensible: the next one may not.
+            // The client may have gone, or sent nonsense: the next one may not.
             let answer = |connection| drop(answer(&scrape, &connection));
             answer_all(listener.incoming(), &theirs, answer, || thread::sleep(PAUSE));
         };
@@ -41,7 +41,7 @@ impl ScrapeServer {
         Ok(Self { address, ended, thread: Some(thread) })
     }
 
-    /// Where it listens: with the port that was given to it, if it asked for any.
+    /// The address that it listens on, with the actual port if it asked for any.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -61,13 +61,13 @@ pub(super) fn answer_all<C>(
         }
         match connection {
             Ok(connection) => answer(connection),
-            // Where no file descriptor is left, the next one fails at once as well.
+            // If no file descriptor is left, the next one fails at once as well.
             Err(_) => pause(),
         }
     }
 }
 
-/// A connection until a moment: a client that is slow, byte by byte, keeps others waiting no longer than that.
+/// A connection with a deadline: a client that is slow, byte by byte, keeps others waiting no longer than that.
 struct Until<'a> {
     connection: &'a TcpStream,
     moment: Instant,
@@ -103,13 +103,13 @@ fn answer(scrape: &Scrape, connection: &TcpStream) -> io::Result<()> {
     let mut lines = BufReader::new(Read::by_ref(&mut connection).take(MOST_BYTES));
     let mut request = String::new();
     lines.read_line(&mut request)?;
-    // The rest is read, or the client would be told that its connection was reset.
+    // The rest is read, or the client would see its connection reset.
     let mut header = String::new();
     while lines.read_line(&mut header)? > 2 {
         header.clear();
     }
     let (status, body) = match request.split(' ').take(2).collect::<Vec<_>>()[..] {
-        // A panic in an instrument's callback, which is the user's, would be the last that is heard from here.
+        // A panic in an instrument's callback, which is the user's, would end this thread.
         ["GET", "/metrics"] => match guarded(|| scrape.try_text()).flatten() {
             Some(text) => ("200 OK", text),
             None => ("500 Internal Server Error", "a callback of an instrument panicked\n".to_owned()),
@@ -127,7 +127,7 @@ fn answer(scrape: &Scrape, connection: &TcpStream) -> io::Result<()> {
 impl Drop for ScrapeServer {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
-        // Wakes the thread; where that fails it ends with the next scrape, and is not waited for.
+        // Wakes the thread; if that fails it ends with the next scrape, and is not waited for.
         let woken = TcpStream::connect_timeout(&self.address, PATIENCE).is_ok();
         if let Some(thread) = self.thread.take().filter(|_| woken) {
             // A panic in it has been reported where it happened.

@@ -1,7 +1,7 @@
-//! Spans wait here until the last of their trace that runs in this process has ended; then the trace is printed, and
-//! right after it what has ended before and links to it, whose links have a name now.
+//! Spans wait here until the last of their trace in this process has ended; then the trace is printed, and right after
+//! it the traces that ended before and link to it, since their links can be named now.
 //!
-//! It is laid out under the lock that every span takes for a moment, and written elsewhere: see `writer`.
+//! It is rendered under the lock that every span takes for a moment, and written elsewhere: see `writer`.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -20,9 +20,9 @@ use super::render::{self, Style};
 use super::writer::Writer;
 use crate::sync::Mutex;
 
-/// The most spans that wait. Beyond them the trace with the most is printed, unfinished as it is.
+/// How many spans may wait. Beyond that, the trace with the most is printed unfinished.
 const MOST_SPANS: usize = 4096;
-/// The most traces that are watched; spans of further ones are printed alone.
+/// How many traces are watched; spans of further ones are printed alone.
 const MOST_TRACES: usize = 1024;
 /// How long a flush waits for the terminal.
 const LONGEST_FLUSH: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ impl Waiting {
         self.ended.len() + self.behind.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// What is to be printed, in that order.
+    /// What to print, in that order.
     fn take(&mut self) -> Vec<Vec<SpanData>> {
         let mut traces = vec![mem::take(&mut self.ended)];
         traces.append(&mut self.behind);
@@ -71,7 +71,7 @@ impl Waiting {
 }
 
 impl State {
-    /// The trace that still runs and to which one that has ended links, or behind which that waits to which it links.
+    /// The running trace to which an ended one links, or behind which a trace waits to which it links.
     fn led_from(&mut self, ended: &[SpanData]) -> Option<&mut Waiting> {
         let mut links = ended.iter().flat_map(|span| span.links.iter());
         let to = links.find_map(|link| self.running(link.span_context.trace_id()))?;
@@ -113,7 +113,7 @@ impl Names {
 }
 
 impl Console {
-    /// As wide as told, or else as the terminal is, whenever something is printed.
+    /// As wide as given, or else as the terminal is whenever something is printed.
     pub(in crate::telemetry::otel) fn on_stderr(
         width: Option<usize>,
         colour: bool,
@@ -239,7 +239,7 @@ impl SpanProcessor for Console {
         }
     }
 
-    /// The set-up waits no longer than it was told to, whatever this takes.
+    /// The set-up waits no longer than configured, whatever this takes.
     fn force_flush(&self) -> OTelSdkResult {
         self.shutdown_with_timeout(LONGEST_FLUSH)
     }

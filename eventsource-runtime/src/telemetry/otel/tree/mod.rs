@@ -1,4 +1,4 @@
-//! The trace tree in the terminal: one indented line a span, with a bar that shows when in its trace it ran.
+//! The trace tree in the terminal: one indented line per span, with a bar that shows when in its trace it ran.
 //!
 //! `text` makes what spans carry harmless and short, `order` groups the traces, `render` lays out one of them, `buffer`
 //! decides when it is printed, and `writer` prints it.
@@ -22,12 +22,12 @@ use render::Style;
 pub(super) use text::is_inert;
 pub(super) use writer::Writer;
 
-/// The width where nothing says how wide the terminal is.
+/// The width if that of the terminal is unknown.
 const WIDTH: usize = 100;
-/// A span that took so long by itself is slow where nothing else was said.
+/// From when on a span is slow by itself, by default.
 pub(super) const SLOW: Duration = Duration::from_millis(100);
 
-/// Spans as the tree that is printed in the terminal: for tests, and for exporters of one's own.
+/// Spans as the tree that is printed in the terminal: for tests, and for your own exporters.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::TraceTree;
@@ -51,35 +51,35 @@ impl Default for TraceTree {
 }
 
 impl TraceTree {
-    /// 100 columns wide, without colours; what takes 100 milliseconds is slow.
+    /// 100 columns wide, without colors; what takes 100 milliseconds is slow.
     #[must_use]
     pub fn new() -> Self {
         Self { style: Style { width: WIDTH, colour: false, slow: SLOW } }
     }
 
-    /// Marks spans that took so long by themselves, without what ran below them.
+    /// Marks spans that took this long by themselves, without what ran below them.
     #[must_use]
     pub fn slow(mut self, from: Duration) -> Self {
         self.style.slow = from;
         self
     }
 
-    /// Cuts lines at so many columns, from 40 to 10,000.
+    /// Cuts lines at this many columns, from 40 to 10,000.
     #[must_use]
     pub fn width(mut self, columns: usize) -> Self {
         self.style.width = self::columns(columns);
         self
     }
 
-    /// Colours the lines with escape codes.
+    /// Colors the lines with escape codes.
     #[must_use]
     pub fn coloured(mut self) -> Self {
         self.style.colour = true;
         self
     }
 
-    /// Each trace below the other, in the order in which they began; one that links to another comes right after it.
-    /// Links name the span that they lead to where it is among them.
+    /// Renders the traces in the order in which they began; one that links to another comes right after it. Links name
+    /// the span that they lead to if it is among them.
     #[must_use]
     pub fn render(&self, spans: &[SpanData]) -> String {
         let names: HashMap<SpanId, &str> =

@@ -1,11 +1,11 @@
-//! Traces in the order of their stories: what links to a trace comes right after it.
+//! Orders traces: what links to a trace comes right after it.
 
 use std::collections::HashMap;
 
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::trace::SpanData;
 
-/// The spans of each trace, as they end. A trace stands where it began, unless it links to another: then below that.
+/// The spans of each trace, as they end. A trace is placed where it began, or below the one that it links to.
 pub(super) fn grouped(spans: &[SpanData]) -> Vec<Vec<SpanData>> {
     let mut traces: Vec<Vec<SpanData>> = Vec::new();
     let mut place = HashMap::new();

@@ -40,7 +40,7 @@ const THEN: [(&str, &str); 11] = [
     (names::DB_SYSTEM_NAME, "db"),
     (names::EVENTSOURCE_AGGREGATE_ID, "id"),
 ];
-/// Where the names of ours, and of the conventions that ours follow, begin.
+/// The prefixes of our names, and of the conventions that ours follow.
 const OURS: [&str; 5] = ["cqrs.", "eventsource.", "db.", "server.", "error."];
 /// What goes without saying.
 const EXPECTED: [(&str, &str); 3] = [
@@ -52,12 +52,12 @@ const EXPECTED: [(&str, &str); 3] = [
 /// Names the span that a link leads to, if it is known.
 pub(super) type Resolve<'a> = &'a dyn Fn(&SpanContext) -> Option<String>;
 
-/// How much room there is, and whether the terminal takes colours.
+/// How much room there is, and whether the terminal takes colors.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     pub(super) width: usize,
     pub(super) colour: bool,
-    /// What took so long by itself is slow.
+    /// What took this long by itself is slow.
     pub(super) slow: Duration,
 }
 
@@ -119,7 +119,7 @@ pub(super) fn trace(spans: &[SpanData], resolve: Resolve<'_>, style: Style) -> S
     lines.text
 }
 
-/// What the parts of a line are made from, beside its span.
+/// What the parts of a line are made from, besides its span.
 struct About<'a> {
     known: HashSet<SpanId>,
     /// How long what ran below a span kept it waiting.
@@ -147,18 +147,18 @@ struct Extent {
 }
 
 fn since(later: SystemTime, earlier: SystemTime) -> Duration {
-    // Clocks step back now and then; such a span has no width.
+    // Clocks sometimes step back; such a span has no width.
     later.duration_since(earlier).unwrap_or_default()
 }
 
 struct Row<'a> {
     prefix: String,
-    /// What stands before the lines below the span.
+    /// The prefix of the lines below the span.
     below: String,
     span: &'a SpanData,
 }
 
-/// Every span once, below its parent where that is among them, siblings in the order in which they started.
+/// Every span once, below its parent if that is among them, siblings in the order in which they started.
 fn rows(spans: &[SpanData]) -> Vec<Row<'_>> {
     let known: HashSet<SpanId> = spans.iter().map(|span| span.span_context.span_id()).collect();
     let mut children: HashMap<SpanId, Vec<&SpanData>> = HashMap::new();
@@ -280,7 +280,7 @@ impl Lines {
     }
 }
 
-/// What an event carries, under short names where it is ours.
+/// What an event carries, under short names if it is ours.
 fn event_parts(attributes: &[KeyValue]) -> Vec<(Paint, String)> {
     let short = |key: &str| {
         let known = FIRST.iter().chain(&THEN).find(|(name, _)| *name == key);
@@ -298,7 +298,7 @@ fn is_slow(span: &SpanData, about: &About<'_>) -> bool {
     since(span.end_time, span.start_time).saturating_sub(below) >= about.slow
 }
 
-/// The indentation, cut from the left to `most` where it would leave no room for the name.
+/// The indentation, cut from the left to `most` if it would leave no room for the name.
 fn indentation(prefix: &str, most: usize) -> String {
     let wide = columns(prefix);
     if wide <= most {
@@ -324,7 +324,7 @@ fn bar(span: &SpanData, all: &Extent) -> String {
     format!("{}{}{}", " ".repeat(from), "█".repeat(to - from), " ".repeat(BAR - to))
 }
 
-/// What stands behind the duration, the most telling first: the line may end anywhere.
+/// What follows the duration, the most telling first: the line may end anywhere.
 fn parts(span: &SpanData, about: &About<'_>) -> Vec<(Paint, String)> {
     let mut parts = Vec::new();
     let error_type = attribute(span, names::ERROR_TYPE).map(Value::as_str);

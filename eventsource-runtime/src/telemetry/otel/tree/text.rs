@@ -1,4 +1,4 @@
-//! Text in the terminal: nothing that a span carries may move the cursor, change colours or reorder the line.
+//! Text in the terminal: nothing that a span carries may move the cursor, change colors or reorder the line.
 
 use std::borrow::Cow;
 use std::time::Duration;

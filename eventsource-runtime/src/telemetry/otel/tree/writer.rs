@@ -1,4 +1,4 @@
-//! Writes to the terminal on a thread of its own: one that is slow, or stopped, holds up no span.
+//! Writes to the terminal on a thread of its own: a slow or stopped terminal holds up no span.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::sync::Mutex;
 
-/// The most bytes that wait to be written. What comes beyond them is dropped, and counted.
+/// How many bytes may wait to be written. What exceeds them is dropped, and counted.
 const MOST_BYTES: usize = 1 << 20;
 
 pub(in crate::telemetry::otel) struct Writer(Arc<Shared>);
@@ -37,7 +37,7 @@ impl Writer {
         shared.queue.lock().what = what;
         let theirs = Arc::clone(&shared);
         let started = thread::Builder::new().name("eventsource-console".into()).spawn(move || theirs.write(out));
-        // Without a thread to spare nothing is shown, and nothing waits for it.
+        // If no thread is to be had, nothing is shown, and nothing waits for it.
         shared.queue.lock().closed = started.is_err();
         Self(shared)
     }

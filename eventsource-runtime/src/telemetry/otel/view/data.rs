@@ -1,5 +1,5 @@
-//! Spans as JSON that can stand inside a page: short names, texts that repeat as numbers, and nothing that HTML could
-//! take for a tag.
+//! Spans as JSON that can stand inside a page: short names, repeated texts as numbers, and nothing that HTML could take
+//! for a tag.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -45,7 +45,7 @@ struct Span {
     duration: u64,
     #[serde(rename = "o")]
     scope: usize,
-    /// What it says of its failure, if it failed.
+    /// The text of its failure, if it failed.
     #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(rename = "a")]
@@ -75,11 +75,11 @@ pub(super) fn json(spans: &[SpanData], left_out: u64) -> String {
     let spans = spans.iter().map(|span| read(span, first, &mut texts)).collect();
     let epoch = first.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
     let page = Page { epoch, left_out, texts: texts.list, spans };
-    // Maps with keys that are no strings are what this can fail on, and there are none.
+    // This fails only on maps with keys that are no strings, and there are none.
     harmless(&serde_json::to_string(&page).unwrap_or_default())
 }
 
-/// Within JSON these stand in strings alone, so that they may be escaped wherever they are.
+/// In JSON these occur only in strings, so they may be escaped wherever they are.
 fn harmless(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + json.len() / 16);
     for character in json.chars() {
@@ -141,7 +141,7 @@ fn read(span: &SpanData, first: SystemTime, texts: &mut Texts) -> Span {
     }
 }
 
-/// Nanoseconds; clocks that step back make none.
+/// Nanoseconds; none if the clock stepped back.
 fn since(later: SystemTime, earlier: SystemTime) -> u64 {
     let elapsed = later.duration_since(earlier).unwrap_or_default();
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
@@ -174,7 +174,7 @@ fn float(number: f64) -> Json {
     if number.is_finite() { number.into() } else { number.to_string().into() }
 }
 
-/// Texts that occur again and again, each once.
+/// Repeated texts, each once.
 #[derive(Default)]
 struct Texts {
     list: Vec<String>,

@@ -1,4 +1,4 @@
-//! Keeps the last spans, and writes them when it is told to.
+//! Keeps the last spans, and writes them on request.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use super::TraceView;
 use crate::sync::Mutex;
 
-/// The most spans that are kept; the oldest make room.
+/// How many spans are kept; the oldest make room.
 pub(super) const MOST_SPANS: usize = 20_000;
 
 pub(in crate::telemetry::otel) struct Keeper {

@@ -1,5 +1,4 @@
-//! The traces as one page of HTML: nothing to install, nothing to load from anywhere, and nothing in a span can act in
-//! it.
+//! The traces as one page of HTML: nothing to install, nothing to load, and nothing in a span can act in it.
 //!
 //! `data` turns spans into JSON, `page` puts that and the files of `page/` together, and `keeper` holds the spans until
 //! they are written.
@@ -18,8 +17,8 @@ pub(super) use keeper::Keeper;
 /// click.
 ///
 /// The page is one file that needs no network; it has keys for everything (`?` lists them), and a dark and a light
-/// side. What spans carry stays text there: a content security policy allows the page's own script and style alone, and
-/// characters that control, reorder or hide are spelled out.
+/// theme. What spans carry stays text: a content security policy allows only the page's own script and style, and
+/// characters that control, reorder or hide are escaped.
 ///
 /// ```
 /// use eventsource_runtime::telemetry::TraceView;
@@ -33,14 +32,14 @@ pub struct TraceView {
 }
 
 impl TraceView {
-    /// A page of that title.
+    /// A page with that title.
     #[must_use]
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: title.into() }
     }
 
-    /// The page. Its size is about 60 kB and a few hundred bytes a span; it stays quick with tens of thousands of
-    /// spans.
+    /// Renders the page. It takes about 60 kB plus a few hundred bytes per span, and stays fast with tens of thousands
+    /// of spans.
     #[must_use]
     pub fn render(&self, spans: &[SpanData]) -> String {
         self.page(spans, 0)

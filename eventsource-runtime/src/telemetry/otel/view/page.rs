@@ -1,4 +1,4 @@
-//! The page around the data. The policy names the script and the style by what they are, so that nothing else runs.
+//! The page around the data. The policy names the script and the style by their hashes, so that nothing else runs.
 
 const PAGE: &str = include_str!("page/page.html");
 pub(super) const STYLE: &str = include_str!("page/style.css");
@@ -11,11 +11,11 @@ pub(super) const SCRIPT: &str = concat!(
     include_str!("page/main.js"),
 );
 
-/// The SHA-256 of each in base64; a test tells the new one when a file changes.
+/// The SHA-256 of each in base64; a test reports the new one when a file changes.
 pub(super) const SCRIPT_HASH: &str = "BEukpCb9YJEvjMvqMCECzCJ2Eini7+t61X8DmY72UG4=";
 pub(super) const STYLE_HASH: &str = "DjRNF211vMOL79c1+QZwX/QhHL5mrQHb7wVrL0EhBpY=";
 
-/// The page that shows `data`, which must be JSON as `data::json` makes it.
+/// The page that shows `data`, which must be JSON from `data::json`.
 pub(super) fn of(title: &str, data: &str) -> String {
     let policy = format!(
         "default-src 'none'; script-src 'sha256-{SCRIPT_HASH}'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none'; \

@@ -39,7 +39,7 @@ where
     Ok(builder.with_timeout(settings.timeout).with_metadata(headers).with_channel(channel(settings)?))
 }
 
-/// A channel that connects when it is first needed, and again whenever it has to.
+/// A channel that connects when first needed, and reconnects whenever it has to.
 fn channel(settings: &Settings) -> Result<Channel, TelemetryError> {
     let endpoint = Endpoint::from_shared(settings.url.clone()).map_err(|error| failed(settings.signal, error))?;
     let endpoint = endpoint.timeout(settings.timeout).connect_timeout(settings.timeout);

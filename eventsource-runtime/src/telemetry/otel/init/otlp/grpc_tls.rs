@@ -1,4 +1,4 @@
-//! gRPC behind TLS.
+//! gRPC over TLS.
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
@@ -6,12 +6,12 @@ use super::settings::Settings;
 use super::{failed, tls};
 use crate::telemetry::TelemetryError;
 
-/// A channel that trusts, and shows, what the settings say.
+/// A channel with the trust and the identity of the settings.
 pub(super) fn secured(endpoint: Endpoint, settings: &Settings) -> Result<Endpoint, TelemetryError> {
     let Some(tls) = &settings.tls else { return Ok(endpoint) };
     let mut config = match &tls.trusted {
         Some(pem) => {
-            // Tonic takes a file without a certificate as well, and then trusts nobody.
+            // Tonic accepts a file without a certificate as well, and then trusts nobody.
             tls::roots(tls).map_err(|error| failed(settings.signal, error))?;
             ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
         }

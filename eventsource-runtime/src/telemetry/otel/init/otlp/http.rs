@@ -7,13 +7,13 @@ use super::settings::Settings;
 use super::{failed, tls};
 use crate::telemetry::TelemetryError;
 
-/// An exporter's builder with all that the settings say. The client is ours, so that no feature that somebody else
-/// enables of the exporter's crate puts another in its place.
+/// An exporter's builder with all settings. The client is ours, so that no feature that somebody else enables on the
+/// exporter's crate replaces it.
 pub(super) fn prepared<B>(builder: B, settings: &Settings) -> Result<B, TelemetryError>
 where
     B: WithExportConfig + WithHttpConfig,
 {
-    // A receiver that redirects would be sent the headers, and with them the secrets, elsewhere.
+    // A redirect would send the headers, and with them the secrets, elsewhere.
     let client = reqwest::Client::builder().timeout(settings.timeout).redirect(Policy::none());
     let client = client.default_headers(settings.headers.clone());
     let client = tls::secured(client, settings)?.build().map_err(|error| failed(settings.signal, error))?;

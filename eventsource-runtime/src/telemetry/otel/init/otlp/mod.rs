@@ -1,5 +1,5 @@
-//! OTLP, over HTTP with protobuf or over gRPC. The exporter crate itself reads `OTEL_EXPORTER_OTLP_COMPRESSION`, also per
-//! signal, and the metrics' temporality; the rest is read in `settings`. Input and output are on a thread of their own:
+//! OTLP, over HTTP with protobuf or over gRPC. The exporter crate itself reads `OTEL_EXPORTER_OTLP_COMPRESSION`, also
+//! per signal, and the metrics' temporality; `settings` reads the rest. Input and output are on a thread of their own:
 //! see `worker`.
 
 #[cfg(feature = "otlp-grpc")]
@@ -101,7 +101,7 @@ impl<'a> Otlp<'a> {
     }
 }
 
-/// What making an exporter comes to: refused by us, or by the crate that makes it.
+/// The result of creating an exporter: refused by us, or by the crate that creates it.
 type Made<E> = Result<Result<E, ExporterBuildError>, TelemetryError>;
 
 fn failed(signal: Signal, error: impl Into<crate::error::BoxError>) -> TelemetryError {

@@ -1,4 +1,4 @@
-//! What the variables of OTLP say about one signal, as the specification of its exporters has it.
+//! What the OTLP variables say about one signal, as the specification of its exporters demands.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::variables::variables;
 use crate::telemetry::otel::init::env::{Env, Signal, decode, is_true};
 use crate::telemetry::{TelemetryError, log};
 
-/// How long an export may take where nothing is said.
+/// How long an export may take by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// What counts as no limit.
 const FOR_EVER: Duration = Duration::from_hours(24 * 49);
@@ -22,14 +22,14 @@ variables! {
     Headers "HEADERS"
 }
 
-/// How a signal is sent. It has no `Debug`: there may be a private key in it.
+/// How a signal is sent. It has no `Debug`: it may hold a private key.
 pub(super) struct Settings {
     pub(super) signal: Signal,
     pub(super) protocol: Protocol,
     pub(super) url: String,
     pub(super) timeout: Duration,
     pub(super) headers: HeaderMap,
-    /// Where the address asks for it.
+    /// If the address asks for it.
     pub(super) tls: Option<Tls>,
 }
 
@@ -62,8 +62,8 @@ fn protocol(env: &Env, signal: Signal) -> Result<Protocol, TelemetryError> {
     }
 }
 
-/// The variable that says where to send, and what it says; the signal's path is appended to the general one alone, and
-/// for HTTP alone.
+/// The variable that says where to send, and its value; the signal's path is appended only to the general one, and only
+/// for HTTP.
 fn address(env: &Env, signal: Signal, protocol: Protocol) -> (&'static str, String) {
     let (variable, base) = match (env.endpoint(signal), protocol) {
         (Some((variable, url)), _) => (variable, url),
@@ -79,7 +79,7 @@ fn address(env: &Env, signal: Signal, protocol: Protocol) -> (&'static str, Stri
     (variable, url)
 }
 
-/// Refuses what would build and then lose everything at the first export. For gRPC alone a scheme may be missing.
+/// Refuses what would build and then lose everything at the first export. Only for gRPC may a scheme be missing.
 fn with_scheme(
     env: &Env,
     signal: Signal,
@@ -94,7 +94,7 @@ fn with_scheme(
         return refused(shown, "write them into `OTEL_EXPORTER_OTLP_HEADERS`, as the receiver wants them");
     }
     let malformed = |url: String| {
-        // Nothing tells where a secret is in it.
+        // Nothing tells where in it a secret is.
         let shown = if url.contains(['@', '?']) { "what is no address".to_owned() } else { url };
         refused(shown, "write `http://` or `https://`, then a host")
     };
@@ -111,7 +111,7 @@ fn with_scheme(
     }
 }
 
-/// How long an export may take: what OTLP's own variable says, and no longer than that of the batches does.
+/// How long an export may take: OTLP's own variable, limited by that of the batches.
 fn timeout(env: &Env, signal: Signal) -> Duration {
     let of_batches = match signal {
         Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
@@ -123,7 +123,7 @@ fn timeout(env: &Env, signal: Signal) -> Duration {
     milliseconds(env, of_batches).map_or(own, |most| own.min(most))
 }
 
-/// None at all is no limit, says the specification. Nonsense is as if nothing were said.
+/// Zero means no limit, as the specification has it. Nonsense counts as unset.
 fn milliseconds(env: &Env, variable: &str) -> Option<Duration> {
     let text = env.get(variable)?;
     match text.parse() {
@@ -136,15 +136,15 @@ fn milliseconds(env: &Env, variable: &str) -> Option<Duration> {
     }
 }
 
-/// What goes along with each request. The exporter's crate reads the same variables, and adds what they say once more;
-/// but to it an empty one of the signal hides the general one.
+/// The headers of each request. The exporter's crate reads the same variables, and adds their headers once more; but to
+/// it an empty one of the signal hides the general one.
 fn headers(env: &Env, signal: Signal) -> HeaderMap {
     let Some((variable, text)) = Variable::Headers.get(env, signal) else { return HeaderMap::new() };
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let read = |pair| {
         let header = header(pair);
         if header.is_none() {
-            // What stands there may be a secret.
+            // The value may be a secret.
             log::setting_ignored(variable, "one of its pairs", "write `name=value,name=value`, with `,` as `%2C`");
         }
         header
@@ -152,13 +152,13 @@ fn headers(env: &Env, signal: Signal) -> HeaderMap {
     pairs.filter_map(read).collect()
 }
 
-/// A header of `key=value`; `None` where that makes none.
+/// A header of `key=value`; `None` if it is malformed.
 fn header(pair: &str) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = pair.split_once('=')?;
     let (name, value) = (name.trim(), value.trim());
     let decoded = decode(value).unwrap_or_else(|| value.to_owned());
     let mut value = HeaderValue::from_str(&decoded).ok()?;
-    // Or the client would show it in its own `Debug`.
+    // Otherwise the client would show it in its `Debug`.
     value.set_sensitive(true);
     Some((name.parse().ok()?, value))
 }

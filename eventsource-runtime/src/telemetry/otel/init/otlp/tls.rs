@@ -1,4 +1,4 @@
-//! TLS: what is trusted and shown, and HTTP behind it.
+//! TLS: whom to trust, what to present, and HTTP over it.
 
 use std::fs;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ variables! {
     ClientKey "CLIENT_KEY"
 }
 
-/// Whom to trust, and who we are. It has no `Debug`: there may be a private key in it.
+/// Whom to trust, and who we are. It has no `Debug`: it may hold a private key.
 pub(super) struct Tls {
-    /// PEM; without it what the system trusts is trusted.
+    /// PEM; without it, what the system trusts.
     pub(super) trusted: Option<Vec<u8>>,
     pub(super) identity: Option<Identity>,
 }
 
-/// A certificate of ours, with those that it was signed by, and its key, both PEM.
+/// Our certificate with those that signed it, and its key, both PEM.
 pub(super) struct Identity {
     pub(super) certificate: Vec<u8>,
     pub(super) key: Vec<u8>,
@@ -54,14 +54,14 @@ pub(super) fn read(env: &Env, signal: Signal, _address: &'static str) -> Result<
     Ok(Tls { trusted, identity })
 }
 
-/// A client that trusts, and shows, what the settings say.
+/// A client with the trust and the identity of the settings.
 pub(super) fn secured(client: ClientBuilder, settings: &Settings) -> Result<ClientBuilder, TelemetryError> {
     let config = config(settings.tls.as_ref()).map_err(|error| failed(settings.signal, error))?;
     Ok(client.tls_backend_preconfigured(config).https_only(settings.tls.is_some()))
 }
 
-/// Without TLS one that trusts nobody: left to itself the client would ask the process for its cryptography, and panic
-/// where it has chosen none.
+/// Without TLS, one that trusts nobody: left to itself the client would ask the process for its crypto provider, and
+/// panic if none was chosen.
 fn config(tls: Option<&Tls>) -> Result<ClientConfig, BoxError> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -76,7 +76,7 @@ fn config(tls: Option<&Tls>) -> Result<ClientConfig, BoxError> {
     })
 }
 
-/// What `OTEL_EXPORTER_OTLP_CERTIFICATE` names, and nothing else; or what the system trusts.
+/// Only what `OTEL_EXPORTER_OTLP_CERTIFICATE` names; or what the system trusts.
 pub(super) fn roots(tls: &Tls) -> Result<RootCertStore, BoxError> {
     let mut roots = RootCertStore::empty();
     match &tls.trusted {

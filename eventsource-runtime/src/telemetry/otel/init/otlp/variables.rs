@@ -23,7 +23,7 @@ macro_rules! variables {
                 }
             }
 
-            /// The variable that has a say for the signal, and what it says.
+            /// The variable that applies to the signal, and its value.
             pub(super) fn get(self, env: &Env, signal: Signal) -> Option<(&'static str, &str)> {
                 self.names(signal).into_iter().find_map(|name| env.get(name).map(|value| (name, value)))
             }

@@ -1,7 +1,7 @@
-//! The thread on which exporters do their input and output.
+//! The thread on which exporters do their I/O.
 //!
 //! OpenTelemetry's own threads, which call the exporters, have no runtime, and the application's runtime may be blocked
-//! or gone when the last spans leave. So there is one here, that depends on nobody and holds up nobody.
+//! or gone when the last spans leave. So this thread depends on nobody and blocks nobody.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::telemetry::otel::init::reporting::Reporting;
 #[derive(Clone, Debug)]
 pub(in crate::telemetry::otel::init) struct Worker {
     handle: Handle,
-    /// Dropped with the last exporter, it ends the thread, which nobody waits for.
+    /// Dropped with the last exporter, which ends the thread; nobody waits for it.
     _running: Arc<oneshot::Sender<()>>,
 }
 
@@ -29,7 +29,7 @@ impl Worker {
         thread::Builder::new().name("eventsource-otlp".into()).spawn(move || {
             // What the transport traces or logs here would be exported, and traced and logged again.
             let _unseen = Context::enter_telemetry_suppressed_scope();
-            // An error: that is how it is told.
+            // An error is the signal to end.
             let _ = runtime.block_on(ended);
         })?;
         Ok(Self { handle, _running: Arc::new(running) })
