@@ -1,4 +1,4 @@
-//! How a projection's method gets its event, and its span.
+//! How a projection's method gets its event and its span.
 
 use std::future::Future;
 
@@ -8,8 +8,8 @@ use crate::domain::{Event, Recorded, StoredEvent, is_one_of};
 use crate::projection::{ProjectionError, StepResult};
 use crate::telemetry::{Attributes, Chain, Kind, Start, guarded, names};
 
-/// What a projection needs to know of an event that it follows. That a type is none is asked for here alone, so that it
-/// is said once.
+/// What a projection needs to know of an event that it follows. Only this requires the type to be an event, so that the
+/// compiler reports a missing impl once.
 #[derive(Debug)]
 pub struct Follow<E> {
     names: (&'static str, &'static [&'static str]),
@@ -43,13 +43,13 @@ impl<E> Follow<E> {
         self.names
     }
 
-    /// Whether a stored event is one of them.
+    /// Whether a stored event has one of them.
     #[must_use]
     pub fn is(&self, event: &StoredEvent) -> bool {
         is_one_of(&event.event_type, self.names)
     }
 
-    /// Reads the event that a method takes.
+    /// Decodes the event that a method takes.
     ///
     /// # Errors
     /// The payload does not fit the type.

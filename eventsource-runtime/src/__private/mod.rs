@@ -1,5 +1,5 @@
-//! What expansions call. Hidden, and outside the promises of semantic versioning: the runtime requires the macros'
-//! exact version.
+//! What macro expansions call. Hidden, and not covered by semantic versioning: the runtime requires the macros' exact
+//! version.
 
 mod follow;
 
@@ -23,7 +23,7 @@ pub use crate::telemetry::{
     told, told_of,
 };
 
-/// The traits of a probe, of which one will be used: imported together, none of them is unused.
+/// The traits of a probe, of which one is used: imported together, none is reported as unused.
 pub mod probe {
     /// Whether an answer can be counted.
     pub mod list {
@@ -57,19 +57,19 @@ pub use crate::telemetry::{
     start_with, traced, traced_by,
 };
 
-/// An attribute that was named but has no value to show, with `otel` off: its type is checked all the same.
+/// An attribute that was named but has no value to record, with `otel` off: its type is checked all the same.
 pub fn check<V: AttributeValue + ?Sized>(_: &V) {}
 
-/// The same for a value that is shown by its `Display`.
+/// The same for a value recorded by its `Display`.
 pub fn check_display<V: Display + ?Sized>(_: &V) {}
 
-/// The same for a value that is shown by its `Debug`.
+/// The same for a value recorded by its `Debug`.
 pub fn check_debug<V: Debug + ?Sized>(_: &V) {}
 
 /// The same for a parent or a link.
 pub fn check_linked<L: crate::telemetry::Linked + ?Sized>(_: &L) {}
 
-/// What reading a stored event comes to that is of no type that the aggregate lists.
+/// The result of decoding a stored event of a type that the aggregate does not list.
 ///
 /// # Errors
 /// Always.
@@ -77,7 +77,7 @@ pub fn unknown(event: &EventRef<'_>) -> Result<(), DecodeError> {
     Err(DecodeError::unknown_type(event))
 }
 
-/// Two events of one set that are stored under one name could not be told apart when they are read: fails to compile.
+/// Fails to compile if two events of one set are stored under one name: they could not be told apart when decoded.
 pub const fn distinct_names<S>(events: &[EventDef<S>]) {
     let mut later = 1;
     while later < events.len() {
@@ -92,8 +92,8 @@ pub const fn distinct_names<S>(events: &[EventDef<S>]) {
     }
 }
 
-/// Ends an evaluation of the compiler's, which shows the place that calls this. Of a `panic!` it would show one in its
-/// own library as well, if the sources of that are installed.
+/// Ends a compile-time evaluation with an error at the caller's place. A `panic!` would also show one in its own
+/// library, if the sources of that are installed.
 #[track_caller]
 #[allow(clippy::unnecessary_literal_unwrap, reason = "it panics in this crate, as `panic!` does not")]
 const fn refuse(message: &'static str) {
@@ -104,11 +104,10 @@ const fn share_a_name<S>(one: &EventDef<S>, other: &EventDef<S>) -> bool {
     have_one_in_common((one.name(), one.aliases()), (other.name(), other.aliases()))
 }
 
-/// The stored names of events: of each the present one and the former ones.
+/// The stored names of events: for each the present one and the former ones.
 pub type EventNames = &'static [(&'static str, &'static [&'static str])];
 
-/// Two events of one projection that are stored under one name would both go to the first one's method: fails to
-/// compile.
+/// Fails to compile if two events of one projection are stored under one name: both would go to the first one's method.
 #[must_use]
 pub const fn distinct_handlers(events: EventNames) -> EventNames {
     let mut later = 1;
@@ -127,7 +126,7 @@ pub const fn distinct_handlers(events: EventNames) -> EventNames {
     events
 }
 
-/// The refusals of two commands of one name would both go to the first one's method: fails to compile.
+/// Fails to compile if two commands have one name: the refusals of both would go to the first one's method.
 pub const fn distinct_commands(names: &[&str]) {
     let mut later = 1;
     while later < names.len() {
@@ -164,7 +163,7 @@ const fn is_named((name, aliases): (&str, &[&str]), wanted: &str) -> bool {
     same(name, wanted)
 }
 
-/// `==` of texts, which a constant cannot have yet.
+/// `==` of texts, which is not available in constants yet.
 const fn same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut index = 0;
@@ -174,7 +173,7 @@ const fn same(one: &str, other: &str) -> bool {
     index == one.len() && index == other.len()
 }
 
-/// What the method of a query with that output returns: the macro sees the type, but not through an alias.
+/// The return type of a query's method with that output: the macro sees the type, but not through an alias.
 #[diagnostic::on_unimplemented(
     message = "the handler of a query whose output is `{O}` cannot return `{Self}`",
     note = "return `Result<{O}, E>`, where `E` is any error that can be sent"
@@ -197,7 +196,7 @@ impl<O, E: Into<BoxError> + Send + 'static> Answers<O> for Result<O, E> {
     }
 }
 
-/// The value of a message's field that is named as an attribute; a field has no expression to put `%` before.
+/// The value of a message's field that is named as an attribute; a field has no expression to prefix with `%`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of an attribute",
     note = "name a field that holds a number, a text, a flag, a UUID or a list of texts, or implement `AttributeValue` for its type",
@@ -220,7 +219,7 @@ pub fn record_field<V: FieldValue + ?Sized>(slot: &mut Slot<'_>, value: &V) {
     value.field(slot);
 }
 
-/// What can be kept as a snapshot: one trait, so that one error says that it cannot.
+/// What can be stored as a snapshot: one trait, so that one error says that it cannot.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is kept as a snapshot, but cannot be written and read again",
     note = "add `#[derive(Serialize, Deserialize)]` to `{Self}`, or remove `snapshot(..)`"
@@ -230,7 +229,7 @@ pub trait Kept: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<A: Serialize + DeserializeOwned> Kept for A {}
 
-/// An event in the enum of an aggregate: `Member(event).__es_any()`. That a type is no event is said where the list
+/// An event in the enum of an aggregate: `Member(event).__es_any()`. That a type is no event is reported where the list
 /// names it, and not again here.
 #[derive(Debug)]
 pub struct Member<'a, E>(pub &'a E);
@@ -258,12 +257,12 @@ pub trait MemberOther<'a> {
 impl<'a, E> MemberOther<'a> for Member<'a, E> {}
 
 /// A stored event that may be one of that type: `Stored::<E>::new(event).__es_read()`. That the type is no event is not
-/// said here either.
+/// reported here either.
 #[derive(Debug)]
 pub struct Stored<'a, 'e, E>(&'a EventRef<'e>, PhantomData<fn() -> E>);
 
 impl<'a, 'e, E> Stored<'a, 'e, E> {
-    /// Takes the event as it is stored.
+    /// Takes the stored event.
     #[must_use]
     pub fn new(event: &'a EventRef<'e>) -> Self {
         Self(event, PhantomData)
@@ -272,7 +271,7 @@ impl<'a, 'e, E> Stored<'a, 'e, E> {
 
 /// A type that is an event.
 pub trait ReadEvent<E> {
-    /// Reads it, where it is stored under that type's name of today or under a former one.
+    /// Decodes it, if it is stored under that type's name of today or a former one.
     ///
     /// # Errors
     /// It is, and its payload does not fit.
@@ -302,13 +301,13 @@ pub trait ReadOther<E> {
 
 impl<E> ReadOther<E> for Stored<'_, '_, E> {}
 
-/// Gives a body that does not end a type. It is never called.
+/// Gives a body that never returns a type. It is never called.
 #[must_use]
 pub fn never<T>() -> T {
     unreachable!("the branch that calls this is never taken")
 }
 
-/// Finds out how many items an answer holds, whatever its type: `(&&Answer(&output)).count()`.
+/// Determines how many items an answer holds, whatever its type: `(&&Answer(&output)).count()`.
 #[derive(Debug)]
 pub struct Answer<'a, T: ?Sized>(pub &'a T);
 

@@ -28,7 +28,7 @@ pub(super) fn difference(expected: &str, actual: &str) -> String {
     text
 }
 
-/// How many entries, in order, two lists have in common from each pair of places on.
+/// From each pair of places on, how many entries two lists have in common, in order.
 pub(super) fn common<T: PartialEq>(left: &[T], right: &[T]) -> Vec<Vec<usize>> {
     let mut common = vec![vec![0; right.len() + 1]; left.len() + 1];
     for (l, one) in left.iter().enumerate().rev() {

@@ -1,4 +1,4 @@
-//! Given events, when a command, then events: tests of decisions, without a store.
+//! Given events, when a command, then events: tests decisions without a store.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,8 +15,8 @@ use crate::store::{Position, StreamId, Version};
 /// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of
 /// events.
 ///
-/// Nothing is stored and nothing shared, so that such tests run side by side, under any test runner. The events are
-/// written and read as a store would have them, so that what cannot be read back is noticed too.
+/// Nothing is stored and nothing shared, so that such tests run in parallel under any test runner. The events are
+/// encoded and decoded as in a store, so that what cannot be decoded is noticed too.
 ///
 /// ```
 /// use eventsource_runtime::prelude::*;
@@ -47,7 +47,7 @@ use crate::store::{Position, StreamId, Version};
 /// ```
 ///
 /// # Panics
-/// An event cannot be written, or not be read back.
+/// An event cannot be encoded, or not be decoded again.
 #[must_use = "say which command comes, with `when`"]
 #[track_caller]
 pub fn given<A: Handlers>(events: impl IntoEvents<A::Event>) -> Given<A> {
@@ -55,14 +55,14 @@ pub fn given<A: Handlers>(events: impl IntoEvents<A::Event>) -> Given<A> {
     given.and(collected(events))
 }
 
-/// An aggregate to which something has happened; made by [`given`].
+/// An aggregate to which something has happened; created by [`given`].
 pub struct Given<A, V = ()> {
     state: A,
     history: Vec<&'static str>,
     services: V,
 }
 
-/// What a command led to; made by [`Given::when`].
+/// What a command led to; created by [`Given::when`].
 #[must_use = "say what the command leads to, with `then` or `then_rejected`"]
 pub struct When<A: Handlers, V> {
     given: Given<A, V>,
@@ -71,14 +71,14 @@ pub struct When<A: Handlers, V> {
 }
 
 impl<A: Handlers> Given<A> {
-    /// Gives the handlers what they need beside the state.
+    /// Passes the handlers what they need besides the state.
     pub fn with_services(self, services: A::Services) -> Given<A, A::Services> {
         Given { state: self.state, history: self.history, services }
     }
 }
 
 impl<A: Handlers, V> Given<A, V> {
-    /// The state after all that has happened.
+    /// The state after everything that has happened.
     pub fn state(&self) -> &A {
         &self.state
     }
@@ -100,10 +100,10 @@ impl<A: Handlers, V> Given<A, V> {
 }
 
 impl<A: Handlers> Given<A, A::Services> {
-    /// Hands the aggregate a command.
+    /// Passes the aggregate a command.
     ///
     /// # Panics
-    /// The handler waits for something; then await [`when_async`](Self::when_async).
+    /// The handler awaits something; then use [`when_async`](Self::when_async).
     #[track_caller]
     pub fn when<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
     where
@@ -119,7 +119,7 @@ impl<A: Handlers> Given<A, A::Services> {
         When { given: self, command: C::NAME, decided }
     }
 
-    /// Hands the aggregate a command whose handler waits for something.
+    /// Passes the aggregate a command whose handler awaits something.
     pub async fn when_async<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
     where
         A: Handle<C>,
@@ -130,8 +130,8 @@ impl<A: Handlers> Given<A, A::Services> {
 }
 
 impl<A: Handlers, V> When<A, V> {
-    /// The command leads to these events and no others: `()` for none. They are compared as they would be stored, so
-    /// that they need neither `PartialEq` nor `Debug`. The test may go on from there with the next command.
+    /// The command leads to exactly these events: `()` for none. They are compared in their stored form, so that they
+    /// need neither `PartialEq` nor `Debug`. The test may continue from there with the next command.
     ///
     /// # Panics
     /// It leads to something else; the panic shows what.
@@ -157,10 +157,10 @@ impl<A: Handlers, V> When<A, V> {
         }
     }
 
-    /// The command is rejected, with this error.
+    /// The command is rejected with this error.
     ///
     /// # Panics
-    /// It leads to events, or is rejected otherwise; the panic shows what.
+    /// It leads to events, or is rejected with another error; the panic shows what.
     #[expect(clippy::needless_pass_by_value, reason = "a test writes the error down, and does not keep it")]
     #[track_caller]
     pub fn then_rejected(self, expected: A::Error) -> Given<A, V>
@@ -171,10 +171,11 @@ impl<A: Handlers, V> When<A, V> {
         self.then_rejected_if(&wanted, |refusal| *refusal == expected)
     }
 
-    /// The command is rejected, with an error for which a closure holds. `wanted` says in the panic what was expected.
+    /// The command is rejected with an error for which a closure returns true. `wanted` tells in the panic what was
+    /// expected.
     ///
     /// # Panics
-    /// It leads to events, or is rejected otherwise; the panic shows what.
+    /// It leads to events, or is rejected with another error; the panic shows what.
     #[track_caller]
     pub fn then_rejected_if(self, wanted: &str, is_expected: impl FnOnce(&A::Error) -> bool) -> Given<A, V> {
         match self.decided {
@@ -217,7 +218,7 @@ fn shown<A: Handlers>(events: &[A::Event]) -> String {
     shown.join("\n")
 }
 
-/// The event's name and what would be stored, a field a line.
+/// The event's name and stored form, a field per line.
 fn one_shown(event: &dyn AnyEvent) -> String {
     let payload = match event.encode() {
         Ok(payload) => payload,
@@ -230,8 +231,8 @@ fn one_shown(event: &dyn AnyEvent) -> String {
     }
 }
 
-/// With an entry a line and keys in order, since maps have none. Numbers are left as they were written: a `Value` would
-/// round integers of more than 64 bits.
+/// With an entry per line and keys in order, since maps have none. Numbers are left as they were written: a `Value`
+/// would round integers of more than 64 bits.
 fn laid_out(json: &RawValue, line: &str) -> String {
     let text = json.get();
     let inner = format!("{line}  ");

@@ -1,8 +1,8 @@
-//! Tests for what is written with, and for, this crate.
+//! Tests for code that is written with, and for, this crate.
 //!
 //! For applications: [`given`](fn@given) tests what aggregates decide, and [`TraceRecorder`] what is traced;
-//! [`StoredNames`] keeps renamed types from losing what was stored. For stores of one's own there are [suites](suite).
-//! Nothing here is global, so that tests run side by side under any test runner.
+//! [`StoredNames`] keeps renamed types from losing what was stored. For your own stores there are [suites](suite).
+//! Nothing here is global, so that tests run in parallel under any test runner.
 
 mod difference;
 mod given;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use crate::sync::Mutex;
 
-/// Longer than any test takes that comes to an end.
+/// Longer than any test takes that finishes.
 const STANDSTILL: Duration = Duration::from_mins(30);
 
 /// Runs a test on a runtime of its own with several threads. A test that [skips](skip) itself passes.
@@ -38,7 +38,7 @@ pub fn run(test: impl Future<Output = ()>) {
     let runtime = runtime.expect("a runtime can be started");
     let in_time = async { tokio::time::timeout(STANDSTILL, Box::pin(test)).await.expect("the test comes to an end") };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(in_time))) {
-        // What it has begun on other threads may stand still as well.
+        // What it started on other threads may hang as well.
         runtime.shutdown_background();
         if !panic.is::<Skipped>() {
             resume_unwind(panic);
@@ -46,11 +46,11 @@ pub fn run(test: impl Future<Output = ()>) {
     }
 }
 
-/// What a skipped test unwinds with.
+/// The payload with which a skipped test unwinds.
 struct Skipped;
 
-/// Ends a test that [`run`] runs, because something that it needs is not there: a server, say. The reason is written to
-/// stderr once in a process, past the harness, which hides what passing tests print.
+/// Ends a test that [`run`] runs because something that it needs is missing, such as a server. The reason is written to
+/// stderr once per process, bypassing the harness, which hides what passing tests print.
 ///
 /// ```should_panic
 /// # use eventsource_runtime::testing::skip;
@@ -59,9 +59,9 @@ struct Skipped;
 pub fn skip(reason: &str) -> ! {
     static REASONS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if REASONS.lock().insert(reason.to_owned()) {
-        // Where nobody reads stderr, nobody misses it.
+        // If nobody reads stderr, nobody misses it.
         let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
     }
-    // No panic, whose message would look like a failure.
+    // Not a panic, whose message would look like a failure.
     resume_unwind(Box::new(Skipped) as Box<dyn Any + Send>)
 }

@@ -1,4 +1,4 @@
-//! Names that are stored for ever, held against a file.
+//! Names that are stored forever, compared with a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -10,16 +10,16 @@ use crate::dispatch::ProcessManager;
 use crate::domain::{Aggregate, EventSet};
 use crate::projection::{Backend, Projection};
 
-/// Set to `1`, it has [`StoredNames::check`] write what is new.
+/// If set to `1`, [`StoredNames::check`] writes what is new.
 const UPDATE: &str = "UPDATE_STORED_NAMES";
-/// What has a checkpoint under its name, by the macro that takes the name.
+/// What has a checkpoint under its name, by the macro that sets the name.
 const PROCESS_MANAGER: &str = "process_manager";
 const PROJECTION: &str = "projection";
 
-/// The names, former names and schema versions under which events are stored, and the names of checkpoints, to be held
-/// against a file that is checked in: a type that is renamed without `name` or `alias`, an alias or upcast that is
-/// removed, a version that was raised without one, fails a test, not the first load of what was stored before. So does a
-/// process manager or projection that is renamed without `name`, which would begin with the first event again.
+/// The names, former names and schema versions under which events are stored, and the names of checkpoints, compared
+/// with a file that is checked in. A type renamed without `name` or `alias`, a removed alias or upcast, or a version
+/// raised without an upcast, fails a test rather than the first load of what was stored before. So does a process
+/// manager or projection that is renamed without `name`, which would begin with the first event again.
 ///
 /// ```no_run
 /// # use eventsource_runtime::prelude::*;
@@ -44,33 +44,33 @@ pub struct StoredNames {
     checkpoints: BTreeSet<(&'static str, &'static str)>,
 }
 
-/// An event as the code has it.
+/// An event as the code defines it.
 #[derive(Debug)]
 struct Named {
     name: &'static str,
     aliases: &'static [&'static str],
     version: u32,
-    /// The oldest version that it reads.
+    /// The oldest version that it can decode.
     oldest: u32,
 }
 
-/// What the file lacks, and its text with that.
+/// What is missing in the file, and the file's text with it.
 #[derive(Debug)]
 struct New {
     lines: Vec<String>,
     text: String,
 }
 
-/// What the file says: aggregate, event and version; or the macro and the name of a checkpoint, and 1.
+/// The file's content: aggregate, event and version; or the macro and the name of a checkpoint, and 1.
 type Kept = BTreeSet<(String, String, u32)>;
 
 impl StoredNames {
-    /// Those of an aggregate's events.
+    /// The names of an aggregate's events.
     pub fn of<A: Aggregate>() -> Self {
         Self { aggregates: BTreeMap::new(), checkpoints: BTreeSet::new() }.and::<A>()
     }
 
-    /// And those of another aggregate.
+    /// Adds those of another aggregate.
     pub fn and<A: Aggregate>(mut self) -> Self {
         let events = A::Event::EVENTS.iter();
         let named = events.map(|def| Named {
@@ -83,29 +83,28 @@ impl StoredNames {
         self
     }
 
-    /// And those of a process manager: its own, and those of its events.
+    /// Adds those of a process manager: its own, and those of its events.
     pub fn process_manager<M: ProcessManager>(mut self) -> Self {
         self.checkpoints.insert((PROCESS_MANAGER, M::name()));
         self.and::<M>()
     }
 
-    /// And that of a projection.
+    /// Adds that of a projection.
     pub fn projection<B: Backend>(mut self, projection: &impl Projection<B>) -> Self {
         self.checkpoints.insert((PROJECTION, projection.name()));
         self
     }
 
     /// Compares them with the file, whose lines are `Aggregate/Event version`, `process_manager/Name 1` and
-    /// `projection/Name 1`. A path that is not absolute begins at the test's working directory, which `cargo test` sets
-    /// to the package's folder.
+    /// `projection/Name 1`. A relative path starts at the test's working directory, which `cargo test` sets to the
+    /// package's folder.
     ///
-    /// With `UPDATE_STORED_NAMES=1` in the environment, what is new is written to the file. No line is ever taken out
-    /// of it: what was stored once is there to be read. Where it is not, since it was deleted for good, take its lines
-    /// out by hand.
+    /// With `UPDATE_STORED_NAMES=1` in the environment, what is new is written to the file. No line is ever removed:
+    /// what was stored once is there to be read. If it was deleted for good, remove its lines by hand.
     ///
     /// # Panics
-    /// An event of the file is no longer read, by its name or an alias, in the version that the file says; a checkpoint
-    /// of the file is nobody's; the code has something that the file does not have; or the file cannot be read or
+    /// An event of the file can no longer be decoded, by its name or an alias, in the version in the file; a checkpoint
+    /// of the file belongs to nobody; the code has something that is missing in the file; or the file cannot be read or
     /// written.
     pub fn check(&self, path: impl AsRef<Path>) {
         let path = path.as_ref();
@@ -127,7 +126,7 @@ impl StoredNames {
         fs::write(path, text).unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
     }
 
-    /// What the file lacks, or why what it has would be lost.
+    /// What is missing in the file, or why something in it would be lost.
     fn compare(&self, text: &str) -> Result<New, String> {
         let mut kept = read(text)?;
         let lost: Vec<_> = kept.iter().filter_map(|(of, name, version)| self.lost(of, name, *version)).collect();
@@ -144,8 +143,8 @@ impl StoredNames {
         Ok(New { lines, text: kept.concat() })
     }
 
-    /// What may be stored today, in each version that is read; under former names in what version the file says, or in
-    /// the oldest.
+    /// What may be stored today, in each version that can be decoded; former names in the version in the file, or else
+    /// in the oldest.
     fn stored(&self, kept: &Kept) -> Vec<(&'static str, &'static str, u32)> {
         let mut stored: Vec<_> = self.checkpoints.iter().map(|(by, name)| (*by, *name, 1)).collect();
         for (of, events) in &self.aggregates {
@@ -159,7 +158,7 @@ impl StoredNames {
         stored
     }
 
-    /// Why what was stored could not be read any more.
+    /// Why what was stored could no longer be decoded.
     fn lost(&self, of: &str, name: &str, version: u32) -> Option<String> {
         if [PROCESS_MANAGER, PROJECTION].contains(&of) {
             return (!self.checkpoints.contains(&(of, name))).then(|| {

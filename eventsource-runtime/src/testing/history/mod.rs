@@ -1,4 +1,4 @@
-//! What several tasks called on one stream and saw of it, and whether one order of the calls explains all of it.
+//! What several tasks called on one stream and saw of it, and whether one order of the calls explains it.
 //!
 //! The check is that of Wing, Gong and Lowe: it looks for an order in which each call happens at one moment between its
 //! begin and its end, and in which a list with compare-and-append returns what was returned.
@@ -14,10 +14,10 @@ use crate::sync::Mutex;
 #[cfg(test)]
 mod tests;
 
-/// The most calls that a history may have: each is a bit of a word.
+/// How many calls a history may have: each is a bit of a word.
 const MAX_CALLS: usize = 64;
 
-/// Calls as they are made. Cloning gives another hand on the same history.
+/// Calls as they are made. A clone is another handle to the same history.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History(Arc<Mutex<Notes>>);
 
@@ -27,11 +27,11 @@ struct Notes {
     calls: Vec<Call>,
 }
 
-/// A call, when it was made, and what came of it.
+/// A call, when it was made, and its result.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     begun: usize,
-    /// `None`: nobody got to know whether and when it took effect.
+    /// `None`: it is unknown whether and when it took effect.
     ended: Option<usize>,
     what: What,
     seen: Seen,
@@ -54,7 +54,7 @@ enum Seen {
     Mismatch,
 }
 
-/// A call that is under way. Dropped without an answer it has no end: it may take effect at any later moment, or never.
+/// A call in progress. If dropped without an answer it has no end: it may take effect at any later moment, or never.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     history: History,
@@ -104,13 +104,13 @@ impl UnderWay {
             Ok(appended) => self.end(Seen::Made { version: number(appended.version) }),
             Err(AppendError::Conflict(conflict)) => self.end(Seen::Conflict { actual: number(conflict.actual) }),
             Err(AppendError::IdempotencyMismatch { .. }) => self.end(Seen::Mismatch),
-            // It may have been made before it failed.
+            // It may have taken effect before it failed.
             Err(_) => drop(self),
         }
     }
 }
 
-/// Does to a list of events what a call asks for, and tells what the call returns.
+/// Applies a call to a list of events, and returns what the call returns.
 fn apply(state: &mut Vec<Uuid>, what: &What) -> Seen {
     let What::Append { expected, ids } = what else { return Seen::Events(state.clone()) };
     let found = ids.first().and_then(|first| state.iter().position(|id| id == first));
@@ -155,7 +155,7 @@ pub(super) fn is_linearizable(calls: &[Call]) -> bool {
     false
 }
 
-/// A call may be the next if it is still to be done and none that is still to be done had ended before it began.
+/// A call may be next if it is still open and no other open one had ended before it began.
 fn may_be_next(calls: &[Call], done: u64, number: usize) -> bool {
     let is_open = |number: usize| done & (1 << number) == 0;
     let begun = calls[number].begun;

@@ -1,4 +1,4 @@
-//! The checker is worth what it finds: histories of a right store and of twenty wrong ones.
+//! Tests the checker on histories of a correct store and of twenty wrong ones.
 
 use super::*;
 
@@ -62,7 +62,7 @@ impl Random {
     }
 }
 
-/// A store with a bug, which shows at about every third chance.
+/// A store with a bug, which shows at about every third opportunity.
 struct Store {
     bug: Bug,
     state: Vec<Uuid>,

@@ -1,4 +1,4 @@
-//! What every adapter has to do, as suites of tests; ours run them, and so may yours.
+//! What every adapter must do, as suites of tests; ours run them, and so may yours.
 
 pub mod event_bus;
 pub mod event_store;
@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Polls a future so many times and drops it; what it returned, if it was done by then.
+/// Polls a future so many times and drops it; returns its output if it was done by then.
 async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polled = 0;
@@ -20,7 +20,7 @@ async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
         polled += 1;
         match future.as_mut().poll(task) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            // The last poll was the last: what would wake the future later does not matter any more.
+            // There is no further poll: what would wake the future later no longer matters.
             Poll::Pending if polled == polls => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }

@@ -1,4 +1,4 @@
-//! The tree that a test writes.
+//! The tree that a test expects.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ pub(super) const KINDS: [&str; 5] = ["INTERNAL", "CLIENT", "SERVER", "PRODUCER",
 pub(super) const ERROR: &str = "ERROR";
 pub(super) const OTHERS: &str = "...";
 
-/// A span that is expected, or, without a name, all of them.
+/// An expected span, or, without a name, the root of all.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Expected {
     pub(super) name: String,
@@ -21,9 +21,9 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// Reads a text; what is wrong with it, where it is no tree.
+    /// Parses a text; the error says why it is no tree.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        // The spans that the line at hand may lie below, from the outermost, with their indentations.
+        // The spans that the current line may be below, from the outermost, with their indentations.
         let mut open: Vec<(usize, Self)> = vec![(0, Self::default())];
         for (number, line) in text.lines().enumerate() {
             let content = line.trim();
@@ -45,7 +45,7 @@ impl Expected {
         Ok(open.pop().map(|(_, all)| all).unwrap_or_default())
     }
 
-    /// Takes what a line says of this span, or gives back the span that it begins.
+    /// Adds what a line says of this span, or returns the span that it begins.
     fn line(&mut self, content: &str) -> Result<Option<Self>, String> {
         let is_detail = content.starts_with(['.', '!']) || content.starts_with("~>");
         if content == OTHERS {
@@ -65,7 +65,7 @@ impl Expected {
         Ok(None)
     }
 
-    /// A span's name may hold spaces, so that the words about it are taken from the end.
+    /// A span's name may contain spaces, so the words about it are taken from the end.
     fn span(content: &str) -> Self {
         let mut span = Self { name: content.to_owned(), ..Self::default() };
         while let Some((name, last)) = span.name.rsplit_once(' ') {
@@ -80,7 +80,7 @@ impl Expected {
         span
     }
 
-    /// The text again, in one form.
+    /// The text again, in normal form.
     pub(super) fn render(&self) -> String {
         let mut text = String::new();
         self.draw_children(0, &mut text);
@@ -114,7 +114,7 @@ impl Expected {
     }
 }
 
-/// In quotes where the name's own last word would be taken for one about the span.
+/// In quotes if the name's own last word would be taken for one about the span.
 fn shown(name: &str) -> Cow<'_, str> {
     if Expected::span(name).name == name { name.into() } else { format!("{name:?}").into() }
 }

@@ -17,8 +17,8 @@ use crate::sync::Mutex;
 use crate::telemetry::Telemetry;
 use expected::Expected;
 
-/// Records the spans of what runs in it, apart from every other test's: nothing global is set, so that tests run side
-/// by side, under any test runner.
+/// Records the spans of what runs in it, separately from every other test's: nothing global is set, so that tests run
+/// in parallel under any test runner.
 ///
 /// ```
 /// use eventsource_runtime::prelude::*;
@@ -66,7 +66,7 @@ pub struct TraceRecorder {
     ended: Ended,
 }
 
-/// The spans that have ended, in the order in which they did.
+/// The spans that have ended, in the order in which they ended.
 #[derive(Clone, Debug, Default)]
 struct Ended(Arc<Mutex<Vec<SpanData>>>);
 
@@ -96,12 +96,12 @@ impl TraceRecorder {
         body()
     }
 
-    /// The set-up behind it, for instrumentation of others that is handed a provider.
+    /// The set-up behind it, for third-party instrumentation that takes a provider.
     pub const fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
 
-    /// The spans that have ended, in the order in which they did.
+    /// The spans that have ended, in the order in which they ended.
     #[must_use]
     pub fn spans(&self) -> Vec<SpanData> {
         self.ended.0.lock().clone()
@@ -118,9 +118,9 @@ impl TraceRecorder {
         tree::render(&self.spans(), None)
     }
 
-    /// Compares the spans that have ended with a tree that is written as text. A span is a line with its name, deeper
-    /// than its parent's; siblings stand in the order in which they began. Everything that began is named, and of what
-    /// a span bears, what the text asks for:
+    /// Compares the spans that have ended with a tree written as text. A span is a line with its name, indented deeper
+    /// than its parent; siblings are in the order in which they began. Every span must be named; of what a span
+    /// carries, only what the text mentions is compared:
     ///
     /// | line | asks for |
     /// |---|---|
@@ -133,7 +133,7 @@ impl TraceRecorder {
     /// | `...` | any other spans below the span above; without indentation, any other trees |
     ///
     /// # Panics
-    /// The spans are others; the panic shows, line by line, which. Or the text is no tree.
+    /// The spans differ; the panic shows where, line by line. Or the text is no tree.
     #[track_caller]
     pub fn expect(&self, tree: &str) {
         let expected = match Expected::parse(tree) {

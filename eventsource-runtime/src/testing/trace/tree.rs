@@ -1,4 +1,4 @@
-//! The tree that some spans make, as far as a test asks for it.
+//! The tree of some spans, as far as a test asks for it.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::expected::{Expected, KINDS};
 use crate::testing::difference::common;
 
-/// The spans as text, showing what `guide` mentions; without one, names alone.
+/// The spans as text, showing what `guide` mentions; without one, only names.
 pub(super) fn render(spans: &[SpanData], guide: Option<&Expected>) -> String {
     let mut spans: Vec<_> = spans.iter().collect();
     spans.sort_by_key(|span| span.start_time);
@@ -24,7 +24,7 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// The spans below one, or those that are below none.
+    /// The spans below one, or those without a parent.
     fn children(&self, parent: Option<SpanId>) -> Vec<&'a SpanData> {
         let is_child = |span: &&&SpanData| match parent {
             Some(parent) => span.parent_span_id == parent,
@@ -67,7 +67,7 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// For each span the line that speaks of it, where there is one: as many pairs as possible, in order.
+/// For each span the line about it, if there is one: as many pairs as possible, in order.
 fn paired<'g>(spans: &[&SpanData], guides: &'g [Expected]) -> Vec<Option<&'g Expected>> {
     let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
     let wanted: Vec<_> = guides.iter().map(|guide| &*guide.name).collect();
@@ -75,7 +75,7 @@ fn paired<'g>(spans: &[&SpanData], guides: &'g [Expected]) -> Vec<Option<&'g Exp
     let mut next = 0;
     let mut pairs = Vec::new();
     for (place, name) in names.iter().enumerate() {
-        // A line is passed over as long as that costs no pair.
+        // A line is skipped as long as that costs no pair.
         while next < wanted.len() && wanted[next] != *name && common[place][next + 1] == common[place][next] {
             next += 1;
         }
@@ -86,8 +86,8 @@ fn paired<'g>(spans: &[&SpanData], guides: &'g [Expected]) -> Vec<Option<&'g Exp
     pairs
 }
 
-/// The attribute of that key; in the words of the expectation where it matches that. What is recorded twice is there
-/// twice, and the last one counts.
+/// The attribute of that key, in the words of the expectation if it matches. What was recorded twice is there twice,
+/// and the last one counts.
 fn attribute(span: &SpanData, key: &str, wanted: &str) -> Option<(String, String)> {
     let found = span.attributes.iter().rfind(|attribute| attribute.key.as_str() == key)?;
     let value = found.value.to_string();
@@ -95,7 +95,7 @@ fn attribute(span: &SpanData, key: &str, wanted: &str) -> Option<(String, String
     Some((key.to_owned(), shown))
 }
 
-/// Whether a text is such as a pattern says, in which `*` stands for anything.
+/// Whether a text matches a pattern, in which `*` stands for anything.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text.trim(),

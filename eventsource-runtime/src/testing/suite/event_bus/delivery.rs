@@ -1,4 +1,4 @@
-//! What reaches whom, and in which order.
+//! Which messages reach whom, and in which order.
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::{Future, poll_fn};
@@ -16,8 +16,7 @@ use crate::bus::{EventBus, HandlerError, Message, Received, Traced, header};
 use crate::clock::Timestamp;
 use crate::store::StreamId;
 
-/// Everything that a message says comes out as it went in, also where the aggregate's id is empty, or as long as a
-/// stream's may be.
+/// A message arrives as it was sent, also if the aggregate's id is empty, or as long as a stream's may be.
 pub async fn a_message_comes_as_it_was_sent<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     // Without spans a message keeps the context that it was given.
     let bus = open().await.enable_tracing(false);
@@ -42,12 +41,12 @@ pub async fn a_message_comes_as_it_was_sent<B: EventBus>(open: impl AsyncFn() ->
     running.shutdown().await.expect("it ends");
 }
 
-/// A context and ids that nobody can read start a new trace, and are no reason to fail; they are kept as they came.
+/// An unreadable context and unreadable ids start a new trace, and are no reason to fail; they are kept as they came.
 pub async fn what_is_malformed_comes_all_the_same<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await.enable_tracing(false);
     let (mut seen, handler) = agreeing();
     let running = subscription(&bus, "one").handle(handler).await.expect("a group can be joined");
-    // A bus within the process reads no headers: there they are as harmless, and are found where they were put.
+    // An in-process bus reads no headers: there they are as harmless, and stay where they were put.
     let hostile = "00-zz\r\nx: y\u{1b}[31m";
     publish(&bus, [numbered(&a_stream(), 1).with_header(header::TRACEPARENT, hostile)]).await;
     let received = seen.next().await;
@@ -134,7 +133,7 @@ pub async fn members_of_a_group_share_its_messages<B: EventBus>(open: impl Async
     members.remove(0).shutdown().await.expect("it ends");
 }
 
-/// A batch is not waited for, holds no more than was asked, and is in order.
+/// A batch does not wait for more, holds no more than was asked for, and is in order.
 pub async fn a_batch_is_what_is_there<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (sender, mut batches) = mpsc::unbounded_channel();
@@ -155,7 +154,7 @@ pub async fn a_batch_is_what_is_there<B: EventBus>(open: impl AsyncFn() -> Trace
     assert_eq!(running.shutdown().await.expect("it ends").acknowledged, 50);
 }
 
-/// Other events are done with unseen.
+/// Other events are acknowledged unseen.
 pub async fn only_the_wanted_events_are_handled<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (mut seen, handler) = agreeing();
@@ -168,7 +167,7 @@ pub async fn only_the_wanted_events_are_handled<B: EventBus>(open: impl AsyncFn(
     running.shutdown().await.expect("it ends");
 }
 
-/// What a handler publishes, into the very queue that it empties, does not make it wait for itself.
+/// A handler that publishes into the very queue that it empties does not wait for itself.
 pub async fn a_handler_may_publish_to_itself<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (sender, mut last) = mpsc::unbounded_channel();
@@ -195,8 +194,8 @@ pub async fn a_handler_may_publish_to_itself<B: EventBus>(open: impl AsyncFn() -
     running.shutdown().await.expect("it ends");
 }
 
-/// A message that is being handled when the shut-down begins is handled to its end, however often that has to be tried
-/// again.
+/// A message that is being handled when the shutdown begins is handled to its end, however often that has to be
+/// retried.
 pub async fn shutting_down_finishes_what_was_taken<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (begun, go, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
@@ -221,7 +220,7 @@ pub async fn shutting_down_finishes_what_was_taken<B: EventBus>(open: impl Async
     let running = subscription(&bus, "one").handle(handler).await.expect("a group can be joined");
     publish(&bus, [numbered(&a_stream(), 1)]).await;
     in_time(begun.notified()).await;
-    // For longer than is waited for it: a bus that does not stop is not to pass for one that does.
+    // For longer than the wait below: a bus that does not stop must not pass for one that does.
     let mut shutdown = pin!(running.shutdown_within(2 * PATIENCE));
     let early = poll_fn(|task| Poll::Ready(shutdown.as_mut().poll(task).is_ready())).await;
     assert!(!early, "a message is still handled");
@@ -230,7 +229,7 @@ pub async fn shutting_down_finishes_what_was_taken<B: EventBus>(open: impl Async
     assert_eq!((tally.acknowledged, done.load(Ordering::SeqCst)), (1, true));
 }
 
-/// A member that goes away in the middle leaves its message to the next one.
+/// A member that leaves in the middle leaves its message to the next one.
 pub async fn what_was_not_settled_comes_again<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let begun = Arc::new(Notify::new());

@@ -14,7 +14,7 @@ fn no() -> HandlerError {
     HandlerError::new("not this one")
 }
 
-/// A failure that passes: the message is handled in the end, before those that come after it.
+/// A temporary failure: the message is handled in the end, before those after it.
 pub async fn a_message_that_fails_is_tried_again<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (mut seen, handler) = showing(|received| if received.attempt() < 2 { Err(no()) } else { Ok(()) });
@@ -27,7 +27,7 @@ pub async fn a_message_that_fails_is_tried_again<B: EventBus>(open: impl AsyncFn
     assert_eq!((tally.acknowledged, tally.dead_lettered), (2, 0));
 }
 
-/// A group on which the message with the ordinal 1 becomes a dead letter and that with 2 is handled.
+/// A group on which the message with the ordinal 1 becomes a dead letter and the one with 2 is handled.
 async fn failed<B: EventBus>(bus: &Traced<B>, context: Option<TraceContext>) -> (Seen, Subscription) {
     let (mut seen, handler) = showing(|received| if ordinal(received) == 1 { Err(no()) } else { Ok(()) });
     let running = subscription(bus, "one").handle(handler).await.expect("a group can be joined");
@@ -43,7 +43,7 @@ async fn failed<B: EventBus>(bus: &Traced<B>, context: Option<TraceContext>) -> 
     (seen, running)
 }
 
-/// Retries are bounded; then the message waits elsewhere, with all that it said and why it is there.
+/// Retries are bounded; then the message is set aside, with everything it carried and the reason.
 pub async fn a_message_that_keeps_failing_is_a_dead_letter<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await.enable_tracing(false);
     let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
@@ -82,7 +82,7 @@ pub async fn a_panic_is_a_failure<B: EventBus>(open: impl AsyncFn() -> Traced<B>
     running.shutdown().await.expect("it ends");
 }
 
-/// One message that fails for good takes none of its batch along.
+/// One message that fails for good takes no other of its batch along.
 pub async fn a_failing_batch_costs_the_messages_at_fault_alone<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (sender, mut done) = mpsc::unbounded_channel();
@@ -108,7 +108,7 @@ pub async fn a_failing_batch_costs_the_messages_at_fault_alone<B: EventBus>(open
     assert_eq!((tally.acknowledged, tally.dead_lettered), (9, 1));
 }
 
-/// Tried again, a dead letter that succeeds is gone.
+/// A retried dead letter that succeeds is gone.
 pub async fn dead_letters_are_tried_again_when_asked<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (_seen, running) = failed(&bus, None).await;
@@ -124,8 +124,8 @@ pub async fn dead_letters_are_tried_again_when_asked<B: EventBus>(open: impl Asy
     assert_eq!(in_time(replay.finished()).await.expect("it ends").acknowledged, 0);
 }
 
-/// Tried again in vain, it goes back, and the replay ends all the same. It still says where it came from, and how often
-/// it was tried in all. So it does where others are to be tried again.
+/// One that fails again goes back, and the replay still ends. It keeps its source and its total number of attempts. The
+/// same holds if others are to be retried.
 pub async fn a_dead_letter_that_fails_again_goes_back<B: EventBus>(open: impl AsyncFn() -> Traced<B>) {
     let bus = open().await;
     let (_seen, running) = failed(&bus, None).await;

@@ -1,4 +1,4 @@
-//! What every bus has to do. [`event_bus_suite!`](crate::event_bus_suite) makes a test of each function.
+//! What every bus must do. [`event_bus_suite!`](crate::event_bus_suite) makes a test of each function.
 
 #![allow(clippy::missing_panics_doc, reason = "a test says no by a panic")]
 
@@ -70,7 +70,7 @@ macro_rules! event_bus_suite {
 /// How long a test waits for what must happen; a new group takes its time on some brokers.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A message that came, or `None` if none does in time.
+/// The output of `body`, which must come in time.
 async fn in_time<F: Future>(body: F) -> F::Output {
     tokio::time::timeout(PATIENCE, body).await.expect("it happens in time")
 }
@@ -114,7 +114,7 @@ impl Seen {
         taken
     }
 
-    /// The next messages, so many different ones; a bus may deliver one twice.
+    /// The next messages, this many different ones; a bus may deliver one twice.
     async fn different(&mut self, count: usize) -> Vec<Received> {
         let (mut ids, mut taken) = (HashSet::new(), Vec::with_capacity(count));
         while taken.len() < count {
@@ -127,7 +127,7 @@ impl Seen {
     }
 }
 
-/// A handler that shows what it gets and answers what it is told.
+/// A handler that reports what it gets and returns what it is told.
 fn showing<A>(answer: A) -> (Seen, impl Fn(Received) -> std::future::Ready<Result<(), HandlerError>>)
 where
     A: Fn(&Received) -> Result<(), HandlerError>,

@@ -1,4 +1,4 @@
-//! What an append returns, that it is made whole or not at all, and how much it may hold.
+//! What an append returns, that it is atomic, and how much it may hold.
 
 use super::{
     AppendError, EventStore, ExpectedVersion, NewEvent, Position, StreamId, Uuid, Version, a_stream, a_stream_of,
@@ -13,7 +13,7 @@ pub async fn append_returns_the_last_version<S: EventStore>(open: impl AsyncFn()
     assert_eq!(appended(&store, &stream, events(3)).await.version, 5);
 }
 
-/// The position that an append returns is that of its last event: who waits for it has waited for all of them.
+/// The position that an append returns is that of its last event: whoever waits for it has waited for all of them.
 pub async fn append_returns_the_last_position<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     a_stream_of(&store, 3).await;
@@ -36,13 +36,13 @@ pub async fn append_is_all_or_nothing<S: EventStore>(open: impl AsyncFn() -> S) 
         let (stream, known, mut batch) = (a_stream(), events(1), events(3));
         appended(&store, &stream, known.clone()).await;
         batch.insert(at, known[0].clone());
-        // The result is another case's matter.
+        // Other cases check the result.
         let _ = store.append(&stream, ExpectedVersion::Any, batch).await.is_err();
         assert_eq!(stored(&store, &stream).await.len(), 1, "fault at {at}");
     }
 }
 
-/// Nothing to append: the result is where the stream stands.
+/// Nothing to append: the result tells where the stream stands.
 pub async fn appending_nothing_tells_where_the_stream_stands<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let none = appended(&store, &a_stream(), Vec::new()).await;
@@ -87,7 +87,7 @@ pub async fn too_much_at_once_is_refused<S: EventStore>(open: impl AsyncFn() -> 
     assert!(stored(&store, &stream).await.is_empty());
 }
 
-/// Beside a payload that is too long nothing is stored.
+/// Next to a payload that is too long, nothing is stored.
 pub async fn too_large_takes_its_neighbours_along<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let batch = vec![an_event("Placed", "1"), an_event("Filmed", vec![b' '; MAX_PAYLOAD + 1])];
@@ -95,7 +95,7 @@ pub async fn too_large_takes_its_neighbours_along<S: EventStore>(open: impl Asyn
     assert!(stored(&store, &stream).await.iter().all(|event| &*event.event_type == "Filmed"));
 }
 
-/// A stream's id holds no NUL, on any store; there is no such stream to be read either.
+/// No store allows NUL in a stream's id; there is no such stream to read either.
 pub async fn nul_in_a_stream_id_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, StreamId::new("Order", "1\0"));
     match store.append(&stream, ExpectedVersion::Any, vec![an_event("Placed", "1")]).await {
@@ -105,7 +105,7 @@ pub async fn nul_in_a_stream_id_is_refused<S: EventStore>(open: impl AsyncFn() -
     assert_eq!(stored(&store, &stream).await, []);
 }
 
-/// Nor does the name of an event's type.
+/// Nor in the name of an event's type.
 pub async fn nul_in_an_event_type_is_refused<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let batch = vec![an_event("Placed", "1"), an_event("Filmed\0", "2")];
@@ -116,7 +116,7 @@ pub async fn nul_in_an_event_type_is_refused<S: EventStore>(open: impl AsyncFn()
     assert_eq!(stored(&store, &stream).await, []);
 }
 
-/// To a stream of such a name nothing is appended.
+/// Nothing can be appended to a stream of such a name.
 async fn is_no_stream<S: EventStore>(open: impl AsyncFn() -> S, stream: StreamId) {
     let store = open().await;
     let refused = store.append(&stream, ExpectedVersion::Any, vec![an_event("Placed", "1")]).await;

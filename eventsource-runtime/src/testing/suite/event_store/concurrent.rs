@@ -1,4 +1,4 @@
-//! Many at once, and futures that are dropped.
+//! Concurrent calls, and dropped futures.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::testing::history::{History, is_linearizable};
 /// Longer than the busiest machine takes to append and to show an event.
 const STANDSTILL: Duration = Duration::from_mins(1);
 
-/// Of all that append to one stream with the version that they have seen, one wins each version.
+/// Of all that append to one stream with the version that they saw, one wins each version.
 pub async fn writers_of_one_stream_take_turns<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 1).await;
@@ -54,7 +54,7 @@ pub async fn writers_of_one_stream_take_turns<S: EventStore>(open: impl AsyncFn(
     assert!(won == stored, "what was acknowledged is what is stored");
 }
 
-/// Where many append at once, a conflict is that of its own append.
+/// If many append at once, a conflict reports that of its own append.
 pub async fn conflict_among_many_is_one_append_s_own<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for _ in 0..10 {
@@ -79,7 +79,7 @@ pub async fn conflict_among_many_is_one_append_s_own<S: EventStore>(open: impl A
     }
 }
 
-/// One append that several make at the same time is stored once, and all get its result.
+/// One append that several make at once is stored once, and all get its result.
 pub async fn append_made_twice_at_once_is_stored_once<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for _ in 0..20 {
@@ -126,7 +126,7 @@ pub async fn subscription_has_neither_gap_nor_duplicate<S: EventStore>(open: imp
     is_shown_beside_writers(open().await, Filter::all()).await;
 }
 
-/// So does one that hides some of it: what comes to be while a page is read is not passed over with what is hidden.
+/// So does a filtered one: what is appended while a page is read is not skipped with what is hidden.
 pub async fn filtered_subscription_has_neither_gap_nor_duplicate<S: EventStore>(open: impl AsyncFn() -> S) {
     is_shown_beside_writers(open().await, Filter::all().event_types(["Placed"])).await;
 }
@@ -143,7 +143,7 @@ async fn is_shown_beside_writers<S: EventStore>(store: S, filter: Filter) {
             for writer in writers {
                 made.extend(writer.await.expect("a writer does not panic"));
             }
-            // Whoever sees it has seen all that there is, and waits for nothing that was passed over.
+            // Whoever sees it has seen everything, and waits for nothing that was skipped.
             appended(&store, &a_stream(), vec![end]).await;
             made
         }
@@ -151,7 +151,7 @@ async fn is_shown_beside_writers<S: EventStore>(store: S, filter: Filter) {
     let mut subscription = store.subscribe(Position::START).filter(filter.clone());
     let (mut seen, mut last, mut polls) = (Vec::new(), Position::START, 0);
     while seen.last() != Some(&last_id) {
-        // Now and then the future is dropped half-way, which loses nothing.
+        // Now and then the future is dropped half-way, which must lose nothing.
         polls += 1;
         let next = if polls % 3 == 0 {
             dropped_after(1 + polls % 4, subscription.next()).await
@@ -173,7 +173,7 @@ async fn is_shown_beside_writers<S: EventStore>(store: S, filter: Filter) {
     assert!(made == seen.into_iter().collect::<HashSet<_>>());
 }
 
-/// Appends to a stream of its own; the ids of the events that a filter shows.
+/// Appends to a stream of its own; returns the ids of the events that a filter matches.
 async fn writes<S: EventStore>(store: S, filter: Filter) -> Vec<Uuid> {
     let (stream, mut shown) = (a_stream(), Vec::new());
     for round in 0..50 {
@@ -196,9 +196,9 @@ pub async fn dropped_futures_leave_the_store_consistent<S: EventStore>(open: imp
             drop(dropped_after(polls, store.read_stream(&stream, Version::START, 10)).await);
             drop(dropped_after(polls, store.read_all(Position::START, &Filter::all(), 10)).await);
             drop(dropped_after(polls, store.head()).await);
-            // Nothing need ever wake this one a second time.
+            // This one may never be woken again.
             dropped_after(polls.min(1), store.changed(Position::new(u64::MAX))).await;
-            // Made again it is stored once, whether or not the dropped one was.
+            // Made again, it is stored once, whether or not the dropped one was.
             let again = store.append(&stream, ExpectedVersion::Any, batch).await;
             assert!(again.is_ok(), "it can be made again: {again:?}");
             assert_eq!(stored(&store, &stream).await.len(), 3);
@@ -206,7 +206,7 @@ pub async fn dropped_futures_leave_the_store_consistent<S: EventStore>(open: imp
     }
 }
 
-/// What several tasks see of one stream, they could have seen had each call been made at one moment.
+/// Whatever several tasks see of one stream is explained by each call happening at one moment.
 pub async fn histories_are_linearizable<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for round in 0..12 {
@@ -222,7 +222,7 @@ pub async fn histories_are_linearizable<S: EventStore>(open: impl AsyncFn() -> S
     }
 }
 
-/// Appends and reads in turns, with every expectation; now and then an append whose result nobody gets to know.
+/// Appends and reads in turns, with every expectation; now and then an append whose result stays unknown.
 async fn calls<S: EventStore>(store: S, stream: StreamId, history: History, seed: usize) {
     let (mut version, mut earlier) = (Version::START, events(1));
     for step in 0..6 {

@@ -1,4 +1,4 @@
-//! What an append expects of its stream, and the conflict where it finds something else.
+//! What an append expects of its stream, and the conflict if it finds something else.
 
 use super::{
     AppendError, EventStore, ExpectedVersion, StreamId, Version, a_stream, a_stream_of, appended, events, is_conflict,
@@ -20,35 +20,35 @@ async fn refuses<S: EventStore>(store: &S, stream: &StreamId, expected: Expected
     assert!(is_conflict(&result), "expected {expected}: {result:?}");
 }
 
-/// `NoStream` is what a stream without events is.
+/// `NoStream` matches a stream without events.
 pub async fn no_stream_admits_no_stream<S: EventStore>(open: impl AsyncFn() -> S) {
     admits(&open().await, &a_stream(), ExpectedVersion::NoStream).await;
 }
 
-/// `NoStream` is not what a stream with events is.
+/// `NoStream` does not match a stream with events.
 pub async fn no_stream_refuses_a_stream<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     refuses(&store, &a_stream_of(&store, 2).await, ExpectedVersion::NoStream).await;
 }
 
-/// `Exists` is what a stream with events is.
+/// `Exists` matches a stream with events.
 pub async fn exists_admits_a_stream<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     admits(&store, &a_stream_of(&store, 2).await, ExpectedVersion::Exists).await;
 }
 
-/// `Exists` is not what a stream without events is.
+/// `Exists` does not match a stream without events.
 pub async fn exists_refuses_no_stream<S: EventStore>(open: impl AsyncFn() -> S) {
     refuses(&open().await, &a_stream(), ExpectedVersion::Exists).await;
 }
 
-/// A version that the stream has left behind is stale, also where the append would end beyond the stream's end.
+/// An older version than the stream's is stale, also if the append would end beyond the stream's end.
 pub async fn exact_refuses_an_older_version<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     refuses(&store, &a_stream_of(&store, 2).await, exact(1)).await;
 }
 
-/// A version that the stream has not reached is no promise to get there.
+/// A version that the stream has not reached yet is a conflict.
 pub async fn exact_refuses_a_newer_version<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     refuses(&store, &a_stream_of(&store, 2).await, exact(3)).await;
@@ -103,7 +103,7 @@ pub async fn conflict_tells_what_was_expected<S: EventStore>(open: impl AsyncFn(
     assert_eq!(a_conflict(&open().await).await.1.expected, exact(9));
 }
 
-/// A conflict says where the stream stands, from where whoever reads it may go on.
+/// A conflict says where the stream stands, from where a reader may continue.
 pub async fn conflict_tells_the_actual_version<S: EventStore>(open: impl AsyncFn() -> S) {
     assert_eq!(a_conflict(&open().await).await.1.actual, 3);
 }
@@ -112,12 +112,12 @@ pub async fn conflict_tells_the_actual_version<S: EventStore>(open: impl AsyncFn
 pub async fn conflict_stores_nothing<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 3).await;
-    // The result is other cases' matter.
+    // Other cases check the result.
     let _ = store.append(&stream, exact(5), events(4)).await.is_err();
     assert_eq!(stored(&store, &stream).await.len(), 3);
 }
 
-/// Events that were refused were never stored: appended on the right version they are new.
+/// Refused events were never stored: appended at the right version, they are new.
 pub async fn refused_events_may_be_appended_later<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, batch) = (open().await, events(1));
     let stream = a_stream_of(&store, 3).await;

@@ -20,7 +20,7 @@ pub async fn feed_is_in_order_of_position<S: EventStore>(open: impl AsyncFn() ->
     }
 }
 
-/// The feed is in the order of the appends, though the clocks of those who append go back.
+/// The feed is in the order of the appends, even if the clocks of the appending processes step back.
 pub async fn feed_goes_by_no_clock<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, one, other) = (open().await, a_stream(), a_stream());
     let (now, mut ids) = (origin(), Vec::new());
@@ -34,7 +34,7 @@ pub async fn feed_goes_by_no_clock<S: EventStore>(open: impl AsyncFn() -> S) {
     assert_eq!(fed, ids, "a feed is not sorted by time");
 }
 
-/// A page is no longer than was asked.
+/// A page is no longer than was asked for.
 pub async fn feed_page_has_its_limit<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     appended(&store, &stream, events(300)).await;
@@ -44,7 +44,7 @@ pub async fn feed_page_has_its_limit<S: EventStore>(open: impl AsyncFn() -> S) {
     }
 }
 
-/// A page of no events passes over none, whatever a filter hides.
+/// A page of no events skips none, whatever a filter hides.
 pub async fn feed_is_not_passed_over_where_no_events_are_asked_for<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let end = appended(&store, &stream, events(3)).await.position;
@@ -58,7 +58,7 @@ pub async fn feed_is_not_passed_over_where_no_events_are_asked_for<S: EventStore
     }
 }
 
-/// What a filter hides is passed over, however much it is.
+/// What a filter hides is skipped, however much it is.
 pub async fn feed_passes_over_what_it_hides<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     appended(&store, &stream, events(1500)).await;
@@ -67,7 +67,7 @@ pub async fn feed_passes_over_what_it_hides<S: EventStore>(open: impl AsyncFn() 
     assert!(shown.iter().any(|event| &*event.event_type == "Shipped"));
 }
 
-/// Asked for all there is, a filtered page begins behind what was read before, and tells how far it looked.
+/// Asked for everything, a filtered page begins after what was read before, and reports how far it looked.
 pub async fn filter_without_a_limit_begins_where_it_is_asked_to<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let first = appended(&store, &stream, vec![an_event("Placed", "1")]).await.position;
@@ -79,7 +79,7 @@ pub async fn filter_without_a_limit_begins_where_it_is_asked_to<S: EventStore>(o
     }
 }
 
-/// What a filter shows of four events, two types of them in two types of aggregates: their payloads.
+/// The payloads that a filter matches of four events, two types of them in two types of aggregates.
 async fn shown<S: EventStore>(open: impl AsyncFn() -> S, filter: Filter) -> String {
     let (store, order, parcel) = (open().await, a_stream(), StreamId::new("Parcel", Uuid::now_v7()));
     appended(&store, &order, vec![an_event("Placed", "a"), an_event("Shipped", "b")]).await;
@@ -100,7 +100,7 @@ pub async fn filter_selects_aggregate_types<S: EventStore>(open: impl AsyncFn() 
     assert_eq!(shown(&open, Filter::all().aggregate_types(["Parcel", "Pallet"])).await, "cd");
 }
 
-/// Of two lists, both have to name what is shown.
+/// With two lists, both have to name what is shown.
 pub async fn filter_selects_what_both_lists_name<S: EventStore>(open: impl AsyncFn() -> S) {
     let filter = Filter::all().event_types(["Placed"]).aggregate_types(["Parcel"]);
     assert_eq!(shown(&open, filter).await, "c");
@@ -112,7 +112,7 @@ pub async fn filter_of_no_types_shows_nothing<S: EventStore>(open: impl AsyncFn(
     assert_eq!(shown(&open, Filter::all().aggregate_types([])).await, "");
 }
 
-/// A name is not the beginning of another, nor the same in other letters.
+/// A name does not match as a prefix, nor in another case.
 pub async fn filter_compares_whole_names<S: EventStore>(open: impl AsyncFn() -> S) {
     for name in ["Plac", "placed", "Placed ", "P_aced", "%"] {
         assert_eq!(shown(&open, Filter::all().event_types([name]).aggregate_types(["Order"])).await, "", "{name}");

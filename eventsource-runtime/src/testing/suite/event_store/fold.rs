@@ -13,7 +13,7 @@ use super::{
 use crate::domain::EventRef;
 use crate::store::{Fold, Folded, Visitor};
 
-/// Notes the versions that it is shown, and has enough after so many.
+/// Notes the versions that it is shown, and stops after so many.
 struct Versions {
     enough: usize,
     shown: Vec<u64>,
@@ -41,7 +41,7 @@ pub async fn fold_begins_after_a_version<S: EventStore>(open: impl AsyncFn() -> 
     }
 }
 
-/// A fold goes on to the end, however long the stream is.
+/// A fold continues to the end, however long the stream is.
 pub async fn fold_goes_on_over_pages<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 5000).await;
@@ -51,7 +51,7 @@ pub async fn fold_goes_on_over_pages<S: EventStore>(open: impl AsyncFn() -> S) {
     }
 }
 
-/// A visitor that has enough is shown nothing more.
+/// A visitor that stops is shown nothing more.
 pub async fn fold_ends_where_the_visitor_has_enough<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let fold = Fold { stream: a_stream_of(&store, 10).await, after: Version::START, first_event: None };
@@ -59,7 +59,7 @@ pub async fn fold_ends_where_the_visitor_has_enough<S: EventStore>(open: impl As
     assert_eq!(folded.visitor.shown, [1, 2, 3]);
 }
 
-/// A fold tells how many events it showed.
+/// A fold returns how many events it showed.
 pub async fn fold_counts_what_it_shows<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 10).await;
@@ -110,7 +110,7 @@ pub async fn fold_finds_an_earlier_append<S: EventStore>(open: impl AsyncFn() ->
     }
 }
 
-/// An earlier append is told as its first result was: its end, its length, and that it is a repetition.
+/// An earlier append is reported as its first result was: its end, its length, and that it is a repetition.
 pub async fn fold_tells_where_an_earlier_append_ended<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let (stream, made) = commands(&store).await;
@@ -123,7 +123,7 @@ pub async fn fold_tells_where_an_earlier_append_ended<S: EventStore>(open: impl 
     }
 }
 
-/// Where an earlier append is found, nobody needs the state.
+/// If an earlier append is found, nobody needs the state.
 pub async fn fold_shows_nothing_of_what_was_done_before<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let (stream, made) = commands(&store).await;
@@ -131,7 +131,7 @@ pub async fn fold_shows_nothing_of_what_was_done_before<S: EventStore>(open: imp
     assert!(folded.earlier.is_none() || folded.visitor.shown.is_empty());
 }
 
-/// Has a command's events appended at one event, and goes on when they are, or are not to be had meanwhile.
+/// Appends a command's events at one event, and continues when that is done, or is impossible meanwhile.
 struct Meanwhile {
     at: u64,
     begins: Option<oneshot::Sender<()>>,
@@ -144,7 +144,7 @@ impl Visitor for Meanwhile {
         self.shown = event.version.get();
         if let Some(begins) = self.begins.take_if(|_| self.shown == self.at) {
             let _ = begins.send(());
-            // A store that cannot append while it shows an event is in no danger here.
+            // A store that cannot append while it shows an event is not at risk here.
             let _ = self.done.recv_timeout(Duration::from_secs(5));
         }
         ControlFlow::Continue(())
@@ -156,7 +156,7 @@ impl Visitor for Meanwhile {
 pub async fn fold_shows_nothing_of_a_command_that_it_does_not_find<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 5000).await;
-    // Among the first events and among the last, since nobody knows how many are read at once.
+    // Among the first events and among the last, since it is unknown how many are read at once.
     for at in [200, 4000] {
         let before = stored(&store, &stream).await.len() as u64;
         let (command, first) = (events(3), Some(Uuid::now_v7()));
@@ -176,7 +176,7 @@ pub async fn fold_shows_nothing_of_a_command_that_it_does_not_find<S: EventStore
         let Folded { visitor: Meanwhile { shown, .. }, earlier, .. } =
             store.fold(fold, visitor).await.expect("a stream can be folded");
         appending.await.expect("the events are appended");
-        // That a command is found at all is another case's matter.
+        // Other cases check that a command is found at all.
         let is_found = folded(&store, &stream, 0, first).await.earlier.is_some();
         assert!(!is_found || earlier.is_some() || shown <= before, "at {at}");
     }
@@ -194,7 +194,7 @@ pub async fn earlier_append_is_of_its_stream_alone<S: EventStore>(open: impl Asy
     assert_eq!(folded(&store, &other, 0, Some(made[1][0])).await.earlier, None);
 }
 
-/// A command that was not handled before is folded for.
+/// For a command that was not handled before, the fold runs.
 pub async fn unknown_first_event_hinders_no_fold<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 10).await;

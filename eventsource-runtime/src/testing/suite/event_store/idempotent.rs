@@ -14,7 +14,7 @@ async fn made<S: EventStore>(store: &S) -> (StreamId, Vec<NewEvent>, Appended) {
     (stream, batch, first)
 }
 
-/// Made again it has the result that it had, whatever was appended since.
+/// A repeated append has its first result, whatever was appended since.
 pub async fn retried_append_returns_the_first_result<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let (stream, batch, first) = made(&store).await;
@@ -22,7 +22,7 @@ pub async fn retried_append_returns_the_first_result<S: EventStore>(open: impl A
     assert_eq!((again.version, again.position, again.events), (first.version, first.position, first.events));
 }
 
-/// Made again it says that it had been made.
+/// A repeated append says that it had been made.
 pub async fn retried_append_says_so<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let (stream, batch, first) = made(&store).await;
@@ -30,7 +30,7 @@ pub async fn retried_append_says_so<S: EventStore>(open: impl AsyncFn() -> S) {
     assert!(appended(&store, &stream, batch).await.repeated);
 }
 
-/// What it expected held when it was first made; that it holds no more is no conflict.
+/// Its expectation held when it was first made; that it no longer does is no conflict.
 pub async fn retried_append_is_not_held_to_its_expectation<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let (stream, batch, _) = made(&store).await;
@@ -40,7 +40,7 @@ pub async fn retried_append_is_not_held_to_its_expectation<S: EventStore>(open: 
     }
 }
 
-/// Made again nothing is stored twice.
+/// A repeated append stores nothing twice.
 pub async fn retried_append_stores_nothing<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let (stream, batch, _) = made(&store).await;
@@ -83,7 +83,7 @@ pub async fn known_id_with_another_schema_version_is_a_mismatch<S: EventStore>(o
     known_id_with(open, |known| NewEvent { schema_version: 2, ..known }).await;
 }
 
-/// The right events in another order are another append.
+/// The same events in another order are another append.
 pub async fn known_ids_in_another_order_are_a_mismatch<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let (stream, mut batch, _) = made(&store).await;
@@ -100,7 +100,7 @@ pub async fn known_id_in_another_stream_is_a_mismatch<S: EventStore>(open: impl 
     assert!(is_mismatch(&result), "{result:?}");
 }
 
-/// A known event makes the new ones beside it part of another append, wherever it stands among them.
+/// A known event makes the new ones next to it part of another append, wherever it stands among them.
 pub async fn known_id_among_new_ones_is_a_mismatch<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for at in 0..3 {
@@ -122,13 +122,13 @@ pub async fn repeated_id_in_one_append_is_a_mismatch<S: EventStore>(open: impl A
     }
 }
 
-/// A mismatch says which event is at fault, not just which append.
+/// A mismatch names the event at fault, rather than only the append.
 pub async fn mismatch_names_the_event<S: EventStore>(open: impl AsyncFn() -> S) {
     let (store, stream, known) = (open().await, a_stream(), events(1));
     appended(&store, &stream, known.clone()).await;
     let mut batch = events(2);
     batch.insert(1, known[0].clone());
-    // That it is a mismatch is another case's matter.
+    // Other cases check that it is a mismatch.
     if let Err(AppendError::IdempotencyMismatch { stream: of, id }) =
         store.append(&stream, ExpectedVersion::Any, batch).await
     {

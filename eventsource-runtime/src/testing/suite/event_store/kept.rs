@@ -1,4 +1,4 @@
-//! That what was written comes back.
+//! What was written comes back.
 
 use std::ops::ControlFlow;
 
@@ -71,7 +71,7 @@ pub async fn schema_version_is_kept<S: EventStore>(open: impl AsyncFn() -> S) {
     }
 }
 
-/// The time comes back to the microsecond, also where it lies before 1970.
+/// The time comes back to the microsecond, also before 1970.
 pub async fn recorded_at_is_kept<S: EventStore>(open: impl AsyncFn() -> S) {
     for micros in [1_792_000_000_123_456, -1] {
         let recorded_at = Timestamp::from_micros(micros);
@@ -91,7 +91,7 @@ pub async fn causation_is_kept<S: EventStore>(open: impl AsyncFn() -> S) {
     assert_eq!(kept_of(open, origin.clone()).await.causation_id, origin.causation_id);
 }
 
-/// Metadata come back with every name and value, whatever characters these hold.
+/// Metadata comes back with every name and value, whatever characters they hold.
 pub async fn metadata_is_kept<S: EventStore>(open: impl AsyncFn() -> S) {
     let pairs = [("tenant", "north \"1\""), ("zero", "\0"), ("", "no name"), ("no value", ""), ("ä", "\u{1F600}\n")];
     let metadata = Metadata::from_iter(pairs);
@@ -115,7 +115,7 @@ pub async fn trace_state_is_kept<S: EventStore>(open: impl AsyncFn() -> S) {
     assert_eq!(kept_of(open, origin).await.trace_context, Some(context));
 }
 
-/// What an event does not have it does not get.
+/// What an event lacks stays absent.
 pub async fn what_is_absent_stays_absent<S: EventStore>(open: impl AsyncFn() -> S) {
     let origin = Origin { trace_context: None, ..origin() };
     let event = kept_of(open, origin).await;

@@ -20,7 +20,7 @@ pub async fn head_is_the_last_position<S: EventStore>(open: impl AsyncFn() -> S)
     }
 }
 
-/// Where there is more already, nobody waits.
+/// If there is more already, nobody waits.
 pub async fn changed_returns_at_once_where_there_is_more<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     a_stream_of(&store, 2).await;
@@ -34,7 +34,7 @@ pub async fn changed_wakes_all_who_wait<S: EventStore>(open: impl AsyncFn() -> S
     for _ in 0..10 {
         let mut waiting = Vec::new();
         for mut waiter in (0..3).map(|_| Box::pin(store.changed(head))) {
-            // One that returns early, as it may, waits no more.
+            // One that returns early, as it may, no longer waits.
             if poll_fn(|task| Poll::Ready(waiter.as_mut().poll(task).is_pending())).await {
                 waiting.push(waiter);
             }

@@ -1,4 +1,4 @@
-//! What every event store has to do. [`event_store_suite!`](crate::event_store_suite) makes a test of each function.
+//! What every event store must do. [`event_store_suite!`](crate::event_store_suite) makes a test of each function.
 
 #![allow(clippy::missing_panics_doc, reason = "a test says no by a panic")]
 #![allow(clippy::wildcard_imports, reason = "the parts of the suite share its tools")]
@@ -188,14 +188,14 @@ async fn appended<S: EventStore>(store: &S, stream: &StreamId, events: Vec<NewEv
     store.append(stream, ExpectedVersion::Any, events).await.expect("an append without expectations is made")
 }
 
-/// A stream of so many events.
+/// A stream of that many events.
 async fn a_stream_of<S: EventStore>(store: &S, count: usize) -> StreamId {
     let stream = a_stream();
     appended(store, &stream, events(count)).await;
     stream
 }
 
-/// A whole stream; on the way, that its versions are dense.
+/// A whole stream; also checks that its versions are dense.
 async fn stored<S: EventStore>(store: &S, stream: &StreamId) -> Vec<StoredEvent> {
     let mut all: Vec<StoredEvent> = Vec::new();
     loop {
@@ -216,7 +216,7 @@ async fn last<S: EventStore>(store: &S, stream: &StreamId) -> StoredEvent {
     stored(store, stream).await.pop().expect("the stream has events")
 }
 
-/// The whole feed; on the way, that its positions ascend.
+/// The whole feed; also checks that its positions ascend.
 async fn feed<S: EventStore>(store: &S, filter: &Filter, limit: usize) -> Vec<StoredEvent> {
     let (mut all, mut after) = (Vec::<StoredEvent>::new(), Position::START);
     loop {

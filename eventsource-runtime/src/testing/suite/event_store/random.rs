@@ -1,4 +1,4 @@
-//! Random calls, one after the other, on a store and on a model of it.
+//! Random sequential calls, on a store and on a model of it.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::{
     AppendError, EventStore, ExpectedVersion, Filter, NewEvent, Position, StreamId, Uuid, Version, an_event, events,
 };
 
-/// Seeds that are run; a failure names its own.
+/// How many seeds are run; a failure names its own.
 const SEEDS: u64 = 30;
 const CALLS: usize = 40;
 
@@ -19,7 +19,7 @@ struct Model {
     known: HashMap<Uuid, (StreamId, u64, NewEvent)>,
 }
 
-/// How an append ends, as far as the model tells.
+/// How an append ends, as far as the model knows.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Made { version: u64, events: u64 },
@@ -65,7 +65,7 @@ impl Model {
     }
 }
 
-/// The same numbers again for the same seed.
+/// The same numbers for the same seed.
 struct Random(u64);
 
 impl Random {
@@ -77,7 +77,7 @@ impl Random {
     }
 }
 
-/// Whatever is called in whatever order, the store does what a list of lists would.
+/// Whatever is called in whatever order, the store does what a list of lists would do.
 pub async fn random_calls_do_what_the_model_does<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let mut model = Model::default();
@@ -120,7 +120,7 @@ fn outcome(result: &Result<super::Appended, AppendError>, events: usize) -> Outc
     }
 }
 
-/// Mostly new events; now and then an earlier append again, whole, in part, changed, or with new ones beside it.
+/// Mostly new events; now and then an earlier append again, whole, in part, changed, or with new ones added.
 fn batch(made: &[Vec<NewEvent>], random: &mut Random) -> Vec<NewEvent> {
     let earlier = made[random.below(made.len())].clone();
     let types = ["Placed", "Shipped", "Cancelled"];
@@ -155,7 +155,7 @@ async fn read_stream<S: EventStore>(store: &S, model: &Model, stream: &StreamId,
     let page = store.read_stream(stream, Version::new(after as u64), limit).await.expect("a stream can be read");
     let ids: Vec<_> = page.iter().map(|event| event.id).collect();
     let expected = model.streams.get(stream).map_or(&[][..], |ids| ids.get(after..).unwrap_or_default());
-    // A page may be shorter than was asked, but not empty where there is more.
+    // A page may be shorter than was asked for, but not empty if there is more.
     assert!(expected.starts_with(&ids) && (ids.is_empty() <= expected.is_empty()), "{place}: {ids:?}");
     assert!(page.iter().zip(after as u64 + 1..).all(|(event, version)| event.version == version), "{place}");
 }

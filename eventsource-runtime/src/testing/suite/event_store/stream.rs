@@ -1,8 +1,8 @@
-//! Pages of a stream. That they begin after a version and go to the end, every case sees that reads a stream.
+//! Pages of a stream. Every case that reads a stream checks that they begin after a version and go to the end.
 
 use super::{EventStore, Version, a_stream_of};
 
-/// A page is no longer than was asked.
+/// A page is no longer than was asked for.
 pub async fn stream_page_has_its_limit<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let stream = a_stream_of(&store, 700).await;

@@ -13,7 +13,7 @@ pub async fn a_projection_is_set_up_once<S: ProjectionStore>(fresh: impl AsyncFn
     assert_eq!(checkpoint(&store, PART).await, Position::START);
 }
 
-/// And one that is not new goes on from where it stands, at the start too.
+/// One that is not new continues from where it stands, at the start too.
 pub async fn a_new_projection_begins_where_it_is_told<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes, far) = (fresh().await, Arc::new(Notes::default()), Position::new(1_000_000));
     let parts: Vec<_> = Partition::all(NAME, 2).collect();
@@ -79,7 +79,7 @@ pub async fn a_batch_from_elsewhere_is_refused<S: ProjectionStore>(fresh: impl A
     let claim = opened(&store, &notes).await;
     let first = batch(PART, &claim, Position::START, &events[..2]);
     apply(&store, &notes, first.clone()).await.expect("the batch is applied");
-    // The same again, as when the answer was lost; and one that would leave something out.
+    // The same again, as if the answer was lost; and one that would leave something out.
     for refused in [first, batch(PART, &claim, events[2].position, &[])] {
         let from = refused.from;
         let error = apply(&store, &notes, refused).await.expect_err("the batch is refused");
@@ -176,7 +176,7 @@ pub async fn parts_stand_each_for_itself<S: ProjectionStore>(fresh: impl AsyncFn
     assert_eq!(checkpoint(&store, one).await, events[0].position);
 }
 
-/// How many parts there are, and how many were wanted, as an error tells.
+/// How many parts there are, and how many were wanted, according to an error.
 fn parts_of(error: &ProjectionError) -> (u32, u32) {
     let Some(changed) = error.cause().downcast_ref::<PartitionsChanged>() else { panic!("it tells no parts: {error}") };
     (changed.stored, changed.wanted)

@@ -1,4 +1,4 @@
-//! That what is kept is kept exactly, and that calls that meet, or are dropped, leave it whole.
+//! What is kept is kept exactly, and calls that are concurrent, or dropped, leave it whole.
 
 use std::sync::atomic::Ordering;
 
@@ -112,7 +112,7 @@ pub async fn a_batch_that_is_sent_twice_at_once_is_applied_once<S: ProjectionSto
     for sent in sent {
         applied += u32::from(sent.await.expect("a batch does not panic"));
     }
-    // Where steps can be undone, those of the refused ones may have run.
+    // If steps can be undone, those of the refused ones may have run.
     assert_eq!((applied, checkpoint(&store, PART).await), (1, events[2].position));
 }
 

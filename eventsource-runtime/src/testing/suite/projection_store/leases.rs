@@ -1,4 +1,4 @@
-//! One runner at a time, and what a late one may still do: nothing.
+//! One runner at a time, and a late one may do nothing.
 
 use std::sync::atomic::Ordering;
 
@@ -66,7 +66,7 @@ pub async fn a_lease_that_has_expired_is_free<S: ProjectionStore>(fresh: impl As
     assert!(lease(&store, PART, &claim()).await.taken.is_some(), "it is had for long now");
 }
 
-/// A runner that comes late is no harm, as long as nobody else has begun.
+/// A late runner does no harm as long as nobody else has begun.
 pub async fn a_lease_that_has_expired_and_that_nobody_took_still_holds<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));
     let events = append(&store, &[&a_stream()], 1).await;

@@ -1,8 +1,8 @@
-//! What every store has to do that projections run on. [`projection_suite!`](crate::projection_suite) makes a test of
+//! What every store must do that projections run on. [`projection_suite!`](crate::projection_suite) makes a test of
 //! each function.
 //!
-//! What a store's own transactions hold beside the checkpoint only its own tests can see: here the effects are noted in
-//! memory.
+//! What a store's own transactions hold besides the checkpoint, only its own tests can see: here the effects are noted
+//! in memory.
 
 #![allow(clippy::missing_panics_doc, reason = "a test says no by a panic")]
 #![allow(missing_docs, reason = "the name of a test says what it tests")]
@@ -128,7 +128,7 @@ fn a_stream() -> StreamId {
     StreamId::new("Order", Uuid::now_v7())
 }
 
-/// Appends so many events to each stream in turn, and returns them all, in order of the feed.
+/// Appends this many events to each stream in turn, and returns them all, in order of the feed.
 async fn append<S: ProjectionStore>(store: &S, streams: &[&StreamId], each: usize) -> Vec<StoredEvent> {
     let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
     for _ in 0..each {
@@ -147,7 +147,7 @@ async fn append<S: ProjectionStore>(store: &S, streams: &[&StreamId], each: usiz
     page.events
 }
 
-/// Opens the projection in one part and has its lease.
+/// Opens the projection in one part and takes its lease.
 async fn opened<S: ProjectionStore>(store: &S, notes: &Arc<Notes>) -> Claim {
     open(store, notes, 1).await.expect("a projection is opened");
     let claim = claim();
@@ -172,12 +172,12 @@ async fn lease<S: ProjectionStore>(store: &S, part: Partition, claim: &Claim) ->
     store.lease_projection(part, claim.clone()).await.expect("a lease is answered")
 }
 
-/// Where a part stands, asked by somebody who gets no lease.
+/// Where a part stands, asked without getting a lease.
 async fn checkpoint<S: ProjectionStore>(store: &S, part: Partition) -> Position {
     lease(store, part, &claim().given_up()).await.checkpoint
 }
 
-/// Waits until a claim is granted; what it is told until then.
+/// Waits until a claim is granted; returns what it was told until then.
 async fn granted<S: ProjectionStore>(store: &S, claim: &Claim) -> Lease {
     loop {
         let lease = lease(store, PART, claim).await;

@@ -1,4 +1,4 @@
-//! The projection of the suite: it notes what it is shown, in memory, and fails as it is told.
+//! The projection of the suite: it notes what it is shown, in memory, and fails on request.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,7 +26,7 @@ impl Notes {
         Self { name: Some(name), ..Self::default() }
     }
 
-    /// Whose faults are panics.
+    /// One whose faults are panics.
     pub(super) fn panicking() -> Self {
         Self { panics: true, ..Self::default() }
     }

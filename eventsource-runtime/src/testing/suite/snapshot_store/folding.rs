@@ -1,4 +1,4 @@
-//! Snapshot and events in one reading, for stores that keep both.
+//! Snapshot and events in one read, for stores that keep both.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn fold(stream: &StreamId) -> Fold {
 
 /// Some events, and the id of each.
 async fn appended<S: EventStore>(store: &S, stream: &StreamId, count: usize) -> (Vec<Uuid>, Appended) {
-    // What tells one append from another is its cause.
+    // Appends are told apart by their cause.
     let origin = Arc::new(Origin { causation_id: Some(Uuid::now_v7()), ..Origin::at(Timestamp::from_micros(1)) });
     let event = |_| NewEvent {
         id: Uuid::now_v7(),
@@ -54,7 +54,7 @@ async fn appended<S: EventStore>(store: &S, stream: &StreamId, count: usize) -> 
     (ids, store.append(stream, ExpectedVersion::Any, events).await.expect("the events are appended"))
 }
 
-/// The snapshot of a stream's event, as its position and id say.
+/// The snapshot at a stream's event, by its position and id.
 async fn snapshot_at<S: EventStore>(store: &S, stream: &StreamId, version: u64) -> StoredSnapshot {
     let events = store.read_stream(stream, Version::new(version - 1), 1).await.expect("the stream can be read");
     StoredSnapshot::new(
@@ -81,8 +81,8 @@ pub async fn fold_begins_where_the_snapshot_ends<S: EventStore + SnapshotStore>(
     }
 }
 
-/// Where there is none the visitor is told so, and sees the whole stream; an empty one too, whose id need not be one
-/// that events can have.
+/// If there is none, the visitor is told so, and sees the whole stream; also an empty one, whose id need not be valid
+/// for events.
 pub async fn fold_without_a_snapshot_shows_every_event<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream, other) = (open().await, a_stream(), a_stream());
     appended(&store, &stream, 3).await;
@@ -97,7 +97,8 @@ pub async fn fold_without_a_snapshot_shows_every_event<S: EventStore + SnapshotS
     }
 }
 
-/// Where the database was restored, the stream may be as long as before and end at the same position, with other events.
+/// After a restore of the database, the stream may be as long as before and end at the same position, with other
+/// events.
 pub async fn fold_with_a_snapshot_of_another_history_shows_every_event<S: EventStore + SnapshotStore>(
     open: impl AsyncFn() -> S,
 ) {
@@ -127,7 +128,7 @@ pub async fn fold_with_a_snapshot_finds_an_earlier_command<S: EventStore + Snaps
     assert!(folded(later[0]).await.expect("the stream can be read").earlier.is_some());
 }
 
-/// A reading whose future is dropped leaves a store that goes on as before.
+/// A read whose future is dropped leaves a usable store.
 pub async fn dropped_folds_leave_the_store_usable<S: EventStore + SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     appended(&store, &stream, 3).await;

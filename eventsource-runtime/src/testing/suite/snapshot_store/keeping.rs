@@ -16,7 +16,7 @@ pub async fn nothing_saved_is_nothing_found<S: SnapshotStore>(open: impl AsyncFn
     assert_eq!(store.delete_snapshots("Order").await.expect("nothing is deleted"), 0);
 }
 
-/// All that is said of the state comes back, as often as it is asked for.
+/// All that was saved comes back, as often as it is asked for.
 pub async fn saved_snapshot_comes_back<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let snapshot = a_snapshot(&stream, 5, "{}");
@@ -26,7 +26,7 @@ pub async fn saved_snapshot_comes_back<S: SnapshotStore>(open: impl AsyncFn() ->
     }
 }
 
-/// No byte of a state is changed, none at all and many included.
+/// No byte of a state is changed, also if there are none or many.
 pub async fn state_comes_back_byte_for_byte<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let every_byte: Vec<u8> = (0..=255).collect();
@@ -50,8 +50,8 @@ pub async fn numbers_come_back_to_the_last_bit<S: SnapshotStore>(open: impl Asyn
     }
 }
 
-/// The one that was saved last counts, though its version be lower and its schema another: the events may have been
-/// restored from a copy, the program from an older version.
+/// The one saved last counts, even with a lower version and another schema: the events may have been restored from a
+/// copy, the program from an older version.
 pub async fn last_saved_takes_the_place_of_the_one_before<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     for (version, state) in [(5, "first"), (9, "second"), (2, "third"), (2, "fourth")] {
@@ -64,7 +64,7 @@ pub async fn last_saved_takes_the_place_of_the_one_before<S: SnapshotStore>(open
     assert_eq!(latest(&store, &stream).await, None, "none of the former comes up again");
 }
 
-/// Streams whose names are much alike have a snapshot each.
+/// Streams with similar names have a snapshot each.
 pub async fn streams_are_kept_apart<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let streams =
@@ -80,7 +80,7 @@ pub async fn streams_are_kept_apart<S: SnapshotStore>(open: impl AsyncFn() -> S)
     }
 }
 
-/// Deleting one tells that it was there, and touches no other.
+/// Deleting one reports that it was there, and touches no other.
 pub async fn deleted_snapshot_is_gone_and_the_others_are_not<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream, other) = (open().await, a_stream(), a_stream());
     saved(&store, &a_snapshot(&stream, 1, "{}")).await;
@@ -91,7 +91,7 @@ pub async fn deleted_snapshot_is_gone_and_the_others_are_not<S: SnapshotStore>(o
     assert!(!store.delete_snapshot(&stream).await.expect("nothing is deleted"), "there is none any more");
 }
 
-/// Deleting by type counts what it deletes, and leaves types whose names begin alike or hold a wildcard of SQL.
+/// Deleting by type counts what it deletes, and leaves types whose names begin alike or contain a SQL wildcard.
 pub async fn deleting_by_type_leaves_other_types<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     let of = |kind: &str, id: u32| StreamId::new(kind, id);
@@ -110,7 +110,7 @@ pub async fn deleting_by_type_leaves_other_types<S: SnapshotStore>(open: impl As
     }
 }
 
-/// Deleted is not forbidden.
+/// A deleted snapshot may be saved again.
 pub async fn what_was_deleted_can_be_saved_again<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     for version in 1..4 {
@@ -134,8 +134,8 @@ pub async fn clones_share_what_is_kept<S: SnapshotStore>(open: impl AsyncFn() ->
     assert_eq!(latest(&store, &stream).await, Some(snapshot));
 }
 
-/// Of several writers of one stream the last wins, and nothing of the others is mixed in: whoever reads meanwhile sees
-/// one whole snapshot or another.
+/// Of several writers of one stream the last wins, with nothing of the others mixed in: a concurrent reader sees one
+/// whole snapshot or another.
 pub async fn saves_at_the_same_time_leave_one_whole<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let (store, stream) = (open().await, a_stream());
     let is_whole = |found: &StoredSnapshot| {
@@ -162,7 +162,7 @@ pub async fn saves_at_the_same_time_leave_one_whole<S: SnapshotStore>(open: impl
     is_whole(&latest(&store, &stream).await.expect("there is one"));
 }
 
-/// A save whose future is dropped has been made or not, and the next is made all the same.
+/// A save whose future is dropped was made or not, and the next one succeeds.
 pub async fn dropped_saves_leave_a_whole_or_nothing<S: SnapshotStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for polls in 0..8 {

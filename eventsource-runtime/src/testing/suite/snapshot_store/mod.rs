@@ -1,4 +1,4 @@
-//! What every store of snapshots has to do. [`snapshot_store_suite!`](crate::snapshot_store_suite) makes a test of each
+//! What every snapshot store must do. [`snapshot_store_suite!`](crate::snapshot_store_suite) makes a test of each
 //! function.
 
 #![allow(clippy::missing_panics_doc, reason = "a test says no by a panic")]
@@ -16,8 +16,8 @@ pub use keeping::*;
 use crate::snapshot::{LastEvent, Schema, SnapshotStore, StoredSnapshot};
 use crate::store::{Position, StreamId, Version};
 
-/// Makes a module of tests that run the suite on a store of snapshots. The closure is called for each test and opens an
-/// empty store. With `with_events` the store keeps events as well, and what it does with both is tested too.
+/// Makes a module of tests that run the suite on a snapshot store. The closure is called for each test and opens an
+/// empty store. With `with_events` the store keeps events as well, and the two together are tested too.
 ///
 /// ```no_run
 /// use eventsource_runtime::snapshot_store_suite;
