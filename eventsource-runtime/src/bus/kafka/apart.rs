@@ -1,4 +1,4 @@
-//! Clients that end in a thread of their own.
+//! Clients that are dropped on a thread of their own.
 
 use std::mem;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-/// A client whose end, which waits for its threads and for brokers, holds up no task.
+/// A client whose drop, which waits for its threads and for brokers, blocks no task.
 pub(super) struct Apart<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> Apart<T> {
@@ -14,8 +14,8 @@ impl<T: Send + 'static> Apart<T> {
         Self(Some(client))
     }
 
-    /// Ends the client once that is done. What is returned tells when it has ended; nothing waits for that unasked, not
-    /// even a runtime that ends.
+    /// Ends the client after `first`. The receiver resolves when it has ended; nothing waits for that by itself, not
+    /// even a runtime that shuts down.
     pub(super) fn end(mut self, first: impl FnOnce(&T) + Send + 'static) -> oneshot::Receiver<()> {
         let client = self.0.take();
         run(move || {
@@ -43,8 +43,8 @@ impl<T: Send + 'static> Drop for Apart<T> {
     }
 }
 
-/// Runs in a thread of its own what waits for brokers; what is returned tells when it is done, and what it held is
-/// gone. Where no thread is to be had, what the work holds ends here.
+/// Runs on a thread of its own what waits for brokers; the receiver resolves when it is done and what it held is
+/// dropped. If no thread is to be had, what the work holds is dropped here.
 pub(super) fn run(work: impl FnOnce() + Send + 'static) -> oneshot::Receiver<()> {
     let (sender, done) = oneshot::channel();
     let work = move || {

@@ -33,9 +33,9 @@ use crate::clock::Timestamp;
 use crate::fnv::fnv1a;
 use crate::telemetry::log;
 
-/// After how long without room for more messages the brokers are asked for none.
+/// After how long without room the brokers are asked for no more messages.
 const NO_ROOM: Duration = Duration::from_secs(1);
-/// How often brokers are then asked how much there is, of which a client that asks for no messages is not told.
+/// How often brokers are then asked for the lag, of which a paused client is not informed.
 const ASKING: Duration = Duration::from_secs(3);
 /// How long leaving a group may take.
 const LEAVING: Duration = Duration::from_secs(10);
@@ -46,15 +46,15 @@ pub(super) type Client = Apart<StreamConsumer<Context>>;
 pub struct Member {
     origin: Arc<Origin>,
     intake: Intake,
-    /// What deliveries of the partition share from which the last message came.
+    /// What deliveries share of the partition from which the last message came.
     held: Option<Arc<Held>>,
     payloads: Payloads,
-    /// Of dead letters: what there is of them.
+    /// The dead letters that are left, if it retries those.
     letters: Option<Letters>,
     /// What came while there was no room.
     ahead: VecDeque<Delivery<Unsettled>>,
     failed: Option<BusError>,
-    /// Asks brokers, over the client, how much there is.
+    /// A query to the brokers, through the client, for the lag.
     asking: Option<oneshot::Receiver<()>>,
     paused: bool,
     stopped: bool,
@@ -96,7 +96,7 @@ impl Member {
         })
     }
 
-    /// The next messages that are ours, up to `most`: as soon as there is one. None at the end of the dead letters.
+    /// The next messages that are ours, up to `most`, as soon as there is one. None at the end of the dead letters.
     async fn poll(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
         while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
@@ -141,7 +141,7 @@ impl Member {
         if taken.is_empty() && !self.is_at_end() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    /// A delivery, if that is what came and it is ours.
+    /// A delivery, if a message came and it is ours.
     fn received(
         &mut self,
         received: KafkaResult<BorrowedMessage<'_>>,
@@ -168,8 +168,8 @@ impl Member {
         Ok(None)
     }
 
-    /// Looks up the tenure of a partition, which mostly is that of the last message. What is about to go to another
-    /// member is left to it.
+    /// Looks up the tenure of a partition, mostly that of the last message. What is about to go to another member is
+    /// left to it.
     fn is_ours(&mut self, partition: i32) -> bool {
         let is_last = |held: &Arc<Held>| held.tenure.partition() == partition && !held.tenure.is_ending();
         if !self.held.as_ref().is_some_and(is_last) {
@@ -179,7 +179,7 @@ impl Member {
         self.held.is_some()
     }
 
-    /// The client goes on, unless it may not: that stays so until somebody changes it.
+    /// The client continues, unless it may not: that stays so until somebody changes it.
     fn failed(&self, error: KafkaError) -> Result<(), BusError> {
         use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed};
         match error.rdkafka_error_code() {
@@ -194,7 +194,7 @@ impl Member {
         }
     }
 
-    /// Gives partitions back that were revoked, as soon as nothing of them is under way, or has been for too long.
+    /// Gives revoked partitions back as soon as nothing of them is in flight, or has been for too long.
     async fn give_back(&mut self) {
         let Some(returning) = self.origin.share.returning() else { return };
         self.ahead.retain(|delivery| !delivery.settle.is_lost());
@@ -204,7 +204,7 @@ impl Member {
         self.unassign(&returning);
     }
 
-    /// What was stored is committed before the partitions go.
+    /// Commits the stored offsets before the partitions go.
     fn unassign(&self, returning: &Returning) {
         let partitions = returning.end(&self.origin.share.topic);
         self.origin.share.returned();
@@ -229,7 +229,7 @@ impl Member {
                     received.key().map_or(u64::from(place.partition.unsigned_abs()), |key| fnv1a(key.iter().copied()))
                 }
             },
-            // Nobody counts deliveries here.
+            // Kafka does not count deliveries.
             redelivered: false,
             sent_at: sent_at.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000))),
             source,
@@ -238,7 +238,7 @@ impl Member {
         })
     }
 
-    /// A message as it came. A header without a value has an empty one, and one whose name is not text is passed over.
+    /// A message as it came. A header without a value gets an empty one, and one whose name is not text is skipped.
     fn read(&mut self, received: &BorrowedMessage<'_>) -> Message {
         let payload = self.payloads.copied(received.payload().unwrap_or_default());
         let Some(headers) = received.headers() else { return Message::read([], payload) };
@@ -248,15 +248,15 @@ impl Member {
         Message::read(headers.map(|header| (header.key, header.value.unwrap_or_default())), payload)
     }
 
-    /// Has the brokers send no more, or go on.
+    /// Pauses or resumes what the brokers send.
     fn pause(&mut self, paused: bool) {
         let client = &self.origin.client;
         let result = client.assignment().and_then(|all| if paused { client.pause(&all) } else { client.resume(&all) });
         self.paused = paused || result.is_err() && self.paused;
     }
 
-    /// Has brokers asked how much there is, unless they were and do not answer. Brokers that cannot be asked now are
-    /// asked later.
+    /// Asks the brokers for the lag, unless an earlier query is still open. Brokers that cannot be asked now are asked
+    /// later.
     fn ask(&mut self) {
         if self.asking.as_mut().is_none_or(|asking| asking.try_recv() != Err(TryRecvError::Empty)) {
             let origin = Arc::clone(&self.origin);
@@ -269,11 +269,11 @@ impl Member {
 
 fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Result<Client, BusError> {
     let mut config = shared.client.clone();
-    // To brokers a group is one whatever its topic: with the topic in its name it has nothing to do with its namesakes
-    // on other buses, as its own name has no dot in it. The place in the dead letters is kept under a name of its own.
+    // Brokers identify a group by its name, whatever its topic: with the topic in the name, and no dot in its own, it
+    // cannot collide with namesakes on other buses. The place in the dead letters has a name of its own.
     let suffix = if intake.dead_letters { ".dead" } else { "" };
     config.set("group.id", format!("{}.{}{suffix}", shared.options.topic, intake.group));
-    // What is committed is what was stored, which is what is done with.
+    // What is committed is what was stored, which is what is done.
     config.set("enable.auto.commit", "true");
     config.set("auto.commit.interval.ms", "500");
     config.set("enable.auto.offset.store", "false");
@@ -318,8 +318,8 @@ impl Consumer for Member {
         self.poll(most, taken).await
     }
 
-    /// A member that does not ask its client anything for long is thrown out of its group, and holds up the others
-    /// when partitions are shared anew.
+    /// A member that does not poll its client for long is removed from its group, and holds up the others during a
+    /// rebalance.
     async fn attend(&mut self) -> Infallible {
         sleep(NO_ROOM).await;
         while self.failed.is_none() {
@@ -342,14 +342,14 @@ impl Consumer for Member {
         self.ahead.clear();
     }
 
-    /// Commits what is done with, and leaves the group.
+    /// Commits what is done, and leaves the group.
     async fn leave(mut self) {
         if let Some(asking) = self.asking.take() {
             let _ = timeout(LEAVING, asking).await;
         }
         let origin = Arc::clone(&self.origin);
         drop(self);
-        // Where a delivery is still about, it ends with that.
+        // If a delivery is still alive, the client ends with that.
         let client = Arc::into_inner(origin).and_then(|origin| Arc::into_inner(origin.client));
         let Some(client) = client else { return };
         // There may be nothing to commit.
@@ -358,7 +358,7 @@ impl Consumer for Member {
     }
 }
 
-/// Nobody waits any more for what is under way, and what was to be given back goes: a client that is not answered never
+/// Nobody waits any more for what is in flight, and what was to be given back goes: a client without an answer never
 /// ends.
 impl Drop for Member {
     fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! What the client library tells: whether brokers can be reached, which partitions come and go, how far groups are
+//! What the client library reports: whether brokers can be reached, which partitions come and go, how far groups are
 //! behind.
 
 use std::collections::HashMap;
@@ -22,16 +22,16 @@ use crate::bus::members::Members;
 use crate::sync::Mutex;
 use crate::telemetry::log;
 
-/// How often the same error is told.
+/// How often the same error is reported.
 const TELLING: Duration = Duration::from_mins(1);
 
-/// How the clients of a bus are doing.
+/// The health of a bus's clients.
 #[derive(Default)]
 pub(super) struct State {
     lost: AtomicBool,
     /// A broker's certificate was refused, or it speaks no TLS.
     untrusted: AtomicBool,
-    /// When each error was last told.
+    /// When each error was last reported.
     told: Mutex<HashMap<String, Instant>>,
     pub(super) members: Members<Share>,
 }
@@ -41,7 +41,7 @@ impl State {
         !self.lost.load(Ordering::Relaxed)
     }
 
-    /// What a question to the brokers failed for: all that the client says of their certificates is that time is up.
+    /// Why a query to the brokers failed: of their certificates, the client only reports a timeout.
     pub(super) fn refused(&self, attempt: &'static str, error: KafkaError) -> BusError {
         if !self.untrusted.load(Ordering::Relaxed) {
             return options::refused(attempt, error);
@@ -53,13 +53,13 @@ impl State {
 
     /// A broker has answered.
     pub(super) fn answered(&self) {
-        // Nearly always a load alone.
+        // Nearly always only a load.
         if self.lost.load(Ordering::Relaxed) && self.lost.swap(false, Ordering::Relaxed) {
             log::kafka::connected();
         }
     }
 
-    /// Something failed that the clients try again; told once in a while. By its code alone: the text may hold an
+    /// Something failed that the clients retry; reported once in a while. Only by its code: the text may hold an
     /// address or a name.
     pub(super) fn failed(&self, code: RDKafkaErrorCode) {
         let (code, now) = (format!("{code:?}"), Instant::now());
@@ -74,7 +74,7 @@ impl State {
         }
     }
 
-    /// As [`State::failed`], where the error has a code.
+    /// As [`State::failed`], if the error has a code.
     pub(super) fn failed_at(&self, error: &KafkaError) {
         if let Some(code) = error.rdkafka_error_code() {
             self.failed(code);
@@ -90,7 +90,7 @@ impl State {
     }
 }
 
-/// The context of one client; of a member where it has a share.
+/// The context of one client; of a member if it has a share.
 pub(super) struct Context {
     pub(super) state: Arc<State>,
     pub(super) share: Option<Arc<Share>>,
@@ -122,8 +122,8 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {
-    /// Called by whoever polls the client. What is revoked while messages of it are under way goes back later, when
-    /// they have come to their end: nobody else begins with the next ones before.
+    /// Called by whoever polls the client. What is revoked while messages of it are in flight is given back later, when
+    /// they are done: nobody else begins with the next ones before.
     fn rebalance(&self, client: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let numbers: Vec<_> = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
         let is_ours = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
@@ -144,8 +144,8 @@ impl ConsumerContext for Context {
         if let Err(error) = result {
             self.state.failed_at(&error);
         } else if is_ours {
-            // The client remembers of a partition that went that it was paused, and would never fetch it again. A
-            // member that has no room pauses it anew.
+            // The client remembers that a lost partition was paused, and would never fetch it again. A member without
+            // room pauses it anew.
             let _ = client.resume(partitions);
         }
     }

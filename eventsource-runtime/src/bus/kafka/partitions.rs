@@ -16,19 +16,19 @@ use super::consume::Client;
 use super::tenure::{Phase, Tenure};
 use crate::sync::Mutex;
 
-/// How long what is under way may hold up that its partition goes to another member. The group stands still meanwhile.
+/// How long in-flight messages may delay that their partition goes to another member. The group stands still meanwhile.
 const GIVING_BACK: Duration = Duration::from_secs(10);
-/// How long brokers may take to tell where partitions end.
+/// How long brokers may take to report where partitions end.
 const ASKING: Duration = Duration::from_secs(1);
 
-/// What a member has of its topic.
+/// The partitions that a member has of its topic.
 pub(super) struct Share {
     pub(super) group: Arc<str>,
     pub(super) topic: Arc<str>,
     inside: Mutex<Inside>,
     /// Something is to be given back.
     pub(super) changed: Notify,
-    /// Nobody waits any more for what is under way.
+    /// Nobody waits any more for what is in flight.
     leaving: AtomicBool,
 }
 
@@ -42,8 +42,7 @@ struct Inside {
 }
 
 impl Inside {
-    /// A partition that was to be given back has gone without that. It may be ours anew, and must not be given back
-    /// then.
+    /// A partition that was to be given back was lost before. It may be assigned anew, and must not be given back then.
     fn gone(&mut self, partition: i32) {
         for tenure in self.returning.iter().flat_map(|returning| &returning.tenures) {
             if tenure.partition() == partition {
@@ -62,7 +61,7 @@ impl Inside {
     }
 }
 
-/// Partitions that go to other members as soon as nothing of them is under way.
+/// Partitions that go to other members as soon as nothing of them is in flight.
 #[derive(Clone)]
 pub(super) struct Returning {
     tenures: Vec<Arc<Tenure>>,
@@ -70,15 +69,15 @@ pub(super) struct Returning {
 }
 
 impl Returning {
-    /// Waits until nothing is under way.
+    /// Waits until nothing is in flight.
     pub(super) async fn quiet(&self) {
         for tenure in &self.tenures {
             tenure.quiet().await;
         }
     }
 
-    /// Ends them for good: what is done with from now on is another member's. Those that were lost meanwhile have gone
-    /// already, and the same partition may be ours anew.
+    /// Ends them for good: what is done from now on is another member's. Those that were lost meanwhile have gone
+    /// already, and the same partition may be ours again.
     pub(super) fn end(&self, topic: &str) -> TopicPartitionList {
         let mut partitions = TopicPartitionList::new();
         for tenure in &self.tenures {
@@ -100,7 +99,7 @@ impl Share {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
-    /// Partitions came to this member.
+    /// Partitions were assigned to this member.
     pub(super) fn assigned(&self, partitions: impl IntoIterator<Item = i32>) {
         let mut inside = self.inside.lock();
         for partition in partitions {
@@ -157,7 +156,7 @@ impl Share {
         for partition in self.inside.lock().held.keys() {
             asked.add_partition_offset(&self.topic, *partition, Offset::End)?;
         }
-        // At the end of all times.
+        // At the end of time.
         let told = client.offsets_for_times(asked, ASKING)?;
         let ends = told.elements().into_iter().filter_map(|end| Some((end.partition(), end.offset().to_raw()?)));
         self.inside.lock().ends = ends.collect();

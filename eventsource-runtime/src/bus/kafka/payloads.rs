@@ -2,8 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// Where payloads are copied to: small ones side by side, so that not each is an allocation. One that is kept keeps
-/// those beside it.
+/// Where payloads are copied to: small ones share an allocation. One that is kept keeps those next to it.
 #[derive(Default)]
 pub(super) struct Payloads(BytesMut);
 

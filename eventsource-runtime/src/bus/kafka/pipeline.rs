@@ -1,4 +1,4 @@
-//! One producer of the client library: a sequence of messages that is cut at the first one that fails.
+//! One producer of the client library: a sequence of messages that is cut at the first failure.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::bus::message::Message;
 use crate::store::StreamId;
 use crate::sync::RwLock;
 
-/// How soon it is looked whether the client's own queue has room again.
+/// How soon to check again whether the client's own queue has room.
 const FULL: Duration = Duration::from_millis(5);
 /// As many headers as an event has.
 const HEADERS: usize = 12;
@@ -30,7 +30,7 @@ pub(super) struct Pipeline {
     is_cut: RwLock<bool>,
 }
 
-/// Where messages go, how long they may be, and until when they are tried.
+/// Where messages go, how long they may be, and until when they are retried.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) topic: &'a str,
@@ -40,11 +40,11 @@ pub(super) struct Target<'a> {
 
 /// Why a message is not published, or not known to be.
 pub(super) enum Fault {
-    /// The pipeline was cut before; another one may take it.
+    /// The pipeline was cut before; another one may take the message.
     Cut,
-    /// The time is up.
+    /// The deadline has passed.
     Late,
-    /// It has so many bytes, which are too many. Nothing was sent.
+    /// The message is too large, with so many bytes. Nothing was sent.
     TooLarge(usize),
     /// The brokers refused it, or another one of its batch.
     Refused(KafkaError),
@@ -56,11 +56,11 @@ impl Pipeline {
         Ok(Self { client: Apart::new(client), state: Arc::clone(state), is_cut: RwLock::default() })
     }
 
-    /// Hands a message to the client, which publishes what it is handed in that order.
+    /// Hands a message to the client, which publishes messages in the order in which it gets them.
     pub(super) async fn send(&self, to: Target<'_>, message: &Message) -> Result<DeliveryFuture, Fault> {
         match self.hand_over(to, message)? {
             Some(confirmation) => Ok(confirmation),
-            // Apart, so that the futures of the other publications are small.
+            // Boxed, so that the futures of the other publications are small.
             None => Box::pin(self.send_later(to, message)).await,
         }
     }
@@ -93,7 +93,7 @@ impl Pipeline {
         if *is_cut {
             return Err(Fault::Cut);
         }
-        // Under the lock: nothing is taken behind what was cut off.
+        // Under the lock, so that nothing is taken after what was cut off.
         match self.client.send_result(record) {
             Ok(confirmation) => Ok(Some(confirmation)),
             Err((error, _)) => match error.rdkafka_error_code() {
@@ -113,7 +113,7 @@ impl Pipeline {
         self.told(timeout_at(to.until, confirmation).await)
     }
 
-    /// Waits for the word of the brokers.
+    /// Waits for the brokers' confirmation.
     pub(super) async fn confirmed(&self, confirmation: DeliveryFuture, until: Instant) -> Result<Place, Fault> {
         self.told(timeout_at(until, confirmation).await)
     }
@@ -130,7 +130,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes no more, and forgets what is not confirmed: whoever waits for that is told at once, and may hand it to
+    /// Takes no more, and drops what is not confirmed: whoever waits for that is told at once, and may hand it to
     /// another pipeline. Some of it may have reached the brokers.
     pub(super) fn cut(&self) {
         let mut is_cut = self.is_cut.write();
@@ -139,7 +139,7 @@ impl Pipeline {
         }
     }
 
-    /// What made the client give up for good, beside a message that was refused.
+    /// What made the client give up for good, other than a refused message.
     pub(super) fn broken(&self) -> Option<KafkaError> {
         let (code, _) = self.client.client().fatal_error()?;
         (code != RDKafkaErrorCode::GaplessGuarantee).then_some(KafkaError::MessageProduction(code))
@@ -150,7 +150,8 @@ fn fault(error: KafkaError) -> Fault {
     use RDKafkaErrorCode as Code;
     let is_cut = match error.rdkafka_error_code() {
         Some(Code::PurgeQueue | Code::PurgeInflight | Code::Fatal | Code::GaplessGuarantee) => true,
-        // The brokers know the producer no more, or another sequence of it: a new one begins with a new sequence.
+        // The brokers no longer know the producer, or know another sequence of it: a new one begins with a new
+        // sequence.
         code => {
             matches!(code, Some(Code::OutOfOrderSequenceNumber | Code::InvalidProducerEpoch | Code::UnknownProducerId))
         }

@@ -23,7 +23,7 @@ pub(super) struct Publisher {
     config: ClientConfig,
     state: Arc<State>,
     current: Mutex<Arc<Pipeline>>,
-    /// Held by whoever makes another pipeline, so that all who lost the same one share the next.
+    /// Held while making another pipeline, so that all who lost the same one share the next.
     making: tokio::sync::Mutex<()>,
     timeout: Duration,
     largest: usize,
@@ -31,7 +31,7 @@ pub(super) struct Publisher {
 
 type Outcome = Option<Result<Published, PublishError>>;
 
-/// The messages of one call, and what has become of them.
+/// The messages of one call, and their outcomes.
 struct Batch<'m> {
     to: Target<'m>,
     messages: &'m [Message],
@@ -52,9 +52,9 @@ impl Publisher {
         let mut config = client;
         config.set("enable.idempotence", "true");
         config.set("acks", "all");
-        // A message that the brokers refuse for good must not be passed by a later one: the client stops.
+        // No later message may overtake one that the brokers refuse for good: the client stops.
         config.set("enable.gapless.guarantee", "true");
-        // One that is late must not be either: whoever publishes has the time-out, and cuts the pipeline.
+        // Nor one that is late: the publisher has the timeout, and cuts the pipeline.
         config.set("message.timeout.ms", "0");
         config.set("message.max.bytes", options.longest_letter().to_string());
         // The partition that a producer on the JVM would choose.
@@ -75,7 +75,7 @@ impl Publisher {
         })
     }
 
-    /// A pipeline instead of one that is spent.
+    /// A pipeline to replace a spent one.
     async fn instead_of(&self, spent: &Arc<Pipeline>) -> Result<Arc<Pipeline>, PublishError> {
         spent.cut();
         let _making = self.making.lock().await;
@@ -88,7 +88,7 @@ impl Publisher {
         Ok(fresh)
     }
 
-    /// A client starts threads and reads certificates, which no task is to wait for.
+    /// Creating a client starts threads and reads certificates, which must block no task.
     async fn pipeline(&self, config: &ClientConfig) -> Result<Pipeline, PublishError> {
         let (config, state) = (config.clone(), Arc::clone(&self.state));
         let made = tokio::task::spawn_blocking(move || Pipeline::new(&config, &state)).await;
@@ -96,14 +96,14 @@ impl Publisher {
         made.map_err(|error| PublishError::backend("make a Kafka producer", error))?.map_err(failed)
     }
 
-    /// Keeps a dead letter, which has headers that the message had not.
+    /// Stores a dead letter, which has headers that its message did not have.
     pub(super) async fn park(&self, topic: &str, letter: &Message) -> Result<(), PublishError> {
         let to = Target { topic, largest: usize::MAX, until: until(self.timeout) };
         let parked = self.publish_to(to, std::slice::from_ref(letter)).await;
         parked.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 
-    /// Publishes messages side by side, in their order.
+    /// Publishes messages concurrently, in their order.
     pub(super) fn publish_all(
         &self,
         topic: &str,
@@ -121,11 +121,11 @@ impl Publisher {
                 Err(fault) => first = Some(fault),
             }
         }
-        // Apart, so that the futures of single publications are small.
+        // Boxed, so that the futures of single publications are small.
         Box::pin(self.publish_in_rounds(to, messages, pipeline, first)).await
     }
 
-    /// What was cut off by the failure of others is published again, which may be twice: the brokers' word is lost with
+    /// What was cut off by the failure of others is published again, possibly twice: the confirmations are lost with
     /// the pipeline. A single message has failed before.
     async fn publish_in_rounds(
         &self,
@@ -148,7 +148,7 @@ impl Publisher {
             };
             match round {
                 Round::Done => break None,
-                // Another caller's time was up, or the brokers forgot the producer.
+                // Another caller's timeout expired, or the brokers forgot the producer.
                 Round::Cut if Instant::now() < to.until => {}
                 Round::Cut | Round::Late => {
                     pipeline.cut();
@@ -176,7 +176,7 @@ impl Publisher {
         batch.finish(end)
     }
 
-    /// Hands over all that is left, and waits for the word of the brokers.
+    /// Hands over all that is left, and waits for the brokers' confirmations.
     async fn round(&self, pipeline: &Pipeline, batch: &mut Batch<'_>) -> Round {
         let mut sent = Vec::with_capacity(batch.messages.len());
         let mut end = Round::Done;
@@ -202,8 +202,8 @@ impl Publisher {
         end
     }
 
-    /// Publishes what is left one message at a time, each in a request of its own: the brokers refuse a whole request
-    /// for one message that is at fault.
+    /// Publishes what is left one message at a time, each in a request of its own: brokers refuse a whole request for
+    /// one message at fault.
     async fn publish_alone(&self, batch: &mut Batch<'_>) -> Option<PublishError> {
         let mut config = self.config.clone();
         config.set("batch.num.messages", "1");
@@ -239,7 +239,7 @@ impl Publisher {
 }
 
 impl Round {
-    /// What a fault makes of the round; what the brokers said counts most.
+    /// Adds a fault to the round; a refusal by the brokers counts most.
     fn and(self, fault: Fault) -> Self {
         match (self, fault) {
             (Self::Refused(error), _) | (_, Fault::Refused(error)) => Self::Refused(error),
@@ -265,8 +265,8 @@ impl Batch<'_> {
         self.outcomes[place] = Some(Err(error));
     }
 
-    /// All outcomes. The first message that is left has the error with which it ended, and the others of its stream are
-    /// behind it.
+    /// All outcomes. The first message that is left gets the error with which the rounds ended, and the others of its
+    /// stream are behind it.
     fn finish(mut self, end: Option<PublishError>) -> Vec<Result<Published, PublishError>> {
         let mut end = end;
         for (place, message) in self.messages.iter().enumerate() {
@@ -291,7 +291,7 @@ impl Batch<'_> {
     }
 }
 
-/// The same for another stream. The cause goes with the first.
+/// The same error for another stream. The cause goes with the first.
 fn again(error: &PublishError, topic: &str) -> PublishError {
     match error {
         PublishError::TimedOut { destination, waited } => {
@@ -301,7 +301,7 @@ fn again(error: &PublishError, topic: &str) -> PublishError {
     }
 }
 
-/// Whether brokers say this of a message, rather than of a topic or of whoever publishes.
+/// Whether the error is about one message, rather than a topic or the publisher.
 fn is_of_one_message(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge};
     let code = error.rdkafka_error_code();

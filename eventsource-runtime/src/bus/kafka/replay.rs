@@ -1,4 +1,4 @@
-//! The dead letters of a group: those that are there now and were not tried again yet.
+//! The dead letters of a group: those that are there now and not yet retried.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use super::partitions::Share;
 use crate::bus::Place;
 use crate::bus::error::BusError;
 
-/// How long one question may take.
+/// How long one query may take.
 const ASKING: Duration = Duration::from_secs(10);
-/// How long a member waits for the answer that its letters would find their topic.
+/// How long a member waits to learn that its letters would find their topic.
 const CHECKING: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Refuses a group whose dead letters have no topic. Brokers that cannot be asked are no reason to refuse it.
+/// Refuses a group whose dead letters have no topic. Unreachable brokers are no reason to refuse it.
 pub(super) async fn check(client: &Arc<Client>, topic: &str) -> Result<(), BusError> {
     let (client, asked) = (Arc::clone(client), topic.to_owned());
     if blocking("find the topic of dead letters", move || Ok(is_missing(&client, &asked))).await? {
@@ -33,7 +33,7 @@ pub(super) async fn check(client: &Arc<Client>, topic: &str) -> Result<(), BusEr
     Ok(())
 }
 
-/// The partitions of a topic. One that was made just now is not known to each broker at once.
+/// The partitions of a topic. A new one is not known to each broker at once.
 fn partitions(client: &Client, topic: &str) -> KafkaResult<Vec<i32>> {
     use RDKafkaRespErr::{
         RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as NO_LEADER, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN,
@@ -54,7 +54,7 @@ fn partitions(client: &Client, topic: &str) -> KafkaResult<Vec<i32>> {
     }
 }
 
-/// Whether brokers know no such topic, and still do not after a while: being asked may make them create it.
+/// Whether brokers still know no such topic after a while: asking may make them create it.
 fn is_missing(client: &Client, topic: &str) -> bool {
     let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     let until = Instant::now() + CHECKING;
@@ -73,7 +73,7 @@ fn is_missing(client: &Client, topic: &str) -> bool {
 pub(super) struct Letters(BTreeMap<i32, i64>);
 
 impl Letters {
-    /// Asks the brokers, and takes the partitions in which there are any.
+    /// Queries the brokers, and assigns the partitions that hold any.
     pub(super) async fn find(client: &Arc<Client>, share: &Arc<Share>) -> Result<Self, BusError> {
         let (client, share) = (Arc::clone(client), Arc::clone(share));
         let what = "find dead letters";
@@ -94,7 +94,7 @@ impl Letters {
         place.offset < end
     }
 
-    /// There is nothing more in a partition: its last offsets were the broker's own.
+    /// A partition holds nothing more: its last offsets were the broker's own.
     pub(super) fn ended(&mut self, partition: i32) {
         self.0.remove(&partition);
     }
@@ -109,7 +109,7 @@ fn find(client: &Client, share: &Share) -> KafkaResult<BTreeMap<i32, i64>> {
     let committed = client.committed_offsets(asked, ASKING)?;
     let (mut assigned, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
     for partition in committed.elements() {
-        // Taken for one of which nothing is settled, it would have all its letters tried again.
+        // If an error were taken for "nothing settled", all its letters would be retried.
         partition.error()?;
         let (low, high) = client.fetch_watermarks(topic, partition.partition(), ASKING)?;
         let from = match partition.offset() {

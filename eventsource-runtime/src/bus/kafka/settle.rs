@@ -13,15 +13,15 @@ use crate::bus::Settle;
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
 
-/// What deliveries need of the member to which they came.
+/// What deliveries need of their member.
 pub(super) struct Origin {
     pub(super) shared: Arc<Shared>,
     pub(super) client: Arc<Client>,
     pub(super) share: Arc<Share>,
 }
 
-/// What deliveries of a partition share: behind one pointer, since counting those who share it is what a delivery costs
-/// most, where another thread handles it.
+/// What deliveries of a partition share: behind one pointer, since reference counting is the largest cost of a delivery
+/// that another thread handles.
 pub(super) struct Held {
     pub(super) origin: Arc<Origin>,
     pub(super) tenure: Arc<Tenure>,
@@ -38,7 +38,7 @@ impl Unsettled {
         self.held.tenure.partition()
     }
 
-    /// Stores how far a partition is done with. It has gone to another member where that is refused.
+    /// Stores how far a partition is done. If that is refused, it has gone to another member.
     fn store(&self, offset: i64) -> Result<(), BusError> {
         let Origin { client, share, .. } = &*self.held.origin;
         client.store_offset(&share.topic, self.partition(), offset).map_err(|_| BusError::Lost)
@@ -54,7 +54,7 @@ impl Settle for Unsettled {
         self.held.tenure.done([self.offset], |offset| self.store(offset))
     }
 
-    /// One offset a partition is stored for all of them.
+    /// Stores one offset per partition for all of them.
     async fn ack_all(mut done: Vec<Self>) -> Vec<BusError> {
         done.sort_by_key(Self::partition);
         let mut failed = Vec::new();

@@ -1,4 +1,4 @@
-//! How far a partition is done with while it is a member's.
+//! How far a partition is done while it belongs to a member.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,23 +8,23 @@ use tokio::sync::Notify;
 use crate::bus::error::BusError;
 use crate::sync::Mutex;
 
-/// The time in which a partition is a member's.
+/// The time in which a partition belongs to a member.
 pub(super) struct Tenure {
     partition: i32,
     progress: Mutex<Progress>,
-    /// Whether it is not simply ours any more; set under the lock, and looked at without it.
+    /// Whether it is not fully ours any more; set under the lock, and read without it.
     is_ending: AtomicBool,
-    /// How many deliveries are under way.
+    /// How many deliveries are in flight.
     alive: AtomicUsize,
-    /// A delivery is not under way any more.
+    /// A delivery is no longer in flight.
     dropped: Notify,
 }
 
 #[derive(Default)]
 struct Progress {
     phase: Phase,
-    /// The offsets that were taken, in order, up from the first that is not done with; each with whether it is. One that
-    /// is done with stands for all between the one before it and itself: what is behind a slow message takes no room.
+    /// The offsets that were taken, in order, up from the first that is not done; each with whether it is. One that is
+    /// done stands for all between the one before it and itself: what follows a slow message takes no room.
     taken: VecDeque<(i64, bool)>,
     /// The one after the last that was taken.
     next: Option<i64>,
@@ -32,14 +32,14 @@ struct Progress {
 
 impl Progress {
     fn take(&mut self, offset: i64) {
-        // Where the client went back, all from there on comes again.
+        // If the client went back, everything from there on comes again.
         while self.taken.pop_back_if(|last| last.0 >= offset).is_some() {}
         self.taken.push_back((offset, false));
         self.next = Some(offset + 1);
     }
 
     fn done(&mut self, offset: i64) {
-        // One that is to come again is done with then.
+        // One that is to come again is done then.
         let Ok(at) = self.taken.binary_search_by_key(&offset, |taken| taken.0) else { return };
         self.taken[at].1 = true;
         if self.is_done(at + 1) {
@@ -59,7 +59,7 @@ impl Progress {
 pub(super) enum Phase {
     #[default]
     Ours,
-    /// What is under way may come to its end; nothing is begun.
+    /// What is in flight may finish; nothing is begun.
     Ending,
     /// Another member may have it.
     Over,
@@ -104,15 +104,15 @@ impl Tenure {
         self.is_ending.load(Ordering::Acquire)
     }
 
-    /// A message is under way from now on, until [`Tenure::dropped`]. Called by whoever polls the client, as is all
+    /// A message is in flight from now on, until [`Tenure::dropped`]. Called by whoever polls the client, as is all
     /// that ends a tenure.
     pub(super) fn take(&self, offset: i64) {
         self.alive.fetch_add(1, Ordering::AcqRel);
         self.progress.lock().take(offset);
     }
 
-    /// Messages are done with. Stores the last offset before which all are, if that has moved: a later one would have
-    /// those in between forgotten if this process died. Under the lock, so that it never moves back.
+    /// Messages are done. Stores the last offset before which all are, if that has moved: with a later one, those in
+    /// between would be lost if this process died. Under the lock, so that it never moves back.
     pub(super) fn done(
         &self,
         offsets: impl IntoIterator<Item = i64>,
@@ -132,14 +132,14 @@ impl Tenure {
         last.map_or(Ok(()), store)
     }
 
-    /// A delivery is not under way any more, done with or not.
+    /// A delivery is no longer in flight, done or not.
     pub(super) fn dropped(&self) {
         if self.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.dropped.notify_waiters();
         }
     }
 
-    /// Whether messages of it are under way.
+    /// Whether messages of it are in flight.
     pub(super) fn is_busy(&self) -> bool {
         self.alive.load(Ordering::Acquire) > 0
     }
@@ -156,7 +156,7 @@ impl Tenure {
         }
     }
 
-    /// The first offset that is not done with.
+    /// The first offset that is not done.
     pub(super) fn position(&self) -> Option<i64> {
         let progress = self.progress.lock();
         progress.taken.front().map(|(offset, _)| *offset).or(progress.next)
@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// Settles an offset; what was stored.
+    /// Settles an offset; returns what was stored.
     fn done(tenure: &Tenure, offset: i64) -> Option<i64> {
         let mut stored = None;
         tenure

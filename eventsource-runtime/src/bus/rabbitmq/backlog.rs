@@ -1,4 +1,4 @@
-//! How far a group is behind, in the queues whose messages come to one member.
+//! How far a group is behind, in the queues that one member consumes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,10 +21,10 @@ pub(super) struct Backlog {
     pub(super) queues: Vec<Arc<Queue>>,
 }
 
-/// A queue of a group. It has one active consumer, which tells of it; to be that one is to get its messages.
+/// A queue of a group. Its one active consumer, the one that gets its messages, reports on it.
 pub(super) struct Queue {
     pub(super) name: String,
-    /// How many deliveries are under way.
+    /// How many deliveries are in flight.
     under_way: AtomicU64,
     state: Mutex<State>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Queue {
 struct State {
     /// Whether messages have come.
     is_ours: bool,
-    /// How many messages were not done with when the broker was asked.
+    /// How many messages were not done when the broker was asked.
     lag: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl Queue {
         UnderWay(Arc::clone(self))
     }
 
-    /// Takes what the broker says, and gives the channel back if it can be used again.
+    /// Stores the broker's answer, and gives the channel back if it is still usable.
     async fn ask<'a>(&self, channel: Option<&'a Channel>) -> Option<&'a Channel> {
         if !self.state.lock().is_ours {
             return channel;
@@ -83,8 +83,8 @@ impl Backlog {
         }
     }
 
-    /// Asks the broker again and again, for as long as messages come over the channel that is consumed from. Over a
-    /// channel of its own: one that asks for a queue that is not there is closed.
+    /// Asks the broker periodically, for as long as messages come over the consuming channel. Over a separate channel:
+    /// asking for a missing queue closes it.
     pub(super) async fn watch(&self, link: &Link, is_ours: impl Fn() -> bool) {
         let mut channel = None;
         loop {
@@ -101,7 +101,7 @@ impl Backlog {
         }
     }
 
-    /// Whether all queues could be asked for; of those that could not nothing is known.
+    /// Whether all queues could be asked for; of the others nothing is known.
     async fn ask(&self, channel: Option<&Channel>) -> bool {
         let mut channel = channel;
         for queue in &self.queues {

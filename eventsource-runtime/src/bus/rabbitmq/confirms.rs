@@ -1,9 +1,9 @@
-//! What becomes of publications over a channel.
+//! The outcomes of publications over a channel.
 //!
-//! The broker sends back what no queue takes, and then acknowledges it. Over which publication a message came back the
-//! client library does not know: it tells it with any acknowledgement, one after the other, though not before the
-//! broker has sent it. Here each is found by what it is, and no acknowledgement counts before all that came back ahead
-//! of it is known.
+//! The broker returns what no queue takes, and then acknowledges it. The client library does not know to which
+//! publication a returned message belongs: it reports it with any acknowledgement, one after the other, though not
+//! before the broker has returned it. Here each is identified by its content, and no acknowledgement counts before all
+//! that was returned ahead of it is known.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn, ready};
@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::link::Link;
 
-/// How long a confirmation may take before the connection is given up, and published again over another one what was
-/// not confirmed.
+/// How long a confirmation may take before the connection is given up, and what was not confirmed is published over
+/// another one.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A message for the broker.
@@ -34,21 +34,21 @@ pub(super) struct Publication {
     pub(super) payload: Bytes,
 }
 
-/// What became of a publication.
+/// The outcome of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Confirmed,
     /// No queue takes it.
     CameBack,
     Refused,
-    /// The channel is gone, over this message or another one that is longer than so many bytes.
+    /// The channel is gone, because this message or another one is longer than so many bytes.
     Exceeded(usize),
     /// The channel is gone.
     Unknown,
 }
 
 impl Fate {
-    /// Of all that was under way when the channel went. Only the text says over what the broker closed it.
+    /// The outcome of all that was in flight when the channel went. Only the text says why the broker closed it.
     fn of(error: &lapin::Error) -> Self {
         let ErrorKind::ProtocolError(error) = error.kind() else { return Self::Unknown };
         let limit = error.get_message().as_str().rsplit_once("max size ").and_then(|(_, limit)| limit.parse().ok());
@@ -56,8 +56,8 @@ impl Fate {
     }
 }
 
-/// A channel on which the broker confirms. A task of its own publishes, so that a publication which nobody waits for
-/// any more is accounted for all the same.
+/// A channel on which the broker confirms. A task of its own publishes, so that a publication that nobody awaits any
+/// more is still accounted for.
 #[derive(Clone)]
 pub(super) struct Confirming {
     channel: Channel,
@@ -65,7 +65,7 @@ pub(super) struct Confirming {
 }
 
 impl Confirming {
-    /// Over a channel of the connection that is set to confirm, and that nobody else publishes on.
+    /// Over a channel of the connection that is in confirm mode, and on which nobody else publishes.
     pub(super) fn over(channel: Channel, link: Arc<Link>) -> Self {
         let (requests, taken) = mpsc::unbounded_channel();
         tokio::spawn(publish(channel.clone(), link, taken));
@@ -92,12 +92,12 @@ type Publishing = Pin<Box<dyn Future<Output = Told> + Send>>;
 
 enum Told {
     Answer(u64, Box<lapin::Result<Confirmation>>),
-    /// All answers were seen that were there when this was asked for.
+    /// All answers were seen that were there when this was requested.
     Swept,
 }
 
-/// Publishes what is asked for until nobody can ask any more: then the channel has been given up. So it is, with its
-/// connection, where a publication is left unconfirmed; whether anybody still waits for that does not matter.
+/// Publishes what is requested until nobody can request any more: then the channel has been given up. The same happens,
+/// to its connection too, if a publication stays unconfirmed, whether or not anybody still waits for it.
 async fn publish(
     channel: Channel,
     link: Arc<Link>,
@@ -117,7 +117,8 @@ async fn publish(
                 Told::Swept => ledger.swept(publishing.is_empty()),
             }
             if ledger.sweeps() {
-                // Futures are polled in the order in which they were woken: those that had an answer before this one.
+                // Futures are polled in the order in which they were woken: those with an earlier answer come before
+                // this one.
                 publishing.push(Box::pin(ready(Told::Swept)));
             }
         }
@@ -125,8 +126,7 @@ async fn publish(
             let now = Instant::now();
             let first = ledger.first().unwrap_or(now);
             let left = ATTEMPT.saturating_sub(now - first);
-            // While the broker blocks the connection, what was sent is with it, or on its way until it takes messages
-            // again.
+            // While the broker blocks the connection, what was sent is with it, or waits until it takes messages again.
             if left.is_zero() && !link.is_blocked(first) {
                 return Poll::Ready(Some(first));
             }
@@ -140,7 +140,7 @@ async fn publish(
     }
 }
 
-/// A publication that was polled once: the client has given it its place before the next one.
+/// A publication that was polled once, so that the client has given it its place before the next one.
 fn begun(channel: Channel, publication: Publication, number: u64, task: &mut Context<'_>) -> Publishing {
     let mut publishing: Publishing = Box::pin(async move {
         let Publication { exchange, key, properties, payload } = publication;
@@ -154,7 +154,7 @@ fn begun(channel: Channel, publication: Publication, number: u64, task: &mut Con
     }
 }
 
-/// By what a message that came back is known. Two that are alike in it go the same way.
+/// What identifies a returned message. Two with the same identity are routed the same way.
 #[derive(Clone, Debug, PartialEq)]
 struct Identity {
     exchange: ShortString,
@@ -169,13 +169,13 @@ impl Identity {
     }
 }
 
-/// The publications that were not told yet, by their number.
+/// The publications without an outcome yet, by their number.
 #[derive(Default)]
 struct Ledger {
     last: u64,
     open: BTreeMap<u64, Open>,
     answered: Vec<Answered>,
-    /// Counts the sweeps that were asked for.
+    /// Counts the sweeps that were requested.
     sweep: u64,
     is_sweeping: bool,
     /// What is known, and what was known before the sweep.
@@ -185,9 +185,9 @@ struct Ledger {
 
 #[derive(Clone, Copy, Default)]
 struct Known {
-    /// In which sweep the client last had nothing left that came back.
+    /// In which sweep the client last had no returned message left.
     had_none: Option<u64>,
-    /// The last one that came back.
+    /// The last one that was returned.
     back: u64,
 }
 
@@ -202,7 +202,7 @@ struct Open {
 struct Answered {
     number: u64,
     is_refusal: bool,
-    /// The client told nothing that came back with it: by then it had told all there was.
+    /// The client reported no returned message with it: by then it had reported all.
     has_none: bool,
     sweep: u64,
 }
@@ -214,7 +214,7 @@ impl Ledger {
         self.last
     }
 
-    /// Since when the longest is under way.
+    /// Since when the oldest is in flight.
     fn first(&self) -> Option<Instant> {
         self.open.first_key_value().map(|(_, open)| open.sent)
     }
@@ -250,7 +250,7 @@ impl Ledger {
         }
     }
 
-    /// Whether a sweep is to be begun: there are answers for which none was.
+    /// Whether to begin a sweep: there are answers without one.
     fn sweeps(&mut self) -> bool {
         let begins = !self.is_sweeping && self.answered.last().is_some_and(|last| last.sweep == self.sweep);
         if begins {
@@ -261,8 +261,8 @@ impl Ledger {
         begins
     }
 
-    /// Tells what is certain: all answers are seen that came before those from before the sweep. `is_all` if none is to
-    /// come.
+    /// Reports what is certain: all answers are seen that came before those from before the sweep. `is_all` if no more
+    /// will come.
     fn swept(&mut self, is_all: bool) {
         self.is_sweeping = false;
         for answered in std::mem::take(&mut self.answered) {
@@ -276,8 +276,8 @@ impl Ledger {
         }
     }
 
-    /// Whether it would be known by now if the publication had come back. What comes back is told in order, so that all
-    /// earlier ones were told when a later one was, and all of them when there was none to be told.
+    /// Whether it would be known by now if the publication had been returned. Returned messages are reported in order:
+    /// when a later one was, so were all earlier ones, and when none was left, all were.
     fn is_certain(&self, answered: &Answered) -> bool {
         let is_swept = answered.sweep < self.sweep;
         let Known { had_none, back } = self.known_before;
@@ -287,7 +287,7 @@ impl Ledger {
 
     fn tell(&mut self, number: u64, fate: Fate) {
         if let Some(open) = self.open.remove(&number) {
-            // Who asked may have gone.
+            // The requester may have gone.
             let _ = open.tell.send(fate);
         }
     }
@@ -335,7 +335,7 @@ mod tests {
         assert!(ledger.open.is_empty() && ledger.answered.is_empty());
     }
 
-    /// What came back for it may be told with an answer that came earlier and was not seen yet.
+    /// Its returned message may be reported with an answer that came earlier and was not seen yet.
     #[test]
     fn an_answer_counts_when_those_before_it_are_seen() {
         let mut ledger = Ledger::default();
@@ -344,7 +344,7 @@ mod tests {
         assert!(ledger.sweeps());
         ledger.acknowledged(all[0].number, false, Some(all[1].identity.clone()));
         ledger.swept(false);
-        // Of the first it is known too, since what comes back is told in order, but for that it is too soon.
+        // The first is known too, since returned messages are reported in order, but it is too soon for that.
         assert_eq!(fates(&mut all), [None, Some(Fate::CameBack), None]);
         sweep(&mut ledger, false);
         assert_eq!(fates(&mut all)[0], Some(Fate::Confirmed));
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(fates(&mut all)[1..], [Some(Fate::Refused), Some(Fate::Confirmed), None]);
     }
 
-    /// By then it was told with an answer that came before and was not seen yet.
+    /// By then it was reported with an earlier answer that was not seen yet.
     #[test]
     fn that_there_was_none_later_counts_when_the_answers_before_that_are_seen() {
         let mut ledger = Ledger::default();

@@ -1,4 +1,4 @@
-//! Consuming a group's queues, through connections that come and go.
+//! Consumes a group's queues, through connections that come and go.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -39,17 +39,17 @@ pub struct Member {
     stopped: bool,
 }
 
-/// Where deliveries come from, over the channel that they are acknowledged on.
+/// Where deliveries come from, over the channel on which they are acknowledged.
 enum Source {
     Nowhere,
     Queues {
-        /// Before the deliveries, so that it goes first.
+        /// Before the deliveries, so that it is dropped first.
         _closing: Closing,
         deliveries: Deliveries,
         losses: watch::Receiver<u64>,
         _watching: JoinSet<()>,
     },
-    /// `left` of those that were there when the first one was asked for; until then nobody knows.
+    /// `left` of those that were there when the first one was requested; unknown until then.
     DeadLetters {
         channel: Channel,
         losses: watch::Receiver<u64>,
@@ -57,14 +57,14 @@ enum Source {
     },
 }
 
-/// A channel that is closed with this value, while its consumers are still there. The client cancels one that goes
-/// before: then the broker has the next member begin with what comes after the messages that are still here. And it
-/// keeps the channel open for one that was asked for and is not there yet: the broker would hand messages to nobody.
+/// A channel that is closed with this value, while its consumers still exist. The client cancels a consumer that is
+/// dropped before: then the broker has the next member begin with what follows the messages that are still here. And it
+/// keeps the channel open for a requested one that is not there yet: the broker would hand messages to nobody.
 struct Closing(Channel);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        // The word is on its way when it is first asked for an answer, and the answer changes nothing.
+        // The first poll sends the request, and the answer changes nothing.
         let _ = self.0.close(REPLY_SUCCESS, "OK".into()).now_or_never();
     }
 }
@@ -82,7 +82,7 @@ impl Member {
         Ok(member)
     }
 
-    /// Connects and declares again, for as long as it takes.
+    /// Reconnects and declares again, for as long as it takes.
     async fn reopen(&mut self) {
         self.from = Source::Nowhere;
         let mut pauses = Pauses::default();
@@ -105,7 +105,7 @@ impl Member {
         }
     }
 
-    /// A delivery from a queue; of one that is watched it is under way.
+    /// A delivery from a queue; if that is watched, it counts as in flight.
     fn delivery(
         &self,
         queue: &str,
@@ -137,7 +137,7 @@ impl Member {
         }
     }
 
-    /// Of the dead letters that were there at the beginning the next one.
+    /// The next of the dead letters that were there at the beginning.
     async fn next_dead(&mut self) -> Result<Option<Delivery<Unsettled>>, BusError> {
         let Source::DeadLetters { channel, losses, left } = &mut self.from else { return Ok(None) };
         if *left == Some(0) {
@@ -146,29 +146,29 @@ impl Member {
         let queue = self.shared.topology.dead_queue(&self.intake.group);
         let got = step(channel.basic_get(queue.as_str().into(), BasicGetOptions::default())).await;
         let got = got.map_err(|error| BusError::backend("read dead letters", error))?;
-        // By a broker that is busy a queue is declared as if it were empty.
+        // A busy broker may report a declared queue as empty.
         *left = Some(got.as_ref().map_or(0, |got| left.map_or(got.message_count, |left| left - 1)));
         let losses = losses.clone();
         Ok(got.map(|got| self.delivery(&queue, got.delivery, losses, None)))
     }
 }
 
-/// Declares a group, and begins to take its messages, or its dead letters.
+/// Declares a group, and begins to consume its messages or its dead letters.
 async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<Source> {
     let losses = shared.links.losses();
     let topology = &shared.topology;
     if intake.dead_letters {
-        // The group's queues are its members': whoever tries its letters again may not know how many there are.
+        // The group's queues belong to its members: whoever retries its letters may not know how many there are.
         topology.declare_dead_letters(&shared.links, &intake.group).await?;
         return Ok(Source::DeadLetters { channel, losses, left: None });
     }
     topology.declare_group(&shared.links, &channel, &intake.group).await?;
     let backlog = Arc::new(Backlog::new(Arc::clone(&intake.group), topology.queues(&intake.group)));
-    // It is for each queue. More than there is room for would wait here, where nobody else can take it or knows of it.
+    // Per queue. More than there is room for would wait here, where nobody else can take it or knows of it.
     let share = (usize::from(intake.prefetch) / backlog.queues.len()).max(1);
     channel.basic_qos(u16::try_from(share).unwrap_or(u16::MAX), BasicQosOptions::default()).await?;
     let mut deliveries = SelectAll::new();
-    // Behind the deliveries, so that it goes first where this is dropped in between.
+    // Declared after the deliveries, so that it is dropped first if this future is dropped in between.
     let closing = Closing(channel.clone());
     for queue in &backlog.queues {
         let (name, options) = (queue.name.as_str().into(), BasicConsumeOptions::default());
@@ -188,8 +188,8 @@ async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin:
     Ok(Source::Queues { _closing: closing, deliveries, losses, _watching: watching })
 }
 
-/// The next delivery; `None` if a queue has ended, or the connection is lost. Of the latter the client's own word may
-/// not come.
+/// The next delivery; `None` if a queue has ended, or the connection is lost. The client itself may not report the
+/// latter.
 async fn next(deliveries: &mut Deliveries, losses: &mut watch::Receiver<u64>) -> Option<(Arc<Queue>, Delivered)> {
     let mut lost = pin!(losses.changed());
     poll_fn(|task| {
@@ -231,7 +231,7 @@ impl Consumer for Member {
         }
     }
 
-    /// The broker gives what was not settled to the next member when the channel is closed.
+    /// When the channel is closed, the broker gives what was not settled to the next member.
     fn stop(&mut self) {
         self.stopped = true;
     }
@@ -243,13 +243,13 @@ impl fmt::Debug for Member {
     }
 }
 
-/// A delivery that the broker waits for word of.
+/// A delivery that the broker waits to have settled.
 pub struct Unsettled {
     acker: Acker,
     came: Came,
-    /// Of connections, since the delivery.
+    /// The connections lost since the delivery.
     losses: watch::Receiver<u64>,
-    /// It is one already.
+    /// Whether it is a dead letter already.
     from_dead_letters: bool,
     _under_way: Option<UnderWay>,
     shared: Arc<Shared>,
@@ -257,8 +257,8 @@ pub struct Unsettled {
 }
 
 impl Settle for Unsettled {
-    /// With its channel the broker gives a delivery to another member. Of a lost connection the client's own word may
-    /// be late.
+    /// When its channel is gone, the broker gives a delivery to another member. The client itself may report a lost
+    /// connection late.
     fn is_lost(&self) -> bool {
         self.acker.poisoned() || self.losses.has_changed().unwrap_or(true)
     }
@@ -267,8 +267,8 @@ impl Settle for Unsettled {
         told(self.acker.ack(BasicAckOptions::default())).await
     }
 
-    /// The broker moves it as it came to the dead letters. What is one already is not answered, and is there again when
-    /// the channel is closed: its queue has no other one behind it.
+    /// The broker moves it unchanged to the dead letters. A dead letter is not answered, and is there again when the
+    /// channel is closed: its queue has no other one behind it.
     async fn reject(self) -> Result<(), BusError> {
         if self.from_dead_letters {
             return Ok(());
@@ -276,24 +276,24 @@ impl Settle for Unsettled {
         told(self.acker.reject(BasicRejectOptions { requeue: false })).await
     }
 
-    /// A queue that is not there is made again: the member does not notice that this one is gone.
+    /// A missing queue is declared again: the member does not notice that this one is gone.
     async fn park(&self, message: &Message) -> Result<(), BusError> {
         let topology = &self.shared.topology;
         let (exchange, key) = (topology.dead_exchange(), topology.group(&self.group));
         let parked = self.shared.publisher.publish(&exchange, &key, message, &self.came).await;
         if matches!(parked, Err(PublishError::Unroutable { .. } | PublishError::TimedOut { .. })) {
-            // Whatever comes of it, the lane tries again.
+            // Whatever the result, the lane retries.
             let _ = timeout(OPENING, topology.declare_dead_letters(&self.shared.links, &self.group)).await;
         }
         parked.map_err(|error| match error {
-            // Nobody can write it: tried again, it would hold up its lane for ever.
+            // Nobody can write it: retried, it would hold up its lane forever.
             PublishError::Invalid { .. } | PublishError::TooLarge { .. } => BusError::Unkeepable { source: error },
             error => BusError::backend("keep a dead letter", error),
         })
     }
 }
 
-/// Whether the broker has been told. Over a connection that breaks that may never end, and would hold up its lane.
+/// Whether the broker was told. Over a broken connection that may never end, and would hold up its lane.
 async fn told(telling: impl Future<Output = lapin::Result<bool>>) -> Result<(), BusError> {
     match step(telling).await {
         Ok(true) => Ok(()),

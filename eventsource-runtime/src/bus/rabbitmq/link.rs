@@ -1,4 +1,4 @@
-//! A connection that comes back.
+//! A connection that is restored when lost.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -17,24 +17,24 @@ use crate::telemetry::log;
 
 /// How long a broker may take to answer a connection.
 const CONNECTING: Duration = Duration::from_secs(10);
-/// How many bytes a frame may have where nothing else is set up, until a broker has been reached.
+/// The maximum size of a frame by default, until a broker has been reached.
 const FRAME: usize = 128 * 1024;
-/// How long one step may take over a connection that seems to stand: one that breaks may leave it without an end.
+/// How long one step may take over a connection that seems to be up: one that breaks may leave it without an end.
 pub(super) const STEP: Duration = Duration::from_secs(5);
 
-/// One connection at a time, made anew when it is lost.
+/// One connection at a time, remade when it is lost.
 ///
-/// The client's own recovery is left off: it recovers what it has seen declared, we declare what a group needs.
+/// The client's own recovery is off: it recovers what it has seen declared, we declare what a group needs.
 pub(super) struct Link {
     uri: AMQPUri,
-    /// In PEM, what brokers behind TLS may be signed by beside what the system trusts.
+    /// In PEM, who may sign for brokers with TLS besides those that the system trusts.
     authority: Option<Arc<str>>,
     current: Mutex<Option<Current>>,
     state: Arc<State>,
     this: Weak<Self>,
 }
 
-/// Which connection is the current one, how it stands, and how many were lost.
+/// Which connection is the current one, its state, and how many were lost.
 #[derive(Default)]
 struct State {
     standing: watch::Sender<Condition>,
@@ -43,13 +43,13 @@ struct State {
 
 #[derive(Clone, Copy, Default)]
 struct Condition {
-    /// Counts the connections: an old one may take long to end, and says nothing about the current one.
+    /// Counts the connections: an old one may end late, and says nothing about the current one.
     number: u64,
     made: Option<Instant>,
-    /// How many bytes a frame may have.
+    /// The maximum size of a frame.
     frame: Option<usize>,
     lost: bool,
-    /// The broker takes no messages over it for a while, but it stands.
+    /// The broker takes no messages over it for a while, but it is up.
     blocked: bool,
 }
 
@@ -64,7 +64,7 @@ impl Condition {
 }
 
 impl State {
-    /// The number of the connection that is the current one from now on.
+    /// Makes a connection the current one, and returns its number.
     fn begin(&self, frame: Option<usize>) -> u64 {
         let mut begun = 0;
         self.standing.send_modify(|now| {
@@ -74,7 +74,7 @@ impl State {
         begun
     }
 
-    /// A connection has ended, or was given up; that counts once, and for the current one alone.
+    /// A connection has ended, or was given up; that counts once, and only for the current one.
     fn lose(&self, number: u64) {
         let lose = |now: &mut Condition| now.number == number && !std::mem::replace(&mut now.lost, true);
         let is_new = self.standing.send_if_modified(lose);
@@ -97,7 +97,7 @@ impl State {
     /// Waits while the broker takes no messages over the current connection.
     async fn unblocked(&self) {
         let mut standing = self.standing.subscribe();
-        // It fails only where its sender is gone, which is here.
+        // This fails only if the sender is dropped, and that is here.
         let _ = standing.wait_for(|now| !now.is_blocked()).await;
     }
 }
@@ -119,23 +119,23 @@ impl Link {
         Arc::new_cyclic(with)
     }
 
-    /// Whether the connection stands, or nobody has needed one yet.
+    /// Whether the connection is up, or nobody has needed one yet.
     pub(super) fn is_connected(&self) -> bool {
         !self.state.now().lost
     }
 
-    /// Tells each loss of a connection from now on.
+    /// Reports each loss of a connection from now on.
     pub(super) fn losses(&self) -> watch::Receiver<u64> {
         self.state.losses.subscribe()
     }
 
-    /// How many bytes a frame may have, as was agreed upon with the broker.
+    /// The maximum size of a frame, as negotiated with the broker.
     pub(super) fn frame(&self) -> usize {
         self.state.now().frame.unwrap_or(FRAME)
     }
 
-    /// Whether the broker has blocked the connection over which a step goes on that began then: it takes no messages
-    /// for a while, and then it does.
+    /// Whether the broker has blocked the connection of a step that began then: it takes no messages for a while, and
+    /// then it does.
     pub(super) fn is_blocked(&self, begun: Instant) -> bool {
         self.state.now().is_blocked_since(begun)
     }
@@ -145,8 +145,8 @@ impl Link {
         self.state.unblocked().await;
     }
 
-    /// Gives up the connection on which a step did not end that began then; not one that was made since, and not one
-    /// that the broker has blocked.
+    /// Gives up the connection of a step that began then and did not end; not one that was made since, and not one that
+    /// the broker has blocked.
     pub(super) async fn abandon(&self, begun: Instant) {
         let mut current = self.current.lock().await;
         let now = self.state.now();
@@ -175,7 +175,7 @@ impl Link {
         step(made.connection.create_channel()).await
     }
 
-    /// One more channel over the connection, if that stands: for what is worth no other one.
+    /// Another channel over the connection, if that is up: for what is not worth a new connection.
     pub(super) async fn another_channel(&self) -> lapin::Result<Channel> {
         let current = self.current.lock().await;
         let missing = || lapin::Error::from(std::io::Error::from(std::io::ErrorKind::NotConnected));
@@ -202,9 +202,9 @@ impl Link {
     }
 }
 
-/// Connects again, though nobody may need it: whoever looks at the gauge wants to know of the broker.
+/// Reconnects, though nobody may need it: the gauge must show whether the broker is reachable.
 fn restore(link: Weak<Link>) -> BoxFuture<'static, ()> {
-    // In a box, since the connection that it makes is watched and restored in its turn.
+    // Boxed, since the connection that it makes is watched and restored in its turn.
     Box::pin(async move {
         let mut pauses = Pauses::default();
         loop {
@@ -217,7 +217,7 @@ fn restore(link: Weak<Link>) -> BoxFuture<'static, ()> {
     })
 }
 
-/// The result of a step over a connection, or an error if it does not end.
+/// The result of a step over a connection, or an error if it does not end in time.
 pub(super) async fn step<T>(body: impl Future<Output = lapin::Result<T>>) -> lapin::Result<T> {
     timeout(STEP, body).await.unwrap_or_else(|_| Err(late()))
 }
@@ -226,8 +226,8 @@ fn late() -> lapin::Error {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
-/// Tells when a connection is lost, also while nobody uses it. The client tells an error too when the broker closes a
-/// channel: then the connection still stands.
+/// Reports when a connection is lost, also while nobody uses it. The client reports an error too when the broker closes
+/// a channel: then the connection is still up.
 async fn watch_events(
     events: impl futures_util::Stream<Item = Event>,
     number: u64,

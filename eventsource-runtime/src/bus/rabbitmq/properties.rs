@@ -1,4 +1,4 @@
-//! Messages as AMQP has them.
+//! Messages in their AMQP form.
 
 use std::borrow::Cow;
 
@@ -13,28 +13,28 @@ use crate::clock::Timestamp;
 
 /// Survives a restart of the broker.
 const PERSISTENT: u8 = 2;
-/// Which part of a frame is kept for what goes there beside the headers, and for what a dead letter says besides. All
-/// headers go in one frame; the broker ends the connection over one that is longer.
+/// The part of a frame that is reserved for what is there besides the headers, and for what a dead letter adds. All
+/// headers go in one frame; the broker ends the connection over a longer one.
 const SPARE: usize = 16;
-/// What a header takes beside its name and its value: how long that is, and of what kind this is.
+/// What a header takes besides its name and its value: the name's length, and the value's kind.
 const FRAME_OF_HEADER: usize = 2;
-/// What tells how long a value is.
+/// The size of a value's length.
 const LENGTH: usize = 4;
-/// The most that a value takes of which nobody has to tell that.
+/// The most that a value without a length takes.
 const LONGEST_OTHER: usize = 8;
-/// The longest name that the protocol has room for, in bytes.
+/// The longest name that the protocol allows, in bytes.
 const LONGEST_NAME: usize = 255;
 
 /// How a text among the properties is read, and how it is written.
 type Text = (fn(&BasicProperties) -> &Option<ShortString>, fn(BasicProperties, ShortString) -> BasicProperties);
 
-/// The texts that messages of ours have too.
+/// The texts that our messages have too.
 const OURS: [Text; 2] = [
     (BasicProperties::content_type, BasicProperties::with_content_type),
     (BasicProperties::message_id, BasicProperties::with_message_id),
 ];
-/// Those that only others write. Left out are those that the broker would act upon: a dead letter that expires would be
-/// gone, and its user has to be the one that publishes.
+/// Those that only others write. Omitted are those that the broker would act on: a dead letter that expires would be
+/// gone, and its user must be the publisher.
 const OTHERS: [Text; 6] = [
     (BasicProperties::content_encoding, BasicProperties::with_content_encoding),
     (BasicProperties::correlation_id, BasicProperties::with_correlation_id),
@@ -43,14 +43,14 @@ const OTHERS: [Text; 6] = [
     (BasicProperties::app_id, BasicProperties::with_app_id),
     (BasicProperties::cluster_id, BasicProperties::with_cluster_id),
 ];
-/// Headers for which the broker would send a dead letter elsewhere too.
+/// Headers that would make the broker send a dead letter elsewhere too.
 const ELSEWHERE: [&str; 2] = ["CC", "BCC"];
 
-/// What a message came with that it does not know, and its dead letter has again.
+/// What came with a message that it does not know, and that its dead letter has again.
 #[derive(Default)]
 pub(super) struct Came {
     timestamp: Option<u64>,
-    /// All of it, where that is more than messages of ours have.
+    /// All of it, if that is more than our messages have.
     properties: Option<Box<BasicProperties>>,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn written(
     if let Some(id) = message.id() {
         properties = properties.with_message_id(id.to_string().into());
     }
-    // One that is longer than the property may be is among the headers alone.
+    // One that is too long for the property is only among the headers.
     if let Some(of) = message.content_type().and_then(|of| ShortString::try_new(of).ok()) {
         properties = properties.with_content_type(of);
     }
@@ -92,7 +92,7 @@ pub(super) fn written(
     Ok(properties.with_headers(headers))
 }
 
-/// The headers that a message knows, and how many bytes they take. None where one has a name that does not fit.
+/// The headers that a message knows, and how many bytes they take. None if a name does not fit.
 fn own_headers(message: &Message) -> Option<(FieldTable, usize)> {
     let mut headers = FieldTable::default();
     let (mut fits, mut size) = (true, 0);
@@ -107,7 +107,7 @@ fn own_headers(message: &Message) -> Option<(FieldTable, usize)> {
     fits.then_some((headers, size))
 }
 
-/// Adds the headers that a message came with and does not know; how many bytes they take.
+/// Adds the headers that came with a message that does not know them; returns how many bytes they take.
 fn add_headers(headers: &mut FieldTable, came: &BasicProperties) -> usize {
     let mut size = 0;
     for (name, value) in came.headers().iter().flatten() {
@@ -135,13 +135,13 @@ fn length(value: &AMQPValue) -> usize {
     }
 }
 
-/// How many bytes all headers of a message may have.
+/// How many bytes all headers of a message may take.
 fn room(message: &Message, frame: usize) -> usize {
     let spare = frame / SPARE;
     frame - if message.headers().get(header::DEAD_LETTER_REASON).is_some() { spare / 2 } else { spare }
 }
 
-/// A routing key that the protocol has room for.
+/// A routing key that the protocol can hold.
 pub(super) fn key(key: &str, destination: &str) -> Result<ShortString, PublishError> {
     ShortString::try_new(key).map_err(|_| invalid(destination, "the routing key"))
 }
@@ -151,7 +151,7 @@ fn invalid(destination: &str, part: &'static str) -> PublishError {
     PublishError::Invalid { destination: destination.to_owned(), part, problem: "it is longer than 255 bytes" }
 }
 
-/// A message as it came, and what it came with besides.
+/// A message as it came, and what came with it.
 pub(super) fn read(properties: BasicProperties, payload: Vec<u8>) -> (Message, Came) {
     let (message, has_all_headers) = message(&properties, payload);
     let timestamp = *properties.timestamp();
@@ -168,7 +168,7 @@ fn message(properties: &BasicProperties, payload: Vec<u8>) -> (Message, bool) {
             None => has_all = false,
         }
     }
-    // Others say it there alone.
+    // Others set only the property.
     if let Some(of) = properties.content_type()
         && headers.iter().all(|(name, _)| *name != header::CONTENT_TYPE)
     {
@@ -177,7 +177,7 @@ fn message(properties: &BasicProperties, payload: Vec<u8>) -> (Message, bool) {
     (Message::read(headers.iter().map(|(name, value)| (*name, &**value)), payload.into()), has_all)
 }
 
-/// Whether a message knows what the texts among its properties say.
+/// Whether a message knows the texts among its properties.
 fn knows_texts(message: &Message, properties: &BasicProperties) -> bool {
     let is_type = |text: &ShortString| message.content_type() == Some(text.as_str());
     let is_id = |text: &ShortString| message.id().is_some() && message.id() == text.as_str().parse().ok();
@@ -186,7 +186,7 @@ fn knows_texts(message: &Message, properties: &BasicProperties) -> bool {
         && OTHERS.iter().all(|(text, _)| text(properties).is_none())
 }
 
-/// The bytes of a header. Other producers write numbers too; what has parts inside is for the dead letters alone.
+/// The bytes of a header. Other producers write numbers too; nested values are for the dead letters only.
 fn bytes(value: &AMQPValue) -> Option<Cow<'_, [u8]>> {
     let number = |number: &dyn std::fmt::Display| Some(Cow::Owned(number.to_string().into_bytes()));
     match value {
@@ -207,7 +207,7 @@ fn bytes(value: &AMQPValue) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// When a message was published, by its own word.
+/// When a message was published, according to itself.
 pub(super) fn sent_at(properties: &BasicProperties) -> Option<Timestamp> {
     let seconds = i64::try_from((*properties.timestamp())?).ok()?;
     seconds.checked_mul(1_000_000).map(Timestamp::from_micros)

@@ -1,4 +1,4 @@
-//! Publishing with confirms, through connections that come and go.
+//! Publishes with confirms, through connections that come and go.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -52,8 +52,8 @@ impl Publisher {
         Ok(current.insert(Confirming::over(channel, Arc::clone(&self.link))).clone())
     }
 
-    /// Publishes the streams of a batch side by side, the messages of each one after the other: the broker may refuse
-    /// one and take the next.
+    /// Publishes the streams of a batch concurrently, the messages of each one after the other: the broker may refuse
+    /// one and accept the next.
     pub(super) async fn publish_all(
         &self,
         topology: &Topology,
@@ -96,7 +96,7 @@ impl Publisher {
         results
     }
 
-    /// Publishes a message, with what it came with, until it is confirmed or the time is up.
+    /// Publishes a message, with its foreign properties, until it is confirmed or the time is up.
     pub(super) async fn publish(
         &self,
         exchange: &str,
@@ -134,7 +134,7 @@ impl Publisher {
 
     async fn attempt(&self, publication: &Publication) -> Fate {
         let Ok(channel) = self.confirming().await else { return Fate::Unknown };
-        // What the client was given meanwhile it would keep, and send in the end, though it had been given up.
+        // The client would keep what it was given meanwhile, and send it in the end, though it had been given up.
         self.link.unblocked().await;
         channel.publish(publication.clone()).await
     }

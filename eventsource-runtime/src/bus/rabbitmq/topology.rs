@@ -1,4 +1,4 @@
-//! Exchanges and queues: their names, and what they are declared with.
+//! Exchanges and queues: their names and declarations.
 //!
 //! ```text
 //! orders (topic) ─#─> orders.inventory        one queue for the group, or
@@ -7,8 +7,8 @@
 //! orders.dead (direct) ─orders.inventory─> orders.inventory.dead
 //! ```
 //!
-//! To the fanout exchange that number of queues is bound which the group has now. Without it a group of one queue would
-//! have to be unbound from each number that it may have had.
+//! The exchange for the group's current number of queues is bound to the fanout exchange. Without that, a group of one
+//! queue would have to be unbound from each number that it may have had.
 
 use futures_util::future::try_join_all;
 use lapin::options::{
@@ -23,17 +23,16 @@ use super::link::Link;
 use crate::bus::BusError;
 use crate::bus::message::Message;
 
-/// The longest name that the protocol has room for, in bytes, and what is left of it beside our suffixes.
+/// The longest name that the protocol allows, in bytes, and what is left of it without our suffixes.
 const LONGEST_NAME: usize = 255;
 const LONGEST_SUFFIX: usize = ".65535".len();
 
-/// Into how many slots streams are hashed by whoever publishes; a group's queues share the slots.
+/// The number of slots into which publishers hash streams; a group's queues share the slots.
 pub(super) const SLOTS: u16 = 64;
-/// The header that tells the slot, by a name that is nobody else's. One that begins with `x-` would be ignored by the
-/// exchange.
+/// The header with the slot, by a name that nobody else uses. The exchange would ignore one that begins with `x-`.
 pub(super) const SLOT: &str = "eventsource_shard";
 
-/// The argument of a queue that tells how often a message is delivered before it goes.
+/// The argument of a queue that limits how often a message is delivered.
 const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ pub(super) struct Topology {
     delivery_limit: u32,
 }
 
-/// What is left to name where a foreign message says nothing.
+/// Stands for what a foreign message does not say.
 const UNKNOWN: &str = "unknown";
 
 /// `{aggregate type}.{event type}`; never an id.
@@ -62,7 +61,7 @@ impl Topology {
         Self { exchange: options.exchange.clone(), queues: options.queues, delivery_limit: options.delivery_limit }
     }
 
-    /// Refuses names for which the protocol has no room: of the exchange, or of it and a group.
+    /// Refuses names that the protocol cannot hold: of the exchange, or of it and a group.
     pub(super) fn check(&self, group: &str) -> Result<(), BusError> {
         let name = self.group(group);
         if name.len() + LONGEST_SUFFIX <= LONGEST_NAME {
@@ -74,7 +73,7 @@ impl Topology {
         Err(BusError::Configuration(told.into()))
     }
 
-    /// Where dead letters are published; the routing key is the group's name here.
+    /// Where dead letters are published; here the routing key is the group's name.
     pub(super) fn dead_exchange(&self) -> String {
         format!("{}.dead", self.exchange)
     }
@@ -88,7 +87,7 @@ impl Topology {
         format!("{}.dead", self.group(group))
     }
 
-    /// The exchange that divides a group's streams among so many queues.
+    /// The exchange that divides a group's streams among that many queues.
     fn divider(&self, group: &str, queues: u16) -> String {
         format!("{}.{queues}", self.group(group))
     }
@@ -107,9 +106,9 @@ impl Topology {
         declare_exchange(channel, &self.dead_exchange(), ExchangeKind::Direct, FieldTable::default()).await
     }
 
-    /// Declares all that a group needs; nothing changes where it is there already. What it had with another number of
-    /// queues is unbound, behind what is bound instead: in between a message may come twice, and none has no queue. The
-    /// broker takes it for done where there is nothing to unbind.
+    /// Declares all that a group needs; what exists already is not changed. What it had with another number of queues
+    /// is unbound, after the new bindings: in between a message may come twice, but none is without a queue. If there
+    /// is nothing to unbind, the broker counts that as done.
     pub(super) async fn declare_group(&self, link: &Link, channel: &Channel, group: &str) -> lapin::Result<()> {
         self.declare_exchange(channel).await?;
         self.declare_dead_letters(link, group).await?;
@@ -119,8 +118,8 @@ impl Topology {
         if self.queues == 1 { self.bind_one(channel, group).await } else { self.bind_slots(channel, group).await }
     }
 
-    /// Declares what keeps a group's dead letters. A queue that was declared without a delivery limit stays as it is:
-    /// that cannot be changed. The broker closes the channel over which it says so.
+    /// Declares what holds a group's dead letters. A queue that was declared without a delivery limit stays as it is,
+    /// since that cannot be changed. The broker closes the channel over which it says so.
     pub(super) async fn declare_dead_letters(&self, link: &Link, group: &str) -> lapin::Result<()> {
         let (queue, exchange, key) = (self.dead_queue(group), self.dead_exchange(), self.group(group));
         let mut channel = link.another_channel().await?;
@@ -141,8 +140,8 @@ impl Topology {
         unbind_exchange(channel, (&name, &self.exchange, "#")).await
     }
 
-    /// A headers exchange between the topic exchange and the queues. What bears no slot, since somebody else has
-    /// published it, goes to the first queue.
+    /// A headers exchange between the topic exchange and the queues. Messages without a slot, published by others, go
+    /// to the first queue.
     async fn bind_slots(&self, channel: &Channel, group: &str) -> lapin::Result<()> {
         let (name, queues) = (self.group(group), self.queues(group));
         let divider = self.divider(group, self.queues);
@@ -152,7 +151,7 @@ impl Topology {
         let mut alternate = FieldTable::default();
         alternate.insert("alternate-exchange".into(), text(&rest));
         declare_exchange(channel, &divider, ExchangeKind::Headers, alternate).await?;
-        // All on their way at once: one after the other they would take as many round trips.
+        // All at once: one after the other they would take as many round trips.
         let bind = |slot: u16| {
             let mut arguments = FieldTable::default();
             arguments.insert("x-match".into(), text("all"));
@@ -161,7 +160,8 @@ impl Topology {
             bind_queue(channel, (queue, &divider, ""), arguments)
         };
         try_join_all((0..SLOTS).map(bind)).await?;
-        // Last: what came while a slot had no queue yet would be in another one than the rest of its stream.
+        // Last: otherwise messages that come before a slot has a queue would be in another one than the rest of their
+        // stream.
         declare_exchange(channel, &name, ExchangeKind::Fanout, FieldTable::default()).await?;
         bind_exchange(channel, (&divider, &name, "")).await?;
         for others in (2..=SLOTS).filter(|others| *others != self.queues) {
@@ -178,7 +178,7 @@ impl Topology {
         arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(i64::from(self.delivery_limit)));
         arguments.insert("x-dead-letter-exchange".into(), text(&self.dead_exchange()));
         arguments.insert("x-dead-letter-routing-key".into(), text(&self.group(group)));
-        // Together they make sure that a dead letter is in its queue before it leaves this one.
+        // Together they ensure that a dead letter is in its queue before it leaves this one.
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
         arguments.insert("x-overflow".into(), text("reject-publish"));
         arguments
@@ -196,9 +196,9 @@ fn quorum() -> FieldTable {
     arguments
 }
 
-/// A queue that drops nothing, however often it is delivered and not answered: without a limit of its own `RabbitMQ` 4
-/// gives it one of 20. None at all would be -1 there, and 0 to `RabbitMQ` 3; the client does not tell which of them it
-/// is.
+/// A queue that drops nothing, however often it is delivered without an acknowledgement: without a limit of its own
+/// `RabbitMQ` 4 gives it one of 20. No limit would be -1 there, and 0 for `RabbitMQ` 3; the client does not tell which
+/// it is.
 fn keeping() -> FieldTable {
     let mut arguments = quorum();
     arguments.insert(DELIVERY_LIMIT.into(), AMQPValue::LongLongInt(i64::from(u32::MAX)));
@@ -210,7 +210,7 @@ fn is_declared_otherwise(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == refused)
 }
 
-/// How many messages wait in a queue that is there.
+/// How many messages wait in an existing queue.
 pub(super) async fn waiting(channel: &Channel, queue: &str) -> lapin::Result<u32> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.into(), passive, FieldTable::default()).await.map(|queue| queue.message_count())
@@ -246,7 +246,7 @@ async fn bind_exchange(channel: &Channel, (to, from, key): (&str, &str, &str)) -
 }
 
 async fn unbind_exchange(channel: &Channel, (to, from, key): (&str, &str, &str)) -> lapin::Result<()> {
-    // There may be many of them. They are done before anything that comes next over the channel.
+    // There may be many. They are done before anything that follows on the channel.
     let options = ExchangeUnbindOptions { nowait: true };
     channel.exchange_unbind(to.into(), from.into(), key.into(), options, FieldTable::default()).await
 }
