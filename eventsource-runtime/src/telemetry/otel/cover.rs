@@ -1,4 +1,4 @@
-//! How a span covers the life of a future or a stream that a plain function returns.
+//! A span that covers the life of a future or a stream that a plain function returns.
 
 use std::fmt;
 use std::future::Future;
@@ -14,18 +14,18 @@ use super::span::{Entered, Span};
 use super::toggle;
 use crate::telemetry::Outcome;
 
-/// Finds out how a future ended, or what an item of a stream says. No closure that has caught anything: it would be a
-/// part of the type that the function returns.
+/// Determines how a future ended, or what an item of a stream says. Not a capturing closure, which would be a part of
+/// the type that the function returns.
 type Inspect<T> = fn(&T, &mut Outcome);
 
-/// What a body comes to. The type of that is no parameter of what covers the body: `impl Future<Output = T> + 'static`
-/// does not ask `T` to live that long, and a parameter would have to.
+/// What a body yields. That type is no parameter of what covers the body: `impl Future<Output = T> + 'static` does not
+/// require `T` to live that long, and a parameter would.
 pub trait Yields<B> {
     /// What is inspected.
     type Value;
 }
 
-/// To its output.
+/// A future's output.
 #[derive(Debug)]
 pub struct AFuture;
 
@@ -33,7 +33,7 @@ impl<F: Future> Yields<F> for AFuture {
     type Value = F::Output;
 }
 
-/// To its items.
+/// A stream's items.
 #[derive(Debug)]
 pub struct AStream;
 
@@ -42,8 +42,8 @@ impl<S: Stream> Yields<S> for AStream {
 }
 
 pin_project! {
-    /// What a function returned, and the span that covers it: attached in each poll, ended with the last value or with
-    /// the drop.
+    /// What a function returned, and the span that covers it: attached in each poll, ended with the last value or on
+    /// drop.
     pub struct Covered<B, Y: Yields<B>> {
         #[pin]
         body: Option<B>,
@@ -61,8 +61,8 @@ pin_project! {
                 let _entered = span.as_ref().map(Span::enter);
                 this.body.set(None);
             }
-            // Whoever drops a stream at its first failure has heard all that it had to say. In a panic, and at the end
-            // of a thread, the span knows better what can be told.
+            // Whoever drops a stream at its first failure has seen all that it had to say. In a panic, and at the end
+            // of a thread, the span's own drop knows better.
             if let Some(span) = span
                 && this.outcome.error_type.is_some()
                 && !thread::panicking()
@@ -84,8 +84,8 @@ impl<B, Y: Yields<B>> Covered<B, Y> {
     }
 }
 
-/// A span around a poll. The poll may panic and somebody catch that: nobody can tell from the drop that follows later.
-/// So the span ends here, as in a panic.
+/// A span around a poll. If the poll panics and somebody catches that, the later drop cannot tell. So the span ends
+/// here, as in a panic.
 struct Polling<'a> {
     span: &'a mut Option<Span>,
     entered: Option<Entered>,
@@ -98,7 +98,7 @@ impl Polling<'_> {
     }
 }
 
-/// In unwinding alone: otherwise the poll is done.
+/// Only in unwinding: otherwise the poll is done.
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
         self.entered = None;
@@ -141,7 +141,7 @@ impl<S: Stream> Stream for Covered<S, AStream> {
         let polled = within(this.span, || body.poll_next(task));
         match &polled {
             Poll::Pending => (),
-            // The first failure is told; what comes after it may be no more than its consequence.
+            // The first failure is recorded; later ones may only be its consequence.
             Poll::Ready(Some(item)) => {
                 if this.outcome.error_type.is_none() && this.span.as_ref().is_some_and(Span::is_recording) {
                     (this.inspect)(item, this.outcome);
@@ -192,7 +192,7 @@ where
     note = "return `Pin<Box<dyn Future<..>>>` or `impl Future<..>`, or write `covers = call` for a span of the call alone"
 )]
 pub trait BoxedFuture: Sized {
-    /// What it ends with. No `Future` is asked for: that it is boxed says it, and one error is enough.
+    /// What it ends with. It need not be a `Future` here: the box says so, and one error is enough.
     type Output;
 
     /// Covers it.
@@ -241,7 +241,7 @@ boxed!(Send Unpin);
 boxed!(Sync Unpin);
 boxed!(Send Sync Unpin);
 
-/// Those that may be moved stand in a box without a pin.
+/// Boxes of what may be moved need no pin.
 macro_rules! movable {
     ($($bound:ident)*) => {
         impl<'a, T: 'a> BoxedFuture for Box<dyn Future<Output = T> + Unpin $(+ $bound)* + 'a> {
@@ -262,7 +262,7 @@ macro_rules! movable {
                 if span.is_none() {
                     return body();
                 }
-                // Pinned: for a box alone it is a feature of `futures-core` whether it is a stream.
+                // Pinned: whether a bare box is a stream depends on a feature of `futures-core`.
                 Box::new(Covered::<_, AStream>::new(span, || Pin::new(body()), inspect))
             }
         }

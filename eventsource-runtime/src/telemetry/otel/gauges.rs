@@ -1,4 +1,4 @@
-//! What is observed for as long as somebody keeps it up: how far projections and relays are behind, and how far
+//! Gauges that are observed for as long as somebody keeps them: how far projections and relays are behind, and how far
 //! rebuilds are. The callbacks read atomics; none can panic, which would end the exporter's thread.
 
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ struct Gaps {
 }
 
 impl Gap {
-    /// Gaps for the parts of a projection or a relay, observed until they are dropped; none where metrics are off. Who
-    /// reads them may come later.
+    /// Gaps for the parts of a projection or a relay, observed until they are dropped; none if metrics are off. A
+    /// reader may come later.
     pub(crate) fn observed(name: &'static str, parts: usize, relay: bool) -> Vec<Arc<Self>> {
         if metrics::are_off() {
             return Vec::new();
@@ -51,22 +51,22 @@ impl Gap {
         (0..parts).map(|part| Arc::new(Self { of: Arc::clone(&of), part })).collect()
     }
 
-    /// The last position that is known to be in the store.
+    /// The last known position in the store.
     pub(crate) fn head(&self, position: u64) {
         self.of.head.fetch_max(position, Ordering::Relaxed);
     }
 
-    /// Forgets what was said of the store: it may have lost its last events, and stand before that.
+    /// Forgets the known head: the store may have lost its last events, and end before it.
     pub(crate) fn forget_head(&self) {
         self.of.head.store(0, Ordering::Relaxed);
     }
 
-    /// What was said last to be in the store.
+    /// The last known position in the store.
     pub(crate) fn known_head(&self) -> u64 {
         self.of.head.load(Ordering::Relaxed)
     }
 
-    /// The last position that the part is done with.
+    /// The last position that the part has finished.
     pub(crate) fn checkpoint(&self, position: u64) {
         if let Some(checkpoint) = self.of.checkpoints.get(self.part) {
             checkpoint.store(position, Ordering::Relaxed);
@@ -94,8 +94,7 @@ fn observe_gaps(
         .with_unit("{position}")
         .with_description(names::description(instrument))
         .with_callback(move |observer| {
-            // Several may have one name, as where each tenant has a store of its own: the furthest behind is what
-            // matters.
+            // Several may have one name, for example if each tenant has its own store: the one furthest behind counts.
             let mut all = BTreeMap::<_, u64>::new();
             for (name, gap) in gaps.living(&meter_id) {
                 let positions = all.entry(name).or_default();
@@ -108,7 +107,7 @@ fn observe_gaps(
         .build();
 }
 
-/// Which share of a rebuild is done, from 0 to 1.
+/// The share of a rebuild that is done, from 0 to 1.
 #[derive(Debug)]
 pub(crate) struct Rebuild {
     /// The bits of the share.
@@ -116,7 +115,7 @@ pub(crate) struct Rebuild {
 }
 
 impl Rebuild {
-    /// A rebuild that is observed until the value is dropped; `None` where metrics are off.
+    /// A rebuild that is observed until the value is dropped; `None` if metrics are off.
     pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
         if metrics::are_off() {
             return None;
@@ -159,7 +158,7 @@ mod tests {
     use super::*;
     use crate::telemetry::Telemetry;
 
-    /// Two stores of one process, each with that projection: the last one to begin stood for both.
+    /// For two stores of one process, each with that projection, only the last one to begin was reported.
     #[test]
     fn of_those_with_one_name_the_one_furthest_behind_is_told() {
         let exporter = InMemoryMetricExporter::default();

@@ -1,4 +1,4 @@
-//! How a future or a stream runs in a place that outlives it: attached in each poll, and while its destructors run.
+//! Runs a future or a stream in a place that outlives it: attached in each poll, and while its destructors run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,9 +7,9 @@ use std::task::{Context as TaskContext, Poll};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-/// What code can be in: a span, what surrounds one, or a set-up of telemetry.
+/// Where code can run: in a span, in a span's surroundings, or in a set-up of telemetry.
 pub(super) trait Place {
-    /// Dropped, it leaves the place.
+    /// Dropping it leaves the place.
     type Entered;
 
     fn enter(&self) -> Self::Entered;
@@ -26,7 +26,7 @@ pin_project! {
     impl<B, P: Place> PinnedDrop for Inside<B, P> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // Cancelled, it may hold guards: what these do belongs there as well. One that is done holds nothing.
+            // If cancelled, it may hold guards, whose work belongs there as well. One that is done holds nothing.
             if this.body.is_some() {
                 let _entered = this.place.enter();
                 this.body.set(None);

@@ -1,4 +1,4 @@
-//! What is told in a line of text, which stays a line: nothing in it ends it, reorders it or controls a terminal.
+//! Text on a single line: nothing in it ends the line, reorders it or controls a terminal.
 
 use std::fmt::{self, Write};
 
@@ -24,7 +24,7 @@ pub(super) fn of(event: &Event<'_>) -> String {
 
 /// Adds a text.
 pub(super) fn inert(line: &mut String, text: fmt::Arguments<'_>) {
-    // A text takes whatever is written.
+    // Writing to a `String` cannot fail.
     let _ = Inert(line).write_fmt(text);
 }
 
@@ -44,12 +44,12 @@ struct Fields {
 
 impl Fields {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        // Our own events bear the ids as fields, for those who take them as records.
+        // Our own events carry the ids as fields, for those who take them as records.
         if matches!(field.name(), "trace_id" | "span_id") {
             return;
         }
         let to = if field.name() == "message" { &mut self.message } else { &mut self.others };
-        // A text takes whatever is written, and a value that fails to show itself is left as far as it got.
+        // Writing to a `String` cannot fail, and a value that fails to format stays as far as it got.
         let _ = match field.name() {
             "message" => to.write_char(' '),
             name => write!(to, " {name}="),
@@ -68,7 +68,7 @@ impl Visit for Fields {
     }
 }
 
-/// Spells out what would end the line, reorder it or control a terminal.
+/// Escapes what would end the line, reorder it or control a terminal.
 struct Inert<'a>(&'a mut String);
 
 impl Write for Inert<'_> {

@@ -9,7 +9,7 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 pub(in crate::telemetry) struct List(Vec<KeyValue>);
 
 impl List {
-    /// With room for so many attributes, so that one allocation does.
+    /// With room for that many attributes, so that one allocation suffices.
     pub(super) fn with_room(attributes: usize) -> Self {
         Self(Vec::with_capacity(attributes))
     }

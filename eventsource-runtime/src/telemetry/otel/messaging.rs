@@ -15,9 +15,9 @@ use crate::telemetry::{guarded, names};
 
 /// The name of the operation, and its type.
 const SEND: &str = "send";
-/// The bounds that the conventions advise, in seconds.
+/// The bounds that the conventions recommend, in seconds.
 const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-/// What stands for a bus without a broker, where an instrument must name one.
+/// Stands for a bus without a broker, if an instrument must name one.
 const IN_PROCESS: &str = "in_process";
 
 pub(super) struct Messaging {
@@ -27,7 +27,7 @@ pub(super) struct Messaging {
     consumed_messages: Counter<u64>,
 }
 
-/// The buses whose health the gauges tell, by their systems; none is that of a bus within the process.
+/// The buses whose health the gauges report, by their systems; none is that of an in-process bus.
 static BUSES: Observed<Option<&str>, dyn Health> = Observed::new();
 
 impl Messaging {
@@ -48,7 +48,7 @@ impl Messaging {
     }
 }
 
-/// Makes the gauges of one meter.
+/// Creates the gauges of one meter.
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     observe_connected(meter, meter_id);
     observe_lag(meter, meter_id);
@@ -77,7 +77,7 @@ fn attributes(
     attributes
 }
 
-/// Whether it was not even tried to send the message.
+/// Whether sending the message was not even tried.
 fn never_left(error: &PublishError) -> bool {
     use PublishError::{Behind, Closed, Invalid, TooLarge};
     matches!(error, Closed | TooLarge { .. } | Invalid { .. } | Behind { .. })
@@ -99,7 +99,7 @@ pub(crate) fn sent(info: &BusInfo, destination: &str, results: &[Result<Publishe
                 None => counts.push((partition, error, 1)),
             }
         }
-        // Of one partition where all of them are.
+        // With a partition if all are of one.
         let partition = match &counts[..] {
             [(partition, ..)] => *partition,
             _ => None,
@@ -141,23 +141,23 @@ pub(crate) fn processed(
     });
 }
 
-/// A message came before it was sent, says another clock.
+/// By another clock, a message came before it was sent.
 pub(crate) fn clock_skew() {
     skew("bus");
 }
 
-/// Has the gauges tell of a bus for as long as it lives.
+/// Has the gauges report a bus for as long as it lives.
 pub(crate) fn observe(system: Option<&'static str>, health: &Arc<dyn Health>) {
     if !metrics::are_off() {
         BUSES.add(system, health);
     }
 }
 
-/// Asks a bus, and lets go of what may have become its last handle. A panic here would end the exporter's thread, and a
-/// stranger's bus may have one, also in its destructor.
+/// Queries a bus, and drops what may have become its last handle. A panic here would end the exporter's thread, and a
+/// foreign bus may panic, also in its destructor.
 fn asked<T>(health: Arc<dyn Health>, ask: impl FnOnce(&dyn Health) -> T) -> Option<T> {
     let answer = guarded(|| ask(&*health));
-    // Apart: two panics at once would end the process.
+    // Separately: two panics at once would end the process.
     guarded(move || drop(health));
     answer
 }
@@ -174,7 +174,7 @@ fn observe_connected(meter: &Meter, meter_id: &MeterId) {
                 let connected = asked(health, |health| system.is_none() || health.is_connected()).unwrap_or(false);
                 // Nothing stands between.
                 let Some(system) = system else { continue };
-                // Of several buses one that is lost is what matters.
+                // Of several buses, a lost one is what matters.
                 *systems.entry(system).or_insert(true) &= connected;
             }
             for (system, connected) in systems {
@@ -199,7 +199,7 @@ fn observe_lag(meter: &Meter, meter_id: &MeterId) {
                 };
                 asked(health, |health| health.lags(&mut tell));
             }
-            // Buses within the process may have groups of one name.
+            // In-process buses may have groups of one name.
             for ((system, destination, partition, group), messages) in all {
                 let attributes = [
                     KeyValue::new(names::MESSAGING_SYSTEM, system),
@@ -248,7 +248,7 @@ mod tests {
         }
     }
 
-    /// Its owner lets go of it while it is asked, so that its end comes on the exporter's thread.
+    /// Its owner drops it while it is queried, so that it ends on the exporter's thread.
     struct Leaving(Arc<Mutex<Option<Arc<dyn Health>>>>);
 
     impl Health for Leaving {
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// What the gauges tell at last of those buses, by instrument and system.
+    /// What the gauges report last of those buses, by instrument and system.
     fn told(buses: &[(Option<&'static str>, Weak<dyn Health>)], flushes: usize) -> BTreeMap<(String, String), u64> {
         let exporter = InMemoryMetricExporter::default();
         let telemetry = Telemetry::builder("tests").metric_exporter(exporter.clone()).build().unwrap();

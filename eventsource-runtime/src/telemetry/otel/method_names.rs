@@ -1,12 +1,12 @@
 //! Names of methods' spans: the type in snake case, a dot, the method. An attribute macro on a method cannot see the
-//! type, so that the name is joined at the first call and kept.
+//! type, so the name is joined at the first call and cached.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::sync::RwLock;
 
-/// One entry a traced method and type; there are as many as the program has.
+/// One entry per traced method and type; there are as many as the program has.
 static NAMES: LazyLock<RwLock<HashMap<(&'static str, &'static str), &'static str>>> = LazyLock::new(RwLock::default);
 
 pub(super) fn joined(type_name: &'static str, method: &'static str) -> &'static str {
@@ -18,10 +18,10 @@ pub(super) fn joined(type_name: &'static str, method: &'static str) -> &'static 
     NAMES.write().entry(key).or_insert_with(|| name.leak())
 }
 
-/// What may stand before the first path in the name of a type that has none of its own.
+/// What may precede the first path in the name of a type that has none of its own.
 const BEFORE: [&str; 8] = ["&", "mut ", "*const ", "*mut ", "dyn ", "[", "(", "<"];
 
-/// The last segment of the first path in a type's name, without its parameters; the whole name where that has no path.
+/// The last segment of the first path in a type's name, without its parameters; the whole name if it has no path.
 fn bare(type_name: &str) -> &str {
     let mut rest = type_name;
     while let Some(shorter) = BEFORE.iter().find_map(|before| rest.strip_prefix(before)) {
@@ -32,7 +32,7 @@ fn bare(type_name: &str) -> &str {
     path.rsplit("::").find(|segment| !segment.is_empty()).unwrap_or(type_name)
 }
 
-/// A word begins where capitals do, and at the last of several where small letters follow: `HTTPClient` is
+/// A word begins at a capital, or at the last of several that small letters follow: `HTTPClient` is `http_client`.
 /// `http_client`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);

@@ -1,5 +1,5 @@
-//! The instruments, and one function for each fact that they count. Attribute values are names from a closed set,
-//! or from one that is bounded: no function takes an id.
+//! The instruments, and one function for each fact that they count. Attribute values are names from a closed set, or
+//! from a bounded one: no function takes an id.
 
 use std::fmt;
 use std::ptr;
@@ -20,20 +20,20 @@ use crate::store::{Fault, StoreInfo, status_code};
 use crate::telemetry::names::description;
 use crate::telemetry::{Names, log, names};
 
-/// From when on commands, queries and calls to a store are logged as slow, where nothing else is said.
+/// From when on commands, queries and calls to a store are logged as slow, by default.
 pub(super) const SLOW: Duration = Duration::from_secs(1);
 
 /// Bounds of durations, in seconds: from a tenth of a millisecond to ten seconds.
 const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Those that the conventions advise for calls to databases.
+/// The bounds that the conventions recommend for calls to databases.
 const DATABASE: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// Bounds of lags, in seconds: up to a day behind.
 const LAGS: [f64; 14] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 3600.0, 21_600.0, 86_400.0];
 /// Bounds of counts.
 const COUNTS: [f64; 12] = [0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 10_000.0, 100_000.0];
 
-/// Every instrument of the crate, made from one meter.
+/// Every instrument of the crate, created from one meter.
 pub(super) struct Instruments {
     command_duration: Histogram<f64>,
     command_total: Counter<u64>,
@@ -99,7 +99,7 @@ impl Instruments {
         }
     }
 
-    /// Has the meter observe what is kept up as well. One without a reader calls each of these a mistake.
+    /// Has the meter observe the gauges as well. Without a reader, it calls each of these a mistake.
     pub(super) fn observing(self, meter: &Meter) -> Self {
         gauges::make(meter, &self.meter_id);
         messaging::make(meter, &self.meter_id);
@@ -126,10 +126,10 @@ impl fmt::Debug for Instruments {
 static FOREIGN: ArcSwapOption<Foreign> = ArcSwapOption::const_empty();
 
 struct Foreign {
-    /// Others are to decide when it ends: that may take its exporter's time.
+    /// Others decide when it ends: that may take its exporter's time.
     provider: Weak<dyn MeterProvider + Send + Sync>,
     instruments: Instruments,
-    /// Whether nobody can read them: OpenTelemetry's own provider, where nobody has set one, is told nothing.
+    /// Whether nobody can read them: OpenTelemetry's own no-op provider is told nothing.
     is_noop: bool,
 }
 
@@ -142,7 +142,7 @@ pub(super) fn with(record: impl FnOnce(&Instruments)) {
     measure(|instruments, _| instruments.map_or((), record));
 }
 
-/// Tells as well from when on what is measured is logged as slow, and does so where nobody reads it.
+/// Also passes the threshold from which measurements are logged as slow, even if nobody reads them.
 fn measure<T: Default>(record: impl FnOnce(Option<&Instruments>, Duration) -> T) -> T {
     if are_off() {
         return T::default();
@@ -162,24 +162,24 @@ fn measure<T: Default>(record: impl FnOnce(Option<&Instruments>, Duration) -> T)
     }
 }
 
-/// Whether somebody reads what is measured here, or logs what of it is slow, for a component that has its metrics on.
+/// Whether measurements here are read, or logged if slow, for a component that has its metrics on.
 pub(crate) fn are_read(enabled: bool) -> bool {
     enabled && measure(|instruments, slow| instruments.is_some() || slow < Duration::MAX && log::slowness_is_told())
 }
 
-/// Whether somebody reads what is measured here.
+/// Whether somebody reads measurements here.
 pub(crate) fn are_recorded() -> bool {
     measure(|instruments, _| instruments.is_some())
 }
 
-/// Whether somebody reads gauges here: to keep one up may take a query.
+/// Whether somebody reads gauges here: keeping one may take a query.
 pub(crate) fn gauges_are_read() -> bool {
     measure(|instruments, _| instruments.is_some_and(|instruments| instruments.meter_id.is_read()))
 }
 
-/// Whether gauges are those that the process's measurements go to. This asks nothing of OpenTelemetry's globals, which
-/// are locked while a provider that they are rid of exports its last: where others have replaced theirs, the next
-/// measurement tells.
+/// Whether gauges belong to where the process's measurements go. This asks nothing of OpenTelemetry's globals, which
+/// are locked while a replaced provider makes its last export: if others have replaced theirs, the next measurement
+/// notices.
 pub(super) fn are_of_process(meter_id: &MeterId) -> bool {
     match Active::of_process().measuring() {
         Some(pipeline) => pipeline.instruments.meter_id.is(meter_id),
@@ -187,12 +187,12 @@ pub(super) fn are_of_process(meter_id: &MeterId) -> bool {
     }
 }
 
-/// The present moment, where somebody reads how long what begins now will take.
+/// The current time, if somebody reads how long what begins now will take.
 pub(crate) fn begun(enabled: bool) -> Option<Instant> {
     are_read(enabled).then(Instant::now)
 }
 
-/// Shows what is known of OpenTelemetry's global meters at this moment.
+/// Passes on what is known of OpenTelemetry's current global meters.
 fn foreign<T>(show: impl FnOnce(&Foreign) -> T) -> T {
     let provider = global::meter_provider();
     if let Some(known) = &*FOREIGN.load()
@@ -203,7 +203,7 @@ fn foreign<T>(show: impl FnOnce(&Foreign) -> T) -> T {
     }
     let meter = provider.meter_with_scope(SCOPE.clone());
     let instruments = Instruments::new(&meter).observing(&meter);
-    // It has no state, and forgets callbacks at once. So does one whose views drop all gauges, but that has a state.
+    // It has no state, and drops callbacks at once. So does one whose views drop all gauges, but that has a state.
     let is_noop = size_of_val(&*provider) == 0 && !instruments.meter_id.is_read();
     let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments, is_noop });
     FOREIGN.store(Some(Arc::clone(&made)));
@@ -274,7 +274,7 @@ pub(crate) fn query(ended: &Ended<'_>, results: Option<usize>) {
     });
 }
 
-/// Something happened before its cause, says another clock.
+/// By another clock, something happened before its cause.
 pub(super) fn skew(component: &'static str) {
     with(|instruments| skewed(instruments, component));
 }
@@ -283,8 +283,8 @@ fn skewed(instruments: &Instruments, component: &'static str) {
     instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]);
 }
 
-/// How far behind each event a projection was when it was done with it, with the events' types. A negative lag counts
-/// as none, and as skew.
+/// How far behind each event a projection was when it finished it, with the events' types. A negative lag counts as
+/// none, and as skew.
 pub(crate) fn projection_lag<'a>(projection: &'static str, lags: impl Iterator<Item = (&'a str, f64)>) {
     with(|instruments| {
         let event_type = KeyValue::new(names::EVENT_TYPE, "");
@@ -337,7 +337,7 @@ pub(crate) fn retry(component: &'static str, error_type: &str) {
     });
 }
 
-/// Events that were set aside, or parked behind one that was.
+/// Events that were set aside, or parked behind such an event.
 pub(crate) fn dead_letters(component: &'static str, error_type: &str, count: u64) {
     with(|instruments| {
         let attributes = [KeyValue::new(names::EVENTSOURCE_COMPONENT, component), instruments.error_type(error_type)];
@@ -362,7 +362,7 @@ pub(super) fn attributes_cut(count: u64) {
     });
 }
 
-/// The duration of a call to a database; stores within the process make none. It tells whether the call was slow.
+/// The duration of a call to a database; in-process stores make none. Returns whether the call was slow.
 pub(crate) fn store_operation(
     info: &StoreInfo,
     operation: &'static str,

@@ -15,7 +15,7 @@ pub(super) fn make(_: &SpanBuilder, _: &Context, _: (bool, bool)) -> Made {
     Made::Nothing
 }
 
-/// Nothing that is entered.
+/// Nothing to enter.
 #[derive(Debug)]
 pub(super) struct Bridged;
 

@@ -1,12 +1,12 @@
-//! What gauges tell of. It belongs to the scope that it began in, or else to the process, and not to instruments: there
-//! are others as soon as something is installed or replaced, and they tell of what was there before just as well.
+//! What gauges report. It belongs to the scope that it began in, or else to the process, not to instruments: others
+//! appear as soon as something is installed or replaced, and they report what was there before just as well.
 
 use std::sync::{Arc, Weak};
 
 use super::{metrics, pipeline};
 use crate::sync::Mutex;
 
-/// Tells the gauges of one meter from those of others. Their callbacks have it, which says whether anybody reads them:
+/// Tells the gauges of one meter from those of others. Their callbacks hold it, which shows whether anybody reads them:
 /// a provider without readers drops callbacks at once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MeterId(Arc<()>);
@@ -21,7 +21,7 @@ impl MeterId {
     }
 }
 
-/// What gauges show, for as long as somebody else keeps it.
+/// What gauges report, for as long as somebody else keeps it.
 pub(super) struct Observed<K, T: ?Sized>(Mutex<Vec<One<K, T>>>);
 
 struct One<K, T: ?Sized> {
@@ -36,15 +36,15 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// Has gauges tell of `value` for as long as it lives.
+    /// Has gauges report `value` for as long as it lives.
     pub(super) fn add(&self, key: K, value: &Arc<T>) {
         let scope = pipeline::scoped();
         self.add_of(scope.as_ref().map(|pipeline| &pipeline.instruments.meter_id), key, value);
-        // A provider of somebody else's has gauges from the first measurement on, and here may be none for long.
+        // A foreign provider has gauges from the first measurement on, and here may be none for long.
         metrics::with(|_| ());
     }
 
-    /// Has the gauges of that meter tell of it, or the process's.
+    /// Has the gauges of that meter report it, or the process's.
     pub(super) fn add_of(&self, scope: Option<&MeterId>, key: K, value: &Arc<T>) {
         let scope = scope.map(|MeterId(id)| Arc::downgrade(id));
         let mut known = self.0.lock();
@@ -52,7 +52,7 @@ impl<K: Copy, T: ?Sized> Observed<K, T> {
         known.push(One { key, scope, value: Arc::downgrade(value) });
     }
 
-    /// What lives of that which the gauges of `meter_id` tell of, so that nobody's code runs under the lock.
+    /// What is alive of what the gauges of `meter_id` report; collected, so that no foreign code runs under the lock.
     pub(super) fn living(&self, meter_id: &MeterId) -> Vec<(K, Arc<T>)> {
         let tells_of_process = metrics::are_of_process(meter_id);
         let known = self.0.lock();

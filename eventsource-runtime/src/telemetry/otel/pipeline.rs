@@ -1,4 +1,4 @@
-//! Where spans and metrics go: what a set-up installed, what a scope brought along, or OpenTelemetry's globals.
+//! Where spans and metrics go: to what a set-up installed, to what a scope carries, or to OpenTelemetry's globals.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,10 +35,10 @@ pub(super) static SCOPE: LazyLock<InstrumentationScope> = LazyLock::new(|| {
 /// What the last set-up installed, until somebody replaces OpenTelemetry's global provider.
 static INSTALLED: ArcSwapOption<Pipeline> = ArcSwapOption::const_empty();
 
-/// Whether `INSTALLED` holds one: a program without a set-up is told so by one load.
+/// Whether `INSTALLED` holds one: without a set-up, one load suffices.
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// Whether `INSTALLED` drops what is below an unsampled span: so that this, which happens most, costs one load.
+/// Whether `INSTALLED` drops what is below an unsampled span: so that this most common case costs one load.
 static DROPS_BELOW_UNSAMPLED: AtomicBool = AtomicBool::new(false);
 
 /// Held while both of them change.
@@ -49,19 +49,19 @@ static CHANGE: Mutex<()> = Mutex::new(());
 pub(super) struct Pipeline {
     pub(super) tracer: SdkTracer,
     pub(super) sampling: Sampling,
-    /// Whether spans are made as spans of `tracing`.
+    /// Whether spans are created as `tracing` spans.
     pub(super) bridged: bool,
     pub(super) way: Way,
-    /// Whether what would be span events are log events.
+    /// Whether log events are emitted instead of span events.
     pub(super) span_events_as_logs: bool,
-    /// Whether what errors say is recorded.
+    /// Whether the text of errors is recorded.
     pub(super) error_text: bool,
-    /// Exports log events, where anything does.
+    /// Exports log events, if anything does.
     pub(super) logs: Option<Dispatch>,
     pub(super) instruments: Instruments,
-    /// Whether anybody reads what the instruments are told, or logs what is slow.
+    /// Whether anybody reads the instruments, or logs what is slow.
     pub(super) metered: bool,
-    /// From when on what is measured is logged as slow.
+    /// The threshold from which measurements are logged as slow.
     pub(super) slow: Duration,
     /// Whether OpenTelemetry's global spans are the pipeline's, once it is installed.
     pub(super) has_global_spans: bool,
@@ -82,9 +82,9 @@ pub(super) enum Sampling {
     AlwaysOn,
     /// No span.
     AlwaysOff,
-    /// A share of the traces, by trace id alone.
+    /// A share of the traces, by trace id only.
     Ratio,
-    /// As the parent; the others as the root says.
+    /// As the parent; a root as `Root` says.
     ParentBased(Root),
     /// A sampler of the user's, which may read attributes.
     Custom,
@@ -98,12 +98,12 @@ pub(super) enum Root {
     Ratio,
 }
 
-/// What a sampler will say.
+/// What a sampler will decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Record,
     Drop,
-    /// It must be asked; `reads` tells whether it may look at attributes.
+    /// It must be asked; `reads` says whether it may look at attributes.
     Ask {
         reads: bool,
     },
@@ -127,7 +127,7 @@ impl Sampling {
     }
 }
 
-/// Whether a span below an unsampled one of `context` is surely dropped. Where this says no, the sampler may.
+/// Whether a span below an unsampled one of `context` is surely dropped. If not, the sampler may still drop it.
 pub(super) fn drops_below_unsampled(context: &Context) -> bool {
     match context.get::<Scoped>() {
         Some(Scoped(pipeline)) => pipeline.sampling.drops_below_unsampled(),
@@ -137,17 +137,17 @@ pub(super) fn drops_below_unsampled(context: &Context) -> bool {
 
 /// The pipeline that a span or a measurement goes to.
 pub(super) enum Active<'a> {
-    /// Brought along by the context.
+    /// Carried by the context.
     Scoped(&'a Pipeline),
-    /// The same, where the context is not borrowed.
+    /// The same, if the context is not borrowed.
     Shared(Arc<Pipeline>),
     /// Installed for the process.
     Installed(Guard<Option<Arc<Pipeline>>>),
-    /// Whatever OpenTelemetry's globals hold at this moment.
+    /// Whatever OpenTelemetry's globals currently hold.
     Foreign,
 }
 
-/// A pipeline in a context: what runs below it emits there, not to the process's.
+/// A pipeline in a context: what runs below emits to it, not to the process's.
 #[derive(Clone)]
 struct Scoped(Arc<Pipeline>);
 
@@ -181,8 +181,8 @@ impl<'a> Active<'a> {
         }
     }
 
-    /// The pipeline that measurements go to. What is installed without a reader, or has lost the global meters, leaves
-    /// them to OpenTelemetry's globals; what a scope brought along never does.
+    /// The pipeline that measurements go to. One installed without a reader, or that has lost the global meters, leaves
+    /// them to OpenTelemetry's globals; one that a scope carries never does.
     pub(super) fn measuring(&self) -> Option<&Pipeline> {
         let is_apart = !matches!(self, Self::Installed(_));
         self.pipeline().filter(|pipeline| is_apart || pipeline.has_global_meters.load(Ordering::Relaxed))
@@ -196,7 +196,7 @@ impl<'a> Active<'a> {
     }
 }
 
-/// The pipeline that the current context brought along.
+/// The pipeline that the current context carries.
 pub(super) fn scoped() -> Option<Arc<Pipeline>> {
     Context::map_current(|context| context.get::<Scoped>().cloned()).map(|Scoped(pipeline)| pipeline)
 }
@@ -209,13 +209,12 @@ pub(in crate::telemetry) fn exported_logs() -> Option<Dispatch> {
     Context::map_current(|current| Active::of(current).pipeline().and_then(|pipeline| pipeline.logs.clone()))
 }
 
-/// Whether the span events of a span are to be log events.
+/// Whether to emit log events instead of a span's span events.
 pub(super) fn span_events_are_logs(context: &Context) -> bool {
     Active::of(context).pipeline().is_some_and(|pipeline| pipeline.span_events_as_logs)
 }
 
-/// A context that carries nothing of `context` but its pipeline, and that an exporter is at work: where new roots
-/// begin.
+/// A context that keeps of `context` only its pipeline, and whether an exporter is at work: where new roots begin.
 pub(super) fn root_of(context: &Context) -> Context {
     let root = match context.get::<Scoped>() {
         Some(scoped) => Context::new().with_value(scoped.clone()),
@@ -245,28 +244,28 @@ pub(super) fn install(pipeline: Arc<Pipeline>, provider: SdkTracerProvider) {
     let drops = pipeline.has_global_spans && pipeline.sampling.drops_below_unsampled();
     DROPS_BELOW_UNSAMPLED.store(drops, Ordering::Relaxed);
     drop(changing);
-    // Its end may run an exporter: not under the lock.
+    // Dropping it may run an exporter: not under the lock.
     drop(replaced);
     if pipeline.has_global_spans {
         global::set_tracer_provider(Watched { provider, pipeline });
     }
 }
 
-/// Ends the pipeline's time as the process's; false if somebody else has ended it.
+/// Uninstalls the pipeline from the process; false if somebody else has done so.
 pub(super) fn uninstall(pipeline: &Arc<Pipeline>) -> bool {
     let _changing = CHANGE.lock();
     let is_ours = INSTALLED.load().as_ref().is_some_and(|installed| Arc::ptr_eq(installed, pipeline));
     if is_ours {
         DROPS_BELOW_UNSAMPLED.store(false, Ordering::Relaxed);
         IS_INSTALLED.store(false, Ordering::Relaxed);
-        // The caller has the same pipeline, so nothing ends here.
+        // The caller has the same pipeline, so nothing is dropped here.
         INSTALLED.store(None);
     }
     is_ours
 }
 
-/// The provider as OpenTelemetry's globals hold it. When they are given another one this is dropped, and with it goes
-/// our cached tracer: that is how a replaced provider is noticed without asking at every span.
+/// The provider as OpenTelemetry's globals hold it. When they get another one this is dropped, and with it our cached
+/// tracer: that is how a replaced provider is noticed without asking at every span.
 struct Watched {
     provider: SdkTracerProvider,
     pipeline: Arc<Pipeline>,
@@ -286,8 +285,8 @@ impl Drop for Watched {
     }
 }
 
-/// The same for meters. It has nothing else of the pipeline, whose end may run an exporter: while this is dropped the
-/// globals are locked.
+/// The same for meters. It holds nothing else of the pipeline, whose drop may run an exporter: while this is dropped
+/// the globals are locked.
 pub(super) struct WatchedMeters {
     provider: SdkMeterProvider,
     are_global: Arc<AtomicBool>,
@@ -311,13 +310,13 @@ impl Drop for WatchedMeters {
     }
 }
 
-/// OpenTelemetry's global tracer at this moment; it is never kept, because nobody tells when it changes.
+/// OpenTelemetry's current global tracer; never cached, because nothing reports when it changes.
 pub(super) fn foreign_tracer() -> global::BoxedTracer {
     global::tracer_with_scope(SCOPE.clone())
 }
 
-/// What a tracer is asked with to learn whether it is OpenTelemetry's own that makes nothing. That one hands back the
-/// ids of the parent. Any other makes something else of it, and exports none of that: the context says so.
+/// Passed to a tracer to learn whether it is OpenTelemetry's own no-op one, which returns the ids of the parent. Any
+/// other creates something else, and exports none of it, since the context says so.
 static PROBE: LazyLock<Context> = LazyLock::new(|| {
     let ids = (TraceId::from(1), SpanId::from(1));
     let parent = SpanContext::new(ids.0, ids.1, TraceFlags::default(), true, TraceState::NONE);

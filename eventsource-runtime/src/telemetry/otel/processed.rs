@@ -1,4 +1,4 @@
-//! What becomes of spans and log records on their way out, and the counters that tell it.
+//! What becomes of spans and log records on their way out, and the counters that report it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,11 @@ use crate::telemetry::names;
 static SPANS: Signal = Signal::new();
 static LOGS: Signal = Signal::new();
 
-/// What counters tell of one signal.
+/// What the counters of one signal report.
 struct Signal {
     /// Of set-ups with a meter of their own, which ends with them.
     own: Observed<(), Processed>,
-    /// Of all others there have been, whose counters are the process's, and so do not fall when one of them ends.
+    /// Of all other set-ups so far, whose counters are the process's, and so do not fall when one ends.
     process: Mutex<Vec<Arc<Processed>>>,
 }
 
@@ -58,7 +58,7 @@ impl Signal {
         *process = kept;
     }
 
-    /// What the counters of that meter tell.
+    /// What the counters of that meter report.
     fn told(&self, meter_id: &MeterId) -> Option<[u64; 3]> {
         let mut all: Vec<_> = self.own.living(meter_id).into_iter().map(|((), processed)| processed).collect();
         if metrics::are_of_process(meter_id) {
@@ -75,18 +75,18 @@ fn sums(all: &[Arc<Processed>]) -> [u64; 3] {
     })
 }
 
-/// Makes the counters of one meter.
+/// Creates the counters of one meter.
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     observe(meter, meter_id, (names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED, "{span}"), &SPANS);
     observe(meter, meter_id, (names::OTEL_SDK_PROCESSOR_LOG_PROCESSED, "{log_record}"), &LOGS);
 }
 
-/// Has the counters tell what becomes of spans: those of a set-up's own meter, or the process's where it has none.
+/// Has the counters report what becomes of spans: those of a set-up's own meter, or the process's if it has none.
 pub(super) fn tell_spans(own: Option<&MeterId>, processed: &Arc<Processed>) {
     SPANS.tell(own, processed);
 }
 
-/// The same of log records.
+/// The same for log records.
 pub(super) fn tell_logs(own: Option<&MeterId>, processed: &Arc<Processed>) {
     LOGS.tell(own, processed);
 }

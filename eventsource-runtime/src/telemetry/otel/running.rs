@@ -1,6 +1,6 @@
 //! A span around its body: attached while the body runs and while it is dropped, and ended after that.
 //!
-//! Nothing here is generic: what is stands in `run.rs` or in expansions, is compiled once for each traced function, and
+//! Nothing here is generic: generic code is in `run.rs` or in expansions, is compiled once per traced function, and
 //! calls this.
 
 use std::cell::RefCell;
@@ -10,13 +10,13 @@ use std::thread;
 use super::span::{Entered, Span};
 use crate::telemetry::{Outcome, Values};
 
-/// What there is to tell of a body that is done. Not by a trait of closures, whose tables of methods are larger: each
-/// traced function has one.
+/// Determines what to record of a finished body. No closure trait, whose vtables are larger: each traced function has
+/// one.
 pub(super) trait Tells {
     fn tell(&mut self, outcome: &mut Outcome);
 }
 
-/// The span of a plain function, attached. Dropped before the body has left, it ends as in a panic.
+/// The span of a plain function, attached. If dropped before the body has left, it ends as in a panic.
 #[derive(Debug)]
 pub struct Running {
     entered: Entered,
@@ -41,19 +41,19 @@ impl Running {
         self.span.is_off()
     }
 
-    /// The body is done. Whether anybody can see what would be told of it.
+    /// The body is done. Returns whether anybody can see what would be recorded of it.
     fn left(&mut self) -> bool {
         self.entered = Entered::Nothing;
         self.span.is_recording()
     }
 
-    /// Records attributes, if anybody can see them. What the body has borrowed is still to be dropped in the span.
+    /// Records attributes, if anybody can see them. What the body has borrowed is dropped in the span, later.
     pub fn record(&self, keys: &[&'static str], values: &mut dyn Values) {
         self.span.record(&mut |attributes| attributes.each(keys, values));
     }
 
-    /// The body is done: its span ends. That is locked meanwhile: an exporter that asks for the current one must not
-    /// find it.
+    /// The body is done: its span ends. The span is detached meanwhile: an exporter that asks for the current one must
+    /// not find it, since it is locked.
     pub(super) fn done(&mut self, body: &mut dyn Tells) {
         if self.left() {
             let mut outcome = Outcome::default();
@@ -69,11 +69,11 @@ impl Running {
     }
 }
 
-/// The span of a plain function of whose value nothing is told: dropped, it ends as done, or as in a panic.
+/// The span of a plain function whose value is not recorded: when dropped, it ends as done, or as in a panic.
 #[derive(Debug)]
 pub struct Held {
     running: Running,
-    /// In a destructor it may run while another's panic goes on.
+    /// In a destructor it may run during somebody else's panic.
     is_in_panic: bool,
 }
 
@@ -93,7 +93,7 @@ impl Drop for Held {
 }
 
 /// In a field before a future's body, it keeps the span, which is attached in each poll. Dropped before the body, it
-/// leaves the body's destructors in the span.
+/// makes the body's destructors run in the span.
 #[derive(Debug)]
 pub(super) struct Before(pub(super) Option<Span>);
 
@@ -152,14 +152,14 @@ impl Drop for After {
 
 #[cold]
 fn abandon() {
-    // Dropped when nothing is borrowed: whoever hears of it may drop futures as well.
+    // Dropped when nothing is borrowed: whoever is notified may drop futures as well.
     let innermost = DROPPING.try_with(|all| all.borrow_mut().pop());
     drop(innermost);
 }
 
 thread_local! {
     /// For the futures that this thread is dropping, the innermost last. A future is dropped on one thread from its
-    /// first field to its last, so that these come and go like calls.
+    /// first field to its last, so that these nest like calls.
     static DROPPING: RefCell<Vec<Running>> = const { RefCell::new(Vec::new()) };
 }
 

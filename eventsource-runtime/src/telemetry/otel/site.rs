@@ -7,7 +7,7 @@ use crate::telemetry::site::{Kind, Literal};
 
 /// The fixed part of a span: one static for each traced function.
 ///
-/// The switch is copied into it, because a static of another crate costs one load more to find.
+/// The switch is copied into it, because finding a static of another crate costs one load more.
 #[derive(Debug)]
 pub struct Site {
     switch: AtomicU8,
@@ -29,7 +29,7 @@ impl Site {
         Self { switch: AtomicU8::new(toggle::UNREAD), name, kind, literals, keys }
     }
 
-    /// False where spans are surely off; the whole cost of a span that is off.
+    /// False if spans are surely off; the whole cost of a span that is off.
     #[inline(always)]
     pub fn may_be_on(&self) -> bool {
         self.switch.load(Ordering::Relaxed) != toggle::OFF
@@ -46,7 +46,7 @@ impl Site {
         !toggle::is_muted()
     }
 
-    /// How many attributes its span has at most when it starts.
+    /// The most attributes that its span has at the start.
     pub(super) fn room(&self) -> usize {
         self.literals.len() + self.keys.len()
     }

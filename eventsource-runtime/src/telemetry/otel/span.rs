@@ -1,8 +1,8 @@
 //! The one span type of the crate, over OpenTelemetry's API.
 //!
-//! A span is in one of three states. *Off*: nothing is made and nothing is changed, the code runs as if there were no
-//! span. *Muted*: its component is switched off, and so is every span of ours below it. *Live*: it has a context,
-//! which is attached while its body runs and, for a future, in each poll; never across an await.
+//! A span is in one of three states. *Off*: nothing is created or changed, the code runs as if there were no span.
+//! *Muted*: its component is switched off, and so is every span of ours below it. *Live*: it has a context, which is
+//! attached while its body runs and, for a future, in each poll; never across an await.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -22,7 +22,7 @@ pub(super) const MOST: usize = 128;
 /// The name of the failure of a span whose body panicked.
 const PANIC: &str = "panic";
 
-/// A span that has started; dropped before it is finished, it ends as cancelled, or as failed in a panic.
+/// A span that has started; if dropped before it is finished, it ends as cancelled, or as failed in a panic.
 pub struct Span(State);
 
 enum State {
@@ -43,8 +43,8 @@ impl Span {
     }
 }
 
-/// A context is neither of these: values of any kind are in it. But nothing of a span's changes while it is used, so
-/// that a panic leaves it whole; what is left to do with it then is to end it, which is what its drop does.
+/// A context is not unwind safe, as it holds values of any kind. But nothing of a span's changes while it is used, so a
+/// panic leaves it whole; all that remains is to end it, which its drop does.
 impl UnwindSafe for Span {}
 impl RefUnwindSafe for Span {}
 
@@ -73,7 +73,7 @@ impl Span {
         (!self.is_off()).then_some(self)
     }
 
-    /// Whether what is recorded can be seen by anybody.
+    /// Whether anybody can see what is recorded.
     pub(crate) fn is_recording(&self) -> bool {
         matches!(&self.0, State::Live(live) if live.recording)
     }
@@ -137,7 +137,7 @@ impl Span {
         });
     }
 
-    /// Ends the span: failed if the outcome has an error's name, with what it says, otherwise with no status.
+    /// Ends the span: failed if the outcome has an error's name, with its text, otherwise with no status.
     pub(crate) fn finish(self, outcome: Outcome) {
         if let State::Live(Live { context, recording: true }) = &self.0 {
             let span = context.span();
@@ -156,7 +156,7 @@ impl Span {
     #[inline]
     pub(crate) fn succeed(mut self) {
         if let State::Live(Live { context, recording: recording @ true }) = &mut self.0 {
-            // So that dropping it does not end it as cancelled.
+            // So that its drop does not end it as cancelled.
             *recording = false;
             context.span().end();
         }
@@ -190,7 +190,7 @@ impl Live {
             span.set_attribute(KeyValue::new(names::ERROR_TYPE, PANIC));
             span.set_status(Status::error(""));
             if toggle::has_context() {
-                // A panic of a subscriber's would be the second one here, and end the process.
+                // A subscriber's panic would be the second one here, and end the process.
                 contained(|| {
                     let _entered = self.enter();
                     log::failure(names::LOG_SPAN, PANIC, None);
@@ -199,7 +199,7 @@ impl Live {
         } else {
             span.set_attribute(KeyValue::new(names::EVENTSOURCE_CANCELLED, true));
         }
-        // Others' processors may panic, and ask for thread-locals that are gone: that would end the process here.
+        // Foreign processors may panic, or use destroyed thread-locals: that would end the process here.
         contained(|| span.end());
     }
 }
@@ -225,7 +225,7 @@ pub(super) fn evaluate(record: &mut dyn FnMut(&mut Attributes)) -> List {
     counted(attributes)
 }
 
-/// The attributes as a span takes them; those that were cut are counted.
+/// The attributes in a span's form; those that were cut are counted.
 #[inline]
 pub(super) fn counted(attributes: Attributes) -> List {
     if attributes.cut > 0 {

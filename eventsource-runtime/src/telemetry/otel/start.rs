@@ -1,4 +1,4 @@
-//! How a span starts: where it hangs, what it is told, and whether anybody has to be asked.
+//! How a span starts: its place in the trace, what it is told, and whether a sampler must be asked.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -20,8 +20,8 @@ use super::toggle;
 use crate::telemetry::site::{Kind, Literal};
 use crate::telemetry::{Attributes, Values, names};
 
-/// The span where no sampler has a say in it: it is switched off, or the span that surrounds it was dropped, and so
-/// would be this one; then nothing changes.
+/// The span if no sampler decides on it: it is switched off, or the surrounding span was dropped, and so would be this
+/// one; then nothing changes.
 #[inline]
 pub(super) fn without_sampler(options: &Options) -> Option<Span> {
     if options.disabled {
@@ -30,7 +30,7 @@ pub(super) fn without_sampler(options: &Options) -> Option<Span> {
     (matches!(options.parent, Parent::Current) && is_below_dropped()).then_some(Span::OFF)
 }
 
-/// Whether the span that surrounds the caller was dropped, and so would be one of here.
+/// Whether the surrounding span was dropped, and so would be one started here.
 fn is_below_dropped() -> bool {
     Context::map_current(drops_below)
 }
@@ -42,18 +42,18 @@ fn drops_below(current: &Context) -> bool {
     !above.is_sampled() && above.is_valid() && pipeline::drops_below_unsampled(current)
 }
 
-/// What surrounds the caller, unless it is below a span that was dropped.
+/// The caller's context, unless it is below a span that was dropped.
 fn current_unless_dropped() -> Option<Context> {
     Context::map_current(|current| if drops_below(current) { None } else { Some(current.clone()) })
 }
 
-/// What tells the name of the type that a method is of: `type_name`, which is not called where nobody wants the span.
+/// Returns the name of a method's type: `type_name`, which is not called if nobody wants the span.
 pub(super) type Owner = fn() -> &'static str;
 
-/// A span about to start, where one may.
+/// A span about to start, if it may.
 #[derive(Debug)]
 pub(crate) enum Start {
-    /// No sampler has a say in it: spans are off, or those of the component are.
+    /// No sampler decides on it: spans are off, or those of the component are.
     Settled(Span),
     Ready(Ready),
 }
@@ -65,20 +65,20 @@ pub(crate) struct Ready {
     pub(super) kind: Kind,
     pub(super) options: Options,
     since: Option<SystemTime>,
-    /// For how many attributes it makes room at once.
+    /// For how many attributes to make room at once.
     room: usize,
-    /// Whether a component makes it, and no user.
+    /// Whether a component creates it, not a user.
     is_ours: bool,
 }
 
 impl Start {
-    /// A component's span; `enabled` is its switch, which is asked where spans are on.
+    /// A component's span; `enabled` is its switch, which is read if spans are on.
     #[inline]
     pub(crate) fn new(name: impl Into<Cow<'static, str>>, kind: Kind, enabled: impl FnOnce() -> bool) -> Self {
         Self::of(enabled, || (name.into(), kind))
     }
 
-    /// The same with a name that is only made where the span may start.
+    /// The same with a name that is only built if the span may start.
     #[inline]
     pub(crate) fn of(enabled: impl FnOnce() -> bool, named: impl FnOnce() -> (Cow<'static, str>, Kind)) -> Self {
         if !toggle::is_on() {
@@ -91,7 +91,7 @@ impl Start {
         Self::Ready(Ready { is_ours: true, ..Ready::new(name, kind) })
     }
 
-    /// Dates the start back, for a span of which it is only known afterwards whether it is worth making.
+    /// Backdates the start, for a span that only turns out afterwards to be worth creating.
     #[must_use]
     pub(crate) fn since(mut self, since: SystemTime) -> Self {
         if let Self::Ready(ready) = &mut self {
@@ -100,7 +100,7 @@ impl Start {
         self
     }
 
-    /// Makes room for so many attributes at once, where that are more than most spans have.
+    /// Makes room for that many attributes at once, if they are more than most spans have.
     #[must_use]
     pub(crate) fn room(mut self, attributes: usize) -> Self {
         if let Self::Ready(ready) = &mut self {
@@ -119,8 +119,8 @@ impl Start {
         self
     }
 
-    /// Starts the span. `known` is what the runtime tells, always at start; `user` is what the user named, evaluated
-    /// before the start only where a sampler may read it, and otherwise only if the span records.
+    /// Starts the span. `known` is what the runtime records, always at the start; `user` is what the user named,
+    /// evaluated before the start only if a sampler may read it, and otherwise only if the span records.
     #[inline]
     pub(crate) fn begin(self, known: &mut dyn FnMut(&mut Attributes), user: &mut dyn FnMut(&mut Attributes)) -> Span {
         match self {
@@ -166,7 +166,7 @@ impl Ready {
         }
     }
 
-    /// Makes the span, unless it is known without asking that nobody wants it. None where there is nothing to be in.
+    /// Creates the span, unless it is known without asking that nobody wants it. None if there is nothing to be in.
     #[inline]
     fn build(
         self,
@@ -179,13 +179,13 @@ impl Ready {
         let sampling = pipeline.map_or(Sampling::Custom, |pipeline| pipeline.sampling);
         let late = match sampling.predict(Some(above.span_context()).filter(|above| above.is_valid())) {
             Verdict::Drop => return Some(unrecorded(parent, false)),
-            // Of users' spans, what they fail with is still to be told.
+            // Users' spans must still report their failures.
             Verdict::Record
                 if self.is_ours
                     && !parent.is_telemetry_suppressed()
                     && pipeline.is_some_and(|pipeline| pipeline.way.is_shut()) =>
             {
-                // Nobody will look for it: what runs in it may as well be in one that was not made either.
+                // Nobody will look for it: what runs in it may as well be in another that was not created.
                 let is_below = matches!(self.options.parent, Parent::Current) && is_unmade(&above);
                 return (!is_below).then(|| unrecorded(parent, true));
             }
@@ -229,7 +229,7 @@ impl Ready {
 /// Room for the attributes of most spans.
 const ROOM: usize = 8;
 
-/// The span as one of `tracing`; `None` where nobody there takes it.
+/// Creates the span as a `tracing` span; `None` if nobody there takes it.
 #[cold]
 fn bridged(
     builder: &SpanBuilder,
@@ -237,7 +237,7 @@ fn bridged(
     told: (bool, bool),
     late: &mut dyn FnMut() -> Option<Vec<KeyValue>>,
 ) -> Option<Span> {
-    // `tracing` cannot date back.
+    // `tracing` cannot backdate.
     if builder.start_time.is_some() {
         return None;
     }
@@ -265,7 +265,7 @@ where
     T: Tracer,
     T::Span: Send + Sync + 'static,
 {
-    // Large: it is not to be moved more than once.
+    // Large: it should not be moved more than once.
     let span = tracer.build_with_context(builder, parent);
     if span.is_recording() {
         let context = parent.with_span(span);
@@ -274,17 +274,17 @@ where
         }
         return Some(Span::live(context, true));
     }
-    // Without a provider the API hands back the parent's own context, or none: there is nothing to attach.
+    // Without a provider the API returns the parent's own context, or none: there is nothing to attach.
     let made = span.span_context();
     if !made.is_valid() || made.span_id() == parent.span().span_context().span_id() {
         return None;
     }
-    // Nobody can tell a span that does not record from its context.
+    // A span that does not record is fully described by its context.
     Some(Span::live(parent.with_remote_span_context(made.clone()), false))
 }
 
 /// A span that a built-in sampler drops, without asking it: what runs below sees an unsampled parent. Or one that the
-/// sampler takes and nobody would get: what runs below, here or elsewhere, sees a sampled one, as always.
+/// sampler takes and nobody would receive: what runs below, here or elsewhere, sees a sampled one, as always.
 fn unrecorded(parent: &Context, sampled: bool) -> Span {
     let ids = RandomIdGenerator::default();
     let above = parent.span().span_context().clone();
@@ -295,7 +295,7 @@ fn unrecorded(parent: &Context, sampled: bool) -> Span {
     Span::live(parent.with_remote_span_context(made), false)
 }
 
-/// Whether it is a span of this process that a sampler took, and that was not made all the same.
+/// Whether it is a span of this process that a sampler took, but that was not created.
 fn is_unmade(span: &SpanRef<'_>) -> bool {
     let context = span.span_context();
     !span.is_recording() && context.is_sampled() && context.is_valid() && !context.is_remote()
@@ -311,8 +311,8 @@ fn kind(kind: Kind) -> SpanKind {
     }
 }
 
-/// Starts the span of a traced function, where spans may be on; none where they are not. Before a method's name stands
-/// that of its type, which `owner` tells.
+/// Starts the span of a traced function, if spans may be on; none otherwise. A method's name is prefixed with that of
+/// its type, which `owner` returns.
 pub fn start(site: &'static Site, owner: Option<Owner>, values: &mut dyn Values) -> Option<Span> {
     if !site.is_on() {
         return None;
@@ -341,8 +341,8 @@ pub fn start_with(site: &'static Site, set: &dyn Fn(&mut Options), values: &mut 
     ready.begin_on(|known| literals(site, known), |user| user.each(site.keys, values))
 }
 
-/// A span that switches off what is below it, where spans may be on and the traced function's own switch is off. A
-/// panic in its expression leaves it on.
+/// A span that switches off what is below it, if spans may be on and the traced function's own switch is off. A panic
+/// in its expression leaves it on.
 pub fn disabled(site: &'static Site, is_on: &dyn Fn() -> bool) -> Option<Span> {
     if !site.is_on() {
         return None;
