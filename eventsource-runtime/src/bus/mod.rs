@@ -64,7 +64,7 @@ pub use wire::header;
 use crate::clock::Timestamp;
 use crate::telemetry::names;
 
-/// A bus. You can implement it: wrap yours in [`Traced`], which adds retries, dead letters, spans and metrics.
+/// A bus. To implement your own, wrap it in [`Traced`], which adds retries, dead letters, spans and metrics.
 ///
 /// A bus guarantees that a message whose publication was confirmed reaches every group that exists at that time, at
 /// least once, and that the messages of one stream reach a group in the order in which they were published.

@@ -143,8 +143,8 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     /// Publishes events.
     ///
     /// # Errors
-    /// The error of the first event that was not published; the error keeps those before it. One held back behind
-    /// another of its stream is not at fault: that other one's result is.
+    /// The error of the first event at fault, with the position up to which all were published. An event that is behind
+    /// another of its stream is not at fault: the other one's result holds the error.
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
         let events: Vec<_> = events.iter().filter(|event| !is_own(&event.event_type)).collect();
         let messages: Vec<_> = events.iter().map(|event| Message::of(event)).collect();

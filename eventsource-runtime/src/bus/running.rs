@@ -77,7 +77,7 @@ impl Subscription {
 
     /// Waits until the subscription ends by itself: one of dead letters when all have been retried, any other when
     /// nothing more can be taken from the bus, or the bus panics. Messages taken before are still handled first.
-    /// Dropping the future before has no effect.
+    /// Dropping the future earlier has no effect.
     ///
     /// # Errors
     /// Nothing more could be taken from the bus, or it panicked while it settled a message; that is reported once, and

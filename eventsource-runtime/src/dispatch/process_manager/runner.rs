@@ -236,7 +236,7 @@ impl ProcessManagers {
         self.followers.wait_for_within(position, deadline).await
     }
 
-    /// Waits until a manager has stopped by itself, and returns why. Dropping the future before has no effect.
+    /// Waits until a manager has stopped by itself, and returns why. Dropping the future earlier has no effect.
     pub async fn stopped(&self) -> ProjectionStopped {
         self.followers.stopped().await
     }
