@@ -8,6 +8,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{DeadLetters, OnFailure, ProjectionStore};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{EventStore, Filter, PostgresOptions, PostgresStore, SqliteStore};
+use eventsource_tests::logged::listen;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
@@ -317,7 +318,7 @@ async fn everything<S: Keeps>(store: S, shown: &mut Shown) {
 /// what we say about it.
 async fn assert_nothing_leaks<S: Keeps>(store: S) {
     let (metrics, logs) = (InMemoryMetricExporter::default(), Logs::default());
-    let _subscriber = tracing::subscriber::set_default(logs.clone());
+    let _subscriber = listen(logs.clone());
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
     let mut shown = Shown::default();
     recorder.run(everything(store, &mut shown)).await;
@@ -344,7 +345,7 @@ fn no_secret_on_postgres_reaches_what_others_read() {
 #[tokio::test]
 async fn what_errors_say_reaches_those_who_ask_for_it_and_nothing_else_does() {
     let (metrics, logs) = (InMemoryMetricExporter::default(), Logs::default());
-    let _subscriber = tracing::subscriber::set_default(logs.clone());
+    let _subscriber = listen(logs.clone());
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()).record_error_text(true));
     recorder.run(everything(sqlite().await, &mut Shown::default())).await;
     recorder.flush().await;

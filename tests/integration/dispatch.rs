@@ -2,6 +2,7 @@
 
 mod again;
 mod failures;
+mod turns;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -217,7 +217,7 @@ async fn a_projections_store_says_which_projection_and_where() {
     let Err(stopped @ ProjectionStopped::Failed { .. }) = stopped else { panic!("{stopped:?}") };
     assert_eq!(
         said(&stopped),
-        "projection `Counts` stopped after position 0; mend the cause and start it again (the store failed while it \
+        "`Counts` stopped after position 0; mend the cause and start it again (the store failed while it \
          tried to apply a batch: projection `Counts`, positions 1 to 1; it begins there again)"
     );
     projections.shutdown().await.unwrap_err();

@@ -9,11 +9,21 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::trace::SpanData;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::registry::{Logged, Registry};
+
+/// Has a subscriber hear what this thread logs, for as long as the guard lives.
+///
+/// Where `tracing` knows one subscriber alone, a place that logs for the first time on another thread, which has none,
+/// takes it that nobody listens, and says nothing to anybody from then on. So there are always two.
+pub fn listen(subscriber: impl Subscriber + Send + Sync) -> DefaultGuard {
+    static OTHER: OnceLock<Dispatch> = OnceLock::new();
+    OTHER.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
+    tracing::subscriber::set_default(subscriber)
+}
 
 /// Everything of ours that was logged where it is the layer of the subscriber.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +48,7 @@ impl Log {
     #[must_use]
     pub fn of_thread() -> (Self, DefaultGuard) {
         let log = Self::default();
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
+        let guard = listen(tracing_subscriber::registry().with(log.clone()));
         (log, guard)
     }
 

@@ -11,6 +11,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{MemoryStore, SqliteStore, SqliteTransaction, StreamId};
 use eventsource_runtime::telemetry::{MAX_TEXT, TelemetryBuilder};
+use eventsource_tests::logged::listen;
 use eventsource_tests::orders::{OrderCancelled, OrderPlaced, OrdersByStatus};
 use eventsource_tests::own_store;
 use eventsource_tests::recorder::Recorder;
@@ -204,7 +205,7 @@ async fn conflict<S: EventStore + SnapshotStore>(store: &S) {
 async fn targets(filter: &str) -> Vec<String> {
     let seen = Targets::default();
     let subscriber = Registry::default().with(seen.clone().with_filter(EnvFilter::new(filter)));
-    let _default = tracing::subscriber::set_default(subscriber);
+    let _default = listen(subscriber);
     let recorder = Recorder::with(|builder| builder.log_slow(std::time::Duration::ZERO));
     let everything = async {
         let sqlite = SqliteStore::open(":memory:").await.unwrap();
@@ -310,7 +311,7 @@ fn a_subscriber_that_panics_at_a_panic_does_no_harm() {
 
     let recorder = Recorder::new();
     let attached = recorder.telemetry().attach();
-    let _default = tracing::subscriber::set_default(Registry::default().with(Broken));
+    let _default = listen(Registry::default().with(Broken));
     catch_unwind(AssertUnwindSafe(breaks)).unwrap_err();
     drop(attached);
     assert_eq!(recorder.spans().len(), 1);

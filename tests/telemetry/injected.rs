@@ -10,6 +10,7 @@ use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, Received};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore, StreamId};
 use eventsource_runtime::telemetry::LogFormat;
+use eventsource_tests::logged::listen;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
@@ -130,7 +131,7 @@ async fn each_log_event_stays_one_line_whatever_it_tells() {
         let lines: Box<dyn Layer<_> + Send + Sync> =
             if ours { lines.event_format(LogFormat::new()).boxed() } else { lines.boxed() };
         let subscriber = tracing_subscriber::registry().with(lines).with(written.clone());
-        let _default = tracing::subscriber::set_default(subscriber);
+        let _default = listen(subscriber);
         for hostile in hostile() {
             Recorder::new().run(in_vain(&hostile)).await;
         }

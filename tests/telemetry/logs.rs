@@ -9,6 +9,7 @@ use std::time::Duration;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::{TelemetryBuilder, span};
+use eventsource_tests::logged::listen;
 use eventsource_tests::orders::OrderCancelled;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::logs::AnyValue;
@@ -144,7 +145,7 @@ async fn what_users_named_on_a_span_event_is_on_its_log_record() {
     let (recorder, logs) = recorded(|builder| builder.log_exporter(other.clone()).span_events_as_logs());
     let lines = Lines::default();
     let subscriber = tracing_subscriber::registry().with(lines.clone());
-    let _default = tracing::subscriber::set_default(subscriber);
+    let _default = listen(subscriber);
     let accounts = Repository::<Account, _>::new(MemoryStore::new());
     let commands = CommandBus::builder().aggregate(accounts).build();
     recorder.run(commands.dispatch(Charge(Uuid::now_v7()))).await.unwrap();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::{Scope, TelemetryBuilder, span};
+use eventsource_tests::logged::listen;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
@@ -112,7 +113,7 @@ async fn shows() -> Result<(), fmt::Error> {
 fn interfered(recorder: &Recorder, rounds: usize) {
     let ours = tracing_subscriber::registry().with(recorder.telemetry().tracing_layer());
     let subscriber = ours.with(recorder.telemetry().log_layer()).with(Interfering);
-    let _default = tracing::subscriber::set_default(subscriber);
+    let _default = listen(subscriber);
     let (commands, order) = (bus(&MemoryStore::new()), Uuid::now_v7());
     wait(recorder.run(async {
         commands.dispatch(place(order)).await.unwrap();

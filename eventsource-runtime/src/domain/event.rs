@@ -121,6 +121,7 @@ pub struct EventDef<S> {
     version: u32,
     oldest: u32,
     decode: fn(&EventRef<'_>) -> Result<S, DecodeError>,
+    type_name: fn() -> &'static str,
 }
 
 impl<S> EventDef<S> {
@@ -139,6 +140,7 @@ impl<S> EventDef<S> {
                 [(first, _), ..] => *first,
             },
             decode: |event| decode_payload::<E>(event).map(S::include),
+            type_name: std::any::type_name::<E>,
         }
     }
 
@@ -164,6 +166,12 @@ impl<S> EventDef<S> {
     #[must_use]
     pub const fn aliases(&self) -> &'static [&'static str] {
         self.aliases
+    }
+
+    /// The event's type, with its path.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests compare types"))]
+    pub(crate) fn type_name(&self) -> &'static str {
+        (self.type_name)()
     }
 
     pub(crate) fn stores(&self, event_type: &str) -> bool {

@@ -326,7 +326,7 @@ impl fmt::Display for Late {
 pub enum ProjectionStopped {
     /// A step failed, and failed again when it was retried, with nothing of it committed; or the projection's task
     /// could not go on: it panicked, its store was closed, or something else moved its checkpoint.
-    #[error("projection `{projection}` stopped after position {checkpoint}; mend the cause and start it again")]
+    #[error("`{projection}` stopped after position {checkpoint}; mend the cause and start it again")]
     Failed {
         /// The projection.
         projection: &'static str,

@@ -4,6 +4,7 @@ mod cause;
 mod replay;
 mod snapshots;
 mod steps;
+mod turns;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +15,7 @@ use self::cause::{Cause, event_id};
 use self::replay::Replay;
 use self::snapshots::Snapshots;
 use self::steps::failed;
+use self::turns::Turns;
 use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
 use crate::domain::{Aggregate, AnyCommand, EventSet, Handlers, IntoEvents};
@@ -58,6 +60,7 @@ pub struct Repository<A, S, V = ()> {
     metrics: bool,
     clock: Arc<dyn Clock>,
     snapshots: Arc<Snapshots>,
+    turns: Arc<Turns>,
     aggregate: PhantomData<fn() -> A>,
 }
 
@@ -84,6 +87,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore> Repository<A, S> {
             metrics: true,
             clock: clock::system(),
             snapshots: Arc::default(),
+            turns: Arc::default(),
             aggregate: PhantomData,
         }
     }
@@ -100,6 +104,7 @@ impl<A, S, V> Repository<A, S, V> {
             metrics: self.metrics,
             clock: self.clock,
             snapshots: self.snapshots,
+            turns: self.turns,
             aggregate: PhantomData,
         }
     }
@@ -126,6 +131,7 @@ impl<A, S, V> Repository<A, S, V> {
             metrics: self.metrics,
             clock: self.clock,
             snapshots: self.snapshots,
+            turns: self.turns,
             aggregate: PhantomData,
         }
     }
@@ -143,6 +149,9 @@ impl<A, S, V> Repository<A, S, V> {
     }
 
     /// How many times a command is decided again after a conflict; 10 unless set. 0 gives every conflict to the caller.
+    ///
+    /// From its first conflict on, the commands that this repository and its clones handle on that stream take turns, so
+    /// that they do not keep taking each other's version. A command waits for its turn for half a second at most.
     #[must_use]
     pub fn max_retries(self, retries: u32) -> Self {
         Self { retries, ..self }
@@ -241,6 +250,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         // The same command may be appended from elsewhere between the load and the append. Where its events came out
         // otherwise then, the store takes ours for another use of their ids; the next load finds the result.
         let mut may_be_repeated = first_event.is_some();
+        let mut turn = self.turns.begin(&stream).await;
         loop {
             replay = self.replay(&stream, replay, first_event).await?;
             if let Some(earlier) = replay.earlier {
@@ -271,6 +281,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 Err(error) => return Err(error.into()),
             };
             self.pause(command.name(), progress.retries, again).await;
+            if turn.is_none() {
+                turn = Some(self.turns.again(&stream).await);
+            }
             progress.retries += 1;
         }
     }
@@ -308,6 +321,7 @@ impl<A, S: Clone, V> Clone for Repository<A, S, V> {
             services: Arc::clone(&self.services),
             clock: Arc::clone(&self.clock),
             snapshots: Arc::clone(&self.snapshots),
+            turns: Arc::clone(&self.turns),
             aggregate: PhantomData,
             ..*self
         }

@@ -159,10 +159,7 @@ pub enum AppendError {
     },
     /// A payload is longer than [`MAX_PAYLOAD`], or it and its metadata make all of the append longer than
     /// [`MAX_APPEND`]. Told before any input or output.
-    #[error(
-        "a `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}, or all of the append are longer \
-             than {MAX_APPEND}; keep large content elsewhere, and append in parts"
-    )]
+    #[error("{}", too_large(stream, event_type, *size))]
     TooLarge {
         /// The stream of the append.
         stream: StreamId,
@@ -195,6 +192,19 @@ pub enum AppendError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn too_large(stream: &StreamId, event_type: &str, size: usize) -> String {
+    if size > MAX_PAYLOAD {
+        return format!(
+            "an event `{event_type}` of {size} bytes for `{stream}` is longer than {MAX_PAYLOAD}; keep large content \
+             elsewhere"
+        );
+    }
+    format!(
+        "with an event `{event_type}` of {size} bytes, an append to `{stream}` is longer than {MAX_APPEND}; append in \
+         parts"
+    )
 }
 
 impl AppendError {

@@ -6,7 +6,7 @@
 pub const AGGREGATE_TYPE: &str = "aggregate.type";
 /// `command.status`: how the command ended, `success`, `rejected` or `error`.
 pub const COMMAND_STATUS: &str = "command.status";
-/// `command.type`: the name of the command; `unknown` where no such command is handled.
+/// `command.type`: the name of the command; `unknown` if it has no handler.
 pub const COMMAND_TYPE: &str = "command.type";
 /// `cqrs.command.status`: how the command ended.
 pub const CQRS_COMMAND_STATUS: &str = "cqrs.command.status";
@@ -16,7 +16,7 @@ pub const CQRS_COMMAND_TYPE: &str = "cqrs.command.type";
 pub const CQRS_EVENTS_COUNT: &str = "cqrs.events.count";
 /// `cqrs.projection.lag`: seconds from the recording of the first event to its commit in the read model; never negative.
 pub const CQRS_PROJECTION_LAG: &str = "cqrs.projection.lag";
-/// `cqrs.query.result_count`: how many items the answer holds, where it is a list or an option.
+/// `cqrs.query.result_count`: how many items the answer holds, if it is a list or an option.
 pub const CQRS_QUERY_RESULT_COUNT: &str = "cqrs.query.result_count";
 /// `cqrs.query.type`: the name of the query.
 pub const CQRS_QUERY_TYPE: &str = "cqrs.query.type";
@@ -24,17 +24,17 @@ pub const CQRS_QUERY_TYPE: &str = "cqrs.query.type";
 pub const CQRS_SIDE: &str = "cqrs.side";
 /// `db.collection.name`: the table.
 pub const DB_COLLECTION_NAME: &str = "db.collection.name";
-/// `db.namespace`: the name of the database, where it has one.
+/// `db.namespace`: the name of the database, if it has one.
 pub const DB_NAMESPACE: &str = "db.namespace";
 /// `db.operation.batch.size`: how many rows are written together, from 2 up.
 pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
 /// `db.operation.name`: the operation.
 pub const DB_OPERATION_NAME: &str = "db.operation.name";
-/// `db.response.status_code`: what the database said of a failure, the SQLSTATE of PostgreSQL, the extended result code of SQLite.
+/// `db.response.status_code`: the database's code for a failure, the SQLSTATE of PostgreSQL, the extended result code of SQLite.
 pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
 /// `db.system.name`: the database; absent for a store within the process.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
-/// `error.type`: the short, stable name of the failure or of the rejection; never its text. Metrics tell 1,000 apart; the rest is `_OTHER`.
+/// `error.type`: the short, stable name of the failure or of the rejection; never its text. Metrics keep 1,000 distinct ones; the rest is `_OTHER`.
 pub const ERROR_TYPE: &str = "error.type";
 /// `event.type`: the stored name of the event; beyond the first 1,000, `_OTHER`.
 pub const EVENT_TYPE: &str = "event.type";
@@ -46,13 +46,13 @@ pub const EVENTSOURCE_AGGREGATE_ID: &str = "eventsource.aggregate.id";
 pub const EVENTSOURCE_AGGREGATE_TYPE: &str = "eventsource.aggregate.type";
 /// `eventsource.batch.size`: how many events a batch holds, from 2 up.
 pub const EVENTSOURCE_BATCH_SIZE: &str = "eventsource.batch.size";
-/// `eventsource.blocking.pid`: the process of the database's server whose transaction is waited for.
+/// `eventsource.blocking.pid`: the database server process whose transaction is blocking.
 pub const EVENTSOURCE_BLOCKING_PID: &str = "eventsource.blocking.pid";
 /// `eventsource.cancelled`: whether the span ended because its future was dropped before it was done.
 pub const EVENTSOURCE_CANCELLED: &str = "eventsource.cancelled";
-/// `eventsource.commands.dispatched`: how many commands a process manager dispatched on account of an event, those that were refused included.
+/// `eventsource.commands.dispatched`: how many commands a process manager dispatched for an event, refused ones included.
 pub const EVENTSOURCE_COMMANDS_DISPATCHED: &str = "eventsource.commands.dispatched";
-/// `eventsource.component`: the part of the runtime that counts.
+/// `eventsource.component`: the part of the runtime that reports the metric.
 pub const EVENTSOURCE_COMPONENT: &str = "eventsource.component";
 /// `eventsource.dropped`: how many spans or log records were lost so far.
 pub const EVENTSOURCE_DROPPED: &str = "eventsource.dropped";
@@ -70,7 +70,7 @@ pub const EVENTSOURCE_EVENT_RECORDED_AT: &str = "eventsource.event.recorded_at";
 pub const EVENTSOURCE_EVENT_TYPE: &str = "eventsource.event.type";
 /// `eventsource.event.types`: the stored names of the events, in order.
 pub const EVENTSOURCE_EVENT_TYPES: &str = "eventsource.event.types";
-/// `eventsource.events.dropped`: how many span events were left out, beyond the 128 that a span keeps.
+/// `eventsource.events.dropped`: how many span events were dropped, beyond the 128 that a span keeps.
 pub const EVENTSOURCE_EVENTS_DROPPED: &str = "eventsource.events.dropped";
 /// `eventsource.events.loaded`: how many events were read.
 pub const EVENTSOURCE_EVENTS_LOADED: &str = "eventsource.events.loaded";
@@ -86,21 +86,21 @@ pub const EVENTSOURCE_HANDLER_COUNT: &str = "eventsource.handler.count";
 pub const EVENTSOURCE_HANDLER_NAME: &str = "eventsource.handler.name";
 /// `eventsource.lease.owner`: the runner that has the lease.
 pub const EVENTSOURCE_LEASE_OWNER: &str = "eventsource.lease.owner";
-/// `eventsource.links.dropped`: how many links were left out, beyond the 128 that a span keeps.
+/// `eventsource.links.dropped`: how many links were dropped, beyond the 128 that a span keeps.
 pub const EVENTSOURCE_LINKS_DROPPED: &str = "eventsource.links.dropped";
 /// `eventsource.log.size`: how large the log of a database is, in bytes.
 pub const EVENTSOURCE_LOG_SIZE: &str = "eventsource.log.size";
-/// `eventsource.message.count`: how many messages the log event tells of.
+/// `eventsource.message.count`: how many messages the log event covers.
 pub const EVENTSOURCE_MESSAGE_COUNT: &str = "eventsource.message.count";
 /// `eventsource.outcome`: what became of a message.
 pub const EVENTSOURCE_OUTCOME: &str = "eventsource.outcome";
-/// `eventsource.position`: the place of the event among all events of the store; of the last one where there are several.
+/// `eventsource.position`: the position of the event in the store; of the last one if there are several.
 pub const EVENTSOURCE_POSITION: &str = "eventsource.position";
-/// `eventsource.projection.checkpoint`: the last position that the projection is done with.
+/// `eventsource.projection.checkpoint`: the last position that the projection has processed.
 pub const EVENTSOURCE_PROJECTION_CHECKPOINT: &str = "eventsource.projection.checkpoint";
 /// `eventsource.projection.name`: the name of the projection.
 pub const EVENTSOURCE_PROJECTION_NAME: &str = "eventsource.projection.name";
-/// `eventsource.projection.partition`: the part of the projection, from 0.
+/// `eventsource.projection.partition`: the partition of the projection, from 0.
 pub const EVENTSOURCE_PROJECTION_PARTITION: &str = "eventsource.projection.partition";
 /// `eventsource.projection.status`: what became of the events.
 pub const EVENTSOURCE_PROJECTION_STATUS: &str = "eventsource.projection.status";
@@ -108,13 +108,13 @@ pub const EVENTSOURCE_PROJECTION_STATUS: &str = "eventsource.projection.status";
 pub const EVENTSOURCE_RELAY_NAME: &str = "eventsource.relay.name";
 /// `eventsource.replay`: whether events of the past are applied again.
 pub const EVENTSOURCE_REPLAY: &str = "eventsource.replay";
-/// `eventsource.retry.count`: how often it was tried again.
+/// `eventsource.retry.count`: how often it was retried.
 pub const EVENTSOURCE_RETRY_COUNT: &str = "eventsource.retry.count";
 /// `eventsource.setting.hint`: what to write instead.
 pub const EVENTSOURCE_SETTING_HINT: &str = "eventsource.setting.hint";
 /// `eventsource.setting.name`: the variable of the environment.
 pub const EVENTSOURCE_SETTING_NAME: &str = "eventsource.setting.name";
-/// `eventsource.setting.value`: what it says.
+/// `eventsource.setting.value`: its value.
 pub const EVENTSOURCE_SETTING_VALUE: &str = "eventsource.setting.value";
 /// `eventsource.signal`: what is exported, `traces`, `metrics` or `logs`.
 pub const EVENTSOURCE_SIGNAL: &str = "eventsource.signal";
@@ -128,19 +128,19 @@ pub const EVENTSOURCE_STREAM_ID: &str = "eventsource.stream.id";
 pub const EVENTSOURCE_TO_POSITION: &str = "eventsource.to_position";
 /// `eventsource.version`: the version of the aggregate, or of the event.
 pub const EVENTSOURCE_VERSION: &str = "eventsource.version";
-/// `exception.message`: what an error says, with what its causes say; of an operation's failure only where `record_error_text` asks for it. Of an exporter, why it fails.
+/// `exception.message`: the text of an error and its causes; for an operation's failure only if `record_error_text` asks for it. For an exporter, why it fails.
 pub const EXCEPTION_MESSAGE: &str = "exception.message";
 /// `messaging.batch.message_count`: how many messages are sent or processed together, from 2 up.
 pub const MESSAGING_BATCH_MESSAGE_COUNT: &str = "messaging.batch.message_count";
 /// `messaging.consumer.group.name`: the group that shares the messages.
 pub const MESSAGING_CONSUMER_GROUP_NAME: &str = "messaging.consumer.group.name";
-/// `messaging.destination.name`: the topic; on RabbitMQ `{exchange}:{routing key}`, and for consumers `{exchange}:{routing key}:{queue}`. A bus tells 1,000 apart; of more, as where producers put ids into routing keys, it is the exchange alone.
+/// `messaging.destination.name`: the topic; on RabbitMQ `{exchange}:{routing key}`, and for consumers `{exchange}:{routing key}:{queue}`. A bus keeps 1,000 distinct ones; beyond that, for instance if producers put ids into routing keys, it is the exchange alone.
 pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
-/// `messaging.destination.partition.id`: the partition of the topic; of a lag on RabbitMQ the number of the group's queue, and 0 within the process.
+/// `messaging.destination.partition.id`: the partition of the topic; for a lag on RabbitMQ the number of the group's queue, and 0 in process.
 pub const MESSAGING_DESTINATION_PARTITION_ID: &str = "messaging.destination.partition.id";
 /// `messaging.kafka.message.key`: the key of the message, which is the stream's identifier.
 pub const MESSAGING_KAFKA_MESSAGE_KEY: &str = "messaging.kafka.message.key";
-/// `messaging.kafka.offset`: the place in the partition.
+/// `messaging.kafka.offset`: the offset in the partition.
 pub const MESSAGING_KAFKA_OFFSET: &str = "messaging.kafka.offset";
 /// `messaging.message.id`: the identifier of the message, which is that of its event.
 pub const MESSAGING_MESSAGE_ID: &str = "messaging.message.id";
@@ -150,19 +150,19 @@ pub const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
 pub const MESSAGING_OPERATION_TYPE: &str = "messaging.operation.type";
 /// `messaging.rabbitmq.destination.routing_key`: the routing key, `{aggregate type}.{event type}`.
 pub const MESSAGING_RABBITMQ_DESTINATION_ROUTING_KEY: &str = "messaging.rabbitmq.destination.routing_key";
-/// `messaging.system`: the broker; `in_process` on metrics of the bus within the process, whose spans have none.
+/// `messaging.system`: the broker; `in_process` on metrics of the in-process bus, whose spans have none.
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
 /// `projection.name`: the name of the projection.
 pub const PROJECTION_NAME: &str = "projection.name";
 /// `query.status`: how the query ended, `success` or `error`.
 pub const QUERY_STATUS: &str = "query.status";
-/// `query.type`: the name of the query; `unknown` where no such query is handled.
+/// `query.type`: the name of the query; `unknown` if it has no handler.
 pub const QUERY_TYPE: &str = "query.type";
 /// `result`: what became of a snapshot that was looked for. After anything but `hit` every event was replayed.
 pub const RESULT: &str = "result";
-/// `server.address`: the host of the database, where there is one.
+/// `server.address`: the host of the database, if there is one.
 pub const SERVER_ADDRESS: &str = "server.address";
-/// `server.port`: the port of the database, where there is one.
+/// `server.port`: the port of the database, if there is one.
 pub const SERVER_PORT: &str = "server.port";
 /// `status`: what became of the events.
 pub const STATUS: &str = "status";
@@ -194,37 +194,37 @@ pub const CQRS_COMMAND_TOTAL: &str = "cqrs.command.total";
 pub const CQRS_EVENTS_PRODUCED: &str = "cqrs.events.produced";
 /// `cqrs.query.duration`, in `s`: how long a query took.
 pub const CQRS_QUERY_DURATION: &str = "cqrs.query.duration";
-/// `cqrs.query.result_size`, in `{item}`: how many items an answer holds, where it is a list or an option.
+/// `cqrs.query.result_size`, in `{item}`: how many items an answer holds, if it is a list or an option.
 pub const CQRS_QUERY_RESULT_SIZE: &str = "cqrs.query.result_size";
 /// `cqrs.query.total`, in `{query}`: queries that ended.
 pub const CQRS_QUERY_TOTAL: &str = "cqrs.query.total";
-/// `db.client.operation.duration`, in `s`: how long a call to the database took; stores within the process have none.
+/// `db.client.operation.duration`, in `s`: how long a call to the database took; in-process stores have none.
 pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
-/// `eventsource.append.conflicts`, in `{conflict}`: appends that met a stream of another version than expected.
+/// `eventsource.append.conflicts`, in `{conflict}`: appends to a stream whose version was not the expected one.
 pub const EVENTSOURCE_APPEND_CONFLICTS: &str = "eventsource.append.conflicts";
 /// `eventsource.attributes.cut`, in `{attribute}`: attributes that were cut at 1,024 bytes, or whose expression panicked.
 pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
-/// `eventsource.bus.connected`, in `1`: 1 while every connection to the broker stands, 0 while one is lost.
+/// `eventsource.bus.connected`, in `1`: 1 while every connection to the broker is up, 0 while one is lost.
 pub const EVENTSOURCE_BUS_CONNECTED: &str = "eventsource.bus.connected";
-/// `eventsource.clock.skew`, in `{event}`: events that were recorded after they were applied, says another clock.
+/// `eventsource.clock.skew`, in `{event}`: events whose recording time, by another clock, is after they were applied.
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
-/// `eventsource.consumer.lag`, in `{message}`: messages that a group has not handled yet, of a partition of Kafka or of a queue on RabbitMQ or within the process; told by the member to whom they come. RabbitMQ is asked for them every few seconds, from the first message on.
+/// `eventsource.consumer.lag`, in `{message}`: messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. RabbitMQ is polled every few seconds, from the first message on.
 pub const EVENTSOURCE_CONSUMER_LAG: &str = "eventsource.consumer.lag";
-/// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are none.
+/// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are malformed.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
-/// `eventsource.dead_letters`, in `{event}`: events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message is left to the broker.
+/// `eventsource.dead_letters`, in `{event}`: events and messages that were dead-lettered because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message is left to the broker.
 pub const EVENTSOURCE_DEAD_LETTERS: &str = "eventsource.dead_letters";
-/// `eventsource.lease.lost`, in `{lease}`: leases that expired, and that another took, before their holder had given them up.
+/// `eventsource.lease.lost`, in `{lease}`: leases that expired and were taken by another before their holder gave them up.
 pub const EVENTSOURCE_LEASE_LOST: &str = "eventsource.lease.lost";
-/// `eventsource.projection.events`, in `{event}`: events that a projection is done with.
+/// `eventsource.projection.events`, in `{event}`: events that a projection has processed.
 pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
-/// `eventsource.projection.gap`, in `{position}`: the head of the store less the projection's checkpoint.
+/// `eventsource.projection.gap`, in `{position}`: the head of the store minus the projection's checkpoint.
 pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
-/// `eventsource.projection.rebuild.progress`, in `1`: which share of the past a rebuild has applied, from 0 to 1; shown from its begin until the runner is stopped.
+/// `eventsource.projection.rebuild.progress`, in `1`: the share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped.
 pub const EVENTSOURCE_PROJECTION_REBUILD_PROGRESS: &str = "eventsource.projection.rebuild.progress";
-/// `eventsource.relay.gap`, in `{position}`: the head of the store less the relay's checkpoint.
+/// `eventsource.relay.gap`, in `{position}`: the head of the store minus the relay's checkpoint.
 pub const EVENTSOURCE_RELAY_GAP: &str = "eventsource.relay.gap";
-/// `eventsource.retries`, in `{retry}`: what was tried again.
+/// `eventsource.retries`, in `{retry}`: retries.
 pub const EVENTSOURCE_RETRIES: &str = "eventsource.retries";
 /// `eventsource.snapshot.reads`, in `{read}`: snapshots that loads looked for.
 pub const EVENTSOURCE_SNAPSHOT_READS: &str = "eventsource.snapshot.reads";
@@ -232,22 +232,22 @@ pub const EVENTSOURCE_SNAPSHOT_READS: &str = "eventsource.snapshot.reads";
 pub const MESSAGING_CLIENT_CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
 /// `messaging.client.operation.duration`, in `s`: how long it took to send messages, until they were confirmed.
 pub const MESSAGING_CLIENT_OPERATION_DURATION: &str = "messaging.client.operation.duration";
-/// `messaging.client.sent.messages`, in `{message}`: messages that were sent, or that the broker did not take; those that were not even tried are none.
+/// `messaging.client.sent.messages`, in `{message}`: messages that were sent, or that the broker did not take; messages never attempted do not count.
 pub const MESSAGING_CLIENT_SENT_MESSAGES: &str = "messaging.client.sent.messages";
-/// `messaging.process.duration`, in `s`: how long a subscriber took to handle a message or a batch, each attempt by itself.
+/// `messaging.process.duration`, in `s`: how long a subscriber took to handle a message or a batch, per attempt.
 pub const MESSAGING_PROCESS_DURATION: &str = "messaging.process.duration";
-/// `otel.sdk.processor.log.processed`, in `{log_record}`: log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what is logged meanwhile is lost too.
+/// `otel.sdk.processor.log.processed`, in `{log_record}`: log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it pauses for 100 ms, twice as long after each further one, up to 1.6 s, and what is logged meanwhile is lost too.
 pub const OTEL_SDK_PROCESSOR_LOG_PROCESSED: &str = "otel.sdk.processor.log.processed";
-/// `otel.sdk.processor.span.processed`, in `{span}`: spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what ends or begins meanwhile is lost too.
+/// `otel.sdk.processor.span.processed`, in `{span}`: spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it pauses for 100 ms, twice as long after each further one, up to 1.6 s, and what ends or begins meanwhile is lost too.
 pub const OTEL_SDK_PROCESSOR_SPAN_PROCESSED: &str = "otel.sdk.processor.span.processed";
 
 // Spans: whole names, or what stands before the part that varies
 
-/// `command.{CommandType}`: one command, from dispatch to commit. One that nobody handles is `command.unknown`.
+/// `command.{CommandType}`: one command, from dispatch to commit. One without a handler is `command.unknown`.
 pub const COMMAND_PREFIX: &str = "command.";
 /// `load_aggregate`: the aggregate's state is rebuilt from its events.
 pub const LOAD_AGGREGATE: &str = "load_aggregate";
-/// `handle_command`: the command's handler decides, which is your code alone.
+/// `handle_command`: the command's handler decides; only your code.
 pub const HANDLE_COMMAND: &str = "handle_command";
 /// `persist_events`: the events are written. Its context is stored with each of them.
 pub const PERSIST_EVENTS: &str = "persist_events";
@@ -261,15 +261,15 @@ pub const EVENT_STORE_APPEND: &str = "event_store.append";
 pub const EVENT_STORE_LOAD: &str = "event_store.load";
 /// `event_store.read_all`: the store reads a page of all events. An empty page makes no span.
 pub const EVENT_STORE_READ_ALL: &str = "event_store.read_all";
-/// `snapshot_store.save`: a snapshot is written, behind the command after which it was due, or by `create_snapshot`.
+/// `snapshot_store.save`: a snapshot is written, in the background after the command that made it due, or by `create_snapshot`.
 pub const SNAPSHOT_STORE_SAVE: &str = "snapshot_store.save";
-/// `snapshot_store.get`: the snapshot is read with which a load begins.
+/// `snapshot_store.get`: a load reads the snapshot that it starts from.
 pub const SNAPSHOT_STORE_GET: &str = "snapshot_store.get";
 /// `snapshot_store.exists`: whether there is a snapshot of an aggregate.
 pub const SNAPSHOT_STORE_EXISTS: &str = "snapshot_store.exists";
 /// `snapshot_store.delete`: the snapshot of an aggregate is deleted, or those of all aggregates of a type.
 pub const SNAPSHOT_STORE_DELETE: &str = "snapshot_store.delete";
-/// `query.{QueryType}`: one query. One that nobody handles is `query.unknown`.
+/// `query.{QueryType}`: one query. One without a handler is `query.unknown`.
 pub const QUERY_PREFIX: &str = "query.";
 /// `projection.{Name}`: a projection applies an event, or a batch of them while it catches up or is rebuilt. It is off unless the projection or its runner switches it on.
 pub const PROJECTION_PREFIX: &str = "projection.";
@@ -277,13 +277,13 @@ pub const PROJECTION_PREFIX: &str = "projection.";
 pub const PROCESS_MANAGER_PREFIX: &str = "process_manager.";
 /// `handler.{method}`: a method of a traced projection handles an event, while the projection is live.
 pub const HANDLER_PREFIX: &str = "handler.";
-/// `event_bus.publish`: messages are handed to the subscribers within the process.
+/// `event_bus.publish`: messages are handed to the in-process subscribers.
 pub const EVENT_BUS_PUBLISH: &str = "event_bus.publish";
-/// `event_bus.handle`: a subscriber within the process handles a message, or a batch of them.
+/// `event_bus.handle`: an in-process subscriber handles a message, or a batch of them.
 pub const EVENT_BUS_HANDLE: &str = "event_bus.handle";
 /// `send {destination}`: messages are sent to a broker, until it has confirmed them.
 pub const SEND_PREFIX: &str = "send ";
-/// `process {destination}`: a subscriber handles a message from a broker, or a batch of them; one span an attempt.
+/// `process {destination}`: a subscriber handles a message from a broker, or a batch of them; one span per attempt.
 pub const PROCESS_PREFIX: &str = "process ";
 
 // Span events
@@ -335,43 +335,41 @@ pub fn description(metric: &str) -> &'static str {
         CQRS_EVENTS_PRODUCED => "Events that commands produced.",
         CQRS_PROJECTION_LAG => "Time from the recording of an event to its commit in the read model; never negative.",
         CQRS_QUERY_DURATION => "How long a query took.",
-        CQRS_QUERY_RESULT_SIZE => "How many items an answer holds, where it is a list or an option.",
+        CQRS_QUERY_RESULT_SIZE => "How many items an answer holds, if it is a list or an option.",
         CQRS_QUERY_TOTAL => "Queries that ended.",
-        DB_CLIENT_OPERATION_DURATION => "How long a call to the database took; stores within the process have none.",
-        EVENTSOURCE_APPEND_CONFLICTS => "Appends that met a stream of another version than expected.",
+        DB_CLIENT_OPERATION_DURATION => "How long a call to the database took; in-process stores have none.",
+        EVENTSOURCE_APPEND_CONFLICTS => "Appends to a stream whose version was not the expected one.",
         EVENTSOURCE_ATTRIBUTES_CUT => "Attributes that were cut at 1,024 bytes, or whose expression panicked.",
-        EVENTSOURCE_BUS_CONNECTED => "1 while every connection to the broker stands, 0 while one is lost.",
-        EVENTSOURCE_CLOCK_SKEW => "Events that were recorded after they were applied, says another clock.",
+        EVENTSOURCE_BUS_CONNECTED => "1 while every connection to the broker is up, 0 while one is lost.",
+        EVENTSOURCE_CLOCK_SKEW => "Events whose recording time, by another clock, is after they were applied.",
         EVENTSOURCE_CONSUMER_LAG => {
-            "Messages that a group has not handled yet, of a partition of Kafka or of a queue on RabbitMQ or within the process; told by the member to whom they come. RabbitMQ is asked for them every few seconds, from the first message on."
+            "Messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. RabbitMQ is polled every few seconds, from the first message on."
         }
-        EVENTSOURCE_CONTEXT_MALFORMED => "Stored or received contexts that are none.",
+        EVENTSOURCE_CONTEXT_MALFORMED => "Stored or received contexts that are malformed.",
         EVENTSOURCE_DEAD_LETTERS => {
-            "Events and messages that were set aside because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message is left to the broker."
+            "Events and messages that were dead-lettered because they could not be handled, or `parked` behind one of their stream that was; an `unkeepable` message is left to the broker."
         }
         EVENTSOURCE_EVENTS_LOADED => "Events read to rebuild an aggregate.",
-        EVENTSOURCE_LEASE_LOST => "Leases that expired, and that another took, before their holder had given them up.",
-        EVENTSOURCE_PROJECTION_EVENTS => "Events that a projection is done with.",
-        EVENTSOURCE_PROJECTION_GAP => "The head of the store less the projection's checkpoint.",
+        EVENTSOURCE_LEASE_LOST => "Leases that expired and were taken by another before their holder gave them up.",
+        EVENTSOURCE_PROJECTION_EVENTS => "Events that a projection has processed.",
+        EVENTSOURCE_PROJECTION_GAP => "The head of the store minus the projection's checkpoint.",
         EVENTSOURCE_PROJECTION_REBUILD_PROGRESS => {
-            "Which share of the past a rebuild has applied, from 0 to 1; shown from its begin until the runner is stopped."
+            "The share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped."
         }
-        EVENTSOURCE_RELAY_GAP => "The head of the store less the relay's checkpoint.",
-        EVENTSOURCE_RETRIES => "What was tried again.",
+        EVENTSOURCE_RELAY_GAP => "The head of the store minus the relay's checkpoint.",
+        EVENTSOURCE_RETRIES => "Retries.",
         EVENTSOURCE_SNAPSHOT_READS => "Snapshots that loads looked for.",
         MESSAGING_CLIENT_CONSUMED_MESSAGES => "Messages that were delivered to a subscriber.",
         MESSAGING_CLIENT_OPERATION_DURATION => "How long it took to send messages, until they were confirmed.",
         MESSAGING_CLIENT_SENT_MESSAGES => {
-            "Messages that were sent, or that the broker did not take; those that were not even tried are none."
+            "Messages that were sent, or that the broker did not take; messages never attempted do not count."
         }
-        MESSAGING_PROCESS_DURATION => {
-            "How long a subscriber took to handle a message or a batch, each attempt by itself."
-        }
+        MESSAGING_PROCESS_DURATION => "How long a subscriber took to handle a message or a batch, per attempt.",
         OTEL_SDK_PROCESSOR_LOG_PROCESSED => {
-            "Log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what is logged meanwhile is lost too."
+            "Log records that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it pauses for 100 ms, twice as long after each further one, up to 1.6 s, and what is logged meanwhile is lost too."
         }
         OTEL_SDK_PROCESSOR_SPAN_PROCESSED => {
-            "Spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it rests for 100 ms, twice as long after each further one, up to 1.6 s, and what ends or begins meanwhile is lost too."
+            "Spans that were exported, or were lost because the queue was full (`queue_full`) or the exporter failed (`export_failed`); after three failures in a row it pauses for 100 ms, twice as long after each further one, up to 1.6 s, and what ends or begins meanwhile is lost too."
         }
         _ => "",
     }

@@ -1,5 +1,6 @@
 //! Names that are stored forever, compared with a file.
 
+use std::any::type_name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
@@ -42,6 +43,16 @@ pub struct StoredNames {
     aggregates: BTreeMap<&'static str, Vec<Named>>,
     /// Each with the macro that takes its name.
     checkpoints: BTreeSet<(&'static str, &'static str)>,
+    /// The type of each name: of an aggregate, or of an event, which has its former names as well.
+    types: BTreeMap<(Kind, &'static str), &'static str>,
+    /// Names that two types have.
+    shared: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Aggregate,
+    Event,
 }
 
 /// An event as the code defines it.
@@ -67,11 +78,21 @@ type Kept = BTreeSet<(String, String, u32)>;
 impl StoredNames {
     /// The names of an aggregate's events.
     pub fn of<A: Aggregate>() -> Self {
-        Self { aggregates: BTreeMap::new(), checkpoints: BTreeSet::new() }.and::<A>()
+        Self::none().and::<A>()
+    }
+
+    fn none() -> Self {
+        let (aggregates, checkpoints) = (BTreeMap::new(), BTreeSet::new());
+        Self { aggregates, checkpoints, types: BTreeMap::new(), shared: Vec::new() }
     }
 
     /// Adds those of another aggregate.
     pub fn and<A: Aggregate>(mut self) -> Self {
+        self.is(Kind::Aggregate, A::NAME, type_name::<A>());
+        for def in A::Event::EVENTS {
+            self.is(Kind::Event, def.name(), def.type_name());
+            def.aliases().iter().for_each(|alias| self.is(Kind::Event, alias, def.type_name()));
+        }
         let events = A::Event::EVENTS.iter();
         let named = events.map(|def| Named {
             name: def.name(),
@@ -81,6 +102,18 @@ impl StoredNames {
         });
         self.aggregates.insert(A::NAME, named.collect());
         self
+    }
+
+    /// Notes whose name it is. Two types that share one would read each other's events.
+    fn is(&mut self, kind: Kind, name: &'static str, of: &'static str) {
+        let other = *self.types.entry((kind, name)).or_insert(of);
+        if other != of {
+            let option = if kind == Kind::Event { "event" } else { "aggregate" };
+            self.shared.push(format!(
+                "`{name}` is the stored name of `{other}` and of `{of}`; write `#[{option}(name = \"..\")]` on the one \
+                 of which nothing is stored yet"
+            ));
+        }
     }
 
     /// Adds those of a process manager: its own, and those of its events.
@@ -104,8 +137,8 @@ impl StoredNames {
     ///
     /// # Panics
     /// An event of the file can no longer be decoded, by its name or an alias, in the version in the file; a checkpoint
-    /// of the file belongs to nobody; the code has something that is missing in the file; or the file cannot be read or
-    /// written.
+    /// of the file belongs to nobody; two events, or two aggregates, share a name; the code has something that is
+    /// missing in the file; or the file cannot be read or written.
     pub fn check(&self, path: impl AsRef<Path>) {
         let path = path.as_ref();
         let text = match fs::read_to_string(path) {
@@ -128,6 +161,9 @@ impl StoredNames {
 
     /// What is missing in the file, or why something in it would be lost.
     fn compare(&self, text: &str) -> Result<New, String> {
+        if !self.shared.is_empty() {
+            return Err(self.shared.join("\n"));
+        }
         let mut kept = read(text)?;
         let lost: Vec<_> = kept.iter().filter_map(|(of, name, version)| self.lost(of, name, *version)).collect();
         if !lost.is_empty() {
@@ -209,7 +245,7 @@ mod tests {
     use super::*;
 
     fn names(aggregate: &'static str, events: Vec<Named>) -> StoredNames {
-        StoredNames { aggregates: BTreeMap::from([(aggregate, events)]), checkpoints: BTreeSet::new() }
+        StoredNames { aggregates: BTreeMap::from([(aggregate, events)]), ..StoredNames::none() }
     }
 
     fn event(name: &'static str, aliases: &'static [&'static str], version: u32) -> Named {
@@ -268,6 +304,20 @@ mod tests {
             let fault = named("Delivery").compare(&kept).err().unwrap();
             assert!(fault.contains(&format!("`#[{by}(name = \"Shipping\")]`")), "{fault}");
         }
+    }
+
+    /// A projection took the one for the other.
+    #[test]
+    fn two_types_of_one_name_are_told() {
+        let mut names = StoredNames::none();
+        names.is(Kind::Event, "Created", "books::Created");
+        names.is(Kind::Aggregate, "Created", "books::Created");
+        // Of two aggregates.
+        names.is(Kind::Event, "Created", "books::Created");
+        assert_eq!(names.compare("").unwrap().lines, [""; 0]);
+        names.is(Kind::Event, "Created", "films::Created");
+        let fault = names.compare("").err().unwrap();
+        assert!(fault.contains("`books::Created` and of `films::Created`") && fault.contains("#[event("), "{fault}");
     }
 
     #[test]

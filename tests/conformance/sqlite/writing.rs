@@ -130,9 +130,10 @@ struct Versions {
     fails: Fails,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone)]
 enum Fails {
     Never,
+    BlocksOn(SqliteStore, tokio::runtime::Handle),
     At(u64),
     PanicsAt(u64),
     Ends(&'static str),
@@ -162,9 +163,12 @@ impl Projection<Sqlite> for Versions {
     fn apply<'a>(&'a self, event: &'a StoredEvent, tx: &'a SqliteTransaction<'_>) -> StepResult {
         let version = event.version.get();
         tx.execute("INSERT INTO versions (version) VALUES (?1)", [i64::try_from(version).unwrap()])?;
-        match self.fails {
-            Fails::At(at) if at == version => Err(ProjectionError::new("told to")),
-            Fails::PanicsAt(at) if at == version => panic!("told to"),
+        match &self.fails {
+            Fails::BlocksOn(store, runtime) => {
+                Ok(runtime.block_on(store.append(&a_stream(), ExpectedVersion::Any, events(1))).map(drop)?)
+            }
+            &Fails::At(at) if at == version => Err(ProjectionError::new("told to")),
+            &Fails::PanicsAt(at) if at == version => panic!("told to"),
             Fails::Ends(how) if version == 2 => Ok(tx.execute_batch(how)?),
             _ => Ok(()),
         }
@@ -203,9 +207,24 @@ async fn how_long_a_batch_took_is_told_without_what_it_waited_for() {
     }
     release.send(()).unwrap();
     let took = waiting.await.unwrap().took.unwrap();
-    assert!(took.steps + took.rest <= queued.elapsed() - waited, "{took:?}");
+    assert!(took.steps + took.rest + waited <= queued.elapsed(), "{took:?}");
     assert!(took.steps > Duration::ZERO && took.rest > Duration::ZERO, "{took:?}");
     holding.await.unwrap().unwrap();
+}
+
+/// It waited for its own thread for ever, and so did everybody else, and `close`.
+#[tokio::test]
+async fn a_step_that_blocks_on_its_own_store_is_refused() {
+    for path in [a_file(), ":memory:".into()] {
+        let store = open(&path).await;
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+        opened(&store).await;
+        let fails = Fails::BlocksOn(store.clone(), tokio::runtime::Handle::current());
+        let refused = apply(&store, fails).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("a step that waits for the store"), "{refused:?}");
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+        store.close().await;
+    }
 }
 
 /// Holds the writer from when it says so until it is told.

@@ -8,6 +8,7 @@ use eventsource_runtime::bus::{
     Received, Traced,
 };
 use eventsource_runtime::store::StreamId;
+use eventsource_tests::logged::listen;
 use eventsource_tests::own_bus::remote;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
@@ -25,7 +26,7 @@ fn message() -> Message {
 /// A message is published, fails, is retried, becomes a dead letter, and is tried again.
 async fn story<B: EventBus + fmt::Debug>(bus: Traced<B>) {
     let (metrics, logs, mut shown) = (InMemoryMetricExporter::default(), Logs::default(), Shown::default());
-    let subscriber = tracing::subscriber::set_default(logs.clone());
+    let subscriber = listen(logs.clone());
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
     let handler = |received: Received| async move {
         assert_eq!(received.headers().text("token"), Some(secret("header").as_str()));

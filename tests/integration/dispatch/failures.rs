@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
+use eventsource_tests::logged::listen;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::recorder::Recorder;
 use uuid::Uuid;
@@ -43,7 +44,7 @@ impl tracing::Subscriber for Failures {
 async fn a_step_that_fails_has_a_log_record_of_its_own() {
     let failures = Failures::default();
     let recorder = Recorder::new();
-    let _logged = tracing::subscriber::set_default(failures.clone());
+    let _logged = listen(failures.clone());
     let orders = Repository::<Order, _>::new(MemoryStore::new());
     let expected = ExpectedVersion::Exact(Version::new(1));
     let event = OrderCancelled { reason: "too slow".into() };

@@ -1,8 +1,8 @@
 //! What an aggregate's options mean; every check is here.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
-use syn::{DeriveInput, Generics, Ident, LitStr, Path, Type, Visibility, parse_quote_spanned};
+use syn::{Data, DeriveInput, Generics, Ident, LitStr, Path, Token, Type, Visibility, parse_quote_spanned};
 
 use super::parse::{self, Parsed};
 use super::shape;
@@ -50,6 +50,9 @@ pub(super) struct Event {
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
     let Parsed { input, runtime, id, error, name, events, unclear, snapshot, derive, event } = parsed;
     refuse_generics(diagnostics, &input);
+    if snapshot.is_some() {
+        refuse_skipped(diagnostics, &input);
+    }
     let snapshot = snapshot.and_then(|snapshot| kept(diagnostics, &snapshot, shape::hash(&input)));
     let lints = deprecated(&input);
     let ident = input.ident;
@@ -94,6 +97,27 @@ fn refuse_generics(diagnostics: &mut Diagnostics, input: &DeriveInput) {
             &input.generics,
             "an aggregate cannot be generic, since its name and its events are stored; write a plain type around it",
         );
+    }
+}
+
+/// A field that serde leaves out is not in a snapshot: a load with one would lose what the events had made of it.
+fn refuse_skipped(diagnostics: &mut Diagnostics, input: &DeriveInput) {
+    let Data::Struct(data) = &input.data else { return };
+    for attribute in data.fields.iter().flat_map(|field| &field.attrs).filter(|attr| attr.path().is_ident("serde")) {
+        let read = attribute.parse_nested_meta(|meta| {
+            if meta.path.get_ident().is_some_and(|word| word == "skip" || word == "skip_deserializing") {
+                let message = "a snapshot lacks this field, and a load with one would lose it; store it, or leave out \
+                    `snapshot(..)`";
+                diagnostics.error(&meta.path, message);
+            }
+            // What else serde takes: `word`, `word = ..` and `word(..)`.
+            while !meta.input.is_empty() && !meta.input.peek(Token![,]) {
+                meta.input.parse::<TokenTree>()?;
+            }
+            Ok(())
+        });
+        // Serde says what is wrong with its own.
+        drop(read);
     }
 }
 

@@ -44,6 +44,10 @@ impl Word {
         Self { name, form }
     }
 
+    fn takes_list(&self) -> bool {
+        matches!(self.form, Form::List | Form::TextOrList)
+    }
+
     /// How it is written.
     fn example(&self) -> String {
         let name = self.name;
@@ -124,10 +128,25 @@ impl Words {
         };
         let name = key.unraw().to_string();
         let Some(word) = self.here.iter().find(|word| word.name == name) else { return Err(self.unknown(&key, &name)) };
+        if input.peek(syn::token::Paren)
+            && !word.takes_list()
+            && let Some(listed) = self.listed(word)
+        {
+            let (written, meant) = (word.example(), listed.example());
+            let message = format!("`{name}` is not written like this; write `{written}`, or did you mean `{meant}`?");
+            return Err(Mistake { error: syn::Error::new(key.span(), message), meant: Some(listed.name) });
+        }
         match value(word, &key, input) {
             Ok(value) => Ok(Given { key, value }),
             Err(error) => Err(Mistake { error, meant: Some(word.name) }),
         }
+    }
+
+    /// An option of a similar name that is written with parentheses, as this one was.
+    fn listed(self, word: &Word) -> Option<&'static Word> {
+        let lists = self.here.iter().filter(|other| other.takes_list() && other.name != word.name);
+        let near = nearest(word.name, &lists.clone().map(|other| other.name).collect::<Vec<_>>())?;
+        lists.into_iter().find(|other| other.name == near)
     }
 
     fn expected(self, input: ParseStream<'_>) -> syn::Error {
@@ -152,8 +171,7 @@ impl Words {
 }
 
 fn value(word: &Word, key: &Ident, input: ParseStream<'_>) -> syn::Result<Value> {
-    let takes_list = matches!(word.form, Form::List | Form::TextOrList);
-    if input.peek(syn::token::Paren) && takes_list {
+    if input.peek(syn::token::Paren) && word.takes_list() {
         return Ok(Value::List(input.parse()?));
     }
     if input.peek(Token![=]) && !matches!(word.form, Form::List | Form::Flag) {

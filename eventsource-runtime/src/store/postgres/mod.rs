@@ -62,6 +62,9 @@ impl Traced<Postgres> {
     /// Of several hosts, `postgres://user@one,two/database`, the first is taken that answers and takes writes
     /// (`target_session_attrs=read-write`), so that a server that fails over is followed.
     ///
+    /// The store works in the Tokio runtime in which it was connected: when that has ended, appends fail with
+    /// [`StoreError::Closed`], and each runtime, such as that of each `#[tokio::test]`, connects a store of its own.
+    ///
     /// ```no_run
     /// # use eventsource_runtime::store::PostgresStore;
     /// # async fn connect() -> Result<(), eventsource_runtime::store::StoreError> {

@@ -54,7 +54,7 @@ impl SqliteOptions {
         Self { readers: readers.max(1), ..self }
     }
 
-    /// How long a write waits for another process that writes, each of the few times that it tries; 5 seconds unless
+    /// How long a write waits for another process that writes, each of the six times that it tries; 5 seconds unless
     /// chosen. `SQLite` waits for 24 days at most.
     pub fn busy_timeout(self, busy_timeout: Duration) -> Self {
         // It counts the milliseconds in an `int`.

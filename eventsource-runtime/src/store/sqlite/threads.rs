@@ -1,8 +1,10 @@
 //! The threads of a store: one that writes, a few that read, and how they are asked.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,14 @@ const GLANCE: Duration = Duration::from_micros(20);
 /// How long the only caller looks for an answer in all, letting others run in between: somewhat longer than a quick
 /// disk takes to commit. Of what takes longer, the time to wake up is a small part.
 const PATIENCE: Duration = Duration::from_micros(250);
+
+const OWN_THREAD: &str = "the thread that writes runs the step, and whoever blocks it waits forever; write with the \
+    step's transaction, or dispatch from a process manager";
+
+thread_local! {
+    /// Whose jobs this thread does, if it is one that writes.
+    static WRITES: Cell<*const Queue<Command>> = const { Cell::new(ptr::null()) };
+}
 
 /// Something to be done with a connection. It answers its caller itself.
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
@@ -62,6 +72,7 @@ impl Threads {
         let guard = running.clone();
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
             let closed = ClosedAtEnd(&*writes);
+            WRITES.set(Arc::as_ptr(&writes));
             writer::run(connection, &writes, &head, Log::of(connection, &given, log::LIMIT));
             drop(closed);
             // Of connections that close at once none is the last, which removes the log.
@@ -127,9 +138,18 @@ impl Threads {
     ) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
         let begins_at_once = self.writer_is_free();
-        self.writes.push(Command::Append(Append { stream: stream.clone(), expected, events, reply })).await?;
+        self.ask_writer(Command::Append(Append { stream: stream.clone(), expected, events, reply })).await?;
         let answered = if begins_at_once { self.looked_for(answer).await } else { answer.await };
         answered.unwrap_or(Err(AppendError::Store(StoreError::Closed)))
+    }
+
+    /// Gives the thread that writes something to do. On that thread itself, in a step of a projection that blocks on a
+    /// future, the answer would never come.
+    async fn ask_writer(&self, command: Command) -> Result<(), StoreError> {
+        if WRITES.get() == Arc::as_ptr(&self.writes) {
+            return Err(StoreError::refused("wait for a step that waits for the store", OWN_THREAD));
+        }
+        self.writes.push(command).await
     }
 
     /// An answer that is looked for for a while, as long as nothing else waits for the thread that writes. It is waited
@@ -155,7 +175,7 @@ impl Threads {
         let (job, answer) = job(read);
         match &self.reads {
             Some(reads) => reads.push(job).await?,
-            None => self.writes.push(Command::Job(job)).await?,
+            None => self.ask_writer(Command::Job(job)).await?,
         }
         answered(answer).await
     }
@@ -171,7 +191,7 @@ impl Threads {
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(read);
-        self.writes.push(Command::Job(job)).await?;
+        self.ask_writer(Command::Job(job)).await?;
         answered(self.looked_for(answer)).await
     }
 
@@ -181,7 +201,7 @@ impl Threads {
         write: impl FnOnce(&Connection) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = job(|connection, _| write(connection));
-        self.writes.push(Command::Job(job)).await?;
+        self.ask_writer(Command::Job(job)).await?;
         answered(answer).await
     }
 

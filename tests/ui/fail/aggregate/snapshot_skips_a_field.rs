@@ -1,0 +1,24 @@
+#![allow(unused)]
+
+use eventsource_runtime::{Aggregate, Apply, Event};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Lent {}
+
+impl Apply<Lent> for Member {
+    fn apply(&mut self, _: Lent) {}
+}
+
+#[derive(Aggregate, Default, Serialize, Deserialize)]
+#[aggregate(id = u64, events(Lent), snapshot(every = 2))]
+struct Member {
+    #[serde(rename = "of", default)]
+    name: String,
+    #[serde(default, skip)]
+    lent: u32,
+    #[serde(skip_deserializing)]
+    returned: u32,
+}
+
+fn main() {}
