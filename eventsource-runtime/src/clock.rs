@@ -1,4 +1,4 @@
-//! Where time and identifiers come from: values that are handed in, so that a test can count instead.
+//! The source of time and identifiers, passed in as a value so that tests can use a counter.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 /// A moment, in microseconds since 1970-01-01T00:00:00Z.
 ///
-/// It says when an event was recorded and serves to measure lag; nothing is ever ordered by it.
+/// It says when an event was recorded and is used to measure lag; nothing is ordered by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment that lies `micros` microseconds after 1970 began.
+    /// The moment `micros` microseconds after 1970 began.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -26,7 +26,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Seconds from `earlier` to this moment; negative where the clocks disagree.
+    /// Seconds from `earlier` to this moment; negative if the clocks disagree.
     #[expect(clippy::cast_precision_loss, reason = "a lag of 2^52 microseconds is 142 years")]
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
@@ -34,7 +34,7 @@ impl Timestamp {
     }
 }
 
-/// To the microsecond before; a moment that is too far away is the last one, or the first.
+/// Rounds down to the microsecond; a moment out of range becomes the last one, or the first.
 impl From<SystemTime> for Timestamp {
     fn from(moment: SystemTime) -> Self {
         let micros = |distance: Duration| i64::try_from(distance.as_micros()).unwrap_or(i64::MAX);
@@ -70,14 +70,14 @@ impl Debug for Timestamp {
 
 /// Tells the time and makes identifiers. Users may implement it; [`system`] is the default.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The present moment. It may step back; nothing depends on its order.
+    /// The current time. It may go backward; nothing depends on its order.
     fn now(&self) -> Timestamp;
 
-    /// A new identifier, unique in the world.
+    /// A new, globally unique identifier.
     fn new_id(&self) -> Uuid;
 }
 
-/// The clock and the identifiers of the operating system: wall time and UUIDs of version 7.
+/// The clock of the operating system: wall time and version 7 UUIDs.
 #[must_use]
 pub fn system() -> Arc<dyn Clock> {
     Arc::new(System)

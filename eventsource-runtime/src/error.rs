@@ -1,4 +1,4 @@
-//! Causes that several operations share, and the short names that telemetry gives to failures.
+//! The boxed cause of an error, and the short names that telemetry gives to failures.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -7,10 +7,10 @@ use std::fmt::{self, Debug, Write};
 
 use crate::telemetry::guarded;
 
-/// The cause of an error, whatever back end or user code it came from.
+/// The cause of an error, from any back end or user code.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
-/// What a failed attempt was about, behind what was attempted; nothing where nobody said.
+/// Displays what a failed attempt was about, after what was attempted; writes nothing if it is empty.
 pub(crate) struct About<'a>(pub(crate) &'a str);
 
 impl fmt::Display for About<'_> {
@@ -19,7 +19,7 @@ impl fmt::Display for About<'_> {
     }
 }
 
-/// Says what a failed attempt was about, unless somebody who knew better has.
+/// Sets what a failed attempt was about, unless it is set already.
 pub(crate) fn say(about: &mut Box<str>, what: impl FnOnce() -> String) {
     if about.is_empty() {
         *about = what().into();
@@ -28,15 +28,15 @@ pub(crate) fn say(about: &mut Box<str>, what: impl FnOnce() -> String) {
 
 /// The longest name that telemetry takes from an error's `Debug` output.
 const LONGEST_NAME: usize = 64;
-/// How much of the output is looked at where it may be that of an [`std::io::Error`].
+/// How much of the output is examined if it may be that of an [`std::io::Error`].
 const LONGEST_LOOK: usize = 96;
 
 /// A short, stable name of a failure for `error.type`: the variant of an enum, or the name of the type.
 ///
-/// It is the first word of the error's `Debug` output where that is all of it, or where it goes on as the derive does:
-/// `Name(` or `Name {`. Whatever else `Debug` writes may be prose with a user's data in it; then it is the name of the
-/// type. An [`std::io::Error`] is named by its kind. Next to nothing after the word is formatted, and nothing of it
-/// kept, so that the error's fields stay out of telemetry.
+/// It is the first word of the error's `Debug` output if that word is all of it, or if it continues as the derive does:
+/// `Name(` or `Name {`. Any other output may be prose with user data in it, and the type's name is used instead. An
+/// [`std::io::Error`] is named by its kind. Formatting stops shortly after the first word and nothing else is kept, so
+/// the error's fields stay out of telemetry.
 ///
 /// ```
 /// # use eventsource_runtime::error::error_type;
@@ -51,7 +51,7 @@ pub fn error_type<E: Debug + ?Sized>(error: &E) -> Cow<'static, str> {
     named(type_name::<E>(), &mut |head| write!(head, "{error:?}"))
 }
 
-/// As [`error_type`], for an error that has been boxed since: `E` is what it was.
+/// As [`error_type`], for an error that has been boxed: `E` is its original type.
 pub(crate) fn error_type_or<E>(error: &BoxError) -> Cow<'static, str> {
     match error.downcast_ref::<std::io::Error>() {
         Some(error) => error_type(&error.kind()),
@@ -61,14 +61,14 @@ pub(crate) fn error_type_or<E>(error: &BoxError) -> Cow<'static, str> {
 
 fn named(path: &'static str, print: &mut dyn FnMut(&mut Head) -> fmt::Result) -> Cow<'static, str> {
     let mut head = Head::default();
-    // An error here only says that enough was seen, or that the user's `Debug` gave up.
+    // An error here only means that enough was seen, or that the user's `Debug` failed.
     let printed = guarded(|| print(&mut head));
     let of_type = Cow::Borrowed(last_segment(path));
-    // These write the error's message, be it a single word.
+    // These write the error's message, even if it is a single word.
     if printed.is_none() || path == "anyhow::Error" || path == "eyre::Report" {
         return of_type;
     }
-    // Who knows only `dyn Error` may have one of these as well.
+    // A `dyn Error` may be one of these as well.
     let may_be_io = path == type_name::<std::io::Error>() || path.contains("dyn ");
     let kind = if may_be_io { head.io_kind() } else { None };
     kind.or_else(|| head.name()).map_or(of_type, |name| Cow::Owned(name.to_owned()))
@@ -81,7 +81,7 @@ pub(crate) fn short_name<T: ?Sized>() -> &'static str {
 
 fn last_segment(path: &'static str) -> &'static str {
     let mut path = path.trim_start_matches('&');
-    // What a pointer points to says more than the pointer.
+    // The name of the pointee says more than that of the pointer.
     for pointer in ["alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<"] {
         path = path.strip_prefix(pointer).unwrap_or(path);
     }
@@ -90,7 +90,7 @@ fn last_segment(path: &'static str) -> &'static str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// Takes the beginning of what is written, as much as tells whether a derive writes it, and refuses the rest.
+/// Captures the beginning of what is written, enough to tell whether a derive wrote it, and refuses the rest.
 #[derive(Default)]
 struct Head {
     text: String,
@@ -108,7 +108,7 @@ impl Head {
         word.len() > LONGEST_NAME || (!rest.is_empty() && self.text.len() >= longest)
     }
 
-    /// The word, where it is a name and what follows is what a derive writes.
+    /// The first word, if it is a name and is followed by what a derive writes.
     fn name(&self) -> Option<&str> {
         let (word, rest) = self.word();
         let derived = rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {");

@@ -1,11 +1,11 @@
 //! Pages beside the reference: how an application is built, what it emits, what it may rely on.
 
-// Links between the pages lead to files; the first definition of one counts.
+// The pages link to files; the first definition of a link wins.
 #[doc = "[telemetry]: self::telemetry\n[guarantees]: self::guarantees\n"]
 #[doc = include_str!("../docs/tutorial.md")]
 pub mod tutorial {}
 
-// So does the picture, which is not among the pages of the reference.
+// The same for the picture, which is not part of the reference.
 #[doc = "[view]: https://raw.githubusercontent.com/eventsource-rs/eventsource/main/eventsource-runtime/docs/view.png\n"]
 #[doc = include_str!("../docs/telemetry.md")]
 pub mod telemetry {}

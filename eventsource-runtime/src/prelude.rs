@@ -9,7 +9,7 @@ pub use crate::store::{
     AppendError, EventStore, ExpectedVersion, MemoryStore, Position, StoreError, StreamId, Version,
 };
 pub use crate::telemetry::{Telemetry, TraceContext, current_span};
-// Traits, and the macros that bear their names.
+// Traits, and the macros of the same names.
 pub use crate::{Aggregate, Command, Event, Query};
 pub use crate::{Apply, Loaded, Metadata, Recorded, Repository, Sensitive, UpcastError};
 pub use crate::{command_handler, process_manager, projection, query_handler, traced};

@@ -18,21 +18,22 @@ use crate::store::{Position, StreamId, Version};
 pub trait Aggregate: Default + Send + Sync + 'static {
     /// The stored name of the type; part of every stream id.
     const NAME: &'static str;
-    /// When and how the state is kept beside the events.
+    /// When and how snapshots of the state are written.
     const SNAPSHOT: Option<Snapshot<Self>> = None;
-    /// What tells one aggregate of the type from another.
+    /// Identifies an aggregate among those of its type.
     type Id: fmt::Display + Clone + Send + Sync + 'static;
     /// The events, as an enum.
     type Event: EventSet;
-    /// What a refused command gets.
+    /// The error of a refused command.
     type Error: Error + Send + Sync + 'static;
 
     /// Applies one event.
     fn evolve(&mut self, event: Self::Event);
 
-    /// Reads a stored event and applies it, as decoding it and [`evolve`](Self::evolve) do: one that is written by hand
-    /// must lead to the same state and the same error, and can only be faster. What the derive generates reads each type
-    /// where it is applied, without the enum between them.
+    /// Reads a stored event and applies it, with the same result as decoding it and calling [`evolve`](Self::evolve).
+    ///
+    /// A hand-written implementation must lead to the same state and the same error, and can only be faster. The
+    /// derived one reads each type where it is applied, without building the enum.
     ///
     /// # Errors
     /// The stored type is not in the set, or its payload does not fit: nothing was applied.
@@ -41,7 +42,7 @@ pub trait Aggregate: Default + Send + Sync + 'static {
     }
 }
 
-/// Applies an event as it will be read once it is stored at that place: what is written of one may say less than it did.
+/// Applies an event as it will be read back from that place: what is written may say less than the event did.
 pub(crate) fn evolve_as_read<A: Aggregate>(
     state: &mut A,
     event: &dyn AnyEvent,
@@ -54,7 +55,7 @@ pub(crate) fn evolve_as_read<A: Aggregate>(
 
 /// How often an aggregate's state is kept, and how it is written and read.
 ///
-/// The functions stand here as values, so that an aggregate without snapshots needs no `Serialize`.
+/// The functions are kept as values, so that an aggregate without snapshots needs no `Serialize`.
 pub struct Snapshot<A> {
     every: u64,
     schema: Schema,
@@ -63,7 +64,7 @@ pub struct Snapshot<A> {
 }
 
 impl<A: Kept> Snapshot<A> {
-    /// A snapshot as JSON after every `every` events, of schema 1 and hash 0.
+    /// A JSON snapshot after every `every` events, of schema 1 and hash 0.
     #[must_use]
     pub const fn json(every: u64) -> Self {
         Self {
@@ -76,8 +77,8 @@ impl<A: Kept> Snapshot<A> {
 }
 
 impl<A> Snapshot<A> {
-    /// Sets the schema that a stored snapshot must have to be used: a version that is written by hand, and a hash over
-    /// the type's fields.
+    /// Sets the schema that a stored snapshot must have to be used: a hand-written version and a hash over the type's
+    /// fields.
     #[must_use]
     pub const fn with_schema(self, version: u32, hash: u64) -> Self {
         Self { schema: Schema { version, hash }, ..self }
@@ -89,7 +90,7 @@ impl<A> Snapshot<A> {
         self.schema
     }
 
-    /// After how many events a snapshot is due.
+    /// The number of events after which a snapshot is due.
     #[must_use]
     pub const fn every(&self) -> u64 {
         self.every
@@ -106,7 +107,7 @@ impl<A> Snapshot<A> {
     /// Reads a state back.
     ///
     /// # Errors
-    /// The bytes are no state of this type.
+    /// The bytes are not a state of this type.
     pub fn decode(&self, bytes: &[u8]) -> serde_json::Result<A> {
         (self.decode)(bytes)
     }

@@ -22,10 +22,10 @@ pub trait Command: Clone + DeserializeOwned + Send + Sync + 'static {
     /// The aggregate that decides.
     type Aggregate: Aggregate;
 
-    /// Which aggregate of the type.
+    /// The id of the aggregate.
     fn id(&self) -> &<Self::Aggregate as Aggregate>::Id;
 
-    /// Records the fields that were named as attributes; nothing else of a command reaches telemetry.
+    /// Records the fields named as attributes; nothing else of a command reaches telemetry.
     fn attributes(&self, _attributes: &mut Attributes) {}
 }
 
@@ -41,17 +41,17 @@ impl<C: Command> SpanOf<C> {
     note = "put `#[command_handler]` on an `impl {Self}` block whose methods take commands"
 )]
 pub trait Handlers: Aggregate {
-    /// What the handlers need beside the state; `()` when nothing.
+    /// What the handlers need besides the state; `()` if nothing.
     type Services: Send + Sync + 'static;
 
-    /// Names every command to the registry.
+    /// Adds every command to the registry.
     fn register<R: Registry<Self>>(registry: &mut R);
 }
 
 /// Collects the commands of an aggregate. Implemented by the command bus; users call it only through
 /// [`Handlers::register`].
 pub trait Registry<A: Handlers> {
-    /// `A` handles `C`.
+    /// Adds command `C` of `A`.
     fn command<C: Command<Aggregate = A>>(&mut self)
     where
         A: Handle<C>;
@@ -68,10 +68,10 @@ pub trait Handle<C: Command<Aggregate = Self>>: Handlers {
         true
     }
 
-    /// The attributes that the method names for its `handle_command` span.
+    /// Records the attributes that the method names for its `handle_command` span.
     fn attributes(&self, _command: &C, _services: &Self::Services, _attributes: &mut Attributes) {}
 
-    /// Decides: the events that the command leads to, or a refusal. It changes nothing, and may be called again.
+    /// Returns the events that the command leads to, or a refusal. It changes nothing, and may be called again.
     fn handle(
         &self,
         command: C,
@@ -79,8 +79,8 @@ pub trait Handle<C: Command<Aggregate = Self>>: Handlers {
     ) -> impl Future<Output = Result<Vec<Self::Event>, Self::Error>> + Send;
 }
 
-/// A command of an aggregate, whatever its type: what handles commands is compiled once for the aggregate, and for each
-/// of its many commands no more than this.
+/// A command of an aggregate with its type erased: the code that handles commands is compiled once for each aggregate,
+/// and each command adds only this.
 pub(crate) trait AnyCommand<A: Handlers>: Send + Sync {
     fn name(&self) -> &'static str;
     /// The name of its span.
@@ -89,7 +89,7 @@ pub(crate) trait AnyCommand<A: Handlers>: Send + Sync {
     fn attributes(&self, attributes: &mut Attributes);
     /// Whether `handle_command` makes a span for it.
     fn enable_tracing(&self, state: &A) -> bool;
-    /// Those of its `handle_command` span.
+    /// The attributes of its `handle_command` span.
     fn handler_attributes(&self, state: &A, services: &A::Services, attributes: &mut Attributes);
     fn decide<'a>(&'a self, state: &'a A, services: &'a A::Services) -> Decision<'a, A>;
 }

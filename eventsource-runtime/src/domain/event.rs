@@ -16,8 +16,8 @@ use crate::telemetry::Attributes;
 
 /// A fact that happened to an aggregate; implemented by `#[derive(Event)]`.
 ///
-/// The stored name and the schema version identify the payload for ever: a struct may be renamed when `name` (or an
-/// alias) keeps the stored one.
+/// The stored name and the schema version identify the payload forever: a struct may be renamed if `name` (or an alias)
+/// keeps the stored name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     note = "add `#[derive(Event, Serialize, Deserialize)]` to `{Self}`"
@@ -27,12 +27,12 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     /// The version of the payload that this type writes.
     const VERSION: u32 = 1;
-    /// Former stored names, still read.
+    /// Former stored names, still accepted when reading.
     const ALIASES: &'static [&'static str] = &[];
     /// `(n, f)`: `f` turns a payload of version `n` into one of version `n + 1`. Ascending, without gaps.
     const UPCASTS: &'static [(u32, Upcast)] = &[];
 
-    /// Records the fields that were named as attributes; nothing else of an event reaches telemetry.
+    /// Records the fields named as attributes; nothing else of an event reaches telemetry.
     fn attributes(&self, _attributes: &mut Attributes) {}
 }
 
@@ -42,8 +42,8 @@ pub trait AnyEvent: Send + Sync {
     fn name(&self) -> &'static str;
     /// The version of the payload.
     fn version(&self) -> u32;
-    /// The payload as it will be stored. That it can be read again is made sure of in programs that are built with debug
-    /// assertions; in others where it has something that JSON is known to write and not to read, such as a `NaN`.
+    /// The payload as it will be stored. Builds with debug assertions check that it can be read back; others check that
+    /// only if it contains something that JSON can write but not read, such as a `NaN`.
     fn encode(&self) -> Result<Vec<u8>, EncodeError>;
     /// Records the event's named attributes.
     fn record(&self, attributes: &mut Attributes);
@@ -69,14 +69,14 @@ impl<E: Event> AnyEvent for E {
     }
 }
 
-/// The event cannot be written as JSON, or not read again from what was written; nothing was stored.
+/// The event cannot be written as JSON, or cannot be read back from it; nothing was stored.
 #[derive(Debug, thiserror::Error)]
 #[error("event `{event_type}`{} {problem}", for_stream(stream.as_ref()))]
 #[non_exhaustive]
 pub struct EncodeError {
     /// The stored name of the event.
     pub event_type: &'static str,
-    /// Where it was to be appended, once that is known.
+    /// The stream that it was for, once that is known.
     pub stream: Option<StreamId>,
     problem: &'static str,
     source: BoxError,
@@ -100,7 +100,7 @@ pub trait EventSet: Sized + Send + Sync + 'static {
     /// The event inside.
     fn as_event(&self) -> &dyn AnyEvent;
 
-    /// Reads a stored event, straight into its type.
+    /// Reads a stored event directly into its type.
     ///
     /// # Errors
     /// The stored type is not in the set, or its payload does not fit.
@@ -114,7 +114,7 @@ pub trait EventSet: Sized + Send + Sync + 'static {
     }
 }
 
-/// How one event of a set is recognised and read.
+/// How one event of a set is recognized and read.
 pub struct EventDef<S> {
     name: &'static str,
     aliases: &'static [&'static str],
@@ -179,7 +179,7 @@ impl<S> EventDef<S> {
     }
 }
 
-/// Whether an event of that stored name is one that has this name, or had one of the aliases.
+/// Whether a stored name is this name or one of the aliases.
 pub(crate) fn is_one_of(event_type: &str, (name, aliases): (&str, &[&str])) -> bool {
     event_type == name || aliases.contains(&event_type)
 }
@@ -190,14 +190,14 @@ impl<S> fmt::Debug for EventDef<S> {
     }
 }
 
-/// `Self` is a set of events that has `E` in it.
+/// `Self` is a set of events that contains `E`.
 #[diagnostic::on_unimplemented(
     message = "`{E}` is not an event of this aggregate",
     label = "not listed in the aggregate's `events(..)`",
     note = "add `{E}` to `#[aggregate(events(..))]`"
 )]
 pub trait Includes<E> {
-    /// The event as a member of the set.
+    /// Wraps the event as a member of the set.
     fn include(event: E) -> Self;
 }
 

@@ -1,4 +1,4 @@
-//! Writing what is kept as JSON, so that it can be read again.
+//! Writing stored values as JSON that can be read back.
 
 use std::io;
 
@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 
 use crate::error::BoxError;
 
-/// How deep what was written may be nested to be taken without a look. The reader gives up at 128.
+/// The nesting up to which written JSON is not read back to check it. The reader gives up at 128.
 const SHALLOW: usize = 100;
 
-/// Why a value is not kept.
+/// Why a value is refused.
 #[derive(Debug)]
 pub(crate) struct Unwritable {
-    /// What is said of the value, after its name.
+    /// The message, after the value's name.
     pub(crate) problem: &'static str,
     pub(crate) source: BoxError,
 }
@@ -36,17 +36,17 @@ impl Unwritable {
             }
             _ => "cannot be read back from JSON: it is nested more than 127 deep; make it flatter",
         };
-        // serde's text may quote values: the place is enough.
+        // serde's text may quote values, so only the place is given.
         Self::new(problem, format!("at column {} of it", error.column()))
     }
 }
 
-/// Appends a value as JSON that its type reads again.
+/// Appends a value as JSON that its type can read back.
 ///
-/// What JSON writes and does not read holds a `null`, a `u128` or `i128`, or a key that was no text, or is nested deeply:
-/// such a value is read back, to see. A `None` is `null` as well, and serde tells nobody which of the two it was: such a
-/// value costs about as much again. What a type's own attributes make of it, nothing tells: programs that are built with
-/// debug assertions read everything back.
+/// JSON that can be written but not read contains a `null`, a `u128` or `i128`, or a key that was not text, or is
+/// deeply nested: such a value is read back to check it. A `None` is also a `null`, and serde does not tell which of
+/// the two was written, so such a value costs about twice as much. The effect of a type's own attributes cannot be seen
+/// here: builds with debug assertions read everything back.
 pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u8>) -> Result<(), Unwritable> {
     let mut seen = Seen::default();
     let mut serializer = serde_json::Serializer::with_formatter(&mut *json, Watching(&mut seen));
@@ -59,7 +59,7 @@ pub(crate) fn write<T: Serialize + DeserializeOwned>(value: &T, json: &mut Vec<u
     Ok(())
 }
 
-/// A value as JSON that its type reads again.
+/// A value as JSON that its type can read back.
 pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawValue>, Unwritable> {
     let mut json = Vec::new();
     write(value, &mut json)?;
@@ -67,11 +67,11 @@ pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawV
     raw.map_err(|error| Unwritable::unreadable(&error))
 }
 
-/// What was written that may not be read.
+/// What was written that may not be readable.
 #[derive(Default)]
 struct Seen {
     doubtful: bool,
-    /// Whether the key at hand has any text.
+    /// Whether the current key has any text.
     is_text: bool,
     depth: usize,
     deepest: usize,
@@ -84,7 +84,7 @@ impl Seen {
     }
 }
 
-/// Writes as compactly as the default does, and looks on.
+/// Writes as compactly as the default, and records what it sees.
 struct Watching<'a>(&'a mut Seen);
 
 impl Formatter for Watching<'_> {
@@ -93,7 +93,7 @@ impl Formatter for Watching<'_> {
         CompactFormatter.write_null(writer)
     }
 
-    /// Types that serde buffers, such as one with a tag, read none of these types.
+    /// Types that serde buffers, such as tagged ones, cannot read these integers.
     fn write_i128<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: i128) -> io::Result<()> {
         self.0.doubtful = true;
         CompactFormatter.write_i128(writer, value)
@@ -104,7 +104,7 @@ impl Formatter for Watching<'_> {
         CompactFormatter.write_u128(writer, value)
     }
 
-    /// Of a number or a `bool`, which types that serde buffers do not read as one.
+    /// A key may be a number or a `bool`, which types that serde buffers do not read as one.
     fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         self.0.is_text = false;
         CompactFormatter.begin_object_key(writer, first)

@@ -1,4 +1,4 @@
-//! What an application keeps beside a payload.
+//! What an application stores beside a payload.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,12 +36,12 @@ impl Metadata {
         self.0.as_ref().is_none_or(|map| map.is_empty())
     }
 
-    /// How long all names and values are together.
+    /// The total length of all names and values.
     pub(crate) fn bytes(&self) -> usize {
         self.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// The names and values, by name.
+    /// The names and values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().flat_map(|map| map.iter()).map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -59,7 +59,7 @@ impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Met
     }
 }
 
-/// The names alone; values may hold anything.
+/// Shows only the names; values may hold anything.
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()

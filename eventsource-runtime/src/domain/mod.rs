@@ -37,11 +37,11 @@ use crate::telemetry::{Linked, TraceContext};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Envelope {
-    /// Unique in the world; the same when an append is retried.
+    /// Globally unique; the same when an append is retried.
     pub id: Uuid,
     /// The stream that holds the event.
     pub stream: StreamId,
-    /// The place in the stream: from 1, without holes.
+    /// The place in the stream, from 1 and without gaps.
     pub version: Version,
     /// The place in the store's global feed.
     pub position: Position,
@@ -51,18 +51,18 @@ pub struct Envelope {
     pub schema_version: u32,
     /// When the event was recorded, by the clock of the process that appended it.
     pub recorded_at: Timestamp,
-    /// Shared by all that follows from one first message.
+    /// Shared by everything that follows from one first message.
     pub correlation_id: Option<Uuid>,
     /// The command or event that led to this event.
     pub causation_id: Option<Uuid>,
-    /// What the application wished to keep beside the payload.
+    /// What the application stores beside the payload.
     pub metadata: Metadata,
     /// The trace in which the event was persisted.
     pub trace_context: Option<TraceContext>,
 }
 
 impl Envelope {
-    /// An event at its place, for stores that read it back. What not every event has is set afterwards.
+    /// An envelope, for stores that read it back. Optional fields are set afterwards.
     ///
     /// ```
     /// use eventsource_runtime::clock::Timestamp;
@@ -108,20 +108,20 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
-    /// Joins what a store has read.
+    /// Combines what a store has read.
     #[must_use]
     pub fn new(envelope: Envelope, payload: Bytes) -> Self {
         Self { envelope: Arc::new(envelope), payload, malformed_context: false }
     }
 
-    /// Marks an event whose stored trace context, or a part of it, could not be read. That is no error: the event goes
-    /// without, and whoever counts such contexts sees the mark.
+    /// Marks an event whose stored trace context, or part of it, could not be read. That is not an error: the event
+    /// goes without it, and the mark lets readers count such contexts.
     #[must_use]
     pub fn with_malformed_context(self, malformed: bool) -> Self {
         Self { malformed_context: malformed, ..self }
     }
 
-    /// Whether the stored trace context, or a part of it, could not be read.
+    /// Whether the stored trace context, or part of it, could not be read.
     #[must_use]
     pub fn has_malformed_context(&self) -> bool {
         self.malformed_context
@@ -133,12 +133,12 @@ impl StoredEvent {
         &self.payload
     }
 
-    /// How many bytes it takes, roughly: its payload and its metadata.
+    /// Its approximate size in bytes: payload and metadata.
     pub(crate) fn bytes(&self) -> usize {
         self.payload.len() + self.envelope.metadata.bytes()
     }
 
-    /// What a decoder needs of the event.
+    /// Borrows what a decoder needs.
     #[must_use]
     pub fn as_event_ref(&self) -> EventRef<'_> {
         EventRef {
@@ -182,14 +182,14 @@ impl PartialEq for StoredEvent {
     }
 }
 
-/// Without the payload, which may hold anything.
+/// Omits the payload, which may hold anything.
 impl fmt::Debug for StoredEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredEvent").field("envelope", &self.envelope).finish_non_exhaustive()
     }
 }
 
-/// What is needed to read a stored event, borrowed from wherever the store has it.
+/// What is needed to read a stored event, borrowed from the store.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct EventRef<'a> {
@@ -246,12 +246,12 @@ pub struct Recorded<E> {
 }
 
 impl<E> Recorded<E> {
-    /// Everything that is kept beside the payload.
+    /// Everything that is stored beside the payload.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
     }
 
-    /// Unique in the world.
+    /// The globally unique id.
     pub fn event_id(&self) -> Uuid {
         self.envelope.id
     }
@@ -286,7 +286,7 @@ impl<E> Recorded<E> {
         &self.envelope.event_type
     }
 
-    /// The schema version under which the payload was stored; the payload itself is today's.
+    /// The schema version under which the payload was stored; the payload itself is of the current one.
     pub fn schema_version(&self) -> u32 {
         self.envelope.schema_version
     }
@@ -296,7 +296,7 @@ impl<E> Recorded<E> {
         self.envelope.recorded_at
     }
 
-    /// Shared by all that follows from one first message.
+    /// Shared by everything that follows from one first message.
     pub fn correlation_id(&self) -> Option<Uuid> {
         self.envelope.correlation_id
     }
@@ -306,7 +306,7 @@ impl<E> Recorded<E> {
         self.envelope.causation_id
     }
 
-    /// What the application keeps beside the payload.
+    /// What the application stores beside the payload.
     pub fn metadata(&self) -> &Metadata {
         &self.envelope.metadata
     }
@@ -336,7 +336,7 @@ impl<E: Clone> Clone for Recorded<E> {
     }
 }
 
-/// Without the payload, which may hold anything.
+/// Omits the payload, which may hold anything.
 impl<E> fmt::Debug for Recorded<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorded").field("envelope", &self.envelope).finish_non_exhaustive()

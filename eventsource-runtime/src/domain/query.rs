@@ -1,4 +1,4 @@
-//! Queries, and who answers them.
+//! Queries and their handlers.
 
 use std::error::Error;
 use std::future::Future;
@@ -21,19 +21,19 @@ pub trait Query: DeserializeOwned + Send + 'static {
     const SPAN: &'static str = SpanOf::<Self>::NAME.as_str();
     /// The answer.
     type Output: Send + 'static;
-    /// Why the read side may refuse to answer; [`Infallible`](std::convert::Infallible) where the query names nothing.
-    /// A handler's error of this type comes as it is, any other boxed.
+    /// Why the read side may refuse to answer; [`Infallible`](std::convert::Infallible) if the query names no error. A
+    /// handler's error of this type is returned as it is, any other boxed.
     type Error: Error + Send + Sync + 'static;
 
-    /// Records the fields that were named as attributes; nothing else of a query reaches telemetry.
+    /// Records the fields named as attributes; nothing else of a query reaches telemetry.
     fn attributes(&self, _attributes: &mut Attributes) {}
 
-    /// How many items the answer holds, where it is a collection.
+    /// How many items the answer holds, if it is a collection.
     fn result_count(_output: &Self::Output) -> Option<usize> {
         None
     }
 
-    /// The answer as JSON; `None` where its type has no `Serialize`.
+    /// The answer as JSON; `None` if its type has no `Serialize`.
     ///
     /// # Errors
     /// The answer cannot be written as JSON.
@@ -54,14 +54,14 @@ impl<Q: Query> SpanOf<Q> {
     note = "put `#[query_handler]` on an `impl {Self}` block whose methods take queries"
 )]
 pub trait QueryHandlers: Send + Sync + Sized + 'static {
-    /// Names every query to the registry.
+    /// Adds every query to the registry.
     fn register<R: QueryRegistry<Self>>(registry: &mut R);
 }
 
 /// Collects the queries of a handler. Implemented by the query bus; users call it only through
 /// [`QueryHandlers::register`].
 pub trait QueryRegistry<H: QueryHandlers> {
-    /// `H` answers `Q`.
+    /// Adds query `Q` of `H`.
     fn query<Q: Query>(&mut self)
     where
         H: HandleQuery<Q>;
@@ -81,9 +81,9 @@ pub trait HandleQuery<Q: Query>: QueryHandlers {
         true
     }
 
-    /// The attributes that the method names for the query's span.
+    /// Records the attributes that the method names for the query's span.
     fn attributes(&self, _query: &Q, _attributes: &mut Attributes) {}
 
-    /// Answers.
+    /// Answers the query.
     fn handle(&self, query: Q) -> impl Future<Output = Result<Q::Output, Self::Error>> + Send;
 }

@@ -1,4 +1,4 @@
-//! What nobody but the program may see: the wrapper, and how expansions keep sensitive fields off spans.
+//! Sensitive values: the wrapper, and how macro expansions keep sensitive fields off spans.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::telemetry::{AttributeValue, Slot};
 
-/// A value that is stored and sent, and shown nowhere.
+/// A value that is stored and sent, but never shown.
 ///
 /// - `Debug` shows `<sensitive>`; there is no `Display`, and it cannot be the value of an attribute.
-/// - serde passes through: payloads are those of the value within, so that a field can be wrapped later.
-/// - The value is reached by [`expose`](Self::expose) alone. There is no `Deref`, so that every place where it leaves
+/// - serde passes through: payloads are those of the inner value, so a field can be wrapped later.
+/// - The value is reached only through [`expose`](Self::expose). There is no `Deref`, so every place where it leaves
 ///   the wrapper can be searched for.
 ///
 /// Nothing is encrypted: the store holds the value as it is. To have the memory overwritten when the value is dropped,
-/// wrap one that does so, such as the `Zeroizing` of the crate `zeroize`:
+/// wrap a type that does so, such as `Zeroizing` of the crate `zeroize`:
 ///
 /// ```
 /// use eventsource_runtime::Sensitive;
@@ -66,11 +66,11 @@ impl<T> fmt::Debug for Sensitive<T> {
     }
 }
 
-/// Never holds: it is here to say why.
+/// Never satisfied: it exists for its message.
 #[doc(hidden)]
 impl<T> AttributeValue for Sensitive<T>
 where
-    // A type of its own, so that the compiler shows what is said there.
+    // A separate type, so that the compiler shows the message defined there.
     Field<T, WHOLE>: MayBeSeen,
 {
     fn record(&self, _: &mut Slot<'_>) {}
@@ -84,13 +84,13 @@ where
 )]
 pub trait MayBeSeen {}
 
-/// A type that has a field marked as `sensitive`, told by its name; [`WHOLE`] stands for the type as a whole.
+/// A type that has a field marked as `sensitive`, identified by its name; [`WHOLE`] stands for the whole type.
 pub trait HasSensitive<const FIELD: u128> {}
 
 /// The type as a whole, which `Debug` would show with its sensitive fields.
 pub const WHOLE: u128 = 0;
 
-// What shows all that is in it: an alias hides that from the macros.
+// Wrappers that show all they contain: an alias hides them from the macros.
 impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for &T {}
 impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Arc<T> {}
 impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Box<T> {}
@@ -113,7 +113,7 @@ pub const fn field(name: &str) -> u128 {
     hash
 }
 
-/// A field that an attribute names, of a type that may say that it is sensitive.
+/// A field that an attribute names, of a type that may mark it as sensitive.
 pub struct Field<T: ?Sized, const FIELD: u128>(PhantomData<fn(&T)>);
 
 impl<T: ?Sized, const FIELD: u128> Field<T, FIELD> {
@@ -141,7 +141,7 @@ pub struct Seen;
 impl MayBeSeen for Seen {}
 
 impl<T: HasSensitive<FIELD> + ?Sized, const FIELD: u128> Field<T, FIELD> {
-    /// It is marked: found before the method of [`Unmarked`].
+    /// The field is marked: this is found before the method of [`Unmarked`].
     #[must_use]
     pub const fn __es_shown(&self) -> Hidden {
         Hidden
@@ -158,7 +158,7 @@ pub trait Unmarked {
 
 impl<T: ?Sized, const FIELD: u128> Unmarked for Field<T, FIELD> {}
 
-/// Takes what may be seen; anything else does not compile.
+/// Accepts only what may be seen; anything else does not compile.
 pub fn may_be_seen<S: MayBeSeen>(_: S) {}
 
 #[cfg(test)]

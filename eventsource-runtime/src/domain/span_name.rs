@@ -1,9 +1,9 @@
-//! The name of a message's span, put together while compiling.
+//! The name of a message's span, composed at compile time.
 
 /// The longest name of a span, in bytes.
 const LONGEST: usize = 255;
 
-/// `side.name`: constants of a trait cannot be concatenated by a macro.
+/// `side.name`: a macro cannot concatenate constants of a trait.
 pub(super) struct SpanName {
     bytes: [u8; LONGEST],
     length: usize,

@@ -7,7 +7,7 @@ use crate::store::{StreamId, Version};
 
 use super::{Event, EventRef};
 
-/// Turns a payload of one schema version into the next version's.
+/// Turns a payload of one schema version into one of the next.
 pub type Upcast = fn(serde_json::Value) -> Result<serde_json::Value, UpcastError>;
 
 /// An old payload could not be turned into a newer one.
@@ -24,7 +24,7 @@ impl UpcastError {
     }
 }
 
-/// A stored event that this program cannot read. It is never skipped in silence.
+/// A stored event that this program cannot read. It is never skipped silently.
 #[derive(Debug, thiserror::Error)]
 #[error("event {version} of `{stream}` (`{event_type}`, schema version {schema_version}) cannot be read: {fault}")]
 #[non_exhaustive]
@@ -53,7 +53,7 @@ pub enum DecodeFault {
     /// A later version of the program wrote it.
     #[error("it was written by a newer version of this program; deploy that version, or one that is newer still")]
     Newer,
-    /// An earlier version wrote it, and no upcaster leads from there to today.
+    /// An earlier version wrote it, and no chain of upcasters leads to the current one.
     #[error("it is older than the oldest `upcast(..)`; write an upcast from its schema version")]
     NoUpcast,
     /// An upcaster refused it.
@@ -83,9 +83,8 @@ impl DecodeError {
     }
 }
 
-/// Reads a payload straight into `E`; only an old schema version goes through a JSON tree, for its upcasters. What these
-/// return is written down and read like any other: a tree has a reader of its own, which would be compiled for each
-/// event.
+/// Reads a payload directly into `E`; only an old schema version goes through a JSON tree, for its upcasters. Their
+/// result is serialized and read like any other: a tree has a deserializer of its own, to be compiled for each event.
 pub(crate) fn decode_payload<E: Event>(event: &EventRef<'_>) -> Result<E, DecodeError> {
     let payload = current(event, E::VERSION, E::UPCASTS)?;
     serde_json::from_slice(&payload).map_err(|error| unfit(event, &error))
@@ -93,7 +92,7 @@ pub(crate) fn decode_payload<E: Event>(event: &EventRef<'_>) -> Result<E, Decode
 
 #[cold]
 fn unfit(event: &EventRef<'_>, error: &serde_json::Error) -> DecodeError {
-    // serde's text quotes values of the payload, which must not reach logs: place and kind are enough.
+    // serde's text quotes payload values, which must not reach logs: place and kind are enough.
     let place = format!("{:?} at line {}, column {}", error.classify(), error.line(), error.column());
     DecodeError::new(event, DecodeFault::Payload, Some(place.into()))
 }
