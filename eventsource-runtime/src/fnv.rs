@@ -1,5 +1,5 @@
-//! The hash of what is kept or shared with others: the standard library's may change from one release to the next, and
-//! with it the queue or the partition that a stream goes to.
+//! The hash of what is stored or shared with others: the standard library's may change from one release to the next,
+//! and with it the queue or partition of a stream.
 
 use uuid::Uuid;
 
@@ -8,14 +8,14 @@ pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// The same, with its weak upper bits spread over all of it: names of streams differ in few places.
+/// The same, with its weak upper bits mixed into all of it: names of streams differ in few places.
 pub(crate) fn spread(bytes: impl IntoIterator<Item = u8>) -> u64 {
     let sum = fnv1a(bytes);
     (sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The id that follows from another and a hash. It keeps the time of a version 7 UUID, so that an index on such ids
-/// grows at its end.
+/// Derives an id from another and a hash. It keeps the time of a version 7 UUID, so that an index on such ids grows at
+/// its end.
 pub(crate) fn following(id: Uuid, sum: u64) -> Uuid {
     /// The bits below the variant.
     const LOW: u128 = (1 << 62) - 1;

@@ -1,4 +1,4 @@
-//! Futures beside futures.
+//! Combinators for futures that run side by side.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// What something comes to, unless something else ends first.
+/// The output of a future, unless another one ends first.
 pub(crate) async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) -> Option<F::Output> {
     let (mut end, mut body) = (pin!(end), pin!(body));
     poll_fn(|task| match body.as_mut().poll(task) {
@@ -16,7 +16,7 @@ pub(crate) async fn unless<F: Future>(end: impl Future<Output = ()>, body: F) ->
     .await
 }
 
-/// What something comes to. While that takes its time, something else goes on, whose end does not matter.
+/// The output of a future. While it is pending, another one is polled, whose end does not matter.
 pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output {
     let (mut body, mut other) = (pin!(body), pin!(other));
     let mut goes_on = true;
@@ -30,7 +30,7 @@ pub(crate) async fn beside<F: Future>(body: F, other: impl Future) -> F::Output 
     .await
 }
 
-/// What something comes to, or its panic; then it is not polled again.
+/// The output of a future, or its panic; then it is not polled again.
 pub(crate) async fn caught<F: Future>(body: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut body = pin!(body);
     poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(task))) {

@@ -1,5 +1,5 @@
-//! Memory that each thread keeps for what is written and then copied: what is made at every command would otherwise
-//! grow by steps, each of them an allocation, and stay larger than it is.
+//! Memory that each thread keeps for what is written and then copied: a buffer made for every command would grow in
+//! steps, each an allocation, and end up larger than its content.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ thread_local! {
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends an empty vector. Whoever asks while it is lent, or at the end of the thread, gets one of its own.
+/// Lends an empty vector. A caller that asks while it is lent, or at the end of the thread, gets one of its own.
 pub(crate) fn bytes<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
     let result = write(&mut room);

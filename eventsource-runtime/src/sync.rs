@@ -1,6 +1,6 @@
-//! Locks that go on after a panic of whoever held them.
+//! Locks that keep working after their holder panicked.
 //!
-//! No step under one of them leaves what it guards half changed: a panic in such a step is no reason to refuse the next.
+//! No step under one of them leaves its data half changed, so a panic in a step is no reason to refuse the next.
 
 use std::sync::{self, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,4 +1,4 @@
-//! Whether there is a timer to wait by.
+//! Whether there is a Tokio timer.
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
@@ -11,7 +11,7 @@ thread_local! {
     static ASKED: Cell<Option<(Id, bool)>> = const { Cell::new(None) };
 }
 
-/// Whether `tokio::time` works here: in a runtime of Tokio's that was built with `enable_time`.
+/// Whether `tokio::time` works here: in a Tokio runtime built with `enable_time`.
 pub(crate) fn is_there() -> bool {
     let Ok(runtime) = Handle::try_current() else { return false };
     let id = runtime.id();
@@ -20,7 +20,7 @@ pub(crate) fn is_there() -> bool {
     {
         return answer;
     }
-    // It is told by a panic alone, whose message says what to write; once a thread is enough.
+    // Only a panic tells, and its message says what to write; once a thread is enough.
     let answer = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok();
     ASKED.set(Some((id, answer)));
     answer

@@ -7,11 +7,11 @@ use crate::dispatch::{Context, Handled};
 use crate::fnv::{following, spread};
 use crate::store::Origin;
 
-/// The id of a command's event: what the command's id is hashed to, moved on by the ordinal. A retried command makes the
-/// same ids. An event's id may be that of a command that follows from it: without the hash, that command's first event
-/// would be the next event.
+/// The id of a command's event: a hash of the command's id, advanced by the ordinal. A retried command makes the same
+/// ids. A command that follows from an event may have that event's id: without the hash, its first event would get the
+/// id of the next event.
 pub(super) fn event_id(command_id: Uuid, ordinal: u64) -> Uuid {
-    /// Odd, so that no two ordinals meet.
+    /// Odd, so that no two ordinals collide.
     const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
     let sum = spread(command_id.as_bytes().iter().copied());
     following(command_id, sum.wrapping_add((ordinal + 1).wrapping_mul(STEP)))
@@ -21,7 +21,7 @@ pub(super) fn event_id(command_id: Uuid, ordinal: u64) -> Uuid {
 pub(super) struct Cause<'a> {
     pub(super) context: &'a Context,
     pub(super) command_id: Uuid,
-    /// Whether there is a command behind the id.
+    /// Whether the id is that of a command.
     pub(super) caused: bool,
 }
 
@@ -31,7 +31,7 @@ impl Cause<'_> {
         let handled = Handled::current();
         Origin {
             correlation_id: self.context.correlation_id.or(handled.correlation_id).or(caused),
-            // Stores tell the events of a command that is looked up by its id from others by their causation.
+            // By the causation, stores tell the events of a command that is looked up by its id from others.
             causation_id: self.context.command_id.or(handled.id).or(caused),
             metadata: self.context.metadata.clone(),
             ..Origin::at(clock.now())

@@ -1,4 +1,4 @@
-//! The write side of one aggregate: load, decide, append, and again where somebody else was faster.
+//! The write side of one aggregate: load, decide, append, and retry after a conflict.
 
 mod cause;
 mod replay;
@@ -23,15 +23,15 @@ use crate::snapshot::{SnapshotStore, WithSnapshots};
 use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
 use crate::telemetry::{Span, names};
 
-/// How often a conflict is retried, unless the repository is told otherwise.
+/// How many times a conflict is retried by default.
 const RETRIES: u32 = 10;
 
-/// Loads and appends the aggregates of one type. It keeps no state of theirs: every load reads the store.
+/// Loads and appends the aggregates of one type. It caches no state: every load reads the store.
 ///
 /// Cloning is cheap. Futures may be dropped at any point; an append whose future was dropped may have been made.
 ///
-/// Between the attempts of a command it waits, by the timer of Tokio's runtime. Where there is none, as in another
-/// executor or in a runtime that was built without `enable_time`, it tries again at once.
+/// Between the attempts of a command it sleeps on the timer of Tokio's runtime. Without one, as in another executor or
+/// in a runtime built without `enable_time`, it retries at once.
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
@@ -64,7 +64,7 @@ pub struct Repository<A, S, V = ()> {
     aggregate: PhantomData<fn() -> A>,
 }
 
-/// An aggregate as its stream says, and where the stream stood.
+/// An aggregate rebuilt from its stream, and where the stream stood.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Loaded<A> {
@@ -94,7 +94,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore> Repository<A, S> {
 }
 
 impl<A, S, V> Repository<A, S, V> {
-    /// Gives the command handlers what they need beside the state.
+    /// Gives the command handlers what they need besides the state.
     pub fn with_services<W>(self, services: W) -> Repository<A, S, W> {
         Repository {
             store: self.store,
@@ -109,7 +109,7 @@ impl<A, S, V> Repository<A, S, V> {
         }
     }
 
-    /// Keeps the snapshots in another store than the events.
+    /// Keeps the snapshots in a different store than the events.
     ///
     /// ```
     /// # use eventsource_runtime::prelude::*;
@@ -136,7 +136,8 @@ impl<A, S, V> Repository<A, S, V> {
         }
     }
 
-    /// Switches `load_aggregate`, `handle_command` and `persist_events` on or off, and every span of ours below them.
+    /// Switches `load_aggregate`, `handle_command`, `persist_events` and all of this crate's spans below them on or
+    /// off.
     #[must_use]
     pub fn enable_tracing(self, enabled: bool) -> Self {
         Self { tracing: enabled, ..self }
@@ -168,7 +169,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// The aggregate's state and version; the default state and 0 if it has no events.
     ///
     /// # Errors
-    /// The store failed, or an event cannot be read any more.
+    /// The store failed, or an event can no longer be read.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
         let stream = StreamId::new(A::NAME, id);
         let replay = self.replay(&stream, Box::default(), None).await?;
@@ -207,11 +208,11 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         self.append_with(id, expected, events, Context::default()).await
     }
 
-    /// Appends events that come with an id, a correlation or metadata, such as those of an import: appended again with
-    /// the same [`Context::command_id`], they are not appended twice, and the first result is returned.
+    /// Appends events with an id, a correlation or metadata, such as those of an import. If they are appended again
+    /// with the same [`Context::command_id`], nothing is appended and the first result is returned.
     ///
-    /// They have to be the same to the byte. A `HashMap` or `HashSet` is written in another order by each process: take
-    /// a `BTreeMap` or `BTreeSet` in events.
+    /// They must be the same to the byte. Each process writes a `HashMap` or `HashSet` in a different order: use a
+    /// `BTreeMap` or `BTreeSet` in events.
     ///
     /// # Errors
     /// As [`Repository::append`]; or other events were appended with this id.
@@ -230,9 +231,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         Ok(Committed::new(appended, command_id))
     }
 
-    /// Handles a command: loads, decides, persists; again after a conflict, with what has been appended since.
+    /// Handles a command: loads, decides, persists; repeats that after a conflict, with the events appended since.
     ///
-    /// The command is borrowed, since each future that it moved through would keep a place for it.
+    /// The command is borrowed because each future that it moved through would reserve space for it.
     pub(crate) async fn handle(
         &self,
         command: &dyn AnyCommand<A>,
@@ -247,8 +248,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
         let cause = Cause { context, command_id, caused: true };
         let mut replay = Box::<Replay<A>>::default();
-        // The same command may be appended from elsewhere between the load and the append. Where its events came out
-        // otherwise then, the store takes ours for another use of their ids; the next load finds the result.
+        // The same command may be appended from elsewhere between the load and the append. If it led to other events
+        // there, the store takes ours for another use of their ids; the next load finds the result.
         let mut may_be_repeated = first_event.is_some();
         let mut turn = self.turns.begin(&stream).await;
         loop {
@@ -262,7 +263,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 return Ok(Committed::new(nothing, command_id));
             }
             let again = match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
-                // By another dispatch of the command, which may have come to more than these.
+                // Appended by another dispatch of the command, which may have led to more than these.
                 Ok(appended) if appended.repeated && may_be_repeated => {
                     may_be_repeated = false;
                     continue;
@@ -289,16 +290,16 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 }
 
-/// How a command goes, as its span learns of it however it ends.
+/// A command's progress, as recorded on its span however it ends.
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) retries: u32,
-    /// The names of the appended events; `None` where nobody asks for them.
+    /// The names of the appended events; `None` if nobody asks for them.
     pub(crate) event_types: Option<Vec<&'static str>>,
 }
 
 impl Progress {
-    /// Names of event types are collected only where the command's span records.
+    /// Event type names are collected only if the command's span records.
     pub(crate) fn of(span: &Span) -> Self {
         Self { retries: 0, event_types: span.is_recording().then(Vec::new) }
     }

@@ -13,7 +13,7 @@ use crate::domain::{Aggregate, DecodeError, EventRef};
 use crate::snapshot::{Restore, StoredSnapshot};
 use crate::store::{Appended, Position, StoreError, StreamId, Version, Visitor};
 
-/// A state on its way to the stream's end. It goes by box: the futures that hand it on would each keep a place for it.
+/// A state on its way to the stream's end. It is boxed: each future that passes it on would reserve space for it.
 pub(super) struct Replay<A> {
     pub(super) state: A,
     pub(super) version: Version,
@@ -22,7 +22,7 @@ pub(super) struct Replay<A> {
     pub(super) earlier: Option<Appended>,
     /// The version of the snapshot that the state began with; 0 without one.
     pub(super) base: Version,
-    /// What became of the snapshot; `None` where none was looked for.
+    /// What became of the snapshot; `None` if none was looked for.
     pub(super) read: Option<Read>,
 }
 
@@ -54,7 +54,7 @@ impl<A: Aggregate> Visitor for Replay<A> {
                 self.position = event.position;
                 ControlFlow::Continue(())
             }
-            // What a process manager keeps beside the events of its process says nothing of the state.
+            // What a process manager stores beside the events of its process does not affect the state.
             Err(_) if is_own(event.event_type) => {
                 self.version = event.version;
                 self.position = event.position;
@@ -80,7 +80,7 @@ pub(super) enum Read {
 }
 
 impl Read {
-    /// As the metric has it.
+    /// The name in the metric.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -92,8 +92,7 @@ impl Read {
     }
 }
 
-/// A replay that begins with a snapshot, if there is one that can be used. That it is of this history its store has
-/// seen.
+/// A replay that starts from a snapshot, if a usable one exists. The store has checked that it is of this history.
 pub(super) struct Restoring<A> {
     pub(super) replay: Box<Replay<A>>,
     stream: StreamId,
@@ -114,7 +113,7 @@ impl<A: Aggregate> Restoring<A> {
         }
         let is_ours = snapshot.stream == self.stream && snapshot.last.version > Version::START;
         let json = snapshot.unseal().filter(|_| is_ours).ok_or(Read::DecodeError)?;
-        // The user's code, on bytes that may come from a former program of theirs.
+        // The user's code, on bytes that a former version of the program may have written.
         let decoded = catch_unwind(AssertUnwindSafe(|| policy.decode(json)));
         let Ok(Ok(state)) = decoded else { return Err(Read::DecodeError) };
         let (version, position) = (snapshot.last.version, snapshot.last.position);
@@ -129,7 +128,7 @@ impl<A: Aggregate> Restore for Restoring<A> {
             Ok(Some(snapshot)) => self.begin(&snapshot),
             Ok(None) => Err(Read::Missing),
             Err(_) => {
-                // Now: until the events are there as well, more loads would come.
+                // Now: until the events are there as well, more loads would ask.
                 self.snapshots.rest_after(self.begun.elapsed());
                 Err(Read::StoreError)
             }

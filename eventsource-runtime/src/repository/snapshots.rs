@@ -1,4 +1,4 @@
-//! Snapshots of a repository: written behind the commands, looked for, deleted.
+//! Snapshots of a repository: written in the background, looked for, deleted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,11 +20,11 @@ use crate::store::{EventStore, StoreError, StreamId, Version, place_before};
 use crate::sync::Mutex;
 use crate::telemetry::{Scope, log, names};
 
-/// How many snapshots a repository writes at a time. What is due beyond that comes with a later command.
+/// How many snapshots a repository writes at a time. Any beyond that are left to a later command.
 const MOST: usize = 64;
-/// How long a snapshot may take to be written before it is given up.
+/// How long writing a snapshot may take before it is given up.
 const WRITING: Duration = Duration::from_secs(30);
-/// How long nobody asks a store again that did not answer in time.
+/// How long a store that did not answer in time is not asked again.
 const REST: Duration = Duration::from_secs(10);
 
 /// What a repository and its clones know of their snapshots.
@@ -35,7 +35,7 @@ pub(super) struct Snapshots {
     resting: Mutex<Option<Instant>>,
 }
 
-/// The streams whose snapshots are being written, numbered as they began.
+/// The streams whose snapshots are being written, numbered in the order of their start.
 #[derive(Default)]
 struct Writing {
     streams: HashMap<StreamId, u64>,
@@ -54,7 +54,7 @@ impl Snapshots {
         Some(Claim { snapshots: Arc::clone(self), stream: stream.clone() })
     }
 
-    /// Waits for what is being written now of these streams, and not for what begins meanwhile.
+    /// Waits for the snapshots of these streams that are being written now, not for those begun meanwhile.
     async fn written(&self, of: impl Fn(&StreamId) -> bool) {
         let begun = self.writing.lock().begun;
         loop {
@@ -72,7 +72,7 @@ impl Snapshots {
         self.resting.lock().is_some_and(|until| Instant::now() < until)
     }
 
-    /// Lets the store rest, if a reading that came to nothing took so long that every load would suffer.
+    /// Lets the store rest if a read that failed took so long that every load would suffer.
     pub(super) fn rest_after(&self, took: Duration) {
         if took >= PATIENCE {
             *self.resting.lock() = Some(Instant::now() + REST);
@@ -86,7 +86,7 @@ impl fmt::Debug for Snapshots {
     }
 }
 
-/// The right to write the snapshot of a stream, which nobody else does at the same time.
+/// The exclusive right to write the snapshot of a stream.
 struct Claim {
     snapshots: Arc<Snapshots>,
     stream: StreamId,
@@ -100,12 +100,12 @@ impl Drop for Claim {
 }
 
 impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repository<A, S, V> {
-    /// Writes a snapshot of the aggregate as it is now, and waits until the store has it; its version, or `None` if the
-    /// aggregate has no events. The policy goes on as before.
+    /// Writes a snapshot of the aggregate as it is now, waits until the store has it, and returns its version, or
+    /// `None` if the aggregate has no events. The policy continues as before.
     ///
     /// # Errors
-    /// The aggregate asks for no snapshots, or its store keeps none; the aggregate could not be loaded, or its state
-    /// not written.
+    /// The aggregate asks for no snapshots, its store keeps none, the aggregate could not be loaded, or its state could
+    /// not be written.
     pub async fn create_snapshot(&self, id: &A::Id) -> Result<Option<Version>, SnapshotError> {
         let policy = A::SNAPSHOT.ok_or(SnapshotError::NotAsked { aggregate: A::NAME })?;
         self.store.snapshots().ok_or(SnapshotError::NotKept { aggregate: A::NAME })?;
@@ -143,8 +143,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         self.snapshot_scope().run(self.store.snapshot_exists(&StreamId::new(A::NAME, id))).await
     }
 
-    /// Deletes the aggregate's snapshot; whether there was one. One that this repository is writing is waited for. The
-    /// next that is due is written as before.
+    /// Deletes the aggregate's snapshot and returns whether there was one. First waits for one that this repository is
+    /// writing. The next one that is due is written as before.
     ///
     /// # Errors
     /// The store could not be written.
@@ -154,8 +154,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         self.snapshot_scope().run(self.store.delete_snapshot(&stream)).await
     }
 
-    /// Deletes the snapshots of all aggregates of the type; how many there were. Those that this repository is writing
-    /// are waited for.
+    /// Deletes the snapshots of all aggregates of the type and returns how many there were. First waits for those that
+    /// this repository is writing.
     ///
     /// # Errors
     /// The store could not be written.
@@ -165,19 +165,19 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     /// Waits until every snapshot that is being written in the background is written or given up: for the end of a
-    /// program, and for tests. One that is never waited for costs a replay, if it is lost.
+    /// program, and for tests. A snapshot that is lost because nobody waited costs a replay.
     pub async fn snapshots_written(&self) {
         self.snapshots.written(|_| true).await;
     }
 
-    /// The caller's scope, without spans where the repository's are off.
+    /// The caller's scope, without spans if the repository's are off.
     fn snapshot_scope(&self) -> Scope {
         let scope = Scope::current();
         if self.tracing { scope } else { scope.muted() }
     }
 
-    /// Writes a snapshot behind a command that was appended, if one is due: nobody waits for it, and nothing that
-    /// becomes of it reaches the command.
+    /// Writes a snapshot in the background of an appended command, if one is due: nobody waits for it, and its outcome
+    /// never reaches the command.
     pub(super) fn snapshot_behind(
         &self,
         stream: &StreamId,
@@ -187,7 +187,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     ) {
         let Some(policy) = A::SNAPSHOT else { return };
         let behind = committed.version.get().saturating_sub(replay.base.get());
-        // Whatever the store says of it: upon another state, an earlier dispatch of the command has appended them.
+        // Checked whatever the store reports: on another state, an earlier dispatch of the command has appended them.
         let is_next = !committed.repeated && committed.version.get() == replay.version.get() + events.len() as u64;
         let cannot = replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();
         if behind < policy.every() || !is_next || cannot {
@@ -205,7 +205,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 evolve(&mut state, &events, &stream, last)?;
                 sealed(&policy, &stream, last, &state).map_err(|error| error.error_type())
             };
-            // It may be long, and a task that is long holds up others.
+            // It may take long, and a long task holds up others.
             let encode = move || scope.in_scope(encode);
             let written = match tokio::task::spawn_blocking(encode).await {
                 Ok(Ok(snapshot)) => {
@@ -224,7 +224,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 }
 
-/// Applies events that were appended as a load will see them.
+/// Applies appended events as a load will see them.
 fn evolve<A: Aggregate>(
     state: &mut A,
     events: &[A::Event],
@@ -245,7 +245,7 @@ fn sealed<A: Aggregate>(
     last: LastEvent,
     state: &A,
 ) -> Result<StoredSnapshot, SnapshotError> {
-    // One that cannot be read back would be written anew behind every command.
+    // One that cannot be read back would be written again after every command.
     let encoded = policy.encode(state).and_then(|json| policy.decode(&json).map(|_| json));
     let json =
         encoded.map_err(|source| SnapshotError::Encode { stream: stream.clone(), version: last.version, source })?;
@@ -264,7 +264,7 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// There is always one on a repository with much to do.
+    /// On a busy repository there is always one.
     #[test]
     fn what_begins_meanwhile_is_not_waited_for() {
         let snapshots = Arc::<Snapshots>::default();

@@ -31,7 +31,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         }
         match retries.checked_sub(1) {
             Some(exponent) if timer::is_there() => tokio::time::sleep(jittered(exponent)).await,
-            // Mostly the other append is done by now.
+            // The other append is usually done by now.
             _ => tokio::task::yield_now().await,
         }
     }
@@ -73,8 +73,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         }
     }
 
-    /// Reads the events that a state lacks; how many there were. A state that lacks all begins with a snapshot, if it
-    /// can.
+    /// Reads the events that a state lacks and returns how many there were. An empty state starts from a snapshot, if
+    /// it can.
     async fn fold(
         &self,
         stream: &StreamId,
@@ -84,7 +84,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
         let snapshots = A::SNAPSHOT.is_some() && replay.version == Version::START && self.store.snapshots().is_some();
         if snapshots {
-            // In a box: the loads of all other aggregates would keep a place for it.
+            // In a box: the loads of all other aggregates would reserve space for it.
             return Box::pin(self.fold_from_snapshot(fold)).await;
         }
         let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
@@ -214,7 +214,7 @@ fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
     });
 }
 
-/// Ends a span with the failure's name, says so in the log, and hands the failure on.
+/// Ends a span with the failure's name, logs the failure, and returns it.
 pub(super) fn failed<E: Error + 'static>(span: Span, error: E, error_type: impl Fn(&E) -> &'static str) -> E {
     span.fail(names::LOG_COMMAND, error_type(&error), &Chain(&error));
     error

@@ -1,4 +1,4 @@
-//! What goes into an append, what comes out, and why it may not.
+//! What goes into an append, what comes out, and why it may fail.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::telemetry::TraceContext;
 /// The longest payload that a store takes, in bytes: 8 MiB.
 pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
 
-/// The longest append that a store takes, in bytes of its payloads and of the metadata of each event together: 256 MiB.
-/// What is sent to a database in one statement has bounds as well.
+/// The longest append that a store takes: 256 MiB of payloads and of the metadata of each event together. What is sent
+/// to a database in one statement is bounded as well.
 pub const MAX_APPEND: usize = 256 * 1024 * 1024;
 
 /// What the events of one append have in common.
@@ -23,18 +23,18 @@ pub const MAX_APPEND: usize = 256 * 1024 * 1024;
 pub struct Origin {
     /// When they are recorded.
     pub recorded_at: Timestamp,
-    /// Shared by all that follows from one first message.
+    /// Shared by everything that follows from one first message.
     pub correlation_id: Option<Uuid>,
     /// The command or event that led to them.
     pub causation_id: Option<Uuid>,
-    /// What the application keeps beside them.
+    /// What the application stores beside them.
     pub metadata: Metadata,
     /// The trace in which they are persisted.
     pub trace_context: Option<TraceContext>,
 }
 
 impl Origin {
-    /// Events recorded at `recorded_at`, in the trace that is current where this is called.
+    /// Events recorded at `recorded_at`, in the current trace.
     #[must_use]
     pub fn at(recorded_at: Timestamp) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Origin {
 /// An event on its way into a store.
 #[derive(Clone, PartialEq)]
 pub struct NewEvent {
-    /// Unique in the world; an append that is retried with the same ids is stored once.
+    /// Globally unique; an append that is retried with the same ids is stored once.
     pub id: Uuid,
     /// The stored name of the event's type.
     pub event_type: &'static str,
@@ -66,26 +66,27 @@ impl NewEvent {
     /// Writes an event as JSON.
     ///
     /// # Errors
-    /// The event cannot be written as JSON, or its type does not read what was written.
+    /// The event cannot be written as JSON, or its type cannot read it back.
     pub fn encode(id: Uuid, event: &dyn AnyEvent, origin: Arc<Origin>) -> Result<Self, EncodeError> {
         let payload = event.encode()?.into();
         Ok(Self { id, event_type: event.name(), schema_version: event.version(), payload, origin })
     }
 
-    /// What it takes, as far as its user decides that.
+    /// Its size, as far as the user determines it.
     pub(crate) fn bytes(&self) -> usize {
         self.payload.len() + self.origin.metadata.bytes()
     }
 }
 
-/// Without the payload, which may hold anything.
+/// Omits the payload, which may hold anything.
 impl fmt::Debug for NewEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewEvent").field("id", &self.id).field("event_type", &self.event_type).finish_non_exhaustive()
     }
 }
 
-/// The place of an event, so many before the last of its append: their versions and positions are consecutive.
+/// The place of the event `back` before the last of its append: the versions and positions of an append are
+/// consecutive.
 pub(crate) fn place_before((version, position): (Version, Position), back: u64) -> (Version, Position) {
     (Version::new(version.get().saturating_sub(back)), Position::new(position.get().saturating_sub(back)))
 }
@@ -100,7 +101,7 @@ pub struct Appended {
     pub position: Position,
     /// How many events were appended.
     pub events: u64,
-    /// Whether an earlier append had stored the very same events, so that this one changed nothing.
+    /// Whether an earlier append had stored the same events, so that this one changed nothing.
     pub repeated: bool,
 }
 
@@ -111,14 +112,14 @@ impl Appended {
         Self { version, position, events, repeated: false }
     }
 
-    /// The result of an append that had been made before.
+    /// The result of an append that was made before.
     #[must_use]
     pub const fn repeated(self) -> Self {
         Self { repeated: true, ..self }
     }
 }
 
-/// Somebody else appended first: nothing was changed.
+/// Another writer appended first: nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{stream}` is at version {actual}, expected {expected}; load it again and decide anew")]
 #[non_exhaustive]
@@ -157,8 +158,8 @@ pub enum AppendError {
         /// The event that is there already.
         id: Uuid,
     },
-    /// A payload is longer than [`MAX_PAYLOAD`], or it and its metadata make all of the append longer than
-    /// [`MAX_APPEND`]. Told before any input or output.
+    /// A payload is longer than [`MAX_PAYLOAD`], or it and its metadata make the whole append longer than
+    /// [`MAX_APPEND`]. Reported before any I/O.
     #[error("{}", too_large(stream, event_type, *size))]
     TooLarge {
         /// The stream of the append.
@@ -168,8 +169,8 @@ pub enum AppendError {
         /// The payload's length in bytes.
         size: usize,
     },
-    /// A text that is kept beside the payload holds a NUL, which some back ends keep in no text; so none takes it. Told
-    /// before any input or output.
+    /// A text beside the payload contains a NUL, which some back ends cannot store in text, so no store accepts it.
+    /// Reported before any I/O.
     #[error("the {place} of an append to `{}` holds a NUL; leave it out", stream.as_str().replace('\0', "\u{2400}"))]
     HoldsNul {
         /// The stream of the append.
@@ -177,8 +178,8 @@ pub enum AppendError {
         /// Which text: `stream id` or `event type`.
         place: &'static str,
     },
-    /// The stream has a name that no store takes: its aggregate type is empty or holds a hyphen, or it is longer than
-    /// [`MAX_STREAM_ID`](super::MAX_STREAM_ID). Told before any input or output.
+    /// The stream has a name that no store accepts: its aggregate type is empty or contains a hyphen, or it is longer
+    /// than [`MAX_STREAM_ID`](super::MAX_STREAM_ID). Reported before any I/O.
     #[error("`{:.64}` is not a name for a stream: {fault}; give its aggregate another type or id", stream.as_str())]
     InvalidStream {
         /// The stream of the append.
@@ -186,7 +187,7 @@ pub enum AppendError {
         /// What is wrong with its name.
         fault: &'static str,
     },
-    /// An event cannot be written as JSON, or not read again.
+    /// An event cannot be written as JSON, or cannot be read back.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// The store failed.
@@ -208,7 +209,7 @@ fn too_large(stream: &StreamId, event_type: &str, size: usize) -> String {
 }
 
 impl AppendError {
-    /// The conflict, where that is what it is.
+    /// The conflict, if it is one.
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {
         match self {
@@ -217,8 +218,8 @@ impl AppendError {
         }
     }
 
-    /// Refuses what no store takes, before any input or output: payloads and names that are too long, streams whose
-    /// aggregate type nobody could tell, and texts with a NUL. A store calls this first.
+    /// Refuses what no store accepts, before any I/O: payloads and names that are too long, streams whose aggregate
+    /// type is empty or contains a hyphen, and texts with a NUL. A store calls this first.
     ///
     /// # Errors
     /// [`AppendError::HoldsNul`], [`AppendError::InvalidStream`], or [`AppendError::TooLarge`] for the first such
@@ -245,7 +246,7 @@ impl AppendError {
         Ok(())
     }
 
-    /// The error of an append to a stream: a failure of the store or of an event's `Serialize` says which.
+    /// Adds the stream to the error of an append, if the store or an event's `Serialize` failed.
     pub(crate) fn to(self, stream: &StreamId, expected: ExpectedVersion) -> Self {
         match self {
             Self::Store(error) => Self::Store(error.about(

@@ -1,4 +1,4 @@
-//! A call to a store, from its beginning to its end, with what is told of it.
+//! A store call from beginning to end, and its telemetry.
 
 use std::error::Error;
 use std::future::Future;
@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::{AppendError, StoreError, StoreInfo, status_code};
 use crate::telemetry::{Attributes, Chain, Span, log, metrics, names};
 
-/// A call to the store that is under way.
+/// A store call in flight.
 pub(crate) struct Call {
     pub(super) span: Span,
     pub(super) operation: &'static str,
-    /// When, where somebody reads how long it takes.
+    /// When it began, if its duration is measured.
     pub(super) begun: Option<Instant>,
 }
 
@@ -21,7 +21,7 @@ impl Call {
         self.span.run(made)
     }
 
-    /// What the store says of itself is only asked for where it is told.
+    /// The store's info is asked for only if it is reported.
     pub(crate) fn end(
         self,
         info: impl FnOnce() -> StoreInfo,

@@ -1,4 +1,4 @@
-//! How stores that have columns keep an event: what they write and read alike.
+//! What stores with columns have in common in writing and reading events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use super::stream_id::InvalidStreamId;
 use crate::domain::Metadata;
 use crate::telemetry::TraceContext;
 
-/// A number as databases keep it. What does not fit is beyond any event.
+/// A number as databases store it. One that does not fit is beyond any event.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A time in milliseconds; what does not fit is longer than anybody waits.
+/// A time in milliseconds; one that does not fit is longer than anybody waits.
 pub(super) fn millis(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX).min(1 << 50)
 }
 
-/// A JSON object of texts; nothing where nothing is kept.
+/// A JSON object of texts; `None` if empty.
 pub(super) fn metadata_text(metadata: &Metadata) -> Option<String> {
     (!metadata.is_empty()).then(|| {
         let texts = metadata.iter().map(|(name, value)| (name.to_owned(), value.into()));
@@ -34,7 +34,7 @@ pub(super) fn metadata(text: Option<&str>) -> Result<Metadata, serde_json::Error
     Ok(texts.into_iter().collect())
 }
 
-/// A stored trace context, and whether any of it is malformed. That is no error: the event goes without.
+/// A stored trace context, and whether any of it is malformed. That is not an error: the event goes without it.
 pub(super) fn trace_context(parent: Option<&str>, state: Option<&str>) -> (Option<TraceContext>, bool) {
     let Some(parent) = parent else { return (None, false) };
     let Ok(context) = parent.parse::<TraceContext>() else { return (None, true) };
@@ -42,7 +42,7 @@ pub(super) fn trace_context(parent: Option<&str>, state: Option<&str>) -> (Optio
     (Some(context), malformed)
 }
 
-/// Names that the events of a page have in common.
+/// Names that the events of a page share.
 #[derive(Default)]
 pub(super) struct Names {
     types: TypeNames,

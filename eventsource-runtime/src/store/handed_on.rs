@@ -1,6 +1,6 @@
-//! For stores that stand before another one: the methods that change nothing.
+//! For stores that wrap another one: the methods that change nothing.
 
-/// Hands these methods of `EventStore` on to the store in a field, in an `impl` of it.
+/// Forwards these methods of `EventStore` to the store in a field, in an `impl` of it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! handed_on {

@@ -1,4 +1,4 @@
-//! The end of the feed, as far as this process knows it, and who waits for it to move.
+//! The end of the feed as this process knows it, and the tasks that wait for it to move.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::Position;
 
-/// The position of the last event that is known to be committed. While nobody waits, moving it costs two atomics.
+/// The position of the last event known to be committed. While nobody waits, moving it costs two atomic operations.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     position: AtomicU64,
@@ -15,23 +15,23 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Moves the head forward and wakes those that wait. It never moves it back.
+    /// Moves the head forward and wakes the waiters. It never moves it back.
     pub(super) fn publish(&self, position: Position) {
         self.position.fetch_max(position.get(), Ordering::SeqCst);
-        // In one total order with the two steps of `beyond`: either the waiter sees the head, or we see the waiter.
+        // In one total order with the two steps of `beyond`: either the waiter sees the head, or this sees the waiter.
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.moved.notify_waiters();
         }
     }
 
-    /// The position that is known.
+    /// The known position.
     #[cfg(feature = "postgres")]
     pub(super) fn known(&self) -> Position {
         Position::new(self.position.load(Ordering::SeqCst))
     }
 
-    /// Moves the head back from where it was known before the feed was read, which ends earlier: a server may lose
-    /// commits when another takes its place. Whoever waits would be woken without end.
+    /// Moves the head back from `known`, its value before the feed was read, if the feed ends earlier: a failover may
+    /// lose commits, and waiters would then be woken without end.
     #[cfg(feature = "postgres")]
     pub(super) fn refute(&self, known: Position, end: Position) {
         if end < known {
@@ -53,7 +53,7 @@ impl Head {
     }
 }
 
-/// Counts one who waits, for as long as it lives.
+/// Counts one waiter, for as long as it lives.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub(super) struct TypeNames(Vec<Arc<str>>);
 
 impl TypeNames {
-    /// The name, as the events before share it.
+    /// The name, shared with the events before.
     pub(super) fn shared(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.0.iter().find(|known| ***known == *name) {
             return Arc::clone(known);

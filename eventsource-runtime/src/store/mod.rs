@@ -1,11 +1,11 @@
 //! Event stores: the port, its types, and the stores that come with the crate.
 //!
-//! A store keeps streams. Each event has a [`Version`] in its stream, from 1 and without holes, and a [`Position`] in
-//! the store's global feed. Appends are all or nothing; the feed shows every committed event exactly once, in order of
-//! position, and never lets one appear behind a reader.
+//! A store keeps streams. Each event has a [`Version`] in its stream, from 1 and without gaps, and a [`Position`] in
+//! the store's global feed. Appends are all or nothing. The feed shows every committed event exactly once, in order of
+//! position, and no event ever appears behind a reader.
 //!
 //! [`EventStore`] is open: implement it for a store of your own and wrap that in [`Traced`], which adds the spans and
-//! metrics that all stores have in common.
+//! metrics common to all stores.
 
 mod append;
 mod call;
@@ -59,10 +59,10 @@ pub enum StoreError {
     /// A stored event cannot be read by this program.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The store was closed while, or before, it was asked.
+    /// The store was closed before or during the call.
     #[error("the store is closed; open it again")]
     Closed,
-    /// What the store keeps is not what this version of the crate writes.
+    /// The store's schema is newer than this version of the crate.
     #[error("the store's schema has version {found}, this program knows up to {known}; use a newer program")]
     Schema {
         /// The version in the store.
@@ -70,15 +70,15 @@ pub enum StoreError {
         /// The newest version that the program knows.
         known: u32,
     },
-    /// The database refuses what it was given, and would refuse it again: a value that it cannot keep, or one that
-    /// breaks a rule of its tables.
+    /// The database refuses its input, and would refuse it again: a value that it cannot store, or one that violates a
+    /// rule of its tables.
     #[error("the store refused to {attempt}{}; change what was given", About(about))]
     Refused {
         /// What was attempted.
         attempt: &'static str,
-        /// On what: set by [`StoreError::about`], and empty where nobody did.
+        /// On what: set by [`StoreError::about`], otherwise empty.
         about: Box<str>,
-        /// What the back end said.
+        /// The back end's error.
         source: BoxError,
     },
     /// The database, the file or the network failed.
@@ -86,9 +86,9 @@ pub enum StoreError {
     Backend {
         /// What was attempted.
         attempt: &'static str,
-        /// On what, and what to do: set by [`StoreError::about`], and empty where nobody did.
+        /// On what, and what to do: set by [`StoreError::about`], otherwise empty.
         about: Box<str>,
-        /// What the back end said.
+        /// The back end's error.
         source: BoxError,
     },
 }
@@ -99,9 +99,9 @@ impl StoreError {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Says what a failed or refused call was about; a failure gets advice as well. What was said before is kept, and
-    /// any other error stays as it is. Name a stream, a version, a position or a projection, never a payload or a
-    /// connection. [`Traced`] does so for the reads, appends and snapshots of the store that it is around.
+    /// Says what a failed or refused call was about, and for a failure what to do. A text that is already set is kept,
+    /// and other errors stay as they are. Name a stream, a version, a position or a projection, never a payload or a
+    /// connection. [`Traced`] does this for the reads, appends and snapshots of its inner store.
     ///
     /// ```
     /// # use eventsource_runtime::store::StoreError;
@@ -112,7 +112,7 @@ impl StoreError {
     pub fn about(mut self, on: impl FnOnce() -> String, advice: &str) -> Self {
         match &mut self {
             Self::Backend { about, .. } => say(about, || format!("{}; {advice}", on())),
-            // What to do about a refusal is said already, and is not to try again.
+            // A refusal already says what to do, which is not to try again.
             Self::Refused { about, .. } => say(about, on),
             Self::Decode(_) | Self::Closed | Self::Schema { .. } => {}
         }
@@ -124,7 +124,7 @@ impl StoreError {
         Self::Refused { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Whether the store is in trouble. Otherwise it works, and it is what was asked of it that cannot be done.
+    /// Whether the store itself is in trouble. Otherwise it works, but cannot do what was asked.
     pub(crate) fn is_trouble(&self) -> bool {
         !matches!(self, Self::Decode(_) | Self::Refused { .. })
     }
@@ -142,11 +142,11 @@ impl StoreError {
     }
 }
 
-/// What telemetry says of a store.
+/// How telemetry describes a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreInfo {
-    /// `db.system.name`; `None` for a store within the process, whose spans are INTERNAL.
+    /// `db.system.name`; `None` for an in-process store, whose spans are INTERNAL.
     pub system: Option<&'static str>,
     /// `db.collection.name`.
     pub collection: &'static str,
@@ -154,7 +154,7 @@ pub struct StoreInfo {
     pub server: Option<(Arc<str>, u16)>,
     /// `db.namespace`.
     pub namespace: Option<Arc<str>>,
-    /// The target of what is logged.
+    /// The target of log records.
     pub(crate) target: &'static str,
 }
 
@@ -165,23 +165,23 @@ impl StoreInfo {
         Self { system: None, collection, server: None, namespace: None, target: names::LOG_STORE }
     }
 
-    /// A database, by the name that the semantic conventions have for it.
+    /// A database, by its name in the semantic conventions.
     #[must_use]
     pub const fn database(system: &'static str, collection: &'static str) -> Self {
         Self { system: Some(system), collection, server: None, namespace: None, target: names::LOG_STORE }
     }
 }
 
-/// Takes the events of a stream, one after the other. Users may implement it; [`EventStore::fold`] calls it.
+/// Receives the events of a stream, one after the other. Users may implement it; [`EventStore::fold`] calls it.
 ///
-/// It moves to wherever the store reads, which may be the thread that writes: it must not block, and must never wait for
-/// what this store does.
+/// It moves to wherever the store reads, which may be the writer thread: it must not block, and must never wait for
+/// anything that this store does.
 pub trait Visitor: Send + 'static {
-    /// Takes one event; `Break` ends the reading.
+    /// Takes one event; `Break` ends the read.
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()>;
 }
 
-/// For a visitor that is large, and moves through several hands.
+/// For a large visitor that is moved several times.
 impl<V: Visitor + ?Sized> Visitor for Box<V> {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
         (**self).visit(event)
@@ -193,22 +193,22 @@ impl<V: Visitor + ?Sized> Visitor for Box<V> {
 pub struct Fold {
     /// The stream.
     pub stream: StreamId,
-    /// The version after which to begin.
+    /// The version after which to start.
     pub after: Version,
     /// The id that the first event of a command has, if the command was handled before.
     pub first_event: Option<Uuid>,
 }
 
-/// What a fold came to.
+/// The result of a fold.
 #[derive(Debug)]
 pub struct Folded<V> {
     /// The visitor, after the last event that it took.
     pub visitor: V,
     /// How many events it took.
     pub visited: u64,
-    /// Where the append that stored [`Fold::first_event`] ended, if the stream has it. A store then visits nothing. One
-    /// that needs several reads checks again after the last, because the append may land in between; some of its events
-    /// may then have been visited. If `None`, none of them was.
+    /// Where the append that stored [`Fold::first_event`] ended, if the stream has it. A store then visits nothing. A
+    /// store that needs several reads checks again after the last one, because the append may land in between; some of
+    /// its events may then have been visited. If `None`, none of them was.
     pub earlier: Option<Appended>,
 }
 
@@ -238,14 +238,13 @@ impl Filter {
         Self { aggregate_types: Some(names.into()), ..self }
     }
 
-    /// The stored names of the events that it shows, unless it shows all: for a store that filters where its events
-    /// are.
+    /// The stored names of the events that it shows, or `None` if it shows all: for stores that filter at the source.
     #[must_use]
     pub fn listed_event_types(&self) -> Option<&[&'static str]> {
         self.event_types.as_deref()
     }
 
-    /// The types of the aggregates whose events it shows, unless it shows all.
+    /// The types of the aggregates whose events it shows, or `None` if it shows all.
     #[must_use]
     pub fn listed_aggregate_types(&self) -> Option<&[&'static str]> {
         self.aggregate_types.as_deref()
@@ -264,22 +263,22 @@ impl Filter {
 pub struct Page {
     /// The events, in order.
     pub events: Vec<StoredEvent>,
-    /// The last position that was looked at, shown by the filter or not; where the next page begins.
+    /// The last position examined, shown by the filter or not; the next page starts after it.
     pub scanned: Position,
 }
 
 /// A store of events. Open for implementation; the crate's own are [`MemoryStore`], `SqliteStore` and `PostgresStore`.
 ///
 /// Every future may be dropped at any point: that leaves no lock, no transaction and no part of an append behind,
-/// though an append whose future was dropped may have been made.
+/// though the append may still have been made.
 pub trait EventStore: Clone + Send + Sync + 'static {
-    /// What telemetry says of the store.
+    /// How telemetry describes the store.
     fn info(&self) -> StoreInfo;
 
     /// Appends events to a stream, all or none.
     ///
-    /// Made again with the same event ids and content it returns the first result, whatever version is expected.
-    /// Appending nothing changes nothing and checks the expectation; its result is where the stream stands.
+    /// If repeated with the same event ids and content, it returns the first result, whatever version is expected.
+    /// Appending nothing changes nothing but checks the expectation; its result is where the stream stands.
     fn append(
         &self,
         stream: &StreamId,
@@ -287,11 +286,11 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         events: Vec<NewEvent>,
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
 
-    /// Shows a stream's events to a visitor, in order of version. Memory stays bounded however long the stream is.
+    /// Passes a stream's events to a visitor, in order of version. Memory stays bounded however long the stream is.
     fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send;
 
-    /// At most `limit` events of a stream, after a version and in order; fewer before the stream's end too, but not
-    /// none. Stores that read into memory end a page when its payloads come to some 4 MiB.
+    /// At most `limit` events of a stream after a version, in order. Before the stream's end there may be fewer, but at
+    /// least one. Stores that read into memory end a page at about 4 MiB of payloads.
     fn read_stream(
         &self,
         stream: &StreamId,
@@ -299,10 +298,10 @@ pub trait EventStore: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<StoredEvent>, StoreError>> + Send;
 
-    /// At most `limit` events of the global feed, after a position and in order.
+    /// At most `limit` events of the global feed after a position, in order.
     ///
-    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` says that there is no more. It
-    /// ends by its payloads as a stream's does.
+    /// The page may be shorter, or empty, before the feed's end: only `scanned == after` means that there are no more.
+    /// Its payloads bound it as they bound a page of a stream.
     fn read_all(
         &self,
         after: Position,
@@ -313,7 +312,7 @@ pub trait EventStore: Clone + Send + Sync + 'static {
     /// The position of the last committed event.
     fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send;
 
-    /// Waits until an event may have been committed after `position`. It may return early, never late by more than
-    /// the store's polling interval.
+    /// Waits until an event may have been committed after `position`. It may return early, and late by at most the
+    /// store's polling interval.
     fn changed(&self, position: Position) -> impl Future<Output = ()> + Send;
 }

@@ -10,18 +10,17 @@ use futures_core::Stream;
 use super::{EventStore, Filter, Position, StoreError, StreamId, Traced, Version};
 use crate::domain::StoredEvent;
 
-/// How many events a page has: what is held in memory at a time.
+/// How many events a page has, which bounds what is held in memory.
 const PAGE: usize = 512;
-/// How many bytes of payloads end a page before it has as many events as were asked for.
+/// How many bytes of payloads end a page before it has as many events as requested.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) const LARGE_PAGE: usize = 4 * 1024 * 1024;
 
 impl<S: EventStore> Traced<S> {
     /// The events of a stream after a version, in order; [`Version::START`] for all.
     ///
-    /// They are read in pages of 512, or of 4 MiB of payloads where these are large, so that memory stays bounded
-    /// however long the stream is. Events that are appended
-    /// while it is read are shown too.
+    /// They are read in pages of 512, or of 4 MiB of payloads if these are large, so that memory stays bounded however
+    /// long the stream is. Events appended during the read are included.
     ///
     /// ```
     /// # use eventsource_runtime::store::{MemoryStore, StreamId, Version};
@@ -36,14 +35,14 @@ impl<S: EventStore> Traced<S> {
         StreamEvents { store: self.clone(), stream: stream.clone(), after, page: VecDeque::new() }
     }
 
-    /// The events of the global feed after a position that a filter shows, in order, up to the feed's end.
+    /// The events of the global feed after a position that match a filter, in order, up to the feed's end.
     #[must_use]
     pub fn feed(&self, after: Position, filter: Filter) -> EventFeed<S> {
         EventFeed { store: self.clone(), filter, after, page: VecDeque::new() }
     }
 
-    /// The events of the global feed after a position, in order: first those that are there, then each as it is
-    /// committed, without gap or duplicate.
+    /// The events of the global feed after a position, in order: first the existing ones, then each as it is committed,
+    /// without gaps or duplicates.
     pub fn subscribe(&self, after: Position) -> Subscription<S> {
         Subscription { feed: self.feed(after, Filter::all()) }
     }
@@ -59,8 +58,8 @@ pub struct StreamEvents<S> {
 }
 
 impl<S: EventStore> StreamEvents<S> {
-    /// The next event; `None` at the stream's end. A dropped future loses no event; after an error it can be called
-    /// again and goes on where it was.
+    /// The next event; `None` at the stream's end. A dropped future loses no event; a call after an error continues
+    /// from the same place.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -71,7 +70,7 @@ impl<S: EventStore> StreamEvents<S> {
         Ok(self.at_hand())
     }
 
-    /// The same as a `Stream`, which ends where [`StreamEvents::next`] says `None`, and goes on after an error.
+    /// The same as a `Stream`, which ends when [`StreamEvents::next`] returns `None`, and continues after an error.
     ///
     /// ```
     /// # use eventsource_runtime::store::{MemoryStore, StreamId, Version};
@@ -110,8 +109,8 @@ pub struct EventFeed<S> {
 }
 
 impl<S: EventStore> EventFeed<S> {
-    /// The next event; `None` at the feed's end, for now. A dropped future loses no event; after an error it can be
-    /// called again and goes on where it was.
+    /// The next event; `None` at the feed's end, for now. A dropped future loses no event; a call after an error
+    /// continues from the same place.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -129,7 +128,7 @@ impl<S: EventStore> EventFeed<S> {
         }
     }
 
-    /// The same as a `Stream`, which ends where [`EventFeed::next`] says `None`, and goes on after an error.
+    /// The same as a `Stream`, which ends when [`EventFeed::next`] returns `None`, and continues after an error.
     pub fn into_stream(self) -> impl Stream<Item = Result<StoredEvent, StoreError>> + Send + Unpin + 'static {
         Events::of(self)
     }
@@ -153,14 +152,14 @@ pub struct Subscription<S> {
 }
 
 impl<S: EventStore> Subscription<S> {
-    /// Shows only what a filter shows.
+    /// Shows only events that match a filter.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.feed.filter = filter;
         self
     }
 
-    /// The next event, as soon as there is one. A dropped future loses no event; after an error it can be called again
-    /// and goes on where it was.
+    /// The next event, as soon as there is one. A dropped future loses no event; a call after an error continues from
+    /// the same place.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -173,7 +172,7 @@ impl<S: EventStore> Subscription<S> {
         }
     }
 
-    /// The same as a `Stream`, which never ends, and goes on after an error.
+    /// The same as a `Stream`, which never ends, and continues after an error.
     pub fn into_stream(self) -> impl Stream<Item = Result<StoredEvent, StoreError>> + Send + Unpin + 'static {
         Events::of(self)
     }
@@ -198,7 +197,7 @@ trait Reader: Sized + Send + 'static {
     fn read(&mut self) -> impl Future<Output = Result<Option<StoredEvent>, StoreError>> + Send;
 }
 
-/// A reader as a `Stream`. While a page is read its future has the reader, and brings it back.
+/// A reader as a `Stream`. While a page is being read, the future owns the reader and returns it.
 struct Events<R> {
     reader: Option<R>,
     reading: Option<Reading<R>>,

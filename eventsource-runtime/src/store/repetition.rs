@@ -1,4 +1,4 @@
-//! Appends that were made before.
+//! Repeated appends.
 
 use super::{AppendError, Appended, NewEvent, Position, StreamId, Version};
 
@@ -10,8 +10,8 @@ pub(super) struct Known {
     pub(super) same: bool,
 }
 
-/// The result of the append that stored these very events, if one did. What is new at first must be new throughout:
-/// no part of an append is ever stored.
+/// The result of the append that stored these same events, if one did. If the first event is new, all must be: no part
+/// of an append is ever stored.
 pub(super) fn repeated(
     stream: &StreamId,
     events: &[NewEvent],

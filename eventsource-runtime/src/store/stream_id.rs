@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::room;
 
-/// The longest name of a stream that a store takes, in bytes.
+/// The longest stream name that a store takes, in bytes.
 pub const MAX_STREAM_ID: usize = 1024;
 
 /// The name of a stream: the aggregate's type, a hyphen, the aggregate's id, such as `Order-42`.
@@ -37,7 +37,7 @@ impl StreamId {
             name.push('-');
             write!(name, "{aggregate_id}").map(|()| Arc::from(&**name))
         });
-        // Where the id failed to be written, it panics here, as anywhere.
+        // If writing the id failed, this panics as it would anywhere.
         let name = name.unwrap_or_else(|_| format!("{aggregate_type}-{aggregate_id}").into());
         Self { name, hyphen: aggregate_type.len() }
     }
@@ -48,12 +48,12 @@ impl StreamId {
         &self.name
     }
 
-    /// The whole name, to be kept.
+    /// The whole name, shared.
     pub(crate) fn shared(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// As a store has it. What was stored before it was refused is still to be read.
+    /// A name as stored, even one that would be refused today: it must stay readable.
     pub(crate) fn stored(name: &str) -> Result<Self, InvalidStreamId> {
         match name.find('-') {
             Some(hyphen) => Ok(Self { name: name.into(), hyphen }),
@@ -65,7 +65,7 @@ impl StreamId {
         self.name.as_bytes().contains(&0)
     }
 
-    /// Why no store takes it, a NUL aside.
+    /// Why no store accepts it, a NUL aside.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         if self.hyphen == 0 {
             Some("its aggregate type is empty")
@@ -97,7 +97,7 @@ impl AsRef<str> for StreamId {
     }
 }
 
-/// By the whole name, which says where the hyphen stands.
+/// By the whole name, which determines where the hyphen is.
 impl Hash for StreamId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);

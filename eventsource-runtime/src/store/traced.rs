@@ -24,8 +24,8 @@ const SELECT: &str = "SELECT";
 /// A store with its spans and metrics.
 ///
 /// It makes the spans `event_store.append`, `event_store.load` and `event_store.read_all`, and for databases the metric
-/// `db.client.operation.duration`. Results are those of the inner store, whatever becomes of the telemetry; all
-/// guarantees, those on dropped futures too, are the inner store's. Cloning is as cheap as cloning the inner store.
+/// `db.client.operation.duration`. Results are those of the inner store even if telemetry fails; all guarantees,
+/// including those on dropped futures, are the inner store's. Cloning is as cheap as cloning the inner store.
 ///
 /// ```
 /// # use eventsource_runtime::store::MemoryStore;
@@ -39,7 +39,7 @@ pub struct Traced<S> {
 }
 
 impl<S> Traced<S> {
-    /// Adds spans and metrics to a store; both are on.
+    /// Adds spans and metrics to a store, both enabled.
     #[must_use]
     pub const fn over(inner: S) -> Self {
         Self { inner, tracing: true, metrics: true }
@@ -64,7 +64,7 @@ impl<S> Traced<S> {
 }
 
 impl<S: EventStore> Traced<S> {
-    /// Whether a call leaves more than its failure: a span, or a measurement.
+    /// Whether a call leaves a span or a measurement, besides its failure.
     pub(crate) fn is_seen(&self) -> bool {
         self.sees(|| self.inner.info().system.is_some())
     }
@@ -86,7 +86,7 @@ impl<S: EventStore> Traced<S> {
 }
 
 impl<S> Traced<S> {
-    /// A call to what the store is besides a store of events.
+    /// A call to the store in another role than that of an event store.
     pub(crate) fn call_of(
         &self,
         info: &StoreInfo,
@@ -103,18 +103,17 @@ impl<S> Traced<S> {
         Call { span, operation, begun: self.begun(info) }
     }
 
-    /// A call of which nobody sees more than its failure.
+    /// A call of which only the failure is visible.
     pub(crate) fn unseen_call(&self, operation: &'static str) -> Call {
         Call { span: self.unseen(), operation, begun: None }
     }
 
-    /// Whether anybody sees of such a call more than its failure: it has a span, or is measured as one to a database
-    /// is.
+    /// Whether more than the failure of such a call is visible: it has a span, or is measured as a database call.
     pub(crate) fn sees(&self, is_database: impl FnOnce() -> bool) -> bool {
         self.tracing && telemetry::is_on() || is_database() && metrics::are_read(self.metrics)
     }
 
-    /// What a call runs in that has no span.
+    /// What a call without a span runs in.
     pub(crate) fn unseen(&self) -> Span {
         if self.tracing { Span::OFF } else { Span::MUTED }
     }
@@ -124,7 +123,7 @@ impl<S> Traced<S> {
         Start::new(name, kind, || self.tracing)
     }
 
-    /// A stored trace context that nobody can read is no error, but it breaks a link that somebody will look for.
+    /// A malformed stored trace context is not an error, but it breaks a link that somebody will look for.
     fn count_malformed(&self, events: &[StoredEvent]) {
         if self.metrics {
             for _ in events.iter().filter(|event| event.has_malformed_context()) {
@@ -133,13 +132,13 @@ impl<S> Traced<S> {
         }
     }
 
-    /// Only calls to databases are measured: for the others even the clock would cost more than the call.
+    /// Only database calls are measured: for others reading the clock would cost more than the call.
     fn begun(&self, info: &StoreInfo) -> Option<Instant> {
         metrics::begun(self.metrics && info.system.is_some())
     }
 }
 
-/// The attributes of a call to a database; a store within the process has none.
+/// The attributes of a database call; an in-process store has none.
 fn database(info: &StoreInfo, operation: &'static str, attributes: &mut Attributes) {
     let Some(system) = info.system else { return };
     attributes.text(names::DB_SYSTEM_NAME, system);
@@ -194,7 +193,7 @@ impl<S: EventStore> EventStore for Traced<S> {
             let Ok(appended) = &result else { return };
             attributes.number(names::EVENTSOURCE_POSITION, appended.position.get());
             attributes.number(names::EVENTSOURCE_VERSION, appended.version.get());
-            // A repeated append was recorded when it was first made, which this one does not know.
+            // A repeated append was recorded when it was first made, a time not known here.
             if let (Some(recorded_at), false) = (&recorded_at, appended.repeated) {
                 attributes.record(names::EVENTSOURCE_EVENT_RECORDED_AT, recorded_at);
             }
@@ -230,7 +229,7 @@ impl<S: EventStore> EventStore for Traced<S> {
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         let info = self.inner.info();
         let begun = self.begun(&info);
-        // An empty page makes no span, so the span is only made when the page is known, and dated back.
+        // An empty page makes no span, so the span is made once the page is known, and backdated.
         let since = (self.tracing && telemetry::is_on()).then(SystemTime::now);
         let result = self.unseen().run(self.inner.read_all(after, filter, limit)).await;
         let span = match (&result, since) {

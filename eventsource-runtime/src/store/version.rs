@@ -14,10 +14,10 @@ macro_rules! number {
         pub struct $name(u64);
 
         impl $name {
-            /// Before the first.
+            /// The place before the first.
             pub const START: Self = Self(0);
 
-            /// The number as a type.
+            /// Wraps a number.
             #[must_use]
             pub const fn new(number: u64) -> Self {
                 Self(number)
@@ -68,13 +68,13 @@ macro_rules! number {
     };
 }
 number! {
-    /// The place of an event in its stream, from 1 and without holes; the version of an aggregate is that of its last
+    /// The place of an event in its stream, from 1 and without gaps; the version of an aggregate is that of its last
     /// event, 0 before the first.
     Version
 }
 number! {
-    /// The place of an event in the store's global feed. Positions ascend in the order in which events become visible;
-    /// they may have holes.
+    /// The place of an event in the store's global feed. Positions ascend in the order in which events become visible,
+    /// possibly with gaps.
     Position
 }
 

@@ -1,4 +1,4 @@
-//! What a database said of a failure, as a code of its own.
+//! The code that a database gives to a failure.
 
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 mod none;
@@ -15,7 +15,7 @@ use none as postgres;
 #[cfg(not(feature = "sqlite"))]
 use none as sqlite;
 
-/// The code of the first error that has one, of a failure and its causes.
+/// The code of the first error that has one, among a failure and its causes.
 pub(crate) fn status_code(error: &(dyn Error + 'static)) -> Option<String> {
     let mut errors = successors(Some(error), |&error| error.source());
     errors.find_map(|error| postgres::code(error).or_else(|| sqlite::code(error)))

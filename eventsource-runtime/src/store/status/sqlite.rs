@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
-    // Those whose appends were in one transaction share its failure.
+    // Appends in one transaction share its failure.
     let shared = error.downcast_ref::<Arc<rusqlite::Error>>().map(|error| &**error);
     let said = shared.or_else(|| error.downcast_ref())?.sqlite_error()?;
     Some(said.extended_code.to_string())
