@@ -1,4 +1,4 @@
-//! Building a read model anew beside the old one, which readers see until the new one takes its place.
+//! Rebuilding a read model beside the old one, which readers see until the new one takes its place.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,9 +16,9 @@ use super::running::Progress;
 use crate::store::Position;
 use crate::telemetry::log;
 
-/// How many events are little: a batch of them.
+/// How many events count as little: one batch.
 const LITTLE: u64 = LARGEST_BATCH as u64;
-/// How often it is caught up with what has come meanwhile, where more comes than is applied.
+/// How many rounds of catching up there are if more events come than are applied.
 const MOST_ROUNDS: usize = 16;
 
 /// The lease of the projection, and where it stands.
@@ -27,8 +27,8 @@ pub(super) type Built = (Hold, Position);
 impl<S: ProjectionStore> Follower<S> {
     /// Builds the read model aside and puts it in the place of the old one; `None` if the runner is stopped meanwhile.
     ///
-    /// While it is built, whoever has the lease goes on with the old one. Only for what is left then is the lease taken
-    /// from it, so that the new one does not chase it for ever.
+    /// While it is built, the lease's holder continues with the old one. The lease is taken from it only for the
+    /// remainder, so that the new one does not chase it forever.
     pub(super) async fn build_aside(&self, past: Position) -> Result<Option<Built>, ProjectionError> {
         let name = self.partition.projection;
         if self.partition.count > 1 {
@@ -65,7 +65,7 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(swapped?.map(|()| (hold, place.checkpoint)))
     }
 
-    /// Opens the place aside, when nobody else builds there any more; `None` if the runner is stopped meanwhile.
+    /// Opens the place aside once nobody else builds there; `None` if the runner is stopped meanwhile.
     async fn open_place(&self) -> Result<Option<S>, ProjectionError> {
         let name = self.partition.projection;
         let mut told = false;
@@ -83,7 +83,7 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
-    /// Catches up with what has come meanwhile as well, until that is little: nobody goes on with the old one while the
+    /// Also catches up with what has come meanwhile, until that is little: nobody continues with the old one while the
     /// rest is applied.
     async fn close_up(&self, place: &mut Place, past: Position) -> Result<Option<()>, ProjectionError> {
         let mut until = past;
@@ -114,7 +114,7 @@ impl<S: ProjectionStore> Follower<S> {
         self.patiently(|this| this.store.swap_aside(name, builder.store.clone(), token)).await
     }
 
-    /// The same projection, applied to the store aside, with a progress that is nobody's but the rebuild's.
+    /// The same projection, applied to the store aside, with a progress that only the rebuild uses.
     fn builder(&self, store: S, past: Position) -> Self {
         let name = self.partition.projection;
         Self {

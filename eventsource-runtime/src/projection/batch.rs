@@ -33,12 +33,12 @@ pub struct Batch {
     pub set_aside: Option<DeadLetter>,
     /// The sender's time, for what is set aside.
     pub at: Timestamp,
-    /// When the sender had last made sure of its lease, which another may have by now.
+    /// When the sender last confirmed its lease, which another may have by now.
     pub leased: Instant,
 }
 
 impl Batch {
-    /// A batch that moves a checkpoint and applies nothing, under a lease that was asked for just now.
+    /// A batch that moves a checkpoint and applies nothing, under a lease that was just requested.
     #[must_use]
     pub fn new(partition: Partition, claim: Claim, from: Position, checkpoint: Position) -> Self {
         let (at, leased) = (Timestamp::from_micros(0), Instant::now());
@@ -75,7 +75,7 @@ impl Batch {
     }
 
     /// Refuses the batch if the lease is another's, or if the checkpoint in the store is not where the sender left it.
-    /// Without this, two runners of one projection would each pass over what the other had counted as done.
+    /// Without this, two runners of one projection would each skip what the other had counted as done.
     ///
     /// # Errors
     /// [`LeaseLost`], or [`CheckpointMoved`] by somebody else or by this very batch: its sender knows whether it sent
@@ -91,19 +91,19 @@ impl Batch {
     }
 }
 
-/// What became of a batch that was committed.
+/// The result of a committed batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
     /// The events that were set aside unapplied, because an earlier event of their stream is a dead letter.
     pub parked: Vec<Position>,
-    /// How long it took; `None` where the store does not say, and then all the time until it answered is taken for that
-    /// of the steps.
+    /// How long it took; `None` if the store does not say, and then all the time until it answered counts as that of
+    /// the steps.
     pub took: Option<Took>,
 }
 
-/// How long a batch held what others wait for, such as the connection: not the time that it waited for that itself. The
-/// size of the next batch goes by it.
+/// How long a batch held what others wait for, such as the connection, without its own wait for it. It determines the
+/// size of the next batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Took {
     /// The steps of its events.
@@ -113,7 +113,7 @@ pub struct Took {
 }
 
 impl Took {
-    /// What a batch took that began then, and its steps so long.
+    /// What a batch took, given when it began and how long its steps took.
     #[must_use]
     pub fn since(begun: Instant, steps: Duration) -> Self {
         Self { steps, rest: begun.elapsed().saturating_sub(steps) }
@@ -128,11 +128,11 @@ impl Add for Took {
     }
 }
 
-/// The error of a batch that came to its end in vain as that of one of its events.
+/// Attributes the error of a batch whose steps ran, but could not be committed, to one of its events.
 ///
-/// Which of them left a transaction behind that cannot be committed, nothing tells. So one in the middle is named: what
-/// is before it is applied by itself then, and if that fails too, it is sought there; else that one is tried alone, and
-/// then what is behind it. Alone it is named rightly.
+/// Nothing tells which of them left such a transaction behind. So one in the middle is named: then the events before it
+/// are applied by themselves, and if that fails too, it is sought there; otherwise that one is tried alone, and then
+/// those behind it. Alone it is named correctly.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) fn sought(error: ProjectionError, events: &[impl Borrow<StoredEvent>]) -> ProjectionError {
     match events.get(events.len() / 2) {
@@ -141,7 +141,7 @@ pub(crate) fn sought(error: ProjectionError, events: &[impl Borrow<StoredEvent>]
     }
 }
 
-/// Events that several batches share: cloning copies none.
+/// Events that several batches share: cloning does not copy them.
 #[derive(Clone, Default)]
 pub struct Events {
     all: Arc<Vec<StoredEvent>>,

@@ -20,20 +20,20 @@ pub struct DeadLetter {
     pub stream: StreamId,
     /// The event's place in its stream.
     pub version: Version,
-    /// The event's place in the feed; what the letter is found by.
+    /// The event's place in the feed, which identifies the letter.
     pub position: Position,
     /// The stored name of the event's type.
     pub event_type: Arc<str>,
     /// A short, stable name of the failure; `parked` for an event that was not tried, because an earlier one of its
     /// stream is a dead letter.
     pub error_type: String,
-    /// What was wrong, up to a kibibyte: what [`ProjectionError::new`] was given; what a
+    /// What was wrong, up to a kibibyte: what [`ProjectionError::new`] was given; the message of a
     /// [`StoreError`](crate::store::StoreError), a [`DecodeError`](crate::domain::DecodeError) or a
-    /// [`DispatchJsonError`](crate::dispatch::DispatchJsonError) said; or what `PostgreSQL` said of a statement,
-    /// without the values that it quotes. Of any other error, such as one of `SQLite`'s driver or of a `RAISE`, it is
-    /// the name alone, since its text may hold what nobody else may read.
+    /// [`DispatchJsonError`](crate::dispatch::DispatchJsonError); or what `PostgreSQL` said of a statement, without the
+    /// values that it quotes. Of any other error, such as one of `SQLite`'s driver or of a `RAISE`, only the name is
+    /// kept, since its text may be confidential.
     pub reason: String,
-    /// How often the event was tried again before it was set aside.
+    /// How many times the event was retried before it was set aside.
     pub retries: u32,
     /// When it was set aside, by the runner's clock.
     pub at: Timestamp,
@@ -47,7 +47,7 @@ impl DeadLetter {
         Self::new(event, error.error_type(), reason, retries, at)
     }
 
-    /// A letter for an event of a stream that has one already.
+    /// A letter for an event whose stream has one already.
     #[must_use]
     pub fn parked(event: &StoredEvent, at: Timestamp) -> Self {
         Self::new(event, PARKED, "an earlier event of its stream is a dead letter".to_owned(), 0, at)
@@ -81,6 +81,6 @@ pub struct Letters {
     pub stream: Option<StreamId>,
     /// Only those of events after this position.
     pub after: Position,
-    /// At most so many.
+    /// At most this many.
     pub limit: usize,
 }

@@ -1,4 +1,4 @@
-//! What is done about dead letters: listing, trying again, giving up.
+//! Dealing with dead letters: listing, retrying, resolving.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::domain::StoredEvent;
 use crate::store::{AGAIN, Filter, Position, StreamId};
 use crate::telemetry::{Chain, names};
 
-/// How many letters are looked at in one go.
+/// How many letters are read at a time.
 const PAGE: usize = 100;
 
-/// The dead letters of a projection: events that it could not apply, and those that are parked behind them.
+/// The dead letters of a projection: events that it could not apply, and those parked behind them.
 ///
-/// It works beside runners of the projection, in this process or in others: each letter is settled in a transaction of
-/// its own, which takes turns with theirs. A letter holds no payload; the event is read from its stream.
+/// It works alongside runners of the projection, in this process or in others: each letter is settled in a transaction
+/// of its own, which takes turns with theirs. A letter holds no payload; the event is read from its stream.
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
@@ -45,7 +45,7 @@ pub struct DeadLetters<S: ProjectionStore> {
 }
 
 impl<S: ProjectionStore> DeadLetters<S> {
-    /// The dead letters of a projection on a store. The projection is what retries are made with.
+    /// The dead letters of a projection on a store. Retries run this projection.
     pub fn new<P: Projection<S::Backend>>(store: S, projection: P) -> Self {
         Self::with(store, projection, Options::default())
     }
@@ -55,7 +55,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
     }
 
     /// Switches the spans of retries off, whatever the projection's `enable_tracing` says, or on, if the projection
-    /// does not say itself. Unless set the projection decides, whose default is off.
+    /// does not say. Unless set, the projection decides; its default is off.
     #[must_use]
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.options.tracing = Some(enabled);
@@ -103,12 +103,12 @@ impl<S: ProjectionStore> DeadLetters<S> {
         listed.map_err(|error| error.about(|| format!("projection `{name}`, after position {after}"), AGAIN))
     }
 
-    /// Applies the events of a stream's letters, in order, and removes each letter with its event's effect, in one
-    /// transaction. The number of events that were applied; when all are, the stream goes on with its next event.
+    /// Applies the events of a stream's letters, in order, removing each letter in one transaction with its event's
+    /// effect. Returns the number of events applied; when all are, the stream continues with its next event.
     ///
     /// # Errors
-    /// The first event that failed again: its letter stays, and so do those behind it; what was applied before stays
-    /// applied. [`ProjectionError::event`] tells which. Or the store cannot be read or written.
+    /// The first event that failed again: its letter and those behind it stay, and what was applied before stays
+    /// applied. [`ProjectionError::event`] returns which. Or the store cannot be read or written.
     pub async fn retry(&self, stream: &StreamId) -> Result<u64, ProjectionError> {
         let mut applied = 0;
         loop {
@@ -122,8 +122,8 @@ impl<S: ProjectionStore> DeadLetters<S> {
         }
     }
 
-    /// Removes a letter without applying its event: it was dealt with by other means, or never will be. False if there
-    /// is no letter at this position. Letters behind it stay, until they are retried.
+    /// Removes a letter without applying its event, which was dealt with by other means, or never will be. Returns
+    /// false if there is no letter at this position. Letters behind it stay until they are retried.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -133,7 +133,7 @@ impl<S: ProjectionStore> DeadLetters<S> {
         settled.map_err(|error| self.unsettled(error, position))
     }
 
-    /// Applies one letter's event; false if somebody else was faster.
+    /// Applies one letter's event; false if another caller was faster.
     async fn apply(&self, position: Position) -> Result<bool, ProjectionError> {
         let event = self.event(position).await?;
         let events = Events::from(vec![event.clone()]);

@@ -13,26 +13,26 @@ use crate::error::{BoxError, error_type};
 use crate::store::{Position, StoreError};
 use crate::telemetry::Scope;
 
-/// Any error that a projection's step can end with; `?` turns every other error into it.
+/// Any error that a projection's step can end with; `?` converts every other error into it.
 ///
-/// Like a boxed error it is no [`Error`] itself, so that `?` can convert all that are; its cause is in
+/// Like a boxed error it does not implement [`Error`], so that `?` can convert all types that do; its cause is in
 /// [`ProjectionError::cause`].
 pub struct ProjectionError {
     error_type: Cow<'static, str>,
     cause: BoxError,
     /// The event whose step failed; `None` if it was not a step.
     event: Option<Position>,
-    /// Up to where its batch was applied and is kept all the same.
+    /// Up to where its batch was applied and is kept nevertheless.
     kept: Option<Position>,
-    /// Whether what the cause says may be kept where others read it.
+    /// Whether the cause's message may be kept where others read it.
     is_told: bool,
-    /// What surrounded the step; `None` if it was not a step. What is logged of the error later belongs there.
+    /// The scope of the step; `None` if it was not a step. Later log records about the error belong there.
     scope: Option<Scope>,
 }
 
 impl ProjectionError {
-    /// A failure without a cause. The reason is kept with the dead letter, if it comes to one: name nothing in it that
-    /// nobody else may read.
+    /// A failure without a cause. The reason is kept with the dead letter, if there is one: name nothing confidential
+    /// in it.
     pub fn new(reason: impl Into<String>) -> Self {
         Self::of("projection", reason.into())
     }
@@ -42,20 +42,20 @@ impl ProjectionError {
         Self { error_type, cause: cause.into(), event: None, kept: None, is_told: true, scope: None }
     }
 
-    /// The error as that of the step for an event, which stores mark it with. It is left to the projection's policy,
-    /// while an error of the store itself is tried again until the store works.
+    /// Marks the error as that of the step for an event; stores call this. It is left to the projection's policy, while
+    /// an error of the store itself is retried until the store works.
     #[must_use]
     pub fn at(self, event: &StoredEvent) -> Self {
         Self { event: Some(event.position), ..self }
     }
 
-    /// The event whose step failed; `None` where it was the store that failed.
+    /// The event whose step failed; `None` if the store failed.
     #[must_use]
     pub fn event(&self) -> Option<Position> {
         self.event
     }
 
-    /// The error as that of a batch of which everything up to a position was applied, and is kept.
+    /// Marks the error as that of a batch of which everything up to a position was applied, and is kept.
     pub(crate) fn keeping(self, kept: Option<Position>) -> Self {
         Self { kept, ..self }
     }
@@ -64,12 +64,12 @@ impl ProjectionError {
         self.kept
     }
 
-    /// The error as that of a step in a span.
+    /// Marks the error as that of a step in a span.
     pub(super) fn within(self, scope: Scope) -> Self {
         Self { scope: Some(scope), ..self }
     }
 
-    /// Runs a closure where the step ran: its span has ended, and is still what a log event belongs to.
+    /// Runs a closure in the scope of the step: its span has ended, but log records still belong to it.
     pub(super) fn in_scope<R>(&self, body: impl FnOnce() -> R) -> R {
         match &self.scope {
             Some(scope) => scope.in_scope(body),
@@ -94,16 +94,16 @@ impl ProjectionError {
         Self::new(format!("projection `{projection}` has no checkpoint in this store; open it first"))
     }
 
-    /// A part that the store does not know, of a projection that has so many.
+    /// A part that the store does not know, of a projection that has `stored` parts.
     pub(crate) fn no_part(partition: Partition, stored: u32) -> Self {
-        // Since the part was looked for it may have been given as many again: then the next look finds it.
+        // The number may have been changed to this since the part was looked up: then the next look finds it.
         if stored == 0 || stored == partition.count {
             return Self::not_open(partition.projection);
         }
         PartitionsChanged::new(partition.projection, stored, partition.count).into()
     }
 
-    /// The same of a cause that says nothing which others may not read.
+    /// Marks a cause whose message others may read.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn told(self) -> Self {
         Self { is_told: true, ..self }
@@ -115,7 +115,7 @@ impl ProjectionError {
         Self::of(error.error_type(), error)
     }
 
-    /// Says of a store's failure what it was about, if that is what it is.
+    /// Adds to the failure of a store what it was about; other errors stay as they are.
     pub(crate) fn about(mut self, on: impl FnOnce() -> String, advice: &str) -> Self {
         if let Some(error) = self.cause.downcast_mut::<StoreError>() {
             let failed = std::mem::replace(error, StoreError::Closed);
@@ -129,15 +129,14 @@ impl ProjectionError {
         Self::new(format!("the runner has another projection of the name `{projection}`; give one of them its own"))
     }
 
-    /// What a step, or the projection's task, that panicked ends with.
+    /// The error of a step, or of the projection's task, that panicked.
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref().map(String::as_str));
         let reason = format!("panicked: {}", said.unwrap_or("it did not say why"));
         Self { is_told: false, ..Self::of("panic", reason) }
     }
 
-    /// Why, as a dead letter keeps it: of a user's own error its name and no more, since it may hold what others may
-    /// not read.
+    /// The reason, as a dead letter keeps it: of a user's own error only its name, since its text may be confidential.
     pub(super) fn reason(&self) -> String {
         if self.is_told { self.cause.to_string() } else { format!("`{}`; what it said is not kept", self.error_type) }
     }
@@ -158,7 +157,7 @@ impl ProjectionError {
         self.cause
     }
 
-    /// Whether trying again cannot help.
+    /// Whether retrying cannot help.
     pub(super) fn is_final(&self) -> bool {
         let store = self.cause.downcast_ref::<StoreError>();
         if self.event.is_some() {
@@ -171,7 +170,7 @@ impl ProjectionError {
             || self.is_lease_lost()
     }
 
-    /// Whether it is the store that failed, and nothing that was asked of it.
+    /// Whether the store itself failed, and not what was asked of it.
     pub(crate) fn is_trouble(&self) -> bool {
         self.event.is_none() && self.cause.downcast_ref().is_some_and(StoreError::is_trouble)
     }
@@ -211,7 +210,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
     }
 }
 
-/// The cause, for a function that fails with any error: the type itself is none, so that it can be made from each.
+/// The cause, for a function that fails with any error: `ProjectionError` is no `Error`, so that it can be made from
+/// each.
 impl From<ProjectionError> for BoxError {
     fn from(error: ProjectionError) -> Self {
         error.cause
@@ -230,14 +230,14 @@ impl fmt::Display for ProjectionError {
     }
 }
 
-/// What it is called, and what it says: the `Debug` of its cause may quote what was to be written.
+/// Shows the name and the message: the `Debug` of the cause may quote what was to be written.
 impl fmt::Debug for ProjectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ProjectionError({}: {})", self.error_type, self.cause)
     }
 }
 
-/// A projection's checkpoint is not where the sender of a batch had left it; nothing of the batch was applied.
+/// A projection's checkpoint is not where the sender of a batch left it; nothing of the batch was applied.
 ///
 /// Events between the two places may be missing from the read model, or would be applied twice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -249,7 +249,7 @@ impl fmt::Debug for ProjectionError {
 pub struct CheckpointMoved {
     /// The projection.
     pub projection: &'static str,
-    /// Where the sender had left it.
+    /// Where the sender left it.
     pub expected: Position,
     /// Where it is.
     pub found: Position,
@@ -261,8 +261,8 @@ impl CheckpointMoved {
     }
 }
 
-/// A projection has another number of partitions than it is to run in: they stand at different positions, so that their
-/// number cannot be changed, or somebody has changed it since.
+/// A projection has a different number of partitions than it is to run in: they stand at different positions, so that
+/// their number cannot be changed, or somebody has changed it since.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "projection `{projection}` has {stored} partitions and cannot go on with {wanted}; \
@@ -286,7 +286,7 @@ impl PartitionsChanged {
     }
 }
 
-/// A projection is being built aside by somebody else; it can be when that one is done, or gone.
+/// Somebody else is building the projection aside; this runner can when that one is done, or gone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("projection `{projection}` is being built aside by another runner; wait until that is done")]
 #[non_exhaustive]
@@ -303,7 +303,7 @@ impl BuiltElsewhere {
     }
 }
 
-/// How late a projection is: where nothing was to be applied, it is not even set up.
+/// How late a projection is: if there was nothing to apply, it has not even been set up.
 struct Late {
     checkpoint: Position,
     wanted: Position,
@@ -320,12 +320,12 @@ impl fmt::Display for Late {
     }
 }
 
-/// A projection does not run any more, or does not get there in time.
+/// A projection no longer runs, or did not get there in time.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProjectionStopped {
-    /// A step failed, and failed again when it was retried, with nothing of it committed; or the projection's task
-    /// could not go on: it panicked, its store was closed, or something else moved its checkpoint.
+    /// A step failed, also when retried, with nothing of it committed; or the projection's task could not continue: it
+    /// panicked, its store was closed, or something else moved its checkpoint.
     #[error("`{projection}` stopped after position {checkpoint}; mend the cause and start it again")]
     Failed {
         /// The projection.
@@ -368,7 +368,7 @@ pub enum ProjectionStopped {
     },
 }
 
-/// What it says, and of its cause no more than that says: its `Debug` may quote what was to be written.
+/// Shows its message, and of its cause no more than the message: its `Debug` may quote what was to be written.
 impl fmt::Debug for ProjectionStopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ProjectionStopped({self}")?;

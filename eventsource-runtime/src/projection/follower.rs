@@ -19,7 +19,7 @@ use super::{Projection, ProjectionStore};
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
 
-/// A batch begins with so many, and so many at once are never applied one by one.
+/// The first size of batches; this many events at once are never applied one by one.
 pub(super) const BACKLOG: usize = 64;
 /// How far the checkpoint in the store may lag behind events that the projection does not handle.
 const UNSAVED: u64 = 1000;
@@ -35,11 +35,11 @@ pub(super) struct Follower<S: ProjectionStore> {
     pub(super) progress: watch::Sender<Progress>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) gap: Option<Arc<metrics::Gap>>,
-    /// While the read model is built anew.
+    /// Set while the read model is rebuilt.
     pub(super) rebuilding: Option<Arc<Rebuilding>>,
 }
 
-/// Whether or not what its back end is may be cloned, which a derived one would ask for.
+/// By hand, since a derived one would require the back end to be clonable.
 impl<S: ProjectionStore> Clone for Follower<S> {
     fn clone(&self) -> Self {
         Self {
@@ -62,20 +62,20 @@ pub(super) struct Place {
     pub(super) checkpoint: Position,
     /// Done with, in the store.
     pub(super) saved: Position,
-    /// Until here the feed is the past: it was there when the runner was started.
+    /// Up to here the feed is the past: it was there when the runner was started.
     pub(super) past: Position,
     /// The past is replayed into an emptied read model.
     pub(super) rebuilding: bool,
     pub(super) hold: Hold,
-    /// What may have been committed already, though it was reported as failed.
+    /// What may have been committed, though it was reported as failed.
     pub(super) unsure: Option<Unsure>,
-    /// When the last page came, and the longest time between two since something was passed over that is not saved.
+    /// When the last page came, and the longest time between two since something unsaved was passed over.
     pub(super) read: Instant,
     pub(super) gap: Duration,
-    /// How many events the next page may have, and the one at hand might have had, which may have been read ahead.
+    /// How many events the next page may have, and how many the current one, which may have been read ahead.
     pub(super) batch: usize,
     pub(super) asked: usize,
-    /// What the attempts at the batch took that were committed, where the store says so of all of them.
+    /// What the batch's committed attempts took, if the store says so of all of them.
     pub(super) took: Option<Took>,
 }
 
@@ -97,9 +97,9 @@ impl Place {
         }
     }
 
-    /// How a page is applied: event by event where the projection is live, which it is when it has caught up with the
-    /// past and has not fallen behind since. That tells how many events were read, not how many of them are this
-    /// part's own: many parts have few each of a long backlog. Where none is, there is nothing to commit.
+    /// How a page is applied: event by event if the projection is live, that is, has caught up with the past and has
+    /// not fallen behind since. How many events were read decides that, not how many of them are this part's own: many
+    /// parts have few each of a long backlog. If none is, there is nothing to commit.
     fn mode(&self, own: usize, read: usize) -> Mode {
         let past = self.checkpoint < self.past;
         let is_behind = own > 0 && read >= self.asked.clamp(SMALLEST_BATCH, BACKLOG);
@@ -111,7 +111,7 @@ impl Place {
         self.checkpoint = self.checkpoint.max(position);
     }
 
-    /// Goes on from where another runner has left off, or where the store stands again.
+    /// Continues from where another runner left off, or where the store now stands.
     pub(super) fn goes_on(&mut self, checkpoint: Position) {
         self.checkpoint = checkpoint;
         self.saved_at(checkpoint);
@@ -119,8 +119,8 @@ impl Place {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Follows the feed until it is told to stop, or something fails for good; then the lease is given up. A rebuild
-    /// that loses its place is such a failure: all parts have to begin again.
+    /// Follows the feed until it is stopped, or fails for good; then the lease is given up. A rebuild that loses its
+    /// place is such a failure: all parts have to start over.
     pub(super) async fn run(&self, mut place: Place) -> Result<(), ProjectionError> {
         let followed = self.follow(&mut place).await;
         self.give_up(&place.hold).await;
@@ -150,16 +150,15 @@ impl<S: ProjectionStore> Follower<S> {
         loop {
             self.tell(place);
             match self.advance(place, None).await {
-                // The lease may have expired and come back, as nobody had it any more, or the store has lost its last
-                // commits, and what they had applied: its checkpoint tells what is to be done.
+                // The lease may have expired and come back, as nobody else had it, or the store has lost its last
+                // commits with their effects: its checkpoint tells where to continue.
                 Err(error) if error.loses_its_place() => {
-                    // Where it is this one's own after all it would be waited for; where it is another's this does
-                    // nothing.
+                    // If it is this one's own after all, it would be waited for; if it is another's, this does nothing.
                     self.give_up(&place.hold).await;
                     let is_rebuilt = !place.rebuilding || place.saved >= place.past;
                     self.lost(place, &error);
                     if !is_rebuilt {
-                        // Another program may have gone on, which knows nothing of what this one does anew.
+                        // Another program may have continued, which knows nothing of this one's rebuild.
                         return Err(error);
                     }
                     let Some(checkpoint) = self.stand_by(&mut place.hold).await? else { return Ok(()) };
@@ -170,10 +169,10 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
-    /// Reads and applies page after page. While one is applied, the next one is read: so much, and no more, is held in
+    /// Reads and applies page after page. While one is applied, the next one is read: no more than that is held in
     /// memory however long the backlog is.
     ///
-    /// It ends at `until`, with a value, or when the runner is stopped, with none.
+    /// It ends with a value at `until`, or with none when the runner is stopped.
     async fn advance(&self, place: &mut Place, until: Option<Position>) -> Result<Option<()>, ProjectionError> {
         let filter = self.filter();
         let mut ahead: Option<(Page, usize)> = None;
@@ -188,7 +187,7 @@ impl<S: ProjectionStore> Follower<S> {
             let (end, size) = (page.scanned, place.batch);
             let next = async { upkeep(self.feed.read_all(end, &filter, size)).await.ok() };
             // Kept from the first attempt to the last: the pauses between them may be longer than a lease, and many
-            // that are shorter come to more. In boxes as in `attempt`.
+            // shorter ones add up. In boxes as in `attempt`.
             let claim = place.hold.claim.clone();
             let steps = both(Box::pin(self.apply(page, place)), Box::pin(next));
             let (applied, read) = self.keeping(&claim, Box::pin(steps)).await;
@@ -196,7 +195,7 @@ impl<S: ProjectionStore> Follower<S> {
             if self.is_stopped() {
                 break;
             }
-            // After a step that was another's the page may not begin where this part goes on.
+            // After a step that was another's, the page may not begin where this part continues.
             ahead = read.filter(|_| place.checkpoint == end).map(|page| (page, size));
             // Steps in memory may never wait, and then nothing else would run on this thread.
             tokio::task::yield_now().await;
@@ -234,18 +233,18 @@ impl<S: ProjectionStore> Follower<S> {
                 let took = place.took.unwrap_or_else(|| Took { steps: started.elapsed(), rest: Duration::ZERO });
                 adapted(place.batch, read, took, self.store.longest_batch())
             }
-            // What had made it smaller than that was large, and may be over.
+            // What had made it smaller was large, and may be over.
             Mode::Live => place.batch.max(BACKLOG),
         };
         place.batch = wanted.min(within);
         place.checkpoint = place.checkpoint.max(end);
         self.tell(place);
         let unsaved = place.checkpoint.get() - place.saved.get();
-        // Where there is always another page, nobody is idle, who would see to it otherwise.
+        // If there is always another page, the part is never idle, when this is done otherwise.
         if unsaved > UNSAVED || unsaved > 0 && place.due().is_zero() { self.move_up(place).await } else { Ok(()) }
     }
 
-    /// Applies events in one transaction. Where that fails, those before the one at fault, then that one by itself, on
+    /// Applies events in one transaction. If that fails, those before the one at fault, then that one by itself, for
     /// which its policy decides, and then those behind it. `None` if the runner is stopped meanwhile.
     async fn apply_at_once(
         &self,
@@ -279,7 +278,7 @@ impl<S: ProjectionStore> Follower<S> {
                 Err(error) => {
                     fault = error.event();
                     if error.kept().is_some() {
-                        // What gets on, however slowly, has not been in trouble all the time.
+                        // What makes progress, however slowly, has not been in trouble all the time.
                         trouble = Trouble::default();
                     }
                     if fault.is_none() && self.endure(&mut trouble, error).await?.is_none() {
@@ -294,8 +293,8 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(Some(()))
     }
 
-    /// Where a batch that failed left the checkpoint. A store without transactions has kept the steps before the one at
-    /// fault, and a commit that was reported as failed may have been made.
+    /// Finds where a failed batch left the checkpoint. A store without transactions has kept the steps before the one
+    /// at fault, and a commit that was reported as failed may have been made.
     async fn find_out(&self, end: Position, place: &mut Place) -> Result<Option<()>, ProjectionError> {
         let Some(stored) = self.renew(&mut place.hold).await? else { return Ok(None) };
         if stored < place.saved || stored > end {

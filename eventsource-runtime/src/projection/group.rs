@@ -27,7 +27,7 @@ pub(super) struct Group<S: ProjectionStore> {
 #[derive(Clone)]
 struct Start {
     past: Position,
-    /// The lease that every part has, and where it stands, where the read model is built anew.
+    /// The lease that every part has, and where it stands, if the read model is rebuilt.
     had: Option<Built>,
     rebuilding: Option<Arc<Rebuilding>>,
 }
@@ -71,7 +71,7 @@ impl<S: ProjectionStore> Group<S> {
                 }
             }));
         }
-        // Dropped before, as when the runner gives up waiting, it aborts what is left.
+        // Dropped early, as when the runner gives up waiting, it aborts the rest.
         while let Some(part) = parts.join_next().await {
             if let Ok(Followed::UntilLost) = part {
                 parts.shutdown().await;
@@ -81,7 +81,7 @@ impl<S: ProjectionStore> Group<S> {
         Followed::ToTheEnd
     }
 
-    /// Leaves a rebuild that is to begin again. What it has of the leases would otherwise be waited for.
+    /// Leaves a rebuild that is to start over. The leases that it holds would otherwise be waited for.
     async fn leave(&self, start: &Start) {
         if let Some((hold, _)) = &start.had {
             give_up(&self.followers, hold).await;
@@ -134,8 +134,8 @@ impl<S: ProjectionStore> Group<S> {
         Ok(emptied.map(|emptied| Start { past, had: Some(emptied), rebuilding: Some(Arc::new(rebuilding())) }))
     }
 
-    /// Builds the read model aside; begins again where the lease, or the end of the feed, was lost meanwhile. What was
-    /// built is no use then: the place may be closed, and hold what the feed has no more.
+    /// Builds the read model aside; starts over if the lease, or the end of the feed, was lost meanwhile. What was
+    /// built is useless then: the place may be closed, and hold what the feed no longer has.
     async fn build_aside(first: &Follower<S>, past: Position) -> Result<Option<Built>, ProjectionError> {
         loop {
             match Box::pin(first.build_aside(past)).await {
@@ -145,8 +145,8 @@ impl<S: ProjectionStore> Group<S> {
         }
     }
 
-    /// Takes the leases of all parts and empties the read model; begins again where one of them was lost meanwhile. If
-    /// it comes to nothing, no lease is kept for others to wait for.
+    /// Takes the leases of all parts and empties the read model; starts over if one of them was lost meanwhile. If it
+    /// fails, no lease is kept for others to wait for.
     async fn empty(&self, first: &Follower<S>) -> Result<Option<Hold>, ProjectionError> {
         let mut hold = Hold::new(&first.options);
         loop {
@@ -168,12 +168,12 @@ impl<S: ProjectionStore> Group<S> {
         let claim = hold.claim.clone();
         let token = claim.token;
         let reset = first.patiently(|first| first.store.reset_projection(Arc::clone(&first.projection), token));
-        // A large table takes longer to empty than a lease holds.
+        // A large table takes longer to empty than a lease lasts.
         let reset = keeping(&self.followers, &claim, Box::pin(reset)).await?;
         if reset.is_none() {
             return Ok(None);
         }
-        // Meanwhile they may have expired, and a reset leaves them little time.
+        // They may have expired meanwhile, and a reset leaves them little time.
         for follower in &self.followers {
             if follower.renew(hold).await?.is_none() {
                 return Ok(None);
@@ -182,10 +182,10 @@ impl<S: ProjectionStore> Group<S> {
         Ok(Some(()))
     }
 
-    /// Waits until the leases of all parts are had; `None` if the runner is stopped meanwhile.
+    /// Waits for the leases of all parts; `None` if the runner is stopped meanwhile.
     ///
-    /// Where one is another's, those that are had are given up until it is looked again: the other may have its own for
-    /// ever, and nobody would apply what is theirs.
+    /// If one is another's, those already held are given up until the next look: the other may keep its own forever,
+    /// and nobody would apply what is theirs.
     async fn acquire(&self, hold: &mut Hold) -> Result<Option<()>, ProjectionError> {
         let (mut had, mut told) = (0, false);
         while let Some(follower) = self.followers.get(had) {
@@ -215,7 +215,7 @@ impl Start {
             match follower.stand_by(&mut hold).await {
                 Ok(Some(checkpoint)) => (hold, checkpoint),
                 in_vain => {
-                    // The question may have been answered when nobody listened any more.
+                    // The request may have been granted when nobody listened any more.
                     follower.give_up(&hold).await;
                     return in_vain.map(drop);
                 }

@@ -13,11 +13,11 @@ use crate::store::Position;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Claim {
-    /// New for each lease that is asked for, and the same when that is renewed: what a late write is told by.
+    /// New for each lease that is asked for, and kept when that is renewed: it identifies a late write.
     pub token: Uuid,
     /// Who asks, for operators.
     pub owner: Arc<str>,
-    /// For how long from now, by the store's clock. For no time at all, a lease that is held is given up.
+    /// For how long from now, by the store's clock. A term of zero gives up a lease that is held.
     pub term: Duration,
     /// Takes the lease from whoever has it.
     pub by_force: bool,
@@ -29,13 +29,13 @@ impl Claim {
         Self { token, owner: owner.into(), term, by_force: false }
     }
 
-    /// Asks for a lease whoever has it.
+    /// Takes the lease whoever has it.
     #[must_use]
     pub fn by_force(self) -> Self {
         Self { by_force: true, ..self }
     }
 
-    /// Gives the lease up. Without effect on one that somebody else has.
+    /// Gives the lease up. Has no effect on one that somebody else has.
     #[must_use]
     pub fn given_up(self) -> Self {
         Self { term: Duration::ZERO, by_force: false, ..self }
@@ -48,21 +48,21 @@ impl Claim {
     }
 }
 
-/// What a claim came to.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Where the part stands, whoever has the lease.
     pub checkpoint: Position,
-    /// Who has the lease, if it is not the one that asked.
+    /// The lease's holder, if that is not the one that asked.
     pub taken: Option<Taken>,
 }
 
 /// The lease that somebody else has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Who, by its own word.
+    /// Its owner, as it calls itself.
     pub owner: String,
-    /// For how long, if it is not renewed.
+    /// The time left, if it is not renewed.
     pub left: Duration,
 }
 
@@ -83,7 +83,7 @@ impl LeaseLost {
     }
 }
 
-/// A lease as its holder knows it, for what is done outside the store, where no transaction refuses it when it is late.
+/// A lease as its holder knows it, for what is done outside the store, where no transaction refuses it if it is late.
 #[derive(Clone)]
 pub(crate) struct Tenure {
     pub(crate) partition: Partition,
@@ -95,8 +95,8 @@ pub(crate) struct Tenure {
 }
 
 impl Tenure {
-    /// Asks whether the lease is still held, unless that is known well enough: a process may have been stopped since.
-    /// It may be stopped after the answer too, so that nothing is promised.
+    /// Checks that the lease is still held, unless that was confirmed recently: the process may have been stopped
+    /// since. It may be stopped after the answer too, so nothing is promised.
     ///
     /// # Errors
     /// [`LeaseLost`], or the store cannot be asked.
@@ -105,7 +105,7 @@ impl Tenure {
             return Ok(());
         }
         let lease = store.lease_projection(self.partition, self.claim.clone()).await?;
-        // Somebody who had it meanwhile may have given it up again.
+        // Another may have had it meanwhile and given it up again.
         let is_held = lease.taken.is_none() && lease.checkpoint == self.checkpoint;
         if is_held { Ok(()) } else { Err(LeaseLost::new(self.partition).into()) }
     }

@@ -1,4 +1,4 @@
-//! How a part of a projection comes by its lease, keeps it, and loses it.
+//! How a part of a projection acquires, keeps and loses its lease.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -15,32 +15,32 @@ use crate::poll::beside;
 use crate::store::Position;
 use crate::telemetry::{log, metrics};
 
-/// How often it is looked whether what another has is free, and how far that other one has come.
+/// How often to check whether another's lease is free, and how far its holder has come.
 pub(super) const LOOK: Duration = Duration::from_millis(200);
-/// How long the checkpoint in the store may lag behind events that are none of the part's: so long others wait for them
-/// who tell by it how far the part is, however long the lease.
+/// How long the checkpoint in the store may lag behind events that are not the part's: that is how long those who read
+/// the part's progress from it have to wait, however long the lease.
 const LAG: Duration = Duration::from_secs(1);
-/// How long the end of a projection may be held up by giving the lease up, which otherwise expires.
+/// How long giving the lease up may delay the end of a projection; the lease otherwise expires.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A lease that is held, or asked for.
 #[derive(Clone)]
 pub(super) struct Hold {
     pub(super) claim: Claim,
-    /// When it was last asked for: from before the question, since the answer may have been long on its way.
+    /// When it was last asked for: from before the request, since the answer may have been long on its way.
     pub(super) renewed: Instant,
 }
 
 impl Hold {
     pub(super) fn new(options: &Options) -> Self {
-        // Not by the application's clock, whose ids are as unique as that is.
+        // Not from the application's clock, whose ids are only as unique as it makes them.
         let claim = Claim::new(Uuid::now_v7(), options.owner.clone(), options.lease);
         Self { claim, renewed: Instant::now() }
     }
 }
 
 impl Place {
-    /// How long until the lease should be renewed, or the checkpoint be saved, which renews it as well.
+    /// How long until the lease should be renewed, or the checkpoint be saved, which also renews it.
     pub(super) fn due(&self) -> Duration {
         let renewal = self.hold.claim.term / 3;
         let due = if self.saved < self.checkpoint { renewal.min(LAG) } else { renewal };
@@ -49,7 +49,7 @@ impl Place {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Asks for the lease, once, and tells who has it if that is another; `None` if the runner is stopped meanwhile.
+    /// Asks for the lease once, and returns its holder if that is another; `None` if the runner is stopped meanwhile.
     pub(super) async fn claim(&self, hold: &mut Hold) -> Result<Option<Lease>, ProjectionError> {
         let begun = Instant::now();
         let asked = self.patiently(|this| this.store.lease_projection(this.partition, hold.claim.clone())).await?;
@@ -59,17 +59,17 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(asked)
     }
 
-    /// Waits before it is looked again whether what another has is free; `None` if the runner is stopped meanwhile.
+    /// Waits before checking again whether another's lease is free; `None` if the runner is stopped meanwhile.
     pub(super) async fn look_later(&self, taken: &Taken) -> Option<()> {
         self.unless_stopped(tokio::time::sleep(taken.left.clamp(Duration::from_millis(1), LOOK))).await
     }
 
-    /// Waits until the lease is had, and tells where the part stands then; `None` if the runner is stopped meanwhile.
+    /// Waits for the lease, and returns where the part stands then; `None` if the runner is stopped meanwhile.
     pub(super) async fn acquire(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
         self.acquire_telling(hold, |_| ()).await
     }
 
-    /// As [`Follower::acquire`]. What another runner does in that time counts as progress here, and is no gap.
+    /// As [`Follower::acquire`]. What another runner does meanwhile counts as progress here, and is no gap.
     pub(super) async fn stand_by(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
         let tell = |checkpoint: Position| {
             self.progress.send_modify(|progress| progress.checkpoint = Some(checkpoint));
@@ -99,7 +99,7 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
-    /// Renews the lease, and tells where the part stands in the store.
+    /// Renews the lease, and returns where the part stands in the store.
     pub(super) async fn renew(&self, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
         let Some(lease) = self.claim(hold).await? else { return Ok(None) };
         if lease.taken.is_some() {
@@ -108,10 +108,10 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(Some(lease.checkpoint))
     }
 
-    /// Waits for events, and keeps the lease; `None` if the runner is stopped meanwhile. Now and then the checkpoint is
-    /// moved past events that were none of this part's, for those who wait for the lease and look.
+    /// Waits for events, and keeps the lease; `None` if the runner is stopped meanwhile. Now and then it moves the
+    /// checkpoint past events that were not this part's, for those who wait for the lease and look.
     pub(super) async fn idle(&self, place: &mut Place) -> Result<Option<()>, ProjectionError> {
-        // The same one all the time: a store may look for others' events less often than a lease is renewed.
+        // The same future throughout: a store may look for others' events less often than a lease is renewed.
         let mut changed = pin!(self.unless_stopped(upkeep(self.feed.changed(place.checkpoint))));
         loop {
             match tokio::time::timeout(place.due(), changed.as_mut()).await {
@@ -119,8 +119,8 @@ impl<S: ProjectionStore> Follower<S> {
                 Err(_) if place.saved < place.checkpoint => self.save(place).await?,
                 Err(_) => match self.renew(&mut place.hold).await? {
                     None => return Ok(None),
-                    // A server that took another's place may have lost the last commits: whoever waits for the events
-                    // that come now would be told that they are applied.
+                    // A server that took over from another may have lost the last commits: a caller that waits for the
+                    // events that come now would be told that they are applied.
                     Some(stored) if stored != place.saved => {
                         return Err(CheckpointMoved::new(self.partition.projection, place.saved, stored).into());
                     }
@@ -130,14 +130,14 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
-    /// The value of a future, with the lease kept while that takes its time.
+    /// The output of a future, keeping the lease meanwhile.
     pub(super) async fn keeping<F: Future>(&self, claim: &Claim, body: F) -> F::Output {
-        // Not through the function for several: each layer makes the step's future as large again.
+        // Not through the function for several parts: each layer doubles the size of the step's future.
         beside(body, upkeep(keep(std::slice::from_ref(self), claim))).await
     }
 
-    /// Another runner has taken the lease, as a step found out, or a renewal, which is upkeep and has no span. A new
-    /// one is another lease.
+    /// Handles a lease that another runner has taken, as found by a step, or by a renewal, which is upkeep and has no
+    /// span. A new one is another lease.
     pub(super) fn lost(&self, place: &mut Place, error: &ProjectionError) {
         self.tell_lost(error);
         place.rebuilding = false;
@@ -154,20 +154,20 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 
-    /// Gives the lease up, so that another runner need not wait until it expires.
+    /// Gives the lease up, so that another runner need not wait for it to expire.
     pub(super) async fn give_up(&self, hold: &Hold) {
         let given_up = self.store.lease_projection(self.partition, hold.claim.clone().given_up());
-        // Whatever comes of it: the lease expires.
+        // Whatever the result: the lease expires.
         let _ = tokio::time::timeout(FAREWELL, upkeep(given_up)).await;
     }
 }
 
-/// The value of a future, with the leases of these parts kept while that takes its time.
+/// The output of a future, keeping the leases of these parts meanwhile.
 pub(super) async fn keeping<S: ProjectionStore, F: Future>(parts: &[Follower<S>], claim: &Claim, body: F) -> F::Output {
     beside(body, upkeep(keep(parts, claim))).await
 }
 
-/// Gives the leases of these parts up, as far as they are held.
+/// Gives up the leases of these parts that are held.
 pub(super) async fn give_up<S: ProjectionStore>(parts: &[Follower<S>], hold: &Hold) {
     for part in parts {
         part.give_up(hold).await;
@@ -179,7 +179,7 @@ async fn keep<S: ProjectionStore>(parts: &[Follower<S>], claim: &Claim) {
     loop {
         tokio::time::sleep(claim.term / 3).await;
         for part in parts {
-            // If it is lost, the transaction under way will be refused.
+            // If it is lost, the transaction in flight will be refused.
             let _ = part.store.lease_projection(part.partition, claim.clone()).await;
         }
     }

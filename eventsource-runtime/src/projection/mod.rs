@@ -1,8 +1,8 @@
 //! Projections: read models that follow the store's feed.
 //!
-//! A projection's writes and its checkpoint are committed in one transaction of the store, so that each event has its
-//! effect once, whenever the process dies. [`ProjectionRunner`] runs projections: first they catch up in batches, then
-//! they follow live, event by event.
+//! A projection's writes and its checkpoint are committed in one transaction of the store, so that each event takes
+//! effect exactly once, whenever the process dies. [`ProjectionRunner`] runs projections: they first catch up in
+//! batches, then follow live, event by event.
 
 mod aside;
 mod batch;
@@ -52,7 +52,7 @@ use crate::domain::StoredEvent;
 use crate::store::{EventStore, Position};
 use crate::telemetry::Scope;
 
-/// What one step of a projection came to.
+/// The result of one step of a projection.
 pub type StepResult = Result<(), ProjectionError>;
 
 /// Where projections run: the transaction that they write in, and whether their steps are futures.
@@ -61,7 +61,7 @@ pub type StepResult = Result<(), ProjectionError>;
 pub trait Backend: Send + Sync + 'static {
     /// What a projection's methods write with.
     type Transaction<'t>;
-    /// A step: its result where methods are plain functions, a future where they are async.
+    /// A step: its result if methods are plain functions, a future if they are async.
     type Step<'a>: 'a;
 
     /// A step that is done.
@@ -74,7 +74,7 @@ pub trait Backend: Send + Sync + 'static {
     note = "remove `async`: the batch runs on the store's writer thread"
 )]
 pub trait AsyncBackend: Backend {
-    /// A step that is still to be done.
+    /// A step that is still to run.
     fn boxed<'a>(step: impl Future<Output = StepResult> + Send + 'a) -> Self::Step<'a>;
 }
 
@@ -114,8 +114,8 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
         B::ready(Ok(()))
     }
 
-    /// Empties the read model, before it is rebuilt from the first event. Without it a projection cannot be rebuilt:
-    /// each event would have its effect a second time.
+    /// Empties the read model before it is rebuilt from the first event. Without this a projection cannot be rebuilt:
+    /// each event would take effect a second time.
     fn reset<'a>(&'a self, _tx: &'a B::Transaction<'_>) -> B::Step<'a> {
         let reason =
             format!("`{}` cannot be rebuilt; add a `#[projection(reset)]` method that empties it", self.name());
@@ -128,21 +128,21 @@ pub trait Projection<B: Backend>: Send + Sync + 'static {
 
 /// A store that projections can run on. Open for implementation.
 ///
-/// A part of a projection runs in one place at a time, under a lease. Leases expire by the store's clock, and whatever
-/// is written for a part is written in a transaction that commits only if the lease is still its sender's: a runner
-/// that was held up, and whose lease another has, changes nothing any more.
+/// A part of a projection runs in one place at a time, under a lease. Leases expire by the store's clock, and all that
+/// is written for a part is written in a transaction that commits only if its sender still holds the lease: a runner
+/// that stalled while another took its lease can change nothing.
 ///
-/// An error of the projection's own method is marked with its event, by [`ProjectionError::at`]; any other says that
-/// the store is in trouble, and is tried again for longer.
+/// An error of the projection's own method is marked with its event, by [`ProjectionError::at`]; any other means that
+/// the store is in trouble, and is retried for longer.
 pub trait ProjectionStore: EventStore {
     /// Where the projections run.
     type Backend: Backend;
 
-    /// Sets a projection up, if it is not, in one transaction with the first checkpoint of each of its parts, which is
-    /// `after`. Where there are checkpoints, that means nothing: they stay where they are.
+    /// Sets a projection up, unless it is already, in one transaction with the first checkpoint of each of its parts,
+    /// which is `after`. Existing checkpoints stay where they are.
     ///
-    /// Where it has another number of parts, that is changed if all of them stand at one position; else the error is
-    /// [`PartitionsChanged`].
+    /// If it has a different number of parts, that is changed if all of them stand at one position; otherwise the error
+    /// is [`PartitionsChanged`].
     fn open_projection(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -153,27 +153,27 @@ pub trait ProjectionStore: EventStore {
     /// Asks for the lease of a part, renews it, or gives it up. It is granted if nobody holds it, if it has expired, or
     /// if the claim is by force.
     ///
-    /// The right to a lease does not end when it expires, but when another takes it. Where the projection has another
-    /// number of parts by now, the error is [`PartitionsChanged`], of a batch too.
+    /// The right to a lease does not end when it expires, but when another takes it. If the projection now has a
+    /// different number of parts, the error is [`PartitionsChanged`], as it is for a batch.
     fn lease_projection(
         &self,
         partition: Partition,
         claim: Claim,
     ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send;
 
-    /// How long a batch of a projection that catches up should take at most, which its size adapts to: 20 milliseconds
-    /// unless the store says so. It says less where commands wait while a batch is applied.
+    /// How long a batch of a projection that is catching up should take at most, to which its size adapts: 20
+    /// milliseconds by default. Stores in which commands wait while a batch is applied return less.
     fn longest_batch(&self) -> Duration {
         Duration::from_millis(20)
     }
 
     /// Applies a batch, moves the checkpoint, sets aside what is to be set aside and renews the lease, in one
-    /// transaction: all or nothing. It is not committed unless [`Batch::check`] has passed in it.
+    /// transaction: all or nothing. It commits only if [`Batch::check`] has passed in it.
     ///
     /// An event whose stream has a dead letter is not applied, but becomes one: [`DeadLetter::parked`].
     ///
-    /// A store that cannot undo a step checks first, and moves the checkpoint past each event as soon as that has been
-    /// applied. The steps run in `scope`, on whatever thread that is.
+    /// A store that cannot undo a step checks first, and moves the checkpoint past each event as soon as it is applied.
+    /// The steps run in `scope`, on whatever thread that is.
     fn apply_batch(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -181,8 +181,8 @@ pub trait ProjectionStore: EventStore {
         scope: Scope,
     ) -> impl Future<Output = Result<Applied, ProjectionError>> + Send;
 
-    /// Empties the read model, removes the dead letters and sets every checkpoint back to the start, in one
-    /// transaction; only where the lease of every part has this token, else the error is [`LeaseLost`].
+    /// Empties the read model, removes the dead letters and resets every checkpoint to the start, in one transaction;
+    /// only if the lease of every part has this token, otherwise the error is [`LeaseLost`].
     fn reset_projection(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -196,10 +196,9 @@ pub trait ProjectionStore: EventStore {
         letters: Letters,
     ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send;
 
-    /// Removes the dead letter at a position, in one transaction with applying its event, if that is given. False if
-    /// there is none, or if its event is given and the stream has an earlier letter, and then nothing is applied. It
-    /// needs no lease: the transaction that removes a letter and the one
-    /// that would park another event of its stream take turns.
+    /// Removes the dead letter at a position, in one transaction with applying its event, if that is given. Returns
+    /// false, and applies nothing, if there is none, or if its event is given and the stream has an earlier letter. It
+    /// needs no lease: this transaction and any that would park another event of the stream take turns.
     fn settle_dead_letter(
         &self,
         projection: Arc<dyn Projection<Self::Backend>>,
@@ -208,16 +207,16 @@ pub trait ProjectionStore: EventStore {
         scope: Scope,
     ) -> impl Future<Output = Result<bool, ProjectionError>> + Send;
 
-    /// A place beside the read model where the projection is built anew while readers see the old one: a store on which
-    /// `open_projection`, `lease_projection`, `apply_batch` and `dead_letters` work on tables of its own. What an
-    /// earlier attempt left is not gone on with: it may have been another program's. While somebody else has the place,
-    /// the error is [`BuiltElsewhere`], and the runner asks again.
+    /// Opens a place beside the read model where the projection is rebuilt while readers see the old one: a store on
+    /// which `open_projection`, `lease_projection`, `apply_batch` and `dead_letters` work on tables of its own. An
+    /// earlier attempt is not continued: it may have been another program's. While somebody else has the place, the
+    /// error is [`BuiltElsewhere`], and the runner asks again.
     fn open_aside(&self, projection: &'static str) -> impl Future<Output = Result<Self, ProjectionError>> + Send {
         std::future::ready(Err(ProjectionError::no_aside(projection)))
     }
 
-    /// Puts the read model that was built aside, its checkpoint and its dead letters in the place of the old one, in
-    /// one transaction, and removes the place aside; only where the lease of the projection's one part has this token.
+    /// Replaces the old read model, its checkpoint and its dead letters by those built aside, in one transaction, and
+    /// removes the place aside; only if the lease of the projection's one part has this token.
     fn swap_aside(
         &self,
         projection: &'static str,

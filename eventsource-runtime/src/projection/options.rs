@@ -1,4 +1,4 @@
-//! What can be chosen for a runner, and for each of its projections.
+//! Options of a runner, and of each of its projections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,31 +6,31 @@ use std::time::Duration;
 use crate::clock::{self, Clock};
 use crate::store::Position;
 
-/// How often a failing step is tried again before its policy decides.
+/// How many times a failing step is retried before its policy decides.
 const RETRIES: u32 = 5;
 /// How long a store may be in trouble before a projection stops.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How long a lease is, if it is not renewed.
+/// How long a lease lasts if it is not renewed.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// What becomes of an event that a projection cannot apply, when the retries are used up: its method fails or panics,
-/// or the payload cannot be decoded.
+/// What happens to an event that a projection cannot apply once the retries are used up: its method fails or panics, or
+/// the payload cannot be decoded.
 ///
-/// A store that is in trouble is no such failure: the policy acts only when the store has just answered.
+/// A store in trouble does not count as such a failure: the policy acts only when the store has just answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// The projection stops before the event, and says why.
+    /// The projection stops before the event, and reports why.
     #[default]
     Stop,
-    /// The event is passed over, with a log record.
+    /// The event is skipped, with a log record.
     Skip,
     /// The event is set aside, and so are all later events of its stream, in order, until somebody retries or resolves
-    /// them. Other streams go on.
+    /// them. Other streams continue.
     DeadLetter,
 }
 
-/// What can be chosen for one projection of a runner; what is not chosen is the runner's.
+/// Options of one projection of a runner; those that are not set are the runner's.
 ///
 /// ```
 /// # use eventsource_runtime::projection::{OnFailure, ProjectionOptions};
@@ -45,22 +45,22 @@ pub struct ProjectionOptions {
 }
 
 impl ProjectionOptions {
-    /// What becomes of an event that cannot be applied.
+    /// What happens to an event that cannot be applied.
     pub fn on_failure(self, policy: OnFailure) -> Self {
         Self { on_failure: Some(policy), ..self }
     }
 
-    /// How often a failing step is tried again.
+    /// How many times a failing step is retried.
     pub fn max_retries(self, retries: u32) -> Self {
         Self { retries: Some(retries), ..self }
     }
 
-    /// In how many parts the projection runs side by side; 1 unless chosen. A stream's events are applied in order, in
-    /// one part; those of different streams in any order.
+    /// In how many parts the projection runs side by side; 1 unless set. A stream's events are applied in order, in one
+    /// part; those of different streams in any order.
     ///
-    /// Each part has its own checkpoint and its own lease, so that several processes may share the parts. The read
-    /// model must not depend on the order between streams. It pays where steps wait, as for a server; a `SQLite` file
-    /// has one writer, whom the parts only take turns with.
+    /// Each part has its own checkpoint and lease, so that several processes may share the parts. The read model must
+    /// not depend on the order between streams. It pays off if steps wait, as for a server; a `SQLite` file has one
+    /// writer, for which the parts only take turns.
     pub fn partitions(self, count: u32) -> Self {
         Self { partitions: Some(count.max(1)), ..self }
     }
@@ -69,14 +69,14 @@ impl ProjectionOptions {
 /// How many events are applied at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// Many, where many wait.
+    /// Many, if many wait.
     #[default]
     Adaptive,
-    /// One, always: what it leads to has a span of its own.
+    /// Always one: what it leads to has a span of its own.
     Single,
 }
 
-/// How a read model is built anew.
+/// How a read model is rebuilt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Rebuild {
     #[default]
@@ -85,7 +85,7 @@ pub(super) enum Rebuild {
     Aside,
 }
 
-/// Where what is new to the store begins.
+/// Where a projection that is new to the store begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Begin {
     #[default]
@@ -105,16 +105,16 @@ impl Begin {
     }
 }
 
-/// What all projections of a runner share, or what one of them was given.
+/// The options of a runner, or of one of its projections.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
-    /// None where nobody said.
+    /// `None` if not set.
     pub(super) tracing: Option<bool>,
     pub(super) metrics: bool,
-    /// Whether spans link to the contexts that are stored with their events.
+    /// Whether spans link to the contexts stored with their events.
     pub(super) links: bool,
     pub(super) begin: Begin,
-    /// Whether it is a relay's checkpoint that is kept here, of which only the gap, retries and lost leases are told.
+    /// Whether this keeps a relay's checkpoint, of which only the gap, retries and lost leases are reported.
     pub(super) relay: bool,
     pub(super) rebuild: Rebuild,
     pub(super) retries: u32,
@@ -149,13 +149,13 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether there are spans of a projection whose macro option, or default, is `own`. A runner that is switched off
-    /// does not even ask; one that is switched on beats an option that is absent.
+    /// Whether a projection whose macro option, or default, is `own` makes spans. A runner that is switched off does
+    /// not even ask; one that is switched on overrides an absent option.
     pub(super) fn traces(&self, own: impl FnOnce() -> Option<bool>) -> bool {
         self.tracing != Some(false) && own().or(self.tracing).unwrap_or(false)
     }
 
-    /// As which component retries and lost leases are counted, if they are.
+    /// The component as which retries and lost leases are counted, if they are.
     pub(super) fn counted_as(&self) -> Option<&'static str> {
         if self.relay { Some("relay") } else { self.metrics.then_some("projection") }
     }

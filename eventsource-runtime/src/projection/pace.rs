@@ -1,23 +1,23 @@
-//! How large the next batch is to be, by how long the ones before took.
+//! The size of the next batch, by how long the ones before took.
 
 use std::time::Duration;
 
 use super::batch::Took;
 use crate::domain::StoredEvent;
 
-/// The sizes between which batches adapt: steps that are slow, or events that are large, make them smaller. A page that
-/// is full is a batch too where so few were asked for, but not one of fewer than the smallest, of which a transaction
-/// each costs little beside what they are.
+/// The sizes between which batches adapt: slow steps or large events make them smaller. A full page is a batch too if
+/// few events were asked for, but not if it is smaller than this: then a transaction for each event costs little beside
+/// the event itself.
 pub(super) const SMALLEST_BATCH: usize = 8;
 pub(super) const LARGEST_BATCH: usize = 2048;
-/// How many bytes of payloads and metadata a batch should hold: with the one that is read ahead, twice that is in memory.
+/// How many bytes of payloads and metadata a batch should hold: with the one read ahead, twice that is in memory.
 const LARGE_BATCH: usize = 4 * 1024 * 1024;
 
-/// The size of the next batch, after one for which so many events were read, which took so long: as many as should take
-/// three quarters of the longest time, so that few batches hold up commands for more; but where that is spent on the
-/// commit, so many that they take as long again: smaller ones would hold up as much, and get nowhere. At most twice the
-/// size until now, and at least half. What was read is told by itself, as it may have been asked for with an older size,
-/// or be the end.
+/// The size of the next batch, after one for which `read` events were read and which took `took`: as many events as
+/// should take three quarters of `longest`, so that few batches hold up commands for longer. If that is spent on the
+/// commit, as many as take as long again: smaller batches would hold up as much, and get nowhere. At most twice the
+/// current size, and at least half. `read` is separate from the size, as the page may have been asked for with an older
+/// one, or be the last.
 pub(super) fn adapted(batch: usize, read: usize, took: Took, longest: Duration) -> usize {
     let may_take = (longest * 3 / 4).saturating_sub(took.rest).max(took.rest);
     let wanted = may_take.as_nanos() * read as u128 / took.steps.as_nanos().max(1);

@@ -32,7 +32,7 @@ impl Partition {
         Self { projection, index: 0, count: 1 }
     }
 
-    /// The part that a stream belongs to. That never changes while the number of parts does not.
+    /// The part that a stream belongs to. It never changes while the number of parts does not.
     #[must_use]
     pub fn of(projection: &'static str, stream: &StreamId, count: u32) -> Self {
         let count = count.max(1);
@@ -46,7 +46,7 @@ impl Partition {
     }
 }
 
-/// `OrderViews`, or `OrderViews 2/4` where there are several parts.
+/// `OrderViews`, or `OrderViews 2/4` if there are several parts.
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.projection)?;

@@ -1,8 +1,8 @@
-//! What a part has passed over: between its checkpoint in the store and the one in memory was nothing for it.
+//! What a part has passed over: nothing between its checkpoint in the store and the one in memory was for it.
 //!
-//! A server that took another's place may have lost the end of the feed, and have handed the same positions out again
-//! since. The checkpoint in the store was lost with what it stands for, or neither was: so from there on it is looked
-//! again, before it is moved past the rest.
+//! A server that took over from another may have lost the end of the feed, and have reused the same positions since.
+//! The checkpoint in the store was lost together with what it stands for, or neither was: so the part looks again from
+//! there before it moves past the rest.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use super::{ProjectionStore, StepResult};
 use crate::domain::StoredEvent;
 use crate::store::{Filter, Page};
 
-/// No server takes another's place in less time than this. Between pages that follow each other more closely there is
-/// no look back, which would double the reads of a part that shares a busy feed with others.
+/// No failover takes less time than this. Between pages that follow each other more closely there is no look back,
+/// which would double the reads of a part that shares a busy feed with others.
 const TAKEOVER: Duration = Duration::from_millis(100);
 
 impl<S: ProjectionStore> Follower<S> {
@@ -46,7 +46,7 @@ impl<S: ProjectionStore> Follower<S> {
             return Ok(Some(page));
         }
         place.gap = place.gap.max(since);
-        // To apply one of its events moves the checkpoint in the store past what was passed over before.
+        // Applying one of its events moves the checkpoint in the store past what was passed over before.
         if place.gap >= TAKEOVER && page.events.iter().any(is_own) {
             let at = &*place;
             if self.patiently(|this| this.look_back(at)).await?.is_none() {
@@ -57,7 +57,7 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(Some(page))
     }
 
-    /// Moves the checkpoint in the store past events that are none of this part's, with the lease kept meanwhile.
+    /// Moves the checkpoint in the store past events that are not this part's, keeping the lease meanwhile.
     pub(super) async fn save(&self, place: &mut Place) -> Result<(), ProjectionError> {
         let claim = place.hold.claim.clone();
         self.keeping(&claim, Box::pin(self.move_up(place))).await
@@ -87,8 +87,7 @@ impl<S: ProjectionStore> Follower<S> {
     /// Looks again at what was passed over.
     ///
     /// # Errors
-    /// [`CheckpointMoved`] where the feed does not reach that far any more, or shows something there. Or it cannot be
-    /// read.
+    /// [`CheckpointMoved`] if the feed no longer reaches that far, or shows something there. Or it cannot be read.
     async fn look_back(&self, place: &Place) -> StepResult {
         let (filter, mut after) = (self.filter(), place.saved);
         while after < place.checkpoint {

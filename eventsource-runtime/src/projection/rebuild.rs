@@ -1,4 +1,4 @@
-//! How far a rebuild is: a metric for those who watch from elsewhere, a bar for who sits at the terminal.
+//! The progress of a rebuild: a metric for observers elsewhere, a bar for the terminal.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -10,7 +10,7 @@ use crate::store::Position;
 use crate::sync::Mutex;
 use crate::telemetry::metrics;
 
-/// How often the bar is drawn anew at most.
+/// The shortest time between two redraws of the bar.
 const REDRAW: Duration = Duration::from_millis(100);
 const WIDTH: u64 = 30;
 
@@ -35,7 +35,7 @@ impl Rebuilding {
         }
     }
 
-    /// Notes how far a part is.
+    /// Records how far a part is.
     pub(super) fn reached(&self, part: u32, position: Position) {
         if let Some(reached) = self.parts.get(part as usize) {
             reached.store(position.get().min(self.past), Ordering::Relaxed);

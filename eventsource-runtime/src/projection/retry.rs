@@ -1,4 +1,4 @@
-//! Trying again, the policy when that does not help, and what is watched meanwhile.
+//! Retries, the policy when they do not help, and what is watched meanwhile.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -31,8 +31,8 @@ pub(super) struct Trouble {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Applies one event, tries again where that fails, and then does what the policy says; `None` if the runner is
-    /// stopped meanwhile.
+    /// Applies one event, retries it if that fails, and then does what the policy says; `None` if the runner is stopped
+    /// meanwhile.
     pub(super) async fn settle(
         &self,
         event: &Events,
@@ -62,8 +62,8 @@ impl<S: ProjectionStore> Follower<S> {
         Ok(Some(()))
     }
 
-    /// Does what the policy says of an event that failed. The inner error says that the store is in trouble, as it may
-    /// have been when the event failed; then it is too early to judge.
+    /// Follows the policy for an event that failed. The inner error means that the store is in trouble, as it may have
+    /// been when the event failed; then it is too early to judge.
     async fn decide(
         &self,
         step: Step<'_>,
@@ -75,7 +75,7 @@ impl<S: ProjectionStore> Follower<S> {
             OnFailure::Stop => {
                 let asked = self.store.lease_projection(self.partition, place.hold.claim.clone());
                 return match upkeep(asked).await {
-                    // It failed behind what another did, or an attempt of its own whose answer was lost.
+                    // It failed after another runner's work, or after an own attempt whose answer was lost.
                     Ok(lease) if lease.taken.is_some() => Err(LeaseLost::new(self.partition).into()),
                     Ok(lease) if lease.checkpoint == step.to => {
                         self.keep(step.to, place);
@@ -135,7 +135,7 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Waits before the next attempt; `None` if the runner is stopped meanwhile. A store may be in trouble for as long
-    /// as the runner has patience; what else fails is tried again a number of times.
+    /// as the runner has patience; other failures are retried a number of times.
     ///
     /// # Errors
     /// It has been failing for too long.
@@ -165,7 +165,7 @@ impl<S: ProjectionStore> Follower<S> {
         self.unless_stopped(self.minding_the_gap(tokio::time::sleep(pause))).await
     }
 
-    /// The value of a future, unless the runner is stopped first.
+    /// The output of a future, unless the runner is stopped first.
     pub(super) async fn unless_stopped<F: Future>(&self, body: F) -> Option<F::Output> {
         let mut stopped: watch::Receiver<bool> = self.stopped.clone();
         let mut body = pin!(body);
@@ -179,7 +179,7 @@ impl<S: ProjectionStore> Follower<S> {
         .await
     }
 
-    /// The value of a future. While that takes its time, the gap follows the head of the store, if somebody reads it.
+    /// The output of a future. Meanwhile the gap follows the head of the store, if somebody reads it.
     pub(super) async fn minding_the_gap<F: Future>(&self, body: F) -> F::Output {
         match &self.gap {
             Some(gap) if metrics::gauges_are_read() => beside(body, upkeep(self.mind(gap))).await,
@@ -192,13 +192,13 @@ impl<S: ProjectionStore> Follower<S> {
             self.feed.changed(Position::new(gap.known_head())).await;
             match self.feed.head().await {
                 Ok(head) => gap.head(head.get()),
-                // A gauge is no reason to fail, nor to ask a store without pause that has other troubles.
+                // A gauge is no reason to fail, nor to ask a store in trouble without pause.
                 Err(_) => std::future::pending().await,
             }
         }
     }
 
-    /// Moves the gap's head, where somebody sees it.
+    /// Moves the gap's head, if somebody reads it.
     pub(super) async fn refresh_head(&self) {
         if let Some(gap) = &self.gap
             && metrics::gauges_are_read()
@@ -209,7 +209,7 @@ impl<S: ProjectionStore> Follower<S> {
     }
 }
 
-/// The values of two futures that run at the same time.
+/// The outputs of two futures that run concurrently.
 pub(super) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, B::Output) {
     let (mut one, mut other) = (pin!(one), pin!(other));
     let (mut first, mut second) = (None, None);
@@ -235,8 +235,8 @@ pub(super) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, 
     .await
 }
 
-/// Runs a future without spans: reading the feed is no part of anybody's trace.
+/// Runs a future without spans: reading the feed is not part of any trace.
 pub(super) fn upkeep<F: Future>(body: F) -> impl Future<Output = F::Output> {
-    // A runner's tasks are detached already; to detach them once more would make a context for each page.
+    // A runner's tasks are detached already; detaching them again would make a context for each page.
     Scope::current().muted().run(body)
 }

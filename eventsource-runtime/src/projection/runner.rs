@@ -23,17 +23,17 @@ use crate::clock::Clock;
 use crate::store::{EventStore, Position, StoreError};
 use crate::telemetry::{Scope, metrics};
 
-/// Puts projections on a store and starts them.
+/// Runs projections on a store.
 ///
 /// Each runs in a task of its own: it catches up in batches whose size adapts to their duration, so that commands are
-/// not held up, and then follows live, event by event. Where 64 events or more are waiting, over all its partitions, or
-/// fewer that are large, it goes back to batches. A step that fails is tried again a few times with growing pauses,
-/// with nothing of it committed; then the projection stops, or does what else its [`OnFailure`] says, and the others go
-/// on. A store that is in trouble is tried again for minutes.
+/// not held up, and then follows live, event by event. If 64 events or more are waiting, over all its partitions, or
+/// fewer that are large, it returns to batches. A failing step is retried a few times with growing pauses, with nothing
+/// of it committed; then the projection stops, or does what else its [`OnFailure`] says, and the others continue. A
+/// store in trouble is retried for minutes.
 ///
-/// A projection runs in one place at a time: it has a lease in the store, which it renews. Where several processes
-/// start it, one runs it; the others wait, tell its progress as theirs, and one of them takes over when the lease is
-/// given up or expires.
+/// A projection runs in one place at a time: it has a lease in the store, which it renews. If several processes start
+/// it, one runs it; the others wait, report its progress as theirs, and one of them takes over when the lease is given
+/// up or expires.
 ///
 /// ```
 /// # use eventsource_runtime::prelude::*;
@@ -78,7 +78,7 @@ use crate::telemetry::{Scope, metrics};
 /// let projections = ProjectionRunner::new(store).projection(Total(Arc::clone(&total))).spawn();
 ///
 /// let committed = commands.dispatch(Deposit { account: "ada".into(), cents: 500 }).await?;
-/// // Who reads what was just written waits for it.
+/// // To read this write, wait for its position.
 /// projections.wait_for(committed.position).await?;
 /// assert_eq!(total.load(Ordering::Relaxed), 500);
 /// projections.shutdown().await?;
@@ -112,15 +112,15 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     }
 
     /// `false` switches the spans of all projections off. `true` switches on those of projections whose macro has no
-    /// `enable_tracing`. Unless set, only projections that ask for spans have them, since a span for each event is
-    /// much.
+    /// `enable_tracing`. Unless set, only projections that ask for spans have them, since a span for each event is a
+    /// lot.
     pub fn enable_tracing(mut self, enabled: bool) -> Self {
         self.options.tracing = Some(enabled);
         self
     }
 
-    /// Ignores the contexts that are stored with the events: the projections' spans start new traces as always, and
-    /// link to nothing. There is no choice beyond link and ignore, since a trace would grow with every replay.
+    /// Ignores the contexts stored with the events: the projections' spans start new traces as always, but link to
+    /// nothing. They can link or ignore, but not continue a trace, which would grow with every replay.
     pub fn ignore_contexts(mut self) -> Self {
         self.options.links = false;
         self
@@ -132,12 +132,12 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Empties the read models with their `#[projection(reset)]` methods and builds them again from the first event:
-    /// after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A
+    /// Empties the read models with their `#[projection(reset)]` methods and rebuilds them from the first event: for
+    /// use after a change to a projection, whose checkpoint otherwise stays where it is. Readers see them grow. A
     /// projection without such a method stops with an error.
     ///
-    /// It waits for the lease, as any start does: while another process runs the projection, nothing is emptied. Of
-    /// several partitions it has all leases or none: while another process has one, the others are free. If the lease
+    /// Like any start, it waits for the lease: while another process runs the projection, nothing is emptied. With
+    /// several partitions it takes all leases or none: while another process has one, the others are free. If the lease
     /// is lost midway, it waits for it again and starts over. Every start with this option rebuilds: remove the call,
     /// or put it behind a flag, once it has run.
     pub fn rebuild(mut self) -> Self {
@@ -145,44 +145,44 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Builds the read models again from the first event beside the old ones, which readers see, and other processes
-    /// keep up to date, until the new ones take their place in one transaction. A store that cannot do that stops the
-    /// projection with an error: in memory there is no second place, a `SQLite` store has one if it is in a file.
+    /// Rebuilds the read models from the first event beside the old ones, which readers see and other processes keep up
+    /// to date, until the new ones replace them in one transaction. A store that cannot do that stops the projection
+    /// with an error: the in-memory store has no second place, a `SQLite` store has one if it is in a file.
     ///
-    /// The projection's methods are the same; the store sees to it that the names of their tables mean the new ones. On
-    /// `SQLite` they see no other tables. On `PostgreSQL` they name their tables without a schema and make them in
-    /// their set-up, without `DROP … IF EXISTS`: a projection that writes to any other, or drops it, stops with an
-    /// error. Until the new read model is in its place, `wait_for` waits. When it is, this runner has the lease, and
-    /// whoever had it waits for the next.
+    /// The projection's methods are the same; the store makes the names of their tables mean the new ones. On `SQLite`
+    /// they see no other tables. On `PostgreSQL` they must name their tables without a schema and create them in their
+    /// set-up, without `DROP … IF EXISTS`: a projection that writes to any other, or drops it, stops with an error.
+    /// Until the new read model is in its place, `wait_for` waits. Once it is, this runner has the lease, and the
+    /// previous holder waits for the next.
     ///
-    /// Whatever table has the name of one that the projection makes is replaced, be it the projection's or not; only
-    /// the store's own are refused, and on `SQLite` the name of an index or a trigger that stands on no table of the
-    /// projection's. On `PostgreSQL` grants on tables, columns and sequences come along; a policy, row
+    /// A table with the name of one that the projection creates is replaced, whether it is the projection's or not.
+    /// Refused are only the store's own tables, and on `SQLite` the name of an index or a trigger on a table that is
+    /// not the projection's. On `PostgreSQL` grants on tables, columns and sequences are carried over; a policy, row
     /// level security, a trigger or a place in a publication that the new table lacks stops the projection with an
-    /// error. Nothing else that was set for the old table comes along.
+    /// error. Nothing else that was set for the old table is carried over.
     ///
-    /// Where another runner builds it aside, this one waits until that is done, or its process gone, and begins then.
+    /// If another runner is building it aside, this one waits until that is done, or its process gone, and then begins.
     ///
-    /// A projection in several partitions cannot be built aside, and stops with an error: it takes
+    /// A projection in several partitions cannot be built aside, and stops with an error: use
     /// [`ProjectionRunner::rebuild`].
     ///
     /// On `SQLite` the swap copies the new tables in one transaction, for which all appends to the file wait: about a
     /// second for a million rows.
     ///
-    /// The swap waits for whoever reads the old tables for a long time, and is tried again meanwhile. This runner has
-    /// the lease then, so that the old read model stands still for as long, five minutes at most.
+    /// The swap waits for long reads of the old tables, and is retried meanwhile. This runner already has the lease
+    /// then, so that the old read model stands still for as long, five minutes at most.
     pub fn rebuild_aside(mut self) -> Self {
         self.options.rebuild = Rebuild::Aside;
         self
     }
 
-    /// What becomes of an event that a projection cannot apply; [`OnFailure::Stop`] unless set.
+    /// What happens to an event that a projection cannot apply; [`OnFailure::Stop`] unless set.
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         self.options.on_failure = policy;
         self
     }
 
-    /// How often a failing step is tried again before [`ProjectionRunner::on_failure`] decides, with pauses from 10
+    /// How many times a failing step is retried before [`ProjectionRunner::on_failure`] decides, with pauses from 10
     /// milliseconds to a second; 5 unless set, which takes about two seconds.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
@@ -195,23 +195,23 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// How long a lease holds. It is renewed every third of that; others wait for the rest when a process dies without a
-    /// word. At least a millisecond; 5 seconds unless set.
+    /// How long a lease lasts. It is renewed every third of that; if a process dies without giving it up, others wait
+    /// for the rest. At least a millisecond; 5 seconds unless set.
     ///
-    /// A `SQLite` store does not believe that another's lease holds for longer than half an hour, or twice this term if
-    /// that is more: its clock was set back then. Terms as long as that should be alike in all processes.
+    /// A `SQLite` store does not believe that another's lease lasts longer than half an hour, or twice this term if
+    /// that is more: the clock must have been set back. Terms that long should be the same in all processes.
     pub fn lease(mut self, term: Duration) -> Self {
         self.options.lease = term.max(Duration::from_millis(1));
         self
     }
 
-    /// What this runner is called where others wait for its leases; the process's number unless set.
+    /// This runner's name where others wait for its leases; the process's number unless set.
     pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
         self.options.owner = owner.into();
         self
     }
 
-    /// Where what is new to the store begins.
+    /// Where a projection that is new to the store begins.
     pub(crate) fn begin(mut self, begin: Begin) -> Self {
         self.options.begin = begin;
         self
@@ -240,20 +240,20 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         &mut self.store
     }
 
-    /// Takes the time, to measure lag, from `clock`.
+    /// Takes the time for measuring lag from `clock`.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.options.clock = clock;
         self
     }
 
-    /// Runs relays instead of projections: of their metrics there are the gap, retries and lost leases, if those.
+    /// Runs relays instead of projections: their only metrics are the gap, retries and lost leases, if `gap`.
     pub(crate) fn relaying(mut self, gap: bool) -> Self {
         (self.options.metrics, self.options.relay) = (false, gap);
         self
     }
 
-    /// Starts a task for each projection. A set-up that fails comes out of `wait_for` and `shutdown`, and so does a
-    /// name that another projection of the runner has.
+    /// Starts a task for each projection. `wait_for` and `shutdown` report a set-up that fails, and a name that another
+    /// projection of the runner has.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -309,10 +309,10 @@ fn refused(name: &'static str) -> Running {
     Running { name, progress: vec![progress], task: tokio::spawn(std::future::ready(())) }
 }
 
-/// The head of the store, on its way.
+/// A request for the store's head, in flight.
 pub(super) type Asked = Pin<Box<dyn Future<Output = Result<Position, StoreError>> + Send>>;
 
-/// Asks for the head at once, not when the task comes to it: what is appended after `spawn` is live, not the past.
+/// Asks for the head at once, not when the task runs: what is appended after `spawn` is live, not the past.
 fn head_of<S: EventStore>(store: &S) -> Asked {
     let store = store.clone();
     let mut head: Asked = Box::pin(async move { store.head().await });
@@ -320,7 +320,7 @@ fn head_of<S: EventStore>(store: &S) -> Asked {
     match first {
         Ok(Poll::Ready(head)) => Box::pin(std::future::ready(head)),
         Ok(Poll::Pending) => head,
-        // In the task, where panics are told.
+        // In the task, where panics are reported.
         Err(panic) => Box::pin(async move { resume_unwind(panic) }),
     }
 }

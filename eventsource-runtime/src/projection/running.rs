@@ -1,4 +1,4 @@
-//! Projections that run, as those who started them see them.
+//! Running projections, as those who started them see them.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -54,10 +54,10 @@ impl Stage {
     }
 }
 
-/// Projections that are running.
+/// Running projections.
 ///
-/// Dropping this stops them as [`Projections::shutdown`] does, without waiting: each finishes or rolls back the batch
-/// that it is at.
+/// Dropping this stops them as [`Projections::shutdown`] does, without waiting: each finishes or rolls back its current
+/// batch.
 #[derive(Debug)]
 #[must_use = "dropping this stops the projections"]
 pub struct Projections {
@@ -93,7 +93,7 @@ impl Projections {
             .flat_map(|running| running.progress.iter().map(move |part| (running, part.clone())))
             .map(|(running, part)| (running, Box::pin(running.arrives(part, position))))
             .collect();
-        // All at once: one that has stopped is not waited for behind one that is slow.
+        // All at once: a stopped one is reported without waiting for a slow one.
         let arrived = poll_fn(|task| {
             let mut stopped = Ok(());
             parts.retain_mut(|(_, arrives)| match arrives.as_mut().poll(task) {
@@ -115,19 +115,19 @@ impl Projections {
         })
     }
 
-    /// The last position that every part of a projection is done with; `None` if there is no such projection.
+    /// The last position up to which every part of a projection is done; `None` if there is no such projection.
     #[must_use]
     pub fn checkpoint(&self, projection: &str) -> Option<Position> {
         let running = self.running.iter().find(|running| running.name == projection)?;
         Some(running.checkpoint())
     }
 
-    /// Waits until a projection has stopped of itself, and tells why: for a program that is to end, or to restart it,
-    /// when one has. Dropped before that, it changes nothing.
+    /// Waits until a projection has stopped by itself, and returns why: for a program that then ends, or restarts it.
+    /// Dropping the future changes nothing.
     pub async fn stopped(&self) -> ProjectionStopped {
         let ended = |part: &watch::Receiver<Progress>| {
             let mut part = part.clone();
-            // An error where the task is gone, as when the runtime shuts down.
+            // It is an error if the task is gone, as when the runtime shuts down.
             async move { drop(part.wait_for(|progress| progress.stage.has_ended()).await) }
         };
         let mut parts: Vec<_> = self
@@ -146,8 +146,7 @@ impl Projections {
         running.failure().err().unwrap_or(shut_down)
     }
 
-    /// Stops the projections and waits until each has finished or rolled back the batch that it is at, at most 30
-    /// seconds.
+    /// Stops the projections and waits until each has finished or rolled back its current batch, at most 30 seconds.
     ///
     /// # Errors
     /// The first projection that had failed, or that did not stop in time and was aborted.
@@ -155,14 +154,14 @@ impl Projections {
         self.shutdown_within(DEADLINE).await
     }
 
-    /// Stops the projections and waits until each has finished or rolled back the batch that it is at, at most
-    /// `deadline`. Then what is left is aborted: an async step ends where it waits, and its event is applied again by
-    /// the next run; a step that does not return is left behind.
+    /// Stops the projections and waits until each has finished or rolled back its current batch, at most `deadline`.
+    /// Then the rest are aborted: an async step ends where it waits, and the next run applies its event again; a step
+    /// that does not return is left behind.
     ///
     /// # Errors
     /// The first projection that had failed, or that did not stop in time and was aborted.
     pub async fn shutdown_within(mut self, deadline: Duration) -> Result<(), ProjectionStopped> {
-        // Nobody listens where every projection has stopped by itself.
+        // Nobody listens if every projection has stopped by itself.
         let _ = self.stop.send(true);
         let until = after(deadline);
         let mut result = Ok(());
@@ -173,7 +172,7 @@ impl Projections {
     }
 }
 
-/// When a deadline is over that begins now.
+/// The end of a deadline that begins now.
 pub(crate) fn after(deadline: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(deadline).unwrap_or(now + FOR_EVER)
@@ -186,7 +185,7 @@ impl Drop for Projections {
 }
 
 impl Running {
-    /// Waits until a part comes to a position. An error if it ends before that, or its task is gone, as when the runtime
+    /// Waits until a part reaches a position. An error if it ends before that, or its task is gone, as when the runtime
     /// shuts down.
     async fn arrives(&self, mut part: watch::Receiver<Progress>, position: Position) -> Result<(), ProjectionStopped> {
         let ended = part.wait_for(|progress| progress.has(position) || progress.stage.has_ended()).await;
@@ -198,7 +197,7 @@ impl Running {
         Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint })
     }
 
-    /// Where the part stands that is furthest behind.
+    /// The checkpoint of the part that is furthest behind.
     fn checkpoint(&self) -> Position {
         self.progress.iter().map(|progress| progress.borrow().reached()).min().unwrap_or_default()
     }

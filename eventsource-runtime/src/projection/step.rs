@@ -16,7 +16,7 @@ use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metri
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub(super) events: &'a Events,
-    /// Where the checkpoint comes to stand.
+    /// Where the checkpoint will stand.
     pub(super) to: Position,
     mode: Mode,
     outcome: &'a Outcome,
@@ -24,11 +24,11 @@ pub(super) struct Step<'a> {
     retry: u32,
 }
 
-/// What becomes of the events.
+/// What happens to the events.
 #[derive(Clone)]
 pub(super) enum Outcome {
     Applied,
-    /// With the type of the error for which they are passed over.
+    /// With the type of the error for which they are skipped.
     Skipped(String),
     SetAside(Box<DeadLetter>),
 }
@@ -70,8 +70,8 @@ pub(super) enum Mode {
 }
 
 impl<S: ProjectionStore> Follower<S> {
-    /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if that was committed. However
-    /// long that takes, the caller keeps the lease.
+    /// Applies events in one transaction, in a `projection.{Name}` span, and moves on if it was committed. The caller
+    /// keeps the lease, however long that takes.
     pub(super) async fn attempt(&self, step: Step<'_>, place: &mut Place) -> StepResult {
         let span = step.span(&*self.projection, &self.options);
         let scope = span.scope(step.mode != Mode::Live);
@@ -84,8 +84,8 @@ impl<S: ProjectionStore> Follower<S> {
             Outcome::SetAside(letter) => batch.set_aside = Some((**letter).clone()),
         }
         let asked = Instant::now();
-        // In boxes, once a batch: without optimisation each layer around a future makes it several times as large, and
-        // they all have to fit into the stack of a thread.
+        // In boxes, once a batch: without optimization each layer around a future makes it several times as large, and
+        // all must fit into a thread's stack.
         let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
         let mut result = Box::pin(self.minding_the_gap(applying)).await;
         let found = result.as_ref().err().and_then(ProjectionError::found);
@@ -99,7 +99,7 @@ impl<S: ProjectionStore> Follower<S> {
             // An earlier attempt was committed after all; nobody else moves a checkpoint to just there.
             result = Ok(Applied::default());
         }
-        // What it was to come to may be something else.
+        // The earlier attempt may have had another outcome.
         let step = earlier.as_ref().map_or(step, |earlier| step.ending(&earlier.outcome));
         span.record(&mut |later| later.number(names::EVENTSOURCE_RETRY_COUNT, u64::from(step.retry)));
         match result {
@@ -130,10 +130,10 @@ impl<S: ProjectionStore> Follower<S> {
 }
 
 impl Place {
-    /// Notes that a step may have been committed, though this is what came of it.
+    /// Notes that a step may have been committed, despite this error.
     fn doubt(&mut self, step: Step<'_>, error: &ProjectionError) {
-        // Steps run where nothing before them was committed, and one that fails is not either. Otherwise it is the
-        // first of them that may have been: behind it the others were refused.
+        // Steps run only if nothing before them was committed, and a failed step is not committed either. Otherwise the
+        // first of the attempts may have been: those behind it were refused.
         if error.event().is_some() {
             self.unsure = None;
         } else if self.unsure.as_ref().is_none_or(|unsure| unsure.to != step.to) {
@@ -155,13 +155,13 @@ impl<'a> Step<'a> {
         Self { outcome, ..self }
     }
 
-    /// What it was about, where the store fails.
+    /// What it was about, if the store fails.
     fn about(self, projection: &str) -> String {
         let from = self.events.first().map_or(self.to, |event| event.position);
         format!("projection `{projection}`, positions {from} to {}", self.to)
     }
 
-    /// What a batch that was committed leaves on its span and in the metrics.
+    /// Records a committed batch on its span and in the metrics.
     pub(super) fn applied(self, span: &Span, name: &'static str, options: &Options, applied: &Applied) {
         let Some(first) = self.events.first() else { return };
         let now = options.clock.now();

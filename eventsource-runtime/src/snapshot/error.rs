@@ -25,7 +25,7 @@ pub enum SnapshotError {
         stream: StreamId,
         /// The version of the last event in it.
         version: Version,
-        /// What the encoder said.
+        /// The encoder's error.
         source: serde_json::Error,
     },
     /// The store could not be read or written.
@@ -33,11 +33,11 @@ pub enum SnapshotError {
     Store(#[from] StoreError),
 }
 
-/// What to do about a snapshot that is not to be had: nothing.
+/// What to do about an unavailable snapshot: nothing.
 pub(super) const WITHOUT: &str = "loads go on without it";
 
 impl SnapshotError {
-    /// Says of a store's failure whose snapshot it was about.
+    /// Adds to a store's failure whose snapshot it was about.
     pub(crate) fn of(self, stream: &StreamId) -> Self {
         match self {
             Self::Store(error) => Self::Store(error.about(|| format!("`{stream}`"), WITHOUT)),

@@ -1,4 +1,4 @@
-//! What keeps a store of snapshots from doing harm: a limit of time, and the end of a panic.
+//! Protection from a faulty snapshot store: a time limit, and caught panics.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::timer;
 /// How long a load waits for a snapshot before it replays every event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a future returns in time. Without a timer there is no limit.
+/// The output of a future that is ready in time. Without a timer there is no limit.
 pub(crate) async fn within<T>(
     patience: Duration,
     attempt: &'static str,

@@ -1,12 +1,13 @@
 //! Snapshots: states kept beside the events, so that a load need not replay all of them.
 //!
 //! An aggregate asks for them with `#[aggregate(snapshot(every = 100))]`. The repository then writes one in the
-//! background whenever so many events have been appended since the last, and begins a load with it. A snapshot is never
-//! trusted: one that is missing, of another schema, damaged, not of this very history, or that the store cannot give in
-//! time, means that every event is replayed, and is counted in `eventsource.snapshot.reads`. The state is the same
-//! either way. No trouble with a snapshot fails a command.
+//! background whenever that many events have been appended since the last, and starts a load from it. A snapshot is
+//! never trusted: if it is missing, damaged, of another schema or another history, or the store cannot deliver it in
+//! time, every event is replayed, which `eventsource.snapshot.reads` counts. The state is the same either way. No
+//! snapshot failure fails a command.
 //!
-//! [`SnapshotStore`] is open: implement it for a store of your own. One that keeps no snapshots says so in a line:
+//! [`SnapshotStore`] is open: implement it for a store of your own. A store that keeps no snapshots says so in one
+//! line:
 //!
 //! ```
 //! # #[derive(Clone)]
@@ -35,12 +36,12 @@ pub(crate) use guard::{PATIENCE, within};
 use crate::domain::StoredEvent;
 use crate::store::{EventStore, Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version, Visitor};
 
-/// What tells states of one shape from those of another.
+/// Tells states of one shape from those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Schema {
-    /// What the aggregate says by hand, with `snapshot(version = 2)`.
+    /// The version that the aggregate sets with `snapshot(version = 2)`.
     pub version: u32,
-    /// What its derive makes of the fields.
+    /// A hash that the derive makes of the fields.
     pub hash: u64,
 }
 
@@ -76,14 +77,14 @@ pub struct StoredSnapshot {
 }
 
 impl StoredSnapshot {
-    /// Joins what a store has read.
+    /// Combines what a store has read.
     #[must_use]
     pub const fn new(stream: StreamId, last: LastEvent, schema: Schema, state: Bytes) -> Self {
         Self { stream, last, schema, state }
     }
 }
 
-/// Without the state, which may hold anything.
+/// Omits the state, which may hold anything.
 impl fmt::Debug for StoredSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredSnapshot")
@@ -94,29 +95,29 @@ impl fmt::Debug for StoredSnapshot {
     }
 }
 
-/// A [`Visitor`] that can begin with a snapshot. Users may implement it; [`SnapshotStore::fold_from_snapshot`] calls
+/// A [`Visitor`] that can start from a snapshot. Users may implement it; [`SnapshotStore::fold_from_snapshot`] calls
 /// it.
 pub trait Restore: Visitor {
-    /// Takes what was found, before the first event; says after which version the events begin that it wants to see.
+    /// Takes what was found, before the first event; returns the version after which it wants to see events.
     fn restore(&mut self, found: Result<Option<StoredSnapshot>, StoreError>) -> Version;
 }
 
-/// A store of snapshots, at most one a stream. Open for implementation; every method has a default, which is that of a
-/// store that keeps none.
+/// A store of snapshots, at most one per stream. Open for implementation; every method has a default, that of a store
+/// that keeps none.
 ///
-/// Every future may be dropped at any point. Nothing here has to be durable: a snapshot that is lost costs a replay.
+/// Every future may be dropped at any point. Nothing here has to be durable: a lost snapshot costs a replay.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether it keeps snapshots",
     note = "if it keeps none, add `impl SnapshotStore for {Self} {{}}`"
 )]
 pub trait SnapshotStore: Clone + Send + Sync + 'static {
-    /// What telemetry says of the snapshots; `None`, the default, says that the store keeps none. Then nothing else
+    /// How telemetry describes the snapshots; `None`, the default, means that the store keeps none. Then nothing else
     /// here is called.
     fn snapshots(&self) -> Option<StoreInfo> {
         None
     }
 
-    /// Keeps a snapshot in the place of the one that the stream had, whatever that was.
+    /// Stores a snapshot, replacing any that the stream had.
     fn save_snapshot(&self, snapshot: StoredSnapshot) -> impl Future<Output = Result<(), StoreError>> + Send {
         drop(snapshot);
         ready(Ok(()))
@@ -131,30 +132,30 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
         ready(Ok(None))
     }
 
-    /// Whether there is a snapshot of the stream; by default reads it.
+    /// Whether there is a snapshot of the stream; by default this reads it.
     fn snapshot_exists(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async { Ok(self.latest_snapshot(stream).await?.is_some()) }
     }
 
-    /// Deletes the stream's snapshot; whether there was one.
+    /// Deletes the stream's snapshot and returns whether there was one.
     fn delete_snapshot(&self, stream: &StreamId) -> impl Future<Output = Result<bool, StoreError>> + Send {
         let _ = stream;
         ready(Ok(false))
     }
 
-    /// Deletes the snapshots of all aggregates of a type; how many there were.
+    /// Deletes the snapshots of all aggregates of a type and returns how many there were.
     fn delete_snapshots(&self, aggregate_type: &str) -> impl Future<Output = Result<u64, StoreError>> + Send {
         let _ = aggregate_type;
         ready(Ok(0))
     }
 
-    /// Shows a visitor the stream's snapshot, then the events after the version that it asks for. An error of the
-    /// snapshot is the visitor's; the result is that of the events. A snapshot of another history, whose last event the
-    /// stream does not have by its version, position and id, is none.
+    /// Passes the stream's snapshot to a visitor, then the events after the version that it asks for. An error of the
+    /// snapshot goes to the visitor; the result is that of the events. If the stream does not have the snapshot's last
+    /// event, by its version, position and id, the snapshot is of another history and counts as none.
     ///
-    /// By default that takes three calls: for the snapshot, which may panic and is given no more than a second; for the
-    /// event with which it ends, which alone can tell one history from another; and for the events. A store that keeps
-    /// both in one database may read both in one go.
+    /// By default this takes three calls: for the snapshot, which may panic and gets no more than a second; for its
+    /// last event, which alone can tell one history from another; and for the events. A store that keeps both in one
+    /// database may read both at once.
     fn fold_from_snapshot<V: Restore>(
         &self,
         fold: Fold,
@@ -175,7 +176,7 @@ pub trait SnapshotStore: Clone + Send + Sync + 'static {
     }
 }
 
-/// The snapshot, if its last event is that of the stream: another history may have another one there, or elsewhere.
+/// The snapshot, if its last event is in the stream: another history may have a different one there, or elsewhere.
 pub(crate) async fn of_history<S: EventStore>(
     store: &S,
     stream: &StreamId,

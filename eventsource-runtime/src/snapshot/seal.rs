@@ -1,5 +1,5 @@
-//! The checksum of a snapshot: over the state and all that is said of it, so that one that was damaged, or put in
-//! another stream's place, is not taken for a state.
+//! The checksum of a snapshot: over the state and its metadata, so that one that was damaged, or put in another
+//! stream's place, is not taken for a state.
 
 use bytes::Bytes;
 
@@ -45,7 +45,7 @@ fn checksum(stream: &StreamId, last: LastEvent, schema: Schema, json: &[u8]) -> 
     sum.0
 }
 
-/// Each step can be undone, so that two inputs which differ in one word never have one sum.
+/// Each step is invertible, so that two inputs that differ in one word never have the same sum.
 struct Sum(u64);
 
 impl Sum {

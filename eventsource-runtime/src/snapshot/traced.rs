@@ -19,7 +19,7 @@ const GET: (&str, &str) = ("snapshot_store.get", "SELECT");
 const EXISTS: (&str, &str) = ("snapshot_store.exists", "SELECT");
 const DELETE: (&str, &str) = ("snapshot_store.delete", "DELETE");
 
-/// Makes the spans `snapshot_store.save`, `.get`, `.exists` and `.delete`; none where the store keeps no snapshots.
+/// Makes the spans `snapshot_store.save`, `.get`, `.exists` and `.delete`; none if the store keeps no snapshots.
 impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
     fn snapshots(&self) -> Option<StoreInfo> {
         self.inner().snapshots()
@@ -116,7 +116,7 @@ fn found(found: Option<&StoredSnapshot>, later: &mut Attributes) {
     }
 }
 
-/// Makes a call in its span, and ends that.
+/// Makes a call in its span, and ends the span.
 async fn ended<T>(
     call: Option<(TracedCall, StoreInfo)>,
     made: impl Future<Output = Result<T, StoreError>> + Send,
@@ -141,16 +141,16 @@ fn end<T>(
     });
 }
 
-/// The two calls that one reading makes: first for the snapshot, then for the events.
+/// The two calls of one read: first for the snapshot, then for the events.
 struct Calls<S> {
     store: Traced<S>,
-    /// What it says of itself as a store of snapshots.
+    /// How it describes itself as a store of snapshots.
     info: StoreInfo,
     stream: StreamId,
     now: Mutex<Now>,
 }
 
-/// Which of them is under way.
+/// Which of them is in flight.
 enum Now {
     Get(TracedCall),
     Between,
@@ -164,7 +164,7 @@ impl<S> Calls<S> {
     }
 }
 
-/// The calls of a reading whose future lives. They end with it: when the store gets to know is another matter.
+/// The calls of a read whose future is alive. They end with it, whenever the store notices.
 struct Owned<S>(Arc<Calls<S>>);
 
 impl<S> Drop for Owned<S> {
@@ -173,7 +173,7 @@ impl<S> Drop for Owned<S> {
     }
 }
 
-/// A visitor that tells when the reading of the snapshot ends and that of the events begins.
+/// A visitor that marks where the read of the snapshot ends and that of the events begins.
 struct Restoring<V, S> {
     visitor: V,
     calls: Arc<Calls<S>>,
@@ -185,7 +185,7 @@ impl<V: Visitor, S: EventStore> Visitor for Restoring<V, S> {
     }
 }
 
-/// A visitor where nobody sees more of the calls than their failures: that of the first one is logged here.
+/// A visitor for calls of which only failures are visible: that of the first one is logged here.
 struct Silent<V> {
     visitor: V,
     unseen: Option<Span>,

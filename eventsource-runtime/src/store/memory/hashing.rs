@@ -1,5 +1,5 @@
-//! Hashing of what the store in memory looks up at each call: in a few instructions, and seeded, so that nobody can
-//! choose keys that collide.
+//! Hashing of what the in-memory store looks up on each call: a few instructions, and seeded, so that nobody can choose
+//! keys that collide.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -22,7 +22,7 @@ impl BuildHasher for Seeded {
     }
 }
 
-/// Multiplies 16 bytes at a time with what it does not tell, and folds the product into the next.
+/// Multiplies 16 bytes at a time, mixed with secret seeds, and folds the product into the next.
 pub(super) struct Folding {
     seeds: [u64; 2],
     hash: u64,
@@ -50,7 +50,7 @@ impl Hasher for Folding {
         }
         let mut last = [0; 16];
         last[..rest.len()].copy_from_slice(rest);
-        // With the length, since the zeros behind the rest might be its own.
+        // With the length, since the padding zeros could also be data.
         self.write_u128(u128::from_le_bytes(last) ^ (bytes.len() as u128) << 120);
     }
 

@@ -1,4 +1,4 @@
-//! The store in memory: for tests, for examples, and for what need not outlive the process.
+//! The in-memory store: for tests, for examples, and for data that need not outlive the process.
 
 mod hashing;
 mod projections;
@@ -21,10 +21,10 @@ use projections::Projections;
 use snapshots::Snapshots;
 use state::{Chunks, State};
 
-/// How many events are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
+/// How many events are examined for one page of the feed, shown or not, which bounds the time that a page takes.
 const SCANNED: usize = 8192;
 
-/// A store in memory, with its spans and metrics.
+/// An in-memory store, with its spans and metrics.
 pub type MemoryStore = Traced<Memory>;
 
 impl Traced<Memory> {
@@ -41,10 +41,10 @@ impl Default for Traced<Memory> {
     }
 }
 
-/// The store in memory. [`MemoryStore`] is the same with its spans and metrics.
+/// The in-memory store. [`MemoryStore`] is the same with its spans and metrics.
 ///
-/// Events are kept as they were encoded and are decoded by whoever reads them, as in any other store. An append is one
-/// step under a lock, so that nothing of it is seen before all of it is. No code of a user runs under the lock.
+/// Events are kept as they were encoded and are decoded by each reader, as in any other store. An append is one step
+/// under a lock, so that no part of it is visible before all of it is. No user code runs under the lock.
 #[derive(Clone, Default)]
 pub struct Memory {
     shared: Arc<Shared>,
@@ -102,7 +102,7 @@ impl EventStore for Memory {
             chunks = self.chunks(&fold.stream, after);
             looks += 1;
         }
-        // The later looks may have shown what was appended after the first.
+        // The later looks may have shown events appended after the first.
         if looks > 1
             && let Some(id) = fold.first_event
         {
@@ -130,8 +130,8 @@ impl EventStore for Memory {
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         let mut page = Page { events: Vec::new(), scanned: after };
-        // Look by look, so that appends wait for no more than one; and not to the end of the feed, which may be far
-        // where a filter hides much, because nothing here ever waits.
+        // Look by look, so that appends wait for one at most; and not to the end of the feed, which may be far if a
+        // filter hides much, because nothing here ever yields.
         let looks = SCANNED.max(limit).div_ceil(state::SCANNED);
         for _ in 0..looks {
             if !self.shared.state.lock().scan(&mut page, filter, limit) {
@@ -150,7 +150,7 @@ impl EventStore for Memory {
     }
 }
 
-/// How much is kept, not what.
+/// Shows how much is kept, not what.
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory").field("head", &self.shared.state.lock().head()).finish_non_exhaustive()

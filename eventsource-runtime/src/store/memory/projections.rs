@@ -1,4 +1,4 @@
-//! Projections on the store in memory: where they stand, and steps that are futures.
+//! Projections on the in-memory store: where they stand, and steps that are futures.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -20,10 +20,10 @@ use crate::store::{Position, StreamId};
 use crate::sync::Mutex;
 use crate::telemetry::Scope;
 
-/// What a projection's method takes on the store in memory.
+/// What a projection's method takes on the in-memory store.
 ///
-/// There is nothing in it: a read model in memory is the projection's own, and what a step has changed there nobody can
-/// undo. So the checkpoint moves past each event by itself, and a batch that fails is not begun again from its start.
+/// It is empty: an in-memory read model belongs to the projection, and nobody can undo what a step has changed in it.
+/// So the checkpoint moves past each event separately, and a failed batch does not start over.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct MemoryTransaction;
@@ -47,12 +47,12 @@ impl AsyncBackend for Memory {
     }
 }
 
-/// Where each projection stands, and the right to change one from the outside.
+/// Where each projection stands, and the locks for changing one.
 #[derive(Default)]
 pub(super) struct Projections {
     standings: Mutex<HashMap<&'static str, Standing>>,
     /// Held while steps run, so that a projection is set up once, no batch is applied twice, and no lease is taken over
-    /// in the middle of steps that nobody could undo.
+    /// during steps that nobody could undo.
     turns: Mutex<HashMap<(&'static str, u32), Turn>>,
 }
 
@@ -127,7 +127,7 @@ impl Projections {
         Arc::clone(turns.entry((name, index)).or_default())
     }
 
-    /// Waits for several turns. Whoever does, does so in the order of the parts, so that no two wait for each other.
+    /// Waits for several turns, in the order of the parts, so that no two callers wait for each other.
     async fn turns(&self, name: &'static str, parts: Range<u32>) -> Vec<OwnedMutexGuard<()>> {
         let mut turns = Vec::new();
         for part in parts {
@@ -136,7 +136,7 @@ impl Projections {
         turns
     }
 
-    /// Applies an event, or sets it aside where an earlier one of its stream is.
+    /// Applies an event, or sets it aside if an earlier one of its stream is.
     async fn step(
         &self,
         projection: &dyn Projection<Memory>,
@@ -175,7 +175,7 @@ impl ProjectionStore for Memory {
         let _turn = turn.lock().await;
         let stored = projections.standings.lock().get(name).map(|standing| count(&standing.parts));
         if let Some(stored) = stored {
-            // A batch that is under way moves a checkpoint of the parts that there are.
+            // A batch in flight moves a checkpoint of the existing parts.
             let parts = if stored == partitions.max(1) { 1..1 } else { 1..stored };
             let _turns = projections.turns(name, parts).await;
             return projections.standing(name, |standing| repartitioned(standing, name, partitions));
@@ -241,7 +241,7 @@ impl ProjectionStore for Memory {
         token: Uuid,
     ) -> Result<(), ProjectionError> {
         let (projections, name) = (&self.shared.projections, projection.name());
-        // Nothing is applied while the read model is emptied, be it a batch or a dead letter.
+        // Nothing is applied while the read model is emptied, neither a batch nor a dead letter.
         let turn = projections.turn(name, 0);
         let _turn = turn.lock().await;
         let parts = projections.standing(name, |standing| Ok(count(&standing.parts)))?;
@@ -314,7 +314,7 @@ fn count<T>(parts: &[T]) -> u32 {
     u32::try_from(parts.len()).unwrap_or(u32::MAX)
 }
 
-/// Gives a projection another number of parts, if all of them stand at one position.
+/// Changes a projection's number of parts, if all of them stand at one position.
 fn repartitioned(standing: &mut Standing, name: &'static str, partitions: u32) -> Result<(), ProjectionError> {
     let (stored, wanted) = (count(&standing.parts), partitions.max(1));
     if stored == wanted {

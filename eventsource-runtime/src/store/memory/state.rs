@@ -23,8 +23,8 @@ pub(super) const SCANNED: usize = 256;
 
 type Chunk = Arc<Vec<Kept>>;
 
-/// An event as it was appended, and its position. Its stream and version are where it lies, so that a fold walks over
-/// little memory; what others are given is put together when they ask.
+/// An event as it was appended, and its position. Its stream and version follow from where it lies, so that a fold
+/// walks over little memory; what others are given is assembled on request.
 #[derive(Clone)]
 pub(super) struct Kept {
     event: NewEvent,
@@ -51,7 +51,7 @@ impl Kept {
     }
 }
 
-/// Where an event is: which stream, and how many events of it come before.
+/// Where an event is: its stream, and how many events of it come before.
 #[derive(Clone, Copy)]
 struct Place {
     stream: usize,
@@ -133,7 +133,7 @@ impl State {
         Ok(Appended::new(Version::new(actual.get() + count), self.head(), count))
     }
 
-    /// Notes where each event will be; the id of one that is there already, or twice in the batch, undoes all of it.
+    /// Notes where each event will be; an id that is already stored, or twice in the batch, undoes all of it.
     fn reserve(&mut self, place: Place, events: &[NewEvent]) -> Result<(), Uuid> {
         for (ordinal, event) in events.iter().enumerate() {
             let at = Place { index: place.index + ordinal, ..place };
@@ -164,7 +164,7 @@ impl State {
         }
     }
 
-    /// The result of the append that stored these very events, if one did.
+    /// The result of the append that stored these same events, if one did.
     fn repeated(&self, stream: &StreamId, events: &[NewEvent]) -> Result<Option<Appended>, AppendError> {
         repeated(stream, events, |event| {
             let Some(place) = self.ids.get(&event.id.as_u128()).copied() else { return Ok(None) };
@@ -181,7 +181,7 @@ impl State {
         self.contents.get(place.stream)?.get(place.index)
     }
 
-    /// Where the append ended that stored an event of this stream: the events of one append share their cause and time.
+    /// Where the append that stored an event of this stream ended: the events of one append share their cause and time.
     pub(super) fn earlier(&self, stream: &StreamId, id: Uuid) -> Option<Appended> {
         let place = *self.ids.get(&id.as_u128())?;
         let first = self.at(place).filter(|_| self.holds(place, stream))?;
@@ -234,14 +234,14 @@ impl State {
     }
 }
 
-/// Whether an event has the content under which its id is stored. When it was decided, and in which trace, may differ.
+/// Whether an event has the content stored under its id. The time of its decision and its trace may differ.
 fn same(event: &NewEvent, known: &NewEvent) -> bool {
     known.event_type == event.event_type
         && known.schema_version == event.schema_version
         && known.payload == event.payload
 }
 
-/// The version of the event before which so many lie in its stream.
+/// The version of the event at an index of its stream.
 const fn version(index: usize) -> Version {
     Version::new(index as u64 + 1)
 }
@@ -250,7 +250,7 @@ const fn version(index: usize) -> Version {
 #[derive(Default)]
 pub(super) struct Chunks {
     taken: [Option<Chunk>; TAKEN],
-    /// How many events of the stream lie before the first chunk, and how many of that one are not asked for.
+    /// How many events of the stream lie before the first chunk, and how many of that chunk to skip.
     before: usize,
     skip: usize,
     more: bool,
@@ -261,7 +261,7 @@ impl Chunks {
         self.taken[0].is_none()
     }
 
-    /// Whether these go to the end that the stream had when they were taken.
+    /// Whether these reach the end that the stream had when they were taken.
     pub(super) fn are_last(&self) -> bool {
         !self.more
     }
@@ -274,7 +274,7 @@ impl Chunks {
         })
     }
 
-    /// For a reader, who keeps what it gets.
+    /// For a reader, which keeps what it gets.
     pub(super) fn stored<'a>(&'a self, stream: &'a StreamId) -> impl Iterator<Item = StoredEvent> {
         let mut types = TypeNames::default();
         self.kept().map(move |(version, kept)| kept.stored(stream, version, &mut types))
