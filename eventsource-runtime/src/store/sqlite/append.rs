@@ -28,7 +28,7 @@ fn failed(error: rusqlite::Error) -> AppendError {
     }
 }
 
-/// Appends the events of one caller, all or none. An error other than of the database leaves the transaction as it was.
+/// Appends the events of one caller, all or none. Any error but the database's leaves the transaction as it was.
 pub(super) fn append(
     connection: &Connection,
     stream: &StreamId,
@@ -68,7 +68,7 @@ fn last(connection: &Connection, stream: &StreamId) -> rusqlite::Result<(Version
 
 enum Inserted {
     All(Appended),
-    /// The id of one of the events is taken.
+    /// The id of one of the events is already stored.
     None {
         taken: usize,
     },
@@ -80,7 +80,7 @@ fn insert_all(
     actual: Version,
     events: &[NewEvent],
 ) -> rusqlite::Result<Inserted> {
-    // A single statement is undone by SQLite itself if it fails.
+    // SQLite itself undoes a single statement that fails.
     let savepoint = events.len() > 1;
     if savepoint {
         run(connection, "SAVEPOINT append")?;

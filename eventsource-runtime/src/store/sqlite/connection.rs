@@ -13,7 +13,7 @@ use super::options::{SqliteOptions, Synchronous};
 use crate::error::BoxError;
 use crate::store::StoreError;
 
-/// How often a transaction that cannot begin is tried again, each time for as long as the busy timeout.
+/// How many times to try a transaction that cannot begin, each time for as long as the busy timeout.
 const ATTEMPTS: u32 = 6;
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 128;
@@ -26,7 +26,7 @@ thread_local! {
     static ENDED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How many transactions that write have ended so far on this thread: one that is open may be another than was begun.
+/// How many writing transactions have ended on this thread: the open one may not be the one that was begun.
 pub(super) fn ended() -> u64 {
     ENDED.get()
 }
@@ -36,7 +36,7 @@ fn count_ends(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.rollback_hook(Some(count))?;
     connection.commit_hook(Some(move || {
         count();
-        // It goes on.
+        // The commit proceeds.
         false
     }))
 }
@@ -62,7 +62,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<C
     Ok(connection)
 }
 
-/// The path as SQLite takes it: what begins with `file:` it would read as a URI, whatever the flags are.
+/// The path as SQLite takes it: it reads what begins with `file:` as a URI, whatever the flags are.
 pub(super) fn literal(path: &Path) -> Cow<'_, Path> {
     if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
         Path::new(".").join(path).into()
@@ -74,12 +74,12 @@ pub(super) fn literal(path: &Path) -> Cow<'_, Path> {
 fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> Result<(), BoxError> {
     connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Plans do not depend on what is bound. Where one may, by as little as a `WHERE` or a `LIMIT` with a parameter, the
-    // statement is prepared again at each run, since it is kept without what was bound: more work than a short load is.
+    // Plans do not depend on bound values. If they may, for which a `WHERE` or a `LIMIT` with a parameter is enough,
+    // the statement is prepared again on each run, since it is cached without its values: more work than a short load.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let cache = -i64::from(options.cache_kib.min(i32::MAX as u32));
     connection.pragma_update(None, "cache_size", cache)?;
-    // So that `REPLACE` meets the trigger that forbids to delete events.
+    // So that `REPLACE` fires the trigger that forbids deleting events.
     connection.pragma_update(None, "recursive_triggers", true)?;
     match role {
         Role::Reader => connection.pragma_update(None, "query_only", true)?,
@@ -90,7 +90,7 @@ fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> Resul
                 Synchronous::Normal => connection.pragma_update(None, "synchronous", "NORMAL")?,
                 Synchronous::Full => {
                     connection.pragma_update(None, "synchronous", "FULL")?;
-                    // Where the disk needs to be told twice; elsewhere it has no effect.
+                    // For disks that need to be told twice; elsewhere it has no effect.
                     connection.pragma_update(None, "fullfsync", true)?;
                 }
             }
@@ -109,7 +109,7 @@ fn write_ahead(connection: &Connection, patience: Duration) -> Result<(), BoxErr
                 std::thread::sleep(Duration::from_millis(2));
             }
             Err(error) => return Err(error.into()),
-            // A database in memory has no log, and needs none: it has one connection.
+            // An in-memory database has no log, and needs none: it has one connection.
             Ok(mode) if mode == "wal" || mode == "memory" => return Ok(()),
             Ok(_) => return Err("it cannot have a write-ahead log there; choose a file on a local disk".into()),
         }
@@ -120,7 +120,7 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Begins a transaction that writes. It takes the lock at once: one that began by reading would fail without waiting.
+/// Begins a writing transaction. It takes the lock at once: one that began by reading would fail without waiting.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     let mut attempt = 1;
     loop {
@@ -131,15 +131,15 @@ pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Commits, or undoes everything and says why.
+/// Commits, or undoes everything and returns why.
 pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
     run(connection, "COMMIT").inspect_err(|_| rollback(connection))
 }
 
-/// Undoes what is not committed; nothing if there is no transaction.
+/// Undoes what is not committed; does nothing if there is no transaction.
 pub(super) fn rollback(connection: &Connection) {
     if !connection.is_autocommit() {
-        // It fails only where SQLite has undone the transaction itself.
+        // It fails only if SQLite has undone the transaction itself.
         let _ = run(connection, "ROLLBACK");
     }
 }

@@ -1,4 +1,4 @@
-//! Folding a stream on a thread that reads, over the rows themselves.
+//! Folding a stream on a reader thread, over the rows themselves.
 
 use std::ops::ControlFlow;
 
@@ -11,18 +11,18 @@ use crate::domain::EventRef;
 use crate::store::reading::LARGE_PAGE;
 use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Version, Visitor};
 
-/// How much is read in one go: so many rows, and no further than so many bytes of payloads.
+/// How much is read at a time: this many rows, but no more than this many bytes of payloads.
 #[derive(Clone, Copy)]
 pub(super) struct Share {
     rows: u32,
     bytes: usize,
 }
 
-/// Between two of these, the log can be copied into the file, which a reader holds up.
+/// Between two of these the log, held up by a reader, can be copied into the file.
 const PAGE: Share = Share { rows: 4096, bytes: LARGE_PAGE };
-/// What the thread that writes reads, where it has nothing else to do: a fraction of a millisecond.
+/// What the writer thread reads when it has nothing else to do: a fraction of a millisecond.
 pub(super) const FEW: Share = Share { rows: 64, bytes: 64 * 1024 };
-/// After how many events a fold looks whether anybody still waits for it.
+/// After how many events a fold checks whether anybody still waits for it.
 const LOOKS_EVERY: u64 = 256;
 
 const ROWS: &str = "SELECT version, position, event_type, schema_version, payload FROM events \
@@ -48,7 +48,7 @@ pub(super) struct Folding<V> {
     visitor: V,
     visited: u64,
     after: Version,
-    /// Looked for before the first page, and again after the last: what is appended between two may be shown.
+    /// Looked for before the first page, and again after the last: what is appended in between may be shown.
     first_event: Option<Uuid>,
     begun: bool,
     earlier: Option<Appended>,
@@ -61,7 +61,7 @@ impl<V: Visitor> Folding<V> {
         Self { stream, visitor, visited: 0, after, first_event, begun: false, earlier: None, ended: false }
     }
 
-    /// What it came to, if it has ended.
+    /// Its result, if it has ended.
     pub(super) fn ended(self) -> Result<Folded<V>, Self> {
         if self.ended { Ok(self.folded()) } else { Err(self) }
     }
@@ -97,7 +97,7 @@ impl<V: Visitor> Folding<V> {
         Ok(self.folded())
     }
 
-    /// In one transaction, so that the events are those among which the command's were looked for.
+    /// In one transaction, so that the events are those among which the command's were sought.
     fn first_page(
         &mut self,
         connection: &Connection,
@@ -151,10 +151,10 @@ impl<V: Visitor> Folding<V> {
     }
 }
 
-/// What tells the events of one append from those of another.
+/// What distinguishes the events of one append from those of another.
 type Cause = (Option<Vec<u8>>, i64);
 
-/// Where the append ended that stored an event of this stream: the events of one append share their cause and time.
+/// Where the append that stored an event of this stream ended: the events of one append share their cause and time.
 fn earlier(connection: &Connection, stream: &StreamId, id: Uuid) -> rusqlite::Result<Option<Appended>> {
     let mut first = connection.prepare_cached(FIRST)?;
     let Some((mut last, cause)) = first.query_row(params![id.as_bytes(), stream.as_str()], caused).optional()? else {

@@ -1,4 +1,4 @@
-//! The write-ahead log, which readers that follow each other without a gap would let grow for ever.
+//! The write-ahead log, which would grow forever under readers that follow each other without a gap.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use crate::telemetry::log;
 
 /// How large the log may stay after it was copied into the file, in bytes.
 pub(super) const LIMIT: u32 = 64 * 1024 * 1024;
-/// How long those are waited for who read from the log. Who begins meanwhile reads from the file.
+/// How long to wait for readers of the log. Those that begin meanwhile read from the file.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The log of the connection that writes.
+/// The log of the writing connection.
 pub(super) struct Log {
     file: PathBuf,
     limit: u64,
-    /// How large it was when emptying it was tried last, unless it has begun anew since.
+    /// Its size after the last attempt to empty it, unless it has begun anew since.
     left: u64,
     /// How many transactions had ended when it was last looked at.
     looked: u64,
 }
 
 impl Log {
-    /// The log of the database that the connection has opened, under the name that it was given. It is where `SQLite`
-    /// says: behind links, and in the directory that was the working one then. Of names that are no text, and of a
-    /// database in memory, it says nothing.
+    /// The log of the database that the connection opened under the given name. `SQLite` reports where it is: behind
+    /// links, and in what was the working directory then. It does not for names that are not text, nor for an in-memory
+    /// database.
     pub(super) fn of(connection: &Connection, given: &Path, limit: u32) -> Self {
         let resolved = connection.path().filter(|path| !path.is_empty());
         let mut file = resolved.map_or(given.as_os_str(), OsStr::new).to_owned();
@@ -36,9 +36,9 @@ impl Log {
         Self { file: file.into(), limit, left: 0, looked: 0 }
     }
 
-    /// Whether the log has become so large that it is to be emptied. `SQLite` itself begins it anew only where a commit
-    /// finds it copied and nobody reading from it. Where somebody reads for too long, it is tried again when the log has
-    /// grown as much more.
+    /// Whether the log has grown so large that it should be emptied. `SQLite` itself restarts it only if a commit finds
+    /// it copied and without readers. If somebody reads for too long, it is tried again when the log has grown by as
+    /// much again.
     pub(super) fn is_large(&mut self) -> bool {
         let ended = ended();
         if std::mem::replace(&mut self.looked, ended) == ended {
@@ -46,15 +46,15 @@ impl Log {
         }
         let size = self.size();
         if size < self.left {
-            // Whoever read for too long has ended, and `SQLite` has cut it.
+            // The long reader has ended, and `SQLite` has cut the log.
             self.left = 0;
         }
         size >= self.left + 2 * self.limit
     }
 
-    /// Empties it, which may take as long as readers are waited for, and as the disk takes for all of it.
+    /// Empties it, which may take as long as the wait for readers, and as the disk takes for all of it.
     pub(super) fn empty(&mut self, connection: &Connection) {
-        // Whatever fails here, the commit was made, and the next one that fails says why.
+        // If this fails, the commit was made all the same, and the next one that fails says why.
         let emptied = empty(connection);
         self.left = self.size();
         if emptied.is_ok_and(|is_emptied| !is_emptied) {
@@ -62,13 +62,13 @@ impl Log {
         }
     }
 
-    /// A database in memory has none.
+    /// An in-memory database has none.
     fn size(&self) -> u64 {
         std::fs::metadata(&self.file).map_or(0, |file| file.len())
     }
 }
 
-/// Whether nobody read from it for too long.
+/// Whether it was emptied: nobody read from it for too long.
 fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     let usual: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
     connection.busy_timeout(PATIENCE)?;

@@ -5,13 +5,13 @@
 //! call blocks a thread of the async runtime, for a lock or the disk, for longer than a glance (below).
 //!
 //! A command that has the store to itself is handed from thread to thread, which may take longer than its statements.
-//! So the thread that writes looks for the next job for a tenth of a millisecond, where they follow each other; while
-//! it does, it reads short streams itself, whose pages it has in memory, and its only caller looks for the answer for up
-//! to a quarter of a millisecond, letting other tasks run every 20 microseconds. A store that has nothing to do sleeps,
-//! and so do callers who come one by one at leisure, or many at a time.
+//! So if jobs follow each other, the writer thread polls for the next one for a tenth of a millisecond. Meanwhile it
+//! reads short streams itself, whose pages it has in memory, and its only caller polls for the answer for up to a
+//! quarter of a millisecond, letting other tasks run every 20 microseconds. An idle store sleeps, and so do callers
+//! that come one by one at leisure, or many at a time.
 //!
-//! Several processes may use one file. Their writes take turns; each sees what the others have committed at the latest
-//! after a tenth of a second.
+//! Several processes may use one file. Their writes take turns; each sees what the others have committed after at most
+//! a tenth of a second.
 
 mod append;
 mod connection;
@@ -45,18 +45,18 @@ pub use options::{SqliteOptions, Synchronous};
 use threads::{QueryOnly, Threads};
 pub use transaction::SqliteTransaction;
 
-/// How often another process's commits are looked for, where somebody waits.
+/// How often to look for another process's commits while somebody waits.
 const POLL: Duration = Duration::from_millis(100);
 
 /// A store in a `SQLite` file, with its spans and metrics.
 pub type SqliteStore = Traced<Sqlite>;
 
 impl Traced<Sqlite> {
-    /// Opens the store in a file, which is created if it is not there, with the default options.
+    /// Opens the store in a file, which is created if it does not exist, with the default options.
     ///
-    /// The path `:memory:` opens a store that nobody else can see and that ends with its last handle. Its one
-    /// connection serves reads and writes in turn: `SQLite` can share such a database between connections only under
-    /// table locks that make readers fail.
+    /// The path `:memory:` opens a private store that ends with its last handle. Its one connection serves reads and
+    /// writes in turn: `SQLite` can share such a database between connections only under table locks that make readers
+    /// fail.
     ///
     /// ```
     /// # use eventsource_runtime::store::SqliteStore;
@@ -74,10 +74,10 @@ impl Traced<Sqlite> {
     /// Opens the store in a file with options.
     ///
     /// # Errors
-    /// The path is empty, the file cannot be opened or is no database, it is where there can be no write-ahead log, or
-    /// its schema is newer than this program.
+    /// The path is empty, the file cannot be opened or is not a database, it cannot have a write-ahead log where it is,
+    /// or its schema is newer than this program.
     pub async fn open_with(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        // SQLite would make a file of its own, that ends with its connection.
+        // SQLite would create a private file that ends with its connection.
         if path.as_ref().as_os_str().is_empty() {
             return Err(StoreError::refused(OPEN, "its path is empty; write the path of a file, or `:memory:`"));
         }
@@ -91,8 +91,8 @@ impl Traced<Sqlite> {
         SqliteReader { threads: Arc::clone(&self.inner().threads) }
     }
 
-    /// Closes the store for all its handles and waits until its connections are closed. What was asked before is still
-    /// done; what is asked later ends with [`StoreError::Closed`].
+    /// Closes the store for all its handles and waits until its connections are closed. Earlier calls are still
+    /// completed; later ones end with [`StoreError::Closed`].
     ///
     /// Dropping the last handle closes the store as well, without waiting.
     pub async fn close(&self) {
@@ -105,7 +105,7 @@ impl Traced<Sqlite> {
 pub struct Sqlite {
     threads: Arc<Threads>,
     options: SqliteOptions,
-    /// For a store in which a read model is built beside that of another.
+    /// Set on a store in which a read model is built beside that of another.
     aside: Option<Arc<projections::Aside>>,
 }
 
@@ -158,18 +158,18 @@ impl EventStore for Sqlite {
 
     async fn changed(&self, position: Position) {
         if !timer::is_there() {
-            // What other processes append is noticed with the next of this one's own.
+            // What other processes append is noticed with this one's next append.
             return self.threads.head().beyond(position).await;
         }
         loop {
-            // A closed store does not change, and says so when it is read.
+            // A closed store does not change, and reports that when it is read.
             let waited = tokio::time::timeout(POLL, self.threads.head().beyond(position)).await;
             if waited.is_ok() || self.threads.is_closed() {
                 return;
             }
             match self.head().await {
                 Ok(head) => self.threads.head().publish(head),
-                // Whoever waits reads next, and gets the error there.
+                // The waiting caller reads next, and gets the error there.
                 Err(_) => return,
             }
         }
@@ -190,12 +190,13 @@ pub struct SqliteReader {
 }
 
 impl SqliteReader {
-    /// Runs a closure with a connection, on a thread that reads. The connection refuses writes, sees what is committed,
-    /// and is shared with other readers: use `prepare_cached` and leave no transaction open. `SQLite` plans without a
-    /// look at what is bound, so that no statement is prepared again for its values: write out the beginning of a
-    /// `LIKE`, and the condition of a partial index, where an index is to be used for it.
+    /// Runs a closure with a connection, on a reader thread. The connection refuses writes, sees what is committed, and
+    /// is shared with other readers: use `prepare_cached` and leave no transaction open. `SQLite` plans without looking
+    /// at bound values, so that no statement is prepared again for them: for an index to be used, write out the
+    /// beginning of a `LIKE`, and the condition of a partial index.
     ///
-    /// Dropped before the closure began, it is not run. A panic in the closure goes on in the caller.
+    /// If the future is dropped before the closure began, it is not run. A panic in the closure continues in the
+    /// caller.
     ///
     /// # Errors
     /// What the closure returned, as [`StoreError::Backend`], or the store is closed.

@@ -1,4 +1,4 @@
-//! What can be chosen when a `SQLite` store is opened.
+//! Options for opening a `SQLite` store.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Synchronous {
     /// Until the disk has it: what was acknowledged survives `kill -9` and the loss of power. One commit costs one
-    /// write to the disk, which appends made at the same time share.
+    /// write to the disk, which concurrent appends share.
     #[default]
     Full,
     /// Until the operating system has it: what was acknowledged survives `kill -9`, but after a loss of power, or a
@@ -15,7 +15,7 @@ pub enum Synchronous {
     Normal,
 }
 
-/// What can be chosen when a `SQLite` store is opened.
+/// Options for opening a `SQLite` store.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -55,7 +55,7 @@ impl SqliteOptions {
     }
 
     /// How long a write waits for another process that writes, each of the six times that it tries; 5 seconds unless
-    /// chosen. `SQLite` waits for 24 days at most.
+    /// set. `SQLite` waits for 24 days at most.
     pub fn busy_timeout(self, busy_timeout: Duration) -> Self {
         // It counts the milliseconds in an `int`.
         const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);

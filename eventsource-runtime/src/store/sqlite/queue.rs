@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use crate::store::StoreError;
 use crate::sync::Mutex;
 
-/// How many jobs wait at most; whoever comes then waits without a place.
+/// How many jobs are queued at most; further callers wait outside the queue.
 const ROOM: usize = 1024;
-/// How long a thread looks for the next job before it sleeps: longer than a caller takes to wake up with the answer to
+/// How long a thread polls for the next job before it sleeps: longer than a caller takes to wake up with the answer to
 /// one job and to send the next.
 const WATCH: Duration = Duration::from_micros(100);
 
@@ -20,21 +20,21 @@ pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
     room: Semaphore,
-    /// How many jobs there are, for whoever looks without the lock.
+    /// How many jobs there are, to be read without the lock.
     jobs: AtomicUsize,
-    /// Whether a thread is looking for a job, or about to.
+    /// Whether a thread is polling for a job, or about to.
     watched: AtomicBool,
-    /// Whether threads look before they sleep.
+    /// Whether threads poll before they sleep.
     watches: bool,
 }
 
 struct State<T> {
     jobs: VecDeque<T>,
-    /// How many threads wait for a job: nobody is woken in vain.
+    /// How many threads wait for a job, so that none is woken in vain.
     idle: usize,
     /// Since when there has been no job.
     empty: Instant,
-    /// Whether the last one came so soon that looking for it had been worth while.
+    /// Whether the last job came so soon that polling for it would have paid off.
     soon: bool,
     closed: bool,
 }
@@ -45,9 +45,8 @@ impl<T> Queue<T> {
         Self::with(false)
     }
 
-    /// A queue whose one thread, where jobs follow each other, looks for the next one for a moment before it sleeps.
-    /// Where they come one by one it sleeps at once, as it does where it would look in vain for want of a second
-    /// processor.
+    /// A queue whose one thread, if jobs follow each other, polls for the next one for a moment before it sleeps. If
+    /// they come one by one it sleeps at once, as it does without a second processor, when it would poll in vain.
     pub(super) fn watched() -> Self {
         Self::with(std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1))
     }
@@ -74,9 +73,9 @@ impl<T> Queue<T> {
         self.jobs.load(Ordering::Relaxed) == 0
     }
 
-    /// Puts a job in the queue, when there is room. A dropped future has put in nothing.
+    /// Puts a job in the queue, once there is room. A dropped future has put in nothing.
     pub(super) async fn push(&self, job: T) -> Result<(), StoreError> {
-        // Taken for good: whoever takes the job gives the place back.
+        // Not returned here: the thread that takes the job returns the permit.
         self.room.acquire().await.map_err(|_| StoreError::Closed)?.forget();
         let wake = {
             let mut state = self.state.lock();
@@ -96,7 +95,7 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for jobs and takes them, at most so many; false when the queue is closed and empty.
+    /// Waits for jobs and takes at most `most`; false when the queue is closed and empty.
     pub(super) fn take(&self, most: usize, taken: &mut Vec<T>) -> bool {
         let mut state = self.state.lock();
         if self.watches && state.jobs.is_empty() {
@@ -124,7 +123,7 @@ impl<T> Queue<T> {
         true
     }
 
-    /// Looks for a job for a moment. Whoever else wants the processor gets it.
+    /// Polls for a job for a moment. Others that want the processor get it.
     fn watch(&self) {
         let begun = Instant::now();
         self.watched.store(true, Ordering::Relaxed);
@@ -134,8 +133,8 @@ impl<T> Queue<T> {
         self.watched.store(false, Ordering::Relaxed);
     }
 
-    /// Tells that the thread is about to look for a job: all that it has to do before is to answer. Who gets the answer
-    /// may be quicker than the thread.
+    /// Announces that the thread is about to poll for a job: it has only to answer before. The caller that gets the
+    /// answer may be quicker than the thread.
     pub(super) fn about_to_watch(&self) {
         let mut state = self.state.lock();
         if self.watches && state.soon && state.jobs.is_empty() {
@@ -144,14 +143,14 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Takes no more jobs; those that wait are still done.
+    /// Takes no more jobs; queued ones are still run.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.room.close();
         self.arrived.notify_all();
     }
 
-    /// Drops the jobs that wait: their callers are told that the store is closed.
+    /// Drops the queued jobs: their callers are told that the store is closed.
     pub(super) fn clear(&self) {
         let jobs = std::mem::take(&mut self.state.lock().jobs);
         drop(jobs);

@@ -12,7 +12,7 @@ use crate::store::columns::{Names, metadata, trace_context};
 use crate::store::reading::LARGE_PAGE;
 use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
 
-/// How many rows are looked at for one page of the feed, shown or not: what bounds the time that a page takes.
+/// How many rows are examined for one page of the feed, shown or not, which bounds the time that a page takes.
 const SCANNED: usize = 8192;
 
 const HEAD: &str = "SELECT ifnull(max(position), 0) FROM events";
@@ -61,7 +61,7 @@ pub(super) fn stream(
 pub(super) fn all(connection: &Connection, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
     let mut page = Page { events: Vec::new(), scanned: after };
     let everything = *filter == Filter::all();
-    // One look shows as much as is wanted, unless the filter hides some.
+    // One query shows as much as is wanted, unless the filter hides some.
     let most = if everything { limit } else { SCANNED.max(limit) };
     let mut read = || -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(FEED)?;
@@ -84,7 +84,7 @@ pub(super) fn all(connection: &Connection, after: Position, filter: &Filter, lim
     Ok(page)
 }
 
-/// Told by two columns, so that the pages of a hidden event's payload are not even read.
+/// Decided by two columns, so that the pages of a hidden event's payload are not even read.
 fn shown(row: &Row<'_>, filter: &Filter) -> rusqlite::Result<bool> {
     let stream = row.get_ref(1)?.as_str()?;
     let aggregate_type = stream.split_once('-').map_or(stream, |(aggregate_type, _)| aggregate_type);

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::connection::{begin, commit, rollback};
 use crate::store::StoreError;
 
-/// What leads from one version of the schema to the next. A migration that was released is never edited.
+/// The steps from one version of the schema to the next. A released migration is never edited.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_events.sql"),
     include_str!("../../../migrations/sqlite/0002_projections.sql"),
@@ -13,14 +13,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0004_leases_and_dead_letters.sql"),
 ];
 
-/// The newest version that this program knows.
+/// The newest version known to this program.
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const KNOWN: u32 = MIGRATIONS.len() as u32;
 
-/// Brings the schema to the newest version, in one transaction. Safe while other processes do the same.
+/// Brings the schema to the newest version, in one transaction. Safe if other processes do the same.
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     let failed = |error| StoreError::backend("read or migrate the schema", error);
-    // Most often it is there, and looking takes no lock.
+    // The schema is usually there, and looking takes no lock.
     if checked(version(connection).map_err(failed)?)? == KNOWN {
         return Ok(());
     }

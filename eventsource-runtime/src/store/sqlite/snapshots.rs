@@ -1,7 +1,7 @@
 //! Snapshots in `SQLite`.
 //!
-//! They are written on the thread that writes, without waiting for the disk: whoever waits for the thread, to append,
-//! waits for a few microseconds more. One that is lost with the power costs a replay.
+//! They are written on the writer thread, without waiting for the disk: an append that waits for the thread waits a few
+//! microseconds longer. One that is lost with the power costs a replay.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -97,7 +97,7 @@ async fn delete(store: &Sqlite, sql: &'static str, which: String) -> Result<usiz
     store.threads.write(delete).await?.map_err(|error| StoreError::backend("delete snapshots", error))
 }
 
-/// Commits what a closure writes without a word from the disk. The next append that waits for it carries this along.
+/// Commits what a closure writes without waiting for the disk. The next append that does wait carries it along.
 fn without_waiting<T>(
     connection: &Connection,
     write: impl FnOnce(&Connection) -> rusqlite::Result<T>,

@@ -1,4 +1,4 @@
-//! The threads of a store: one that writes, a few that read, and how they are asked.
+//! The threads of a store: one that writes, a few that read, and how to call them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -23,35 +23,35 @@ use crate::store::head::Head;
 use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, StoreError, StreamId};
 use crate::telemetry::Scope;
 
-/// How long a caller looks for an answer that is under way before it lets others run: about as long as to wake it up
-/// would take.
+/// How long a caller polls for an answer that is on its way before it lets others run: about as long as a wake-up
+/// takes.
 const GLANCE: Duration = Duration::from_micros(20);
-/// How long the only caller looks for an answer in all, letting others run in between: somewhat longer than a quick
-/// disk takes to commit. Of what takes longer, the time to wake up is a small part.
+/// How long the only caller polls for an answer in all, letting others run in between: somewhat longer than a quick
+/// disk takes to commit. For anything longer, the time to wake up is a small part.
 const PATIENCE: Duration = Duration::from_micros(250);
 
-const OWN_THREAD: &str = "the thread that writes runs the step, and whoever blocks it waits forever; write with the \
-    step's transaction, or dispatch from a process manager";
+const OWN_THREAD: &str = "the writer thread runs the step, and whoever blocks it waits forever; write with the step's \
+    transaction, or dispatch from a process manager";
 
 thread_local! {
-    /// Whose jobs this thread does, if it is one that writes.
+    /// The queue whose jobs this thread runs, if it is a writer thread.
     static WRITES: Cell<*const Queue<Command>> = const { Cell::new(ptr::null()) };
 }
 
-/// Something to be done with a connection. It answers its caller itself.
+/// A job to run with a connection. It answers its caller itself.
 pub(super) type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 type Answer<T> = oneshot::Receiver<Result<T, Box<dyn Any + Send>>>;
 type Answered<T> = Result<Result<T, Box<dyn Any + Send>>, RecvError>;
 
-/// The threads, for as long as a handle of the store lives.
+/// The threads, for as long as the store has a handle.
 pub(super) struct Threads {
     path: PathBuf,
     head: Arc<Head>,
     writes: Arc<Queue<Command>>,
-    /// `None` for a database in memory, whose one connection belongs to the thread that writes.
+    /// `None` for an in-memory database, whose one connection belongs to the writer thread.
     reads: Option<Arc<Queue<Job>>>,
-    /// Says `None` when the last thread has closed its connection.
+    /// Returns `None` once the last thread has closed its connection.
     ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
 }
 
@@ -75,7 +75,7 @@ impl Threads {
             WRITES.set(Arc::as_ptr(&writes));
             writer::run(connection, &writes, &head, Log::of(connection, &given, log::LIMIT));
             drop(closed);
-            // Of connections that close at once none is the last, which removes the log.
+            // Of connections that close at the same time none is the last, which removes the log.
             let _ = read.recv();
         });
         opened?.await.unwrap_or(Err(StoreError::Closed))?;
@@ -94,8 +94,8 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Starts a thread that opens its connection and then works with it; the receiver tells when it is open. What
-    /// guards it is dropped when the connection is closed.
+    /// Starts a thread that opens its connection and then works with it; the receiver learns when it is open. The guard
+    /// is dropped when the connection is closed.
     fn spawn(
         &self,
         name: &str,
@@ -129,7 +129,7 @@ impl Threads {
         Ok(told)
     }
 
-    /// Appends, and waits for what comes of it.
+    /// Appends, and waits for the result.
     pub(super) async fn append(
         &self,
         stream: &StreamId,
@@ -143,8 +143,8 @@ impl Threads {
         answered.unwrap_or(Err(AppendError::Store(StoreError::Closed)))
     }
 
-    /// Gives the thread that writes something to do. On that thread itself, in a step of a projection that blocks on a
-    /// future, the answer would never come.
+    /// Gives the writer thread something to do. On that thread itself, in a projection's step that blocks on a future, the
+    /// answer would never come.
     async fn ask_writer(&self, command: Command) -> Result<(), StoreError> {
         if WRITES.get() == Arc::as_ptr(&self.writes) {
             return Err(StoreError::refused("wait for a step that waits for the store", OWN_THREAD));
@@ -152,8 +152,8 @@ impl Threads {
         self.writes.push(command).await
     }
 
-    /// An answer that is looked for for a while, as long as nothing else waits for the thread that writes. It is waited
-    /// for meanwhile: this thread may have more to do when it comes, and another one takes over then.
+    /// Polls for an answer for a while, as long as nothing else waits for the writer thread. It is also awaited
+    /// meanwhile: this thread may be busy when the answer comes, and another one takes over then.
     async fn looked_for<T>(&self, mut answer: oneshot::Receiver<T>) -> Result<T, RecvError> {
         let asked = Instant::now();
         loop {
@@ -167,7 +167,8 @@ impl Threads {
         }
     }
 
-    /// Runs a closure on a thread that reads; it is told when its caller has gone. Its panic goes on in the caller.
+    /// Runs a closure on a reader thread; the closure can see whether its caller has gone. Its panic continues in the
+    /// caller.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
@@ -180,12 +181,12 @@ impl Threads {
         answered(answer).await
     }
 
-    /// Whether the thread that writes waits for something to do, and would begin with it at once.
+    /// Whether the writer thread is polling for a job, and would begin with one at once.
     pub(super) fn writer_is_free(&self) -> bool {
         self.writes.is_watched()
     }
 
-    /// As [`Threads::read`], on the thread that writes: for what takes no longer than to hand it over.
+    /// As [`Threads::read`], on the writer thread: for what takes no longer than a handover.
     pub(super) async fn read_at_once<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static,
@@ -195,7 +196,7 @@ impl Threads {
         answered(self.looked_for(answer)).await
     }
 
-    /// Runs a closure on the thread that writes. Its panic goes on in the caller.
+    /// Runs a closure on the writer thread. Its panic continues in the caller.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> T + Send + 'static,
@@ -235,14 +236,14 @@ impl Threads {
     }
 }
 
-/// Without waiting: what the threads still do is to close their connections.
+/// Without waiting: all that is left to the threads is to close their connections.
 impl Drop for Threads {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-/// Looks for an answer for a moment, in which nobody else runs on this thread.
+/// Polls for an answer for a moment, in which nobody else runs on this thread.
 fn glance<T>(answer: &oneshot::Receiver<T>) {
     let begun = Instant::now();
     while answer.is_empty() && begun.elapsed() < GLANCE {
@@ -258,8 +259,8 @@ async fn answered<T>(answer: impl Future<Output = Answered<T>>) -> Result<T, Sto
     }
 }
 
-/// A job that runs a closure, in the caller's scope, and answers with what it returned, or with its panic. If its
-/// caller has gone before, it does nothing.
+/// A job that runs a closure, in the caller's scope, and answers with its result or its panic. If its caller has gone
+/// before, it does nothing.
 fn job<T: Send + 'static>(body: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T + Send + 'static) -> (Job, Answer<T>) {
     let (reply, answer) = oneshot::channel();
     let scope = Scope::current();
@@ -268,24 +269,24 @@ fn job<T: Send + 'static>(body: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T
             return;
         }
         let result = catch_unwind(AssertUnwindSafe(|| scope.in_scope(|| body(connection, &|| reply.is_closed()))));
-        // What a closure forgot to end would hold back everybody who comes after it.
+        // A transaction that a closure left open would hold up everybody after it.
         rollback(connection);
         drop(reply.send(result));
     };
     (Box::new(job), answer)
 }
 
-/// Runs a job. The drop of what nobody waits for any more may panic, and must not end the thread.
+/// Runs a job. Dropping what nobody waits for any more may panic, which must not end the thread.
 pub(super) fn run(job: Job, connection: &Connection) {
     let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
 }
 
-/// Refuses writes on a connection that else may write, as long as it lives.
+/// Makes a connection that may write refuse writes, as long as it lives.
 pub(super) struct QueryOnly<'a>(&'a Connection);
 
 impl<'a> QueryOnly<'a> {
     pub(super) fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
-        // Not as a prepared statement that is kept: it has its effect while it is prepared.
+        // Not as a cached prepared statement: it takes effect while it is prepared.
         connection.pragma_update(None, "query_only", true)?;
         Ok(Self(connection))
     }

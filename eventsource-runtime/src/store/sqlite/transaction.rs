@@ -9,8 +9,8 @@ use rusqlite::{Connection, Params};
 /// committed together.
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. Everything else that a connection
-/// can do is reached through `Deref`. Where you write out the driver's own names, depend on the version of `rusqlite`
-/// that `cargo tree -i rusqlite` tells: there can be one alone.
+/// can do is reached through `Deref`. If you use the driver's own names, depend on the version of `rusqlite` that
+/// `cargo tree -i rusqlite` shows: there can be only one.
 pub struct SqliteTransaction<'a> {
     connection: &'a Connection,
 }
@@ -20,8 +20,8 @@ impl<'a> SqliteTransaction<'a> {
         Self { connection }
     }
 
-    /// Runs one statement and tells how many rows it changed. The prepared statement is kept for the next time, with a
-    /// plan that does not depend on the values: see [`SqliteReader::read`](super::SqliteReader::read).
+    /// Runs one statement and returns how many rows it changed. The prepared statement is kept for the next time, with
+    /// a plan that does not depend on the values: see [`SqliteReader::read`](super::SqliteReader::read).
     ///
     /// # Errors
     /// What `SQLite` says; in a step, `?` ends the batch with it.

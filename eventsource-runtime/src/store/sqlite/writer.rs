@@ -1,4 +1,4 @@
-//! The thread that writes: appends in groups, and everything else one by one.
+//! The writer thread: appends in groups, and everything else one by one.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) enum Command {
     Job(Job),
 }
 
-/// An append, and who waits for it.
+/// An append, and where its answer goes.
 pub(super) struct Append {
     pub(super) stream: StreamId,
     pub(super) expected: ExpectedVersion,
@@ -32,7 +32,7 @@ pub(super) struct Append {
 
 type Outcome = Result<Appended, AppendError>;
 
-/// Does what is asked, in order, until the queue is closed and empty.
+/// Runs what is queued, in order, until the queue is closed and empty.
 pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, mut log: Log) {
     let mut commands = Vec::with_capacity(GROUP);
     let mut group = Vec::with_capacity(GROUP);
@@ -52,7 +52,7 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, 
         let mut is_large = None;
         write(connection, head, &mut group, &mut || {
             let large = *is_large.insert(log.is_large());
-            // One caller alone goes on at once with its next step; of many, the threads that read take what comes.
+            // A lone caller takes its next step at once; with many, the reader threads take what comes.
             if is_alone && !large {
                 queue.about_to_watch();
             }
@@ -67,11 +67,11 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, 
 enum Failure {
     /// The transaction did not begin or did not commit, whatever was in it.
     Whole(&'static str, rusqlite::Error),
-    /// One of its appends met an error of the database, and nothing can be said of the others.
+    /// One of its appends met a database error, and nothing can be said of the others.
     Statement(StoreError),
 }
 
-/// Makes the appends of a group, and answers them; `done` hears of it before they do.
+/// Makes the appends of a group and answers them; `done` is called before they are answered.
 fn write(connection: &Connection, head: &Head, group: &mut Vec<Append>, done: &mut dyn FnMut()) {
     if group.is_empty() {
         return;

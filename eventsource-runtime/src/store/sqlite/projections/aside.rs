@@ -1,4 +1,4 @@
-//! A read model that is built in a second file, and put in the place of the old one.
+//! A read model that is built in a second file and then replaces the old one.
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -15,16 +15,16 @@ use super::{failed, leases, trouble};
 use crate::projection::{BuiltElsewhere, ProjectionError};
 use crate::store::StoreError;
 
-/// Tables before what stands on them.
+/// Tables before what depends on them.
 const NEW: &str = "SELECT type, name, tbl_name, sql FROM aside.sqlite_schema \
     WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
     ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid";
-/// What has an object's name in the first file, and on which table. Triggers have names of their own.
+/// What has an object's name in the first file, and on which table. Triggers have a separate namespace.
 const STANDS: &str = "SELECT type, tbl_name FROM main.sqlite_schema \
     WHERE name = ?1 COLLATE NOCASE AND (type = 'trigger') = (?2 = 'trigger')";
 const COLUMNS: &str =
     "SELECT group_concat('\"' || replace(name, '\"', '\"\"') || '\"', ', ') FROM pragma_table_info(?1, 'aside')";
-/// What `AUTOINCREMENT` has given out last, also where the row is gone.
+/// What `AUTOINCREMENT` gave out last, even if the row is gone.
 const COUNTED: &str = "SELECT EXISTS (SELECT 1 FROM aside.sqlite_schema WHERE name = 'sqlite_sequence') \
     AND EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence')";
 const FORGET_NUMBER: &str = "DELETE FROM main.sqlite_sequence WHERE name = ?1 \
@@ -44,7 +44,7 @@ pub(in super::super) struct Aside {
     path: PathBuf,
     /// What the store itself keeps in a file.
     own: HashSet<String>,
-    /// Whoever else wants to build there waits until this is gone, as when its process dies.
+    /// Others that want to build there wait until this is gone, as when its process dies.
     _lock: File,
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn open(store: &Sqlite, projection: &'static str) -> Result<Sql
         move || emptied(&path, projection)
     });
     let lock = lock.await.map_err(|_| ProjectionError::store(StoreError::Closed))??;
-    // It is built again from the first event if it is lost.
+    // If it is lost, it is built again from the first event.
     let options = SqliteOptions { synchronous: Synchronous::Normal, readers: 1, ..store.options.clone() };
     let threads = Threads::start(&path, options.clone()).await.map_err(ProjectionError::store)?;
     let names = |connection: &Connection| {
@@ -77,7 +77,7 @@ pub(super) async fn open(store: &Sqlite, projection: &'static str) -> Result<Sql
     Ok(Sqlite { threads: Arc::new(threads), options, aside: Some(Arc::new(aside)) })
 }
 
-/// A file whose name tells what it is, and which projection's.
+/// A file whose name says what it is, and of which projection.
 fn beside(store: &Path, projection: &str) -> PathBuf {
     let name: String =
         projection
@@ -97,7 +97,7 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Has the right to the file, and removes what an earlier attempt has left in it: it may have been another program's.
+/// Acquires the right to the file, and removes what an earlier attempt left in it: it may have been another program's.
 fn emptied(path: &Path, projection: &'static str) -> Result<File, ProjectionError> {
     let failed = |error: std::io::Error| ProjectionError::store(StoreError::backend("open a file aside", error));
     let lock = File::create(with(path, "-lock")).map_err(failed)?;
@@ -120,7 +120,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Puts what is in the second file in the place of what is in the first, and removes it.
+/// Replaces what is in the first file by what is in the second, and removes the second.
 pub(super) async fn swap(
     store: &Sqlite,
     projection: &'static str,
@@ -132,8 +132,8 @@ pub(super) async fn swap(
     built.threads.close().await;
     let theirs = Arc::clone(&aside);
     store.threads.write(move |connection| take(connection, projection, &theirs, token)).await??;
-    // What stays behind is removed by the next attempt. The file of the lock stays: of two who find it gone, or have
-    // opened it before, each would have a lock of its own.
+    // What stays behind is removed by the next attempt. The lock file stays: if it were removed, one process could have
+    // it open while another creates it anew, each with a lock of its own.
     let _ = tokio::task::spawn_blocking(move || remove(&aside.path)).await;
     Ok(())
 }
@@ -143,7 +143,7 @@ fn take(connection: &Connection, projection: &'static str, aside: &Aside, token:
     let attach = connection.execute("ATTACH DATABASE ?1 AS aside", [path.to_str()]);
     failed("open a file aside", attach)?;
     let foreign_keys = connection.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0));
-    // Tables are dropped that others may refer to; those that take their places have the same rows.
+    // Other tables may refer to those that are dropped; their replacements have the same rows.
     let _ = connection.pragma_update(None, "foreign_keys", false);
     let result = take_all(connection, projection, aside, token);
     rollback(connection);
@@ -173,7 +173,7 @@ fn take_all(
     failed("commit a swap", commit(connection))
 }
 
-/// What `SQLite` says of a statement it would say again, unless it speaks of its disk.
+/// `SQLite` would refuse the statement again, unless the error is about its disk.
 fn refused(error: rusqlite::Error) -> ProjectionError {
     ProjectionError::store(match trouble(&error) {
         Some(own) => StoreError::backend(PUT, own),
@@ -220,8 +220,8 @@ fn check(connection: &Connection, projection: &str, objects: &[Object]) -> Resul
     Ok(())
 }
 
-/// Whether what stands in the first file goes when an object of this kind takes its name: a table or a view does,
-/// whoever made it, but an index or a trigger only if what it stands on is the projection's.
+/// Whether an object in the first file goes when one of this kind takes its name: a table or a view does, whoever made
+/// it, but an index or a trigger only if it is on a table of the projection's.
 fn is_replaced(other: &str, table: &str, kind: &str, objects: &[Object]) -> bool {
     match other {
         "table" | "view" => matches!(kind, "table" | "view"),
@@ -238,8 +238,7 @@ fn is_virtual(sql: &str) -> bool {
     sql.split_whitespace().nth(1).is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
 }
 
-/// Makes one object in the first file as it is in the second, instead of what has its name there, which may be of
-/// another kind.
+/// Makes one object in the first file as it is in the second, replacing the one with its name there, whatever its kind.
 fn put(connection: &Connection, object: &Object) -> rusqlite::Result<()> {
     let Object { kind, name, sql, .. } = object;
     let quoted = format!("\"{}\"", name.replace('"', "\"\""));
@@ -248,7 +247,7 @@ fn put(connection: &Connection, object: &Object) -> rusqlite::Result<()> {
     }
     run_once(connection, sql)?;
     if kind == "table" {
-        // Without those columns that are computed from the others.
+        // Without generated columns.
         let columns: String = connection.query_row(COLUMNS, [name], |row| row.get(0))?;
         run_once(connection, &format!("INSERT INTO main.{quoted} ({columns}) SELECT {columns} FROM aside.{quoted}"))?;
         if is_counted(connection)? {
@@ -259,7 +258,7 @@ fn put(connection: &Connection, object: &Object) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Whether a table in the second file numbers its rows, and gives out no number twice.
+/// Whether a table in the second file numbers its rows and never reuses a number.
 fn is_counted(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(COUNTED, [], |row| row.get(0))
 }

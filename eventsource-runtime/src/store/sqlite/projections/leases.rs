@@ -1,4 +1,4 @@
-//! Leases, by `SQLite`'s clock, which is that of the one machine on which the file is.
+//! Leases, by `SQLite`'s clock, which is that of the one machine that has the file.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ const GIVE_UP: &str = "UPDATE projection_partitions SET token = NULL, owner = ''
 const OTHERS: &str = "SELECT partition, partitions FROM projection_partitions \
     WHERE projection = ?1 AND token IS NOT ?2 ORDER BY partition LIMIT 1";
 
-/// For how long a lease is believed to hold, unless who asks wants one of half that: where the clock was set back, that
-/// of a process which has died would else hold for as long.
+/// How long a lease is believed to last, unless twice the claim's own term is longer: if the clock was set back, the
+/// lease of a dead process would otherwise last for as long.
 const BELIEVED: Duration = Duration::from_mins(30);
 
 struct Row {
@@ -55,7 +55,7 @@ impl Row {
     }
 }
 
-/// Asks for a lease; `None` if there is no such part. Who finds it taken has written nothing, and waited for nobody.
+/// Asks for a lease; `None` if there is no such part. If it is taken, nothing was written or waited for.
 pub(super) fn lease(connection: &Connection, partition: Partition, claim: &Claim) -> rusqlite::Result<Option<Lease>> {
     let Some(row) = look(connection, partition)? else { return Ok(None) };
     if row.statement(claim).is_none() {
@@ -85,7 +85,7 @@ fn look(connection: &Connection, partition: Partition) -> rusqlite::Result<Optio
     row.optional()
 }
 
-/// In a transaction: what was seen outside of one may have changed.
+/// In a transaction: what was seen outside may have changed.
 fn change(connection: &Connection, partition: Partition, claim: &Claim) -> rusqlite::Result<Option<Lease>> {
     let Some(row) = look(connection, partition)? else { return Ok(None) };
     let Partition { projection, index, .. } = partition;
@@ -102,7 +102,7 @@ fn change(connection: &Connection, partition: Partition, claim: &Claim) -> rusql
     Ok(Some(Lease { checkpoint: row.checkpoint, taken: None }))
 }
 
-/// Refuses where any part of a projection is leased with another token.
+/// Refuses if any part of a projection is leased with another token.
 pub(super) fn check_all(tx: &Connection, projection: &'static str, token: Uuid) -> Result<(), ProjectionError> {
     let other = || {
         let mut statement = tx.prepare_cached(OTHERS)?;
@@ -116,8 +116,8 @@ pub(super) fn check_all(tx: &Connection, projection: &'static str, token: Uuid) 
     }
 }
 
-/// Lets commits return before the disk has them, as long as it lives: a lease need not survive the loss of power, and
-/// is renewed every few seconds for as long as the program runs.
+/// While it lives, commits return before the disk has them: a lease need not survive the loss of power, and is renewed
+/// every few seconds while the program runs.
 struct Unsynced<'a> {
     connection: &'a Connection,
     synchronous: i64,
@@ -133,7 +133,7 @@ impl<'a> Unsynced<'a> {
 
 impl Drop for Unsynced<'_> {
     fn drop(&mut self) {
-        // It cannot fail where the switch before it did not.
+        // It cannot fail if the switch before it did not.
         let _ = self.connection.pragma_update(None, "synchronous", self.synchronous);
     }
 }

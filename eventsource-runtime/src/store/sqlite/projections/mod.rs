@@ -1,4 +1,4 @@
-//! Projections on `SQLite`: steps and checkpoint in one transaction, on the thread that writes.
+//! Projections on `SQLite`: steps and checkpoint in one transaction, on the writer thread.
 
 mod aside;
 mod dead_letters;
@@ -34,7 +34,7 @@ const NEW_PART: &str = "INSERT INTO projection_partitions (projection, partition
     VALUES (?1, ?2, ?3, ?4, '', 0)";
 const MOVE: &str = "UPDATE projection_partitions SET position = ?3, expires = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?4 \
     WHERE projection = ?1 AND partition = ?2";
-/// To empty a table may take longer than a lease holds, and another process asks for it right behind the commit.
+/// Emptying a table may take longer than a lease lasts, and another process asks for it right after the commit.
 const MOVE_BACK: &str = "UPDATE projection_partitions SET position = 0, \
     expires = max(expires, CAST(unixepoch('subsec') * 1000 AS INTEGER) + 5000) WHERE projection = ?1";
 
@@ -51,7 +51,7 @@ impl Backend for Sqlite {
     }
 }
 
-/// What no event is to blame for.
+/// Errors that no event is to blame for.
 const TROUBLE: [ErrorCode; 9] = [
     ErrorCode::DatabaseBusy,
     ErrorCode::DiskFull,
@@ -64,7 +64,7 @@ const TROUBLE: [ErrorCode; 9] = [
     ErrorCode::FileLockingProtocolFailed,
 ];
 
-/// A command waits for the writer, which applies the batch.
+/// Commands wait for the writer while it applies a batch.
 const LONGEST_BATCH: Duration = Duration::from_millis(2);
 
 impl ProjectionStore for Sqlite {
@@ -188,7 +188,7 @@ impl ProjectionStore for Sqlite {
     }
 }
 
-/// An error of the store's own statements, which is not the projection's.
+/// Turns an error of the store's own statements into one that is not the projection's.
 fn failed<T>(attempt: &'static str, result: rusqlite::Result<T>) -> Result<T, ProjectionError> {
     result.map_err(|error| ProjectionError::store(StoreError::backend(attempt, error)))
 }
@@ -261,8 +261,8 @@ fn step(tx: &SqliteTransaction<'_>, projection: &dyn Projection<Sqlite>, event: 
     })
 }
 
-/// The error of a projection's method, or what `SQLite` said of itself where that is the cause, however the method
-/// wraps it: then no event is to blame, and the same statement may be fine another time.
+/// The error of a projection's method, or `SQLite`'s own trouble if that is the cause, however the method wraps it:
+/// then no event is to blame, and the same statement may succeed another time.
 fn blamed(error: ProjectionError) -> ProjectionError {
     match trouble(error.cause()) {
         Some(own) => ProjectionError::store(StoreError::backend("run a projection's statements", own)),
@@ -270,7 +270,7 @@ fn blamed(error: ProjectionError) -> ProjectionError {
     }
 }
 
-/// What `SQLite` said of its disk, its file or its memory.
+/// `SQLite`'s error about its disk, its file or its memory.
 fn trouble(mut cause: &(dyn Error + 'static)) -> Option<rusqlite::Error> {
     loop {
         if let Some(rusqlite::Error::SqliteFailure(failure, said)) = cause.downcast_ref()
@@ -282,7 +282,7 @@ fn trouble(mut cause: &(dyn Error + 'static)) -> Option<rusqlite::Error> {
     }
 }
 
-/// Whether the transaction that was begun, when so many had ended, is still open.
+/// Checks that the transaction is still open: `since` is how many had ended when it began.
 fn still_open(tx: &Connection, since: u64) -> StepResult {
     if tx.is_autocommit() || ended() != since {
         let reason = "a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store";
@@ -311,7 +311,7 @@ fn in_transaction<T>(
         Ok(value) => {
             still_open(connection, since)?;
             match commit(connection) {
-                // What is checked no earlier, a deferred constraint, is a fault of what was written; it names no value.
+                // A deferred constraint, checked only now, is a fault of what was written; the error names no value.
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     Err(sought(ProjectionError::from(error).told(), tried))
                 }
