@@ -1,4 +1,4 @@
-//! Where the server is, as a URL says it.
+//! The server's address, as a URL gives it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 
 use super::{PostgresError, PostgresOptions};
 
-/// How long a connection may be silent before it is asked whether anybody is there, and how long what was sent may stay
-/// unanswered: what bounds the time that a call waits for a machine that has gone.
+/// How long a connection may be silent before a keepalive is sent, and how long sent data may stay unacknowledged: this
+/// bounds the time that a call waits for a machine that has gone.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Reads an address. The error quotes nothing of it, since a mistyped one may have the password anywhere.
+/// Reads an address. The error quotes nothing of it, since a mistyped one may contain the password anywhere.
 pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, PostgresError> {
-    // The driver knows no such words; with TLS the certificate and its name are always verified.
+    // The driver does not know these words; with TLS the certificate and its name are always verified.
     let url = url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
     let mut config: Config = url.parse().map_err(|_| {
         PostgresError::new(
@@ -25,8 +25,8 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(PostgresError::new("the address names no host; write postgres://user:password@host:5432/database"));
     }
-    // The driver would take TLS wherever a server offers it, and then verify: an address would work or not as some
-    // crate of the program has asked for the feature. What begins with TLS is never plain.
+    // The driver would use TLS whenever a server offers it, and then verify: whether an address works would depend on
+    // whether some crate of the program asked for the feature. An address that begins with TLS is never plain.
     if config.get_ssl_mode() == SslMode::Prefer {
         if says_prefer(&url) {
             return Err(PostgresError::new(
@@ -42,28 +42,28 @@ pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Config, Post
     }
     let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
     if config.get_connect_timeout().is_none() {
-        // It is for each host: of several a silent one must leave time for the others.
+        // It is for each host: if there are several, a silent one must leave time for the others.
         let shares = if hosts > 1 { hosts + 1 } else { 1 };
         config.connect_timeout(options.connect_timeout / u32::try_from(shares).unwrap_or(u32::MAX));
     }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(SILENCE);
     }
-    // The driver has a time of its own, which is longer than anybody waits.
+    // The driver's own value is longer than anybody waits.
     if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
         config.keepalives_idle(SILENCE);
     }
-    // Of several servers one takes writes. What the others show may be of an earlier moment, and whoever had a
-    // connection to one of those could not append for as long as that lasts. A lone server is the right one though it
-    // takes no writes for a while: it is read, and connected to before it takes them again.
+    // Of several servers one takes writes. The others may lag behind, and a caller connected to one of those could not
+    // append for as long as it does not. A lone server is the right one even while it takes no writes: it is read, and
+    // connected to before it takes them again.
     if hosts > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     Ok(config)
 }
 
-/// Whether an address that the driver reads as `sslmode=prefer` says so. It is the driver's default, too, which stays
-/// where another word is put in the place of this one.
+/// Whether an address that the driver reads as `sslmode=prefer` says so. It is also the driver's default, which stays
+/// if another word replaces this one.
 fn says_prefer(url: &str) -> bool {
     let other = url.replace("prefer", "disable").parse::<Config>();
     !other.is_ok_and(|config| config.get_ssl_mode() == SslMode::Prefer)
@@ -81,9 +81,9 @@ pub(super) fn server(config: &Config) -> Option<(Arc<str>, u16)> {
     Some((named.or_else(numbered)?, port))
 }
 
-/// The database with the schema in it, as the semantic conventions write them.
+/// The database and the schema in it, as the semantic conventions write them.
 pub(super) fn namespace(config: &Config, schema: &str) -> Option<Arc<str>> {
-    // Without a name it is that of the user.
+    // If none is given it is the user's name.
     let database = config.get_dbname().or(config.get_user())?;
     Some(format!("{database}|{schema}").into())
 }

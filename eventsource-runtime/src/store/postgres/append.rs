@@ -1,4 +1,4 @@
-//! Appends: one statement for each group, and what becomes of each of its members.
+//! Appends: one statement for each group, and the outcome for each of its members.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::store::repetition::{Known, mismatch, repeated};
 use crate::store::{AppendError, Appended, Conflict, NewEvent, Position, StreamId, Version};
 
-/// How long an append whose fate is not known is looked for.
+/// How long to look for an append whose outcome is unknown.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The first pause between two such looks, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -36,14 +36,14 @@ pub(super) struct Appends {
     last: String,
     known: String,
     blocking: String,
-    /// How many appends still go without `at_once`.
+    /// How many more appends go without `at_once`.
     cautious: AtomicU32,
 }
 
-/// How many appends go without `at_once` after one of which another process was ahead.
+/// How many appends go without `at_once` after another process was ahead of one.
 const CAUTIOUS: u32 = 32;
 
-/// What a statement says of one append.
+/// A statement's answer about one append.
 struct Verdict {
     made: bool,
     known: bool,
@@ -52,15 +52,15 @@ struct Verdict {
 }
 
 impl Verdict {
-    /// The event is stored; nothing else is said.
+    /// The event is stored; nothing else is known.
     const KNOWN: Self = Self { made: false, known: true, version: Version::START, position: Position::START };
 }
 
-/// What appends. Public for tests of what the database does by itself.
+/// The statements that append. Public for tests of what the database does by itself.
 impl Postgres {
-    /// An append of a single event by one query, where a function runs several. It makes the event or nothing: where
-    /// the lock is not free, and where the stream is not at the version that it expects. What it reads may be older
-    /// than the lock, by an append that ended in between: then the event's position is taken, and its insertion fails.
+    /// An append of a single event by one query, where a function runs several. It makes nothing if the lock is not
+    /// free, or the stream is not at the expected version. What it reads may be older than the lock, by an append that
+    /// ended in between: then the event's position is taken, and its insertion fails.
     #[doc(hidden)]
     pub const APPEND_AT_ONCE: &'static str = "INSERT INTO {schema}.events \
         SELECT coalesce((SELECT position FROM {schema}.events ORDER BY position DESC LIMIT 1), 0) + 1, \
@@ -111,9 +111,9 @@ impl Appends {
         }
     }
 
-    /// Makes appends that do not depend on each other in one transaction, which is one statement: a future that is
-    /// dropped leaves it done or not done, and the connection as it was. `is_alone` where none of this store's is under
-    /// way beside them.
+    /// Makes appends that do not depend on each other in one transaction, which is one statement: a dropped future
+    /// leaves it done or not done, and the connection as it was. `is_alone` says that no others of this store are in
+    /// flight.
     pub(super) async fn make(&self, pools: &Pools, group: &[&Append], is_alone: bool) -> Vec<Outcome> {
         let mut doubt = Doubt::default();
         loop {
@@ -121,8 +121,8 @@ impl Appends {
                 Ok(verdicts) => return self.settle(pools, group, verdicts, doubt).await,
                 Err(fault) => match doubt.of(fault) {
                     Next::Again(pause) => tokio::time::sleep(pause).await,
-                    // Each on its own, so that only those fail that cannot be made. Where the server is busy that is
-                    // none, and each would wait as long for it again.
+                    // Each on its own, so that only those fail that cannot be made. If the server is busy that is none
+                    // of them, and each would wait for it as long again.
                     Next::Refused(Fault::Said(error))
                         if group.len() > 1 && error.is_refusal() && !error.is_busy() && doubt.since.is_none() =>
                     {
@@ -159,7 +159,7 @@ impl Appends {
     async fn single(&self, pools: &Pools, single: &Single<'_>, is_alone: bool) -> Result<Verdict, Fault> {
         let is_at_once = is_alone && !self.is_cautious();
         if is_at_once {
-            // Most often that which has just loaded the stream: its server process is awake, and its caches are warm.
+            // Usually the one that has just loaded the stream: its server process is awake, and its caches are warm.
             let client = match pools.readers.idle().await {
                 Some(client) => client,
                 None => lend(&pools.writers).await?,
@@ -168,7 +168,7 @@ impl Appends {
                 return Ok(verdict);
             }
         }
-        // What may wait for the lock holds up no reader.
+        // Waiting for the lock must hold up no reader.
         let client = lend(&pools.writers).await?;
         let verdict = tried(&client, &self.one, single).await?.ok_or_else(|| {
             PostgresError::new("the place of an event is taken; the table was changed by something else")
@@ -179,7 +179,7 @@ impl Appends {
         Ok(verdict)
     }
 
-    /// Whether another process was ahead of one of the last.
+    /// Whether another process was ahead of one of the last appends.
     fn is_cautious(&self) -> bool {
         self.cautious.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
@@ -198,8 +198,8 @@ impl Appends {
         outcomes
     }
 
-    /// What becomes of an append of whose events some are known: if it was in doubt, it has made them itself where they
-    /// were recorded when it began, and stand at the version that it expected. Others are of another append of the same
+    /// The outcome of an append some of whose events are known: if it was in doubt, it made them itself if they were
+    /// recorded when it began, and stand at the version that it expected. Others are from another append of the same
     /// command.
     async fn known(&self, readers: &Readers, append: &Append, mut doubt: Doubt) -> Outcome {
         let was_in_doubt = doubt.since.is_some();
@@ -217,15 +217,15 @@ impl Appends {
         }
     }
 
-    /// The process of the server that an append waits for, which itself waits for nobody, and for how many seconds its
-    /// transaction has been open. Of another user's the server may tell the process alone.
+    /// The server process that an append waits for, and which itself waits for nobody, and how many seconds its
+    /// transaction has been open. For another user's process, the server may report the process only.
     pub(super) async fn blocking(&self, pool: &Pool) -> Option<(i32, Option<f64>)> {
         let client = lend(pool).await.ok()?;
         let row = client.query_opt(&self.blocking, &[]).await.ok()??;
         Some((row.try_get(0).ok()?, row.try_get(1).ok()?))
     }
 
-    /// What becomes of an append that stores nothing: it has no events, or some of their ids are stored or given twice.
+    /// The outcome of an append that stores nothing: it has no events, or some of their ids are stored or given twice.
     pub(super) async fn compare(&self, readers: &Readers, append: &Append) -> Outcome {
         match self.compared(readers, append).await {
             Ok((outcome, _)) => outcome,
@@ -233,7 +233,7 @@ impl Appends {
         }
     }
 
-    /// What is stored of an append, and whether all that is was recorded when this one was.
+    /// What is stored of an append, and whether all of that was recorded when this one was.
     async fn compared(&self, readers: &Readers, append: &Append) -> Result<(Outcome, bool), Fault> {
         let Append { stream, expected, events } = append;
         let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
@@ -262,7 +262,7 @@ impl Appends {
             Ok(None) => match twice(events) {
                 Some(event) => Err(mismatch(stream, event)),
                 None if events.is_empty() => Ok(Appended::new(actual, position, 0)),
-                // Another server has taken its place, which lacks the last that it had.
+                // After a failover the new server lacks the last events of the old one.
                 None => return Err(PostgresError::unavailable(FORGOTTEN).into()),
             },
             Ok(Some(appended)) => Ok(appended),
@@ -272,20 +272,19 @@ impl Appends {
     }
 }
 
-/// The connections that append, those that read, those that keep snapshots, those on which projections work, and those
-/// that keep their leases.
+/// The connections that append, that read, that keep snapshots, that run projections, and that keep their leases.
 pub(super) struct Pools {
     pub(super) writers: Pool,
     pub(super) readers: Readers,
-    /// Of their own: aggregates are loaded while snapshots cannot be written. What is asked about snapshots alone is
-    /// asked there as well, behind a save that was dropped.
+    /// Separate, so that aggregates are loaded while snapshots cannot be written. Requests about snapshots alone use it
+    /// too, behind a save that was dropped.
     pub(super) snapshots: Pool,
     pub(super) workers: Pool,
-    /// Of their own: a lease is renewed while all workers are at batches.
+    /// Separate, so that a lease is renewed while all workers are at batches.
     pub(super) leases: Pool,
 }
 
-/// An event whose id an earlier one of the same append has.
+/// The first event whose id an earlier one of the same append has.
 pub(super) fn twice(events: &[NewEvent]) -> Option<&NewEvent> {
     match events {
         [] | [_] => None,
@@ -296,7 +295,7 @@ pub(super) fn twice(events: &[NewEvent]) -> Option<&NewEvent> {
     }
 }
 
-/// Runs the statement of an append of one event. None where it was not made for what it did not see.
+/// Runs the statement of an append of one event. `None` if it was not made because of something it did not see.
 async fn tried(client: &Object, sql: &str, single: &Single<'_>) -> Result<Option<Verdict>, Fault> {
     let statement = client.prepare_cached(sql).await.map_err(|error| PostgresError::not_sent(&error))?;
     match client.query(&statement, &single.params()).await {
@@ -309,7 +308,7 @@ async fn tried(client: &Object, sql: &str, single: &Single<'_>) -> Result<Option
     }
 }
 
-/// The constraint of which there may be one each that an insertion broke.
+/// The unique constraint that an insertion violated.
 fn violated(error: &tokio_postgres::Error) -> Option<&str> {
     error.as_db_error().filter(|said| *said.code() == SqlState::UNIQUE_VIOLATION)?.constraint()
 }
@@ -336,8 +335,8 @@ fn same(row: &Row, stream: &StreamId, event: &NewEvent) -> Result<Known, Postgre
     Ok(Known { version: number(row, 2)?, position: number(row, 3)?, same })
 }
 
-/// An append that was sent, and about which nothing was heard. It is made again until something is: the server makes it
-/// once, because it knows the event ids, and the lock makes it wait for the first one if that is still under way.
+/// An append that was sent, and whose answer was lost. It is sent again until there is one: the server makes it once,
+/// because it knows the event ids, and the lock makes it wait for the first one if that is still in flight.
 #[derive(Clone, Copy, Default)]
 struct Doubt {
     since: Option<Instant>,
@@ -362,7 +361,7 @@ impl Doubt {
             return Next::Refused(Fault::Said(error));
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        // A server that takes no writes for now, as one that is being replaced, has not said what became of the first.
+        // A server that takes no writes for now, such as one being replaced, has not said what became of the first.
         if error.is_refusal() && !error.is_busy() || since.elapsed() > PATIENCE {
             return Next::Refused(Fault::Said(error.in_doubt(UNKNOWN)));
         }

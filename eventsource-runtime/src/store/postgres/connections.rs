@@ -1,4 +1,4 @@
-//! Connections: how they are made and lent.
+//! Connections: making and lending them.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -21,20 +21,19 @@ use super::{PostgresError, PostgresOptions};
 use crate::poll::beside;
 use crate::store::StoreError;
 
-/// What holds for all connections: a server that has heard nothing of a machine for a while asks whether it is there,
-/// as the machine does of the server. Of one that has gone, it would keep for hours what that has locked. Where the
-/// connection is a socket in a file, this means nothing.
+/// Settings of all connections: a server that has heard nothing from a client machine for a while checks whether it is
+/// there, as the client does with the server. For a machine that has gone, it would otherwise keep locks for hours. On
+/// a Unix socket this has no effect.
 pub(super) const WATCHED: &str =
     "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
-/// What holds for connections that run the store's statements. Appends are right in no other isolation level; compiling
-/// a statement to machine code takes longer than the longest page, and so does starting a process; and a plan that was
-/// made while a table was small is kept when it has grown, so that indexes are used from the start, and by the first
-/// plan.
+/// Settings of connections that run the store's statements. Appends are correct in no other isolation level; JIT
+/// compiling a statement takes longer than the longest page, and so does starting a process; and a plan made while a
+/// table was small is kept when it has grown, so that indexes are used from the start, and by the first plan.
 pub(super) const OURS: &str = "SET default_transaction_isolation = 'read committed'; SET jit = off; \
     SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET max_parallel_workers_per_gather = 0";
 
-/// What holds for connections that run statements of the application as well.
+/// Settings of connections that also run statements of the application.
 pub(super) const YOURS: &str = "SET default_transaction_isolation = 'read committed'";
 
 /// Why there is no connection, or what became of one.
@@ -66,12 +65,12 @@ impl From<PostgresError> for Fault {
     }
 }
 
-/// What connections are behind, and where they are driven.
+/// The TLS of connections, and the runtime that drives them.
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) tls: Tls,
-    /// That in which the store was opened. A caller's may be driven for no longer than the caller waits, and others are
-    /// lent what was connected there.
+    /// The one in which the store was opened. A caller's may be driven for no longer than the caller waits, while others
+    /// are lent the connection.
     pub(super) runtime: Handle,
 }
 
@@ -84,14 +83,14 @@ pub(super) struct Connecting {
 }
 
 impl Connecting {
-    /// A pool of at most so many connections with these settings, made when they are needed.
+    /// A pool of at most `size` connections with these settings, made when needed.
     pub(super) fn pool(&self, size: usize, session: &str) -> Result<Pool, PostgresError> {
         let connect = Connector { link: self.link.clone(), session: format!("{WATCHED}; {session}").into() };
-        // A connection that is closed is not lent; whether one that is open works, its user finds out.
+        // A closed connection is not lent; whether an open one works, its user finds out.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         Pool::builder(Manager::from_connect(self.config.clone(), connect, recycling))
             .max_size(size)
-            // The one that was used last: where few are in use, it is a server process whose caches are warm.
+            // The one used last: if few are in use, its server process has warm caches.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(self.timeout))
@@ -123,18 +122,18 @@ impl Readers {
         Self { pool, link: link.clone() }
     }
 
-    /// A connection whose user may go before it has answered.
+    /// A connection whose user may be dropped before it has answered.
     pub(super) async fn lend(&self) -> Result<Busy, Fault> {
         Ok(Busy::new(lend(&self.pool).await?, &self.link, SOON))
     }
 
-    /// The connection that was given back last, if none is in use, and it is not the only one that there may be.
+    /// The connection returned last, if none is in use, and it is not the only one allowed.
     pub(super) async fn idle(&self) -> Option<Object> {
         let status = self.pool.status();
         if status.max_size == 1 || status.available == 0 || status.available < status.size {
             return None;
         }
-        // Between the two somebody may have taken it.
+        // Another caller may have taken it meanwhile.
         let at_once = Timeouts { wait: Some(Duration::ZERO), create: Some(Duration::ZERO), recycle: None };
         self.pool.timeout_get(&at_once).await.ok()
     }
@@ -148,19 +147,20 @@ impl Readers {
     }
 }
 
-/// Who drops a read sooner leaves a connection that will soon be of use again, and there may be many who do. Later it may
-/// be that somebody has locked what it reads.
+/// A read dropped sooner than this leaves a connection that is soon usable again, and there may be many such reads. Later,
+/// what it reads may be locked.
 const SOON: Duration = Duration::from_millis(100);
-/// How long such a connection may take to answer before it is given up after all.
+/// How long such a connection may take to answer before it is closed after all.
 const ANSWERED: Duration = Duration::from_secs(1);
 
-/// A connection on which a statement may take long. Whoever drops it before it is free may leave it with one, and with a
-/// transaction: it is not lent again before that has been answered. Where it has been asked for long, it is given up.
+/// A connection on which a statement may take long. If it is dropped before it is free, a statement and a transaction may
+/// still be open on it: then it is lent again only once they have been answered, and if the statement has been running for
+/// longer than its patience, the connection is closed and the statement cancelled, so that it locks nothing.
 pub(super) struct Busy {
     client: Option<Object>,
     link: Link,
     since: Instant,
-    /// What has been asked for no longer than this will soon be answered.
+    /// A request younger than this will soon be answered.
     patience: Duration,
 }
 
@@ -169,7 +169,7 @@ impl Busy {
         Self { client: Some(client), link: link.clone(), since: Instant::now(), patience }
     }
 
-    /// It waits for nothing any more.
+    /// Nothing is pending on it any more.
     pub(super) fn free(mut self) -> Object {
         self.client.take().unwrap_or_else(|| unreachable!("it is there until this is freed or dropped"))
     }
@@ -198,7 +198,7 @@ impl Drop for Busy {
         }
         let link = self.link.clone();
         self.link.runtime.spawn(async move {
-            // The server answers one after the other.
+            // The server answers requests in order.
             let answered = timeout(ANSWERED, client.simple_query("")).await;
             if !matches!(answered, Ok(Ok(_))) {
                 give_up(client, &link);
@@ -207,26 +207,26 @@ impl Drop for Busy {
     }
 }
 
-/// Ends a connection, and asks the server to end what it does for it, so that it locks nothing.
+/// Closes a connection, and asks the server to cancel what runs on it, so that it locks nothing.
 fn give_up(client: Object, link: &Link) {
     let (cancel, tls) = (client.cancel_token(), link.tls.connector());
     drop(Object::take(client));
-    // It ends with an answer, or with the server's process, which has nobody to serve any more.
+    // It ends with an answer, or with the server's process, which then has no client.
     link.runtime.spawn(async move {
         let _ = cancel.cancel_query(tls).await;
     });
 }
 
 /// Refuses a pooler that lends a connection for no longer than a transaction: prepared statements, notifications and
-/// the settings of a session are lost there. In session mode nothing of a pooler is to be seen.
+/// session settings are lost there. A pooler in session mode is not noticeable.
 pub(super) async fn refuse_transaction_mode(pool: &Pool, options: &PostgresOptions) -> Result<(), Fault> {
     let one = lend(pool).await?;
-    // Not given back: dropped in the middle, it would be lent with its transaction.
+    // Not returned to the pool: dropped in the middle, it would be lent with its transaction.
     let other = Object::take(lend(pool).await?);
     let before = backend(&one).await?;
-    // Where connections are lent in turn, this is another one already.
+    // If the pooler lends connections in turn, this is a different one already.
     let again = backend(&one).await?;
-    // Where the one is lent that was free last, this takes it.
+    // If it lends the one that was free last, this takes it.
     other.batch_execute("BEGIN").await?;
     let taken = backend(&other).await?;
     if before == again && before != taken {
@@ -270,7 +270,7 @@ impl Connect for Connector {
             let task = AbortOnDrop(self.link.runtime.spawn(connecting()));
             match task.await {
                 Ok(connected) => connected,
-                // The runtime is no more. What is connected here serves its callers as long as this one is there.
+                // The runtime has ended. What is connected here serves its callers as long as this runtime lives.
                 Err(_) => connecting().await,
             }
         })
@@ -294,7 +294,7 @@ where
 
 type Connected = (Client, JoinHandle<()>);
 
-/// A task that ends with whoever waits for it.
+/// A task that is aborted when its waiter is dropped.
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Future for AbortOnDrop<T> {

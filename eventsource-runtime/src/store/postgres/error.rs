@@ -2,17 +2,17 @@
 
 use tokio_postgres::error::{DbError, SqlState};
 
-/// What the server or the connection to it said.
+/// A message of the server, or about the connection to it.
 ///
-/// What PostgreSQL quotes of rows is left out: its details, and in the message of a value that it cannot read, all from
-/// the first quotation mark on. So is everything about how the store connects but the fault itself.
+/// What PostgreSQL quotes of rows is left out: its details, and in a message about a value that it cannot read,
+/// everything from the first quotation mark on. So is everything about how the store connects except the fault itself.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct PostgresError {
     message: Box<str>,
     code: Option<Box<str>>,
     fate: Fate,
-    /// Whether a `RAISE` said so, which may give any code.
+    /// Whether it comes from a `RAISE`, which may give any code.
     is_raise: bool,
 }
 
@@ -21,7 +21,7 @@ pub struct PostgresError {
 enum Fate {
     /// It was refused, and changed nothing.
     Refused,
-    /// It was refused for want of room that comes back, whatever its code says.
+    /// It was refused for want of room that will be free again, whatever its code says.
     Full,
     /// It was not even sent.
     NotSent,
@@ -33,22 +33,22 @@ enum Fate {
 const RAISE: &str = "exec_stmt_raise";
 
 impl PostgresError {
-    /// A fault that the store found itself.
+    /// A fault that the store itself found.
     pub(super) fn new(message: impl Into<Box<str>>) -> Self {
         Self { message: message.into(), code: None, fate: Fate::Refused, is_raise: false }
     }
 
-    /// The fault of a connection that was not made.
+    /// The error of a connection that could not be made.
     pub(super) fn not_sent(error: &tokio_postgres::Error) -> Self {
         Self { fate: Fate::NotSent, ..error.into() }
     }
 
-    /// No connection could be had.
+    /// No connection was available.
     pub(super) fn unavailable(message: impl Into<Box<str>>) -> Self {
         Self { fate: Fate::NotSent, ..Self::new(message) }
     }
 
-    /// What was said when something was asked again whose first answer was lost; `advice` says what to do about it.
+    /// The error of a repeated request whose first answer was lost; `advice` says what to do about it.
     pub(super) fn in_doubt(self, advice: &str) -> Self {
         Self { message: format!("{}; {advice}", self.message).into(), fate: Fate::Unknown, ..self }
     }
@@ -59,7 +59,7 @@ impl PostgresError {
         self.code.as_deref()
     }
 
-    /// Whether the statement may have been committed all the same.
+    /// Whether the statement may have been committed nevertheless.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.fate == Fate::Unknown
     }
@@ -69,8 +69,8 @@ impl PostgresError {
         matches!(self.fate, Fate::Refused | Fate::Full)
     }
 
-    /// Whether it is about what was given: values that are not kept, and rules and limits that they break, those of the
-    /// database's own functions among them.
+    /// Whether it is about the input: values that are not stored, and rules and limits that they break, including those
+    /// of the database's own functions.
     pub(super) fn is_final(&self) -> bool {
         const GIVEN: [&str; 4] = ["22", "23", "54", "P0"];
         let is_given = self.class().is_some_and(|class| GIVEN.contains(&class));
@@ -81,12 +81,12 @@ impl PostgresError {
         self.code.as_deref().and_then(|code| code.get(..2))
     }
 
-    /// Whether it is what a function of the database's users or of an extension said, in words of their own.
+    /// Whether it is the message of a function of the database's users or of an extension, in their own words.
     pub(super) fn is_raised(&self) -> bool {
         self.is_raise || self.code.as_deref().is_some_and(|code| code.starts_with("P0") || code == "XX000")
     }
 
-    /// Whether it tells of the server, which is busy, full or gone, and not of what was asked of it.
+    /// Whether it is about the server, which is busy, full or gone, and not about what was asked of it.
     pub(super) fn is_trouble(&self) -> bool {
         !self.is_refusal() || self.is_busy()
     }
@@ -94,9 +94,9 @@ impl PostgresError {
     /// Whether the server itself says so.
     pub(super) fn is_busy(&self) -> bool {
         const TROUBLE: [&str; 4] = ["40", "53", "57", "58"];
-        // Of class 25 a server that takes no writes, as one that is being replaced, and one that ended a transaction
-        // for its age; of class 55 what another has locked; of class XX what is damaged. The rest comes with the
-        // statement, and every time: XX000 is what extensions say that name no code, of a value that they cannot read.
+        // Class 25: a server that takes no writes, such as one being replaced, and one that ended a transaction for its
+        // age; class 55: what another has locked; class XX: what is damaged. The others come with the statement, every
+        // time: XX000 is used by extensions that name no code, about a value that they cannot read.
         const FOR_NOW: [&str; 7] = ["25006", "25P03", "25P04", "55006", "55P03", "XX001", "XX002"];
         self.fate == Fate::Full
             || self.class().is_some_and(|class| TROUBLE.contains(&class))
@@ -125,7 +125,7 @@ impl From<tokio_postgres::Error> for PostgresError {
 }
 
 fn fate(code: &SqlState, file: Option<&str>) -> Fate {
-    // At a commit the same code is that of a statement beyond some limit, and that of a full queue of notifications.
+    // At a commit a statement beyond some limit and a full queue of notifications have the same code.
     const NOTIFICATIONS: &str = "async.c";
     if ends_connection(code) {
         Fate::Unknown
@@ -136,13 +136,13 @@ fn fate(code: &SqlState, file: Option<&str>) -> Fate {
     }
 }
 
-/// Shut down, crashed or starting: whatever was under way may have been committed before.
+/// Shut down, crashed or starting: what was in flight may have been committed before.
 fn ends_connection(code: &SqlState) -> bool {
     let class = code.code().get(..2).unwrap_or_default();
     class == "08" || class == "57" && *code != SqlState::QUERY_CANCELED
 }
 
-/// The server's message. One about a value that cannot be read quotes it, and that may be anything of a row.
+/// The server's message, without values: one about a value that cannot be read quotes it, whatever row it is from.
 fn without_values(said: &DbError) -> String {
     const DATA_EXCEPTION: &str = "22";
     if !said.code().code().starts_with(DATA_EXCEPTION) {
@@ -152,7 +152,7 @@ fn without_values(said: &DbError) -> String {
 }
 
 /// A text up to the first quotation mark of the server's language, or of what it quotes. The server escapes none in a
-/// value, so that nobody can tell where that ends. Apostrophes are letters in some languages, and quote in none.
+/// value, so its end cannot be found. Apostrophes are letters in some languages, and quote in none.
 fn unquoted(text: &str) -> String {
     const MARKS: [char; 16] = ['"', '`', '«', '»', '‹', '›', '“', '”', '„', '‟', '‚', '「', '」', '『', '』', '＂'];
     match text.split_once(MARKS) {
@@ -161,7 +161,7 @@ fn unquoted(text: &str) -> String {
     }
 }
 
-/// The error and its causes. None of them knows a password.
+/// The error and its causes. None of them contains a password.
 fn in_full(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! Folding a stream, over the rows as they come.
+//! Folding a stream, over the rows as they arrive.
 
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -24,12 +24,12 @@ use crate::store::columns::signed;
 use crate::store::reading::LARGE_PAGE;
 use crate::store::{Appended, Fold, Folded, Position, StoreError, StreamId, Version, Visitor};
 
-/// How many rows are read in one go: what a connection still has to read when nobody waits for the rest any more.
+/// How many rows are read at a time: what a connection still has to read when nobody waits for the rest any more.
 const PAGE: i64 = 8192;
 /// How many rows are held at a time, where they cannot be shown as they come; fewer where they are large.
 const HELD: i64 = 256;
 
-/// The statements that fold.
+/// The statements for folds.
 #[derive(Debug)]
 pub(super) struct Folds {
     rows: String,
@@ -44,7 +44,7 @@ impl Folds {
                 "SELECT version, position, event_type, schema_version, payload FROM {schema}.events \
                 WHERE stream_id = $1 AND version > $2 ORDER BY version LIMIT $3",
             ),
-            // The snapshot, if there is one of this history, told by its want of an event type; then the events after
+            // The snapshot, if there is one of this history, recognized by having no event type; then the events after
             // it. Another history may have another event at the same version and position.
             begin: schema.sql(
                 "WITH snapshot AS MATERIALIZED (SELECT * FROM {schema}.snapshots AS kept WHERE stream_id = $1 \
@@ -56,7 +56,7 @@ impl Folds {
                         AND version > coalesce((SELECT version FROM snapshot), 0) \
                     ORDER BY version LIMIT $2)",
             ),
-            // The events of one append share their cause and time; the first that does not ends it.
+            // The events of one append share their cause and time; the first that does not share them ends it.
             earlier: schema.sql(
                 "SELECT first.version, ends.version, ends.position FROM {schema}.events AS first \
                 CROSS JOIN LATERAL (SELECT coalesce(min(version), 9223372036854775807) AS version \
@@ -82,7 +82,7 @@ impl Folds {
                 None => Left::Some,
                 Some(id) => {
                     self.prepare(&client).await?;
-                    // The rows first: if the command's events are not found after them, they are not among them.
+                    // The rows first: if the command's events are not found after them, they do not contain them.
                     let rows = async { held(self.rows(&client, (&fold.stream, fold.after), HELD).await?).await };
                     let (rows, earlier): (Result<_, Fault>, _) =
                         join(rows, self.earlier(&client, &fold.stream, id)).await;
@@ -98,8 +98,8 @@ impl Folds {
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
 
-    /// Shows the snapshot and the events after it, read by one statement and so of one moment. It waits for the first of
-    /// them as long as for any snapshot; then the events are read without one, on another connection.
+    /// Shows the snapshot and the events after it, read by one statement and so of one moment. It waits for the first
+    /// of them as long as for any snapshot; after that the events are read without one, on another connection.
     pub(super) async fn fold_from_snapshot<V: Restore>(
         &self,
         readers: &Readers,
@@ -118,7 +118,7 @@ impl Folds {
             }
         };
         let snapshot = held.snapshot(&fold.stream);
-        // Without a snapshot that can be read, the events are those after one that nobody has.
+        // Without a readable snapshot, the held events follow one that nobody has.
         let read_after =
             snapshot.as_ref().ok().map(|found| found.as_ref().map_or(Version::START, |found| found.last.version));
         let after = visitor.restore(snapshot.map_err(|error| StoreError::backend("read a snapshot", error)));
@@ -127,14 +127,14 @@ impl Folds {
             return Ok(folding.repeated(earlier));
         }
         let folded = async {
-            // A snapshot that is not taken was of no use, and neither are the events after it.
+            // If the visitor did not take the snapshot, the events after it are of no use either.
             let left = if Some(after) == read_after { folding.visit_all(&held)? } else { Left::Some };
             self.rest(client, folding, left, fold.first_event).await
         };
         folded.await.map_err(|fault: Fault| fault.attempt("load a stream"))
     }
 
-    /// The snapshot and the first events after it, and what an earlier append came to.
+    /// The snapshot and the first events after it, and the result of an earlier append.
     async fn begin(&self, client: &Object, fold: &Fold) -> Result<Begun, Fault> {
         let until = Instant::now() + PATIENCE;
         let late = |late: Elapsed| PostgresError::unavailable(late.to_string());
@@ -149,25 +149,25 @@ impl Folds {
         let stream = fold.stream.as_str();
         let rows = async {
             let params: [&(dyn ToSql + Sync); 2] = [&stream, &HELD];
-            // What the server begins to answer nobody has locked, and the rest may be long on its way.
+            // Once the server begins to answer, nobody has it locked, and the rest may take long to arrive.
             let begun = async {
                 let mut rows = Box::pin(client.query_raw(&statement, params).await?);
                 Ok::<_, Fault>((rows.try_next().await?, rows))
             };
             let (first, rows) = timeout_at(until, begun).await.map_err(late)??;
-            // Of an answer that has ended nothing more may be asked.
+            // Nothing more may be asked of an answer that has ended.
             match first {
                 Some(first) => held(iter([Ok(first)]).chain(rows)).await,
                 None => Ok(Held::default()),
             }
         };
         let Some(id) = fold.first_event else { return Ok(Begun { held: rows.await?, earlier: None }) };
-        // Not behind rows that do not come.
+        // Not queued behind rows that do not come.
         let (held, earlier) = try_join(rows, self.earlier(client, &fold.stream, id)).await?;
         Ok(Begun { held, earlier })
     }
 
-    /// Has what is sent in one go prepared, so that nothing comes in between: one round trip for both.
+    /// Prepares what is sent together, so that nothing comes in between: one round trip for both.
     async fn prepare(&self, client: &Object) -> Result<(), Fault> {
         client.prepare_cached(&self.rows).await?;
         client.prepare_cached(&self.earlier).await?;
@@ -221,7 +221,7 @@ impl Folds {
     }
 }
 
-/// What a fold that may begin with a snapshot begins with.
+/// What a fold that may start from a snapshot starts with.
 struct Begun {
     held: Held,
     earlier: Option<Appended>,
@@ -265,7 +265,7 @@ impl Held {
 enum Left {
     Some,
     None,
-    /// Nobody wants what may be on its way.
+    /// There may be more on its way, which nobody wants.
     Unread,
 }
 
@@ -288,7 +288,7 @@ impl<V: Visitor> Folding<'_, V> {
         while let Some(row) = rows.try_next().await? {
             read += 1;
             if self.visit(&row)?.is_break() {
-                // The end of a short answer comes along with its rows.
+                // The end of a short answer arrives together with its rows.
                 let is_read = matches!(rows.try_next().now_or_never(), Some(Ok(None)));
                 return Ok(if is_read { Left::None } else { Left::Unread });
             }

@@ -1,4 +1,4 @@
-//! Appends on their way into one statement.
+//! Appends to be sent in one statement.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,8 +11,8 @@ use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, StreamId};
 
 /// How many appends share a commit at most.
 const MOST: usize = 256;
-/// How many bytes share a commit at most, unless a single append has more: the payloads, and for each event about what
-/// the rest of its row takes, so that many small ones do not take longer than a time limit allows.
+/// How many bytes share a commit at most, unless a single append has more: the payloads, and for each event about as
+/// much as the rest of its row, so that many small ones do not exceed a time limit.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 const ROW: usize = 512;
 
@@ -41,14 +41,14 @@ impl Append {
     }
 }
 
-/// An append, and who waits for it.
+/// An append, and where its answer goes.
 pub(super) struct Waiting {
     pub(super) append: Append,
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
 /// Takes appends off a queue that do not depend on each other: no two of one stream, no event id twice. Those that have
-/// to wait stay, in order; those that nobody waits for any more are dropped before they begin.
+/// to wait stay, in order; those whose callers have gone are dropped before they begin.
 pub(super) fn take(queue: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     let mut group: Vec<Waiting> = Vec::new();
     let (mut streams, mut ids) = (HashSet::new(), HashSet::<Uuid>::new());
@@ -63,7 +63,7 @@ pub(super) fn take(queue: &mut VecDeque<Waiting>) -> Vec<Waiting> {
         let has_room = group.is_empty() || (group.len() < MOST && bytes + size <= MOST_BYTES);
         let stands_alone =
             !streams.contains(&append.stream) && append.events.iter().all(|event| !ids.contains(&event.id));
-        // Even one that has to wait is noted, so that nothing of its stream overtakes it.
+        // Even one that has to wait is noted, so that no other of its stream overtakes it.
         streams.insert(append.stream.clone());
         if has_room && stands_alone {
             ids.extend(append.events.iter().map(|event| event.id));

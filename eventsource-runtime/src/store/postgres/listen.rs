@@ -1,4 +1,4 @@
-//! Waiting for the feed to move: notifications, and looking where none come.
+//! Waiting for the feed to move: notifications, and polling when none come.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use crate::store::Position;
 use crate::store::head::Head;
 use crate::telemetry::log;
 
-/// The first pause before a lost connection is made again, and the longest.
+/// The first pause before reconnecting, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// What a listener is made of.
+/// The parts of a listener.
 #[derive(Clone)]
 pub(super) struct Listener {
     connecting: Connecting,
@@ -29,7 +29,7 @@ pub(super) struct Listener {
     head: Arc<Head>,
 }
 
-/// A listener at work, until this is dropped.
+/// A running listener, which ends when this is dropped.
 pub(super) struct Listening(AbortHandle);
 
 impl Listening {
@@ -55,7 +55,7 @@ impl Listener {
         Listening(runtime.spawn(self.listen()).abort_handle())
     }
 
-    /// Listens until it is aborted. While there is no connection, whoever waits for the head looks for himself.
+    /// Listens until it is aborted. While there is no connection, callers that wait for the head poll it themselves.
     async fn listen(self) {
         let mut pause = PAUSES.0;
         let is_lost = AtomicBool::new(false);
@@ -65,11 +65,11 @@ impl Listener {
             }
         };
         loop {
-            // Why it ended does not matter: a call of the store meets the same fault and tells its caller.
+            // Why it ended does not matter: a call of the store meets the same fault and reports it.
             if self.until_lost(&begun).await.is_ok() {
                 pause = PAUSES.0;
             }
-            // Once for all attempts of a series.
+            // Logged once for all attempts of a series.
             if !is_lost.swap(true, Ordering::Relaxed) {
                 log::postgres::reconnecting();
             }
@@ -78,7 +78,7 @@ impl Listener {
         }
     }
 
-    /// Listens on one connection until it is lost, and tells when it has begun; an error if it never came to that.
+    /// Listens on one connection until it is lost, calling `begun` once it listens; an error if it never came to that.
     async fn until_lost(&self, begun: &(dyn Fn() + Sync)) -> Result<(), BoxError> {
         let Connecting { config, link, timeout: patience } = &self.connecting;
         // The driver's own timeout ends where the server has accepted, and need not have answered.
@@ -86,12 +86,12 @@ impl Listener {
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = Some(Box::pin(self.begin(&client)));
         poll_fn(|task| {
             loop {
-                // The connection moves only when it is polled, what is asked on it included.
+                // The connection, with the requests on it, makes progress only when polled.
                 let message = connection.poll_message(task);
                 if let Some(start) = &mut starting
                     && let Poll::Ready(started) = start.as_mut().poll(task)
                 {
-                    // The message that came along with its last answer may be of an append that this does not have.
+                    // The message that arrived with its last answer may be of an append missing from that.
                     starting = None;
                     match started {
                         Ok(()) => begun(),
@@ -116,8 +116,8 @@ impl Listener {
         .await
     }
 
-    /// From here on every append notifies: those that had not seen that somebody listens are committed when the lock is
-    /// had, and the head that is read then has them.
+    /// From here on every append notifies: those that had not seen a listener are committed once the lock is acquired,
+    /// and the head that is read then includes them.
     async fn begin(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let events = self.schema.sql("'{schema}.events'::regclass::oid");
         let channel: String = client.query_one(&format!("SELECT 'eventsource_' || {events}"), &[]).await?.get(0);

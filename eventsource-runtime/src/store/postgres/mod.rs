@@ -1,8 +1,8 @@
 //! The store in PostgreSQL.
 //!
 //! An append is one statement in one transaction of its own, made by the store: it waits for the lock under which
-//! positions are handed out, and holds it until it is committed. Appends that come while others are under way are
-//! committed together; each still succeeds or fails on its own. Nobody who reads waits for anybody.
+//! positions are assigned, and holds it until it is committed. Appends that arrive while others are in flight are
+//! committed together; each still succeeds or fails on its own. Readers wait for nobody.
 
 mod address;
 mod append;
@@ -52,15 +52,15 @@ use writer::{UNDER_WAY, Writer};
 pub type PostgresStore = Traced<Postgres>;
 
 impl Traced<Postgres> {
-    /// Connects to the store in a database, with the default options. Its schema is made if it is not there.
+    /// Connects to the store in a database, with the default options. Its schema is created if it does not exist.
     ///
     /// The address is a URL, `postgres://user:password@host:5432/database`, with the options of the driver. With
-    /// `sslmode=require` the connection is behind TLS, the server's certificate and its name are verified, and the
-    /// feature `postgres-tls` is needed. Without it the connection is not encrypted; `sslmode=prefer`, which would
-    /// leave that to the server, is an error.
+    /// `sslmode=require` the connection uses TLS, the server's certificate and its name are verified, and the feature
+    /// `postgres-tls` is needed. Without it the connection is not encrypted; `sslmode=prefer`, which would leave that
+    /// to the server, is an error.
     ///
-    /// Of several hosts, `postgres://user@one,two/database`, the first is taken that answers and takes writes
-    /// (`target_session_attrs=read-write`), so that a server that fails over is followed.
+    /// Of several hosts, `postgres://user@one,two/database`, the first that answers and takes writes is used
+    /// (`target_session_attrs=read-write`), so that a failover is followed.
     ///
     /// The store works in the Tokio runtime in which it was connected: when that has ended, appends fail with
     /// [`StoreError::Closed`], and each runtime, such as that of each `#[tokio::test]`, connects a store of its own.
@@ -74,7 +74,7 @@ impl Traced<Postgres> {
     ///
     /// # Errors
     /// The address cannot be read or asks for what this program cannot do, the server cannot be reached or refuses, the
-    /// schema is newer than this program, or it is older and others use its tables without a gap for a minute.
+    /// schema is newer than this program, or it is older and its tables are in constant use by others for a minute.
     pub async fn connect(address: &str) -> Result<Self, StoreError> {
         Self::connect_with(address, PostgresOptions::default()).await
     }
@@ -87,7 +87,7 @@ impl Traced<Postgres> {
         Ok(Self::over(Postgres::connect(address, &options).await?))
     }
 
-    /// Closes the store for all its handles. What was asked before may still be done; what is asked later ends with
+    /// Closes the store for all its handles. Earlier calls may still be completed; later ones end with
     /// [`StoreError::Closed`].
     pub fn close(&self) {
         let shared = &self.inner().shared;
@@ -106,14 +106,14 @@ impl Traced<Postgres> {
 #[derive(Clone)]
 pub struct Postgres {
     shared: Arc<Shared>,
-    /// While a projection is built beside its read model: where.
+    /// Where a projection is built beside its read model, while it is.
     aside: Option<Arc<projections::Aside>>,
 }
 
-/// How many connections keep leases: some may be held up, where a lease that somebody has locked is given up or taken
-/// by force.
+/// How many connections keep leases: some may be held up while a lease whose row somebody has locked is given up or
+/// taken by force.
 const LEASES: usize = 2;
-/// How many keep snapshots: some may be held up by whoever deletes many, or sees to the table.
+/// How many keep snapshots: some may be held up by large deletions or maintenance of the table.
 const SNAPSHOTS: usize = 2;
 /// But not for longer than this.
 const HELD_UP: &str = "SET lock_timeout = '1s'";
@@ -204,7 +204,7 @@ impl EventStore for Postgres {
 
     async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
         if fold.stream.holds_nul() {
-            // The server would refuse the question.
+            // The server would refuse the query.
             return Ok(Folded { visitor, visited: 0, earlier: None });
         }
         self.shared.folds.fold(&self.shared.pools.readers, fold, visitor).await
@@ -224,7 +224,7 @@ impl EventStore for Postgres {
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         if limit == 0 {
-            // Of a page without a last event nobody could tell how far it looked, nor what it says of the head.
+            // A page without a last event could not say how far it looked, nor where the head is.
             return Ok(Page { events: Vec::new(), scanned: after });
         }
         let known = self.shared.head.known();
@@ -244,10 +244,10 @@ impl EventStore for Postgres {
 
     async fn changed(&self, position: Position) {
         let shared = &self.shared;
-        // From the first time that somebody waits: most programs that append never do.
+        // Started when somebody first waits: most programs that append never do.
         if !shared.pools.readers.is_closed() {
             let listening = shared.listening.get_or_init(|| shared.listener.clone().start());
-            // Whoever closed the store meanwhile found none to end.
+            // If the store was closed meanwhile, there was no listener to end.
             if shared.pools.readers.is_closed() {
                 listening.end();
             }
@@ -255,14 +255,14 @@ impl EventStore for Postgres {
         while tokio::time::timeout(shared.polling_interval, shared.head.beyond(position)).await.is_err() {
             match self.head().await {
                 Ok(head) => shared.head.publish(head),
-                // Whoever waits reads next, and gets the error there.
+                // The waiting caller reads next, and gets the error there.
                 Err(_) => return,
             }
         }
     }
 }
 
-/// Where it is, without credentials.
+/// Shows where it is, without credentials.
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shared = &self.shared;

@@ -1,8 +1,8 @@
-//! What can be chosen when a PostgreSQL store is opened.
+//! Options for opening a PostgreSQL store.
 
 use std::time::Duration;
 
-/// What can be chosen when a PostgreSQL store is opened.
+/// Options for opening a PostgreSQL store.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -33,34 +33,33 @@ impl Default for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// The schema that holds the store's tables, `eventsource` unless chosen. Stores in different schemas know nothing
-    /// of each other.
+    /// The schema that holds the store's tables, `eventsource` unless set. Stores in different schemas are independent.
     pub fn schema(self, schema: impl Into<String>) -> Self {
         Self { schema: schema.into(), ..self }
     }
 
     /// How many connections read, at least one, and how many run projections; two for each core, from 4 to 16, unless
-    /// chosen. They are made when they are needed. Appends have two more, and take one of those that read where all of
-    /// these are free; snapshots that are kept have two, the leases of projections two, and whoever waits for the feed
-    /// to move one: at most twice the number and seven, and three more for each projection while it is built aside.
+    /// set. They are made when needed. Appends have two more, and use a reading one while all of those are free; saving
+    /// snapshots has two, the leases of projections two, and waiting for the feed to move one: at most twice the number
+    /// and seven, and three more for each projection while it is built aside.
     pub fn connections(self, connections: usize) -> Self {
         Self { connections: connections.max(1), ..self }
     }
 
-    /// How often the feed's head is looked up where somebody waits for it and no notification comes, at least every
-    /// millisecond; 250 ms unless chosen.
+    /// How often the feed's head is looked up while somebody waits for it and no notification comes: an interval of at
+    /// least a millisecond; 250 ms unless set.
     pub fn polling_interval(self, polling_interval: Duration) -> Self {
         Self { polling_interval: polling_interval.max(Duration::from_millis(1)), ..self }
     }
 
-    /// How long a connection may take to be made, and how long a call waits for a free one; 5 seconds unless chosen. Of
+    /// How long making a connection may take, and how long a call waits for a free one; 5 seconds unless set. Of
     /// several hosts each gets a part of it, unless the address has a `connect_timeout`, which is for each.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
 
-    /// The certificates of the authorities that are trusted to vouch for the server, in PEM; those of Mozilla's list
-    /// unless chosen. They need the feature `postgres-tls` and an address that asks for TLS.
+    /// The certificates of the trusted authorities, in PEM; those of Mozilla's list unless set. They need the feature
+    /// `postgres-tls` and an address that asks for TLS.
     pub fn root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
         Self { root_certificates: Some(pem.into()), ..self }
     }

@@ -18,7 +18,7 @@ use crate::store::columns::{Names, metadata, signed, trace_context};
 use crate::store::reading::LARGE_PAGE;
 use crate::store::{Filter, Page, Position, StoreError, StreamId, Version};
 
-/// How many positions are looked at for one page of the feed where a filter hides some: what bounds the time that it
+/// How many positions are examined for one page of the feed if a filter hides some, which bounds the time that it
 /// takes.
 const SCANNED: i64 = 8192;
 
@@ -29,7 +29,7 @@ pub(super) struct Reads {
     stream: String,
     feed: String,
     filtered: String,
-    /// How many rows are likely to fit into a page: fewer than are asked for, where payloads are large.
+    /// How many rows are likely to fit into a page: fewer than requested, if payloads are large.
     fits: AtomicUsize,
 }
 
@@ -130,8 +130,8 @@ impl Reads {
         signed(limit.min(self.fits.load(Ordering::Relaxed)) as u64)
     }
 
-    /// The events of a statement, as they come, until there are so many bytes of them that the page ends. What is still
-    /// to come then is not waited for: the connection is given up.
+    /// The events of a statement as they arrive, until their bytes fill the page. Anything still to come then is not
+    /// waited for: the connection is closed.
     async fn page(
         &self,
         client: Busy,
@@ -167,7 +167,7 @@ impl Reads {
         Ok(page)
     }
 
-    /// Has the next page ask for as many rows as this one had room for.
+    /// Makes the next page ask for as many rows as this one had room for.
     fn learn(&self, rows: usize, bytes: usize, is_cut: bool) {
         let fits = self.fits.load(Ordering::Relaxed);
         if is_cut {
@@ -178,11 +178,11 @@ impl Reads {
     }
 }
 
-/// What a statement answered.
+/// The answer to a statement.
 #[derive(Default)]
 struct Rows {
     events: Vec<StoredEvent>,
-    /// What was looked at, where a filter may hide it.
+    /// The last position examined, if a filter may hide it.
     scanned: u64,
     /// Whether there were more.
     is_cut: bool,

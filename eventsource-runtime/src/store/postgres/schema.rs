@@ -9,7 +9,7 @@ use tokio_postgres::{Client, GenericClient};
 use super::PostgresError;
 use crate::store::StoreError;
 
-/// What leads from one version of the schema to the next. A migration that was released is never edited.
+/// The steps from one version of the schema to the next. A released migration is never edited.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_events.sql"),
     include_str!("../../../migrations/postgres/0002_snapshots.sql"),
@@ -18,27 +18,27 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0005_append_one.sql"),
 ];
 
-/// The newest version that this program knows.
+/// The newest version known to this program.
 #[expect(clippy::cast_possible_truncation, reason = "a handful")]
 const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Held while a schema is migrated, by the schema's name: the second number is its hash.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1702035459, hashtext($1))";
 
-/// How long a migration waits for a table that somebody uses, and how long others wait behind it.
+/// How long a migration waits for a table in use, and others wait behind it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
-/// How long it is tried again where that was too short, and how long others are let through each time.
+/// How long it is retried if that was too short, and how long others are let through each time.
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The store's schema, as it stands in SQL.
+/// The store's schema, as written in SQL.
 #[derive(Clone, Debug)]
 pub(super) struct Schema {
     name: String,
 }
 
 impl Schema {
-    /// Refuses what PostgreSQL would cut or change.
+    /// Refuses names that PostgreSQL would truncate or change.
     pub(super) fn new(name: &str) -> Result<Self, PostgresError> {
         let fits = !name.is_empty()
             && name.len() <= 63
@@ -68,8 +68,8 @@ impl Schema {
     }
 
     /// Brings the schema to the newest version, in one transaction. Safe while other processes do the same, and while
-    /// older programs work on it: who waits for a table has all others wait behind him, and so it waits not for long,
-    /// but again and again.
+    /// older programs use it: a statement that waits for a table makes all others wait behind it, so this waits
+    /// briefly, but again and again.
     pub(super) async fn migrate(&self, client: &mut Client) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {
@@ -81,14 +81,14 @@ impl Schema {
     }
 
     async fn attempt(&self, client: &mut Client) -> Result<(), StoreError> {
-        // Most often it is there, and looking takes no lock.
+        // The schema is usually there, and looking takes no lock.
         if checked(self.version(client).await.map_err(failed)?)? == KNOWN {
             return Ok(());
         }
         // Dropped in the middle, it is rolled back.
         let transaction = client.transaction().await.map_err(failed)?;
         transaction.query(LOCK, &[&self.name]).await.map_err(failed)?;
-        // Not before: others wait for a migration as long as it takes.
+        // Not before: waiting for another's migration may take as long as that does.
         transaction.batch_execute(LOCK_TIMEOUT).await.map_err(failed)?;
         let found = checked(self.version(&transaction).await.map_err(failed)?)?;
         if found == 0 {
@@ -102,7 +102,7 @@ impl Schema {
         transaction.commit().await.map_err(failed)
     }
 
-    /// The schema may have been made by somebody who may do more than this user.
+    /// The schema may have been created by a user with more rights than this one.
     async fn prepare(&self, client: &impl GenericClient) -> Result<(), tokio_postgres::Error> {
         let there =
             client.query_one("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", &[&self.name]).await?;
@@ -115,7 +115,7 @@ impl Schema {
     /// The version in the database; 0 if there is none.
     async fn version(&self, client: &impl GenericClient) -> Result<i64, tokio_postgres::Error> {
         let table = self.sql("{schema}.eventsource_schema");
-        // Not `to_regclass`, which may remember that there was none before the lock was had.
+        // Not `to_regclass`, which may have cached that there was none before the lock was acquired.
         let there = "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
             WHERE nspname = $1 AND relname = 'eventsource_schema')";
         let there = client.query_one(there, &[&self.name]).await?;

@@ -12,7 +12,7 @@ use crate::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot}
 use crate::store::columns::signed;
 use crate::store::{Fold, Folded, Position, StoreError, StoreInfo, StreamId, Version};
 
-/// The statements that keep snapshots.
+/// The statements for snapshots.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     save: String,
@@ -66,7 +66,7 @@ impl Postgres {
     }
 }
 
-/// A stream whose id holds a NUL, which the server does not take, has nothing.
+/// A stream whose id contains a NUL, which the server does not accept, has nothing.
 impl SnapshotStore for Postgres {
     fn snapshots(&self) -> Option<StoreInfo> {
         Some(StoreInfo { collection: "snapshots", ..self.shared.info.clone() })
@@ -127,8 +127,7 @@ impl SnapshotStore for Postgres {
     }
 }
 
-/// Reads a row of version, position, nothing, the version and the hash of the schema around the state, and the event
-/// id.
+/// Reads a row: version, position, nothing, the schema's version and hash around the state, and the event id.
 pub(super) fn snapshot(row: &Row, stream: &StreamId) -> Result<StoredSnapshot, PostgresError> {
     let (version, position) = (Version::new(number(row, 0)?), Position::new(number(row, 1)?));
     let last = LastEvent { version, position, id: row.try_get(6)? };

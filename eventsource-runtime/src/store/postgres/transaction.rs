@@ -18,19 +18,19 @@ const STATEMENTS: usize = 256;
 
 /// The transaction of a projection's batch: the projection's writes and its checkpoint are committed together.
 ///
-/// It begins and ends around the steps; a step that ends it itself fails the batch. A statement that fails makes all
-/// later ones fail, so that a step ends with its error; one that goes on fails all the same. Everything else that the
-/// driver's transaction can do is reached through `Deref`. Where you write out the driver's own names, such as `ToSql`,
-/// depend on the version of `tokio-postgres` that `cargo tree -i tokio-postgres` tells.
+/// It begins and ends around the steps; a step that ends it itself fails the batch. A failed statement makes all later
+/// ones fail, so a step should end with its error; a step that continues fails all the same. Everything else that the
+/// driver's transaction can do is reached through `Deref`. If you use the driver's own names, such as `ToSql`, depend
+/// on the version of `tokio-postgres` that `cargo tree -i tokio-postgres` shows.
 ///
-/// Each statement that is awaited is a round trip to the server. [`PostgresTransaction::enqueue`] spares it.
+/// Each awaited statement is a round trip to the server. [`PostgresTransaction::enqueue`] avoids it.
 pub struct PostgresTransaction<'t> {
     transaction: Transaction<'t>,
     /// What is to be sent when the step waits, or ends.
     queued: Mutex<Vec<Queued>>,
 }
 
-/// A statement on its way.
+/// A statement to be sent.
 pub(super) struct Queued {
     pub(super) statement: Statement,
     pub(super) params: Vec<Encoded>,
@@ -45,11 +45,11 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction
     }
 
-    /// Sends a statement without waiting for its answer, so that a batch does not wait for a round trip an event.
+    /// Sends a statement without waiting for its answer, so that a batch does not wait for a round trip per event.
     ///
     /// It takes effect in order with the statements that this type's own methods run, before it and after it, in this
-    /// step and in the next; methods of the driver that are reached through `Deref` may overtake it. That it failed is
-    /// found before anything is committed, and is then the failure of the step that enqueued it. The prepared statement
+    /// step and in the next; methods of the driver that are reached through `Deref` may overtake it. A failure is found
+    /// before anything is committed, and is then that of the step that enqueued the statement. The prepared statement
     /// is kept for the next time.
     ///
     /// ```no_run
@@ -74,7 +74,7 @@ impl<'t> PostgresTransaction<'t> {
     /// ```
     ///
     /// # Errors
-    /// PostgreSQL does not take the statement, or a parameter has not the type that it wants.
+    /// PostgreSQL refuses the statement, or a parameter does not have the type that it expects.
     pub async fn enqueue(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), PostgresError> {
         let statement = self.prepared(sql).await?;
         let params = encoded(&statement, params)?;
@@ -82,7 +82,7 @@ impl<'t> PostgresTransaction<'t> {
         Ok(())
     }
 
-    /// Runs one statement and tells how many rows it changed. The prepared statement is kept for the next time.
+    /// Runs one statement and returns how many rows it changed. The prepared statement is kept for the next time.
     ///
     /// # Errors
     /// What PostgreSQL says; in a step, `?` ends the batch with it.
@@ -101,7 +101,7 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction.batch_execute(sql).await
     }
 
-    /// Runs a query, as the driver's method of that name.
+    /// Runs a query, as the driver's method of the same name.
     ///
     /// # Errors
     /// What PostgreSQL says; in a step, `?` ends the batch with it.
@@ -113,10 +113,10 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction.query(statement, params).await
     }
 
-    /// Runs a query that has one row, as the driver's method of that name.
+    /// Runs a query that has one row, as the driver's method of the same name.
     ///
     /// # Errors
-    /// What PostgreSQL says, or that there is not one row; in a step, `?` ends the batch with it.
+    /// What PostgreSQL says, or that the number of rows is not one; in a step, `?` ends the batch with it.
     pub async fn query_one<T>(&self, statement: &T, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error>
     where
         T: ?Sized + ToStatement,
@@ -125,7 +125,7 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction.query_one(statement, params).await
     }
 
-    /// Runs a query that has at most one row, as the driver's method of that name.
+    /// Runs a query that has at most one row, as the driver's method of the same name.
     ///
     /// # Errors
     /// What PostgreSQL says, or that there are several rows; in a step, `?` ends the batch with it.
@@ -137,8 +137,8 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction.query_opt(statement, params).await
     }
 
-    /// A statement from the connection's cache. That is emptied when it is full, as it is where values are written into
-    /// the statements: the server keeps each for as long as the connection lasts.
+    /// A statement from the connection's cache. That is emptied when full, as it is if values are written into
+    /// statements: the server keeps each for as long as the connection lasts.
     async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
         let cache = &self.transaction.statement_cache;
         if cache.size() >= STATEMENTS {
@@ -147,7 +147,7 @@ impl<'t> PostgresTransaction<'t> {
         self.transaction.prepare_cached(sql).await
     }
 
-    /// Waits until what was enqueued has been sent, by whoever drives the step: each time that it waits.
+    /// Waits until the driver of the step has sent what was enqueued, which it does each time that the step waits.
     async fn in_turn(&self) {
         poll_fn(|task| {
             if self.queued.lock().is_empty() {
@@ -179,7 +179,7 @@ impl fmt::Debug for PostgresTransaction<'_> {
     }
 }
 
-/// A parameter as it goes over the wire, so that it outlives what it was made of.
+/// A parameter in its wire format, so that it outlives the value it was made from.
 pub(super) struct Encoded {
     bytes: Option<Bytes>,
     format: Format,
@@ -226,7 +226,7 @@ impl ToSql for Encoded {
     to_sql_checked!();
 }
 
-/// Without the value.
+/// Omits the value.
 impl fmt::Debug for Encoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Encoded")

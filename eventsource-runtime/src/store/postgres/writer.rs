@@ -1,4 +1,4 @@
-//! Who appends: a task for whoever comes alone, and one for those that come meanwhile, who are committed together.
+//! The writer: a task for an append that arrives alone, and one that commits those that arrive meanwhile together.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -16,11 +16,11 @@ use crate::store::head::Head;
 use crate::store::{AppendError, StoreError};
 use crate::telemetry::log;
 
-/// How many groups may be under way: while one is committed, the next is on its way to the server.
+/// How many groups may be in flight: while one is committed, the next is on its way to the server.
 pub(super) const UNDER_WAY: usize = 2;
-/// How long an append takes at most before operators are told.
+/// How long an append takes at most before that is logged.
 const LONG: Duration = Duration::from_secs(5);
-/// How many appends wait at most; whoever comes then waits without a place.
+/// How many appends are queued at most; further callers wait outside the queue.
 const ROOM: usize = 1024;
 
 /// The way into the store. It ends with its last handle, when what was queued is done.
@@ -34,7 +34,7 @@ struct Shared {
     pools: Arc<Pools>,
     head: Arc<Head>,
     turns: Arc<Semaphore>,
-    /// Where the store was opened. That of a caller may be driven for no longer than the caller waits.
+    /// The runtime in which the store was opened. A caller's may be driven for no longer than the caller waits.
     runtime: Handle,
 }
 
@@ -53,7 +53,7 @@ impl Writer {
         }
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting { append, reply };
-        // In a task, though it is alone: a future that nobody polls for a while would keep its turn from all others.
+        // In a task, even alone: a future that is not polled for a while would keep its turn from all others.
         if let Ok(turn) = Arc::clone(&self.shared.turns).try_acquire_owned() {
             self.shared.runtime.spawn(Arc::clone(&self.shared).commit(vec![waiting], turn));
         } else {
@@ -83,8 +83,7 @@ impl Shared {
         }
     }
 
-    /// Logs what an append waits for, if it does so for long: most often somebody's transaction, forgotten with a lock on
-    /// the table.
+    /// Logs what an append waits for, if it waits for long: usually a forgotten transaction with a lock on the table.
     async fn telling_what_holds_up<T>(&self, append: impl Future<Output = T>) -> T {
         let mut append = pin!(append);
         if let Ok(outcome) = timeout(LONG, &mut append).await {
@@ -101,7 +100,7 @@ impl Shared {
     }
 }
 
-/// Commits what waits, in groups, until nobody can append any more.
+/// Commits queued appends in groups, until nobody can append any more.
 async fn commit(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Waiting>) {
     let mut queue = VecDeque::new();
     loop {

@@ -1,7 +1,7 @@
-//! A read model that is built in a schema of its own, and moved from there into the place of the old one.
+//! A read model that is built in a schema of its own, and then moved into the place of the old one.
 //!
 //! The connections that work aside have that schema first in their search path, so that the names of tables mean those
-//! that are built there. Checkpoint and dead letters are rows beside the old ones, under a name of their own.
+//! built there. Checkpoint and dead letters are rows beside the old ones, under a name of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,23 +19,22 @@ use crate::store::StoreError;
 
 /// Held, by a connection of its own, while somebody builds a projection aside.
 const LOCK: &str = "SELECT pg_try_advisory_lock(1702035461, hashtext($1))";
-/// Whether nobody holds it. A connection that holds one is the pool's no more, and so each look would cost one.
+/// Whether nobody holds it. A connection that holds one leaves the pool, so each look would cost one.
 const FREE: &str = "SELECT pg_try_advisory_xact_lock(1702035461, hashtext($1))";
-/// How long the old tables are waited for, which somebody may be reading. Whoever comes to read meanwhile waits as
-/// well.
+/// How long to wait for the old tables, which somebody may be reading. New readers wait meanwhile, too.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '1s'";
-/// What the names of schemas begin with, for those who find one.
+/// The prefix of the schemas' names, for those who find one.
 const PREFIX: &str = "eventsource_aside_";
 /// How many connections, besides the one that has the lock: one works, one renews the lease.
 const WORKERS: usize = 2;
 
-/// What is there besides tables, views and sequences, and cannot be moved into the place of another.
+/// What there is besides tables, views and sequences, and cannot be moved into the place of another.
 const OTHERS: &str = "SELECT 'function', proname FROM pg_proc WHERE pronamespace = $1::text::regnamespace \
     UNION ALL SELECT 'type', typname FROM pg_type \
     WHERE typnamespace = $1::text::regnamespace AND typrelid = 0 AND typelem = 0";
 
-/// The statements that put what is in a schema in the place of what has its name: the old ones away, views before what
-/// they show; the new ones there; and who was granted what before, is again, also on the columns that are there still.
+/// The statements that replace objects by those of the same name in a schema: the old ones are dropped, views before
+/// what they show; the new ones are moved; and grants are renewed, also on the columns that still exist.
 const SWAP: &str = "WITH kinds (kind, word, step) AS (VALUES \
         ('v'::\"char\", 'VIEW', 1), ('m', 'MATERIALIZED VIEW', 2), ('r', 'TABLE', 3), ('p', 'TABLE', 3), ('S', 'SEQUENCE', 4)), \
     relations AS (SELECT pg_class.oid, relname, relkind, relacl, word, step, nspname, \
@@ -60,18 +59,18 @@ const SWAP: &str = "WITH kinds (kind, word, step) AS (VALUES \
         CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), 6 FROM grants \
     ORDER BY step";
 
-/// Whether a transaction was committed: NULL if it is so long ago that nobody knows.
+/// Whether a transaction was committed: NULL if it is too long ago to be known.
 const FATE: &str = "SELECT txid_status($1)";
 
 /// A schema in which a projection is built, for as long as somebody does.
 pub(in super::super) struct Aside {
     schema: String,
-    /// What checkpoint and dead letters are kept under.
+    /// The key of the checkpoint and the dead letters.
     key: String,
     workers: Pool,
-    /// Whoever else wants to build there waits until this connection is gone, as when its process dies.
+    /// Others that want to build there wait until this connection is gone, as when its process dies.
     lock: ClientWrapper,
-    /// The number of the transaction of the last swap that was tried; 0 before the first.
+    /// The transaction number of the last swap tried; 0 before the first.
     swapping: AtomicI64,
 }
 
@@ -94,12 +93,12 @@ impl Aside {
         &self.schema
     }
 
-    /// A connection that sees what the transactions aside have not committed as it was.
+    /// A connection that sees what the transactions aside have not committed as it was before them.
     pub(super) fn lock(&self) -> &ClientWrapper {
         &self.lock
     }
 
-    /// Refuses where the right to the place is lost: another may have thrown away what was built there.
+    /// Refuses if the right to the place is lost: another may have discarded what was built there.
     pub(super) fn check_held(&self, partition: Partition) -> StepResult {
         if self.lock.is_closed() { Err(LeaseLost::new(partition).into()) } else { Ok(()) }
     }
@@ -126,7 +125,7 @@ impl Aside {
     }
 }
 
-/// Opens a place for a projection. What an earlier attempt left is thrown away: it may have been another program's.
+/// Opens a place for a projection. An earlier attempt is discarded: it may have been another program's.
 pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<Postgres, ProjectionError> {
     if store.aside.is_some() {
         return Err(ProjectionError::new(format!("projection `{projection}` is being built aside already")));
@@ -134,11 +133,11 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     let (client, place) = (store.worker().await?, store.place(projection));
     let is_free = client.query_one(FREE, &[&place]).await.map_err(failed("build aside"))?;
     if !is_free.get::<_, bool>(0) {
-        // It waits for nothing, and whoever looks again and again has it again.
+        // It waits for nothing, and a caller that looks repeatedly gets it again.
         drop(client.free());
         return Err(BuiltElsewhere::new(projection).into());
     }
-    // Not one that the pool lends again, since the lock ends with it.
+    // Taken from the pool for good, since the lock ends with it.
     let lock = Object::take(client.free());
     let locked = lock.query_one(LOCK, &[&place]).await.map_err(failed("build aside"))?;
     if !locked.get::<_, bool>(0) {
@@ -156,7 +155,7 @@ pub(super) async fn open(store: &Postgres, projection: &'static str) -> Result<P
     Ok(Postgres { shared: Arc::clone(&store.shared), aside: Some(Arc::new(aside)) })
 }
 
-/// Removes what earlier attempts left, of which nobody is alive.
+/// Removes what earlier attempts, which are no longer alive, left behind.
 async fn clean(store: &Postgres, projection: &str) -> StepResult {
     let mut client = store.worker().await?;
     let left = store
@@ -198,7 +197,7 @@ pub(super) async fn swap(
         refuse_losses(&tx, aside, &store.shared.schema).await?;
         aside.note(&tx).await?;
         move_tables(&tx, projection, aside).await?;
-        // Locked behind the tables, as by whoever commits a batch.
+        // Locked after the tables, as in the commit of a batch.
         store.check_all(&tx, projection, token).await?;
         move_rows(store, &tx, projection, aside).await
     };
@@ -233,7 +232,7 @@ async fn move_tables(tx: &PostgresTransaction<'_>, projection: &str, aside: &Asi
 async fn move_rows(store: &Postgres, tx: &PostgresTransaction<'_>, projection: &str, aside: &Aside) -> StepResult {
     let sql = |statement: &str| store.shared.schema.sql(statement);
     let statements = [
-        // As where a read model is emptied.
+        // As when a read model is emptied.
         "UPDATE {schema}.projection_partitions AS old SET position = built.position, \
             expires = greatest(old.expires, clock_timestamp() + interval '5 seconds') \
             FROM {schema}.projection_partitions AS built WHERE old.projection = $1 AND built.projection = $2",

@@ -59,7 +59,7 @@ impl Statements {
         projection: &str,
         letter: &DeadLetter,
     ) -> Result<(), Error> {
-        // PostgreSQL keeps no NUL in texts, and what is quoted in a reason may have one.
+        // PostgreSQL stores no NUL in text, and a reason may quote one.
         let (error_type, reason) =
             (letter.error_type.replace('\0', "\u{fffd}"), letter.reason.replace('\0', "\u{fffd}"));
         let params: [&(dyn ToSql + Sync); 9] = [
@@ -76,7 +76,7 @@ impl Statements {
         tx.execute(&self.insert, &params).await.map(drop)
     }
 
-    /// Those of some streams that have letters.
+    /// Those of the given streams that have letters.
     pub(super) async fn among(
         &self,
         tx: &PostgresTransaction<'_>,
@@ -101,7 +101,7 @@ impl Statements {
         Ok(rows.iter().map(letter).collect::<Result<_, _>>()?)
     }
 
-    /// Removes it; where it is `to_apply`, not unless it is the first of its stream.
+    /// Removes it; if it is `to_apply`, only if it is the first of its stream.
     pub(super) async fn remove(
         &self,
         tx: &PostgresTransaction<'_>,

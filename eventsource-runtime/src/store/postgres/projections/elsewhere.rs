@@ -1,4 +1,4 @@
-//! What a projection that is built aside must leave alone: whatever is not in its own schema.
+//! What a projection that is built aside must leave alone: everything outside its own schema.
 
 use tokio_postgres::types::Oid;
 
@@ -8,8 +8,8 @@ use super::aside::Aside;
 use super::transaction::failed;
 use crate::projection::{ProjectionError, StepResult};
 
-/// The tables that this transaction writes or has dropped: those of another schema by their names, and the numbers of
-/// those that it does not see any more.
+/// The tables that this transaction writes or has dropped: those of another schema by name, and by number those that it
+/// no longer sees.
 const WRITTEN: &str = "SELECT relation, nspname || '.' || relname FROM pg_locks \
     LEFT JOIN pg_class ON pg_class.oid = relation LEFT JOIN pg_namespace ON pg_namespace.oid = relnamespace \
     WHERE locktype = 'relation' AND pid = pg_backend_pid() AND mode IN ('RowExclusiveLock', 'AccessExclusiveLock') \
@@ -22,8 +22,8 @@ const DROPPED: &str = "SELECT nspname || '.' || relname FROM pg_class \
     JOIN pg_namespace ON pg_namespace.oid = relnamespace \
     WHERE pg_class.oid = ANY($2) AND nspname <> $1 AND relpersistence <> 't' ORDER BY relkind DESC LIMIT 1";
 
-/// What would be lost if what is in a schema took the place of what has its name: of the store itself, and of what
-/// people have set for a table, which the new one has not.
+/// What would be lost if the objects of a schema replaced those of the same name: the store's own, and what people have
+/// set for a table and the new one lacks.
 const LOST: &str = "WITH live AS (SELECT oid, nspname FROM pg_namespace \
         WHERE nspname = (array_remove(current_schemas(false), $1::name))[1]), \
     new AS (SELECT pg_class.* FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1), \
@@ -41,9 +41,8 @@ const LOST: &str = "WITH live AS (SELECT oid, nspname FROM pg_namespace \
         WHERE NOT EXISTS (SELECT FROM pg_publication_rel AS own WHERE own.prrelid = new AND own.prpubid = theirs.prpubid) \
     LIMIT 1";
 
-/// Refuses a transaction that writes to tables elsewhere, because it names their schema, or because it does not make
-/// them in its set-up; or that drops some, because there is none of their name aside yet: those would be the ones that
-/// readers see.
+/// Refuses a transaction that writes to tables elsewhere, because it names their schema or does not create them in its
+/// set-up; or that drops some, because there is none of that name aside yet: those would be the ones that readers see.
 pub(super) async fn refuse_writes(tx: &PostgresTransaction<'_>, aside: &Aside, schema: &Schema) -> StepResult {
     let look = async {
         let statement = tx.prepare_cached(WRITTEN).await?;
@@ -53,7 +52,7 @@ pub(super) async fn refuse_writes(tx: &PostgresTransaction<'_>, aside: &Aside, s
         if written.is_some() || gone.is_empty() {
             return Ok(written);
         }
-        // Of what it has made and dropped itself, others see nothing.
+        // Others see nothing of what it has created and dropped itself.
         let seen = aside.lock().query_opt(DROPPED, &[&aside.schema(), &gone]).await?;
         Ok(seen.map(|row| row.get(0)))
     };
@@ -66,7 +65,7 @@ pub(super) async fn refuse_writes(tx: &PostgresTransaction<'_>, aside: &Aside, s
     }
 }
 
-/// Refuses names of the store's own tables, and what would take from readers what was set for the old ones.
+/// Refuses names of the store's own tables, and the loss of what was set for the old ones.
 pub(super) async fn refuse_losses(tx: &PostgresTransaction<'_>, aside: &Aside, schema: &Schema) -> StepResult {
     let own: Vec<&str> = Schema::tables().collect();
     let lost = tx.query_opt(LOST, &[&aside.schema(), &schema.name(), &own]).await;

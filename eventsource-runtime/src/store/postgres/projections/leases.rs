@@ -13,10 +13,10 @@ use crate::projection::{Claim, Lease, Partition, Taken};
 use crate::store::Position;
 use crate::store::columns::millis;
 
-/// How often a lease that is given up while it is asked for is asked for again.
+/// How many times to ask again for a lease that is given up while it is asked for.
 const ATTEMPTS: u32 = 5;
-/// What a lease that has expired, and is not to be had since somebody has locked its row, is held for at least: its
-/// holder may be emptying the read model, which takes as long as it takes.
+/// How long an expired lease is reported as held at least, if it cannot be had because its row is locked: its holder
+/// may be emptying the read model, which takes as long as it takes.
 const LOCKED: Duration = Duration::from_secs(1);
 
 pub(super) fn look(schema: &Schema) -> String {
@@ -26,15 +26,14 @@ pub(super) fn look(schema: &Schema) -> String {
     )
 }
 
-/// Whatever was seen before, it is had by who has it already, and where nobody has it or it has expired. Who asks does
-/// not wait for whoever has locked it: while somebody empties the read model all would, on the few connections that
-/// there are for leases.
+/// Takes a lease, whatever was seen before, if the asker holds it already, nobody does, or it has expired. It does not
+/// wait for a locked row: while somebody empties the read model, all callers would, on the few connections for leases.
 pub(super) fn hold(schema: &Schema) -> String {
     let free = "AND (token IS NULL OR token = $4 OR expires <= clock_timestamp()) FOR UPDATE SKIP LOCKED";
     schema.sql(&taking(free))
 }
 
-/// Whoever has it.
+/// Takes a lease whoever has it.
 pub(super) fn seize(schema: &Schema) -> String {
     schema.sql(&taking("FOR UPDATE"))
 }
@@ -57,7 +56,7 @@ pub(super) fn give_up(schema: &Schema) -> String {
 }
 
 impl Postgres {
-    /// Asks for a lease; `None` if there is no such part. It is had by no more than the statement that takes it.
+    /// Asks for a lease; `None` if there is no such part. Only the statement that takes it grants it.
     pub(super) async fn lease(
         &self,
         client: &Object,
@@ -83,7 +82,7 @@ impl Postgres {
             }
             let look = client.prepare_cached(&statements.look).await?;
             let Some(row) = client.query_opt(&look, &all[..3]).await? else { return Ok(None) };
-            // Whoever had it may have given it up in between: then nobody has it, and so neither has who asks.
+            // It may have been given up in between: then nobody has it, and so neither has the asker.
             let is_free = row.get::<_, Option<Uuid>>(1).is_none();
             if !is_free || claim.gives_up() || attempt == ATTEMPTS {
                 return Ok(Some(seen(&row, claim)));
@@ -97,7 +96,7 @@ fn checkpoint(row: &Row) -> Position {
     Position::new(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
-/// What a look at a lease came to: where it is nobody's, whoever asked for it is to ask again at once.
+/// The result of a look at a lease: if it is nobody's, the caller is to ask again at once.
 fn seen(row: &Row, claim: &Claim) -> Lease {
     let token: Option<Uuid> = row.get(1);
     let left = match u64::try_from(row.get::<_, i64>(3)) {

@@ -1,13 +1,14 @@
 //! Projections on PostgreSQL: steps and checkpoint in one transaction.
 //!
 //! A batch holds no lock of the store while its steps run, so that a process that is stopped, or whose runtime is
-//! blocked, keeps nobody from taking its lease when that has expired. What else it has locked, a reset the leases
-//! themselves, is free when the server has heard nothing of it for a few times as long. An async step that never ends
-//! is no such thing: its lease is renewed, and its transaction kept, for as long as the process lives.
+//! blocked, does not keep others from taking its lease once that has expired. Its other locks, or those of a reset on
+//! the leases themselves, are released when the server has heard nothing of it for a few times as long. That does not
+//! apply to an async step that never ends: its lease is renewed, and its transaction kept, for as long as the process
+//! lives.
 //!
-//! Whether the lease is still its own is asked again by the statement that moves the checkpoint, the last one before
-//! the commit; and whether the dead letters are still there behind which events were parked, just before that, under a
-//! lock that whoever settles a letter takes just before his commit.
+//! The statement that moves the checkpoint, the last one before the commit, checks again that the lease is still its
+//! own. Just before it, the dead letters behind which events were parked are checked again, under a lock that the
+//! settling of a letter takes just before its commit.
 
 mod aside;
 mod dead_letters;
@@ -60,7 +61,7 @@ impl AsyncBackend for Postgres {
     }
 }
 
-/// The statements about projections.
+/// The statements for projections.
 #[derive(Debug)]
 pub(super) struct Statements {
     parts: String,
@@ -77,12 +78,12 @@ pub(super) struct Statements {
     schema: Schema,
 }
 
-/// Held while a projection is set up or its dead letters are moved about, by the projection's name.
+/// Held, by the projection's name, while it is set up or its dead letters are moved.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1702035460, hashtext($1))";
 
-/// Held by whoever retries dead letters, beside each other, and by a reset alone: the effect of a letter that is
-/// retried is there when the read model is emptied, or the letter is gone when it is looked for. It comes before all
-/// others. It goes by the store and the projection, since a step may take its time.
+/// Shared by retries of dead letters, and held by a reset alone: the effect of a retried letter is there when the read
+/// model is emptied, or the letter is gone when it is looked for. It is taken before all others. Its key is the store
+/// and the projection, since a step may take its time.
 const RETRY: &str = "SELECT pg_advisory_xact_lock_shared(1702035462, hashtext($1))";
 const RESET: &str = "SELECT pg_advisory_xact_lock(1702035462, hashtext($1))";
 
@@ -90,7 +91,7 @@ impl Statements {
     pub(super) fn new(schema: &Schema) -> Self {
         Self {
             parts: schema.sql(
-                // Locked, so that no batch moves a checkpoint between the look and the new lay-out.
+                // Locked, so that no batch moves a checkpoint between the look and the new layout.
                 "SELECT count(*), coalesce(min(position), 0), coalesce(max(position), 0) FROM \
                 (SELECT position FROM {schema}.projection_partitions WHERE projection = $1 FOR UPDATE) AS parts",
             ),
@@ -103,13 +104,13 @@ impl Statements {
                 "INSERT INTO {schema}.projection_partitions \
                 SELECT $1, part, $2, $3, NULL, '', 'epoch' FROM generate_series(0, $2::bigint - 1) AS part",
             ),
-            // Whoever has waited for the rows sees them as they are committed, with leases that hold on.
+            // Those that waited for the rows see them as committed, with leases that still hold.
             move_back: schema.sql(
                 "UPDATE {schema}.projection_partitions SET position = 0, \
                     expires = greatest(expires, clock_timestamp() + interval '5 seconds') WHERE projection = $1",
             ),
             others: schema.sql(
-                // Locks every part: until the reset is committed nobody takes a lease over.
+                // Locks every part: until the reset is committed nobody takes over a lease.
                 "SELECT partition, partitions, token IS DISTINCT FROM $2, \
                 (extract(epoch FROM expires - clock_timestamp()) * 1000)::bigint FROM {schema}.projection_partitions \
                 WHERE projection = $1 ORDER BY partition FOR UPDATE",
@@ -222,7 +223,7 @@ impl ProjectionStore for Postgres {
         letters: Letters,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
         if letters.stream.as_ref().is_some_and(StreamId::holds_nul) {
-            // The server does not take it, and so has nothing of it.
+            // The server does not accept it, and so has nothing of it.
             return Ok(Vec::new());
         }
         let list = async {
@@ -252,7 +253,8 @@ impl ProjectionStore for Postgres {
             if removed {
                 scope.run(apply(&tx, &*projection, &tried, STANDSTILL)).await?;
             }
-            // A batch that parks an event behind this letter is committed before it is gone, or finds that it is.
+            // A batch that parks an event behind this letter is committed before the letter is gone, or finds that it
+            // is.
             tx.execute(LOCK, &[&key]).await.map_err(failed("remove a dead letter"))?;
             Ok(removed)
         };
@@ -263,7 +265,7 @@ impl ProjectionStore for Postgres {
     }
 
     async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
-        // Seldom, and large.
+        // Rare, and large.
         Box::pin(aside::open(self, projection)).await
     }
 
@@ -285,24 +287,24 @@ fn away(fault: Fault) -> ProjectionError {
 }
 
 impl Postgres {
-    /// A connection for work of a projection, whose statements are planned as usual.
+    /// A connection for a projection's work, whose statements are planned as usual.
     async fn worker(&self) -> Result<Busy, ProjectionError> {
         let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
         Ok(Busy::new(lend(workers).await.map_err(away)?, &self.shared.connecting.link, Duration::ZERO))
     }
 
-    /// A connection for a lease, which is to outlive the batch that it is for.
+    /// A connection for a lease, which must outlive the batch that it is for.
     async fn keeper(&self) -> Result<Object, ProjectionError> {
         let leases = self.aside.as_ref().map_or(&self.shared.pools.leases, |aside| aside.workers());
         lend(leases).await.map_err(away)
     }
 
-    /// What a projection's rows are kept under: in a place aside it has another name.
+    /// The key of a projection's rows: in a place aside it has another name.
     fn key<'a>(&'a self, projection: &'a str) -> &'a str {
         self.aside.as_ref().map_or(projection, |aside| aside.key())
     }
 
-    /// The projection's name with that of its store, of which a database may have several.
+    /// The projection's name with that of its store, since a database may have several.
     fn place(&self, projection: &str) -> String {
         self.shared.schema.sql(&format!("{{schema}}.{projection}"))
     }
@@ -324,15 +326,15 @@ impl Postgres {
         }
     }
 
-    /// Sets a transaction up for a batch, and refuses what cannot be committed before its steps run. The streams of the
-    /// batch that have dead letters.
+    /// Sets a transaction up for a batch, and refuses what cannot be committed before its steps run. Returns the
+    /// streams of the batch that have dead letters.
     async fn check(&self, tx: &PostgresTransaction<'_>, batch: &Batch) -> Result<HashSet<String>, ProjectionError> {
         let Partition { projection, index, count, .. } = batch.partition;
         let (key, index, count) = (self.key(projection), i64::from(index), i64::from(count));
         let settings = format!("{}; {SAVEPOINT}", ends_after(standstill(batch.claim.term)));
         let standing = async {
             let statement = tx.prepare_cached(&self.shared.projections.standing).await?;
-            // One behind the other, and one wait for both.
+            // Pipelined, with one wait for both.
             let params: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&key, &index, &count];
             let (set, row) = join(tx.batch_execute(&settings), tx.query_opt(&statement, &params)).await;
             set.and(row)
@@ -349,8 +351,8 @@ impl Postgres {
         self.letters().among(tx, key, &streams).await.map_err(failed("look for dead letters"))
     }
 
-    /// Sets events aside: those whose streams are parked, and the one that failed. Whoever has settled meanwhile what
-    /// they are parked behind was told that the stream goes on, and so it has to.
+    /// Sets events aside: those whose streams are parked, and the one that failed. If the letters that they are parked
+    /// behind were settled meanwhile, the caller was told that the stream continues, and so it must.
     async fn set_aside(
         &self,
         tx: &PostgresTransaction<'_>,

@@ -27,7 +27,7 @@ impl Postgres {
         Ok((stored, Position::new(column(1)), Position::new(column(2))))
     }
 
-    /// Refuses where it is a place aside that is lost.
+    /// Refuses if this is a place aside that is lost.
     pub(super) fn check_held(&self, partition: Partition) -> StepResult {
         self.aside.as_ref().map_or(Ok(()), |aside| aside.check_held(partition))
     }
@@ -54,7 +54,7 @@ impl Postgres {
         tx.execute(&statements.lay_out, &params).await.map(drop)
     }
 
-    /// Refuses where any part of a projection is leased with another token. For how long the leases hold on.
+    /// Refuses if any part of a projection is leased with another token. Returns how long the leases still last.
     pub(super) async fn check_all(
         &self,
         tx: &PostgresTransaction<'_>,
@@ -77,8 +77,9 @@ impl Postgres {
         Ok(Duration::from_millis(left.unwrap_or_default()))
     }
 
-    /// What moves the checkpoint of a batch: after the savepoint, which is there if no step has ended the transaction,
-    /// and only if lease and checkpoint are still what they were. One message, so that it stops at its first error.
+    /// The statements that move a batch's checkpoint: after the savepoint, which exists if no step has ended the
+    /// transaction, and only if lease and checkpoint are still what they were. One message, so that it stops at its
+    /// first error.
     pub(super) fn move_checkpoint(&self, batch: &Batch) -> String {
         let Partition { projection, index, .. } = batch.partition;
         self.shared.projections.schema.sql(&format!(

@@ -1,4 +1,4 @@
-//! Steps and what they have sent: statements go out one behind the other, and their answers are waited for together.
+//! Steps and their statements: these are sent one after the other, and their answers awaited together.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -13,17 +13,17 @@ use super::super::PostgresTransaction;
 use super::super::transaction::Queued;
 use crate::projection::{StepResult, caught};
 
-/// How many answers a batch waits for at most, before its next step begins.
+/// How many answers may be pending before a batch's next step begins.
 const UNANSWERED: usize = 1024;
 
 /// The steps of one transaction.
 pub(super) struct Pipeline<'t> {
     tx: &'t PostgresTransaction<'t>,
-    /// In the order in which they were sent, which is that of the answers.
+    /// In the order of sending, which is that of the answers.
     unanswered: VecDeque<Sent<'t>>,
     failed: Option<(usize, Error)>,
     taken: Vec<Queued>,
-    /// When the server is told that somebody is there, while a step waits for something else.
+    /// When to send the server a sign of life, while a step waits for something else.
     beats: Interval,
 }
 
@@ -36,7 +36,7 @@ struct Sent<'t> {
 type Answer<'t> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 't>>;
 
 impl<'t> Pipeline<'t> {
-    /// For a transaction that the server ends when it has heard nothing for so long.
+    /// For a transaction that the server ends after `standstill` without a message.
     pub(super) fn new(tx: &'t PostgresTransaction<'t>, standstill: Duration) -> Self {
         let pause = standstill / 3;
         let mut beats = interval_at(Instant::now() + pause, pause);
@@ -44,8 +44,8 @@ impl<'t> Pipeline<'t> {
         Self { tx, unanswered: VecDeque::new(), failed: None, taken: Vec::new(), beats }
     }
 
-    /// Runs a step. What it enqueues is sent each time that it waits, and when it ends; answers to what was sent before
-    /// are taken meanwhile, since the connection reads nothing beyond one that nobody takes. A step may wait for longer
+    /// Runs a step. What it enqueues is sent whenever it waits, and when it ends; answers to earlier statements are
+    /// taken meanwhile, since the connection reads nothing beyond one that nobody takes. A step may wait for longer
     /// than the transaction may stand still; a process that is stopped, or whose runtime is blocked, has no beat.
     pub(super) async fn run(&mut self, number: usize, step: impl Future<Output = StepResult> + Send) -> StepResult {
         let mut step = pin!(caught(step));
@@ -55,7 +55,7 @@ impl<'t> Pipeline<'t> {
             if polled.is_pending() {
                 self.beat(number, task);
             }
-            // Whatever it comes to, the step decides when this ends.
+            // Whatever the result, the step decides when this ends.
             let _ = self.poll_answers(0, task);
             polled
         })
@@ -71,7 +71,7 @@ impl<'t> Pipeline<'t> {
         self.failed.is_some()
     }
 
-    /// Waits for all answers; the first statement that failed, with the number of its step.
+    /// Waits for all answers; returns the first statement that failed, with the number of its step.
     pub(super) async fn finish(mut self) -> Option<(usize, Error)> {
         poll_fn(|task| self.poll_answers(0, task)).await;
         self.failed
@@ -86,7 +86,7 @@ impl<'t> Pipeline<'t> {
         self.taken = taken;
     }
 
-    /// Sends a query of nothing at all, which a transaction that has failed takes as well.
+    /// Sends an empty query, which a failed transaction accepts as well.
     fn beat(&mut self, step: usize, task: &mut Context<'_>) {
         let tx = self.tx;
         while self.beats.poll_tick(task).is_ready() {
@@ -94,7 +94,7 @@ impl<'t> Pipeline<'t> {
         }
     }
 
-    /// It is sent when it is polled for the first time. Its answer cannot be there yet; an error can.
+    /// The first poll sends it. Its answer cannot be there yet; an error can.
     fn ask(&mut self, step: usize, mut answer: Answer<'t>, task: &mut Context<'_>) {
         match answer.as_mut().poll(task) {
             Poll::Ready(Err(error)) => self.failed = self.failed.take().or(Some((step, error))),
@@ -103,7 +103,7 @@ impl<'t> Pipeline<'t> {
         }
     }
 
-    /// Takes answers, until no more than so many are missing.
+    /// Takes answers until no more than `left` are pending.
     fn poll_answers(&mut self, left: usize, task: &mut Context<'_>) -> Poll<()> {
         while let Some(first) = self.unanswered.front_mut() {
             let Poll::Ready(answer) = first.answer.as_mut().poll(task) else {

@@ -1,4 +1,4 @@
-//! The transaction of a batch: how it begins, how it ends, and whose fault it is when it does not.
+//! The transaction of a batch: how it begins and ends, and whose fault it is if it cannot.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::domain::StoredEvent;
 use crate::projection::{Batch, LeaseLost, Projection, ProjectionError, StepResult, sought};
 use crate::store::StoreError;
 
-/// How often the term of its lease a transaction may stand still: then the server ends it, so that the rows that it has
-/// changed are free for whoever has the lease then.
+/// For how many terms of its lease a transaction may stand still: then the server ends it, so that the rows that it has
+/// changed are free for the lease's next holder.
 const STANDSTILLS: u32 = 3;
-/// But not sooner: between two statements a busy machine takes its time.
+/// But not sooner: a busy machine takes its time between two statements.
 const LEAST_STANDSTILL: Duration = Duration::from_secs(1);
-/// The longest that the server takes is 24 days.
+/// The longest that the server accepts is 24 days.
 const LONGEST_STANDSTILL: Duration = Duration::from_hours(24 * 12);
-/// How long one may that is under no lease. It runs the store's own statements one behind the other, or steps, which
-/// have a beat: none that is alive stands still for as long.
+/// How long a transaction under no lease may stand still. It runs the store's own statements one after the other, or
+/// steps, which have a beat: none that is alive stands still for as long.
 pub(super) const STANDSTILL: Duration = Duration::from_secs(15);
 
-/// An error of the store's own statements, which is not the projection's.
+/// Turns an error of the store's own statements into one that is not the projection's.
 pub(super) fn failed(attempt: &'static str) -> impl Fn(tokio_postgres::Error) -> ProjectionError {
     move |error| fault(attempt, PostgresError::from(error))
 }
@@ -37,8 +37,8 @@ pub(super) fn refused(attempt: &'static str, error: PostgresError) -> Projection
     if error.is_trouble() { fault(attempt, error) } else { said(error) }
 }
 
-/// What the server said holds no values of rows, and so a dead letter keeps it; but not the text of a `RAISE`, which is
-/// somebody's own.
+/// A server's message contains no values of rows, so a dead letter keeps it; but not the text of a `RAISE`, which
+/// somebody else wrote.
 fn said(error: PostgresError) -> ProjectionError {
     if error.is_raised() { error.into() } else { ProjectionError::from(error).told() }
 }
@@ -48,7 +48,7 @@ pub(super) fn standstill(term: Duration) -> Duration {
     term.saturating_mul(STANDSTILLS).clamp(LEAST_STANDSTILL, LONGEST_STANDSTILL)
 }
 
-/// Has the server end a transaction that stands still for so long.
+/// Has the server end a transaction that stands still for longer.
 pub(super) fn ends_after(standstill: Duration) -> String {
     format!("SET LOCAL idle_in_transaction_session_timeout = {}", standstill.as_millis())
 }
@@ -59,13 +59,13 @@ pub(super) async fn begin(client: &mut Object) -> Result<PostgresTransaction<'_>
     Ok(PostgresTransaction::new(begun.map_err(failed("begin a projection's batch"))?))
 }
 
-/// Set behind the beginning: it is there at the end if no step has ended the transaction.
+/// Set after the beginning: it still exists at the end if no step has ended the transaction.
 pub(super) const SAVEPOINT: &str = "SAVEPOINT eventsource";
 /// And looked for at the end.
 pub(super) const RELEASE: &str = "RELEASE SAVEPOINT eventsource";
 
-/// Commits if what was done succeeded, and if the checkpoint can be moved; else undoes all of it. `tried` are the
-/// events whose steps have run.
+/// Commits if the work succeeded and the checkpoint can be moved; otherwise undoes all of it. `tried` are the events
+/// whose steps have run.
 pub(super) async fn end<T>(
     tx: PostgresTransaction<'_>,
     result: Result<T, ProjectionError>,
@@ -84,7 +84,7 @@ pub(super) async fn end<T>(
         }
         (Ok(_), _) => {
             let committed = tx.into_inner().commit().await;
-            // What is checked no earlier, such as a deferred constraint, is a fault of what was written.
+            // A deferred constraint, or whatever else is checked only now, is a fault of what was written.
             match committed {
                 Ok(()) => Ok(value),
                 Err(error) => Err(sought(refused("commit a projection's batch", error.into()), tried)),
@@ -97,16 +97,16 @@ pub(super) async fn end<T>(
     }
 }
 
-/// The connection is not lent again before its transaction has been rolled back, whose error changes nothing.
+/// Rolls the transaction back before the connection is lent again; an error of that changes nothing.
 async fn undone(tx: PostgresTransaction<'_>, error: ProjectionError) -> ProjectionError {
     let _ = tx.into_inner().rollback().await;
     error
 }
 
-/// Why a transaction does not come to its end.
+/// Why a transaction cannot be completed.
 fn why(error: tokio_postgres::Error) -> ProjectionError {
     match error.code() {
-        // The savepoint is gone with its transaction.
+        // The savepoint went with its transaction.
         Some(&SqlState::NO_ACTIVE_SQL_TRANSACTION | &SqlState::S_E_INVALID_SPECIFICATION) => {
             ProjectionError::new("a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store")
         }
@@ -127,7 +127,7 @@ fn moved(said: &[SimpleQueryMessage]) -> u64 {
     last.unwrap_or_default()
 }
 
-/// Applies events one after the other, and tells whose step failed.
+/// Applies events one after the other, and returns whose step failed.
 pub(super) async fn apply<'t>(
     tx: &'t PostgresTransaction<'t>,
     projection: &dyn Projection<Postgres>,
@@ -153,7 +153,7 @@ pub(super) async fn apply<'t>(
     }
 }
 
-/// Runs what is no step of an event: a set-up or a reset.
+/// Runs a set-up or a reset, which is not the step of an event.
 pub(super) async fn prepare<'t>(
     tx: &'t PostgresTransaction<'t>,
     step: impl Future<Output = StepResult> + Send,
@@ -165,7 +165,7 @@ pub(super) async fn prepare<'t>(
     sent.map_or(prepared, |(_, error)| Err(error.into())).map_err(readable)
 }
 
-/// The failure of the step for one of these events, with what the server said.
+/// The failure of the step for one of these events, with the server's message.
 fn told(
     tx: &PostgresTransaction<'_>,
     error: ProjectionError,
@@ -178,7 +178,7 @@ fn told(
     }
     let server = server(&error);
     if let Some(busy) = server.as_ref().filter(|server| server.is_busy()) {
-        // A lock that is not to be had, a full disk, a deadlock: the same statement may be fine another time.
+        // A lock that is not available, a full disk, a deadlock: the same statement may succeed another time.
         return fault("apply a batch", busy.clone());
     }
     let is_aborted = server.is_some_and(|server| server.code() == Some(SqlState::IN_FAILED_SQL_TRANSACTION.code()));
@@ -189,7 +189,7 @@ fn told(
     }
 }
 
-/// A driver's error says no more than that there is one.
+/// Replaces a driver's error, which says only that there is one, by the server's message.
 fn readable(error: ProjectionError) -> ProjectionError {
     let cause = error.cause();
     let drivers = cause.downcast_ref::<tokio_postgres::Error>().map(PostgresError::from);
@@ -200,7 +200,7 @@ fn readable(error: ProjectionError) -> ProjectionError {
     }
 }
 
-/// What the server said, however an error of the projection's wraps it.
+/// The server's error, however an error of the projection's wraps it.
 fn server(error: &ProjectionError) -> Option<PostgresError> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.cause());
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! TLS, or that there is none.
+//! TLS, or the lack of it.
 
 #[cfg(not(feature = "postgres-tls"))]
 mod off;

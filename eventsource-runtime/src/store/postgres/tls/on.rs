@@ -30,7 +30,7 @@ pub(in crate::store::postgres) fn tls(config: &Config, options: &PostgresOptions
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         Some(pem) => given(pem)?,
     };
-    // Named, not the process's default, which another crate may have chosen or nobody.
+    // Explicit, instead of the process's default, which another crate may have set, or nobody.
     let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| PostgresError::new(error.to_string()))?
