@@ -3,7 +3,7 @@
 use super::{Backend, Projection};
 use crate::domain::StoredEvent;
 
-/// What a store is given to keep a checkpoint under a name, where the events have their effect elsewhere.
+/// Keeps a checkpoint under a name in a store, if the events take effect elsewhere.
 pub(crate) struct Bookmark(pub(crate) &'static str);
 
 impl<B: Backend> Projection<B> for Bookmark {
@@ -15,7 +15,7 @@ impl<B: Backend> Projection<B> for Bookmark {
         self.0
     }
 
-    /// Whoever uses it filters.
+    /// Its user filters.
     fn event_types(&self) -> Vec<&'static str> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! Dead letters: events that a projection could not apply, set aside so that the others go on.
+//! Dead letters: events that a projection could not apply, set aside so that the others continue.
 
 use std::sync::Arc;
 

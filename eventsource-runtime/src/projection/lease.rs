@@ -15,7 +15,7 @@ use crate::store::Position;
 pub struct Claim {
     /// New for each lease that is asked for, and kept when that is renewed: it identifies a late write.
     pub token: Uuid,
-    /// Who asks, for operators.
+    /// The owner's name, for operators.
     pub owner: Arc<str>,
     /// For how long from now, by the store's clock. A term of zero gives up a lease that is held.
     pub term: Duration,
@@ -29,7 +29,7 @@ impl Claim {
         Self { token, owner: owner.into(), term, by_force: false }
     }
 
-    /// Takes the lease whoever has it.
+    /// Takes the lease, whoever has it.
     #[must_use]
     pub fn by_force(self) -> Self {
         Self { by_force: true, ..self }

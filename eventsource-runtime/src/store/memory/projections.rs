@@ -332,7 +332,7 @@ fn repartitioned(standing: &mut Standing, name: &'static str, partitions: u32) -
 mod tests {
     use super::*;
 
-    /// Who came while another was about to take the lease was told that it had it, and so was the other.
+    /// Two claims at the same time were both told that they had the lease.
     #[test]
     fn a_lease_that_is_not_granted_is_not_told_as_granted() {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

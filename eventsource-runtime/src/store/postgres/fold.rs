@@ -260,7 +260,7 @@ impl Held {
     }
 }
 
-/// Whether a stream may go on.
+/// Whether a stream may continue.
 #[derive(Clone, Copy, PartialEq)]
 enum Left {
     Some,

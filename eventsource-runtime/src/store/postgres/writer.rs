@@ -78,7 +78,7 @@ impl Shared {
             self.head.publish(last);
         }
         for (waiting, outcome) in group.into_iter().zip(outcomes) {
-            // A caller who has gone is told nothing; what was committed stays.
+            // A caller that has gone is told nothing; what was committed stays.
             let _ = waiting.reply.send(outcome);
         }
     }

@@ -121,7 +121,7 @@ fn answer(head: &Head, outcomes: impl Iterator<Item = (Append, Outcome)>) {
         if let Ok(appended) = &outcome {
             last = last.max(appended.position);
         }
-        // A caller who has gone is told nothing; what was committed stays.
+        // A caller that has gone is told nothing; what was committed stays.
         let _ = append.reply.send(outcome);
     }
     head.publish(last);

@@ -33,7 +33,7 @@ pub(super) fn hold(schema: &Schema) -> String {
     schema.sql(&taking(free))
 }
 
-/// Takes a lease whoever has it.
+/// Takes a lease, whoever has it.
 pub(super) fn seize(schema: &Schema) -> String {
     schema.sql(&taking("FOR UPDATE"))
 }
