@@ -156,7 +156,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// previous holder waits for the next.
     ///
     /// A table with the name of one that the projection creates is replaced, whether it is the projection's or not.
-    /// Refused are only the store's own tables, and on `SQLite` the name of an index or a trigger on a table that is
+    /// Only the store's own tables are refused, and on `SQLite` the name of an index or a trigger on a table that is
     /// not the projection's. On `PostgreSQL` grants on tables, columns and sequences are carried over; a policy, row
     /// level security, a trigger or a place in a publication that the new table lacks stops the projection with an
     /// error. Nothing else that was set for the old table is carried over.
