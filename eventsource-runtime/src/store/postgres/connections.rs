@@ -69,8 +69,8 @@ impl From<PostgresError> for Fault {
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) tls: Tls,
-    /// The one in which the store was opened. A caller's may be driven for no longer than the caller waits, while others
-    /// are lent the connection.
+    /// The one in which the store was opened. A caller's may be driven for no longer than the caller waits, while
+    /// others are lent the connection.
     pub(super) runtime: Handle,
 }
 
@@ -147,15 +147,15 @@ impl Readers {
     }
 }
 
-/// A read dropped sooner than this leaves a connection that is soon usable again, and there may be many such reads. Later,
-/// what it reads may be locked.
+/// A read dropped sooner than this leaves a connection that is soon usable again, and there may be many such reads.
+/// Later, what it reads may be locked.
 const SOON: Duration = Duration::from_millis(100);
 /// How long such a connection may take to answer before it is closed after all.
 const ANSWERED: Duration = Duration::from_secs(1);
 
-/// A connection on which a statement may take long. If it is dropped before it is free, a statement and a transaction may
-/// still be open on it: then it is lent again only once they have been answered, and if the statement has been running for
-/// longer than its patience, the connection is closed and the statement cancelled, so that it locks nothing.
+/// A connection on which a statement may take long. If it is dropped before it is free, a statement and a transaction
+/// may still be open on it: then it is lent again only once they have been answered. If the statement has been running
+/// for longer than its patience, the connection is closed and the statement cancelled, so that it locks nothing.
 pub(super) struct Busy {
     client: Option<Object>,
     link: Link,
