@@ -15,9 +15,9 @@ impl Apply<Lent> for Member {
 struct Member {
     #[serde(rename = "of", default)]
     name: String,
-    #[serde(default, skip)]
+    #[serde(default, skip)] //~
     lent: u32,
-    #[serde(skip_deserializing)]
+    #[serde(skip_deserializing)] //~
     returned: u32,
 }
 
