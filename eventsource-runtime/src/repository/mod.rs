@@ -251,7 +251,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         // The same command may be appended from elsewhere between the load and the append. If it led to other events
         // there, the store takes ours for another use of their ids; the next load finds the result.
         let mut may_be_repeated = first_event.is_some();
-        let mut turn = self.turns.begin(&stream).await;
+        let mut turn = match self.turns.begin(&stream) {
+            Some(coming) => Some(coming.await),
+            None => None,
+        };
         loop {
             replay = self.replay(&stream, replay, first_event).await?;
             if let Some(earlier) = replay.earlier {

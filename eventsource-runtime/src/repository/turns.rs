@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::timer;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 type Stream = Arc<AsyncMutex<()>>;
+/// In boxes, so that a command has no place for what it most often does without.
+type Coming = Pin<Box<dyn Future<Output = Box<Turn>> + Send>>;
 
 /// The turns of the commands of one repository and its clones.
 #[derive(Default)]
@@ -39,35 +42,41 @@ pub(super) struct Turn {
 
 impl Turns {
     /// The turn of a command that begins: none where no other has had a conflict on the stream.
-    pub(super) async fn begin(self: &Arc<Self>, id: &StreamId) -> Option<Turn> {
-        if self.contended.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
+    #[inline]
+    pub(super) fn begin(self: &Arc<Self>, id: &StreamId) -> Option<Coming> {
+        if self.contended.load(Ordering::Relaxed) == 0 { None } else { self.join(id) }
+    }
+
+    #[cold]
+    fn join(self: &Arc<Self>, id: &StreamId) -> Option<Coming> {
         let stream = Arc::clone(self.streams.lock().get(id)?);
-        Some(Box::pin(self.wait(id, stream)).await)
+        Some(self.wait(id, stream))
     }
 
     /// The turn of a command that has had a conflict.
-    pub(super) async fn again(self: &Arc<Self>, id: &StreamId) -> Turn {
+    #[cold]
+    pub(super) fn again(self: &Arc<Self>, id: &StreamId) -> Coming {
         let stream = {
             let mut streams = self.streams.lock();
             let stream = Arc::clone(streams.entry(id.clone()).or_default());
             self.contended.store(streams.len(), Ordering::Relaxed);
             stream
         };
-        Box::pin(self.wait(id, stream)).await
+        self.wait(id, stream)
     }
 
-    async fn wait(self: &Arc<Self>, id: &StreamId, stream: Stream) -> Turn {
+    fn wait(self: &Arc<Self>, id: &StreamId, stream: Stream) -> Coming {
         // Before the wait, which may be dropped.
-        let mut turn = Turn { turns: Arc::clone(self), id: id.clone(), stream, guard: None };
-        let stream = Arc::clone(&turn.stream);
-        turn.guard = if timer::is_there() {
-            timeout(PATIENCE, stream.lock_owned()).await.ok()
-        } else {
-            stream.try_lock_owned().ok()
-        };
-        turn
+        let mut turn = Box::new(Turn { turns: Arc::clone(self), id: id.clone(), stream, guard: None });
+        Box::pin(async move {
+            let stream = Arc::clone(&turn.stream);
+            turn.guard = if timer::is_there() {
+                timeout(PATIENCE, stream.lock_owned()).await.ok()
+            } else {
+                stream.try_lock_owned().ok()
+            };
+            turn
+        })
     }
 }
 
@@ -86,7 +95,6 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;
@@ -94,15 +102,16 @@ mod tests {
     #[tokio::test]
     async fn who_has_left_is_forgotten_wherever_it_left() {
         let (turns, stream) = (Arc::new(Turns::default()), StreamId::new("Order", 1));
-        assert!(turns.begin(&stream).await.is_none(), "nobody has had a conflict");
+        assert!(turns.begin(&stream).is_none(), "nobody has had a conflict");
         let first = turns.again(&stream).await;
         assert!(first.guard.is_some());
+        drop(turns.begin(&stream).unwrap());
         {
-            let mut waiting = pin!(turns.begin(&stream));
+            let mut waiting = turns.begin(&stream).unwrap();
             assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             assert_eq!(Arc::strong_count(&first.stream), 5, "the map's, and two of each");
         }
-        assert!(turns.begin(&StreamId::new("Order", 2)).await.is_none(), "another stream has nothing to do with it");
+        assert!(turns.begin(&StreamId::new("Order", 2)).is_none(), "another stream has nothing to do with it");
         drop(first);
         assert!(turns.streams.lock().is_empty());
         assert_eq!(turns.contended.load(Ordering::Relaxed), 0);
