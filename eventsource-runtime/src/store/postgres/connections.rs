@@ -263,8 +263,8 @@ impl Connect for Connector {
         config: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + '_>> {
         let connecting = {
-            let (config, tls, session) = (config.clone(), self.link.tls.connector(), Arc::clone(&self.session));
-            move || connected(config.clone(), tls.clone(), Arc::clone(&session))
+            let (config, tls, session) = (config.clone(), self.link.tls.clone(), Arc::clone(&self.session));
+            move || connected(config.clone(), tls.connector(), Arc::clone(&session))
         };
         Box::pin(async move {
             let task = AbortOnDrop(self.link.runtime.spawn(connecting()));
