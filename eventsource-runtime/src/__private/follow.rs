@@ -129,6 +129,8 @@ impl IntoStep for () {
     }
 }
 
+// Otherwise a boxed error gives one error for each bound of `Error`, and none says what to return.
+#[diagnostic::do_not_recommend]
 impl<E: Into<ProjectionError>> IntoStep for Result<(), E> {
     fn into_step(self) -> StepResult {
         self.map_err(Into::into)
