@@ -82,35 +82,6 @@ async fn drop_everywhere(connections: usize) {
     assert_eq!(stored.len() % 3, 0, "appends are whole");
 }
 
-/// What was dropped soon left its connection with a question that the server had not answered: whoever was lent it next,
-/// an append too, waited for what that waited for.
-#[test]
-fn what_a_read_that_was_dropped_soon_waits_for_holds_up_nobody_else() {
-    run(async {
-        let (name, store, observer) = observed(2).await;
-        let stream = a_stream();
-        store.append(&stream, ExpectedVersion::Any, events(3)).await.unwrap();
-        let raw = services::raw(&services::postgres()).await;
-        raw.batch_execute(&format!("BEGIN; LOCK TABLE {name}.snapshots")).await.unwrap();
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
-        let fold = Fold { stream: stream.clone(), after: Version::START, first_event: None };
-        let folded = store.fold_from_snapshot(fold, Count(0));
-        let locked = async {
-            while observer.query_one(waits, &[&name]).await.unwrap().get::<_, i64>(0) == 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            _ = folded => panic!("it waits for a lock"),
-            () = locked => {}
-        }
-        store.append(&stream, ExpectedVersion::Any, events(1)).await.unwrap();
-        assert_eq!(store.head().await.unwrap(), 4);
-        assert_eq!(store.read_stream(&stream, Version::START, 10).await.unwrap().len(), 4);
-        raw.batch_execute("COMMIT").await.unwrap();
-    });
-}
-
 /// A store with so many connections of a kind, the name that it shares with its schema, and somebody who looks at it.
 async fn observed(connections: usize) -> (String, PostgresStore, Client) {
     let name = services::a_schema();

@@ -44,33 +44,38 @@ async fn waiting(raw: &tokio_postgres::Client, schema: &str, millis: f64) -> i64
     raw.query_one(waiting, &[&schema, &millis]).await.unwrap().get(0)
 }
 
-/// The next load was lent the connection, and waited for the lock with it.
+/// The next load was lent the connection, and waited for the lock with it; so was an append that came alone.
 #[test]
 fn a_load_that_is_dropped_before_a_locked_snapshot_leaves_no_connection_that_waits() {
-    run(async {
-        let schema = services::a_schema();
-        let options = PostgresOptions::default().schema(&*schema).connections(1);
-        let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
-        let counters = Repository::<Counter, _>::new(store.clone());
-        let bus = CommandBus::builder().aggregate(counters.clone()).build();
-        bus.dispatch(Count { counter: 1 }).await.unwrap();
-        counters.snapshots_written().await;
-        let (raw, seen) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
-        raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.snapshots")).await.unwrap();
-        // Not as long as the second after which it gives up by itself, and longer than what is soon answered.
-        let waits = async { while waiting(&seen, &schema, 200.0).await == 0 {} };
-        tokio::select! {
-            biased;
-            loaded = counters.load(&1) => panic!("it waits for the lock: {loaded:?}", loaded = loaded.map(|_| ())),
-            () = waits => {}
-        }
-        let head = tokio::time::timeout(MOST, store.head()).await.expect("it waits for no lock");
-        assert_eq!(head.unwrap(), Position::new(1));
-        tokio::time::timeout(MOST, async { while waiting(&seen, &schema, 0.0).await > 0 {} })
-            .await
-            .expect("it is cancelled");
-        raw.batch_execute("ROLLBACK").await.unwrap();
-    });
+    // Not as long as the second after which it gives up by itself: at once, and longer than what is soon answered.
+    for (connections, millis) in [(1, 200.0), (1, 0.0), (2, 0.0)] {
+        run(async move {
+            let schema = services::a_schema();
+            let options = PostgresOptions::default().schema(&*schema).connections(connections);
+            let store = PostgresStore::connect_with(&services::postgres(), options).await.unwrap();
+            let counters = Repository::<Counter, _>::new(store.clone());
+            let bus = CommandBus::builder().aggregate(counters.clone()).build();
+            bus.dispatch(Count { counter: 1 }).await.unwrap();
+            counters.snapshots_written().await;
+            let (raw, seen) = (services::raw(&services::postgres()).await, services::raw(&services::postgres()).await);
+            raw.batch_execute(&format!("BEGIN; LOCK TABLE {schema}.snapshots")).await.unwrap();
+            let waits = async { while waiting(&seen, &schema, millis).await == 0 {} };
+            tokio::select! {
+                biased;
+                loaded = counters.load(&1) => panic!("it waits for the lock: {loaded:?}", loaded = loaded.map(|_| ())),
+                () = waits => {}
+            }
+            let stream = a_stream();
+            let appended = tokio::time::timeout(MOST, store.append(&stream, ExpectedVersion::Any, events(1))).await;
+            appended.expect("it waits for no lock").unwrap();
+            let head = tokio::time::timeout(MOST, store.head()).await.expect("it waits for no lock");
+            assert_eq!(head.unwrap(), Position::new(2));
+            tokio::time::timeout(MOST, async { while waiting(&seen, &schema, 0.0).await > 0 {} })
+                .await
+                .expect("it is cancelled");
+            raw.batch_execute("ROLLBACK").await.unwrap();
+        });
+    }
 }
 
 /// Writes where somebody may have a lock.

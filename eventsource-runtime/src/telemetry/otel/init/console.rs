@@ -17,14 +17,24 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use super::env::Signal;
 use super::flush::Job;
 use super::flushes::Flushes;
-use super::is_ours;
+use super::{TelemetryBuilder, is_ours};
 use crate::sync::Mutex;
 use crate::telemetry::log::Named;
 use crate::telemetry::otel::line;
-use crate::telemetry::otel::tree::Writer;
+use crate::telemetry::otel::tree::{Console, Writer};
 
 /// How long a flush waits for the terminal.
 const LONGEST_FLUSH: Duration = Duration::from_secs(5);
+
+impl TelemetryBuilder {
+    /// What prints the trace tree to stderr.
+    pub(super) fn console(&self) -> Console {
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let colour = terminal && self.env.get("NO_COLOR").is_none() && self.env.get("TERM") != Some("dumb");
+        let width = self.env.get("COLUMNS").and_then(|columns| columns.parse().ok());
+        Console::on_stderr(width, colour, self.console_traces, self.console_slow)
+    }
+}
 
 /// Prints metrics, a line per point: `name [unit] key=value: 3`, or `count=3 sum=0.25` for a histogram.
 ///

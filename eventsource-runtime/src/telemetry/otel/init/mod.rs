@@ -65,7 +65,7 @@ pub(super) use self::spans::Way;
 use super::error_text;
 use super::metrics::{self, Instruments};
 use super::pipeline::{self, Pipeline, SCOPE, Sampling};
-use super::tree::{Console, SLOW};
+use super::tree::SLOW;
 use crate::telemetry::TelemetryError;
 use handle::Providers;
 pub use handle::{Telemetry, TelemetryGuard};
@@ -389,13 +389,6 @@ impl TelemetryBuilder {
             None if signal == Signal::Traces && self.console_without_endpoint => vec![Exporter::Console],
             None => Vec::new(),
         }
-    }
-
-    fn console(&self) -> Console {
-        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        let colour = terminal && self.env.get("NO_COLOR").is_none() && self.env.get("TERM") != Some("dumb");
-        let width = self.env.get("COLUMNS").and_then(|columns| columns.parse().ok());
-        Console::on_stderr(width, colour, self.console_traces, self.console_slow)
     }
 }
 
