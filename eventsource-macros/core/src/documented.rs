@@ -47,7 +47,7 @@ fn derives() {
     compare("event", &[event::parse::OPTIONS, event::parse::FIELD]);
     compare("command", &[message::parse::COMMAND, message::parse::COMMAND_FIELD]);
     compare("query", &[message::parse::QUERY, message::parse::QUERY_FIELD]);
-    compare("aggregate", &[aggregate::parse::OPTIONS]);
+    compare("aggregate", &[aggregate::parse::OPTIONS, aggregate::parse::FIELD]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proc_macro2::{Group, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Type, Visibility, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Expr, Field, Ident, Pat, Token, Visibility, parse_quote};
 
 use crate::names::{Bound, bound_under, find};
 use crate::seen::seen;
@@ -117,7 +117,7 @@ pub(crate) fn is_underscored(name: &Ident) -> bool {
 }
 
 /// `type Name = Type;`, placed so that an error about the type is on the type.
-pub(crate) fn associated(name: &str, ty: &Type) -> TokenStream {
+pub(crate) fn associated(name: &str, ty: &impl ToTokens) -> TokenStream {
     let (place, name) = (first_span(ty), local(name));
     quote_spanned!(place=> type #name = #ty;)
 }

@@ -14,7 +14,10 @@ pub use serde_json;
 
 pub use follow::{Follow, Handler, IntoStep, event_types, follow};
 
-pub use crate::domain::sensitive::{Field, HasSensitive, Hidden, MayBeSeen, Seen, Unmarked, WHOLE, field, may_be_seen};
+pub use crate::domain::sensitive::{
+    Field, HasSensitive, Hidden, MayBeSeen, OTHER, OtherMarked, Seen, Unmarked, WHOLE, Whole, field, may_be_seen,
+    whole_if, whole_of,
+};
 use crate::domain::{self, AnyEvent, DecodeError, Event, EventDef, EventRef, decode_payload};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
@@ -43,6 +46,11 @@ pub mod probe {
     /// Of a stored event that may be of that type.
     pub mod stored {
         pub use super::super::{ReadEvent as _, ReadOther as _};
+    }
+
+    /// Whether a value may be seen.
+    pub mod shown {
+        pub use super::super::{OtherMarked as _, Unmarked as _};
     }
 
     /// Of what a traced function returns.

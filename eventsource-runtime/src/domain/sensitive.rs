@@ -1,8 +1,15 @@
 //! Sensitive values: the wrapper, and how macro expansions keep sensitive fields off spans.
 
+use std::borrow::Cow;
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::slice;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::task::Poll;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,15 +97,56 @@ pub trait HasSensitive<const FIELD: u128> {}
 /// The type as a whole, which `Debug` would show with its sensitive fields.
 pub const WHOLE: u128 = 0;
 
-// Wrappers that show all they contain: an alias hides them from the macros.
-impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for &T {}
-impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Arc<T> {}
-impl<T: HasSensitive<WHOLE> + ?Sized> HasSensitive<WHOLE> for Box<T> {}
-impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for Option<T> {}
+/// The other of two, where one alone may be marked: the error of a `Result`, the second of a pair.
+pub const OTHER: u128 = 1;
+
+/// Marks what shows all of the `T` that it holds.
+macro_rules! shows {
+    ($([$($generics:tt)*] $wrapper:ty),* $(,)?) => {$(
+        impl<$($generics)*, const OF: u128> HasSensitive<OF> for $wrapper where T: HasSensitive<OF> {}
+    )*};
+}
+
+shows! {
+    [T: ?Sized] &T,
+    [T: ?Sized] &mut T,
+    [T: ?Sized] Arc<T>,
+    [T: ?Sized] Box<T>,
+    [T: ?Sized] Rc<T>,
+    [T] Pin<T>,
+    ['a, T: ToOwned + ?Sized] Cow<'a, T>,
+    [T] Option<T>,
+    [T] Poll<T>,
+    [T] [T],
+    [T, const N: usize] [T; N],
+    [T] Vec<T>,
+    [T] VecDeque<T>,
+    [T] BTreeSet<T>,
+    [T, S] HashSet<T, S>,
+    [K, T] BTreeMap<K, T>,
+    [K, T, S] HashMap<K, T, S>,
+    ['a, T] slice::Iter<'a, T>,
+    [T: Copy] Cell<T>,
+    [T: ?Sized] RefCell<T>,
+    ['a, T: ?Sized] Ref<'a, T>,
+    ['a, T: ?Sized] RefMut<'a, T>,
+    [T] OnceLock<T>,
+    [T: ?Sized] Mutex<T>,
+    ['a, T: ?Sized] MutexGuard<'a, T>,
+    [T: ?Sized] RwLock<T>,
+    ['a, T: ?Sized] RwLockReadGuard<'a, T>,
+    ['a, T: ?Sized] RwLockWriteGuard<'a, T>,
+    [T: ?Sized] tokio::sync::Mutex<T>,
+    ['a, T: ?Sized] tokio::sync::MutexGuard<'a, T>,
+    [T: ?Sized] tokio::sync::RwLock<T>,
+    ['a, T: ?Sized] tokio::sync::RwLockReadGuard<'a, T>,
+    ['a, T: ?Sized] tokio::sync::RwLockWriteGuard<'a, T>,
+}
+
 impl<T: HasSensitive<WHOLE>, E> HasSensitive<WHOLE> for Result<T, E> {}
-impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for Vec<T> {}
-impl<T: HasSensitive<WHOLE>> HasSensitive<WHOLE> for [T] {}
-impl<T: HasSensitive<WHOLE>, const N: usize> HasSensitive<WHOLE> for [T; N] {}
+impl<T, E: HasSensitive<WHOLE>> HasSensitive<OTHER> for Result<T, E> {}
+impl<A: HasSensitive<WHOLE>, B> HasSensitive<WHOLE> for (A, B) {}
+impl<A, B: HasSensitive<WHOLE>> HasSensitive<OTHER> for (A, B) {}
 
 /// A field's name as a parameter of a type (FNV-1a).
 #[must_use]
@@ -141,6 +189,9 @@ pub struct Seen;
 impl MayBeSeen for Seen {}
 
 impl<T: HasSensitive<FIELD> + ?Sized, const FIELD: u128> Field<T, FIELD> {
+    /// The same as a constant.
+    pub const HIDDEN: bool = true;
+
     /// The field is marked: this is found before the method of [`Unmarked`].
     #[must_use]
     pub const fn __es_shown(&self) -> Hidden {
@@ -151,12 +202,50 @@ impl<T: HasSensitive<FIELD> + ?Sized, const FIELD: u128> Field<T, FIELD> {
 /// Any other field.
 pub trait Unmarked {
     /// It may be seen.
+    const HIDDEN: bool = false;
+
+    /// It may be seen.
     fn __es_shown(&self) -> Seen {
         Seen
     }
 }
 
 impl<T: ?Sized, const FIELD: u128> Unmarked for Field<T, FIELD> {}
+
+/// All that a value shows.
+#[derive(Debug)]
+pub struct Whole<T: ?Sized>(PhantomData<fn(&T)>);
+
+/// All that the value shows.
+#[must_use]
+pub const fn whole_of<T: ?Sized>(_: &T) -> Whole<T> {
+    Whole(PhantomData)
+}
+
+impl<T: HasSensitive<WHOLE> + ?Sized> Whole<T> {
+    /// It is marked: this is found before the methods of the traits.
+    #[must_use]
+    pub const fn __es_shown(&self) -> Hidden {
+        Hidden
+    }
+}
+
+/// Only the [`OTHER`] of it is marked.
+pub trait OtherMarked {
+    /// It is hidden.
+    fn __es_shown(&self) -> Hidden {
+        Hidden
+    }
+}
+
+impl<T: HasSensitive<OTHER> + ?Sized> OtherMarked for Whole<T> {}
+impl<T: ?Sized> Unmarked for &Whole<T> {}
+
+/// [`WHOLE`] if the type is marked, otherwise the name of no field.
+#[must_use]
+pub const fn whole_if(marked: bool) -> u128 {
+    if marked { WHOLE } else { u128::MAX }
+}
 
 /// Accepts only what may be seen; anything else does not compile.
 pub fn may_be_seen<S: MayBeSeen>(_: S) {}
@@ -184,6 +273,24 @@ mod tests {
         let Hidden = Field::<Arc<[Marked]>, WHOLE>::named().__es_shown();
         let Hidden = Field::<std::io::Result<Marked>, WHOLE>::named().__es_shown();
         may_be_seen(Field::<Vec<Option<u8>>, WHOLE>::named().__es_shown());
+    }
+
+    #[test]
+    fn a_value_is_hidden_by_either_of_its_types() {
+        macro_rules! shown {
+            ($value:expr) => {{
+                let whole = &whole_of(&$value);
+                whole.__es_shown()
+            }};
+        }
+        let Hidden = shown!([Some(Marked)]);
+        let Hidden = shown!(Mutex::new(Marked).lock());
+        let Hidden = shown!(Err::<u8, _>(Marked));
+        let Hidden = shown!(vec![(1, Marked)]);
+        may_be_seen(shown!(Ok::<_, u8>("seen")));
+        may_be_seen(shown!(Some(1)));
+        assert_eq!(whole_if(Field::<Marked, WHOLE>::HIDDEN), WHOLE);
+        assert_ne!(whole_if(Field::<u8, WHOLE>::HIDDEN), WHOLE);
     }
 
     #[test]

@@ -7,11 +7,13 @@ use syn::{Ident, Path};
 use super::model::{Event, Model, Snapshot};
 use crate::generics::bound;
 use crate::output::{associated, block, enum_lints, local, located, probe};
+use crate::sensitive;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     // Uses of the events as types come first: for a half-written name an editor looks at its first use.
     let mut impls: TokenStream = model.events.iter().map(|event| member(model, event)).collect();
     impls.extend(debug(model));
+    impls.extend(marks(model));
     impls.extend(event_set(model));
     impls.extend(aggregate(model));
     let mut tokens = block(model.lints.as_ref(), &impls);
@@ -71,6 +73,17 @@ fn debug(Model { set, events, debug, .. }: &Model) -> TokenStream {
             }
         }
     }
+}
+
+/// Marks the state, and the enum whose `Debug` is derived: that shows what its events show.
+fn marks(Model { runtime, ident, generics, sensitive, set, events, debug, .. }: &Model) -> TokenStream {
+    let private = runtime.private();
+    let mut marks = sensitive::marks(&private, ident, generics, sensitive);
+    let shown: Vec<&Path> = events.iter().filter(|_| !debug).map(|event| &event.path).collect();
+    if !shown.is_empty() {
+        marks.extend(sensitive::mark_enum(&private, set, &shown));
+    }
+    marks
 }
 
 fn member(Model { runtime, set, .. }: &Model, Event { variant, path }: &Event) -> TokenStream {

@@ -10,6 +10,7 @@ use crate::diagnostics::Diagnostics;
 use crate::names::check_kept;
 use crate::output::deprecated;
 use crate::paths::Runtime;
+use crate::sensitive;
 use crate::signature::{alike, ends_in};
 
 pub(super) struct Model {
@@ -28,6 +29,7 @@ pub(super) struct Model {
     /// Whether the enum's `Debug` is ours: the name of the event, without its payload.
     pub(super) debug: bool,
     pub(super) snapshot: Option<Snapshot>,
+    pub(super) sensitive: Vec<sensitive::Field>,
     /// Stands for the enum if, after a mistake, not all of its events are known.
     pub(super) hole: Option<Type>,
     /// Parameters are a mistake as well; the impl repeats them, so that only one is reported.
@@ -48,7 +50,7 @@ pub(super) struct Event {
 }
 
 pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
-    let Parsed { input, runtime, id, error, name, events, unclear, snapshot, derive, event } = parsed;
+    let Parsed { input, runtime, id, error, name, events, unclear, snapshot, derive, event, sensitive } = parsed;
     refuse_generics(diagnostics, &input);
     if snapshot.is_some() {
         refuse_skipped(diagnostics, &input);
@@ -83,6 +85,7 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Model {
         debug: !derive.iter().any(|path| ends_in(path, "Debug")),
         derive,
         snapshot: snapshot.filter(|_| !is_generic),
+        sensitive,
         generics: input.generics,
         vis: input.vis,
         lints,

@@ -8,6 +8,7 @@ use crate::fields;
 use crate::keys;
 use crate::options::{Form, Options, Value, Word, Words, entries};
 use crate::paths::{self, Runtime};
+use crate::sensitive::{self, SENSITIVE};
 
 pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::ID, Form::Type),
@@ -19,7 +20,7 @@ pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::EVENT, Form::Path),
     paths::CRATE,
 ])
-.with_elsewhere(&[(keys::EVERY, IN_SNAPSHOT), (keys::VERSION, IN_SNAPSHOT)]);
+.with_elsewhere(&[(keys::EVERY, IN_SNAPSHOT), (keys::VERSION, IN_SNAPSHOT), (keys::SENSITIVE, fields::ON_FIELD)]);
 
 const IN_SNAPSHOT: &str = "belongs in `snapshot(every = 100, version = 2)`";
 
@@ -27,7 +28,7 @@ const IN_SNAPSHOT: &str = "belongs in `snapshot(every = 100, version = 2)`";
 pub(crate) const SNAPSHOT: Words =
     Words::new(&[Word::new(keys::EVERY, Form::Number), Word::new(keys::VERSION, Form::Number)]);
 
-const FIELD: Words = Words::new(&[]);
+pub(crate) const FIELD: Words = Words::new(&[SENSITIVE]);
 
 pub(super) struct Parsed {
     pub(super) input: DeriveInput,
@@ -40,6 +41,7 @@ pub(super) struct Parsed {
     pub(super) snapshot: Option<Snapshot>,
     pub(super) derive: Vec<Path>,
     pub(super) event: Option<Path>,
+    pub(super) sensitive: Vec<sensitive::Field>,
 }
 
 /// The options for which a mistake probably meant for them was reported.
@@ -61,8 +63,7 @@ pub(super) struct Snapshot {
 pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<Parsed> {
     let input = fields::item(diagnostics, item)?;
     let mut options = Options::from_attributes(diagnostics, OPTIONS, &input.attrs, keys::AGGREGATE);
-    // An aggregate's fields have no options; what stands there is reported.
-    fields::marked(diagnostics, &input, FIELD, keys::AGGREGATE);
+    let mut marked = fields::marked(diagnostics, &input, FIELD, keys::AGGREGATE);
     let mut unclear = Unclear {
         id: options.is_unclear(keys::ID),
         error: options.is_unclear(keys::ERROR),
@@ -82,6 +83,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, item: TokenStream) -> Option<
         snapshot: snapshot(diagnostics, &mut options),
         derive: list(diagnostics, &mut options, keys::DERIVE, "a derive is named by its path; write `derive(Clone)`"),
         event: options.path(keys::EVENT),
+        sensitive: marked.iter_mut().filter_map(|it| sensitive::read(diagnostics, it)).collect(),
         input,
     })
 }

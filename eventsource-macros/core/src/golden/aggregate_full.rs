@@ -24,6 +24,23 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl ::eventsource_runtime::__private::HasSensitive<
+        {
+            use ::eventsource_runtime::__private::probe::shown::*;
+            ::eventsource_runtime::__private::whole_if(
+                false
+                    || ::eventsource_runtime::__private::Field::<
+                        OrderPlaced,
+                        { ::eventsource_runtime::__private::WHOLE },
+                    >::HIDDEN
+                    || ::eventsource_runtime::__private::Field::<
+                        shipping::OrderShipped,
+                        { ::eventsource_runtime::__private::WHOLE },
+                    >::HIDDEN,
+            )
+        },
+    > for OrderFact {}
+    #[automatically_derived]
     impl ::eventsource_runtime::EventSet for OrderFact {
         const EVENTS: &'static [::eventsource_runtime::EventDef<Self>] = &[
             ::eventsource_runtime::EventDef::of::<OrderPlaced>(),

@@ -27,10 +27,7 @@ impl Order {
 }
 const _: () = {
     #[automatically_derived]
-    impl facade::Handlers for Order
-    where
-        PlaceOrder: facade::Command<Aggregate = Self>,
-    {
+    impl facade::Handlers for Order {
         type Services = Clock;
         fn register<__EsRegistry: facade::Registry<Self>>(
             __es_registry: &mut __EsRegistry,
@@ -70,7 +67,7 @@ const _: () = {
                 }),
             );
             let _ = || {
-                use facade::__private::Unmarked as _;
+                use facade::__private::probe::shown::*;
                 facade::__private::may_be_seen::<
                     _,
                 >(

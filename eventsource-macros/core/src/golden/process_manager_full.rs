@@ -96,10 +96,22 @@ const _: () = {
                     )?;
                     let __es_process = {
                         let event = &__es_event;
-                        ::std::string::ToString::to_string(&event.order_id)
+                        ::std::string::ToString::to_string(
+                            match &&event.order_id {
+                                __es_value => {
+                                    if false {
+                                        use facade::__private::probe::shown::*;
+                                        facade::__private::may_be_seen::<
+                                            _,
+                                        >((&facade::__private::whole_of(__es_value)).__es_shown());
+                                    }
+                                    __es_value
+                                }
+                            },
+                        )
                     };
                     let _ = || {
-                        use facade::__private::Unmarked as _;
+                        use facade::__private::probe::shown::*;
                         facade::__private::may_be_seen::<
                             _,
                         >(

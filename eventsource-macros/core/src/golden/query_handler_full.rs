@@ -70,7 +70,7 @@ const _: () = {
                 }),
             );
             let _ = || {
-                use facade::__private::Unmarked as _;
+                use facade::__private::probe::shown::*;
                 facade::__private::may_be_seen::<
                     _,
                 >(

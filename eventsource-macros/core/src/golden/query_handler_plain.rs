@@ -33,11 +33,24 @@ const _: () = {
                 &["query.status"],
                 &mut ::eventsource_runtime::__private::ByPlace(|_, __es_slot| ::eventsource_runtime::__private::Slot::display(
                     __es_slot,
-                    &&query.status,
+                    match &&query.status {
+                        __es_value => {
+                            if false {
+                                use ::eventsource_runtime::__private::probe::shown::*;
+                                ::eventsource_runtime::__private::may_be_seen::<
+                                    _,
+                                >(
+                                    (&::eventsource_runtime::__private::whole_of(__es_value))
+                                        .__es_shown(),
+                                );
+                            }
+                            __es_value
+                        }
+                    },
                 )),
             );
             let _ = || {
-                use ::eventsource_runtime::__private::Unmarked as _;
+                use ::eventsource_runtime::__private::probe::shown::*;
                 ::eventsource_runtime::__private::may_be_seen::<
                     _,
                 >(

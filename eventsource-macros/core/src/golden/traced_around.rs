@@ -18,7 +18,7 @@ fn send(connection: Connection, message: Message) {
             ::core::option::Option::None
         };
         let _ = || {
-            use ::eventsource_runtime::__private::Unmarked as _;
+            use ::eventsource_runtime::__private::probe::shown::*;
             ::eventsource_runtime::__private::may_be_seen::<
                 _,
             >(

@@ -49,10 +49,35 @@ pub async fn send_email(
                         1 => {
                             facade::__private::Slot::display(
                                 __es_slot,
-                                &recipient.domain(),
+                                match &recipient.domain() {
+                                    __es_value => {
+                                        if false {
+                                            use facade::__private::probe::shown::*;
+                                            facade::__private::may_be_seen::<
+                                                _,
+                                            >((&facade::__private::whole_of(__es_value)).__es_shown());
+                                        }
+                                        __es_value
+                                    }
+                                },
                             )
                         }
-                        _ => facade::__private::Slot::debug(__es_slot, &&message),
+                        _ => {
+                            facade::__private::Slot::debug(
+                                __es_slot,
+                                match &&message {
+                                    __es_value => {
+                                        if false {
+                                            use facade::__private::probe::shown::*;
+                                            facade::__private::may_be_seen::<
+                                                _,
+                                            >((&facade::__private::whole_of(__es_value)).__es_shown());
+                                        }
+                                        __es_value
+                                    }
+                                },
+                            )
+                        }
                     }),
                 )
             }
@@ -60,15 +85,6 @@ pub async fn send_email(
         }
     } else {
         ::core::option::Option::None
-    };
-    let _ = || {
-        use facade::__private::Unmarked as _;
-        facade::__private::may_be_seen::<
-            _,
-        >(
-            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
-                .__es_shown(),
-        );
     };
     let __es_body = async move {
         if false {

@@ -16,7 +16,20 @@ where
             ::core::option::Option::None,
             &mut ::eventsource_runtime::__private::ByPlace(move |_, __es_slot| ::eventsource_runtime::__private::Slot::debug(
                 __es_slot,
-                &value,
+                match &value {
+                    __es_value => {
+                        if false {
+                            use ::eventsource_runtime::__private::probe::shown::*;
+                            ::eventsource_runtime::__private::may_be_seen::<
+                                _,
+                            >(
+                                (&::eventsource_runtime::__private::whole_of(__es_value))
+                                    .__es_shown(),
+                            );
+                        }
+                        __es_value
+                    }
+                },
             )),
         )
     } else {

@@ -10,8 +10,32 @@ pub async fn send_email(
             facade::__private::check_linked(&message.context());
             facade::__private::check_linked(&&message.cause);
             facade::__private::check(&recipient);
-            facade::__private::check_display(&recipient.domain());
-            facade::__private::check_debug(&&message);
+            facade::__private::check_display(
+                match &recipient.domain() {
+                    __es_value => {
+                        if false {
+                            use facade::__private::probe::shown::*;
+                            facade::__private::may_be_seen::<
+                                _,
+                            >((&facade::__private::whole_of(__es_value)).__es_shown());
+                        }
+                        __es_value
+                    }
+                },
+            );
+            facade::__private::check_debug(
+                match &&message {
+                    __es_value => {
+                        if false {
+                            use facade::__private::probe::shown::*;
+                            facade::__private::may_be_seen::<
+                                _,
+                            >((&facade::__private::whole_of(__es_value)).__es_shown());
+                        }
+                        __es_value
+                    }
+                },
+            );
         };
         let _: &dyn ::core::ops::Fn(&Result<Id, io::Error>) = &|__es_returned| {
             {
@@ -19,15 +43,6 @@ pub async fn send_email(
                 facade::__private::check(&result.as_ref().ok());
             }
         };
-    };
-    let _ = || {
-        use facade::__private::Unmarked as _;
-        facade::__private::may_be_seen::<
-            _,
-        >(
-            facade::__private::Field::<Message, { facade::__private::WHOLE }>::named()
-                .__es_shown(),
-        );
     };
     { self.work(message).await }
 }

@@ -7,7 +7,7 @@ use syn::{Generics, Ident, Type, WherePredicate};
 use super::Kind;
 use super::model::{Call, Handler, Model};
 use crate::generics::predicate;
-use crate::output::{block, first_span, local, located, unused};
+use crate::output::{associated, block, first_span, local, located, unused};
 use crate::traced::{each, values};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -18,9 +18,11 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 }
 
 fn register(model: &Model) -> TokenStream {
-    let Model { kind, runtime, generics, self_ty, .. } = model;
-    let always = model.handlers.iter().filter(|handler| handler.cfgs.is_empty());
-    let generics = assuming(generics, always.flat_map(|handler| needed(model, handler)));
+    let Model { kind, runtime, generics, self_ty, handlers, .. } = model;
+    // Of several handlers, a mistaken one would keep the others from being handlers.
+    let only = if let [only] = &handlers[..] { Some(only) } else { None };
+    let only = only.filter(|handler| handler.cfgs.is_empty());
+    let generics = assuming(generics, only.into_iter().flat_map(|handler| needed(model, handler)));
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let registry = local("__es_registry");
     let (target, registry_trait, add, services) = match kind {
@@ -30,7 +32,7 @@ fn register(model: &Model) -> TokenStream {
                 quote_spanned!(Span::mixed_site()=> Handlers),
                 quote_spanned!(Span::mixed_site()=> Registry),
                 quote_spanned!(Span::mixed_site()=> command),
-                quote_spanned!(Span::mixed_site()=> type Services = #services;),
+                associated("Services", &services),
             )
         }
         Kind::Query => (
@@ -65,7 +67,7 @@ fn services(model: &Model) -> TokenStream {
     )
 }
 
-/// The bounds on a handler's types. All code that needs them assumes them, at one place, so that a violation is
+/// The bounds on a handler's types. The code that needs them assumes them, at one place, so that a violation is
 /// reported once.
 fn needed(model: &Model, handler: &Handler) -> impl Iterator<Item = WherePredicate> {
     [message(model, handler)].into_iter().chain(answers(model, handler))
@@ -221,7 +223,7 @@ fn telemetry(model: &Model, ty: &Type, call: &Call) -> TokenStream {
     });
     let attributes = (!attributes.is_empty()).then(|| {
         let out = local("__es_attributes");
-        let records = each(&private, &out, attributes, &values(&private, None, attributes));
+        let records = each(&private, &out, attributes, &values(&model.runtime, None, attributes));
         let services = (model.kind == Kind::Command).then(|| services_argument(model, call));
         let checks = call.scope(ty).check(&model.runtime, attributes);
         let patterns = [pattern].into_iter().chain(call.services.iter().map(|services| &services.pattern));

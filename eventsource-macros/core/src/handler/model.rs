@@ -129,7 +129,8 @@ fn arguments<'a>(diagnostics: &mut Diagnostics, kind: Kind, method: &'a Function
     let word = kind.message();
     let mut arguments = method.arguments();
     let Some(message) = arguments.next() else {
-        let fault = format!("{} takes `&self` and one {word}; this one takes none", kind.handler());
+        let fault =
+            format!("{} takes `&self` and one {word}; move what is no handler into another `impl`", kind.handler());
         diagnostics.error(&method.sig.ident, fault);
         return None;
     };

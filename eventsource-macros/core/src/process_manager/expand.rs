@@ -5,10 +5,10 @@ use quote::quote_spanned;
 use syn::Ident;
 
 use super::model::{Model, Taker};
-use crate::output::{block, borrowed, first_span, local, located, unused};
+use crate::output::{block, first_span, local, located, unused};
 use crate::paths::follow;
 use crate::sensitive::Scope;
-use crate::traced::Value;
+use crate::traced::{Value, shown};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics, .. } = model;
@@ -98,7 +98,7 @@ fn reaction(model: &Model, method: &Taker) -> TokenStream {
     let process_id = id.as_ref().map_or_else(
         || quote_spanned!(Span::mixed_site()=> ::std::string::ToString::to_string(#runtime::Recorded::aggregate_id(&#event))),
         |id| {
-            let (place, shown, unused) = (first_span(id), borrowed(id), unused([pattern], [id]));
+            let (place, shown, unused) = (first_span(id), shown(runtime, id), unused([pattern], [id]));
             quote_spanned! {place=> {
                 let #pattern = &#event;
                 #unused

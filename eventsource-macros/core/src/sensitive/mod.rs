@@ -1,7 +1,7 @@
 //! Fields that are marked as `sensitive`: no attribute may name one.
 //!
-//! A derive marks its type; for each `argument.field` in an attribute's expression, a type check is generated. Neither
-//! macro sees the other's work: the types connect them.
+//! A derive marks its type; a type check is generated for each `argument.field` in an attribute's expression, and for
+//! each value that is shown as a whole. Neither macro sees the other's work: the types connect them.
 
 mod found;
 mod scope;
@@ -10,7 +10,7 @@ mod types;
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::ext::IdentExt as _;
-use syn::{Generics, Ident, Member};
+use syn::{Generics, Ident, Member, Path};
 
 pub(crate) use self::scope::Scope;
 pub(crate) use self::types::{is_plain, is_type};
@@ -18,6 +18,8 @@ use crate::diagnostics::Diagnostics;
 use crate::fields::Marked;
 use crate::keys;
 use crate::options::{Form, Word};
+use crate::output::probe;
+use crate::paths::Runtime;
 
 /// `sensitive`, which every message's field takes.
 pub(crate) const SENSITIVE: Word = Word::new(keys::SENSITIVE, Form::Flag);
@@ -63,6 +65,28 @@ pub(crate) fn marks(private: &TokenStream, ident: &Ident, generics: &Generics, f
             }
         })
         .collect()
+}
+
+/// The statement that refuses a value whose type shows a sensitive field, wherever the value comes from.
+pub(crate) fn check_whole(runtime: &Runtime, value: &Ident) -> TokenStream {
+    let place = value.span();
+    let (private, at) = (runtime.private(), runtime.private_at(place));
+    let [check, of, shown] = ["may_be_seen", "whole_of", "__es_shown"].map(|name| Ident::new(name, place));
+    let probe = probe(&private, "shown");
+    let check = quote_spanned!(place=> #at::#check::<_>((&#at::#of(#value)).#shown()););
+    quote_spanned!(Span::mixed_site()=> if false { #probe #check })
+}
+
+/// The impl that marks a generated enum, if one of these types is marked.
+pub(crate) fn mark_enum(private: &TokenStream, ident: &Ident, of: &[&Path]) -> TokenStream {
+    let (whole, probe) = (whole(private), probe(private, "shown"));
+    quote_spanned! {Span::mixed_site()=>
+        #[automatically_derived]
+        impl #private::HasSensitive<{
+            #probe
+            #private::whole_if(false #(|| #private::Field::<#of, #whole>::HIDDEN)*)
+        }> for #ident {}
+    }
 }
 
 /// A field's name as a type parameter.

@@ -12,7 +12,7 @@ use super::types::{Elided, behind_references, is_plain, is_type, pointed_at};
 use super::{from_end, name};
 use crate::keys;
 use crate::names::{bound, has_impl_trait};
-use crate::output::{local, located};
+use crate::output::{local, located, probe};
 use crate::paths::Runtime;
 use crate::traced::{Entry, Value};
 
@@ -139,11 +139,11 @@ impl Scope {
         if checks.is_empty() {
             return TokenStream::new();
         }
-        let private = runtime.private();
+        let probe = probe(&runtime.private(), "shown");
         // Never called, but type-checked.
         quote_spanned! {Span::mixed_site()=>
             let _ = || {
-                use #private::Unmarked as _;
+                #probe
                 #checks
             };
         }
@@ -240,7 +240,7 @@ mod tests {
         let named = checked(&function, &quote!("1" = a.x, "2" = c.x, "3" = d.x));
         assert_eq!(named, ["A.x", "B.x", "D.x"]);
         let function = parse_quote!(fn f([first, rest @ ..]: &[A; 3], []: [B; 0], [one]: List));
-        assert_eq!(checked(&function, &quote!(?first, "2" = rest[0].x, ?one)), ["A.", "A.x"]);
+        assert_eq!(checked(&function, &quote!("1" = ?(first, 1, 2), "2" = rest[0].x, ?one)), ["A.", "A.x"]);
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         let fields = quote!("1" = result.card, "2" = result.as_ref().unwrap().id);
         assert_eq!(returned(parse_quote!(fn f(result: A) -> &'static B), &fields), ["B.card", "B.id"]);
         assert_eq!(returned(parse_quote!(fn f() -> io::Result<Option<B>>), &fields), ["B.card", "B.id"]);
-        let whole = quote!("1" = ?result, "2" = ?result.as_ref().ok(), "3" = a.x);
+        let whole = quote!("1" = format!("{result:?}"), "2" = ?result.as_ref().ok(), "3" = a.x);
         assert_eq!(returned(parse_quote!(fn f(a: A) -> Result<Vec<B>, E>), &whole), ["A.x", "B.", "E."]);
         assert!(returned(parse_quote!(fn f<T>() -> Result<T, impl E>), &whole).is_empty());
         // What is most often recorded of a failure, beside a value that shows too much.
@@ -286,14 +286,19 @@ mod tests {
     #[test]
     fn the_whole_is_found_where_it_is_shown() {
         let function = parse_quote!(fn f(a: A, b: &B, c: C));
-        assert_eq!(checked(&function, &quote!(?a, "b" = %&b, "c" = c, "d" = ?c.id())), ["A.", "B."]);
-        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(c)));
-        assert_eq!(checked(&function, &quote!("1" = ?*a, "2" = ?(&**b), "3" = %#grouped)), ["A.", "B.", "C."]);
-        let blocks = quote!("1" = ?{ a }, "2" = ?unsafe { x; &b }, "3" = %c.clone());
-        assert_eq!(checked(&function, &blocks), ["A.", "B.", "C."]);
         assert_eq!(checked(&function, &quote!("1" = ?(a, 7, [&b]), "2" = format!("{:?}", (c)))), ["A.", "B.", "C."]);
+        let grouped = TokenTree::from(proc_macro2::Group::new(proc_macro2::Delimiter::None, quote!(c)));
+        let shown = quote!("1" = format!("{:?}", *a), "2" = format!("{}", (&**b)), "3" = format!("{:?}", #grouped));
+        assert_eq!(checked(&function, &shown), ["A.", "B.", "C."]);
+        let blocks = quote!("1" = ?{ (a, 1, 2) }, "2" = ?[(1, 2, unsafe { x; &b })], "3" = ?&(1, (c.clone(), 1, 2)));
+        assert_eq!(checked(&function, &blocks), ["A.", "B.", "C."]);
+        // The type of all others says what they show.
+        assert!(
+            checked(&function, &quote!(?a, "2" = %&b, "3" = ?{ c }, "4" = ?[a, c], "5" = ?(b), "6" = ?(a, b)))
+                .is_empty()
+        );
         let listed = parse_quote!(fn f(a: Vec<A>, b: &[Box<B>], c: Option<&C>, d: [D; 2], e: Vec<u8>));
-        assert_eq!(checked(&listed, &quote!(?a, ?b, ?c, ?d, ?e)), ["A.", "B.", "C.", "D."]);
+        assert_eq!(checked(&listed, &quote!("1" = ?(a, b, c, d, e))), ["A.", "B.", "C.", "D."]);
         assert_eq!(checked(&listed, &quote!("1" = format!("{:?}", a[0]))), ["A."]);
     }
 
@@ -327,7 +332,7 @@ mod tests {
             ),
         );
         assert_eq!(named, ["A.x", "B.x", "C.x", "D.x"]);
-        let named = quote!("1" = a.clone().x, "2" = (b.as_ref()).x, "3" = c.first().unwrap().x, "4" = ?d.last(), "5" = a.get.y());
+        let named = quote!("1" = a.clone().x, "2" = (b.as_ref()).x, "3" = c.first().unwrap().x, "4" = ?(d.last(), 1, 2), "5" = a.get.y());
         assert_eq!(checked(&function, &named), ["A.get", "A.x", "B.x", "C.x", "D."]);
         let others = quote!(
             "1" = g(a).x,

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit, LitStr, Token, UnOp};
+use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit, LitStr, Path, Token, UnOp};
 
 use super::jumps;
 use super::literals::{Literal, literal, wide};
@@ -12,7 +12,9 @@ use crate::diagnostics::Diagnostics;
 use crate::keys;
 use crate::options::entries;
 use crate::output::{borrowed, by_place, first_span, local};
+use crate::paths::Runtime;
 use crate::seen::seen;
+use crate::sensitive;
 
 /// `"key" = value`.
 pub(crate) struct Entry {
@@ -59,7 +61,18 @@ pub(crate) fn read(diagnostics: &mut Diagnostics, tokens: TokenStream) -> Vec<En
     read
 }
 
+/// Reports the keys of `record(..)` that are those of `attributes(..)`: a span would have them twice.
+pub(super) fn distinct(diagnostics: &mut Diagnostics, attributes: &[Entry], record: &[Entry]) {
+    for Entry { key, .. } in record {
+        if attributes.iter().any(|earlier| earlier.key.value() == key.value()) {
+            let message = format!("attribute `{}` is given in `attributes(..)` already; keep one", key.value());
+            diagnostics.error(key, message);
+        }
+    }
+}
+
 fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
+    refuse_constant(input)?;
     let before = Sigil::parse(input)?;
     if input.peek(LitStr) && matches!(before, Sigil::None) {
         let key: LitStr = input.parse()?;
@@ -80,6 +93,18 @@ fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
         return Err(syn::Error::new(key.span(), "an expression needs a key; write `\"key\" = ..`"));
     }
     Ok(Entry { key, value: before.value(expr?) })
+}
+
+/// An error if the key is a constant's path, whose value is not known here.
+fn refuse_constant(input: ParseStream<'_>) -> syn::Result<()> {
+    let ahead = input.fork();
+    let Ok(path) = ahead.call(Path::parse_mod_style) else { return Ok(()) };
+    let is_constant = path.get_ident().is_none_or(|name| !name.to_string().contains(char::is_lowercase));
+    if is_constant && ahead.peek(Token![=]) && !ahead.peek(Token![==]) {
+        let message = "a constant cannot be the key of an attribute; write out its text, as in `\"order.id\" = ..`";
+        return Err(syn::Error::new_spanned(path, message));
+    }
+    Ok(())
 }
 
 /// Whether more than a name follows. A word or a literal is another entry, before which a comma is missing.
@@ -156,39 +181,51 @@ pub(crate) fn each(private: &TokenStream, out: &Ident, entries: &[Entry], values
 }
 
 /// The closure that records each entry by the index of its key.
-pub(crate) fn values(private: &TokenStream, owns: Option<Token![move]>, entries: &[Entry]) -> TokenStream {
+pub(crate) fn values(runtime: &Runtime, owns: Option<Token![move]>, entries: &[Entry]) -> TokenStream {
     let slot = local("__es_slot");
-    by_place(private, owns, &slot, entries.iter().map(|entry| record(private, &slot, entry)))
+    by_place(&runtime.private(), owns, &slot, entries.iter().map(|entry| record(runtime, &slot, entry)))
 }
 
 /// The same for `record(..)`, with a reference to the returned value.
-pub(super) fn values_of(private: &TokenStream, returned: &TokenStream, entries: &[Entry]) -> TokenStream {
+pub(super) fn values_of(runtime: &Runtime, returned: &TokenStream, entries: &[Entry]) -> TokenStream {
     let slot = local("__es_slot");
     let records = entries.iter().map(|entry| {
-        let record = record(private, &slot, entry);
+        let record = record(runtime, &slot, entry);
         seeing(returned, entry, &quote_spanned!(Span::mixed_site()=> #record;))
     });
-    by_place(private, None, &slot, records)
+    by_place(&runtime.private(), None, &slot, records)
 }
 
-fn record(private: &TokenStream, slot: &Ident, Entry { key, value }: &Entry) -> TokenStream {
+fn record(runtime: &Runtime, slot: &Ident, Entry { key, value }: &Entry) -> TokenStream {
     let (method, value) = match value {
         Value::Literal(Literal::Text(text)) => ("record", quote_spanned!(text.span()=> #text)),
         Value::Literal(Literal::Int(number)) => ("record", quote_spanned!(key.span()=> &#number)),
         Value::Literal(Literal::Float(number)) => ("record", quote_spanned!(key.span()=> &#number)),
         Value::Literal(Literal::Bool(flag)) => ("record", quote_spanned!(key.span()=> &#flag)),
         Value::Typed(expr) => ("record", borrowed(expr)),
-        Value::Display(expr) => ("display", shown(expr)),
-        Value::Debug(expr) => ("debug", shown(expr)),
+        Value::Display(expr) => ("display", shown(runtime, expr)),
+        Value::Debug(expr) => ("debug", shown(runtime, expr)),
     };
-    let method = local(method);
+    let (private, method) = (runtime.private(), local(method));
     quote_spanned!(Span::mixed_site()=> #private::Slot::#method(#slot, #value))
 }
 
-/// `&expr`, of a sized type: no other becomes a trait object.
-fn shown(expr: &Expr) -> TokenStream {
-    let (place, expr, is_unsized) = (first_span(expr), borrowed(expr), may_be_unsized(expr));
-    if is_unsized { quote_spanned!(place=> &#expr) } else { expr }
+/// `&expr`, of a sized type, since no other becomes a trait object, and of one that may be shown as a whole.
+pub(crate) fn shown(runtime: &Runtime, expr: &Expr) -> TokenStream {
+    let (place, whole, is_unsized) = (first_span(expr), borrowed(expr), may_be_unsized(expr));
+    let whole = if is_unsized { quote_spanned!(place=> &#whole) } else { whole };
+    let value = Ident::new("__es_value", first_span(shallow(expr)));
+    let check = sensitive::check_whole(runtime, &value);
+    // A `match`, which keeps what the expression borrows from.
+    quote_spanned!(place=> match #whole { #value => { #check #value } })
+}
+
+/// The expression that a macro's `$expr` stands for.
+fn shallow(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Group(ExprGroup { expr, .. }) => shallow(expr),
+        expr => expr,
+    }
 }
 
 /// Whether an expression may be unsized: part of a string or a list, a last field, a dereference, or any of these in a
@@ -202,14 +239,14 @@ fn may_be_unsized(expr: &Expr) -> bool {
 }
 
 /// The statement that checks the type of an entry without evaluating it; nothing for a literal.
-pub(super) fn check(private: &TokenStream, Entry { value, .. }: &Entry) -> Option<TokenStream> {
-    let (check, expr) = match value {
+pub(super) fn check(runtime: &Runtime, Entry { value, .. }: &Entry) -> Option<TokenStream> {
+    let (check, value) = match value {
         Value::Literal(_) => return None,
-        Value::Typed(expr) => ("check", expr),
-        Value::Display(expr) => ("check_display", expr),
-        Value::Debug(expr) => ("check_debug", expr),
+        Value::Typed(expr) => ("check", borrowed(expr)),
+        Value::Display(expr) => ("check_display", shown(runtime, expr)),
+        Value::Debug(expr) => ("check_debug", shown(runtime, expr)),
     };
-    let (check, value) = (local(check), borrowed(expr));
+    let (private, check) = (runtime.private(), local(check));
     Some(quote_spanned!(Span::mixed_site()=> #private::#check(#value);))
 }
 
@@ -236,6 +273,7 @@ pub(super) fn constant(private: &TokenStream, key: &LitStr, literal: &Literal) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Options;
 
     fn read_source(source: &str) -> (Vec<String>, String) {
         let mut diagnostics = Diagnostics::default();
@@ -285,12 +323,12 @@ mod tests {
         let recorded = |source: &str| {
             let mut diagnostics = Diagnostics::default();
             let entries = read(&mut diagnostics, source.parse().expect("the test's own tokens"));
-            let none = TokenStream::new();
-            each(&none, &local("out"), &entries, &values(&none, None, &entries)).to_string().replace(' ', "")
+            let runtime = Runtime::from_options(&mut Options::default());
+            values(&runtime, None, &entries).to_string().replace(' ', "")
         };
         for place in ["a[..3]", "(a[1])", "a.1", "a!()", "*a.b", "(*(a))"] {
             let expected =
-                if place.starts_with('*') { format!("(slot,&&({place}))") } else { format!("(slot,&&{place})") };
+                if place.starts_with('*') { format!("match&&({place}){{") } else { format!("match&&{place}{{") };
             for sigil in ["%", "?"] {
                 let recorded = recorded(&format!("\"k\" = {sigil}{place}")).replace("__es_", "");
                 assert!(recorded.contains(&expected), "{recorded}");
@@ -307,7 +345,8 @@ mod tests {
         let source = r#""a" = result.len(), "b" = 1, "c" = d.filter(|result| result.ok), "e" = f!("{result}")"#;
         let entries = read(&mut Diagnostics::default(), source.parse().expect("the test's own tokens"));
         let returned = local("returned");
-        let values = values_of(&TokenStream::new(), &quote_spanned!(Span::mixed_site()=> returned), &entries);
+        let runtime = Runtime::from_options(&mut Options::default());
+        let values = values_of(&runtime, &quote_spanned!(Span::mixed_site()=> returned), &entries);
         let bound = format!("let result = {returned} ;");
         assert_eq!(values.to_string().matches(&bound).count(), 3, "{values}");
     }
@@ -327,6 +366,10 @@ mod tests {
         assert_eq!(entries, ["n: typed", "q: typed"]);
         assert_eq!(errors.matches("an expression needs a key").count(), 9, "{errors}");
         assert_eq!(errors.matches("compile_error").count(), 10, "{errors}");
+        for constant in ["ORDER_ID = a", "keys::ORDER = 1", "crate::keys::order = b"] {
+            assert!(read_source(constant).1.contains("a constant cannot be the key"), "{constant}");
+        }
+        assert!(read_source("keys::ORDER == 1").1.contains("needs a key"));
         assert!(read_source("a as u64").1.contains("needs a key"));
         assert!(read_source("a b, c").1.contains("expected `,`"));
     }

@@ -80,7 +80,7 @@ fn start(model: &Model) -> TokenStream {
 fn start_enabled(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let owns = owns(model);
-    let values = values(&private, owns, &model.attributes);
+    let values = values(&model.runtime, owns, &model.attributes);
     let options = options(model);
     if options.is_empty() {
         let owner = owner(model);
@@ -153,7 +153,7 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     let private = model.runtime.private();
     let owns = Some(Token![move](Span::mixed_site()));
     let (own, value, body) = (local("__es_body"), local("__es_returned"), &model.body);
-    let (owner, values) = (owner(model), values(&private, owns, &model.attributes));
+    let (owner, values) = (owner(model), values(&model.runtime, owns, &model.attributes));
     let (checks, by) = (model.sensitive(), by_type(&private, ty));
     // Borrows a copy of the body: a borrowed value must be in memory, even while spans are off.
     let run = quote_spanned!(Span::mixed_site()=> #private::run(&__ES_SITE, #owner, #values, &{ #own }, #by));
@@ -309,7 +309,7 @@ fn run_async(model: &Model) -> TokenStream {
 fn records(Model { runtime, record, .. }: &Model, span: &TokenStream) -> Option<TokenStream> {
     let (private, value) = (runtime.private(), local("__es_returned"));
     let keys = record.iter().map(|entry| &entry.key);
-    let values = values_of(&private, &quote_spanned!(Span::mixed_site()=> &#value), record);
+    let values = values_of(runtime, &quote_spanned!(Span::mixed_site()=> &#value), record);
     let records = quote_spanned!(Span::mixed_site()=> #private::Running::record(#span, &[#(#keys),*], #values););
     (!record.is_empty()).then_some(records)
 }
@@ -378,7 +378,7 @@ fn tell(model: &Model, place: Span) -> TokenStream {
         quote_spanned!(Span::mixed_site()=> #private::Teller::tell(&mut #by, #value, #outcome);)
     });
     let records = (!record.is_empty()).then(|| {
-        let records = each(&private, &out, record, &values_of(&private, &value.to_token_stream(), record));
+        let records = each(&private, &out, record, &values_of(runtime, &value.to_token_stream(), record));
         quote_spanned!(Span::mixed_site()=> let #out = &mut #outcome.attributes; #records)
     });
     match (probe, records) {

@@ -13,7 +13,7 @@ pub(crate) mod parse;
 
 use proc_macro2::TokenStream;
 
-pub(crate) use attributes::{Entry, Value, each, values};
+pub(crate) use attributes::{Entry, Value, each, shown, values};
 pub(crate) use jumps::refuse as refuse_jumps;
 pub(crate) use parse::{Written, read};
 

@@ -35,7 +35,7 @@ fn checks(model: &Model) -> TokenStream {
         let linked = borrowed(linked);
         quote_spanned!(Span::mixed_site()=> #private::check_linked(#linked);)
     });
-    let attributes = model.attributes.iter().filter_map(|entry| check(&private, entry));
+    let attributes = model.attributes.iter().filter_map(|entry| check(&model.runtime, entry));
     let start: TokenStream = enabled.chain(linked).chain(attributes).collect();
     // As with a span: an `Fn`, so that no argument is changed or moved out of.
     let start = (!start.is_empty())
@@ -49,9 +49,8 @@ fn checks(model: &Model) -> TokenStream {
 
 /// The expressions of `record(..)`, if the type of `result` can be written.
 fn record(model: &Model) -> Option<TokenStream> {
-    let private = model.runtime.private();
     let value = local("__es_returned");
-    let seen = |entry| Some(seeing(&value.to_token_stream(), entry, &check(&private, entry)?));
+    let seen = |entry| Some(seeing(&value.to_token_stream(), entry, &check(&model.runtime, entry)?));
     let checks: TokenStream = model.record.iter().filter_map(seen).collect();
     if checks.is_empty() {
         return None;

@@ -31,6 +31,9 @@ pub(crate) const OPTIONS: Words = Words::new(&[
     (keys::NAME, NAME_FIRST),
     // What users of `tracing` write.
     ("fields", "is called `attributes` here; write `attributes(..)`"),
+    ("err", "is not needed, since an `Err` is recorded by itself; remove this"),
+    ("ret", "shows all that is returned; name what to show, as in `record(\"key\" = result.len())`"),
+    ("level", "has no meaning for a span; remove this, or write `enable_tracing = ..` to leave the span out"),
     ("skip", UNNAMED),
     ("skip_all", UNNAMED),
 ])
@@ -53,6 +56,8 @@ pub(super) struct Parsed {
 pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: TokenStream) -> Option<Parsed> {
     let mut written = read(diagnostics, options);
     let record = written.options.list(keys::RECORD).map(|list| attributes::read(diagnostics, list.stream()));
+    let record = record.unwrap_or_default();
+    attributes::distinct(diagnostics, &written.attributes, &record);
     let mut function = match diagnostics::parse(item.clone(), Function::parse) {
         Ok(function) => function,
         Err(error) => {
@@ -64,7 +69,7 @@ pub(super) fn parse(diagnostics: &mut Diagnostics, options: TokenStream, item: T
         diagnostics.error(attribute, "`#[traced]` is given twice; keep one");
     }
     hoist_inner_attributes(&mut function);
-    Some(Parsed { written, record: record.unwrap_or_default(), function })
+    Some(Parsed { written, record, function })
 }
 
 /// Reads the options; the name, a literal, comes first.

@@ -4,7 +4,7 @@ use eventsource_runtime::dispatch::Rejected;
 use eventsource_runtime::{Aggregate, Apply, Command, Event, traced};
 use serde::{Deserialize, Serialize};
 
-#[derive(Event, Serialize, Deserialize)]
+#[derive(Event, Debug, Serialize, Deserialize)]
 struct Placed;
 
 #[derive(Aggregate, Default)]
@@ -68,6 +68,9 @@ fn listed(list: &[Place]) {}
 #[traced(attributes("list" = ?(list, 1)))] //~
 fn among_others(list: Vec<Place>) {}
 
+#[traced(attributes("list" = ?(1, 2, list)))] //~
+fn among_more(list: Vec<Place>) {}
+
 #[traced(attributes(?array))] //~
 fn arrayed(array: [&Place; 2]) {}
 
@@ -123,6 +126,50 @@ fn returned_by_a_future() -> impl Future<Output = Place> {
 fn returned_by_a_boxed_one() -> Box<dyn Future<Output = Option<Place>> + Unpin> {
     todo!()
 }
+
+struct Desk {
+    last: Place,
+    waiting: std::collections::BTreeMap<u8, std::sync::Mutex<Place>>,
+}
+
+impl Desk {
+    #[traced(attributes("last" = ?self.last, "waiting" = ?self.waiting, "one" = ?self.waiting[&1].lock()))] //~ 3
+    fn of_self(&self) {}
+
+    #[traced(attributes("last" = ?self.last(), "queue" = ?queue.iter()))] //~ 2
+    fn by_method(&self, queue: &[Place]) {}
+
+    fn last(&self) -> &Place {
+        &self.last
+    }
+}
+
+#[traced(attributes("command" = ?match command { Ok(command) | Err(command) => command }))] //~
+fn out_of_a_match(command: Result<&Place, &Place>) {}
+
+#[traced(attributes("command" = ?{ let placed = command; placed }))] //~
+fn under_another_name(command: &Place) {}
+
+#[traced(attributes("refused" = ?command.as_ref().err(), "pair" = ?pairs))] //~ 2
+fn beside(command: &Result<u8, Place>, pairs: [(u8, Place); 1]) {}
+
+#[derive(Event, Debug, Serialize, Deserialize)]
+struct Paid(#[event(sensitive)] String);
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = u64, events(Placed, Paid), derive(Debug), name = "Bill")]
+struct Bill;
+
+impl Apply<Placed> for Bill {
+    fn apply(&mut self, _: Placed) {}
+}
+
+impl Apply<Paid> for Bill {
+    fn apply(&mut self, _: Paid) {}
+}
+
+#[traced(attributes("events" = ?events))] //~
+fn one_of_several(events: &[BillEvent]) {}
 
 type Tried = Result<Place, String>;
 
