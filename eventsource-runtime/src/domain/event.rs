@@ -288,8 +288,9 @@ pub trait Decision<S, E> {
 
 impl<S, T: IntoEvents<S>, E: Error> Decision<S, E> for Result<T, E> {
     fn decide(self) -> Result<Vec<S>, E> {
-        let mut events = Vec::new();
-        self?.into_events(&mut events);
+        let decided = self?;
+        let mut events = Vec::with_capacity(1);
+        decided.into_events(&mut events);
         Ok(events)
     }
 }

@@ -1,6 +1,7 @@
 //! Reading payloads that this or an earlier version of the program wrote.
 
 use std::borrow::Cow;
+use std::str::Utf8Error;
 
 use crate::error::BoxError;
 use crate::store::{StreamId, Version};
@@ -87,7 +88,14 @@ impl DecodeError {
 /// result is serialized and read like any other: a tree has a deserializer of its own, to be compiled for each event.
 pub(crate) fn decode_payload<E: Event>(event: &EventRef<'_>) -> Result<E, DecodeError> {
     let payload = current(event, E::VERSION, E::UPCASTS)?;
-    serde_json::from_slice(&payload).map_err(|error| unfit(event, &error))
+    // All of it at once, instead of each of its texts by itself.
+    let text = str::from_utf8(&payload).map_err(|error| no_text(event, error))?;
+    serde_json::from_str(text).map_err(|error| unfit(event, &error))
+}
+
+#[cold]
+fn no_text(event: &EventRef<'_>, error: Utf8Error) -> DecodeError {
+    DecodeError::new(event, DecodeFault::Payload, Some(error.into()))
 }
 
 #[cold]

@@ -164,10 +164,12 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let appended = span
             .run(async {
                 let origin = Arc::new(cause.origin(&*self.clock));
-                let encoded = events.iter().enumerate().map(|(ordinal, event)| {
-                    NewEvent::encode(event_id(cause.command_id, ordinal as u64), event.as_event(), Arc::clone(&origin))
-                });
-                let encoded = encoded.collect::<Result<Vec<_>, _>>()?;
+                // Collected results do not say how many there are.
+                let mut encoded = Vec::with_capacity(events.len());
+                for (event, ordinal) in events.iter().zip(0..) {
+                    let id = event_id(cause.command_id, ordinal);
+                    encoded.push(NewEvent::encode(id, event.as_event(), Arc::clone(&origin))?);
+                }
                 self.store.append(stream, expected, encoded).await
             })
             .await;

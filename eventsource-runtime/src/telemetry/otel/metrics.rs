@@ -2,20 +2,18 @@
 //! from a bounded one: no function takes an id.
 
 use std::fmt;
-use std::ptr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
-use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
-use opentelemetry::{KeyValue, global};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::gauges;
 pub(crate) use super::gauges::{Gap, Rebuild};
 use super::messaging::{self, Messaging};
 use super::observed::MeterId;
-use super::pipeline::{Active, SCOPE};
-use super::{processed, toggle};
+use super::pipeline::Active;
+use super::{foreign, processed, toggle};
 use crate::store::{Fault, StoreInfo, status_code};
 use crate::telemetry::names::description;
 use crate::telemetry::{Names, log, names};
@@ -122,17 +120,6 @@ impl fmt::Debug for Instruments {
     }
 }
 
-/// The instruments of a meter provider that somebody else installed, until they install another.
-static FOREIGN: ArcSwapOption<Foreign> = ArcSwapOption::const_empty();
-
-struct Foreign {
-    /// Others decide when it ends: that may take its exporter's time.
-    provider: Weak<dyn MeterProvider + Send + Sync>,
-    instruments: Instruments,
-    /// Whether nobody can read them: OpenTelemetry's own no-op provider is told nothing.
-    is_noop: bool,
-}
-
 /// Whether nothing is measured here, whoever might read it.
 pub(super) fn are_off() -> bool {
     toggle::metrics_are_off() || !toggle::has_context()
@@ -151,13 +138,15 @@ fn measure<T: Default>(record: impl FnOnce(Option<&Instruments>, Duration) -> T)
     match active.measuring() {
         Some(pipeline) if !pipeline.metered => T::default(),
         Some(pipeline) => record(Some(&pipeline.instruments), pipeline.slow),
-        None => foreign(|Foreign { instruments, is_noop, .. }| {
+        None => foreign::measuring(|instruments| {
             let slow = match active.pipeline() {
-                Some(pipeline) if pipeline.metered || instruments.meter_id.is_read() => pipeline.slow,
+                Some(pipeline) if pipeline.metered || instruments.is_some_and(|it| it.meter_id.is_read()) => {
+                    pipeline.slow
+                }
                 Some(_) => Duration::MAX,
                 None => SLOW,
             };
-            record((!is_noop).then_some(instruments), slow)
+            record(instruments, slow)
         }),
     }
 }
@@ -183,32 +172,13 @@ pub(crate) fn gauges_are_read() -> bool {
 pub(super) fn are_of_process(meter_id: &MeterId) -> bool {
     match Active::of_process().measuring() {
         Some(pipeline) => pipeline.instruments.meter_id.is(meter_id),
-        None => FOREIGN.load().as_ref().is_some_and(|known| known.instruments.meter_id.is(meter_id)),
+        None => foreign::has(meter_id),
     }
 }
 
 /// The current time, if somebody reads how long what begins now will take.
 pub(crate) fn begun(enabled: bool) -> Option<Instant> {
     are_read(enabled).then(Instant::now)
-}
-
-/// Passes on what is known of OpenTelemetry's current global meters.
-fn foreign<T>(show: impl FnOnce(&Foreign) -> T) -> T {
-    let provider = global::meter_provider();
-    if let Some(known) = &*FOREIGN.load()
-        && ptr::addr_eq(known.provider.as_ptr(), Arc::as_ptr(&provider))
-    {
-        drop(provider);
-        return show(known);
-    }
-    let meter = provider.meter_with_scope(SCOPE.clone());
-    let instruments = Instruments::new(&meter).observing(&meter);
-    // It has no state, and drops callbacks at once. So does one whose views drop all gauges, but that has a state.
-    let is_noop = size_of_val(&*provider) == 0 && !instruments.meter_id.is_read();
-    let made = Arc::new(Foreign { provider: Arc::downgrade(&provider), instruments, is_noop });
-    FOREIGN.store(Some(Arc::clone(&made)));
-    drop(provider);
-    show(&made)
 }
 
 fn side(side: &'static str) -> KeyValue {

@@ -4,6 +4,7 @@
 mod bridge;
 mod cover;
 mod error_text;
+mod foreign;
 mod gauges;
 mod init;
 mod inside;
