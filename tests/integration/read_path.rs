@@ -164,10 +164,16 @@ async fn a_step_that_fails_is_rolled_back_and_tried_again() {
 #[tokio::test]
 async fn a_projection_that_gives_up_says_where_and_why() {
     let store = sqlite().await;
-    let last = place_many(&store, 20).await;
-    let flaky = Flaky { fail_at: 13, failures: AtomicUsize::new(usize::MAX) };
+    place_many(&store, 11).await;
+    let order = Uuid::now_v7();
+    bus(&store).dispatch(place(order)).await.unwrap();
+    // Nothing for the projection: the event at fault does not follow its checkpoint.
+    bus(&store).dispatch(ship(order)).await.unwrap();
+    let last = place_many(&store, 7).await;
+    let flaky = Flaky { fail_at: 14, failures: AtomicUsize::new(usize::MAX) };
     let projections = ProjectionRunner::new(store.clone()).projection(flaky).max_retries(2).spawn();
     let stopped = projections.wait_for(last).await.unwrap_err();
+    assert_eq!((stopped.event(), stopped.error_type()), (Some(Position::new(14)), "projection"));
     let ProjectionStopped::Failed { projection, checkpoint, source, .. } = stopped else { panic!("{stopped}") };
     assert_eq!((projection, checkpoint.get(), source.to_string().as_str()), ("Flaky", 12, "not this time"));
     assert!(projections.shutdown().await.is_err());
@@ -213,6 +219,29 @@ async fn a_set_up_that_fails_comes_out_of_wait_for() {
     let clashing = ProjectionRunner::new(store).projection(Clashing).max_retries(0).spawn();
     let error = clashing.wait_for(last).await.unwrap_err();
     assert!(matches!(error, ProjectionStopped::Failed { .. }), "{error}");
+}
+
+/// A report that had stopped failed every page of orders.
+#[tokio::test]
+async fn one_projection_is_waited_for_without_the_others() {
+    let store = sqlite().await;
+    let report = Flaky { fail_at: 1, failures: AtomicUsize::new(usize::MAX) };
+    let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).projection(report);
+    let projections = projections.max_retries(0).spawn();
+    let all = projections.progress();
+    let orders = all.of("OrderReadModel").unwrap();
+    assert!(all.of("Orders").is_none());
+
+    let last = place_many(&store, 1).await;
+    orders.wait_for(last).await.unwrap();
+    assert_eq!(all.wait_for(last).await.unwrap_err().projection(), "Flaky");
+    assert_eq!(all.stopped().await.projection(), "Flaky");
+    assert_eq!((orders.checkpoint("OrderReadModel"), orders.checkpoint("Flaky")), (Some(last), None));
+
+    projections.shutdown().await.unwrap_err();
+    orders.wait_for(last).await.unwrap();
+    let stopped = [orders.stopped().await, orders.wait_for(Position::new(2)).await.unwrap_err()];
+    assert!(stopped.iter().all(|stopped| matches!(stopped, ProjectionStopped::ShutDown { .. })), "{stopped:?}");
 }
 
 #[tokio::test]

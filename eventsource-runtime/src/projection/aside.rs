@@ -11,8 +11,8 @@ use super::follower::{Follower, Place};
 use super::leasing::{Hold, LOOK};
 use super::pace::LARGEST_BATCH;
 use super::partition::Partition;
+use super::progress::Standing;
 use super::rebuild::Rebuilding;
-use super::running::Progress;
 use crate::store::Position;
 use crate::telemetry::log;
 
@@ -120,7 +120,7 @@ impl<S: ProjectionStore> Follower<S> {
         Self {
             store,
             partition: Partition::whole(name),
-            progress: watch::channel(Progress::default()).0,
+            progress: watch::channel(Standing::default()).0,
             gap: None,
             rebuilding: Some(Arc::new(Rebuilding::new(name, past, 1, self.options.metrics))),
             ..self.clone()

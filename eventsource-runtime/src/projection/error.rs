@@ -1,4 +1,4 @@
-//! Why a projection's step failed, and why a projection stopped.
+//! Why a projection's step failed.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -153,8 +153,9 @@ impl ProjectionError {
         &self.error_type
     }
 
-    pub(super) fn into_cause(self) -> BoxError {
-        self.cause
+    /// The name of the error, and what went wrong.
+    pub(super) fn into_parts(self) -> (Cow<'static, str>, BoxError) {
+        (self.error_type, self.cause)
     }
 
     /// Whether retrying cannot help.
@@ -303,82 +304,6 @@ impl BuiltElsewhere {
     }
 }
 
-/// How late a projection is: if there was nothing to apply, it has not even been set up.
-struct Late {
-    checkpoint: Position,
-    wanted: Position,
-}
-
-impl fmt::Display for Late {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { checkpoint, wanted } = self;
-        if checkpoint < wanted {
-            write!(f, "is at position {checkpoint}, {wanted} was wanted in time")
-        } else {
-            f.write_str("was not set up in time")
-        }
-    }
-}
-
-/// A projection no longer runs, or did not get there in time.
-#[derive(Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProjectionStopped {
-    /// A step failed, also when retried, with nothing of it committed; or the projection's task could not continue: it
-    /// panicked, its store was closed, or something else moved its checkpoint.
-    #[error("`{projection}` stopped after position {checkpoint}; mend the cause and start it again")]
-    Failed {
-        /// The projection.
-        projection: &'static str,
-        /// The last position that was applied and committed.
-        checkpoint: Position,
-        /// What went wrong.
-        source: std::sync::Arc<dyn Error + Send + Sync + 'static>,
-    },
-    /// The deadline passed before the projection got there.
-    #[error(
-        "projection `{projection}` {}; wait longer, or see what holds it up",
-        Late { checkpoint: *checkpoint, wanted: *wanted }
-    )]
-    Late {
-        /// The projection.
-        projection: &'static str,
-        /// The last position that was applied and committed.
-        checkpoint: Position,
-        /// The position that was waited for.
-        wanted: Position,
-    },
-    /// The runner was shut down before the projection got there.
-    #[error("projection `{projection}` was shut down at position {checkpoint}; start it again")]
-    ShutDown {
-        /// The projection.
-        projection: &'static str,
-        /// The last position that was applied and committed.
-        checkpoint: Position,
-    },
-    /// The projection had not stopped when the deadline of the shut-down passed, and its task was aborted.
-    #[error(
-        "projection `{projection}` did not stop in time and was aborted after position {checkpoint}; it goes on from there"
-    )]
-    Aborted {
-        /// The projection.
-        projection: &'static str,
-        /// The last position that is known to be applied and committed.
-        checkpoint: Position,
-    },
-}
-
-/// Shows its message, and of its cause no more than the message: its `Debug` may quote what was to be written.
-impl fmt::Debug for ProjectionStopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ProjectionStopped({self}")?;
-        if let Self::Failed { source, .. } = self {
-            write!(f, ": {source}")?;
-        }
-        f.write_str(")")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,8 +318,5 @@ mod tests {
     fn debug_quotes_nothing_that_display_does_not() {
         let error = ProjectionError::from(Refused { _row: "secret" });
         assert_eq!(format!("{error:?}"), "ProjectionError(Refused: a row is refused)");
-        let source = std::sync::Arc::new(Refused { _row: "secret" });
-        let stopped = ProjectionStopped::Failed { projection: "P", checkpoint: Position::new(1), source };
-        assert!(format!("{stopped:?}").ends_with("a row is refused)") && !format!("{stopped:?}").contains("secret"));
     }
 }

@@ -11,10 +11,11 @@ use super::leasing::Hold;
 use super::options::{Options, Pace};
 use super::pace::{SMALLEST_BATCH, adapted, within_bytes};
 use super::partition::Partition;
+use super::progress::Standing;
 use super::rebuild::Rebuilding;
 use super::retry::{Trouble, both, upkeep};
-use super::running::{Progress, Stage};
 use super::step::{Mode, Step, Unsure};
+use super::stopped::ProjectionStopped;
 use super::{Projection, ProjectionStore};
 use crate::store::{Page, Position};
 use crate::telemetry::{log, metrics};
@@ -32,7 +33,7 @@ pub(super) struct Follower<S: ProjectionStore> {
     pub(super) projection: Arc<dyn Projection<S::Backend>>,
     pub(super) partition: Partition,
     pub(super) options: Options,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) progress: watch::Sender<Standing>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) gap: Option<Arc<metrics::Gap>>,
     /// Set while the read model is rebuilt.
@@ -128,18 +129,16 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     pub(super) fn end(&self, ended: Result<(), ProjectionError>) {
-        let stage = match ended {
-            Ok(()) => Stage::ShutDown,
-            // The store was closed under a projection that was to stop anyway.
-            Err(error) if error.is_closed() && self.is_stopped() => Stage::ShutDown,
-            Err(error) => {
-                let checkpoint = self.progress.borrow().reached();
-                let (name, checkpoint) = (self.partition.projection, checkpoint.get());
-                error.in_scope(|| log::projection_stopped(name, checkpoint, error.error_type()));
-                Stage::failed(error)
+        let (projection, checkpoint) = (self.partition.projection, self.progress.borrow().reached());
+        let ended = match ended {
+            // The store may be closed under a projection that was to stop anyway.
+            Err(error) if !(error.is_closed() && self.is_stopped()) => {
+                error.in_scope(|| log::projection_stopped(projection, checkpoint.get(), error.error_type()));
+                ProjectionStopped::failed(projection, checkpoint, error)
             }
+            _ => ProjectionStopped::ShutDown { projection, checkpoint },
         };
-        self.progress.send_modify(|progress| progress.stage = stage);
+        self.progress.send_modify(|progress| progress.ended = Some(ended));
     }
 
     pub(super) fn is_stopped(&self) -> bool {

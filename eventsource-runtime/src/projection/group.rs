@@ -11,9 +11,9 @@ use super::error::ProjectionError;
 use super::follower::{Follower, Place};
 use super::leasing::{Hold, give_up, keeping};
 use super::options::Rebuild;
+use super::progress::Standing;
 use super::rebuild::Rebuilding;
 use super::runner::Asked;
-use super::running::Progress;
 use crate::store::Position;
 use crate::telemetry::{Scope, log};
 
@@ -87,16 +87,16 @@ impl<S: ProjectionStore> Group<S> {
             give_up(&self.followers, hold).await;
         }
         for follower in &self.followers {
-            follower.progress.send_replace(Progress::default());
+            follower.progress.send_replace(Standing::default());
         }
     }
 
     fn fail(&self, error: ProjectionError) {
         let Some((first, others)) = self.followers.split_first() else { return };
         first.end(Err(error));
-        let stage = first.progress.borrow().stage.clone();
+        let ended = first.progress.borrow().ended.clone();
         for other in others {
-            other.progress.send_modify(|progress| progress.stage = stage.clone());
+            other.progress.send_modify(|progress| progress.ended.clone_from(&ended));
         }
     }
 

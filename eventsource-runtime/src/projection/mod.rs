@@ -19,11 +19,13 @@ mod options;
 mod pace;
 mod partition;
 mod passed;
+mod progress;
 mod rebuild;
 mod retry;
 mod runner;
 mod running;
 mod step;
+mod stopped;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -36,15 +38,17 @@ pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;
-pub use error::{BuiltElsewhere, CheckpointMoved, PartitionsChanged, ProjectionError, ProjectionStopped};
+pub use error::{BuiltElsewhere, CheckpointMoved, PartitionsChanged, ProjectionError};
 pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub(crate) use options::Begin;
 pub use options::{OnFailure, ProjectionOptions};
 pub use partition::Partition;
+pub use progress::Progress;
+pub(crate) use progress::after;
 pub use runner::ProjectionRunner;
 pub use running::Projections;
-pub(crate) use running::after;
+pub use stopped::ProjectionStopped;
 
 use uuid::Uuid;
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::dead_letters::DeadLetters;
 use super::error::ProjectionError;
@@ -17,7 +18,9 @@ use super::follower::Follower;
 use super::group::Group;
 use super::options::{Begin, OnFailure, Options, Pace, ProjectionOptions, Rebuild};
 use super::partition::Partition;
-use super::running::{Progress, Projections, Running, Stage};
+use super::progress::{Standing, Watched};
+use super::running::Projections;
+use super::stopped::ProjectionStopped;
 use super::{Projection, ProjectionStore};
 use crate::clock::Clock;
 use crate::store::{EventStore, Position, StoreError};
@@ -265,7 +268,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
             let is_new = names.insert(name);
             if is_new { self.start(projection, &self.options.with(options), &stopped) } else { refused(name) }
         });
-        Projections { running: running.collect(), stop }
+        Projections::new(running, stop)
     }
 
     fn start(
@@ -273,13 +276,13 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         projection: &Arc<dyn Projection<S::Backend>>,
         options: &Options,
         stopped: &watch::Receiver<bool>,
-    ) -> Running {
+    ) -> (Watched, JoinHandle<()>) {
         let name = projection.name();
         let scope = Scope::detached();
-        let (mut followers, mut seen) = (Vec::new(), Vec::new());
+        let (mut followers, mut parts) = (Vec::new(), Vec::new());
         for partition in Partition::all(name, options.partitions) {
-            let (progress, of_part) = watch::channel(Progress::default());
-            seen.push(of_part);
+            let (progress, of_part) = watch::channel(Standing::default());
+            parts.push(of_part);
             followers.push(Follower {
                 feed: self.store.clone(),
                 store: self.store.clone(),
@@ -298,15 +301,15 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         }
         let head = scope.clone().muted().in_scope(|| head_of(&self.store));
         let group = Group { followers, scope: scope.clone() };
-        Running { name, progress: seen, task: tokio::spawn(scope.run(group.run(head))) }
+        (Watched { name, parts }, tokio::spawn(scope.run(group.run(head))))
     }
 }
 
 /// A projection that does not start, because another one of the runner has its name.
-fn refused(name: &'static str) -> Running {
-    let stage = Stage::failed(ProjectionError::same_name(name));
-    let (_, progress) = watch::channel(Progress { checkpoint: None, stage });
-    Running { name, progress: vec![progress], task: tokio::spawn(std::future::ready(())) }
+fn refused(name: &'static str) -> (Watched, JoinHandle<()>) {
+    let ended = ProjectionStopped::failed(name, Position::START, ProjectionError::same_name(name));
+    let (_, part) = watch::channel(Standing { checkpoint: None, ended: Some(ended) });
+    (Watched { name, parts: vec![part] }, tokio::spawn(std::future::ready(())))
 }
 
 /// A request for the store's head, in flight.

@@ -1,58 +1,15 @@
 //! Running projections, as those who started them see them.
 
-use std::error::Error;
-use std::future::{Future, poll_fn};
-use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::error::{ProjectionError, ProjectionStopped};
+use super::error::ProjectionError;
+use super::progress::{DEADLINE, Progress, Watched, after};
+use super::stopped::ProjectionStopped;
 use crate::store::Position;
-
-/// How long `wait_for` and `shutdown` wait.
-const DEADLINE: Duration = Duration::from_secs(30);
-/// What an unrepresentable deadline means.
-const FOR_EVER: Duration = Duration::from_hours(365 * 24);
-
-/// How far a projection is, as others see it.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// `None` until it is set up.
-    pub(super) checkpoint: Option<Position>,
-    pub(super) stage: Stage,
-}
-
-impl Progress {
-    pub(super) fn reached(&self) -> Position {
-        self.checkpoint.unwrap_or_default()
-    }
-
-    fn has(&self, position: Position) -> bool {
-        self.checkpoint >= Some(position)
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) enum Stage {
-    #[default]
-    Running,
-    ShutDown,
-    Failed(Arc<dyn Error + Send + Sync + 'static>),
-}
-
-impl Stage {
-    pub(super) fn failed(error: ProjectionError) -> Self {
-        Self::Failed(error.into_cause().into())
-    }
-
-    fn has_ended(&self) -> bool {
-        !matches!(self, Self::Running)
-    }
-}
 
 /// Running projections.
 ///
@@ -61,89 +18,51 @@ impl Stage {
 #[derive(Debug)]
 #[must_use = "dropping this stops the projections"]
 pub struct Projections {
-    pub(super) running: Vec<Running>,
-    pub(super) stop: watch::Sender<bool>,
-}
-
-#[derive(Debug)]
-pub(super) struct Running {
-    pub(super) name: &'static str,
-    /// Of each part.
-    pub(super) progress: Vec<watch::Receiver<Progress>>,
-    pub(super) task: JoinHandle<()>,
+    progress: Progress,
+    /// One for each that the progress is of.
+    tasks: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
 }
 
 impl Projections {
-    /// Waits until every projection is set up and has applied all events up to a position, at most 30 seconds.
+    pub(super) fn new(running: impl Iterator<Item = (Watched, JoinHandle<()>)>, stop: watch::Sender<bool>) -> Self {
+        let (watched, tasks): (Vec<_>, _) = running.unzip();
+        Self { progress: Progress::new(watched), tasks, stop }
+    }
+
+    /// How far they are, to be waited for elsewhere, or one without the others: [`Progress::of`].
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Waits until every projection is set up and has applied all events up to a position, at most 30 seconds. To wait
+    /// for one alone, use `progress().of(name)`: [`Progress::of`].
     ///
     /// # Errors
     /// A projection stopped before it got there, or the deadline passed.
     pub async fn wait_for(&self, position: Position) -> Result<(), ProjectionStopped> {
-        self.wait_for_within(position, DEADLINE).await
+        self.progress.wait_for(position).await
     }
 
-    /// Waits until every projection is set up and has applied all events up to a position, at most `deadline`.
+    /// As [`Projections::wait_for`], at most `deadline`.
     ///
     /// # Errors
     /// A projection stopped before it got there, or the deadline passed.
     pub async fn wait_for_within(&self, position: Position, deadline: Duration) -> Result<(), ProjectionStopped> {
-        let mut parts: Vec<_> = self
-            .running
-            .iter()
-            .flat_map(|running| running.progress.iter().map(move |part| (running, part.clone())))
-            .map(|(running, part)| (running, Box::pin(running.arrives(part, position))))
-            .collect();
-        // All at once: a stopped one is reported without waiting for a slow one.
-        let arrived = poll_fn(|task| {
-            let mut stopped = Ok(());
-            parts.retain_mut(|(_, arrives)| match arrives.as_mut().poll(task) {
-                Poll::Ready(Err(error)) => {
-                    stopped = Err(error);
-                    false
-                }
-                Poll::Ready(Ok(())) => false,
-                Poll::Pending => true,
-            });
-            if stopped.is_err() || parts.is_empty() { Poll::Ready(stopped) } else { Poll::Pending }
-        });
-        if let Ok(arrived) = tokio::time::timeout_at(after(deadline), arrived).await {
-            return arrived;
-        }
-        parts.first().map_or(Ok(()), |(running, _)| {
-            let (projection, checkpoint) = (running.name, running.checkpoint());
-            Err(ProjectionStopped::Late { projection, checkpoint, wanted: position })
-        })
+        self.progress.wait_for_within(position, deadline).await
     }
 
     /// The last position up to which every part of a projection is done; `None` if there is no such projection.
     #[must_use]
     pub fn checkpoint(&self, projection: &str) -> Option<Position> {
-        let running = self.running.iter().find(|running| running.name == projection)?;
-        Some(running.checkpoint())
+        self.progress.checkpoint(projection)
     }
 
     /// Waits until a projection has stopped by itself, and returns why: for a program that then ends, or restarts it.
     /// Dropping the future changes nothing.
     pub async fn stopped(&self) -> ProjectionStopped {
-        let ended = |part: &watch::Receiver<Progress>| {
-            let mut part = part.clone();
-            // It is an error if the task is gone, as when the runtime shuts down.
-            async move { drop(part.wait_for(|progress| progress.stage.has_ended()).await) }
-        };
-        let mut parts: Vec<_> = self
-            .running
-            .iter()
-            .flat_map(|running| running.progress.iter().map(move |part| (running, Box::pin(ended(part)))))
-            .collect();
-        let stopped = poll_fn(|task| {
-            let mut stopped = parts
-                .iter_mut()
-                .filter_map(|(running, ended)| ended.as_mut().poll(task).is_ready().then_some(*running));
-            stopped.next().map_or(Poll::Pending, Poll::Ready)
-        });
-        let running = stopped.await;
-        let shut_down = ProjectionStopped::ShutDown { projection: running.name, checkpoint: running.checkpoint() };
-        running.failure().err().unwrap_or(shut_down)
+        self.progress.stopped().await
     }
 
     /// Stops the projections and waits until each has finished or rolled back its current batch, at most 30 seconds.
@@ -165,17 +84,11 @@ impl Projections {
         let _ = self.stop.send(true);
         let until = after(deadline);
         let mut result = Ok(());
-        for running in &mut self.running {
-            result = result.and(running.end(until).await);
+        for (watched, task) in self.progress.watched().iter().zip(&mut self.tasks) {
+            result = result.and(end(watched, task, until).await);
         }
         result
     }
-}
-
-/// The end of a deadline that begins now.
-pub(crate) fn after(deadline: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(deadline).unwrap_or(now + FOR_EVER)
 }
 
 impl Drop for Projections {
@@ -184,53 +97,19 @@ impl Drop for Projections {
     }
 }
 
-impl Running {
-    /// Waits until a part reaches a position. An error if it ends before that, or its task is gone, as when the runtime
-    /// shuts down.
-    async fn arrives(&self, mut part: watch::Receiver<Progress>, position: Position) -> Result<(), ProjectionStopped> {
-        let ended = part.wait_for(|progress| progress.has(position) || progress.stage.has_ended()).await;
-        if ended.is_ok_and(|progress| progress.has(position)) {
-            return Ok(());
+/// Waits for the task of a projection, which was told to stop.
+async fn end(watched: &Watched, task: &mut JoinHandle<()>, until: Instant) -> Result<(), ProjectionStopped> {
+    let ended = tokio::time::timeout_at(until, &mut *task).await;
+    match ended {
+        // The follower catches panics; what is left is the drop of a store or a projection.
+        Ok(Err(error)) if error.is_panic() => {
+            let panicked = ProjectionError::panicked(&*error.into_panic());
+            Err(ProjectionStopped::failed(watched.name, watched.checkpoint(), panicked))
         }
-        self.failure()?;
-        let checkpoint = part.borrow().reached();
-        Err(ProjectionStopped::ShutDown { projection: self.name, checkpoint })
-    }
-
-    /// The checkpoint of the part that is furthest behind.
-    fn checkpoint(&self) -> Position {
-        self.progress.iter().map(|progress| progress.borrow().reached()).min().unwrap_or_default()
-    }
-
-    /// Waits for the task, which was told to stop.
-    async fn end(&mut self, until: Instant) -> Result<(), ProjectionStopped> {
-        let ended = tokio::time::timeout_at(until, &mut self.task).await;
-        match ended {
-            // The follower catches panics; what is left is the drop of a store or a projection.
-            Ok(Err(error)) if error.is_panic() => {
-                let panicked = ProjectionError::panicked(&*error.into_panic());
-                Err(self.failed(self.checkpoint(), panicked.into_cause().into()))
-            }
-            Ok(_) => self.failure(),
-            Err(_) => {
-                self.task.abort();
-                Err(ProjectionStopped::Aborted { projection: self.name, checkpoint: self.checkpoint() })
-            }
+        Ok(_) => watched.failure(),
+        Err(_) => {
+            task.abort();
+            Err(ProjectionStopped::Aborted { projection: watched.name, checkpoint: watched.checkpoint() })
         }
-    }
-
-    /// The failure of the first part that has failed.
-    fn failure(&self) -> Result<(), ProjectionStopped> {
-        for part in &self.progress {
-            let progress = part.borrow();
-            if let Stage::Failed(source) = &progress.stage {
-                return Err(self.failed(progress.reached(), Arc::clone(source)));
-            }
-        }
-        Ok(())
-    }
-
-    fn failed(&self, checkpoint: Position, source: Arc<dyn Error + Send + Sync + 'static>) -> ProjectionStopped {
-        ProjectionStopped::Failed { projection: self.name, checkpoint, source }
     }
 }

@@ -14,7 +14,7 @@ use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
 use crate::projection::{
-    Begin, DeadLetters, OnFailure, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections, after,
+    Begin, DeadLetters, OnFailure, Progress, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections, after,
 };
 use crate::store::Position;
 
@@ -219,8 +219,15 @@ pub struct ProcessManagers {
 }
 
 impl ProcessManagers {
+    /// How far they are, to be waited for elsewhere, or one without the others: [`Progress::of`].
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.followers.progress()
+    }
+
     /// Waits until every manager is set up, has reacted to all events up to a position, and has dispatched the
-    /// commands, at most 30 seconds. What the commands led to comes after that position.
+    /// commands, at most 30 seconds. What the commands led to comes after that position. To wait for one alone, use
+    /// `progress().of(name)`: [`Progress::of`].
     ///
     /// # Errors
     /// A manager stopped before it got there, or the deadline passed.
