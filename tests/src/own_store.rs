@@ -33,6 +33,12 @@ async fn distant<F: Future>(call: F) -> F::Output {
     answer
 }
 
+/// A letter out of the columns of its row.
+fn read_back(row: DeadLetter) -> DeadLetter {
+    let place = (row.stream, row.version, row.position);
+    DeadLetter::new(place, row.event_type, (row.error_type, row.reason), row.retries, row.at)
+}
+
 /// It keeps no snapshots.
 impl SnapshotStore for Remote {}
 
@@ -118,7 +124,8 @@ impl ProjectionStore for Remote {
         projection: &'static str,
         letters: Letters,
     ) -> Result<Vec<DeadLetter>, ProjectionError> {
-        distant(self.0.inner().dead_letters(projection, letters)).await
+        let rows = distant(self.0.inner().dead_letters(projection, letters)).await?;
+        Ok(rows.into_iter().map(read_back).collect())
     }
 
     async fn settle_dead_letter(

@@ -40,30 +40,47 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// A letter that a store reads back: the event's stream, version and position, the stored name of its type, the
+    /// failure's name and reason, how many times the event was retried, and when it was set aside.
+    ///
+    /// ```
+    /// use eventsource_runtime::clock::Timestamp;
+    /// use eventsource_runtime::projection::DeadLetter;
+    /// use eventsource_runtime::store::{Position, StreamId, Version};
+    ///
+    /// let place = (StreamId::new("Order", 42), Version::new(1), Position::new(7));
+    /// let failure = ("Refused".to_owned(), "`Refused`; what it said is not kept".to_owned());
+    /// let letter = DeadLetter::new(place, "OrderPlaced", failure, 5, Timestamp::from_micros(0));
+    /// assert_eq!((letter.version.get(), letter.is_parked()), (1, false));
+    /// ```
+    #[must_use]
+    pub fn new(
+        (stream, version, position): (StreamId, Version, Position),
+        event_type: impl Into<Arc<str>>,
+        (error_type, reason): (String, String),
+        retries: u32,
+        at: Timestamp,
+    ) -> Self {
+        Self { stream, version, position, event_type: event_type.into(), error_type, reason, retries, at }
+    }
+
     /// A letter for an event that failed.
     pub(crate) fn failed(event: &StoredEvent, error: &ProjectionError, retries: u32, at: Timestamp) -> Self {
         let mut reason = error.reason();
         reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
-        Self::new(event, error.error_type(), reason, retries, at)
+        Self::of(event, (error.error_type().to_owned(), reason), retries, at)
     }
 
     /// A letter for an event whose stream has one already.
     #[must_use]
     pub fn parked(event: &StoredEvent, at: Timestamp) -> Self {
-        Self::new(event, PARKED, "an earlier event of its stream is a dead letter".to_owned(), 0, at)
+        let reason = "an earlier event of its stream is a dead letter";
+        Self::of(event, (PARKED.to_owned(), reason.to_owned()), 0, at)
     }
 
-    fn new(event: &StoredEvent, error_type: &str, reason: String, retries: u32, at: Timestamp) -> Self {
-        Self {
-            stream: event.stream.clone(),
-            version: event.version,
-            position: event.position,
-            event_type: Arc::clone(&event.event_type),
-            error_type: error_type.to_owned(),
-            reason,
-            retries,
-            at,
-        }
+    fn of(event: &StoredEvent, failure: (String, String), retries: u32, at: Timestamp) -> Self {
+        let place = (event.stream.clone(), event.version, event.position);
+        Self::new(place, Arc::clone(&event.event_type), failure, retries, at)
     }
 
     /// Whether the event was not tried, because an earlier one of its stream is a dead letter.

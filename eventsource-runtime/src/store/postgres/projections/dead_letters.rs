@@ -120,14 +120,10 @@ impl Statements {
 
 fn letter(row: &Row) -> Result<DeadLetter, PostgresError> {
     let stream: &str = row.try_get(1)?;
-    Ok(DeadLetter {
-        stream: StreamId::stored(stream).map_err(|_| unreadable(row, 1, "is not a stream id"))?,
-        version: Version::new(number(row, 2)?),
-        position: Position::new(number(row, 0)?),
-        event_type: row.try_get::<_, &str>(3)?.into(),
-        error_type: row.try_get(4)?,
-        reason: row.try_get(5)?,
-        retries: u32::try_from(number(row, 6)?).unwrap_or(u32::MAX),
-        at: Timestamp::from_micros(row.try_get(7)?),
-    })
+    let stream = StreamId::stored(stream).map_err(|_| unreadable(row, 1, "is not a stream id"))?;
+    let place = (stream, Version::new(number(row, 2)?), Position::new(number(row, 0)?));
+    let failure = (row.try_get(4)?, row.try_get(5)?);
+    let retries = u32::try_from(number(row, 6)?).unwrap_or(u32::MAX);
+    let at = Timestamp::from_micros(row.try_get(7)?);
+    Ok(DeadLetter::new(place, row.try_get::<_, &str>(3)?, failure, retries, at))
 }

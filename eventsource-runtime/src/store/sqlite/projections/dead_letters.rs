@@ -65,16 +65,10 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let stream = StreamId::stored(row.get_ref(1)?.as_str()?);
     let stream = stream
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
-    Ok(DeadLetter {
-        stream,
-        version: Version::new(number(row, 2)?),
-        position: Position::new(number(row, 0)?),
-        event_type: row.get_ref(3)?.as_str()?.into(),
-        error_type: row.get(4)?,
-        reason: row.get(5)?,
-        retries: row.get(6)?,
-        at: Timestamp::from_micros(row.get(7)?),
-    })
+    let place = (stream, Version::new(number(row, 2)?), Position::new(number(row, 0)?));
+    let failure = (row.get(4)?, row.get(5)?);
+    let at = Timestamp::from_micros(row.get(7)?);
+    Ok(DeadLetter::new(place, row.get_ref(3)?.as_str()?, failure, row.get(6)?, at))
 }
 
 pub(super) fn remove(tx: &Connection, projection: &str, position: Position) -> rusqlite::Result<bool> {
