@@ -225,8 +225,11 @@ impl Rejection {
     /// Reads the command back.
     ///
     /// # Errors
-    /// The command is of another type.
+    /// The command has another name than `C`, or was stored in a form that `C` no longer reads.
     pub fn decode<C: Command>(&self) -> Result<Rejected<C>, ProjectionError> {
+        if !self.is::<C>() {
+            return Err(ProjectionError::new(format!("the refused command is a `{}`, not a `{}`", self.name, C::NAME)));
+        }
         let command = serde_json::from_str(self.command.get())?;
         Ok(Rejected { command, error_type: self.error_type.clone(), refusal: Arc::clone(&self.refusal) })
     }
@@ -273,5 +276,75 @@ impl<C> Deref for Rejected<C> {
 impl<C> fmt::Debug for Rejected<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejected").field("error_type", &self.error_type).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Error;
+
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::domain::EventDef;
+
+    enum Nothing {}
+
+    impl EventSet for Nothing {
+        const EVENTS: &'static [EventDef<Self>] = &[];
+
+        fn as_event(&self) -> &dyn AnyEvent {
+            match *self {}
+        }
+    }
+
+    #[derive(Default)]
+    struct Parcel;
+
+    impl Aggregate for Parcel {
+        const NAME: &'static str = "Parcel";
+        type Id = u32;
+        type Event = Nothing;
+        type Error = Error;
+
+        fn evolve(&mut self, event: Nothing) {
+            match event {}
+        }
+    }
+
+    #[derive(Clone, Deserialize)]
+    struct Ship(u32);
+
+    impl Command for Ship {
+        const NAME: &'static str = "Ship";
+        type Aggregate = Parcel;
+
+        fn id(&self) -> &u32 {
+            &self.0
+        }
+    }
+
+    #[derive(Clone, Deserialize)]
+    struct Return(u32);
+
+    impl Command for Return {
+        const NAME: &'static str = "Return";
+        type Aggregate = Parcel;
+
+        fn id(&self) -> &u32 {
+            &self.0
+        }
+    }
+
+    /// A command of any other type was read whose JSON fitted.
+    #[test]
+    fn a_refused_command_is_read_as_its_own_type_only() {
+        let command = RawValue::from_string("42".to_owned()).expect("it is JSON");
+        let refusal: BoxError = Error.into();
+        let (name, error_type) = ("Ship".to_owned(), "Lost".to_owned());
+        let rejection = Rejection { command, name, error_type, refusal: Arc::new(refusal) };
+        assert_eq!(rejection.decode::<Ship>().map(|ship| *ship.id()).ok(), Some(42));
+        let other = rejection.decode::<Return>().expect_err("it is another command");
+        assert_eq!(other.to_string(), "the refused command is a `Ship`, not a `Return`");
     }
 }
