@@ -125,7 +125,8 @@ impl CommandBus {
     /// point; then either all of the events have been appended or none of them.
     ///
     /// # Errors
-    /// The aggregate refused the command, or it could not be loaded, or the events could not be appended.
+    /// The bus has no repository for the command's aggregate; or the aggregate refused the command, or could not be
+    /// loaded; or the events could not be appended.
     pub fn dispatch<C: Command>(&self, command: C) -> BoxFuture<'_, Dispatched<C>>
     where
         C::Aggregate: Handle<C>,

@@ -63,7 +63,7 @@ pub struct PayloadFault {
     what: String,
     /// The line, from 1.
     pub line: usize,
-    /// The column, from 0 at the beginning of the line.
+    /// The column in bytes: that of the last byte that was read, from 1; 0 if none of the line was.
     pub column: usize,
 }
 

@@ -30,7 +30,7 @@ pub use query_bus::{QueryBus, QueryBusBuilder};
 use crate::domain::{Metadata, Recorded};
 use crate::store::{Appended, Position, Version};
 
-/// The maximum length of an incoming JSON message, in bytes: 1 MiB. JSON nested deeper than 128 levels is refused too.
+/// The maximum length of an incoming JSON message, in bytes: 1 MiB. JSON nested deeper than 127 levels is refused too.
 pub const MAX_JSON: usize = 1024 * 1024;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
