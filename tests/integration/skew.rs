@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use eventsource_runtime::bus::{Message, Received};
 use eventsource_runtime::clock::{self, Clock, Timestamp};
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{DeadLetters, OnFailure};
 use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_bus::remote;
@@ -46,6 +47,16 @@ struct Follows;
 #[projection(enable_tracing = true)]
 impl Follows {
     fn cancelled(&self, _: &Recorded<OrderCancelled>) {}
+}
+
+/// The same, in trouble.
+struct Fails;
+
+#[projection(name = "Follows")]
+impl Fails {
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Result<(), ProjectionError> {
+        Err(ProjectionError::new("not now"))
+    }
 }
 
 fn measured() -> (Recorder, InMemoryMetricExporter) {
@@ -115,6 +126,32 @@ async fn clocks_that_step_forward_and_back_make_no_lag_negative() {
     // Two events are an hour old.
     assert!((7200.0..7300.0).contains(&sum), "{sum}");
     assert_eq!(skews(&metrics), [("projection".to_owned(), 2)]);
+}
+
+/// A projection's letters were measured by the system's clock.
+#[tokio::test]
+async fn a_letter_is_retried_by_the_clock_that_was_given() {
+    let ((recorder, metrics), clock, store) = (measured(), Put::default(), MemoryStore::new());
+    let orders = Repository::<Order, _>::new(store.clone());
+    let runner = || ProjectionRunner::new(store.clone()).with_clock(clock.clock());
+    let failing = runner().on_failure(OnFailure::DeadLetter).max_retries(0).projection(Fails).spawn();
+    let ids = [Uuid::now_v7(), Uuid::now_v7()];
+    for id in &ids {
+        let event = OrderCancelled { reason: "too slow".into() };
+        let appended = orders.append(id, ExpectedVersion::NoStream, event).await.unwrap();
+        failing.wait_for(appended.position).await.unwrap();
+    }
+    failing.shutdown().await.unwrap();
+
+    clock.by(HOUR);
+    let by_itself = DeadLetters::new(store.clone(), Follows).with_clock(clock.clock());
+    for (letters, id) in [runner().dead_letters(Follows), by_itself].into_iter().zip(ids) {
+        let retried = recorder.run(letters.retry(&StreamId::new("Order", id))).await;
+        assert_eq!(retried.unwrap(), 1);
+    }
+    recorder.flush().await;
+    let (count, least, _) = lags(&metrics);
+    assert!(count == 2 && (3600.0..3700.0).contains(&least), "{count} lags, from {least}");
 }
 
 #[tokio::test]

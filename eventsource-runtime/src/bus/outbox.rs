@@ -50,6 +50,7 @@ pub struct Relay<S, B> {
     outbox: Outbox<S, B>,
     partitions: u32,
     lease: Option<Duration>,
+    owner: Option<Arc<str>>,
     begin: Begin,
     on_failure: OnFailure,
     metrics: bool,
@@ -61,7 +62,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     pub fn new(name: &'static str, store: S, bus: Traced<B>) -> Self {
         let outbox = Outbox { store, bus, filter: Filter::all(), tracing: true };
         let (begin, on_failure) = (Begin::default(), OnFailure::Stop);
-        Self { name, outbox, partitions: 1, lease: None, begin, on_failure, metrics: true }
+        Self { name, outbox, partitions: 1, lease: None, owner: None, begin, on_failure, metrics: true }
     }
 
     /// Publishes only the events that a filter matches.
@@ -78,6 +79,11 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// How long a relay that is gone keeps others from taking over; 5 seconds by default.
     pub fn lease(self, term: Duration) -> Self {
         Self { lease: Some(term), ..self }
+    }
+
+    /// As [`ProjectionRunner::owner`].
+    pub fn owner(self, owner: impl Into<Arc<str>>) -> Self {
+        Self { owner: Some(owner.into()), ..self }
     }
 
     /// Lets a relay that is new to the store begin after a position, without publishing anything before it. If it lies
@@ -117,12 +123,9 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
     /// Outside a Tokio runtime.
     pub fn spawn(self) -> Projections {
         let options = ProjectionOptions::default().partitions(self.partitions).on_failure(self.on_failure);
-        let runner =
-            ProjectionRunner::new(self.outbox).relaying(self.metrics).begin(self.begin).patience(Duration::MAX);
-        let runner = match self.lease {
-            Some(term) => runner.lease(term),
-            None => runner,
-        };
+        let runner = ProjectionRunner::new(self.outbox).relaying(self.metrics).begin(self.begin);
+        let runner = self.lease.into_iter().fold(runner.patience(Duration::MAX), ProjectionRunner::lease);
+        let runner = self.owner.into_iter().fold(runner, ProjectionRunner::owner);
         runner.projection_with(Bookmark(self.name), options).spawn()
     }
 }

@@ -9,6 +9,7 @@ use super::error::ProjectionError;
 use super::options::Options;
 use super::step::{Mode, Step};
 use super::{Projection, ProjectionStore};
+use crate::clock::Clock;
 use crate::domain::StoredEvent;
 use crate::store::{AGAIN, Filter, Position, StreamId};
 use crate::telemetry::{Chain, names};
@@ -73,6 +74,13 @@ impl<S: ProjectionStore> DeadLetters<S> {
     #[must_use]
     pub fn enable_metrics(mut self, enabled: bool) -> Self {
         self.options.metrics = enabled;
+        self
+    }
+
+    /// Takes the time from `clock`: the lag of retries is measured by it.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.options.clock = clock;
         self
     }
 

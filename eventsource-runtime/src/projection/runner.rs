@@ -208,7 +208,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// This runner's name where others wait for its leases; the process's number unless set.
+    /// This runner's name where others wait for its leases; `process` and the process's number unless set.
     pub fn owner(mut self, owner: impl Into<Arc<str>>) -> Self {
         self.options.owner = owner.into();
         self
@@ -226,8 +226,15 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// The dead letters of a projection on a store, with this runner's switches and clock.
-    pub(crate) fn dead_letters<T: ProjectionStore, P: Projection<T::Backend>>(
+    /// The dead letters of a projection, under [`OnFailure::DeadLetter`]. It works beside runners of the projection,
+    /// with the switches and the clock that this one was given so far.
+    #[must_use]
+    pub fn dead_letters<P: Projection<S::Backend>>(&self, projection: P) -> DeadLetters<S> {
+        self.dead_letters_on(self.store.clone(), projection)
+    }
+
+    /// The same on another store.
+    pub(crate) fn dead_letters_on<T: ProjectionStore, P: Projection<T::Backend>>(
         &self,
         store: T,
         projection: P,
@@ -243,7 +250,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         &mut self.store
     }
 
-    /// Takes the time for measuring lag from `clock`.
+    /// Takes the time from `clock`: lag is measured by it, and a dead letter says when it was set aside.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.options.clock = clock;
         self

@@ -7,6 +7,7 @@ use eventsource_runtime::bus::{
     EventBus, HandlerError, InProcessBus, InProcessOptions, Received, Relay, SlowSubscriber, Subscription, Traced,
 };
 use eventsource_runtime::prelude::*;
+use eventsource_runtime::projection::{Claim, Partition, ProjectionStore};
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use eventsource_tests::own_bus::remote;
@@ -274,6 +275,17 @@ async fn until_gap(recorder: &Recorder, metrics: &InMemoryMetricExporter, expect
         assert!(tokio::time::Instant::now() < deadline, "the gap is {found:?}, not {expected}");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_relay_is_known_by_its_name_where_others_wait_for_it() {
+    let store = MemoryStore::new();
+    let relay = Relay::new(NAME, store.clone(), InProcessBus::new()).owner("relay of shop 7").spawn();
+    relay.wait_for(place_many(&store, 1).await).await.unwrap();
+    let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_secs(5));
+    let asked = store.lease_projection(Partition::whole(NAME), claim).await.unwrap();
+    assert_eq!(asked.taken.unwrap().owner, "relay of shop 7");
+    relay.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         let mut office = self.office.clone();
         office.names.push((M::name(), M::span_name()));
         let desk = Desk { office: Arc::new(office), ..self.runner.store().clone() };
-        self.runner.dead_letters(desk, Managed::<M>::new())
+        self.runner.dead_letters_on(desk, Managed::<M>::new())
     }
 
     /// Starts a task for each manager, and one for the events that its processes schedule. `wait_for` and `shutdown`
