@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use eventsource_runtime::dispatch::caused_by;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_tests::orders::{OrderPlaced, OrderReadModel};
@@ -11,7 +12,7 @@ use opentelemetry::{Context as OtelContext, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 use uuid::Uuid;
 
-use crate::{bus, place, sqlite};
+use crate::{bus, place, ship, sqlite};
 
 async fn stored_context<S: EventStore + SnapshotStore>(store: &S) -> Option<TraceContext> {
     let page = store.read_all(Position::START, &Filter::all(), 1).await.unwrap();
@@ -118,4 +119,20 @@ async fn correlation_flows_from_an_event_to_the_command_that_follows_it() {
     let following = Context::following(&placed);
     assert_eq!(following.correlation_id, placed.correlation_id());
     assert!(following.correlation_id.is_some());
+}
+
+/// With the context alone, the events had the command's id as causation.
+#[tokio::test]
+async fn a_command_of_a_spawned_task_names_the_event_that_caused_it() {
+    let (store, order) = (MemoryStore::new(), Uuid::now_v7());
+    let bus = bus(&store);
+    bus.dispatch(place(order)).await.unwrap();
+    let page = store.read_all(Position::START, &Filter::all(), 1).await.unwrap();
+    let placed = page.events[0].decode::<OrderPlaced>().unwrap();
+    let shipped = async move { bus.dispatch(ship(order)).await };
+    tokio::spawn(caused_by(&placed, shipped)).await.unwrap().unwrap();
+    let page = store.read_all(placed.position(), &Filter::all(), 1).await.unwrap();
+    let shipped = &page.events[0];
+    assert_eq!(shipped.causation_id, Some(placed.event_id()));
+    assert_eq!(shipped.correlation_id, placed.correlation_id());
 }

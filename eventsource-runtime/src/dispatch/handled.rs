@@ -53,3 +53,26 @@ impl Handled {
         HANDLED.scope(self, handler)
     }
 }
+
+/// Runs a future as part of handling an event: the events of commands that it dispatches have the event's correlation
+/// id, or else the event's id, and the event's id as causation id, unless the command's [`Context`](super::Context)
+/// says otherwise. For where the runtime cannot know which event is being handled: a spawned task or a batch handler.
+///
+/// It is that future, no more: dropping it drops that one. What that one spawns is not part of it.
+///
+/// ```
+/// # use eventsource_runtime::prelude::*;
+/// use eventsource_runtime::dispatch::caused_by;
+///
+/// # async fn bill(order: uuid::Uuid) {}
+/// # struct OrderPlaced { order: uuid::Uuid }
+/// # fn placed(event: &Recorded<OrderPlaced>) {
+/// let billed = bill(event.order); // dispatches commands
+/// tokio::spawn(caused_by(event, billed));
+/// # }
+/// ```
+pub fn caused_by<E, F: Future>(event: &Recorded<E>, body: F) -> impl Future<Output = F::Output> + use<E, F> {
+    let (id, correlation_id) = (Some(event.event_id()), event.correlation_id());
+    // Where it runs tells whether that is an in-process bus's handler: a task of its own is none.
+    async move { Handled::message(id, correlation_id, Handled::is_in_process()).scope(body).await }
+}

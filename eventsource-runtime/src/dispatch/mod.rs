@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub use command_bus::{CommandBus, CommandBusBuilder};
 pub use error::{DispatchError, DispatchJsonError, ExecuteJsonError, PayloadFault, QueryError};
 pub(crate) use handled::Handled;
+pub use handled::caused_by;
 pub(crate) use process_manager::is_own;
 pub use process_manager::{
     ChainTooLong, IntoReaction, Met, ProcessManager, ProcessManagerRunner, ProcessManagers, Reaction, Rejected,
@@ -40,7 +41,7 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// In a bus handler or an async projection method, a command is linked to the current message or event automatically:
 /// its events carry the message's correlation id, or else the message's id, and the message's id as causation id.
 /// Whatever the context sets takes precedence. This works in the handler's own future only; in a spawned task or a
-/// batch handler, use [`Context::following`].
+/// batch handler, use [`caused_by`].
 ///
 /// ```
 /// # use eventsource_runtime::dispatch::Context;
@@ -62,8 +63,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of a command caused by an event: it belongs to the same correlation. Use it where the runtime cannot
-    /// know which event is being handled: in a spawned task or a batch handler.
+    /// The context of a command that belongs to the correlation of an event. It does not say that the event caused the
+    /// command: for the causation id too, dispatch it within [`caused_by`].
     #[must_use]
     pub fn following<E>(event: &Recorded<E>) -> Self {
         Self { correlation_id: event.correlation_id().or(Some(event.event_id())), ..Self::default() }
