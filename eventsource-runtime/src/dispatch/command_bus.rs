@@ -10,6 +10,7 @@ use super::error::DispatchJsonError;
 use super::json::{COMMANDS, Known, Payload, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, Committed, Context, MAX_JSON};
+use crate::domain::sealed::Sealed;
 use crate::domain::{AnyCommand, Command, Handle, Handlers, Registry};
 use crate::repository::Repository;
 use crate::snapshot::SnapshotStore;
@@ -271,6 +272,8 @@ struct Registrar<'a, A: Handlers, S> {
     repository: Arc<Repository<A, S, A::Services>>,
     routes: &'a mut Routes,
 }
+
+impl<A: Handlers, S> Sealed for Registrar<'_, A, S> {}
 
 impl<A: Handlers, S: EventStore + SnapshotStore> Registry<A> for Registrar<'_, A, S> {
     fn command<C: Command<Aggregate = A>>(&mut self)

@@ -13,6 +13,7 @@ use super::error::{ExecuteJsonError, QueryError};
 use super::json::{Known, Payload, QUERIES, Refused, Switches, shown};
 use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, MAX_JSON};
+use crate::domain::sealed::Sealed;
 use crate::domain::{HandleQuery, Query, QueryHandlers, QueryRegistry};
 use crate::error::{BoxError, error_type_or};
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, metrics, names};
@@ -321,6 +322,8 @@ struct Registrar<'a, H> {
     handler: Arc<H>,
     routes: &'a mut Routes,
 }
+
+impl<H> Sealed for Registrar<'_, H> {}
 
 impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
     fn query<Q: Query>(&mut self)

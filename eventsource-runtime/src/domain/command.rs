@@ -6,6 +6,7 @@ use std::pin::Pin;
 use serde::de::DeserializeOwned;
 
 use super::Aggregate;
+use super::sealed::Sealed;
 use super::span_name::SpanName;
 use crate::telemetry::Attributes;
 
@@ -48,9 +49,9 @@ pub trait Handlers: Aggregate {
     fn register<R: Registry<Self>>(registry: &mut R);
 }
 
-/// Collects the commands of an aggregate. Implemented by the command bus; users call it only through
+/// Collects the commands of an aggregate. Sealed: the command bus implements it; users call it only through
 /// [`Handlers::register`].
-pub trait Registry<A: Handlers> {
+pub trait Registry<A: Handlers>: Sealed {
     /// Adds command `C` of `A`.
     fn command<C: Command<Aggregate = A>>(&mut self)
     where

@@ -213,7 +213,7 @@ pub trait Apply<E> {
 }
 
 /// What a decision may return: one event, the aggregate's enum of them, `()`, an `Option`, a `Vec`, an array, or a
-/// tuple of these.
+/// tuple of these. Open for implementation, for collections of your own.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event of this aggregate, nor a collection of its events",
     note = "a handler returns one event, an `Option`, a `Vec`, an array or a tuple of events"
@@ -275,7 +275,7 @@ tuples!(A B C D E F);
 tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
 
-/// What a command handler returns: events, or the aggregate's refusal.
+/// What a command handler returns: events, or the aggregate's refusal. Open for implementation, for results of your own.
 #[diagnostic::on_unimplemented(
     message = "a command handler cannot return `{Self}`",
     note = "return `Result<events, {E}>`, where events are one event, an `Option`, a `Vec`, an array or a tuple of events",

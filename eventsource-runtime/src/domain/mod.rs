@@ -33,6 +33,11 @@ use crate::clock::Timestamp;
 use crate::store::{Position, StreamId, Version};
 use crate::telemetry::{Linked, TraceContext};
 
+/// Seals the traits that only the buses implement.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
 /// Everything the store keeps about an event beside its payload.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -5,6 +5,7 @@ use std::future::Future;
 
 use serde::de::DeserializeOwned;
 
+use super::sealed::Sealed;
 use super::span_name::SpanName;
 use crate::error::BoxError;
 use crate::telemetry::Attributes;
@@ -58,9 +59,9 @@ pub trait QueryHandlers: Send + Sync + Sized + 'static {
     fn register<R: QueryRegistry<Self>>(registry: &mut R);
 }
 
-/// Collects the queries of a handler. Implemented by the query bus; users call it only through
+/// Collects the queries of a handler. Sealed: the query bus implements it; users call it only through
 /// [`QueryHandlers::register`].
-pub trait QueryRegistry<H: QueryHandlers> {
+pub trait QueryRegistry<H: QueryHandlers>: Sealed {
     /// Adds query `Q` of `H`.
     fn query<Q: Query>(&mut self)
     where
