@@ -7,10 +7,11 @@ use std::path::Path;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::Filter;
-use eventsource_runtime::telemetry;
+use eventsource_runtime::telemetry::{self, Kind, Options, Scope};
 use eventsource_tests::compiler;
 use eventsource_tests::everything::{self, ANSWERS, Off, evaluations, plain};
 use eventsource_tests::orders::{NotificationService, Order, OrderLine, PlaceOrder};
+use futures_util::{StreamExt, stream};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use uuid::Uuid;
 
@@ -39,6 +40,22 @@ fn a_function_allocates_nothing() {
         region.change().allocations
     });
     assert_eq!(least.min(), Some(0));
+}
+
+/// Two of them were missing.
+#[tokio::test]
+async fn spans_by_hand_are_their_bodies_and_scopes_hold_nothing() {
+    let span = || telemetry::span("by.hand").kind(Kind::Client).attribute("n", 1).options(Options::root);
+    let parsed = |text: &'static str| move || text.parse::<u8>();
+    assert_eq!(span().in_scope(|| 1), 1);
+    assert_eq!(span().run(async { 2 }).await, 2);
+    assert_eq!(span().try_in_scope(parsed("3")), Ok(3));
+    assert!(span().try_run(async { parsed("four")() }).await.is_err());
+    let scope = Scope::current();
+    assert_eq!(scope.in_scope(|| 5), 5);
+    assert_eq!(scope.clone().run(async { 6 }).await, 6);
+    let rows = span().stream(scope.stream(stream::iter([7])));
+    assert_eq!(rows.collect::<Vec<_>>().await, [7]);
 }
 
 #[tokio::test]

@@ -121,26 +121,6 @@ impl Scope {
         body()
     }
 
-    /// Runs a closure.
-    ///
-    /// # Errors
-    /// What the closure returned.
-    pub fn try_in_scope<T, E: Debug + Display>(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        body()
-    }
-
-    /// Runs a future.
-    ///
-    /// # Errors
-    /// What the future returned.
-    pub fn try_run<T, E, F>(self, body: F) -> impl Future<Output = Result<T, E>>
-    where
-        E: Debug + Display,
-        F: Future<Output = Result<T, E>>,
-    {
-        body
-    }
-
     /// Runs a future.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
         body
@@ -267,8 +247,28 @@ impl ManualSpan {
         body()
     }
 
+    /// Runs a closure.
+    ///
+    /// # Errors
+    /// What the closure returned.
+    pub fn try_in_scope<T, E: Debug + Display>(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        body()
+    }
+
     /// Runs a future.
     pub fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> {
+        body
+    }
+
+    /// Runs a future.
+    ///
+    /// # Errors
+    /// What the future returned.
+    pub fn try_run<T, E, F>(self, body: F) -> impl Future<Output = Result<T, E>>
+    where
+        E: Debug + Display,
+        F: Future<Output = Result<T, E>>,
+    {
         body
     }
 
