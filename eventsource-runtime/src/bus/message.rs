@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::header;
+use super::headers::Headers;
 use crate::clock::Timestamp;
-use crate::domain::{DecodeError, Envelope, Event, Metadata, Recorded, StoredEvent, is_one_of};
+use crate::domain::StoredEvent;
 use crate::fnv::fnv1a;
-use crate::store::{Position, StreamId, Version};
+use crate::store::{StreamId, Version};
 use crate::telemetry::{Linked, TraceContext};
 
 /// A message: what is known about its event, other headers, and the payload.
@@ -45,13 +47,15 @@ pub(super) struct Facts {
 }
 
 impl Message {
-    /// A message that belongs to a stream, with an id of its own and a JSON payload.
+    /// A message that belongs to a stream, with a JSON payload. It occurred now, by the system's clock, and has an id of
+    /// its own; it has no place in the stream, and its payload is of no particular version.
     #[must_use]
     pub fn new(stream: StreamId, event_type: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
         let facts = Facts {
             id: Some(Uuid::now_v7()),
             stream: Some(stream),
             event_type: Some(event_type.into()),
+            occurred_at: Some(SystemTime::now().into()),
             content_type: Some(JSON),
             ..Facts::default()
         };
@@ -102,7 +106,7 @@ impl Message {
         self.0.facts.stream.as_ref()
     }
 
-    /// The place of the event in its stream.
+    /// The place of the event in its stream, from 1.
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         self.0.facts.version
@@ -196,45 +200,41 @@ impl Message {
         self.change(|inner| inner.facts.content_type = Some(content_type.into()))
     }
 
+    /// Sets the id, by which a consumer recognizes duplicates: the same for what may be published twice.
+    #[must_use]
+    pub fn with_id(self, id: Uuid) -> Self {
+        self.change(|inner| inner.facts.id = Some(id))
+    }
+
+    /// Sets the place of the event in its stream, from 1.
+    #[must_use]
+    pub fn with_version(self, version: Version) -> Self {
+        self.change(|inner| inner.facts.version = Some(version))
+    }
+
+    /// Sets the version of the payload's schema.
+    #[must_use]
+    pub fn with_schema_version(self, version: u32) -> Self {
+        self.change(|inner| inner.facts.schema_version = Some(version))
+    }
+
     /// Sets when the event occurred.
     #[must_use]
     pub fn with_occurred_at(self, at: Timestamp) -> Self {
         self.change(|inner| inner.facts.occurred_at = Some(at))
     }
 
-    /// Sets what led to the message.
+    /// Sets what everything shares that follows from one initial message, such as that of a message that is handled;
+    /// `None` takes it away.
     #[must_use]
-    pub fn with_correlation(self, correlation_id: Option<Uuid>, causation_id: Option<Uuid>) -> Self {
-        self.change(|Inner { facts, .. }| (facts.correlation_id, facts.causation_id) = (correlation_id, causation_id))
+    pub fn with_correlation_id(self, id: impl Into<Option<Uuid>>) -> Self {
+        self.change(|inner| inner.facts.correlation_id = id.into())
     }
 
-    /// Whether this is an `E`, by its stored name or one of its aliases.
+    /// Sets the command or event that caused the event; `None` takes it away.
     #[must_use]
-    pub fn is<E: Event>(&self) -> bool {
-        self.event_type().is_some_and(|name| is_one_of(name, (E::NAME, E::ALIASES)))
-    }
-
-    /// Decodes the payload as an `E`, upcasting an older one. The result has no position, since a message carries none.
-    ///
-    /// # Errors
-    /// A header that every event has is missing, or the payload does not fit the type.
-    pub fn decode<E: Event>(&self) -> Result<Recorded<E>, MessageError> {
-        let facts = &self.0.facts;
-        let missing = |header| MessageError::Missing { header };
-        let envelope = Envelope {
-            id: facts.id.ok_or(missing("event_id"))?,
-            stream: facts.stream.clone().ok_or(missing("aggregate_id"))?,
-            version: facts.version.unwrap_or_default(),
-            position: Position::START,
-            event_type: facts.event_type.clone().ok_or(missing("event_type"))?,
-            schema_version: facts.schema_version.unwrap_or(E::VERSION),
-            recorded_at: facts.occurred_at.unwrap_or(Timestamp::from_micros(0)),
-            correlation_id: facts.correlation_id,
-            causation_id: facts.causation_id,
-            metadata: Metadata::default(),
-            trace_context: self.0.trace_context.clone(),
-        };
-        Ok(StoredEvent::new(envelope, self.0.payload.clone()).decode()?)
+    pub fn with_causation_id(self, id: impl Into<Option<Uuid>>) -> Self {
+        self.change(|inner| inner.facts.causation_id = id.into())
     }
 
     /// The ordering key: a number that all messages of a stream share, the same in every process.
@@ -264,68 +264,6 @@ impl Linked for Message {
         if let Some(context) = &self.0.trace_context {
             add(context, self.id());
         }
-    }
-}
-
-/// A message cannot be read as an event.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MessageError {
-    /// A header is missing, or holds something else.
-    #[error("the message has no readable header `{header}`; every event has one")]
-    Missing {
-        /// The header.
-        header: &'static str,
-    },
-    /// The payload does not fit the type.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-}
-
-/// Names and values beside those that every event has. Cloning is cheap.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Option<Arc<Vec<Header>>>);
-
-type Header = (Arc<str>, Bytes);
-
-impl Headers {
-    /// The last value under a name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.all().iter().rev().find(|(known, _)| **known == *name).map(|(_, value)| value)
-    }
-
-    /// The last value under a name, if it is text.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
-
-    /// All headers, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.all().iter().map(|(name, value)| (&**name, value))
-    }
-
-    /// Adds a header after those that are there.
-    pub(super) fn push(&mut self, name: Arc<str>, value: Bytes) {
-        Arc::make_mut(self.0.get_or_insert_default()).push((name, value));
-    }
-
-    fn set(&mut self, name: Arc<str>, value: Bytes) {
-        let all = Arc::make_mut(self.0.get_or_insert_default());
-        all.retain(|(known, _)| *known != name);
-        all.push((name, value));
-    }
-
-    fn all(&self) -> &[Header] {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
-    }
-}
-
-/// Names only; values may hold anything.
-impl fmt::Debug for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
     }
 }
 

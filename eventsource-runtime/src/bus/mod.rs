@@ -20,9 +20,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 
+mod as_event;
 mod behind;
 mod error;
 mod handler;
+mod headers;
 mod in_process;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -46,12 +48,14 @@ use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::sync::{Arc, LazyLock};
 
+pub use as_event::MessageError;
 pub use error::{BusError, HandlerError, PublishError, SubscriptionStopped};
 pub use handler::{BatchHandler, MessageHandler, Received};
+pub use headers::Headers;
 pub use in_process::{InProcess, InProcessBus, InProcessOptions, SlowSubscriber};
 #[cfg(feature = "kafka")]
 pub use kafka::{Kafka, KafkaBus, KafkaOptions};
-pub use message::{Headers, Message, MessageError};
+pub use message::Message;
 pub use outbox::Relay;
 pub use propagation::{Propagation, Relation};
 #[cfg(feature = "rabbitmq")]

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::message::{Facts, Headers, JSON, Message};
+use super::as_event::is_aggregate_type;
+use super::headers::Headers;
+use super::message::{Facts, JSON, Message};
 use crate::clock::Timestamp;
 use crate::store::{StreamId, Version};
 use crate::telemetry::TraceContext;
@@ -209,8 +211,7 @@ impl<'h> Reading<'h> {
 
     fn finish(mut self, payload: Bytes) -> Message {
         match (self.aggregate_type, self.aggregate_id) {
-            // The derive refuses a hyphen in a type's name; a foreign one would shift the boundary between type and id.
-            (Some(of), Some(id)) if !of.contains('-') => self.facts.stream = Some(StreamId::new(of, id)),
+            (Some(of), Some(id)) if is_aggregate_type(of) => self.facts.stream = Some(StreamId::new(of, id)),
             (of, id) => {
                 let parts = [(header::AGGREGATE_TYPE, of), (header::AGGREGATE_ID, id)];
                 for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
@@ -289,7 +290,8 @@ mod tests {
         let context: TraceContext = PARENT.parse().unwrap();
         let message = Message::new(StreamId::new("Order", "a-1"), "OrderPlaced", "{}")
             .with_occurred_at(Timestamp::from_micros(1_792_000_000_123_456))
-            .with_correlation(Some(Uuid::now_v7()), Some(Uuid::now_v7()))
+            .with_correlation_id(Uuid::now_v7())
+            .with_causation_id(Uuid::now_v7())
             .with_header("tenant", "north")
             .with_trace_context(Some(context.with_state("a=1")));
         let headers = written(&message);

@@ -46,7 +46,7 @@ pub struct Envelope {
     pub id: Uuid,
     /// The stream that holds the event.
     pub stream: StreamId,
-    /// The place in the stream, from 1 and without gaps.
+    /// The place in the stream, from 1 and without gaps; 0 of a message that told none.
     pub version: Version,
     /// The place in the store's global feed.
     pub position: Position,
@@ -276,12 +276,12 @@ impl<E> Recorded<E> {
         self.envelope.stream.aggregate_id()
     }
 
-    /// The place in the stream, from 1.
+    /// The place in the stream, from 1; 0 if it came in a message that told none.
     pub fn version(&self) -> Version {
         self.envelope.version
     }
 
-    /// The place in the global feed.
+    /// The place in the global feed; [`Position::START`] if it came in a message.
     pub fn position(&self) -> Position {
         self.envelope.position
     }
@@ -296,7 +296,7 @@ impl<E> Recorded<E> {
         self.envelope.schema_version
     }
 
-    /// When the event was recorded.
+    /// When the event was recorded; 1970-01-01 if it came in a message that did not say.
     pub fn recorded_at(&self) -> Timestamp {
         self.envelope.recorded_at
     }

@@ -50,7 +50,7 @@ fn cause(event: &StoredEvent) -> (Option<Uuid>, Option<Uuid>) {
 #[tokio::test]
 async fn a_command_follows_from_the_message_that_is_handled() {
     let story = Uuid::now_v7();
-    let sent = message().with_correlation(Some(story), Some(Uuid::now_v7()));
+    let sent = message().with_correlation_id(story).with_causation_id(Uuid::now_v7());
     let events = handled(sent.clone(), one_placed).await;
     assert_eq!(cause(&events[0]), (Some(story), sent.id()));
 }

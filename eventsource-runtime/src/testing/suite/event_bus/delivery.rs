@@ -28,7 +28,8 @@ pub async fn a_message_comes_as_it_was_sent<B: EventBus>(open: impl AsyncFn() ->
     for stream in [a_stream(), StreamId::new("Order", ""), StreamId::new("Order", "é".repeat(509))] {
         let sent = Message::new(stream, "OrderPlaced", (0..=255).collect::<Vec<u8>>())
             .with_occurred_at(Timestamp::from_micros(1_792_000_000_123_456))
-            .with_correlation(Some(Uuid::now_v7()), Some(Uuid::now_v7()))
+            .with_correlation_id(Uuid::now_v7())
+            .with_causation_id(Uuid::now_v7())
             .with_header("shard", "eu-1")
             .with_header("tenant", "north \"1\" é")
             .with_header("urgent", "")

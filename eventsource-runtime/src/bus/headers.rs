@@ -1,0 +1,53 @@
+//! The headers of a message that it has no method for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Names and values beside those that every event has. Cloning is cheap.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(Option<Arc<Vec<Header>>>);
+
+type Header = (Arc<str>, Bytes);
+
+impl Headers {
+    /// The last value under a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.all().iter().rev().find(|(known, _)| **known == *name).map(|(_, value)| value)
+    }
+
+    /// The last value under a name, if it is text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// All headers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.all().iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// Adds a header after those that are there.
+    pub(super) fn push(&mut self, name: Arc<str>, value: Bytes) {
+        Arc::make_mut(self.0.get_or_insert_default()).push((name, value));
+    }
+
+    pub(super) fn set(&mut self, name: Arc<str>, value: Bytes) {
+        let all = Arc::make_mut(self.0.get_or_insert_default());
+        all.retain(|(known, _)| *known != name);
+        all.push((name, value));
+    }
+
+    fn all(&self) -> &[Header] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Names only; values may hold anything.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
