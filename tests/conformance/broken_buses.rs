@@ -139,17 +139,15 @@ impl Member {
         let Some(delivery) = self.inner.next().await? else { return Ok(None) };
         self.taken += 1;
         self.bus.state.unsettled.fetch_add(1, Ordering::SeqCst);
-        let Delivery { message, lane, redelivered, sent_at, source, settle } = delivery;
-        let settle = Settling {
+        Ok(Some(delivery.map(|inner| Settling {
             bus: self.bus.clone(),
-            inner: Some(settle),
+            inner: Some(inner),
             ordinal: self.taken,
             is_letter: self.of_letters,
             is_parked: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             has_stopped: Arc::clone(&self.has_stopped),
-        };
-        Ok(Some(Delivery { message, lane, redelivered, sent_at, source, settle }))
+        })))
     }
 
     /// Whether another member has left that takes this one along.

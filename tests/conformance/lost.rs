@@ -97,7 +97,9 @@ impl Consumer for Member {
         let Some(message) = self.messages.pop_front() else { return pending().await };
         let (source, number) = (Destination::new("orders"), ordinal(&message));
         let settle = Settling { state: Arc::clone(&self.state), number };
-        Ok(Some(Delivery { message, lane: number as u64, redelivered: false, sent_at: None, source, settle }))
+        let mut delivery = Delivery::new(message, source, settle);
+        delivery.lane = number as u64;
+        Ok(Some(delivery))
     }
 
     fn stop(&mut self) {
@@ -131,7 +133,7 @@ impl Settle for Settling {
     async fn park(&self, _: &Message) -> Result<(), BusError> {
         self.state.parked.fetch_add(1, Ordering::SeqCst);
         if self.state.fault == Fault::Unkeepable {
-            return Err(BusError::Unkeepable { source: PublishError::Closed });
+            return Err(BusError::unkeepable(PublishError::Closed));
         }
         self.state.is_lost.store(true, Ordering::SeqCst);
         Err(BusError::Closed)

@@ -56,12 +56,12 @@ impl Remote {
         let (part, problem) = ("the message", "it was told so");
         let refused = (*self.refused.lock().unwrap_or_else(PoisonError::into_inner))?;
         let at = messages.iter().position(|message| message.id() == Some(refused))?;
-        Some((at, PublishError::Invalid { destination: "orders".into(), part, problem }))
+        Some((at, PublishError::invalid("orders", part, problem)))
     }
 
     /// Every message is at the same place; nobody asks for it.
     fn place(&self) -> Option<Place> {
-        (self.system == "kafka").then_some(Place { partition: 3, offset: 42 })
+        (self.system == "kafka").then_some(Place::new(3, 42))
     }
 
     fn at(&self, message: &Message, suffix: &str) -> Destination {
@@ -105,7 +105,7 @@ impl EventBus for Remote {
         let taken = fault.as_ref().map_or(messages.len(), |(at, _)| *at);
         let mut results = self.inner.publish(messages[..taken].iter().map(sent).collect()).await;
         if let Some((at, error)) = fault {
-            let behind = || PublishError::Behind { stream: "all of them".into() };
+            let behind = || PublishError::behind("all of them");
             results.push(Err(error));
             results.extend(messages[at + 1..].iter().map(|_| Err(behind())));
         }
@@ -131,7 +131,7 @@ impl Health for Fine {
     }
 
     fn lags(&self, tell: &mut dyn FnMut(Lag<'_>)) {
-        tell(Lag { group: "inventory", destination: "orders", partition: 3, messages: 7 });
+        tell(Lag::new("inventory", ("orders", 3), 7));
     }
 }
 
@@ -147,10 +147,11 @@ impl Consumer for Member {
     type Settle = <<InProcess as EventBus>::Consumer as Consumer>::Settle;
 
     async fn next(&mut self) -> Result<Option<Delivery<Self::Settle>>, BusError> {
-        let Some(delivery) = self.inner.next().await? else { return Ok(None) };
-        let mut source = self.bus.at(&delivery.message, &format!(":{}", self.group));
-        source.place = self.bus.place();
-        Ok(Some(Delivery { sent_at: Some(now()), source, ..delivery }))
+        let Some(mut delivery) = self.inner.next().await? else { return Ok(None) };
+        delivery.source = self.bus.at(&delivery.message, &format!(":{}", self.group));
+        delivery.source.place = self.bus.place();
+        delivery.sent_at = Some(now());
+        Ok(Some(delivery))
     }
 
     fn stop(&mut self) {

@@ -16,6 +16,7 @@ pub enum PublishError {
     Closed,
     /// A subscriber's queue is full, and the bus is set up not to wait.
     #[error("the queue of `{group}` is full; publish more slowly, or let the bus wait")]
+    #[non_exhaustive]
     Full {
         /// The slow subscriber.
         group: String,
@@ -25,6 +26,7 @@ pub enum PublishError {
     #[error(
         "a message of {size} bytes is longer than the {limit} that `{destination}` takes; send a reference instead"
     )]
+    #[non_exhaustive]
     TooLarge {
         /// The intended destination.
         destination: String,
@@ -35,6 +37,7 @@ pub enum PublishError {
     },
     /// A part of the message does not fit the broker's protocol. Reported before anything is sent.
     #[error("`{part}` of a message for `{destination}` does not fit the protocol: {problem}; change it")]
+    #[non_exhaustive]
     Invalid {
         /// The intended destination.
         destination: String,
@@ -45,18 +48,21 @@ pub enum PublishError {
     },
     /// Nothing takes messages of that kind.
     #[error("no queue takes messages for `{destination}`; subscribe a group before publishing")]
+    #[non_exhaustive]
     Unroutable {
         /// The intended destination.
         destination: String,
     },
     /// The broker refused it.
     #[error("the broker refused a message for `{destination}`; its queue may be full")]
+    #[non_exhaustive]
     Refused {
         /// The intended destination.
         destination: String,
     },
     /// The broker did not confirm it in time; it may have received it all the same.
     #[error("the broker did not confirm a message for `{destination}` within {waited:?}; publish it again")]
+    #[non_exhaustive]
     TimedOut {
         /// The intended destination.
         destination: String,
@@ -65,12 +71,14 @@ pub enum PublishError {
     },
     /// An earlier message of the same stream could not be published.
     #[error("an earlier message of `{stream}` was not published; publish it first, then this one")]
+    #[non_exhaustive]
     Behind {
         /// The stream.
         stream: String,
     },
     /// The broker or the network failed.
     #[error("the bus failed while it tried to {attempt}{}", About(about))]
+    #[non_exhaustive]
     Backend {
         /// What was attempted.
         attempt: &'static str,
@@ -81,20 +89,60 @@ pub enum PublishError {
     },
 }
 
+/// For buses of your own.
 impl PublishError {
+    /// The queue of a group is full.
+    pub fn full(group: impl Into<String>) -> Self {
+        Self::Full { group: group.into() }
+    }
+
+    /// The message has `size` bytes, of which the destination takes `limit`.
+    pub fn too_large(destination: impl Into<String>, size: usize, limit: usize) -> Self {
+        Self::TooLarge { destination: destination.into(), size, limit }
+    }
+
+    /// A part of the message has a problem with the protocol; neither quotes the message.
+    pub fn invalid(destination: impl Into<String>, part: &'static str, problem: &'static str) -> Self {
+        Self::Invalid { destination: destination.into(), part, problem }
+    }
+
+    /// Nothing takes messages of that kind.
+    pub fn unroutable(destination: impl Into<String>) -> Self {
+        Self::Unroutable { destination: destination.into() }
+    }
+
+    /// The broker refused it.
+    pub fn refused(destination: impl Into<String>) -> Self {
+        Self::Refused { destination: destination.into() }
+    }
+
+    /// The broker did not confirm it in the time that the bus waited.
+    pub fn timed_out(destination: impl Into<String>, waited: Duration) -> Self {
+        Self::TimedOut { destination: destination.into(), waited }
+    }
+
+    /// An earlier message of the stream could not be published.
+    pub fn behind(stream: impl Into<String>) -> Self {
+        Self::Behind { stream: stream.into() }
+    }
+
     /// A failure of the back end.
     pub fn backend(attempt: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Adds what a failure of the back end was about, if that is not set yet.
-    pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
+    /// Adds what a failure of the back end was about, and what to do, if that is not set yet; other errors stay as they
+    /// are. [`Traced`](super::Traced) adds the destination.
+    #[must_use]
+    pub fn about(mut self, what: impl FnOnce() -> String) -> Self {
         if let Self::Backend { about, .. } = &mut self {
             say(about, what);
         }
         self
     }
+}
 
+impl PublishError {
     /// A short, stable name for telemetry.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
@@ -133,12 +181,14 @@ pub enum BusError {
     Lost,
     /// The message can never be stored as a dead letter, however often that is tried.
     #[error("the message cannot be kept among the dead letters; it is left to the broker")]
+    #[non_exhaustive]
     Unkeepable {
         /// Why not.
         source: PublishError,
     },
     /// The broker or the network failed.
     #[error("the bus failed while it tried to {attempt}{}", About(about))]
+    #[non_exhaustive]
     Backend {
         /// What was attempted.
         attempt: &'static str,
@@ -150,13 +200,20 @@ pub enum BusError {
 }
 
 impl BusError {
+    /// The message can never be stored as a dead letter, for buses of your own.
+    pub fn unkeepable(source: PublishError) -> Self {
+        Self::Unkeepable { source }
+    }
+
     /// A failure of the back end.
     pub fn backend(attempt: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
     }
 
-    /// Adds what a failure of the back end was about, if that is not set yet.
-    pub(super) fn about(mut self, what: impl FnOnce() -> String) -> Self {
+    /// Adds what a failure of the back end was about, and what to do, if that is not set yet; other errors stay as they
+    /// are. Of a subscription, [`Traced`](super::Traced) adds the group and the destination.
+    #[must_use]
+    pub fn about(mut self, what: impl FnOnce() -> String) -> Self {
         if let Self::Backend { about, .. } = &mut self {
             say(about, what);
         }
@@ -179,7 +236,7 @@ impl BusError {
 /// A handler failed.
 ///
 /// Made from any error with `?`. The message is retried a few times and then stored as a dead letter;
-/// [`HandlerError::permanent`] says that a retry cannot help.
+/// [`HandlerError::permanent`] says that a retry cannot help. Its cause is in [`HandlerError::cause`].
 pub struct HandlerError {
     cause: BoxError,
     error_type: Cow<'static, str>,
@@ -209,11 +266,15 @@ impl HandlerError {
         &self.error_type
     }
 
-    pub(super) fn cause(&self) -> &(dyn Error + 'static) {
+    /// What went wrong; of a panic it does not say what.
+    #[must_use]
+    pub fn cause(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.cause
     }
 
-    pub(super) fn is_permanent(&self) -> bool {
+    /// Whether a retry cannot help: see [`HandlerError::permanent`].
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
         self.permanent
     }
 }
@@ -256,6 +317,7 @@ impl fmt::Debug for HandlerError {
 pub enum SubscriptionStopped {
     /// Nothing more could be taken from the bus, or the bus panicked while it settled a message.
     #[error("the subscription of `{group}` stopped; mend the cause and subscribe again")]
+    #[non_exhaustive]
     Failed {
         /// The group.
         group: String,
@@ -266,10 +328,37 @@ pub enum SubscriptionStopped {
     #[error(
         "the subscription of `{group}` left {left} messages when its time was up; a bus that keeps them delivers them again"
     )]
+    #[non_exhaustive]
     Aborted {
         /// The group.
         group: String,
         /// How many were taken and not settled.
         left: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    #[error("no credit")]
+    struct NoCredit;
+
+    #[test]
+    fn a_handlers_error_tells_its_cause_and_whether_a_retry_can_help() {
+        let error = HandlerError::from(NoCredit);
+        assert!(!error.is_permanent());
+        let error = error.permanent();
+        assert!(error.is_permanent());
+        assert_eq!(error.cause().downcast_ref(), Some(&NoCredit));
+    }
+
+    #[test]
+    fn a_failure_of_the_back_end_is_about_what_was_said_first() {
+        let about = |error: BusError| error.about(|| "at a:1; start it".into()).about(|| "anything".into()).to_string();
+        let said = "the bus failed while it tried to reach a broker: at a:1; start it";
+        assert_eq!(about(BusError::backend("reach a broker", "gone")), said);
+        assert_eq!(about(BusError::Lost), BusError::Lost.to_string());
+    }
 }

@@ -115,6 +115,7 @@ pub trait Health: Send + Sync {
 
 /// How far a group is behind in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lag<'a> {
     /// The group.
     pub group: &'a str,
@@ -124,6 +125,14 @@ pub struct Lag<'a> {
     pub partition: i32,
     /// How many messages.
     pub messages: u64,
+}
+
+impl<'a> Lag<'a> {
+    /// How many messages a group is behind in a partition of a destination.
+    #[must_use]
+    pub const fn new(group: &'a str, (destination, partition): (&'a str, i32), messages: u64) -> Self {
+        Self { group, destination, partition, messages }
+    }
 }
 
 /// A member of a group. Dropping it leaves the group; what it has not settled goes to another member, or waits.
@@ -210,6 +219,7 @@ pub trait Settle: Send + Sync + 'static {
 
 /// A message that was delivered.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Delivery<S> {
     /// The message.
     pub message: Message,
@@ -224,6 +234,22 @@ pub struct Delivery<S> {
     pub source: Destination,
     /// How to settle it.
     pub settle: S,
+}
+
+impl<S> Delivery<S> {
+    /// A delivery of a message from a destination: the first as far as the bus knows, in a lane of its stream, and
+    /// without the broker's time. Those are set afterwards.
+    #[must_use]
+    pub fn new(message: Message, source: Destination, settle: S) -> Self {
+        Self { lane: message.order_key(), message, redelivered: false, sent_at: None, source, settle }
+    }
+
+    /// The same delivery, settled in another way: for a bus around another.
+    #[must_use]
+    pub fn map<T>(self, settle: impl FnOnce(S) -> T) -> Delivery<T> {
+        let Self { message, lane, redelivered, sent_at, source, settle: inner } = self;
+        Delivery { message, lane, redelivered, sent_at, source, settle: settle(inner) }
+    }
 }
 
 /// How telemetry describes a bus.
@@ -284,11 +310,20 @@ impl Destination {
 
 /// A place in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Place {
     /// The partition.
     pub partition: i32,
     /// The offset in it.
     pub offset: i64,
+}
+
+impl Place {
+    /// An offset in a partition.
+    #[must_use]
+    pub const fn new(partition: i32, offset: i64) -> Self {
+        Self { partition, offset }
+    }
 }
 
 /// The outcome of a publication.

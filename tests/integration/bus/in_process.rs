@@ -99,7 +99,7 @@ async fn or_it_is_refused_and_then_nobody_gets_the_message() {
     bus.publish(message(1)).await.unwrap();
     until_settled(&quick, 1).await;
     let refused = bus.publish_all([message(1), message(1)]).await.unwrap_err();
-    assert!(matches!(&refused, PublishError::Full { group } if group == "a slow one"), "{refused}");
+    assert!(matches!(&refused, PublishError::Full { group, .. } if group == "a slow one"), "{refused}");
     permits.add_permits(1);
     assert_eq!(slow.shutdown().await.unwrap().acknowledged, 1);
     assert_eq!(quick.shutdown().await.unwrap().acknowledged, 1);
