@@ -90,12 +90,25 @@ impl<B: EventBus> Traced<B> {
     /// Publishes messages, those of one stream in order, and waits until all are confirmed.
     ///
     /// # Errors
-    /// One was not published, or the bus cannot tell; no later one of its stream was. Others may have been.
+    /// The first error: a message was not published, or the bus cannot tell; no later one of its stream was. Others may
+    /// have been: [`publish_each`](Self::publish_each) tells which.
     pub async fn publish_all(
         &self,
         messages: impl IntoIterator<Item = Message>,
     ) -> Result<Vec<Published>, PublishError> {
-        self.send(messages.into_iter().collect(), Via::Caller).await.into_iter().collect()
+        self.publish_each(messages).await.into_iter().collect()
+    }
+
+    /// The same, with the result of each message, in the messages' order: those with an error are to be published
+    /// again, and no others.
+    ///
+    /// Once a message could not be published, each later one of its stream is
+    /// [`PublishError::Behind`]. If the future is dropped, any of them may have been published.
+    pub async fn publish_each(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Vec<Result<Published, PublishError>> {
+        self.send(messages.into_iter().collect(), Via::Caller).await
     }
 
     /// A subscription as a member of a group. Each group gets every message, each member a share of them.
