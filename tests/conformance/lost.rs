@@ -1,5 +1,5 @@
-//! Messages that go to another member while they are handled, dead letters that cannot be kept, a bus that panics, and
-//! a group that is slow to leave.
+//! Messages that go to another member while they are handled, or that cannot be acknowledged, dead letters that cannot
+//! be kept, a bus that panics, and a group that is slow to leave.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -35,6 +35,8 @@ enum Fault {
     Unkeepable,
     /// The bus panics when it is settled, if it is one of the first two.
     Panic,
+    /// The first cannot be acknowledged.
+    Unacknowledged,
 }
 
 #[derive(Default)]
@@ -126,6 +128,9 @@ impl Settle for Settling {
 
     async fn ack(self) -> Result<(), BusError> {
         assert!(self.state.fault != Fault::Panic || self.number >= 2, "as it must");
+        if self.state.fault == Fault::Unacknowledged && self.number == 0 {
+            return Err(BusError::Closed);
+        }
         self.state.acknowledged.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -172,6 +177,21 @@ fn what_goes_to_another_member_at_its_last_attempt_is_no_dead_letter() {
         assert_eq!(state.acknowledged.load(Ordering::SeqCst), 0);
         assert_eq!(running.tally().dead_lettered, 0);
     });
+}
+
+/// It counted as acknowledged. Within one thread a lane counts before others see what it has settled.
+#[tokio::test]
+async fn what_could_not_be_acknowledged_does_not_count_as_acknowledged() {
+    let bus = Fickle(Arc::new(State { fault: Fault::Unacknowledged, more: 2, ..State::default() }));
+    let state = Arc::clone(&bus.0);
+    let running = Traced::over(bus).subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
+    in_time(async {
+        while state.dropped.load(Ordering::SeqCst) < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!((state.acknowledged.load(Ordering::SeqCst), running.tally().acknowledged), (2, 2));
 }
 
 /// Has a message fail for good: what was told of dead letters, and the tally.

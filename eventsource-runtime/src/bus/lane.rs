@@ -375,10 +375,9 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
         let Done { settles, .. } = mem::take(done);
         let count = settles.len();
-        for error in S::ack_all(settles).await {
-            self.counts.unsettled(&error);
-        }
-        self.counts.acknowledged.fetch_add(count as u64, Ordering::Relaxed);
+        let failed = S::ack_all(settles).await;
+        failed.iter().for_each(|error| self.counts.unsettled(error));
+        self.counts.acknowledged.fetch_add(count.saturating_sub(failed.len()) as u64, Ordering::Relaxed);
         self.counts.settled(count);
     }
 

@@ -54,9 +54,10 @@ type Ended = Option<Result<(), BusError>>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// How many were handled.
+    /// How many were handled, and acknowledged to the bus. One that could not be acknowledged is redelivered, and
+    /// counts when that is handled.
     pub acknowledged: u64,
-    /// How many failed for good and are stored as dead letters.
+    /// How many failed for good and are stored as dead letters, whether or not they could be acknowledged then.
     pub dead_lettered: u64,
     /// How many failed for good and cannot be stored as dead letters: they are left to the broker. Kafka keeps them
     /// where they came from, RabbitMQ moves them unchanged to the dead letters, unless they are there already. An
