@@ -46,7 +46,8 @@ pub enum PublishError {
         /// Why.
         problem: &'static str,
     },
-    /// Nothing takes messages of that kind.
+    /// Nothing takes messages of that kind: on RabbitMQ, and on an in-process bus that is set up to
+    /// [refuse](super::InProcessOptions::refuse_unroutable) them.
     #[error("no queue takes messages for `{destination}`; subscribe a group before publishing")]
     #[non_exhaustive]
     Unroutable {

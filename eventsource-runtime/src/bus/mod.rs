@@ -71,7 +71,9 @@ use crate::telemetry::names;
 /// A bus. To implement your own, wrap it in [`Traced`], which adds retries, dead letters, spans and metrics.
 ///
 /// A bus guarantees that a message whose publication was confirmed reaches every group that exists at that time, at
-/// least once, and that the messages of one stream reach a group in the order in which they were published.
+/// least once, and that the messages of one stream reach a group in the order in which they were published. On a broker
+/// a group exists from its first subscription on; on Kafka it even gets what was published before. On the in-process
+/// bus it exists while it has a member: what is published before, between and after its subscriptions does not reach it.
 pub trait EventBus: Clone + Send + Sync + 'static {
     /// What a member of a group takes messages from.
     type Consumer: Consumer;

@@ -26,7 +26,9 @@ use crate::telemetry::Scope;
 /// that they are to dispatch, stay in the store.
 ///
 /// Every event is published at least once after it was committed, however often processes die, and the events of a
-/// stream in order. There is one exception: a relay that stalls for longer than its lease while publishing may publish
+/// stream in order. It then reaches the groups that exist on the bus, as [`EventBus`] says: on an [`InProcessBus`](super::InProcessBus) those
+/// with a member, so subscribe before the relay is spawned, or let the bus
+/// [refuse](super::InProcessOptions::refuse_unroutable) what nobody would get. There is one exception: a relay that stalls for longer than its lease while publishing may publish
 /// what it had read after newer events. Messages carry the trace context that is stored with their event, so that a
 /// consumer's trace leads straight back to the command. Several relays of one name, in as many processes, share the
 /// work by leases: for each partition one publishes, and another takes over when it is gone.
@@ -35,12 +37,19 @@ use crate::telemetry::Scope;
 /// the bus can never take, such as one that is too large, stops it, unless it is told to skip those.
 ///
 /// ```
-/// use eventsource_runtime::bus::{InProcessBus, Relay};
+/// use eventsource_runtime::bus::{HandlerError, InProcessBus, Received, Relay};
 /// use eventsource_runtime::store::MemoryStore;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let relay = Relay::new("orders to the bus", MemoryStore::new(), InProcessBus::new()).spawn();
+/// let (store, bus) = (MemoryStore::new(), InProcessBus::new());
+/// let inventory = bus.subscribe("inventory").handle(|event: Received| async move {
+///     println!("{:?} of {:?}", event.event_type(), event.stream());
+///     Ok::<_, HandlerError>(())
+/// }).await?;
+/// let relay = Relay::new("orders to the bus", store, bus.clone()).spawn();
+/// // Commands are dispatched on the store.
 /// relay.shutdown().await?;
+/// inventory.shutdown().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Debug)]

@@ -13,12 +13,12 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::spans::until_settled;
 
-fn message(stream: u32) -> Message {
+pub(super) fn message(stream: u32) -> Message {
     Message::new(StreamId::new("Order", stream), "OrderPlaced", "{}")
 }
 
 /// A handler that handles as many messages as it is allowed to.
-fn waiting(permits: &Arc<Semaphore>) -> impl Fn(Received) -> HandlerFuture + use<> {
+pub(super) fn waiting(permits: &Arc<Semaphore>) -> impl Fn(Received) -> HandlerFuture + use<> {
     let permits = Arc::clone(permits);
     move |_| {
         let permits = Arc::clone(&permits);
@@ -29,7 +29,7 @@ fn waiting(permits: &Arc<Semaphore>) -> impl Fn(Received) -> HandlerFuture + use
     }
 }
 
-type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
+pub(super) type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>>;
 
 fn bus(capacity: usize, slow: SlowSubscriber) -> InProcessBus {
     InProcessBus::with_options(InProcessOptions::default().capacity(capacity).slow_subscriber(slow))

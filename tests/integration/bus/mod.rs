@@ -1,5 +1,6 @@
 //! Buses: their spans, their metrics, the traces that messages carry, and the bus within the process at the edges.
 
+mod attached;
 mod canary;
 mod correlation;
 mod counted;

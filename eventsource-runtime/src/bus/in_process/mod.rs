@@ -30,6 +30,11 @@ use crate::telemetry::names;
 /// members of a group one handles the messages, and the next takes over when it is gone. A handler of such a bus never
 /// waits to publish, since its own queue may be the full one. Messages end with the process. A group outlives its last
 /// member, with its dead letters and unfinished messages: give groups fixed names.
+///
+/// A group without a member gets nothing, even if it had one before: what is published between the end of its last
+/// subscription and the start of the next is confirmed, and passes it by. So subscribe before you publish, or before
+/// you spawn a [`Relay`](super::Relay). With [`InProcessOptions::refuse_unroutable`] a message that no group at all
+/// would get is refused instead.
 pub type InProcessBus = Traced<InProcess>;
 
 impl InProcessBus {
@@ -45,13 +50,17 @@ impl InProcessBus {
         Self::over(InProcess { shared: Arc::new(Shared { options, state: Mutex::default() }) })
     }
 
-    /// [`shutdown_within`](Self::shutdown_within) 30 seconds.
+    /// [`shutdown_within`](Self::shutdown_within) 30 seconds; the same holds of what it returns, and of dropping it.
     pub fn shutdown(&self) -> impl Future<Output = usize> + Send + use<> {
         self.shutdown_within(DEADLINE)
     }
 
     /// Takes no more messages and waits until the subscribers have handled those that are there, at most `deadline`;
-    /// then the subscriptions end. Returns how many messages were left: 0 if all were handled or are dead letters.
+    /// then the subscriptions end. Returns how many messages were left: 0 if all were handled or are dead letters. What
+    /// was left is lost when the bus and its subscriptions are dropped.
+    ///
+    /// If the future is dropped before that, the bus takes no more messages and no more subscriptions, and those that
+    /// are there go on until this is called again, which may be done at any time.
     pub fn shutdown_within(&self, deadline: Duration) -> impl Future<Output = usize> + Send + use<> {
         let shared = Arc::clone(&self.inner().shared);
         async move { shared.shutdown(deadline).await }
@@ -83,11 +92,12 @@ pub struct InProcessOptions {
     capacity: usize,
     slow: SlowSubscriber,
     dead_letters: usize,
+    refuses_unroutable: bool,
 }
 
 impl Default for InProcessOptions {
     fn default() -> Self {
-        Self { capacity: 1024, slow: SlowSubscriber::Wait, dead_letters: 1024 }
+        Self { capacity: 1024, slow: SlowSubscriber::Wait, dead_letters: 1024, refuses_unroutable: false }
     }
 }
 
@@ -107,6 +117,13 @@ impl InProcessOptions {
     /// [`Tally::unkeepable`](super::Tally::unkeepable).
     pub fn dead_letters(self, messages: usize) -> Self {
         Self { dead_letters: messages.max(1), ..self }
+    }
+
+    /// Refuses a message that no group would get, with [`PublishError::Unroutable`], as RabbitMQ does. By default it is
+    /// confirmed, and gone. A relay tries such a message again until somebody has subscribed. A group whose members have
+    /// all left is not waited for while another one has members.
+    pub fn refuse_unroutable(self) -> Self {
+        Self { refuses_unroutable: true, ..self }
     }
 }
 
@@ -199,6 +216,9 @@ impl Shared {
                 // All rooms anew, since they are taken in the order of the queues.
                 *attached = Attached::of(&state);
                 continue;
+            }
+            if self.options.refuses_unroutable && rooms.iter().all(Option::is_none) {
+                return Err(PublishError::unroutable(&*BusInfo::in_process().destination));
             }
             for (queue, room) in attached.queues.iter().zip(rooms) {
                 if let Some(room) = room {

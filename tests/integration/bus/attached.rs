@@ -1,0 +1,39 @@
+//! The bus within the process while nobody has subscribed, and after a shutdown that was given up.
+
+use std::sync::Arc;
+
+use eventsource_runtime::bus::{InProcessBus, InProcessOptions, PublishError, Received};
+use tokio::sync::Semaphore;
+
+use super::in_process::{message, waiting};
+use super::spans::until_settled;
+
+/// Of a shutdown that was dropped halfway, nobody said that it can be called again.
+#[tokio::test]
+async fn a_shutdown_that_was_dropped_is_gone_on_with_by_the_next() {
+    let (bus, permits) = (InProcessBus::new(), Arc::new(Semaphore::new(0)));
+    let running = bus.subscribe("slow").handle(waiting(&permits)).await.unwrap();
+    bus.publish_all((0..2).map(message)).await.unwrap();
+    let mut shutdown = Box::pin(bus.shutdown());
+    assert!(futures_util::poll!(&mut shutdown).is_pending(), "two are there");
+    drop(shutdown);
+    assert!(matches!(bus.publish(message(1)).await, Err(PublishError::Closed)));
+    permits.add_permits(1);
+    until_settled(&running, 1).await;
+    permits.add_permits(1);
+    assert_eq!(bus.shutdown().await, 0);
+    assert_eq!(running.finished().await.unwrap().acknowledged, 2);
+}
+
+/// It was confirmed, and gone.
+#[tokio::test]
+async fn what_nobody_would_get_is_refused_if_asked_for() {
+    let bus = InProcessBus::with_options(InProcessOptions::default().refuse_unroutable());
+    let outcomes = bus.publish_each([message(1), message(1), message(2)]).await;
+    let types: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().map_err(PublishError::error_type)).collect();
+    assert_eq!(types, [Err("unroutable"), Err("behind"), Err("unroutable")]);
+    let running = bus.subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
+    assert!(bus.publish_each([message(1), message(2)]).await.iter().all(Result::is_ok));
+    assert_eq!(running.shutdown().await.unwrap().acknowledged, 2);
+    assert!(matches!(bus.publish(message(1)).await, Err(PublishError::Unroutable { .. })), "they have left");
+}
