@@ -58,7 +58,11 @@ const PORT: u16 = 9092;
 /// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be
 /// stored now is retried without end, which is logged, and holds up its lane.
 ///
-/// A publication whose future is dropped may still be made. Nothing protects from a message whose handler kills the
+/// There is nothing to close: the connections end when the bus, its clones and its subscriptions have been dropped, in
+/// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the brokers by
+/// then. A publication whose future is dropped may still be made.
+///
+/// Nothing protects from a message whose handler kills the
 /// process: it is redelivered until somebody fixes the handler. The broker does not report that either:
 /// [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process, and of messages
 /// that were put back from the dead letters. Exactly-once reads (`read_committed`) are not guaranteed: store the ids of

@@ -42,6 +42,10 @@ use crate::telemetry::names;
 /// level `WARN`, under the target `lapin::returned_messages` and from a thread of its own, with its headers and its
 /// payload. If nobody may read those, filter it out in your subscriber: `lapin::returned_messages=off`.
 ///
+/// There is nothing to close: the connections end when the bus, its clones and its subscriptions have been dropped, in
+/// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the broker by
+/// then. A publication whose future is dropped may still be made.
+///
 /// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
 /// gives up on: a message that was delivered too often without an acknowledgement, by a handler that kills the process.
 /// It stays there however often it is delivered. An existing dead-letter queue without an `x-delivery-limit` is used as

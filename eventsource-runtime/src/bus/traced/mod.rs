@@ -66,7 +66,8 @@ impl<B> Traced<B> {
         Self { metrics: enabled, ..self }
     }
 
-    /// Takes the time for a message's age from `clock`.
+    /// Takes the time from `clock`: for a message's age, and for when a dead letter was set aside
+    /// ([`header::DEAD_LETTER_AT`](super::header::DEAD_LETTER_AT)).
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
