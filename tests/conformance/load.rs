@@ -112,7 +112,7 @@ type End = tokio::sync::watch::Receiver<Option<Position>>;
 async fn read<S: EventStore>(store: Traced<S>, filter: Filter, seed: u64, end: End) -> Seen {
     let (mut dice, mut shown) = (Dice(seed), Seen::default());
     loop {
-        let mut subscription = store.subscribe(shown.last).filter(filter.clone());
+        let mut subscription = store.subscribe_to(shown.last, filter.clone());
         for _ in 0..=dice.below(200) {
             if end.borrow().is_some_and(|end| end <= shown.last) {
                 return shown;

@@ -44,7 +44,37 @@ impl<S: EventStore> Traced<S> {
     /// The events of the global feed after a position, in order: first the existing ones, then each as it is committed,
     /// without gaps or duplicates.
     pub fn subscribe(&self, after: Position) -> Subscription<S> {
-        Subscription { feed: self.feed(after, Filter::all()) }
+        self.subscribe_to(after, Filter::all())
+    }
+
+    /// As [`Traced::subscribe`], but only the events that match a filter.
+    ///
+    /// ```
+    /// # use eventsource_runtime::prelude::*;
+    /// # use eventsource_runtime::store::Filter;
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct Opened { owner: String }
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct Closed { reason: String }
+    /// # #[derive(Aggregate, Default)]
+    /// # #[aggregate(id = u32, events(Opened, Closed))]
+    /// # struct Account {}
+    /// # impl Apply<Opened> for Account { fn apply(&mut self, _: Opened) {} }
+    /// # impl Apply<Closed> for Account { fn apply(&mut self, _: Closed) {} }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = MemoryStore::new();
+    /// let mut closed = store.subscribe_to(Position::START, Filter::all().event_types(["Closed"]));
+    ///
+    /// let accounts = Repository::<Account, _>::new(store);
+    /// let events = (Opened { owner: "ada".into() }, Closed { reason: "moved".into() });
+    /// accounts.append(&1, ExpectedVersion::NoStream, events).await?;
+    /// assert_eq!(closed.next().await?.version, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe_to(&self, after: Position, filter: Filter) -> Subscription<S> {
+        Subscription { feed: self.feed(after, filter) }
     }
 }
 
@@ -144,7 +174,7 @@ impl<S: EventStore> Reader for EventFeed<S> {
     }
 }
 
-/// The events of the global feed as they come, made by [`Traced::subscribe`].
+/// The events of the global feed as they come, made by [`Traced::subscribe`] and [`Traced::subscribe_to`].
 #[derive(Debug)]
 #[must_use = "a subscription reads when it is asked for the next event"]
 pub struct Subscription<S> {
@@ -152,12 +182,6 @@ pub struct Subscription<S> {
 }
 
 impl<S: EventStore> Subscription<S> {
-    /// Shows only events that match a filter.
-    pub fn filter(mut self, filter: Filter) -> Self {
-        self.feed.filter = filter;
-        self
-    }
-
     /// The next event, as soon as there is one. A dropped future loses no event; a call after an error continues from
     /// the same place.
     ///

@@ -148,7 +148,7 @@ async fn is_shown_beside_writers<S: EventStore>(store: S, filter: Filter) {
             made
         }
     });
-    let mut subscription = store.subscribe(Position::START).filter(filter.clone());
+    let mut subscription = store.subscribe_to(Position::START, filter.clone());
     let (mut seen, mut last, mut polls) = (Vec::new(), Position::START, 0);
     while seen.last() != Some(&last_id) {
         // Now and then the future is dropped half-way, which must lose nothing.
