@@ -6,6 +6,7 @@ use eventsource_runtime::dispatch::DispatchJsonError;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{AppendError, MemoryStore};
 use eventsource_tests::orders::{Order, OrderCancelled, OrderError, OrderPlaced, OrderReadModel};
+use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry_sdk::trace::SpanData;
 use uuid::Uuid;
@@ -289,4 +290,33 @@ async fn events_of_an_import_come_once_with_what_is_told_of_them() {
         assert_eq!((event.causation_id, event.correlation_id), (Some(import), Some(correlation)));
         assert_eq!(event.metadata.get("imported-from"), Some("paper"));
     }
+}
+
+/// The first part of what was appended passed for all of it, since a store knows each of its events.
+#[tokio::test]
+async fn an_import_with_more_or_fewer_events_than_the_first_is_another() {
+    async fn check<S: EventStore + SnapshotStore>(store: S) {
+        let orders = Repository::<Order, _>::new(store);
+        let id = Uuid::now_v7();
+        let context = Context { command_id: Some(Uuid::now_v7()), ..Context::default() };
+        let reasons = ["late", "lost", "broken"];
+        let append = async |count: usize| {
+            let events: Vec<_> =
+                reasons[..count].iter().map(|reason| OrderCancelled { reason: (*reason).into() }).collect();
+            orders.append_with(&id, ExpectedVersion::NoStream, events, context.clone()).await
+        };
+        assert!(!append(2).await.unwrap().repeated);
+        for count in [1, 3] {
+            let refused = append(count).await;
+            assert!(matches!(refused, Err(AppendError::IdempotencyMismatch { .. })), "{count}: {refused:?}");
+        }
+        let again = append(2).await.unwrap();
+        assert_eq!((again.version.get(), again.repeated), (2, true));
+
+        orders.append(&id, ExpectedVersion::Any, OrderCancelled { reason: "broken".into() }).await.unwrap();
+        assert!(append(2).await.unwrap().repeated, "what others appended since is not part of it");
+    }
+    check(MemoryStore::new()).await;
+    check(sqlite().await).await;
+    check(remote()).await;
 }

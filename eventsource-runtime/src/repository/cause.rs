@@ -26,6 +26,11 @@ pub(super) struct Cause<'a> {
 }
 
 impl Cause<'_> {
+    /// Whether nothing but the events themselves tells that they were appended before: no command was looked up.
+    pub(super) fn is_looked_up_by_its_events(&self) -> bool {
+        !self.caused && self.context.command_id.is_some()
+    }
+
     pub(super) fn origin(&self, clock: &dyn Clock) -> Origin {
         let caused = self.caused.then_some(self.command_id);
         let handled = Handled::current();

@@ -170,7 +170,12 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     let id = event_id(cause.command_id, ordinal);
                     encoded.push(NewEvent::encode(id, event.as_event(), Arc::clone(&origin))?);
                 }
-                self.store.append(stream, expected, encoded).await
+                let appended = self.store.append(stream, expected, encoded).await?;
+                if appended.repeated && cause.is_looked_up_by_its_events() {
+                    // In a box: every append would reserve space for it.
+                    Box::pin(self.check_whole(stream, &appended, cause.command_id)).await?;
+                }
+                Ok(appended)
             })
             .await;
         match appended {
@@ -185,6 +190,17 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 }
                 Err(failed(span, error.to(stream, expected), AppendError::error_type))
             }
+        }
+    }
+
+    /// Refuses a repeated append that has only the first events of the one that was made: to a store that is no other
+    /// content. The events of an append follow each other, and so do their ids.
+    async fn check_whole(&self, stream: &StreamId, appended: &Appended, command_id: Uuid) -> Result<(), AppendError> {
+        let id = event_id(command_id, appended.events);
+        let next = self.store.read_stream(stream, appended.version, 1).await?;
+        match next.first() {
+            Some(event) if event.id == id => Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id }),
+            _ => Ok(()),
         }
     }
 
