@@ -1,5 +1,6 @@
 //! Options for opening a PostgreSQL store.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Options for opening a PostgreSQL store.
@@ -9,7 +10,7 @@ use std::time::Duration;
 /// # use eventsource_runtime::store::PostgresOptions;
 /// let options = PostgresOptions::default().schema("shop").connections(4);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct PostgresOptions {
     pub(super) schema: String,
@@ -62,5 +63,34 @@ impl PostgresOptions {
     /// `postgres-tls` and an address that asks for TLS.
     pub fn root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
         Self { root_certificates: Some(pem.into()), ..self }
+    }
+}
+
+/// Whether there are certificates is shown, and not which: they are long, and say whose server it is.
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions")
+            .field("schema", &self.schema)
+            .field("connections", &self.connections)
+            .field("polling_interval", &self.polling_interval)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("has_root_certificates", &self.root_certificates.is_some())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_not_shown() {
+        let shown = |options: PostgresOptions| format!("{options:?}");
+        let options = || PostgresOptions::default().schema("shop");
+        assert!(shown(options()).contains("has_root_certificates: false"));
+        // The derive wrote each byte as a number.
+        let with = shown(options().root_certificates("-----BEGIN CERTIFICATE-----"));
+        assert!(with.contains("\"shop\"") && with.contains("has_root_certificates: true"), "{with}");
+        assert!(!with.contains("45, 45") && !with.contains("BEGIN"), "{with}");
     }
 }
