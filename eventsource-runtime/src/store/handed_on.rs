@@ -9,7 +9,7 @@ macro_rules! handed_on {
     };
     (@ $field:ident info) => {
         fn info(&self) -> $crate::store::StoreInfo {
-            self.$field.info()
+            $crate::store::EventStore::info(&self.$field)
         }
     };
     (@ $field:ident append) => {
@@ -17,9 +17,11 @@ macro_rules! handed_on {
             &self,
             stream: &$crate::store::StreamId,
             expected: $crate::store::ExpectedVersion,
-            events: Vec<$crate::store::NewEvent>,
-        ) -> impl Future<Output = Result<$crate::store::Appended, $crate::store::AppendError>> + Send {
-            self.$field.append(stream, expected, events)
+            events: ::std::vec::Vec<$crate::store::NewEvent>,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<$crate::store::Appended, $crate::store::AppendError>,
+        > + ::core::marker::Send {
+            $crate::store::EventStore::append(&self.$field, stream, expected, events)
         }
     };
     (@ $field:ident fold) => {
@@ -27,8 +29,10 @@ macro_rules! handed_on {
             &self,
             fold: $crate::store::Fold,
             visitor: V,
-        ) -> impl Future<Output = Result<$crate::store::Folded<V>, $crate::store::StoreError>> + Send {
-            self.$field.fold(fold, visitor)
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<$crate::store::Folded<V>, $crate::store::StoreError>,
+        > + ::core::marker::Send {
+            $crate::store::EventStore::fold(&self.$field, fold, visitor)
         }
     };
     (@ $field:ident read_stream) => {
@@ -36,9 +40,11 @@ macro_rules! handed_on {
             &self,
             stream: &$crate::store::StreamId,
             after: $crate::store::Version,
-            limit: usize,
-        ) -> impl Future<Output = Result<Vec<$crate::StoredEvent>, $crate::store::StoreError>> + Send {
-            self.$field.read_stream(stream, after, limit)
+            limit: ::core::primitive::usize,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<::std::vec::Vec<$crate::StoredEvent>, $crate::store::StoreError>,
+        > + ::core::marker::Send {
+            $crate::store::EventStore::read_stream(&self.$field, stream, after, limit)
         }
     };
     (@ $field:ident read_all) => {
@@ -46,19 +52,25 @@ macro_rules! handed_on {
             &self,
             after: $crate::store::Position,
             filter: &$crate::store::Filter,
-            limit: usize,
-        ) -> impl Future<Output = Result<$crate::store::Page, $crate::store::StoreError>> + Send {
-            self.$field.read_all(after, filter, limit)
+            limit: ::core::primitive::usize,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<$crate::store::Page, $crate::store::StoreError>,
+        > + ::core::marker::Send {
+            $crate::store::EventStore::read_all(&self.$field, after, filter, limit)
         }
     };
     (@ $field:ident head) => {
-        fn head(&self) -> impl Future<Output = Result<$crate::store::Position, $crate::store::StoreError>> + Send {
-            self.$field.head()
+        fn head(&self) -> impl ::core::future::Future<
+            Output = ::core::result::Result<$crate::store::Position, $crate::store::StoreError>,
+        > + ::core::marker::Send {
+            $crate::store::EventStore::head(&self.$field)
         }
     };
     (@ $field:ident changed) => {
-        fn changed(&self, position: $crate::store::Position) -> impl Future<Output = ()> + Send {
-            self.$field.changed(position)
+        fn changed(&self, position: $crate::store::Position) -> impl ::core::future::Future<
+            Output = (),
+        > + ::core::marker::Send {
+            $crate::store::EventStore::changed(&self.$field, position)
         }
     };
 }
