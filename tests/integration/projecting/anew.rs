@@ -131,6 +131,21 @@ async fn what_cannot_be_built_aside_says_so() {
     }
 }
 
+/// What a file system or `SQLite` does not take was tried again for ever, and left a lock behind.
+#[tokio::test]
+async fn a_projection_whose_file_would_have_too_long_a_name_is_not_built_aside() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    let longest = 255 - "store.db-aside-".len() - "-journal".len();
+    let name = |length: usize| &*"x".repeat(length).leak();
+    for length in [longest + 1, longest + 4, 300] {
+        let refused = store.open_aside(name(length)).await.map(drop).unwrap_err();
+        assert!(refused.to_string().contains("too long"), "{refused}");
+    }
+    assert!(scratch.names().is_empty(), "{:?}", scratch.names());
+    store.open_aside(name(longest)).await.unwrap();
+}
+
 /// Sets up what a test needs.
 struct Made(&'static str);
 

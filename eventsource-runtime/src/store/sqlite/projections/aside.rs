@@ -1,6 +1,7 @@
 //! A read model that is built in a second file and then replaces the old one.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +40,13 @@ const LETTERS: &str = "INSERT INTO main.projection_dead_letters \
 
 const PUT: &str = "put a read model in its place";
 
+/// What common file systems allow, in bytes.
+const LONGEST_NAME: usize = 255;
+/// What `SQLite` allows, in bytes.
+const LONGEST_PATH: usize = 512;
+/// `-journal`, the longest of the names beside the file.
+const LONGEST_SUFFIX: usize = 8;
+
 /// The second file, for as long as somebody builds in it.
 pub(in super::super) struct Aside {
     path: PathBuf,
@@ -60,6 +68,12 @@ pub(super) async fn open(store: &Sqlite, projection: &'static str) -> Result<Sql
         let reason = "its file's path is not UTF-8, in which SQLite takes that of a second one; rebuild it in place";
         return Err(ProjectionError::new(format!("projection `{projection}` cannot be built aside: {reason}")));
     }
+    if is_too_long(&path) {
+        let advice = "give the projection or the store's file a shorter name, or rebuild it in place";
+        return Err(ProjectionError::new(format!(
+            "projection `{projection}` cannot be built aside: its file's name would be too long; {advice}"
+        )));
+    }
     let lock = tokio::task::spawn_blocking({
         let path = path.clone();
         move || emptied(&path, projection)
@@ -75,6 +89,13 @@ pub(super) async fn open(store: &Sqlite, projection: &'static str) -> Result<Sql
     let own = failed("open a file aside", threads.write(names).await?)?;
     let aside = Aside { path, own, _lock: lock };
     Ok(Sqlite { threads: Arc::new(threads), options, aside: Some(Arc::new(aside)) })
+}
+
+/// Whether no file can have that name, or `SQLite` would not open it: both would be taken for trouble that passes.
+fn is_too_long(path: &Path) -> bool {
+    let name = path.file_name().map_or(0, OsStr::len);
+    let whole = std::path::absolute(path).map_or(0, |path| path.as_os_str().len());
+    name + LONGEST_SUFFIX > LONGEST_NAME || whole + LONGEST_SUFFIX > LONGEST_PATH
 }
 
 /// A file whose name says what it is, and of which projection.
