@@ -140,7 +140,8 @@ impl Conflict {
     }
 }
 
-/// Nothing was appended, and why.
+/// Why an append failed. Nothing was appended, unless the store failed before it said so: then the events may have been
+/// appended after all, and repeating the append with the same event ids tells.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -190,7 +191,7 @@ pub enum AppendError {
     /// An event cannot be written as JSON, or cannot be read back.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The store failed.
+    /// The store failed. All events may have been appended, or none.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -101,7 +101,8 @@ impl StoreError {
 
     /// Says what a failed or refused call was about, and for a failure what to do. A text that is already set is kept,
     /// and other errors stay as they are. Name a stream, a version, a position or a projection, never a payload or a
-    /// connection. [`Traced`] does this for the reads, appends and snapshots of its inner store.
+    /// connection. [`Traced`] does this for the appends of its inner store, for the pages that it reads and for its
+    /// snapshots. Who folds a stream says which it was, as a [`Repository`](crate::Repository) does.
     ///
     /// ```
     /// # use eventsource_runtime::store::StoreError;

@@ -78,13 +78,25 @@ impl StreamId {
         }
     }
 
-    /// The part before the first hyphen.
+    /// The aggregate's type: what [`StreamId::new`] got, or the part of a name that was read before its first hyphen.
+    ///
+    /// These are the same for each stream that a store takes. A type with a hyphen in it belongs to none: such an id
+    /// differs from the one that is read from its name.
+    ///
+    /// ```
+    /// # use eventsource_runtime::store::StreamId;
+    /// let (made, read) = (StreamId::new("a-b", 1), "a-b-1".parse::<StreamId>()?);
+    /// assert_eq!(made.as_str(), read.as_str());
+    /// assert_eq!((made.aggregate_type(), read.aggregate_type()), ("a-b", "a"));
+    /// assert_ne!(made, read);
+    /// # Ok::<(), eventsource_runtime::store::InvalidStreamId>(())
+    /// ```
     #[must_use]
     pub fn aggregate_type(&self) -> &str {
         self.name.get(..self.hyphen).unwrap_or_default()
     }
 
-    /// The part after the first hyphen.
+    /// The aggregate's id: the part after its type and a hyphen.
     #[must_use]
     pub fn aggregate_id(&self) -> &str {
         self.name.get(self.hyphen + 1..).unwrap_or_default()
@@ -97,7 +109,7 @@ impl AsRef<str> for StreamId {
     }
 }
 
-/// By the whole name, which determines where the hyphen is.
+/// By the whole name: equal ids have equal names.
 impl Hash for StreamId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);

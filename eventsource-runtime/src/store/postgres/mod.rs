@@ -75,6 +75,9 @@ impl Traced<Postgres> {
     /// # Errors
     /// The address cannot be read or asks for what this program cannot do, the server cannot be reached or refuses, the
     /// schema is newer than this program, or it is older and its tables are in constant use by others for a minute.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub async fn connect(address: &str) -> Result<Self, StoreError> {
         Self::connect_with(address, PostgresOptions::default()).await
     }
@@ -82,6 +85,9 @@ impl Traced<Postgres> {
     /// Connects to the store in a database, with options.
     ///
     /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
     /// As [`connect`](Self::connect).
     pub async fn connect_with(address: &str, options: PostgresOptions) -> Result<Self, StoreError> {
         Ok(Self::over(Postgres::connect(address, &options).await?))
