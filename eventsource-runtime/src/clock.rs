@@ -1,15 +1,18 @@
 //! The source of time and identifiers, passed in as a value so that tests can use a counter.
 
 use std::fmt::{self, Debug};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
 /// A moment, in microseconds since 1970-01-01T00:00:00Z.
 ///
-/// It says when an event was recorded and is used to measure lag; nothing is ordered by it.
+/// It says when an event was recorded and is used to measure lag; nothing is ordered by it. It is serialized as its
+/// text, in RFC 3339.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -59,6 +62,44 @@ impl fmt::Display for Timestamp {
             Ok(timestamp) => write!(f, "{timestamp:.6}"),
             Err(_) => write!(f, "{}us", self.0),
         }
+    }
+}
+
+/// The text is not a moment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a moment; write it as RFC 3339 does, such as `2026-11-21T12:00:00Z`")]
+pub struct InvalidTimestamp(String);
+
+/// Reads RFC 3339, and whatever a timestamp is displayed as; what is finer than a microsecond is cut off.
+///
+/// ```
+/// # use eventsource_runtime::clock::Timestamp;
+/// let noon: Timestamp = "2026-11-21T13:00:00.5+01:00".parse()?;
+/// assert_eq!(noon.to_string(), "2026-11-21T12:00:00.500000Z");
+/// # Ok::<(), eventsource_runtime::clock::InvalidTimestamp>(())
+/// ```
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        // Beyond the years that a calendar date can have, it is displayed as a number.
+        let beyond = text.strip_suffix("us").and_then(|micros| micros.parse().ok());
+        let micros = beyond.or_else(|| text.parse().ok().map(jiff::Timestamp::as_microsecond));
+        micros.map(Self).ok_or_else(|| InvalidTimestamp(text.to_owned()))
+    }
+}
+
+/// As its text.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// From its text.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -123,6 +164,19 @@ impl Clock for Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_moment_is_read_back_from_its_text() {
+        for micros in [i64::MIN, -1, 0, 1, 1_792_000_000_123_456, i64::MAX] {
+            let moment = Timestamp::from_micros(micros);
+            assert_eq!(moment.to_string().parse(), Ok(moment));
+            let json = serde_json::to_string(&moment).unwrap();
+            assert_eq!((json.clone(), serde_json::from_str(&json).unwrap()), (format!("\"{moment}\""), moment));
+        }
+        for text in ["", "noon", "2026-11-21", "2026-11-21T12:00:00", "us"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp(text.into())));
+        }
+    }
 
     #[test]
     fn moments_of_the_system_become_the_microsecond_before_and_come_back() {

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::as_event::is_aggregate_type;
 use super::headers::Headers;
 use super::message::{Facts, JSON, Message};
-use crate::clock::Timestamp;
 use crate::store::{StreamId, Version};
 use crate::telemetry::TraceContext;
 
@@ -173,7 +172,7 @@ impl<'h> Reading<'h> {
             (header::AGGREGATE_ID, Some(text)) => set(&mut self.aggregate_id, Some(text)),
             (header::AGGREGATE_TYPE, Some(text)) => set(&mut self.aggregate_type, filled(text)),
             (header::AGGREGATE_VERSION, Some(text)) => set(&mut facts.version, text.parse().ok().map(Version::new)),
-            (header::OCCURRED_AT, Some(text)) => set(&mut facts.occurred_at, moment(text)),
+            (header::OCCURRED_AT, Some(text)) => set(&mut facts.occurred_at, text.parse().ok()),
             (header::CORRELATION_ID, Some(text)) => set(&mut facts.correlation_id, text.parse().ok()),
             (header::CAUSATION_ID, Some(text)) => set(&mut facts.causation_id, text.parse().ok()),
             (header::CONTENT_TYPE, Some(text)) => set(&mut facts.content_type, filled(text).map(content_type)),
@@ -264,14 +263,10 @@ fn filled(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    let moment: jiff::Timestamp = text.parse().ok()?;
-    Some(Timestamp::from_micros(moment.as_microsecond()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 

@@ -26,8 +26,14 @@ impl Metadata {
     /// Sets a value, replacing the one that the name had.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        Arc::make_mut(self.0.get_or_insert_default()).insert(name.into(), value.into());
+        self.extend([(name, value)]);
         self
+    }
+
+    /// How many names it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |map| map.len())
     }
 
     /// Whether nothing is kept.
@@ -49,7 +55,25 @@ impl Metadata {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Metadata {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        pairs.into_iter().fold(Self::default(), |metadata, (name, value)| metadata.with(name, value))
+        let mut metadata = Self::default();
+        metadata.extend(pairs);
+        metadata
+    }
+}
+
+/// Sets values, replacing those that the names had.
+///
+/// ```
+/// # use eventsource_runtime::Metadata;
+/// let mut metadata = Metadata::from([("tenant", "north"), ("user", "ada")]);
+/// metadata.extend([("tenant", "south")]);
+/// assert_eq!((metadata.get("tenant"), metadata.len()), (Some("south"), 2));
+/// ```
+impl<K: Into<String>, V: Into<String>> Extend<(K, V)> for Metadata {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        for (name, value) in pairs {
+            Arc::make_mut(self.0.get_or_insert_default()).insert(name.into(), value.into());
+        }
     }
 }
 

@@ -94,6 +94,29 @@ impl<A: Aggregate, S: EventStore + SnapshotStore> Repository<A, S> {
 }
 
 impl<A, S, V> Repository<A, S, V> {
+    /// The store that holds the events.
+    ///
+    /// ```
+    /// # use eventsource_runtime::prelude::*;
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct Deposited { cents: u64 }
+    /// # #[derive(Aggregate, Default)]
+    /// # #[aggregate(id = String, events(Deposited))]
+    /// # struct Account {}
+    /// # impl Apply<Deposited> for Account { fn apply(&mut self, _: Deposited) {} }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let accounts = Repository::<Account, _>::new(MemoryStore::new());
+    /// let mut live = accounts.store().subscribe(Position::START);
+    /// accounts.append(&"ada".to_owned(), Version::START, Deposited { cents: 500 }).await?;
+    /// assert_eq!(live.next().await?.stream.as_str(), "Account-ada");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
     /// Gives the command handlers what they need besides the state.
     pub fn with_services<W>(self, services: W) -> Repository<A, S, W> {
         Repository {
@@ -195,14 +218,15 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         }
     }
 
-    /// Appends events that no command led to. Nothing is decided and nothing retried.
+    /// Appends events that no command led to, if the stream is where it is expected: a [`Version`] is that of its last
+    /// event. Nothing is decided and nothing retried.
     ///
     /// # Errors
     /// The stream is at another version than expected, an event cannot be stored, or the store failed.
     pub async fn append(
         &self,
         id: &A::Id,
-        expected: ExpectedVersion,
+        expected: impl Into<ExpectedVersion> + Send,
         events: impl IntoEvents<A::Event> + Send,
     ) -> Result<Committed, AppendError> {
         self.append_with(id, expected, events, Context::default()).await
@@ -219,7 +243,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     pub async fn append_with(
         &self,
         id: &A::Id,
-        expected: ExpectedVersion,
+        expected: impl Into<ExpectedVersion> + Send,
         events: impl IntoEvents<A::Event> + Send,
         context: Context,
     ) -> Result<Committed, AppendError> {
@@ -227,7 +251,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         events.into_events(&mut list);
         let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
         let cause = Cause { context: &context, command_id, caused: false };
-        let appended = self.persist(&StreamId::new(A::NAME, id), expected, &list, &cause).await?;
+        let appended = self.persist(&StreamId::new(A::NAME, id), expected.into(), &list, &cause).await?;
         Ok(Committed::new(appended, command_id))
     }
 

@@ -1,6 +1,8 @@
 //! Places: in a stream, in the feed, and where an append expects its stream to be.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,15 @@ macro_rules! number {
         impl From<u64> for $name {
             fn from(number: u64) -> Self {
                 Self(number)
+            }
+        }
+
+        /// Reads a number, such as that of an `ETag`.
+        impl FromStr for $name {
+            type Err = ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIntError> {
+                text.parse().map(Self)
             }
         }
 
@@ -118,5 +129,17 @@ impl fmt::Display for ExpectedVersion {
             Self::Exists => f.write_str("exists"),
             Self::Exact(version) => version.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_back_from_their_texts() {
+        assert_eq!("7".parse(), Ok(Version::new(7)));
+        assert_eq!(Position::new(u64::MAX).to_string().parse(), Ok(Position::new(u64::MAX)));
+        assert!("-1".parse::<Version>().is_err() && "".parse::<Position>().is_err());
     }
 }
