@@ -87,7 +87,7 @@ impl Linked for Received {
 /// # use std::sync::{Arc, Mutex};
 /// # use eventsource_runtime::bus::{HandlerError, InProcessBus, Message, MessageHandler, Received};
 /// # use eventsource_runtime::store::StreamId;
-/// use rusqlite::Connection;
+/// use eventsource_runtime::store::rusqlite::Connection;
 ///
 /// struct Stock(Arc<Mutex<Connection>>);
 ///

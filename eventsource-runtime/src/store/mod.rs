@@ -32,6 +32,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+#[cfg(feature = "sqlite")]
+#[doc(no_inline)]
+pub use ::rusqlite;
+#[cfg(feature = "postgres")]
+#[doc(no_inline)]
+pub use ::tokio_postgres;
 pub(crate) use append::place_before;
 pub use append::{AppendError, Appended, Conflict, MAX_APPEND, MAX_PAYLOAD, NewEvent, Origin};
 pub(crate) use call::{Call as TracedCall, Fault};

@@ -20,8 +20,8 @@ const STATEMENTS: usize = 256;
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. A failed statement makes all later
 /// ones fail, so a step should end with its error; a step that continues fails all the same. Everything else that the
-/// driver's transaction can do is reached through `Deref`. If you use the driver's own names, such as `ToSql`, depend
-/// on the version of `tokio-postgres` that `cargo tree -i tokio-postgres` shows.
+/// driver's transaction can do is reached through `Deref`. The driver's own names, such as `ToSql`, are in
+/// [`store::tokio_postgres`](crate::store::tokio_postgres), in the version that is used here.
 ///
 /// Each awaited statement is a round trip to the server. [`PostgresTransaction::enqueue`] avoids it.
 pub struct PostgresTransaction<'t> {

@@ -9,8 +9,8 @@ use rusqlite::{Connection, Params};
 /// committed together.
 ///
 /// It begins and ends around the steps; a step that ends it itself fails the batch. Everything else that a connection
-/// can do is reached through `Deref`. If you use the driver's own names, depend on the version of `rusqlite` that
-/// `cargo tree -i rusqlite` shows: there can be only one.
+/// can do is reached through `Deref`. The driver's own names are in [`store::rusqlite`](crate::store::rusqlite), so that
+/// you need not depend on it: there can be only one version of it.
 pub struct SqliteTransaction<'a> {
     connection: &'a Connection,
 }
