@@ -68,7 +68,7 @@ fn repeated(events: &[StoredEvent], stream: &StreamId, new: &[NewEvent]) -> Resu
             None if last.is_none() => {}
             stored => match stored.as_ref().filter(is_same) {
                 Some(event) => last = Some(event),
-                None => return Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id: new.id }),
+                None => return Err(AppendError::mismatch(stream.clone(), new.id)),
             },
         }
     }
@@ -98,7 +98,7 @@ impl EventStore for Journal {
         }
         let mut seen = HashSet::new();
         if let Some(event) = events.iter().find(|event| !seen.insert(event.id)) {
-            return Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id: event.id });
+            return Err(AppendError::mismatch(stream.clone(), event.id));
         }
         let count = events.len() as u64;
         let mut appended = Appended::new(actual, place, count);
@@ -136,7 +136,7 @@ impl EventStore for Journal {
                 }
             }
         }
-        Ok(Folded { visitor, visited, earlier })
+        Ok(Folded::new(visitor, visited, earlier))
     }
 
     async fn read_stream(
@@ -150,7 +150,7 @@ impl EventStore for Journal {
 
     async fn read_all(&self, after: Position, filter: &Filter, limit: usize) -> Result<Page, StoreError> {
         Ok(self.read(|all| {
-            let mut page = Page { events: Vec::new(), scanned: after };
+            let mut page = Page::new(Vec::new(), after);
             let from = usize::try_from(after.get()).unwrap_or(usize::MAX);
             for event in all.iter().skip(from) {
                 if page.events.len() == limit {

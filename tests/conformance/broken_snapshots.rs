@@ -286,7 +286,7 @@ impl SnapshotStore for Both {
                 let is_empty = self.read_stream(&fold.stream, Version::START, 1).await?.is_empty();
                 let misled = Misled { visitor, flaw: self.flaw, is_empty };
                 let folded = self.stores.fold_from_snapshot(fold, misled).await?;
-                Ok(Folded { visitor: folded.visitor.visitor, visited: folded.visited, earlier: folded.earlier })
+                Ok(Folded::new(folded.visitor.visitor, folded.visited, folded.earlier))
             }
             Flaw::ForgetsTheCommand => {
                 self.stores.fold_from_snapshot(Fold { first_event: None, ..fold }, visitor).await

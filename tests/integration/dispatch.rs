@@ -160,7 +160,7 @@ async fn a_name_of_two_types_runs_neither() {
     let payload = serde_json::to_vec(&serde_json::json!({ "id": id, "marks": 1 })).unwrap();
     let refused = recorder.run(bus.dispatch_json("Fill", &payload)).await.unwrap_err();
     assert_eq!(refused.error_type(), "ambiguous");
-    let DispatchJsonError::AmbiguousCommand { command: "Fill", types: [one, other] } = refused else {
+    let DispatchJsonError::AmbiguousCommand { command: "Fill", types: [one, other], .. } = refused else {
         panic!("{refused}")
     };
     assert!(one.ends_with("::Fill") && other.ends_with("::AlsoFill"), "{one}, {other}");

@@ -90,6 +90,7 @@ impl PayloadFault {
 pub enum DispatchJsonError {
     /// Two command types have this name: neither is run, since it is unclear which was meant.
     #[error("`{command}` is the name of both `{}` and `{}`; give one of them another with `name`", types[0], types[1])]
+    #[non_exhaustive]
     AmbiguousCommand {
         /// The commands' name.
         command: &'static str,
@@ -98,12 +99,14 @@ pub enum DispatchJsonError {
     },
     /// No handled command has this name.
     #[error("No handler for {command}")]
+    #[non_exhaustive]
     UnknownCommand {
         /// The received name, truncated to 64 bytes.
         command: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
     #[error("a payload of {size} bytes for `{command}` is longer than {limit}; send less in it", limit = super::MAX_JSON)]
+    #[non_exhaustive]
     TooLarge {
         /// The command's name.
         command: &'static str,
@@ -112,6 +115,7 @@ pub enum DispatchJsonError {
     },
     /// The payload is not what the command expects.
     #[error("the payload does not fit `{command}`; its source tells the place that is to be mended")]
+    #[non_exhaustive]
     BadPayload {
         /// The command's name.
         command: &'static str,
@@ -120,6 +124,7 @@ pub enum DispatchJsonError {
     },
     /// The aggregate refused it.
     #[error("`{command}` was rejected")]
+    #[non_exhaustive]
     Rejected {
         /// The command's name.
         command: &'static str,

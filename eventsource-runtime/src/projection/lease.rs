@@ -50,6 +50,7 @@ impl Claim {
 
 /// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lease {
     /// Where the part stands, whoever has the lease.
     pub checkpoint: Position,
@@ -57,13 +58,29 @@ pub struct Lease {
     pub taken: Option<Taken>,
 }
 
+impl Lease {
+    /// Of a part that stands at a checkpoint: the asking one's, unless another has it.
+    #[must_use]
+    pub const fn new(checkpoint: Position, taken: Option<Taken>) -> Self {
+        Self { checkpoint, taken }
+    }
+}
+
 /// The lease that somebody else has.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Taken {
     /// Its owner, as it calls itself.
     pub owner: String,
     /// The time left, if it is not renewed.
     pub left: Duration,
+}
+
+impl Taken {
+    /// The lease of an owner, which ends in that time.
+    pub fn new(owner: impl Into<String>, left: Duration) -> Self {
+        Self { owner: owner.into(), left }
+    }
 }
 
 /// The lease under which a batch was sent was taken over by another runner; nothing of the batch was applied.

@@ -199,7 +199,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let id = event_id(command_id, appended.events);
         let next = self.store.read_stream(stream, appended.version, 1).await?;
         match next.first() {
-            Some(event) if event.id == id => Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id }),
+            Some(event) if event.id == id => Err(AppendError::mismatch(stream.clone(), id)),
             _ => Ok(()),
         }
     }

@@ -153,6 +153,7 @@ pub enum AppendError {
         "event {id} of `{stream}` is already stored with other content; give each event an id of its own, and each \
              command"
     )]
+    #[non_exhaustive]
     IdempotencyMismatch {
         /// The stream of the append.
         stream: StreamId,
@@ -162,6 +163,7 @@ pub enum AppendError {
     /// A payload is longer than [`MAX_PAYLOAD`], or it and its metadata make the whole append longer than
     /// [`MAX_APPEND`]. Reported before any I/O.
     #[error("{}", too_large(stream, event_type, *size))]
+    #[non_exhaustive]
     TooLarge {
         /// The stream of the append.
         stream: StreamId,
@@ -173,6 +175,7 @@ pub enum AppendError {
     /// A text beside the payload contains a NUL, which some back ends cannot store in text, so no store accepts it.
     /// Reported before any I/O.
     #[error("the {place} of an append to `{}` holds a NUL; leave it out", stream.as_str().replace('\0', "\u{2400}"))]
+    #[non_exhaustive]
     HoldsNul {
         /// The stream of the append.
         stream: StreamId,
@@ -182,6 +185,7 @@ pub enum AppendError {
     /// The stream has a name that no store accepts: its aggregate type is empty or contains a hyphen, or it is longer
     /// than [`MAX_STREAM_ID`](super::MAX_STREAM_ID). Reported before any I/O.
     #[error("`{:.64}` is not a name for a stream: {fault}; give its aggregate another type or id", stream.as_str())]
+    #[non_exhaustive]
     InvalidStream {
         /// The stream of the append.
         stream: StreamId,
@@ -210,6 +214,12 @@ fn too_large(stream: &StreamId, event_type: &str, size: usize) -> String {
 }
 
 impl AppendError {
+    /// An append of an event whose id is already in the store, with other content or in another place.
+    #[must_use]
+    pub const fn mismatch(stream: StreamId, id: Uuid) -> Self {
+        Self::IdempotencyMismatch { stream, id }
+    }
+
     /// The conflict, if it is one.
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict> {

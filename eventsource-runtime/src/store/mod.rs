@@ -70,6 +70,7 @@ pub enum StoreError {
     Closed,
     /// The store's schema is newer than this version of the crate.
     #[error("the store's schema has version {found}, this program knows up to {known}; use a newer program")]
+    #[non_exhaustive]
     Schema {
         /// The version in the store.
         found: u32,
@@ -79,6 +80,7 @@ pub enum StoreError {
     /// The database refuses its input, and would refuse it again: a value that it cannot store, or one that violates a
     /// rule of its tables.
     #[error("the store refused to {attempt}{}; change what was given", About(about))]
+    #[non_exhaustive]
     Refused {
         /// What was attempted.
         attempt: &'static str,
@@ -89,6 +91,7 @@ pub enum StoreError {
     },
     /// The database, the file or the network failed.
     #[error("the store failed while it tried to {attempt}{}", About(about))]
+    #[non_exhaustive]
     Backend {
         /// What was attempted.
         attempt: &'static str,
@@ -100,6 +103,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A schema that is newer than this program.
+    #[must_use]
+    pub const fn schema(found: u32, known: u32) -> Self {
+        Self::Schema { found, known }
+    }
+
     /// A failure of the back end.
     pub fn backend(attempt: &'static str, source: impl Into<BoxError>) -> Self {
         Self::Backend { attempt, about: Box::default(), source: source.into() }
@@ -208,6 +217,7 @@ pub struct Fold {
 
 /// The result of a fold.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Folded<V> {
     /// The visitor, after the last event that it took.
     pub visitor: V,
@@ -217,6 +227,13 @@ pub struct Folded<V> {
     /// store that needs several reads checks again after the last one, because the append may land in between; some of
     /// its events may then have been visited. If `None`, none of them was.
     pub earlier: Option<Appended>,
+}
+
+impl<V> Folded<V> {
+    /// A visitor that took `visited` events, and where the append ended whose first event was looked for.
+    pub const fn new(visitor: V, visited: u64, earlier: Option<Appended>) -> Self {
+        Self { visitor, visited, earlier }
+    }
 }
 
 /// Which events of the global feed to show.
@@ -267,11 +284,20 @@ impl Filter {
 
 /// A page of events.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Page {
     /// The events, in order.
     pub events: Vec<StoredEvent>,
     /// The last position examined, shown by the filter or not; the next page starts after it.
     pub scanned: Position,
+}
+
+impl Page {
+    /// What a filter shows of the feed up to a position.
+    #[must_use]
+    pub const fn new(events: Vec<StoredEvent>, scanned: Position) -> Self {
+        Self { events, scanned }
+    }
 }
 
 /// A store of events. Open for implementation; the crate's own are [`MemoryStore`], `SqliteStore` and `PostgresStore`.

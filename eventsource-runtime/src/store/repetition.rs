@@ -37,5 +37,5 @@ pub(super) fn repeated(
 }
 
 pub(super) fn mismatch(stream: &StreamId, event: &NewEvent) -> AppendError {
-    AppendError::IdempotencyMismatch { stream: stream.clone(), id: event.id }
+    AppendError::mismatch(stream.clone(), event.id)
 }

@@ -131,7 +131,7 @@ impl Broken {
     ) -> Option<Outcome> {
         let (first, empty) = (events.first()?.id, actual == Version::START);
         let conflict = || Some(Err(Conflict::new(stream.clone(), expected, actual).into()));
-        let mismatch = || Some(Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id: first }));
+        let mismatch = || Some(Err(AppendError::mismatch(stream.clone(), first)));
         let large = events.iter().any(|event| event.payload.len() > MAX_PAYLOAD);
         match self.defect {
             Defect::NoStreamIsRefused if expected == ExpectedVersion::NoStream && empty => conflict(),
@@ -156,12 +156,10 @@ impl Broken {
                 Some(Ok(Appended::new(Version::new(1), Position::new(1), 1)))
             }
             Defect::LargestIsTooLarge if events.first()?.payload.len() == MAX_PAYLOAD => {
-                let (stream, event_type) = (stream.clone(), events.first()?.event_type);
-                Some(Err(AppendError::TooLarge { stream, event_type, size: MAX_PAYLOAD }))
+                Some(Err(StoreError::refused("append events", "a payload is as long as it may be").into()))
             }
             Defect::LongestIdIsTooLong if stream.as_str().len() == MAX_STREAM_ID => {
-                let fault = "it is as long as it may be";
-                Some(Err(AppendError::InvalidStream { stream: stream.clone(), fault }))
+                Some(Err(StoreError::refused("append events", "a name is as long as it may be").into()))
             }
             Defect::DroppedAppendLeavesATransaction if self.state.open_transaction.load(Ordering::SeqCst) => {
                 Some(Err(StoreError::backend("append events", "a transaction is already open").into()))
@@ -241,12 +239,12 @@ impl Broken {
         match result {
             Err(AppendError::Conflict(conflict)) => Err(self.conflict(conflict, stream, events).await.into()),
             Err(AppendError::IdempotencyMismatch { id, .. }) => self.mismatch(stream, events, id).await,
-            Err(AppendError::TooLarge { stream: of, event_type, size }) => {
+            Err(error @ AppendError::TooLarge { .. }) => {
                 if self.defect == Defect::TooLargeSparesItsNeighbours {
                     let small = events.iter().filter(|event| event.payload.len() <= MAX_PAYLOAD).cloned().collect();
                     self.memory.append(stream, ExpectedVersion::Any, small).await?;
                 }
-                Err(AppendError::TooLarge { stream: of, event_type, size })
+                Err(error)
             }
             result => result,
         }
@@ -315,11 +313,11 @@ impl Broken {
             }
             Defect::MismatchNamesTheFirst => {
                 let id = events.first().map_or(id, |first| first.id);
-                return Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id });
+                return Err(AppendError::mismatch(stream.clone(), id));
             }
             _ => {}
         }
-        Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id })
+        Err(AppendError::mismatch(stream.clone(), id))
     }
 
     /// What the store says of a success.

@@ -54,7 +54,7 @@ impl Broken {
             Defect::UnknownFirstEndsTheFold
                 if first.is_some() && !self.all().await.iter().any(|event| Some(event.id) == first) =>
             {
-                return Ok(Folded { visitor, visited: 0, earlier: None });
+                return Ok(Folded::new(visitor, 0, None));
             }
             _ => {}
         }
@@ -68,8 +68,8 @@ impl Broken {
                 }
             }
             Defect::EarlierIsShown if folded.earlier.is_some() => {
-                let earlier = folded.earlier;
-                folded = Folded { earlier, ..self.memory.fold(again, folded.visitor).await? };
+                let shown = self.memory.fold(again, folded.visitor).await?;
+                folded = Folded::new(shown.visitor, shown.visited, folded.earlier);
             }
             Defect::EarlierIsSoughtOnce if folded.visited > 0 => folded.earlier = None,
             Defect::EarlierIsFoundAnywhere if folded.earlier.is_none() => {
@@ -80,8 +80,7 @@ impl Broken {
             }
             _ => {}
         }
-        let Folded { visitor, visited, earlier } = folded;
-        Ok(Folded { visitor: visitor.visitor, visited, earlier })
+        Ok(Folded::new(folded.visitor.visitor, folded.visited, folded.earlier))
     }
 
     pub(super) async fn read_stream_badly(

@@ -121,7 +121,7 @@ impl State {
         if let Err(id) = self.reserve(place, &events) {
             return match self.repeated(stream, &events)? {
                 Some(appended) => Ok(appended),
-                None => Err(AppendError::IdempotencyMismatch { stream: stream.clone(), id }),
+                None => Err(AppendError::mismatch(stream.clone(), id)),
             };
         }
         if found.is_none() {

@@ -138,5 +138,5 @@ fn is_locked(error: &StoreError) -> bool {
 
 fn checked(found: i64) -> Result<u32, StoreError> {
     let found = u32::try_from(found).unwrap_or(u32::MAX);
-    if found > KNOWN { Err(StoreError::Schema { found, known: KNOWN }) } else { Ok(found) }
+    if found > KNOWN { Err(StoreError::schema(found, KNOWN)) } else { Ok(found) }
 }

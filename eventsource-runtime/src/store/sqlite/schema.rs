@@ -41,7 +41,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
 }
 
 fn checked(found: u32) -> Result<u32, StoreError> {
-    if found > KNOWN { Err(StoreError::Schema { found, known: KNOWN }) } else { Ok(found) }
+    if found > KNOWN { Err(StoreError::schema(found, KNOWN)) } else { Ok(found) }
 }
 
 /// Not `user_version`, which belongs to the application whose read models share the file.
