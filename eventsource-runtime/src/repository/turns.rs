@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,18 +16,25 @@ use crate::store::StreamId;
 use crate::sync::Mutex;
 use crate::timer;
 
-/// How long a command waits for its turn. A handler may dispatch to the stream that its own command has the turn of, or
-/// never end: whoever waited goes on without.
+/// How long a command waits for its turn while no other's ends. A handler may dispatch to the stream that its own command
+/// has the turn of, or never end: whoever waited goes on without.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-type Stream = Arc<AsyncMutex<()>>;
+/// Those of one stream.
+#[derive(Default)]
+struct Line {
+    turn: Arc<AsyncMutex<()>>,
+    /// How many turns have ended.
+    ended: AtomicUsize,
+}
+
 /// In boxes, so that a command has no place for what it most often does without.
 type Coming = Pin<Box<dyn Future<Output = Box<Turn>> + Send>>;
 
 /// The turns of the commands of one repository and its clones.
 #[derive(Default)]
 pub(super) struct Turns {
-    streams: Mutex<HashMap<StreamId, Stream>>,
+    streams: Mutex<HashMap<StreamId, Arc<Line>>>,
     /// How many streams there are: most often none, which one load tells.
     contended: AtomicUsize,
 }
@@ -36,7 +43,7 @@ pub(super) struct Turns {
 pub(super) struct Turn {
     turns: Arc<Turns>,
     id: StreamId,
-    stream: Stream,
+    line: Arc<Line>,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
@@ -49,44 +56,60 @@ impl Turns {
 
     #[cold]
     fn join(self: &Arc<Self>, id: &StreamId) -> Option<Coming> {
-        let stream = Arc::clone(self.streams.lock().get(id)?);
-        Some(self.wait(id, stream))
+        let line = Arc::clone(self.streams.lock().get(id)?);
+        Some(self.wait(id, line))
     }
 
     /// The turn of a command that has had a conflict.
     #[cold]
     pub(super) fn again(self: &Arc<Self>, id: &StreamId) -> Coming {
-        let stream = {
+        let line = {
             let mut streams = self.streams.lock();
-            let stream = Arc::clone(streams.entry(id.clone()).or_default());
+            let line = Arc::clone(streams.entry(id.clone()).or_default());
             self.contended.store(streams.len(), Ordering::Relaxed);
-            stream
+            line
         };
-        self.wait(id, stream)
+        self.wait(id, line)
     }
 
-    fn wait(self: &Arc<Self>, id: &StreamId, stream: Stream) -> Coming {
+    fn wait(self: &Arc<Self>, id: &StreamId, line: Arc<Line>) -> Coming {
         // Before the wait, which may be dropped.
-        let mut turn = Box::new(Turn { turns: Arc::clone(self), id: id.clone(), stream, guard: None });
+        let mut turn = Box::new(Turn { turns: Arc::clone(self), id: id.clone(), line, guard: None });
         Box::pin(async move {
-            let stream = Arc::clone(&turn.stream);
-            turn.guard = if timer::is_there() {
-                timeout(PATIENCE, stream.lock_owned()).await.ok()
-            } else {
-                stream.try_lock_owned().ok()
-            };
+            turn.guard = turn.line.come().await;
             turn
         })
     }
 }
 
+impl Line {
+    async fn come(&self) -> Option<OwnedMutexGuard<()>> {
+        if !timer::is_there() {
+            return Arc::clone(&self.turn).try_lock_owned().ok();
+        }
+        // The same one all the time, so that it keeps its place.
+        let mut coming = pin!(Arc::clone(&self.turn).lock_owned());
+        loop {
+            let ended = self.ended.load(Ordering::Relaxed);
+            match timeout(PATIENCE, coming.as_mut()).await {
+                Ok(guard) => return Some(guard),
+                Err(_) if self.ended.load(Ordering::Relaxed) == ended => return None,
+                Err(_) => (),
+            }
+        }
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.guard = None;
+        if let Some(guard) = self.guard.take() {
+            self.line.ended.fetch_add(1, Ordering::Relaxed);
+            drop(guard);
+        }
         let mut streams = self.turns.streams.lock();
         // Under the lock, so that whoever is last finds that it is.
-        drop(mem::take(&mut self.stream));
-        if streams.get(&self.id).is_some_and(|stream| Arc::strong_count(stream) == 1) {
+        drop(mem::take(&mut self.line));
+        if streams.get(&self.id).is_some_and(|line| Arc::strong_count(line) == 1) {
             streams.remove(&self.id);
         }
         self.turns.contended.store(streams.len(), Ordering::Relaxed);
@@ -109,12 +132,33 @@ mod tests {
         {
             let mut waiting = turns.begin(&stream).unwrap();
             assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-            assert_eq!(Arc::strong_count(&first.stream), 5, "the map's, and two of each");
+            assert_eq!(Arc::strong_count(&first.line), 3, "the map's, and one of each");
         }
         assert!(turns.begin(&StreamId::new("Order", 2)).is_none(), "another stream has nothing to do with it");
         drop(first);
         assert!(turns.streams.lock().is_empty());
         assert_eq!(turns.contended.load(Ordering::Relaxed), 0);
+    }
+
+    /// With a server under load, those at the end of a long line went on together, and took each other's version.
+    #[tokio::test(start_paused = true)]
+    async fn as_long_as_turns_end_everybody_waits() {
+        let (turns, stream) = (Arc::new(Turns::default()), StreamId::new("Order", 1));
+        let first = turns.again(&stream).await;
+        let others = (0..10).map(|_| {
+            let coming = turns.again(&stream);
+            tokio::spawn(async move {
+                let turn = coming.await;
+                tokio::time::sleep(PATIENCE * 4 / 5).await;
+                turn.guard.is_some()
+            })
+        });
+        let others: Vec<_> = others.collect();
+        drop(first);
+        for other in others {
+            assert!(other.await.unwrap());
+        }
+        assert!(turns.streams.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

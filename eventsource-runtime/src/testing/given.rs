@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use serde_json::value::RawValue;
 
 use super::difference::difference;
-use crate::domain::{AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, evolve_as_read};
+use crate::domain::{Aggregate, AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, evolve_as_read};
 use crate::store::{Position, StreamId, Version};
 
 /// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of
@@ -87,12 +87,8 @@ impl<A: Handlers, V> Given<A, V> {
     fn and(mut self, events: Vec<A::Event>) -> Self {
         let stream = StreamId::new(A::NAME, "test");
         for event in events {
-            let (event, number) = (event.as_event(), self.history.len() as u64 + 1);
-            let place = (Version::new(number), Position::new(number));
-            let evolved = evolve_as_read(&mut self.state, event, &stream, place);
-            if let Err(error) = evolved.unwrap_or_else(|error| panic!("{error}: {}", source(&error))) {
-                panic!("`{}` cannot be read back: {error}: {}", event.name(), source(&error));
-            }
+            let event = event.as_event();
+            read_back(&mut self.state, event, &stream, self.history.len() as u64 + 1);
             self.history.push(event.name());
         }
         self
@@ -204,6 +200,16 @@ impl<A: Handlers, V> Given<A, V> {
     }
 }
 
+/// Applies an event as it will be read back.
+#[track_caller]
+pub(super) fn read_back<A: Aggregate>(state: &mut A, event: &dyn AnyEvent, stream: &StreamId, number: u64) {
+    let place = (Version::new(number), Position::new(number));
+    let evolved = evolve_as_read(state, event, stream, place);
+    if let Err(error) = evolved.unwrap_or_else(|error| panic!("{error}: {}", source(&error))) {
+        panic!("`{}` cannot be read back: {error}: {}", event.name(), source(&error));
+    }
+}
+
 fn collected<S>(events: impl IntoEvents<S>) -> Vec<S> {
     let mut list = Vec::new();
     events.into_events(&mut list);
@@ -219,16 +225,20 @@ fn shown<A: Handlers>(events: &[A::Event]) -> String {
 }
 
 /// The event's name and stored form, a field per line.
-fn one_shown(event: &dyn AnyEvent) -> String {
+pub(super) fn one_shown(event: &dyn AnyEvent) -> String {
     let payload = match event.encode() {
         Ok(payload) => payload,
         Err(error) => return format!("{} that cannot be written: {}", event.name(), source(&error)),
     };
     match serde_json::from_slice::<&RawValue>(&payload) {
-        Ok(fields) if fields.get() == "null" => event.name().to_owned(),
-        Ok(fields) => format!("{} {}", event.name(), laid_out(fields, "\n")),
+        Ok(fields) => named(event.name(), fields),
         Err(_) => format!("{} {}", event.name(), String::from_utf8_lossy(&payload)),
     }
+}
+
+/// A name and what is stored of it.
+pub(super) fn named(name: &str, fields: &RawValue) -> String {
+    if fields.get() == "null" { name.to_owned() } else { format!("{name} {}", laid_out(fields, "\n")) }
 }
 
 /// With an entry per line and keys in order, since maps have none. Numbers are left as they were written: a `Value`
@@ -254,7 +264,7 @@ fn laid_out(json: &RawValue, line: &str) -> String {
     format!("{open}{inner}{}{line}{close}", entries.join(&format!(",{inner}")))
 }
 
-fn source(error: &dyn std::error::Error) -> String {
+pub(super) fn source(error: &dyn std::error::Error) -> String {
     error.source().map(ToString::to_string).unwrap_or_default()
 }
 

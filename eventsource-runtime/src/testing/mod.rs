@@ -1,18 +1,20 @@
 //! Tests for code that is written with, and for, this crate.
 //!
-//! For applications: [`given`](fn@given) tests what aggregates decide, and [`TraceRecorder`] what is traced;
-//! [`StoredNames`] keeps renamed types from losing what was stored. For your own stores there are [suites](suite).
+//! For applications: [`given`](fn@given) tests what aggregates decide, [`process`](fn@process) how processes react,
+//! [`recorded`] makes events for a projection's methods, and [`TraceRecorder`] tests what is traced; [`StoredNames`] keeps renamed types from losing what was stored. For your own stores there are [suites](suite).
 //! Nothing here is global, so that tests run in parallel under any test runner.
 
 mod difference;
 mod given;
 mod history;
+mod process;
 mod stored_names;
 pub mod suite;
 #[cfg(feature = "otel")]
 mod trace;
 
 pub use given::{Given, When, given};
+pub use process::{Process, Reacted, process, recorded};
 pub use stored_names::StoredNames;
 #[cfg(feature = "otel")]
 pub use trace::TraceRecorder;

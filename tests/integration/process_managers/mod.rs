@@ -1,5 +1,6 @@
 //! Process managers: what they dispatch, when, how often, and how it can be followed.
 
+mod alone;
 mod crashes;
 mod cycles;
 mod failing;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents, json};
-use crate::error::BoxError;
+use crate::error::{BoxError, error_type};
 use crate::projection::ProjectionError;
 
 /// The reaction of a process to an event or to a refused command.
@@ -35,17 +35,17 @@ use crate::projection::ProjectionError;
 /// ```
 #[must_use = "a method returns it"]
 pub struct Reaction<M> {
-    pub(super) events: Vec<Box<dyn Own>>,
-    pub(super) later: Vec<Later>,
+    pub(crate) events: Vec<Box<dyn Own>>,
+    pub(crate) later: Vec<Later>,
     pub(super) commands: Vec<Sent>,
-    pub(super) unwritable: Option<Unwritable>,
+    pub(crate) unwritable: Option<Unwritable>,
     of: PhantomData<fn() -> M>,
 }
 
 /// A command cannot be stored; nothing of the reaction was.
 #[derive(Debug, thiserror::Error)]
 #[error("command `{command}` {problem}")]
-pub(super) struct Unwritable {
+pub(crate) struct Unwritable {
     command: &'static str,
     problem: &'static str,
     source: BoxError,
@@ -58,14 +58,14 @@ pub(super) struct Sent {
 }
 
 /// An event that is recorded when it is due.
-pub(super) struct Later {
-    pub(super) delay: Duration,
-    pub(super) event: Box<dyn Own>,
+pub(crate) struct Later {
+    pub(crate) delay: Duration,
+    pub(crate) event: Box<dyn Own>,
 }
 
 /// An event of the process. `M: Aggregate` is required only where one is recorded, not wherever reactions are handled:
 /// so the compiler reports once that it is missing.
-pub(super) trait Own: Send + Sync {
+pub(crate) trait Own: Send + Sync {
     fn as_event(&self) -> &dyn AnyEvent;
 }
 
@@ -94,6 +94,11 @@ impl<M> Reaction<M> {
             }
         }
         self
+    }
+
+    /// The commands, by name and as they are stored.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (&'static str, &RawValue)> {
+        self.commands.iter().map(|command| (command.name, &*command.payload))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -187,8 +192,8 @@ type React<M> = Box<dyn Fn(&M) -> Result<Reaction<M>, ProjectionError> + Send + 
 
 /// An event that a manager has a method for: the process that it belongs to, and the method. Made by macros.
 pub struct Met<M> {
-    pub(super) process: String,
-    pub(super) react: React<M>,
+    pub(crate) process: String,
+    pub(crate) react: React<M>,
 }
 
 impl<M> Met<M> {
@@ -216,6 +221,16 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// A refusal of a command.
+    pub(crate) fn of<C: Command + Serialize>(
+        command: &C,
+        refusal: <C::Aggregate as Aggregate>::Error,
+    ) -> Result<Self, BoxError> {
+        let payload = json::raw(command).map_err(|json::Unwritable { source, .. }| source)?;
+        let error_type = error_type(&refusal).into_owned();
+        Ok(Self { command: payload, name: C::NAME.to_owned(), error_type, refusal: Arc::new(refusal.into()) })
+    }
+
     /// Whether the command is a `C`, by its name.
     #[must_use]
     pub fn is<C: Command>(&self) -> bool {

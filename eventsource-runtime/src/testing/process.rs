@@ -1,0 +1,277 @@
+//! When an event comes, then a reaction: tests process managers without a store.
+
+use std::fmt;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::difference::difference;
+use super::given::{named, one_shown, read_back, source};
+use crate::clock::Timestamp;
+use crate::dispatch::{IntoReaction, Own, ProcessManager, Reaction, Rejection};
+use crate::domain::{Aggregate, AnyEvent, Command, Envelope, Event, Recorded, StoredEvent};
+use crate::projection::ProjectionError;
+use crate::store::{Position, StreamId, Version};
+
+/// An event as a projection or a process manager receives it: the first of that stream and of the feed, recorded in 1970.
+/// It has been encoded and decoded as in a store.
+///
+/// ```
+/// use eventsource_runtime::prelude::*;
+/// use eventsource_runtime::store::StreamId;
+/// use eventsource_runtime::testing::recorded;
+/// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+/// # struct OrderPlaced { cents: u64 }
+/// # struct Invoices;
+/// # #[projection]
+/// # impl Invoices { fn placed(&self, event: &Recorded<OrderPlaced>) {} }
+///
+/// let event = recorded(StreamId::new("Order", 42), OrderPlaced { cents: 1999 });
+/// assert_eq!((event.aggregate_id(), event.cents), ("42", 1999));
+/// Invoices.placed(&event);
+/// ```
+///
+/// # Panics
+/// The event cannot be encoded, or not be decoded again.
+#[expect(clippy::needless_pass_by_value, reason = "a test writes the event down, and does not keep it")]
+#[must_use]
+#[track_caller]
+pub fn recorded<E: Event>(stream: StreamId, event: E) -> Recorded<E> {
+    let decoded = stored(stream, &event, 1).decode();
+    decoded.unwrap_or_else(|error| panic!("`{}` cannot be read back: {error}: {}", E::NAME, source(&error)))
+}
+
+#[track_caller]
+fn stored(stream: StreamId, event: &dyn AnyEvent, number: u64) -> StoredEvent {
+    let payload = event.encode().unwrap_or_else(|error| panic!("{error}: {}", source(&error)));
+    let place = (stream, Version::new(1), Position::new(number));
+    let id = Uuid::from_u128(number.into());
+    let envelope = Envelope::new(id, place, (event.name(), event.version()), Timestamp::from_micros(0));
+    StoredEvent::new(envelope, payload.into())
+}
+
+/// Begins with a process to which nothing has happened.
+///
+/// As with [`given`](fn@super::given), nothing is stored and nothing shared, and events and commands are encoded and
+/// decoded as they are when stored.
+///
+/// ```
+/// # use std::convert::Infallible;
+/// # use std::time::Duration;
+/// use eventsource_runtime::prelude::*;
+/// use eventsource_runtime::store::StreamId;
+/// use eventsource_runtime::testing::process;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct OrderPlaced { cents: u64 }
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Asked {}
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Overdue {}
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Paid {}
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, events(Paid))]
+/// # struct Bill;
+/// # impl Apply<Paid> for Bill { fn apply(&mut self, _: Paid) {} }
+/// # #[derive(Command, Clone, Serialize, Deserialize)]
+/// # #[command(aggregate = Bill)]
+/// # struct Remind { #[command(id)] order: String }
+/// # #[command_handler]
+/// # impl Bill { fn remind(&self, _: Remind) -> Result<(), Infallible> { Ok(()) } }
+/// # #[derive(Aggregate, Default)]
+/// # #[aggregate(id = String, events(Asked, Overdue))]
+/// # struct Payment;
+/// # impl Apply<Asked> for Payment { fn apply(&mut self, _: Asked) {} }
+/// # impl Apply<Overdue> for Payment { fn apply(&mut self, _: Overdue) {} }
+/// # #[process_manager]
+/// # impl Payment {
+/// #     fn placed(&self, _: &Recorded<OrderPlaced>) -> Reaction<Self> {
+/// #         Reaction::new().record(Asked {}).record_after(Duration::from_secs(3600), Overdue {})
+/// #     }
+/// #     fn overdue(&self, event: &Recorded<Overdue>) -> Remind {
+/// #         Remind { order: event.aggregate_id().to_owned() }
+/// #     }
+/// # }
+///
+/// process::<Payment>()
+///     .when(StreamId::new("Order", 42), OrderPlaced { cents: 1999 })
+///     .then(Reaction::new().record(Asked {}).record_after(Duration::from_secs(3600), Overdue {}))
+///     .when_due()
+///     .then(Remind { order: "42".into() });
+/// ```
+#[must_use = "say which event comes, with `when`"]
+pub fn process<M: ProcessManager>() -> Process<M> {
+    Process { state: M::default(), id: None, history: Vec::new(), scheduled: Vec::new() }
+}
+
+/// A process to which something has happened; created by [`process`].
+#[must_use = "say which event comes, with `when`"]
+pub struct Process<M> {
+    state: M,
+    /// That of the first event.
+    id: Option<String>,
+    history: Vec<&'static str>,
+    scheduled: Vec<(Duration, Box<dyn Own>)>,
+}
+
+/// How a process reacted; created by [`Process::when`] and its like.
+#[must_use = "say what the reaction is, with `then`"]
+pub struct Reacted<M> {
+    process: Process<M>,
+    to: String,
+    reaction: Result<Reaction<M>, ProjectionError>,
+}
+
+/// What has happened, without the state.
+impl<M> fmt::Debug for Process<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("id", &self.id).field("history", &self.history).finish_non_exhaustive()
+    }
+}
+
+impl<M> fmt::Debug for Reacted<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reacted").field("to", &self.to).field("reaction", &self.reaction).finish_non_exhaustive()
+    }
+}
+
+impl<M: ProcessManager> Process<M> {
+    /// The state after everything that has happened.
+    pub fn state(&self) -> &M {
+        &self.state
+    }
+
+    /// An event of that stream comes.
+    ///
+    /// # Panics
+    /// The manager has no method for it, or it belongs to another process than the events before.
+    #[expect(clippy::needless_pass_by_value, reason = "a test writes the event down, and does not keep it")]
+    #[track_caller]
+    pub fn when<E: Event>(mut self, stream: StreamId, event: E) -> Reacted<M> {
+        let Some(reaction) = self.meet(stream, &event) else {
+            panic!("`{}` has no method for `{}`", M::name(), E::NAME);
+        };
+        self.reacted(E::NAME, reaction)
+    }
+
+    /// The aggregate refuses a command of the process.
+    ///
+    /// # Panics
+    /// The command cannot be written as JSON.
+    #[expect(clippy::needless_pass_by_value, reason = "a test writes the command down, and does not keep it")]
+    #[track_caller]
+    pub fn when_rejected<C>(self, command: C, refusal: <C::Aggregate as Aggregate>::Error) -> Reacted<M>
+    where
+        C: Command + serde::Serialize,
+    {
+        let rejection = Rejection::of(&command, refusal);
+        let rejection = rejection.unwrap_or_else(|error| panic!("`{}` cannot be written: {error}", C::NAME));
+        let reaction = self.state.rejected(&rejection);
+        self.reacted(&format!("refused {}", C::NAME), reaction)
+    }
+
+    /// The time has come for the event that is scheduled to be recorded first. A manager without a method for it does
+    /// nothing more than record it.
+    ///
+    /// # Panics
+    /// None is scheduled.
+    #[track_caller]
+    pub fn when_due(mut self) -> Reacted<M> {
+        let first = (0..self.scheduled.len()).min_by_key(|index| self.scheduled[*index].0);
+        let Some(first) = first else { panic!("`{}` has scheduled no event", M::name()) };
+        let (passed, due) = self.scheduled.remove(first);
+        for (delay, _) in &mut self.scheduled {
+            *delay -= passed;
+        }
+        let event = due.as_event();
+        self.apply(event);
+        let own = self.own_stream();
+        let reaction = self.meet(own, event).unwrap_or_else(|| Ok(Reaction::new()));
+        self.reacted(event.name(), reaction)
+    }
+
+    /// What the manager's method for the event returns, if it has one.
+    #[track_caller]
+    fn meet(&mut self, stream: StreamId, event: &dyn AnyEvent) -> Option<Result<Reaction<M>, ProjectionError>> {
+        let number = self.history.len() as u64 + 1;
+        let met = M::meet(&stored(stream, event, number));
+        let met = met.unwrap_or_else(|error| panic!("`{}` cannot be read back: {}", event.name(), error.cause()))?;
+        let id = met.process;
+        let known = self.id.get_or_insert_with(|| id.clone());
+        assert!(*known == id, "`{}` belongs to the process `{id}`, and this is `{known}`", event.name());
+        self.history.push(event.name());
+        Some((met.react)(&self.state))
+    }
+
+    fn reacted(self, to: &str, reaction: Result<Reaction<M>, ProjectionError>) -> Reacted<M> {
+        Reacted { process: self, to: to.to_owned(), reaction }
+    }
+
+    fn own_stream(&self) -> StreamId {
+        StreamId::new(M::NAME, self.id.as_deref().unwrap_or("test"))
+    }
+
+    #[track_caller]
+    fn apply(&mut self, event: &dyn AnyEvent) {
+        let stream = self.own_stream();
+        read_back(&mut self.state, event, &stream, self.history.len() as u64 + 1);
+        self.history.push(event.name());
+    }
+}
+
+impl<M: ProcessManager> Reacted<M> {
+    /// The process reacts exactly so: with a [`Reaction`], one command, or `()` for nothing. Events and commands are
+    /// compared in their stored form. The test may continue from there.
+    ///
+    /// # Panics
+    /// It reacts otherwise, or its method fails; the panic shows what.
+    #[track_caller]
+    pub fn then(self, expected: impl IntoReaction<M>) -> Process<M> {
+        let expected = expected.into_reaction().unwrap_or_else(|error| panic!("the expected reaction: {error}"));
+        let expected = shown(&expected);
+        let Self { mut process, to, reaction } = self;
+        match reaction {
+            Err(error) => panic!("`{}` failed at {to}: {}", M::name(), error.cause()),
+            Ok(reaction) => {
+                let actual = shown(&reaction);
+                assert!(
+                    expected == actual,
+                    "`{}` reacted otherwise to {to} (- expected, + actual):\n\n{}",
+                    M::name(),
+                    difference(&expected, &actual)
+                );
+                for event in &reaction.events {
+                    process.apply(event.as_event());
+                }
+                process.scheduled.extend(reaction.later.into_iter().map(|later| (later.delay, later.event)));
+            }
+        }
+        process
+    }
+
+    /// The manager's method fails; returns its error.
+    ///
+    /// # Panics
+    /// It does not fail; the panic shows the reaction.
+    #[track_caller]
+    pub fn then_failed(self) -> ProjectionError {
+        match self.reaction {
+            Err(error) => error,
+            Ok(reaction) => panic!("`{}` did not fail at {}:\n\n{}", M::name(), self.to, shown(&reaction)),
+        }
+    }
+}
+
+/// What is recorded, now and later, and the commands, in order.
+fn shown<M>(reaction: &Reaction<M>) -> String {
+    let events = reaction.events.iter().map(|event| format!("records {}", one_shown(event.as_event())));
+    let later = reaction.later.iter().map(|later| {
+        let event = one_shown(later.event.as_event());
+        format!("records after {:?} {event}", later.delay)
+    });
+    let commands = reaction.sent().map(|(name, command)| format!("dispatches {}", named(name, command)));
+    let unwritable = reaction.unwritable.iter().map(ToString::to_string);
+    let lines: Vec<_> = events.chain(later).chain(commands).chain(unwritable).collect();
+    if lines.is_empty() { "no reaction".to_owned() } else { lines.join("\n") }
+}
