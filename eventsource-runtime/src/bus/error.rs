@@ -202,6 +202,7 @@ pub enum BusError {
 
 impl BusError {
     /// The message can never be stored as a dead letter, for buses of your own.
+    #[must_use]
     pub fn unkeepable(source: PublishError) -> Self {
         Self::Unkeepable { source }
     }

@@ -376,7 +376,9 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         let Done { settles, .. } = mem::take(done);
         let count = settles.len();
         let failed = S::ack_all(settles).await;
-        failed.iter().for_each(|error| self.counts.unsettled(error));
+        for error in &failed {
+            self.counts.unsettled(error);
+        }
         self.counts.acknowledged.fetch_add(count.saturating_sub(failed.len()) as u64, Ordering::Relaxed);
         self.counts.settled(count);
     }
