@@ -85,6 +85,13 @@ impl Flawed {
                     batch.events = Events::default();
                 }
             }
+            Flaw::RefusesKnownLetters => {
+                let known = self.letters_of(batch.partition.projection).await;
+                let set_aside = batch.set_aside.as_ref();
+                if set_aside.is_some_and(|letter| known.iter().any(|known| known.position == letter.position)) {
+                    return Err(ProjectionError::new("a letter is there already"));
+                }
+            }
             Flaw::GivesUpAfterTwo if self.notes().failures >= 2 => batch.events = Events::default(),
             Flaw::ChecksBeforeItsTurn if self.is_shared() => self.check_before(&mut batch).await?,
             Flaw::CountsAttempts => batch.set_aside.iter_mut().for_each(|letter| {

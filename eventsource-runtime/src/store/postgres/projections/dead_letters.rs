@@ -29,10 +29,11 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) fn new(schema: &Schema) -> Self {
         Self {
+            // After a restore the checkpoint may lie before an event that is a dead letter already.
             insert: schema.sql(
                 "INSERT INTO {schema}.projection_dead_letters \
                 (projection, position, stream_id, version, event_type, error_type, reason, retries, at) \
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (projection, position) DO NOTHING",
             ),
             among: schema.sql(
                 "SELECT DISTINCT stream_id FROM {schema}.projection_dead_letters \

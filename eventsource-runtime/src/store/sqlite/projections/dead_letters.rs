@@ -7,9 +7,10 @@ use crate::clock::Timestamp;
 use crate::projection::{DeadLetter, Letters};
 use crate::store::{Position, StreamId, Version};
 
+/// After a restore the checkpoint may lie before an event that is a dead letter already.
 const INSERT: &str = "INSERT INTO projection_dead_letters \
     (projection, position, stream_id, version, event_type, error_type, reason, retries, at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (projection, position) DO NOTHING";
 const ANY: &str = "SELECT EXISTS (SELECT 1 FROM projection_dead_letters WHERE projection = ?1)";
 const OF_STREAM: &str =
     "SELECT EXISTS (SELECT 1 FROM projection_dead_letters WHERE projection = ?1 AND stream_id = ?2)";

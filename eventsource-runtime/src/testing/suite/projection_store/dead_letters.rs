@@ -58,6 +58,25 @@ pub async fn later_events_of_a_stream_are_parked_and_others_go_on<S: ProjectionS
     assert_eq!(letters[1].at.as_micros(), 7, "the sender's time");
 }
 
+/// As after a restore that has put the checkpoint back and not the letters: here each of two parts sets them aside.
+pub async fn a_letter_that_is_there_already_is_no_trouble<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
+    let (store, notes, claim) = (fresh().await, Arc::new(Notes::default()), claim());
+    let events = append(&store, &[&a_stream()], 2).await;
+    open(&store, &notes, 2).await.expect("a projection is opened");
+    for part in Partition::all(NAME, 2) {
+        assert_eq!(lease(&store, part, &claim).await.taken, None);
+        let error = ProjectionError::new("not today").at(&events[0]);
+        let letter = DeadLetter::failed(&events[0], &error, 3, Timestamp::from_micros(7));
+        let failed = Batch::new(part, claim.clone(), Position::START, events[0].position).set_aside(Some(letter));
+        apply(&store, &notes, failed).await.expect("it is set aside");
+        let next = batch(part, &claim, events[0].position, &events[1..]);
+        apply(&store, &notes, next).await.expect("the next is parked");
+        assert_eq!(checkpoint(&store, part).await, events[1].position);
+    }
+    let listed: Vec<_> = letters(&store, None).await.iter().map(|letter| letter.position.get()).collect();
+    assert_eq!((notes.noted(), listed), (vec![], positions(&events)));
+}
+
 pub async fn a_letter_that_is_retried_is_applied_and_removed<S: ProjectionStore>(fresh: impl AsyncFn() -> S) {
     let (store, notes) = (fresh().await, Arc::new(Notes::default()));
     let events = append(&store, &[&a_stream()], 2).await;

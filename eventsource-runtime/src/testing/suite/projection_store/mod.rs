@@ -86,6 +86,7 @@ macro_rules! projection_suite {
             letters_are_listed_in_order_and_in_pages
             letters_of_one_stream_are_listed_alone
             later_events_of_a_stream_are_parked_and_others_go_on
+            a_letter_that_is_there_already_is_no_trouble
             a_letter_that_is_retried_is_applied_and_removed
             a_retry_that_fails_leaves_the_letter
             letters_of_a_stream_are_applied_in_order
