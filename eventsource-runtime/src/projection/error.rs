@@ -26,6 +26,8 @@ pub struct ProjectionError {
     kept: Option<Position>,
     /// Whether the cause's message may be kept where others read it.
     is_told: bool,
+    /// Whether others only kept what it needed in use.
+    waits: bool,
     /// The scope of the step; `None` if it was not a step. Later log records about the error belong there.
     scope: Option<Scope>,
 }
@@ -39,7 +41,7 @@ impl ProjectionError {
 
     fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
         let error_type = Cow::Borrowed(error_type);
-        Self { error_type, cause: cause.into(), event: None, kept: None, is_told: true, scope: None }
+        Self { error_type, cause: cause.into(), event: None, kept: None, is_told: true, waits: false, scope: None }
     }
 
     /// Marks the error as that of the step for an event; stores call this. It is left to the projection's policy, while
@@ -176,6 +178,17 @@ impl ProjectionError {
         self.event.is_none() && self.cause.downcast_ref().is_some_and(StoreError::is_trouble)
     }
 
+    /// Marks the failure of a store whose connections others had in use for longer than a call waits.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn waiting(self) -> Self {
+        Self { waits: true, ..self }
+    }
+
+    /// Whether nothing failed, but its turn did not come in time.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Whether another runner has the lease.
     pub(crate) fn is_lease_lost(&self) -> bool {
         self.cause.is::<LeaseLost>()
@@ -207,7 +220,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
         let said_by_us: &dyn Any = &error;
         let is_told =
             said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
-        Self { error_type: error_type(&error), cause: Box::new(error), event: None, kept: None, is_told, scope: None }
+        let error_type = error_type(&error);
+        Self { error_type, cause: Box::new(error), event: None, kept: None, is_told, waits: false, scope: None }
     }
 }
 
@@ -306,6 +320,7 @@ impl BuiltElsewhere {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stopped::ProjectionStopped;
     use super::*;
 
     #[derive(Debug, thiserror::Error)]

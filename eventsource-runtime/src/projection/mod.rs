@@ -174,7 +174,8 @@ pub trait ProjectionStore: EventStore {
     /// Applies a batch, moves the checkpoint, sets aside what is to be set aside and renews the lease, in one
     /// transaction: all or nothing. It commits only if [`Batch::check`] has passed in it.
     ///
-    /// An event whose stream has a dead letter is not applied, but becomes one: [`DeadLetter::parked`].
+    /// An event whose stream has a dead letter is not applied, but becomes one: [`DeadLetter::parked`]. One that is a
+    /// dead letter already, as after a restore that put the checkpoint back, stays one, and fails no batch.
     ///
     /// A store that cannot undo a step checks first, and moves the checkpoint past each event as soon as it is applied.
     /// The steps run in `scope`, on whatever thread that is.

@@ -3,9 +3,10 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::batch::Events;
 use super::dead_letter::DeadLetter;
@@ -135,7 +136,7 @@ impl<S: ProjectionStore> Follower<S> {
     }
 
     /// Waits before the next attempt; `None` if the runner is stopped meanwhile. A store may be in trouble for as long
-    /// as the runner has patience; other failures are retried a number of times.
+    /// as the runner has patience; other failures are retried a number of times. What waits for its turn has not failed.
     ///
     /// # Errors
     /// It has been failing for too long.
@@ -144,6 +145,9 @@ impl<S: ProjectionStore> Follower<S> {
         trouble: &mut Trouble,
         error: ProjectionError,
     ) -> Result<Option<()>, ProjectionError> {
+        if error.waits() {
+            return Ok(self.pause(&mut Trouble::default(), error).await);
+        }
         let since = *trouble.since.get_or_insert_with(Instant::now);
         let is_enough = if error.is_trouble() {
             since.elapsed() >= self.options.patience

@@ -193,6 +193,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     }
 
     /// How long the store may be in trouble, unreachable or failing, before a projection stops; 5 minutes unless set.
+    /// While a projection only waits for a connection of the store's that others keep in use, this does not run out.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.options.patience = patience;
         self

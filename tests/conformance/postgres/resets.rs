@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, Partition, ProjectionOptions, ProjectionStore};
-use eventsource_runtime::store::PostgresTransaction;
+use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, PostgresTransaction};
 use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
@@ -186,5 +187,64 @@ fn read_models_that_are_emptied_keep_nobody_from_renewing_leases() {
         emptied.wait_for(last).await.unwrap();
         emptied.shutdown().await.unwrap();
         idle.shutdown().await.unwrap();
+    });
+}
+
+async fn unseen(store: &PostgresStore) -> Position {
+    let event = NewEvent::encode(Uuid::now_v7(), &Unseen, Arc::new(Origin::at(Timestamp::from_micros(1)))).unwrap();
+    store.append(&a_stream(), ExpectedVersion::Any, vec![event]).await.unwrap().position
+}
+
+/// A store with one connection for projections, for which nobody waits for long.
+async fn narrow(schema: &str) -> PostgresStore {
+    let options = PostgresOptions::default().schema(schema).connections(1).connect_timeout(Duration::from_millis(500));
+    PostgresStore::connect_with(&services::postgres(), options).await.unwrap()
+}
+
+/// That counted as trouble of the store: when it had lasted for longer than their patience, they stopped for good.
+#[test]
+fn read_models_that_are_emptied_end_no_projection_that_waits_for_a_connection() {
+    run(async {
+        let schema = services::a_schema();
+        let (store, one) = (narrow(&schema).await, One::default());
+        let idle = ProjectionRunner::new(store.clone()).projection(Idle).lease(TERM);
+        let idle = idle.patience(Duration::from_secs(1)).spawn();
+        idle.wait_for(unseen(&store).await).await.unwrap();
+        let emptied = ProjectionRunner::new(store.clone()).projection(one.clone()).lease(TERM).rebuild().spawn();
+        one.begun.notified().await;
+        let last = unseen(&store).await;
+        let raw = services::raw(&services::postgres()).await;
+        let expires = format!("SELECT expires::text FROM {schema}.projection_partitions WHERE projection = 'Idle'");
+        let renewals = async {
+            let (mut renewals, mut before) = (0, String::new());
+            while renewals < 20 {
+                let expires: String = raw.query_one(&expires, &[]).await.unwrap().get(0);
+                renewals += usize::from(expires != std::mem::replace(&mut before, expires.clone()));
+            }
+        };
+        tokio::select! {
+            () = renewals => {}
+            stopped = idle.stopped() => panic!("{stopped:?}"),
+        }
+        one.ends.notify_one();
+        idle.wait_for(last).await.unwrap();
+        emptied.wait_for(last).await.unwrap();
+        emptied.shutdown().await.unwrap();
+        idle.shutdown().await.unwrap();
+    });
+}
+
+/// Whoever opened the projection waited for its rows until the reset was done, with a connection that others needed.
+#[test]
+fn who_opens_a_projection_that_is_emptied_keeps_no_connection() {
+    run(async {
+        let schema = services::a_schema();
+        let (store, other, one) = (narrow(&schema).await, open_in(&schema).await, One::default());
+        let emptied = ProjectionRunner::new(other).projection(one.clone()).rebuild().spawn();
+        one.begun.notified().await;
+        store.open_projection(Arc::new(One::default()), 1, Position::START).await.unwrap();
+        one.ends.notify_one();
+        emptied.wait_for(Position::START).await.unwrap();
+        emptied.shutdown().await.unwrap();
     });
 }

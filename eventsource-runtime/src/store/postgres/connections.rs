@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, Timeouts,
+    Connect, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType,
+    Timeouts,
 };
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
@@ -104,8 +105,11 @@ pub(super) async fn lend(pool: &Pool) -> Result<Object, Fault> {
     pool.get().await.map_err(|error| match error {
         PoolError::Closed => Fault::Closed,
         PoolError::Backend(error) => Fault::Said(PostgresError::not_sent(&error)),
+        PoolError::Timeout(TimeoutType::Wait) => Fault::Said(PostgresError::none_free(
+            "no connection was free in time; raise `connections`, or see what keeps them",
+        )),
         PoolError::Timeout(_) => Fault::Said(PostgresError::unavailable(
-            "no connection was free, or could be made, in time; raise `connections`, or see whether the server is there",
+            "no connection could be made in time; see whether the server is there",
         )),
         other => Fault::Said(PostgresError::unavailable(other.to_string())),
     })

@@ -25,6 +25,8 @@ enum Fate {
     Full,
     /// It was not even sent.
     NotSent,
+    /// It was not even sent, since all connections were in use.
+    NoneFree,
     /// It was sent, and nobody knows whether it was committed.
     Unknown,
 }
@@ -46,6 +48,16 @@ impl PostgresError {
     /// No connection was available.
     pub(super) fn unavailable(message: impl Into<Box<str>>) -> Self {
         Self { fate: Fate::NotSent, ..Self::new(message) }
+    }
+
+    /// No connection came back in time from those that are in use.
+    pub(super) fn none_free(message: impl Into<Box<str>>) -> Self {
+        Self { fate: Fate::NoneFree, ..Self::new(message) }
+    }
+
+    /// Whether all connections were in use, which says nothing about the server.
+    pub(super) fn is_none_free(&self) -> bool {
+        self.fate == Fate::NoneFree
     }
 
     /// The error of a repeated request whose first answer was lost; `advice` says what to do about it.

@@ -137,11 +137,13 @@ impl ProjectionStore for Postgres {
         let (name, wanted) = (projection.name(), partitions.max(1));
         let open = async |tx: &PostgresTransaction<'_>| {
             tx.execute(LOCK, &[&self.key(name)]).await.map_err(failed("set up a projection"))?;
+            // A reset locks them for as long as it takes, and only another number of them is worth the wait.
+            if self.count(&**tx, name).await.map_err(failed("look for a projection"))? == wanted {
+                return Ok(());
+            }
             let (stored, first, last) = self.parts(tx, name).await.map_err(failed("look for a projection"))?;
             if stored == 0 {
                 self.set_up(tx, &*projection).await?;
-            } else if stored == wanted {
-                return Ok(());
             } else if first != last {
                 return Err(PartitionsChanged::new(name, stored, wanted).into());
             }
@@ -290,7 +292,12 @@ impl Postgres {
     /// A connection for a projection's work, whose statements are planned as usual.
     async fn worker(&self) -> Result<Busy, ProjectionError> {
         let workers = self.aside.as_ref().map_or(&self.shared.pools.workers, |aside| aside.workers());
-        Ok(Busy::new(lend(workers).await.map_err(away)?, &self.shared.connecting.link, Duration::ZERO))
+        let worker = lend(workers).await.map_err(|fault| match fault {
+            // Other projections may use them all for long, as to empty read models.
+            Fault::Said(ref error) if error.is_none_free() => away(fault).waiting(),
+            fault => away(fault),
+        })?;
+        Ok(Busy::new(worker, &self.shared.connecting.link, Duration::ZERO))
     }
 
     /// A connection for a lease, which must outlive the batch that it is for.

@@ -14,7 +14,14 @@ use crate::store::Position;
 use crate::store::columns::{millis, signed};
 
 impl Postgres {
-    /// How many parts a projection has, and the first and the last of their positions.
+    /// How many parts a projection has, without waiting for whoever has locked them.
+    pub(super) async fn count(&self, client: &impl GenericClient, name: &str) -> Result<u32, Error> {
+        let sql = self.shared.schema.sql("SELECT count(*) FROM {schema}.projection_partitions WHERE projection = $1");
+        let row = client.query_one(&sql, &[&self.key(name)]).await?;
+        Ok(u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX))
+    }
+
+    /// How many parts a projection has, and the first and the last of their positions; locks them.
     pub(super) async fn parts(
         &self,
         tx: &PostgresTransaction<'_>,
@@ -34,9 +41,8 @@ impl Postgres {
 
     /// Why there is no such part.
     pub(super) async fn no_part(&self, client: &impl GenericClient, partition: Partition) -> ProjectionError {
-        let sql = self.shared.schema.sql("SELECT count(*) FROM {schema}.projection_partitions WHERE projection = $1");
-        match client.query_one(&sql, &[&self.key(partition.projection)]).await {
-            Ok(row) => ProjectionError::no_part(partition, u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX)),
+        match self.count(client, partition.projection).await {
+            Ok(stored) => ProjectionError::no_part(partition, stored),
             Err(error) => failed("look for a projection")(error),
         }
     }
