@@ -63,7 +63,8 @@ pub(super) struct Place {
     pub(super) checkpoint: Position,
     /// Done with, in the store.
     pub(super) saved: Position,
-    /// Up to here the feed is the past: it was there when the runner was started.
+    /// Up to here the feed is the past: it was there when the runner was started, or when its rebuild had emptied the
+    /// read model.
     pub(super) past: Position,
     /// The past is replayed into an emptied read model.
     pub(super) rebuilding: bool,
@@ -271,7 +272,7 @@ impl<S: ProjectionStore> Follower<S> {
             match self.attempt(Step::new(&part, to, mode), place).await {
                 Ok(()) => {
                     trouble = Trouble::default();
-                    self.refresh_head().await;
+                    self.unless_stopped(self.refresh_head()).await;
                 }
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => {

@@ -9,7 +9,7 @@ use super::aside::Built;
 use super::caught::caught;
 use super::error::ProjectionError;
 use super::follower::{Follower, Place};
-use super::leasing::{Hold, give_up, keeping};
+use super::leasing::{Hold, LOOK, give_up, keeping};
 use super::options::Rebuild;
 use super::progress::Standing;
 use super::rebuild::Rebuilding;
@@ -104,7 +104,10 @@ impl<S: ProjectionStore> Group<S> {
     async fn start(&self, head: Option<Asked>) -> Result<Option<Start>, ProjectionError> {
         let Some(first) = self.followers.first() else { return Ok(None) };
         let known = match head {
-            Some(head) => head.await.ok(),
+            Some(head) => match first.unless_stopped(head).await {
+                Some(head) => head.ok(),
+                None => return Ok(None),
+            },
             None => None,
         };
         let head = match known {
@@ -112,26 +115,34 @@ impl<S: ProjectionStore> Group<S> {
             None => first.ask(S::head).await?,
         };
         let Some(past) = head else { return Ok(None) };
-        for gap in self.followers.iter().filter_map(|follower| follower.gap.as_ref()) {
-            gap.head(past.get());
-        }
+        self.tell_head(past);
         let (count, after) = (first.partition.count, first.options.begin.after(past));
         let opened =
             first.patiently(|first| first.store.open_projection(Arc::clone(&first.projection), count, after)).await?;
         if opened.is_none() {
             return Ok(None);
         }
-        let emptied = match first.options.rebuild {
-            Rebuild::No => return Ok(Some(Start { past, had: None, rebuilding: None })),
-            Rebuild::InPlace => self.empty(first).await?.map(|hold| (hold, Position::START)),
+        Ok(match first.options.rebuild {
+            Rebuild::No => Some(Start { past, had: None, rebuilding: None }),
+            Rebuild::InPlace => self.empty(first).await?.map(|(hold, past)| self.rebuilt(first, hold, past)),
             Rebuild::Aside => {
                 let built = Self::build_aside(first, past).await?;
-                return Ok(built.map(|built| Start { past, had: Some(built), rebuilding: None }));
+                built.map(|built| Start { past, had: Some(built), rebuilding: None })
             }
-        };
-        let rebuilding =
-            || Rebuilding::new(first.partition.projection, past, self.followers.len(), first.options.metrics);
-        Ok(emptied.map(|emptied| Start { past, had: Some(emptied), rebuilding: Some(Arc::new(rebuilding())) }))
+        })
+    }
+
+    /// Begins with the first event, in a read model that is empty.
+    fn rebuilt(&self, first: &Follower<S>, hold: Hold, past: Position) -> Start {
+        self.tell_head(past);
+        let rebuilding = Rebuilding::new(first.partition.projection, past, self.followers.len(), first.options.metrics);
+        Start { past, had: Some((hold, Position::START)), rebuilding: Some(Arc::new(rebuilding)) }
+    }
+
+    fn tell_head(&self, head: Position) {
+        for gap in self.followers.iter().filter_map(|follower| follower.gap.as_ref()) {
+            gap.head(head.get());
+        }
     }
 
     /// Builds the read model aside; starts over if the lease, or the end of the feed, was lost meanwhile. What was
@@ -142,16 +153,20 @@ impl<S: ProjectionStore> Group<S> {
                 Err(error) if error.loses_its_place() => first.tell_lost(&error),
                 built => return built,
             }
+            // What takes it each time, and at once, would otherwise have the store do nothing else.
+            if first.unless_stopped(tokio::time::sleep(LOOK)).await.is_none() {
+                return Ok(None);
+            }
         }
     }
 
-    /// Takes the leases of all parts and empties the read model; starts over if one of them was lost meanwhile. If it
-    /// fails, no lease is kept for others to wait for.
-    async fn empty(&self, first: &Follower<S>) -> Result<Option<Hold>, ProjectionError> {
+    /// Takes the leases of all parts and empties the read model, and returns up to where the feed is the past then;
+    /// starts over if one of them was lost meanwhile. If it fails, no lease is kept for others to wait for.
+    async fn empty(&self, first: &Follower<S>) -> Result<Option<(Hold, Position)>, ProjectionError> {
         let mut hold = Hold::new(&first.options);
         loop {
             match self.emptied(first, &mut hold).await {
-                Ok(Some(())) => return Ok(Some(hold)),
+                Ok(Some(past)) => return Ok(Some((hold, past))),
                 Err(error) if error.is_lease_lost() => first.tell_lost(&error),
                 in_vain => {
                     give_up(&self.followers, &hold).await;
@@ -161,7 +176,7 @@ impl<S: ProjectionStore> Group<S> {
         }
     }
 
-    async fn emptied(&self, first: &Follower<S>, hold: &mut Hold) -> Result<Option<()>, ProjectionError> {
+    async fn emptied(&self, first: &Follower<S>, hold: &mut Hold) -> Result<Option<Position>, ProjectionError> {
         if self.acquire(hold).await?.is_none() {
             return Ok(None);
         }
@@ -179,7 +194,8 @@ impl<S: ProjectionStore> Group<S> {
                 return Ok(None);
             }
         }
-        Ok(Some(()))
+        // Others may have had the leases for long, and have applied what came meanwhile: that is gone now, too.
+        first.ask(S::head).await
     }
 
     /// Waits for the leases of all parts; `None` if the runner is stopped meanwhile.

@@ -1,5 +1,7 @@
 //! How projections end: with their store, and within the time that they are given.
 
+use eventsource_tests::hooked::{Asked, Hooked};
+
 use super::*;
 
 #[tokio::test]
@@ -37,4 +39,29 @@ async fn a_step_that_does_not_end_is_aborted_when_the_shut_down_has_no_more_time
     let stopped = in_time(projections.shutdown_within(Duration::from_millis(1))).await.unwrap_err();
     let ProjectionStopped::Aborted { projection, checkpoint, .. } = stopped else { panic!("{stopped}") };
     assert_eq!((projection, checkpoint), ("Effects", Position::START));
+}
+
+/// It ran out by the machine's clock, though the pauses in between are of the runtime's: a test that stops that one
+/// waited as long.
+#[tokio::test(start_paused = true)]
+async fn patience_runs_out_by_the_clock_of_the_runtime() {
+    let store = Faulty::default();
+    store.fail_reads(usize::MAX);
+    let runner = ProjectionRunner::new(store).projection(Effects::new()).patience(Duration::from_hours(1));
+    let projections = runner.spawn();
+    let stopped = tokio::time::timeout(Duration::from_hours(2), projections.stopped()).await.expect("it gives up");
+    assert!(why(&stopped).contains("read the feed"), "{}", why(&stopped));
+}
+
+/// The first question, which nobody had asked for twice, was waited for however long the answer took.
+#[tokio::test]
+async fn a_projection_ends_that_does_not_know_yet_where_the_feed_does() {
+    let store = MemoryStore::new();
+    let silent = Hooked::new(&store, |asked| async move {
+        if asked == Asked::Head {
+            std::future::pending::<()>().await;
+        }
+    });
+    let projections = ProjectionRunner::new(silent).projection(Effects::new()).spawn();
+    in_time(projections.shutdown()).await.unwrap();
 }

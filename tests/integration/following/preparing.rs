@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use eventsource_runtime::projection::{Batch, Claim, Partition, ProjectionOptions, ProjectionStore};
 use eventsource_runtime::telemetry::Scope;
-use eventsource_tests::hooked::{Asked, Hooked};
+use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use tokio::sync::Notify;
 
 use super::*;
@@ -309,11 +309,7 @@ async fn a_rebuild_that_loses_a_lease_in_the_middle_begins_again() {
         let projections = ProjectionRunner::new(hooked).projection_with(anew.clone(), options).rebuild().spawn();
         in_time(reaches(&held, count as usize)).await;
         for part in Partition::all("Anew", count) {
-            let other = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
-            store.lease_projection(part, other.clone().by_force()).await.unwrap();
-            let rest = Batch::new(part, other.clone(), Position::START, last);
-            store.apply_batch(Arc::new(anew.clone()), rest, Scope::current()).await.unwrap();
-            store.lease_projection(part, other.given_up()).await.unwrap();
+            go_through(&store, &anew, part, last).await;
         }
         gate.add_permits(1);
         in_time(reaches(&anew.resets, 2)).await;
@@ -323,6 +319,49 @@ async fn a_rebuild_that_loses_a_lease_in_the_middle_begins_again() {
         seen.sort_unstable();
         assert_eq!(seen, [1, 2, 3, 4, 5, 6], "each event once, by this program");
     }
+}
+
+/// Another runner takes a part's lease, applies the rest, and ends.
+async fn go_through(store: &MemoryStore, anew: &Anew, part: Partition, last: Position) {
+    let other = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
+    store.lease_projection(part, other.clone().by_force()).await.unwrap();
+    let rest = Batch::new(part, other.clone(), Position::START, last);
+    store.apply_batch(Arc::new(anew.clone()), rest, Scope::current()).await.unwrap();
+    store.lease_projection(part, other.given_up()).await.unwrap();
+}
+
+/// Where the feed had ended before it waited counted as rebuilt, and what others did with what came since was kept.
+#[tokio::test]
+async fn a_rebuild_that_has_waited_and_loses_its_lease_in_the_middle_begins_again() {
+    let (store, anew, part) = (MemoryStore::new(), Anew::default(), Partition::whole("Anew"));
+    store.open_projection(Arc::new(anew.clone()), 1, Position::START).await.unwrap();
+    let holder = Claim::new(Uuid::now_v7(), "the holder", Duration::from_mins(1));
+    store.lease_projection(part, holder.clone()).await.unwrap();
+    let (waits, gate) = (Arc::new(Notify::new()), Arc::new(Gate::default()));
+    let hooked = Hooked::new(&store, {
+        let (waits, gate) = (Arc::clone(&waits), Arc::clone(&gate));
+        move |asked| {
+            let (waits, gate) = (Arc::clone(&waits), Arc::clone(&gate));
+            async move {
+                match asked {
+                    Asked::Lease(..) => waits.notify_one(),
+                    Asked::Feed { .. } => gate.pass().await,
+                    _ => {}
+                }
+            }
+        }
+    });
+    let projections = ProjectionRunner::new(hooked).projection(anew.clone()).rebuild().spawn();
+    in_time(waits.notified()).await;
+    let last = place_many(&store, 6).await;
+    store.lease_projection(part, holder.given_up()).await.unwrap();
+    in_time(gate.reached()).await;
+    go_through(&store, &anew, part, last).await;
+    gate.open();
+    in_time(reaches(&anew.resets, 2)).await;
+    in_time(projections.wait_for(last)).await.unwrap();
+    projections.shutdown().await.unwrap();
+    assert_eq!(*anew.seen.lock().unwrap(), [1, 2, 3, 4, 5, 6], "each event once, by this program");
 }
 
 async fn reaches(count: &AtomicUsize, wanted: usize) {
