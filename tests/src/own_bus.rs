@@ -18,6 +18,7 @@ pub struct Remote {
     system: &'static str,
     failures: Arc<AtomicUsize>,
     refused: Arc<Mutex<Option<Uuid>>>,
+    panics: Arc<AtomicUsize>,
 }
 
 /// The stranger's bus, with the spans and metrics that all buses have; it has partitions.
@@ -34,13 +35,18 @@ pub fn routing() -> Traced<Remote> {
 
 fn of_system(system: &'static str) -> Traced<Remote> {
     let inner = InProcessBus::new().inner().clone();
-    Traced::over(Remote { inner, system, failures: Arc::default(), refused: Arc::default() })
+    Traced::over(Remote { inner, system, failures: Arc::default(), refused: Arc::default(), panics: Arc::default() })
 }
 
 impl Remote {
     /// The next messages are not published.
     pub fn fail(&self, count: usize) {
         self.failures.store(count, Ordering::SeqCst);
+    }
+
+    /// The next publications panic.
+    pub fn panic(&self, count: usize) {
+        self.panics.store(count, Ordering::SeqCst);
     }
 
     /// This message is one that the bus can never take.
@@ -101,6 +107,7 @@ impl EventBus for Remote {
 
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<Published, PublishError>> {
         tokio::task::yield_now().await;
+        assert!(!take(&self.panics), "as it was told to");
         let fault = self.fault(&messages);
         let taken = fault.as_ref().map_or(messages.len(), |(at, _)| *at);
         let mut results = self.inner.publish(messages[..taken].iter().map(sent).collect()).await;

@@ -15,6 +15,7 @@ use super::message::Message;
 use super::traced::{Traced, Via};
 use crate::dispatch::is_own;
 use crate::domain::StoredEvent;
+use crate::poll::caught;
 use crate::projection::{
     Applied, Batch, Begin, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
     ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections, Took,
@@ -33,7 +34,7 @@ use crate::telemetry::Scope;
 /// consumer's trace leads straight back to the command. Several relays of one name, in as many processes, share the
 /// work by leases: for each partition one publishes, and another takes over when it is gone.
 ///
-/// While the bus fails, the relay retries forever; `eventsource.relay.gap` reports how far it is behind. A message that
+/// While the bus fails, or panics, the relay retries forever; `eventsource.relay.gap` reports how far it is behind. A message that
 /// the bus can never take, such as one that is too large, stops it, unless it is told to skip those.
 ///
 /// ```
@@ -155,14 +156,19 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     /// Publishes events.
     ///
     /// # Errors
-    /// The error of the first event at fault, with the position up to which all were published. An event that is behind
+    /// A panic of the bus, or the error of the first event at fault, with the position up to which all were published. An event that is behind
     /// another of its stream is not at fault: the other one's result holds the error.
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
         let events: Vec<_> = events.iter().filter(|event| !is_own(&event.event_type)).collect();
         let messages: Vec<_> = events.iter().map(|event| Message::of(event)).collect();
         // Not in the scope of the batch, which has no spans: each publication has its own.
         let scope = if self.tracing { Scope::detached() } else { Scope::current().muted() };
-        let results = scope.run(self.bus.send(messages, Via::Relay)).await;
+        // What panics once may not the next time, as what fails.
+        let results = caught(scope.run(self.bus.send(messages, Via::Relay))).await;
+        let results = results.map_err(|panic| {
+            let panicked = ProjectionError::panicked(&*panic);
+            ProjectionError::store(StoreError::backend("publish events", panicked))
+        })?;
         let published = events.iter().zip(&results).take_while(|(_, result)| result.is_ok()).last();
         let published = published.map(|(event, _)| event.position);
         let failed = events.iter().zip(results).filter_map(|(event, result)| Some((event, result.err()?)));

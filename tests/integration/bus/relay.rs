@@ -110,6 +110,21 @@ async fn a_bus_in_trouble_delays_and_loses_nothing() {
     running.shutdown().await.unwrap();
 }
 
+/// It ended the relay for good.
+#[tokio::test]
+async fn a_bus_that_panics_delays_and_loses_nothing() {
+    let (store, remote) = (MemoryStore::new(), remote());
+    let (running, mut seen) = collecting(&remote).await;
+    remote.inner().panic(2);
+    let last = place_many(&store, 3).await;
+    let relay = Relay::new(NAME, store.clone(), remote.clone()).spawn();
+    relay.wait_for(last).await.unwrap();
+    let published: Vec<_> = take(&mut seen, 3).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, ids(&store).await);
+    relay.shutdown().await.unwrap();
+    running.shutdown().await.unwrap();
+}
+
 /// It got the beginning of the batch again and again, and never the end. On a clock that goes on when all wait for it.
 #[tokio::test(start_paused = true)]
 async fn a_bus_that_takes_a_few_at_a_time_gets_all_of_them_once() {
