@@ -9,8 +9,8 @@ use eventsource_runtime::projection::{
     Applied, Batch, CheckpointMoved, Claim, Partition, Projection, ProjectionError, ProjectionStore, StepResult,
 };
 use eventsource_runtime::store::{
-    AppendError, EventStore, ExpectedVersion, Filter, Position, Sqlite, SqliteStore, SqliteTransaction, StreamId,
-    Version,
+    AppendError, EventStore, ExpectedVersion, Filter, Position, Sqlite, SqliteStore, SqliteTransaction, StoreError,
+    StreamId, Version,
 };
 use eventsource_runtime::telemetry::Scope;
 use rusqlite::Connection;
@@ -137,6 +137,7 @@ enum Fails {
     At(u64),
     PanicsAt(u64),
     Ends(&'static str),
+    GoesOnAfter(&'static [&'static str]),
 }
 
 impl Projection<Sqlite> for Versions {
@@ -170,6 +171,12 @@ impl Projection<Sqlite> for Versions {
             &Fails::At(at) if at == version => Err(ProjectionError::new("told to")),
             &Fails::PanicsAt(at) if at == version => panic!("told to"),
             Fails::Ends(how) if version == 2 => Ok(tx.execute_batch(how)?),
+            Fails::GoesOnAfter(statements) if version == 2 => {
+                for statement in statements.iter().chain(&["INSERT INTO versions (version) VALUES (100)"]) {
+                    let _ = tx.execute_batch(statement);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -326,4 +333,48 @@ async fn a_step_that_ends_the_transaction_fails_the_batch() {
         assert_eq!(opened(&store).await, Position::START, "{how}");
         assert_eq!(store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap().position, 4);
     }
+}
+
+/// It was committed by itself, once for each attempt.
+#[tokio::test]
+async fn what_a_step_writes_when_its_transaction_has_ended_is_not_kept() {
+    let ends: [&[&str]; 4] = [
+        &["INSERT OR ROLLBACK INTO versions (version) VALUES (1)"],
+        &["COMMIT"],
+        &["COMMIT", "BEGIN"],
+        &["ROLLBACK", "BEGIN", "INSERT INTO versions (version) VALUES (101)", "COMMIT"],
+    ];
+    for ends in ends {
+        let store = open(&a_file()).await;
+        store.append(&a_stream(), ExpectedVersion::NoStream, events(3)).await.unwrap();
+        opened(&store).await;
+        for _ in 0..2 {
+            let error = apply(&store, Fails::GoesOnAfter(ends)).await.unwrap_err();
+            assert!(error.to_string().contains("ended the batch"), "{ends:?}: {error}");
+            assert_eq!(error.event(), Some(Position::new(2)), "{ends:?}");
+        }
+        assert_eq!(noted(&store).await, 0, "{ends:?}");
+        assert_eq!(store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap().position, 4);
+    }
+}
+
+/// It got any position that was free, behind all readers.
+#[tokio::test]
+async fn nothing_follows_the_last_position_that_there_is() {
+    let file = a_file();
+    let store = open(&file).await;
+    assert_eq!(store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap().position, 1);
+    let last =
+        "INSERT INTO events (position, stream_id, version, event_id, event_type, schema_version, recorded_at, payload)
+        VALUES (9223372036854775806, 'Order-last', 1, randomblob(16), 'Placed', 1, 0, x'00')";
+    Connection::open(&file).unwrap().execute(last, []).unwrap();
+    let refused = store.append(&a_stream(), ExpectedVersion::NoStream, events(2)).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Store(StoreError::Refused { .. })), "{refused}");
+    let appended = store.append(&a_stream(), ExpectedVersion::NoStream, events(1)).await.unwrap();
+    assert_eq!(appended.position.get(), i64::MAX.cast_unsigned());
+    for _ in 0..2 {
+        let refused = store.append(&a_stream(), ExpectedVersion::Any, events(1)).await.unwrap_err();
+        assert!(matches!(refused, AppendError::Store(StoreError::Refused { .. })), "{refused}");
+    }
+    assert_eq!(store.read_all(Position::START, &Filter::all(), 10).await.unwrap().events.len(), 3);
 }

@@ -356,3 +356,32 @@ async fn a_table_that_numbers_its_rows_goes_on_where_it_was() {
         assert_eq!(raw.query_row(next, [], |row| row.get::<_, i64>(0)).unwrap(), 43);
     }
 }
+
+/// Lets the file grow no further.
+struct Capped;
+
+#[projection]
+impl Capped {
+    #[projection(setup)]
+    fn cap(&self, tx: &SqliteTransaction<'_>) -> Result<(), ProjectionError> {
+        Ok(tx.execute_batch("PRAGMA max_page_count = 100")?)
+    }
+
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) {}
+}
+
+/// It was copied again and again, for as long as the runner had patience, and nobody could append meanwhile.
+#[tokio::test]
+async fn what_a_disk_has_no_room_for_is_not_copied_again_and_again() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.file()).await;
+    cancel(&store, &a_stream(), REASON, 1).await;
+    store.open_projection(Arc::new(Capped), 1, Position::START).await.unwrap();
+    let large = "CREATE TABLE made (id INTEGER PRIMARY KEY, large BLOB DEFAULT (zeroblob(1048576)))";
+    let runner = runner(&store).projection(Made(large)).rebuild_aside().max_retries(0);
+    let projections = runner.patience(Duration::from_hours(1)).spawn();
+    let stopped = tokio::time::timeout(Duration::from_secs(20), projections.stopped()).await.expect("it gives up");
+    let ProjectionStopped::Failed { source, .. } = stopped else { panic!("{stopped}") };
+    assert!(source.to_string().contains("no room"), "{source}");
+    cancel(&store, &a_stream(), REASON, 1).await;
+}

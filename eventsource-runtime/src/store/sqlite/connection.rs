@@ -24,6 +24,36 @@ pub(super) const OPEN: &str = "open the database";
 thread_local! {
     /// How many transactions have ended on this thread, which is that of one writer.
     static ENDED: Cell<u64> = const { Cell::new(0) };
+    /// Whether the steps of a batch run on this thread, and whether one of them has tried to commit.
+    static STEPS: Cell<Steps> = const { Cell::new(Steps { run: false, commit: false }) };
+}
+
+#[derive(Clone, Copy)]
+struct Steps {
+    run: bool,
+    commit: bool,
+}
+
+/// While it lives, nothing is committed on this thread. What the user's steps do after `SQLite` has undone their
+/// transaction, or they have ended it, would otherwise be kept without the rest, once for each attempt.
+pub(super) struct Uncommitted(());
+
+impl Uncommitted {
+    pub(super) fn begin() -> Self {
+        STEPS.set(Steps { run: true, commit: false });
+        Self(())
+    }
+}
+
+impl Drop for Uncommitted {
+    fn drop(&mut self) {
+        STEPS.set(Steps { run: false, ..STEPS.get() });
+    }
+}
+
+/// Whether a commit was refused since [`Uncommitted`] last began.
+pub(super) fn has_tried_to_commit() -> bool {
+    STEPS.get().commit
 }
 
 /// How many writing transactions have ended on this thread: the open one may not be the one that was begun.
@@ -31,13 +61,15 @@ pub(super) fn ended() -> u64 {
     ENDED.get()
 }
 
-fn count_ends(connection: &mut Connection) -> rusqlite::Result<()> {
+fn watch_ends(connection: &mut Connection) -> rusqlite::Result<()> {
     let count = || ENDED.set(ENDED.get() + 1);
     connection.rollback_hook(Some(count))?;
     connection.commit_hook(Some(move || {
         count();
-        // The commit proceeds.
-        false
+        let steps = STEPS.get();
+        STEPS.set(Steps { commit: steps.commit || steps.run, ..steps });
+        // Whether it becomes a rollback.
+        steps.run
     }))
 }
 
@@ -56,7 +88,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<C
     }
     let mut connection = Connection::open_with_flags(literal(path), flags).map_err(failed)?;
     if role == Role::Writer {
-        count_ends(&mut connection).map_err(failed)?;
+        watch_ends(&mut connection).map_err(failed)?;
     }
     set_up(&connection, options, role).map_err(|error| StoreError::backend(OPEN, error))?;
     Ok(connection)

@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::super::connection::{begin, commit, literal, rollback};
@@ -171,7 +171,7 @@ fn take(connection: &Connection, projection: &'static str, aside: &Aside, token:
     let _ = connection.pragma_update(None, "foreign_keys", foreign_keys.unwrap_or(true));
     connection.flush_prepared_statement_cache();
     let detached = connection.execute("DETACH DATABASE aside", []);
-    result.and(failed("close a file aside", detached).map(drop))
+    result.map_err(|error| full(error, projection)).and(failed("close a file aside", detached).map(drop))
 }
 
 fn take_all(
@@ -192,6 +192,18 @@ fn take_all(
     };
     failed(PUT, stand())?;
     failed("commit a swap", commit(connection))
+}
+
+/// A disk that is too small for both read models is no trouble that passes: each attempt would copy as much again before
+/// it fails, and nobody else could write meanwhile.
+fn full(error: ProjectionError, projection: &str) -> ProjectionError {
+    match trouble(error.cause()) {
+        Some(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => ProjectionError::new(format!(
+            "projection `{projection}` was built aside, and the disk has no room to copy it into the place of the old \
+             one; make room and build it again, or rebuild it in place"
+        )),
+        _ => error,
+    }
 }
 
 /// `SQLite` would refuse the statement again, unless the error is about its disk.

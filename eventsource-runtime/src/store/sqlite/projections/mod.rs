@@ -13,7 +13,7 @@ pub(super) use aside::Aside;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::connection::{begin, commit, ended, rollback};
+use super::connection::{Uncommitted, begin, commit, ended, has_tried_to_commit, rollback};
 use super::read::{number, signed};
 use super::{Sqlite, SqliteTransaction};
 use crate::domain::StoredEvent;
@@ -253,9 +253,8 @@ fn steps(
 fn step(tx: &SqliteTransaction<'_>, projection: &dyn Projection<Sqlite>, event: &StoredEvent) -> StepResult {
     let since = ended();
     let step = catch_unwind(AssertUnwindSafe(|| projection.apply(event, tx)));
-    let applied =
-        step.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))).and_then(|()| still_open(tx, since));
-    applied.map_err(|error| match blamed(error) {
+    let applied = step.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic)));
+    unless_ended(tx, since, applied).map_err(|error| match blamed(error) {
         error if error.is_trouble() => error,
         error => error.at(event),
     })
@@ -282,13 +281,19 @@ fn trouble(mut cause: &(dyn Error + 'static)) -> Option<rusqlite::Error> {
     }
 }
 
-/// Checks that the transaction is still open: `since` is how many had ended when it began.
-fn still_open(tx: &Connection, since: u64) -> StepResult {
-    if tx.is_autocommit() || ended() != since {
-        let reason = "a step ended the batch's transaction; leave `COMMIT` and `ROLLBACK` to the store";
+/// The result of steps, unless the transaction is not open any more: `since` is how many had ended when it began. An
+/// error that has undone it is the result.
+fn unless_ended<T>(tx: &Connection, since: u64, result: Result<T, ProjectionError>) -> Result<T, ProjectionError> {
+    let has_ended = match &result {
+        Ok(_) => tx.is_autocommit() || ended() != since,
+        Err(error) => has_tried_to_commit() && error.event().is_none(),
+    };
+    if has_ended {
+        let reason = "a step ended the batch's transaction, or ignored an error that did; \
+            leave `COMMIT` and `ROLLBACK` to the store, and end the step with such an error";
         return Err(ProjectionError::new(reason));
     }
-    Ok(())
+    result
 }
 
 fn move_checkpoint(tx: &Connection, batch: &Batch) -> rusqlite::Result<()> {
@@ -306,18 +311,18 @@ fn in_transaction<T>(
 ) -> Result<T, ProjectionError> {
     failed("begin a projection's batch", begin(connection))?;
     let since = ended();
+    let uncommitted = Uncommitted::begin();
     let result = catch_unwind(AssertUnwindSafe(|| steps(&SqliteTransaction::new(connection))));
-    match result.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic))) {
-        Ok(value) => {
-            still_open(connection, since)?;
-            match commit(connection) {
-                // A deferred constraint, checked only now, is a fault of what was written; the error names no value.
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    Err(sought(ProjectionError::from(error).told(), tried))
-                }
-                committed => failed("commit a projection's batch", committed).map(|()| value),
+    drop(uncommitted);
+    let result = result.unwrap_or_else(|panic| Err(ProjectionError::panicked(&*panic)));
+    match unless_ended(connection, since, result) {
+        Ok(value) => match commit(connection) {
+            // A deferred constraint, checked only now, is a fault of what was written; the error names no value.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Err(sought(ProjectionError::from(error).told(), tried))
             }
-        }
+            committed => failed("commit a projection's batch", committed).map(|()| value),
+        },
         Err(error) => {
             rollback(connection);
             Err(error)
