@@ -88,10 +88,15 @@ impl Place {
     }
 
     async fn at(schema: String, tables: String) -> Self {
+        Self::with(schema, tables, "").await
+    }
+
+    /// With further settings of the sessions.
+    async fn with(schema: String, tables: String, settings: &str) -> Self {
         let raw = services::raw(&services::postgres()).await;
         raw.batch_execute(&format!("CREATE SCHEMA {tables}; SET search_path = {tables}")).await.unwrap();
         let joint = if services::postgres().contains('?') { '&' } else { '?' };
-        let address = format!("{}{joint}options=-c%20search_path%3D{tables}", services::postgres());
+        let address = format!("{}{joint}options=-c%20search_path%3D{tables}{settings}", services::postgres());
         let options = PostgresOptions::default().schema(&schema);
         let store = PostgresStore::connect_with(&address, options).await.unwrap();
         Self { store, address, raw, schema, tables }
@@ -325,5 +330,21 @@ fn what_is_built_aside_takes_three_connections_more() {
             count = waiting => assert_eq!(count, 5),
             opened = async { tokio::join!(open(), open(), open()) } => panic!("nothing held it up: {opened:?}"),
         }
+    });
+}
+
+/// The server ended the session that keeps the place, in which nothing happens while the read model is built, and it was
+/// built from the first event again, for ever.
+#[test]
+fn a_server_that_ends_idle_sessions_ends_no_build_aside() {
+    run(async {
+        let idle = "%20-c%20idle_session_timeout%3D300";
+        let place = Place::with(services::a_schema(), format!("read_{}", Uuid::now_v7().simple()), idle).await;
+        let last = place.weigh(&a_stream(), 7).await;
+        let slow = Weights { before: "SELECT pg_sleep(1)".into(), ..Weights::sound() };
+        let built = ProjectionRunner::new(place.store.clone()).projection(slow).rebuild_aside().spawn();
+        built.wait_for_within(last, Duration::from_secs(30)).await.unwrap();
+        built.shutdown().await.unwrap();
+        assert_eq!(place.count("SELECT count(*) FROM weights").await, 1);
     });
 }

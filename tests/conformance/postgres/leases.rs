@@ -106,3 +106,29 @@ fn a_lease_outlives_a_batch_that_has_the_only_connection() {
         assert_eq!(kept.get::<_, i64>(0), 5, "each once");
     });
 }
+
+/// After a failover to a server whose clock was a day behind nobody ran the projection for a day.
+#[test]
+fn a_lease_of_a_clock_that_was_set_back_is_free() {
+    run(async {
+        let schema = services::a_schema();
+        let (store, part) = (open_in(&schema).await, Partition::whole("Idle"));
+        store.open_projection(Arc::new(Idle), 1, Position::START).await.unwrap();
+        let (brief, day) = (Duration::from_secs(5), Duration::from_hours(24));
+        let taken = async |term| {
+            let claim = Claim::new(Uuid::now_v7(), "a test", term);
+            store.lease_projection(part, claim).await.unwrap().taken
+        };
+        assert_eq!(taken(brief).await, None);
+        let raw = services::raw(&services::postgres()).await;
+        let set_back = async |by: &str| {
+            let sql = format!("UPDATE {schema}.projection_partitions SET expires = expires + interval '{by}'");
+            raw.batch_execute(&sql).await.unwrap();
+        };
+        set_back("20 minutes").await;
+        assert!(taken(brief).await.is_some(), "somebody may have asked for so long a lease");
+        set_back("1 day").await;
+        assert!(taken(day).await.is_some(), "as who asks does");
+        assert_eq!(taken(brief).await, None);
+    });
+}

@@ -26,10 +26,14 @@ pub(super) fn look(schema: &Schema) -> String {
     )
 }
 
-/// Takes a lease, whatever was seen before, if the asker holds it already, nobody does, or it has expired. It does not
-/// wait for a locked row: while somebody empties the read model, all callers would, on the few connections for leases.
+/// Takes a lease, whatever was seen before, if the asker holds it already, nobody does, or it has expired. So has one
+/// that lasts longer than is believed, half an hour or twice the asker's own term: after the server's clock was set
+/// back, that of a dead process would otherwise last for as long. It does not wait for a locked row: while somebody
+/// empties the read model, all callers would, on the few connections for leases.
 pub(super) fn hold(schema: &Schema) -> String {
-    let free = "AND (token IS NULL OR token = $4 OR expires <= clock_timestamp()) FOR UPDATE SKIP LOCKED";
+    let free = "AND (token IS NULL OR token = $4 OR expires <= clock_timestamp() \
+        OR expires > clock_timestamp() + greatest(interval '30 minutes', $6::bigint * interval '2 milliseconds')) \
+        FOR UPDATE SKIP LOCKED";
     schema.sql(&taking(free))
 }
 
