@@ -1,6 +1,7 @@
 //! Appends to be sent in one statement.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use tokio::sync::oneshot;
 use tokio_postgres::types::ToSql;
@@ -47,33 +48,74 @@ pub(super) struct Waiting {
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
-/// Takes appends off a queue that do not depend on each other: no two of one stream, no event id twice. Those that have
-/// to wait stay, in order; those whose callers have gone are dropped before they begin.
-pub(super) fn take(queue: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut group: Vec<Waiting> = Vec::new();
-    let (mut streams, mut ids) = (HashSet::new(), HashSet::<Uuid>::new());
-    let mut bytes = 0;
-    for _ in 0..queue.len() {
-        let Some(waiting) = queue.pop_front() else { break };
-        if waiting.reply.is_closed() {
-            continue;
-        }
-        let append = &waiting.append;
-        let size = append.bytes();
-        let has_room = group.is_empty() || (group.len() < MOST && bytes + size <= MOST_BYTES);
-        let stands_alone =
-            !streams.contains(&append.stream) && append.events.iter().all(|event| !ids.contains(&event.id));
-        // Even one that has to wait is noted, so that no other of its stream overtakes it.
-        streams.insert(append.stream.clone());
-        if has_room && stands_alone {
-            ids.extend(append.events.iter().map(|event| event.id));
-            bytes += size;
-            group.push(waiting);
-        } else {
-            queue.push_back(waiting);
+/// Appends that wait for a commit, by stream: those of one stream need a commit each, however many there are.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// The streams that have some, in the order of their turns.
+    turns: VecDeque<StreamId>,
+    waiting: HashMap<StreamId, VecDeque<Waiting>>,
+    count: usize,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        self.count += 1;
+        match self.waiting.entry(waiting.append.stream.clone()) {
+            Entry::Occupied(of_stream) => of_stream.into_mut().push_back(waiting),
+            Entry::Vacant(stream) => {
+                self.turns.push_back(stream.key().clone());
+                stream.insert(VecDeque::from([waiting]));
+            }
         }
     }
-    group
+
+    /// Takes appends that do not depend on each other: no two of one stream, no event id twice. Those that have to wait
+    /// stay, in order; those whose callers have gone are dropped before they begin.
+    pub(super) fn take(&mut self) -> Vec<Waiting> {
+        let (mut group, mut ids, mut bytes) = (Vec::new(), HashSet::<Uuid>::new(), 0);
+        let (mut left, mut again) = (Vec::new(), Vec::new());
+        while group.len() < MOST
+            && let Some(stream) = self.turns.pop_front()
+        {
+            let Some(first) = self.first(&stream) else { continue };
+            let size = first.append.bytes();
+            let has_room = group.is_empty() || bytes + size <= MOST_BYTES;
+            if !has_room || first.append.events.iter().any(|event| ids.contains(&event.id)) {
+                left.push(stream);
+                continue;
+            }
+            bytes += size;
+            ids.extend(first.append.events.iter().map(|event| event.id));
+            group.extend(self.pop(&stream));
+            again.push(stream);
+        }
+        left.into_iter().rev().for_each(|stream| self.turns.push_front(stream));
+        again.retain(|stream| self.waiting.contains_key(stream));
+        self.turns.extend(again);
+        group
+    }
+
+    /// The first of a stream whose caller is still there.
+    fn first(&mut self, stream: &StreamId) -> Option<&Waiting> {
+        while self.waiting.get(stream)?.front()?.reply.is_closed() {
+            self.pop(stream);
+        }
+        self.waiting.get(stream)?.front()
+    }
+
+    fn pop(&mut self, stream: &StreamId) -> Option<Waiting> {
+        let of_stream = self.waiting.get_mut(stream)?;
+        let first = of_stream.pop_front()?;
+        if of_stream.is_empty() {
+            self.waiting.remove(stream);
+        }
+        self.count -= 1;
+        Some(first)
+    }
 }
 
 /// The parameters of `append_1`, by column.
@@ -203,5 +245,54 @@ impl<'a> Single<'a> {
             &self.state,
             &self.payload,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::store::Origin;
+
+    fn append(queue: &mut Queue, stream: &str, id: u128) -> oneshot::Receiver<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        let origin = Arc::new(Origin::at(Timestamp::from_micros(0)));
+        let id = Uuid::from_u128(id);
+        let event = NewEvent { id, event_type: "Placed", schema_version: 1, payload: "{}".into(), origin };
+        let append =
+            Append { stream: StreamId::new("Order", stream), expected: ExpectedVersion::Any, events: vec![event] };
+        queue.push(Waiting { append, reply });
+        answer
+    }
+
+    fn taken(queue: &mut Queue) -> Vec<u128> {
+        queue.take().iter().map(|waiting| waiting.append.events[0].id.as_u128()).collect()
+    }
+
+    /// All that waited were looked at and put back for each commit.
+    #[test]
+    fn many_appends_to_one_stream_take_turns_with_those_to_others() {
+        let mut queue = Queue::default();
+        let answers: Vec<_> = (0..10_000).map(|id| append(&mut queue, "busy", id)).collect();
+        let _others = [append(&mut queue, "one", 20_000), append(&mut queue, "other", 20_001)];
+        assert_eq!((taken(&mut queue), queue.len()), (vec![0, 20_000, 20_001], 9_999));
+        let _next = append(&mut queue, "one", 20_002);
+        assert_eq!(taken(&mut queue), [1, 20_002]);
+        drop(answers);
+        assert_eq!((taken(&mut queue), queue.len()), (vec![], 0), "nobody waits for them any more");
+    }
+
+    #[test]
+    fn what_has_to_wait_is_taken_first_the_next_time() {
+        let mut queue = Queue::default();
+        let _answers = [("a", 1), ("b", 1), ("c", 2), ("a", 3)].map(|(stream, id)| append(&mut queue, stream, id));
+        assert_eq!(taken(&mut queue), [1, 2]);
+        let of_b = queue.take();
+        assert_eq!(
+            of_b.iter().map(|waiting| waiting.append.stream.as_str()).collect::<Vec<_>>(),
+            ["Order-b", "Order-a"]
+        );
     }
 }

@@ -1,6 +1,5 @@
 //! The writer: a task for an append that arrives alone, and one that commits those that arrive meanwhile together.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::append::{Appends, Pools, twice};
-use super::group::{Append, Outcome, Waiting, take};
+use super::group::{Append, Outcome, Queue, Waiting};
 use crate::store::head::Head;
 use crate::store::{AppendError, StoreError};
 use crate::telemetry::log;
@@ -20,8 +19,10 @@ use crate::telemetry::log;
 pub(super) const UNDER_WAY: usize = 2;
 /// How long an append takes at most before that is logged.
 const LONG: Duration = Duration::from_secs(5);
-/// How many appends are queued at most; further callers wait outside the queue.
+/// How many appends are on their way to the queue at most; further callers wait outside.
 const ROOM: usize = 1024;
+/// How many are queued at most: so many that those to one busy stream do not keep those to others outside.
+const QUEUED: usize = 16 * ROOM;
 
 /// The way into the store. It ends with its last handle, when what was queued is done.
 pub(super) struct Writer {
@@ -102,18 +103,23 @@ impl Shared {
 
 /// Commits queued appends in groups, until nobody can append any more.
 async fn commit(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Waiting>) {
-    let mut queue = VecDeque::new();
+    let mut queue = Queue::default();
     loop {
-        if queue.is_empty() {
+        if queue.len() == 0 {
             match waiting.recv().await {
-                Some(first) => queue.push_back(first),
+                Some(first) => queue.push(first),
                 None => return,
             }
         }
         let Ok(turn) = Arc::clone(&shared.turns).acquire_owned().await else { return };
-        while let Ok(next) = waiting.try_recv() {
-            queue.push_back(next);
+        while queue.len() < QUEUED
+            && let Ok(next) = waiting.try_recv()
+        {
+            queue.push(next);
         }
-        tokio::spawn(Arc::clone(&shared).commit(take(&mut queue), turn));
+        let group = queue.take();
+        if !group.is_empty() {
+            tokio::spawn(Arc::clone(&shared).commit(group, turn));
+        }
     }
 }
