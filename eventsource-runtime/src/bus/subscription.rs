@@ -48,7 +48,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Self { lanes: lanes.max(1), ..self }
     }
 
-    /// How many messages may be in flight, taken and not done; 256 by default.
+    /// How many messages may be in flight, taken and not done; 256 by default. On RabbitMQ the time in which one is done
+    /// limits it: `RabbitMqOptions::delivery_limit` tells how.
     pub fn prefetch(mut self, messages: u16) -> Self {
         self.intake.prefetch = messages.max(1);
         self

@@ -125,7 +125,7 @@ async fn publish(
         while look.as_mut().poll(task).is_ready() {
             let now = Instant::now();
             let first = ledger.first().unwrap_or(now);
-            let left = ATTEMPT.saturating_sub(now - first);
+            let left = ATTEMPT.saturating_sub(now - link.goes_on_since(first));
             // While the broker blocks the connection, what was sent is with it, or waits until it takes messages again.
             if left.is_zero() && !link.is_blocked(first) {
                 return Poll::Ready(Some(first));

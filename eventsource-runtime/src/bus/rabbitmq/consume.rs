@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::backlog::{Backlog, Queue, UnderWay};
-use super::link::step;
+use super::link::{late, step};
 use super::properties::{self, Came};
 use super::{Shared, connecting, declaring};
 use crate::bus::error::{BusError, PublishError};
@@ -87,18 +87,11 @@ impl Member {
         self.from = Source::Nowhere;
         let mut pauses = Pauses::default();
         loop {
-            let begun = Instant::now();
-            if let Ok(channel) = self.shared.links.channel().await {
-                match timeout(OPENING, open(&self.shared, &self.intake, channel)).await {
-                    Ok(Ok(opened)) => {
-                        self.from = opened;
-                        return;
-                    }
-                    Ok(Err(_)) => {}
-                    Err(_) => {
-                        self.shared.links.abandon(begun).await;
-                    }
-                }
+            if let Ok(channel) = self.shared.links.channel().await
+                && let Ok(opened) = open(&self.shared, &self.intake, channel).await
+            {
+                self.from = opened;
+                return;
             }
             log::rabbitmq::waits(&self.intake.group);
             pauses.next().await;
@@ -153,8 +146,18 @@ impl Member {
     }
 }
 
-/// Declares a group, and begins to consume its messages or its dead letters.
+/// Declares a group, and begins to consume its messages or its dead letters. If that does not end in time, the
+/// connection is given up.
 async fn open(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<Source> {
+    let begun = Instant::now();
+    if let Ok(opened) = timeout(OPENING, open_slowly(shared, intake, channel)).await {
+        return opened;
+    }
+    shared.links.abandon(begun).await;
+    Err(late())
+}
+
+async fn open_slowly(shared: &Arc<Shared>, intake: &Intake, channel: Channel) -> lapin::Result<Source> {
     let losses = shared.links.losses();
     let topology = &shared.topology;
     if intake.dead_letters {

@@ -51,6 +51,8 @@ struct Condition {
     lost: bool,
     /// The broker takes no messages over it for a while, but it is up.
     blocked: bool,
+    /// When it last took them again.
+    unblocked: Option<Instant>,
 }
 
 impl Condition {
@@ -60,6 +62,10 @@ impl Condition {
 
     fn is_blocked_since(self, begun: Instant) -> bool {
         self.is_blocked() && self.made <= Some(begun)
+    }
+
+    fn goes_on_since(self, begun: Instant) -> Instant {
+        self.unblocked.map_or(begun, |unblocked| unblocked.max(begun))
     }
 }
 
@@ -85,8 +91,13 @@ impl State {
     }
 
     fn block(&self, number: u64, blocked: bool) {
-        let block =
-            |now: &mut Condition| now.number == number && std::mem::replace(&mut now.blocked, blocked) != blocked;
+        let block = |now: &mut Condition| {
+            let is_new = now.number == number && std::mem::replace(&mut now.blocked, blocked) != blocked;
+            if is_new && !blocked {
+                now.unblocked = Some(Instant::now());
+            }
+            is_new
+        };
         self.standing.send_if_modified(block);
     }
 
@@ -138,6 +149,11 @@ impl Link {
     /// then it does.
     pub(super) fn is_blocked(&self, begun: Instant) -> bool {
         self.state.now().is_blocked_since(begun)
+    }
+
+    /// Since when a step that began then has not been held up by a broker that took no messages.
+    pub(super) fn goes_on_since(&self, begun: Instant) -> Instant {
+        self.state.now().goes_on_since(begun)
     }
 
     /// Waits while the broker takes no messages over the current connection.
@@ -222,7 +238,7 @@ pub(super) async fn step<T>(body: impl Future<Output = lapin::Result<T>>) -> lap
     timeout(STEP, body).await.unwrap_or_else(|_| Err(late()))
 }
 
-fn late() -> lapin::Error {
+pub(super) fn late() -> lapin::Error {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
@@ -276,6 +292,25 @@ mod tests {
         assert!(is_blocked(begun));
         state.lose(second);
         assert_eq!((state.now().lost, *state.losses.borrow()), (true, 2));
+    }
+
+    /// A publication was given up, with its connection, as soon as the broker took it.
+    #[test]
+    fn the_time_for_which_a_broker_takes_nothing_counts_for_no_step() {
+        let state = State::default();
+        let number = state.begin(None);
+        let begun = Instant::now();
+        assert_eq!(state.now().goes_on_since(begun), begun);
+        state.block(number, true);
+        state.block(number, false);
+        let unblocked = state.now().goes_on_since(begun);
+        assert!(unblocked > begun);
+        state.block(number, false);
+        assert_eq!(state.now().goes_on_since(begun), unblocked, "it was told so twice");
+        let later = Instant::now();
+        assert_eq!(state.now().goes_on_since(later), later);
+        state.begin(None);
+        assert_eq!(state.now().goes_on_since(begun), begun, "another connection was never blocked");
     }
 
     /// All deliveries counted as lost, and the gauge stood at nothing until the next connection.

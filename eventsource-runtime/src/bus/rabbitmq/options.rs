@@ -54,6 +54,12 @@ impl RabbitMqOptions {
     /// letters with it. A prefetch of 1 spares them if there is only one queue; of several, each has one message in
     /// flight. All members of a group must have the same prefetch, and the queues must be empty before it is reduced:
     /// the broker first redelivers what came back last, so that a member that takes less gets a stream out of order.
+    ///
+    /// The broker also closes a channel on which a delivery stays unacknowledged for longer than its own
+    /// `consumer_timeout`, 30 minutes unless set there; that, too, counts as a delivery of all that was in flight. What
+    /// waits in its stream's lane behind others is in flight as well: all messages of the prefetch may be of one stream,
+    /// so the prefetch times the time that a handler takes, with its retries, must stay below that limit. Otherwise
+    /// healthy messages come again and again, and at last become dead letters. Take less, or raise the limit.
     pub fn delivery_limit(self, deliveries: u32) -> Self {
         Self { delivery_limit: deliveries.max(1), ..self }
     }
