@@ -188,7 +188,7 @@ fn locals(
 ) -> u8 {
     __es_call + __es_on + __es_once + __es_body + __es_span + __es_returned + __es_slot + __es_place + __es_options
 }
-#[traced(attributes(__es_call, __es_body, __es_span, "r" = __es_returned), record("r" = result, "x" = __es_span))]
+#[traced(attributes(__es_call, __es_body, __es_span, "r" = __es_returned), record("s" = result, "x" = __es_span))]
 async fn locals_later(__es_call: u8, __es_body: u8, __es_span: u8, __es_returned: u8) -> u8 {
     __es_call + __es_body + __es_span + __es_returned
 }

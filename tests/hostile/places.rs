@@ -281,7 +281,7 @@ impl Drop for Guard {
 struct Guard(u8);
 impl Iterator for Guard {
     type Item = u8;
-    #[traced(attributes("n" = self.0), record("n" = *result))]
+    #[traced(attributes("n" = self.0), record("m" = *result))]
     fn next(&mut self) -> Option<Self::Item> {
         self.0 = self.0.checked_sub(1)?;
         Some(self.0)

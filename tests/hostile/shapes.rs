@@ -37,7 +37,7 @@ fn without_a_size(text: &str, items: &[u8]) -> String {
 }
 struct Tail<T: ?Sized>(u8, T);
 impl Tail<[u8]> {
-    #[traced(attributes("head" = %self.0, "tail" = ?self.1), record("tail" = ?self.1))]
+    #[traced(attributes("head" = %self.0, "tail" = ?self.1), record("rest" = ?self.1))]
     fn tail(&self) -> usize {
         self.1.len()
     }

@@ -320,7 +320,6 @@ impl BuiltElsewhere {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stopped::ProjectionStopped;
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
