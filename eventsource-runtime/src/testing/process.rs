@@ -106,7 +106,6 @@ pub fn process<M: ProcessManager>() -> Process<M> {
 }
 
 /// A process to which something has happened; created by [`process`].
-#[must_use = "say which event comes, with `when`"]
 pub struct Process<M> {
     state: M,
     /// That of the first event.
