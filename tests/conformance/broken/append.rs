@@ -155,7 +155,7 @@ impl Broken {
             {
                 Some(Ok(Appended::new(Version::new(1), Position::new(1), 1)))
             }
-            Defect::LargestIsTooLarge if events.first()?.payload.len() == MAX_PAYLOAD => {
+            Defect::LargestIsTooLarge if matches!(events, [only] if only.payload.len() == MAX_PAYLOAD) => {
                 Some(Err(StoreError::refused("append events", "a payload is as long as it may be").into()))
             }
             Defect::LongestIdIsTooLong if stream.as_str().len() == MAX_STREAM_ID => {
