@@ -234,13 +234,15 @@ async fn a_projection_asks_for_the_head_again_only_where_gauges_are_read() {
         projections.shutdown().await.unwrap();
         heads.load(Ordering::SeqCst)
     };
-    assert_eq!(asked().await, 1, "nothing is installed");
-    assert_eq!(Recorder::new().run(asked()).await, 1, "the scope has no reader");
+    // When it starts, and when it has emptied its read model.
+    let at_least = 2;
+    assert_eq!(asked().await, at_least, "nothing is installed");
+    assert_eq!(Recorder::new().run(asked()).await, at_least, "the scope has no reader");
     let telemetry = traces_alone();
-    assert_eq!(asked().await, 1, "nothing reads metrics");
+    assert_eq!(asked().await, at_least, "nothing reads metrics");
     let (provider, _) = theirs();
     global::set_meter_provider(provider);
-    assert!(asked().await > 1, "theirs does");
+    assert!(asked().await > at_least, "theirs does");
     leave();
     telemetry.shutdown().await.unwrap();
 }

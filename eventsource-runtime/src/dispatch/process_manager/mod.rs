@@ -15,6 +15,7 @@ mod store;
 mod timer;
 
 pub use chain::ChainTooLong;
+#[cfg(feature = "testing")]
 pub(crate) use reaction::Own;
 pub use reaction::{IntoReaction, Met, Reaction, Rejected, Rejection};
 pub(crate) use record::is_own;

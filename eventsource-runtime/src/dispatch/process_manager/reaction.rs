@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::{Aggregate, AnyEvent, Command, Event, EventSet, Handle, Includes, IntoEvents, json};
-use crate::error::{BoxError, error_type};
+use crate::error::BoxError;
 use crate::projection::ProjectionError;
 
 /// The reaction of a process to an event or to a refused command.
@@ -97,6 +97,7 @@ impl<M> Reaction<M> {
     }
 
     /// The commands, by name and as they are stored.
+    #[cfg(feature = "testing")]
     pub(crate) fn sent(&self) -> impl Iterator<Item = (&'static str, &RawValue)> {
         self.commands.iter().map(|command| (command.name, &*command.payload))
     }
@@ -222,12 +223,13 @@ pub struct Rejection {
 
 impl Rejection {
     /// A refusal of a command.
+    #[cfg(feature = "testing")]
     pub(crate) fn of<C: Command + Serialize>(
         command: &C,
         refusal: <C::Aggregate as Aggregate>::Error,
     ) -> Result<Self, BoxError> {
         let payload = json::raw(command).map_err(|json::Unwritable { source, .. }| source)?;
-        let error_type = error_type(&refusal).into_owned();
+        let error_type = crate::error::error_type(&refusal).into_owned();
         Ok(Self { command: payload, name: C::NAME.to_owned(), error_type, refusal: Arc::new(refusal.into()) })
     }
 
