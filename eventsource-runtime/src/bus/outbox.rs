@@ -27,15 +27,17 @@ use crate::telemetry::Scope;
 /// that they are to dispatch, stay in the store.
 ///
 /// Every event is published at least once after it was committed, however often processes die, and the events of a
-/// stream in order. It then reaches the groups that exist on the bus, as [`EventBus`] says: on an [`InProcessBus`](super::InProcessBus) those
-/// with a member, so subscribe before the relay is spawned, or let the bus
-/// [refuse](super::InProcessOptions::refuse_unroutable) what nobody would get. There is one exception: a relay that stalls for longer than its lease while publishing may publish
+/// stream in order. There is one exception: a relay that stalls for longer than its lease while publishing may publish
 /// what it had read after newer events. Messages carry the trace context that is stored with their event, so that a
 /// consumer's trace leads straight back to the command. Several relays of one name, in as many processes, share the
 /// work by leases: for each partition one publishes, and another takes over when it is gone.
 ///
-/// While the bus fails, or panics, the relay retries forever; `eventsource.relay.gap` reports how far it is behind. A message that
-/// the bus can never take, such as one that is too large, stops it, unless it is told to skip those.
+/// A published event reaches the groups that exist on the bus, as [`EventBus`] says. On an
+/// [`InProcessBus`](super::InProcessBus) those are the groups with a member: subscribe before the relay is spawned, or
+/// let the bus [refuse](super::InProcessOptions::refuse_unroutable) what nobody would get.
+///
+/// While the bus fails or panics, the relay retries forever; `eventsource.relay.gap` reports how far it is behind. A
+/// message that the bus can never take, such as one that is too large, stops it, unless it is told to skip those.
 ///
 /// ```
 /// use eventsource_runtime::bus::{HandlerError, InProcessBus, Received, Relay};
@@ -156,8 +158,8 @@ impl<S: ProjectionStore, B: EventBus> Outbox<S, B> {
     /// Publishes events.
     ///
     /// # Errors
-    /// A panic of the bus, or the error of the first event at fault, with the position up to which all were published. An event that is behind
-    /// another of its stream is not at fault: the other one's result holds the error.
+    /// A panic of the bus, or the error of the first event at fault, with the position up to which all were published.
+    /// An event that is behind another of its stream is not at fault: the other one's result holds the error.
     async fn publish(&self, events: &Events) -> Result<(), ProjectionError> {
         let events: Vec<_> = events.iter().filter(|event| !is_own(&event.event_type)).collect();
         let messages: Vec<_> = events.iter().map(|event| Message::of(event)).collect();

@@ -16,8 +16,8 @@ use crate::store::StreamId;
 use crate::sync::Mutex;
 use crate::timer;
 
-/// How long a command waits for its turn while no other's ends. A handler may dispatch to the stream that its own command
-/// has the turn of, or never end: whoever waited goes on without.
+/// How long a command waits for its turn while no other's ends. A handler may dispatch to the stream that its own
+/// command has the turn of, or never end: whoever waited goes on without.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Those of one stream.

@@ -13,8 +13,8 @@ use crate::domain::{Aggregate, AnyEvent, Command, Envelope, Event, Recorded, Sto
 use crate::projection::ProjectionError;
 use crate::store::{Position, StreamId, Version};
 
-/// An event as a projection or a process manager receives it: the first of that stream and of the feed, recorded in 1970.
-/// It has been encoded and decoded as in a store.
+/// An event as a projection or a process manager receives it: the first of that stream and of the feed, recorded in
+/// 1970. It has been encoded and decoded as in a store.
 ///
 /// ```
 /// use eventsource_runtime::prelude::*;
