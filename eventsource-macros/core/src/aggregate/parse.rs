@@ -12,11 +12,11 @@ use crate::sensitive::{self, SENSITIVE};
 
 pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::ID, Form::Type),
-    Word::new(keys::EVENTS, Form::List),
+    Word::new(keys::EVENTS, Form::List("A, b::B")),
     Word::new(keys::ERROR, Form::Type),
     Word::new(keys::NAME, Form::Text),
-    Word::new(keys::SNAPSHOT, Form::List),
-    Word::new(keys::DERIVE, Form::List),
+    Word::new(keys::SNAPSHOT, Form::List("every = 100")),
+    Word::new(keys::DERIVE, Form::List("Clone")),
     Word::new(keys::EVENT, Form::Path),
     paths::CRATE,
 ])

@@ -15,7 +15,7 @@ pub(crate) const OPTIONS: Words = Words::new(&[
     Word::new(keys::NAME, Form::Text),
     Word::new(keys::VERSION, Form::Number),
     Word::new(keys::ALIAS, Form::TextOrList),
-    Word::new(keys::UPCAST, Form::List),
+    Word::new(keys::UPCAST, Form::List("1 => from_v1")),
     paths::CRATE,
 ])
 .with_elsewhere(&[(keys::ATTRIBUTE, fields::ON_FIELD), (keys::SENSITIVE, fields::ON_FIELD)]);

@@ -181,7 +181,7 @@ mod tests {
         Word::new("name", Form::Text),
         Word::new("version", Form::Number),
         Word::new("id", Form::Type),
-        Word::new("events", Form::List),
+        Word::new("events", Form::List("A, B")),
         Word::new("root", Form::Flag),
         Word::new("attribute", Form::FlagOrText),
         Word::new("crate", Form::Path),
@@ -215,7 +215,7 @@ mod tests {
         assert!(errors.contains("unknown option `nmae`; did you mean `name`?"), "{errors}");
         assert!(errors.contains("`version` takes a number; write `version = 1`"), "{errors}");
         assert!(errors.contains("expected an option, such as"), "{errors}");
-        assert!(errors.contains("`events` is not written like this; write `events(..)`"), "{errors}");
+        assert!(errors.contains("`events` is not written like this; write `events(A, B)`"), "{errors}");
         assert!(options.flag("root").is_some());
     }
 

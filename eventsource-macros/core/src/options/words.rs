@@ -22,8 +22,8 @@ pub(crate) enum Form {
     Path,
     /// `key = expression`
     Expr,
-    /// `key(..)`
-    List,
+    /// `key(..)`, with an example of what stands in it.
+    List(&'static str),
     /// `key = ".."` or `key("..", "..")`
     TextOrList,
     /// `key` or `key = ".."`
@@ -45,7 +45,7 @@ impl Word {
     }
 
     fn takes_list(&self) -> bool {
-        matches!(self.form, Form::List | Form::TextOrList)
+        matches!(self.form, Form::List(_) | Form::TextOrList)
     }
 
     /// How it is written.
@@ -58,7 +58,7 @@ impl Word {
             Form::Type => format!("{name} = Type"),
             Form::Path => format!("{name} = path"),
             Form::Expr => format!("{name} = expression"),
-            Form::List => format!("{name}(..)"),
+            Form::List(inside) => format!("{name}({inside})"),
             Form::OneOf(words) => format!("{name} = {}", words.first().copied().unwrap_or_default()),
             Form::TextOrList => format!("{name} = \"..\" or {name}(\"..\", \"..\")"),
         }
@@ -174,7 +174,7 @@ fn value(word: &Word, key: &Ident, input: ParseStream<'_>) -> syn::Result<Value>
     if input.peek(syn::token::Paren) && word.takes_list() {
         return Ok(Value::List(input.parse()?));
     }
-    if input.peek(Token![=]) && !matches!(word.form, Form::List | Form::Flag) {
+    if input.peek(Token![=]) && !matches!(word.form, Form::List(_) | Form::Flag) {
         input.parse::<Token![=]>()?;
         return assigned(word, input);
     }
@@ -193,7 +193,7 @@ fn assigned(word: &Word, input: ParseStream<'_>) -> syn::Result<Value> {
         Form::Type => (input.parse().map(|ty| Value::Type(Box::new(ty))), "a type"),
         Form::Path => (input.call(Path::parse_mod_style).map(Value::Path), "a path"),
         Form::OneOf(words) => return one_of(word, words, input),
-        Form::Expr | Form::List | Form::Flag => {
+        Form::Expr | Form::List(_) | Form::Flag => {
             (input.parse().map(|expr| Value::Expr(Box::new(expr))), "an expression")
         }
     };

@@ -17,8 +17,8 @@ const NAME_FIRST: &str = "stands first and without the word; write `#[traced(\"c
 const UNNAMED: &str = "has no place here: nothing is recorded but what `attributes(..)` names; remove this";
 
 pub(crate) const OPTIONS: Words = Words::new(&[
-    Word::new(keys::ATTRIBUTES, Form::List),
-    Word::new(keys::RECORD, Form::List),
+    Word::new(keys::ATTRIBUTES, Form::List("\"key\" = expression")),
+    Word::new(keys::RECORD, Form::List("\"key\" = result.len()")),
     Word::new(keys::KIND, Form::Text),
     Word::new(keys::LINKS, Form::Expr),
     Word::new(keys::PARENT, Form::Expr),
