@@ -2,18 +2,19 @@
 //! and `#[process_manager]` share.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::Parse as _;
 use syn::{Attribute, Expr, LitStr, Type};
 
 use crate::diagnostics::{self, Diagnostics};
 use crate::keys;
-use crate::names::check_kept;
+use crate::names::{Bound, bound_under, check_kept, find};
 use crate::options::{Options, Words};
-use crate::output::shape_lints;
+use crate::output::{dead, is_underscored, like, shape_lints};
 use crate::paths::Runtime;
-use crate::signature::{ImplBlock, last_segment, report_item};
+use crate::seen::seen;
+use crate::signature::{Function, ImplBlock, last_segment, report_item};
 
 /// What differs between the two.
 pub(crate) struct Grammar {
@@ -81,6 +82,23 @@ pub(crate) fn name(
     None
 }
 
+/// Names in the body what of the arguments only an option's expression names, which is evaluated elsewhere: the compiler
+/// would call it unused.
+fn keep_used(method: &mut Function, expr: &Expr) {
+    let Some(body) = &method.body else { return };
+    let tokens = body.stream();
+    let is_used_there_alone = |Bound { name, .. }: &Bound| {
+        let is_named = seen(expr, std::slice::from_ref(name)).is_some();
+        is_named && !is_underscored(name) && find(tokens.clone(), &name.unraw().to_string()).is_none()
+    };
+    let names = method.arguments().flat_map(|argument| bound_under(Vec::new(), &argument.pat));
+    let used = dead(&names.filter(is_used_there_alone).collect::<Vec<_>>());
+    // Attributes of the body come first.
+    if let Some(used) = used.filter(|_| !tokens.to_string().starts_with('#')) {
+        method.body = Some(like(body, quote!(#used #tokens)));
+    }
+}
+
 impl Grammar {
     pub(crate) fn parse(
         &self,
@@ -102,6 +120,9 @@ impl Grammar {
             method.refuse_conditional(diagnostics, self.attribute);
             let attributes = method.take_attributes(self.attribute);
             let options = self.method_options(diagnostics, &attributes);
+            if let Some(id) = options.given(keys::ID) {
+                keep_used(method, id);
+            }
             methods.push((diagnostics.count() == before).then_some(options));
             // First: the user's own lint levels come later, and win.
             method.attrs.insert(0, shape_lints());

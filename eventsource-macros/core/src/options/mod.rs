@@ -101,6 +101,14 @@ impl Options {
         Some(self.given.remove(index))
     }
 
+    /// The expression that is given for an option, which stays there.
+    pub(crate) fn given(&self, key: &str) -> Option<&Expr> {
+        self.given.iter().find_map(|given| match &given.value {
+            Value::Expr(expr) if given.key.unraw() == key => Some(&**expr),
+            _ => None,
+        })
+    }
+
     pub(crate) fn flag(&mut self, key: &str) -> Option<Ident> {
         self.take(key).map(|given| given.key)
     }
