@@ -84,9 +84,14 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         // Beyond the years that a calendar date can have, it is displayed as a number.
         let beyond = text.strip_suffix("us").and_then(|micros| micros.parse().ok());
-        let micros = beyond.or_else(|| text.parse().ok().map(jiff::Timestamp::as_microsecond));
+        let micros = beyond.or_else(|| text.parse().ok().map(floored));
         micros.map(Self).ok_or_else(|| InvalidTimestamp(text.to_owned()))
     }
+}
+
+/// The microsecond before, also before 1970.
+fn floored(moment: jiff::Timestamp) -> i64 {
+    moment.as_microsecond() - i64::from(moment.subsec_nanosecond() % 1000 < 0)
 }
 
 /// As its text.

@@ -62,8 +62,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     }
 
     /// The pause before a retry: the first one, which doubles up to the longest; 50 milliseconds and 5 seconds by
-    /// default. Meanwhile the later messages of its lane wait. Storing a dead letter is
-    /// retried at the same pauses, without end.
+    /// default. Meanwhile the later messages of its lane wait. Storing a dead letter is retried at the same pauses,
+    /// without end.
     pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
         self.retries.first_pause = first;
         self.retries.longest_pause = longest;

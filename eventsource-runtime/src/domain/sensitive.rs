@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque, btree_map, hash_map};
 use std::fmt;
+use std::iter::Rev;
 use std::marker::PhantomData;
+use std::ops::Bound;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::slice;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Poll;
+use std::{slice, vec};
 
 use serde::{Deserialize, Serialize};
 
@@ -97,10 +100,7 @@ pub trait HasSensitive<const FIELD: u128> {}
 /// The type as a whole, which `Debug` would show with its sensitive fields.
 pub const WHOLE: u128 = 0;
 
-/// The other of two, where one alone may be marked: the error of a `Result`, the second of a pair.
-pub const OTHER: u128 = 1;
-
-/// Marks what shows all of the `T` that it holds.
+/// Marks what shows all of the `T` that it holds, as what it holds is marked.
 macro_rules! shows {
     ($([$($generics:tt)*] $wrapper:ty),* $(,)?) => {$(
         impl<$($generics)*, const OF: u128> HasSensitive<OF> for $wrapper where T: HasSensitive<OF> {}
@@ -116,21 +116,29 @@ shows! {
     [T] Pin<T>,
     ['a, T: ToOwned + ?Sized] Cow<'a, T>,
     [T] Option<T>,
+    [T] Bound<T>,
     [T] Poll<T>,
+    [T] Reverse<T>,
+    [T] (T,),
     [T] [T],
     [T, const N: usize] [T; N],
     [T] Vec<T>,
+    [T] vec::IntoIter<T>,
     [T] VecDeque<T>,
+    [T] LinkedList<T>,
+    [T] BinaryHeap<T>,
     [T] BTreeSet<T>,
     [T, S] HashSet<T, S>,
-    [K, T] BTreeMap<K, T>,
-    [K, T, S] HashMap<K, T, S>,
+    ['a, K, T] btree_map::Values<'a, K, T>,
+    ['a, K, T] hash_map::Values<'a, K, T>,
     ['a, T] slice::Iter<'a, T>,
+    [T] Rev<T>,
     [T: Copy] Cell<T>,
     [T: ?Sized] RefCell<T>,
     ['a, T: ?Sized] Ref<'a, T>,
     ['a, T: ?Sized] RefMut<'a, T>,
     [T] OnceLock<T>,
+    [T, F] LazyLock<T, F>,
     [T: ?Sized] Mutex<T>,
     ['a, T: ?Sized] MutexGuard<'a, T>,
     [T: ?Sized] RwLock<T>,
@@ -143,10 +151,31 @@ shows! {
     ['a, T: ?Sized] tokio::sync::RwLockWriteGuard<'a, T>,
 }
 
-impl<T: HasSensitive<WHOLE>, E> HasSensitive<WHOLE> for Result<T, E> {}
-impl<T, E: HasSensitive<WHOLE>> HasSensitive<OTHER> for Result<T, E> {}
-impl<A: HasSensitive<WHOLE>, B> HasSensitive<WHOLE> for (A, B) {}
-impl<A, B: HasSensitive<WHOLE>> HasSensitive<OTHER> for (A, B) {}
+// A type of two parts is marked by either, so each needs a mark of its own: `WHOLE` for the first, 1 for the second; and
+// for a pair in a pair, 2 if that is the first and its second part is marked, 3 if that is the second and so is its own.
+
+/// Marks what shows both of its parts.
+macro_rules! shows_both {
+    ($([$($generics:tt)*] $pair:ty),* $(,)?) => {$(
+        impl<$($generics)*> HasSensitive<WHOLE> for $pair where A: HasSensitive<WHOLE> {}
+        impl<$($generics)*> HasSensitive<1> for $pair where B: HasSensitive<WHOLE> {}
+        impl<$($generics)*> HasSensitive<2> for $pair where A: HasSensitive<1> {}
+        impl<$($generics)*> HasSensitive<3> for $pair where B: HasSensitive<1> {}
+    )*};
+}
+
+shows_both! {
+    [A, B] Result<A, B>,
+    [A, B] (A, B),
+    [B, A] BTreeMap<B, A>,
+    [B, A, S] HashMap<B, A, S>,
+    ['a, B, A] btree_map::Iter<'a, B, A>,
+    ['a, B, A] hash_map::Iter<'a, B, A>,
+}
+
+impl<A: HasSensitive<WHOLE>, B, C> HasSensitive<WHOLE> for (A, B, C) {}
+impl<A, B: HasSensitive<WHOLE>, C> HasSensitive<1> for (A, B, C) {}
+impl<A, B, C: HasSensitive<WHOLE>> HasSensitive<2> for (A, B, C) {}
 
 /// A field's name as a parameter of a type (FNV-1a).
 #[must_use]
@@ -222,24 +251,25 @@ pub const fn whole_of<T: ?Sized>(_: &T) -> Whole<T> {
     Whole(PhantomData)
 }
 
-impl<T: HasSensitive<WHOLE> + ?Sized> Whole<T> {
-    /// It is marked: this is found before the methods of the traits.
-    #[must_use]
-    pub const fn __es_shown(&self) -> Hidden {
-        Hidden
-    }
+/// Tries each mark that a type of several parts may have: the compiler takes the first method that it finds, from the
+/// most references on.
+macro_rules! tries {
+    ($($place:ident: $mark:literal for $of:ty),*) => {$(
+        /// One of the parts is marked.
+        pub trait $place {
+            /// It is hidden.
+            fn __es_shown(&self) -> Hidden {
+                Hidden
+            }
+        }
+
+        impl<T: HasSensitive<$mark> + ?Sized> $place for $of {}
+    )*};
 }
 
-/// Only the [`OTHER`] of it is marked.
-pub trait OtherMarked {
-    /// It is hidden.
-    fn __es_shown(&self) -> Hidden {
-        Hidden
-    }
-}
+tries!(Marked0: 0 for &&&&Whole<T>, Marked1: 1 for &&&Whole<T>, Marked2: 2 for &&Whole<T>, Marked3: 3 for &Whole<T>);
 
-impl<T: HasSensitive<OTHER> + ?Sized> OtherMarked for Whole<T> {}
-impl<T: ?Sized> Unmarked for &Whole<T> {}
+impl<T: ?Sized> Unmarked for Whole<T> {}
 
 /// [`WHOLE`] if the type is marked, otherwise the name of no field.
 #[must_use]
@@ -254,7 +284,7 @@ pub fn may_be_seen<S: MayBeSeen>(_: S) {}
 mod tests {
     use super::*;
 
-    struct Marked;
+    struct Marked(#[expect(dead_code, reason = "it has a size, as most have")] u8);
     impl HasSensitive<{ field("card") }> for Marked {}
     impl HasSensitive<WHOLE> for Marked {}
 
@@ -279,16 +309,27 @@ mod tests {
     fn a_value_is_hidden_by_either_of_its_types() {
         macro_rules! shown {
             ($value:expr) => {{
-                let whole = &whole_of(&$value);
+                let whole = &&&&&whole_of(&$value);
                 whole.__es_shown()
             }};
         }
-        let Hidden = shown!([Some(Marked)]);
-        let Hidden = shown!(Mutex::new(Marked).lock());
-        let Hidden = shown!(Err::<u8, _>(Marked));
-        let Hidden = shown!(vec![(1, Marked)]);
+        let Hidden = shown!([Some(Marked(1))]);
+        let Hidden = shown!(Mutex::new(Marked(1)).lock());
+        let Hidden = shown!(Err::<u8, _>(Marked(1)));
+        let Hidden = shown!([(1, Marked(1))].iter());
+        let Hidden = shown!((Marked(1),));
+        let Hidden = shown!((1, 2, Marked(1)));
+        let Hidden = shown!((Marked(1), Marked(1)));
+        let pairs = || [(1, Marked(1))];
+        let Hidden = shown!((pairs(), 2));
+        let Hidden = shown!(Some((2, pairs())));
+        let Hidden = shown!(Ok::<_, u8>(pairs()));
+        let Hidden = shown!(HashMap::from([(1, Marked(1))]).values());
+        let Hidden = shown!(BTreeMap::<Marked, u8>::new());
+        let Hidden = shown!(BTreeMap::from(pairs()).iter());
         may_be_seen(shown!(Ok::<_, u8>("seen")));
         may_be_seen(shown!(Some(1)));
+        may_be_seen(shown!((1, ("2", [3.0]))));
         assert_eq!(whole_if(Field::<Marked, WHOLE>::HIDDEN), WHOLE);
         assert_ne!(whole_if(Field::<u8, WHOLE>::HIDDEN), WHOLE);
     }

@@ -171,6 +171,7 @@ impl ProjectionError {
             || self.cause.is::<PartitionsChanged>()
             || self.is_built_elsewhere()
             || self.is_lease_lost()
+            || self.cause.is::<NoRoom>()
     }
 
     /// Whether the store itself failed, and not what was asked of it.
@@ -299,6 +300,16 @@ impl PartitionsChanged {
     pub const fn new(projection: &'static str, stored: u32, wanted: u32) -> Self {
         Self { projection, stored, wanted }
     }
+}
+
+/// A read model that was built aside does not fit beside the old one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "projection `{projection}` was built aside, and the disk has no room to copy it into the place of the old one; \
+     make room and build it again, or rebuild it in place"
+)]
+pub(crate) struct NoRoom {
+    pub(crate) projection: String,
 }
 
 /// Somebody else is building the projection aside; this runner can when that one is done, or gone.

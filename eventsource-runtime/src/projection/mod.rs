@@ -38,6 +38,8 @@ pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;
+#[cfg(feature = "sqlite")]
+pub(crate) use error::NoRoom;
 pub use error::{BuiltElsewhere, CheckpointMoved, PartitionsChanged, ProjectionError};
 pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};

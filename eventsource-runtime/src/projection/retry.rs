@@ -29,6 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Trouble {
     pub(super) retries: u32,
     since: Option<Instant>,
+    /// When it was last looked at.
+    seen: Option<Instant>,
 }
 
 impl<S: ProjectionStore> Follower<S> {
@@ -145,7 +147,12 @@ impl<S: ProjectionStore> Follower<S> {
         trouble: &mut Trouble,
         error: ProjectionError,
     ) -> Result<Option<()>, ProjectionError> {
+        let seen = trouble.seen.replace(Instant::now());
         if error.waits() {
+            // The time until it is its turn does not count.
+            if let (Some(since), Some(seen)) = (&mut trouble.since, seen) {
+                *since += seen.elapsed();
+            }
             return Ok(self.pause(&mut Trouble::default(), error).await);
         }
         let since = *trouble.since.get_or_insert_with(Instant::now);

@@ -202,8 +202,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// How long a lease lasts. It is renewed every third of that; if a process dies without giving it up, others wait
     /// for the rest. At least a millisecond; 5 seconds unless set.
     ///
-    /// A `SQLite` store does not believe that another's lease lasts longer than half an hour, or twice this term if
-    /// that is more: the clock must have been set back. Terms that long should be the same in all processes.
+    /// No SQL store believes that another's lease lasts longer than half an hour, or twice this term if that is more:
+    /// the clock must have been set back. Terms that long should be the same in all processes.
     pub fn lease(mut self, term: Duration) -> Self {
         self.options.lease = term.max(Duration::from_millis(1));
         self

@@ -148,9 +148,11 @@ impl<M: ProcessManager> Process<M> {
     #[expect(clippy::needless_pass_by_value, reason = "a test writes the event down, and does not keep it")]
     #[track_caller]
     pub fn when<E: Event>(mut self, stream: StreamId, event: E) -> Reacted<M> {
-        let Some(reaction) = self.meet(stream, &event) else {
+        let number = self.history.len() as u64 + 1;
+        let Some(reaction) = self.meet(stream, &event, number) else {
             panic!("`{}` has no method for `{}`", M::name(), E::NAME);
         };
+        self.history.push(E::NAME);
         self.reacted(E::NAME, reaction)
     }
 
@@ -185,26 +187,31 @@ impl<M: ProcessManager> Process<M> {
         }
         let event = due.as_event();
         self.apply(event);
+        // It is the same event that the method sees.
+        let number = self.history.len() as u64;
         let own = self.own_stream();
-        let reaction = self.meet(own, event).unwrap_or_else(|| Ok(Reaction::new()));
+        let reaction = self.meet(own, event, number).unwrap_or_else(|| Ok(Reaction::new()));
         self.reacted(event.name(), reaction)
     }
 
     /// What the manager's method for the event returns, if it has one.
     #[track_caller]
-    fn meet(&mut self, stream: StreamId, event: &dyn AnyEvent) -> Option<Result<Reaction<M>, ProjectionError>> {
-        let number = self.history.len() as u64 + 1;
+    fn meet(
+        &mut self,
+        stream: StreamId,
+        event: &dyn AnyEvent,
+        number: u64,
+    ) -> Option<Result<Reaction<M>, ProjectionError>> {
         let met = M::meet(&stored(stream, event, number));
         let met = met.unwrap_or_else(|error| panic!("`{}` cannot be read back: {}", event.name(), error.cause()))?;
         let id = met.process;
         let known = self.id.get_or_insert_with(|| id.clone());
         assert!(*known == id, "`{}` belongs to the process `{id}`, and this is `{known}`", event.name());
-        self.history.push(event.name());
         Some((met.react)(&self.state))
     }
 
     fn reacted(self, to: &str, reaction: Result<Reaction<M>, ProjectionError>) -> Reacted<M> {
-        Reacted { process: self, to: to.to_owned(), reaction }
+        Reacted { process: self, to: to.to_owned(), reaction: reaction.and_then(written) }
     }
 
     fn own_stream(&self) -> StreamId {
@@ -227,8 +234,8 @@ impl<M: ProcessManager> Reacted<M> {
     /// It reacts otherwise, or its method fails; the panic shows what.
     #[track_caller]
     pub fn then(self, expected: impl IntoReaction<M>) -> Process<M> {
-        let expected = expected.into_reaction().unwrap_or_else(|error| panic!("the expected reaction: {error}"));
-        let expected = shown(&expected);
+        let expected = expected.into_reaction().and_then(written);
+        let expected = shown(&expected.unwrap_or_else(|error| panic!("the expected reaction: {}", error.cause())));
         let Self { mut process, to, reaction } = self;
         match reaction {
             Err(error) => panic!("`{}` failed at {to}: {}", M::name(), error.cause()),
@@ -262,6 +269,14 @@ impl<M: ProcessManager> Reacted<M> {
     }
 }
 
+/// The reaction, if it can be stored.
+fn written<M>(reaction: Reaction<M>) -> Result<Reaction<M>, ProjectionError> {
+    match reaction.unwritable {
+        Some(unwritable) => Err(unwritable.into()),
+        None => Ok(reaction),
+    }
+}
+
 /// What is recorded, now and later, and the commands, in order.
 fn shown<M>(reaction: &Reaction<M>) -> String {
     let events = reaction.events.iter().map(|event| format!("records {}", one_shown(event.as_event())));
@@ -270,7 +285,6 @@ fn shown<M>(reaction: &Reaction<M>) -> String {
         format!("records after {:?} {event}", later.delay)
     });
     let commands = reaction.sent().map(|(name, command)| format!("dispatches {}", named(name, command)));
-    let unwritable = reaction.unwritable.iter().map(ToString::to_string);
-    let lines: Vec<_> = events.chain(later).chain(commands).chain(unwritable).collect();
+    let lines: Vec<_> = events.chain(later).chain(commands).collect();
     if lines.is_empty() { "no reaction".to_owned() } else { lines.join("\n") }
 }

@@ -1,11 +1,15 @@
 //! What cannot be dispatched.
 
+use std::convert::Infallible;
+
 use eventsource_runtime::dispatch::MAX_JSON;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
-use eventsource_runtime::store::SqliteStore;
+use eventsource_runtime::store::{SqliteStore, StreamId};
+use eventsource_runtime::testing::process;
 use eventsource_tests::faulty::Faulty;
-use eventsource_tests::shipping::{Order, OrderStatus, Payment, SettlePayment, Shipping, commands};
+use eventsource_tests::shipping::{Order, OrderPlaced, OrderStatus, Payment, SettlePayment, Shipping, commands};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{names, place, quiet, runner, status};
@@ -130,4 +134,63 @@ async fn what_the_store_refuses_for_good_is_left_to_the_policy() {
     assert_eq!(&*letter.event_type, "PaymentTaken");
     assert!(letter.reason.starts_with("the store refused to append events: `Parcel-"), "{}", letter.reason);
     let _ = std::fs::remove_file(file);
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Weighed {
+    kilos: f64,
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Weighed))]
+struct Scales;
+
+impl Apply<Weighed> for Scales {
+    fn apply(&mut self, _: Weighed) {}
+}
+
+#[derive(Command, Clone, Serialize, Deserialize)]
+#[command(aggregate = Scales)]
+struct Weigh {
+    #[command(id)]
+    scales: Uuid,
+    kilos: f64,
+}
+
+#[command_handler]
+impl Scales {
+    fn weigh(&self, command: Weigh) -> Result<Weighed, Infallible> {
+        Ok(Weighed { kilos: command.kilos })
+    }
+}
+
+#[derive(Aggregate, Default)]
+#[aggregate(id = Uuid, events(Weighed), name = "Weighing")]
+struct Weighing;
+
+impl Apply<Weighed> for Weighing {
+    fn apply(&mut self, _: Weighed) {}
+}
+
+#[process_manager]
+impl Weighing {
+    fn placed(&self, event: &Recorded<OrderPlaced>) -> Result<Weigh, uuid::Error> {
+        Ok(Weigh { scales: event.aggregate_id().parse()?, kilos: f64::NAN })
+    }
+}
+
+/// With nothing beside it the event was skipped in silence.
+#[tokio::test]
+async fn a_command_that_cannot_be_stored_stops_the_manager() {
+    let (store, order) = (MemoryStore::new(), Uuid::now_v7());
+    let placed = commands(&store).dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
+    let scales = CommandBus::builder().aggregate(Repository::<Scales, _>::new(store.clone())).build();
+    let managers = ProcessManagerRunner::new(store, scales).process_manager::<Weighing>().max_retries(0).spawn();
+    let stopped = managers.wait_for(placed.position).await.unwrap_err();
+    let source = std::error::Error::source(&stopped).unwrap().to_string();
+    assert!(source.starts_with("command `Weigh`"), "{source}");
+
+    let event = OrderPlaced { customer: "Ada".into(), cents: 1, address: "here".into() };
+    let failed = process::<Weighing>().when(StreamId::new("Order", order), event).then_failed();
+    assert_eq!(failed.cause().to_string(), source);
 }

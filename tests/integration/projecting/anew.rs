@@ -378,7 +378,7 @@ async fn what_a_disk_has_no_room_for_is_not_copied_again_and_again() {
     cancel(&store, &a_stream(), REASON, 1).await;
     store.open_projection(Arc::new(Capped), 1, Position::START).await.unwrap();
     let large = "CREATE TABLE made (id INTEGER PRIMARY KEY, large BLOB DEFAULT (zeroblob(1048576)))";
-    let runner = runner(&store).projection(Made(large)).rebuild_aside().max_retries(0);
+    let runner = runner(&store).projection(Made(large)).rebuild_aside();
     let projections = runner.patience(Duration::from_hours(1)).spawn();
     let stopped = tokio::time::timeout(Duration::from_secs(20), projections.stopped()).await.expect("it gives up");
     let ProjectionStopped::Failed { source, .. } = stopped else { panic!("{stopped}") };

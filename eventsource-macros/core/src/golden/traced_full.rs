@@ -55,7 +55,9 @@ pub async fn send_email(
                                             use facade::__private::probe::shown::*;
                                             facade::__private::may_be_seen::<
                                                 _,
-                                            >((&facade::__private::whole_of(__es_value)).__es_shown());
+                                            >(
+                                                (&&&&&facade::__private::whole_of(&__es_value)).__es_shown(),
+                                            );
                                         }
                                         __es_value
                                     }
@@ -71,7 +73,9 @@ pub async fn send_email(
                                             use facade::__private::probe::shown::*;
                                             facade::__private::may_be_seen::<
                                                 _,
-                                            >((&facade::__private::whole_of(__es_value)).__es_shown());
+                                            >(
+                                                (&&&&&facade::__private::whole_of(&__es_value)).__es_shown(),
+                                            );
                                         }
                                         __es_value
                                     }

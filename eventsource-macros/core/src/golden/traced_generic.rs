@@ -23,7 +23,9 @@ where
                             ::eventsource_runtime::__private::may_be_seen::<
                                 _,
                             >(
-                                (&::eventsource_runtime::__private::whole_of(__es_value))
+                                (&&&&&::eventsource_runtime::__private::whole_of(
+                                    &__es_value,
+                                ))
                                     .__es_shown(),
                             );
                         }

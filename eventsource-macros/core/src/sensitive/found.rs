@@ -27,9 +27,6 @@ impl<'a> Found<'a> {
     }
 
     pub(super) fn value(&mut self, value: &Value) {
-        if let Value::Display(expr) | Value::Debug(expr) = value {
-            self.tuple(expr.to_token_stream());
-        }
         if let Some(expr) = value.expr() {
             self.look(expr.to_token_stream(), false);
         }
@@ -82,16 +79,6 @@ impl<'a> Found<'a> {
                 }
                 _ => (),
             }
-        }
-    }
-
-    /// Looks for a tuple of more than two, whose type says nothing of what it shows.
-    fn tuple(&mut self, tokens: TokenStream) {
-        let Some(TokenTree::Group(group)) = single(tokens) else { return };
-        let elements = elements(&group);
-        let is_tuple = group.delimiter() == Delimiter::Parenthesis && elements.len() > 2;
-        for element in elements {
-            if is_tuple { self.whole(element) } else { self.tuple(element) }
         }
     }
 

@@ -10,7 +10,7 @@ mod types;
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::ext::IdentExt as _;
-use syn::{Generics, Ident, Member, Path};
+use syn::{Expr, ExprGroup, ExprParen, ExprReference, Generics, Ident, Index, Member, Path};
 
 pub(crate) use self::scope::Scope;
 pub(crate) use self::types::{is_plain, is_type};
@@ -18,7 +18,7 @@ use crate::diagnostics::Diagnostics;
 use crate::fields::Marked;
 use crate::keys;
 use crate::options::{Form, Word};
-use crate::output::probe;
+use crate::output::{first_span, probe};
 use crate::paths::Runtime;
 
 /// `sensitive`, which every message's field takes.
@@ -67,13 +67,29 @@ pub(crate) fn marks(private: &TokenStream, ident: &Ident, generics: &Generics, f
         .collect()
 }
 
-/// The statement that refuses a value whose type shows a sensitive field, wherever the value comes from.
-pub(crate) fn check_whole(runtime: &Runtime, value: &Ident) -> TokenStream {
-    let place = value.span();
+/// The statement that refuses a value whose type shows a sensitive field, wherever the value comes from; of a tuple that
+/// is written out, one for each element.
+pub(crate) fn check_whole(runtime: &Runtime, value: &TokenStream, expr: &Expr) -> TokenStream {
+    match expr {
+        Expr::Paren(ExprParen { expr, .. })
+        | Expr::Group(ExprGroup { expr, .. })
+        | Expr::Reference(ExprReference { expr, .. }) => check_whole(runtime, value, expr),
+        Expr::Tuple(tuple) => (0..)
+            .zip(&tuple.elems)
+            .map(|(index, element)| {
+                let index = Index { index, span: Span::mixed_site() };
+                check_whole(runtime, &quote_spanned!(Span::mixed_site()=> #value.#index), element)
+            })
+            .collect(),
+        expr => check_type(runtime, value, first_span(expr)),
+    }
+}
+
+fn check_type(runtime: &Runtime, value: &TokenStream, place: Span) -> TokenStream {
     let (private, at) = (runtime.private(), runtime.private_at(place));
     let [check, of, shown] = ["may_be_seen", "whole_of", "__es_shown"].map(|name| Ident::new(name, place));
     let probe = probe(&private, "shown");
-    let check = quote_spanned!(place=> #at::#check::<_>((&#at::#of(#value)).#shown()););
+    let check = quote_spanned!(place=> #at::#check::<_>((&&&&&#at::#of(&#value)).#shown()););
     quote_spanned!(Span::mixed_site()=> if false { #probe #check })
 }
 

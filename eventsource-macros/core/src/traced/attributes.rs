@@ -1,7 +1,7 @@
 //! The entries of `attributes(..)` and `record(..)`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
 use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit, LitStr, Path, Token, UnOp};
@@ -214,18 +214,10 @@ fn record(runtime: &Runtime, slot: &Ident, Entry { key, value }: &Entry) -> Toke
 pub(crate) fn shown(runtime: &Runtime, expr: &Expr) -> TokenStream {
     let (place, whole, is_unsized) = (first_span(expr), borrowed(expr), may_be_unsized(expr));
     let whole = if is_unsized { quote_spanned!(place=> &#whole) } else { whole };
-    let value = Ident::new("__es_value", first_span(shallow(expr)));
-    let check = sensitive::check_whole(runtime, &value);
+    let value = Ident::new("__es_value", place);
+    let check = sensitive::check_whole(runtime, &value.to_token_stream(), expr);
     // A `match`, which keeps what the expression borrows from.
     quote_spanned!(place=> match #whole { #value => { #check #value } })
-}
-
-/// The expression that a macro's `$expr` stands for.
-fn shallow(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Group(ExprGroup { expr, .. }) => shallow(expr),
-        expr => expr,
-    }
 }
 
 /// Whether an expression may be unsized: part of a string or a list, a last field, a dereference, or any of these in a
@@ -333,10 +325,10 @@ mod tests {
                 let recorded = recorded(&format!("\"k\" = {sigil}{place}")).replace("__es_", "");
                 assert!(recorded.contains(&expected), "{recorded}");
             }
-            assert!(!recorded(&format!("\"k\" = {place}")).contains("&&"));
+            assert!(!recorded(&format!("\"k\" = {place}")).contains("match"));
         }
         for value in ["a", "(a)", "b(&a[..3])", "a[1].b()", "-a"] {
-            assert!(!recorded(&format!("\"k\" = %{value}")).contains("&&"), "{value}");
+            assert!(!recorded(&format!("\"k\" = %{value}")).contains("match&&"), "{value}");
         }
     }
 

@@ -62,10 +62,9 @@ const PORT: u16 = 9092;
 /// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the brokers by
 /// then. A publication whose future is dropped may still be made.
 ///
-/// Nothing protects from a message whose handler kills the
-/// process: it is redelivered until somebody fixes the handler. The broker does not report that either:
-/// [`Received::is_redelivered`](super::Received::is_redelivered) knows of attempts in this process, and of messages
-/// that were put back from the dead letters. Exactly-once reads (`read_committed`) are not guaranteed: store the ids of
+/// Nothing protects from a message whose handler kills the process: it is redelivered until somebody fixes the handler.
+/// The broker does not report that either: [`Received::is_redelivered`](super::Received::is_redelivered) knows of
+/// attempts in this process, and of messages that were put back from the dead letters. Exactly-once reads (`read_committed`) are not guaranteed: store the ids of
 /// handled messages instead.
 ///
 /// ```no_run

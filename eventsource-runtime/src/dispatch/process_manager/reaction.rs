@@ -102,8 +102,9 @@ impl<M> Reaction<M> {
         self.commands.iter().map(|command| (command.name, &*command.payload))
     }
 
+    /// A command that cannot be stored is something: it must be told.
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.later.is_empty() && self.commands.is_empty()
+        self.events.is_empty() && self.later.is_empty() && self.commands.is_empty() && self.unwritable.is_none()
     }
 }
 

@@ -153,6 +153,17 @@ fn under_another_name(command: &Place) {}
 #[traced(attributes("refused" = ?command.as_ref().err(), "pair" = ?pairs))] //~ 2
 fn beside(command: &Result<u8, Place>, pairs: [(u8, Place); 1]) {}
 
+#[traced(attributes("nested" = ?(1, (2, command)), "alone" = ?(command,), "three" = ?three))] //~ 3
+fn in_tuples(command: &Place, three: [(u8, u8, &Place); 1]) {}
+
+#[traced(attributes("values" = ?desk.waiting.values(), "queue" = ?queue.into_iter().rev()))] //~ 2
+fn by_iterators(desk: &Desk, queue: &[Place]) {}
+
+#[traced(record("placed" = ?result))] //~
+fn with_a_number() -> Result<(u64, Place), String> {
+    todo!()
+}
+
 #[derive(Event, Debug, Serialize, Deserialize)]
 struct Paid(#[event(sensitive)] String);
 

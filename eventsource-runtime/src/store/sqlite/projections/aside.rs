@@ -13,7 +13,7 @@ use super::super::connection::{begin, commit, literal, rollback};
 use super::super::threads::Threads;
 use super::super::{Sqlite, SqliteOptions, Synchronous};
 use super::{failed, leases, trouble};
-use crate::projection::{BuiltElsewhere, ProjectionError};
+use crate::projection::{BuiltElsewhere, NoRoom, ProjectionError};
 use crate::store::StoreError;
 
 /// Tables before what depends on them.
@@ -198,10 +198,9 @@ fn take_all(
 /// it fails, and nobody else could write meanwhile.
 fn full(error: ProjectionError, projection: &str) -> ProjectionError {
     match trouble(error.cause()) {
-        Some(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => ProjectionError::new(format!(
-            "projection `{projection}` was built aside, and the disk has no room to copy it into the place of the old \
-             one; make room and build it again, or rebuild it in place"
-        )),
+        Some(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            NoRoom { projection: projection.to_owned() }.into()
+        }
         _ => error,
     }
 }
