@@ -172,7 +172,8 @@ async fn it_continues_our_trace<B: EventBus>(broker: Broker, bus: Traced<B>, sen
     let headers = message["headers"].as_object().unwrap();
     let mut names: Vec<_> = headers.keys().map(String::as_str).filter(|name| *name != "eventsource_shard").collect();
     names.sort_unstable();
-    let expected = ["aggregate_id", "aggregate_type", "content-type", "event_id", "event_type", "traceparent"];
+    let expected =
+        ["aggregate_id", "aggregate_type", "content-type", "event_id", "event_type", "occurred_at", "traceparent"];
     assert_eq!(names, expected, "and no empty `tracestate`");
     assert_eq!(headers["event_id"], *id);
     assert_eq!(headers["traceparent"], format!("00-{}-{}-01", trace_id(ours), span_id(ours)));
