@@ -1,7 +1,7 @@
 //! Blocks whose methods take events, with options for the block and for each method: the grammar that `#[projection]`
 //! and `#[process_manager]` share.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::Parse as _;
@@ -93,8 +93,11 @@ fn keep_used(method: &mut Function, expr: &Expr) {
     };
     let names = method.arguments().flat_map(|argument| bound_under(Vec::new(), &argument.pat));
     let used = dead(&names.filter(is_used_there_alone).collect::<Vec<_>>());
+    let mut ahead = tokens.clone().into_iter();
+    let mut is_next = |sign| matches!(ahead.next(), Some(TokenTree::Punct(next)) if next.as_char() == sign);
     // Attributes of the body come first.
-    if let Some(used) = used.filter(|_| !tokens.to_string().starts_with('#')) {
+    let has_attributes = is_next('#') && is_next('!');
+    if let Some(used) = used.filter(|_| !has_attributes) {
         method.body = Some(like(body, quote!(#used #tokens)));
     }
 }
