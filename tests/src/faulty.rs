@@ -43,6 +43,8 @@ struct Faults {
     dead: watch::Sender<bool>,
     /// What the delays follow from; 0 for none.
     delays: AtomicU64,
+    /// Events of this type are refused for good.
+    unwanted: Mutex<Option<&'static str>>,
     /// What the next listing of dead letters shows, whatever is there.
     listed: Mutex<Option<Vec<DeadLetter>>>,
 }
@@ -76,6 +78,14 @@ impl Faulty {
     /// The next batches, and listings of dead letters, are refused, as by a store in trouble.
     pub fn refuse(&self, count: usize) {
         self.faults.refused.store(count, Ordering::SeqCst);
+    }
+
+    /// Refuses events of a type for good, or takes all again.
+    ///
+    /// # Panics
+    /// An append has panicked.
+    pub fn refuse_appends_of(&self, event_type: Option<&'static str>) {
+        *self.faults.unwanted.lock().expect("nobody panics here") = event_type;
     }
 
     /// Everything about projections fails, or does not any more.
@@ -169,6 +179,10 @@ impl EventStore for Faulty {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
+        let unwanted = *self.faults.unwanted.lock().expect("nobody panics here");
+        if events.iter().any(|event| Some(event.event_type) == unwanted) {
+            return Err(StoreError::refused("append events", "as it was told to").into());
+        }
         self.call(self.memory.append(stream, expected, events)).await
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use eventsource_runtime::projection::{Claim, OnFailure, Partition};
 use eventsource_runtime::store::{NewEvent, Origin, StreamId};
+use eventsource_tests::faulty::Faulty;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
 use eventsource_tests::logged::Log;
 use eventsource_tests::shipping::PaymentTaken;
@@ -125,7 +126,7 @@ async fn a_store_that_panics_ends_no_timer() {
 }
 
 /// Puts an event off in the stream of a process, with that payload.
-async fn put_off(store: &MemoryStore, clock: &Still, payload: &str) {
+async fn put_off(store: &impl EventStore, clock: &Still, payload: &str) {
     let scheduled = NewEvent {
         id: Uuid::now_v7(),
         event_type: "process_manager.scheduled",
@@ -146,20 +147,44 @@ async fn a_time_out_that_cannot_be_read_holds_up_no_other() {
 }
 
 /// It was tried again each second for as long as the program ran.
-#[tokio::test(start_paused = true)]
-async fn a_time_out_whose_type_is_gone_is_told_once_by_each_start() {
+async fn told_once_by_each_start(store: &Faulty, event_type: &str) -> Arc<Still> {
     let (log, _guard) = Log::of_thread();
-    let (store, clock) = (MemoryStore::new(), Arc::new(Still::default()));
-    let gone = r#"{"due": 0, "event_type": "Gone", "schema_version": 1, "payload": {}}"#;
-    put_off(&store, &clock, gone).await;
+    let clock = Arc::new(Still::default());
+    let due = format!(r#"{{"due": 0, "event_type": "{event_type}", "schema_version": 1, "payload": {{}}}}"#);
+    put_off(store, &clock, &due).await;
     for starts in 1..=2 {
-        let managers = runner(&store).with_clock(clock.clone()).spawn();
+        let managers = runner(store).with_clock(clock.clone()).spawn();
         tokio::time::sleep(Duration::from_mins(1)).await;
         managers.shutdown().await.unwrap();
         let told = log.names_of("eventsource::projection");
         assert_eq!(told, vec!["eventsource.projection.retried"; starts]);
     }
+    clock
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_whose_type_is_gone_is_told_once_by_each_start() {
+    let store = Faulty::default();
+    let clock = told_once_by_each_start(&store, "Gone").await;
     runs_out_of_time(&store, &clock).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_that_the_store_refuses_is_told_once_by_each_start() {
+    let store = Faulty::default();
+    store.refuse_appends_of(Some(TimeToPayOver::NAME));
+    let clock = told_once_by_each_start(&store, TimeToPayOver::NAME).await;
+    assert_eq!(names(&store, "Shipping").await, ["process_manager.scheduled"]);
+
+    store.refuse_appends_of(None);
+    let managers = runner(&store).with_clock(clock).spawn();
+    in_time(async {
+        while !names(&store, "Shipping").await.contains(&TimeToPayOver::NAME.to_owned()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    managers.shutdown().await.unwrap();
 }
 
 /// A runner saw a letter of the stream, which was settled before it had set the next event aside: that one was behind

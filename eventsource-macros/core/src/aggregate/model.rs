@@ -108,7 +108,8 @@ fn refuse_skipped(diagnostics: &mut Diagnostics, input: &DeriveInput) {
     let Data::Struct(data) = &input.data else { return };
     for attribute in data.fields.iter().flat_map(|field| &field.attrs).filter(|attr| attr.path().is_ident("serde")) {
         let read = attribute.parse_nested_meta(|meta| {
-            if meta.path.get_ident().is_some_and(|word| word == "skip" || word == "skip_deserializing") {
+            let skips = ["skip", "skip_serializing", "skip_deserializing"];
+            if skips.iter().any(|word| meta.path.is_ident(word)) {
                 let message = "a snapshot lacks this field, and a load with one would lose it; store it, or leave out \
                     `snapshot(..)`";
                 diagnostics.error(&meta.path, message);

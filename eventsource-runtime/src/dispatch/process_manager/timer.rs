@@ -51,7 +51,7 @@ pub(super) struct Timer<M, S> {
     /// Up to here, nothing is scheduled any more, as saved in the store; `None` until that is asked.
     saved: Option<Position>,
     pending: Pending,
-    /// The first event that cannot be read, or that schedules one without a type: the next start may know more.
+    /// The first event that cannot be read, or whose scheduled one cannot be recorded: the next start may know more.
     unreadable: Option<Position>,
     /// The last event of the feed, of any kind, at the last look back. As long as it is there, nothing before it was
     /// lost.
@@ -67,8 +67,8 @@ enum Outcome {
     Recorded,
     /// The event that scheduled it is gone.
     Gone,
-    /// The manager has no type for it.
-    Unknown(ProjectionError),
+    /// The manager has no type for it, or the store refuses it for good: left to the next start.
+    Left(ProjectionError),
 }
 
 impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
@@ -157,7 +157,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
             match self.record(&waiting).await {
                 Ok(Outcome::Recorded) => self.pending.recorded(&waiting),
                 Ok(Outcome::Gone) => self.pending.remove(asked),
-                Ok(Outcome::Unknown(error)) => {
+                Ok(Outcome::Left(error)) => {
                     self.pending.remove(asked);
                     self.leave(waiting.asked.position);
                     result = result.and(Err(error));
@@ -315,7 +315,7 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         let scheduled = asked.decode::<Scheduled>()?.into_payload();
         let Some(event_type) = name_of::<M>(&scheduled.event_type) else {
             let name = &scheduled.event_type;
-            return Ok(Outcome::Unknown(ProjectionError::new(format!(
+            return Ok(Outcome::Left(ProjectionError::new(format!(
                 "the scheduled event `{name}` of `{}` is due, but the process manager has no event of that name; add \
                  `alias = \"{name}\"` to the type that replaced it",
                 asked.stream
@@ -339,7 +339,8 @@ impl<M: ProcessManager, S: ProjectionStore> Timer<M, S> {
         match self.store.append(&asked.stream, ExpectedVersion::Exists, vec![event]).await {
             // Somebody else has recorded it, under a name that its type has now.
             Ok(_) | Err(AppendError::IdempotencyMismatch { .. }) => Ok(Outcome::Recorded),
-            Err(error) => Err(error.into()),
+            Err(AppendError::Store(error)) if error.is_trouble() => Err(error.into()),
+            Err(error) => Ok(Outcome::Left(error.into())),
         }
     }
 }

@@ -19,6 +19,10 @@ struct Member {
     lent: u32,
     #[serde(skip_deserializing)] //~
     returned: u32,
+    #[serde(skip_serializing, default)] //~
+    kept: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 fn main() {}
