@@ -31,6 +31,7 @@ const GAUGES: [&str; 7] = [
     "eventsource.consumer.lag rabbitmq",
     "eventsource.projection.gap Cancellations",
     "eventsource.projection.rebuild.progress Cancellations",
+    "eventsource.projection.running Cancellations",
     "eventsource.relay.gap out",
 ];
 

@@ -1,6 +1,7 @@
 //! What the buses and the repository promise where things go wrong.
 
 mod again;
+mod alike;
 mod failures;
 mod turns;
 

@@ -15,6 +15,7 @@ use eventsource_tests::logged::listen;
 use eventsource_tests::orders::{OrderCancelled, OrderPlaced, OrdersByStatus};
 use eventsource_tests::own_store;
 use eventsource_tests::recorder::Recorder;
+use opentelemetry::logs::Severity;
 use opentelemetry::trace::Status;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
 use serde::Deserialize;
@@ -190,7 +191,8 @@ struct Targets(Arc<Mutex<BTreeSet<String>>>);
 
 impl<S: Subscriber> Layer<S> for Targets {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if matches!(event.metadata().name(), "eventsource.span.failed" | "eventsource.store.slow") {
+        const TOLD: [&str; 3] = ["eventsource.append.conflict", "eventsource.span.failed", "eventsource.store.slow"];
+        if TOLD.contains(&event.metadata().name()) {
             self.0.lock().unwrap().insert(event.metadata().target().to_owned());
         }
     }
@@ -200,6 +202,21 @@ async fn conflict<S: EventStore + SnapshotStore>(store: &S) {
     let orders = Repository::<eventsource_tests::orders::Order, _>::new(store.clone());
     let expected = ExpectedVersion::Exact(Version::new(1));
     orders.append(&Uuid::now_v7(), expected, OrderCancelled { reason: "too slow".into() }).await.unwrap_err();
+}
+
+/// Each conflict was two errors in the log, even of a command that then succeeded.
+#[tokio::test]
+async fn a_conflict_is_no_error_in_the_log() {
+    let (recorder, logs) = recorded(|builder| builder);
+    recorder.run(conflict(&MemoryStore::new())).await;
+    let records = records(&recorder, &logs).await;
+    // Of the append, and of what persists.
+    assert_eq!(names(&records), ["eventsource.append.conflict"; 2]);
+    for record in &records {
+        assert_eq!(record.severity_number(), Some(Severity::Info));
+        assert_eq!(attribute(record, "error.type").as_deref(), Some("conflict"));
+    }
+    assert!(recorder.spans().iter().all(|span| span.status == Status::error("")));
 }
 
 async fn targets(filter: &str) -> Vec<String> {

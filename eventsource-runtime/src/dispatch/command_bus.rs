@@ -1,6 +1,7 @@
 //! Routes commands to the aggregates that decide on them.
 
-use std::any::{Any, TypeId};
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -74,6 +75,8 @@ struct Routes {
     /// A `Box<dyn Route<C>>` under the type of each `C`.
     typed: ByType<Box<dyn Any + Send + Sync>>,
     named: Names<dyn JsonRoute>,
+    /// The types of the aggregates, by their stored names.
+    aggregates: HashMap<&'static str, (TypeId, &'static str)>,
 }
 
 /// Builds a [`CommandBus`].
@@ -87,10 +90,23 @@ pub struct CommandBusBuilder {
 impl CommandBusBuilder {
     /// Routes every command of the aggregate to its repository. A second repository for one aggregate replaces the
     /// first.
+    ///
+    /// # Panics
+    /// Another type of aggregate of the bus has the same stored name: they would share their streams.
+    #[track_caller]
     pub fn aggregate<A: Handlers, S: EventStore + SnapshotStore>(
         mut self,
         repository: Repository<A, S, A::Services>,
     ) -> Self {
+        let this = (TypeId::of::<A>(), type_name::<A>());
+        let (other, other_name) = *self.routes.aggregates.entry(A::NAME).or_insert(this);
+        assert!(
+            other == this.0,
+            "`{}` and `{other_name}` are both stored as `{}`, and would share their streams; write \
+             `#[aggregate(name = \"..\")]` on one of them",
+            this.1,
+            A::NAME
+        );
         A::register(&mut Registrar { repository: Arc::new(repository), routes: &mut self.routes });
         self
     }

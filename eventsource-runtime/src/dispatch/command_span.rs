@@ -35,7 +35,7 @@ pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
 }
 
 fn command_span<A: Handlers>(command: &dyn AnyCommand<A>, switches: Switches) -> Span {
-    Start::new(command.span(), Kind::Internal, || switches.tracing).begin(
+    Start::new(command.span(), Kind::Internal, || switches.tracing).room(12).begin(
         &mut |known| {
             known.text(names::CQRS_SIDE, "write");
             known.text(names::CQRS_COMMAND_TYPE, command.name());

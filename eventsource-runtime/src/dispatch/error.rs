@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::error::Error;
 
-use serde_json::error::Category;
-
+use crate::domain::json::fault;
 use crate::error::{BoxError, error_type};
 use crate::store::{AppendError, Conflict, StoreError};
 
@@ -69,18 +68,7 @@ pub struct PayloadFault {
 
 impl PayloadFault {
     pub(super) fn new(error: &serde_json::Error) -> Self {
-        let text = error.to_string();
-        let what = match error.classify() {
-            // The name is the type's. Any other message about data may quote the data.
-            Category::Data if text.starts_with("missing field `") => {
-                text.split_inclusive('`').take(2).collect::<String>()
-            }
-            Category::Data => "a value or a name that the type does not have".to_owned(),
-            Category::Syntax | Category::Eof | Category::Io => {
-                text.split(" at line ").next().unwrap_or_default().to_owned()
-            }
-        };
-        Self { what, line: error.line(), column: error.column() }
+        Self { what: fault(error), line: error.line(), column: error.column() }
     }
 }
 
@@ -326,6 +314,13 @@ mod tests {
         struct Order {
             #[expect(dead_code, reason = "only ever refused")]
             customer: u8,
+            #[expect(dead_code, reason = "only ever refused")]
+            kind: Option<Kind>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        enum Kind {
+            Gift,
+            Order,
         }
         let error = serde_json::from_str::<Order>(json).expect_err("the payload does not fit");
         PayloadFault::new(&error).to_string()
@@ -336,7 +331,9 @@ mod tests {
         assert_eq!(fault("{}"), "missing field `customer` at line 1, column 2");
         assert_eq!(fault("{"), "EOF while parsing an object at line 1, column 1");
         assert_eq!(fault("{\"customer\":x}"), "expected value at line 1, column 13");
-        let value = fault("{\n\"customer\":\"secret\"}");
-        assert_eq!(value, "a value or a name that the type does not have at line 2, column 19");
+        let value = fault("{\n\"customer\":\"secret, expected it\"}");
+        assert_eq!(value, "invalid type, expected u8 at line 2, column 32");
+        assert_eq!(fault("{\"customer\":1,\"customer\":1}"), "duplicate field `customer` at line 1, column 25");
+        assert_eq!(fault("{\"kind\":\"secret\"}"), "unknown variant, expected `Gift` or `Order` at line 1, column 16");
     }
 }

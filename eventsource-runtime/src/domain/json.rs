@@ -67,6 +67,26 @@ pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawV
     raw.map_err(|error| Unwritable::unreadable(&error))
 }
 
+/// What is wrong with JSON that was to be read, in the words of the type: serde's may quote what stands there.
+pub(crate) fn fault(error: &serde_json::Error) -> String {
+    const NAMED: [&str; 2] = ["missing field `", "duplicate field `"];
+    const KINDS: [&str; 5] = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
+    if error.classify() != Category::Data {
+        return text.to_owned();
+    }
+    if NAMED.iter().any(|named| text.starts_with(named)) {
+        return text.split_inclusive('`').take(2).collect();
+    }
+    let kind = KINDS.into_iter().find(|kind| text.starts_with(kind));
+    match (kind, text.rsplit_once(", expected ")) {
+        (Some(kind), Some((_, expected))) => format!("{kind}, expected {expected}"),
+        (Some(kind), None) => kind.to_owned(),
+        (None, _) => "a value that the type refuses".to_owned(),
+    }
+}
+
 /// What was written that may not be readable.
 #[derive(Default)]
 struct Seen {

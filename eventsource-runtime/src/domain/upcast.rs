@@ -6,6 +6,7 @@ use std::str::Utf8Error;
 use crate::error::BoxError;
 use crate::store::{StreamId, Version};
 
+use super::json::fault;
 use super::{Event, EventRef};
 
 /// Turns a payload of one schema version into one of the next.
@@ -100,9 +101,9 @@ fn no_text(event: &EventRef<'_>, error: Utf8Error) -> DecodeError {
 
 #[cold]
 fn unfit(event: &EventRef<'_>, error: &serde_json::Error) -> DecodeError {
-    // serde's text quotes payload values, which must not reach logs: place and kind are enough.
-    let place = format!("{:?} at line {}, column {}", error.classify(), error.line(), error.column());
-    DecodeError::new(event, DecodeFault::Payload, Some(place.into()))
+    // serde's text quotes payload values, which must not reach logs.
+    let fault = format!("{} at line {}, column {}", fault(error), error.line(), error.column());
+    DecodeError::new(event, DecodeFault::Payload, Some(fault.into()))
 }
 
 /// The payload in the schema version that the program knows.

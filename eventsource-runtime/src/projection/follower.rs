@@ -134,12 +134,20 @@ impl<S: ProjectionStore> Follower<S> {
         let ended = match ended {
             // The store may be closed under a projection that was to stop anyway.
             Err(error) if !(error.is_closed() && self.is_stopped()) => {
-                error.in_scope(|| log::projection_stopped(projection, checkpoint.get(), error.error_type()));
+                let event = error.event();
+                error.in_scope(|| log::projection_stopped(projection, checkpoint, event, error.error_type()));
+                if let Some(gap) = &self.gap {
+                    gap.failed();
+                }
                 ProjectionStopped::failed(projection, checkpoint, error)
             }
             _ => ProjectionStopped::ShutDown { projection, checkpoint },
         };
         self.progress.send_modify(|progress| progress.ended = Some(ended));
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.progress.borrow().ended, Some(ProjectionStopped::Failed { .. }))
     }
 
     pub(super) fn is_stopped(&self) -> bool {

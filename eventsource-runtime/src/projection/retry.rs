@@ -16,6 +16,7 @@ use super::lease::LeaseLost;
 use super::options::OnFailure;
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
+use crate::domain::DecodeError;
 use crate::poll::beside;
 use crate::store::{Position, StoreError};
 use crate::telemetry::{Scope, log, metrics};
@@ -159,7 +160,8 @@ impl<S: ProjectionStore> Follower<S> {
         let is_enough = if error.is_trouble() {
             since.elapsed() >= self.options.patience
         } else {
-            trouble.retries >= self.options.retries
+            // What this program cannot read now, it cannot read in a second either.
+            trouble.retries >= self.options.retries || error.cause().is::<DecodeError>()
         };
         if is_enough { Err(error) } else { Ok(self.pause(trouble, error).await) }
     }
@@ -167,7 +169,8 @@ impl<S: ProjectionStore> Follower<S> {
     async fn pause(&self, trouble: &mut Trouble, error: ProjectionError) -> Option<()> {
         let pause = FIRST_PAUSE.saturating_mul(4_u32.saturating_pow(trouble.retries)).min(LONGEST_PAUSE);
         trouble.retries += 1;
-        error.in_scope(|| log::projection_retried(self.partition.projection, trouble.retries, error.error_type()));
+        let (projection, event) = (self.partition.projection, error.event());
+        error.in_scope(|| log::projection_retried(projection, event, trouble.retries, error.error_type()));
         if let Some(component) = self.options.counted_as() {
             metrics::retry(component, error.error_type());
         }

@@ -175,8 +175,11 @@ impl<'a> Step<'a> {
         if !options.metrics {
             return;
         }
-        let lags = self.events.iter().map(|event| (&*event.event_type, now.seconds_since(event.recorded_at)));
-        metrics::projection_lag(name, lags);
+        // A rebuild is not late with the past.
+        if !self.is_replay() {
+            let lags = self.events.iter().map(|event| (&*event.event_type, now.seconds_since(event.recorded_at)));
+            metrics::projection_lag(name, lags);
+        }
         if parked > 0 {
             metrics::dead_letters("projection", "parked", parked as u64);
             metrics::projection_events(name, DEAD_LETTERED, parked as u64);
@@ -193,7 +196,7 @@ impl<'a> Step<'a> {
         let own = || guarded(|| projection.enable_tracing()).flatten();
         let enabled = || !self.events.is_empty() && options.traces(own);
         let linked = options.links;
-        let start = Start::new(projection.span_name(), Kind::Consumer, enabled).options(|options| {
+        let start = Start::new(projection.span_name(), Kind::Consumer, enabled).room(12).options(|options| {
             options.root();
             if linked {
                 options.links(&**self.events);

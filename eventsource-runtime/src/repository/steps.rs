@@ -184,12 +184,14 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.succeed();
                 Ok(appended)
             }
-            Err(error) => {
-                if self.metrics && matches!(error, AppendError::Conflict(_)) {
+            Err(error @ AppendError::Conflict(_)) => {
+                if self.metrics {
                     metrics::append_conflict(A::NAME);
                 }
-                Err(failed(span, error.to(stream, expected), AppendError::error_type))
+                span.conflict(names::LOG_COMMAND, error.error_type(), &Chain(&error));
+                Err(error)
             }
+            Err(error) => Err(failed(span, error.to(stream, expected), AppendError::error_type)),
         }
     }
 

@@ -42,7 +42,11 @@ impl Call {
                     later.string(names::DB_RESPONSE_STATUS_CODE, code);
                 }
             });
-            span.fail(info.target, error_type, &Chain(error));
+            if error.downcast_ref().and_then(AppendError::conflict).is_some() {
+                span.conflict(info.target, error_type, &Chain(error));
+            } else {
+                span.fail(info.target, error_type, &Chain(error));
+            }
         } else {
             span.record(record);
             span.succeed();

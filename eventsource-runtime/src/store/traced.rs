@@ -93,7 +93,7 @@ impl<S> Traced<S> {
         (name, operation): (&'static str, &'static str),
         known: &mut dyn FnMut(&mut Attributes),
     ) -> Call {
-        let span = self.start(name, info).begin(
+        let span = self.start(name, info).room(16).begin(
             &mut |attributes| {
                 database(info, operation, attributes);
                 known(attributes);

@@ -10,10 +10,19 @@ use super::{Outcome, Span, backend, guarded, log};
 impl Span {
     /// Logs a failure in the span, under the component's target, and ends the span with status Error.
     pub(crate) fn fail(self, target: &'static str, error_type: impl Into<Cow<'static, str>>, error: &dyn Display) {
-        let error_type = error_type.into();
+        self.fail_logged(error_type.into(), error, |error_type, text| log::failure(target, error_type, text));
+    }
+
+    /// The same for an append that found another one before it: no trouble, since whoever made it decides again or is
+    /// told, and so no error in the log.
+    pub(crate) fn conflict(self, target: &'static str, error_type: &'static str, error: &dyn Display) {
+        self.fail_logged(error_type.into(), error, |error_type, text| log::conflict(target, error_type, text));
+    }
+
+    fn fail_logged(self, error_type: Cow<'static, str>, error: &dyn Display, log: impl FnOnce(&str, Option<&str>)) {
         let error_text = self.in_scope(|| {
             let text = error_text(error);
-            log::failure(target, &error_type, text.as_deref());
+            log(&error_type, text.as_deref());
             text
         });
         self.finish(Outcome { error_type: Some(error_type), error_text, ..Outcome::default() });

@@ -222,6 +222,8 @@ pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
 pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
 /// `eventsource.projection.rebuild.progress`, in `1`: the share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped.
 pub const EVENTSOURCE_PROJECTION_REBUILD_PROGRESS: &str = "eventsource.projection.rebuild.progress";
+/// `eventsource.projection.running`, in `{projection}`: 1 while the projection runs; 0 once it has failed for good, until its runner is stopped.
+pub const EVENTSOURCE_PROJECTION_RUNNING: &str = "eventsource.projection.running";
 /// `eventsource.relay.gap`, in `{position}`: the head of the store minus the relay's checkpoint.
 pub const EVENTSOURCE_RELAY_GAP: &str = "eventsource.relay.gap";
 /// `eventsource.retries`, in `{retry}`: retries.
@@ -355,6 +357,9 @@ pub fn description(metric: &str) -> &'static str {
         EVENTSOURCE_PROJECTION_GAP => "The head of the store minus the projection's checkpoint.",
         EVENTSOURCE_PROJECTION_REBUILD_PROGRESS => {
             "The share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped."
+        }
+        EVENTSOURCE_PROJECTION_RUNNING => {
+            "1 while the projection runs; 0 once it has failed for good, until its runner is stopped."
         }
         EVENTSOURCE_RELAY_GAP => "The head of the store minus the relay's checkpoint.",
         EVENTSOURCE_RETRIES => "Retries.",

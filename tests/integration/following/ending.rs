@@ -65,3 +65,29 @@ async fn a_projection_ends_that_does_not_know_yet_where_the_feed_does() {
     let projections = ProjectionRunner::new(silent).projection(Effects::new()).spawn();
     in_time(projections.shutdown()).await.unwrap();
 }
+
+/// Its gap vanished with it, and so did whatever watched that: nobody saw that it was dead.
+#[tokio::test]
+async fn one_that_has_failed_is_seen_to_fall_behind_until_its_runner_is_stopped() {
+    let metrics = InMemoryMetricExporter::default();
+    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let seen = recorder.run(async {
+        let store = MemoryStore::new();
+        let runner = ProjectionRunner::new(store.clone()).max_retries(0);
+        let projections = runner.projection(Effects::failing(1, usize::MAX)).spawn();
+        recorder.flush().await;
+        assert_eq!(gauge(&metrics, "eventsource.projection.running"), Some(1));
+        place_many(&store, 1).await;
+        projections.progress().stopped().await;
+        place_many(&store, 4).await;
+        while gap(&metrics) != Some(5) {
+            recorder.flush().await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gauge(&metrics, "eventsource.projection.running"), Some(0));
+        projections.shutdown().await.unwrap_err();
+        recorder.flush().await;
+        assert_eq!((gap(&metrics), gauge(&metrics, "eventsource.projection.running")), (None, None));
+    });
+    in_time(seen).await;
+}

@@ -94,6 +94,17 @@ pub(crate) fn failure(target: &'static str, error_type: &str, text: Option<&str>
     );
 }
 
+/// An append of the component with that target found another one before it.
+pub(crate) fn conflict(target: &'static str, error_type: &str, text: Option<&str>) {
+    event!(
+        "eventsource.append.conflict",
+        target in [LOG_COMMAND, LOG_STORE, LOG_MEMORY, LOG_SQLITE, LOG_POSTGRES],
+        INFO,
+        { error.r#type = error_type, exception.message = text },
+        "conflict"
+    );
+}
+
 /// A call to a database with that target was slow.
 pub(crate) fn store_slow(target: &'static str, operation: &str, duration: Duration) {
     let duration = duration.as_secs_f64();

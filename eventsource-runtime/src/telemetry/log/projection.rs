@@ -1,26 +1,39 @@
 //! What projections report to operators.
 
 use super::ids;
+use crate::store::Position;
 use crate::telemetry::names;
 
 /// A projection's batch failed and is retried.
-pub(crate) fn projection_retried(projection: &str, retry: u32, error_type: &str) {
+pub(crate) fn projection_retried(projection: &str, event: Option<Position>, retry: u32, error_type: &str) {
+    let position = event.map(Position::get);
     event!(
         "eventsource.projection.retried",
         names::LOG_PROJECTION,
         WARN,
-        { eventsource.projection.name = projection, eventsource.retry.count = retry, error.r#type = error_type },
+        {
+            eventsource.projection.name = projection,
+            eventsource.position = position,
+            eventsource.retry.count = retry,
+            error.r#type = error_type
+        },
         "retried"
     );
 }
 
 /// A projection gave up; its checkpoint stays where it is.
-pub(crate) fn projection_stopped(projection: &str, checkpoint: u64, error_type: &str) {
+pub(crate) fn projection_stopped(projection: &str, checkpoint: Position, event: Option<Position>, error_type: &str) {
+    let (checkpoint, position) = (checkpoint.get(), event.map(Position::get));
     event!(
         "eventsource.projection.stopped",
         names::LOG_PROJECTION,
         ERROR,
-        { eventsource.projection.name = projection, eventsource.projection.checkpoint = checkpoint, error.r#type = error_type },
+        {
+            eventsource.projection.name = projection,
+            eventsource.projection.checkpoint = checkpoint,
+            eventsource.position = position,
+            error.r#type = error_type
+        },
         "stopped"
     );
 }

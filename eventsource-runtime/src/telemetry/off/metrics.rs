@@ -86,6 +86,10 @@ impl Gap {
         match *self {}
     }
 
+    pub(crate) fn failed(&self) {
+        match *self {}
+    }
+
     pub(crate) fn head(&self, _: u64) {
         match *self {}
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
@@ -21,6 +21,7 @@ static REBUILDS: Observed<&str, Rebuild> = Observed::new();
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     observe_gaps(meter, meter_id, (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME), &GAPS);
     observe_gaps(meter, meter_id, (names::EVENTSOURCE_RELAY_GAP, names::EVENTSOURCE_RELAY_NAME), &RELAY_GAPS);
+    observe_running(meter, meter_id);
     observe_rebuilds(meter, meter_id);
 }
 
@@ -36,6 +37,7 @@ pub(crate) struct Gap {
 struct Gaps {
     head: AtomicU64,
     checkpoints: Box<[AtomicU64]>,
+    has_failed: AtomicBool,
 }
 
 impl Gap {
@@ -46,7 +48,7 @@ impl Gap {
             return Vec::new();
         }
         let checkpoints = (0..parts).map(|_| AtomicU64::new(0)).collect();
-        let of = Arc::new(Gaps { head: AtomicU64::new(0), checkpoints });
+        let of = Arc::new(Gaps { head: AtomicU64::new(0), checkpoints, has_failed: AtomicBool::new(false) });
         if relay { &RELAY_GAPS } else { &GAPS }.add(name, &of);
         (0..parts).map(|part| Arc::new(Self { of: Arc::clone(&of), part })).collect()
     }
@@ -64,6 +66,11 @@ impl Gap {
     /// The last known position in the store.
     pub(crate) fn known_head(&self) -> u64 {
         self.of.head.load(Ordering::Relaxed)
+    }
+
+    /// The part has failed for good.
+    pub(crate) fn failed(&self) {
+        self.of.has_failed.store(true, Ordering::Relaxed);
     }
 
     /// The last position that the part has finished.
@@ -102,6 +109,25 @@ fn observe_gaps(
             }
             for (name, positions) in all {
                 observer.observe(positions, &[KeyValue::new(key, name)]);
+            }
+        })
+        .build();
+}
+
+/// Whether each projection still runs: one that has failed is told until its runner is stopped.
+fn observe_running(meter: &Meter, meter_id: &MeterId) {
+    let meter_id = meter_id.clone();
+    meter
+        .u64_observable_gauge(names::EVENTSOURCE_PROJECTION_RUNNING)
+        .with_unit("{projection}")
+        .with_description(names::description(names::EVENTSOURCE_PROJECTION_RUNNING))
+        .with_callback(move |observer| {
+            let mut all = BTreeMap::new();
+            for (projection, gaps) in GAPS.living(&meter_id) {
+                *all.entry(projection).or_insert(true) &= !gaps.has_failed.load(Ordering::Relaxed);
+            }
+            for (projection, runs) in all {
+                observer.observe(u64::from(runs), &[KeyValue::new(names::PROJECTION_NAME, projection)]);
             }
         })
         .build();
@@ -167,6 +193,7 @@ mod tests {
         let (behind, there) = (Gap::observed("Stock", 2, false), Gap::observed("Stock", 1, false));
         behind.iter().zip([10, 2]).for_each(|(part, done)| part.checkpoint(done));
         there[0].checkpoint(7);
+        there[0].failed();
         let rebuilds = [0.25, 0.75].map(|done| (Rebuild::observed("Stock").unwrap(), done));
         for (rebuild, done) in &rebuilds {
             rebuild.set(*done);
@@ -186,6 +213,11 @@ mod tests {
             }
         }
         told.sort_unstable();
-        assert_eq!(told, ["eventsource.projection.gap 8", "eventsource.projection.rebuild.progress 0.25"]);
+        let expected = [
+            "eventsource.projection.gap 8",
+            "eventsource.projection.rebuild.progress 0.25",
+            "eventsource.projection.running 0",
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -19,6 +19,9 @@ use crate::telemetry::{Attributes, Outcome, TraceContext, log, names};
 /// The most links and span events that a span keeps; the rest is counted.
 pub(super) const MOST: usize = 128;
 
+/// Room for the attributes that most spans learn later.
+const LATE: usize = 6;
+
 /// The name of the failure of a span whose body panicked.
 const PANIC: &str = "panic";
 
@@ -220,7 +223,7 @@ fn set(context: &Context, record: &mut dyn FnMut(&mut Attributes)) {
 }
 
 pub(super) fn evaluate(record: &mut dyn FnMut(&mut Attributes)) -> List {
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes { list: List::with_room(LATE), ..Attributes::default() };
     record(&mut attributes);
     counted(attributes)
 }

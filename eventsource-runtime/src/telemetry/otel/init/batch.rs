@@ -198,6 +198,7 @@ impl Door {
         self.full_since.store(0, Ordering::Relaxed);
         if result.is_ok() {
             self.failures.store(0, Ordering::Relaxed);
+            self.opens.store(0, Ordering::Relaxed);
             self.processed.exported.fetch_add(count as u64, Ordering::Relaxed);
         } else {
             if let Some(rest) = rest_after(self.failures.fetch_add(1, Ordering::Relaxed) + 1) {

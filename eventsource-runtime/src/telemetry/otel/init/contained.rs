@@ -8,7 +8,7 @@ use std::time::Duration;
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample, Span, SpanData, SpanProcessor};
 
 use crate::telemetry::guard::contained;
@@ -26,16 +26,21 @@ impl<P: SpanProcessor> SpanProcessor for Contained<P> {
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        answered(|| self.0.force_flush())
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        answered(|| self.0.shutdown_with_timeout(timeout))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
         self.0.set_resource(resource);
     }
+}
+
+/// Its answer: a panic is a failure like others, after which it is still shut down.
+fn answered(ask: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
+    contained(ask).unwrap_or_else(|| Err(OTelSdkError::InternalFailure("the processor panicked".to_owned())))
 }
 
 impl<S: ShouldSample + 'static> ShouldSample for Contained<Arc<S>> {
