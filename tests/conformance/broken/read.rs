@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use eventsource_runtime::store::{
-    EventStore, Filter, Fold, Folded, Page, Position, StoreError, StreamId, Version, Visitor,
+    AppendError, EventStore, Filter, Fold, Folded, Page, Position, StoreError, StreamId, Version, Visitor,
 };
 use eventsource_runtime::{Envelope, EventRef, Metadata, StoredEvent};
 use tokio::task::yield_now;
@@ -104,6 +104,9 @@ impl Broken {
 
     /// Where a stream ended when there was no load, while there is, if it has been read from its start.
     async fn seen_end(&self, stream: &StreamId, after: Version) -> Option<Version> {
+        if AppendError::check(stream, &[]).is_err() {
+            return None;
+        }
         let end = self.stands(stream).await.version;
         let mut notes = self.state.notes();
         if self.state.under_way.load(Ordering::SeqCst) > 0 && notes.ends.contains_key(stream) {
