@@ -34,6 +34,7 @@ enum Flaw {
     RefusesEarlyLetters,
     KeepsLetters,
     ParksOnce,
+    EveryMemberGetsAll,
 }
 
 /// How many messages of one publication are kept where the others are not.
@@ -98,12 +99,14 @@ impl EventBus for Flawed {
 
     async fn subscribe(&self, intake: Intake) -> Result<Member, BusError> {
         let mut intake = intake;
-        if self.flaw == Flaw::OneGroupForAll {
-            intake.group = "one".into();
+        let number = self.state.joined.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.flaw {
+            Flaw::OneGroupForAll => intake.group = "one".into(),
+            Flaw::EveryMemberGetsAll => intake.group = format!("{}-{number}", intake.group).into(),
+            _ => {}
         }
         let of_letters = intake.dead_letters;
         let inner = self.inner.subscribe(intake).await?;
-        let number = self.state.joined.fetch_add(1, Ordering::SeqCst) + 1;
         Ok(Member {
             bus: self.clone(),
             inner,
@@ -333,4 +336,11 @@ fn each_flaw_is_found_by_its_case_alone() {
 fn a_bus_that_never_stops_goes_not_unnoticed() {
     let case = || suite::shutting_down_finishes_what_was_taken(async || with(Flaw::NeverStops));
     assert_eq!(verdict_at_last(case), Said::Nothing);
+}
+
+/// The case is there for a bus on which one that leaves takes the others along.
+#[test]
+fn a_bus_on_which_every_member_gets_all_goes_not_unnoticed() {
+    let case = || suite::members_of_a_group_share_its_messages(async || with(Flaw::EveryMemberGetsAll));
+    assert_eq!(verdict_at_last(case), Said::No);
 }

@@ -39,11 +39,6 @@ async fn dropped_everywhere<S: EventStore + SnapshotStore>(store: S) -> usize {
     polls
 }
 
-#[tokio::test]
-async fn a_command_is_dropped_everywhere_in_memory() {
-    dropped_everywhere(MemoryStore::new()).await;
-}
-
 /// A store that makes its callers wait before and after each of the two calls: four points at which a command can be
 /// dropped.
 #[tokio::test]

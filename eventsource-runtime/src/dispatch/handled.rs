@@ -34,8 +34,8 @@ impl Handled {
     }
 
     pub(crate) fn event<E>(event: &Recorded<E>) -> Self {
-        let id = Some(event.event_id());
-        Self { correlation_id: event.correlation_id().or(id), id, in_process: Self::is_in_process() }
+        let event = event.envelope();
+        Self { correlation_id: Some(event.correlation()), id: Some(event.id), in_process: Self::is_in_process() }
     }
 
     /// What the caller's handler is handling; empty outside a handler.

@@ -123,7 +123,8 @@ impl Side {
         Known { name, span: self.unknown_span, aggregate_type: None }
     }
 
-    fn refuse(
+    /// Reports a message that reached no handler, in a span of its kind that fails.
+    pub(super) fn refuse(
         &self,
         Known { name, span, aggregate_type }: Known,
         shown: &str,

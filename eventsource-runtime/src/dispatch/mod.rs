@@ -69,7 +69,7 @@ impl Context {
     /// command: for the causation id too, dispatch it within [`caused_by`].
     #[must_use]
     pub fn following<E>(event: &Recorded<E>) -> Self {
-        Self { correlation_id: event.correlation_id().or(Some(event.event_id())), ..Self::default() }
+        Self { correlation_id: Some(event.envelope().correlation()), ..Self::default() }
     }
 }
 

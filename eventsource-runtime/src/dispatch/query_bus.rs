@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,15 +109,13 @@ impl QueryBus {
     /// The bus has no handler for the query, or the handler failed: with the query's own error, which is returned as
     /// [`QueryError::Rejected`], or with another.
     pub fn execute<Q: Query>(&self, query: Q) -> BoxFuture<'_, Answered<Q>> {
-        match self.route::<Q>() {
+        match self.routes.typed.get(&TypeId::of::<Q>()).and_then(|route| route.downcast_ref::<Box<dyn Route<Q>>>()) {
             Some(route) => route.execute(query, self.switches),
-            None => Box::pin(async { Err(no_handler::<Q>(self.switches)) }),
+            None => Box::pin(async {
+                QUERIES.refuse(known::<Q>(), Q::NAME, "no_handler".into(), self.switches);
+                Err(QueryError::NoHandler { query: Q::NAME })
+            }),
         }
-    }
-
-    fn route<Q: Query>(&self) -> Option<&dyn Route<Q>> {
-        let route = self.routes.typed.get(&TypeId::of::<Q>())?;
-        route.downcast_ref::<Box<dyn Route<Q>>>().map(|route| &**route)
     }
 
     /// Answers a query received as JSON, by its name, with JSON.
@@ -130,7 +129,9 @@ impl QueryBus {
         payload: impl AsRef<[u8]> + Send,
     ) -> Result<serde_json::Value, ExecuteJsonError> {
         match self.routes.named.find(name) {
-            Found::Route(route) => route.execute(self, Payload { json: payload.as_ref(), most: MAX_JSON }).await,
+            Found::Route(route) => {
+                route.execute(Payload { json: payload.as_ref(), most: MAX_JSON }, self.switches).await
+            }
             Found::Unknown => {
                 let query = shown(name);
                 QUERIES.unknown(&query, self.switches);
@@ -147,18 +148,11 @@ impl QueryBus {
 /// Routes one type of query to its handler.
 trait Route<Q: Query>: Send + Sync {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>>;
-
-    /// The same, with the answer as JSON: it is serialized within the span, so that a failure to do so shows there.
-    fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>>;
 }
 
 impl<H: HandleQuery<Q>, Q: Query> Route<Q> for Arc<H> {
     fn execute(&self, query: Q, switches: Switches) -> BoxFuture<'_, Answered<Q>> {
         Box::pin(async move { asked(&**self, query, switches).await.end(|answered| answered) })
-    }
-
-    fn execute_json(&self, query: Q, switches: Switches) -> BoxFuture<'_, Result<serde_json::Value, ExecuteJsonError>> {
-        Box::pin(async move { asked(&**self, query, switches).await.end(written::<Q>) })
     }
 }
 
@@ -268,45 +262,36 @@ fn end(
     }
 }
 
-fn no_handler<Q: Query>(switches: Switches) -> QueryError<Q::Error> {
-    let span = query_span((Q::NAME, Q::SPAN), &|| switches.tracing, &mut |_| ());
-    let error = QueryError::NoHandler { query: Q::NAME };
-    if switches.metrics {
-        let error_type = error.error_type();
-        let ended =
-            metrics::Ended { name: Q::NAME, status: "error", error_type: Some(&error_type), elapsed: Duration::ZERO };
-        span.in_scope(|| metrics::query(&ended, None));
-    }
-    span.fail_saying(names::LOG_QUERY, "no_handler", Some(format!("No handler for {}", Q::NAME)));
-    error
+const fn known<Q: Query>() -> Known {
+    Known { name: Q::NAME, span: Q::SPAN, aggregate_type: None }
 }
 
 /// Reads one type of query from JSON, executes it and writes the answer as JSON.
 trait JsonRoute: Send + Sync {
     fn execute<'a>(
         &'a self,
-        bus: &'a QueryBus,
         payload: Payload<'a>,
+        switches: Switches,
     ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>>;
 }
 
-struct Json<Q>(std::marker::PhantomData<fn() -> Q>);
+struct Json<H, Q> {
+    handler: Arc<H>,
+    query: PhantomData<fn() -> Q>,
+}
 
-impl<Q: Query> JsonRoute for Json<Q> {
+impl<H: HandleQuery<Q>, Q: Query> JsonRoute for Json<H, Q> {
     fn execute<'a>(
         &'a self,
-        bus: &'a QueryBus,
         payload: Payload<'a>,
+        switches: Switches,
     ) -> BoxFuture<'a, Result<serde_json::Value, ExecuteJsonError>> {
-        let known = Known { name: Q::NAME, span: Q::SPAN, aggregate_type: None };
-        let query = match QUERIES.read(known, payload, |json| serde_json::from_slice::<Q>(json), bus.switches) {
-            Ok(query) => query,
-            Err(refused) => return Box::pin(std::future::ready(Err(refuse(Q::NAME, refused)))),
-        };
-        match bus.route::<Q>() {
-            Some(route) => route.execute_json(query, bus.switches),
-            None => Box::pin(async { Err(ExecuteJsonError::from_typed(Q::NAME, no_handler::<Q>(bus.switches))) }),
-        }
+        Box::pin(async move {
+            let query = QUERIES.read(known::<Q>(), payload, |json| serde_json::from_slice::<Q>(json), switches);
+            let query = query.map_err(|refused| refuse(Q::NAME, refused))?;
+            // The answer is serialized within the span, so that a failure to do so shows there.
+            asked(&*self.handler, query, switches).await.end(written::<Q>)
+        })
     }
 }
 
@@ -332,7 +317,8 @@ impl<H: QueryHandlers> QueryRegistry<H> for Registrar<'_, H> {
     {
         let route: Box<dyn Route<Q>> = Box::new(Arc::clone(&self.handler));
         self.routes.typed.insert(TypeId::of::<Q>(), Box::new(route));
-        self.routes.named.insert::<Q>(Q::NAME, Box::new(Json::<Q>(std::marker::PhantomData)));
+        let json = Json { handler: Arc::clone(&self.handler), query: PhantomData };
+        self.routes.named.insert::<Q>(Q::NAME, Box::new(json));
     }
 }
 

@@ -102,6 +102,11 @@ impl Envelope {
             trace_context: None,
         }
     }
+
+    /// The correlation id of what follows from the event: its own, or else its id.
+    pub(crate) fn correlation(&self) -> Uuid {
+        self.correlation_id.unwrap_or(self.id)
+    }
 }
 
 /// An event as the store keeps it: the envelope and the payload's bytes, exactly as they were written.

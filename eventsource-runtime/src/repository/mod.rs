@@ -153,7 +153,8 @@ impl<A, S, V> Repository<A, S, V> {
             tracing: self.tracing,
             metrics: self.metrics,
             clock: self.clock,
-            snapshots: self.snapshots,
+            // What was learnt of another store, and is being written there, says nothing of this one.
+            snapshots: Arc::default(),
             turns: self.turns,
             aggregate: PhantomData,
         }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Loaded;
 use super::snapshots::Snapshots;
 use crate::dispatch::is_own;
-use crate::domain::{Aggregate, DecodeError, EventRef};
+use crate::domain::{Aggregate, DecodeError, EventRef, Snapshot};
 use crate::snapshot::{Restore, StoredSnapshot};
 use crate::store::{Appended, Position, StoreError, StreamId, Version, Visitor};
 
@@ -96,25 +96,25 @@ impl Read {
 pub(super) struct Restoring<A> {
     pub(super) replay: Box<Replay<A>>,
     stream: StreamId,
+    policy: Snapshot<A>,
     snapshots: Arc<Snapshots>,
     begun: Instant,
 }
 
 impl<A: Aggregate> Restoring<A> {
-    pub(super) fn new(stream: &StreamId, snapshots: &Arc<Snapshots>) -> Self {
+    pub(super) fn new(stream: &StreamId, policy: Snapshot<A>, snapshots: &Arc<Snapshots>) -> Self {
         let (stream, snapshots) = (stream.clone(), Arc::clone(snapshots));
-        Self { replay: Box::default(), stream, snapshots, begun: Instant::now() }
+        Self { replay: Box::default(), stream, policy, snapshots, begun: Instant::now() }
     }
 
     fn begin(&mut self, snapshot: &StoredSnapshot) -> Result<(), Read> {
-        let policy = A::SNAPSHOT.ok_or(Read::Missing)?;
-        if snapshot.schema != policy.schema() || snapshot.stream.aggregate_type() != A::NAME {
+        if snapshot.schema != self.policy.schema() || snapshot.stream.aggregate_type() != A::NAME {
             return Err(Read::SchemaMismatch);
         }
         let is_ours = snapshot.stream == self.stream && snapshot.last.version > Version::START;
         let json = snapshot.unseal().filter(|_| is_ours).ok_or(Read::DecodeError)?;
         // The user's code, on bytes that a former version of the program may have written.
-        let decoded = catch_unwind(AssertUnwindSafe(|| policy.decode(json)));
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.policy.decode(json)));
         let Ok(Ok(state)) = decoded else { return Err(Read::DecodeError) };
         let (version, position) = (snapshot.last.version, snapshot.last.position);
         *self.replay = Replay { state, version, position, base: version, ..Replay::default() };

@@ -11,7 +11,7 @@ use super::Repository;
 use super::cause::{Cause, event_id};
 use super::replay::{Read, Replay, Restoring};
 use crate::dispatch::DispatchError;
-use crate::domain::{Aggregate, AnyCommand, EventSet, Handlers};
+use crate::domain::{Aggregate, AnyCommand, EventSet, Handlers, Snapshot};
 use crate::snapshot::SnapshotStore;
 use crate::store::{
     AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
@@ -82,23 +82,23 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         first_event: Option<Uuid>,
     ) -> Result<(u64, Box<Replay<A>>), StoreError> {
         let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
-        let snapshots = A::SNAPSHOT.is_some() && replay.version == Version::START && self.store.snapshots().is_some();
-        if snapshots {
+        let is_empty = replay.version == Version::START;
+        if let Some(policy) = A::SNAPSHOT.filter(|_| is_empty && self.store.snapshots().is_some()) {
             // In a box: the loads of all other aggregates would reserve space for it.
-            return Box::pin(self.fold_from_snapshot(fold)).await;
+            return Box::pin(self.fold_from_snapshot(fold, policy)).await;
         }
         let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
         replay.earlier = earlier;
         Ok((visited, replay))
     }
 
-    async fn fold_from_snapshot(&self, fold: Fold) -> Result<(u64, Box<Replay<A>>), StoreError> {
+    async fn fold_from_snapshot(&self, fold: Fold, policy: Snapshot<A>) -> Result<(u64, Box<Replay<A>>), StoreError> {
         let (mut replay, visited, earlier) = if self.snapshots.rests() {
             let replay = Box::new(Replay { read: Some(Read::StoreError), ..Replay::default() });
             let Folded { visitor, visited, earlier } = self.store.fold(fold, replay).await?;
             (visitor, visited, earlier)
         } else {
-            let restoring = Restoring::new(&fold.stream, &self.snapshots);
+            let restoring = Restoring::new(&fold.stream, policy, &self.snapshots);
             let Folded { visitor, visited, earlier } = self.store.fold_from_snapshot(fold, restoring).await?;
             (visitor.replay, visited, earlier)
         };
@@ -254,8 +254,8 @@ mod tests {
     #[test]
     fn pauses_grow_and_stay_bounded() {
         for exponent in 0..40 {
-            let pause = jittered(exponent);
-            assert!(pause >= Duration::from_micros(500) && pause <= LONGEST_PAUSE, "{pause:?}");
+            let (pause, longest) = (jittered(exponent), Duration::from_millis(1 << exponent.min(6)).min(LONGEST_PAUSE));
+            assert!(pause >= longest / 2 && pause <= longest, "{pause:?} after {exponent} more");
         }
     }
 }

@@ -271,10 +271,14 @@ impl<M: ProcessManager> Reacted<M> {
 
 /// The reaction, if it can be stored.
 fn written<M>(reaction: Reaction<M>) -> Result<Reaction<M>, ProjectionError> {
-    match reaction.unwritable {
-        Some(unwritable) => Err(unwritable.into()),
-        None => Ok(reaction),
+    if let Some(unwritable) = reaction.unwritable {
+        return Err(unwritable.into());
     }
+    let later = reaction.later.iter().map(|later| &later.event);
+    for event in reaction.events.iter().chain(later) {
+        event.as_event().encode()?;
+    }
+    Ok(reaction)
 }
 
 /// What is recorded, now and later, and the commands, in order.

@@ -164,7 +164,7 @@ impl StoredNames {
         if !self.shared.is_empty() {
             return Err(self.shared.join("\n"));
         }
-        let mut kept = read(text)?;
+        let mut kept = self.read(text)?;
         let lost: Vec<_> = kept.iter().filter_map(|(of, name, version)| self.lost(of, name, *version)).collect();
         if !lost.is_empty() {
             return Err(lost.join("\n"));
@@ -228,16 +228,22 @@ impl StoredNames {
             Some(_) => None,
         }
     }
-}
 
-fn read(text: &str) -> Result<Kept, String> {
-    let read = |line: &str| {
-        let (event, version) = line.rsplit_once(' ')?;
-        let (of, name) = event.split_once('/')?;
-        Some((of.to_owned(), name.to_owned(), version.parse().ok()?))
-    };
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    lines.map(|line| read(line).ok_or_else(|| format!("`{line}` is not `Aggregate/Event version`"))).collect()
+    fn read(&self, text: &str) -> Result<Kept, String> {
+        let read = |line: &str| {
+            let (event, version) = line.rsplit_once(' ')?;
+            let (of, name) = self.split(event)?;
+            Some((of.to_owned(), name.to_owned(), version.parse().ok()?))
+        };
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        lines.map(|line| read(line).ok_or_else(|| format!("`{line}` is not `Aggregate/Event version`"))).collect()
+    }
+
+    /// The aggregate and the event. Both may have slashes: of the aggregates that fit, it is the longest.
+    fn split<'a>(&self, event: &'a str) -> Option<(&'a str, &'a str)> {
+        let mut parts = event.rmatch_indices('/').map(|(at, _)| (&event[..at], &event[at + 1..]));
+        parts.find(|(of, _)| self.aggregates.contains_key(of)).or_else(|| event.split_once('/'))
+    }
 }
 
 #[cfg(test)]
@@ -318,6 +324,18 @@ mod tests {
         names.is(Kind::Event, "Created", "films::Created");
         let fault = names.compare("").err().unwrap();
         assert!(fault.contains("`books::Created` and of `films::Created`") && fault.contains("#[event("), "{fault}");
+    }
+
+    /// The next check read the file's own lines as those of an aggregate `Sales`.
+    #[test]
+    fn names_may_have_slashes() {
+        let mut names = names("Sales/Order", vec![event("Added", &[], 1), event("Line/Added", &[], 1)]);
+        names.checkpoints.insert((PROJECTION, "sales/orders"));
+        let kept = names.compare("").unwrap().text;
+        assert_eq!(kept, "Sales/Order/Added 1\nSales/Order/Line/Added 1\nprojection/sales/orders 1\n");
+        assert_eq!(names.compare(&kept).unwrap().lines, [""; 0]);
+        names.aggregates.insert("Sales", vec![event("Opened", &[], 1)]);
+        assert_eq!(names.compare(&kept).unwrap().lines, ["`Sales/Opened 1`"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use eventsource_runtime::store::{
-    EventStore, Filter, Fold, Folded, Page, Position, StoreError, StreamId, Version, Visitor,
+    AppendError, EventStore, Filter, Fold, Folded, Page, Position, StoreError, StreamId, Version, Visitor,
 };
 use eventsource_runtime::{Envelope, EventRef, Metadata, StoredEvent};
 use tokio::task::yield_now;
@@ -94,18 +94,28 @@ impl Broken {
             Defect::NoneIsAll if limit == 0 => usize::MAX,
             _ => limit,
         };
-        let stale = self.defect == Defect::ReadsAreStaleUnderLoad && after == Version::START;
-        if stale
-            && self.state.under_way.load(Ordering::SeqCst) > 0
-            && let Some(read) = self.state.notes().read.get(stream)
-        {
-            return Ok(read.clone());
-        }
-        let events = self.memory.read_stream(stream, after, limit).await?;
-        if stale {
-            self.state.notes().read.insert(stream.clone(), events.clone());
+        let mut events = self.memory.read_stream(stream, after, limit).await?;
+        if self.defect == Defect::ReadsAreStaleUnderLoad {
+            let end = self.seen_end(stream, after).await;
+            events.retain(|event| end.is_none_or(|end| event.version <= end));
         }
         Ok(events)
+    }
+
+    /// Where a stream ended when there was no load, while there is, if it has been read from its start.
+    async fn seen_end(&self, stream: &StreamId, after: Version) -> Option<Version> {
+        if AppendError::check(stream, &[]).is_err() {
+            return None;
+        }
+        let end = self.stands(stream).await.version;
+        let mut notes = self.state.notes();
+        if self.state.under_way.load(Ordering::SeqCst) > 0 && notes.ends.contains_key(stream) {
+            return notes.ends.get(stream).copied();
+        }
+        if after == Version::START || notes.ends.contains_key(stream) {
+            notes.ends.insert(stream.clone(), end);
+        }
+        None
     }
 
     pub(super) async fn read_all_badly(

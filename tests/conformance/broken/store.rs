@@ -38,7 +38,7 @@ pub(super) struct Notes {
     pub(super) refused: HashSet<Uuid>,
     pub(super) being_made: HashSet<Uuid>,
     pub(super) times: HashMap<Uuid, Timestamp>,
-    pub(super) read: HashMap<StreamId, Vec<StoredEvent>>,
+    pub(super) ends: HashMap<StreamId, Version>,
 }
 
 impl State {

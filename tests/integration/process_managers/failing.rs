@@ -1,6 +1,7 @@
 //! What cannot be dispatched.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use eventsource_runtime::dispatch::MAX_JSON;
 use eventsource_runtime::prelude::*;
@@ -8,7 +9,9 @@ use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{SqliteStore, StreamId};
 use eventsource_runtime::testing::process;
 use eventsource_tests::faulty::Faulty;
-use eventsource_tests::shipping::{Order, OrderPlaced, OrderStatus, Payment, SettlePayment, Shipping, commands};
+use eventsource_tests::shipping::{
+    Order, OrderCancelled, OrderPlaced, OrderStatus, Payment, SettlePayment, Shipping, commands,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -177,6 +180,10 @@ impl Weighing {
     fn placed(&self, event: &Recorded<OrderPlaced>) -> Result<Weigh, uuid::Error> {
         Ok(Weigh { scales: event.aggregate_id().parse()?, kilos: f64::NAN })
     }
+
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) -> Reaction<Self> {
+        Reaction::new().record_after(Duration::from_secs(1), Weighed { kilos: f64::NAN })
+    }
 }
 
 /// With nothing beside it the event was skipped in silence.
@@ -193,4 +200,12 @@ async fn a_command_that_cannot_be_stored_stops_the_manager() {
     let event = OrderPlaced { customer: "Ada".into(), cents: 1, address: "here".into() };
     let failed = process::<Weighing>().when(StreamId::new("Order", order), event).then_failed();
     assert_eq!(failed.cause().to_string(), source);
+}
+
+/// A test that expected it passed, as both were shown alike.
+#[test]
+fn an_event_that_cannot_be_stored_later_fails_its_test() {
+    let cancelled = OrderCancelled { reason: "NoCredit".into() };
+    let failed = process::<Weighing>().when(StreamId::new("Order", Uuid::now_v7()), cancelled).then_failed();
+    assert!(failed.cause().to_string().contains("`Weighed`"), "{}", failed.cause());
 }

@@ -7,23 +7,12 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::snapshot::{LastEvent, StoredSnapshot, WithSnapshots};
 use eventsource_runtime::store::{PostgresOptions, PostgresStore, SqliteStore};
 use eventsource_runtime::testing::run;
+use eventsource_tests::dice::Dice;
 use eventsource_tests::faulty_snapshots::{Fault, FaultySnapshots};
 use eventsource_tests::services;
 use uuid::Uuid;
 
 use super::{Added, Named, Plain, Tally, measured, reads, stream};
-
-/// Xorshift: small, and the same again for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 /// Where events and snapshots are kept, within reach of what befalls them.
 trait Kept {
@@ -80,12 +69,12 @@ impl<S: EventStore + SnapshotStore> Kept for Within<S> {
 }
 
 /// Something that may befall a stream and its snapshot.
-async fn befall<K: Kept>(random: &mut Random, tally: Uuid, kept: &K, other: &K) {
+async fn befall<K: Kept>(dice: &mut Dice, tally: Uuid, kept: &K, other: &K) {
     let (ours, theirs) = (Repository::<Tally, _>::new(kept.store()), Repository::<Tally, _>::new(other.store()));
     let stream = stream(tally);
-    let number = i64::try_from(random.below(1000)).unwrap_or_default();
+    let number = i64::try_from(dice.below(1000)).unwrap_or_default();
     let event = Added { number };
-    match random.below(13) {
+    match dice.below(13) {
         0..3 => {
             ours.append(&tally, ExpectedVersion::Any, event).await.unwrap();
         }
@@ -97,18 +86,18 @@ async fn befall<K: Kept>(random: &mut Random, tally: Uuid, kept: &K, other: &K) 
         }
         // Another history under the same name, a tenant's or that of a copy: mostly longer.
         6 => {
-            for _ in 0..=random.below(12) {
+            for _ in 0..=dice.below(12) {
                 theirs.append(&tally, ExpectedVersion::Any, event.clone()).await.unwrap();
             }
             theirs.create_snapshot(&tally).await.unwrap();
             let foreign = other.store().latest_snapshot(&stream).await.unwrap().unwrap();
             kept.store().save_snapshot(foreign).await.unwrap();
         }
-        7 => damage(random, kept, &stream).await,
-        8 => kept.tamper(&stream, |snapshot| snapshot.schema.hash ^= 1 << random.below(64)).await,
+        7 => damage(dice, kept, &stream).await,
+        8 => kept.tamper(&stream, |snapshot| snapshot.schema.hash ^= 1 << dice.below(64)).await,
         9 => kept.tamper(&stream, |snapshot| snapshot.schema.version += 1).await,
         10 => kept.tamper(&stream, |snapshot| snapshot.stream = StreamId::new("Account", tally)).await,
-        11 => move_end(random, kept, &stream).await,
+        11 => move_end(dice, kept, &stream).await,
         // The state of another stream, with all that is said of this one's.
         _ => {
             let another = Uuid::now_v7();
@@ -120,12 +109,12 @@ async fn befall<K: Kept>(random: &mut Random, tally: Uuid, kept: &K, other: &K) 
     }
 }
 
-async fn damage(random: &mut Random, kept: &impl Kept, stream: &StreamId) {
+async fn damage(dice: &mut Dice, kept: &impl Kept, stream: &StreamId) {
     let change = |snapshot: &mut StoredSnapshot| {
         let mut state = snapshot.state.to_vec();
-        let at = usize::try_from(random.below(state.len().max(1) as u64)).unwrap_or_default();
-        match (random.below(4), state.get_mut(at)) {
-            (1.., Some(byte)) => *byte ^= 1 << random.below(8),
+        let at = usize::try_from(dice.below(state.len().max(1) as u64)).unwrap_or_default();
+        match (dice.below(4), state.get_mut(at)) {
+            (1.., Some(byte)) => *byte ^= 1 << dice.below(8),
             _ => state.truncate(at),
         }
         snapshot.state = state.into();
@@ -134,9 +123,9 @@ async fn damage(random: &mut Random, kept: &impl Kept, stream: &StreamId) {
 }
 
 /// Has the snapshot end with another event of its stream, so that it is of its history, and the state is not.
-async fn move_end(random: &mut Random, kept: &impl Kept, stream: &StreamId) {
+async fn move_end(dice: &mut Dice, kept: &impl Kept, stream: &StreamId) {
     let events = kept.store().read_stream(stream, Version::START, 1000).await.unwrap();
-    let at = usize::try_from(random.below(events.len().max(1) as u64)).unwrap_or_default();
+    let at = usize::try_from(dice.below(events.len().max(1) as u64)).unwrap_or_default();
     let Some(event) = events.get(at) else { return };
     let last = LastEvent { version: event.version, position: event.position, id: event.id };
     kept.tamper(stream, |snapshot| snapshot.last = last).await;
@@ -147,11 +136,11 @@ async fn move_end(random: &mut Random, kept: &impl Kept, stream: &StreamId) {
 async fn loads_are_the_same<K: Kept>(open: impl AsyncFn() -> (K, K), seeds: Range<u64>) {
     for seed in seeds {
         let (kept, other) = open().await;
-        let (mut random, tally) = (Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1), Uuid::now_v7());
+        let (mut dice, tally) = (Dice(seed), Uuid::now_v7());
         let plain = Repository::<Plain, _>::new(kept.store());
         for step in 0..24 {
-            befall(&mut random, tally, &kept, &other).await;
-            kept.fail(random.below(10) == 0);
+            befall(&mut dice, tally, &kept, &other).await;
+            kept.fail(dice.below(10) == 0);
             let with = Repository::<Tally, _>::new(kept.store()).load(&tally).await.unwrap();
             let without = plain.load(&tally).await.unwrap();
             kept.fail(false);

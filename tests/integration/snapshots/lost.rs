@@ -1,4 +1,4 @@
-//! A snapshot that is never got to, as the database is gone.
+//! Snapshots that are never got to, and what that says of others.
 
 use opentelemetry_sdk::metrics::data::MetricData;
 
@@ -30,4 +30,17 @@ async fn a_snapshot_that_could_not_be_asked_for_is_counted_as_its_span_says() {
         }
     }
     assert_eq!(counted, [("snapshots".to_owned(), 1)]);
+}
+
+/// A store that did not answer kept those from being asked that its repository was given later.
+#[tokio::test(start_paused = true)]
+async fn a_store_rests_for_itself_alone() {
+    let (hanging, other, tally) = (FaultySnapshots::default(), FaultySnapshots::default(), Uuid::now_v7());
+    hanging.fail(Fault::Hang);
+    let first = tallies(&MemoryStore::new(), &hanging);
+    first.load(&tally).await.unwrap();
+    let second = first.clone().with_snapshots(other.clone());
+    second.load(&tally).await.unwrap();
+    first.load(&tally).await.unwrap();
+    assert_eq!((hanging.calls(), other.calls()), (1, 1));
 }

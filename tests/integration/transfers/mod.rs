@@ -14,29 +14,14 @@ use std::time::Duration;
 use eventsource_runtime::clock::{Clock, Timestamp};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::Filter;
+use eventsource_tests::dice::Dice;
 use eventsource_tests::faulty::Faulty;
 use uuid::Uuid;
 
 use domain::{Account, Ask, Deposited, Done, Failed, LATE, Late, Moving, Open, Returned, Transfer, Withdrawn};
 
-/// `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.roll() % end
-    }
-
-    fn count(&mut self, end: u64) -> usize {
-        usize::try_from(self.below(end)).expect("it is small")
-    }
+fn count(dice: &mut Dice, end: u64) -> usize {
+    usize::try_from(dice.below(end)).expect("it is small")
 }
 
 /// Virtual time, which goes on while the process is dead.
@@ -109,11 +94,11 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         self.store.revive();
         if !is_last {
-            let call = self.dice.count(60);
+            let call = count(&mut self.dice, 60);
             self.store.die_at(call, self.dice.below(2) == 0);
-            self.store.lose_answers(self.dice.count(2));
+            self.store.lose_answers(count(&mut self.dice, 2));
         }
-        self.store.slow_down(if self.dice.below(2) == 0 { 0 } else { self.dice.roll() | 1 });
+        self.store.slow_down(if self.dice.below(2) == 0 { 0 } else { self.dice.below(u64::MAX) | 1 });
         let lived = runtime.block_on(async {
             tokio::select! {
                 () = self.run() => true,

@@ -112,7 +112,7 @@ impl<S: ProjectionStore> Desk<S> {
     ) -> Result<Option<Rejection>, ProjectionError> {
         let context = Context {
             command_id: Some(command.id),
-            correlation_id: event.correlation_id.or(Some(event.id)),
+            correlation_id: Some(event.correlation()),
             metadata: chain.stamped(event),
         };
         let payload = command.payload.get().as_bytes();
@@ -223,7 +223,7 @@ impl<S: ProjectionStore> Desk<S> {
 
     fn origin(&self, cause: &Cause<'_>, metadata: Metadata) -> Origin {
         Origin {
-            correlation_id: cause.event.correlation_id.or(Some(cause.event.id)),
+            correlation_id: Some(cause.event.correlation()),
             causation_id: Some(cause.to.id(cause.event.id)),
             metadata,
             ..Origin::at(self.office.clock.now())

@@ -11,8 +11,6 @@ use crate::sync::Mutex;
 #[derive(Default)]
 pub(super) struct Snapshots(Mutex<HashMap<StreamId, StoredSnapshot>>);
 
-impl Memory {}
-
 impl SnapshotStore for Memory {
     fn snapshots(&self) -> Option<StoreInfo> {
         Some(StoreInfo { collection: "snapshots", ..self.info() })

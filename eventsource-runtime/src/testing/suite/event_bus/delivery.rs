@@ -120,9 +120,8 @@ pub async fn members_of_a_group_share_its_messages<B: EventBus>(open: impl Async
     }
     let streams: Vec<_> = (0..8).map(|_| a_stream()).collect();
     publish(&bus, streams.iter().map(|stream| numbered(stream, 1))).await;
-    let first = seen.different(8).await;
-    assert_eq!(first.iter().map(|received| received.id()).collect::<HashSet<_>>().len(), 8);
-    members.remove(0).shutdown().await.expect("it ends");
+    seen.different(8).await;
+    let left = members.remove(0).shutdown().await.expect("it ends");
     publish(&bus, streams.iter().map(|stream| numbered(stream, 2))).await;
     let mut rest = HashSet::new();
     while rest.len() < 8 {
@@ -131,7 +130,10 @@ pub async fn members_of_a_group_share_its_messages<B: EventBus>(open: impl Async
             rest.insert(received.id());
         }
     }
-    members.remove(0).shutdown().await.expect("it ends");
+    let stayed = members.remove(0).shutdown().await.expect("it ends");
+    // Some may come again where a member leaves, but not all that it had.
+    let handled = left.acknowledged + stayed.acknowledged;
+    assert!(handled < 24, "{handled} times a message was handled, of which there are 16");
 }
 
 /// A batch does not wait for more, holds no more than was asked for, and is in order.

@@ -1,12 +1,14 @@
 //! Concurrent calls, and dropped futures.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use tokio::sync::{Barrier, watch};
+use tokio::task::yield_now;
 
 use super::{
     AppendError, Arc, EventStore, ExpectedVersion, Filter, NewEvent, Position, StreamId, Uuid, Version, a_stream,
-    a_stream_of, an_event, appended, dropped_after, events, is_conflict, stored,
+    a_stream_of, an_event, appended, dropped_after, events, is_conflict, stored, stored_after,
 };
 use crate::store::Traced;
 use crate::testing::history::{History, is_linearizable};
@@ -19,22 +21,25 @@ pub async fn writers_of_one_stream_take_turns<S: EventStore>(open: impl AsyncFn(
     let store = open().await;
     let stream = a_stream_of(&store, 1).await;
     let (tasks, each) = (16, 4);
+    let start = Arc::new(Barrier::new(tasks));
     let writers: Vec<_> = (0..tasks)
         .map(|_| {
-            let (store, stream) = (store.clone(), stream.clone());
+            let (store, stream, start) = (store.clone(), stream.clone(), Arc::clone(&start));
             tokio::spawn(async move {
                 let (mut won, mut seen) = (Vec::new(), Version::new(1));
+                start.wait().await;
                 while won.len() < each {
                     let event = an_event("Placed", "1");
                     let id = event.id;
+                    // So that others append to what was read.
+                    yield_now().await;
                     match store.append(&stream, ExpectedVersion::Exact(seen), vec![event]).await {
                         Ok(_) => {
                             won.push((seen.get() + 1, id));
                             seen = Version::new(seen.get() + 1);
                         }
                         Err(AppendError::Conflict(_)) => {
-                            let page = store.read_stream(&stream, seen, 1000).await.expect("a stream can be read");
-                            seen = page.last().map_or(seen, |event| event.version);
+                            seen = stored_after(&store, &stream, seen).await.last().map_or(seen, |last| last.version);
                         }
                         Err(error) => panic!("{error:?}"),
                     }
@@ -83,11 +88,14 @@ pub async fn conflict_among_many_is_one_append_s_own<S: EventStore>(open: impl A
 pub async fn append_made_twice_at_once_is_stored_once<S: EventStore>(open: impl AsyncFn() -> S) {
     let store = open().await;
     for _ in 0..20 {
-        let (stream, batch) = (a_stream(), events(2));
+        let (stream, batch, start) = (a_stream(), events(2), Arc::new(Barrier::new(4)));
         let appends: Vec<_> = (0..4)
             .map(|_| {
-                let (store, stream, batch) = (store.clone(), stream.clone(), batch.clone());
-                tokio::spawn(async move { store.append(&stream, ExpectedVersion::Any, batch).await })
+                let (store, stream, batch, start) = (store.clone(), stream.clone(), batch.clone(), Arc::clone(&start));
+                tokio::spawn(async move {
+                    start.wait().await;
+                    store.append(&stream, ExpectedVersion::Any, batch).await
+                })
             })
             .collect();
         for append in appends {
@@ -99,25 +107,29 @@ pub async fn append_made_twice_at_once_is_stored_once<S: EventStore>(open: impl 
 
 /// Whoever reads while others append sees an append whole or not at all.
 pub async fn readers_see_whole_appends<S: EventStore>(open: impl AsyncFn() -> S) {
-    let (store, stream, done) = (open().await, a_stream(), Arc::new(AtomicBool::new(false)));
+    let (store, stream) = (open().await, a_stream());
+    let (told, mut lengths) = watch::channel(0);
     let reader = {
-        let (store, stream, done) = (store.clone(), stream.clone(), Arc::clone(&done));
+        let (store, stream) = (store.clone(), stream.clone());
         tokio::spawn(async move {
-            let mut seen = 0;
-            while !done.load(Ordering::Acquire) {
-                let page = store.read_stream(&stream, Version::START, 1000).await.expect("a stream can be read");
-                assert_eq!(page.len() % 3, 0, "an append was seen in part");
-                assert!(page.len() >= seen, "what was seen stays");
-                seen = page.len();
-                tokio::task::yield_now().await;
+            let mut seen_more = 0;
+            while seen_more < 20 {
+                let length = stored(&store, &stream).await.len();
+                assert_eq!(length % 3, 0, "an append was seen in part");
+                let before = told.send_replace(length);
+                assert!(length >= before, "what was seen stays");
+                seen_more += usize::from(length > before);
+                yield_now().await;
             }
         })
     };
-    for _ in 0..40 {
-        appended(&store, &stream, events(3)).await;
-        tokio::task::yield_now().await;
+    // A few at a time, so that there is an end to what a read finds; until the reader has seen it grow often enough.
+    while lengths.changed().await.is_ok() {
+        for _ in 0..5 {
+            appended(&store, &stream, events(3)).await;
+            yield_now().await;
+        }
     }
-    done.store(true, Ordering::Release);
     reader.await.expect("the reader does not panic");
 }
 
@@ -229,9 +241,9 @@ async fn calls<S: EventStore>(store: S, stream: StreamId, history: History, seed
         let choice = (seed * 31 + step * 17 + seed * step) % 7;
         if choice < 2 {
             let call = history.begin_read();
-            let page = store.read_stream(&stream, Version::START, 1000).await.expect("a stream can be read");
-            version = Version::new(page.len() as u64);
-            call.read(page.iter().map(|event| event.id));
+            let events = stored(&store, &stream).await;
+            version = Version::new(events.len() as u64);
+            call.read(events.iter().map(|event| event.id));
             continue;
         }
         let expected = match choice {

@@ -2,7 +2,7 @@
 
 use super::{
     Arc, EventStore, Filter, NewEvent, Origin, Position, StreamId, Timestamp, Uuid, a_stream, an_event, appended,
-    events, feed, origin,
+    events, feed, feed_after, origin,
 };
 
 /// The feed shows every event of every stream once, in order of position.
@@ -74,8 +74,8 @@ pub async fn filter_without_a_limit_begins_where_it_is_asked_to<S: EventStore>(o
     let last = appended(&store, &stream, vec![an_event("Placed", "2")]).await.position;
     let filter = Filter::all().event_types(["Placed"]);
     for (after, shown) in [(first, 1), (last, 0)] {
-        let page = store.read_all(after, &filter, usize::MAX).await.expect("the feed can be read");
-        assert_eq!((page.events.len(), page.scanned), (shown, last), "behind {after}");
+        let (events, scanned) = feed_after(&store, after, &filter, usize::MAX).await;
+        assert_eq!((events.len(), scanned), (shown, last), "behind {after}");
     }
 }
 
@@ -84,8 +84,8 @@ async fn shown<S: EventStore>(open: impl AsyncFn() -> S, filter: Filter) -> Stri
     let (store, order, parcel) = (open().await, a_stream(), StreamId::new("Parcel", Uuid::now_v7()));
     appended(&store, &order, vec![an_event("Placed", "a"), an_event("Shipped", "b")]).await;
     appended(&store, &parcel, vec![an_event("Placed", "c"), an_event("Shipped", "d")]).await;
-    let page = store.read_all(Position::START, &filter, 10).await.expect("the feed can be read");
-    page.events.iter().map(|event| String::from_utf8_lossy(event.payload()).into_owned()).collect()
+    let events = feed(&store, &filter, 10).await;
+    events.iter().map(|event| String::from_utf8_lossy(event.payload()).into_owned()).collect()
 }
 
 /// Only the listed types of events are shown.

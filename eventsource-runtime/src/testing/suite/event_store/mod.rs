@@ -197,16 +197,21 @@ async fn a_stream_of<S: EventStore>(store: &S, count: usize) -> StreamId {
 
 /// A whole stream; also checks that its versions are dense.
 async fn stored<S: EventStore>(store: &S, stream: &StreamId) -> Vec<StoredEvent> {
-    let mut all: Vec<StoredEvent> = Vec::new();
+    stored_after(store, stream, Version::START).await
+}
+
+/// A stream after a version, page by page: it is as it was when it had no more.
+async fn stored_after<S: EventStore>(store: &S, stream: &StreamId, after: Version) -> Vec<StoredEvent> {
+    let (mut all, mut last) = (Vec::new(), after);
     loop {
-        let after = Version::new(all.len() as u64);
-        let page = store.read_stream(stream, after, 100).await.expect("a stream can be read");
+        let page = store.read_stream(stream, last, 100).await.expect("a stream can be read");
         if page.is_empty() {
             return all;
         }
         for event in page {
+            assert_eq!(event.version.get(), last.get() + 1, "versions are dense");
+            last = event.version;
             all.push(event);
-            assert_eq!(all.last().map(|event| event.version.get()), Some(all.len() as u64), "versions are dense");
         }
     }
 }
@@ -217,17 +222,28 @@ async fn last<S: EventStore>(store: &S, stream: &StreamId) -> StoredEvent {
 }
 
 /// The whole feed; also checks that its positions ascend.
-async fn feed<S: EventStore>(store: &S, filter: &Filter, limit: usize) -> Vec<StoredEvent> {
-    let (mut all, mut after) = (Vec::<StoredEvent>::new(), Position::START);
+pub(super) async fn feed<S: EventStore>(store: &S, filter: &Filter, limit: usize) -> Vec<StoredEvent> {
+    feed_after(store, Position::START, filter, limit).await.0
+}
+
+/// The feed after a position, page by page, and how far it was looked at.
+async fn feed_after<S: EventStore>(
+    store: &S,
+    mut after: Position,
+    filter: &Filter,
+    limit: usize,
+) -> (Vec<StoredEvent>, Position) {
+    let (mut all, mut last) = (Vec::new(), after);
     loop {
         let page = store.read_all(after, filter, limit).await.expect("the feed can be read");
         for event in page.events {
-            assert!(event.position > all.last().map_or(Position::START, |last| last.position), "positions ascend");
+            assert!(event.position > last, "positions ascend");
             assert!(event.position <= page.scanned, "what is shown was looked at");
+            last = event.position;
             all.push(event);
         }
         if page.scanned == after {
-            return all;
+            return (all, after);
         }
         assert!(page.scanned > after, "a page does not go back");
         after = page.scanned;

@@ -25,6 +25,7 @@ pub use keeping::*;
 pub use leases::*;
 use notes::Notes;
 
+use super::event_store::feed;
 use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
 use crate::projection::{
@@ -144,8 +145,7 @@ async fn append<S: ProjectionStore>(store: &S, streams: &[&StreamId], each: usiz
             store.append(stream, ExpectedVersion::Any, vec![event]).await.expect("an append is made");
         }
     }
-    let page = store.read_all(Position::START, &Filter::all(), 1000).await.expect("the feed can be read");
-    page.events
+    feed(store, &Filter::all(), 1000).await
 }
 
 /// Opens the projection in one part and takes its lease.
