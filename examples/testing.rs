@@ -69,7 +69,8 @@ fn withdraw(cents: u64) -> Withdraw {
     Withdraw { account: "ada".into(), cents }
 }
 
-/// Given past events, when a command arrives, then these events follow: no store, no runtime, no trace.
+/// Given past events, when a command arrives, then these events follow: no store, no runtime, no trace. A handler that
+/// awaits something takes `.when_async(command).await` instead.
 fn the_limit_includes_the_fees() {
     given::<Account>(Opened { owner: "Ada".into() })
         .with_services(Fees { each: 1 })

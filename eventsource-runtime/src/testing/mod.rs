@@ -1,6 +1,7 @@
 //! Tests for code that is written with, and for, this crate.
 //!
-//! For applications: [`given`](fn@given) tests what aggregates decide, [`process`](fn@process) how processes react,
+//! For applications: [`given`](fn@given) tests what aggregates decide, with [`when`](Given::when), or with
+//! [`when_async`](Given::when_async) if the handler awaits something; [`process`](fn@process) tests how processes react,
 //! [`recorded`] makes events for a projection's methods, and [`TraceRecorder`] tests what is traced; [`StoredNames`]
 //! keeps renamed types from losing what was stored. For your own stores there are [suites](suite). Nothing here is
 //! global, so that tests run in parallel under any test runner.
