@@ -98,7 +98,7 @@ pub enum DispatchJsonError {
         types: [&'static str; 2],
     },
     /// No handled command has this name.
-    #[error("No handler for {command}")]
+    #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
     #[non_exhaustive]
     UnknownCommand {
         /// The received name, truncated to 64 bytes.
@@ -236,7 +236,7 @@ pub enum ExecuteJsonError {
         types: [&'static str; 2],
     },
     /// No handled query has this name.
-    #[error("No handler for {query}")]
+    #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
     UnknownQuery {
         /// The received name, truncated to 64 bytes.
         query: String,
@@ -338,5 +338,15 @@ mod tests {
         assert_eq!(fault("{\"customer\":x}"), "expected value at line 1, column 13");
         let value = fault("{\n\"customer\":\"secret\"}");
         assert_eq!(value, "a value or a name that the type does not have at line 2, column 19");
+    }
+
+    #[test]
+    fn what_no_handler_takes_is_told_alike_by_type_and_by_name() {
+        let typed = DispatchError::<Infallible>::NoHandler { command: "Deposit" }.to_string();
+        assert!(typed.contains("`.aggregate(..)`"), "{typed}");
+        assert_eq!(DispatchJsonError::UnknownCommand { command: "Deposit".to_owned() }.to_string(), typed);
+        let typed = QueryError::<Infallible>::NoHandler { query: "Balance" }.to_string();
+        assert!(typed.contains("`.handler(..)`"), "{typed}");
+        assert_eq!(ExecuteJsonError::UnknownQuery { query: "Balance".to_owned() }.to_string(), typed);
     }
 }
