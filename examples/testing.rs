@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::testing::{TraceRecorder, given};
+use eventsource_runtime::testing::{TraceRecorder, given, stored};
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
@@ -14,9 +14,16 @@ struct Opened {
 }
 
 #[derive(Event, Serialize, Deserialize)]
+#[event(version = 2, upcast(1 => without_fee))] // version 1 had no fee
 struct Withdrawn {
     cents: u64,
     fee: u64,
+}
+
+fn without_fee(mut payload: serde_json::Value) -> Result<serde_json::Value, UpcastError> {
+    let withdrawn = payload.as_object_mut().ok_or_else(|| UpcastError::new("a withdrawal is an object"))?;
+    withdrawn.insert("fee".into(), 0.into());
+    Ok(payload)
 }
 
 #[derive(Aggregate, Default, Serialize, Deserialize)]
@@ -69,7 +76,8 @@ fn withdraw(cents: u64) -> Withdraw {
     Withdraw { account: "ada".into(), cents }
 }
 
-/// Given past events, when a command arrives, then these events follow: no store, no runtime, no trace.
+/// Given past events, when a command arrives, then these events follow: no store, no runtime, no trace. A handler that
+/// awaits something takes `.when_async(command).await` instead.
 fn the_limit_includes_the_fees() {
     given::<Account>(Opened { owner: "Ada".into() })
         .with_services(Fees { each: 1 })
@@ -79,6 +87,12 @@ fn the_limit_includes_the_fees() {
         .then_rejected(Refusal::Limit { limit: 1000 })
         .when(withdraw(398))
         .then(Withdrawn { cents: 398, fee: 1 });
+}
+
+/// What was stored by an earlier version is read as a store reads it.
+fn an_old_withdrawal_had_no_fee() {
+    let old = stored::<Withdrawn>(1, r#"{"cents":5}"#).expect("version 1 can be read");
+    assert_eq!((old.cents, old.fee), (5, 0));
 }
 
 /// What a failing test prints: the events side by side, one field per line.
@@ -130,6 +144,7 @@ async fn a_withdrawal_leaves_this_trace() {
 #[tokio::main]
 async fn main() {
     the_limit_includes_the_fees();
+    an_old_withdrawal_had_no_fee();
     // The panic is the point here; its usual report would look like a failure.
     std::panic::set_hook(Box::new(|_| ()));
     a_failure_shows_the_difference();

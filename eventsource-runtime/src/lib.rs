@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![cfg_attr(doc, doc = "\nA tutorial, and pages on telemetry and on what is promised, are in [`guide`].")]
+#![cfg_attr(doc, doc = "\nA tutorial, and pages on telemetry, on operating and on what is promised, are in [`guide`].")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod bus;

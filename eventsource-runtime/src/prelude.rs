@@ -1,4 +1,7 @@
 //! What an application imports: `use eventsource_runtime::prelude::*;`.
+//!
+//! Its [`Context`] has the name of `anyhow`'s trait, and an import by name hides one by `*`. To have both, import the
+//! trait without its name: `use anyhow::Context as _;` is enough for `.context(..)`.
 
 pub use crate::dispatch::{
     CommandBus, Committed, Context, DispatchError, ProcessManagerRunner, QueryBus, QueryError, Reaction, Rejected,

@@ -15,6 +15,7 @@ mod load;
 mod lost;
 mod memory;
 mod messages;
+mod operating;
 mod own_bus;
 mod own_store;
 mod postgres;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{MemoryStore, NewEvent, Origin, StoreError, StreamId};
+use eventsource_runtime::testing::stored;
 use eventsource_runtime::{DecodeFault, EventSet, UpcastError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -98,4 +99,17 @@ async fn what_was_stored_formerly_is_read_as_what_it_is_today() {
         let [loaded, applied] = both_ways((event_type, schema_version, payload)).await;
         assert_eq!((&loaded, &applied), (&expected, &expected), "{event_type} {schema_version} {payload}");
     }
+}
+
+#[test]
+fn a_test_reads_a_payload_as_a_store_does() {
+    let read = |version, json| match stored::<Transferred>(version, json) {
+        Ok(event) => Ok((event.cents, event.currency)),
+        Err(error) => Err(error.fault),
+    };
+    assert_eq!(read(1, r#"{"euros":7}"#), Ok((700, "EUR".to_owned())));
+    assert_eq!(read(3, r#"{"cents":7,"currency":"CHF"}"#), Ok((7, "CHF".to_owned())));
+    assert_eq!(read(1, r#"{"euros":"?"}"#), Err(DecodeFault::Upcast));
+    assert_eq!(read(4, r#"{"cents":7}"#), Err(DecodeFault::Newer));
+    assert_eq!(read(3, r#"{"cents":7}"#), Err(DecodeFault::Payload));
 }

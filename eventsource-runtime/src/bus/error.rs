@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{About, BoxError, error_type, say};
+use crate::error::{About, BoxError, error_type, error_type_or, say};
 
 /// Why a message was not published, as far as the bus knows.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +239,19 @@ impl BusError {
 ///
 /// Made from any error with `?`. The message is retried a few times and then stored as a dead letter;
 /// [`HandlerError::permanent`] says that a retry cannot help. Its cause is in [`HandlerError::cause`].
+///
+/// What does not implement [`Error`], such as an `anyhow::Error` or a boxed error, is converted by
+/// [`from_boxed`](Self::from_boxed):
+///
+/// ```
+/// # use eventsource_runtime::bus::{HandlerError, Received};
+/// # type Failure = Box<dyn std::error::Error + Send + Sync>; // or `anyhow::Error`
+/// # async fn send_mail(_: &Received) -> Result<(), Failure> { Ok(()) }
+/// async fn notify(message: Received) -> Result<(), HandlerError> {
+///     send_mail(&message).await.map_err(HandlerError::from_boxed)?; // it fails with an `anyhow::Error`
+///     Ok(())
+/// }
+/// ```
 pub struct HandlerError {
     cause: BoxError,
     error_type: Cow<'static, str>,
@@ -249,6 +262,12 @@ impl HandlerError {
     /// A failure without an error type of its own.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { cause: reason.into().into(), error_type: Cow::Borrowed("HandlerError"), permanent: false }
+    }
+
+    /// A failure with any cause, also one that is no [`Error`]: an `anyhow::Error`, an `eyre::Report`, a boxed error.
+    pub fn from_boxed<E: Into<BoxError>>(error: E) -> Self {
+        let cause = error.into();
+        Self { error_type: error_type_or::<E>(&cause), cause, permanent: false }
     }
 
     /// Marks a failure that a retry cannot fix: the message becomes a dead letter at once.
@@ -353,6 +372,14 @@ mod tests {
         assert!(!error.is_permanent());
         let error = error.permanent();
         assert!(error.is_permanent());
+        assert_eq!(error.cause().downcast_ref(), Some(&NoCredit));
+    }
+
+    #[test]
+    fn what_is_no_error_itself_is_a_cause_too() {
+        let boxed: Result<(), BoxError> = Err(NoCredit.into());
+        let error = boxed.map_err(HandlerError::from_boxed).unwrap_err();
+        assert_eq!((error.error_type(), error.is_permanent()), ("NoCredit", false));
         assert_eq!(error.cause().downcast_ref(), Some(&NoCredit));
     }
 

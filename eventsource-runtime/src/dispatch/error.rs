@@ -86,7 +86,7 @@ pub enum DispatchJsonError {
         types: [&'static str; 2],
     },
     /// No handled command has this name.
-    #[error("No handler for {command}")]
+    #[error("No handler for {command}; give the bus its aggregate's repository with `.aggregate(..)`")]
     #[non_exhaustive]
     UnknownCommand {
         /// The received name, truncated to 64 bytes.
@@ -224,7 +224,7 @@ pub enum ExecuteJsonError {
         types: [&'static str; 2],
     },
     /// No handled query has this name.
-    #[error("No handler for {query}")]
+    #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
     UnknownQuery {
         /// The received name, truncated to 64 bytes.
         query: String,
@@ -335,5 +335,15 @@ mod tests {
         assert_eq!(value, "invalid type, expected u8 at line 2, column 32");
         assert_eq!(fault("{\"customer\":1,\"customer\":1}"), "duplicate field `customer` at line 1, column 25");
         assert_eq!(fault("{\"kind\":\"secret\"}"), "unknown variant, expected `Gift` or `Order` at line 1, column 16");
+    }
+
+    #[test]
+    fn what_no_handler_takes_is_told_alike_by_type_and_by_name() {
+        let typed = DispatchError::<Infallible>::NoHandler { command: "Deposit" }.to_string();
+        assert!(typed.contains("`.aggregate(..)`"), "{typed}");
+        assert_eq!(DispatchJsonError::UnknownCommand { command: "Deposit".to_owned() }.to_string(), typed);
+        let typed = QueryError::<Infallible>::NoHandler { query: "Balance" }.to_string();
+        assert!(typed.contains("`.handler(..)`"), "{typed}");
+        assert_eq!(ExecuteJsonError::UnknownQuery { query: "Balance".to_owned() }.to_string(), typed);
     }
 }

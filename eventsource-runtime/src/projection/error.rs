@@ -9,14 +9,27 @@ use super::lease::LeaseLost;
 use super::partition::Partition;
 use crate::dispatch::DispatchJsonError;
 use crate::domain::{DecodeError, StoredEvent};
-use crate::error::{BoxError, error_type};
+use crate::error::{BoxError, error_type, error_type_or};
 use crate::store::{Position, StoreError};
 use crate::telemetry::Scope;
 
 /// Any error that a projection's step can end with; `?` converts every other error into it.
 ///
 /// Like a boxed error it does not implement [`Error`], so that `?` can convert all types that do; its cause is in
-/// [`ProjectionError::cause`].
+/// [`ProjectionError::cause`]. What does not implement it either, such as an `anyhow::Error` or a boxed error, is
+/// converted by [`from_boxed`](Self::from_boxed):
+///
+/// ```
+/// # use eventsource_runtime::projection::ProjectionError;
+/// # type Failure = Box<dyn std::error::Error + Send + Sync>; // or `anyhow::Error`
+/// # fn price(text: &str) -> Result<u64, Failure> { Ok(text.parse()?) }
+/// fn priced(text: &str) -> Result<u64, ProjectionError> {
+///     let price = price(text).map_err(ProjectionError::from_boxed)?; // `price` fails with an `anyhow::Error`
+///     Ok(price)
+/// }
+/// # assert_eq!(priced("7").unwrap(), 7);
+/// # assert_eq!(priced("x").unwrap_err().cause().to_string(), "invalid digit found in string");
+/// ```
 pub struct ProjectionError {
     error_type: Cow<'static, str>,
     cause: BoxError,
@@ -37,6 +50,17 @@ impl ProjectionError {
     /// in it.
     pub fn new(reason: impl Into<String>) -> Self {
         Self::of("projection", reason.into())
+    }
+
+    /// A failure with any cause, also one that is no [`Error`]: an `anyhow::Error`, an `eyre::Report`, a boxed error.
+    /// Of its text the dead letter keeps nothing, as with `?`.
+    ///
+    /// Convert errors of the step's transaction with `?`, before anything boxes them: by their type the runtime tells a
+    /// store in trouble, which it waits for, from an event at fault, and `anyhow` hides it.
+    pub fn from_boxed<E: Into<BoxError>>(error: E) -> Self {
+        let cause = error.into();
+        let error_type = error_type_or::<E>(&cause);
+        Self { error_type, cause, event: None, kept: None, is_told: false, waits: false, scope: None }
     }
 
     fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
@@ -343,5 +367,24 @@ mod tests {
     fn debug_quotes_nothing_that_display_does_not() {
         let error = ProjectionError::from(Refused { _row: "secret" });
         assert_eq!(format!("{error:?}"), "ProjectionError(Refused: a row is refused)");
+    }
+
+    /// As `anyhow::Error` is: no error itself, with a `Debug` that is its message.
+    struct Anyhow(Refused);
+
+    impl From<Anyhow> for BoxError {
+        fn from(error: Anyhow) -> Self {
+            error.0.into()
+        }
+    }
+
+    #[test]
+    fn what_is_no_error_itself_is_a_cause_whose_text_is_not_kept() {
+        let fails = || Err::<(), _>(Anyhow(Refused { _row: "secret" })).map_err(ProjectionError::from_boxed);
+        let error = fails().unwrap_err();
+        assert!(error.cause().is::<Refused>());
+        assert_eq!(error.reason(), "`Refused`; what it said is not kept");
+        let boxed = ProjectionError::from_boxed(BoxError::from("text of a user"));
+        assert_eq!((boxed.error_type(), &*boxed.reason()), ("Error", "`Error`; what it said is not kept"));
     }
 }

@@ -77,7 +77,7 @@ pub trait Backend: Send + Sync + 'static {
 /// A back end whose steps are futures; only there may a projection's methods be async.
 #[diagnostic::on_unimplemented(
     message = "projections on `{Self}` have plain methods, this one is async",
-    note = "remove `async`: the batch runs on the store's writer thread"
+    note = "remove `async`: the batch runs on the store's writer thread; what must await is for a subscription of a bus behind a `Relay`, or for the command of a process manager"
 )]
 pub trait AsyncBackend: Backend {
     /// A step that is still to run.

@@ -16,7 +16,8 @@ use crate::store::{Position, StreamId, Version};
 /// events.
 ///
 /// Nothing is stored and nothing shared, so that such tests run in parallel under any test runner. The events are
-/// encoded and decoded as in a store, so that what cannot be decoded is noticed too.
+/// encoded and decoded as in a store, so that what cannot be decoded is noticed too. A handler that awaits something is
+/// tested with [`when_async`](Given::when_async), services are passed by [`with_services`](Given::with_services).
 ///
 /// ```
 /// use eventsource_runtime::prelude::*;
@@ -115,7 +116,8 @@ impl<A: Handlers> Given<A, A::Services> {
         When { given: self, command: C::NAME, decided }
     }
 
-    /// Passes the aggregate a command whose handler awaits something.
+    /// Passes the aggregate a command whose handler awaits something: `given(..).when_async(command).await.then(..)`, in
+    /// a test with a runtime, such as `#[tokio::test]`.
     pub async fn when_async<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
     where
         A: Handle<C>,

@@ -37,12 +37,12 @@ use crate::store::{Position, StreamId, Version};
 #[must_use]
 #[track_caller]
 pub fn recorded<E: Event>(stream: StreamId, event: E) -> Recorded<E> {
-    let decoded = stored(stream, &event, 1).decode();
+    let decoded = as_stored(stream, &event, 1).decode();
     decoded.unwrap_or_else(|error| panic!("`{}` cannot be read back: {error}: {}", E::NAME, source(&error)))
 }
 
 #[track_caller]
-fn stored(stream: StreamId, event: &dyn AnyEvent, number: u64) -> StoredEvent {
+fn as_stored(stream: StreamId, event: &dyn AnyEvent, number: u64) -> StoredEvent {
     let payload = event.encode().unwrap_or_else(|error| panic!("{error}: {}", source(&error)));
     let place = (stream, Version::new(1), Position::new(number));
     let id = Uuid::from_u128(number.into());
@@ -202,7 +202,7 @@ impl<M: ProcessManager> Process<M> {
         event: &dyn AnyEvent,
         number: u64,
     ) -> Option<Result<Reaction<M>, ProjectionError>> {
-        let met = M::meet(&stored(stream, event, number));
+        let met = M::meet(&as_stored(stream, event, number));
         let met = met.unwrap_or_else(|error| panic!("`{}` cannot be read back: {}", event.name(), error.cause()))?;
         let id = met.process;
         let known = self.id.get_or_insert_with(|| id.clone());

@@ -26,6 +26,8 @@ fn without_parcels<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
         .build()
 }
 
+const NO_HANDLER: &str = "No handler for SendParcel; give the bus its aggregate's repository with `.aggregate(..)`";
+
 #[tokio::test]
 async fn a_command_that_nobody_handles_stops_the_manager_and_is_dispatched_when_somebody_does() {
     let store = sqlite().await;
@@ -38,7 +40,7 @@ async fn a_command_that_nobody_handles_stops_the_manager_and_is_dispatched_when_
     let settled = bus.dispatch(SettlePayment { order_id: order }).await.unwrap();
     let stopped = managers.wait_for(settled.position).await.unwrap_err();
     let source = std::error::Error::source(&stopped).unwrap().to_string();
-    assert_eq!(source, "No handler for SendParcel");
+    assert_eq!(source, NO_HANDLER);
     managers.shutdown().await.unwrap_err();
 
     let managers = runner(&store).spawn();
@@ -65,7 +67,7 @@ async fn an_event_that_cannot_be_reacted_to_is_set_aside_and_other_processes_go_
     let letters = runner(&store).dead_letters::<Shipping>();
     let listed = letters.list(Position::START, 10).await.unwrap();
     let reasons: Vec<_> = listed.iter().map(|letter| (&*letter.event_type, &*letter.reason)).collect();
-    assert_eq!(reasons, [("PaymentTaken", "No handler for SendParcel")]);
+    assert_eq!(reasons, [("PaymentTaken", NO_HANDLER)]);
 
     // The cause is mended, and the process goes on where it stood.
     assert_eq!(letters.retry(&listed[0].stream).await.unwrap(), 1);
