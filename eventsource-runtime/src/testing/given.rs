@@ -116,8 +116,8 @@ impl<A: Handlers> Given<A, A::Services> {
         When { given: self, command: C::NAME, decided }
     }
 
-    /// Passes the aggregate a command whose handler awaits something: `given(..).when_async(command).await.then(..)`, in
-    /// a test with a runtime, such as `#[tokio::test]`.
+    /// Passes the aggregate a command whose handler awaits something: `given(..).when_async(command).await.then(..)`,
+    /// in a test with a runtime, such as `#[tokio::test]`.
     pub async fn when_async<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
     where
         A: Handle<C>,
