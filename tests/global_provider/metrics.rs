@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::TURN;
 
 /// Every gauge, and what it tells of.
-const GAUGES: [&str; 7] = [
+const GAUGES: [&str; 8] = [
     "eventsource.bus.connected kafka",
     "eventsource.bus.connected rabbitmq",
     "eventsource.consumer.lag kafka",

@@ -9,7 +9,6 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{AppendError, Filter, MemoryStore, NewEvent, Origin, StoreError, StreamId};
 use eventsource_runtime::{DecodeFault, EventRef, EventSet, UpcastError};
-use eventsource_tests::logged::Log;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -121,28 +120,6 @@ fn newer(_: Value) -> Result<Value, UpcastError> {
 struct Scales;
 impl Apply<Weighed> for Scales {
     fn apply(&mut self, _: Weighed) {}
-}
-
-struct Weights;
-
-#[projection]
-impl Weights {
-    fn weighed(&self, _: &Recorded<Weighed>) {}
-}
-
-/// It was tried five times over two seconds first.
-#[tokio::test]
-async fn what_cannot_be_read_is_not_tried_again() {
-    let (log, _guard) = Log::of_thread();
-    let store = MemoryStore::new();
-    let scales = StreamId::new("Scales", 1);
-    store.append(&scales, ExpectedVersion::Any, vec![an_event("Weighed", 2, "{}")]).await.unwrap();
-    let projections = ProjectionRunner::new(store).projection(Weights).spawn();
-    let stopped = projections.progress().stopped().await;
-    assert_eq!(stopped.event(), Some(Position::new(1)));
-    assert!(log.says("eventsource.projection.stopped", "eventsource.position", 1));
-    assert!(!log.names_of("eventsource::projection").contains(&"eventsource.projection.retried".to_owned()));
-    projections.shutdown().await.unwrap_err();
 }
 
 fn an_event(event_type: &'static str, schema_version: u32, payload: &'static str) -> NewEvent {

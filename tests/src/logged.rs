@@ -158,7 +158,8 @@ impl Visit for Fields {
         }
     }
 
-    fn record_u64(&mut self, field: &Field, _: u64) {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.numbers.extend(i64::try_from(value).map(|value| (field.name().to_owned(), value)));
         self.is(field, "int");
     }
 

@@ -15,8 +15,8 @@ pub use serde_json;
 pub use follow::{Follow, Handler, IntoStep, event_types, follow};
 
 pub use crate::domain::sensitive::{
-    Field, HasSensitive, Hidden, Marked0, Marked1, Marked2, Marked3, MayBeSeen, Seen, Unmarked, WHOLE, Whole, field,
-    may_be_seen, whole_if, whole_of,
+    Field, HasSensitive, Hidden, Marked0, Marked1, Marked2, Marked3, MayBeSeen, Seen, Unmarked, WHOLE, Whole, WholeOf,
+    field, may_be_seen, whole_if,
 };
 use crate::domain::{self, AnyEvent, DecodeError, Event, EventDef, EventRef, decode_payload};
 use crate::error::BoxError;
@@ -50,7 +50,7 @@ pub mod probe {
 
     /// Whether a value may be seen.
     pub mod shown {
-        pub use super::super::{Marked0 as _, Marked1 as _, Marked2 as _, Marked3 as _, Unmarked as _};
+        pub use super::super::{Marked0 as _, Marked1 as _, Marked2 as _, Marked3 as _, Unmarked as _, WholeOf as _};
     }
 
     /// Of what a traced function returns.

@@ -92,7 +92,8 @@ impl CommandBusBuilder {
     /// first.
     ///
     /// # Panics
-    /// Another type of aggregate of the bus has the same stored name: they would share their streams.
+    /// Another type of aggregate of the bus has the same stored name: in one store they would share their streams. Where
+    /// each has a store of its own, give each a bus of its own.
     #[track_caller]
     pub fn aggregate<A: Handlers, S: EventStore + SnapshotStore>(
         mut self,
@@ -102,7 +103,7 @@ impl CommandBusBuilder {
         let (other, other_name) = *self.routes.aggregates.entry(A::NAME).or_insert(this);
         assert!(
             other == this.0,
-            "`{}` and `{other_name}` are both stored as `{}`, and would share their streams; write \
+            "`{}` and `{other_name}` are both stored as `{}`, so that in one store they share their streams; write \
              `#[aggregate(name = \"..\")]` on one of them",
             this.1,
             A::NAME

@@ -69,21 +69,27 @@ pub(crate) fn raw<T: Serialize + DeserializeOwned>(value: &T) -> Result<Box<RawV
 
 /// What is wrong with JSON that was to be read, in the words of the type: serde's may quote what stands there.
 pub(crate) fn fault(error: &serde_json::Error) -> String {
-    const NAMED: [&str; 2] = ["missing field `", "duplicate field `"];
-    const KINDS: [&str; 5] = ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field"];
+    const KINDS: [&str; 6] =
+        ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field", "duplicate field"];
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
     if error.classify() != Category::Data {
         return text.to_owned();
     }
-    if NAMED.iter().any(|named| text.starts_with(named)) {
+    if text.starts_with("missing field `") {
         return text.split_inclusive('`').take(2).collect();
     }
-    let kind = KINDS.into_iter().find(|kind| text.starts_with(kind));
-    match (kind, text.rsplit_once(", expected ")) {
-        (Some(kind), Some((_, expected))) => format!("{kind}, expected {expected}"),
-        (Some(kind), None) => kind.to_owned(),
-        (None, _) => "a value that the type refuses".to_owned(),
+    let Some(kind) = KINDS.into_iter().find(|kind| text.starts_with(kind)) else {
+        return "a value that the type refuses".to_owned();
+    };
+    // What is expected is told last, and by the type, except where there is nothing to expect, or by errors that do not
+    // come from serde.
+    let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+    match expected
+        .filter(|expected| !["there are no ", " got ", " found "].iter().any(|other| expected.contains(other)))
+    {
+        Some(expected) => format!("{kind}, expected {expected}"),
+        None => kind.to_owned(),
     }
 }
 

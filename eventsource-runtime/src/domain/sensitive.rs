@@ -245,11 +245,15 @@ impl<T: ?Sized, const FIELD: u128> Unmarked for Field<T, FIELD> {}
 #[derive(Debug)]
 pub struct Whole<T: ?Sized>(PhantomData<fn(&T)>);
 
-/// All that the value shows.
-#[must_use]
-pub const fn whole_of<T: ?Sized>(_: &T) -> Whole<T> {
-    Whole(PhantomData)
+/// Any value. A method, since a function would say something of a value of no known type, whose error is told already.
+pub trait WholeOf {
+    /// All that the value shows.
+    fn __es_whole(&self) -> Whole<Self> {
+        Whole(PhantomData)
+    }
 }
+
+impl<T: ?Sized> WholeOf for T {}
 
 /// Tries each mark that a type of several parts may have: the compiler takes the first method that it finds, from the
 /// most references on.
@@ -309,7 +313,7 @@ mod tests {
     fn a_value_is_hidden_by_either_of_its_types() {
         macro_rules! shown {
             ($value:expr) => {{
-                let whole = &&&&&whole_of(&$value);
+                let whole = &&&&&$value.__es_whole();
                 whole.__es_shown()
             }};
         }

@@ -380,8 +380,7 @@ mod tests {
 
     #[test]
     fn what_is_no_error_itself_is_a_cause_whose_text_is_not_kept() {
-        let fails = || Err::<(), _>(Anyhow(Refused { _row: "secret" })).map_err(ProjectionError::from_boxed);
-        let error = fails().unwrap_err();
+        let error = ProjectionError::from_boxed(Anyhow(Refused { _row: "secret" }));
         assert!(error.cause().is::<Refused>());
         assert_eq!(error.reason(), "`Refused`; what it said is not kept");
         let boxed = ProjectionError::from_boxed(BoxError::from("text of a user"));

@@ -36,6 +36,7 @@ pub(super) struct Follower<S: ProjectionStore> {
     pub(super) progress: watch::Sender<Standing>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) gap: Option<Arc<metrics::Gap>>,
+    pub(super) running: Option<Arc<metrics::Running>>,
     /// Set while the read model is rebuilt.
     pub(super) rebuilding: Option<Arc<Rebuilding>>,
 }
@@ -52,6 +53,7 @@ impl<S: ProjectionStore> Clone for Follower<S> {
             progress: self.progress.clone(),
             stopped: self.stopped.clone(),
             gap: self.gap.clone(),
+            running: self.running.clone(),
             rebuilding: self.rebuilding.clone(),
         }
     }
@@ -136,18 +138,14 @@ impl<S: ProjectionStore> Follower<S> {
             Err(error) if !(error.is_closed() && self.is_stopped()) => {
                 let event = error.event();
                 error.in_scope(|| log::projection_stopped(projection, checkpoint, event, error.error_type()));
-                if let Some(gap) = &self.gap {
-                    gap.failed();
+                if let Some(running) = &self.running {
+                    running.failed();
                 }
                 ProjectionStopped::failed(projection, checkpoint, error)
             }
             _ => ProjectionStopped::ShutDown { projection, checkpoint },
         };
         self.progress.send_modify(|progress| progress.ended = Some(ended));
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        matches!(self.progress.borrow().ended, Some(ProjectionStopped::Failed { .. }))
     }
 
     pub(super) fn is_stopped(&self) -> bool {

@@ -1,6 +1,5 @@
 //! The parts of one projection: set up and emptied together, then each on its own.
 
-use std::future::pending;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -43,15 +42,6 @@ enum Followed {
 
 impl<S: ProjectionStore> Group<S> {
     pub(super) async fn run(self, head: Asked) {
-        self.run_to_its_end(head).await;
-        let failed = self.followers.iter().find(|follower| follower.has_failed());
-        if let Some(failed) = failed {
-            // It is seen to fall behind until the runner is stopped: nobody would miss a gap that is told no more.
-            failed.unless_stopped(failed.minding_the_gap(pending::<()>())).await;
-        }
-    }
-
-    async fn run_to_its_end(&self, head: Asked) {
         let mut head = Some(head);
         loop {
             let start = match caught(self.start(head.take())).await {

@@ -16,7 +16,6 @@ use super::lease::LeaseLost;
 use super::options::OnFailure;
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
-use crate::domain::DecodeError;
 use crate::poll::beside;
 use crate::store::{Position, StoreError};
 use crate::telemetry::{Scope, log, metrics};
@@ -160,8 +159,7 @@ impl<S: ProjectionStore> Follower<S> {
         let is_enough = if error.is_trouble() {
             since.elapsed() >= self.options.patience
         } else {
-            // What this program cannot read now, it cannot read in a second either.
-            trouble.retries >= self.options.retries || error.cause().is::<DecodeError>()
+            trouble.retries >= self.options.retries
         };
         if is_enough { Err(error) } else { Ok(self.pause(trouble, error).await) }
     }

@@ -19,7 +19,7 @@ use super::group::Group;
 use super::options::{Begin, OnFailure, Options, Pace, ProjectionOptions, Rebuild};
 use super::partition::Partition;
 use super::progress::{Standing, Watched};
-use super::running::Projections;
+use super::running::{Projections, Told};
 use super::stopped::ProjectionStopped;
 use super::{Projection, ProjectionStore};
 use crate::clock::Clock;
@@ -284,9 +284,10 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         projection: &Arc<dyn Projection<S::Backend>>,
         options: &Options,
         stopped: &watch::Receiver<bool>,
-    ) -> (Watched, JoinHandle<()>) {
+    ) -> (Watched, JoinHandle<Told>) {
         let name = projection.name();
         let scope = Scope::detached();
+        let running = options.metrics.then(|| metrics::Running::observed(name)).flatten();
         let (mut followers, mut parts) = (Vec::new(), Vec::new());
         for partition in Partition::all(name, options.partitions) {
             let (progress, of_part) = watch::channel(Standing::default());
@@ -300,6 +301,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
                 progress,
                 stopped: stopped.clone(),
                 gap: None,
+                running: running.clone(),
                 rebuilding: None,
             });
         }
@@ -309,15 +311,19 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         }
         let head = scope.clone().muted().in_scope(|| head_of(&self.store));
         let group = Group { followers, scope: scope.clone() };
-        (Watched { name, parts }, tokio::spawn(scope.run(group.run(head))))
+        let run = async move {
+            group.run(head).await;
+            running
+        };
+        (Watched { name, parts }, tokio::spawn(scope.run(run)))
     }
 }
 
 /// A projection that does not start, because another one of the runner has its name.
-fn refused(name: &'static str) -> (Watched, JoinHandle<()>) {
+fn refused(name: &'static str) -> (Watched, JoinHandle<Told>) {
     let ended = ProjectionStopped::failed(name, Position::START, ProjectionError::same_name(name));
     let (_, part) = watch::channel(Standing { checkpoint: None, ended: Some(ended) });
-    (Watched { name, parts: vec![part] }, tokio::spawn(std::future::ready(())))
+    (Watched { name, parts: vec![part] }, tokio::spawn(std::future::ready(None)))
 }
 
 /// A request for the store's head, in flight.

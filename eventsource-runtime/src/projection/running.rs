@@ -1,5 +1,6 @@
 //! Running projections, as those who started them see them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,6 +11,10 @@ use super::error::ProjectionError;
 use super::progress::{DEADLINE, Progress, Watched, after};
 use super::stopped::ProjectionStopped;
 use crate::store::Position;
+use crate::telemetry::metrics;
+
+/// What tells of a projection in a gauge, left by its task: the handle keeps it until the projections are shut down.
+pub(super) type Told = Option<Arc<metrics::Running>>;
 
 /// Running projections.
 ///
@@ -20,12 +25,12 @@ use crate::store::Position;
 pub struct Projections {
     progress: Progress,
     /// One for each that the progress is of.
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<Told>>,
     stop: watch::Sender<bool>,
 }
 
 impl Projections {
-    pub(super) fn new(running: impl Iterator<Item = (Watched, JoinHandle<()>)>, stop: watch::Sender<bool>) -> Self {
+    pub(super) fn new(running: impl Iterator<Item = (Watched, JoinHandle<Told>)>, stop: watch::Sender<bool>) -> Self {
         let (watched, tasks): (Vec<_>, _) = running.unzip();
         Self { progress: Progress::new(watched), tasks, stop }
     }
@@ -59,8 +64,8 @@ impl Projections {
         self.progress.checkpoint(projection)
     }
 
-    /// Waits until a projection has stopped by itself, and returns why: for a program that then ends, or restarts it.
-    /// Dropping the future changes nothing.
+    /// Waits until a projection has stopped by itself, and returns why: for a program that then ends, or shuts these
+    /// down and starts them again. Dropping the future changes nothing.
     pub async fn stopped(&self) -> ProjectionStopped {
         self.progress.stopped().await
     }
@@ -98,7 +103,7 @@ impl Drop for Projections {
 }
 
 /// Waits for the task of a projection, which was told to stop.
-async fn end(watched: &Watched, task: &mut JoinHandle<()>, until: Instant) -> Result<(), ProjectionStopped> {
+async fn end(watched: &Watched, task: &mut JoinHandle<Told>, until: Instant) -> Result<(), ProjectionStopped> {
     let ended = tokio::time::timeout_at(until, &mut *task).await;
     match ended {
         // The follower catches panics; what is left is the drop of a store or a projection.

@@ -222,7 +222,7 @@ pub const EVENTSOURCE_PROJECTION_EVENTS: &str = "eventsource.projection.events";
 pub const EVENTSOURCE_PROJECTION_GAP: &str = "eventsource.projection.gap";
 /// `eventsource.projection.rebuild.progress`, in `1`: the share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped.
 pub const EVENTSOURCE_PROJECTION_REBUILD_PROGRESS: &str = "eventsource.projection.rebuild.progress";
-/// `eventsource.projection.running`, in `{projection}`: 1 while the projection runs; 0 once it has failed for good, until its runner is stopped.
+/// `eventsource.projection.running`, in `{projection}`: 1 until the projection fails for good; then 0 until its runner is shut down.
 pub const EVENTSOURCE_PROJECTION_RUNNING: &str = "eventsource.projection.running";
 /// `eventsource.relay.gap`, in `{position}`: the head of the store minus the relay's checkpoint.
 pub const EVENTSOURCE_RELAY_GAP: &str = "eventsource.relay.gap";
@@ -305,7 +305,7 @@ pub const LOG_IN_PROCESS: &str = "eventsource::bus::in_process";
 pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
 /// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
-/// `eventsource::command`: failed, rejected, retried after a conflict, slow.
+/// `eventsource::command`: failed, conflict, rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";
 /// `eventsource::projection`: failed, retried, stopped, skipped, dead-lettered, waits for the lease of another, lease lost to another.
 pub const LOG_PROJECTION: &str = "eventsource::projection";
@@ -317,13 +317,13 @@ pub const LOG_SNAPSHOT: &str = "eventsource::snapshot";
 pub const LOG_SPAN: &str = "eventsource::span";
 /// `eventsource::span_event`: `domain_event_produced`, `event_persisted`.
 pub const LOG_SPAN_EVENT: &str = "eventsource::span_event";
-/// `eventsource::store`: failed, slow.
+/// `eventsource::store`: failed, conflict, slow.
 pub const LOG_STORE: &str = "eventsource::store";
-/// `eventsource::store::memory`: failed.
+/// `eventsource::store::memory`: failed, conflict.
 pub const LOG_MEMORY: &str = "eventsource::store::memory";
-/// `eventsource::store::postgres`: failed, slow, an append waits, not told of new events; connecting again, told of new events again.
+/// `eventsource::store::postgres`: failed, conflict, slow, an append waits, not told of new events; connecting again, told of new events again.
 pub const LOG_POSTGRES: &str = "eventsource::store::postgres";
-/// `eventsource::store::sqlite`: failed, slow, the log grows and cannot be emptied.
+/// `eventsource::store::sqlite`: failed, conflict, slow, the log grows and cannot be emptied.
 pub const LOG_SQLITE: &str = "eventsource::store::sqlite";
 /// `eventsource::telemetry`: setting ignored, export fails, export works again, dropped.
 pub const LOG_TELEMETRY: &str = "eventsource::telemetry";
@@ -359,7 +359,7 @@ pub fn description(metric: &str) -> &'static str {
             "The share of the past that a rebuild has applied, from 0 to 1; reported from its start until the runner is stopped."
         }
         EVENTSOURCE_PROJECTION_RUNNING => {
-            "1 while the projection runs; 0 once it has failed for good, until its runner is stopped."
+            "1 until the projection fails for good; then 0 until its runner is shut down."
         }
         EVENTSOURCE_RELAY_GAP => "The head of the store minus the relay's checkpoint.",
         EVENTSOURCE_RETRIES => "Retries.",

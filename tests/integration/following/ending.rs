@@ -1,6 +1,7 @@
 //! How projections end: with their store, and within the time that they are given.
 
 use eventsource_tests::hooked::{Asked, Hooked};
+use eventsource_tests::logged::Log;
 
 use super::*;
 
@@ -66,28 +67,30 @@ async fn a_projection_ends_that_does_not_know_yet_where_the_feed_does() {
     in_time(projections.shutdown()).await.unwrap();
 }
 
-/// Its gap vanished with it, and so did whatever watched that: nobody saw that it was dead.
+/// Its gap vanished with it, and nothing else told of it: nobody saw that it was dead.
 #[tokio::test]
-async fn one_that_has_failed_is_seen_to_fall_behind_until_its_runner_is_stopped() {
+async fn one_that_has_failed_is_told_until_its_runner_is_shut_down() {
+    let (log, _guard) = Log::of_thread();
     let metrics = InMemoryMetricExporter::default();
     let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
-    let seen = recorder.run(async {
-        let store = MemoryStore::new();
-        let runner = ProjectionRunner::new(store.clone()).max_retries(0);
-        let projections = runner.projection(Effects::failing(1, usize::MAX)).spawn();
+    let running = async || {
         recorder.flush().await;
-        assert_eq!(gauge(&metrics, "eventsource.projection.running"), Some(1));
-        place_many(&store, 1).await;
-        projections.progress().stopped().await;
-        place_many(&store, 4).await;
-        while gap(&metrics) != Some(5) {
-            recorder.flush().await;
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(gauge(&metrics, "eventsource.projection.running"), Some(0));
-        projections.shutdown().await.unwrap_err();
-        recorder.flush().await;
-        assert_eq!((gap(&metrics), gauge(&metrics, "eventsource.projection.running")), (None, None));
-    });
-    in_time(seen).await;
+        gauge(&metrics, "eventsource.projection.running")
+    };
+    recorder
+        .run(async {
+            let store = MemoryStore::new();
+            let runner = ProjectionRunner::new(store.clone()).max_retries(0);
+            let projections = runner.projection(Effects::failing(2, usize::MAX)).spawn();
+            projections.wait_for(place_many(&store, 1).await).await.unwrap();
+            assert_eq!(running().await, Some(1));
+            place_many(&store, 1).await;
+            projections.stopped().await;
+            assert_eq!(running().await, Some(0));
+            assert!(log.says("eventsource.projection.stopped", "eventsource.projection.checkpoint", 1));
+            assert!(log.says("eventsource.projection.stopped", "eventsource.position", 2));
+            projections.shutdown().await.unwrap_err();
+            assert_eq!(running().await, None);
+        })
+        .await;
 }

@@ -104,9 +104,7 @@ const _: () = {
                                         use facade::__private::probe::shown::*;
                                         facade::__private::may_be_seen::<
                                             _,
-                                        >(
-                                            (&&&&&facade::__private::whole_of(&__es_value)).__es_shown(),
-                                        );
+                                        >((&&&&&__es_value.__es_whole()).__es_shown());
                                     }
                                     __es_value
                                 }

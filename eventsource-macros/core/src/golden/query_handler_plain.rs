@@ -39,12 +39,7 @@ const _: () = {
                                 use ::eventsource_runtime::__private::probe::shown::*;
                                 ::eventsource_runtime::__private::may_be_seen::<
                                     _,
-                                >(
-                                    (&&&&&::eventsource_runtime::__private::whole_of(
-                                        &__es_value,
-                                    ))
-                                        .__es_shown(),
-                                );
+                                >((&&&&&__es_value.__es_whole()).__es_shown());
                             }
                             __es_value
                         }

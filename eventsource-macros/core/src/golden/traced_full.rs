@@ -55,9 +55,7 @@ pub async fn send_email(
                                             use facade::__private::probe::shown::*;
                                             facade::__private::may_be_seen::<
                                                 _,
-                                            >(
-                                                (&&&&&facade::__private::whole_of(&__es_value)).__es_shown(),
-                                            );
+                                            >((&&&&&__es_value.__es_whole()).__es_shown());
                                         }
                                         __es_value
                                     }
@@ -73,9 +71,7 @@ pub async fn send_email(
                                             use facade::__private::probe::shown::*;
                                             facade::__private::may_be_seen::<
                                                 _,
-                                            >(
-                                                (&&&&&facade::__private::whole_of(&__es_value)).__es_shown(),
-                                            );
+                                            >((&&&&&__es_value.__es_whole()).__es_shown());
                                         }
                                         __es_value
                                     }

@@ -17,9 +17,7 @@ pub async fn send_email(
                             use facade::__private::probe::shown::*;
                             facade::__private::may_be_seen::<
                                 _,
-                            >(
-                                (&&&&&facade::__private::whole_of(&__es_value)).__es_shown(),
-                            );
+                            >((&&&&&__es_value.__es_whole()).__es_shown());
                         }
                         __es_value
                     }
@@ -32,9 +30,7 @@ pub async fn send_email(
                             use facade::__private::probe::shown::*;
                             facade::__private::may_be_seen::<
                                 _,
-                            >(
-                                (&&&&&facade::__private::whole_of(&__es_value)).__es_shown(),
-                            );
+                            >((&&&&&__es_value.__es_whole()).__es_shown());
                         }
                         __es_value
                     }

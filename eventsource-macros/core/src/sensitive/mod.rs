@@ -67,9 +67,9 @@ pub(crate) fn marks(private: &TokenStream, ident: &Ident, generics: &Generics, f
         .collect()
 }
 
-/// The statement that refuses a value whose type shows a sensitive field, wherever the value comes from; of a tuple that
-/// is written out, one for each element.
-pub(crate) fn check_whole(runtime: &Runtime, value: &TokenStream, expr: &Expr) -> TokenStream {
+/// The statement that refuses a value, behind a reference, whose type shows a sensitive field, wherever the value comes
+/// from; of a tuple that is written out, one for each element.
+pub(crate) fn check_whole(runtime: &Runtime, value: &Ident, expr: &Expr) -> TokenStream {
     match expr {
         Expr::Paren(ExprParen { expr, .. })
         | Expr::Group(ExprGroup { expr, .. })
@@ -78,18 +78,20 @@ pub(crate) fn check_whole(runtime: &Runtime, value: &TokenStream, expr: &Expr) -
             .zip(&tuple.elems)
             .map(|(index, element)| {
                 let index = Index { index, span: Span::mixed_site() };
-                check_whole(runtime, &quote_spanned!(Span::mixed_site()=> #value.#index), element)
+                let part = Ident::new("__es_part", first_span(element));
+                let check = check_whole(runtime, &part, element);
+                quote_spanned!(Span::mixed_site()=> match &#value.#index { #part => { #check } })
             })
             .collect(),
         expr => check_type(runtime, value, first_span(expr)),
     }
 }
 
-fn check_type(runtime: &Runtime, value: &TokenStream, place: Span) -> TokenStream {
+fn check_type(runtime: &Runtime, value: &Ident, place: Span) -> TokenStream {
     let (private, at) = (runtime.private(), runtime.private_at(place));
-    let [check, of, shown] = ["may_be_seen", "whole_of", "__es_shown"].map(|name| Ident::new(name, place));
+    let [check, whole, shown] = ["may_be_seen", "__es_whole", "__es_shown"].map(|name| Ident::new(name, place));
     let probe = probe(&private, "shown");
-    let check = quote_spanned!(place=> #at::#check::<_>((&&&&&#at::#of(&#value)).#shown()););
+    let check = quote_spanned!(place=> #at::#check::<_>((&&&&&#value.#whole()).#shown()););
     quote_spanned!(Span::mixed_site()=> if false { #probe #check })
 }
 

@@ -1,7 +1,7 @@
 //! The entries of `attributes(..)` and `record(..)`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens as _, quote_spanned};
+use quote::quote_spanned;
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
 use syn::{Expr, ExprField, ExprGroup, ExprParen, ExprPath, ExprUnary, Ident, Lit, LitStr, Path, Token, UnOp};
@@ -215,7 +215,7 @@ pub(crate) fn shown(runtime: &Runtime, expr: &Expr) -> TokenStream {
     let (place, whole, is_unsized) = (first_span(expr), borrowed(expr), may_be_unsized(expr));
     let whole = if is_unsized { quote_spanned!(place=> &#whole) } else { whole };
     let value = Ident::new("__es_value", place);
-    let check = sensitive::check_whole(runtime, &value.to_token_stream(), expr);
+    let check = sensitive::check_whole(runtime, &value, expr);
     // A `match`, which keeps what the expression borrows from.
     quote_spanned!(place=> match #whole { #value => { #check #value } })
 }

@@ -15,6 +15,7 @@ use crate::telemetry::names;
 /// By the names of projections and relays.
 static GAPS: Observed<&str, Gaps> = Observed::new();
 static RELAY_GAPS: Observed<&str, Gaps> = Observed::new();
+static RUNNING: Observed<&str, Running> = Observed::new();
 static REBUILDS: Observed<&str, Rebuild> = Observed::new();
 
 /// Makes the gauges of one meter.
@@ -37,7 +38,6 @@ pub(crate) struct Gap {
 struct Gaps {
     head: AtomicU64,
     checkpoints: Box<[AtomicU64]>,
-    has_failed: AtomicBool,
 }
 
 impl Gap {
@@ -48,7 +48,7 @@ impl Gap {
             return Vec::new();
         }
         let checkpoints = (0..parts).map(|_| AtomicU64::new(0)).collect();
-        let of = Arc::new(Gaps { head: AtomicU64::new(0), checkpoints, has_failed: AtomicBool::new(false) });
+        let of = Arc::new(Gaps { head: AtomicU64::new(0), checkpoints });
         if relay { &RELAY_GAPS } else { &GAPS }.add(name, &of);
         (0..parts).map(|part| Arc::new(Self { of: Arc::clone(&of), part })).collect()
     }
@@ -66,11 +66,6 @@ impl Gap {
     /// The last known position in the store.
     pub(crate) fn known_head(&self) -> u64 {
         self.of.head.load(Ordering::Relaxed)
-    }
-
-    /// The part has failed for good.
-    pub(crate) fn failed(&self) {
-        self.of.has_failed.store(true, Ordering::Relaxed);
     }
 
     /// The last position that the part has finished.
@@ -114,7 +109,29 @@ fn observe_gaps(
         .build();
 }
 
-/// Whether each projection still runs: one that has failed is told until its runner is stopped.
+/// Whether a projection has failed, told for as long as its runner is kept: of one that runs no more, nothing else tells.
+#[derive(Debug)]
+pub(crate) struct Running {
+    has_failed: AtomicBool,
+}
+
+impl Running {
+    /// A projection that is observed until the value is dropped; `None` if metrics are off.
+    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
+        if metrics::are_off() {
+            return None;
+        }
+        let running = Arc::new(Self { has_failed: AtomicBool::new(false) });
+        RUNNING.add(projection, &running);
+        Some(running)
+    }
+
+    /// It has failed for good.
+    pub(crate) fn failed(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
+    }
+}
+
 fn observe_running(meter: &Meter, meter_id: &MeterId) {
     let meter_id = meter_id.clone();
     meter
@@ -123,8 +140,8 @@ fn observe_running(meter: &Meter, meter_id: &MeterId) {
         .with_description(names::description(names::EVENTSOURCE_PROJECTION_RUNNING))
         .with_callback(move |observer| {
             let mut all = BTreeMap::new();
-            for (projection, gaps) in GAPS.living(&meter_id) {
-                *all.entry(projection).or_insert(true) &= !gaps.has_failed.load(Ordering::Relaxed);
+            for (projection, running) in RUNNING.living(&meter_id) {
+                *all.entry(projection).or_insert(true) &= !running.has_failed.load(Ordering::Relaxed);
             }
             for (projection, runs) in all {
                 observer.observe(u64::from(runs), &[KeyValue::new(names::PROJECTION_NAME, projection)]);
@@ -193,7 +210,8 @@ mod tests {
         let (behind, there) = (Gap::observed("Stock", 2, false), Gap::observed("Stock", 1, false));
         behind.iter().zip([10, 2]).for_each(|(part, done)| part.checkpoint(done));
         there[0].checkpoint(7);
-        there[0].failed();
+        let running = [(); 2].map(|()| Running::observed("Stock").unwrap());
+        running[0].failed();
         let rebuilds = [0.25, 0.75].map(|done| (Rebuild::observed("Stock").unwrap(), done));
         for (rebuild, done) in &rebuilds {
             rebuild.set(*done);

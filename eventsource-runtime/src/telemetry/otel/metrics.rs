@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::gauges;
-pub(crate) use super::gauges::{Gap, Rebuild};
+pub(crate) use super::gauges::{Gap, Rebuild, Running};
 use super::messaging::{self, Messaging};
 use super::observed::MeterId;
 use super::pipeline::Active;
