@@ -1,6 +1,7 @@
 //! A RabbitMQ broker of a test's own, which it may stop.
 
 use std::fs::File;
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -27,6 +28,22 @@ pub struct RabbitMqServer {
     /// The port behind TLS, if there is one.
     tls: Option<u16>,
     running: Option<Child>,
+}
+
+fn connects(port: u16) -> io::Result<TcpStream> {
+    TcpStream::connect(("127.0.0.1", port))
+}
+
+/// Whether the broker answers there. One that begins accepts connections before, and drops them; and before it listens,
+/// one who connects again and again may at last be connected to himself.
+fn greets(port: u16) -> io::Result<bool> {
+    const METHOD: u8 = 1;
+    let mut broker = connects(port)?;
+    broker.set_read_timeout(Some(Duration::from_secs(1)))?;
+    broker.write_all(b"AMQP\x00\x00\x09\x01")?;
+    let mut first = [0];
+    broker.read_exact(&mut first)?;
+    Ok(first == [METHOD])
 }
 
 impl RabbitMqServer {
@@ -96,8 +113,9 @@ impl RabbitMqServer {
         command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
         self.running = Some(command.spawn().expect("a program"));
         let until = Instant::now() + STARTING;
-        let ports = [Some(self.port), self.tls];
-        while ports.into_iter().flatten().any(|port| TcpStream::connect(("127.0.0.1", port)).is_err()) {
+        let is_up =
+            || greets(self.port).is_ok_and(|greets| greets) && self.tls.is_none_or(|port| connects(port).is_ok());
+        while !is_up() {
             assert!(Instant::now() < until, "the broker does not start; see {}", self.folder.display());
             std::thread::yield_now();
         }
@@ -135,6 +153,7 @@ impl RabbitMqServer {
         let arguments = "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}";
         command
             .env("HOME", &self.folder)
+            .env("ERL_CRASH_DUMP", of("crash"))
             .env("RABBITMQ_NODENAME", "es@localhost")
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", self.port.to_string())

@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(fault("{\"customer\":x}"), "expected value at line 1, column 13");
         let value = fault("{\n\"customer\":\"secret, expected it\"}");
         assert_eq!(value, "invalid type, expected u8 at line 2, column 32");
-        assert_eq!(fault("{\"customer\":1,\"customer\":1}"), "duplicate field at line 1, column 25");
+        assert_eq!(fault("{\"customer\":1,\"customer\":1}"), "duplicate field at line 1, column 24");
         assert_eq!(fault("{\"kind\":\"secret\"}"), "unknown variant, expected `Gift` or `Order` at line 1, column 16");
     }
 

@@ -32,7 +32,7 @@ pub fn current_span() -> CurrentSpan {
 }
 
 impl CurrentSpan {
-    /// Records an attribute whose value becomes known only later.
+    /// Records an attribute whose value becomes known only later: once for each key, since the span keeps all of them.
     pub fn record<V: AttributeValue>(&self, key: &'static str, value: V) {
         if let Some(context) = &self.0 {
             let list = evaluate(&mut |attributes| attributes.record(key, &value));

@@ -11,7 +11,6 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 use super::List;
 use super::bridge::{self, Made};
-use super::method_names;
 use super::options::{Options, Parent, evaluated, span_context};
 use super::pipeline::{self, Active, Sampling, Verdict};
 use super::site::Site;
@@ -318,7 +317,7 @@ pub fn start(site: &'static Site, owner: Option<Owner>, values: &mut dyn Values)
         return None;
     }
     let parent = current_unless_dropped()?;
-    let name = owner.map_or(site.name, |owner| method_names::joined(owner(), site.name));
+    let name = site.name(owner.map(|owner| owner()));
     let known = |known: &mut Attributes| {
         known.list = List::with_room(site.room());
         literals(site, known);
@@ -336,7 +335,7 @@ pub fn start_with(site: &'static Site, set: &dyn Fn(&mut Options), values: &mut 
     if let Some(span) = without_sampler(&options) {
         return span.unless_off();
     }
-    let name = options.owner.map_or(site.name, |owner| method_names::joined(owner, site.name));
+    let name = site.name(options.owner);
     let ready = Ready { options, room: site.room(), ..Ready::new(Cow::Borrowed(name), site.kind) };
     ready.begin_on(|known| literals(site, known), |user| user.each(site.keys, values))
 }

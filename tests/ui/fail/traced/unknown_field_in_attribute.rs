@@ -7,10 +7,10 @@ struct Order {
     customer: String,
 }
 
-#[traced(attributes("order.customer" = %order.custmer))]
+#[traced(attributes("order.customer" = %order.custmer))] //~
 fn place(order: &Order) {}
 
-#[traced(attributes("order.both" = ?(order.custmer, 1)))]
+#[traced(attributes("order.both" = ?(order.custmer, 1)))] //~
 fn pack(order: &Order) {}
 
 fn main() {}
