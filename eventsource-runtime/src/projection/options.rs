@@ -16,7 +16,8 @@ const LEASE: Duration = Duration::from_secs(5);
 /// What happens to an event that a projection cannot apply once the retries are used up: its method fails or panics, or
 /// the payload cannot be decoded.
 ///
-/// A store in trouble does not count as such a failure: the policy acts only when the store has just answered.
+/// A store in trouble does not count as such a failure: the policy acts only when the store has just answered. An event
+/// of a newer schema version does: with `Skip`, release the program that reads it before the one that writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
