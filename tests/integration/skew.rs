@@ -59,6 +59,37 @@ impl Fails {
     }
 }
 
+struct Anew;
+
+#[projection]
+impl Anew {
+    #[projection(reset)]
+    fn clear(&self) {}
+
+    fn cancelled(&self, _: &Recorded<OrderCancelled>) {}
+}
+
+/// A year of history that was replayed was a year of lag.
+#[tokio::test]
+async fn a_rebuild_is_not_late_with_the_past() {
+    let (recorder, metrics) = measured();
+    let work = async {
+        let store = MemoryStore::new();
+        let event = OrderCancelled { reason: "too slow".into() };
+        let orders = Repository::<Order, _>::new(store.clone());
+        let appended = orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, event).await.unwrap();
+        for rebuild in [false, true] {
+            let runner = ProjectionRunner::new(store.clone()).projection(Anew);
+            let following = if rebuild { runner.rebuild() } else { runner }.spawn();
+            following.wait_for(appended.position).await.unwrap();
+            following.shutdown().await.unwrap();
+        }
+    };
+    recorder.run(work).await;
+    recorder.flush().await;
+    assert_eq!(lags(&metrics).0, 1);
+}
+
 fn measured() -> (Recorder, InMemoryMetricExporter) {
     let metrics = InMemoryMetricExporter::default();
     (Recorder::with(|builder| builder.metric_exporter(metrics.clone())), metrics)

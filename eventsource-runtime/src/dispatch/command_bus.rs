@@ -75,8 +75,6 @@ struct Routes {
     /// A `Box<dyn Route<C>>` under the type of each `C`.
     typed: ByType<Box<dyn Any + Send + Sync>>,
     named: Names<dyn JsonRoute>,
-    /// The types of the aggregates, by their stored names.
-    aggregates: HashMap<&'static str, (TypeId, &'static str)>,
 }
 
 /// Builds a [`CommandBus`].
@@ -84,6 +82,8 @@ struct Routes {
 #[must_use = "the bus comes out of `build`"]
 pub struct CommandBusBuilder {
     routes: Routes,
+    /// The types of the aggregates, by their stored names.
+    aggregates: HashMap<&'static str, (TypeId, &'static str)>,
     switches: Switches,
 }
 
@@ -100,7 +100,7 @@ impl CommandBusBuilder {
         repository: Repository<A, S, A::Services>,
     ) -> Self {
         let this = (TypeId::of::<A>(), type_name::<A>());
-        let (other, other_name) = *self.routes.aggregates.entry(A::NAME).or_insert(this);
+        let (other, other_name) = *self.aggregates.entry(A::NAME).or_insert(this);
         assert!(
             other == this.0,
             "`{}` and `{other_name}` are both stored as `{}`, so that in one store they share their streams; write \

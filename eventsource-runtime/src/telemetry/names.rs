@@ -335,7 +335,9 @@ pub fn description(metric: &str) -> &'static str {
         CQRS_COMMAND_DURATION => "How long a command took, from dispatch to commit.",
         CQRS_COMMAND_TOTAL => "Commands that ended.",
         CQRS_EVENTS_PRODUCED => "Events that commands produced.",
-        CQRS_PROJECTION_LAG => "Time from the recording of an event to its commit in the read model; never negative.",
+        CQRS_PROJECTION_LAG => {
+            "Time from the recording of an event to its commit in the read model, except in a rebuild; never negative."
+        }
         CQRS_QUERY_DURATION => "How long a query took.",
         CQRS_QUERY_RESULT_SIZE => "How many items an answer holds, if it is a list or an option.",
         CQRS_QUERY_TOTAL => "Queries that ended.",
