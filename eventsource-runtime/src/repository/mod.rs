@@ -176,7 +176,8 @@ impl<A, S, V> Repository<A, S, V> {
     /// How many times a command is decided again after a conflict; 10 unless set. 0 gives every conflict to the caller.
     ///
     /// From its first conflict on, the commands that this repository and its clones handle on that stream take turns, so
-    /// that they do not keep taking each other's version. A command waits for its turn for half a second at most.
+    /// that they do not keep taking each other's version. A command waits for its turn as long as those of others end:
+    /// for each, half a second, or twice as long as the longest before it took, but ten seconds at most.
     #[must_use]
     pub fn max_retries(self, retries: u32) -> Self {
         Self { retries, ..self }
@@ -196,7 +197,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// The store failed, or an event can no longer be read.
     pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, StoreError> {
         let stream = StreamId::new(A::NAME, id);
-        let replay = self.replay(&stream, Box::default(), None).await?;
+        let replay = self.replay(&stream, Box::default(), None, self.metrics).await?;
         Ok(replay.into_loaded())
     }
 
@@ -259,61 +260,70 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// Handles a command: loads, decides, persists; repeats that after a conflict, with the events appended since.
     ///
     /// The command is borrowed because each future that it moved through would reserve space for it.
-    pub(crate) async fn handle(
+    #[expect(clippy::manual_async_fn, reason = "as in `steps`")]
+    pub(crate) fn handle(
         &self,
         command: &dyn AnyCommand<A>,
         context: &Context,
         progress: &mut Progress,
-    ) -> Result<Committed, DispatchError<A::Error>>
+    ) -> impl Future<Output = Result<Committed, DispatchError<A::Error>>> + Send
     where
         A: Handlers<Services = V>,
     {
-        let stream = StreamId::new(A::NAME, command.id());
-        let first_event = context.command_id.map(|id| event_id(id, 0));
-        let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
-        let cause = Cause { context, command_id, caused: true };
-        let mut replay = Box::<Replay<A>>::default();
-        // The same command may be appended from elsewhere between the load and the append. If it led to other events
-        // there, the store takes ours for another use of their ids; the next load finds the result.
-        let mut may_be_repeated = first_event.is_some();
-        let mut turn = match self.turns.begin(&stream) {
-            Some(coming) => Some(coming.await),
-            None => None,
-        };
-        loop {
-            replay = self.replay(&stream, replay, first_event).await?;
-            if let Some(earlier) = replay.earlier {
-                return Ok(Committed::new(earlier, command_id));
-            }
-            let events = self.decide(&stream, &replay.state, command).await?;
-            if events.is_empty() {
-                let nothing = Appended::new(replay.version, replay.position, 0);
-                return Ok(Committed::new(nothing, command_id));
-            }
-            let again = match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
-                // Appended by another dispatch of the command, which may have led to more than these.
-                Ok(appended) if appended.repeated && may_be_repeated => {
-                    may_be_repeated = false;
-                    continue;
-                }
-                Ok(appended) => {
-                    progress.appended(&events);
-                    let committed = Committed::new(appended, command_id);
-                    self.snapshot_behind(&stream, replay, events, &committed);
-                    return Ok(committed);
-                }
-                Err(error @ AppendError::Conflict(_)) if progress.retries < self.retries => error.error_type(),
-                Err(error @ AppendError::IdempotencyMismatch { .. }) if may_be_repeated => {
-                    may_be_repeated = false;
-                    error.error_type()
-                }
-                Err(error) => return Err(error.into()),
+        async move {
+            let stream = StreamId::new(A::NAME, command.id());
+            let first_event = context.command_id.map(|id| event_id(id, 0));
+            let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
+            let cause = Cause { context, command_id, caused: true };
+            let metered = self.metrics && !progress.unread;
+            let mut replay = Box::<Replay<A>>::default();
+            // The same command may be appended from elsewhere between the load and the append. If it led to other events
+            // there, the store takes ours for another use of their ids; the next load finds the result.
+            let mut may_be_repeated = first_event.is_some();
+            let mut turn = match self.turns.begin(&stream) {
+                Some(coming) => Some(coming.await),
+                None => None,
             };
-            self.pause(command.name(), progress.retries, again).await;
-            if turn.is_none() {
-                turn = Some(self.turns.again(&stream).await);
+            loop {
+                replay = self.replay(&stream, replay, first_event, metered).await?;
+                if let Some(earlier) = replay.earlier {
+                    return Ok(Committed::new(earlier, command_id));
+                }
+                let decision = self.decide(&stream, &replay.state, command);
+                let events = match &turn {
+                    // In a box: commands without would reserve space for it.
+                    Some(turn) => Box::pin(turn.deciding(decision)).await?,
+                    None => decision.await?,
+                };
+                if events.is_empty() {
+                    let nothing = Appended::new(replay.version, replay.position, 0);
+                    return Ok(Committed::new(nothing, command_id));
+                }
+                let again = match self.persist(&stream, ExpectedVersion::Exact(replay.version), &events, &cause).await {
+                    // Appended by another dispatch of the command, which may have led to more than these.
+                    Ok(appended) if appended.repeated && may_be_repeated => {
+                        may_be_repeated = false;
+                        continue;
+                    }
+                    Ok(appended) => {
+                        progress.appended(&events);
+                        let committed = Committed::new(appended, command_id);
+                        self.snapshot_behind(&stream, replay, events, &committed);
+                        return Ok(committed);
+                    }
+                    Err(error @ AppendError::Conflict(_)) if progress.retries < self.retries => error.error_type(),
+                    Err(error @ AppendError::IdempotencyMismatch { .. }) if may_be_repeated => {
+                        may_be_repeated = false;
+                        error.error_type()
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                self.pause(command.name(), progress.retries, again).await;
+                if !turn.as_ref().is_some_and(|turn| turn.has_come()) {
+                    turn = Some(self.turns.again(&stream).await);
+                }
+                progress.retries += 1;
             }
-            progress.retries += 1;
         }
     }
 }
@@ -324,12 +334,14 @@ pub(crate) struct Progress {
     pub(crate) retries: u32,
     /// The names of the appended events; `None` if nobody asks for them.
     pub(crate) event_types: Option<Vec<&'static str>>,
+    /// Whether it is known that nobody reads metrics: finding out takes a lock of OpenTelemetry's.
+    unread: bool,
 }
 
 impl Progress {
     /// Event type names are collected only if the command's span records.
-    pub(crate) fn of(span: &Span) -> Self {
-        Self { retries: 0, event_types: span.is_recording().then(Vec::new) }
+    pub(crate) fn of(span: &Span, unread: bool) -> Self {
+        Self { retries: 0, event_types: span.is_recording().then(Vec::new), unread }
     }
 
     fn appended<E: EventSet>(&mut self, events: &[E]) {

@@ -112,7 +112,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let stream = StreamId::new(A::NAME, id);
         let span = self.span("create_snapshot", &stream, &mut |_| ());
         let created = span.run(async {
-            let replay = self.replay(&stream, Box::default(), None).await?;
+            let replay = self.replay(&stream, Box::default(), None, self.metrics).await?;
             if replay.version == Version::START {
                 return Ok(None);
             }

@@ -1,5 +1,10 @@
 //! The steps of a command, each in its span: load, decide, persist.
 
+#![expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` keeps its arguments twice: a command's future would be larger"
+)]
+
 use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -36,60 +41,66 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         }
     }
 
-    /// Brings a state up to the stream's end, in a `load_aggregate` span.
-    pub(super) async fn replay(
+    /// Brings a state up to the stream's end, in a `load_aggregate` span. `metered` is whether it is counted how many
+    /// events that took.
+    pub(super) fn replay(
         &self,
         stream: &StreamId,
         replay: Box<Replay<A>>,
         first_event: Option<Uuid>,
-    ) -> Result<Box<Replay<A>>, StoreError> {
-        let span = self.span("load_aggregate", stream, &mut |_| ());
-        let folded = span.run(self.fold(stream, replay, first_event)).await;
-        let result = folded.and_then(|(visited, mut replay)| match replay.error.take() {
-            None => Ok((visited, replay)),
-            Some(error) => Err(error.into()),
-        });
-        match result {
-            Ok((visited, replay)) => {
-                span.record(&mut |later| {
-                    later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
-                    later.number(names::EVENTSOURCE_VERSION, replay.version.get());
-                    let base = replay.base.get();
-                    later.flag(names::EVENTSOURCE_SNAPSHOT_USED, base > 0);
-                    if base > 0 {
-                        later.number(names::EVENTSOURCE_SNAPSHOT_VERSION, base);
+        metered: bool,
+    ) -> impl Future<Output = Result<Box<Replay<A>>, StoreError>> + Send {
+        async move {
+            let span = self.span("load_aggregate", stream, &mut |_| ());
+            let folded = span.run(self.fold(stream, replay, first_event)).await;
+            let result = folded.and_then(|(visited, mut replay)| match replay.error.take() {
+                None => Ok((visited, replay)),
+                Some(error) => Err(error.into()),
+            });
+            match result {
+                Ok((visited, replay)) => {
+                    span.record(&mut |later| {
+                        later.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
+                        later.number(names::EVENTSOURCE_VERSION, replay.version.get());
+                        let base = replay.base.get();
+                        later.flag(names::EVENTSOURCE_SNAPSHOT_USED, base > 0);
+                        if base > 0 {
+                            later.number(names::EVENTSOURCE_SNAPSHOT_VERSION, base);
+                        }
+                    });
+                    span.succeed();
+                    if metered {
+                        metrics::events_loaded(A::NAME, visited);
                     }
-                });
-                span.succeed();
-                if self.metrics {
-                    metrics::events_loaded(A::NAME, visited);
+                    Ok(replay)
                 }
-                Ok(replay)
-            }
-            Err(error) => {
-                let error = error.about(|| format!("`{stream}`"), AGAIN);
-                Err(failed(span, error, StoreError::error_type))
+                Err(error) => {
+                    let error = error.about(|| format!("`{stream}`"), AGAIN);
+                    Err(failed(span, error, StoreError::error_type))
+                }
             }
         }
     }
 
     /// Reads the events that a state lacks and returns how many there were. An empty state starts from a snapshot, if
     /// it can.
-    async fn fold(
+    fn fold(
         &self,
         stream: &StreamId,
         replay: Box<Replay<A>>,
         first_event: Option<Uuid>,
-    ) -> Result<(u64, Box<Replay<A>>), StoreError> {
-        let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
-        let is_empty = replay.version == Version::START;
-        if let Some(policy) = A::SNAPSHOT.filter(|_| is_empty && self.store.snapshots().is_some()) {
-            // In a box: the loads of all other aggregates would reserve space for it.
-            return Box::pin(self.fold_from_snapshot(fold, policy)).await;
+    ) -> impl Future<Output = Result<(u64, Box<Replay<A>>), StoreError>> + Send {
+        async move {
+            let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
+            let is_empty = replay.version == Version::START;
+            if let Some(policy) = A::SNAPSHOT.filter(|_| is_empty && self.store.snapshots().is_some()) {
+                // In a box: the loads of all other aggregates would reserve space for it.
+                return Box::pin(self.fold_from_snapshot(fold, policy)).await;
+            }
+            let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
+            replay.earlier = earlier;
+            Ok((visited, replay))
         }
-        let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
-        replay.earlier = earlier;
-        Ok((visited, replay))
     }
 
     async fn fold_from_snapshot(&self, fold: Fold, policy: Snapshot<A>) -> Result<(u64, Box<Replay<A>>), StoreError> {
@@ -150,48 +161,50 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     }
 
     /// Appends in a `persist_events` span, whose context is stored with each event.
-    pub(super) async fn persist(
+    pub(super) fn persist(
         &self,
         stream: &StreamId,
         expected: ExpectedVersion,
         events: &[A::Event],
         cause: &Cause<'_>,
-    ) -> Result<Appended, AppendError> {
-        let span = self.span("persist_events", stream, &mut |known| {
-            known.number(names::EVENTSOURCE_EVENT_COUNT, events.len() as u64);
-            known.string(names::EVENTSOURCE_EXPECTED_VERSION, expected.to_string());
-        });
-        let appended = span
-            .run(async {
-                let origin = Arc::new(cause.origin(&*self.clock));
-                // Collected results do not say how many there are.
-                let mut encoded = Vec::with_capacity(events.len());
-                for (event, ordinal) in events.iter().zip(0..) {
-                    let id = event_id(cause.command_id, ordinal);
-                    encoded.push(NewEvent::encode(id, event.as_event(), Arc::clone(&origin))?);
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        async move {
+            let span = self.span("persist_events", stream, &mut |known| {
+                known.number(names::EVENTSOURCE_EVENT_COUNT, events.len() as u64);
+                known.string(names::EVENTSOURCE_EXPECTED_VERSION, expected.to_string());
+            });
+            let appended = span
+                .run(async {
+                    let origin = Arc::new(cause.origin(&*self.clock));
+                    // Collected results do not say how many there are.
+                    let mut encoded = Vec::with_capacity(events.len());
+                    for (event, ordinal) in events.iter().zip(0..) {
+                        let id = event_id(cause.command_id, ordinal);
+                        encoded.push(NewEvent::encode(id, event.as_event(), Arc::clone(&origin))?);
+                    }
+                    let appended = self.store.append(stream, expected, encoded).await?;
+                    if appended.repeated && cause.is_looked_up_by_its_events() {
+                        // In a box: every append would reserve space for it.
+                        Box::pin(self.check_whole(stream, &appended, cause.command_id)).await?;
+                    }
+                    Ok(appended)
+                })
+                .await;
+            match appended {
+                Ok(appended) => {
+                    persisted(&span, events, &appended);
+                    span.succeed();
+                    Ok(appended)
                 }
-                let appended = self.store.append(stream, expected, encoded).await?;
-                if appended.repeated && cause.is_looked_up_by_its_events() {
-                    // In a box: every append would reserve space for it.
-                    Box::pin(self.check_whole(stream, &appended, cause.command_id)).await?;
+                Err(error @ AppendError::Conflict(_)) => {
+                    if self.metrics {
+                        metrics::append_conflict(A::NAME);
+                    }
+                    span.conflict(names::LOG_COMMAND, error.error_type(), &Chain(&error));
+                    Err(error)
                 }
-                Ok(appended)
-            })
-            .await;
-        match appended {
-            Ok(appended) => {
-                persisted(&span, events, &appended);
-                span.succeed();
-                Ok(appended)
+                Err(error) => Err(failed(span, error.to(stream, expected), AppendError::error_type)),
             }
-            Err(error @ AppendError::Conflict(_)) => {
-                if self.metrics {
-                    metrics::append_conflict(A::NAME);
-                }
-                span.conflict(names::LOG_COMMAND, error.error_type(), &Chain(&error));
-                Err(error)
-            }
-            Err(error) => Err(failed(span, error.to(stream, expected), AppendError::error_type)),
         }
     }
 

@@ -6,19 +6,25 @@ use std::collections::HashMap;
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::store::StreamId;
 use crate::sync::Mutex;
 use crate::timer;
 
-/// How long a command waits for its turn while no other's ends. A handler may dispatch to the stream that its own
-/// command has the turn of, or never end: whoever waited goes on without.
+/// How long a command waits for its turn while no other's ends, at least and at most: twice as long as the longest one
+/// took. A handler may never end, or wait for a task that dispatches to the stream: whoever waited goes on without.
 const PATIENCE: Duration = Duration::from_millis(500);
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
+
+tokio::task_local! {
+    /// The streams whose turns the task has while it decides: to what it dispatches there, none will come.
+    static HELD: Vec<(Arc<Turns>, StreamId)>;
+}
 
 /// Those of one stream.
 #[derive(Default)]
@@ -26,6 +32,8 @@ struct Line {
     turn: Arc<AsyncMutex<()>>,
     /// How many turns have ended.
     ended: AtomicUsize,
+    /// How long the longest of them took, in milliseconds.
+    longest: AtomicU64,
 }
 
 /// In boxes, so that a command has no place for what it most often does without.
@@ -44,7 +52,7 @@ pub(super) struct Turn {
     turns: Arc<Turns>,
     id: StreamId,
     line: Arc<Line>,
-    guard: Option<OwnedMutexGuard<()>>,
+    guard: Option<(OwnedMutexGuard<()>, Instant)>,
 }
 
 impl Turns {
@@ -56,6 +64,9 @@ impl Turns {
 
     #[cold]
     fn join(self: &Arc<Self>, id: &StreamId) -> Option<Coming> {
+        if self.are_held(id) {
+            return None;
+        }
         let line = Arc::clone(self.streams.lock().get(id)?);
         Some(self.wait(id, line))
     }
@@ -76,9 +87,32 @@ impl Turns {
         // Before the wait, which may be dropped.
         let mut turn = Box::new(Turn { turns: Arc::clone(self), id: id.clone(), line, guard: None });
         Box::pin(async move {
-            turn.guard = turn.line.come().await;
+            if !turn.turns.are_held(&turn.id) {
+                turn.guard = turn.line.come().await.map(|guard| (guard, Instant::now()));
+            }
             turn
         })
+    }
+
+    /// Whether the caller is part of a decision whose command has the turn.
+    fn are_held(self: &Arc<Self>, id: &StreamId) -> bool {
+        HELD.try_with(|held| held.iter().any(|(turns, of)| Arc::ptr_eq(turns, self) && of == id)).unwrap_or(false)
+    }
+}
+
+impl Turn {
+    /// Whether it has come. One that was not waited for, or not any longer, may come next time.
+    pub(super) fn has_come(&self) -> bool {
+        self.guard.is_some()
+    }
+
+    /// Runs a decision that is made in this turn.
+    pub(super) fn deciding<F: Future>(&self, decision: F) -> impl Future<Output = F::Output> {
+        let mut held = HELD.try_with(Vec::clone).unwrap_or_default();
+        if self.has_come() {
+            held.push((Arc::clone(&self.turns), self.id.clone()));
+        }
+        HELD.scope(held, decision)
     }
 }
 
@@ -91,18 +125,25 @@ impl Line {
         let mut coming = pin!(Arc::clone(&self.turn).lock_owned());
         loop {
             let ended = self.ended.load(Ordering::Relaxed);
-            match timeout(PATIENCE, coming.as_mut()).await {
+            match timeout(self.patience(), coming.as_mut()).await {
                 Ok(guard) => return Some(guard),
                 Err(_) if self.ended.load(Ordering::Relaxed) == ended => return None,
                 Err(_) => (),
             }
         }
     }
+
+    fn patience(&self) -> Duration {
+        let longest = Duration::from_millis(self.longest.load(Ordering::Relaxed));
+        (longest.saturating_mul(2)).clamp(PATIENCE, MOST_PATIENCE)
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(guard) = self.guard.take() {
+        if let Some((guard, since)) = self.guard.take() {
+            let took = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.line.longest.fetch_max(took, Ordering::Relaxed);
             self.line.ended.fetch_add(1, Ordering::Relaxed);
             drop(guard);
         }
@@ -171,5 +212,36 @@ mod tests {
         assert!(turns.again(&stream).await.guard.is_some());
         drop(second);
         assert!(turns.streams.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn longer_turns_are_waited_for_longer() {
+        let (turns, stream) = (Arc::new(Turns::default()), StreamId::new("Order", 1));
+        let (first, line) = (turns.again(&stream).await, turns.streams.lock()[&stream].clone());
+        assert_eq!(line.patience(), PATIENCE);
+        tokio::time::advance(PATIENCE * 3).await;
+        drop(first);
+        assert_eq!(line.patience(), PATIENCE * 6);
+        let endless = turns.again(&stream).await;
+        tokio::time::advance(MOST_PATIENCE).await;
+        drop(endless);
+        assert_eq!(line.patience(), MOST_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_the_turn_that_it_is_decided_in() {
+        let (turns, stream) = (Arc::new(Turns::default()), StreamId::new("Order", 1));
+        let (turn, begun) = (turns.again(&stream).await, Instant::now());
+        let (inside, other) = (Arc::clone(&turns), StreamId::new("Order", 2));
+        let of_other = turns.again(&other).await;
+        turn.deciding(async {
+            assert!(inside.begin(&stream).is_none());
+            assert!(!inside.again(&stream).await.has_come());
+            of_other.deciding(async { assert!(inside.begin(&stream).is_none(), "of either") }).await;
+            assert!(inside.begin(&other).is_some(), "it belongs to somebody else");
+        })
+        .await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert!(turns.begin(&stream).is_some(), "outside it is waited for");
     }
 }

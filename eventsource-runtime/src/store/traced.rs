@@ -1,5 +1,10 @@
 //! The spans and metrics of every store: one decorator, and nothing in the stores themselves.
 
+#![expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` keeps its arguments twice: a command's future would be larger"
+)]
+
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
@@ -178,37 +183,41 @@ impl<S: EventStore> EventStore for Traced<S> {
         self.inner.info()
     }
 
-    async fn append(
+    fn append(
         &self,
         stream: &StreamId,
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
-    ) -> Result<Appended, AppendError> {
-        let recorded_at = events.last().map(|event| event.origin.recorded_at);
-        let call = self.call(("event_store.append", INSERT), &mut |attributes| {
-            append_attributes((stream, expected), &events, self.inner.info().system.is_some(), attributes);
-        });
-        let result = call.run(self.inner.append(stream, expected, events)).await;
-        call.end(|| self.inner.info(), result.as_ref().err().map(Fault::from), &mut |attributes| {
-            let Ok(appended) = &result else { return };
-            attributes.number(names::EVENTSOURCE_POSITION, appended.position.get());
-            attributes.number(names::EVENTSOURCE_VERSION, appended.version.get());
-            // A repeated append was recorded when it was first made, a time not known here.
-            if let (Some(recorded_at), false) = (&recorded_at, appended.repeated) {
-                attributes.record(names::EVENTSOURCE_EVENT_RECORDED_AT, recorded_at);
-            }
-        });
-        result.map_err(|error| error.to(stream, expected))
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
+        async move {
+            let recorded_at = events.last().map(|event| event.origin.recorded_at);
+            let call = self.call(("event_store.append", INSERT), &mut |attributes| {
+                append_attributes((stream, expected), &events, self.inner.info().system.is_some(), attributes);
+            });
+            let result = call.run(self.inner.append(stream, expected, events)).await;
+            call.end(|| self.inner.info(), result.as_ref().err().map(Fault::from), &mut |attributes| {
+                let Ok(appended) = &result else { return };
+                attributes.number(names::EVENTSOURCE_POSITION, appended.position.get());
+                attributes.number(names::EVENTSOURCE_VERSION, appended.version.get());
+                // A repeated append was recorded when it was first made, a time not known here.
+                if let (Some(recorded_at), false) = (&recorded_at, appended.repeated) {
+                    attributes.record(names::EVENTSOURCE_EVENT_RECORDED_AT, recorded_at);
+                }
+            });
+            result.map_err(|error| error.to(stream, expected))
+        }
     }
 
-    async fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> Result<Folded<V>, StoreError> {
-        let call = self.load_call(&fold.stream, fold.after);
-        let result = call.run(self.inner.fold(fold, visitor)).await;
-        call.end(|| self.inner.info(), result.as_ref().err().map(Fault::from), &mut |attributes| {
-            let visited = result.as_ref().map_or(0, |folded| folded.visited);
-            attributes.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
-        });
-        result
+    fn fold<V: Visitor>(&self, fold: Fold, visitor: V) -> impl Future<Output = Result<Folded<V>, StoreError>> + Send {
+        async move {
+            let call = self.load_call(&fold.stream, fold.after);
+            let result = call.run(self.inner.fold(fold, visitor)).await;
+            call.end(|| self.inner.info(), result.as_ref().err().map(Fault::from), &mut |attributes| {
+                let visited = result.as_ref().map_or(0, |folded| folded.visited);
+                attributes.number(names::EVENTSOURCE_EVENTS_LOADED, visited);
+            });
+            result
+        }
     }
 
     async fn read_stream(

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{MemoryStore, PostgresOptions, PostgresStore, SqliteStore};
@@ -9,6 +10,7 @@ use eventsource_runtime::testing::run;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 #[derive(Event, Clone, Serialize, Deserialize)]
 struct Counted {
@@ -36,6 +38,13 @@ struct Count {
 
 #[derive(Command, Clone, Deserialize)]
 #[command(aggregate = Counter)]
+struct CountSlowly {
+    #[command(id)]
+    counter: u32,
+}
+
+#[derive(Command, Clone, Deserialize)]
+#[command(aggregate = Counter)]
 struct CountTwice {
     #[command(id)]
     counter: u32,
@@ -50,6 +59,11 @@ impl Counter {
     async fn count(&self, _: Count) -> Result<Counted, Infallible> {
         // Somewhere in the middle of a decision others go on.
         yield_now().await;
+        Ok(Counted { to: self.count + 1 })
+    }
+
+    async fn count_slowly(&self, _: CountSlowly) -> Result<Counted, Infallible> {
+        sleep(Duration::from_millis(600)).await;
         Ok(Counted { to: self.count + 1 })
     }
 
@@ -103,6 +117,23 @@ fn commands_of_one_aggregate_do_not_run_out_of_retries_on_postgres() {
         let options = PostgresOptions::default().schema(services::a_schema());
         all_are_in(PostgresStore::connect_with(&services::postgres(), options).await.unwrap()).await;
     });
+}
+
+/// Each decision takes longer than a turn is waited for at first. Those who gave up waiting never waited again, and took
+/// each other's version.
+#[tokio::test(start_paused = true)]
+async fn nor_do_those_that_take_long() {
+    let bus = commands(&MemoryStore::new(), 10);
+    let counts = (0..64).map(|_| {
+        let bus = bus.clone();
+        tokio::spawn(async move { bus.dispatch(CountSlowly { counter: 1 }).await.unwrap().version })
+    });
+    let mut versions = Vec::new();
+    for task in counts.collect::<Vec<_>>() {
+        versions.push(task.await.unwrap().get());
+    }
+    versions.sort_unstable();
+    assert!(versions.into_iter().eq(1..=64));
 }
 
 /// It has the turn of the stream when its handler dispatches to that.
