@@ -3,6 +3,7 @@
 mod again;
 mod alike;
 mod failures;
+mod repeated;
 mod turns;
 
 use std::convert::Infallible;

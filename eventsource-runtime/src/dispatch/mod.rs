@@ -60,7 +60,8 @@ pub struct Context {
     /// Shared by all that follows from one initial message. Defaults to that of the current message, outside a handler
     /// to the command's id.
     pub correlation_id: Option<Uuid>,
-    /// Stored with each event of the command.
+    /// Stored with each event of the command. Names that begin with `process_manager.` are the runtime's own: do not
+    /// take them from a caller that you do not trust.
     pub metadata: Metadata,
 }
 

@@ -287,6 +287,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
             loop {
                 replay = self.replay(&stream, replay, first_event, metered).await?;
                 if let Some(earlier) = replay.earlier {
+                    // In a box: every command would reserve space for it.
+                    let earlier = Box::pin(self.without_next(&stream, earlier, command_id)).await?;
                     return Ok(Committed::new(earlier, command_id));
                 }
                 let decision = self.decide(&stream, &replay.state, command);
