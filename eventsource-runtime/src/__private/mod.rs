@@ -18,7 +18,7 @@ pub use crate::domain::sensitive::{
     Field, HasSensitive, Hidden, Marked0, Marked1, Marked2, Marked3, MayBeSeen, Seen, Unmarked, WHOLE, Whole, WholeOf,
     field, may_be_seen, whole_if,
 };
-use crate::domain::{self, AnyEvent, DecodeError, Event, EventDef, EventRef, decode_payload};
+use crate::domain::{self, Aggregate, AnyEvent, DecodeError, Event, EventDef, EventRef, decode_payload};
 use crate::error::BoxError;
 use crate::telemetry::AttributeValue;
 pub use crate::telemetry::{
@@ -236,6 +236,19 @@ pub trait Kept: Serialize + DeserializeOwned {}
 
 #[diagnostic::do_not_recommend]
 impl<A: Serialize + DeserializeOwned> Kept for A {}
+
+/// The id of an aggregate: `<A as Aggregate>::Id`, without asking the type once more for its `Default`.
+pub type IdOf<A> = <A as Identified>::Id;
+
+/// What has an id.
+pub trait Identified {
+    /// The id.
+    type Id;
+}
+
+impl<A: Aggregate> Identified for A {
+    type Id = A::Id;
+}
 
 /// An event in the enum of an aggregate: `Member(event).__es_any()`. That a type is no event is reported where the list
 /// names it, and not again here.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use super::{EventBus, Intake};
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Boxed, since of a future whose type has the handler in it each use would report again what is wrong with that.
+type Subscribing = Pin<Box<dyn Future<Output = Result<Subscription, BusError>> + Send>>;
 
 /// A subscription that is being set up; created by [`Traced::subscribe`] or [`Traced::retry_dead_letters`].
 #[must_use = "nothing is subscribed before `handle`"]
@@ -82,8 +86,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn handle<H: MessageHandler>(self, handler: H) -> impl Future<Output = Result<Subscription, BusError>> + Send {
-        self.start(OneByOne(handler), 1)
+    pub fn handle<H: MessageHandler>(self, handler: H) -> Subscribing {
+        Box::pin(self.start(OneByOne(handler), 1))
     }
 
     /// Subscribes, and handles messages in batches of up to `most`: those available, without waiting for more.
@@ -93,12 +97,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn handle_batches<H: BatchHandler>(
-        self,
-        most: usize,
-        handler: H,
-    ) -> impl Future<Output = Result<Subscription, BusError>> + Send {
-        self.start(InBatches(handler), most.max(1))
+    pub fn handle_batches<H: BatchHandler>(self, most: usize, handler: H) -> Subscribing {
+        Box::pin(self.start(InBatches(handler), most.max(1)))
     }
 
     async fn start<H: Handler>(self, handler: H, most: usize) -> Result<Subscription, BusError> {

@@ -13,7 +13,7 @@ use super::named::{Ambiguity, Found, Names};
 use super::{BoxFuture, Committed, Context, MAX_JSON};
 use crate::domain::sealed::Sealed;
 use crate::domain::{AnyCommand, Command, Handle, Handlers, Registry};
-use crate::repository::Repository;
+use crate::repository::{Repository, ServicesOf};
 use crate::snapshot::SnapshotStore;
 use crate::store::EventStore;
 
@@ -88,17 +88,17 @@ pub struct CommandBusBuilder {
 }
 
 impl CommandBusBuilder {
-    /// Routes every command of the aggregate to its repository. A second repository for one aggregate replaces the
-    /// first.
+    /// Routes every command of the aggregate to its repository, whose services must be of the type that the handlers
+    /// borrow. A second repository for one aggregate replaces the first.
     ///
     /// # Panics
     /// Another type of aggregate of the bus has the same stored name: in one store they would share their streams. Where
     /// each has a store of its own, give each a bus of its own.
     #[track_caller]
-    pub fn aggregate<A: Handlers, S: EventStore + SnapshotStore>(
-        mut self,
-        repository: Repository<A, S, A::Services>,
-    ) -> Self {
+    pub fn aggregate<A: Handlers, S: EventStore + SnapshotStore, V>(mut self, repository: Repository<A, S, V>) -> Self
+    where
+        A::Services: ServicesOf<A, V>,
+    {
         let this = (TypeId::of::<A>(), type_name::<A>());
         let (other, other_name) = *self.aggregates.entry(A::NAME).or_insert(this);
         assert!(
@@ -108,7 +108,7 @@ impl CommandBusBuilder {
             this.1,
             A::NAME
         );
-        A::register(&mut Registrar { repository: Arc::new(repository), routes: &mut self.routes });
+        A::register(&mut Registrar { repository: Arc::new(repository.served()), routes: &mut self.routes });
         self
     }
 

@@ -8,10 +8,11 @@ use crate::domain::json::fault;
 use crate::error::{BoxError, error_type};
 use crate::store::{AppendError, Conflict, StoreError};
 
-/// Why a command failed.
+/// Why a command failed; `E` is the error of its aggregate.
+// That `E` is an error is asked of the aggregate alone: a bound here would ask it of each call of the bus again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DispatchError<E: Error + 'static> {
+pub enum DispatchError<E> {
     /// The aggregate refused it: a decision of the domain, not a fault.
     #[error(transparent)]
     Rejected(E),
@@ -171,9 +172,10 @@ impl DispatchJsonError {
 }
 
 /// Why a query failed; `E` is the error that the query declares.
+// Unbound, as that of a command.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum QueryError<E: Error + 'static = Infallible> {
+pub enum QueryError<E = Infallible> {
     /// The read side refused, with the error that the query declares.
     #[error(transparent)]
     Rejected(E),

@@ -36,7 +36,7 @@ use crate::store::{Appended, Position, Version};
 /// The maximum length of an incoming JSON message, in bytes: 1 MiB. JSON nested deeper than 127 levels is refused too.
 pub const MAX_JSON: usize = 1024 * 1024;
 
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The ids and metadata that a command comes with.
 ///

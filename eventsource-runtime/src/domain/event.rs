@@ -1,6 +1,5 @@
 //! Events: what is decided, how it is stored, and how it is applied.
 
-use std::error::Error;
 use std::fmt;
 
 use serde::Serialize;
@@ -286,7 +285,7 @@ pub trait Decision<S, E> {
     fn decide(self) -> Result<Vec<S>, E>;
 }
 
-impl<S, T: IntoEvents<S>, E: Error> Decision<S, E> for Result<T, E> {
+impl<S, T: IntoEvents<S>, E> Decision<S, E> for Result<T, E> {
     fn decide(self) -> Result<Vec<S>, E> {
         let decided = self?;
         let mut events = Vec::with_capacity(1);

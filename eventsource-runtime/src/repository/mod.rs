@@ -2,6 +2,7 @@
 
 mod cause;
 mod replay;
+mod services;
 mod snapshots;
 mod steps;
 mod turns;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use self::cause::{Cause, event_id};
 use self::replay::Replay;
+pub(crate) use self::services::ServicesOf;
 use self::snapshots::Snapshots;
 use self::steps::failed;
 use self::turns::Turns;
@@ -119,9 +121,22 @@ impl<A, S, V> Repository<A, S, V> {
 
     /// Gives the command handlers what they need besides the state.
     pub fn with_services<W>(self, services: W) -> Repository<A, S, W> {
+        self.serving(|_| Arc::new(services))
+    }
+
+    /// The repository with those services that its aggregate's handlers borrow, which are the ones that it has.
+    pub(crate) fn served(self) -> Repository<A, S, A::Services>
+    where
+        A: Handlers,
+        A::Services: ServicesOf<A, V>,
+    {
+        self.serving(A::Services::shared)
+    }
+
+    fn serving<W>(self, services: impl FnOnce(Arc<V>) -> Arc<W>) -> Repository<A, S, W> {
         Repository {
             store: self.store,
-            services: Arc::new(services),
+            services: services(self.services),
             retries: self.retries,
             tracing: self.tracing,
             metrics: self.metrics,

@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Waker};
 use serde_json::value::RawValue;
 
 use super::difference::difference;
+use crate::dispatch::BoxFuture;
 use crate::domain::{Aggregate, AnyEvent, Command, EventSet, Handle, Handlers, IntoEvents, evolve_as_read};
+use crate::repository::ServicesOf;
 use crate::store::{Position, StreamId, Version};
 
 /// Begins with what has happened to an aggregate: `()` for nothing, one event, or a `Vec`, an array or a tuple of
@@ -96,18 +98,19 @@ impl<A: Handlers, V> Given<A, V> {
     }
 }
 
-impl<A: Handlers> Given<A, A::Services> {
+impl<A: Handlers, V> Given<A, V> {
     /// Passes the aggregate a command.
     ///
     /// # Panics
     /// The handler awaits something; then use [`when_async`](Self::when_async).
     #[track_caller]
-    pub fn when<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
+    pub fn when<C: Command<Aggregate = A>>(self, command: C) -> When<A, V>
     where
         A: Handle<C>,
+        A::Services: ServicesOf<A, V>,
     {
         let decided = {
-            let handled = pin!(self.state.handle(command, &self.services));
+            let handled = pin!(self.state.handle(command, A::Services::borrowed(&self.services)));
             match handled.poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(decided) => decided,
                 Poll::Pending => panic!("the handler of `{}` waits for something; use `when_async(..).await`", C::NAME),
@@ -118,12 +121,17 @@ impl<A: Handlers> Given<A, A::Services> {
 
     /// Passes the aggregate a command whose handler awaits something: `given(..).when_async(command).await.then(..)`,
     /// in a test with a runtime, such as `#[tokio::test]`.
-    pub async fn when_async<C: Command<Aggregate = A>>(self, command: C) -> When<A, A::Services>
+    // Boxed, since of a future whose type has the services in it each use would report again that they are missing.
+    pub fn when_async<C: Command<Aggregate = A>>(self, command: C) -> BoxFuture<'static, When<A, V>>
     where
         A: Handle<C>,
+        A::Services: ServicesOf<A, V>,
+        V: Send + Sync + 'static,
     {
-        let decided = self.state.handle(command, &self.services).await;
-        When { given: self, command: C::NAME, decided }
+        Box::pin(async move {
+            let decided = self.state.handle(command, A::Services::borrowed(&self.services)).await;
+            When { given: self, command: C::NAME, decided }
+        })
     }
 }
 

@@ -8,7 +8,7 @@ const _: () = {
     {
         const NAME: &'static ::core::primitive::str = "ship";
         type Aggregate = Order;
-        fn id(&self) -> &<Order as facade::Aggregate>::Id {
+        fn id(&self) -> &facade::__private::IdOf<Order> {
             &self.0
         }
         fn attributes(&self, __es_attributes: &mut facade::__private::Attributes) {

@@ -9,7 +9,7 @@ const _: () = {
     {
         const NAME: &'static ::core::primitive::str = "TagOrder";
         type Aggregate = Order;
-        fn id(&self) -> &<Order as ::eventsource_runtime::Aggregate>::Id {
+        fn id(&self) -> &::eventsource_runtime::__private::IdOf<Order> {
             &self.order_id
         }
         fn attributes(

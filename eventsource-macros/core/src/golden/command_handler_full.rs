@@ -27,7 +27,10 @@ impl Order {
 }
 const _: () = {
     #[automatically_derived]
-    impl facade::Handlers for Order {
+    impl facade::Handlers for Order
+    where
+        Order: facade::Aggregate,
+    {
         type Services = Clock;
         fn register<__EsRegistry: facade::Registry<Self>>(
             __es_registry: &mut __EsRegistry,
@@ -44,6 +47,7 @@ const _: () = {
     #[automatically_derived]
     impl facade::Handle<PlaceOrder> for Order
     where
+        Order: facade::Aggregate,
         PlaceOrder: facade::Command<Aggregate = Self>,
     {
         fn enable_tracing(&self, command: &PlaceOrder) -> ::core::primitive::bool {
@@ -97,6 +101,7 @@ const _: () = {
     #[automatically_derived]
     impl facade::Handle<ShipOrder> for Order
     where
+        Order: facade::Aggregate,
         ShipOrder: facade::Command<Aggregate = Self>,
     {
         async fn handle(

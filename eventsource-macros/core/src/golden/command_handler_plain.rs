@@ -14,6 +14,7 @@ const _: () = {
     #[automatically_derived]
     impl ::eventsource_runtime::Handlers for Order
     where
+        Order: ::eventsource_runtime::Aggregate,
         PlaceOrder: ::eventsource_runtime::Command<Aggregate = Self>,
     {
         type Services = ();
@@ -28,6 +29,7 @@ const _: () = {
     #[automatically_derived]
     impl ::eventsource_runtime::Handle<PlaceOrder> for Order
     where
+        Order: ::eventsource_runtime::Aggregate,
         PlaceOrder: ::eventsource_runtime::Command<Aggregate = Self>,
     {
         async fn handle(

@@ -3,7 +3,7 @@ const _: () = {
     impl ::eventsource_runtime::Command for ShipOrder {
         const NAME: &'static ::core::primitive::str = "ShipOrder";
         type Aggregate = Order;
-        fn id(&self) -> &<Order as ::eventsource_runtime::Aggregate>::Id {
+        fn id(&self) -> &::eventsource_runtime::__private::IdOf<Order> {
             &self.order_id
         }
     }

@@ -18,11 +18,11 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 }
 
 fn register(model: &Model) -> TokenStream {
-    let Model { kind, runtime, generics, self_ty, handlers, .. } = model;
+    let Model { kind, runtime, self_ty, handlers, .. } = model;
     // Of several handlers, a mistaken one would keep the others from being handlers.
     let only = if let [only] = &handlers[..] { Some(only) } else { None };
     let only = only.filter(|handler| handler.cfgs.is_empty());
-    let generics = assuming(generics, only.into_iter().flat_map(|handler| needed(model, handler)));
+    let generics = assuming(model, only.into_iter().flat_map(|handler| needed(model, handler)));
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let registry = local("__es_registry");
     let (target, registry_trait, add, services) = match kind {
@@ -73,6 +73,13 @@ fn needed(model: &Model, handler: &Handler) -> impl Iterator<Item = WherePredica
     [message(model, handler)].into_iter().chain(answers(model, handler))
 }
 
+/// What the type of command handlers is: the compiler would ask each impl for its `Default` anew.
+fn aggregate(Model { kind, runtime, self_ty, .. }: &Model) -> Option<WherePredicate> {
+    let place = first_span(self_ty);
+    let (at, aggregate) = (runtime.at(place), local("Aggregate"));
+    (*kind == Kind::Command).then(|| predicate(self_ty, quote_spanned!(place=> #at::#aggregate<>)))
+}
+
 fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Handler) -> WherePredicate {
     let place = first_span(ty);
     let at = runtime.at(place);
@@ -91,17 +98,17 @@ fn message(Model { kind, runtime, .. }: &Model, Handler { message: ty, .. }: &Ha
 
 /// The generics with predicates that can be checked here. With type parameters the predicates are left out, since they
 /// would hide from the impl's body what is known of the types.
-fn assuming(generics: &Generics, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
-    let mut generics = generics.clone();
+fn assuming(model: &Model, predicates: impl IntoIterator<Item = WherePredicate>) -> Generics {
+    let mut generics = model.generics.clone();
     if generics.params.is_empty() {
-        generics.make_where_clause().predicates.extend(predicates);
+        generics.make_where_clause().predicates.extend(aggregate(model).into_iter().chain(predicates));
     }
     generics
 }
 
 fn handle(model: &Model, handler: &Handler) -> TokenStream {
-    let Model { kind, runtime, generics, self_ty, .. } = model;
-    let generics = assuming(generics, needed(model, handler));
+    let Model { kind, runtime, self_ty, .. } = model;
+    let generics = assuming(model, needed(model, handler));
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let Handler { cfgs, message: ty, call, .. } = handler;
     let telemetry = call.as_ref().map(|call| telemetry(model, ty, call));

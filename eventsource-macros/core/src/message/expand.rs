@@ -47,14 +47,14 @@ fn command(runtime: &Runtime, aggregate: &Type, id: Option<&Member>) -> TokenStr
     let private = runtime.private();
     let id = id.map_or_else(|| quote_spanned!(Span::mixed_site()=> #private::never()), fields::borrowed);
     let place = first_span(aggregate);
-    let at = runtime.at(place);
+    let private_at = runtime.private_at(place);
     let target = associated("Aggregate", aggregate);
     // Not `Self::Aggregate`, which would check once more whether this is a command.
-    let (name, this) = (local("id"), local("self"));
+    let (name, this, of) = (local("id"), local("self"), local("IdOf"));
     quote_spanned! {place=>
         #target
 
-        fn #name(&#this) -> &<#aggregate as #at::Aggregate>::Id {
+        fn #name(&#this) -> &#private_at::#of<#aggregate> {
             #id
         }
     }
