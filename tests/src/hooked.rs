@@ -6,13 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use eventsource_runtime::projection::{
-    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
-};
+use eventsource_runtime::handed_on;
+use eventsource_runtime::projection::{Claim, DeadLetter, Lease, Letters, Partition, ProjectionError, ProjectionStore};
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{EventStore, Filter, Memory, MemoryStore, Page, Position, StoreError};
-use eventsource_runtime::telemetry::Scope;
-use eventsource_runtime::{StoredEvent, handed_on};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -112,37 +109,13 @@ impl EventStore for Hooked {
 impl ProjectionStore for Hooked {
     type Backend = Memory;
 
-    async fn open_projection(
-        &self,
-        projection: Arc<dyn Projection<Memory>>,
-        partitions: u32,
-        after: Position,
-    ) -> Result<(), ProjectionError> {
-        self.store.open_projection(projection, partitions, after).await
-    }
+    handed_on!(store: open_projection apply_batch reset_projection settle_dead_letter);
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         let token = claim.token;
         let lease = self.store.lease_projection(partition, claim).await;
         (self.hook)(Asked::Lease(partition, token)).await;
         lease
-    }
-
-    async fn apply_batch(
-        &self,
-        projection: Arc<dyn Projection<Memory>>,
-        batch: Batch,
-        scope: Scope,
-    ) -> Result<Applied, ProjectionError> {
-        self.store.apply_batch(projection, batch, scope).await
-    }
-
-    async fn reset_projection(
-        &self,
-        projection: Arc<dyn Projection<Memory>>,
-        token: Uuid,
-    ) -> Result<(), ProjectionError> {
-        self.store.reset_projection(projection, token).await
     }
 
     async fn dead_letters(
@@ -153,15 +126,5 @@ impl ProjectionStore for Hooked {
         let letters = self.store.dead_letters(projection, letters).await?;
         (self.hook)(Asked::Letters { found: !letters.is_empty() }).await;
         Ok(letters)
-    }
-
-    async fn settle_dead_letter(
-        &self,
-        projection: Arc<dyn Projection<Memory>>,
-        position: Position,
-        event: Option<StoredEvent>,
-        scope: Scope,
-    ) -> Result<bool, ProjectionError> {
-        self.store.settle_dead_letter(projection, position, event, scope).await
     }
 }

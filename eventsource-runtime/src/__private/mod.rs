@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 pub use serde;
 pub use serde_json;
+pub use uuid::Uuid;
 
 pub use follow::{Follow, Handler, IntoStep, event_types, follow};
 

@@ -7,8 +7,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
 use super::EventBus;
 use super::error::PublishError;
 use super::message::Message;
@@ -17,8 +15,8 @@ use crate::dispatch::is_own;
 use crate::domain::StoredEvent;
 use crate::poll::caught;
 use crate::projection::{
-    Applied, Batch, Begin, Bookmark, Claim, DeadLetter, Events, Lease, Letters, OnFailure, Partition, Projection,
-    ProjectionError, ProjectionOptions, ProjectionRunner, ProjectionStore, Projections, Took,
+    Applied, Batch, Begin, Bookmark, Events, OnFailure, Projection, ProjectionError, ProjectionOptions,
+    ProjectionRunner, ProjectionStore, Projections, Took,
 };
 use crate::store::{EventStore, Filter, Page, Position, StoreError, handed_on};
 use crate::telemetry::Scope;
@@ -212,22 +210,7 @@ impl<S: ProjectionStore, B: EventBus> EventStore for Outbox<S, B> {
 impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
     type Backend = S::Backend;
 
-    fn open_projection(
-        &self,
-        projection: Arc<dyn Projection<Self::Backend>>,
-        partitions: u32,
-        after: Position,
-    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.store.open_projection(projection, partitions, after)
-    }
-
-    fn lease_projection(
-        &self,
-        partition: Partition,
-        claim: Claim,
-    ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send {
-        self.store.lease_projection(partition, claim)
-    }
+    handed_on!(store: open_projection lease_projection reset_projection dead_letters settle_dead_letter);
 
     /// Only whoever stops the relay waits for it.
     fn longest_batch(&self) -> Duration {
@@ -259,32 +242,6 @@ impl<S: ProjectionStore, B: EventBus> ProjectionStore for Outbox<S, B> {
             self.store.apply_batch(projection, batch, scope).await?;
         }
         Err(error)
-    }
-
-    fn reset_projection(
-        &self,
-        projection: Arc<dyn Projection<Self::Backend>>,
-        token: Uuid,
-    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.store.reset_projection(projection, token)
-    }
-
-    fn dead_letters(
-        &self,
-        projection: &'static str,
-        letters: Letters,
-    ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send {
-        self.store.dead_letters(projection, letters)
-    }
-
-    fn settle_dead_letter(
-        &self,
-        projection: Arc<dyn Projection<Self::Backend>>,
-        position: Position,
-        event: Option<StoredEvent>,
-        scope: Scope,
-    ) -> impl Future<Output = Result<bool, ProjectionError>> + Send {
-        self.store.settle_dead_letter(projection, position, event, scope)
     }
 }
 

@@ -1,6 +1,6 @@
 //! For stores that wrap another one: the methods that change nothing.
 
-/// Forwards these methods of `EventStore` to the store in a field, in an `impl` of it.
+/// Forwards these methods of `EventStore` or `ProjectionStore` to the store in a field, in an `impl` of that trait.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! handed_on {
@@ -71,6 +71,81 @@ macro_rules! handed_on {
             Output = (),
         > + ::core::marker::Send {
             $crate::store::EventStore::changed(&self.$field, position)
+        }
+    };
+    (@ $field:ident open_projection) => {
+        fn open_projection(
+            &self,
+            projection: ::std::sync::Arc<dyn $crate::projection::Projection<Self::Backend>>,
+            partitions: ::core::primitive::u32,
+            after: $crate::store::Position,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), $crate::projection::ProjectionError>,
+        > + ::core::marker::Send {
+            $crate::projection::ProjectionStore::open_projection(&self.$field, projection, partitions, after)
+        }
+    };
+    (@ $field:ident lease_projection) => {
+        fn lease_projection(
+            &self,
+            partition: $crate::projection::Partition,
+            claim: $crate::projection::Claim,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<$crate::projection::Lease, $crate::projection::ProjectionError>,
+        > + ::core::marker::Send {
+            $crate::projection::ProjectionStore::lease_projection(&self.$field, partition, claim)
+        }
+    };
+    (@ $field:ident longest_batch) => {
+        fn longest_batch(&self) -> ::core::time::Duration {
+            $crate::projection::ProjectionStore::longest_batch(&self.$field)
+        }
+    };
+    (@ $field:ident apply_batch) => {
+        fn apply_batch(
+            &self,
+            projection: ::std::sync::Arc<dyn $crate::projection::Projection<Self::Backend>>,
+            batch: $crate::projection::Batch,
+            scope: $crate::telemetry::Scope,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<$crate::projection::Applied, $crate::projection::ProjectionError>,
+        > + ::core::marker::Send {
+            $crate::projection::ProjectionStore::apply_batch(&self.$field, projection, batch, scope)
+        }
+    };
+    (@ $field:ident reset_projection) => {
+        fn reset_projection(
+            &self,
+            projection: ::std::sync::Arc<dyn $crate::projection::Projection<Self::Backend>>,
+            token: $crate::__private::Uuid,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), $crate::projection::ProjectionError>,
+        > + ::core::marker::Send {
+            $crate::projection::ProjectionStore::reset_projection(&self.$field, projection, token)
+        }
+    };
+    (@ $field:ident dead_letters) => {
+        fn dead_letters(
+            &self,
+            projection: &'static ::core::primitive::str,
+            letters: $crate::projection::Letters,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<::std::vec::Vec<$crate::projection::DeadLetter>, $crate::projection::ProjectionError>,
+        > + ::core::marker::Send {
+            $crate::projection::ProjectionStore::dead_letters(&self.$field, projection, letters)
+        }
+    };
+    (@ $field:ident settle_dead_letter) => {
+        fn settle_dead_letter(
+            &self,
+            projection: ::std::sync::Arc<dyn $crate::projection::Projection<Self::Backend>>,
+            position: $crate::store::Position,
+            event: ::core::option::Option<$crate::StoredEvent>,
+            scope: $crate::telemetry::Scope,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<::core::primitive::bool, $crate::projection::ProjectionError>,
+        > + ::core::marker::Send {
+            $crate::projection::ProjectionStore::settle_dead_letter(&self.$field, projection, position, event, scope)
         }
     };
 }

@@ -15,13 +15,11 @@ use uuid::Uuid;
 use super::call::{Call, Fault};
 use super::{
     AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, NewEvent, Page, Position, StoreError,
-    StoreInfo, StreamId, Version, Visitor,
+    StoreInfo, StreamId, Version, Visitor, handed_on,
 };
 use crate::domain::StoredEvent;
-use crate::projection::{
-    Applied, Batch, Claim, DeadLetter, Lease, Letters, Partition, Projection, ProjectionError, ProjectionStore,
-};
-use crate::telemetry::{self, Attributes, Kind, Scope, Span, Start, metrics, names};
+use crate::projection::{ProjectionError, ProjectionStore};
+use crate::telemetry::{self, Attributes, Kind, Span, Start, metrics, names};
 
 const INSERT: &str = "INSERT";
 const SELECT: &str = "SELECT";
@@ -179,9 +177,7 @@ fn append_attributes(
 pub(crate) const AGAIN: &str = "try again when the store answers";
 
 impl<S: EventStore> EventStore for Traced<S> {
-    fn info(&self) -> StoreInfo {
-        self.inner.info()
-    }
+    handed_on!(inner: info head changed);
 
     fn append(
         &self,
@@ -261,75 +257,15 @@ impl<S: EventStore> EventStore for Traced<S> {
         self.count_malformed(result.as_ref().map_or(&[], |page| &page.events));
         result.map_err(|error| error.about(|| format!("after position {after}"), AGAIN))
     }
-
-    fn head(&self) -> impl Future<Output = Result<Position, StoreError>> + Send {
-        self.inner.head()
-    }
-
-    fn changed(&self, position: Position) -> impl Future<Output = ()> + Send {
-        self.inner.changed(position)
-    }
 }
 
 /// Projections have spans of their own, which the runner makes.
 impl<S: ProjectionStore> ProjectionStore for Traced<S> {
     type Backend = S::Backend;
 
-    fn open_projection(
-        &self,
-        projection: Arc<dyn Projection<Self::Backend>>,
-        partitions: u32,
-        after: Position,
-    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.inner.open_projection(projection, partitions, after)
-    }
-
-    fn lease_projection(
-        &self,
-        partition: Partition,
-        claim: Claim,
-    ) -> impl Future<Output = Result<Lease, ProjectionError>> + Send {
-        self.inner.lease_projection(partition, claim)
-    }
-
-    fn longest_batch(&self) -> Duration {
-        self.inner.longest_batch()
-    }
-
-    fn apply_batch(
-        &self,
-        projection: Arc<dyn Projection<Self::Backend>>,
-        batch: Batch,
-        scope: Scope,
-    ) -> impl Future<Output = Result<Applied, ProjectionError>> + Send {
-        self.inner.apply_batch(projection, batch, scope)
-    }
-
-    fn reset_projection(
-        &self,
-        projection: Arc<dyn Projection<Self::Backend>>,
-        token: Uuid,
-    ) -> impl Future<Output = Result<(), ProjectionError>> + Send {
-        self.inner.reset_projection(projection, token)
-    }
-
-    fn dead_letters(
-        &self,
-        projection: &'static str,
-        letters: Letters,
-    ) -> impl Future<Output = Result<Vec<DeadLetter>, ProjectionError>> + Send {
-        self.inner.dead_letters(projection, letters)
-    }
-
-    fn settle_dead_letter(
-        &self,
-        projection: Arc<dyn Projection<Self::Backend>>,
-        position: Position,
-        event: Option<StoredEvent>,
-        scope: Scope,
-    ) -> impl Future<Output = Result<bool, ProjectionError>> + Send {
-        self.inner.settle_dead_letter(projection, position, event, scope)
-    }
+    handed_on!(
+        inner: open_projection lease_projection longest_batch apply_batch reset_projection dead_letters settle_dead_letter
+    );
 
     async fn open_aside(&self, projection: &'static str) -> Result<Self, ProjectionError> {
         let inner = self.inner.open_aside(projection).await?;
