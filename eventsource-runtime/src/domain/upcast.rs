@@ -45,6 +45,15 @@ pub struct DecodeError {
     source: Option<BoxError>,
 }
 
+/// What in a payload does not fit the type.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault} at line {line}, column {column}")]
+struct Unfit {
+    fault: String,
+    line: usize,
+    column: usize,
+}
+
 /// Why a stored event cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -71,6 +80,13 @@ pub enum DecodeFault {
 impl DecodeError {
     pub(crate) fn unknown_type(event: &EventRef<'_>) -> Self {
         Self::new(event, DecodeFault::UnknownType, None)
+    }
+
+    /// What does not fit the type, and the column at which that was noticed.
+    #[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests make up payloads"))]
+    pub(crate) fn unfit(&self) -> Option<(&str, usize)> {
+        let unfit = self.source.as_ref()?.downcast_ref::<Unfit>()?;
+        Some((&unfit.fault, unfit.column))
     }
 
     fn new(event: &EventRef<'_>, fault: DecodeFault, source: Option<BoxError>) -> Self {
@@ -102,8 +118,8 @@ fn no_text(event: &EventRef<'_>, error: Utf8Error) -> DecodeError {
 #[cold]
 fn unfit(event: &EventRef<'_>, error: &serde_json::Error) -> DecodeError {
     // serde's text quotes payload values, which must not reach logs.
-    let fault = format!("{} at line {}, column {}", fault(error), error.line(), error.column());
-    DecodeError::new(event, DecodeFault::Payload, Some(fault.into()))
+    let unfit = Unfit { fault: fault(error), line: error.line(), column: error.column() };
+    DecodeError::new(event, DecodeFault::Payload, Some(unfit.into()))
 }
 
 /// The payload in the schema version that the program knows.
