@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn what_could_not_be_published_is_told_by_its_place() {
         let place = (StreamId::new("Order", 42), Version::new(3), Position::new(7));
-        let envelope = Envelope::new(Uuid::now_v7(), place, ("OrderPlaced", 1), Timestamp::from_micros(0));
+        let envelope = Envelope::new(uuid::Uuid::now_v7(), place, ("OrderPlaced", 1), Timestamp::from_micros(0));
         let event = StoredEvent::new(envelope, "{}".into());
         assert_eq!(
             refused(&event, PublishError::backend("reach a broker", "gone")).to_string(),

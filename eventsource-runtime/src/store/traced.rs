@@ -7,8 +7,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
