@@ -44,6 +44,7 @@ use crate::timer;
 use connection::OPEN;
 use fold::{FEW, Folding};
 pub use options::{SqliteOptions, Synchronous};
+pub(super) use projections::is_trouble;
 use threads::{QueryOnly, Threads};
 pub use transaction::SqliteTransaction;
 
