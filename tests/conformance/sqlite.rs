@@ -3,6 +3,7 @@
 mod cuts;
 mod opening;
 mod several;
+mod turns;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Projections that cannot apply an event, that are built anew, that share their work, and that lose their lease.
 
 pub(crate) mod anew;
+mod away;
 mod blame;
 mod set_back;
 mod stalled;

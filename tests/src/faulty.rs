@@ -34,6 +34,7 @@ struct Faults {
     blamed: AtomicUsize,
     overtaken: AtomicUsize,
     refused: AtomicUsize,
+    appends: AtomicUsize,
     shown: AtomicUsize,
     refuses: AtomicBool,
     batches: AtomicUsize,
@@ -78,6 +79,11 @@ impl Faulty {
     /// The next batches, and listings of dead letters, are refused, as by a store in trouble.
     pub fn refuse(&self, count: usize) {
         self.faults.refused.store(count, Ordering::SeqCst);
+    }
+
+    /// The next appends fail, as those of a store in trouble.
+    pub fn fail_appends(&self, count: usize) {
+        self.faults.appends.store(count, Ordering::SeqCst);
     }
 
     /// Refuses events of a type for good, or takes all again.
@@ -182,6 +188,9 @@ impl EventStore for Faulty {
         let unwanted = *self.faults.unwanted.lock().expect("nobody panics here");
         if events.iter().any(|event| Some(event.event_type) == unwanted) {
             return Err(StoreError::refused("append events", "as it was told to").into());
+        }
+        if take(&self.faults.appends) {
+            return Err(StoreError::backend("append events", "as it was told to").into());
         }
         self.call(self.memory.append(stream, expected, events)).await
     }

@@ -10,7 +10,7 @@ use super::partition::Partition;
 use crate::dispatch::DispatchJsonError;
 use crate::domain::{DecodeError, StoredEvent};
 use crate::error::{BoxError, error_type, error_type_or};
-use crate::store::{Position, StoreError};
+use crate::store::{Position, StoreError, is_trouble};
 use crate::telemetry::Scope;
 
 /// Any error that a projection's step can end with; `?` converts every other error into it.
@@ -69,9 +69,18 @@ impl ProjectionError {
     }
 
     /// Marks the error as that of the step for an event; stores call this. It is left to the projection's policy, while
-    /// an error of the store itself is retried until the store works.
+    /// an error of the store itself is retried until the store works. So is one that comes from the trouble of a store
+    /// that the step called, to dispatch a command for example, however it is wrapped: it stays unmarked.
     #[must_use]
     pub fn at(self, event: &StoredEvent) -> Self {
+        if is_trouble(&*self.cause) {
+            return Self::store(StoreError::backend("run a projection's step", self.cause));
+        }
+        self.blaming(event)
+    }
+
+    /// Marks the error as that of the step for an event, whatever its cause.
+    pub(crate) fn blaming(self, event: &StoredEvent) -> Self {
         Self { event: Some(event.position), ..self }
     }
 

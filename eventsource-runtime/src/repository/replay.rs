@@ -22,6 +22,9 @@ pub(super) struct Replay<A> {
     pub(super) earlier: Option<Appended>,
     /// The version of the snapshot that the state began with; 0 without one.
     pub(super) base: Version,
+    /// The version of a stored snapshot that is not to be replaced until it is as far behind as one is let fall; 0 if
+    /// the next may be written at once.
+    pub(super) stored: Version,
     /// What became of the snapshot; `None` if none was looked for.
     pub(super) read: Option<Read>,
 }
@@ -35,6 +38,7 @@ impl<A: Default> Default for Replay<A> {
             error: None,
             earlier: None,
             base: Version::START,
+            stored: Version::START,
             read: None,
         }
     }
@@ -108,16 +112,21 @@ impl<A: Aggregate> Restoring<A> {
     }
 
     fn begin(&mut self, snapshot: &StoredSnapshot) -> Result<(), Read> {
+        let is_ours = snapshot.stream == self.stream && snapshot.last.version > Version::START;
         if snapshot.schema != self.policy.schema() || snapshot.stream.aggregate_type() != A::NAME {
+            if is_ours && snapshot.schema.version > self.policy.schema().version {
+                // Of a newer release, which replaces it before it falls behind by twice as much as it may; unless it is
+                // gone, and this one came back.
+                self.replay.stored = Version::new(snapshot.last.version.get().saturating_add(self.policy.every()));
+            }
             return Err(Read::SchemaMismatch);
         }
-        let is_ours = snapshot.stream == self.stream && snapshot.last.version > Version::START;
         let json = snapshot.unseal().filter(|_| is_ours).ok_or(Read::DecodeError)?;
         // The user's code, on bytes that a former version of the program may have written.
         let decoded = catch_unwind(AssertUnwindSafe(|| self.policy.decode(json)));
         let Ok(Ok(state)) = decoded else { return Err(Read::DecodeError) };
         let (version, position) = (snapshot.last.version, snapshot.last.position);
-        *self.replay = Replay { state, version, position, base: version, ..Replay::default() };
+        *self.replay = Replay { state, version, position, base: version, stored: version, ..Replay::default() };
         Ok(())
     }
 }

@@ -186,7 +186,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         committed: &Committed,
     ) {
         let Some(policy) = A::SNAPSHOT else { return };
-        let behind = committed.version.get().saturating_sub(replay.base.get());
+        let behind = committed.version.get().saturating_sub(replay.stored.get());
         // Checked whatever the store reports: on another state, an earlier dispatch of the command has appended them.
         let is_next = !committed.repeated && committed.version.get() == replay.version.get() + events.len() as u64;
         let cannot = replay.read == Some(Read::StoreError) || self.store.snapshots().is_none();

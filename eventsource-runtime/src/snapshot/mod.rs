@@ -6,6 +6,9 @@
 //! time, every event is replayed, which `eventsource.snapshot.reads` counts. The state is the same either way. No
 //! snapshot failure fails a command.
 //!
+//! While two releases of a program serve one stream, the one with the higher version of the schema keeps its snapshots,
+//! and the other replays; when that release is taken back, its snapshots are replaced once they are far behind.
+//!
 //! [`SnapshotStore`] is open: implement it for a store of your own. A store that keeps no snapshots says so in one
 //! line:
 //!

@@ -11,12 +11,13 @@ use eventsource_runtime::projection::{
 use eventsource_runtime::store::{Filter, NewEvent, Origin, PostgresStore, PostgresTransaction};
 use eventsource_runtime::telemetry::Scope;
 use eventsource_runtime::testing::run;
+use eventsource_tests::faulty::Faulty;
 use eventsource_tests::services;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{a_stream, open_in};
+use super::{a_stream, events, open_in};
 
 #[derive(Event, Serialize, Deserialize)]
 struct Tried {
@@ -29,6 +30,7 @@ struct Trials {
     schema: String,
     begun: Arc<Notify>,
     goes_on: Arc<Notify>,
+    other: Faulty,
 }
 
 #[projection]
@@ -65,6 +67,9 @@ impl Trials {
             "no number in quotes" => {
                 tx.execute_batch("SELECT 'x\"secret'::integer").await?;
             }
+            "unfit" => {
+                tx.execute(&insert, &[&"no number", &none, &"a"]).await?;
+            }
             "raised" => {
                 tx.execute_batch("DO $$ BEGIN RAISE 'secret' USING ERRCODE = '23514'; END $$").await?;
             }
@@ -85,6 +90,11 @@ impl Trials {
                 self.begun.notify_one();
                 self.goes_on.notified().await;
             }
+            "passed on" => {
+                let stream = StreamId::new("Order", event.position());
+                self.other.append(&stream, ExpectedVersion::Any, events(1)).await?;
+                tx.enqueue(&insert, &[&position, &none, &"passed on"]).await?;
+            }
             _ => tx.enqueue(&insert, &[&position, &none, &"fine"]).await?,
         }
         Ok(())
@@ -94,7 +104,7 @@ impl Trials {
 async fn set_up() -> (PostgresStore, Trials, tokio_postgres::Client) {
     let schema = services::a_schema();
     let store = open_in(&schema).await;
-    let trials = Trials { schema, begun: Arc::default(), goes_on: Arc::default() };
+    let trials = Trials { schema, begun: Arc::default(), goes_on: Arc::default(), other: Faulty::default() };
     (store, trials, services::raw(&services::postgres()).await)
 }
 
@@ -110,13 +120,14 @@ async fn noted(raw: &tokio_postgres::Client, trials: &Trials) -> Vec<i64> {
 }
 
 /// What cannot be committed, and what is said of it.
-const FAULTS: [(&str, &str); 8] = [
+const FAULTS: [(&str, &str); 9] = [
     ("swallowed", "a statement failed and its step went on"),
     ("deferred", "violates foreign key constraint"),
     ("twice", "duplicate key value violates unique constraint \"trials_pkey\" (SQLSTATE 23505)"),
     ("enqueued twice", "duplicate key value violates unique constraint \"trials_pkey\" (SQLSTATE 23505)"),
     ("no number", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
     ("no number in quotes", "invalid input syntax for type integer: … (SQLSTATE 22P02)"),
+    ("unfit", "error serializing parameter 0"),
     ("raised", "what it said is not kept"),
     ("said by an extension", "what it said is not kept"),
 ];
@@ -233,4 +244,21 @@ fn a_part_with_dead_letters_that_stands_still_holds_up_no_other() {
         assert_eq!(stood.unwrap().parked.len(), 1);
         assert_eq!(noted(&raw, &trials).await.len(), 1);
     });
+}
+
+/// It was held against the event, since the connection of the batch was well.
+#[test]
+fn a_step_is_not_to_blame_for_a_store_that_it_calls() {
+    for policy in [OnFailure::Stop, OnFailure::Skip, OnFailure::DeadLetter] {
+        run(async move {
+            let (store, trials, raw) = set_up().await;
+            trials.other.fail_appends(3);
+            let last = attempt(&store, &a_stream(), "passed on").await;
+            let runner = ProjectionRunner::new(store).on_failure(policy).max_retries(0);
+            let projections = runner.projection(trials.clone()).spawn();
+            projections.wait_for(last).await.unwrap();
+            projections.shutdown().await.unwrap();
+            assert_eq!(noted(&raw, &trials).await, [1], "{policy:?}");
+        });
+    }
 }

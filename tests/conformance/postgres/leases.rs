@@ -132,3 +132,37 @@ fn a_lease_of_a_clock_that_was_set_back_is_free() {
         assert_eq!(taken(brief).await, None);
     });
 }
+
+/// Its name is text like any other.
+struct Templated;
+
+#[projection(name = "it's {schema} \\ {}")]
+impl Templated {
+    fn placed(&self, _: &Recorded<Placed>) {}
+}
+
+/// The name of the store's schema was put into it where its checkpoint was moved, and only there: no batch found the
+/// lease that it was sent under.
+#[test]
+fn a_projection_may_have_any_name() {
+    run(async {
+        let store = open_in(&services::a_schema()).await;
+        let projections = ProjectionRunner::new(store.clone()).projection(Templated).spawn();
+        let last = store.append(&a_stream(), ExpectedVersion::NoStream, events(3)).await.unwrap().position;
+        projections.wait_for(last).await.unwrap();
+        projections.shutdown().await.unwrap();
+    });
+}
+
+/// The server refused the text, which was waited for as if it were in trouble.
+#[test]
+fn the_owner_of_a_lease_may_call_itself_anything() {
+    run(async {
+        let (store, part) = (open_in(&services::a_schema()).await, Partition::whole("Idle"));
+        store.open_projection(Arc::new(Idle), 1, Position::START).await.unwrap();
+        let owned = Claim::new(Uuid::now_v7(), "a\0b", Duration::from_mins(1));
+        assert_eq!(store.lease_projection(part, owned).await.unwrap().taken, None);
+        let taken = store.lease_projection(part, claim()).await.unwrap().taken.unwrap();
+        assert_eq!(taken.owner, "a\u{fffd}b");
+    });
+}

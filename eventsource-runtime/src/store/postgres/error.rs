@@ -99,7 +99,7 @@ impl PostgresError {
     }
 
     /// Whether it is about the server, which is busy, full or gone, and not about what was asked of it.
-    pub(super) fn is_trouble(&self) -> bool {
+    pub(in crate::store) fn is_trouble(&self) -> bool {
         !self.is_refusal() || self.is_busy()
     }
 
@@ -190,7 +190,11 @@ fn in_full(error: &tokio_postgres::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+    use crate::dispatch::DispatchError;
+    use crate::store::{StoreError, is_trouble};
 
     #[test]
     fn what_is_quoted_is_left_out() {
@@ -233,6 +237,17 @@ mod tests {
         // Not the event's fault, but that of whoever set the database up, who can mend it.
         for code in ["42501", "42P01", "25006", "53100", "40P01"] {
             assert!(!coded(code).is_final(), "{code}");
+        }
+    }
+
+    /// A dispatched command says so by a type of its own, behind which the store's error is not to be seen.
+    #[test]
+    fn trouble_is_found_behind_a_command() {
+        let full = || StoreError::backend("append events", PostgresError::none_free("all are in use"));
+        let unfit = || StoreError::refused("append events", PostgresError::new("no such parameter"));
+        for (error, expected) in [(full as fn() -> _, true), (unfit, false)] {
+            assert_eq!(is_trouble(&DispatchError::<Infallible>::Load(error())), expected);
+            assert_eq!(is_trouble(&DispatchError::<Infallible>::Append(error().into())), expected);
         }
     }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::log;
 use super::options::{SqliteOptions, Synchronous};
+use super::turns;
 use crate::error::BoxError;
 use crate::store::StoreError;
 
@@ -87,6 +88,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, role: Role) -> Result<C
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let mut connection = Connection::open_with_flags(literal(path), flags).map_err(failed)?;
+    turns::wait_for_others(&mut connection, options.busy_timeout).map_err(failed)?;
     if role == Role::Writer {
         watch_ends(&mut connection).map_err(failed)?;
     }
@@ -104,7 +106,6 @@ pub(super) fn literal(path: &Path) -> Cow<'_, Path> {
 }
 
 fn set_up(connection: &Connection, options: &SqliteOptions, role: Role) -> Result<(), BoxError> {
-    connection.busy_timeout(options.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Plans do not depend on bound values. If they may, for which a `WHERE` or a `LIMIT` with a parameter is enough,
     // the statement is prepared again on each run, since it is cached without its values: more work than a short load.

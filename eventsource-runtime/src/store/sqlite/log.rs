@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::connection::ended;
+use super::turns::Shortened;
 use crate::telemetry::log;
 
 /// How large the log may stay after it was copied into the file, in bytes.
@@ -70,11 +71,8 @@ impl Log {
 
 /// Whether it was emptied: nobody read from it for too long.
 fn empty(connection: &Connection) -> rusqlite::Result<bool> {
-    let usual: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
-    connection.busy_timeout(PATIENCE)?;
-    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0));
-    connection.busy_timeout(Duration::from_millis(usual.into()))?;
-    emptied
+    let _shorter = Shortened::to(PATIENCE);
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
 
 #[cfg(test)]

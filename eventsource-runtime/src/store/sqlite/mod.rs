@@ -10,7 +10,8 @@
 //! quarter of a millisecond, letting other tasks run every 20 microseconds. An idle store sleeps, and so do callers
 //! that come one by one at leisure, or many at a time.
 //!
-//! Several processes may use one file. Their writes take turns; each sees what the others have committed after at most
+//! Several processes may use one file. Their writes take turns: who waits for the lock looks for it every half
+//! millisecond, and who always has something to write lets go of it for a moment every 50 ms. Each sees what the others have committed after at most
 //! a tenth of a second.
 
 mod append;
@@ -25,6 +26,7 @@ mod schema;
 mod snapshots;
 mod threads;
 mod transaction;
+mod turns;
 mod writer;
 
 use std::fmt;
@@ -42,6 +44,7 @@ use crate::timer;
 use connection::OPEN;
 use fold::{FEW, Folding};
 pub use options::{SqliteOptions, Synchronous};
+pub(super) use projections::is_trouble;
 use threads::{QueryOnly, Threads};
 pub use transaction::SqliteTransaction;
 

@@ -55,10 +55,10 @@ impl SqliteOptions {
     }
 
     /// How long a write waits for another process that writes, each of the six times that it tries; 5 seconds unless
-    /// set. `SQLite` waits for 24 days at most.
+    /// set, and a week at most. It looks every half millisecond whether it may.
     pub fn busy_timeout(self, busy_timeout: Duration) -> Self {
-        // It counts the milliseconds in an `int`.
-        const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+        // `SQLite` counts the looks in an `int`.
+        const LONGEST: Duration = Duration::from_hours(24 * 7);
         Self { busy_timeout: busy_timeout.min(LONGEST), ..self }
     }
 

@@ -17,6 +17,7 @@ use super::log::{self, Log};
 use super::options::SqliteOptions;
 use super::queue::{ClosedAtEnd, Queue};
 use super::schema;
+use super::turns::Turn;
 use super::writer::{self, Append, Command};
 use crate::poll::unless;
 use crate::store::head::Head;
@@ -73,7 +74,7 @@ impl Threads {
         let opened = threads.spawn("eventsource-sqlite-write", &options, Role::Writer, guard, move |connection| {
             let closed = ClosedAtEnd(&*writes);
             WRITES.set(Arc::as_ptr(&writes));
-            writer::run(connection, &writes, &head, Log::of(connection, &given, log::LIMIT));
+            writer::run(connection, &writes, &head, Log::of(connection, &given, log::LIMIT), Turn::begin(!alone));
             drop(closed);
             // Of connections that close at the same time none is the last, which removes the log.
             let _ = read.recv();

@@ -1,6 +1,7 @@
 //! The writer thread: appends in groups, and everything else one by one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -10,6 +11,7 @@ use super::connection::{begin, commit, rollback};
 use super::log::Log;
 use super::queue::Queue;
 use super::threads::{self, Job};
+use super::turns::Turn;
 use crate::store::head::Head;
 use crate::store::{AppendError, Appended, ExpectedVersion, NewEvent, Position, StoreError, StreamId};
 
@@ -33,10 +35,12 @@ pub(super) struct Append {
 type Outcome = Result<Appended, AppendError>;
 
 /// Runs what is queued, in order, until the queue is closed and empty.
-pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, mut log: Log) {
+pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, mut log: Log, mut turn: Turn) {
     let mut commands = Vec::with_capacity(GROUP);
     let mut group = Vec::with_capacity(GROUP);
+    let mut done = Instant::now();
     while queue.take(GROUP, &mut commands) {
+        turn.was_free(done);
         let is_alone = commands.len() == 1;
         for command in commands.drain(..) {
             match command {
@@ -45,10 +49,12 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, 
                 Command::Append(append) => group.push(append),
                 Command::Job(job) => {
                     write(connection, head, &mut group, &mut || ());
+                    turn.go_on();
                     threads::run(job, connection);
                 }
             }
         }
+        turn.go_on();
         let mut is_large = None;
         write(connection, head, &mut group, &mut || {
             let large = *is_large.insert(log.is_large());
@@ -60,6 +66,7 @@ pub(super) fn run(connection: &Connection, queue: &Queue<Command>, head: &Head, 
         if is_large.unwrap_or_else(|| log.is_large()) {
             log.empty(connection);
         }
+        done = Instant::now();
     }
 }
 

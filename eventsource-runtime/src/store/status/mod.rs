@@ -1,4 +1,4 @@
-//! The code that a database gives to a failure.
+//! What a database says of a failure that others have wrapped: its code, and whether it is in trouble itself.
 
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 mod none;
@@ -15,8 +15,66 @@ use none as postgres;
 #[cfg(not(feature = "sqlite"))]
 use none as sqlite;
 
+use super::{AppendError, StoreError};
+use crate::dispatch::DispatchJsonError;
+use crate::snapshot::SnapshotError;
+
 /// The code of the first error that has one, among a failure and its causes.
 pub(crate) fn status_code(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut errors = successors(Some(error), |&error| error.source());
-    errors.find_map(|error| postgres::code(error).or_else(|| sqlite::code(error)))
+    causes(error).find_map(|error| postgres::code(error).or_else(|| sqlite::code(error)))
+}
+
+/// Whether a failure, or one of its causes, is that of a store in trouble, such as a connection that was lost. A
+/// `DispatchError` shows no error of a store among its causes, only that of the back end.
+pub(crate) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|error| {
+        stores(error).is_some_and(StoreError::is_trouble) || postgres::is_trouble(error) || sqlite::is_trouble(error)
+    })
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// The error of a store, in itself or in one of ours that passes for it.
+fn stores<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a StoreError> {
+    let of_append = |error: &'a AppendError| if let AppendError::Store(error) = error { Some(error) } else { None };
+    match error.downcast_ref() {
+        Some(DispatchJsonError::Load(error)) => return Some(error),
+        Some(DispatchJsonError::Append(error)) => return of_append(error),
+        _ => {}
+    }
+    if let Some(SnapshotError::Store(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    error.downcast_ref().or_else(|| error.downcast_ref().and_then(of_append))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("it was not passed on")]
+    struct Wrapped(#[source] Box<dyn Error>);
+
+    fn is_so(error: impl Error + 'static) -> bool {
+        let alone = is_trouble(&error);
+        assert_eq!(is_trouble(&Wrapped(Box::new(Wrapped(Box::new(error))))), alone);
+        alone
+    }
+
+    #[test]
+    fn a_store_in_trouble_is_found_in_whatever_wraps_it() {
+        let away = || StoreError::backend("append events", "nobody is there");
+        let refused = || StoreError::refused("append events", "it is too long");
+        for (error, expected) in [(away as fn() -> _, true), (|| StoreError::Closed, true), (refused, false)] {
+            assert_eq!(is_so(error()), expected);
+            assert_eq!(is_so(AppendError::Store(error())), expected);
+            assert_eq!(is_so(SnapshotError::Store(error())), expected);
+            assert_eq!(is_so(DispatchJsonError::Load(error())), expected);
+            assert_eq!(is_so(DispatchJsonError::Append(error().into())), expected);
+        }
+        assert!(!is_so(Wrapped("no store at all".into())));
+    }
 }

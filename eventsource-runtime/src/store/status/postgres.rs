@@ -1,4 +1,4 @@
-//! The SQLSTATE of PostgreSQL.
+//! The SQLSTATE of PostgreSQL, and its troubles.
 
 use std::error::Error;
 
@@ -6,4 +6,8 @@ use crate::store::PostgresError;
 
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
     error.downcast_ref::<PostgresError>()?.code().map(str::to_owned)
+}
+
+pub(super) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref().is_some_and(PostgresError::is_trouble)
 }

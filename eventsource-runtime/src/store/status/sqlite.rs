@@ -1,13 +1,22 @@
-//! The extended result code of SQLite.
+//! The extended result code of SQLite, and its troubles.
 
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::store::sqlite;
+
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<String> {
+    Some(said(error)?.sqlite_error()?.extended_code.to_string())
+}
+
+pub(super) fn is_trouble(error: &(dyn Error + 'static)) -> bool {
+    said(error).is_some_and(sqlite::is_trouble)
+}
+
+fn said<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rusqlite::Error> {
     // Appends in one transaction share its failure.
     let shared = error.downcast_ref::<Arc<rusqlite::Error>>().map(|error| &**error);
-    let said = shared.or_else(|| error.downcast_ref())?.sqlite_error()?;
-    Some(said.extended_code.to_string())
+    shared.or_else(|| error.downcast_ref())
 }
 
 #[cfg(test)]

@@ -71,7 +71,8 @@ impl Postgres {
         let projection = self.key(projection);
         let (index, count) = (i64::from(index), i64::from(count));
         let statements = &self.shared.projections;
-        let (owner, term) = (&*claim.owner, millis(claim.term));
+        // PostgreSQL stores no NUL in text.
+        let (owner, term) = (claim.owner.replace('\0', "\u{fffd}"), millis(claim.term));
         let all: [&(dyn ToSql + Sync); 6] = [&projection, &index, &count, &claim.token, &owner, &term];
         let (change, params) = match claim {
             claim if claim.gives_up() => (&statements.give_up, &all[..4]),

@@ -313,7 +313,7 @@ impl Postgres {
 
     /// The projection's name with that of its store, since a database may have several.
     fn place(&self, projection: &str) -> String {
-        self.shared.schema.sql(&format!("{{schema}}.{projection}"))
+        format!("{}.{projection}", self.shared.schema.sql("{schema}"))
     }
 
     fn letters(&self) -> &dead_letters::Statements {

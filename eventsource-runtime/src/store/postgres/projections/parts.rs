@@ -88,8 +88,10 @@ impl Postgres {
     /// first error.
     pub(super) fn move_checkpoint(&self, batch: &Batch) -> String {
         let Partition { projection, index, .. } = batch.partition;
-        self.shared.projections.schema.sql(&format!(
-            "{RELEASE}; UPDATE {{schema}}.projection_partitions SET position = {}, \
+        // A name may look like the place of the schema's.
+        let parts = self.shared.projections.schema.sql("{schema}.projection_partitions");
+        format!(
+            "{RELEASE}; UPDATE {parts} SET position = {}, \
             expires = clock_timestamp() + {} * interval '1 millisecond' \
             WHERE projection = '{}' AND partition = {index} AND token = '{}' AND position = {}",
             signed(batch.checkpoint.get()),
@@ -97,6 +99,6 @@ impl Postgres {
             self.key(projection).replace('\'', "''"),
             batch.claim.token,
             signed(batch.from.get()),
-        ))
+        )
     }
 }

@@ -10,7 +10,7 @@ use super::super::{Postgres, PostgresError, PostgresTransaction};
 use super::pipeline::Pipeline;
 use crate::domain::StoredEvent;
 use crate::projection::{Batch, LeaseLost, Projection, ProjectionError, StepResult, sought};
-use crate::store::StoreError;
+use crate::store::{StoreError, is_trouble};
 
 /// For how many terms of its lease a transaction may stand still: then the server ends it, so that the rows that it has
 /// changed are free for the lease's next holder.
@@ -184,7 +184,9 @@ fn told(
     let is_aborted = server.is_some_and(|server| server.code() == Some(SqlState::IN_FAILED_SQL_TRANSACTION.code()));
     let blamed = if is_aborted { number.div_ceil(2) } else { number };
     match events.get(blamed) {
-        Some(event) => readable(error).at(event),
+        Some(event) if is_trouble(error.cause()) => error.at(event),
+        // Without a code it is about a parameter or a row: the connection is there.
+        Some(event) => readable(error).blaming(event),
         None => error,
     }
 }

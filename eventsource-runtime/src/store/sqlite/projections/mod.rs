@@ -272,13 +272,18 @@ fn blamed(error: ProjectionError) -> ProjectionError {
 /// `SQLite`'s error about its disk, its file or its memory.
 fn trouble(mut cause: &(dyn Error + 'static)) -> Option<rusqlite::Error> {
     loop {
-        if let Some(rusqlite::Error::SqliteFailure(failure, said)) = cause.downcast_ref()
-            && TROUBLE.contains(&failure.code)
+        if let Some(error @ rusqlite::Error::SqliteFailure(failure, said)) = cause.downcast_ref()
+            && is_trouble(error)
         {
             return Some(rusqlite::Error::SqliteFailure(*failure, said.clone()));
         }
         cause = cause.source()?;
     }
+}
+
+/// Whether it is `SQLite`'s own trouble, for which no event is to blame.
+pub(in crate::store) fn is_trouble(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code().is_some_and(|code| TROUBLE.contains(&code))
 }
 
 /// The result of steps, unless the transaction is not open any more: `since` is how many had ended when it began. An
