@@ -127,6 +127,8 @@ impl<S: ProjectionStore> Desk<S> {
             Err(DispatchJsonError::Load(error) | DispatchJsonError::Append(AppendError::Store(error))) => {
                 Err(ProjectionError::store(error))
             }
+            // Not the event's fault: the aggregate is busy, as while somebody imports into it.
+            Err(error @ DispatchJsonError::Append(AppendError::Conflict(_))) => Err(ProjectionError::overtaken(error)),
             Err(error) => Err(error.into()),
         }
     }
@@ -153,6 +155,7 @@ impl<S: ProjectionStore> Desk<S> {
             match error {
                 AppendError::Conflict(_) | AppendError::IdempotencyMismatch { .. } if conflicts < CONFLICTS => {}
                 AppendError::Store(error) => return Err(ProjectionError::store(error)),
+                error @ AppendError::Conflict(_) => return Err(ProjectionError::overtaken(error)),
                 error => return Err(error.into()),
             }
             conflicts += 1;
