@@ -345,7 +345,11 @@ async fn process_manager() {
 async fn lease_lost(store: &SqliteStore, bus: &CommandBus, log: &Log) {
     let claim = Claim::new(Uuid::now_v7(), "another", Duration::from_mins(1));
     store.lease_projection(Partition::whole("OrderReadModel"), claim.clone()).await.unwrap();
-    let projections = ProjectionRunner::new(store.clone()).projection(OrderReadModel).spawn();
+    let runner = || ProjectionRunner::new(store.clone()).projection(OrderReadModel);
+    let rebuild = runner().rebuild().spawn();
+    log.hears("eventsource.projection.rebuild_waits").await;
+    rebuild.shutdown().await.unwrap();
+    let projections = runner().spawn();
     log.hears("eventsource.projection.waits").await;
     store.lease_projection(Partition::whole("OrderReadModel"), claim.given_up()).await.unwrap();
     projections.wait_for(store.head().await.unwrap()).await.unwrap();

@@ -11,8 +11,8 @@ use eventsource_runtime::projection::{
 };
 use eventsource_runtime::snapshot::SnapshotStore;
 use eventsource_runtime::store::{
-    AppendError, Appended, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page, Position,
-    StoreError, StreamId, Visitor,
+    AppendError, Appended, Conflict, EventStore, ExpectedVersion, Filter, Fold, Folded, Memory, NewEvent, Page,
+    Position, StoreError, StreamId, Version, Visitor,
 };
 use eventsource_runtime::telemetry::Scope;
 use eventsource_runtime::{StoredEvent, handed_on};
@@ -32,7 +32,7 @@ struct Faults {
     resets: AtomicUsize,
     answers: AtomicUsize,
     blamed: AtomicUsize,
-    overtaken: AtomicUsize,
+    outpaced: AtomicUsize,
     refused: AtomicUsize,
     appends: AtomicUsize,
     shown: AtomicUsize,
@@ -46,6 +46,8 @@ struct Faults {
     delays: AtomicU64,
     /// Events of this type are refused for good.
     unwanted: Mutex<Option<&'static str>>,
+    /// How many appends to streams of a type are yet to find that others were faster.
+    overtaken: Mutex<(&'static str, usize)>,
     /// What the next listing of dead letters shows, whatever is there.
     listed: Mutex<Option<Vec<DeadLetter>>>,
 }
@@ -73,7 +75,7 @@ impl Faulty {
 
     /// The next batches fail by their first event, since another has the lease by then, for a moment.
     pub fn overtake(&self, count: usize) {
-        self.faults.overtaken.store(count, Ordering::SeqCst);
+        self.faults.outpaced.store(count, Ordering::SeqCst);
     }
 
     /// The next batches, and listings of dead letters, are refused, as by a store in trouble.
@@ -92,6 +94,30 @@ impl Faulty {
     /// An append has panicked.
     pub fn refuse_appends_of(&self, event_type: Option<&'static str>) {
         *self.faults.unwanted.lock().expect("nobody panics here") = event_type;
+    }
+
+    /// The next appends to streams of an aggregate find that others were faster, each time.
+    ///
+    /// # Panics
+    /// An append has panicked.
+    pub fn overtake_appends_to(&self, aggregate_type: &'static str, count: usize) {
+        *self.faults.overtaken.lock().expect("nobody panics here") = (aggregate_type, count);
+    }
+
+    /// How many of those appends are left.
+    ///
+    /// # Panics
+    /// An append has panicked.
+    #[must_use]
+    pub fn to_be_overtaken(&self) -> usize {
+        self.faults.overtaken.lock().expect("nobody panics here").1
+    }
+
+    fn is_overtaken(&self, stream: &StreamId) -> bool {
+        let mut overtaken = self.faults.overtaken.lock().expect("nobody panics here");
+        let is_overtaken = stream.aggregate_type() == overtaken.0 && overtaken.1 > 0;
+        overtaken.1 -= usize::from(is_overtaken);
+        is_overtaken
     }
 
     /// Everything about projections fails, or does not any more.
@@ -192,6 +218,9 @@ impl EventStore for Faulty {
         if take(&self.faults.appends) {
             return Err(StoreError::backend("append events", "as it was told to").into());
         }
+        if self.is_overtaken(stream) {
+            return Err(Conflict::new(stream.clone(), expected, Version::new(u64::MAX)).into());
+        }
         self.call(self.memory.append(stream, expected, events)).await
     }
 
@@ -245,7 +274,7 @@ impl ProjectionStore for Faulty {
             let event = first.as_ref().filter(|_| take(faults))?;
             Some(ProjectionError::new("a row is there already").at(event))
         };
-        if let Some(error) = blamed(&self.faults.overtaken) {
+        if let Some(error) = blamed(&self.faults.outpaced) {
             let another = Claim::new(Uuid::now_v7(), "another", Duration::from_millis(50)).by_force();
             self.memory.lease_projection(batch.partition, another).await?;
             return Err(error);

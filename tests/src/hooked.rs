@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use eventsource_runtime::handed_on;
 use eventsource_runtime::projection::{Claim, DeadLetter, Lease, Letters, Partition, ProjectionError, ProjectionStore};
 use eventsource_runtime::snapshot::SnapshotStore;
-use eventsource_runtime::store::{EventStore, Filter, Memory, MemoryStore, Page, Position, StoreError};
+use eventsource_runtime::store::{
+    AppendError, Appended, EventStore, ExpectedVersion, Filter, Memory, MemoryStore, NewEvent, Page, Position,
+    StoreError, StreamId,
+};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -32,6 +35,8 @@ pub enum Asked {
     },
     /// A lease, and under which token.
     Lease(Partition, Uuid),
+    /// Before it is made: an append whose last event has this name.
+    Append(&'static str),
 }
 
 type Hook = dyn Fn(Asked) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
@@ -90,7 +95,19 @@ impl Gate {
 impl SnapshotStore for Hooked {}
 
 impl EventStore for Hooked {
-    handed_on!(store: info append fold read_stream changed);
+    handed_on!(store: info fold read_stream changed);
+
+    async fn append(
+        &self,
+        stream: &StreamId,
+        expected: ExpectedVersion,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        if let Some(last) = events.last() {
+            (self.hook)(Asked::Append(last.event_type)).await;
+        }
+        self.store.append(stream, expected, events).await
+    }
 
     async fn head(&self) -> Result<Position, StoreError> {
         let head = self.store.head().await;

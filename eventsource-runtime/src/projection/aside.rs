@@ -127,3 +127,30 @@ impl<S: ProjectionStore> Follower<S> {
         }
     }
 }
+
+/// A read model that was built aside does not fit beside the old one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "projection `{projection}` was built aside, and the disk has no room to copy it into the place of the old one; \
+     make room and build it again, or rebuild it in place"
+)]
+pub(crate) struct NoRoom {
+    pub(crate) projection: String,
+}
+
+/// Somebody else is building the projection aside; this runner can when that one is done, or gone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("projection `{projection}` is being built aside by another runner; wait until that is done")]
+#[non_exhaustive]
+pub struct BuiltElsewhere {
+    /// The projection.
+    pub projection: &'static str,
+}
+
+impl BuiltElsewhere {
+    /// For a projection whose place aside somebody else has.
+    #[must_use]
+    pub const fn new(projection: &'static str) -> Self {
+        Self { projection }
+    }
+}

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use super::aside::{BuiltElsewhere, NoRoom};
 use super::lease::LeaseLost;
 use super::partition::Partition;
 use crate::dispatch::DispatchJsonError;
@@ -41,6 +42,8 @@ pub struct ProjectionError {
     is_told: bool,
     /// Whether others only kept what it needed in use.
     waits: bool,
+    /// Whether others only appended to its stream first, each time.
+    overtaken: bool,
     /// The scope of the step; `None` if it was not a step. Later log records about the error belong there.
     scope: Option<Scope>,
 }
@@ -59,13 +62,15 @@ impl ProjectionError {
     /// store in trouble, which it waits for, from an event at fault, and `anyhow` hides it.
     pub fn from_boxed<E: Into<BoxError>>(error: E) -> Self {
         let cause = error.into();
-        let error_type = error_type_or::<E>(&cause);
-        Self { error_type, cause, event: None, kept: None, is_told: false, waits: false, scope: None }
+        Self::bare(error_type_or::<E>(&cause), cause, false)
     }
 
     fn of(error_type: &'static str, cause: impl Into<BoxError>) -> Self {
-        let error_type = Cow::Borrowed(error_type);
-        Self { error_type, cause: cause.into(), event: None, kept: None, is_told: true, waits: false, scope: None }
+        Self::bare(Cow::Borrowed(error_type), cause.into(), true)
+    }
+
+    fn bare(error_type: Cow<'static, str>, cause: BoxError, is_told: bool) -> Self {
+        Self { error_type, cause, event: None, kept: None, is_told, waits: false, overtaken: false, scope: None }
     }
 
     /// Marks the error as that of the step for an event; stores call this. It is left to the projection's policy, while
@@ -207,9 +212,15 @@ impl ProjectionError {
             || self.cause.is::<NoRoom>()
     }
 
-    /// Whether the store itself failed, and not what was asked of it.
+    /// Whether the store itself failed, or a stream of it is busy, and not what was asked of it.
     pub(crate) fn is_trouble(&self) -> bool {
-        self.event.is_none() && self.cause.downcast_ref().is_some_and(StoreError::is_trouble)
+        let is_trouble = || self.cause.downcast_ref().is_some_and(StoreError::is_trouble);
+        self.event.is_none() && (self.overtaken || is_trouble())
+    }
+
+    /// A conflict that came each time: others append to the stream without a pause.
+    pub(crate) fn overtaken(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { error_type: Cow::Borrowed("conflict"), overtaken: true, ..error.into() }
     }
 
     /// Marks the failure of a store whose connections others had in use for longer than a call waits.
@@ -254,8 +265,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for ProjectionError {
         let said_by_us: &dyn Any = &error;
         let is_told =
             said_by_us.is::<StoreError>() || said_by_us.is::<DecodeError>() || said_by_us.is::<DispatchJsonError>();
-        let error_type = error_type(&error);
-        Self { error_type, cause: Box::new(error), event: None, kept: None, is_told, waits: false, scope: None }
+        Self::bare(error_type(&error), Box::new(error), is_told)
     }
 }
 
@@ -332,33 +342,6 @@ impl PartitionsChanged {
     #[must_use]
     pub const fn new(projection: &'static str, stored: u32, wanted: u32) -> Self {
         Self { projection, stored, wanted }
-    }
-}
-
-/// A read model that was built aside does not fit beside the old one.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "projection `{projection}` was built aside, and the disk has no room to copy it into the place of the old one; \
-     make room and build it again, or rebuild it in place"
-)]
-pub(crate) struct NoRoom {
-    pub(crate) projection: String,
-}
-
-/// Somebody else is building the projection aside; this runner can when that one is done, or gone.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("projection `{projection}` is being built aside by another runner; wait until that is done")]
-#[non_exhaustive]
-pub struct BuiltElsewhere {
-    /// The projection.
-    pub projection: &'static str,
-}
-
-impl BuiltElsewhere {
-    /// For a projection whose place aside somebody else has.
-    #[must_use]
-    pub const fn new(projection: &'static str) -> Self {
-        Self { projection }
     }
 }
 

@@ -200,6 +200,8 @@ impl<S: ProjectionStore> Group<S> {
 
     /// Waits for the leases of all parts; `None` if the runner is stopped meanwhile.
     ///
+    /// The progress of others is none here: what is waited for is the rebuilt read model.
+    ///
     /// If one is another's, those already held are given up until the next look: the other may keep its own forever,
     /// and nobody would apply what is theirs.
     async fn acquire(&self, hold: &mut Hold) -> Result<Option<()>, ProjectionError> {
@@ -211,7 +213,7 @@ impl<S: ProjectionStore> Group<S> {
                 continue;
             };
             if !std::mem::replace(&mut told, true) {
-                log::projection_waits(follower.partition.projection, follower.partition.index, &taken.owner);
+                log::projection_rebuild_waits(follower.partition.projection, follower.partition.index, &taken.owner);
             }
             give_up(&self.followers[..std::mem::take(&mut had)], hold).await;
             if follower.look_later(&taken).await.is_none() {

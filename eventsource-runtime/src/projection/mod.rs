@@ -31,6 +31,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use aside::BuiltElsewhere;
+#[cfg(feature = "sqlite")]
+pub(crate) use aside::NoRoom;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use batch::sought;
 pub use batch::{Applied, Batch, Events, Took};
@@ -38,9 +41,7 @@ pub(crate) use bookmark::Bookmark;
 pub(crate) use caught::caught;
 pub use dead_letter::{DeadLetter, Letters};
 pub use dead_letters::DeadLetters;
-#[cfg(feature = "sqlite")]
-pub(crate) use error::NoRoom;
-pub use error::{BuiltElsewhere, CheckpointMoved, PartitionsChanged, ProjectionError};
+pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError};
 pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
 pub(crate) use options::Begin;

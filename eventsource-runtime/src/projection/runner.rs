@@ -141,8 +141,15 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     ///
     /// Like any start, it waits for the lease: while another process runs the projection, nothing is emptied. With
     /// several partitions it takes all leases or none: while another process has one, the others are free. If the lease
-    /// is lost midway, it waits for it again and starts over. Every start with this option rebuilds: remove the call,
-    /// or put it behind a flag, once it has run.
+    /// is lost midway, it waits for it again and starts over. Until the read model is rebuilt, `wait_for` waits, whatever
+    /// the other process has applied.
+    ///
+    /// A rebuild that waits logs a warning, `eventsource.projection.rebuild_waits`, and stays due: when the other process
+    /// ends, perhaps days later, it empties the read model in front of its readers, even if the other has rebuilt it
+    /// meanwhile, since the store does not know which program that was. So start one process with this option, and all
+    /// others without.
+    ///
+    /// Every start with this option rebuilds: remove the call, or put it behind a flag, once it has run.
     pub fn rebuild(mut self) -> Self {
         self.options.rebuild = Rebuild::InPlace;
         self

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use eventsource_runtime::projection::{Batch, Claim, Partition, ProjectionOptions, ProjectionStore};
 use eventsource_runtime::telemetry::Scope;
 use eventsource_tests::hooked::{Asked, Gate, Hooked};
+use eventsource_tests::logged::Log;
 use tokio::sync::Notify;
 
 use super::*;
@@ -362,6 +363,27 @@ async fn a_rebuild_that_has_waited_and_loses_its_lease_in_the_middle_begins_agai
     in_time(projections.wait_for(last)).await.unwrap();
     projections.shutdown().await.unwrap();
     assert_eq!(*anew.seen.lock().unwrap(), [1, 2, 3, 4, 5, 6], "each event once, by this program");
+}
+
+/// Nobody was told that it is still due, days after another had rebuilt the read model. What that other applies is no
+/// progress of it: who starts a rebuild and waits wants it rebuilt.
+#[tokio::test]
+async fn a_rebuild_that_waits_warns_and_is_waited_for() {
+    let (log, _guard) = Log::of_thread();
+    let (store, anew) = (MemoryStore::new(), Anew::default());
+    let last = place_many(&store, 3).await;
+    let runner = || ProjectionRunner::new(store.clone()).projection(anew.clone());
+    let live = runner().spawn();
+    in_time(live.wait_for(last)).await.unwrap();
+    let rebuilt = runner().rebuild().spawn();
+    in_time(log.hears("eventsource.projection.rebuild_waits")).await;
+    let early = rebuilt.wait_for_within(last, Duration::ZERO).await.unwrap_err();
+    assert_eq!((early.error_type(), early.checkpoint()), ("timeout", Position::START));
+    assert_eq!(anew.resets.load(Ordering::SeqCst), 0);
+    live.shutdown().await.unwrap();
+    in_time(rebuilt.wait_for(last)).await.unwrap();
+    rebuilt.shutdown().await.unwrap();
+    assert_eq!((anew.resets.load(Ordering::SeqCst), anew.seen.lock().unwrap().len()), (1, 3));
 }
 
 async fn reaches(count: &AtomicUsize, wanted: usize) {

@@ -141,6 +141,43 @@ async fn what_the_store_refuses_for_good_is_left_to_the_policy() {
     let _ = std::fs::remove_file(file);
 }
 
+/// Others that appended without a pause, as an import does, counted as the event's fault: it was skipped, or stopped its
+/// manager, with its commands decided and never dispatched.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_busy_is_not_the_events_fault() {
+    for busy in ["Payment", "Shipping"] {
+        for policy in [OnFailure::Stop, OnFailure::Skip, OnFailure::DeadLetter] {
+            let store = Faulty::default();
+            store.overtake_appends_to(busy, 100);
+            let managers = runner(&store).on_failure(policy).spawn();
+            commands(&store).dispatch(place(Uuid::now_v7(), "Ada", "1 Analytical Row")).await.unwrap();
+            quiet(&managers, &store).await;
+            managers.shutdown().await.unwrap();
+            assert_eq!(store.to_be_overtaken(), 0, "{busy}, {policy:?}");
+            assert_eq!(names(&store, "Payment").await, ["PaymentAsked"], "{busy}, {policy:?}");
+            let letters = runner(&store).dead_letters::<Shipping>();
+            assert_eq!(letters.list(Position::START, 10).await.unwrap(), [], "{busy}, {policy:?}");
+        }
+    }
+}
+
+/// As one of a store in trouble, it is not waited for without end.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_stays_busy_stops_the_manager_when_its_patience_is_over() {
+    let store = Faulty::default();
+    store.overtake_appends_to("Payment", usize::MAX);
+    let managers = runner(&store).on_failure(OnFailure::Skip).patience(Duration::from_secs(10)).spawn();
+    commands(&store).dispatch(place(Uuid::now_v7(), "Ada", "1 Analytical Row")).await.unwrap();
+    let stopped = tokio::time::timeout(Duration::from_mins(1), managers.stopped()).await.expect("it gives up");
+    assert_eq!((stopped.event(), stopped.error_type()), (None, "conflict"));
+    managers.shutdown().await.unwrap_err();
+    store.overtake_appends_to("Payment", 0);
+    let managers = runner(&store).spawn();
+    quiet(&managers, &store).await;
+    managers.shutdown().await.unwrap();
+    assert_eq!(names(&store, "Payment").await, ["PaymentAsked"]);
+}
+
 #[derive(Event, Serialize, Deserialize)]
 struct Weighed {
     kilos: f64,

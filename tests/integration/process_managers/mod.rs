@@ -5,6 +5,7 @@ mod crashes;
 mod cycles;
 mod failing;
 mod held_up;
+mod letters;
 mod set_back;
 mod starts;
 mod traces;

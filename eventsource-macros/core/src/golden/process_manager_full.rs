@@ -53,6 +53,9 @@ const _: () = {
         fn timer_name() -> &'static ::core::primitive::str {
             "process_timer.shipping"
         }
+        fn letters_name() -> &'static ::core::primitive::str {
+            "process_letters.shipping"
+        }
         fn enable_tracing() -> ::core::option::Option<::core::primitive::bool> {
             let __es_on: ::core::primitive::bool = false;
             ::core::option::Option::Some(__es_on)

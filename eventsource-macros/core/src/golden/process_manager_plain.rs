@@ -29,6 +29,9 @@ const _: () = {
         fn timer_name() -> &'static ::core::primitive::str {
             "process_timer.Shipping"
         }
+        fn letters_name() -> &'static ::core::primitive::str {
+            "process_letters.Shipping"
+        }
         fn event_types() -> ::std::vec::Vec<&'static ::core::primitive::str> {
             ::eventsource_runtime::__private::event_types(__ES_EVENTS)
         }

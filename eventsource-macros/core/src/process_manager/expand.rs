@@ -11,7 +11,9 @@ use crate::sensitive::Scope;
 use crate::traced::{Value, shown};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
-    let Model { runtime, self_ty, name, span, timer, enable_tracing, reactions, compensations, generics, .. } = model;
+    let Model {
+        runtime, self_ty, name, span, timer, letters, enable_tracing, reactions, compensations, generics, ..
+    } = model;
     let private = runtime.private();
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let enable_tracing = enable_tracing.as_ref().map(|enabled| {
@@ -54,6 +56,10 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 
             fn timer_name() -> &'static ::core::primitive::str {
                 #timer
+            }
+
+            fn letters_name() -> &'static ::core::primitive::str {
+                #letters
             }
 
             #enable_tracing

@@ -29,6 +29,8 @@ pub(super) struct Model {
     pub(super) span: LitStr,
     /// `process_timer.` and the name.
     pub(super) timer: LitStr,
+    /// `process_letters.` and the name.
+    pub(super) letters: LitStr,
     pub(super) enable_tracing: Option<Expr>,
     pub(super) reactions: Vec<Taker>,
     pub(super) compensations: Vec<Taker>,
@@ -70,10 +72,22 @@ pub(super) fn model(diagnostics: &mut Diagnostics, parsed: Parsed) -> Option<Mod
     let enable_tracing = enable_tracing.filter(|expr| refuse_jumps(diagnostics, "`enable_tracing`", expr));
     let enable_tracing = enable_tracing.filter(|expr| has_no_self(diagnostics, expr));
     let called = |prefix: &str| LitStr::new(&format!("{prefix}.{}", name.value()), name.span());
-    let (span, timer) = (called("process_manager"), called("process_timer"));
+    let [span, timer, letters] = ["process_manager", "process_timer", "process_letters"].map(called);
     let attributes = impl_attributes(&block);
     let (generics, self_ty) = (block.generics, block.self_ty);
-    Some(Model { runtime, attributes, generics, self_ty, name, span, timer, enable_tracing, reactions, compensations })
+    Some(Model {
+        runtime,
+        attributes,
+        generics,
+        self_ty,
+        name,
+        span,
+        timer,
+        letters,
+        enable_tracing,
+        reactions,
+        compensations,
+    })
 }
 
 fn add(

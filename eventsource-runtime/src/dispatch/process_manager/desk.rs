@@ -28,8 +28,23 @@ pub(super) struct Office {
     pub(super) bus: CommandBus,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) max_depth: u32,
-    /// The name of each manager, and the one that its checkpoint is kept under.
-    pub(super) names: Vec<(&'static str, &'static str)>,
+    pub(super) names: Vec<Names>,
+}
+
+/// The names of a manager.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    pub(super) manager: &'static str,
+    /// What its checkpoint is kept under, so that a projection may have the manager's name.
+    pub(super) checkpoint: &'static str,
+    /// What the lease is kept under with which its letters are settled.
+    pub(super) letters: &'static str,
+}
+
+impl Names {
+    pub(super) fn of<M: ProcessManager>() -> Self {
+        Self { manager: M::name(), checkpoint: M::span_name(), letters: M::letters_name() }
+    }
 }
 
 /// What a manager reacts with: the store, the bus, and how the event came.
@@ -37,8 +52,8 @@ pub(super) struct Office {
 pub(super) struct Desk<S> {
     pub(super) store: S,
     pub(super) office: Arc<Office>,
-    /// The lease under which it works.
-    pub(super) tenure: Option<Tenure>,
+    /// The leases under which it works: the manager's, that of its letters, or both.
+    pub(super) tenures: Vec<Tenure>,
     /// The event was set aside before, and later ones may have overtaken it.
     pub(super) late: bool,
 }
@@ -95,12 +110,12 @@ impl<S: ProjectionStore> Desk<S> {
         Ok(())
     }
 
-    /// Checks that the lease is still held, before doing what a stalled process must not do.
+    /// Checks that the leases are still held, before doing what a stalled process must not do.
     async fn still_held(&self) -> StepResult {
-        match &self.tenure {
-            Some(tenure) => tenure.check(&self.store).await,
-            None => Ok(()),
+        for tenure in &self.tenures {
+            tenure.check(&self.store).await?;
         }
+        Ok(())
     }
 
     /// Dispatches a command under its own id; returns the rejection if it was refused.
@@ -127,6 +142,8 @@ impl<S: ProjectionStore> Desk<S> {
             Err(DispatchJsonError::Load(error) | DispatchJsonError::Append(AppendError::Store(error))) => {
                 Err(ProjectionError::store(error))
             }
+            // Not the event's fault: the aggregate is busy, as while somebody imports into it.
+            Err(error @ DispatchJsonError::Append(AppendError::Conflict(_))) => Err(ProjectionError::overtaken(error)),
             Err(error) => Err(error.into()),
         }
     }
@@ -153,6 +170,7 @@ impl<S: ProjectionStore> Desk<S> {
             match error {
                 AppendError::Conflict(_) | AppendError::IdempotencyMismatch { .. } if conflicts < CONFLICTS => {}
                 AppendError::Store(error) => return Err(ProjectionError::store(error)),
+                error @ AppendError::Conflict(_) => return Err(ProjectionError::overtaken(error)),
                 error => return Err(error.into()),
             }
             conflicts += 1;

@@ -6,6 +6,7 @@
 
 mod chain;
 mod desk;
+mod letters;
 mod pending;
 mod process;
 mod reaction;
@@ -40,6 +41,10 @@ pub trait ProcessManager: Aggregate {
     /// The name of the checkpoint of the manager's timer, before which no event is scheduled any more: `process_timer.`
     /// and the name.
     fn timer_name() -> &'static str;
+
+    /// The name of the lease under which the manager's dead letters are settled, one at a time: `process_letters.` and
+    /// the name.
+    fn letters_name() -> &'static str;
 
     /// Whether the manager creates spans; `None` leaves it to the runner, whose default is yes. A runner with tracing
     /// off does not ask.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::ProcessManager;
-use super::desk::{Desk, Office};
+use super::desk::{Desk, Names, Office};
 use super::store::Managed;
 use super::timer::Timer;
 use crate::clock::{self, Clock};
@@ -89,14 +89,14 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     /// Creates a runner without managers, whose commands go to `bus`.
     pub fn new(store: S, bus: CommandBus) -> Self {
         let office = Office { bus, clock: clock::system(), max_depth: DEPTH, names: Vec::new() };
-        let desk = Desk { store, office: Arc::new(office.clone()), tenure: None, late: false };
+        let desk = Desk { store, office: Arc::new(office.clone()), tenures: Vec::new(), late: false };
         let runner = ProjectionRunner::new(desk).one_by_one();
         Self { runner, office, timers: Vec::new() }
     }
 
     /// Adds a manager. It runs in one partition, since the events of one process come from several streams.
     pub fn process_manager<M: ProcessManager>(mut self) -> Self {
-        self.office.names.push((M::name(), M::span_name()));
+        self.office.names.push(Names::of::<M>());
         self.runner = self.runner.projection(Managed::<M>::new());
         self.timers.push(|desk, stopped| {
             let timer = Timer::<M, _>::new(desk.store.clone(), Arc::clone(&desk.office.clock));
@@ -137,7 +137,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// What happens to an event that a manager cannot react to, or whose commands cannot be dispatched;
-    /// [`OnFailure::Stop`] by default. A refused command is no failure. A dead letter parks the stream of its event,
+    /// [`OnFailure::Stop`] by default. A refused command is no failure, nor is a stream to which others append without a
+    /// pause: like a store in trouble it is retried for as long as [`ProcessManagerRunner::patience`] says. A dead letter parks the stream of its event,
     /// not the process: events of other streams and timeouts still reach it, and a retry dispatches what was decided
     /// when the event came, whatever the process has decided since.
     pub fn on_failure(self, policy: OnFailure) -> Self {
@@ -179,9 +180,14 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
 
     /// The dead letters of a manager, under [`OnFailure::DeadLetter`]: a retry continues after what was dispatched
     /// before. It works beside runners of the manager, with the switches and the clock that this one was given so far.
+    ///
+    /// One letter of a manager is settled at a time in the whole store, under a lease: `retry` and `resolve` wait while
+    /// another caller, or a runner, settles one, so that no letter is reacted to twice, or once it is resolved. If that
+    /// one's program dies, or its future is dropped, they wait for up to five seconds. Call neither in the handler of a
+    /// command that the manager dispatches: it would wait for itself.
     pub fn dead_letters<M: ProcessManager>(&self) -> DeadLetters<impl ProjectionStore + use<S, M>> {
         let mut office = self.office.clone();
-        office.names.push((M::name(), M::span_name()));
+        office.names.push(Names::of::<M>());
         let desk = Desk { office: Arc::new(office), ..self.runner.store().clone() };
         self.runner.dead_letters_on(desk, Managed::<M>::new())
     }
@@ -202,7 +208,7 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
 
 impl<S: ProjectionStore> fmt::Debug for ProcessManagerRunner<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.office.names.iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = self.office.names.iter().map(|names| names.manager).collect();
         f.debug_struct("ProcessManagerRunner").field("process_managers", &names).finish_non_exhaustive()
     }
 }

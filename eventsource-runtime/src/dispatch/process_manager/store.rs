@@ -10,7 +10,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::ProcessManager;
-use super::desk::Desk;
+use super::desk::{Desk, Names};
 use crate::domain::StoredEvent;
 use crate::projection::{
     Applied, Backend, Batch, Bookmark, Claim, DeadLetter, Events, Lease, Letters, Partition, Projection,
@@ -64,10 +64,14 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
 }
 
 impl<S: ProjectionStore> Desk<S> {
-    /// The key of a manager's checkpoint, so that a projection may have the manager's name.
+    fn names(&self, manager: &'static str) -> Names {
+        let found = self.office.names.iter().find(|names| names.manager == manager);
+        found.copied().unwrap_or(Names { manager, checkpoint: manager, letters: manager })
+    }
+
+    /// The key of a manager's checkpoint.
     fn key(&self, manager: &'static str) -> &'static str {
-        let found = self.office.names.iter().find(|(name, _)| *name == manager);
-        found.map_or(manager, |(_, key)| key)
+        self.names(manager).checkpoint
     }
 
     fn keyed(&self, partition: Partition) -> Partition {
@@ -138,6 +142,26 @@ impl<S: ProjectionStore> Desk<S> {
     }
 }
 
+impl<S: ProjectionStore> Desk<S> {
+    /// Settles a letter; false if there is none any more.
+    async fn settle(
+        &self,
+        manager: Arc<dyn Projection<Outside<S>>>,
+        position: Position,
+        event: Option<StoredEvent>,
+        scope: Scope,
+    ) -> Result<bool, ProjectionError> {
+        if let Some(event) = &event {
+            // What somebody has resolved must not be reacted to; two retries have the effect of one.
+            if !self.has_letter(self.key(manager.name()), position).await? {
+                return Ok(false);
+            }
+            self.step(&*manager, event, scope.clone()).await?;
+        }
+        self.store.settle_dead_letter(self.checkpoint(manager.name()), position, event, scope.muted()).await
+    }
+}
+
 impl<S: ProjectionStore> ProjectionStore for Desk<S> {
     type Backend = Outside<S>;
 
@@ -168,7 +192,7 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
     ) -> Result<Applied, ProjectionError> {
         let partition = self.keyed(batch.partition);
         let batch = Batch { partition, ..batch };
-        let desk = Self { tenure: Some(batch.tenure()), ..self.clone() };
+        let desk = Self { tenures: vec![batch.tenure()], ..self.clone() };
         for event in batch.events.clone().iter() {
             match self.first_letter(partition.projection, &event.stream).await? {
                 None => desk.step(&*manager, event, scope.clone()).await?,
@@ -205,15 +229,13 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
         event: Option<StoredEvent>,
         scope: Scope,
     ) -> Result<bool, ProjectionError> {
-        let desk = Self { late: true, ..self.clone() };
-        if let Some(event) = &event {
-            // What somebody has resolved must not be reacted to; two retries at once have the effect of one.
-            if !self.has_letter(self.key(manager.name()), position).await? {
-                return Ok(false);
-            }
-            desk.step(&*manager, event, scope.clone()).await?;
-        }
-        self.store.settle_dead_letter(self.checkpoint(manager.name()), position, event, scope.muted()).await
+        // What a reaction leads to is in no transaction: two retries might each dispatch a command and note another
+        // outcome, and a letter might be resolved under one.
+        let turn = self.turn(self.names(manager.name()).letters).await?;
+        let desk = Self { late: true, tenures: [&*self.tenures, std::slice::from_ref(&turn)].concat(), ..self.clone() };
+        let settled = self.kept(&turn, desk.settle(manager, position, event, scope)).await;
+        self.give_up(turn).await;
+        settled
     }
 }
 

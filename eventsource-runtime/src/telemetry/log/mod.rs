@@ -61,8 +61,8 @@ pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
 pub(super) use export::{dropped, export_fails, export_works};
 pub(crate) use projection::{
-    projection_dead_lettered, projection_lease_lost, projection_retried, projection_skipped, projection_stopped,
-    projection_waits,
+    projection_dead_lettered, projection_lease_lost, projection_rebuild_waits, projection_retried, projection_skipped,
+    projection_stopped, projection_waits,
 };
 #[cfg(feature = "otel")]
 pub(super) use set_up::setting_ignored;

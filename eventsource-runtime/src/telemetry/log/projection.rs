@@ -75,6 +75,21 @@ pub(crate) fn projection_waits(projection: &str, partition: u32, owner: &str) {
     );
 }
 
+/// A rebuild does not begin, because another runner has a lease. It does when that one ends, however much later.
+pub(crate) fn projection_rebuild_waits(projection: &str, partition: u32, owner: &str) {
+    event!(
+        "eventsource.projection.rebuild_waits",
+        names::LOG_PROJECTION,
+        WARN,
+        {
+            eventsource.projection.name = projection,
+            eventsource.projection.partition = partition,
+            eventsource.lease.owner = owner
+        },
+        "rebuild waits for the lease of another"
+    );
+}
+
 /// A part of a projection is run by another runner now, since its lease had expired.
 pub(crate) fn projection_lease_lost(projection: &str, partition: u32) {
     event!(
