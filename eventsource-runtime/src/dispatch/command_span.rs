@@ -26,7 +26,7 @@ pub(super) async fn handle<A: Handlers, S: EventStore + SnapshotStore>(
 ) -> Handled<A> {
     let begun = metrics::begun(switches.metrics);
     let span = command_span(command, switches);
-    let mut progress = Progress::of(&span, switches.metrics && begun.is_none());
+    let mut progress = Progress::of(&span, !switches.metrics || begun.is_some());
     let at_hand = AtHand::new(&COMMANDS, command.name(), &span, begun);
     let result = span.run(repository.handle(command, context, &mut progress)).await;
     let metered = at_hand.handled();

@@ -144,10 +144,10 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// is lost midway, it waits for it again and starts over. Until the read model is rebuilt, `wait_for` waits, whatever
     /// the other process has applied.
     ///
-    /// A rebuild that waits logs a warning, `eventsource.projection.rebuild_waits`, and stays due: when the other process
-    /// ends, perhaps days later, it empties the read model in front of its readers, even if the other has rebuilt it
-    /// meanwhile, since the store does not know which program that was. So start one process with this option, and all
-    /// others without.
+    /// A rebuild that waits logs a warning, `eventsource.projection.rebuild_waits`, and stays due: when the other
+    /// process ends, perhaps days later, it empties the read model in front of its readers, even if the other has
+    /// rebuilt it meanwhile, since the store does not know which program that was. So start one process with this
+    /// option, and all others without.
     ///
     /// Every start with this option rebuilds: remove the call, or put it behind a flag, once it has run.
     pub fn rebuild(mut self) -> Self {

@@ -12,7 +12,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use self::cause::{Cause, event_id};
+use self::cause::Cause;
 use self::replay::Replay;
 pub(crate) use self::services::ServicesOf;
 use self::snapshots::Snapshots;
@@ -190,9 +190,9 @@ impl<A, S, V> Repository<A, S, V> {
 
     /// How many times a command is decided again after a conflict; 10 unless set. 0 gives every conflict to the caller.
     ///
-    /// From its first conflict on, the commands that this repository and its clones handle on that stream take turns, so
-    /// that they do not keep taking each other's version. A command waits for its turn as long as those of others end:
-    /// for each, half a second, or twice as long as the longest before it took, but ten seconds at most.
+    /// From its first conflict on, the commands that this repository and its clones handle on that stream take turns,
+    /// so that they do not keep taking each other's version. A command waits for its turn as long as those of others
+    /// end: for each, half a second, or twice as long as they take, but ten seconds at most.
     #[must_use]
     pub fn max_retries(self, retries: u32) -> Self {
         Self { retries, ..self }
@@ -287,30 +287,26 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     {
         async move {
             let stream = StreamId::new(A::NAME, command.id());
-            let first_event = context.command_id.map(|id| event_id(id, 0));
             let command_id = context.command_id.unwrap_or_else(|| self.clock.new_id());
             let cause = Cause { context, command_id, caused: true };
-            let metered = self.metrics && !progress.unread;
             let mut replay = Box::<Replay<A>>::default();
-            // The same command may be appended from elsewhere between the load and the append. If it led to other events
-            // there, the store takes ours for another use of their ids; the next load finds the result.
-            let mut may_be_repeated = first_event.is_some();
+            // The same command may be appended from elsewhere between the load and the append. If it led to other
+            // events there, the store takes ours for another use of their ids; the next load finds the result.
+            let mut may_be_repeated = context.command_id.is_some();
             let mut turn = match self.turns.begin(&stream) {
                 Some(coming) => Some(coming.await),
                 None => None,
             };
             loop {
-                replay = self.replay(&stream, replay, first_event, metered).await?;
+                replay = self.replay(&stream, replay, context.command_id, self.metrics && progress.metered).await?;
                 if let Some(earlier) = replay.earlier {
-                    // In a box: every command would reserve space for it.
-                    let earlier = Box::pin(self.without_next(&stream, earlier, command_id)).await?;
                     return Ok(Committed::new(earlier, command_id));
                 }
                 let decision = self.decide(&stream, &replay.state, command);
                 let events = match &turn {
                     // In a box: commands without would reserve space for it.
-                    Some(turn) => Box::pin(turn.deciding(decision)).await?,
-                    None => decision.await?,
+                    Some(turn) if turn.has_come() => Box::pin(turn.deciding(decision)).await?,
+                    _ => decision.await?,
                 };
                 if events.is_empty() {
                     let nothing = Appended::new(replay.version, replay.position, 0);
@@ -351,14 +347,14 @@ pub(crate) struct Progress {
     pub(crate) retries: u32,
     /// The names of the appended events; `None` if nobody asks for them.
     pub(crate) event_types: Option<Vec<&'static str>>,
-    /// Whether it is known that nobody reads metrics: finding out takes a lock of OpenTelemetry's.
-    unread: bool,
+    /// Whether somebody may read metrics: finding out takes a lock of OpenTelemetry's.
+    metered: bool,
 }
 
 impl Progress {
     /// Event type names are collected only if the command's span records.
-    pub(crate) fn of(span: &Span, unread: bool) -> Self {
-        Self { retries: 0, event_types: span.is_recording().then(Vec::new), unread }
+    pub(crate) fn of(span: &Span, metered: bool) -> Self {
+        Self { retries: 0, event_types: span.is_recording().then(Vec::new), metered }
     }
 
     fn appended<E: EventSet>(&mut self, events: &[E]) {

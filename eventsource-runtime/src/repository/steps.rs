@@ -19,8 +19,8 @@ use crate::dispatch::DispatchError;
 use crate::domain::{Aggregate, AnyCommand, EventSet, Handlers, Snapshot};
 use crate::snapshot::SnapshotStore;
 use crate::store::{
-    AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, StoreError, StreamId, Version,
-    place_before,
+    AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, Position, StoreError, StreamId,
+    Version, place_before,
 };
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 use crate::timer;
@@ -47,12 +47,12 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         &self,
         stream: &StreamId,
         replay: Box<Replay<A>>,
-        first_event: Option<Uuid>,
+        command_id: Option<Uuid>,
         metered: bool,
     ) -> impl Future<Output = Result<Box<Replay<A>>, StoreError>> + Send {
         async move {
             let span = self.span("load_aggregate", stream, &mut |_| ());
-            let folded = span.run(self.fold(stream, replay, first_event)).await;
+            let folded = span.run(self.fold(stream, replay, command_id)).await;
             let result = folded.and_then(|(visited, mut replay)| match replay.error.take() {
                 None => Ok((visited, replay)),
                 Some(error) => Err(error.into()),
@@ -88,17 +88,24 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         &self,
         stream: &StreamId,
         replay: Box<Replay<A>>,
-        first_event: Option<Uuid>,
+        command_id: Option<Uuid>,
     ) -> impl Future<Output = Result<(u64, Box<Replay<A>>), StoreError>> + Send {
         async move {
+            let first_event = command_id.map(|id| event_id(id, 0));
             let fold = Fold { stream: stream.clone(), after: replay.version, first_event };
             let is_empty = replay.version == Version::START;
-            if let Some(policy) = A::SNAPSHOT.filter(|_| is_empty && self.store.snapshots().is_some()) {
+            let policy = A::SNAPSHOT.filter(|_| is_empty && self.store.snapshots().is_some());
+            let (visited, mut replay) = if let Some(policy) = policy {
                 // In a box: the loads of all other aggregates would reserve space for it.
-                return Box::pin(self.fold_from_snapshot(fold, policy)).await;
+                Box::pin(self.fold_from_snapshot(fold, policy)).await?
+            } else {
+                let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
+                replay.earlier = earlier;
+                (visited, replay)
+            };
+            if let (Some(earlier), Some(command_id)) = (replay.earlier, command_id) {
+                replay.earlier = Some(Box::pin(self.without_next(stream, earlier, command_id)).await?);
             }
-            let Folded { visitor: mut replay, visited, earlier } = self.store.fold(fold, replay).await?;
-            replay.earlier = earlier;
             Ok((visited, replay))
         }
     }
@@ -219,9 +226,9 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         }
     }
 
-    /// An earlier append without the end of the next one. A store tells one append from the next by what caused it and
-    /// when, and both are the same if a handler's second command comes with no id within a microsecond; ids tell.
-    pub(super) async fn without_next(
+    /// An earlier append without the events of the next one. A store tells one append from the next by what caused it
+    /// and when, and both are the same if a handler's second command comes with no id within a microsecond; ids tell.
+    async fn without_next(
         &self,
         stream: &StreamId,
         earlier: Appended,
@@ -230,14 +237,21 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         if earlier.events <= 1 {
             return Ok(earlier);
         }
-        let before = Version::new(earlier.version.get() - earlier.events);
-        let limit = usize::try_from(earlier.events).unwrap_or(usize::MAX);
-        let events = self.store.read_stream(stream, before, limit).await?;
-        let own = events.iter().zip(0..).take_while(|(event, ordinal)| event.id == event_id(command_id, *ordinal));
-        Ok(match own.last() {
-            Some((last, ordinal)) => Appended::new(last.version, last.position, ordinal + 1).repeated(),
-            None => earlier,
-        })
+        let before = Version::new(earlier.version.get().saturating_sub(earlier.events));
+        let mut own = Appended::new(before, Position::START, 0).repeated();
+        while own.events < earlier.events {
+            // A page may hold fewer.
+            let rest = usize::try_from(earlier.events - own.events).unwrap_or(usize::MAX);
+            let page = self.store.read_stream(stream, own.version, rest).await?;
+            let ids = (own.events..).map(|ordinal| event_id(command_id, ordinal));
+            let Some((last, count)) = page.iter().zip(ids).take_while(|(event, id)| event.id == *id).zip(1..).last()
+            else {
+                break;
+            };
+            let (version, position) = (last.0.version, last.0.position);
+            own = Appended { version, position, events: own.events + count, ..own };
+        }
+        Ok(if own.events == 0 { earlier } else { own })
     }
 
     pub(super) fn span(&self, name: &'static str, stream: &StreamId, known: &mut dyn FnMut(&mut Attributes)) -> Span {

@@ -16,8 +16,8 @@ use crate::store::StreamId;
 use crate::sync::Mutex;
 use crate::timer;
 
-/// How long a command waits for its turn while no other's ends, at least and at most: twice as long as the longest one
-/// took. A handler may never end, or wait for a task that dispatches to the stream: whoever waited goes on without.
+/// How long a command waits for its turn while no other's ends, at least and at most: twice as long as they take. A
+/// handler may never end, or wait for a task that dispatches to the stream: whoever waited goes on without.
 const PATIENCE: Duration = Duration::from_millis(500);
 const MOST_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -32,8 +32,8 @@ struct Line {
     turn: Arc<AsyncMutex<()>>,
     /// How many turns have ended.
     ended: AtomicUsize,
-    /// How long the longest of them took, in milliseconds.
-    longest: AtomicU64,
+    /// How long they take, in milliseconds: the last one, or half of what was known before.
+    usual: AtomicU64,
 }
 
 /// In boxes, so that a command has no place for what it most often does without.
@@ -106,12 +106,10 @@ impl Turn {
         self.guard.is_some()
     }
 
-    /// Runs a decision that is made in this turn.
+    /// Runs a decision that is made in this turn, which has come.
     pub(super) fn deciding<F: Future>(&self, decision: F) -> impl Future<Output = F::Output> {
         let mut held = HELD.try_with(Vec::clone).unwrap_or_default();
-        if self.has_come() {
-            held.push((Arc::clone(&self.turns), self.id.clone()));
-        }
+        held.push((Arc::clone(&self.turns), self.id.clone()));
         HELD.scope(held, decision)
     }
 }
@@ -134,8 +132,12 @@ impl Line {
     }
 
     fn patience(&self) -> Duration {
-        let longest = Duration::from_millis(self.longest.load(Ordering::Relaxed));
-        (longest.saturating_mul(2)).clamp(PATIENCE, MOST_PATIENCE)
+        // Whoever has a turn makes others wait, perhaps those who have this one: no turn may grow by waiting.
+        if HELD.try_with(|_| ()).is_ok() {
+            return PATIENCE;
+        }
+        let usual = Duration::from_millis(self.usual.load(Ordering::Relaxed));
+        usual.saturating_mul(2).clamp(PATIENCE, MOST_PATIENCE)
     }
 }
 
@@ -143,7 +145,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         if let Some((guard, since)) = self.guard.take() {
             let took = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.line.longest.fetch_max(took, Ordering::Relaxed);
+            let usual = self.line.usual.load(Ordering::Relaxed);
+            self.line.usual.store(took.max(usual / 2), Ordering::Relaxed);
             self.line.ended.fetch_add(1, Ordering::Relaxed);
             drop(guard);
         }
@@ -222,8 +225,11 @@ mod tests {
         tokio::time::advance(PATIENCE * 3).await;
         drop(first);
         assert_eq!(line.patience(), PATIENCE * 6);
+        drop(turns.again(&stream).await);
+        assert_eq!(line.patience(), PATIENCE * 3, "and half as long once they are short again");
         let endless = turns.again(&stream).await;
         tokio::time::advance(MOST_PATIENCE).await;
+        assert_eq!(endless.deciding(async { line.patience() }).await, PATIENCE, "with a turn nobody waits for long");
         drop(endless);
         assert_eq!(line.patience(), MOST_PATIENCE);
     }

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use eventsource_runtime::clock::{Clock, Timestamp};
 use eventsource_runtime::dispatch::caused_by;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::store::{MemoryStore, PostgresOptions, PostgresStore, SqliteStore, StreamId};
+use eventsource_runtime::snapshot::SnapshotStore;
+use eventsource_runtime::store::{
+    EventStore, MemoryStore, PostgresOptions, PostgresStore, SqliteStore, StoreError, StreamId, Version,
+};
 use eventsource_runtime::testing::{recorded, run};
+use eventsource_runtime::{StoredEvent, handed_on};
 use eventsource_tests::services;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -24,6 +28,27 @@ impl Clock for Standing {
 
     fn new_id(&self) -> Uuid {
         Uuid::now_v7()
+    }
+}
+
+/// A store whose pages hold one event.
+#[derive(Clone, Debug)]
+struct Leaves {
+    memory: MemoryStore,
+}
+
+impl SnapshotStore for Leaves {}
+
+impl EventStore for Leaves {
+    handed_on!(memory: info append fold read_all head changed);
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.memory.read_stream(stream, after, limit.min(1)).await
     }
 }
 
@@ -46,6 +71,7 @@ async fn it_ends_where_it_ended<S: EventStore + SnapshotStore>(store: S) {
 #[test]
 fn it_is_told_where_its_own_events_end_in_memory() {
     run(it_ends_where_it_ended(MemoryStore::new()));
+    run(it_ends_where_it_ended(Leaves { memory: MemoryStore::new() }));
 }
 
 #[test]

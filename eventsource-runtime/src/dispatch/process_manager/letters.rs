@@ -8,26 +8,34 @@ use uuid::Uuid;
 
 use super::desk::Desk;
 use crate::poll::beside;
-use crate::projection::{Bookmark, Claim, Partition, ProjectionError, ProjectionStore, Tenure};
+use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore, Tenure};
 use crate::store::Position;
+use crate::telemetry::Scope;
 use crate::timer;
 
 /// How long others wait if whoever settles a letter dies, or is dropped.
 const TERM: Duration = Duration::from_secs(5);
 /// How often to check whether another's turn is over.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long giving the lease up may delay the answer; it otherwise expires.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl<S: ProjectionStore> Desk<S> {
-    /// Waits for the turn to settle a letter.
+    /// Waits for the turn to settle a letter. The checkpoint counts turns, so that whoever was stopped in its own
+    /// finds out that another had one meanwhile.
     pub(super) async fn turn(&self, letters: &'static str) -> Result<Tenure, ProjectionError> {
-        self.store.open_projection(Arc::new(Bookmark(letters)), 1, Position::START).await?;
+        let bookmark = || Arc::new(Bookmark(letters));
+        self.store.open_projection(bookmark(), 1, Position::START).await?;
         let partition = Partition::whole(letters);
         let claim = Claim::new(Uuid::now_v7(), letters, TERM);
         loop {
             let since = Instant::now();
             let lease = self.store.lease_projection(partition, claim.clone()).await?;
             let Some(taken) = lease.taken else {
-                return Ok(Tenure { partition, claim, since, checkpoint: lease.checkpoint });
+                let checkpoint = Position::new(lease.checkpoint.get() + 1);
+                let counted = Batch::new(partition, claim.clone(), lease.checkpoint, checkpoint);
+                self.store.apply_batch(bookmark(), counted, Scope::current().muted()).await?;
+                return Ok(Tenure { partition, claim, since, checkpoint });
             };
             if timer::is_there() {
                 tokio::time::sleep(taken.left.clamp(Duration::from_millis(1), LOOK)).await;
@@ -50,7 +58,12 @@ impl<S: ProjectionStore> Desk<S> {
     }
 
     pub(super) async fn give_up(&self, turn: Tenure) {
+        let given_up = self.store.lease_projection(turn.partition, turn.claim.given_up());
         // Whatever the result: the lease expires.
-        let _ = self.store.lease_projection(turn.partition, turn.claim.given_up()).await;
+        if timer::is_there() {
+            let _ = tokio::time::timeout(FAREWELL, given_up).await;
+        } else {
+            let _ = given_up.await;
+        }
     }
 }

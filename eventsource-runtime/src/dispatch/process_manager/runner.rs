@@ -137,10 +137,10 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
     }
 
     /// What happens to an event that a manager cannot react to, or whose commands cannot be dispatched;
-    /// [`OnFailure::Stop`] by default. A refused command is no failure, nor is a stream to which others append without a
-    /// pause: like a store in trouble it is retried for as long as [`ProcessManagerRunner::patience`] says. A dead letter parks the stream of its event,
-    /// not the process: events of other streams and timeouts still reach it, and a retry dispatches what was decided
-    /// when the event came, whatever the process has decided since.
+    /// [`OnFailure::Stop`] by default. A refused command is no failure, nor is a stream to which others append without
+    /// a pause: like a store in trouble it is retried for as long as [`ProcessManagerRunner::patience`] says. A dead
+    /// letter parks the stream of its event, not the process: events of other streams and timeouts still reach it, and
+    /// a retry dispatches what was decided when the event came, whatever the process has decided since.
     pub fn on_failure(self, policy: OnFailure) -> Self {
         Self { runner: self.runner.on_failure(policy), ..self }
     }

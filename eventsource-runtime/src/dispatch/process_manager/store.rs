@@ -64,14 +64,13 @@ impl<M: ProcessManager, S: ProjectionStore> Projection<Outside<S>> for Managed<M
 }
 
 impl<S: ProjectionStore> Desk<S> {
-    fn names(&self, manager: &'static str) -> Names {
-        let found = self.office.names.iter().find(|names| names.manager == manager);
-        found.copied().unwrap_or(Names { manager, checkpoint: manager, letters: manager })
+    fn names(&self, manager: &'static str) -> Option<&Names> {
+        self.office.names.iter().find(|names| names.manager == manager)
     }
 
     /// The key of a manager's checkpoint.
     fn key(&self, manager: &'static str) -> &'static str {
-        self.names(manager).checkpoint
+        self.names(manager).map_or(manager, |names| names.checkpoint)
     }
 
     fn keyed(&self, partition: Partition) -> Partition {
@@ -231,7 +230,8 @@ impl<S: ProjectionStore> ProjectionStore for Desk<S> {
     ) -> Result<bool, ProjectionError> {
         // What a reaction leads to is in no transaction: two retries might each dispatch a command and note another
         // outcome, and a letter might be resolved under one.
-        let turn = self.turn(self.names(manager.name()).letters).await?;
+        let names = self.names(manager.name()).ok_or_else(|| ProjectionError::not_open(manager.name()))?;
+        let turn = self.turn(names.letters).await?;
         let desk = Self { late: true, tenures: [&*self.tenures, std::slice::from_ref(&turn)].concat(), ..self.clone() };
         let settled = self.kept(&turn, desk.settle(manager, position, event, scope)).await;
         self.give_up(turn).await;

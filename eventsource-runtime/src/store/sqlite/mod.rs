@@ -10,9 +10,9 @@
 //! quarter of a millisecond, letting other tasks run every 20 microseconds. An idle store sleeps, and so do callers
 //! that come one by one at leisure, or many at a time.
 //!
-//! Several processes may use one file. Their writes take turns: who waits for the lock looks for it every half
-//! millisecond, and who always has something to write lets go of it for a moment every 50 ms. Each sees what the others have committed after at most
-//! a tenth of a second.
+//! Several processes may use one file. Their writes take turns: a writer that waits for the lock tries every half
+//! millisecond, and one that never idles releases it for a millisecond every 50 ms. Each process sees what the others
+//! have committed after at most a tenth of a second.
 
 mod append;
 mod connection;

@@ -1,4 +1,5 @@
-//! How those who write to one file take turns. `SQLite` keeps no queue for its lock: who wants it looks until it is free.
+//! How those who write to one file take turns. `SQLite` keeps no queue for its lock: who wants it looks until it is
+//! free.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -75,10 +76,14 @@ impl Turn {
         if self.begun.elapsed() < TURN {
             return;
         }
-        if self.is_shared && self.free < GAP {
+        if self.owes_gap() {
             std::thread::sleep(GAP);
         }
         *self = Self::begin(self.is_shared);
+    }
+
+    fn owes_gap(&self) -> bool {
+        self.is_shared && self.free < GAP
     }
 }
 
@@ -98,13 +103,14 @@ mod tests {
 
     #[test]
     fn a_lock_is_waited_for_as_long_as_was_asked_and_each_time_anew() {
-        let longest = Duration::from_millis(50);
+        let longest = Duration::from_millis(200);
         let (file, holder, waiter) = locked(longest);
         for shortened in [None, None, Some(Duration::ZERO), Some(longest * 2), None] {
             let (begun, shorter) = (Instant::now(), shortened.map(Shortened::to));
             let refused = waiter.execute_batch("BEGIN IMMEDIATE").unwrap_err();
             drop(shorter);
             assert!(is_busy(&refused) && begun.elapsed() >= shortened.unwrap_or(longest), "{refused}");
+            assert!(shortened.is_none_or(|it| it > longest) || begun.elapsed() < longest, "it waited for longer");
         }
         drop((holder, waiter));
         std::fs::remove_file(file).unwrap();
@@ -116,5 +122,7 @@ mod tests {
         let mut turn = Turn { is_shared: true, begun: asked.checked_sub(TURN).unwrap(), free: GAP / 2 };
         turn.go_on();
         assert!(turn.begun >= asked + GAP && turn.free.is_zero(), "the next begins");
+        assert!(!Turn { free: GAP, ..Turn::begin(true) }.owes_gap(), "it had one");
+        assert!(!Turn::begin(false).owes_gap(), "nobody wants it");
     }
 }
