@@ -1,8 +1,6 @@
 //! What a subscriber asks for, and how it is started.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +11,7 @@ use super::propagation::Propagation;
 use super::running::{self, Subscription};
 use super::traced::Traced;
 use super::{EventBus, Intake};
+use crate::dispatch::BoxFuture;
 
 /// How often a message is retried before it becomes a dead letter.
 const RETRIES: u32 = 5;
@@ -20,7 +19,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Boxed, since of a future whose type has the handler in it each use would report again what is wrong with that.
-type Subscribing = Pin<Box<dyn Future<Output = Result<Subscription, BusError>> + Send>>;
+type Subscribing = BoxFuture<'static, Result<Subscription, BusError>>;
 
 /// A subscription that is being set up; created by [`Traced::subscribe`] or [`Traced::retry_dead_letters`].
 #[must_use = "nothing is subscribed before `handle`"]

@@ -16,12 +16,12 @@ use crate::store::Position;
 use crate::telemetry::{log, metrics};
 
 /// How often to check whether another's lease is free, and how far its holder has come.
-pub(super) const LOOK: Duration = Duration::from_millis(200);
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 /// How long the checkpoint in the store may lag behind events that are not the part's: that is how long those who read
 /// the part's progress from it have to wait, however long the lease.
 const LAG: Duration = Duration::from_secs(1);
 /// How long giving the lease up may delay the end of a projection; the lease otherwise expires.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A lease that is held, or asked for.
 #[derive(Clone)]

@@ -44,6 +44,7 @@ pub use dead_letters::DeadLetters;
 pub use error::{CheckpointMoved, PartitionsChanged, ProjectionError};
 pub(crate) use lease::Tenure;
 pub use lease::{Claim, Lease, LeaseLost, Taken};
+pub(crate) use leasing::{FAREWELL, LOOK};
 pub(crate) use options::Begin;
 pub use options::{OnFailure, ProjectionOptions};
 pub use partition::Partition;

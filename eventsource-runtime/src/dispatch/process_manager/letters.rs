@@ -8,17 +8,13 @@ use uuid::Uuid;
 
 use super::desk::Desk;
 use crate::poll::beside;
-use crate::projection::{Batch, Bookmark, Claim, Partition, ProjectionError, ProjectionStore, Tenure};
+use crate::projection::{Batch, Bookmark, Claim, FAREWELL, LOOK, Partition, ProjectionError, ProjectionStore, Tenure};
 use crate::store::Position;
 use crate::telemetry::Scope;
 use crate::timer;
 
 /// How long others wait if whoever settles a letter dies, or is dropped.
 const TERM: Duration = Duration::from_secs(5);
-/// How often to check whether another's turn is over.
-const LOOK: Duration = Duration::from_millis(200);
-/// How long giving the lease up may delay the answer; it otherwise expires.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 impl<S: ProjectionStore> Desk<S> {
     /// Waits for the turn to settle a letter. The checkpoint counts turns, so that whoever was stopped in its own
