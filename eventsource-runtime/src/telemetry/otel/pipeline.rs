@@ -96,6 +96,8 @@ pub(super) enum Root {
     On,
     Off,
     Ratio,
+    /// What a sampler of the user's says, which may read attributes.
+    Custom,
 }
 
 /// What a sampler will decide.
@@ -118,7 +120,7 @@ impl Sampling {
                 Verdict::Drop
             }
             (Self::Ratio, _) | (Self::ParentBased(Root::Ratio), None) => Verdict::Ask { reads: false },
-            (Self::Custom, _) => Verdict::Ask { reads: true },
+            (Self::Custom, _) | (Self::ParentBased(Root::Custom), None) => Verdict::Ask { reads: true },
         }
     }
 

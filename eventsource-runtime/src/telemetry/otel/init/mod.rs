@@ -82,7 +82,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct TelemetryBuilder {
     env: Env,
     service_name: String,
-    sampler: Option<Box<dyn ShouldSample>>,
+    sampler: Option<(Box<dyn ShouldSample>, Sampling)>,
     spans: Spans,
     meters: MeterProviderBuilder,
     /// Whether somebody reads the metrics.
@@ -177,9 +177,10 @@ impl TelemetryBuilder {
     }
 
     /// Uses this sampler instead of the environment's. It is asked about every span, and sees the attributes that users
-    /// named. If it panics, the span is not sampled.
+    /// named, unless it is one of OpenTelemetry's own, whose answers are known. If it panics, the span is not sampled.
     pub fn sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
-        self.sampler = Some(Box::new(Contained(Arc::new(sampler))));
+        let known = sampler::known(&sampler);
+        self.sampler = Some((Box::new(Contained(Arc::new(sampler))), known));
         self
     }
 
@@ -341,9 +342,9 @@ impl TelemetryBuilder {
     }
 
     fn choose_sampler(&mut self) -> Sampling {
-        if let Some(own) = self.sampler.take() {
+        if let Some((own, known)) = self.sampler.take() {
             self.spans.sample(own);
-            return Sampling::Custom;
+            return known;
         }
         let (sampler, sampling) = sampler::of(&self.env);
         self.spans.sample(sampler);

@@ -1,4 +1,6 @@
-//! The sampler that the environment names, and what is known of it without asking.
+//! The sampler that the environment names, and what is known of one without asking it.
+
+use std::any::Any;
 
 use opentelemetry_sdk::trace::Sampler;
 
@@ -27,6 +29,17 @@ pub(super) fn of(env: &Env) -> (Sampler, Sampling) {
             log::setting_ignored(VARIABLE, named, "`parentbased_always_on` is used");
             (root(Sampler::AlwaysOn), Sampling::ParentBased(Root::On))
         }
+    }
+}
+
+/// What is known of a sampler that the code names.
+pub(super) fn known(sampler: &dyn Any) -> Sampling {
+    match sampler.downcast_ref() {
+        Some(Sampler::AlwaysOn) => Sampling::AlwaysOn,
+        Some(Sampler::AlwaysOff) => Sampling::AlwaysOff,
+        Some(Sampler::TraceIdRatioBased(_)) => Sampling::Ratio,
+        Some(Sampler::ParentBased(_)) => Sampling::ParentBased(Root::Custom),
+        _ => Sampling::Custom,
     }
 }
 
@@ -66,6 +79,22 @@ mod tests {
         for (name, sampler, known) in cases {
             assert_eq!(sampling(name, "0.25"), (sampler.to_owned(), known), "{name}");
         }
+    }
+
+    /// Of a parent-based one it does not matter what it does with roots: it is asked about them.
+    #[test]
+    fn a_built_in_sampler_is_known_in_code_as_well() {
+        let root = |sampler: Sampler| Sampler::ParentBased(Box::new(sampler));
+        let cases = [
+            (Sampler::AlwaysOn, Sampling::AlwaysOn),
+            (Sampler::AlwaysOff, Sampling::AlwaysOff),
+            (Sampler::TraceIdRatioBased(0.25), Sampling::Ratio),
+            (root(Sampler::AlwaysOff), Sampling::ParentBased(Root::Custom)),
+        ];
+        for (sampler, sampling) in cases {
+            assert_eq!(known(&sampler), sampling, "{sampler:?}");
+        }
+        assert_eq!(known(&"another"), Sampling::Custom);
     }
 
     #[test]
