@@ -231,7 +231,7 @@ impl Inventory {
 /// Handles a message: however often it is delivered, the command is the same.
 async fn reserve(commands: CommandBus, received: Received) -> Result<(), HandlerError> {
     let placed = received.decode::<OrderPlaced>()?;
-    let context = Context { command_id: Some(placed.event_id()), ..Context::default() };
+    let context = Context { command_id: received.command_id("inventory"), ..Context::default() };
     commands
         .dispatch_with(ReserveStock { product: placed.product.clone(), quantity: placed.quantity }, context)
         .await?;

@@ -14,6 +14,12 @@ pub(crate) fn spread(bytes: impl IntoIterator<Item = u8>) -> u64 {
     (sum ^ (sum >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// The id of what is done about `cause` for a purpose: the same each time.
+pub(crate) fn derived(cause: Uuid, purpose: impl IntoIterator<Item = u8>) -> Uuid {
+    let sum = spread(cause.as_bytes().iter().copied().chain(purpose));
+    following(cause, sum ^ (sum >> 29))
+}
+
 /// Derives an id from another and a hash. It keeps the time of a version 7 UUID, so that an index on such ids grows at
 /// its end.
 pub(crate) fn following(id: Uuid, sum: u64) -> Uuid {

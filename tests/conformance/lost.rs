@@ -218,8 +218,9 @@ async fn refused(bus: Fickle) -> (Vec<String>, Tally) {
 fn a_dead_letter_that_cannot_be_kept_is_let_go_when_its_message_goes_to_another_member() {
     testing::run(async {
         let bus = Fickle::default();
-        let state = Arc::clone(&bus.0);
+        let (state, log) = (Arc::clone(&bus.0), Log::of_process());
         let (told, tally) = refused(bus).await;
+        log.hears("eventsource.bus.dead_letter_waits").await;
         assert_eq!(state.parked.load(Ordering::SeqCst), 1);
         assert_eq!(state.acknowledged.load(Ordering::SeqCst), 0);
         assert_eq!(tally.dead_lettered, 0);

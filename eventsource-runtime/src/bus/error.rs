@@ -281,6 +281,11 @@ impl HandlerError {
         Self { cause: "the handler panicked".into(), error_type: Cow::Borrowed("panic"), permanent: false }
     }
 
+    pub(super) fn timed_out(after: Duration) -> Self {
+        let cause = format!("the handler took longer than {after:?}; see `SubscriptionBuilder::timeout`");
+        Self { cause: cause.into(), error_type: Cow::Borrowed("timeout"), permanent: false }
+    }
+
     /// A short, stable name for telemetry.
     #[must_use]
     pub fn error_type(&self) -> &str {

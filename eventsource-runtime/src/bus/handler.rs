@@ -78,9 +78,11 @@ impl Linked for Received {
 ///
 /// # An inbox
 ///
-/// Such a handler whose effect is in SQLite. A handler whose effect is a command needs none: it gives the command the
-/// message's id, by [`Context::command_id`](crate::dispatch::Context::command_id). One whose effect is an e-mail cannot
-/// have one, since an e-mail cannot be rolled back: it sends the message's id along, so that the recipient can tell.
+/// Such a handler whose effect is in SQLite. A handler whose effect is a command needs none: it gives the command the id
+/// that [`Message::command_id`] derives, by [`Context::command_id`](crate::dispatch::Context::command_id). The message's
+/// own id would be that of one command only: the second consumer's would count as done. One whose effect is an e-mail
+/// cannot have an inbox, since an e-mail cannot be rolled back: it sends the message's id along, so that the recipient
+/// can tell.
 ///
 #[cfg_attr(feature = "sqlite", doc = "```")]
 #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]

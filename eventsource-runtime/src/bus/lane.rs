@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use super::error::{BusError, HandlerError};
 use super::handler::{Handler, Received, caught};
@@ -20,8 +21,8 @@ use super::traced::{Ended, Outcome, Processing};
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
 use crate::dispatch::Handled;
-use crate::telemetry::Scope;
 use crate::telemetry::log::{self, Group};
+use crate::telemetry::{Chain, Scope, error_text};
 
 /// How many handled messages are settled together.
 const TOGETHER: usize = 64;
@@ -34,6 +35,8 @@ const LOSING_FOR: Duration = Duration::from_secs(1);
 pub(super) struct Handling {
     pub(super) telemetry: Processing,
     pub(super) retries: Retries,
+    /// How long a call of the handler may take.
+    pub(super) timeout: Option<Duration>,
     /// The maximum size of a batch.
     pub(super) most: usize,
     pub(super) event_types: Option<Arc<[String]>>,
@@ -121,6 +124,13 @@ impl Counts {
                 self.losing.notify_one();
             }
             error => log::messages_unsettled(self.group(), 1, error.error_type()),
+        }
+    }
+
+    /// Reports why a message could not be stored as a dead letter: at first, and then less and less often.
+    pub(super) fn not_kept(&self, error: &BusError, retry: u32) {
+        if (retry + 1).is_power_of_two() {
+            log::dead_letter_waits(self.group(), error.error_type(), error_text(&Chain(error)).as_deref());
         }
     }
 
@@ -322,6 +332,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
                 many => self.handler.many(many.iter().map(|each| each.received.clone()).collect()).await,
             }
         };
+        let handled = self.in_time(handled);
         let (result, ended) = self.handled(span.run(self.at_hand(batch).scope(caught(handled))), done).await;
         let result = result.map_err(|error| Failed { error, scope: span.scope(false) });
         let error = result.as_ref().err().map(|failed| &failed.error);
@@ -333,6 +344,13 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         let elapsed = ended.map(|ended| ended.duration_since(begun));
         telemetry.ended(span, batch, Ended { outcome, error, elapsed });
         (result, begun)
+    }
+
+    async fn in_time(&self, handled: impl Future<Output = Result<(), HandlerError>>) -> Result<(), HandlerError> {
+        match self.handling.timeout {
+            None => handled.await,
+            Some(most) => timeout(most, handled).await.unwrap_or_else(|_| Err(HandlerError::timed_out(most))),
+        }
     }
 
     /// What a handler of these messages is handling.

@@ -12,7 +12,7 @@ use super::header;
 use super::headers::Headers;
 use crate::clock::Timestamp;
 use crate::domain::StoredEvent;
-use crate::fnv::fnv1a;
+use crate::fnv::{derived, fnv1a};
 use crate::store::{StreamId, Version};
 use crate::telemetry::{Linked, TraceContext};
 
@@ -98,6 +98,22 @@ impl Message {
     #[must_use]
     pub fn id(&self) -> Option<Uuid> {
         self.0.facts.id
+    }
+
+    /// The id of the command that `consumer` sends because of this message: the same however often it is delivered, and
+    /// another for each consumer. One that sends several commands has a name for each. `None` if the message has no id.
+    ///
+    /// ```
+    /// # use eventsource_runtime::bus::Message;
+    /// # use eventsource_runtime::dispatch::Context;
+    /// # use eventsource_runtime::store::StreamId;
+    /// # let message = Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}");
+    /// let context = Context { command_id: message.command_id("loyalty"), ..Context::default() };
+    /// assert_ne!(context.command_id, message.command_id("invoices"));
+    /// ```
+    #[must_use]
+    pub fn command_id(&self, consumer: &str) -> Option<Uuid> {
+        self.id().map(|id| derived(id, consumer.bytes()))
     }
 
     /// The stream, whose messages keep their order.

@@ -36,7 +36,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         for retry in 0.. {
             match current.settle.park(letter).await {
                 kept @ (Ok(()) | Err(BusError::Unkeepable { .. })) => return Some(kept),
-                Err(error) => self.counts.unsettled(&error),
+                Err(error) => self.counts.not_kept(&error, retry),
             }
             tokio::time::sleep(self.handling.retries.pause(retry)).await;
             if self.is_lost(current) {

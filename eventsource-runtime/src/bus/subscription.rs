@@ -29,6 +29,7 @@ pub struct SubscriptionBuilder<B: EventBus> {
     event_types: Option<Arc<[String]>>,
     lanes: usize,
     retries: Retries,
+    timeout: Option<Duration>,
     propagation: Propagation,
 }
 
@@ -37,7 +38,7 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         let in_process = bus.inner().info().system.is_none();
         let propagation = if in_process { Propagation::link() } else { Propagation::default() };
         let retries = Retries { most: RETRIES, first_pause: FIRST_PAUSE, longest_pause: LONGEST_PAUSE };
-        Self { bus, intake, event_types: None, lanes: 1, retries, propagation }
+        Self { bus, intake, event_types: None, lanes: 1, retries, timeout: None, propagation }
     }
 
     /// Handles only messages of events with these stored names. Others are acknowledged unhandled; dead letters of
@@ -56,6 +57,13 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     pub fn prefetch(mut self, messages: u16) -> Self {
         self.intake.prefetch = messages.max(1);
         self
+    }
+
+    /// How long one call of the handler may take; without end by default. One that takes longer is dropped where it
+    /// waits, and has failed with the error type `timeout`. A call that never ends holds up its lane, and all lanes once
+    /// what waits behind it is all that may be in flight. One that blocks its thread cannot be dropped.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
     }
 
     /// How often a failed message is retried before it becomes a dead letter; 5 by default.
@@ -89,14 +97,16 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Box::pin(self.start(OneByOne(handler), 1))
     }
 
-    /// Subscribes, and handles messages in batches of up to `most`: those available, without waiting for more.
+    /// Subscribes, and handles messages in batches of up to `most`: those available, without waiting for more. At least
+    /// as many may be in flight, up to 65,535, whatever [`prefetch`](Self::prefetch) says.
     ///
     /// # Errors
     /// The bus cannot be subscribed to.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn handle_batches<H: BatchHandler>(self, most: usize, handler: H) -> Subscribing {
+    pub fn handle_batches<H: BatchHandler>(mut self, most: usize, handler: H) -> Subscribing {
+        self.intake.prefetch = self.intake.prefetch.max(u16::try_from(most).unwrap_or(u16::MAX));
         Box::pin(self.start(InBatches(handler), most.max(1)))
     }
 
@@ -108,6 +118,7 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         let handling = Handling {
             telemetry: self.bus.processing(&self.intake, self.propagation),
             retries: self.retries,
+            timeout: self.timeout,
             most,
             event_types: self.event_types,
             intake: self.intake,

@@ -55,7 +55,9 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Context {
     /// Makes the command safe to retry: a second dispatch with the same id to the same aggregate returns the first
     /// result without deciding again. Commands that were refused or led to no event are decided again. Use an id for
-    /// one command only; it is the causation id of its events. If unset, a new id is made and nothing is looked up.
+    /// one command only, and for one that follows from a message the one that
+    /// [`Message::command_id`](crate::bus::Message::command_id) derives; it is the causation id of its events. If unset,
+    /// a new id is made and nothing is looked up.
     pub command_id: Option<Uuid>,
     /// Shared by all that follows from one initial message. Defaults to that of the current message, outside a handler
     /// to the command's id.

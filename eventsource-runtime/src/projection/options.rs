@@ -117,6 +117,8 @@ pub(super) struct Options {
     pub(super) begin: Begin,
     /// Whether this keeps a relay's checkpoint, of which only the gap, retries and lost leases are reported.
     pub(super) relay: bool,
+    /// Whether a batch that holds up the runner's end is dropped.
+    pub(super) drops_late: bool,
     pub(super) rebuild: Rebuild,
     pub(super) retries: u32,
     pub(super) on_failure: OnFailure,
@@ -136,6 +138,7 @@ impl Default for Options {
             links: true,
             begin: Begin::default(),
             relay: false,
+            drops_late: false,
             rebuild: Rebuild::No,
             retries: RETRIES,
             on_failure: OnFailure::Stop,

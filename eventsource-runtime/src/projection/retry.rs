@@ -1,6 +1,6 @@
 //! Retries, the policy when they do not help, and what is watched meanwhile.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -16,13 +16,15 @@ use super::lease::LeaseLost;
 use super::options::OnFailure;
 use super::step::{Mode, Outcome, Step};
 use super::{ProjectionStore, StepResult};
-use crate::poll::beside;
+use crate::poll::{beside, unless};
 use crate::store::{Position, StoreError};
 use crate::telemetry::{Scope, log, metrics};
 
 /// The pauses between attempts: each four times the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a batch that may be dropped may still take once the runner is stopped.
+const LATE: Duration = Duration::from_secs(2);
 
 /// How long something has been failing.
 #[derive(Default)]
@@ -191,6 +193,21 @@ impl<S: ProjectionStore> Follower<S> {
         .await
     }
 
+    /// The result of a batch, unless it may be dropped and takes too long after the runner was stopped.
+    pub(super) async fn unless_late<T>(
+        &self,
+        applying: impl Future<Output = Result<T, ProjectionError>>,
+    ) -> Result<T, ProjectionError> {
+        if !self.options.drops_late {
+            return applying.await;
+        }
+        let late = async {
+            let _ = self.unless_stopped(pending::<()>()).await;
+            tokio::time::sleep(LATE).await;
+        };
+        unless(late, applying).await.unwrap_or_else(|| Err(ProjectionError::store(StoreError::Closed)))
+    }
+
     /// The output of a future. Meanwhile the gap follows the head of the store, if somebody reads it.
     pub(super) async fn minding_the_gap<F: Future>(&self, body: F) -> F::Output {
         match &self.gap {
@@ -205,7 +222,7 @@ impl<S: ProjectionStore> Follower<S> {
             match self.feed.head().await {
                 Ok(head) => gap.head(head.get()),
                 // A gauge is no reason to fail, nor to ask a store in trouble without pause.
-                Err(_) => std::future::pending().await,
+                Err(_) => pending().await,
             }
         }
     }

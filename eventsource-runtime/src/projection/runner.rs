@@ -264,9 +264,10 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
         self
     }
 
-    /// Runs relays instead of projections: their only metrics are the gap, retries and lost leases, if `gap`.
+    /// Runs relays instead of projections: their only metrics are the gap, retries and lost leases, if `gap`. What they
+    /// publish is dropped if it holds up their end: the checkpoint stays before it.
     pub(crate) fn relaying(mut self, gap: bool) -> Self {
-        (self.options.metrics, self.options.relay) = (false, gap);
+        (self.options.metrics, self.options.relay, self.options.drops_late) = (false, gap, true);
         self
     }
 

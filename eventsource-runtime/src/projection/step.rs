@@ -87,7 +87,7 @@ impl<S: ProjectionStore> Follower<S> {
         // In boxes, once a batch: without optimization each layer around a future makes it several times as large, and
         // all must fit into a thread's stack.
         let applying = Box::pin(self.store.apply_batch(Arc::clone(&self.projection), batch, scope.clone()));
-        let mut result = Box::pin(self.minding_the_gap(applying)).await;
+        let mut result = Box::pin(self.minding_the_gap(self.unless_late(applying))).await;
         let found = result.as_ref().err().and_then(ProjectionError::found);
         let earlier = place.unsure.take_if(|unsure| found == Some(unsure.to));
         if let Some(earlier) = earlier.as_ref().filter(|_| step.events.is_empty()) {

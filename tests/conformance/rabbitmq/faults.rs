@@ -14,7 +14,9 @@ use eventsource_tests::network::Network;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
 use lapin::types::{AMQPValue, FieldTable};
+use opentelemetry::logs::AnyValue;
 use opentelemetry::trace::Link;
+use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
@@ -128,6 +130,89 @@ fn a_deleted_queue_is_made_again() {
         assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
         running.shutdown().await.unwrap();
     });
+}
+
+/// Where it is declared again at once, the broker does not tell its consumers that they are none any more: they waited
+/// for ever.
+#[test]
+fn a_queue_that_was_deleted_and_declared_again_is_consumed_anew() {
+    testing::run(async {
+        let name = format!("eventsource-tests-{}", Uuid::now_v7());
+        let bus = open(RabbitMqOptions::new(&name)).await;
+        let (running, mut seen) = collecting(&bus).await;
+        let stream = StreamId::new("Order", 1);
+        bus.publish(message(&stream, 0)).await.unwrap();
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 0);
+        let (queue, group, channel) = (format!("{name}.one"), format!("{name}.one"), operator().await);
+        channel.queue_delete(queue.as_str().into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        let mut arguments = FieldTable::default();
+        for (key, value) in [
+            ("x-queue-type", text("quorum")),
+            ("x-single-active-consumer", AMQPValue::Boolean(true)),
+            ("x-delivery-limit", AMQPValue::LongLongInt(20)),
+            ("x-dead-letter-exchange", text(&format!("{name}.dead"))),
+            ("x-dead-letter-routing-key", text(&group)),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+        ] {
+            arguments.insert(key.into(), value);
+        }
+        let options = lapin::options::QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(queue.as_str().into(), options, arguments).await.unwrap();
+        let (bind, none) = (lapin::options::QueueBindOptions::default(), FieldTable::default());
+        channel.queue_bind(queue.as_str().into(), name.as_str().into(), "#".into(), bind, none).await.unwrap();
+        bus.publish(message(&stream, 7)).await.unwrap();
+        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        running.shutdown().await.unwrap();
+    });
+}
+
+/// What the broker says is told, and once the other queue is gone the group goes on.
+#[test]
+fn a_queue_that_was_declared_otherwise_is_waited_for() {
+    testing::run(async {
+        let (logs, log) = (InMemoryLogExporter::default(), Log::of_process());
+        let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
+        let work = async {
+            let name = format!("eventsource-tests-{}", Uuid::now_v7());
+            let bus = open(RabbitMqOptions::new(&name)).await;
+            let (running, mut seen) = collecting(&bus).await;
+            let (queue, stream) = (format!("{name}.one"), StreamId::new("Order", 1));
+            delete_queue(&queue).await;
+            // The member may be quicker.
+            while declare_queue(&queue, Some(3)).await.is_err() {
+                delete_queue(&queue).await;
+            }
+            in_time(async {
+                while !is_refused(&recorder, &logs).await {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            delete_queue(&queue).await;
+            in_time(async {
+                while bus.publish(message(&stream, 7)).await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+            running.shutdown().await.unwrap();
+        };
+        recorder.run(Box::pin(work)).await;
+        log.hears("eventsource.bus.rabbitmq.waits").await;
+    });
+}
+
+/// Whether it was told that the broker does not accept a declaration.
+async fn is_refused(recorder: &Recorder, logs: &InMemoryLogExporter) -> bool {
+    recorder.flush().await;
+    let told = logs.get_emitted_logs().unwrap();
+    let told = told.iter().filter(|told| told.record.event_name() == Some("eventsource.bus.rabbitmq.waits"));
+    let refused = AnyValue::String("PRECONDITION_FAILED".into());
+    let mut fields = told.flat_map(|told| told.record.attributes_iter());
+    fields.any(|(key, value)| key.as_str() == "error.type" && *value == refused)
 }
 
 /// As an operator would, through a connection of his own.

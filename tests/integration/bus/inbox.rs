@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::bus::{EventBus, HandlerError, InProcessBus, Message, MessageHandler, Received, Traced};
-use eventsource_runtime::store::StreamId;
+use eventsource_runtime::prelude::*;
+use eventsource_runtime::store::{Filter, MemoryStore, StreamId};
 use eventsource_tests::dice::Dice;
 use eventsource_tests::own_bus::remote;
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::spans::until_settled;
+use crate::{bus, place, ship};
 
 const STREAMS: u64 = 20;
 /// How many messages a stream has.
@@ -127,4 +130,49 @@ async fn messages_that_come_up_to_five_times_have_their_effects_once_within_the_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_come_up_to_five_times_have_their_effects_once_over_a_strangers_bus() {
     have_their_effects_once(remote()).await;
+}
+
+/// With the message's own id all but the first would count as done, or as another use of the id.
+#[tokio::test]
+async fn the_commands_of_several_consumers_are_all_handled_once() {
+    let (events, store) = (InProcessBus::new(), MemoryStore::new());
+    let (order, gift) = (Uuid::now_v7(), Uuid::now_v7());
+    let commands = [Sent::Place(order), Sent::Ship(order), Sent::Place(gift)];
+    let mut running = Vec::new();
+    for (consumer, sent) in ["orders", "parcels", "gifts"].into_iter().zip(commands) {
+        let commands = bus(&store);
+        let handler = move |received: Received| sent.dispatch(commands.clone(), received.command_id(consumer));
+        // The order is shipped once it is placed.
+        let patient = events.subscribe(consumer).max_retries(1000).pauses(Duration::ZERO, Duration::ZERO);
+        running.push(patient.handle(handler).await.unwrap());
+    }
+    events.publish_all(vec![Message::new(StreamId::new("Basket", 1), "Paid", "{}"); 3]).await.unwrap();
+    for subscription in running {
+        until_settled(&subscription, 3).await;
+        assert_eq!(subscription.shutdown().await.unwrap().acknowledged, 3);
+    }
+    let stored = store.read_all(Position::START, &Filter::all(), 10).await.unwrap().events;
+    let mut names: Vec<_> = stored.iter().map(|event| (&*event.event_type, event.stream.clone())).collect();
+    names.sort();
+    let [order, gift] = [order, gift].map(|id| StreamId::new("Order", id));
+    let mut expected = [("OrderPlaced", order.clone()), ("OrderPlaced", gift), ("OrderShipped", order)];
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+#[derive(Clone, Copy)]
+enum Sent {
+    Place(Uuid),
+    Ship(Uuid),
+}
+
+impl Sent {
+    async fn dispatch(self, commands: CommandBus, command_id: Option<Uuid>) -> Result<(), HandlerError> {
+        let context = Context { command_id, ..Context::default() };
+        match self {
+            Self::Place(order) => commands.dispatch_with(place(order), context).await?,
+            Self::Ship(order) => commands.dispatch_with(ship(order), context).await?,
+        };
+        Ok(())
+    }
 }

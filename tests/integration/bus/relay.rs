@@ -125,6 +125,35 @@ async fn a_bus_that_panics_delays_and_loses_nothing() {
     running.shutdown().await.unwrap();
 }
 
+/// It waited for as long as the bus did, and with it whoever shut the program down. On a clock that goes on when all
+/// wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_takes_nothing_does_not_hold_up_the_end_of_a_relay() {
+    let options = InProcessOptions::default().capacity(1).slow_subscriber(SlowSubscriber::Wait);
+    let (store, full) = (MemoryStore::new(), InProcessBus::with_options(options));
+    let (begun, mut seen) = mpsc::unbounded_channel();
+    let stuck = move |_: Received| {
+        begun.send(()).unwrap();
+        std::future::pending::<Result<(), HandlerError>>()
+    };
+    let running = full.subscribe("inventory").handle(stuck).await.unwrap();
+    place_many(&store, 5).await;
+    let relay = Relay::new(NAME, store.clone(), full.clone()).spawn();
+    seen.recv().await.unwrap();
+    let asked = tokio::time::Instant::now();
+    relay.shutdown().await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    running.shutdown_within(Duration::ZERO).await.unwrap_err();
+    let bus = InProcessBus::new();
+    let (running, mut seen) = collecting(&bus).await;
+    let relay = Relay::new(NAME, store.clone(), bus.clone()).spawn();
+    relay.wait_for(store.head().await.unwrap()).await.unwrap();
+    let published: Vec<_> = take(&mut seen, 5).await.iter().map(|received| received.id()).collect();
+    assert_eq!(published, ids(&store).await, "what was dropped is published again");
+    relay.shutdown().await.unwrap();
+    running.shutdown().await.unwrap();
+}
+
 /// It got the beginning of the batch again and again, and never the end. On a clock that goes on when all wait for it.
 #[tokio::test(start_paused = true)]
 async fn a_bus_that_takes_a_few_at_a_time_gets_all_of_them_once() {

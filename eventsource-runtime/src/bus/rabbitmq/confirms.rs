@@ -21,9 +21,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::link::Link;
 
-/// How long a confirmation may take before the connection is given up, and what was not confirmed is published over
-/// another one.
+/// How long a broker may confirm nothing of what it has before the connection is given up, and what was not confirmed is
+/// published over another one. One that is merely slow would only get more to do.
 const ATTEMPT: Duration = Duration::from_secs(10);
+/// How long a single confirmation may take in any case.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// A message for the broker.
 #[derive(Clone)]
@@ -124,7 +126,7 @@ async fn publish(
         }
         while look.as_mut().poll(task).is_ready() {
             let now = Instant::now();
-            let first = ledger.first().unwrap_or(now);
+            let first = ledger.silent_since().unwrap_or(now);
             let left = ATTEMPT.saturating_sub(now - link.goes_on_since(first));
             // While the broker blocks the connection, what was sent is with it, or waits until it takes messages again.
             if left.is_zero() && !link.is_blocked(first) {
@@ -175,6 +177,8 @@ struct Ledger {
     last: u64,
     open: BTreeMap<u64, Open>,
     answered: Vec<Answered>,
+    /// When the last answer came.
+    heard: Option<Instant>,
     /// Counts the sweeps that were requested.
     sweep: u64,
     is_sweeping: bool,
@@ -214,12 +218,15 @@ impl Ledger {
         self.last
     }
 
-    /// Since when the oldest is in flight.
-    fn first(&self) -> Option<Instant> {
-        self.open.first_key_value().map(|(_, open)| open.sent)
+    /// Since when the broker has said nothing, with something in flight; as if it never had once the oldest is overdue.
+    fn silent_since(&self) -> Option<Instant> {
+        let (_, Open { sent, .. }) = self.open.first_key_value()?;
+        let overdue = self.heard.is_some_and(|heard| heard.saturating_duration_since(*sent) >= LONGEST);
+        Some(self.heard.filter(|heard| heard > sent && !overdue).unwrap_or(*sent))
     }
 
     fn answered(&mut self, number: u64, answer: lapin::Result<Confirmation>) {
+        self.heard = Some(Instant::now());
         let (is_refusal, back) = match answer {
             Ok(Confirmation::Ack(back)) => (false, back),
             Ok(Confirmation::Nack(back)) => (true, back),
@@ -333,6 +340,21 @@ mod tests {
         sweep(&mut ledger, true);
         assert_eq!(fates(&mut all), [Some(Fate::Confirmed), Some(Fate::CameBack), Some(Fate::Confirmed)]);
         assert!(ledger.open.is_empty() && ledger.answered.is_empty());
+    }
+
+    /// A broker that is slow, and not silent, got everything once more.
+    #[test]
+    fn while_a_broker_answers_it_is_not_silent_unless_one_is_overdue() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.silent_since(), None, "nothing is in flight");
+        let all = sent::<3>(&mut ledger);
+        let first = ledger.open[&all[0].number].sent;
+        assert_eq!(ledger.silent_since(), Some(first));
+        ledger.answered(all[1].number, Ok(Confirmation::Ack(None)));
+        assert_eq!(ledger.silent_since(), ledger.heard);
+        assert!(ledger.heard >= Some(first));
+        ledger.heard = Some(first + LONGEST);
+        assert_eq!(ledger.silent_since(), Some(first));
     }
 
     /// Its returned message may be reported with an answer that came earlier and was not seen yet.

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::backlog::{Backlog, Queue, UnderWay};
 use super::link::{late, step};
 use super::properties::{self, Came};
-use super::{Shared, connecting, declaring};
+use super::{Shared, connecting, declaring, topology};
 use crate::bus::error::{BusError, PublishError};
 use crate::bus::message::Message;
 use crate::bus::pauses::Pauses;
@@ -30,6 +30,8 @@ use crate::telemetry::log;
 
 /// How long a group may take to be declared and consumed from.
 const OPENING: Duration = Duration::from_secs(20);
+/// How long a broker may refuse what a group declares before the subscription ends: somebody may be about to mend it.
+const REFUSED: Duration = Duration::from_mins(5);
 
 /// A member of a group on RabbitMQ.
 pub struct Member {
@@ -47,7 +49,8 @@ enum Source {
         _closing: Closing,
         deliveries: Deliveries,
         losses: watch::Receiver<u64>,
-        _watching: JoinSet<()>,
+        /// Of one task, which ends when the queues have to be consumed anew.
+        watching: JoinSet<()>,
     },
     /// `left` of those that were there when the first one was requested; unknown until then.
     DeadLetters {
@@ -82,20 +85,37 @@ impl Member {
         Ok(member)
     }
 
-    /// Reconnects and declares again, for as long as it takes.
-    async fn reopen(&mut self) {
+    /// Reconnects and declares again, for as long as it takes; not if the broker goes on to refuse what is declared.
+    ///
+    /// # Errors
+    /// The refusal.
+    async fn reopen(&mut self) -> Result<(), BusError> {
         self.from = Source::Nowhere;
-        let mut pauses = Pauses::default();
-        loop {
-            if let Ok(channel) = self.shared.links.channel().await
-                && let Ok(opened) = open(&self.shared, &self.intake, channel).await
-            {
-                self.from = opened;
-                return;
+        let (mut pauses, mut refused) = (Pauses::default(), None);
+        for tries in 1_u32.. {
+            let error = match self.shared.links.channel().await {
+                Ok(channel) => match open(&self.shared, &self.intake, channel).await {
+                    Ok(opened) => {
+                        self.from = opened;
+                        break;
+                    }
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            let refusal = topology::refusal(&error);
+            if tries.is_power_of_two() {
+                log::rabbitmq::waits(&self.intake.group, refusal.unwrap_or("backend"));
             }
-            log::rabbitmq::waits(&self.intake.group);
+            match (refusal, refused) {
+                (None, _) => refused = None,
+                (Some(_), None) => refused = Some(Instant::now()),
+                (Some(_), Some(since)) if since.elapsed() < REFUSED => {}
+                (Some(_), Some(_)) => return Err(declaring(error)),
+            }
             pauses.next().await;
         }
+        Ok(())
     }
 
     /// A delivery from a queue; if that is watched, it counts as in flight.
@@ -188,16 +208,23 @@ async fn open_slowly(shared: &Arc<Shared>, intake: &Intake, channel: Channel) ->
         let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
         backlog.watch(&shared.links, is_ours).await;
     });
-    Ok(Source::Queues { _closing: closing, deliveries, losses, _watching: watching })
+    Ok(Source::Queues { _closing: closing, deliveries, losses, watching })
 }
 
-/// The next delivery; `None` if a queue has ended, or the connection is lost. The client itself may not report the
-/// latter.
-async fn next(deliveries: &mut Deliveries, losses: &mut watch::Receiver<u64>) -> Option<(Arc<Queue>, Delivered)> {
+/// The next delivery; `None` if a queue has ended or has no consumers any more, or the connection is lost. The client
+/// itself may not report these.
+async fn next(
+    deliveries: &mut Deliveries,
+    losses: &mut watch::Receiver<u64>,
+    watching: &mut JoinSet<()>,
+) -> Option<(Arc<Queue>, Delivered)> {
     let mut lost = pin!(losses.changed());
     poll_fn(|task| {
         if let Poll::Ready(next) = deliveries.poll_next_unpin(task) {
             return Poll::Ready(next.flatten());
+        }
+        if watching.poll_join_next(task).is_ready() {
+            return Poll::Ready(None);
         }
         lost.as_mut().poll(task).map(|_| None)
     })
@@ -220,16 +247,16 @@ impl Consumer for Member {
             let next = match &mut self.from {
                 Source::DeadLetters { .. } => return self.next_dead().await,
                 Source::Nowhere => None,
-                Source::Queues { deliveries, losses, .. } => {
-                    next(deliveries, losses).await.map(|(queue, delivered)| (queue, delivered, losses.clone()))
-                }
+                Source::Queues { deliveries, losses, watching, .. } => next(deliveries, losses, watching)
+                    .await
+                    .map(|(queue, delivered)| (queue, delivered, losses.clone())),
             };
             match next {
                 Some((queue, delivered, losses)) => {
                     let under_way = Some(queue.delivered());
                     return Ok(Some(self.delivery(&queue.name, delivered, losses, under_way)));
                 }
-                None => self.reopen().await,
+                None => self.reopen().await?,
             }
         }
     }

@@ -206,14 +206,26 @@ fn keeping() -> FieldTable {
 }
 
 fn is_declared_otherwise(error: &lapin::Error) -> bool {
-    let refused = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == refused)
+    refusal(error) == Some(DECLARED_OTHERWISE)
 }
 
-/// How many messages wait in an existing queue.
-pub(super) async fn waiting(channel: &Channel, queue: &str) -> lapin::Result<u32> {
+const DECLARED_OTHERWISE: &str = "PRECONDITION_FAILED";
+
+/// Why a broker refuses what is declared, if time alone does not mend that.
+pub(super) fn refusal(error: &lapin::Error) -> Option<&'static str> {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return None };
+    match error.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => Some(DECLARED_OTHERWISE),
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Some("ACCESS_REFUSED"),
+        _ => None,
+    }
+}
+
+/// How many messages wait in an existing queue, and how many consumers it has.
+pub(super) async fn standing(channel: &Channel, queue: &str) -> lapin::Result<(u32, u32)> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.into(), passive, FieldTable::default()).await.map(|queue| queue.message_count())
+    let queue = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    Ok((queue.message_count(), queue.consumer_count()))
 }
 
 async fn declare_exchange(

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::Event;
-use crate::fnv::{following, spread};
+use crate::fnv;
 
 const PREFIX: &str = "process_manager.";
 
@@ -94,9 +94,7 @@ pub(super) fn derived(manager: &str, cause: Uuid, purpose: Purpose, ordinal: usi
         Purpose::Due => b'd',
     };
     let ordinal = (ordinal as u64).to_be_bytes();
-    let bytes = cause.as_bytes().iter().chain(manager.as_bytes()).chain([&purpose]).chain(&ordinal);
-    let sum = spread(bytes.copied());
-    following(cause, sum ^ (sum >> 29))
+    fnv::derived(cause, manager.bytes().chain([purpose]).chain(ordinal))
 }
 
 #[cfg(test)]

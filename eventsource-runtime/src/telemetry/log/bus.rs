@@ -33,6 +33,17 @@ pub(crate) fn dead_lettered(Group { target, name }: Group<'_>, message: Option<u
     );
 }
 
+/// A dead letter could not be stored, which is retried: its message is held, and so are those behind it.
+pub(crate) fn dead_letter_waits(Group { target, name }: Group<'_>, error_type: &str, text: Option<&str>) {
+    event!(
+        "eventsource.bus.dead_letter_waits",
+        target in [LOG_BUS, LOG_IN_PROCESS, LOG_KAFKA, LOG_RABBITMQ],
+        WARN,
+        { messaging.consumer.group.name = name, error.r#type = error_type, exception.message = text },
+        "dead letter not stored"
+    );
+}
+
 /// Messages could not be settled with the bus, which redelivers them.
 pub(crate) fn messages_unsettled(Group { target, name }: Group<'_>, messages: u64, error_type: &str) {
     event!(

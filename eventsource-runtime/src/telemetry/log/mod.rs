@@ -56,7 +56,9 @@ mod span_event;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-pub(crate) use bus::{Group, dead_lettered, message_retried, messages_unsettled, subscription_stopped};
+pub(crate) use bus::{
+    Group, dead_letter_waits, dead_lettered, message_retried, messages_unsettled, subscription_stopped,
+};
 pub(crate) use command::{command_rejected, command_retried, snapshot_lost};
 #[cfg(feature = "otel")]
 pub(super) use export::{dropped, export_fails, export_works};

@@ -32,13 +32,13 @@ pub(crate) fn blocked() {
     );
 }
 
-/// A subscription waits for the broker.
-pub(crate) fn waits(group: &str) {
+/// A subscription waits for the broker, whose last answer was `error_type`.
+pub(crate) fn waits(group: &str, error_type: &str) {
     event!(
         "eventsource.bus.rabbitmq.waits",
         names::LOG_RABBITMQ,
         WARN,
-        { messaging.consumer.group.name = group },
+        { messaging.consumer.group.name = group, error.r#type = error_type },
         "waits for the broker"
     );
 }
