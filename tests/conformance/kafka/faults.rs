@@ -1,12 +1,14 @@
 //! What brokers refuse to members of a group, on a cluster that fails as it is told to.
 
 use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions, Received, SubscriptionStopped};
+use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::logged::Log;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use super::in_time;
+use super::{collecting, in_time, message};
+use crate::lags::wait_for_lag;
 
 /// It ended as if there were no letters.
 #[test]
@@ -48,5 +50,27 @@ fn who_may_not_read_is_told_so() {
         assert!(is_backend, "{stopped:?}");
         in_time(log.hears("eventsource.bus.kafka.failed")).await;
         in_time(log.hears("eventsource.bus.stopped")).await;
+    });
+}
+
+/// The gauge went by what this member had done, and nobody told that the next one would do it all again.
+#[test]
+fn commits_that_fail_are_told_and_leave_the_group_behind() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let log = Log::of_process();
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[FORBIDDEN; 1000]);
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let (running, mut seen) = collecting(&bus).await;
+        for ordinal in 0..5 {
+            bus.publish(message(&StreamId::new("Order", 1), ordinal)).await.unwrap();
+            in_time(seen.recv()).await.unwrap();
+        }
+        in_time(log.hears("eventsource.bus.kafka.commit_failed")).await;
+        wait_for_lag(&bus, Some(5)).await;
+        running.shutdown().await.unwrap();
     });
 }

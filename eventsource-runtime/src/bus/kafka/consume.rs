@@ -350,10 +350,15 @@ impl Consumer for Member {
         let origin = Arc::clone(&self.origin);
         drop(self);
         // If a delivery is still alive, the client ends with that.
-        let client = Arc::into_inner(origin).and_then(|origin| Arc::into_inner(origin.client));
-        let Some(client) = client else { return };
-        // There may be nothing to commit.
-        let left = client.end(|client| drop(client.commit_consumer_state(CommitMode::Sync)));
+        let Some(Origin { shared, client, share }) = Arc::into_inner(origin) else { return };
+        let Some(client) = Arc::into_inner(client) else { return };
+        let left = client.end(move |client| {
+            if let Err(error) = client.commit_consumer_state(CommitMode::Sync)
+                && let Some(code) = error.rdkafka_error_code()
+            {
+                shared.state.commit_failed(&share.group, code);
+            }
+        });
         let _ = timeout(LEAVING, left).await;
     }
 }

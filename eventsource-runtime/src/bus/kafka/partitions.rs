@@ -163,12 +163,13 @@ impl Share {
         Ok(())
     }
 
-    /// Takes from the client's statistics how far the group is behind.
+    /// Takes from the client's statistics how far the group is behind what it has committed, which is where another
+    /// member would begin. Before the first commit that is where the partition begins.
     pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
         let mut inside = self.inside.lock();
         let lags = inside.held.iter().filter_map(|(partition, tenure)| {
             let known = known.get(partition)?;
-            let at = tenure.position().or([known.committed_offset, known.lo_offset].into_iter().find(|at| *at >= 0))?;
+            let at = Some(known.committed_offset.max(known.lo_offset)).filter(|at| *at >= 0).or(tenure.position())?;
             let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
             let end = inside.ends.get(partition).map_or(end, |asked| end.max(*asked));
             Some((*partition, u64::try_from(end.checked_sub(at)?).unwrap_or_default()))

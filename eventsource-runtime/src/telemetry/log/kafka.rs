@@ -32,6 +32,17 @@ pub(crate) fn failed(code: &str) {
     );
 }
 
+/// Brokers refuse to commit how far a group is.
+pub(crate) fn commit_failed(group: &str, code: &str) {
+    event!(
+        "eventsource.bus.kafka.commit_failed",
+        names::LOG_KAFKA,
+        WARN,
+        { messaging.consumer.group.name = group, error.r#type = code },
+        "a commit failed"
+    );
+}
+
 /// A partition went to another member while messages of it were still being handled.
 pub(crate) fn handed_over_busy(group: &str) {
     event!(
