@@ -90,7 +90,7 @@ impl KafkaBus {
         let info = info(brokers, &options.topic);
         let shared = Arc::new(Shared { info, client, options, publisher, letters: OnceCell::new(), state });
         let partitions = shared.options.create.map_or(1, |create| create.partitions);
-        shared.create(&shared.options.topic, partitions, &[]).await?;
+        shared.create(&shared.options.topic, partitions, &shared.options.of_messages()).await?;
         Ok(Self::over(Kafka { shared }))
     }
 }
