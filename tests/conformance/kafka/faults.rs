@@ -1,6 +1,6 @@
 //! What brokers refuse to members of a group, on a cluster that fails as it is told to.
 
-use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions, Received, SubscriptionStopped};
+use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions, Message, Received, SubscriptionStopped};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::logged::Log;
@@ -50,6 +50,31 @@ fn who_may_not_read_is_told_so() {
         assert!(is_backend, "{stopped:?}");
         in_time(log.hears("eventsource.bus.kafka.failed")).await;
         in_time(log.hears("eventsource.bus.stopped")).await;
+    });
+}
+
+/// They were passed over, at a lag of 0, and nobody heard of it.
+#[test]
+fn what_is_deleted_before_a_group_handled_it_is_told() {
+    testing::run(async {
+        let log = Log::of_process();
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let stream = StreamId::new("Order", 1);
+        let (running, mut seen) = collecting(&bus).await;
+        bus.publish(message(&stream, 0)).await.unwrap();
+        in_time(seen.recv()).await.unwrap();
+        running.shutdown().await.unwrap();
+        // The cluster keeps 5 MB of a partition.
+        for _ in 0..8 {
+            let large = || Message::new(stream.clone(), "OrderPlaced", vec![b'x'; 900_000]);
+            bus.publish_all((0..2).map(|_| large())).await.unwrap();
+        }
+        let (running, _seen) = collecting(&bus).await;
+        in_time(log.hears("eventsource.bus.kafka.deleted")).await;
+        running.shutdown().await.unwrap();
     });
 }
 

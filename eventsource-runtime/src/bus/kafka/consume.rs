@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use super::options::refused;
 use super::partitions::{Returning, Share};
 use super::payloads::Payloads;
 use super::replay::{self, Letters};
+use super::retention;
 use super::settle::{Held, Origin, Unsettled};
 use super::{Shared, blocking};
 use crate::bus::error::BusError;
@@ -56,6 +58,8 @@ pub struct Member {
     failed: Option<BusError>,
     /// A query to the brokers, through the client, for the lag.
     asking: Option<oneshot::Receiver<()>>,
+    /// Queries for what was deleted.
+    looking: Vec<oneshot::Receiver<()>>,
     paused: bool,
     stopped: bool,
 }
@@ -91,6 +95,7 @@ impl Member {
             ahead: VecDeque::new(),
             failed: None,
             asking: None,
+            looking: Vec::new(),
             paused: false,
             stopped: false,
         })
@@ -100,11 +105,12 @@ impl Member {
     async fn poll(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
         while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
+            self.look_back();
             let origin = Arc::clone(&self.origin);
             let mut changed = pin!(origin.share.changed.notified());
             let mut stream = origin.client.stream();
             let filled = poll_fn(|task| match self.fill(&mut stream, task, most, taken) {
-                // There is something to be given back.
+                // There is something to be given back, or to be looked at.
                 Poll::Pending => changed.as_mut().poll(task).map(Ok),
                 ready @ Poll::Ready(_) => ready,
             });
@@ -202,6 +208,18 @@ impl Member {
             log::kafka::handed_over_busy(&self.origin.share.group);
         }
         self.unassign(&returning);
+    }
+
+    /// Has it looked, on another thread, what was deleted of partitions that are new to this member.
+    fn look_back(&mut self) {
+        let partitions = self.origin.share.unseen();
+        if !partitions.is_empty() {
+            let origin = Arc::clone(&self.origin);
+            self.looking.retain_mut(|looking| looking.try_recv() == Err(TryRecvError::Empty));
+            self.looking.push(apart::run(move || {
+                let _ = retention::look(&origin.client, &origin.share, &partitions);
+            }));
+        }
     }
 
     /// Commits the stored offsets before the partitions go.
@@ -344,8 +362,8 @@ impl Consumer for Member {
 
     /// Commits what is done, and leaves the group.
     async fn leave(mut self) {
-        if let Some(asking) = self.asking.take() {
-            let _ = timeout(LEAVING, asking).await;
+        for open in self.asking.take().into_iter().chain(mem::take(&mut self.looking)) {
+            let _ = timeout(LEAVING, open).await;
         }
         let origin = Arc::clone(&self.origin);
         drop(self);

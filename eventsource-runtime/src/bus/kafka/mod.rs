@@ -9,6 +9,7 @@ mod payloads;
 mod pipeline;
 mod publish;
 mod replay;
+mod retention;
 mod settle;
 mod tenure;
 
@@ -45,7 +46,8 @@ const PORT: u16 = 9092;
 /// the first message of the topic: its members share the partitions and pass them on cooperatively. Its own name
 /// contains no dot, since it could then collide with a group of another topic. A partition goes to another member when
 /// its in-flight messages are done, for which the group waits at most 10 seconds. An offset is committed when its
-/// message and all before it are done, so that a process that dies loses none.
+/// message and all before it are done, so that a process that dies loses none. What the topic's retention deletes before
+/// a group has handled it is lost to that group, which goes on with what is left: an error is logged.
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers and its stream as the key: the key
 /// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must exist, which is checked

@@ -84,6 +84,9 @@ impl KafkaOptions {
     /// 65,536 above [`KafkaOptions::max_message_bytes`]). As many members of a group can work at once as there are
     /// partitions. An existing topic is not changed.
     ///
+    /// How long messages are kept is the brokers' default, or set with their tools: what retention deletes before a
+    /// group has handled it is passed over, with the log event `eventsource.bus.kafka.deleted`.
+    ///
     /// With three replicas or more, a message is confirmed when two have it (`min.insync.replicas=2`), so that no
     /// single disk has the only copy; if fewer are in sync, publications wait. With the brokers' default of 1, the leader
     /// alone confirms when the others have fallen behind: set both settings on topics that you make by hand, since under

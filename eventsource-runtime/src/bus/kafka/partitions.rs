@@ -1,6 +1,7 @@
 //! The partitions that a member of a group has.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::consume::Client;
+use super::retention;
 use super::tenure::{Phase, Tenure};
 use crate::sync::Mutex;
 
@@ -26,7 +28,7 @@ pub(super) struct Share {
     pub(super) group: Arc<str>,
     pub(super) topic: Arc<str>,
     inside: Mutex<Inside>,
-    /// Something is to be given back.
+    /// Something is to be given back, or to be looked at.
     pub(super) changed: Notify,
     /// Nobody waits any more for what is in flight.
     leaving: AtomicBool,
@@ -35,6 +37,8 @@ pub(super) struct Share {
 #[derive(Default)]
 struct Inside {
     held: BTreeMap<i32, Arc<Tenure>>,
+    /// Those of which nobody has looked yet what was deleted before.
+    unseen: BTreeSet<i32>,
     returning: Option<Returning>,
     /// Where partitions ended when brokers were asked.
     ends: BTreeMap<i32, i64>,
@@ -105,7 +109,9 @@ impl Share {
         for partition in partitions {
             inside.gone(partition);
             inside.held.insert(partition, Arc::new(Tenure::new(partition)));
+            inside.unseen.insert(partition);
         }
+        self.changed.notify_one();
     }
 
     /// Partitions are to go to other members: nothing of them is begun any more. False if they can go at once.
@@ -115,6 +121,7 @@ impl Share {
         for partition in partitions {
             inside.lags.remove(&partition);
             inside.ends.remove(&partition);
+            inside.unseen.remove(&partition);
             if is_lost {
                 inside.gone(partition);
             }
@@ -133,6 +140,11 @@ impl Share {
             self.changed.notify_one();
         }
         waits
+    }
+
+    /// Those that were assigned since this was last asked.
+    pub(super) fn unseen(&self) -> Vec<i32> {
+        mem::take(&mut self.inside.lock().unseen).into_iter().collect()
     }
 
     /// What is to be given back.
@@ -167,6 +179,10 @@ impl Share {
     /// member would begin. Before the first commit that is where the partition begins.
     pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
         let mut inside = self.inside.lock();
+        for (partition, tenure) in &inside.held {
+            let begin = known.get(partition).map_or(-1, |known| known.lo_offset);
+            retention::tell(self, *partition, tenure.missing(begin));
+        }
         let lags = inside.held.iter().filter_map(|(partition, tenure)| {
             let known = known.get(partition)?;
             let at = Some(known.committed_offset.max(known.lo_offset)).filter(|at| *at >= 0).or(tenure.position())?;

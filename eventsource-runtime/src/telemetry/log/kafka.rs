@@ -43,6 +43,23 @@ pub(crate) fn commit_failed(group: &str, code: &str) {
     );
 }
 
+/// Brokers deleted messages before a group handled them.
+pub(crate) fn deleted(group: &str, topic: &str, partition: i32, messages: u64) {
+    let partition = partition.to_string();
+    event!(
+        "eventsource.bus.kafka.deleted",
+        names::LOG_KAFKA,
+        ERROR,
+        {
+            messaging.consumer.group.name = group,
+            messaging.destination.name = topic,
+            messaging.destination.partition.id = &*partition,
+            eventsource.message.count = messages
+        },
+        "messages were deleted before they were handled"
+    );
+}
+
 /// A partition went to another member while messages of it were still being handled.
 pub(crate) fn handed_over_busy(group: &str) {
     event!(
