@@ -1,5 +1,7 @@
 //! What brokers refuse to members of a group, on a cluster that fails as it is told to.
 
+use std::time::Duration;
+
 use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions, Message, Received, SubscriptionStopped};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
@@ -43,13 +45,52 @@ fn who_may_not_read_is_told_so() {
         cluster.create_topic("orders", 1, 1).unwrap();
         cluster.create_topic("orders.one.dead", 1, 1).unwrap();
         cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[FORBIDDEN; 100]);
-        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let options = KafkaOptions::new("orders").patience(Duration::from_secs(1));
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
         let running = bus.subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
         let stopped = in_time(running.finished()).await.unwrap_err();
         let is_backend = matches!(stopped, SubscriptionStopped::Failed { source: BusError::Backend { .. }, .. });
         assert!(is_backend, "{stopped:?}");
         in_time(log.hears("eventsource.bus.kafka.failed")).await;
         in_time(log.hears("eventsource.bus.stopped")).await;
+    });
+}
+
+/// It stopped at the first refusal, as while somebody changed permissions.
+#[test]
+fn a_permission_that_is_missing_for_a_while_stops_nobody_and_one_that_stays_missing_does() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        let options = KafkaOptions::new("orders").patience(Duration::from_secs(4));
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
+        let (running, mut seen) = collecting(&bus).await;
+        for ordinal in 0..3 {
+            bus.publish(message(&StreamId::new("Order", 1), ordinal)).await.unwrap();
+            in_time(seen.recv()).await.unwrap();
+            cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN]);
+        }
+        cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN; 10_000]);
+        let stopped = in_time(running.finished()).await.unwrap_err();
+        assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
+    });
+}
+
+/// It tried for ever.
+#[test]
+fn a_member_that_brokers_never_take_stops() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT as TOO_LONG;
+    testing::run(async {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        cluster.request_errors(RDKafkaApiKey::JoinGroup, &[TOO_LONG; 1000]);
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let (running, _seen) = collecting(&bus).await;
+        let stopped = in_time(running.finished()).await.unwrap_err();
+        assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
     });
 }
 

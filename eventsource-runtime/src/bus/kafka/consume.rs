@@ -12,18 +12,19 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use futures_core::Stream as _;
-use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream, StreamConsumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::apart::{self, Apart};
+use super::apart;
+use super::client::client;
 use super::context::Context;
-use super::options::refused;
 use super::partitions::{Returning, Share};
 use super::payloads::Payloads;
+use super::refusal::{Kind, Next, Refusal};
 use super::replay::{self, Letters};
 use super::retention;
 use super::settle::{Held, Origin, Unsettled};
@@ -42,8 +43,6 @@ const ASKING: Duration = Duration::from_secs(3);
 /// How long leaving a group may take.
 const LEAVING: Duration = Duration::from_secs(10);
 
-pub(super) type Client = Apart<StreamConsumer<Context>>;
-
 /// A member of a group on Kafka.
 pub struct Member {
     origin: Arc<Origin>,
@@ -56,6 +55,8 @@ pub struct Member {
     /// What came while there was no room.
     ahead: VecDeque<Delivery<Unsettled>>,
     failed: Option<BusError>,
+    /// A permission that is missing.
+    refusal: Option<Refusal>,
     /// A query to the brokers, through the client, for the lag.
     asking: Option<oneshot::Receiver<()>>,
     /// Queries for what was deleted.
@@ -94,6 +95,7 @@ impl Member {
             letters,
             ahead: VecDeque::new(),
             failed: None,
+            refusal: None,
             asking: None,
             looking: Vec::new(),
             paused: false,
@@ -106,12 +108,21 @@ impl Member {
         while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
             self.look_back();
+            self.insist()?;
             let origin = Arc::clone(&self.origin);
             let mut changed = pin!(origin.share.changed.notified());
+            let again = self.refusal.as_ref().map(Refusal::again);
+            let mut again = pin!(async move {
+                match again {
+                    Some(again) => sleep_until(again).await,
+                    None => pending().await,
+                }
+            });
             let mut stream = origin.client.stream();
             let filled = poll_fn(|task| match self.fill(&mut stream, task, most, taken) {
                 // There is something to be given back, or to be looked at.
-                Poll::Pending => changed.as_mut().poll(task).map(Ok),
+                Poll::Pending if changed.as_mut().poll(task).is_ready() => Poll::Ready(Ok(())),
+                Poll::Pending => again.as_mut().poll(task).map(Ok),
                 ready @ Poll::Ready(_) => ready,
             });
             filled.await?;
@@ -155,6 +166,7 @@ impl Member {
         match received {
             Ok(message) => {
                 self.origin.shared.state.answered();
+                self.refusal.take_if(|refusal| refusal.ends_with_a_message());
                 let place = Place { partition: message.partition(), offset: message.offset() };
                 let is_wanted = self.letters.as_mut().is_none_or(|letters| letters.takes(place));
                 if is_wanted && self.is_ours(place.partition) {
@@ -167,7 +179,7 @@ impl Member {
                 }
             }
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
-                return Err(BusError::backend("take messages from Kafka", error));
+                return Err(stopped(error));
             }
             Err(error) => self.failed(error)?,
         }
@@ -185,19 +197,50 @@ impl Member {
         self.held.is_some()
     }
 
-    /// The client continues, unless it may not: that stays so until somebody changes it.
-    fn failed(&self, error: KafkaError) -> Result<(), BusError> {
-        use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed};
-        match error.rdkafka_error_code() {
-            Some(ClusterAuthorizationFailed | GroupAuthorizationFailed | TopicAuthorizationFailed) => {
-                Err(BusError::backend("take messages from Kafka", error))
-            }
-            Some(code) => {
-                self.origin.shared.state.failed(code);
-                Ok(())
-            }
-            None => Ok(()),
+    /// The client continues, unless brokers will never take this member. A permission may be missing for a while.
+    fn failed(&mut self, error: KafkaError) -> Result<(), BusError> {
+        let Some(code) = error.rdkafka_error_code() else { return Ok(()) };
+        let kind = Kind::of(code);
+        if kind == Kind::Final {
+            return Err(stopped(error));
         }
+        let Origin { shared, share, .. } = &*self.origin;
+        shared.state.failed(code);
+        if kind != Kind::Passing {
+            share.refused();
+            match &mut self.refusal {
+                Some(refusal) => refusal.goes_on(kind, error),
+                None => self.refusal = Some(Refusal::new(kind, error, Instant::now(), shared.options.patience)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether a permission is still missing.
+    fn insist(&mut self) -> Result<(), BusError> {
+        let now = Instant::now();
+        let Origin { shared, share, .. } = &*self.origin;
+        let Some(mut refusal) = self.refusal.take_if(|refusal| refusal.again() <= now) else { return Ok(()) };
+        match refusal.next(now, share.is_member()) {
+            Next::GoOn => {}
+            Next::Stop => return Err(stopped(refusal.error())),
+            Next::Provoke => {
+                let provoked = self.provoke();
+                refusal.later(now, shared.options.patience, provoked);
+                self.refusal = Some(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the client report anew that it may not fetch. False if it does not fetch.
+    fn provoke(&self) -> Option<bool> {
+        if self.paused {
+            return None;
+        }
+        let client = &self.origin.client;
+        let Ok(all) = client.assignment() else { return Some(false) };
+        Some(all.count() > 0 && client.pause(&all).is_ok() && client.resume(&all).is_ok())
     }
 
     /// Gives revoked partitions back as soon as nothing of them is in flight, or has been for too long.
@@ -285,25 +328,8 @@ impl Member {
     }
 }
 
-fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Result<Client, BusError> {
-    let mut config = shared.client.clone();
-    // Brokers identify a group by its name, whatever its topic: with the topic in the name, and no dot in its own, it
-    // cannot collide with namesakes on other buses. The place in the dead letters has a name of its own.
-    let suffix = if intake.dead_letters { ".dead" } else { "" };
-    config.set("group.id", format!("{}.{}{suffix}", shared.options.topic, intake.group));
-    // What is committed is what was stored, which is what is done.
-    config.set("enable.auto.commit", "true");
-    config.set("auto.commit.interval.ms", "500");
-    config.set("enable.auto.offset.store", "false");
-    config.set("auto.offset.reset", "earliest");
-    config.set("enable.partition.eof", intake.dead_letters.to_string());
-    config.set("partition.assignment.strategy", "cooperative-sticky");
-    let session = shared.options.session_timeout.as_millis();
-    config.set("session.timeout.ms", session.to_string());
-    config.set("heartbeat.interval.ms", (session / 6).max(1).to_string());
-    let context = Context { state: Arc::clone(&shared.state), share: Some(Arc::clone(share)) };
-    let client = config.create_with_context(context).map_err(|error| refused("make a Kafka consumer", error))?;
-    Ok(Apart::new(client))
+fn stopped(error: KafkaError) -> BusError {
+    BusError::backend("take messages from Kafka", error)
 }
 
 impl Consumer for Member {

@@ -119,10 +119,11 @@ impl ClientContext for Context {
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
             self.state.answered();
         }
-        if let Some(share) = &self.share
-            && let Some(topic) = statistics.topics.get(&*share.topic)
-        {
-            share.observe(&topic.partitions);
+        if let Some(share) = &self.share {
+            share.observe_group(statistics.cgrp.as_ref());
+            if let Some(topic) = statistics.topics.get(&*share.topic) {
+                share.observe(&topic.partitions);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Kafka: a topic whose partitions keep the order of a stream, and a topic of dead letters for each group.
 
 mod apart;
+mod client;
 mod consume;
 mod context;
 mod options;
@@ -8,6 +9,7 @@ mod partitions;
 mod payloads;
 mod pipeline;
 mod publish;
+mod refusal;
 mod replay;
 mod retention;
 mod settle;

@@ -43,6 +43,8 @@ const OWN: [&str; 23] = [
 
 /// Bytes by which a dead letter, or the client's framing, may exceed the longest message, which is measured before.
 const ROOM: u32 = 65_536;
+/// As good as without an end; the clock has one.
+const FAR: Duration = Duration::from_hours(24 * 365);
 /// The maximum that the client accepts.
 const MOST: u32 = 1_000_000_000;
 
@@ -54,6 +56,7 @@ pub struct KafkaOptions {
     pub(super) create: Option<NewTopics>,
     pub(super) publish_timeout: Duration,
     pub(super) session_timeout: Duration,
+    pub(super) patience: Duration,
     pub(super) largest: u32,
     settings: BTreeMap<String, String>,
 }
@@ -73,6 +76,7 @@ impl KafkaOptions {
             create: None,
             publish_timeout: Duration::from_secs(30),
             session_timeout: Duration::from_secs(45),
+            patience: Duration::from_mins(5),
             largest: 1_000_000,
             settings: BTreeMap::new(),
         }
@@ -103,6 +107,13 @@ impl KafkaOptions {
     /// How long a silent member of a group keeps its partitions before others get them; 45 seconds by default.
     pub fn session_timeout(self, timeout: Duration) -> Self {
         Self { session_timeout: timeout.max(Duration::from_millis(1)), ..self }
+    }
+
+    /// How long a subscription goes on trying while brokers forbid it to read the topic or to be in its group, as while
+    /// permissions are changed, before it stops; 5 minutes by default. It stops at once if brokers will never take it,
+    /// as with a session timeout that they do not allow.
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience: patience.min(FAR), ..self }
     }
 
     /// The maximum length of a message that is sent, headers included; 1,000,000 bytes by default. The topic's

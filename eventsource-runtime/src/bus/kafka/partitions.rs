@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
-use rdkafka::statistics::Partition;
+use rdkafka::statistics::{ConsumerGroup, Partition};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::consume::Client;
+use super::client::Client;
 use super::retention;
 use super::tenure::{Phase, Tenure};
 use crate::sync::Mutex;
@@ -32,6 +32,8 @@ pub(super) struct Share {
     pub(super) changed: Notify,
     /// Nobody waits any more for what is in flight.
     leaving: AtomicBool,
+    /// Whether the group has taken this member.
+    is_member: AtomicBool,
 }
 
 #[derive(Default)]
@@ -96,11 +98,28 @@ impl Returning {
 impl Share {
     pub(super) fn new(group: Arc<str>, topic: Arc<str>) -> Self {
         let inside = Mutex::default();
-        Self { group, topic, inside, changed: Notify::new(), leaving: AtomicBool::new(false) }
+        let (leaving, is_member) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { group, topic, inside, changed: Notify::new(), leaving, is_member }
     }
 
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// What the client's statistics tell of the member.
+    pub(super) fn observe_group(&self, known: Option<&ConsumerGroup>) {
+        let is_member = known.is_some_and(|group| group.state == "up" && group.join_state == "steady");
+        self.is_member.store(is_member, Ordering::Relaxed);
+    }
+
+    /// A permission is missing: whether the group has this member is only known when the client tells it again.
+    pub(super) fn refused(&self) {
+        self.is_member.store(false, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.is_member.load(Ordering::Relaxed)
     }
 
     /// Partitions were assigned to this member.

@@ -7,7 +7,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::consume::Client;
+use super::client::Client;
 use super::partitions::Share;
 use crate::telemetry::log;
 
