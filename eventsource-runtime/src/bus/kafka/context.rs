@@ -81,6 +81,13 @@ impl State {
         }
     }
 
+    /// A producer was cut, for one publication that failed; reported as [`State::failed`] is.
+    pub(super) fn cut(&self) {
+        if self.is_due("cut".into()) {
+            log::kafka::cut();
+        }
+    }
+
     /// Whether something is to be reported that may go on for long.
     fn is_due(&self, what: String) -> bool {
         let now = Instant::now();

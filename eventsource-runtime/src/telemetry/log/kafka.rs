@@ -43,6 +43,17 @@ pub(crate) fn commit_failed(group: &str, code: &str) {
     );
 }
 
+/// A publication failed, with which all others that were not confirmed were cut off.
+pub(crate) fn cut() {
+    event!(
+        "eventsource.bus.kafka.cut",
+        names::LOG_KAFKA,
+        WARN,
+        { messaging.system = SYSTEM },
+        "publications were cut off and are made again"
+    );
+}
+
 /// Brokers deleted messages before a group handled them.
 pub(crate) fn deleted(group: &str, topic: &str, partition: i32, messages: u64) {
     let partition = partition.to_string();
