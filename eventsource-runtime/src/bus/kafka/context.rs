@@ -38,6 +38,7 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Whether any broker can be reached: the client tells only when none can.
     pub(super) fn is_connected(&self) -> bool {
         !self.lost.load(Ordering::Relaxed)
     }

@@ -60,7 +60,8 @@ const PORT: u16 = 9092;
 /// `offsets.retention.minutes`: then it begins with the first message, and all its letters are retried. A letter that
 /// the topic can never take, such as that of a foreign message longer than ours may be, is logged and counted
 /// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be
-/// stored now is retried without end, which is logged, and holds up its lane.
+/// stored now is retried without end, which is logged, and holds up its lane. So does a handler that never returns. Once
+/// all that the subscription has in flight waits behind it, up to its prefetch, all lanes stand still.
 ///
 /// There is nothing to close: the connections end when the bus, its clones and its subscriptions have been dropped, in
 /// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the brokers by

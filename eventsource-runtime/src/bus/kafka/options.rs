@@ -88,6 +88,11 @@ impl KafkaOptions {
     /// 65,536 above [`KafkaOptions::max_message_bytes`]). As many members of a group can work at once as there are
     /// partitions. An existing topic is not changed.
     ///
+    /// Partitions that are added to a topic later break the order of streams: the number of partitions decides which of
+    /// them a stream goes to, so that a message may be handled before older ones of its stream that are still in
+    /// another. Stop publishing, let every group handle all that is there, and add the partitions then; the letters of a
+    /// group are not affected. Better take enough at once.
+    ///
     /// How long messages are kept is the brokers' default, or set with their tools: what retention deletes before a
     /// group has handled it is passed over, with the log event `eventsource.bus.kafka.deleted`.
     ///
