@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -14,23 +13,19 @@ use std::time::Duration;
 use futures_core::Stream as _;
 use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::apart;
 use super::client::client;
 use super::context::Context;
 use super::partitions::{Returning, Share};
 use super::payloads::Payloads;
+use super::queries::Queries;
 use super::refusal::{Kind, Next, Refusal};
 use super::replay::{self, Letters};
-use super::retention;
 use super::settle::{Held, Origin, Unsettled};
 use super::{Shared, blocking};
 use crate::bus::error::BusError;
-use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Place, Settle};
 use crate::clock::Timestamp;
 use crate::fnv::fnv1a;
@@ -57,10 +52,7 @@ pub struct Member {
     failed: Option<BusError>,
     /// A permission that is missing.
     refusal: Option<Refusal>,
-    /// A query to the brokers, through the client, for the lag.
-    asking: Option<oneshot::Receiver<()>>,
-    /// Queries for what was deleted.
-    looking: Vec<oneshot::Receiver<()>>,
+    queries: Queries,
     paused: bool,
     stopped: bool,
 }
@@ -96,8 +88,7 @@ impl Member {
             ahead: VecDeque::new(),
             failed: None,
             refusal: None,
-            asking: None,
-            looking: Vec::new(),
+            queries: Queries::default(),
             paused: false,
             stopped: false,
         })
@@ -107,7 +98,7 @@ impl Member {
     async fn poll(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
         while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
-            self.look_back();
+            self.queries.look_back(&self.origin);
             self.insist()?;
             let origin = Arc::clone(&self.origin);
             let mut changed = pin!(origin.share.changed.notified());
@@ -253,18 +244,6 @@ impl Member {
         self.unassign(&returning);
     }
 
-    /// Has it looked, on another thread, what was deleted of partitions that are new to this member.
-    fn look_back(&mut self) {
-        let partitions = self.origin.share.unseen();
-        if !partitions.is_empty() {
-            let origin = Arc::clone(&self.origin);
-            self.looking.retain_mut(|looking| looking.try_recv() == Err(TryRecvError::Empty));
-            self.looking.push(apart::run(move || {
-                let _ = retention::look(&origin.client, &origin.share, &partitions);
-            }));
-        }
-    }
-
     /// Commits the stored offsets before the partitions go.
     fn unassign(&self, returning: &Returning) {
         let partitions = returning.end(&self.origin.share.topic);
@@ -278,7 +257,7 @@ impl Member {
 
     fn delivery(&mut self, received: &BorrowedMessage<'_>, place: Place) -> Option<Delivery<Unsettled>> {
         let held = Arc::clone(self.held.as_ref()?);
-        let message = self.read(received);
+        let message = self.payloads.read(received);
         held.tenure.take(place.offset);
         let mut source = Destination::new(Arc::clone(&self.origin.share.topic));
         source.place = Some(place);
@@ -299,32 +278,11 @@ impl Member {
         })
     }
 
-    /// A message as it came. A header without a value gets an empty one, and one whose name is not text is skipped.
-    fn read(&mut self, received: &BorrowedMessage<'_>) -> Message {
-        let payload = self.payloads.copied(received.payload().unwrap_or_default());
-        let Some(headers) = received.headers() else { return Message::read([], payload) };
-        // The client library panics at a name that is not UTF-8, which anybody may send.
-        let header = |at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten();
-        let headers = (0..headers.count()).filter_map(header);
-        Message::read(headers.map(|header| (header.key, header.value.unwrap_or_default())), payload)
-    }
-
     /// Pauses or resumes what the brokers send.
     fn pause(&mut self, paused: bool) {
         let client = &self.origin.client;
         let result = client.assignment().and_then(|all| if paused { client.pause(&all) } else { client.resume(&all) });
         self.paused = paused || result.is_err() && self.paused;
-    }
-
-    /// Asks the brokers for the lag, unless an earlier query is still open. Brokers that cannot be asked now are asked
-    /// later.
-    fn ask(&mut self) {
-        if self.asking.as_mut().is_none_or(|asking| asking.try_recv() != Err(TryRecvError::Empty)) {
-            let origin = Arc::clone(&self.origin);
-            self.asking = Some(apart::run(move || {
-                let _ = origin.share.ask(&origin.client);
-            }));
-        }
     }
 }
 
@@ -368,7 +326,7 @@ impl Consumer for Member {
         sleep(NO_ROOM).await;
         while self.failed.is_none() {
             self.pause(true);
-            self.ask();
+            self.queries.ask(&self.origin);
             let mut taken = Vec::new();
             let Ok(polled) = timeout(ASKING, self.poll(1, &mut taken)).await else { continue };
             self.failed = polled.err();
@@ -388,9 +346,7 @@ impl Consumer for Member {
 
     /// Commits what is done, and leaves the group.
     async fn leave(mut self) {
-        for open in self.asking.take().into_iter().chain(mem::take(&mut self.looking)) {
-            let _ = timeout(LEAVING, open).await;
-        }
+        let _ = timeout(LEAVING, mem::take(&mut self.queries).ended()).await;
         let origin = Arc::clone(&self.origin);
         drop(self);
         // If a delivery is still alive, the client ends with that.

@@ -9,6 +9,7 @@ mod partitions;
 mod payloads;
 mod pipeline;
 mod publish;
+mod queries;
 mod refusal;
 mod replay;
 mod retention;

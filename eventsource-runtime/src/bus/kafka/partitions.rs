@@ -198,10 +198,11 @@ impl Share {
     /// member would begin. Before the first commit that is where the partition begins.
     pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
         let mut inside = self.inside.lock();
-        for (partition, tenure) in &inside.held {
-            let begin = known.get(partition).map_or(-1, |known| known.lo_offset);
-            retention::tell(self, *partition, tenure.missing(begin));
-        }
+        let missing = inside
+            .held
+            .iter()
+            .filter_map(|(partition, tenure)| Some((*partition, tenure.missing(known.get(partition)?.lo_offset))));
+        let missing: Vec<_> = missing.collect();
         let lags = inside.held.iter().filter_map(|(partition, tenure)| {
             let known = known.get(partition)?;
             let at = Some(known.committed_offset.max(known.lo_offset)).filter(|at| *at >= 0).or(tenure.position())?;
@@ -210,6 +211,10 @@ impl Share {
             Some((*partition, u64::try_from(end.checked_sub(at)?).unwrap_or_default()))
         });
         inside.lags = lags.collect();
+        drop(inside);
+        for (partition, messages) in missing {
+            retention::tell(self, partition, messages);
+        }
     }
 
     pub(super) fn lags(&self) -> BTreeMap<i32, u64> {

@@ -5,8 +5,10 @@ use std::time::Duration;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 
-/// The longest time after which it is looked again whether a refusal goes on.
-const AGAIN: Duration = Duration::from_secs(20);
+/// The shortest and the longest time after which it is looked again whether a refusal goes on. The client waits for half
+/// a second before it fetches again, and brokers may take as long to answer.
+const SOON: Duration = Duration::from_secs(3);
+const LATE: Duration = Duration::from_secs(20);
 
 /// What an error means to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub(super) enum Next {
 
 impl Refusal {
     pub(super) fn new(kind: Kind, error: KafkaError, now: Instant, patience: Duration) -> Self {
-        let again = now + AGAIN.min(patience / 4);
+        let again = now + (patience / 4).clamp(SOON, LATE);
         Self { kind, error, until: now + patience, again, reported: true }
     }
 
@@ -92,7 +94,7 @@ impl Refusal {
     /// It is looked again later. `provoked` tells whether the client will report it if it goes on; `None` for one that
     /// is paused, of which nothing can be told.
     pub(super) fn later(&mut self, now: Instant, patience: Duration, provoked: Option<bool>) {
-        self.again = now + AGAIN.min(patience / 4);
+        self.again = now + (patience / 4).clamp(SOON, LATE);
         match provoked {
             Some(provoked) => self.reported &= !provoked,
             None => self.until = now + patience,
