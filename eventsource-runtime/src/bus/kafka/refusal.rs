@@ -5,9 +5,9 @@ use std::time::Duration;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 
-/// The shortest and the longest time after which it is looked again whether a refusal goes on. The client waits for half
-/// a second before it fetches again, and brokers may take as long to answer.
-const SOON: Duration = Duration::from_secs(3);
+/// The shortest and the longest time after which it is looked again whether a refusal goes on. The client waits for five
+/// seconds before it fetches again what is forbidden, and brokers may take a while to answer.
+const SOON: Duration = Duration::from_secs(7);
 const LATE: Duration = Duration::from_secs(20);
 
 /// What an error means to a member.
