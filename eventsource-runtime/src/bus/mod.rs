@@ -107,7 +107,7 @@ pub trait EventBus: Clone + Send + Sync + 'static {
 
 /// The health of a bus. It is queried by the exporter's thread, and answers at once from what it knows.
 pub trait Health: Send + Sync {
-    /// Whether every connection to the broker is up.
+    /// Whether every connection to the broker is up; on Kafka, whether any broker can be reached.
     fn is_connected(&self) -> bool;
 
     /// Reports how many messages of each partition each group has not handled yet. If a group has several members, only

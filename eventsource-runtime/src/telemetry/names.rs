@@ -204,11 +204,11 @@ pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
 pub const EVENTSOURCE_APPEND_CONFLICTS: &str = "eventsource.append.conflicts";
 /// `eventsource.attributes.cut`, in `{attribute}`: attributes that were cut at 1,024 bytes, or whose expression panicked.
 pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
-/// `eventsource.bus.connected`, in `1`: 1 while every connection to the broker is up, 0 while one is lost.
+/// `eventsource.bus.connected`, in `1`: 1 while every connection to the broker is up, 0 while one is lost; on Kafka, 0 only while no broker can be reached.
 pub const EVENTSOURCE_BUS_CONNECTED: &str = "eventsource.bus.connected";
 /// `eventsource.clock.skew`, in `{event}`: events whose recording time, by another clock, is after they were applied.
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
-/// `eventsource.consumer.lag`, in `{message}`: messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. RabbitMQ is polled every few seconds, from the first message on.
+/// `eventsource.consumer.lag`, in `{message}`: messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. On Kafka a message counts as handled once that is committed, about every half second. RabbitMQ is polled every few seconds, from the first message on.
 pub const EVENTSOURCE_CONSUMER_LAG: &str = "eventsource.consumer.lag";
 /// `eventsource.context.malformed`, in `{context}`: stored or received contexts that are malformed.
 pub const EVENTSOURCE_CONTEXT_MALFORMED: &str = "eventsource.context.malformed";
@@ -301,7 +301,7 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 pub const LOG_BUS: &str = "eventsource::bus";
 /// `eventsource::bus::in_process`: failed, retried, dead-lettered, not settled, subscription stopped.
 pub const LOG_IN_PROCESS: &str = "eventsource::bus::in_process";
-/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, subscription stopped, connected again, no broker answers, a client failed and tries again, partitions handed over while messages were being handled.
+/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, subscription stopped, connected again, no broker answers, a client failed and tries again, a commit failed, publications were cut off and are made again, messages were deleted before they were handled, partitions handed over while messages were being handled.
 pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
 /// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
@@ -344,10 +344,12 @@ pub fn description(metric: &str) -> &'static str {
         DB_CLIENT_OPERATION_DURATION => "How long a call to the database took; in-process stores have none.",
         EVENTSOURCE_APPEND_CONFLICTS => "Appends to a stream whose version was not the expected one.",
         EVENTSOURCE_ATTRIBUTES_CUT => "Attributes that were cut at 1,024 bytes, or whose expression panicked.",
-        EVENTSOURCE_BUS_CONNECTED => "1 while every connection to the broker is up, 0 while one is lost.",
+        EVENTSOURCE_BUS_CONNECTED => {
+            "1 while every connection to the broker is up, 0 while one is lost; on Kafka, 0 only while no broker can be reached."
+        }
         EVENTSOURCE_CLOCK_SKEW => "Events whose recording time, by another clock, is after they were applied.",
         EVENTSOURCE_CONSUMER_LAG => {
-            "Messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. RabbitMQ is polled every few seconds, from the first message on."
+            "Messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. On Kafka a message counts as handled once that is committed, about every half second. RabbitMQ is polled every few seconds, from the first message on."
         }
         EVENTSOURCE_CONTEXT_MALFORMED => "Stored or received contexts that are malformed.",
         EVENTSOURCE_DEAD_LETTERS => {

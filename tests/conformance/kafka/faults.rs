@@ -1,12 +1,18 @@
 //! What brokers refuse to members of a group, on a cluster that fails as it is told to.
 
-use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions, Received, SubscriptionStopped};
+use std::pin::pin;
+use std::time::Duration;
+
+use eventsource_runtime::bus::{BusError, KafkaBus, KafkaOptions, Message, Received, SubscriptionStopped};
+use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
 use eventsource_tests::logged::Log;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use tokio::time::timeout;
 
-use super::in_time;
+use super::{collecting, in_time, message};
+use crate::lags::wait_for_lag;
 
 /// It ended as if there were no letters.
 #[test]
@@ -41,12 +47,110 @@ fn who_may_not_read_is_told_so() {
         cluster.create_topic("orders", 1, 1).unwrap();
         cluster.create_topic("orders.one.dead", 1, 1).unwrap();
         cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[FORBIDDEN; 100]);
-        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let options = KafkaOptions::new("orders").patience(Duration::from_secs(1));
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
         let running = bus.subscribe("one").handle(async |_: Received| Ok(())).await.unwrap();
         let stopped = in_time(running.finished()).await.unwrap_err();
         let is_backend = matches!(stopped, SubscriptionStopped::Failed { source: BusError::Backend { .. }, .. });
         assert!(is_backend, "{stopped:?}");
         in_time(log.hears("eventsource.bus.kafka.failed")).await;
         in_time(log.hears("eventsource.bus.stopped")).await;
+    });
+}
+
+/// It stopped at the first refusal, as while somebody changed permissions.
+#[test]
+fn a_permission_that_is_missing_for_a_while_stops_nobody_and_one_that_stays_missing_does() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        let options =
+            KafkaOptions::new("orders").session_timeout(Duration::from_secs(4)).patience(Duration::from_secs(10));
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
+        let (running, mut seen) = collecting(&bus).await;
+        for ordinal in 0..2 {
+            bus.publish(message(&StreamId::new("Order", 1), ordinal)).await.unwrap();
+            in_time(seen.recv()).await.unwrap();
+            cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN]);
+        }
+        let mut finished = pin!(running.finished());
+        let stopped = in_time(async {
+            loop {
+                // The client tries again at once.
+                cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN; 100]);
+                if let Ok(finished) = timeout(Duration::from_millis(5), &mut finished).await {
+                    return finished.unwrap_err();
+                }
+            }
+        })
+        .await;
+        assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
+    });
+}
+
+/// It tried for ever.
+#[test]
+fn a_member_that_brokers_never_take_stops() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT as TOO_LONG;
+    testing::run(async {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        cluster.request_errors(RDKafkaApiKey::JoinGroup, &[TOO_LONG; 1000]);
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let (running, _seen) = collecting(&bus).await;
+        let stopped = in_time(running.finished()).await.unwrap_err();
+        assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
+    });
+}
+
+/// They were passed over, at a lag of 0, and nobody heard of it.
+#[test]
+fn what_is_deleted_before_a_group_handled_it_is_told() {
+    testing::run(async {
+        let log = Log::of_process();
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        // The cluster lets the first member wait for 3 seconds.
+        let options = KafkaOptions::new("orders").session_timeout(Duration::from_secs(4));
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
+        let stream = StreamId::new("Order", 1);
+        let (running, mut seen) = collecting(&bus).await;
+        bus.publish(message(&stream, 0)).await.unwrap();
+        in_time(seen.recv()).await.unwrap();
+        running.shutdown().await.unwrap();
+        // The cluster keeps 5 MB of a partition.
+        for _ in 0..8 {
+            let large = || Message::new(stream.clone(), "OrderPlaced", vec![b'x'; 900_000]);
+            bus.publish_all((0..2).map(|_| large())).await.unwrap();
+        }
+        let (running, _seen) = collecting(&bus).await;
+        in_time(log.hears("eventsource.bus.kafka.deleted")).await;
+        running.shutdown().await.unwrap();
+    });
+}
+
+/// The gauge went by what this member had done, and nobody told that the next one would do it all again.
+#[test]
+fn commits_that_fail_are_told_and_leave_the_group_behind() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as FORBIDDEN;
+    testing::run(async {
+        let log = Log::of_process();
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[FORBIDDEN; 1000]);
+        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), KafkaOptions::new("orders")).await.unwrap();
+        let (running, mut seen) = collecting(&bus).await;
+        for ordinal in 0..5 {
+            bus.publish(message(&StreamId::new("Order", 1), ordinal)).await.unwrap();
+            in_time(seen.recv()).await.unwrap();
+        }
+        in_time(log.hears("eventsource.bus.kafka.commit_failed")).await;
+        wait_for_lag(&bus, Some(5)).await;
+        running.shutdown().await.unwrap();
     });
 }

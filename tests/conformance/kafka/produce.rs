@@ -188,9 +188,11 @@ fn a_full_queue_of_the_client_holds_up_and_loses_nothing() {
         let messages = (0..40).map(|number| message(&stream(1), number));
         assert_eq!(outcomes(&patient, messages).await, ["ok"; 40]);
         let bus = open(&cluster, options.publish_timeout(Duration::from_secs(3))).await;
+        let log = Log::of_process();
         cluster.broker_down(1).unwrap();
         let told = outcomes(&bus, (0..20).map(|id| message(&stream(id), 99))).await;
         assert_eq!(told, ["timeout"; 20]);
+        in_time(log.hears("eventsource.bus.kafka.cut")).await;
         cluster.broker_up(1).unwrap();
         let published = all(&bus, 40).await;
         assert_eq!(published.iter().map(|(_, number)| *number).collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());

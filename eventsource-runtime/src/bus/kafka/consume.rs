@@ -4,30 +4,28 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use futures_core::Stream as _;
-use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream, StreamConsumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
-use tokio::time::{sleep, timeout, timeout_at};
+use rdkafka::consumer::{CommitMode, Consumer as _, MessageStream};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::apart::{self, Apart};
+use super::client::client;
 use super::context::Context;
-use super::options::refused;
 use super::partitions::{Returning, Share};
 use super::payloads::Payloads;
+use super::queries::Queries;
+use super::refusal::{Kind, Next, Refusal};
 use super::replay::{self, Letters};
 use super::settle::{Held, Origin, Unsettled};
 use super::{Shared, blocking};
 use crate::bus::error::BusError;
-use crate::bus::message::Message;
 use crate::bus::{Consumer, Delivery, Destination, Intake, Place, Settle};
 use crate::clock::Timestamp;
 use crate::fnv::fnv1a;
@@ -39,8 +37,6 @@ const NO_ROOM: Duration = Duration::from_secs(1);
 const ASKING: Duration = Duration::from_secs(3);
 /// How long leaving a group may take.
 const LEAVING: Duration = Duration::from_secs(10);
-
-pub(super) type Client = Apart<StreamConsumer<Context>>;
 
 /// A member of a group on Kafka.
 pub struct Member {
@@ -54,8 +50,9 @@ pub struct Member {
     /// What came while there was no room.
     ahead: VecDeque<Delivery<Unsettled>>,
     failed: Option<BusError>,
-    /// A query to the brokers, through the client, for the lag.
-    asking: Option<oneshot::Receiver<()>>,
+    /// A permission that is missing.
+    refusal: Option<Refusal>,
+    queries: Queries,
     paused: bool,
     stopped: bool,
 }
@@ -90,7 +87,8 @@ impl Member {
             letters,
             ahead: VecDeque::new(),
             failed: None,
-            asking: None,
+            refusal: None,
+            queries: Queries::default(),
             paused: false,
             stopped: false,
         })
@@ -100,12 +98,22 @@ impl Member {
     async fn poll(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
         while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
+            self.queries.look_back(&self.origin);
+            self.insist()?;
             let origin = Arc::clone(&self.origin);
             let mut changed = pin!(origin.share.changed.notified());
+            let again = self.refusal.as_ref().map(Refusal::again);
+            let mut again = pin!(async move {
+                match again {
+                    Some(again) => sleep_until(again).await,
+                    None => pending().await,
+                }
+            });
             let mut stream = origin.client.stream();
             let filled = poll_fn(|task| match self.fill(&mut stream, task, most, taken) {
-                // There is something to be given back.
-                Poll::Pending => changed.as_mut().poll(task).map(Ok),
+                // There is something to be given back, or to be looked at.
+                Poll::Pending if changed.as_mut().poll(task).is_ready() => Poll::Ready(Ok(())),
+                Poll::Pending => again.as_mut().poll(task).map(Ok),
                 ready @ Poll::Ready(_) => ready,
             });
             filled.await?;
@@ -149,6 +157,7 @@ impl Member {
         match received {
             Ok(message) => {
                 self.origin.shared.state.answered();
+                self.refusal.take_if(|refusal| refusal.ends_with_a_message());
                 let place = Place { partition: message.partition(), offset: message.offset() };
                 let is_wanted = self.letters.as_mut().is_none_or(|letters| letters.takes(place));
                 if is_wanted && self.is_ours(place.partition) {
@@ -161,7 +170,7 @@ impl Member {
                 }
             }
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
-                return Err(BusError::backend("take messages from Kafka", error));
+                return Err(stopped(error));
             }
             Err(error) => self.failed(error)?,
         }
@@ -179,19 +188,50 @@ impl Member {
         self.held.is_some()
     }
 
-    /// The client continues, unless it may not: that stays so until somebody changes it.
-    fn failed(&self, error: KafkaError) -> Result<(), BusError> {
-        use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed};
-        match error.rdkafka_error_code() {
-            Some(ClusterAuthorizationFailed | GroupAuthorizationFailed | TopicAuthorizationFailed) => {
-                Err(BusError::backend("take messages from Kafka", error))
-            }
-            Some(code) => {
-                self.origin.shared.state.failed(code);
-                Ok(())
-            }
-            None => Ok(()),
+    /// The client continues, unless brokers will never take this member. A permission may be missing for a while.
+    fn failed(&mut self, error: KafkaError) -> Result<(), BusError> {
+        let Some(code) = error.rdkafka_error_code() else { return Ok(()) };
+        let kind = Kind::of(code);
+        if kind == Kind::Final {
+            return Err(stopped(error));
         }
+        let Origin { shared, share, .. } = &*self.origin;
+        shared.state.failed(code);
+        if kind != Kind::Passing {
+            share.refused();
+            match &mut self.refusal {
+                Some(refusal) => refusal.goes_on(kind, error),
+                None => self.refusal = Some(Refusal::new(kind, error, Instant::now(), shared.options.patience)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether a permission is still missing.
+    fn insist(&mut self) -> Result<(), BusError> {
+        let now = Instant::now();
+        let Origin { shared, share, .. } = &*self.origin;
+        let Some(mut refusal) = self.refusal.take_if(|refusal| refusal.again() <= now) else { return Ok(()) };
+        match refusal.next(now, share.is_member()) {
+            Next::GoOn => {}
+            Next::Stop => return Err(stopped(refusal.error())),
+            Next::Provoke => {
+                let provoked = self.provoke();
+                refusal.later(now, shared.options.patience, provoked);
+                self.refusal = Some(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the client report anew that it may not fetch. False if it does not fetch.
+    fn provoke(&self) -> Option<bool> {
+        if self.paused {
+            return None;
+        }
+        let client = &self.origin.client;
+        let Ok(all) = client.assignment() else { return Some(false) };
+        Some(all.count() > 0 && client.pause(&all).is_ok() && client.resume(&all).is_ok())
     }
 
     /// Gives revoked partitions back as soon as nothing of them is in flight, or has been for too long.
@@ -217,7 +257,7 @@ impl Member {
 
     fn delivery(&mut self, received: &BorrowedMessage<'_>, place: Place) -> Option<Delivery<Unsettled>> {
         let held = Arc::clone(self.held.as_ref()?);
-        let message = self.read(received);
+        let message = self.payloads.read(received);
         held.tenure.take(place.offset);
         let mut source = Destination::new(Arc::clone(&self.origin.share.topic));
         source.place = Some(place);
@@ -238,54 +278,16 @@ impl Member {
         })
     }
 
-    /// A message as it came. A header without a value gets an empty one, and one whose name is not text is skipped.
-    fn read(&mut self, received: &BorrowedMessage<'_>) -> Message {
-        let payload = self.payloads.copied(received.payload().unwrap_or_default());
-        let Some(headers) = received.headers() else { return Message::read([], payload) };
-        // The client library panics at a name that is not UTF-8, which anybody may send.
-        let header = |at| catch_unwind(AssertUnwindSafe(|| headers.try_get(at))).ok().flatten();
-        let headers = (0..headers.count()).filter_map(header);
-        Message::read(headers.map(|header| (header.key, header.value.unwrap_or_default())), payload)
-    }
-
     /// Pauses or resumes what the brokers send.
     fn pause(&mut self, paused: bool) {
         let client = &self.origin.client;
         let result = client.assignment().and_then(|all| if paused { client.pause(&all) } else { client.resume(&all) });
         self.paused = paused || result.is_err() && self.paused;
     }
-
-    /// Asks the brokers for the lag, unless an earlier query is still open. Brokers that cannot be asked now are asked
-    /// later.
-    fn ask(&mut self) {
-        if self.asking.as_mut().is_none_or(|asking| asking.try_recv() != Err(TryRecvError::Empty)) {
-            let origin = Arc::clone(&self.origin);
-            self.asking = Some(apart::run(move || {
-                let _ = origin.share.ask(&origin.client);
-            }));
-        }
-    }
 }
 
-fn client(shared: &Shared, intake: &Intake, share: &Arc<Share>) -> Result<Client, BusError> {
-    let mut config = shared.client.clone();
-    // Brokers identify a group by its name, whatever its topic: with the topic in the name, and no dot in its own, it
-    // cannot collide with namesakes on other buses. The place in the dead letters has a name of its own.
-    let suffix = if intake.dead_letters { ".dead" } else { "" };
-    config.set("group.id", format!("{}.{}{suffix}", shared.options.topic, intake.group));
-    // What is committed is what was stored, which is what is done.
-    config.set("enable.auto.commit", "true");
-    config.set("auto.commit.interval.ms", "500");
-    config.set("enable.auto.offset.store", "false");
-    config.set("auto.offset.reset", "earliest");
-    config.set("enable.partition.eof", intake.dead_letters.to_string());
-    config.set("partition.assignment.strategy", "cooperative-sticky");
-    let session = shared.options.session_timeout.as_millis();
-    config.set("session.timeout.ms", session.to_string());
-    config.set("heartbeat.interval.ms", (session / 6).max(1).to_string());
-    let context = Context { state: Arc::clone(&shared.state), share: Some(Arc::clone(share)) };
-    let client = config.create_with_context(context).map_err(|error| refused("make a Kafka consumer", error))?;
-    Ok(Apart::new(client))
+fn stopped(error: KafkaError) -> BusError {
+    BusError::backend("take messages from Kafka", error)
 }
 
 impl Consumer for Member {
@@ -324,7 +326,7 @@ impl Consumer for Member {
         sleep(NO_ROOM).await;
         while self.failed.is_none() {
             self.pause(true);
-            self.ask();
+            self.queries.ask(&self.origin);
             let mut taken = Vec::new();
             let Ok(polled) = timeout(ASKING, self.poll(1, &mut taken)).await else { continue };
             self.failed = polled.err();
@@ -344,16 +346,19 @@ impl Consumer for Member {
 
     /// Commits what is done, and leaves the group.
     async fn leave(mut self) {
-        if let Some(asking) = self.asking.take() {
-            let _ = timeout(LEAVING, asking).await;
-        }
+        let _ = timeout(LEAVING, mem::take(&mut self.queries).ended()).await;
         let origin = Arc::clone(&self.origin);
         drop(self);
         // If a delivery is still alive, the client ends with that.
-        let client = Arc::into_inner(origin).and_then(|origin| Arc::into_inner(origin.client));
-        let Some(client) = client else { return };
-        // There may be nothing to commit.
-        let left = client.end(|client| drop(client.commit_consumer_state(CommitMode::Sync)));
+        let Some(Origin { shared, client, share }) = Arc::into_inner(origin) else { return };
+        let Some(client) = Arc::into_inner(client) else { return };
+        let left = client.end(move |client| {
+            if let Err(error) = client.commit_consumer_state(CommitMode::Sync)
+                && let Some(code) = error.rdkafka_error_code()
+            {
+                shared.state.commit_failed(&share.group, code);
+            }
+        });
         let _ = timeout(LEAVING, left).await;
     }
 }

@@ -2,6 +2,7 @@
 //! behind.
 
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
@@ -31,12 +32,13 @@ pub(super) struct State {
     lost: AtomicBool,
     /// A broker's certificate was refused, or it speaks no TLS.
     untrusted: AtomicBool,
-    /// When each error was last reported.
+    /// When each failure was last reported.
     told: Mutex<HashMap<String, Instant>>,
     pub(super) members: Members<Share>,
 }
 
 impl State {
+    /// Whether any broker can be reached: the client tells only when none can.
     pub(super) fn is_connected(&self) -> bool {
         !self.lost.load(Ordering::Relaxed)
     }
@@ -62,16 +64,40 @@ impl State {
     /// Something failed that the clients retry; reported once in a while. Only by its code: the text may hold an
     /// address or a name.
     pub(super) fn failed(&self, code: RDKafkaErrorCode) {
-        let (code, now) = (format!("{code:?}"), Instant::now());
-        let mut told = self.told.lock();
-        let is_due = told.get(&code).is_none_or(|last| now.duration_since(*last) >= TELLING);
-        if is_due {
-            told.insert(code.clone(), now);
-        }
-        drop(told);
-        if is_due {
+        let code = format!("{code:?}");
+        if self.is_due(code.clone()) {
             log::kafka::failed(&code);
         }
+    }
+
+    /// Brokers refused to commit how far a group is; reported as [`State::failed`] is.
+    pub(super) fn commit_failed(&self, group: &str, code: RDKafkaErrorCode) {
+        // There may be nothing to commit, and a group that forms takes commits when it has.
+        if matches!(code, RDKafkaErrorCode::NoOffset | RDKafkaErrorCode::RebalanceInProgress) {
+            return;
+        }
+        let code = format!("{code:?}");
+        if self.is_due(format!("{group} {code}")) {
+            log::kafka::commit_failed(group, &code);
+        }
+    }
+
+    /// A producer was cut, for one publication that failed; reported as [`State::failed`] is.
+    pub(super) fn cut(&self) {
+        if self.is_due("cut".into()) {
+            log::kafka::cut();
+        }
+    }
+
+    /// Whether something is to be reported that may go on for long.
+    fn is_due(&self, what: String) -> bool {
+        let now = Instant::now();
+        let mut told = self.told.lock();
+        let is_due = told.get(&what).is_none_or(|last| now.duration_since(*last) >= TELLING);
+        if is_due {
+            told.insert(what, now);
+        }
+        is_due
     }
 
     /// As [`State::failed`], if the error has a code.
@@ -101,10 +127,11 @@ impl ClientContext for Context {
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
             self.state.answered();
         }
-        if let Some(share) = &self.share
-            && let Some(topic) = statistics.topics.get(&*share.topic)
-        {
-            share.observe(&topic.partitions);
+        if let Some(share) = &self.share {
+            share.observe_group(statistics.cgrp.as_ref());
+            if let Some(topic) = statistics.topics.get(&*share.topic) {
+                share.observe(&topic.partitions);
+            }
         }
     }
 
@@ -147,6 +174,14 @@ impl ConsumerContext for Context {
             // The client remembers that a lost partition was paused, and would never fetch it again. A member without
             // room pauses it anew.
             let _ = client.resume(partitions);
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let Some(share) = &self.share else { return };
+        let mut results = iter::once(result).chain(offsets.elements().into_iter().map(|each| each.error()));
+        if let Some(code) = results.find_map(|result| result.err()?.rdkafka_error_code()) {
+            self.state.commit_failed(&share.group, code);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Kafka: a topic whose partitions keep the order of a stream, and a topic of dead letters for each group.
 
 mod apart;
+mod client;
 mod consume;
 mod context;
 mod options;
@@ -8,7 +9,10 @@ mod partitions;
 mod payloads;
 mod pipeline;
 mod publish;
+mod queries;
+mod refusal;
 mod replay;
+mod retention;
 mod settle;
 mod tenure;
 
@@ -45,7 +49,8 @@ const PORT: u16 = 9092;
 /// the first message of the topic: its members share the partitions and pass them on cooperatively. Its own name
 /// contains no dot, since it could then collide with a group of another topic. A partition goes to another member when
 /// its in-flight messages are done, for which the group waits at most 10 seconds. An offset is committed when its
-/// message and all before it are done, so that a process that dies loses none.
+/// message and all before it are done, so that a process that dies loses none. What the topic's retention deletes before
+/// a group has handled it is lost to that group, which goes on with what is left: an error is logged.
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers and its stream as the key: the key
 /// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must exist, which is checked
@@ -56,7 +61,8 @@ const PORT: u16 = 9092;
 /// `offsets.retention.minutes`: then it begins with the first message, and all its letters are retried. A letter that
 /// the topic can never take, such as that of a foreign message longer than ours may be, is logged and counted
 /// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be
-/// stored now is retried without end, which is logged, and holds up its lane.
+/// stored now is retried without end, which is logged, and holds up its lane. So does a handler that never returns. Once
+/// all that the subscription has in flight waits behind it, up to its prefetch, all lanes stand still.
 ///
 /// There is nothing to close: the connections end when the bus, its clones and its subscriptions have been dropped, in
 /// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the brokers by
@@ -90,7 +96,7 @@ impl KafkaBus {
         let info = info(brokers, &options.topic);
         let shared = Arc::new(Shared { info, client, options, publisher, letters: OnceCell::new(), state });
         let partitions = shared.options.create.map_or(1, |create| create.partitions);
-        shared.create(&shared.options.topic, partitions, &[]).await?;
+        shared.create(&shared.options.topic, partitions, &shared.options.of_messages()).await?;
         Ok(Self::over(Kafka { shared }))
     }
 }

@@ -43,6 +43,8 @@ const OWN: [&str; 23] = [
 
 /// Bytes by which a dead letter, or the client's framing, may exceed the longest message, which is measured before.
 const ROOM: u32 = 65_536;
+/// As good as without an end; the clock has one.
+const FAR: Duration = Duration::from_hours(24 * 365);
 /// The maximum that the client accepts.
 const MOST: u32 = 1_000_000_000;
 
@@ -54,6 +56,7 @@ pub struct KafkaOptions {
     pub(super) create: Option<NewTopics>,
     pub(super) publish_timeout: Duration,
     pub(super) session_timeout: Duration,
+    pub(super) patience: Duration,
     pub(super) largest: u32,
     settings: BTreeMap<String, String>,
 }
@@ -73,16 +76,30 @@ impl KafkaOptions {
             create: None,
             publish_timeout: Duration::from_secs(30),
             session_timeout: Duration::from_secs(45),
+            patience: Duration::from_mins(5),
             largest: 1_000_000,
             settings: BTreeMap::new(),
         }
     }
 
-    /// Creates the topic if it is missing, with that many partitions and replicas; and the topics of dead letters, with
-    /// one partition, which keep letters forever whatever the brokers' defaults (`retention.ms=-1`,
-    /// `retention.bytes=-1`, `cleanup.policy=delete`), and take them all (`max.message.bytes`, 65,536 above
-    /// [`KafkaOptions::max_message_bytes`]). As many members of a group can work at once as there are partitions. An
-    /// existing topic is not changed.
+    /// Creates the topic if it is missing, with that many partitions and replicas and `cleanup.policy=delete`; and the
+    /// topics of dead letters, with one partition, which keep letters forever whatever the brokers' defaults
+    /// (`retention.ms=-1`, `retention.bytes=-1`, `cleanup.policy=delete`), and take them all (`max.message.bytes`,
+    /// 65,536 above [`KafkaOptions::max_message_bytes`]). As many members of a group can work at once as there are
+    /// partitions. An existing topic is not changed.
+    ///
+    /// Partitions that are added to a topic later break the order of streams: the number of partitions decides which of
+    /// them a stream goes to, so that a message may be handled before older ones of its stream that are still in
+    /// another. Stop publishing, let every group handle all that is there, and add the partitions then; the letters of a
+    /// group are not affected. Better take enough at once.
+    ///
+    /// How long messages are kept is the brokers' default, or set with their tools: what retention deletes before a
+    /// group has handled it is passed over, with the log event `eventsource.bus.kafka.deleted`.
+    ///
+    /// With three replicas or more, a message is confirmed when two have it (`min.insync.replicas=2`), so that no
+    /// single disk has the only copy; if fewer are in sync, publications wait. With the brokers' default of 1, the leader
+    /// alone confirms when the others have fallen behind: set both settings on topics that you make by hand, since under
+    /// `cleanup.policy=compact` only the last message of a stream is kept.
     pub fn create(self, partitions: u16, replicas: u16) -> Self {
         Self { create: Some(NewTopics { partitions: partitions.max(1), replicas: replicas.max(1) }), ..self }
     }
@@ -95,6 +112,13 @@ impl KafkaOptions {
     /// How long a silent member of a group keeps its partitions before others get them; 45 seconds by default.
     pub fn session_timeout(self, timeout: Duration) -> Self {
         Self { session_timeout: timeout.max(Duration::from_millis(1)), ..self }
+    }
+
+    /// How long a subscription goes on trying while brokers forbid it to read the topic or to be in its group, as while
+    /// permissions are changed, before it stops; 5 minutes by default. It stops at once if brokers will never take it,
+    /// as with a session timeout that they do not allow.
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience: patience.min(FAR), ..self }
     }
 
     /// The maximum length of a message that is sent, headers included; 1,000,000 bytes by default. The topic's
@@ -129,15 +153,27 @@ impl KafkaOptions {
         self.largest.saturating_add(ROOM).min(MOST)
     }
 
+    /// The settings of the topic of all messages: a stream is the key, by which compaction would keep its last message
+    /// alone.
+    pub(super) fn of_messages(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![("cleanup.policy", "delete".into())];
+        // Or the leader confirms alone when the others have fallen behind.
+        if self.create.is_some_and(|create| create.replicas >= 3) {
+            settings.push(("min.insync.replicas", "2".into()));
+        }
+        settings
+    }
+
     /// The settings of a dead-letter topic: it takes each letter that we write, and keeps it until somebody has dealt
     /// with it. The brokers' defaults may differ.
-    pub(super) fn of_letters(&self) -> [(&'static str, String); 4] {
-        [
-            ("cleanup.policy", "delete".into()),
+    pub(super) fn of_letters(&self) -> Vec<(&'static str, String)> {
+        let mut settings = self.of_messages();
+        settings.extend([
             ("max.message.bytes", self.longest_letter().to_string()),
             ("retention.bytes", "-1".into()),
             ("retention.ms", "-1".into()),
-        ]
+        ]);
+        settings
     }
 
     /// What all clients of the bus share.
@@ -299,6 +335,20 @@ mod tests {
         assert_eq!(longest, 5_065_536, "the longest message and its headers as a letter");
         let keeping = ["cleanup.policy", "retention.bytes", "retention.ms"];
         assert_eq!(keeping.map(|name| settings[name]), ["delete", "-1", "-1"]);
+    }
+
+    /// By the brokers' default one of three replicas confirmed, and died with what the others had not.
+    #[test]
+    fn what_is_confirmed_is_on_two_disks_where_there_are_three() {
+        let of = |replicas| KafkaOptions::new("orders").create(1, replicas);
+        let in_sync = ("min.insync.replicas", "2".to_owned());
+        let kept = ("cleanup.policy", "delete".to_owned());
+        for replicas in 1..=4 {
+            for settings in [of(replicas).of_messages(), of(replicas).of_letters()] {
+                assert_eq!(settings.contains(&in_sync), replicas >= 3, "{replicas}");
+                assert!(settings.contains(&kept), "{replicas}");
+            }
+        }
     }
 
     #[test]

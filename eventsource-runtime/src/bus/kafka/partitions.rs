@@ -1,18 +1,20 @@
 //! The partitions that a member of a group has.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
-use rdkafka::statistics::Partition;
+use rdkafka::statistics::{ConsumerGroup, Partition};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::consume::Client;
+use super::client::Client;
+use super::retention;
 use super::tenure::{Phase, Tenure};
 use crate::sync::Mutex;
 
@@ -26,15 +28,19 @@ pub(super) struct Share {
     pub(super) group: Arc<str>,
     pub(super) topic: Arc<str>,
     inside: Mutex<Inside>,
-    /// Something is to be given back.
+    /// Something is to be given back, or to be looked at.
     pub(super) changed: Notify,
     /// Nobody waits any more for what is in flight.
     leaving: AtomicBool,
+    /// Whether the group has taken this member.
+    is_member: AtomicBool,
 }
 
 #[derive(Default)]
 struct Inside {
     held: BTreeMap<i32, Arc<Tenure>>,
+    /// Those of which nobody has looked yet what was deleted before.
+    unseen: BTreeSet<i32>,
     returning: Option<Returning>,
     /// Where partitions ended when brokers were asked.
     ends: BTreeMap<i32, i64>,
@@ -92,11 +98,28 @@ impl Returning {
 impl Share {
     pub(super) fn new(group: Arc<str>, topic: Arc<str>) -> Self {
         let inside = Mutex::default();
-        Self { group, topic, inside, changed: Notify::new(), leaving: AtomicBool::new(false) }
+        let (leaving, is_member) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { group, topic, inside, changed: Notify::new(), leaving, is_member }
     }
 
     pub(super) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// What the client's statistics tell of the member.
+    pub(super) fn observe_group(&self, known: Option<&ConsumerGroup>) {
+        let is_member = known.is_some_and(|group| group.state == "up" && group.join_state == "steady");
+        self.is_member.store(is_member, Ordering::Relaxed);
+    }
+
+    /// A permission is missing: whether the group has this member is only known when the client tells it again.
+    pub(super) fn refused(&self) {
+        self.is_member.store(false, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.is_member.load(Ordering::Relaxed)
     }
 
     /// Partitions were assigned to this member.
@@ -105,7 +128,9 @@ impl Share {
         for partition in partitions {
             inside.gone(partition);
             inside.held.insert(partition, Arc::new(Tenure::new(partition)));
+            inside.unseen.insert(partition);
         }
+        self.changed.notify_one();
     }
 
     /// Partitions are to go to other members: nothing of them is begun any more. False if they can go at once.
@@ -115,6 +140,7 @@ impl Share {
         for partition in partitions {
             inside.lags.remove(&partition);
             inside.ends.remove(&partition);
+            inside.unseen.remove(&partition);
             if is_lost {
                 inside.gone(partition);
             }
@@ -133,6 +159,11 @@ impl Share {
             self.changed.notify_one();
         }
         waits
+    }
+
+    /// Those that were assigned since this was last asked.
+    pub(super) fn unseen(&self) -> Vec<i32> {
+        mem::take(&mut self.inside.lock().unseen).into_iter().collect()
     }
 
     /// What is to be given back.
@@ -163,17 +194,27 @@ impl Share {
         Ok(())
     }
 
-    /// Takes from the client's statistics how far the group is behind.
+    /// Takes from the client's statistics how far the group is behind what it has committed, which is where another
+    /// member would begin. Before the first commit that is where the partition begins.
     pub(super) fn observe(&self, known: &HashMap<i32, Partition>) {
         let mut inside = self.inside.lock();
+        let missing = inside
+            .held
+            .iter()
+            .filter_map(|(partition, tenure)| Some((*partition, tenure.missing(known.get(partition)?.lo_offset))));
+        let missing: Vec<_> = missing.collect();
         let lags = inside.held.iter().filter_map(|(partition, tenure)| {
             let known = known.get(partition)?;
-            let at = tenure.position().or([known.committed_offset, known.lo_offset].into_iter().find(|at| *at >= 0))?;
+            let at = Some(known.committed_offset.max(known.lo_offset)).filter(|at| *at >= 0).or(tenure.position())?;
             let end = if known.ls_offset >= 0 { known.ls_offset } else { known.hi_offset };
             let end = inside.ends.get(partition).map_or(end, |asked| end.max(*asked));
             Some((*partition, u64::try_from(end.checked_sub(at)?).unwrap_or_default()))
         });
         inside.lags = lags.collect();
+        drop(inside);
+        for (partition, messages) in missing {
+            retention::tell(self, partition, messages);
+        }
     }
 
     pub(super) fn lags(&self) -> BTreeMap<i32, u64> {

@@ -136,6 +136,8 @@ impl Pipeline {
         let mut is_cut = self.is_cut.write();
         if !std::mem::replace(&mut *is_cut, true) {
             self.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
+            drop(is_cut);
+            self.state.cut();
         }
     }
 

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::blocking;
-use super::consume::Client;
+use super::client::Client;
 use super::partitions::Share;
 use crate::bus::Place;
 use crate::bus::error::BusError;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rdkafka::consumer::Consumer as _;
 
 use super::Shared;
-use super::consume::Client;
+use super::client::Client;
 use super::partitions::Share;
 use super::tenure::Tenure;
 use crate::bus::Settle;

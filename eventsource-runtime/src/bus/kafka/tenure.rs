@@ -28,6 +28,8 @@ struct Progress {
     taken: VecDeque<(i64, bool)>,
     /// The one after the last that was taken.
     next: Option<i64>,
+    /// The widest gap between two that were taken since somebody last looked.
+    gap: Option<(i64, i64)>,
 }
 
 impl Progress {
@@ -35,7 +37,11 @@ impl Progress {
         // If the client went back, everything from there on comes again.
         while self.taken.pop_back_if(|last| last.0 >= offset).is_some() {}
         self.taken.push_back((offset, false));
-        self.next = Some(offset + 1);
+        if let Some(expected) = self.next.replace(offset + 1)
+            && offset - expected > self.gap.map_or(0, |(from, to)| to - from)
+        {
+            self.gap = Some((expected, offset));
+        }
     }
 
     fn done(&mut self, offset: i64) {
@@ -156,6 +162,13 @@ impl Tenure {
         }
     }
 
+    /// How many offsets of the widest gap lie before the first that the partition still has. Brokers have others of
+    /// their own, and compaction leaves gaps.
+    pub(super) fn missing(&self, begin: i64) -> u64 {
+        let gap = self.progress.lock().gap.take();
+        gap.and_then(|(from, to)| u64::try_from(begin.min(to) - from).ok()).unwrap_or_default()
+    }
+
     /// The first offset that is not done.
     pub(super) fn position(&self) -> Option<i64> {
         let progress = self.progress.lock();
@@ -236,6 +249,22 @@ mod tests {
         assert_eq!(tenure.progress.lock().taken, [(0, false), (10_005, true)]);
         assert_eq!(done(&tenure, 0), Some(10_005));
         assert_eq!(tenure.position(), Some(10_006));
+    }
+
+    #[test]
+    fn of_a_gap_only_what_the_partition_has_no_more_is_missing() {
+        let tenure = Tenure::new(0);
+        for offset in [10, 12, 13] {
+            tenure.take(offset);
+        }
+        assert_eq!(tenure.missing(3), 0, "the broker's own");
+        for offset in [20, 22] {
+            tenure.take(offset);
+        }
+        assert_eq!(tenure.missing(20), 6);
+        assert_eq!(tenure.missing(20), 0, "it was told");
+        tenure.take(30);
+        assert_eq!(tenure.missing(-1), 0, "nobody knows where it begins");
     }
 
     #[test]

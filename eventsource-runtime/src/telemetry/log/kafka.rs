@@ -32,6 +32,45 @@ pub(crate) fn failed(code: &str) {
     );
 }
 
+/// Brokers refuse to commit how far a group is.
+pub(crate) fn commit_failed(group: &str, code: &str) {
+    event!(
+        "eventsource.bus.kafka.commit_failed",
+        names::LOG_KAFKA,
+        WARN,
+        { messaging.consumer.group.name = group, error.r#type = code },
+        "a commit failed"
+    );
+}
+
+/// A publication failed, with which all others that were not confirmed were cut off.
+pub(crate) fn cut() {
+    event!(
+        "eventsource.bus.kafka.cut",
+        names::LOG_KAFKA,
+        WARN,
+        { messaging.system = SYSTEM },
+        "publications were cut off and are made again"
+    );
+}
+
+/// Brokers deleted messages before a group handled them.
+pub(crate) fn deleted(group: &str, topic: &str, partition: i32, messages: u64) {
+    let partition = partition.to_string();
+    event!(
+        "eventsource.bus.kafka.deleted",
+        names::LOG_KAFKA,
+        ERROR,
+        {
+            messaging.consumer.group.name = group,
+            messaging.destination.name = topic,
+            messaging.destination.partition.id = &*partition,
+            eventsource.message.count = messages
+        },
+        "messages were deleted before they were handled"
+    );
+}
+
 /// A partition went to another member while messages of it were still being handled.
 pub(crate) fn handed_over_busy(group: &str) {
     event!(

@@ -1,0 +1,51 @@
+//! What a member asks brokers, each on a thread of its own, since the client waits for their answers.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::settle::Origin;
+use super::{apart, retention};
+
+/// The queries that are open.
+#[derive(Default)]
+pub(super) struct Queries {
+    lag: Option<oneshot::Receiver<()>>,
+    deleted: Vec<oneshot::Receiver<()>>,
+}
+
+impl Queries {
+    /// Asks for the lag, unless an earlier query is still open. Brokers that cannot be asked now are asked later.
+    pub(super) fn ask(&mut self, origin: &Arc<Origin>) {
+        if !self.lag.as_mut().is_some_and(is_open) {
+            let origin = Arc::clone(origin);
+            self.lag = Some(apart::run(move || {
+                let _ = origin.share.ask(&origin.client);
+            }));
+        }
+    }
+
+    /// Asks what was deleted of partitions that are new to this member.
+    pub(super) fn look_back(&mut self, origin: &Arc<Origin>) {
+        let partitions = origin.share.unseen();
+        if !partitions.is_empty() {
+            let origin = Arc::clone(origin);
+            self.deleted.retain_mut(is_open);
+            self.deleted.push(apart::run(move || {
+                let _ = retention::look(&origin.client, &origin.share, &partitions);
+            }));
+        }
+    }
+
+    /// Waits until none is open.
+    pub(super) async fn ended(self) {
+        for open in self.lag.into_iter().chain(self.deleted) {
+            let _ = open.await;
+        }
+    }
+}
+
+fn is_open(query: &mut oneshot::Receiver<()>) -> bool {
+    query.try_recv() == Err(TryRecvError::Empty)
+}

@@ -1,0 +1,142 @@
+//! What brokers forbid to a member: for good, or while somebody changes permissions.
+
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::time::Instant;
+
+/// The shortest and the longest time after which it is looked again whether a refusal goes on. The client waits for five
+/// seconds before it fetches again what is forbidden, and brokers may take a while to answer.
+const SOON: Duration = Duration::from_secs(7);
+const LATE: Duration = Duration::from_secs(20);
+
+/// What an error means to a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Brokers will never take such a member.
+    Final,
+    /// A permission is missing: to read the topic, or to be in the group.
+    OfTopic,
+    OfGroup,
+    /// The client goes on by itself.
+    Passing,
+}
+
+impl Kind {
+    pub(super) fn of(code: RDKafkaErrorCode) -> Self {
+        use RDKafkaErrorCode as Code;
+        match code {
+            Code::InconsistentGroupProtocol | Code::InvalidGroupId | Code::InvalidSessionTimeout => Self::Final,
+            Code::TopicAuthorizationFailed => Self::OfTopic,
+            Code::ClusterAuthorizationFailed | Code::GroupAuthorizationFailed => Self::OfGroup,
+            _ => Self::Passing,
+        }
+    }
+}
+
+/// A permission that was missing, and may be still. The client reports it once, and not that it is there again.
+pub(super) struct Refusal {
+    kind: Kind,
+    error: KafkaError,
+    /// When the member stops.
+    until: Instant,
+    /// When it is looked again.
+    again: Instant,
+    /// Whether it was reported since somebody last had the client report it anew.
+    reported: bool,
+}
+
+/// What to do about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It is over.
+    GoOn,
+    /// It has lasted for too long.
+    Stop,
+    /// The client is to report it anew if it goes on.
+    Provoke,
+}
+
+impl Refusal {
+    pub(super) fn new(kind: Kind, error: KafkaError, now: Instant, patience: Duration) -> Self {
+        let again = now + (patience / 4).clamp(SOON, LATE);
+        Self { kind, error, until: now + patience, again, reported: true }
+    }
+
+    /// It is reported again.
+    pub(super) fn goes_on(&mut self, kind: Kind, error: KafkaError) {
+        (self.kind, self.error, self.reported) = (kind, error, true);
+    }
+
+    pub(super) fn again(&self) -> Instant {
+        self.again
+    }
+
+    pub(super) fn error(self) -> KafkaError {
+        self.error
+    }
+
+    /// Whether a message shows that it is over: what came of the topic may be read.
+    pub(super) fn ends_with_a_message(&self) -> bool {
+        self.kind == Kind::OfTopic
+    }
+
+    /// To be asked when it is time to look again. `is_member` tells whether the group has taken the member.
+    pub(super) fn next(&self, now: Instant, is_member: bool) -> Next {
+        match self.kind {
+            Kind::OfGroup if is_member => Next::GoOn,
+            Kind::OfTopic if !self.reported => Next::GoOn,
+            _ if now >= self.until => Next::Stop,
+            _ => Next::Provoke,
+        }
+    }
+
+    /// It is looked again later. `provoked` tells whether the client will report it if it goes on; `None` for one that
+    /// is paused, of which nothing can be told.
+    pub(super) fn later(&mut self, now: Instant, patience: Duration, provoked: Option<bool>) {
+        self.again = now + (patience / 4).clamp(SOON, LATE);
+        match provoked {
+            Some(provoked) => self.reported &= !provoked,
+            None => self.until = now + patience,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(40);
+
+    fn refusal(code: RDKafkaErrorCode, now: Instant) -> Refusal {
+        Refusal::new(Kind::of(code), KafkaError::MessageConsumption(code), now, PATIENCE)
+    }
+
+    #[test]
+    fn a_refusal_that_is_not_reported_again_is_over() {
+        let begun = Instant::now();
+        let mut refused = refusal(RDKafkaErrorCode::TopicAuthorizationFailed, begun);
+        assert_eq!(refused.again(), begun + PATIENCE / 4);
+        let mut now = refused.again();
+        assert_eq!(refused.next(now, true), Next::Provoke, "it was reported");
+        refused.later(now, PATIENCE, Some(true));
+        assert_eq!(refused.next(refused.again(), true), Next::GoOn, "it was not");
+        refused.goes_on(Kind::OfTopic, KafkaError::MessageConsumption(RDKafkaErrorCode::TopicAuthorizationFailed));
+        while refused.next(now, true) == Next::Provoke {
+            // Nothing was there that could report it.
+            refused.later(now, PATIENCE, Some(false));
+            now = refused.again();
+        }
+        assert_eq!((refused.next(now, true), now), (Next::Stop, begun + PATIENCE));
+    }
+
+    #[test]
+    fn a_group_that_has_taken_the_member_refuses_it_no_more() {
+        let begun = Instant::now();
+        let refused = refusal(RDKafkaErrorCode::GroupAuthorizationFailed, begun);
+        assert_eq!(refused.next(begun + PATIENCE, true), Next::GoOn);
+        assert_eq!(refused.next(begun, false), Next::Provoke);
+        assert_eq!(refused.next(begun + PATIENCE, false), Next::Stop);
+        assert!(!refused.ends_with_a_message());
+    }
+}
