@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{HandlerError, Received, Relay};
 use eventsource_runtime::clock::{Clock, Timestamp};
-use eventsource_runtime::dispatch::ProcessManagers;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::ProjectionStore;
+use eventsource_runtime::projection::{ProjectionStore, Projections};
 use eventsource_runtime::store::Filter;
 use eventsource_runtime::{Event, StoredEvent};
 use eventsource_tests::own_bus::remote;
@@ -40,7 +39,7 @@ fn runner<S: ProjectionStore + SnapshotStore>(store: &S) -> ProcessManagerRunner
 }
 
 /// Waits until nothing follows any more.
-async fn quiet<S: EventStore>(managers: &ProcessManagers, store: &S) {
+async fn quiet<S: EventStore>(managers: &Projections, store: &S) {
     loop {
         let head = store.head().await.unwrap();
         managers.wait_for(head).await.unwrap();

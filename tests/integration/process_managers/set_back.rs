@@ -29,7 +29,7 @@ impl Shop {
         shop
     }
 
-    fn start(&self) -> ProcessManagers {
+    fn start(&self) -> Projections {
         runner(&self.store).with_clock(self.clock.clone()).lease(Duration::from_millis(200)).spawn()
     }
 
@@ -81,7 +81,7 @@ impl Shop {
 
     /// Loses what was committed after a position, with what the checkpoints say of it. Its managers have seen all that
     /// by then: a store in a file does not know itself that it may end before where it ended.
-    async fn lose(&self, managers: &ProcessManagers, after: Position) {
+    async fn lose(&self, managers: &Projections, after: Position) {
         quiet(managers, &self.store).await;
         let raw = rusqlite::Connection::open(self.scratch.file()).unwrap();
         raw.busy_timeout(Duration::from_secs(5)).unwrap();
