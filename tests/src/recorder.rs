@@ -84,7 +84,8 @@ impl Recorder {
     /// How many spans have started and not ended.
     #[must_use]
     pub fn open_spans(&self) -> usize {
-        self.balance.open.load(Ordering::SeqCst)
+        let ended = self.balance.ended();
+        self.balance.started.load(Ordering::SeqCst) - ended
     }
 
     /// How many spans have started.
@@ -116,19 +117,26 @@ impl Default for Recorder {
 
 /// Counts starts against ends.
 #[derive(Clone, Debug, Default)]
-struct Balance {
-    open: Arc<AtomicUsize>,
+pub struct Balance {
     started: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Balance {
+    /// How many spans have ended.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
+    }
 }
 
 impl SpanProcessor for Balance {
     fn on_start(&self, _: &mut Span, _: &Context) {
-        self.open.fetch_add(1, Ordering::SeqCst);
         self.started.fetch_add(1, Ordering::SeqCst);
     }
 
     fn on_end(&self, _: SpanData) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
+        self.ended.fetch_add(1, Ordering::SeqCst);
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -12,6 +12,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_runtime::telemetry::{AttributeValue, Slot, names};
 use eventsource_tests::alone::{alone, is_alone};
+use eventsource_tests::recorder::Balance;
 use opentelemetry::Context;
 use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
@@ -20,7 +21,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, Span, SpanData, SpanExporter, SpanProcessor};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData, SpanExporter};
 use serde::Deserialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -65,7 +66,7 @@ async fn works_on() {
         return;
     }
     let expected = outcome_here().await;
-    let (lines, exports, ended) = (Lines::default(), Arc::new(AtomicUsize::new(0)), Ended::default());
+    let (lines, exports, ended) = (Lines::default(), Arc::new(AtomicUsize::new(0)), Balance::default());
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.clone())).unwrap();
     let lost = Lost::default();
     let telemetry = Telemetry::from_env("tests")
@@ -87,7 +88,7 @@ async fn works_on() {
     let after = held();
     println!(
         "held before {before} bytes, after {after}; {} spans in {:?}, {} exports failed",
-        ended.count(),
+        ended.ended(),
         started.elapsed(),
         exports.load(Ordering::SeqCst)
     );
@@ -105,10 +106,11 @@ async fn works_on() {
     let telling = lines.of("eventsource.telemetry.dropped") + lines.of("eventsource.telemetry.export_fails");
     let logged = lines.all() - telling;
     let all = |of: &dyn Fn(&str) -> u64| fate(of).iter().sum::<u64>();
-    while (all(&spans) < 2 * ended.count() || all(&logs) < logged) && started.elapsed() < Duration::from_mins(2) {
+    while (all(&spans) < 2 * ended.ended() as u64 || all(&logs) < logged) && started.elapsed() < Duration::from_mins(2)
+    {
         telemetry.force_flush().await.unwrap_err();
     }
-    assert_eq!(all(&spans), 2 * ended.count());
+    assert_eq!(all(&spans), 2 * ended.ended() as u64);
     assert!((logged..=logged + telling).contains(&all(&logs)), "{logged} events became {:?}", fate(&logs));
     for [exported, queue_full, export_failed] in [fate(&spans), fate(&logs)] {
         assert!(exported == 0 && export_failed > queue_full, "{exported}, {queue_full}, {export_failed}");
@@ -257,32 +259,6 @@ impl SpanExporter for Failing {
     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
         self.0.fetch_add(1, Ordering::SeqCst);
         Err(OTelSdkError::InternalFailure("no route to the receiver".to_owned()))
-    }
-}
-
-/// Counts the spans that end.
-#[derive(Clone, Debug, Default)]
-struct Ended(Arc<AtomicU64>);
-
-impl Ended {
-    fn count(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, _: SpanData) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
     }
 }
 
