@@ -6,7 +6,8 @@ use eventsource_runtime::bus::{EventBus, HandlerError, Message, Received, Relay,
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, StreamId};
 use eventsource_runtime::testing;
-use eventsource_tests::orders::{Order, OrderLine, PlaceOrder};
+use eventsource_tests::orders::Order;
+use eventsource_tests::placing::place;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::services;
@@ -66,16 +67,6 @@ fn assert_borne(seen: &BTreeSet<(String, String)>, by: &str, keys: &[&str]) {
     }
 }
 
-fn place() -> PlaceOrder {
-    PlaceOrder {
-        order_id: Uuid::now_v7(),
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
-        shipping_address: "1 Analytical Row".into(),
-    }
-}
-
 #[test]
 fn by_postgres() {
     testing::run(async {
@@ -85,7 +76,7 @@ fn by_postgres() {
         let work = async {
             let orders = Repository::<Order, _>::new(store.clone());
             let bus = CommandBus::builder().aggregate(orders.clone()).build();
-            let order = place();
+            let order = place(Uuid::now_v7());
             let committed = bus.dispatch(order.clone()).await.unwrap();
             bus.dispatch(order.clone()).await.unwrap_err();
             orders.create_snapshot(&order.order_id).await.unwrap();
@@ -137,7 +128,7 @@ async fn all_of<B: EventBus>(bus: &Traced<B>) {
     settled(3).await;
     let store = MemoryStore::new().enable_tracing(false);
     let commands = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
-    let committed = commands.dispatch(place()).await.unwrap();
+    let committed = commands.dispatch(place(Uuid::now_v7())).await.unwrap();
     let relay = Relay::new("orders to the broker", store, bus.clone()).spawn();
     in_time(relay.wait_for(committed.position)).await.unwrap();
     relay.shutdown().await.unwrap();

@@ -13,6 +13,7 @@ use eventsource_tests::hooked::{Asked, Hooked};
 use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{Order, OrderCancelled, PlaceOrder};
 use eventsource_tests::own_bus::{remote, routing};
+use eventsource_tests::placing::place;
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -77,13 +78,7 @@ async fn conflict(store: &MemoryStore) -> Position {
 
 /// A command that has nothing to order.
 fn refused() -> PlaceOrder {
-    PlaceOrder {
-        order_id: Uuid::now_v7(),
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: Vec::new(),
-        shipping_address: "1 Analytical Row".into(),
-    }
+    PlaceOrder { lines: Vec::new(), ..place(Uuid::now_v7()) }
 }
 
 /// What a counter has counted, as it was exported last.
