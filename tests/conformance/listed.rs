@@ -12,7 +12,6 @@ use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::services;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::ScopeMetrics;
 use uuid::Uuid;
 
 use crate::messages::in_time;
@@ -25,9 +24,8 @@ struct Heard {
 
 impl Heard {
     fn new() -> Self {
-        let metrics = InMemoryMetricExporter::default();
-        let exporter = metrics.clone();
-        Self { recorder: Recorder::with(|builder| builder.metric_exporter(exporter)), metrics }
+        let (recorder, metrics) = Recorder::measured();
+        Self { recorder, metrics }
     }
 
     /// Holds all of it against the registry, and says which attributes were borne, by which group.
@@ -40,12 +38,9 @@ impl Heard {
             faults.extend(registry.check_span(&span));
             bears(registry.borne_by_span(&span));
         }
-        let finished = self.metrics.get_finished_metrics().unwrap();
-        for metric in finished.iter().flat_map(|resource| resource.scope_metrics().flat_map(ScopeMetrics::metrics)) {
-            for measured in Measured::of(metric) {
-                faults.extend(registry.check_metric(&measured));
-                bears(registry.borne_by_metric(&measured));
-            }
+        for measured in Measured::all(&self.metrics) {
+            faults.extend(registry.check_metric(&measured));
+            bears(registry.borne_by_metric(&measured));
         }
         assert_eq!(faults, [""; 0]);
         seen
@@ -53,9 +48,7 @@ impl Heard {
 
     /// What the points of a metric bear.
     fn said(&self, name: &str) -> BTreeSet<(String, String)> {
-        let finished = self.metrics.get_finished_metrics().unwrap();
-        let all = finished.iter().flat_map(|resource| resource.scope_metrics().flat_map(ScopeMetrics::metrics));
-        let points = all.filter(|metric| metric.name() == name).flat_map(Measured::of);
+        let points = Measured::all(&self.metrics).into_iter().filter(|point| point.name == name);
         let said = points.flat_map(|point| point.attributes);
         said.map(|attribute| (attribute.key.to_string(), attribute.value.to_string())).collect()
     }

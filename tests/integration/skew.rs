@@ -11,6 +11,7 @@ use eventsource_tests::clocks::Moved;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_bus::remote;
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use opentelemetry::Value;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
@@ -48,7 +49,7 @@ impl Anew {
 /// A year of history that was replayed was a year of lag.
 #[tokio::test]
 async fn a_rebuild_is_not_late_with_the_past() {
-    let (recorder, metrics) = measured();
+    let (recorder, metrics) = Recorder::measured();
     let work = async {
         let store = MemoryStore::new();
         let event = OrderCancelled { reason: "too slow".into() };
@@ -66,11 +67,6 @@ async fn a_rebuild_is_not_late_with_the_past() {
     assert_eq!(lags(&metrics).0, 1);
 }
 
-fn measured() -> (Recorder, InMemoryMetricExporter) {
-    let metrics = InMemoryMetricExporter::default();
-    (Recorder::with(|builder| builder.metric_exporter(metrics.clone())), metrics)
-}
-
 /// How many lags there are, the least of them, and all together.
 fn lags(metrics: &InMemoryMetricExporter) -> (u64, f64, f64) {
     let finished = metrics.get_finished_metrics().unwrap();
@@ -83,20 +79,14 @@ fn lags(metrics: &InMemoryMetricExporter) -> (u64, f64, f64) {
 
 /// The components that count skew, and how much.
 fn skews(metrics: &InMemoryMetricExporter) -> Vec<(String, u64)> {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let mut all = finished.last().unwrap().scope_metrics().flat_map(ScopeMetrics::metrics);
-    let Some(skew) = all.find(|metric| metric.name() == "eventsource.clock.skew") else { return Vec::new() };
-    let AggregatedMetrics::U64(MetricData::Sum(sum)) = skew.data() else { panic!("no counter") };
-    let component = |attributes: &mut dyn Iterator<Item = &opentelemetry::KeyValue>| {
-        attributes.map(|attribute| attribute.value.to_string()).collect()
-    };
-    sum.data_points().map(|point| (component(&mut point.attributes()), point.value())).collect()
+    let skews = Measured::last(metrics).into_iter().filter(|point| point.name == "eventsource.clock.skew");
+    skews.map(|point| (point.said("eventsource.component"), point.count)).collect()
 }
 
 /// Cancels an order for each step of a clock, with the writer's clock put so, then the projection's.
 async fn follow(steps: &[(i64, i64)]) -> (Recorder, InMemoryMetricExporter) {
     let ((recorder, metrics), (writes, reads)) =
-        (measured(), (Moved::ahead(Duration::ZERO), Moved::ahead(Duration::ZERO)));
+        (Recorder::measured(), (Moved::ahead(Duration::ZERO), Moved::ahead(Duration::ZERO)));
     let store = MemoryStore::new();
     let orders = Repository::<Order, _>::new(store.clone()).with_clock(Arc::new(writes.clone()));
     let work = async {
@@ -139,7 +129,7 @@ async fn clocks_that_step_forward_and_back_make_no_lag_negative() {
 /// A projection's letters were measured by the system's clock.
 #[tokio::test]
 async fn a_letter_is_retried_by_the_clock_that_was_given() {
-    let ((recorder, metrics), clock, store) = (measured(), Moved::ahead(Duration::ZERO), MemoryStore::new());
+    let ((recorder, metrics), clock, store) = (Recorder::measured(), Moved::ahead(Duration::ZERO), MemoryStore::new());
     let orders = Repository::<Order, _>::new(store.clone());
     let runner = || ProjectionRunner::new(store.clone()).with_clock(Arc::new(clock.clone()));
     let failing = runner().on_failure(OnFailure::DeadLetter).max_retries(0).projection(Fails).spawn();
@@ -170,7 +160,7 @@ async fn clocks_that_agree_count_no_skew() {
 
 #[tokio::test]
 async fn a_message_from_the_future_is_fresh_and_counts_as_skew() {
-    let ((recorder, metrics), behind) = (measured(), Moved::ahead(Duration::ZERO));
+    let ((recorder, metrics), behind) = (Recorder::measured(), Moved::ahead(Duration::ZERO));
     behind.put(-HOUR);
     let bus = remote().with_clock(Arc::new(behind.clone()));
     let work = async {

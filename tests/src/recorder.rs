@@ -10,9 +10,9 @@ use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, GaugeDataPoint, MetricData, ScopeMetrics};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, Span, SpanData, SpanProcessor};
 
+use crate::registry::Measured;
 use crate::trees::Trees;
 
 /// Captures the spans of what runs in it.
@@ -28,6 +28,13 @@ impl Recorder {
     #[must_use]
     pub fn new() -> Self {
         Self::with(|builder| builder)
+    }
+
+    /// Captures metrics too, which the exporter gets.
+    #[must_use]
+    pub fn measured() -> (Self, InMemoryMetricExporter) {
+        let metrics = InMemoryMetricExporter::default();
+        (Self::with(|builder| builder.metric_exporter(metrics.clone())), metrics)
     }
 
     /// Captures with a set-up of the test's own.
@@ -95,18 +102,10 @@ impl Recorder {
     }
 }
 
-/// The value of a gauge that an exporter saw last.
-///
-/// # Panics
-/// If it is no gauge of whole numbers.
+/// The value of a gauge of whole numbers that an exporter saw last.
 #[must_use]
 pub fn gauge(metrics: &InMemoryMetricExporter, name: &str) -> Option<u64> {
-    let finished = metrics.get_finished_metrics().expect("the exporter works");
-    let last = finished.last()?;
-    let mut all = last.scope_metrics().flat_map(ScopeMetrics::metrics);
-    let found = all.find(|metric| metric.name() == name)?;
-    let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = found.data() else { panic!("`{name}` is no gauge") };
-    gauge.data_points().map(GaugeDataPoint::value).last()
+    Measured::last(metrics).iter().rfind(|point| point.name == name).map(|point| point.count)
 }
 
 impl Default for Recorder {
