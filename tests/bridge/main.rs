@@ -10,7 +10,8 @@ mod seen;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{MemoryStore, SqliteStore};
 use eventsource_runtime::telemetry::{self, TelemetryBuilder, TraceContext};
-use eventsource_tests::orders::{Order, OrderLine, OrderReadModel, PlaceOrder};
+use eventsource_tests::orders::{Order, OrderReadModel};
+use eventsource_tests::placing::{bus, place};
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::shipping;
 use tracing::subscriber::NoSubscriber;
@@ -26,25 +27,17 @@ fn bridged() -> Recorder {
     Recorder::with(TelemetryBuilder::bridge_to_tracing)
 }
 
-fn place() -> PlaceOrder {
-    PlaceOrder {
-        order_id: Uuid::from_u128(7),
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
-        shipping_address: "1 Analytical Row".into(),
-    }
-}
+const ORDER: Uuid = Uuid::from_u128(7);
 
 /// A command, one that is rejected, and what they led to.
 async fn product() {
     let store = SqliteStore::open(":memory:").await.unwrap();
-    let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
+    let bus = bus(&store);
     let projections = ProjectionRunner::new(store).projection(OrderReadModel).spawn();
-    let placed = bus.dispatch(place()).await.unwrap();
+    let placed = bus.dispatch(place(ORDER)).await.unwrap();
     // Before anything else, so that the order of the roots is the same each time.
     projections.wait_for(placed.position).await.unwrap();
-    bus.dispatch(place()).await.unwrap_err();
+    bus.dispatch(place(ORDER)).await.unwrap_err();
     bus.dispatch_json("Unheard", b"{}").await.unwrap_err();
     projections.shutdown().await.unwrap();
 }
@@ -135,7 +128,7 @@ async fn a_target_can_be_filtered_away() {
     let recorder = bridged();
     let command = async {
         let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(MemoryStore::new())).build();
-        bus.dispatch(place()).await.unwrap();
+        bus.dispatch(place(ORDER)).await.unwrap();
     };
     below("info,eventsource::store=off,eventsource::snapshot=off", &recorder, command).await;
     assert_eq!(recorder.trees().names(), "command.PlaceOrder(load_aggregate handle_command persist_events)");

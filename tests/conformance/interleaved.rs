@@ -1,15 +1,14 @@
 //! The feed while it grows: nothing missed, nothing twice, and no stream out of its order.
 
-use std::sync::Arc;
-
 use eventsource_runtime::StoredEvent;
-use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{
-    AppendError, EventStore, ExpectedVersion, MemoryStore, NewEvent, Origin, Position, SqliteStore, StreamId,
-    Subscription, Traced, Version,
+    AppendError, EventStore, ExpectedVersion, MemoryStore, Position, SqliteStore, StreamId, Subscription, Traced,
+    Version,
 };
 use eventsource_tests::own_store::remote;
 use uuid::Uuid;
+
+use crate::{a_stream, events};
 
 /// What a subscriber has seen, in order.
 #[derive(Default)]
@@ -51,22 +50,13 @@ fn interleavings() -> Vec<Vec<usize>> {
     found
 }
 
-fn a_stream() -> StreamId {
-    StreamId::new("Order", Uuid::now_v7())
-}
-
-fn an_event(payload: &str) -> NewEvent {
-    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
-    NewEvent { id: Uuid::now_v7(), event_type: "Placed", schema_version: 1, payload: payload.to_owned().into(), origin }
-}
-
 /// Appends an event, after one that is refused, which leaves nothing behind.
 async fn append_one<S: EventStore>(store: &S, stream: &StreamId) -> Uuid {
-    let refused = store.append(stream, ExpectedVersion::Exact(Version::new(99)), vec![an_event("0")]).await;
+    let refused = store.append(stream, ExpectedVersion::Exact(Version::new(99)), events(1)).await;
     assert!(matches!(refused, Err(AppendError::Conflict(_))), "the stream is not that long");
-    let event = an_event("1");
-    let id = event.id;
-    store.append(stream, ExpectedVersion::Any, vec![event]).await.unwrap();
+    let event = events(1);
+    let id = event[0].id;
+    store.append(stream, ExpectedVersion::Any, event).await.unwrap();
     id
 }
 

@@ -6,12 +6,12 @@ use eventsource_runtime::bus::{EventBus, HandlerError, Message, Received, Relay,
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, StreamId};
 use eventsource_runtime::testing;
-use eventsource_tests::orders::{Order, OrderLine, PlaceOrder};
+use eventsource_tests::orders::Order;
+use eventsource_tests::placing::place;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::services;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::ScopeMetrics;
 use uuid::Uuid;
 
 use crate::messages::in_time;
@@ -24,9 +24,8 @@ struct Heard {
 
 impl Heard {
     fn new() -> Self {
-        let metrics = InMemoryMetricExporter::default();
-        let exporter = metrics.clone();
-        Self { recorder: Recorder::with(|builder| builder.metric_exporter(exporter)), metrics }
+        let (recorder, metrics) = Recorder::measured();
+        Self { recorder, metrics }
     }
 
     /// Holds all of it against the registry, and says which attributes were borne, by which group.
@@ -39,12 +38,9 @@ impl Heard {
             faults.extend(registry.check_span(&span));
             bears(registry.borne_by_span(&span));
         }
-        let finished = self.metrics.get_finished_metrics().unwrap();
-        for metric in finished.iter().flat_map(|resource| resource.scope_metrics().flat_map(ScopeMetrics::metrics)) {
-            for measured in Measured::of(metric) {
-                faults.extend(registry.check_metric(&measured));
-                bears(registry.borne_by_metric(&measured));
-            }
+        for measured in Measured::all(&self.metrics) {
+            faults.extend(registry.check_metric(&measured));
+            bears(registry.borne_by_metric(&measured));
         }
         assert_eq!(faults, [""; 0]);
         seen
@@ -52,9 +48,7 @@ impl Heard {
 
     /// What the points of a metric bear.
     fn said(&self, name: &str) -> BTreeSet<(String, String)> {
-        let finished = self.metrics.get_finished_metrics().unwrap();
-        let all = finished.iter().flat_map(|resource| resource.scope_metrics().flat_map(ScopeMetrics::metrics));
-        let points = all.filter(|metric| metric.name() == name).flat_map(Measured::of);
+        let points = Measured::all(&self.metrics).into_iter().filter(|point| point.name == name);
         let said = points.flat_map(|point| point.attributes);
         said.map(|attribute| (attribute.key.to_string(), attribute.value.to_string())).collect()
     }
@@ -63,16 +57,6 @@ impl Heard {
 fn assert_borne(seen: &BTreeSet<(String, String)>, by: &str, keys: &[&str]) {
     for key in keys {
         assert!(seen.contains(&(by.to_owned(), (*key).to_owned())), "`{by}` never has `{key}`");
-    }
-}
-
-fn place() -> PlaceOrder {
-    PlaceOrder {
-        order_id: Uuid::now_v7(),
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
-        shipping_address: "1 Analytical Row".into(),
     }
 }
 
@@ -85,7 +69,7 @@ fn by_postgres() {
         let work = async {
             let orders = Repository::<Order, _>::new(store.clone());
             let bus = CommandBus::builder().aggregate(orders.clone()).build();
-            let order = place();
+            let order = place(Uuid::now_v7());
             let committed = bus.dispatch(order.clone()).await.unwrap();
             bus.dispatch(order.clone()).await.unwrap_err();
             orders.create_snapshot(&order.order_id).await.unwrap();
@@ -137,7 +121,7 @@ async fn all_of<B: EventBus>(bus: &Traced<B>) {
     settled(3).await;
     let store = MemoryStore::new().enable_tracing(false);
     let commands = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
-    let committed = commands.dispatch(place()).await.unwrap();
+    let committed = commands.dispatch(place(Uuid::now_v7())).await.unwrap();
     let relay = Relay::new("orders to the broker", store, bus.clone()).spawn();
     in_time(relay.wait_for(committed.position)).await.unwrap();
     relay.shutdown().await.unwrap();

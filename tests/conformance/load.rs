@@ -9,16 +9,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use eventsource_runtime::StoredEvent;
-use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{
-    AppendError, EventStore, ExpectedVersion, Filter, MemoryStore, NewEvent, Origin, Position, Postgres, SqliteStore,
-    StreamId, Traced, Version,
+    AppendError, EventStore, ExpectedVersion, Filter, MemoryStore, Position, Postgres, SqliteStore, StreamId, Traced,
+    Version,
 };
 use eventsource_runtime::testing::run;
 use eventsource_tests::dice::Dice;
 use eventsource_tests::own_store::remote;
 use eventsource_tests::services::{self, repeats};
 use uuid::Uuid;
+
+use crate::events;
 
 /// For how many seconds each store is under load; 60 in a long run.
 const SECONDS: &str = "EVENTSOURCE_TESTS_LOAD_SECONDS";
@@ -28,18 +29,6 @@ const READERS: u64 = 3;
 /// How many events a writer stores at most.
 const MOST: usize = 20_000;
 
-fn events(count: u64) -> Vec<NewEvent> {
-    let origin = Arc::new(Origin::at(Timestamp::from_micros(1)));
-    let event = |ordinal: u64| NewEvent {
-        id: Uuid::now_v7(),
-        event_type: "Placed",
-        schema_version: 1,
-        payload: ordinal.to_string().into(),
-        origin: Arc::clone(&origin),
-    };
-    (0..count).map(event).collect()
-}
-
 /// Appends what is stored, what is refused, and what is dropped on its way and made again; the ids of what is stored.
 async fn write<S: EventStore>(store: S, streams: Arc<Vec<StreamId>>, seed: u64, enough: Arc<AtomicBool>) -> Vec<Uuid> {
     let (mut dice, mut stored) = (Dice(seed), Vec::new());
@@ -47,7 +36,7 @@ async fn write<S: EventStore>(store: S, streams: Arc<Vec<StreamId>>, seed: u64, 
     while !enough.load(Ordering::SeqCst) && stored.len() < MOST {
         tokio::task::yield_now().await;
         let stream = &streams[usize::try_from(dice.below(STREAMS)).unwrap()];
-        let batch = events(1 + dice.below(3));
+        let batch = events(usize::try_from(1 + dice.below(3)).unwrap());
         match dice.below(5) {
             0 => {
                 let stale = ExpectedVersion::Exact(Version::new(u64::from(u32::MAX)));

@@ -19,8 +19,6 @@ use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
 use opentelemetry::logs::AnyValue;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::ScopeMetrics;
 use tokio::sync::Semaphore;
 
 use crate::messages::{in_time, message, ordinal};
@@ -196,8 +194,7 @@ async fn what_could_not_be_acknowledged_does_not_count_as_acknowledged() {
 
 /// Has a message fail for good: what was told of dead letters, and the tally.
 async fn refused(bus: Fickle) -> (Vec<String>, Tally) {
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let work = async {
         let state = Arc::clone(&bus.0);
         let handler = async |_: Received| Err::<(), _>(HandlerError::new("refused").permanent());
@@ -207,11 +204,8 @@ async fn refused(bus: Fickle) -> (Vec<String>, Tally) {
         running.tally()
     };
     let tally = recorder.run(Box::pin(work)).await;
-    let finished = metrics.get_finished_metrics().unwrap();
-    let all = finished.iter().flat_map(|resource| resource.scope_metrics().flat_map(ScopeMetrics::metrics));
-    let told = all.filter(|metric| metric.name() == names::EVENTSOURCE_DEAD_LETTERS).flat_map(Measured::of);
-    let kinds = told.flat_map(|measured| measured.attributes).filter(|each| each.key.as_str() == names::ERROR_TYPE);
-    (kinds.map(|kind| kind.value.to_string()).collect(), tally)
+    let told = Measured::all(&metrics).into_iter().filter(|point| point.name == names::EVENTSOURCE_DEAD_LETTERS);
+    (told.map(|point| point.said(names::ERROR_TYPE)).collect(), tally)
 }
 
 #[test]

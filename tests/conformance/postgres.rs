@@ -22,11 +22,11 @@ mod standstill;
 mod tls;
 mod told;
 
-use eventsource_runtime::clock::Timestamp;
-use eventsource_runtime::store::{NewEvent, Origin, PostgresOptions, PostgresStore, StreamId};
+use eventsource_runtime::store::{PostgresOptions, PostgresStore};
 use eventsource_runtime::{event_store_suite, projection_suite, snapshot_store_suite};
 use eventsource_tests::services;
-use uuid::Uuid;
+
+use crate::{a_stream, events};
 
 event_store_suite!(event_store, || async { open().await });
 projection_suite!(projections, || async { open().await });
@@ -40,20 +40,4 @@ async fn open() -> PostgresStore {
 pub(super) async fn open_in(schema: &str) -> PostgresStore {
     let options = PostgresOptions::default().schema(schema);
     PostgresStore::connect_with(&services::postgres(), options).await.unwrap()
-}
-
-fn a_stream() -> StreamId {
-    StreamId::new("Order", Uuid::now_v7())
-}
-
-fn events(count: usize) -> Vec<NewEvent> {
-    let origin = std::sync::Arc::new(Origin::at(Timestamp::from_micros(1)));
-    let event = |ordinal: usize| NewEvent {
-        id: Uuid::now_v7(),
-        event_type: "Placed",
-        schema_version: 1,
-        payload: ordinal.to_string().into(),
-        origin: origin.clone(),
-    };
-    (0..count).map(event).collect()
 }

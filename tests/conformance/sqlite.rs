@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use eventsource_runtime::clock::Timestamp;
-use eventsource_runtime::store::{NewEvent, Origin, SqliteOptions, SqliteStore, StreamId, Synchronous};
+use eventsource_runtime::store::{SqliteOptions, SqliteStore, Synchronous};
 use eventsource_runtime::{event_store_suite, projection_suite, snapshot_store_suite};
 use uuid::Uuid;
+
+use crate::{a_stream, events};
 
 event_store_suite!(in_memory, || async { SqliteStore::open(":memory:").await.unwrap() });
 event_store_suite!(in_a_file, || async { open(&a_file()).await });
@@ -44,20 +45,4 @@ pub(super) fn a_file() -> PathBuf {
 /// A store in a file, without waiting for the disk.
 pub(super) async fn open(file: &Path) -> SqliteStore {
     SqliteStore::open_with(file, SqliteOptions::default().synchronous(Synchronous::Normal)).await.unwrap()
-}
-
-fn a_stream() -> StreamId {
-    StreamId::new("Order", Uuid::now_v7())
-}
-
-fn events(count: usize) -> Vec<NewEvent> {
-    let origin = std::sync::Arc::new(Origin::at(Timestamp::from_micros(1)));
-    let event = |ordinal: usize| NewEvent {
-        id: Uuid::now_v7(),
-        event_type: "Placed",
-        schema_version: 1,
-        payload: ordinal.to_string().into(),
-        origin: origin.clone(),
-    };
-    (0..count).map(event).collect()
 }

@@ -9,16 +9,17 @@ use eventsource_runtime::bus::{Message, Relay};
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_runtime::telemetry::Telemetry;
+use eventsource_tests::exporters::{Deed, Hostile};
 use eventsource_tests::hooked::{Asked, Hooked};
 use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{Order, OrderCancelled, PlaceOrder};
 use eventsource_tests::own_bus::{remote, routing};
+use eventsource_tests::placing::place;
 use eventsource_tests::recorder::Recorder;
-use opentelemetry::{KeyValue, global};
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
+use eventsource_tests::registry::Measured;
+use opentelemetry::global;
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::InMemorySpanExporter;
 use uuid::Uuid;
 
 use crate::TURN;
@@ -77,55 +78,19 @@ async fn conflict(store: &MemoryStore) -> Position {
 
 /// A command that has nothing to order.
 fn refused() -> PlaceOrder {
-    PlaceOrder {
-        order_id: Uuid::now_v7(),
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: Vec::new(),
-        shipping_address: "1 Analytical Row".into(),
-    }
-}
-
-/// What a counter has counted, as it was exported last.
-fn counted(exporter: &InMemoryMetricExporter, name: &str) -> u64 {
-    let finished = exporter.get_finished_metrics().unwrap();
-    let last = finished.last().into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
-    let mut count = 0;
-    for metric in last.filter(|metric| metric.name() == name) {
-        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("`{name}` is no counter") };
-        count += sum.data_points().map(SumDataPoint::value).sum::<u64>();
-    }
-    count
+    PlaceOrder { lines: Vec::new(), ..place(Uuid::now_v7()) }
 }
 
 fn conflicts(exporter: &InMemoryMetricExporter) -> u64 {
-    counted(exporter, "eventsource.append.conflicts")
+    Measured::total(exporter, "eventsource.append.conflicts")
 }
 
 /// The gauges that were exported since they were asked for last, with what they tell of.
 fn gauges(exporter: &InMemoryMetricExporter) -> BTreeSet<String> {
-    let finished = exporter.get_finished_metrics().unwrap();
+    let gauges = Measured::all(exporter).into_iter().filter(|point| point.instrument == "gauge");
     exporter.reset();
-    let mut told = BTreeSet::new();
-    for metric in finished.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics) {
-        let name = metric.name();
-        match metric.data() {
-            AggregatedMetrics::U64(MetricData::Gauge(gauge)) => {
-                told.extend(gauge.data_points().map(|point| subject(name, point.attributes())));
-            }
-            AggregatedMetrics::F64(MetricData::Gauge(gauge)) => {
-                told.extend(gauge.data_points().map(|point| subject(name, point.attributes())));
-            }
-            _ => {}
-        }
-    }
-    told
-}
-
-fn subject<'a>(gauge: &str, mut attributes: impl Iterator<Item = &'a KeyValue>) -> String {
     let of = ["projection.name", "messaging.system", "eventsource.relay.name"];
-    let of = attributes.find(|attribute| of.contains(&attribute.key.as_str())).unwrap();
-    format!("{gauge} {}", of.value)
+    gauges.map(|gauge| format!("{} {}", gauge.name, of.map(|key| gauge.said(key)).concat())).collect()
 }
 
 /// Something of each kind that gauges tell of, for as long as the value is kept.
@@ -259,7 +224,7 @@ async fn traces_alone_leave_the_meters_to_whoever_has_set_them() {
     conflict(&store).await;
     global::meter("anybody").u64_counter("theirs").build().add(1, &[]);
     provider.force_flush().unwrap();
-    assert_eq!((conflicts(&exporter), counted(&exporter, "theirs")), (1, 1));
+    assert_eq!((conflicts(&exporter), Measured::total(&exporter, "theirs")), (1, 1));
 
     // The other order.
     let (later, exporter) = theirs();
@@ -319,33 +284,23 @@ async fn what_is_slow_is_told_whoever_reads_metrics() {
     assert_eq!(dispatched().await, 2, "it took no second");
 }
 
-/// An exporter that is refused.
-#[derive(Debug)]
-struct Refused;
-
-impl SpanExporter for Refused {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-        Err(OTelSdkError::InternalFailure("refused".to_owned()))
-    }
-}
-
 /// Its own meter has no reader, and nobody knew that spans were lost.
 #[tokio::test]
 async fn what_a_set_up_without_metrics_loses_is_told_to_whoever_reads_them() {
     let _turn = TURN.lock().await;
-    let telemetry = Telemetry::builder("traces").span_exporter(Refused).install().unwrap();
+    let telemetry = Telemetry::builder("traces").span_exporter(Hostile::new(Deed::Refuse)).install().unwrap();
     let (provider, exporter) = theirs();
     global::set_meter_provider(provider.clone());
     conflict(&MemoryStore::new()).await;
     telemetry.force_flush().await.unwrap_err();
     provider.force_flush().unwrap();
-    let lost = counted(&exporter, "otel.sdk.processor.span.processed");
+    let lost = Measured::total(&exporter, "otel.sdk.processor.span.processed");
     assert!(lost > 0);
     telemetry.shutdown().await.unwrap();
     drop(telemetry);
     // A counter does not fall: the difference would be more than any number of spans.
     exporter.reset();
     provider.force_flush().unwrap();
-    assert!(counted(&exporter, "otel.sdk.processor.span.processed") >= lost);
+    assert!(Measured::total(&exporter, "otel.sdk.processor.span.processed") >= lost);
     leave();
 }

@@ -1,7 +1,7 @@
 //! However many aggregates there are, and whatever others send, the series of metrics stay few: no id becomes an
 //! attribute.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use eventsource_runtime::telemetry::{MAX_NAMES, span};
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_bus::routing;
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use opentelemetry::Context as OtelContext;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use uuid::Uuid;
 
@@ -23,22 +23,6 @@ use crate::{bus, place};
 
 /// What one kind of command can make of one metric: each status, with each name of a failure.
 const MOST_SERIES: usize = 4;
-
-fn series(metric: &Metric) -> usize {
-    fn of<T>(data: &MetricData<T>) -> usize {
-        match data {
-            MetricData::Gauge(gauge) => gauge.data_points().count(),
-            MetricData::Sum(sum) => sum.data_points().count(),
-            MetricData::Histogram(histogram) => histogram.data_points().count(),
-            MetricData::ExponentialHistogram(histogram) => histogram.data_points().count(),
-        }
-    }
-    match metric.data() {
-        AggregatedMetrics::F64(data) => of(data),
-        AggregatedMetrics::U64(data) => of(data),
-        AggregatedMetrics::I64(data) => of(data),
-    }
-}
 
 /// `EVENTSOURCE_TESTS_AGGREGATES` sets how many there are: a million in `tests/run --long`.
 fn many() -> u128 {
@@ -48,8 +32,7 @@ fn many() -> u128 {
 #[tokio::test]
 async fn a_million_aggregates_make_no_more_series_than_one() {
     let many = many();
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let work = async {
         let mut commands = bus(&MemoryStore::new());
         for nth in 0..many {
@@ -71,14 +54,11 @@ async fn a_million_aggregates_make_no_more_series_than_one() {
 }
 
 fn assert_few(metrics: &InMemoryMetricExporter, most: usize) {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let last = finished.last().unwrap();
-    let mut seen = 0;
-    for metric in last.scope_metrics().flat_map(ScopeMetrics::metrics) {
-        seen += 1;
-        assert!(series(metric) <= most, "{}: {} series", metric.name(), series(metric));
+    let mut series = BTreeMap::<_, usize>::new();
+    for point in Measured::last(metrics) {
+        *series.entry(point.name).or_default() += 1;
     }
-    assert!(seen >= 3, "{seen} metrics");
+    assert!(series.len() >= 3 && series.values().all(|series| *series <= most), "{series:?}");
 }
 
 /// The names of spans.
@@ -140,8 +120,7 @@ impl Counting {
 
 #[tokio::test]
 async fn a_projection_of_many_aggregates_makes_no_more_series_than_of_one() {
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let work = async {
         let store = MemoryStore::new();
         let orders = Repository::<Order, _>::new(store.clone()).enable_tracing(false);

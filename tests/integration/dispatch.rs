@@ -17,8 +17,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{AppendError, MemoryStore};
 use eventsource_runtime::telemetry;
 use eventsource_tests::recorder::Recorder;
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics, SumDataPoint};
+use eventsource_tests::registry::Measured;
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -301,17 +300,6 @@ async fn a_span_starts_when_its_future_is_first_polled() {
     assert_eq!(recorder.trees().names(), "outer query.One");
 }
 
-fn total(metrics: &InMemoryMetricExporter, name: &str) -> u64 {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let last = finished.last().expect("metrics were flushed");
-    let metrics = last.scope_metrics().flat_map(ScopeMetrics::metrics).filter(|metric| metric.name() == name);
-    let sums = metrics.map(|metric| match metric.data() {
-        AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(SumDataPoint::value).sum::<u64>(),
-        _ => panic!("`{name}` is no counter"),
-    });
-    sums.sum()
-}
-
 #[tokio::test]
 async fn what_a_span_cannot_keep_is_counted_however_much_it_is() {
     let sizes = [spans_of_many(200).await, spans_of_many(100_000).await];
@@ -321,8 +309,7 @@ async fn what_a_span_cannot_keep_is_counted_however_much_it_is() {
 
 /// The size of the largest span of a command with so many events, which keeps as much as it can.
 async fn spans_of_many(marks: usize) -> usize {
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let bus = sheets(&MemoryStore::new(), 0, 1);
     recorder.run(bus.dispatch(Fill { id: Uuid::now_v7(), marks })).await.unwrap();
     recorder.flush().await;
@@ -335,7 +322,7 @@ async fn spans_of_many(marks: usize) -> usize {
     }
     // The list of types, on the command and on the append.
     assert_eq!(trees.render().matches("\"Marked\"").count(), 2 * 128);
-    assert_eq!(total(&metrics, "eventsource.attributes.cut"), 2);
+    assert_eq!(Measured::total(&metrics, "eventsource.attributes.cut"), 2);
     recorder.spans().iter().map(|span| format!("{span:?}").len()).max().unwrap()
 }
 
@@ -346,8 +333,7 @@ fn recorded(length: usize) -> String {
 
 #[tokio::test]
 async fn what_is_cut_is_counted_wherever_it_was_recorded() {
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let long = || "x".repeat(telemetry::MAX_TEXT + 1);
     recorder
         .run(async {
@@ -357,5 +343,5 @@ async fn what_is_cut_is_counted_wherever_it_was_recorded() {
         })
         .await;
     recorder.flush().await;
-    assert_eq!(total(&metrics, "eventsource.attributes.cut"), 4);
+    assert_eq!(Measured::total(&metrics, "eventsource.attributes.cut"), 4);
 }

@@ -109,8 +109,7 @@ fn gap(metrics: &InMemoryMetricExporter) -> Option<u64> {
 #[tokio::test]
 async fn the_gap_grows_while_a_handler_is_slow_or_fails() {
     for effects in [Effects::stuck(), Effects::failing(1, usize::MAX)] {
-        let metrics = InMemoryMetricExporter::default();
-        let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+        let (recorder, metrics) = Recorder::measured();
         let seen = recorder.run(async {
             let store = MemoryStore::new();
             let projections = ProjectionRunner::new(store.clone()).projection(effects).max_retries(u32::MAX).spawn();
@@ -134,8 +133,7 @@ async fn a_runner_that_stands_by_has_no_gap_of_its_own() {
     let store = MemoryStore::new();
     let working = ProjectionRunner::new(store.clone()).projection(Effects::new()).spawn();
     working.wait_for(place_many(&store, 5).await).await.unwrap();
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let seen = recorder.run(async {
         let waiting = ProjectionRunner::new(store.clone()).projection(Effects::new()).spawn();
         let last = place_many(&store, 5).await;

@@ -38,20 +38,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::SqliteStore;
-use eventsource_tests::orders::{Order, OrderLine, PlaceOrder, ShipOrder};
+use eventsource_tests::orders::ShipOrder;
+use eventsource_tests::placing::{bus, place};
 use uuid::Uuid;
-
-fn place(order_id: Uuid) -> PlaceOrder {
-    PlaceOrder {
-        order_id,
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
-        shipping_address: "1 Analytical Row".into(),
-    }
-}
 
 fn ship(order_id: Uuid) -> ShipOrder {
     ShipOrder { order_id, carrier: "North Post".into(), tracking: "T-1".into() }
@@ -59,10 +49,6 @@ fn ship(order_id: Uuid) -> ShipOrder {
 
 async fn sqlite() -> SqliteStore {
     SqliteStore::open(":memory:").await.expect("a store in memory opens")
-}
-
-fn bus<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
-    CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build()
 }
 
 /// A future that is dropped when it has been polled a number of times and is still pending; then its value is `None`.

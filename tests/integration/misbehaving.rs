@@ -10,8 +10,7 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::ProjectionOptions;
 use eventsource_runtime::telemetry::{self, AttributeValue, Attributes, Slot};
 use eventsource_tests::recorder::Recorder;
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint};
+use eventsource_tests::registry::Measured;
 use opentelemetry_sdk::trace::SpanData;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -150,27 +149,13 @@ fn failing(wild: Wild) -> Result<(), Wild> {
     Err(wild)
 }
 
-fn cut(metrics: &InMemoryMetricExporter) -> u64 {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let last = finished.iter().next_back();
-    let metrics = last.into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
-    let counted = metrics.filter(|metric| metric.name() == "eventsource.attributes.cut");
-    counted
-        .map(|metric| match metric.data() {
-            AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(SumDataPoint::value).sum(),
-            _ => 0,
-        })
-        .sum()
-}
-
 /// What a run leaves: its spans, and how many attributes were cut.
 async fn recorded<F: Future>(body: F) -> (F::Output, Vec<SpanData>, u64) {
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let output = recorder.run(body).await;
     recorder.flush().await;
     assert_eq!(recorder.open_spans(), 0);
-    (output, recorder.spans(), cut(&metrics))
+    (output, recorder.spans(), Measured::total(&metrics, "eventsource.attributes.cut"))
 }
 
 fn value<'a>(span: &'a SpanData, key: &str) -> Option<&'a opentelemetry::Value> {

@@ -197,7 +197,7 @@ async fn letters_are_retried_in_order_and_the_stream_goes_on() {
     projections.wait_for(at[4]).await.unwrap();
     // While the fault is there, the letters stay.
     let recorder = Recorder::new();
-    let letters = DeadLetters::new(store.clone(), Tally::poisoned(false)).enable_tracing(true);
+    let letters = ProjectionRunner::new(store.clone()).enable_tracing(true).dead_letters(Tally::poisoned(false));
     let error = recorder.run(letters.retry(&bad)).await.unwrap_err();
     assert_eq!(error.event(), Some(at[2]));
     let failed = recorder.trees().render();

@@ -1,46 +1,23 @@
 //! Clocks that disagree, or are put forward and back: no lag is negative, and each time is counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use eventsource_runtime::bus::{Message, Received};
-use eventsource_runtime::clock::{self, Clock, Timestamp};
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{DeadLetters, OnFailure};
+use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{MemoryStore, StreamId};
+use eventsource_tests::clocks::Moved;
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::own_bus::remote;
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use opentelemetry::Value;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use uuid::Uuid;
 
 const HOUR: i64 = 3600;
-
-/// A clock that somebody puts forward and back.
-#[derive(Clone, Debug, Default)]
-struct Put(Arc<AtomicI64>);
-
-impl Put {
-    fn by(&self, seconds: i64) {
-        self.0.store(seconds, Ordering::SeqCst);
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(self.clone())
-    }
-}
-
-impl Clock for Put {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(clock::system().now().as_micros() + self.0.load(Ordering::SeqCst) * 1_000_000)
-    }
-
-    fn new_id(&self) -> Uuid {
-        Uuid::now_v7()
-    }
-}
 
 struct Follows;
 
@@ -72,7 +49,7 @@ impl Anew {
 /// A year of history that was replayed was a year of lag.
 #[tokio::test]
 async fn a_rebuild_is_not_late_with_the_past() {
-    let (recorder, metrics) = measured();
+    let (recorder, metrics) = Recorder::measured();
     let work = async {
         let store = MemoryStore::new();
         let event = OrderCancelled { reason: "too slow".into() };
@@ -90,11 +67,6 @@ async fn a_rebuild_is_not_late_with_the_past() {
     assert_eq!(lags(&metrics).0, 1);
 }
 
-fn measured() -> (Recorder, InMemoryMetricExporter) {
-    let metrics = InMemoryMetricExporter::default();
-    (Recorder::with(|builder| builder.metric_exporter(metrics.clone())), metrics)
-}
-
 /// How many lags there are, the least of them, and all together.
 fn lags(metrics: &InMemoryMetricExporter) -> (u64, f64, f64) {
     let finished = metrics.get_finished_metrics().unwrap();
@@ -107,27 +79,22 @@ fn lags(metrics: &InMemoryMetricExporter) -> (u64, f64, f64) {
 
 /// The components that count skew, and how much.
 fn skews(metrics: &InMemoryMetricExporter) -> Vec<(String, u64)> {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let mut all = finished.last().unwrap().scope_metrics().flat_map(ScopeMetrics::metrics);
-    let Some(skew) = all.find(|metric| metric.name() == "eventsource.clock.skew") else { return Vec::new() };
-    let AggregatedMetrics::U64(MetricData::Sum(sum)) = skew.data() else { panic!("no counter") };
-    let component = |attributes: &mut dyn Iterator<Item = &opentelemetry::KeyValue>| {
-        attributes.map(|attribute| attribute.value.to_string()).collect()
-    };
-    sum.data_points().map(|point| (component(&mut point.attributes()), point.value())).collect()
+    let skews = Measured::last(metrics).into_iter().filter(|point| point.name == "eventsource.clock.skew");
+    skews.map(|point| (point.said("eventsource.component"), point.count)).collect()
 }
 
 /// Cancels an order for each step of a clock, with the writer's clock put so, then the projection's.
 async fn follow(steps: &[(i64, i64)]) -> (Recorder, InMemoryMetricExporter) {
-    let ((recorder, metrics), (writes, reads)) = (measured(), (Put::default(), Put::default()));
+    let ((recorder, metrics), (writes, reads)) =
+        (Recorder::measured(), (Moved::ahead(Duration::ZERO), Moved::ahead(Duration::ZERO)));
     let store = MemoryStore::new();
-    let orders = Repository::<Order, _>::new(store.clone()).with_clock(writes.clock());
+    let orders = Repository::<Order, _>::new(store.clone()).with_clock(Arc::new(writes.clone()));
     let work = async {
-        let following = ProjectionRunner::new(store).with_clock(reads.clock()).projection(Follows).spawn();
+        let following = ProjectionRunner::new(store).with_clock(Arc::new(reads.clone())).projection(Follows).spawn();
         following.wait_for(Position::START).await.unwrap();
         for (write, read) in steps {
-            writes.by(*write);
-            reads.by(*read);
+            writes.put(*write);
+            reads.put(*read);
             let event = OrderCancelled { reason: "too slow".into() };
             let appended = orders.append(&Uuid::now_v7(), ExpectedVersion::NoStream, event).await.unwrap();
             following.wait_for(appended.position).await.unwrap();
@@ -162,9 +129,9 @@ async fn clocks_that_step_forward_and_back_make_no_lag_negative() {
 /// A projection's letters were measured by the system's clock.
 #[tokio::test]
 async fn a_letter_is_retried_by_the_clock_that_was_given() {
-    let ((recorder, metrics), clock, store) = (measured(), Put::default(), MemoryStore::new());
+    let ((recorder, metrics), clock, store) = (Recorder::measured(), Moved::ahead(Duration::ZERO), MemoryStore::new());
     let orders = Repository::<Order, _>::new(store.clone());
-    let runner = || ProjectionRunner::new(store.clone()).with_clock(clock.clock());
+    let runner = || ProjectionRunner::new(store.clone()).with_clock(Arc::new(clock.clone()));
     let failing = runner().on_failure(OnFailure::DeadLetter).max_retries(0).projection(Fails).spawn();
     let ids = [Uuid::now_v7(), Uuid::now_v7()];
     for id in &ids {
@@ -174,9 +141,9 @@ async fn a_letter_is_retried_by_the_clock_that_was_given() {
     }
     failing.shutdown().await.unwrap();
 
-    clock.by(HOUR);
-    let by_itself = DeadLetters::new(store.clone(), Follows).with_clock(clock.clock());
-    for (letters, id) in [runner().dead_letters(Follows), by_itself].into_iter().zip(ids) {
+    clock.put(HOUR);
+    let letters = runner().dead_letters(Follows);
+    for id in ids {
         let retried = recorder.run(letters.retry(&StreamId::new("Order", id))).await;
         assert_eq!(retried.unwrap(), 1);
     }
@@ -193,9 +160,9 @@ async fn clocks_that_agree_count_no_skew() {
 
 #[tokio::test]
 async fn a_message_from_the_future_is_fresh_and_counts_as_skew() {
-    let ((recorder, metrics), behind) = (measured(), Put::default());
-    behind.by(-HOUR);
-    let bus = remote().with_clock(behind.clock());
+    let ((recorder, metrics), behind) = (Recorder::measured(), Moved::ahead(Duration::ZERO));
+    behind.put(-HOUR);
+    let bus = remote().with_clock(Arc::new(behind.clone()));
     let work = async {
         let running = bus.subscribe("inventory").handle(async |_: Received| Ok(())).await.unwrap();
         bus.publish(Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}")).await.unwrap();

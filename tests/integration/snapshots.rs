@@ -17,8 +17,8 @@ use eventsource_tests::faulty_snapshots::{Fault, FaultySnapshots};
 use eventsource_tests::logged::Log;
 use eventsource_tests::own_store::remote;
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
@@ -100,22 +100,11 @@ fn stream(tally: Uuid) -> StreamId {
 /// The results of `eventsource.snapshot.reads`, each with its count.
 async fn reads(recorder: &Recorder, metrics: &InMemoryMetricExporter) -> BTreeMap<String, u64> {
     recorder.flush().await;
-    let exported = metrics.get_finished_metrics().unwrap();
-    let last = exported.last().into_iter().flat_map(ResourceMetrics::scope_metrics);
     let mut found = BTreeMap::new();
-    for metric in last.flat_map(ScopeMetrics::metrics).filter(|it| it.name() == names::EVENTSOURCE_SNAPSHOT_READS) {
-        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("it is a counter") };
-        for point in sum.data_points() {
-            let result = point.attributes().find(|attribute| attribute.key.as_str() == names::RESULT).unwrap();
-            *found.entry(result.value.to_string()).or_default() += point.value();
-        }
+    for point in Measured::last(metrics).iter().filter(|point| point.name == names::EVENTSOURCE_SNAPSHOT_READS) {
+        *found.entry(point.said(names::RESULT)).or_default() += point.count;
     }
     found
-}
-
-fn measured() -> (Recorder, InMemoryMetricExporter) {
-    let metrics = InMemoryMetricExporter::default();
-    (Recorder::with(|builder| builder.metric_exporter(metrics.clone())), metrics)
 }
 
 /// What befalls a snapshot.
@@ -134,7 +123,7 @@ async fn every_trouble_is_counted_by_its_reason() {
         ("store_error", |it, _| it.fail(Fault::Panic)),
     ];
     for (result, cause) in troubles {
-        let ((recorder, metrics), tally) = (measured(), Uuid::now_v7());
+        let ((recorder, metrics), tally) = (Recorder::measured(), Uuid::now_v7());
         let snapshots = FaultySnapshots::default();
         let tallies = tallies(&MemoryStore::new(), &snapshots);
         tallies.append(&tally, ExpectedVersion::NoStream, vec![Added { number: 1 }; 7]).await.unwrap();
@@ -185,7 +174,7 @@ async fn only_a_snapshot_of_its_history_is_used<S: EventStore + SnapshotStore>(o
         longer.create_snapshot(&tally).await.unwrap();
         let foreign = other.latest_snapshot(&stream(tally)).await.unwrap().unwrap();
         store.save_snapshot(foreign).await.unwrap();
-        let (recorder, metrics) = measured();
+        let (recorder, metrics) = Recorder::measured();
         let loaded = recorder.run(tallies.load(&tally)).await.unwrap();
         let plain = Repository::<Plain, _>::new(store).load(&tally).await.unwrap();
         assert_eq!((loaded.version, loaded.state), (plain.version, plain.state.0));

@@ -10,7 +10,8 @@ use eventsource_runtime::store::Filter;
 use eventsource_runtime::telemetry::{self, Kind, Options, Scope};
 use eventsource_tests::compiler;
 use eventsource_tests::everything::{self, ANSWERS, Off, evaluations, plain};
-use eventsource_tests::orders::{NotificationService, Order, OrderLine, PlaceOrder};
+use eventsource_tests::orders::NotificationService;
+use eventsource_tests::placing::{bus, place};
 use futures_util::{StreamExt, stream};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use uuid::Uuid;
@@ -61,15 +62,7 @@ async fn spans_by_hand_are_their_bodies_and_scopes_hold_nothing() {
 #[tokio::test]
 async fn events_are_stored_without_a_context() {
     let store = MemoryStore::new();
-    let bus = CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone())).build();
-    let command = PlaceOrder {
-        order_id: Uuid::now_v7(),
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
-        shipping_address: "1 Analytical Row".into(),
-    };
-    bus.dispatch(command).await.unwrap();
+    bus(&store).dispatch(place(Uuid::now_v7())).await.unwrap();
     let page = store.read_all(Position::START, &Filter::all(), 10).await.unwrap();
     assert_eq!(page.events[0].trace_context, None);
     NotificationService::new(true).send_email("ada@example.org", "hello").await.unwrap();

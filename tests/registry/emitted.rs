@@ -3,20 +3,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use eventsource_runtime::clock::{Clock, Timestamp};
 use eventsource_runtime::dispatch::CommandBus;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::projection::{Claim, OnFailure, Partition, ProjectionStore};
 use eventsource_runtime::store::{Filter, SqliteStore};
 use eventsource_runtime::telemetry::{self, TelemetryBuilder};
+use eventsource_tests::clocks::Moved;
 use eventsource_tests::logged::Log;
 use eventsource_tests::orders::{
-    NotificationService, Order, OrderCancelled, OrderLine, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus,
-    PlaceOrder, ShipOrder,
+    NotificationService, Order, OrderCancelled, OrderPlaced, OrderQueries, OrderReadModel, OrdersByStatus, PlaceOrder,
+    ShipOrder,
 };
+use eventsource_tests::placing;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::{Measured, Registry};
 use eventsource_tests::shipping;
@@ -163,17 +163,13 @@ impl Seen {
 }
 
 fn place(order_id: Uuid) -> PlaceOrder {
-    PlaceOrder {
-        order_id,
-        user_id: "u".repeat(telemetry::MAX_TEXT + 1),
-        customer: "Ada".into(),
-        lines: vec![OrderLine { product: "Keyboard".into(), quantity: 1 }],
-        shipping_address: "1 Analytical Row".into(),
-    }
+    PlaceOrder { user_id: "u".repeat(telemetry::MAX_TEXT + 1), ..placing::place(order_id) }
 }
 
+/// Its clock is ahead, so that lags come out negative.
 fn bus<S: EventStore + SnapshotStore>(store: &S) -> CommandBus {
-    CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone()).with_clock(Ahead::clock())).build()
+    let clock = Arc::new(Moved::ahead(Duration::from_hours(1)));
+    CommandBus::builder().aggregate(Repository::<Order, _>::new(store.clone()).with_clock(clock)).build()
 }
 
 /// Everything that the crates do, at least once.
@@ -367,27 +363,5 @@ struct Failing;
 impl Failing {
     fn placed(&self, _: &Recorded<OrderPlaced>) -> Result<(), ProjectionError> {
         Err(ProjectionError::new("as it must"))
-    }
-}
-
-/// A clock that is an hour ahead, so that lags come out negative.
-#[derive(Debug)]
-struct Ahead(AtomicI64);
-
-impl Ahead {
-    fn clock() -> Arc<dyn Clock> {
-        let hour = 3_600_000_000;
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
-        Arc::new(Self(AtomicI64::new(i64::try_from(now).unwrap() + hour)))
-    }
-}
-
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn new_id(&self) -> Uuid {
-        Uuid::now_v7()
     }
 }

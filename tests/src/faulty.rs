@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eventsource_runtime::handed_on;
 use eventsource_runtime::projection::{
     Applied, Batch, Claim, DeadLetter, Lease, LeaseLost, Letters, Partition, Projection, ProjectionError,
     ProjectionStore,
@@ -15,7 +16,6 @@ use eventsource_runtime::store::{
     Position, StoreError, StreamId, Version, Visitor,
 };
 use eventsource_runtime::telemetry::Scope;
-use eventsource_runtime::{StoredEvent, handed_on};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -241,14 +241,7 @@ impl EventStore for Faulty {
 impl ProjectionStore for Faulty {
     type Backend = Memory;
 
-    async fn open_projection(
-        &self,
-        projection: Arc<dyn Projection<Memory>>,
-        partitions: u32,
-        after: Position,
-    ) -> Result<(), ProjectionError> {
-        self.memory.open_projection(projection, partitions, after).await
-    }
+    handed_on!(memory: open_projection settle_dead_letter);
 
     async fn lease_projection(&self, partition: Partition, claim: Claim) -> Result<Lease, ProjectionError> {
         if self.faults.refuses.load(Ordering::SeqCst) {
@@ -312,15 +305,5 @@ impl ProjectionStore for Faulty {
             return Ok(listed);
         }
         self.memory.dead_letters(projection, letters).await
-    }
-
-    async fn settle_dead_letter(
-        &self,
-        projection: Arc<dyn Projection<Memory>>,
-        position: Position,
-        event: Option<StoredEvent>,
-        scope: Scope,
-    ) -> Result<bool, ProjectionError> {
-        self.memory.settle_dead_letter(projection, position, event, scope).await
     }
 }

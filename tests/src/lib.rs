@@ -1,6 +1,7 @@
 //! What the tests share: a domain, trees of spans to compare, and the registry of all that is emitted.
 
 pub mod alone;
+pub mod clocks;
 pub mod compiler;
 pub mod dice;
 pub mod everything;
@@ -18,6 +19,7 @@ pub mod network;
 pub mod orders;
 pub mod own_bus;
 pub mod own_store;
+pub mod placing;
 #[cfg(feature = "otel")]
 #[expect(dead_code, reason = "a program, which is a module here for its parts")]
 #[path = "../../examples/postgres_kafka.rs"]

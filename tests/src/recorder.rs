@@ -10,9 +10,9 @@ use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, GaugeDataPoint, MetricData, ScopeMetrics};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, Span, SpanData, SpanProcessor};
 
+use crate::registry::Measured;
 use crate::trees::Trees;
 
 /// Captures the spans of what runs in it.
@@ -28,6 +28,13 @@ impl Recorder {
     #[must_use]
     pub fn new() -> Self {
         Self::with(|builder| builder)
+    }
+
+    /// Captures metrics too, which the exporter gets.
+    #[must_use]
+    pub fn measured() -> (Self, InMemoryMetricExporter) {
+        let metrics = InMemoryMetricExporter::default();
+        (Self::with(|builder| builder.metric_exporter(metrics.clone())), metrics)
     }
 
     /// Captures with a set-up of the test's own.
@@ -84,7 +91,8 @@ impl Recorder {
     /// How many spans have started and not ended.
     #[must_use]
     pub fn open_spans(&self) -> usize {
-        self.balance.open.load(Ordering::SeqCst)
+        let ended = self.balance.ended();
+        self.balance.started.load(Ordering::SeqCst) - ended
     }
 
     /// How many spans have started.
@@ -94,18 +102,10 @@ impl Recorder {
     }
 }
 
-/// The value of a gauge that an exporter saw last.
-///
-/// # Panics
-/// If it is no gauge of whole numbers.
+/// The value of a gauge of whole numbers that an exporter saw last.
 #[must_use]
 pub fn gauge(metrics: &InMemoryMetricExporter, name: &str) -> Option<u64> {
-    let finished = metrics.get_finished_metrics().expect("the exporter works");
-    let last = finished.last()?;
-    let mut all = last.scope_metrics().flat_map(ScopeMetrics::metrics);
-    let found = all.find(|metric| metric.name() == name)?;
-    let AggregatedMetrics::U64(MetricData::Gauge(gauge)) = found.data() else { panic!("`{name}` is no gauge") };
-    gauge.data_points().map(GaugeDataPoint::value).last()
+    Measured::last(metrics).iter().rfind(|point| point.name == name).map(|point| point.count)
 }
 
 impl Default for Recorder {
@@ -116,19 +116,26 @@ impl Default for Recorder {
 
 /// Counts starts against ends.
 #[derive(Clone, Debug, Default)]
-struct Balance {
-    open: Arc<AtomicUsize>,
+pub struct Balance {
     started: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Balance {
+    /// How many spans have ended.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
+    }
 }
 
 impl SpanProcessor for Balance {
     fn on_start(&self, _: &mut Span, _: &Context) {
-        self.open.fetch_add(1, Ordering::SeqCst);
         self.started.fetch_add(1, Ordering::SeqCst);
     }
 
     fn on_end(&self, _: SpanData) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
+        self.ended.fetch_add(1, Ordering::SeqCst);
     }
 
     fn force_flush(&self) -> OTelSdkResult {

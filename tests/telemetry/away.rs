@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,18 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore};
 use eventsource_runtime::telemetry::{AttributeValue, Slot, names};
 use eventsource_tests::alone::{alone, is_alone};
+use eventsource_tests::exporters::{Deed, Hostile};
+use eventsource_tests::recorder::Balance;
+use eventsource_tests::registry::Measured;
 use opentelemetry::Context;
 use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, Span, SpanData, SpanExporter, SpanProcessor};
+use opentelemetry_sdk::trace::InMemorySpanExporter;
 use serde::Deserialize;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -65,11 +68,11 @@ async fn works_on() {
         return;
     }
     let expected = outcome_here().await;
-    let (lines, exports, ended) = (Lines::default(), Arc::new(AtomicUsize::new(0)), Ended::default());
+    let (lines, exporter, ended) = (Lines::default(), Hostile::new(Deed::Refuse), Balance::default());
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines.clone())).unwrap();
     let lost = Lost::default();
     let telemetry = Telemetry::from_env("tests")
-        .span_exporter(Failing(Arc::clone(&exports)))
+        .span_exporter(exporter.clone())
         .span_processor(ended.clone())
         .metric_exporter(lost.clone())
         .shutdown_timeout(Duration::from_secs(1))
@@ -81,15 +84,15 @@ async fn works_on() {
 
     let started = Instant::now();
     // Whatever is made once is made.
-    until(&exports, EXPORTS / 4, &bus, order).await;
+    until(&exporter, EXPORTS / 4, &bus, order).await;
     let before = held();
-    until(&exports, EXPORTS, &bus, order).await;
+    until(&exporter, EXPORTS, &bus, order).await;
     let after = held();
     println!(
         "held before {before} bytes, after {after}; {} spans in {:?}, {} exports failed",
-        ended.count(),
+        ended.ended(),
         started.elapsed(),
-        exports.load(Ordering::SeqCst)
+        exporter.calls()[0]
     );
     assert!(after < before + GROWTH, "{before} bytes became {after}");
     assert_eq!(
@@ -105,10 +108,11 @@ async fn works_on() {
     let telling = lines.of("eventsource.telemetry.dropped") + lines.of("eventsource.telemetry.export_fails");
     let logged = lines.all() - telling;
     let all = |of: &dyn Fn(&str) -> u64| fate(of).iter().sum::<u64>();
-    while (all(&spans) < 2 * ended.count() || all(&logs) < logged) && started.elapsed() < Duration::from_mins(2) {
+    while (all(&spans) < 2 * ended.ended() as u64 || all(&logs) < logged) && started.elapsed() < Duration::from_mins(2)
+    {
         telemetry.force_flush().await.unwrap_err();
     }
-    assert_eq!(all(&spans), 2 * ended.count());
+    assert_eq!(all(&spans), 2 * ended.ended() as u64);
     assert!((logged..=logged + telling).contains(&all(&logs)), "{logged} events became {:?}", fate(&logs));
     for [exported, queue_full, export_failed] in [fate(&spans), fate(&logs)] {
         assert!(exported == 0 && export_failed > queue_full, "{exported}, {queue_full}, {export_failed}");
@@ -152,13 +156,13 @@ impl Answers {
 /// Nobody makes what nobody would get. What runs in it is in a sampled trace as always.
 #[tokio::test]
 async fn what_would_be_lost_is_counted_and_not_made() {
-    let (exports, lost) = (Arc::new(AtomicUsize::new(0)), Lost::default());
-    let builder = Telemetry::builder("tests").span_exporter(Failing(Arc::clone(&exports)));
+    let (exporter, lost) = (Hostile::new(Deed::Refuse), Lost::default());
+    let builder = Telemetry::builder("tests").span_exporter(exporter.clone());
     let telemetry = builder.metric_exporter(lost.clone()).build().unwrap();
     let queries = QueryBus::builder().handler(Answers).build();
     let (mut executed, counted) = (0, Counted::default());
     // By then the receiver has been left alone for a second and a half.
-    while exports.load(Ordering::SeqCst) < 7 {
+    while exporter.calls()[0] < 7 {
         for _ in 0..10 {
             let query = IsSampled { counted: counted.clone() };
             assert!(telemetry.run(queries.execute(query)).await.unwrap(), "its context is as that of any other");
@@ -220,8 +224,8 @@ async fn what_is_stored_where_nobody_gets_spans_is_of_a_sampled_trace_all_the_sa
 
 /// Commands that are refused, as many as there is time for: they leave spans, metrics and log events, and nothing in
 /// the store.
-async fn until(exports: &AtomicUsize, count: usize, bus: &Arc<CommandBus>, order: Uuid) {
-    while exports.load(Ordering::SeqCst) < count {
+async fn until(exporter: &Hostile, count: usize, bus: &Arc<CommandBus>, order: Uuid) {
+    while exporter.calls()[0] < count {
         let tasks: Vec<_> = (0..8)
             .map(|_| {
                 let bus = Arc::clone(bus);
@@ -244,73 +248,23 @@ fn held() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// Fails at once, each time.
-struct Failing(Arc<AtomicUsize>);
-
-impl fmt::Debug for Failing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Failing")
-    }
-}
-
-impl SpanExporter for Failing {
-    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Err(OTelSdkError::InternalFailure("no route to the receiver".to_owned()))
-    }
-}
-
-/// Counts the spans that end.
+/// What was measured last.
 #[derive(Clone, Debug, Default)]
-struct Ended(Arc<AtomicU64>);
-
-impl Ended {
-    fn count(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, _: SpanData) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
-/// What the metrics of processed spans and log records said last: metric, reason for which they were lost (empty for
-/// none), and how many.
-#[derive(Clone, Debug, Default)]
-struct Lost(Arc<Mutex<Vec<(String, String, u64)>>>);
+struct Lost(Arc<Mutex<Vec<Measured>>>);
 
 impl Lost {
+    /// How many spans or log records a metric counts as lost for that reason; as not lost, if that is empty.
     fn of(&self, metric: &str, reason: &str) -> u64 {
-        let told = self.0.lock().unwrap();
-        told.iter().find(|told| told.0 == metric && told.1 == reason).map_or(0, |(.., count)| *count)
+        let last = self.0.lock().unwrap();
+        let mut counts = last.iter().filter(|point| point.name == metric && point.said(names::ERROR_TYPE) == reason);
+        counts.next().map_or(0, |point| point.count)
     }
 }
 
 impl PushMetricExporter for Lost {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let processed = [names::OTEL_SDK_PROCESSOR_SPAN_PROCESSED, names::OTEL_SDK_PROCESSOR_LOG_PROCESSED];
         let all = metrics.scope_metrics().flat_map(ScopeMetrics::metrics);
-        let mut told = Vec::new();
-        for metric in all.filter(|metric| processed.contains(&metric.name())) {
-            let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("no counter") };
-            told.extend(sum.data_points().map(|point| {
-                let reason = point.attributes().next().map(|attribute| attribute.value.to_string());
-                (metric.name().to_owned(), reason.unwrap_or_default(), point.value())
-            }));
-        }
-        *self.0.lock().unwrap() = told;
+        *self.0.lock().unwrap() = all.flat_map(Measured::of).collect();
         Ok(())
     }
 

@@ -8,13 +8,13 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::telemetry::{Telemetry, names};
 use eventsource_tests::alone::{alone, is_alone};
 use eventsource_tests::logged::Log;
+use eventsource_tests::registry::Measured;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// What a program says, one of those below, in an environment with these variables.
@@ -91,12 +91,8 @@ fn fails() -> Result<(), std::fmt::Error> {
 
 /// How many items of a signal were exported: those that were not have an `error.type`.
 fn count(metrics: &InMemoryMetricExporter, name: &str) -> u64 {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let mut all = finished.last().expect("metrics were flushed").scope_metrics().flat_map(ScopeMetrics::metrics);
-    let found = all.find(|metric| metric.name() == name).expect("something is counted");
-    let AggregatedMetrics::U64(MetricData::Sum(sum)) = found.data() else { panic!("`{name}` is no counter") };
-    let is_exported = |point: &&SumDataPoint<u64>| point.attributes().all(|key| key.key.as_str() != names::ERROR_TYPE);
-    sum.data_points().filter(is_exported).map(SumDataPoint::value).sum()
+    let points = Measured::last(metrics).into_iter().filter(|point| point.name == name);
+    points.filter(|point| point.said(names::ERROR_TYPE).is_empty()).map(|point| point.count).sum()
 }
 
 /// Makes ten spans and ten log records while nothing is exported, and says how many of them there was room for.

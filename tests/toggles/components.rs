@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use eventsource_tests::everything::{self, EXPRESSIONS, Off, evaluations};
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use opentelemetry::KeyValue;
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics};
 
 use crate::turn;
 
@@ -19,17 +18,14 @@ struct Emitted {
 }
 
 async fn emitted(off: Off) -> Emitted {
-    let exporter = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+    let (recorder, exporter) = Recorder::measured();
     evaluations();
     let (answers, _kept) = recorder.run(everything::run(off)).await;
     assert_eq!(answers, everything::ANSWERS, "whatever is off");
     recorder.flush().await;
-    let finished = exporter.get_finished_metrics().unwrap();
-    let scopes = finished.iter().flat_map(ResourceMetrics::scope_metrics);
     Emitted {
         spans: recorder.spans().iter().map(|span| named(&span.name, span.attributes.iter())).collect(),
-        metrics: scopes.flat_map(ScopeMetrics::metrics).flat_map(points).collect(),
+        metrics: Measured::all(&exporter).iter().map(|point| named(&point.name, point.attributes.iter())).collect(),
         evaluated: evaluations(),
     }
 }
@@ -40,23 +36,6 @@ fn named<'a>(name: &str, attributes: impl Iterator<Item = &'a KeyValue>) -> Stri
     let owners = attributes.filter(|attribute| owners.contains(&attribute.key.as_str()));
     let owners: BTreeSet<_> = owners.map(|attribute| attribute.value.to_string()).collect();
     std::iter::once(name.to_owned()).chain(owners).collect::<Vec<_>>().join(" ")
-}
-
-fn points(metric: &Metric) -> Vec<String> {
-    fn of<T>(metric: &Metric, data: &MetricData<T>) -> Vec<String> {
-        let name = metric.name();
-        match data {
-            MetricData::Gauge(gauge) => gauge.data_points().map(|point| named(name, point.attributes())).collect(),
-            MetricData::Sum(sum) => sum.data_points().map(|point| named(name, point.attributes())).collect(),
-            MetricData::Histogram(all) => all.data_points().map(|point| named(name, point.attributes())).collect(),
-            MetricData::ExponentialHistogram(_) => panic!("a kind of metric that nothing makes"),
-        }
-    }
-    match metric.data() {
-        AggregatedMetrics::F64(data) => of(metric, data),
-        AggregatedMetrics::U64(data) => of(metric, data),
-        AggregatedMetrics::I64(data) => of(metric, data),
-    }
 }
 
 /// What is gone when a component's spans are off: spans, and the expressions that they show. What an event shows is on

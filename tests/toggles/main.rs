@@ -14,7 +14,8 @@ use std::alloc::System;
 use eventsource_runtime::Handlers;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
-use eventsource_tests::orders::{OrderLine, PlaceOrder};
+use eventsource_tests::orders::PlaceOrder;
+use eventsource_tests::placing;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
@@ -29,14 +30,8 @@ async fn turn() -> MutexGuard<'static, ()> {
 }
 
 fn place(order_id: Uuid, lines: usize) -> PlaceOrder {
-    let line = OrderLine { product: "Keyboard".into(), quantity: 1 };
-    PlaceOrder {
-        order_id,
-        user_id: "user-7".into(),
-        customer: "Ada".into(),
-        lines: vec![line; lines],
-        shipping_address: "1 Analytical Row".into(),
-    }
+    let one = placing::place(order_id);
+    PlaceOrder { lines: one.lines.iter().cycle().take(lines).cloned().collect(), ..one }
 }
 
 fn bus<A: Handlers<Services = ()>>(store: &MemoryStore) -> CommandBus {

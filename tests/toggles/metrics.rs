@@ -6,9 +6,9 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{Filter, MemoryStore, SqliteStore};
 use eventsource_tests::orders::{Order, OrderCancelled};
 use eventsource_tests::recorder::Recorder;
+use eventsource_tests::registry::Measured;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::trace::SpanData;
 use uuid::Uuid;
 
@@ -16,14 +16,8 @@ use crate::{place, turn};
 
 /// Each point of a counter: its attributes as text, and its value.
 pub(crate) fn points(metrics: &InMemoryMetricExporter, name: &str) -> Vec<(String, u64)> {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let last = finished.iter().next_back();
-    let metrics = last.into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
-    let mut points = Vec::new();
-    for metric in metrics.filter(|metric| metric.name() == name) {
-        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("`{name}` is no counter") };
-        points.extend(sum.data_points().map(|point| (ending(point.attributes()), point.value())));
-    }
+    let points = Measured::last(metrics).into_iter().filter(|point| point.name == name);
+    let mut points: Vec<_> = points.map(|point| (ending(point.attributes.iter()), point.count)).collect();
     points.sort();
     points
 }
@@ -47,8 +41,7 @@ fn endings(spans: &[SpanData]) -> Vec<(String, u64)> {
 
 /// One command that is handled, one that is refused, and one that fails.
 async fn commands(tracing: bool, metrics: bool) -> (Vec<(String, u64)>, Vec<(String, u64)>) {
-    let exporter = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+    let (recorder, exporter) = Recorder::measured();
     let store = MemoryStore::new();
     let orders = Repository::<Order, _>::new(store.clone());
     let bus = CommandBus::builder().aggregate(orders).enable_tracing(tracing).enable_metrics(metrics).build();
@@ -83,8 +76,7 @@ async fn spans_and_metrics_are_switched_apart() {
 
 /// The names of what a store in a database and its repository measure of a conflict and a load with a snapshot.
 async fn measured(store: bool, repository: bool) -> BTreeSet<String> {
-    let exporter = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+    let (recorder, exporter) = Recorder::measured();
     let sqlite = SqliteStore::open(":memory:").await.unwrap().enable_metrics(store);
     let orders = Repository::<Order, _>::new(sqlite.clone()).enable_metrics(repository);
     let (id, reason) = (Uuid::now_v7(), || OrderCancelled { reason: "too slow".into() });
@@ -98,9 +90,7 @@ async fn measured(store: bool, repository: bool) -> BTreeSet<String> {
         .await;
     recorder.flush().await;
     sqlite.close().await;
-    let finished = exporter.get_finished_metrics().unwrap();
-    let metrics = finished.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
-    metrics.map(|metric| metric.name().to_owned()).collect()
+    Measured::all(&exporter).into_iter().map(|point| point.name).collect()
 }
 
 #[tokio::test]
@@ -128,8 +118,7 @@ async fn malformed_contexts_are_counted_under_the_stores_switch() {
         connection.execute(insert, (version, parent, state)).unwrap();
     }
     for (enabled, counted) in [(true, 4), (false, 0)] {
-        let exporter = InMemoryMetricExporter::default();
-        let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+        let (recorder, exporter) = Recorder::measured();
         let store = store.clone().enable_metrics(enabled);
         recorder
             .run(async {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{DeadLetters, OnFailure, ProjectionError};
+use eventsource_runtime::projection::{OnFailure, ProjectionError};
 use eventsource_runtime::store::{MemoryStore, StreamId};
 use eventsource_tests::orders::{Order, OrderPlaced};
 use eventsource_tests::recorder::Recorder;
@@ -110,15 +110,11 @@ async fn retried(enabled: Option<bool>) -> Vec<String> {
     }
     let stream = StreamId::new("Order", order);
     spans("projection.", async {
-        let letters = DeadLetters::new(store.clone(), absent);
-        let letters = enabled.into_iter().fold(letters, DeadLetters::enable_tracing);
-        assert_eq!(letters.retry(&stream).await.unwrap(), 1);
-        let letters = DeadLetters::new(store.clone(), on);
-        let letters = enabled.into_iter().fold(letters, DeadLetters::enable_tracing);
-        assert_eq!(letters.retry(&stream).await.unwrap(), 1);
-        let letters = DeadLetters::new(store.clone(), off);
-        let letters = enabled.into_iter().fold(letters, DeadLetters::enable_tracing);
-        assert_eq!(letters.retry(&stream).await.unwrap(), 1);
+        let runner = ProjectionRunner::new(store.clone());
+        let runner = enabled.into_iter().fold(runner, ProjectionRunner::enable_tracing);
+        assert_eq!(runner.dead_letters(absent).retry(&stream).await.unwrap(), 1);
+        assert_eq!(runner.dead_letters(on).retry(&stream).await.unwrap(), 1);
+        assert_eq!(runner.dead_letters(off).retry(&stream).await.unwrap(), 1);
     })
     .await
 }

@@ -7,7 +7,6 @@ use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
 use eventsource_tests::recorder::Recorder;
 use futures_util::FutureExt;
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::points;
@@ -53,8 +52,7 @@ impl Answers {
 async fn commands_and_queries_that_panic_are_counted_as_their_spans_say() {
     let _turn = turn().await;
     for metrics in [true, false] {
-        let exporter = InMemoryMetricExporter::default();
-        let recorder = Recorder::with(|builder| builder.metric_exporter(exporter.clone()));
+        let (recorder, exporter) = Recorder::measured();
         let fuses = Repository::<Fuse, _>::new(MemoryStore::new());
         let commands = CommandBus::builder().aggregate(fuses).enable_metrics(metrics).build();
         let queries = QueryBus::builder().handler(Answers).enable_metrics(metrics).build();

@@ -11,7 +11,6 @@ use eventsource_tests::everything::{self, EXPRESSIONS, Off, evaluations, plain, 
 use eventsource_tests::orders::Order;
 use eventsource_tests::recorder::Recorder;
 use futures_util::StreamExt;
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 use uuid::Uuid;
 
 use crate::{ALLOCATOR, bus, place, turn};
@@ -157,8 +156,7 @@ async fn disabled() {
     if !is_alone() {
         return;
     }
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     recorder.run(everything::run(Off::default())).await;
     // The variable is stronger than the switch.
     telemetry::set_enabled(true);

@@ -9,7 +9,6 @@ use super::error::ProjectionError;
 use super::options::Options;
 use super::step::{Mode, Step};
 use super::{Projection, ProjectionStore};
-use crate::clock::Clock;
 use crate::domain::StoredEvent;
 use crate::store::{AGAIN, Filter, Position, StreamId};
 use crate::telemetry::{Chain, names};
@@ -46,42 +45,14 @@ pub struct DeadLetters<S: ProjectionStore> {
 }
 
 impl<S: ProjectionStore> DeadLetters<S> {
-    /// The dead letters of a projection on a store. Retries run this projection.
+    /// The dead letters of a projection on a store. Retries run this projection, with the switches and the clock of a
+    /// runner that was told nothing; for others, use [`ProjectionRunner::dead_letters`](super::ProjectionRunner::dead_letters).
     pub fn new<P: Projection<S::Backend>>(store: S, projection: P) -> Self {
         Self::with(store, projection, Options::default())
     }
 
     pub(super) fn with<P: Projection<S::Backend>>(store: S, projection: P, options: Options) -> Self {
         Self { store, projection: Arc::new(projection), options }
-    }
-
-    /// Switches the spans of retries off, whatever the projection's `enable_tracing` says, or on, if the projection
-    /// does not say. Unless set, the projection decides; its default is off.
-    #[must_use]
-    pub fn enable_tracing(mut self, enabled: bool) -> Self {
-        self.options.tracing = Some(enabled);
-        self
-    }
-
-    /// As [`ProjectionRunner::ignore_contexts`](super::ProjectionRunner::ignore_contexts), for the spans of retries.
-    #[must_use]
-    pub fn ignore_contexts(mut self) -> Self {
-        self.options.links = false;
-        self
-    }
-
-    /// Switches the metrics of retries on or off. On unless set.
-    #[must_use]
-    pub fn enable_metrics(mut self, enabled: bool) -> Self {
-        self.options.metrics = enabled;
-        self
-    }
-
-    /// Takes the time from `clock`: the lag of retries is measured by it.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.options.clock = clock;
-        self
     }
 
     /// At most `limit` letters, of events after a position, in order; [`Position::START`] for the first.

@@ -49,7 +49,6 @@ pub(crate) use options::Begin;
 pub use options::{OnFailure, ProjectionOptions};
 pub use partition::Partition;
 pub use progress::Progress;
-pub(crate) use progress::after;
 pub use runner::ProjectionRunner;
 pub use running::Projections;
 pub use stopped::ProjectionStopped;

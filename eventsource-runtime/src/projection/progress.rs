@@ -191,7 +191,7 @@ impl Watched {
 }
 
 /// The end of a deadline that begins now.
-pub(crate) fn after(deadline: Duration) -> Instant {
+pub(super) fn after(deadline: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(deadline).unwrap_or(now + FOR_EVER)
 }

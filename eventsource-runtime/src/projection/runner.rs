@@ -277,14 +277,23 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn spawn(self) -> Projections {
+        self.spawn_beside(|_, _| Vec::new())
+    }
+
+    /// The same with tasks beside them, which end when they are told to stop; what they wrote by then is theirs.
+    pub(crate) fn spawn_beside(
+        self,
+        tasks: impl FnOnce(&S, &watch::Receiver<bool>) -> Vec<JoinHandle<()>>,
+    ) -> Projections {
         let (stop, stopped) = watch::channel(false);
+        let beside = tasks(&self.store, &stopped);
         let mut names = HashSet::new();
         let running = self.projections.iter().map(|(projection, options)| {
             let name = projection.name();
             let is_new = names.insert(name);
             if is_new { self.start(projection, &self.options.with(options), &stopped) } else { refused(name) }
         });
-        Projections::new(running, stop)
+        Projections::new(running, beside, stop)
     }
 
     fn start(

@@ -16,7 +16,7 @@ use crate::telemetry::metrics;
 /// What tells of a projection in a gauge, left by its task: the handle keeps it until the projections are shut down.
 pub(super) type Told = Option<Arc<metrics::Running>>;
 
-/// Running projections.
+/// Running projections, process managers, or the parts of a relay.
 ///
 /// Dropping this stops them as [`Projections::shutdown`] does, without waiting: each finishes or rolls back its current
 /// batch.
@@ -26,13 +26,19 @@ pub struct Projections {
     progress: Progress,
     /// One for each that the progress is of.
     tasks: Vec<JoinHandle<Told>>,
+    /// Those that come with them, such as the timers of process managers.
+    beside: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
 
 impl Projections {
-    pub(super) fn new(running: impl Iterator<Item = (Watched, JoinHandle<Told>)>, stop: watch::Sender<bool>) -> Self {
+    pub(super) fn new(
+        running: impl Iterator<Item = (Watched, JoinHandle<Told>)>,
+        beside: Vec<JoinHandle<()>>,
+        stop: watch::Sender<bool>,
+    ) -> Self {
         let (watched, tasks): (Vec<_>, _) = running.unzip();
-        Self { progress: Progress::new(watched), tasks, stop }
+        Self { progress: Progress::new(watched), tasks, beside, stop }
     }
 
     /// How far they are, to be waited for elsewhere, or one without the others: [`Progress::of`].
@@ -91,6 +97,12 @@ impl Projections {
         let mut result = Ok(());
         for (watched, task) in self.progress.watched().iter().zip(&mut self.tasks) {
             result = result.and(end(watched, task, until).await);
+        }
+        for task in &mut self.beside {
+            // At most one append is in flight; if it hangs, the next start makes it again.
+            if tokio::time::timeout_at(until, &mut *task).await.is_err() {
+                task.abort();
+            }
         }
         result
     }

@@ -12,7 +12,7 @@ use crate::store::{
     AGAIN, EventStore, Fault, Fold, Folded, StoreError, StoreInfo, StreamId, Traced, TracedCall, Version, Visitor,
 };
 use crate::sync::Mutex;
-use crate::telemetry::{Attributes, Chain, Span, names};
+use crate::telemetry::{Attributes, Chain, names};
 
 const SAVE: (&str, &str) = ("snapshot_store.save", "INSERT");
 const GET: (&str, &str) = ("snapshot_store.get", "SELECT");
@@ -63,16 +63,25 @@ impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {
             return self.fold(fold, visitor).await;
         };
         if !self.is_seen() && !self.sees(|| info.system.is_some()) {
-            let silent = Silent { visitor, unseen: Some(self.unseen()), target: info.target };
+            // Of calls that are not seen, only failures are told: that of the first one here.
+            let (mut unseen, target) = (Some(self.unseen()), info.target);
+            let restore = move |visitor: &mut V, result: Result<_, _>| {
+                if let (Err(error), Some(unseen)) = (&result, unseen.take()) {
+                    unseen.fail(target, StoreError::error_type(error), &Chain(error));
+                }
+                visitor.restore(result)
+            };
             let load = self.unseen_call(GET.1);
-            let result = load.run(self.inner().fold_from_snapshot(fold, silent)).await;
+            let result = load.run(self.inner().fold_from_snapshot(fold, Restoring { visitor, restore })).await;
             load.end(|| self.info(), result.as_ref().err().map(Fault::from), &mut |_| ());
             let Folded { visitor, visited, earlier } = result?;
             return Ok(Folded { visitor: visitor.visitor, visited, earlier });
         }
         let now = Mutex::new(Now::Get(self.call_of(&info, GET, &mut aggregate(&fold.stream))));
         let calls = Owned(Arc::new(Calls { store: self.clone(), info, stream: fold.stream.clone(), now }));
-        let restoring = Restoring { visitor, calls: Arc::clone(&calls.0) };
+        let watched = Arc::clone(&calls.0);
+        let restoring =
+            Restoring { visitor, restore: move |visitor: &mut V, result| watched.restored(visitor, result) };
         let result = self.unseen().run(self.inner().fold_from_snapshot(fold, restoring)).await;
         let visited = result.as_ref().map_or(0, |folded| folded.visited);
         let fault = || result.as_ref().err().map(Fault::from);
@@ -158,6 +167,27 @@ enum Now {
     Ended,
 }
 
+impl<S: EventStore> Calls<S> {
+    /// Ends the first call and begins the second. Both happen under the lock, so that no span is open once the future
+    /// is gone.
+    fn restored(&self, visitor: &mut impl Restore, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
+        self.change(|now| {
+            if let Now::Get(_) = now
+                && let Now::Get(get) = mem::replace(now, Now::Between)
+            {
+                end(get, || self.info.clone(), result.as_ref(), |snapshot, later| found(snapshot.as_ref(), later));
+            }
+        });
+        let after = visitor.restore(result);
+        self.change(|now| {
+            if let Now::Between = now {
+                *now = Now::Load(self.store.load_call(&self.stream, after));
+            }
+        });
+        after
+    }
+}
+
 impl<S> Calls<S> {
     fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
         change(&mut self.now.lock())
@@ -173,57 +203,24 @@ impl<S> Drop for Owned<S> {
     }
 }
 
-/// A visitor that marks where the read of the snapshot ends and that of the events begins.
-struct Restoring<V, S> {
+/// A visitor of which it is watched where the read of the snapshot ends and that of the events begins.
+struct Restoring<V, R> {
     visitor: V,
-    calls: Arc<Calls<S>>,
+    restore: R,
 }
 
-impl<V: Visitor, S: EventStore> Visitor for Restoring<V, S> {
+impl<V: Visitor, R: Send + 'static> Visitor for Restoring<V, R> {
     fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
         self.visitor.visit(event)
     }
 }
 
-/// A visitor for calls of which only failures are visible: that of the first one is logged here.
-struct Silent<V> {
-    visitor: V,
-    unseen: Option<Span>,
-    target: &'static str,
-}
-
-impl<V: Visitor> Visitor for Silent<V> {
-    fn visit(&mut self, event: EventRef<'_>) -> ControlFlow<()> {
-        self.visitor.visit(event)
-    }
-}
-
-impl<V: Restore> Restore for Silent<V> {
+impl<V, R> Restore for Restoring<V, R>
+where
+    V: Restore,
+    R: FnMut(&mut V, Result<Option<StoredSnapshot>, StoreError>) -> Version + Send + 'static,
+{
     fn restore(&mut self, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
-        if let (Err(error), Some(unseen)) = (&result, self.unseen.take()) {
-            unseen.fail(self.target, error.error_type(), &Chain(error));
-        }
-        self.visitor.restore(result)
-    }
-}
-
-/// Spans begin and end under the lock, so that none is open once the future is gone.
-impl<V: Restore, S: EventStore> Restore for Restoring<V, S> {
-    fn restore(&mut self, result: Result<Option<StoredSnapshot>, StoreError>) -> Version {
-        let Calls { store, info, stream, .. } = &*self.calls;
-        self.calls.change(|now| {
-            if let Now::Get(_) = now
-                && let Now::Get(get) = mem::replace(now, Now::Between)
-            {
-                end(get, || info.clone(), result.as_ref(), |snapshot, later| found(snapshot.as_ref(), later));
-            }
-        });
-        let after = self.visitor.restore(result);
-        self.calls.change(|now| {
-            if let Now::Between = now {
-                *now = Now::Load(store.load_call(stream, after));
-            }
-        });
-        after
+        (self.restore)(&mut self.visitor, result)
     }
 }

@@ -141,7 +141,7 @@ fn bounded(before: u64, count: u64, begun: Instant) {
 async fn append<S: EventStore>(store: &Traced<S>, stream: &StreamId, count: u64) {
     let mut left = count;
     while left > 0 {
-        let mut batch = events(left.min(250));
+        let mut batch = events(left.min(250).try_into().unwrap());
         left -= batch.len() as u64;
         for event in &mut batch {
             event.payload = vec![b'x'; SIZE].into();

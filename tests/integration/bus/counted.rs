@@ -6,45 +6,28 @@ use eventsource_runtime::bus::{InProcessBus, Message};
 use eventsource_runtime::store::StreamId;
 use eventsource_tests::own_bus::remote;
 use eventsource_tests::recorder::Recorder;
-use opentelemetry::KeyValue;
+use eventsource_tests::registry::Measured;
 use opentelemetry_sdk::metrics::InMemoryMetricExporter;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use uuid::Uuid;
 
 fn message(stream: u32) -> Message {
     Message::new(StreamId::new("Order", stream), "OrderPlaced", "{}")
 }
 
-fn value(attributes: &[&KeyValue], key: &str) -> String {
-    attributes.iter().find(|found| found.key.as_str() == key).map(|found| found.value.to_string()).unwrap_or_default()
-}
-
 /// How many messages were counted as sent, by the failure's name and the partition.
 fn sent(metrics: &InMemoryMetricExporter) -> BTreeMap<(String, String), u64> {
-    let finished = metrics.get_finished_metrics().unwrap();
-    let all = finished.last().into_iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
     let mut counted = BTreeMap::new();
-    for metric in all.filter(|metric| metric.name() == "messaging.client.sent.messages") {
-        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else { panic!("{metric:?}") };
-        for point in sum.data_points() {
-            let attributes: Vec<_> = point.attributes().collect();
-            assert_eq!(value(&attributes, "messaging.operation.type"), "", "not listed for this instrument");
-            let [error, partition] =
-                ["error.type", "messaging.destination.partition.id"].map(|key| value(&attributes, key));
-            *counted.entry((error, partition)).or_default() += point.value();
-        }
+    for point in Measured::last(metrics).iter().filter(|point| point.name == "messaging.client.sent.messages") {
+        assert_eq!(point.said("messaging.operation.type"), "", "not listed for this instrument");
+        let [error, partition] = ["error.type", "messaging.destination.partition.id"].map(|key| point.said(key));
+        *counted.entry((error, partition)).or_default() += point.count;
     }
     counted
 }
 
-fn recorded() -> (Recorder, InMemoryMetricExporter) {
-    let metrics = InMemoryMetricExporter::default();
-    (Recorder::with(|builder| builder.metric_exporter(metrics.clone())), metrics)
-}
-
 #[tokio::test]
 async fn messages_that_never_left_are_not_counted_as_sent() {
-    let (recorder, metrics) = recorded();
+    let (recorder, metrics) = Recorder::measured();
     let (bus, closed, id) = (remote(), InProcessBus::new(), Uuid::now_v7());
     let text = id.to_string();
     let never = Message::read([("event_id", text.as_bytes())], "{}".into());

@@ -9,7 +9,6 @@ use eventsource_runtime::bus::{
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::telemetry::span;
 use eventsource_tests::recorder::Recorder;
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 
 /// A bus that counts what telemetry asks of it.
 #[derive(Clone)]
@@ -54,8 +53,7 @@ impl EventBus for Asked {
 
 /// How often telemetry asked the bus, and the spans that publishing left.
 async fn published(tracing: bool, metrics: bool) -> (usize, String) {
-    let exporter = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(exporter));
+    let (recorder, _) = Recorder::measured();
     let bus = Asked::bus().enable_tracing(tracing).enable_metrics(metrics);
     let message = || Message::new(StreamId::new("Order", 42), "OrderPlaced", "{}");
     recorder.run(bus.publish_all([message(), message()])).await.unwrap();

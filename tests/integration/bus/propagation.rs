@@ -4,15 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::bus::{HandlerError, Message, Propagation, Received, Traced, header};
-use eventsource_runtime::clock::{self, Clock, Timestamp};
 use eventsource_runtime::store::StreamId;
+use eventsource_tests::clocks::Moved;
 use eventsource_tests::own_bus::{Remote, remote};
 use eventsource_tests::recorder::Recorder;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{Sampler, SpanData};
 use tokio::sync::Notify;
-use uuid::Uuid;
 
 use super::spans::until_settled;
 
@@ -63,24 +62,9 @@ async fn a_fresh_message_continues_the_producers_trace_and_is_linked_to_it() {
     assert!(spans[0].parent_span_is_remote && is_linked(&spans[0]));
 }
 
-/// A clock that is ahead of the broker's.
-#[derive(Debug)]
-struct Later(Duration);
-
-impl Clock for Later {
-    fn now(&self) -> Timestamp {
-        let micros = i64::try_from(self.0.as_micros()).unwrap();
-        Timestamp::from_micros(clock::system().now().as_micros() + micros)
-    }
-
-    fn new_id(&self) -> Uuid {
-        Uuid::now_v7()
-    }
-}
-
 #[tokio::test]
 async fn an_old_message_starts_a_trace_of_its_own_with_a_link() {
-    let bus = remote().with_clock(Arc::new(Later(Duration::from_secs(121))));
+    let bus = remote().with_clock(Arc::new(Moved::ahead(Duration::from_secs(121))));
     let spans = handled(&Recorder::new(), bus, Propagation::default(), vec![foreign(CONTEXT)]).await;
     assert_ne!(spans[0].span_context.trace_id(), trace());
     assert_eq!(spans[0].parent_span_id, SpanId::INVALID);
@@ -103,7 +87,7 @@ async fn a_batch_has_no_links_to_messages_whose_contexts_are_ignored() {
     let recorder = Recorder::new();
     recorder
         .run(async {
-            let bus = remote().with_clock(Arc::new(Later(Duration::from_secs(121))));
+            let bus = remote().with_clock(Arc::new(Moved::ahead(Duration::from_secs(121))));
             let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
             let shared = (Arc::clone(&begun), Arc::clone(&go));
             let handler = move |batch: Vec<Received>| {

@@ -290,8 +290,7 @@ async fn partitions_publish_each_their_streams() {
 
 #[tokio::test]
 async fn the_gap_tells_how_far_a_relay_is_behind() {
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     recorder
         .run(async {
             let (store, remote) = (MemoryStore::new(), remote());

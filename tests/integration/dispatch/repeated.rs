@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use eventsource_runtime::clock::{Clock, Timestamp};
 use eventsource_runtime::dispatch::caused_by;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::snapshot::SnapshotStore;
@@ -11,25 +10,12 @@ use eventsource_runtime::store::{
 };
 use eventsource_runtime::testing::{recorded, run};
 use eventsource_runtime::{StoredEvent, handed_on};
+use eventsource_tests::clocks::Moved;
 use eventsource_tests::services;
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use super::{Fill, Marked, Sheet, Tools};
-
-/// All that happens, happens within a microsecond.
-#[derive(Debug)]
-struct Standing;
-
-impl Clock for Standing {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1)
-    }
-
-    fn new_id(&self) -> Uuid {
-        Uuid::now_v7()
-    }
-}
 
 /// A store whose pages hold one event.
 #[derive(Clone, Debug)]
@@ -56,7 +42,7 @@ impl EventStore for Leaves {
 /// second.
 async fn it_ends_where_it_ended<S: EventStore + SnapshotStore>(store: S) {
     let tools = Tools { together: Barrier::new(1), store: MemoryStore::new() };
-    let sheets = Repository::<Sheet, _>::new(store).with_services(tools).with_clock(Arc::new(Standing));
+    let sheets = Repository::<Sheet, _>::new(store).with_services(tools).with_clock(Arc::new(Moved::default()));
     let bus = CommandBus::builder().aggregate(sheets).build();
     let (id, event) = (Uuid::now_v7(), recorded(StreamId::new("Other", 1), Marked { mark: Uuid::nil() }));
     let context = || Context { command_id: Some(event.event_id()), ..Context::default() };

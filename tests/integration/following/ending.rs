@@ -71,8 +71,7 @@ async fn a_projection_ends_that_does_not_know_yet_where_the_feed_does() {
 #[tokio::test]
 async fn one_that_has_failed_is_told_until_its_runner_is_shut_down() {
     let (log, _guard) = Log::of_thread();
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let running = async || {
         recorder.flush().await;
         gauge(&metrics, "eventsource.projection.running")

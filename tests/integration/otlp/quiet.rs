@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::MemoryStore;
-use opentelemetry::Context;
-use opentelemetry_sdk::error::OTelSdkResult;
+use eventsource_tests::recorder::Balance;
 use opentelemetry_sdk::logs::InMemoryLogExporter;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
 use uuid::Uuid;
@@ -49,7 +46,7 @@ async fn assert_quiet(endpoint: String, protocol: &'static str) {
 #[tokio::test]
 async fn exports_at_trace() {
     let Ok(protocol) = std::env::var(CHILD) else { return };
-    let (spans, logs, heard) = (Ended::default(), InMemoryLogExporter::default(), Heard::default());
+    let (spans, logs, heard) = (Balance::default(), InMemoryLogExporter::default(), Heard::default());
     let builder = Telemetry::from_env("tests").span_processor(spans.clone()).log_exporter(logs.clone());
     let telemetry = builder.install().unwrap();
     let layers = tracing_subscriber::registry().with(telemetry.tracing_layer()).with(telemetry.log_layer());
@@ -59,12 +56,12 @@ async fn exports_at_trace() {
     bus(&store).dispatch(place(order)).await.unwrap();
     bus(&store).dispatch(place(order)).await.unwrap_err();
     telemetry.force_flush().await.unwrap();
-    let ended = spans.0.load(Ordering::SeqCst);
+    let ended = spans.ended();
     for _ in 0..20 {
         // Metrics are sent each time.
         telemetry.force_flush().await.unwrap();
     }
-    assert_eq!(spans.0.load(Ordering::SeqCst), ended, "spans of the transport");
+    assert_eq!(spans.ended(), ended, "spans of the transport");
     let logs = logs.get_emitted_logs().unwrap();
     let targets: Vec<_> = logs.iter().map(|log| log.record.target().unwrap().to_string()).collect();
     assert_eq!(targets, ["eventsource::command"]);
@@ -72,25 +69,6 @@ async fn exports_at_trace() {
     assert!(protocol != "grpc" || heard.0.load(Ordering::SeqCst) > 0);
     telemetry.shutdown().await.unwrap();
     println!("quiet");
-}
-
-#[derive(Clone, Debug, Default)]
-struct Ended(Arc<AtomicUsize>);
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, _: SpanData) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
 }
 
 /// Events of the transport.

@@ -90,7 +90,7 @@ async fn timers_whose_store_does_not_answer_hold_no_shutdown_up() {
 }
 
 /// Waits until the order is off, since it was not paid in time.
-async fn runs_out_of_time<S: ProjectionStore + SnapshotStore>(store: &S, clock: &Arc<Still>) {
+async fn runs_out_of_time<S: ProjectionStore + SnapshotStore>(store: &S, clock: &Arc<Moved>) {
     let managers = runner(store).with_clock(clock.clone()).spawn();
     let order = Uuid::now_v7();
     commands(store).dispatch(place(order, "Ada", "1 Analytical Row")).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_store_that_panics_ends_no_timer() {
 }
 
 /// Puts an event off in the stream of a process, with that payload.
-async fn put_off(store: &impl EventStore, clock: &Still, payload: &str) {
+async fn put_off(store: &impl EventStore, clock: &Moved, payload: &str) {
     let scheduled = NewEvent {
         id: Uuid::now_v7(),
         event_type: "process_manager.scheduled",
@@ -141,15 +141,15 @@ async fn put_off(store: &impl EventStore, clock: &Still, payload: &str) {
 /// It was read again and again, and nothing behind it.
 #[tokio::test]
 async fn a_time_out_that_cannot_be_read_holds_up_no_other() {
-    let (store, clock) = (MemoryStore::new(), Arc::new(Still::default()));
+    let (store, clock) = (MemoryStore::new(), Arc::new(Moved::default()));
     put_off(&store, &clock, r#"{"due": "soon"}"#).await;
     runs_out_of_time(&store, &clock).await;
 }
 
 /// It was tried again each second for as long as the program ran.
-async fn told_once_by_each_start(store: &Faulty, event_type: &str) -> Arc<Still> {
+async fn told_once_by_each_start(store: &Faulty, event_type: &str) -> Arc<Moved> {
     let (log, _guard) = Log::of_thread();
-    let clock = Arc::new(Still::default());
+    let clock = Arc::new(Moved::default());
     let due = format!(r#"{{"due": 0, "event_type": "{event_type}", "schema_version": 1, "payload": {{}}}}"#);
     put_off(store, &clock, &due).await;
     for starts in 1..=2 {

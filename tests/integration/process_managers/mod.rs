@@ -11,16 +11,16 @@ mod starts;
 mod traces;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use eventsource_runtime::bus::{HandlerError, Received, Relay};
-use eventsource_runtime::clock::{Clock, Timestamp};
-use eventsource_runtime::dispatch::ProcessManagers;
+use eventsource_runtime::clock::Clock;
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::ProjectionStore;
+use eventsource_runtime::projection::{ProjectionStore, Projections};
 use eventsource_runtime::store::Filter;
 use eventsource_runtime::{Event, StoredEvent};
+use eventsource_tests::clocks::Moved;
 use eventsource_tests::own_bus::remote;
 use eventsource_tests::shipping::{
     Order, OrderCancelled, OrderPlaced, OrderStatus, Payment, PlaceOrder, SettlePayment, Shipping, TIME_TO_PAY,
@@ -40,7 +40,7 @@ fn runner<S: ProjectionStore + SnapshotStore>(store: &S) -> ProcessManagerRunner
 }
 
 /// Waits until nothing follows any more.
-async fn quiet<S: EventStore>(managers: &ProcessManagers, store: &S) {
+async fn quiet<S: EventStore>(managers: &Projections, store: &S) {
     loop {
         let head = store.head().await.unwrap();
         managers.wait_for(head).await.unwrap();
@@ -146,28 +146,8 @@ async fn what_a_manager_keeps_is_not_published() {
     managers.shutdown().await.unwrap();
 }
 
-/// A clock that stands still until it is told to move.
-#[derive(Debug, Default)]
-struct Still(AtomicI64);
-
-impl Still {
-    fn pass(&self, time: Duration) {
-        self.0.fetch_add(i64::try_from(time.as_micros()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for Still {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
-    }
-
-    fn new_id(&self) -> Uuid {
-        Uuid::now_v7()
-    }
-}
-
 async fn times_out<S: ProjectionStore + SnapshotStore>(store: S) {
-    let clock = Arc::new(Still::default());
+    let clock = Arc::new(Moved::default());
     let runner = || runner(&store).with_clock(clock.clone()).lease(Duration::from_millis(20));
     let bus = commands(&store);
     let (paid, unpaid) = (Uuid::now_v7(), Uuid::now_v7());

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use eventsource_runtime::clock::Timestamp;
 use eventsource_runtime::store::{NewEvent, Origin, SqliteStore};
 use eventsource_tests::hooked::{Asked, Hooked};
 
@@ -17,7 +18,7 @@ const HALF: Duration = TIME_TO_PAY.checked_div(2).unwrap();
 struct Shop {
     scratch: Scratch,
     store: SqliteStore,
-    clock: Arc<Still>,
+    clock: Arc<Moved>,
 }
 
 impl Shop {
@@ -29,7 +30,7 @@ impl Shop {
         shop
     }
 
-    fn start(&self) -> ProcessManagers {
+    fn start(&self) -> Projections {
         runner(&self.store).with_clock(self.clock.clone()).lease(Duration::from_millis(200)).spawn()
     }
 
@@ -58,8 +59,7 @@ impl Shop {
 
     /// Waits until the timer has read the feed and recorded what is due: behind all that, an order's time is up.
     async fn is_read(&self) {
-        let time_to_pay = i64::try_from(TIME_TO_PAY.as_micros()).unwrap();
-        self.clock.0.fetch_sub(time_to_pay, Ordering::SeqCst);
+        self.clock.back(TIME_TO_PAY);
         let order = self.place().await;
         self.clock.pass(TIME_TO_PAY);
         self.comes_to(order, OVER).await;
@@ -81,7 +81,7 @@ impl Shop {
 
     /// Loses what was committed after a position, with what the checkpoints say of it. Its managers have seen all that
     /// by then: a store in a file does not know itself that it may end before where it ended.
-    async fn lose(&self, managers: &ProcessManagers, after: Position) {
+    async fn lose(&self, managers: &Projections, after: Position) {
         quiet(managers, &self.store).await;
         let raw = rusqlite::Connection::open(self.scratch.file()).unwrap();
         raw.busy_timeout(Duration::from_secs(5)).unwrap();
@@ -198,7 +198,7 @@ async fn what_is_put_off_again_waits_for_its_new_time() {
 #[tokio::test(start_paused = true)]
 async fn to_look_whether_something_was_lost_is_no_load() {
     const A_MINUTE: Duration = Duration::from_mins(1);
-    let (clock, reads) = (Arc::new(Still::default()), Arc::new(AtomicUsize::new(0)));
+    let (clock, reads) = (Arc::new(Moved::default()), Arc::new(AtomicUsize::new(0)));
     let store = Hooked::new(&MemoryStore::new(), {
         let reads = Arc::clone(&reads);
         move |asked| {

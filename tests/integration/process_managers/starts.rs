@@ -11,7 +11,7 @@ use eventsource_tests::faulty::Faulty;
 use eventsource_tests::shipping::{OrderStatus, TIME_TO_PAY, commands};
 use uuid::Uuid;
 
-use super::{Still, all_events, place, quiet, runner, status};
+use super::{Moved, all_events, place, quiet, runner, status};
 use crate::sqlite;
 
 /// Far more than a start may read for nothing.
@@ -59,7 +59,7 @@ async fn cancelled(store: &Faulty, order: Uuid) {
 
 #[tokio::test]
 async fn a_start_reads_what_is_still_put_off_and_not_the_past() {
-    let (store, clock) = (Faulty::default(), Arc::new(Still::default()));
+    let (store, clock) = (Faulty::default(), Arc::new(Moved::default()));
     let start = || runner(&store).with_clock(clock.clone()).spawn();
     let (bus, old, new) = (commands(&store), Uuid::now_v7(), Uuid::now_v7());
     pass_time(&store).await;

@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 
 use eventsource_tests::recorder::{Recorder, gauge};
-use opentelemetry_sdk::metrics::InMemoryMetricExporter;
 
 use super::anew::{Scratch, open};
 use super::*;
@@ -54,8 +53,7 @@ async fn a_checkpoint_that_went_back_is_gone_on_from() {
 #[tokio::test]
 async fn the_gap_forgets_the_end_of_the_feed_that_was_lost() {
     let (scratch, stream) = (Scratch::new(), a_stream());
-    let metrics = InMemoryMetricExporter::default();
-    let recorder = Recorder::with(|builder| builder.metric_exporter(metrics.clone()));
+    let (recorder, metrics) = Recorder::measured();
     let followed = recorder.run(async {
         let store = open(&scratch.file()).await;
         let runner = ProjectionRunner::new(store.clone()).lease(Duration::from_millis(30));

@@ -9,10 +9,11 @@ use eventsource_runtime::store::{PostgresOptions, PostgresStore, SqliteStore};
 use eventsource_runtime::testing::run;
 use eventsource_tests::dice::Dice;
 use eventsource_tests::faulty_snapshots::{Fault, FaultySnapshots};
+use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
 use uuid::Uuid;
 
-use super::{Added, Named, Plain, Tally, measured, reads, stream};
+use super::{Added, Named, Plain, Tally, reads, stream};
 
 /// Where events and snapshots are kept, within reach of what befalls them.
 trait Kept {
@@ -167,7 +168,7 @@ async fn postgres() -> PostgresStore {
 
 /// Runs such loads in memory, where each result of reading a snapshot is met.
 async fn results_are<K: Kept>(open: impl AsyncFn() -> (K, K), expected: &[&str]) {
-    let (recorder, metrics) = measured();
+    let (recorder, metrics) = Recorder::measured();
     recorder.run(Box::pin(loads_are_the_same(open, 0..300))).await;
     let results: BTreeSet<_> = reads(&recorder, &metrics).await.into_keys().collect();
     assert_eq!(results, expected.iter().map(|result| String::from(*result)).collect());

@@ -1,13 +1,11 @@
 //! Snapshots that are never got to, and what that says of others.
 
-use opentelemetry_sdk::metrics::data::MetricData;
-
 use super::*;
 
 /// The duration was counted as that of a call to the events.
 #[tokio::test]
 async fn a_snapshot_that_could_not_be_asked_for_is_counted_as_its_span_says() {
-    let (recorder, metrics) = measured();
+    let (recorder, metrics) = Recorder::measured();
     let store = SqliteStore::open(":memory:").await.unwrap();
     let tallies = Repository::<Tally, _>::new(store.clone());
     store.close().await;
@@ -17,18 +15,8 @@ async fn a_snapshot_that_could_not_be_asked_for_is_counted_as_its_span_says() {
     let get = spans.iter().find(|span| span.name == "snapshot_store.get").unwrap();
     let said = get.attributes.iter().find(|it| it.key.as_str() == names::DB_COLLECTION_NAME).unwrap();
     assert_eq!(said.value.as_str(), "snapshots");
-    let exported = metrics.get_finished_metrics().unwrap();
-    let all = exported.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics);
-    let mut counted = Vec::new();
-    for metric in all.filter(|metric| metric.name() == names::DB_CLIENT_OPERATION_DURATION) {
-        let AggregatedMetrics::F64(MetricData::Histogram(durations)) = metric.data() else {
-            panic!("it is a histogram")
-        };
-        for point in durations.data_points() {
-            let said = point.attributes().find(|it| it.key.as_str() == names::DB_COLLECTION_NAME).unwrap();
-            counted.push((said.value.to_string(), point.count()));
-        }
-    }
+    let points = Measured::all(&metrics).into_iter().filter(|point| point.name == names::DB_CLIENT_OPERATION_DURATION);
+    let counted: Vec<_> = points.map(|point| (point.said(names::DB_COLLECTION_NAME), point.count)).collect();
     assert_eq!(counted, [("snapshots".to_owned(), 1)]);
 }
 

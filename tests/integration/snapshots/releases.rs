@@ -40,7 +40,7 @@ const ROUNDS: u64 = 20;
 /// Each wrote its snapshot over the other's, and replayed the stream with every command.
 #[tokio::test]
 async fn a_release_keeps_its_snapshots_beside_the_one_before_it() {
-    let ((recorder, metrics), store, tally) = (measured(), MemoryStore::new(), Uuid::now_v7());
+    let ((recorder, metrics), store, tally) = (Recorder::measured(), MemoryStore::new(), Uuid::now_v7());
     let (old, next) = (Repository::<Tally, _>::new(store.clone()), Repository::<Next, _>::new(store));
     let buses =
         (CommandBus::builder().aggregate(old.clone()).build(), CommandBus::builder().aggregate(next.clone()).build());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use eventsource_runtime::bus::{EventBus, InProcessBus, Message, Received, Relay, Traced};
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{DeadLetters, OnFailure, ProjectionStore};
+use eventsource_runtime::projection::{OnFailure, ProjectionStore};
 use eventsource_runtime::store::{Filter, Memory, StreamId};
 use uuid::Uuid;
 
@@ -175,7 +175,7 @@ async fn letters<S: EventStore + SnapshotStore + ProjectionStore<Backend = Memor
     let failing = failing.projection(fussy.clone()).spawn();
     failing.wait_for(committed.position).await.expect("a projection that passes on");
     failing.shutdown().await.expect("projections that end");
-    let letters = Arc::new(switched!(on, DeadLetters::new(store.clone(), fussy)));
+    let letters = Arc::new(switched!(on, ProjectionRunner::new(store.clone())).dead_letters(fussy));
     let stream = StreamId::new("Teller", id);
     Call::new("dead letters", move || {
         let (letters, stream) = (Arc::clone(&letters), stream.clone());

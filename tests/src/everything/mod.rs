@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eventsource_runtime::bus::{EventBus, InProcessBus, Message, Received, Relay, Traced};
 use eventsource_runtime::prelude::*;
-use eventsource_runtime::projection::{DeadLetters, OnFailure};
+use eventsource_runtime::projection::OnFailure;
 use eventsource_runtime::store::{Filter, StreamId};
 use eventsource_runtime::telemetry::{self, AttributeValue, Slot, stream_traced};
 use futures_util::{Stream, StreamExt as _, stream};
@@ -270,7 +270,7 @@ async fn letters(store: &MemoryStore, off: Off) -> String {
     failing.wait_for(store.head().await.expect("a head")).await.expect("a projection that passes on");
     failing.shutdown().await.expect("projections that end");
     fussy.0.store(true, Ordering::SeqCst);
-    let letters = switched!(off, "dead letters", DeadLetters::new(store.clone(), fussy));
+    let letters = switched!(off, "dead letters", ProjectionRunner::new(store.clone())).dead_letters(fussy);
     let letter = letters.list(Position::START, 1).await.expect("a list").pop().expect("a letter");
     let retried = letters.retry(&letter.stream).await.expect("a retry that works");
     format!("{retried} retried")

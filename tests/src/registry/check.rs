@@ -61,8 +61,8 @@ impl Registry {
 
     /// What a measurement bears, as [`borne_by_span`](Self::borne_by_span).
     #[must_use]
-    pub fn borne_by_metric(&self, measured: &Measured<'_>) -> Vec<(&str, &str)> {
-        borne(&[self.metric(measured.name)], &measured.attributes)
+    pub fn borne_by_metric(&self, measured: &Measured) -> Vec<(&str, &str)> {
+        borne(&[self.metric(&measured.name)], &measured.attributes)
     }
 
     /// Each attribute that the registry says something bears: the group of what bears it, and the attribute's key.
@@ -83,8 +83,8 @@ impl Registry {
     /// What is wrong with a measurement: its name, its kind, its unit, its buckets, or its attributes. Nothing, if it
     /// is as the registry says.
     #[must_use]
-    pub fn check_metric(&self, measured: &Measured<'_>) -> Vec<String> {
-        let Measured { name, instrument, unit, buckets, attributes } = measured;
+    pub fn check_metric(&self, measured: &Measured) -> Vec<String> {
+        let Measured { name, instrument, unit, buckets, attributes, .. } = measured;
         let Some(group) = self.metric(name) else {
             return vec![format!("metric `{name}` is not listed")];
         };
@@ -92,7 +92,7 @@ impl Registry {
         if group.instrument.as_deref() != Some(*instrument) {
             check.fault(&format!("is a {instrument}"));
         }
-        if group.unit.as_deref() != Some(*unit) {
+        if group.unit.as_deref() != Some(unit) {
             check.fault(&format!("is measured in `{unit}`"));
         }
         if group.annotations.buckets != *buckets {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
@@ -26,21 +26,22 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// Refuses a group whose dead letters have no topic. Unreachable brokers are no reason to refuse it.
 pub(super) async fn check(client: &Arc<Client>, topic: &str) -> Result<(), BusError> {
     let (client, asked) = (Arc::clone(client), topic.to_owned());
-    if blocking("find the topic of dead letters", move || Ok(is_missing(&client, &asked))).await? {
+    let found = blocking("find the topic of dead letters", move || Ok(partitions(&client, &asked, CHECKING))).await?;
+    if let Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) = found {
         let told = format!("there is no topic `{topic}` for dead letters; make it, or use `KafkaOptions::create`");
         return Err(BusError::Configuration(told.into()));
     }
     Ok(())
 }
 
-/// The partitions of a topic. A new one is not known to each broker at once.
-fn partitions(client: &Client, topic: &str) -> KafkaResult<Vec<i32>> {
+/// The partitions of a topic. A new one is not known to each broker at once, and asking may make them create it.
+fn partitions(client: &Client, topic: &str, asking: Duration) -> KafkaResult<Vec<i32>> {
     use RDKafkaRespErr::{
         RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as NO_LEADER, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN,
     };
     let until = Instant::now() + CHECKING;
     loop {
-        let metadata = client.fetch_metadata(Some(topic), ASKING)?;
+        let metadata = client.fetch_metadata(Some(topic), asking)?;
         let known = metadata.topics().iter().find(|known| known.name() == topic);
         let error = match known.map(|known| (known.error(), known)) {
             Some((None, known)) => return Ok(known.partitions().iter().map(MetadataPartition::id).collect()),
@@ -49,21 +50,6 @@ fn partitions(client: &Client, topic: &str) -> KafkaResult<Vec<i32>> {
         };
         if !matches!(error, UNKNOWN | NO_LEADER) || Instant::now() >= until {
             return Err(KafkaError::MetadataFetch(error.into()));
-        }
-        thread::sleep(AGAIN);
-    }
-}
-
-/// Whether brokers still know no such topic after a while: asking may make them create it.
-fn is_missing(client: &Client, topic: &str) -> bool {
-    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    let until = Instant::now() + CHECKING;
-    loop {
-        let is_unknown = client.fetch_metadata(Some(topic), CHECKING).is_ok_and(|metadata| {
-            metadata.topics().iter().any(|known| known.name() == topic && known.error() == Some(unknown))
-        });
-        if !is_unknown || Instant::now() >= until {
-            return is_unknown;
         }
         thread::sleep(AGAIN);
     }
@@ -103,7 +89,7 @@ impl Letters {
 fn find(client: &Client, share: &Share) -> KafkaResult<BTreeMap<i32, i64>> {
     let topic = &*share.topic;
     let mut asked = TopicPartitionList::new();
-    for partition in partitions(client, topic)? {
+    for partition in partitions(client, topic, ASKING)? {
         asked.add_partition(topic, partition);
     }
     let committed = client.committed_offsets(asked, ASKING)?;

@@ -13,15 +13,11 @@ use super::store::Managed;
 use super::timer::Timer;
 use crate::clock::{self, Clock};
 use crate::dispatch::CommandBus;
-use crate::projection::{
-    Begin, DeadLetters, OnFailure, Progress, ProjectionRunner, ProjectionStopped, ProjectionStore, Projections, after,
-};
+use crate::projection::{Begin, DeadLetters, OnFailure, ProjectionRunner, ProjectionStore, Projections};
 use crate::store::Position;
 
 /// How many reactions may lead to one another by default.
 const DEPTH: u32 = 32;
-/// How long `shutdown` waits.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs process managers on a store and a command bus.
 ///
@@ -192,17 +188,17 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         self.runner.dead_letters_on(desk, Managed::<M>::new())
     }
 
-    /// Starts a task for each manager, and one for the events that its processes schedule. `wait_for` and `shutdown`
-    /// return a failure, and report a name that two managers of the runner share.
+    /// Starts a task for each manager, and one for the events that its processes schedule. Like projections they can be
+    /// waited for and shut down: `wait_for` returns when the managers have reacted to all events up to a position and
+    /// dispatched the commands; what those led to comes after it. `wait_for` and `shutdown` return a failure, and report
+    /// a name that two managers of the runner share.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn spawn(mut self) -> ProcessManagers {
-        let (stop, stopped) = watch::channel(false);
-        let desk = self.runner.store_mut();
-        desk.office = Arc::new(self.office);
-        let timers = self.timers.iter().map(|spawn| spawn(desk, stopped.clone())).collect();
-        ProcessManagers { followers: self.runner.spawn(), timers, stop }
+    pub fn spawn(mut self) -> Projections {
+        self.runner.store_mut().office = Arc::new(self.office);
+        let timers = self.timers;
+        self.runner.spawn_beside(|desk, stopped| timers.iter().map(|spawn| spawn(desk, stopped.clone())).collect())
     }
 }
 
@@ -210,80 +206,5 @@ impl<S: ProjectionStore> fmt::Debug for ProcessManagerRunner<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.office.names.iter().map(|names| names.manager).collect();
         f.debug_struct("ProcessManagerRunner").field("process_managers", &names).finish_non_exhaustive()
-    }
-}
-
-/// Process managers that are running.
-///
-/// Dropping this stops them as [`ProcessManagers::shutdown`] does, without waiting.
-#[derive(Debug)]
-#[must_use = "dropping this stops the process managers"]
-pub struct ProcessManagers {
-    followers: Projections,
-    timers: Vec<JoinHandle<()>>,
-    stop: watch::Sender<bool>,
-}
-
-impl ProcessManagers {
-    /// How far they are, to be waited for elsewhere, or one without the others: [`Progress::of`].
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.followers.progress()
-    }
-
-    /// Waits until every manager is set up, has reacted to all events up to a position, and has dispatched the
-    /// commands, at most 30 seconds. What the commands led to comes after that position. To wait for one alone, use
-    /// `progress().of(name)`: [`Progress::of`].
-    ///
-    /// # Errors
-    /// A manager stopped before it got there, or the deadline passed.
-    pub async fn wait_for(&self, position: Position) -> Result<(), ProjectionStopped> {
-        self.followers.wait_for(position).await
-    }
-
-    /// As [`ProcessManagers::wait_for`], at most `deadline`.
-    ///
-    /// # Errors
-    /// A manager stopped before it got there, or the deadline passed.
-    pub async fn wait_for_within(&self, position: Position, deadline: Duration) -> Result<(), ProjectionStopped> {
-        self.followers.wait_for_within(position, deadline).await
-    }
-
-    /// Waits until a manager has stopped by itself, and returns why. Dropping the future earlier has no effect.
-    pub async fn stopped(&self) -> ProjectionStopped {
-        self.followers.stopped().await
-    }
-
-    /// The last position that a manager has finished; `None` if there is no such manager.
-    #[must_use]
-    pub fn checkpoint(&self, manager: &str) -> Option<Position> {
-        self.followers.checkpoint(manager)
-    }
-
-    /// Stops the managers and waits until each has finished its current event, at most 30 seconds. If one has not,
-    /// nothing is lost: the next start continues from what is stored.
-    ///
-    /// # Errors
-    /// The first manager that had failed, or that did not stop in time and was aborted.
-    pub async fn shutdown(self) -> Result<(), ProjectionStopped> {
-        self.shutdown_within(DEADLINE).await
-    }
-
-    /// As [`ProcessManagers::shutdown`], at most `deadline`.
-    ///
-    /// # Errors
-    /// The first manager that had failed, or that did not stop in time and was aborted.
-    pub async fn shutdown_within(self, deadline: Duration) -> Result<(), ProjectionStopped> {
-        // No receiver is left if every timer has ended by itself.
-        let _ = self.stop.send(true);
-        let until = after(deadline);
-        let ended = self.followers.shutdown_within(deadline).await;
-        for mut timer in self.timers {
-            // At most one append is in flight; if it hangs, the next start makes it again.
-            if tokio::time::timeout_at(until, &mut timer).await.is_err() {
-                timer.abort();
-            }
-        }
-        ended
     }
 }

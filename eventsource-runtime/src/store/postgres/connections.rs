@@ -4,7 +4,6 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
@@ -12,7 +11,7 @@ use deadpool_postgres::{
     Timeouts,
 };
 use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, SimpleQueryMessage, Socket};
@@ -271,11 +270,13 @@ impl Connect for Connector {
             move || connected(config.clone(), tls.connector(), Arc::clone(&session))
         };
         Box::pin(async move {
-            let task = AbortOnDrop(self.link.runtime.spawn(connecting()));
-            match task.await {
-                Ok(connected) => connected,
+            // A set aborts its task when it is dropped.
+            let mut task = JoinSet::new();
+            task.spawn_on(connecting(), &self.link.runtime);
+            match task.join_next().await {
+                Some(Ok(connected)) => connected,
                 // The runtime has ended. What is connected here serves its callers as long as this runtime lives.
-                Err(_) => connecting().await,
+                _ => connecting().await,
             }
         })
     }
@@ -297,20 +298,3 @@ where
 }
 
 type Connected = (Client, JoinHandle<()>);
-
-/// A task that is aborted when its waiter is dropped.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(task)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}

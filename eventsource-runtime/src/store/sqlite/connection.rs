@@ -177,6 +177,45 @@ pub(super) fn rollback(connection: &Connection) {
     }
 }
 
+/// While it lives, a setting of a connection has another value.
+pub(super) struct Setting<'a> {
+    connection: &'a Connection,
+    name: &'static str,
+    usual: i64,
+}
+
+impl<'a> Setting<'a> {
+    pub(super) fn new(connection: &'a Connection, name: &'static str, value: i64) -> rusqlite::Result<Self> {
+        let usual = connection.pragma_query_value(None, name, |row| row.get(0))?;
+        Self::instead(connection, name, usual, value)
+    }
+
+    /// The same, where its usual value is known.
+    pub(super) fn instead(
+        connection: &'a Connection,
+        name: &'static str,
+        usual: i64,
+        value: i64,
+    ) -> rusqlite::Result<Self> {
+        // Not as a cached prepared statement: some take effect while they are prepared.
+        connection.pragma_update(None, name, value)?;
+        Ok(Self { connection, name, usual })
+    }
+
+    /// Lets commits return before the disk has them; the next one that waits carries theirs along.
+    pub(super) fn unsynced(connection: &'a Connection) -> rusqlite::Result<Self> {
+        const NORMAL: i64 = 1;
+        Self::new(connection, "synchronous", NORMAL)
+    }
+}
+
+impl Drop for Setting<'_> {
+    fn drop(&mut self) {
+        // It cannot fail if the change before it did not.
+        let _ = self.connection.pragma_update(None, self.name, self.usual);
+    }
+}
+
 /// Runs a statement without parameters or rows.
 pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.raw_execute().map(drop)
@@ -187,6 +226,19 @@ mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
+
+    #[test]
+    fn a_setting_is_afterwards_as_before() {
+        let connection = Connection::open_in_memory().unwrap();
+        let synchronous = || -> i64 { connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap() };
+        for usual in [1, 2] {
+            connection.pragma_update(None, "synchronous", usual).unwrap();
+            let unsynced = Setting::unsynced(&connection).unwrap();
+            assert_eq!(synchronous(), 1);
+            drop(unsynced);
+            assert_eq!(synchronous(), usual);
+        }
+    }
 
     #[test]
     fn a_path_is_no_uri() {

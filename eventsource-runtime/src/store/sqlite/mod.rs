@@ -41,11 +41,11 @@ use super::{
 use crate::domain::StoredEvent;
 use crate::telemetry::names;
 use crate::timer;
-use connection::OPEN;
+use connection::{OPEN, Setting};
 use fold::{FEW, Folding};
 pub use options::{SqliteOptions, Synchronous};
 pub(super) use projections::is_trouble;
-use threads::{QueryOnly, Threads};
+use threads::Threads;
 pub use transaction::SqliteTransaction;
 
 /// How often to look for another process's commits while somebody waits.
@@ -209,7 +209,8 @@ impl SqliteReader {
     ) -> Result<T, StoreError> {
         let alone = self.threads.is_alone();
         let guarded = move |connection: &rusqlite::Connection, _: &dyn Fn() -> bool| {
-            let _only = alone.then(|| QueryOnly::new(connection)).transpose()?;
+            // A connection that may write.
+            let _only = alone.then(|| Setting::instead(connection, "query_only", 0, 1)).transpose()?;
             read(connection)
         };
         let result = self.threads.read(guarded).await?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use super::connection::Setting;
 use super::read::{number, signed};
 use super::{Sqlite, fold};
 use crate::snapshot::{LastEvent, Restore, Schema, SnapshotStore, StoredSnapshot};
@@ -29,7 +30,10 @@ impl SnapshotStore for Sqlite {
     }
 
     async fn save_snapshot(&self, snapshot: StoredSnapshot) -> Result<(), StoreError> {
-        let save = move |connection: &Connection| without_waiting(connection, |connection| save(connection, &snapshot));
+        let save = move |connection: &Connection| {
+            let _unsynced = Setting::unsynced(connection)?;
+            save(connection, &snapshot)
+        };
         self.threads.write(save).await?.map_err(|error| StoreError::backend("save a snapshot", error))
     }
 
@@ -95,38 +99,4 @@ fn snapshot(row: &Row<'_>, stream: &StreamId) -> rusqlite::Result<StoredSnapshot
 async fn delete(store: &Sqlite, sql: &'static str, which: String) -> Result<usize, StoreError> {
     let delete = move |connection: &Connection| connection.prepare_cached(sql)?.execute([which]);
     store.threads.write(delete).await?.map_err(|error| StoreError::backend("delete snapshots", error))
-}
-
-/// Commits what a closure writes without waiting for the disk. The next append that does wait carries it along.
-fn without_waiting<T>(
-    connection: &Connection,
-    write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let usual: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let written = write(connection);
-    connection.pragma_update(None, "synchronous", usual)?;
-    written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_commit_waits_for_is_as_before() {
-        let connection = Connection::open_in_memory().unwrap();
-        let synchronous = || -> i64 { connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap() };
-        for usual in [1, 2] {
-            connection.pragma_update(None, "synchronous", usual).unwrap();
-            without_waiting(&connection, |_| {
-                assert_eq!(synchronous(), 1);
-                Ok(())
-            })
-            .unwrap();
-            assert_eq!(synchronous(), usual);
-            without_waiting(&connection, |_| Err::<(), _>(rusqlite::Error::InvalidQuery)).unwrap_err();
-            assert_eq!(synchronous(), usual);
-        }
-    }
 }

@@ -281,20 +281,3 @@ fn job<T: Send + 'static>(body: impl FnOnce(&Connection, &dyn Fn() -> bool) -> T
 pub(super) fn run(job: Job, connection: &Connection) {
     let _ = catch_unwind(AssertUnwindSafe(|| job(connection)));
 }
-
-/// Makes a connection that may write refuse writes, as long as it lives.
-pub(super) struct QueryOnly<'a>(&'a Connection);
-
-impl<'a> QueryOnly<'a> {
-    pub(super) fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
-        // Not as a cached prepared statement: it takes effect while it is prepared.
-        connection.pragma_update(None, "query_only", true)?;
-        Ok(Self(connection))
-    }
-}
-
-impl Drop for QueryOnly<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.pragma_update(None, "query_only", false);
-    }
-}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::metrics;
 use super::observed::{MeterId, Observed};
@@ -20,10 +20,51 @@ static REBUILDS: Observed<&str, Rebuild> = Observed::new();
 
 /// Makes the gauges of one meter.
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
-    observe_gaps(meter, meter_id, (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME), &GAPS);
-    observe_gaps(meter, meter_id, (names::EVENTSOURCE_RELAY_GAP, names::EVENTSOURCE_RELAY_NAME), &RELAY_GAPS);
-    observe_running(meter, meter_id);
-    observe_rebuilds(meter, meter_id);
+    let u64_gauge = |instrument, unit| {
+        let builder = meter.u64_observable_gauge(instrument).with_unit(unit);
+        builder.with_description(names::description(instrument))
+    };
+    let gaps = [
+        (names::EVENTSOURCE_PROJECTION_GAP, names::PROJECTION_NAME, &GAPS),
+        (names::EVENTSOURCE_RELAY_GAP, names::EVENTSOURCE_RELAY_NAME, &RELAY_GAPS),
+    ];
+    for (instrument, key, gaps) in gaps {
+        let id = meter_id.clone();
+        let told = move |observer: &dyn AsyncInstrument<u64>| {
+            tell(observer, key, gaps.living(&id), Gaps::positions, u64::max);
+        };
+        u64_gauge(instrument, "{position}").with_callback(told).build();
+    }
+    let id = meter_id.clone();
+    let told = move |observer: &dyn AsyncInstrument<u64>| {
+        tell(observer, names::PROJECTION_NAME, RUNNING.living(&id), Running::count, u64::min);
+    };
+    u64_gauge(names::EVENTSOURCE_PROJECTION_RUNNING, "{projection}").with_callback(told).build();
+    let (instrument, id) = (names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS, meter_id.clone());
+    let told = move |observer: &dyn AsyncInstrument<f64>| {
+        tell(observer, names::PROJECTION_NAME, REBUILDS.living(&id), Rebuild::done, f64::min);
+    };
+    let builder = meter.f64_observable_gauge(instrument).with_unit("1");
+    builder.with_description(names::description(instrument)).with_callback(told).build();
+}
+
+/// Tells a value for each name. Several may share one, for example if each tenant has its own store: the one furthest
+/// behind counts.
+fn tell<T, V: Copy>(
+    observer: &dyn AsyncInstrument<V>,
+    key: &'static str,
+    living: Vec<(&'static str, Arc<T>)>,
+    value: fn(&T) -> V,
+    furthest_behind: fn(V, V) -> V,
+) {
+    let mut all = BTreeMap::new();
+    for (name, one) in living {
+        let value = value(&one);
+        all.entry(name).and_modify(|told| *told = furthest_behind(*told, value)).or_insert(value);
+    }
+    for (name, value) in all {
+        observer.observe(value, &[KeyValue::new(key, name)]);
+    }
 }
 
 /// How many positions a part of a projection is behind the head of its store, for as long as it runs.
@@ -84,31 +125,6 @@ impl Gaps {
     }
 }
 
-fn observe_gaps(
-    meter: &Meter,
-    meter_id: &MeterId,
-    (instrument, key): (&'static str, &'static str),
-    gaps: &'static Observed<&'static str, Gaps>,
-) {
-    let meter_id = meter_id.clone();
-    meter
-        .u64_observable_gauge(instrument)
-        .with_unit("{position}")
-        .with_description(names::description(instrument))
-        .with_callback(move |observer| {
-            // Several may have one name, for example if each tenant has its own store: the one furthest behind counts.
-            let mut all = BTreeMap::<_, u64>::new();
-            for (name, gap) in gaps.living(&meter_id) {
-                let positions = all.entry(name).or_default();
-                *positions = gap.positions().max(*positions);
-            }
-            for (name, positions) in all {
-                observer.observe(positions, &[KeyValue::new(key, name)]);
-            }
-        })
-        .build();
-}
-
 /// Whether a projection has failed, told for as long as its runner is kept: of one that runs no more, nothing else tells.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -130,24 +146,10 @@ impl Running {
     pub(crate) fn failed(&self) {
         self.has_failed.store(true, Ordering::Relaxed);
     }
-}
 
-fn observe_running(meter: &Meter, meter_id: &MeterId) {
-    let meter_id = meter_id.clone();
-    meter
-        .u64_observable_gauge(names::EVENTSOURCE_PROJECTION_RUNNING)
-        .with_unit("{projection}")
-        .with_description(names::description(names::EVENTSOURCE_PROJECTION_RUNNING))
-        .with_callback(move |observer| {
-            let mut all = BTreeMap::new();
-            for (projection, running) in RUNNING.living(&meter_id) {
-                *all.entry(projection).or_insert(true) &= !running.has_failed.load(Ordering::Relaxed);
-            }
-            for (projection, runs) in all {
-                observer.observe(u64::from(runs), &[KeyValue::new(names::PROJECTION_NAME, projection)]);
-            }
-        })
-        .build();
+    fn count(&self) -> u64 {
+        u64::from(!self.has_failed.load(Ordering::Relaxed))
+    }
 }
 
 /// The share of a rebuild that is done, from 0 to 1.
@@ -172,25 +174,10 @@ impl Rebuild {
     pub(crate) fn set(&self, done: f64) {
         self.done.store(done.to_bits(), Ordering::Relaxed);
     }
-}
 
-fn observe_rebuilds(meter: &Meter, meter_id: &MeterId) {
-    let meter_id = meter_id.clone();
-    meter
-        .f64_observable_gauge(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS)
-        .with_unit("1")
-        .with_description(names::description(names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS))
-        .with_callback(move |observer| {
-            let mut all = BTreeMap::new();
-            for (projection, rebuild) in REBUILDS.living(&meter_id) {
-                let done = all.entry(projection).or_insert(1.0);
-                *done = f64::from_bits(rebuild.done.load(Ordering::Relaxed)).min(*done);
-            }
-            for (projection, done) in all {
-                observer.observe(done, &[KeyValue::new(names::PROJECTION_NAME, projection)]);
-            }
-        })
-        .build();
+    fn done(&self) -> f64 {
+        f64::from_bits(self.done.load(Ordering::Relaxed))
+    }
 }
 
 #[cfg(test)]

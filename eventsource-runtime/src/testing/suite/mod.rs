@@ -9,6 +9,20 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
+/// Makes a test of each case that a suite names.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_tests {
+    (@ [$suite:ident $open:expr] $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::testing::run($crate::testing::suite::$suite::$case($open));
+            }
+        )*
+    };
+}
+
 /// Polls a future so many times and drops it; returns its output if it was done by then.
 async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::super::connection::{begin, commit, literal, rollback};
+use super::super::connection::{Setting, begin, commit, literal, rollback};
 use super::super::threads::Threads;
 use super::super::{Sqlite, SqliteOptions, Synchronous};
 use super::{failed, leases, trouble};
@@ -163,12 +163,11 @@ fn take(connection: &Connection, projection: &'static str, aside: &Aside, token:
     let path = literal(&aside.path);
     let attach = connection.execute("ATTACH DATABASE ?1 AS aside", [path.to_str()]);
     failed("open a file aside", attach)?;
-    let foreign_keys = connection.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0));
     // Other tables may refer to those that are dropped; their replacements have the same rows.
-    let _ = connection.pragma_update(None, "foreign_keys", false);
+    let unchecked = Setting::new(connection, "foreign_keys", 0);
     let result = take_all(connection, projection, aside, token);
     rollback(connection);
-    let _ = connection.pragma_update(None, "foreign_keys", foreign_keys.unwrap_or(true));
+    drop(unchecked);
     connection.flush_prepared_statement_cache();
     let detached = connection.execute("DETACH DATABASE aside", []);
     result.map_err(|error| full(error, projection)).and(failed("close a file aside", detached).map(drop))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::super::connection::{begin, commit, rollback};
+use super::super::connection::{Setting, begin, commit, rollback};
 use super::super::read::number;
 use super::failed;
 use crate::projection::{Claim, Lease, LeaseLost, Partition, ProjectionError, Taken};
@@ -61,7 +61,8 @@ pub(super) fn lease(connection: &Connection, partition: Partition, claim: &Claim
     if row.statement(claim).is_none() {
         return Ok(Some(row.taken(claim)));
     }
-    let _unsynced = Unsynced::new(connection)?;
+    // A lease need not survive the loss of power, and is renewed every few seconds while the program runs.
+    let _unsynced = Setting::unsynced(connection)?;
     begin(connection)?;
     let changed = change(connection, partition, claim);
     match changed {
@@ -113,27 +114,5 @@ pub(super) fn check_all(tx: &Connection, projection: &'static str, token: Uuid) 
     match other.and_then(|(index, count)| Partition::all(projection, count).nth(index as usize)) {
         Some(partition) => Err(LeaseLost::new(partition).into()),
         None => Ok(()),
-    }
-}
-
-/// While it lives, commits return before the disk has them: a lease need not survive the loss of power, and is renewed
-/// every few seconds while the program runs.
-struct Unsynced<'a> {
-    connection: &'a Connection,
-    synchronous: i64,
-}
-
-impl<'a> Unsynced<'a> {
-    fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
-        let synchronous = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        Ok(Self { connection, synchronous })
-    }
-}
-
-impl Drop for Unsynced<'_> {
-    fn drop(&mut self) {
-        // It cannot fail if the switch before it did not.
-        let _ = self.connection.pragma_update(None, "synchronous", self.synchronous);
     }
 }

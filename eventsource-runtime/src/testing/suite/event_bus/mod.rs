@@ -33,7 +33,7 @@ macro_rules! event_bus_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::event_bus_suite! { @cases [$crate::event_bus_suite] [$open] }
+            $crate::event_bus_suite! { @cases [$crate::suite_tests] [event_bus $open] }
         }
     };
     // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
@@ -56,14 +56,6 @@ macro_rules! event_bus_suite {
             dead_letters_are_tried_again_when_asked
             a_dead_letter_that_fails_again_goes_back
         }
-    };
-    (@ [$open:expr] $($case:ident)*) => {
-        $(
-            #[test]
-            fn $case() {
-                $crate::testing::run($crate::testing::suite::event_bus::$case($open));
-            }
-        )*
     };
 }
 

@@ -50,7 +50,7 @@ macro_rules! event_store_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::event_store_suite! { @cases [$crate::event_store_suite] [$open] }
+            $crate::event_store_suite! { @cases [$crate::suite_tests] [event_store $open] }
         }
     };
     // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
@@ -154,14 +154,6 @@ macro_rules! event_store_suite {
             histories_are_linearizable
             random_calls_do_what_the_model_does
         }
-    };
-    (@ [$open:expr] $($case:ident)*) => {
-        $(
-            #[test]
-            fn $case() {
-                $crate::testing::run($crate::testing::suite::event_store::$case($open));
-            }
-        )*
     };
 }
 

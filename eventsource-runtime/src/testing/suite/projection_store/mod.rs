@@ -49,7 +49,7 @@ macro_rules! projection_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::projection_suite! { @cases [$crate::projection_suite] [$open] }
+            $crate::projection_suite! { @cases [$crate::suite_tests] [projection_store $open] }
         }
     };
     // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
@@ -107,14 +107,6 @@ macro_rules! projection_suite {
             a_batch_that_is_sent_twice_at_once_is_applied_once
             dropped_batches_leave_the_projection_usable
         }
-    };
-    (@ [$open:expr] $($case:ident)*) => {
-        $(
-            #[test]
-            fn $case() {
-                $crate::testing::run($crate::testing::suite::projection_store::$case($open));
-            }
-        )*
     };
 }
 

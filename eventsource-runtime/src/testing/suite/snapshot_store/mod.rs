@@ -31,8 +31,8 @@ macro_rules! snapshot_store_suite {
         mod $name {
             #[allow(unused_imports, reason = "the closure may need nothing of its surroundings")]
             use super::*;
-            $crate::snapshot_store_suite! { @cases [$crate::snapshot_store_suite] [$open] }
-            $($crate::snapshot_store_suite! { @$with_events [$crate::snapshot_store_suite] [$open] })?
+            $crate::snapshot_store_suite! { @cases [$crate::suite_tests] [snapshot_store $open] }
+            $($crate::snapshot_store_suite! { @$with_events [$crate::suite_tests] [snapshot_store $open] })?
         }
     };
     // Hands the names of all cases to another macro, behind `@` and what the caller wishes to get back.
@@ -61,14 +61,6 @@ macro_rules! snapshot_store_suite {
             fold_with_a_snapshot_finds_an_earlier_command
             dropped_folds_leave_the_store_usable
         }
-    };
-    (@ [$open:expr] $($case:ident)*) => {
-        $(
-            #[test]
-            fn $case() {
-                $crate::testing::run($crate::testing::suite::snapshot_store::$case($open));
-            }
-        )*
     };
 }
 
