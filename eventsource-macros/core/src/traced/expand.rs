@@ -160,11 +160,18 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     // After the expressions that they check, as elsewhere.
     let run =
         if checks.is_empty() { run } else { quote_spanned!(Span::mixed_site()=> let #value = #run; #checks #value) };
-    let arrow = arrow(&model.returned);
+    let (bars, arrow) = (bars(body, true), arrow(&model.returned));
     quote_spanned! {Span::mixed_site()=>
-        let #own = #private::once::<#ty, _>(move || #arrow #body);
+        let #own = #private::once::<#ty, _>(#bars #arrow #body);
         if #private::Site::may_be_on(&__ES_SITE) { #run } else { #own() }
     }
+}
+
+/// The arguments of a closure that is the body, none, in the user's braces: the compiler does not name the variables that
+/// a closure of another crate's macro uses.
+fn bars(body: &Group, is_move: bool) -> TokenStream {
+    let owns = is_move.then(|| Token![move](body.span()));
+    quote_spanned!(body.span()=> #owns ||)
 }
 
 /// The return type of a closure.
@@ -187,9 +194,8 @@ fn run_sync(model: &Model) -> TokenStream {
     let (start, arrow) = (start_where(model, &on.to_token_stream()), arrow(&model.returned));
     // Arguments that `record(..)` names are lent to the body.
     let is_lent = arguments::are_recorded(&model.function.sig, &model.record);
-    let owns = (!is_lent).then(|| Token![move](Span::mixed_site()));
     let run =
-        if is_lent && arguments::are_owned(&model.function.sig) { run_around(model) } else { run_in(model, owns) };
+        if is_lent && arguments::are_owned(&model.function.sig) { run_around(model) } else { run_in(model, !is_lent) };
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
         let #call = move |#on: ::core::primitive::bool| #arrow {
@@ -201,10 +207,10 @@ fn run_sync(model: &Model) -> TokenStream {
     }
 }
 
-fn run_in(model: &Model, owns: Option<Token![move]>) -> TokenStream {
+fn run_in(model: &Model, is_move: bool) -> TokenStream {
     let private = model.runtime.private();
     let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
-    let body = once(model, owns, &preceded(order(model).as_ref(), &model.body));
+    let body = once(model, is_move, &preceded(order(model).as_ref(), &model.body));
     let ended = if matches!(model.returned, Returned::Never) {
         // It can only panic, and dropping it records that.
         quote_spanned!(Span::mixed_site()=> #own())
@@ -223,7 +229,7 @@ fn run_in(model: &Model, owns: Option<Token![move]>) -> TokenStream {
 fn run_around(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
-    let (order, body) = (order(model), once(model, None, &model.body));
+    let (order, body) = (order(model), once(model, false, &model.body));
     let (records, end) = (records(model, &span.to_token_stream()), end(model));
     quote_spanned! {Span::mixed_site()=>
         let #span = #private::Running::new(#span);
@@ -236,13 +242,13 @@ fn run_around(model: &Model) -> TokenStream {
 }
 
 /// The body in a closure that is called once.
-fn once(model: &Model, owns: Option<Token![move]>, body: &impl ToTokens) -> TokenStream {
-    let (private, arrow) = (model.runtime.private(), arrow(&model.returned));
+fn once(model: &Model, is_move: bool, body: &impl ToTokens) -> TokenStream {
+    let (private, bars, arrow) = (model.runtime.private(), bars(&model.body, is_move), arrow(&model.returned));
     let ty = match &model.returned {
         Returned::Type(ty) => Some(quote_spanned!(Span::mixed_site()=> ::<#ty, _>)),
         Returned::Opaque(_) | Returned::Never => None,
     };
-    quote_spanned!(Span::mixed_site()=> #private::once #ty(#owns || #arrow #body))
+    quote_spanned!(Span::mixed_site()=> #private::once #ty(#bars #arrow #body))
 }
 
 /// Makes the body's closure capture what it owns in drop order; `None` if it owns nothing.
@@ -264,14 +270,15 @@ fn run_async(model: &Model) -> TokenStream {
         // A block cannot state its type, and without one its last expression is not coerced.
         Returned::Type(ty) => {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
-            let (body, order) = (within(body), dead(&owned::arguments(&model.function.sig, body)));
-            quote_spanned!(Span::mixed_site()=> { if false { #order return #never; } #body })
+            let order = dead(&owned::arguments(&model.function.sig, body));
+            preceded(Some(&quote_spanned!(Span::mixed_site()=> if false { #order return #never; })), body)
         }
         // Nor can a future's type be stated as `!`.
         Returned::Opaque(_) | Returned::Never => preceded(order(model).as_ref(), body),
     };
     let start = start_where_may_be_on(model);
-    let body = quote_spanned!(Span::mixed_site()=> async move #body);
+    // In the user's braces, as `bars` are.
+    let body = quote_spanned!(model.body.span()=> async move #body);
     let (own, span) = (local("__es_body"), local("__es_span"));
     let (by, traced) = match &model.returned {
         // Before the span: a call after it would need unwinding code.
