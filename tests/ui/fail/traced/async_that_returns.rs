@@ -9,12 +9,4 @@ async fn serve(is_up: bool) -> ! {
     }
 }
 
-#[traced]
-async fn stop(is_up: bool) -> ! { //~
-    if is_up {
-        return;
-    }
-    loop {}
-}
-
 fn main() {}
