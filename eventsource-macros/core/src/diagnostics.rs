@@ -78,7 +78,7 @@ pub(crate) fn report(expand: impl FnOnce(&mut Diagnostics) -> TokenStream) -> To
 pub(crate) fn shown(tokens: impl ToTokens) -> String {
     let mut text = tokens.to_token_stream().to_string();
     for (spaced, tight) in
-        [("& ", "&"), (" :: ", "::"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" ;", ";")]
+        [("& ", "&"), (" :: ", "::"), (" :", ":"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), (" ;", ";")]
     {
         text = text.replace(spaced, tight);
     }

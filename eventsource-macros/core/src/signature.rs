@@ -12,6 +12,7 @@ use syn::{
 
 use crate::diagnostics::{Diagnostics, shown};
 use crate::names::impl_trait;
+use crate::sensitive::is_type;
 
 /// A function or method.
 #[derive(Clone)]
@@ -277,11 +278,23 @@ pub(crate) fn shared_receiver<'a>(
         diagnostics.error(&sig.ident, format!("{what} takes `&self`; move other functions into another `impl`"));
         return None;
     };
-    if !matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) {
+    if !is_shared(receiver) {
         diagnostics.error(receiver, format!("{what} takes `&self`, not `{}`", shown(receiver)));
         return None;
     }
     Some(receiver)
+}
+
+/// Whether a receiver is `&self`, also written as `self: &Self`.
+fn is_shared(receiver: &Receiver) -> bool {
+    match &receiver.kind {
+        ReceiverKind::Reference(.., None) => true,
+        ReceiverKind::Typed(_, ty) => match ungrouped(ty) {
+            Type::Reference(TypeReference { mutability: None, elem, .. }) => is_type(ungrouped(elem), "Self"),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// Reports generics, named or not, and `unsafe`, which a generated call cannot support.
@@ -303,6 +316,13 @@ pub(crate) fn plain(diagnostics: &mut Diagnostics, method: &Function, what: &str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_receiver_may_be_written_with_its_type() {
+        let is_shared = |receiver| syn::parse_str(receiver).is_ok_and(|receiver| is_shared(&receiver));
+        assert!(["&self", "self: &'a Self"].into_iter().all(is_shared));
+        assert!(!["self", "&mut self", "self: &mut Self", "self: &Arc<Self>"].into_iter().any(is_shared));
+    }
 
     #[test]
     fn a_half_typed_body_stays_as_it_is() {

@@ -2,6 +2,7 @@
 //! version.
 
 mod follow;
+mod never;
 
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
@@ -14,6 +15,7 @@ pub use serde_json;
 pub use uuid::Uuid;
 
 pub use follow::{Follow, Handler, IntoStep, event_types, follow};
+pub use never::{Never, Out, forget, never, unending};
 
 pub use crate::domain::sensitive::{
     Field, HasSensitive, Hidden, Marked0, Marked1, Marked2, Marked3, MayBeSeen, Seen, Unmarked, WHOLE, Whole, WholeOf,
@@ -322,12 +324,6 @@ pub trait ReadOther<E> {
 }
 
 impl<E> ReadOther<E> for Stored<'_, '_, E> {}
-
-/// Gives a body that never returns a type. It is never called.
-#[must_use]
-pub fn never<T>() -> T {
-    unreachable!("the branch that calls this is never taken")
-}
 
 /// Determines how many items an answer holds, whatever its type: `(&&Answer(&output)).count()`.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ async fn load(id: Id) -> Order {
     };
     match __es_span {
         ::core::option::Option::None => {
-            ::core::mem::forget(__es_span);
+            ::eventsource_runtime::__private::forget(__es_span);
             __es_body.await
         }
         ::core::option::Option::Some(_) => {

@@ -94,7 +94,7 @@ pub async fn send_email(
     };
     match __es_span {
         ::core::option::Option::None => {
-            ::core::mem::forget(__es_span);
+            facade::__private::forget(__es_span);
             __es_body.await
         }
         ::core::option::Option::Some(_) => {

@@ -20,16 +20,18 @@ async fn run(self) -> ! {
     } else {
         ::core::option::Option::None
     };
-    let __es_body = async move { loop {} };
+    let __es_body = ::eventsource_runtime::__private::unending(async move {
+        let __es_returned: ::eventsource_runtime::__private::Never = { loop {} };
+        __es_returned
+    });
     match __es_span {
         ::core::option::Option::None => {
-            ::core::mem::forget(__es_span);
+            ::eventsource_runtime::__private::forget(__es_span);
             __es_body.await
         }
         ::core::option::Option::Some(_) => {
             ::eventsource_runtime::__private::traced_by(__es_span, __es_body, |_, _| ())
                 .await
         }
-    };
-    ::eventsource_runtime::__private::never()
+    }
 }

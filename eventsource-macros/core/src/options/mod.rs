@@ -195,7 +195,7 @@ mod tests {
         Word::new("crate", Form::Path),
     ])
     .with_elsewhere(&[("every", "belongs in `snapshot(..)`")])
-    .with_text("a text stands first");
+    .with_text("a text stands first", "a text is written out");
 
     fn read(source: &str) -> (Options, String) {
         let mut diagnostics = Diagnostics::default();
@@ -259,8 +259,21 @@ mod tests {
         assert_eq!(unclear("nmae = \"a\""), [true, false]);
         assert_eq!(unclear("version = \"x\", id = A, id = B"), [false, true]);
         assert_eq!(unclear("colour = 1"), [true, true]);
+        assert_eq!(unclear("COLOUR"), [true, true]);
         assert_eq!(unclear("7"), [true, true]);
         assert_eq!(unclear("root, id = A B"), [true, true]);
+    }
+
+    #[test]
+    fn what_may_stand_for_a_text_is_told_from_a_word() {
+        for source in ["COLOUR", "COLOUR, root", "concat!(\"a\", \"b\")", "colours::RED"] {
+            let (_, errors) = read(source);
+            assert!(errors.contains("; a text is written out"), "{errors}");
+        }
+        for source in ["nmae", "colour = 1", "colour(1)"] {
+            let (_, errors) = read(source);
+            assert!(!errors.contains("; a text is written out"), "{errors}");
+        }
     }
 
     #[test]

@@ -90,11 +90,13 @@ pub(crate) struct Words {
     elsewhere: &'static [(&'static str, &'static str)],
     /// The message about a string without a word.
     text: Option<&'static str>,
+    /// How that string is written, if there is one.
+    text_form: Option<&'static str>,
 }
 
 impl Words {
     pub(crate) const fn new(here: &'static [Word]) -> Self {
-        Self { here, elsewhere: &[], text: None }
+        Self { here, elsewhere: &[], text: None, text_form: None }
     }
 
     /// Adds words that belong elsewhere, each with the end of the message that says where.
@@ -102,9 +104,9 @@ impl Words {
         Self { elsewhere, ..self }
     }
 
-    /// Adds the message about a string without a word.
-    pub(crate) const fn with_text(self, message: &'static str) -> Self {
-        Self { text: Some(message), ..self }
+    /// Adds the message about a string without a word, and about a name that may stand for one.
+    pub(crate) const fn with_text(self, message: &'static str, form: &'static str) -> Self {
+        Self { text: Some(message), text_form: Some(form), ..self }
     }
 
     /// The name of each.
@@ -127,7 +129,9 @@ impl Words {
             return Err(Mistake { error: self.expected(input), meant: None });
         };
         let name = key.unraw().to_string();
-        let Some(word) = self.here.iter().find(|word| word.name == name) else { return Err(self.unknown(&key, &name)) };
+        let Some(word) = self.here.iter().find(|word| word.name == name) else {
+            return Err(self.unknown(&key, &name, input));
+        };
         if input.peek(syn::token::Paren)
             && !word.takes_list()
             && let Some(listed) = self.listed(word)
@@ -159,14 +163,20 @@ impl Words {
         input.error(format!("expected an option, such as `{example}`"))
     }
 
-    fn unknown(self, key: &Ident, name: &str) -> Mistake {
+    fn unknown(self, key: &Ident, name: &str, input: ParseStream<'_>) -> Mistake {
         if let Some((word, where_to)) = self.elsewhere.iter().find(|(word, _)| *word == name) {
             let error = syn::Error::new(key.span(), format!("`{word}` {where_to}"));
             return Mistake { error, meant: Some(word) };
         }
         let known: Vec<&'static str> = self.here.iter().map(|word| word.name).collect();
-        let error = syn::Error::new(key.span(), format!("unknown option `{name}`; {}", hint(name, &known)));
-        Mistake { error, meant: nearest(name, &known) }
+        let meant = nearest(name, &known);
+        // A constant's name, or a macro that makes a text.
+        let is_value = input.is_empty() || input.peek(Token![,]) || input.peek(Token![!]) || input.peek(Token![::]);
+        let told = match self.text_form {
+            Some(form) if is_value && meant.is_none() => form.to_owned(),
+            _ => hint(name, &known),
+        };
+        Mistake { error: syn::Error::new(key.span(), format!("unknown option `{name}`; {told}")), meant }
     }
 }
 

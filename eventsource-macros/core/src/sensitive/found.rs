@@ -7,7 +7,8 @@ use quote::{ToTokens as _, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Ident, Type};
 
-use super::scope::Scope;
+use super::scope::{Bound, Scope};
+use super::within::bound_within;
 use super::{hash, whole};
 use crate::names::in_text;
 use crate::output::{local, located};
@@ -16,6 +17,8 @@ use crate::traced::Value;
 
 pub(super) struct Found<'a> {
     scope: &'a Scope,
+    /// What the expression binds itself.
+    within: Vec<Bound>,
     runtime: &'a Runtime,
     pub(super) seen: BTreeSet<(String, String)>,
     pub(super) checks: TokenStream,
@@ -23,11 +26,12 @@ pub(super) struct Found<'a> {
 
 impl<'a> Found<'a> {
     pub(super) fn new(scope: &'a Scope, runtime: &'a Runtime) -> Self {
-        Self { scope, runtime, seen: BTreeSet::new(), checks: TokenStream::new() }
+        Self { scope, within: Vec::new(), runtime, seen: BTreeSet::new(), checks: TokenStream::new() }
     }
 
     pub(super) fn value(&mut self, value: &Value) {
         if let Some(expr) = value.expr() {
+            self.within = bound_within(self.scope, expr);
             self.look(expr.to_token_stream(), false);
         }
     }
@@ -66,8 +70,7 @@ impl<'a> Found<'a> {
     }
 
     fn name(&mut self, name: &str, field: Option<&TokenTree>, span: Span) {
-        let scope = self.scope;
-        for bound in scope.bound.iter().filter(|bound| bound.name == name) {
+        for bound in self.known(|bound| bound.name == name) {
             match (&bound.field, field) {
                 (Some(name), _) => self.add(&bound.ty, name, span),
                 (None, Some(TokenTree::Ident(name))) => self.add(&bound.ty, &name.unraw().to_string(), name.span()),
@@ -82,6 +85,10 @@ impl<'a> Found<'a> {
         }
     }
 
+    fn known(&self, is_meant: impl Fn(&Bound) -> bool) -> Vec<Bound> {
+        self.scope.bound.iter().chain(&self.within).filter(|bound| is_meant(bound)).cloned().collect()
+    }
+
     /// Looks for `argument` or `&argument` alone, which would be shown as a whole, also in a tuple or a list, or at a
     /// block's end.
     fn whole(&mut self, tokens: TokenStream) {
@@ -93,8 +100,7 @@ impl<'a> Found<'a> {
     }
 
     fn shown(&mut self, name: &str, span: Span) {
-        let scope = self.scope;
-        for bound in scope.bound.iter().filter(|bound| bound.field.is_none() && bound.name == name) {
+        for bound in self.known(|bound| bound.field.is_none() && bound.name == name) {
             self.add(&bound.ty, "", span);
         }
     }
@@ -142,8 +148,32 @@ fn is(tree: Option<&TokenTree>, punct: char) -> bool {
 }
 
 /// Methods of the standard library that return the same value, or one out of a list.
-const SAME: [&str; 12] =
-    ["as_deref", "as_ref", "borrow", "clone", "deref", "expect", "first", "get", "last", "ok", "to_owned", "unwrap"];
+const SAME: [&str; 24] = [
+    "as_deref",
+    "as_mut",
+    "as_ref",
+    "as_slice",
+    "borrow",
+    "clone",
+    "cloned",
+    "copied",
+    "deref",
+    "expect",
+    "first",
+    "get",
+    "into_iter",
+    "iter",
+    "last",
+    "lock",
+    "next",
+    "ok",
+    "read",
+    "rev",
+    "to_owned",
+    "unwrap",
+    "unwrap_or",
+    "values",
+];
 
 /// The tokens after `[index]` and `.clone()`.
 fn past_same<I: Iterator<Item = TokenTree> + Clone>(mut trees: I) -> I {
@@ -182,7 +212,7 @@ fn elements(group: &Group) -> Vec<TokenStream> {
 }
 
 /// The names whose value an expression may be, also in parentheses, in a list, and in another macro's `$expr`.
-fn values(tokens: TokenStream) -> Vec<Ident> {
+pub(super) fn values(tokens: TokenStream) -> Vec<Ident> {
     match single(tokens) {
         Some(TokenTree::Ident(ident)) => vec![ident],
         Some(TokenTree::Group(group)) => {

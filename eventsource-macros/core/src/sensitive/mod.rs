@@ -6,6 +6,7 @@
 mod found;
 mod scope;
 mod types;
+mod within;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;

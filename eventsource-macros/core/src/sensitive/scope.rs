@@ -23,6 +23,7 @@ pub(crate) struct Scope {
 }
 
 /// An argument, or a field bound by its pattern.
+#[derive(Clone)]
 pub(super) struct Bound {
     pub(super) name: String,
     pub(super) ty: Type,
@@ -106,7 +107,7 @@ impl Scope {
     }
 
     /// Adds what a field's pattern binds, at any depth: the contents of a sensitive field are sensitive too.
-    fn field(&mut self, pattern: &Pat, ty: &Type, field: &str) {
+    pub(super) fn field(&mut self, pattern: &Pat, ty: &Type, field: &str) {
         for name in bound(pattern) {
             self.bind(&name, ty, Some(field));
         }
@@ -364,6 +365,27 @@ mod tests {
             "10" = a.copy().x,
             "11" = ?{ a.clone(); g }
         );
+        assert!(checked(&function, &others).is_empty());
+    }
+
+    #[test]
+    fn what_an_expression_takes_out_of_an_argument_is_known() {
+        let function = parse_quote!(fn f(a: Option<A>, b: &[B], c: Result<C, E>, d: D, e: Mutex<E>));
+        let named = quote!(
+            "1" = a.as_ref().map(|p| p.iter().map(|q| q.x)),
+            "2" = b.iter().map(|(_, q)| format!("{:?}", q.y.len())).count(),
+            "3" = match c {
+                Ok(q) | Err((q)) => q.x,
+            },
+            "4" = if let D { z: q, .. } = &d { q } else { 1 },
+            "5" = {
+                let q: &E = &e.lock().unwrap();
+                q.v
+            }
+        );
+        assert_eq!(checked(&function, &named), ["A.x", "B.y", "C.x", "D.z", "E.v", "E.x"]);
+        // Of another type, as far as can be seen.
+        let others = quote!("1" = a.card().map(|q| q.x), "3" = b.iter().map(B::card).filter(|q| q.x), "4" = g(|q| q.x));
         assert!(checked(&function, &others).is_empty());
     }
 

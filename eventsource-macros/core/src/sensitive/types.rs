@@ -5,8 +5,8 @@ use syn::{GenericArgument, Ident, Lifetime, PathArguments, PathSegment, Type, Ty
 
 use crate::signature::ungrouped;
 
-/// The types whose fields a value of this type shows, without references, pointers and lists; both of a `Result`; none
-/// if the type has no name.
+/// The types whose fields a value of this type shows, without references, pointers and lists; both of a `Result` or a
+/// map; none if the type has no name.
 pub(super) fn pointed_at(ty: &Type) -> Vec<Type> {
     match behind_references(ty) {
         Type::Slice(slice) => pointed_at(&slice.elem),
@@ -29,7 +29,8 @@ pub(super) fn behind_references(ty: &Type) -> &Type {
 
 /// The types that a pointer or container of that name shows.
 fn inside(PathSegment { ident, arguments, .. }: &PathSegment) -> Vec<&Type> {
-    let shown = if ident == "Result" { 2 } else { usize::from(is_pointer(ident)) };
+    let is_of_two = ["Result", "HashMap", "BTreeMap"].iter().any(|name| ident == name);
+    let shown = if is_of_two { 2 } else { usize::from(is_pointer(ident)) };
     let PathArguments::AngleBracketed(arguments) = arguments else { return Vec::new() };
     let types = arguments.args.iter().filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
@@ -58,7 +59,12 @@ where
 }
 
 fn is_pointer(ident: &Ident) -> bool {
-    ["Recorded", "Rejected", "Arc", "Rc", "Box", "Pin", "Cow", "Option", "Vec"].iter().any(|name| ident == name)
+    [
+        "Recorded", "Rejected", "Arc", "Rc", "Box", "Pin", "Cow", "Option", "Vec", "VecDeque", "Mutex", "RwLock",
+        "RefCell",
+    ]
+    .iter()
+    .any(|name| ident == name)
 }
 
 /// Replaces each lifetime by `'_`: the check is in a function, where the compiler infers them.

@@ -72,6 +72,10 @@ pub(super) fn distinct(diagnostics: &mut Diagnostics, attributes: &[Entry], reco
 }
 
 fn entry(input: ParseStream<'_>) -> syn::Result<Entry> {
+    if input.peek(Token![#]) {
+        let message = "an attribute of a span takes no `#[..]`; remove it, or choose between two by `#[cfg_attr(..)]`";
+        return Err(input.error(message));
+    }
     refuse_constant(input)?;
     let before = Sigil::parse(input)?;
     if input.peek(LitStr) && matches!(before, Sigil::None) {
@@ -114,6 +118,9 @@ fn goes_on(input: ParseStream<'_>) -> bool {
 }
 
 fn assigned(key: LitStr, input: ParseStream<'_>) -> syn::Result<Entry> {
+    if input.peek(Token![==]) || input.peek(Token![=>]) {
+        return Err(input.error(format!("an attribute takes one `=`; write `\"{}\" = ..`", key.value())));
+    }
     input.parse::<Token![=]>()?;
     let sigil = Sigil::parse(input)?;
     Ok(Entry { key, value: sigil.value(input.parse()?) })

@@ -4,11 +4,12 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Ident, Token, Type};
 
-use super::attributes::{constant, each, values, values_of};
+use super::attributes::{each, values, values_of};
 use super::covers::{Covers, may_be_future};
-use super::model::{Model, Parent, Returned, has_inferred};
+use super::model::{Model, Returned, has_inferred};
+use super::start::{options, owner, site, start_where, start_where_may_be_on};
 use super::{arguments, owned};
-use crate::output::{borrowed, dead, first_span, future_lints, like, local, probe, within};
+use crate::output::{dead, first_span, future_lints, like, local, probe, within};
 use crate::signature::Function;
 
 pub(super) fn expand(model: &Model) -> TokenStream {
@@ -37,108 +38,6 @@ fn is_short(model: &Model, returned: &Type) -> bool {
         && arguments::are_copied(&model.function.sig)
 }
 
-fn site(Model { runtime, name, kind, constants, attributes, .. }: &Model) -> TokenStream {
-    let private = runtime.private();
-    let constants = constants.iter().map(|(key, literal)| constant(&private, key, literal));
-    let keys = attributes.iter().map(|entry| &entry.key);
-    quote_spanned! {Span::mixed_site()=>
-        static __ES_SITE: #private::Site =
-            #private::Site::new(#name, #private::Kind::#kind, &[#(#constants),*], &[#(#keys),*]);
-    }
-}
-
-/// The statement that starts the span, if `on` says so.
-fn start_where(model: &Model, on: &TokenStream) -> TokenStream {
-    let (span, start) = (local("__es_span"), start(model));
-    // After the expressions that they check: for a half-written name an editor looks at its first use.
-    let checks = model.sensitive();
-    quote_spanned! {Span::mixed_site()=>
-        let #span = if #on { #start } else { ::core::option::Option::None };
-        #checks
-    }
-}
-
-fn start_where_may_be_on(model: &Model) -> TokenStream {
-    let private = model.runtime.private();
-    start_where(model, &quote_spanned!(Span::mixed_site()=> #private::Site::may_be_on(&__ES_SITE)))
-}
-
-fn start(model: &Model) -> TokenStream {
-    let private = model.runtime.private();
-    let Some(enabled) = &model.enable_tracing else { return start_enabled(model) };
-    let (muted, switch, start) = (local("__es_muted"), local("__es_enabled"), start_enabled(model));
-    let owns = owns(model);
-    // A `let` allows another macro's block before an operator, and reports a wrong type at the expression.
-    quote_spanned! {Span::mixed_site()=>
-        match #private::disabled(&__ES_SITE, &#owns || { let #switch: ::core::primitive::bool = #enabled; #switch }) {
-            ::core::option::Option::None => #start,
-            #muted => #muted,
-        }
-    }
-}
-
-fn start_enabled(model: &Model) -> TokenStream {
-    let private = model.runtime.private();
-    let owns = owns(model);
-    let values = values(&model.runtime, owns, &model.attributes);
-    let options = options(model);
-    if options.is_empty() {
-        let owner = owner(model);
-        quote_spanned!(Span::mixed_site()=> #private::start(&__ES_SITE, #owner, #values))
-    } else {
-        let out = local("__es_options");
-        quote_spanned!(Span::mixed_site()=> #private::start_with(&__ES_SITE, &#owns |#out| { #options }, #values))
-    }
-}
-
-fn owner(model: &Model) -> TokenStream {
-    if model.owner {
-        // In a block: from a bare path clippy concludes that the function has side effects.
-        quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some({ ::core::any::type_name::<Self> }))
-    } else {
-        quote_spanned!(Span::mixed_site()=> ::core::option::Option::None)
-    }
-}
-
-/// `move` for closures that would otherwise borrow the arguments of an `async fn`, if those can be copied: borrowed
-/// ones are kept in the future.
-fn owns(Model { function: Function { sig, .. }, .. }: &Model) -> Option<Token![move]> {
-    (sig.asyncness.is_some() && arguments::are_copied(sig)).then(|| Token![move](Span::mixed_site()))
-}
-
-/// The calls that set the options; empty if there are none besides the owner.
-fn options(Model { runtime, owner, parent, links, .. }: &Model) -> TokenStream {
-    let private = runtime.private();
-    let options = local("__es_options");
-    let mut calls = TokenStream::new();
-    // A panic in an expression loses only that option.
-    let guarded = |with: &str, set: TokenStream| {
-        let with = Ident::new(with, Span::mixed_site());
-        quote_spanned!(Span::mixed_site()=> #private::Options::#with(#options, &|#options| #set);)
-    };
-    match parent {
-        Parent::Current => (),
-        Parent::Root => calls.extend(quote_spanned!(Span::mixed_site()=> #private::Options::root(#options);)),
-        Parent::Of(parent) => {
-            let parent = borrowed(parent);
-            let set = quote_spanned!(Span::mixed_site()=> #private::Options::parent(#options, #parent));
-            calls.extend(guarded("with", set));
-        }
-    }
-    if let Some(links) = links {
-        let links = borrowed(links);
-        let set = quote_spanned!(Span::mixed_site()=> #private::Options::links(#options, #links));
-        // After the parent, which decides whether there is a span.
-        calls.extend(guarded("with_links", set));
-    }
-    if *owner && !calls.is_empty() {
-        calls.extend(quote_spanned! {Span::mixed_site()=>
-            #private::Options::owner(#options, ::core::any::type_name::<Self>());
-        });
-    }
-    calls
-}
-
 /// Leaves the body to the function, with a guard that ends the span.
 fn run_held(model: &Model) -> TokenStream {
     let private = model.runtime.private();
@@ -160,11 +59,18 @@ fn run_copied(model: &Model, ty: &Type) -> TokenStream {
     // After the expressions that they check, as elsewhere.
     let run =
         if checks.is_empty() { run } else { quote_spanned!(Span::mixed_site()=> let #value = #run; #checks #value) };
-    let arrow = arrow(&model.returned);
+    let (bars, arrow) = (bars(body, true), arrow(&model.returned));
     quote_spanned! {Span::mixed_site()=>
-        let #own = #private::once::<#ty, _>(move || #arrow #body);
+        let #own = #private::once::<#ty, _>(#bars #arrow #body);
         if #private::Site::may_be_on(&__ES_SITE) { #run } else { #own() }
     }
+}
+
+/// The empty arguments of the closure that is the body, placed on the user's braces: the compiler does not name the
+/// variables that a closure of another crate's macro uses.
+fn bars(body: &Group, is_move: bool) -> TokenStream {
+    let owns = is_move.then(|| Token![move](body.span()));
+    quote_spanned!(body.span()=> #owns ||)
 }
 
 /// The return type of a closure.
@@ -187,9 +93,8 @@ fn run_sync(model: &Model) -> TokenStream {
     let (start, arrow) = (start_where(model, &on.to_token_stream()), arrow(&model.returned));
     // Arguments that `record(..)` names are lent to the body.
     let is_lent = arguments::are_recorded(&model.function.sig, &model.record);
-    let owns = (!is_lent).then(|| Token![move](Span::mixed_site()));
     let run =
-        if is_lent && arguments::are_owned(&model.function.sig) { run_around(model) } else { run_in(model, owns) };
+        if is_lent && arguments::are_owned(&model.function.sig) { run_around(model) } else { run_in(model, !is_lent) };
     quote_spanned! {Span::mixed_site()=>
         let #once = #private::Once;
         let #call = move |#on: ::core::primitive::bool| #arrow {
@@ -201,10 +106,10 @@ fn run_sync(model: &Model) -> TokenStream {
     }
 }
 
-fn run_in(model: &Model, owns: Option<Token![move]>) -> TokenStream {
+fn run_in(model: &Model, is_move: bool) -> TokenStream {
     let private = model.runtime.private();
     let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
-    let body = once(model, owns, &preceded(order(model).as_ref(), &model.body));
+    let body = once(model, is_move, &preceded(order(model).as_ref(), &model.body));
     let ended = if matches!(model.returned, Returned::Never) {
         // It can only panic, and dropping it records that.
         quote_spanned!(Span::mixed_site()=> #own())
@@ -223,7 +128,7 @@ fn run_in(model: &Model, owns: Option<Token![move]>) -> TokenStream {
 fn run_around(model: &Model) -> TokenStream {
     let private = model.runtime.private();
     let (own, span, value) = (local("__es_body"), local("__es_span"), local("__es_returned"));
-    let (order, body) = (order(model), once(model, None, &model.body));
+    let (order, body) = (order(model), once(model, false, &model.body));
     let (records, end) = (records(model, &span.to_token_stream()), end(model));
     quote_spanned! {Span::mixed_site()=>
         let #span = #private::Running::new(#span);
@@ -236,13 +141,13 @@ fn run_around(model: &Model) -> TokenStream {
 }
 
 /// The body in a closure that is called once.
-fn once(model: &Model, owns: Option<Token![move]>, body: &impl ToTokens) -> TokenStream {
-    let (private, arrow) = (model.runtime.private(), arrow(&model.returned));
+fn once(model: &Model, is_move: bool, body: &impl ToTokens) -> TokenStream {
+    let (private, bars, arrow) = (model.runtime.private(), bars(&model.body, is_move), arrow(&model.returned));
     let ty = match &model.returned {
         Returned::Type(ty) => Some(quote_spanned!(Span::mixed_site()=> ::<#ty, _>)),
         Returned::Opaque(_) | Returned::Never => None,
     };
-    quote_spanned!(Span::mixed_site()=> #private::once #ty(#owns || #arrow #body))
+    quote_spanned!(Span::mixed_site()=> #private::once #ty(#bars #arrow #body))
 }
 
 /// Makes the body's closure capture what it owns in drop order; `None` if it owns nothing.
@@ -264,14 +169,17 @@ fn run_async(model: &Model) -> TokenStream {
         // A block cannot state its type, and without one its last expression is not coerced.
         Returned::Type(ty) => {
             let never = quote_spanned!(Span::mixed_site()=> #private::never::<#ty>());
-            let (body, order) = (within(body), dead(&owned::arguments(&model.function.sig, body)));
-            quote_spanned!(Span::mixed_site()=> { if false { #order return #never; } #body })
+            let order = dead(&owned::arguments(&model.function.sig, body));
+            preceded(Some(&quote_spanned!(Span::mixed_site()=> if false { #order return #never; })), body)
         }
-        // Nor can a future's type be stated as `!`.
-        Returned::Opaque(_) | Returned::Never => preceded(order(model).as_ref(), body),
+        Returned::Never => unending(model),
+        Returned::Opaque(_) => preceded(order(model).as_ref(), body),
     };
     let start = start_where_may_be_on(model);
-    let body = quote_spanned!(Span::mixed_site()=> async move #body);
+    // In the user's braces, as `bars` are.
+    let body = quote_spanned!(model.body.span()=> async move #body);
+    let is_never = matches!(model.returned, Returned::Never);
+    let body = if is_never { quote_spanned!(Span::mixed_site()=> #private::unending(#body)) } else { body };
     let (own, span) = (local("__es_body"), local("__es_span"));
     let (by, traced) = match &model.returned {
         // Before the span: a call after it would need unwinding code.
@@ -286,8 +194,6 @@ fn run_async(model: &Model) -> TokenStream {
         }
     };
     let lints = may_be_future(&model.function.sig).then(future_lints);
-    let end =
-        matches!(model.returned, Returned::Never).then(|| quote_spanned!(Span::mixed_site()=> ; #private::never()));
     // Moved as a whole in each arm: a remainder would be kept across the await of the body.
     quote_spanned! {Span::mixed_site()=>
         #by
@@ -296,13 +202,20 @@ fn run_async(model: &Model) -> TokenStream {
         let #own = #body;
         match #span {
             ::core::option::Option::None => {
-                ::core::mem::forget(#span);
+                #private::forget(#span);
                 #own.await
             }
             ::core::option::Option::Some(_) => #traced.await,
         }
-        #end
     }
+}
+
+/// A future's body that never returns, with a type that says so: without it, one that does return would compile.
+fn unending(model: &Model) -> TokenStream {
+    let (private, value) = (model.runtime.private(), local("__es_returned"));
+    let (order, body) = (order(model), within(&model.body));
+    let body = quote_spanned!(Span::mixed_site()=> #order let #value: #private::Never = #body; #value);
+    like(&model.body, body).into_token_stream()
 }
 
 /// The statement that records `record(..)` on the span of a plain function.

@@ -10,6 +10,7 @@ mod model;
 mod off;
 mod owned;
 pub(crate) mod parse;
+mod start;
 
 use proc_macro2::TokenStream;
 

@@ -37,7 +37,10 @@ pub(crate) const OPTIONS: Words = Words::new(&[
     ("skip", UNNAMED),
     ("skip_all", UNNAMED),
 ])
-.with_text("the span's name stands first; move this to the front");
+.with_text(
+    "the span's name stands first; move this to the front",
+    "the span's name is written out, as in `#[traced(\"component.operation\")]`",
+);
 
 /// The options of a `#[traced]`; on a handler's method only its attributes and switch are used.
 pub(crate) struct Written {
