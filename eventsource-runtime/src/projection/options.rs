@@ -115,10 +115,8 @@ pub(super) struct Options {
     /// Whether spans link to the contexts stored with their events.
     pub(super) links: bool,
     pub(super) begin: Begin,
-    /// Whether this keeps a relay's checkpoint, of which only the gap, retries and lost leases are reported.
-    pub(super) relay: bool,
-    /// Whether a batch that holds up the runner's end is dropped.
-    pub(super) drops_late: bool,
+    /// Whether of a relay, whose checkpoint this keeps, the gap, retries and lost leases are reported, and no more.
+    pub(super) relay: Option<bool>,
     pub(super) rebuild: Rebuild,
     pub(super) retries: u32,
     pub(super) on_failure: OnFailure,
@@ -137,8 +135,7 @@ impl Default for Options {
             metrics: true,
             links: true,
             begin: Begin::default(),
-            relay: false,
-            drops_late: false,
+            relay: None,
             rebuild: Rebuild::No,
             retries: RETRIES,
             on_failure: OnFailure::Stop,
@@ -161,7 +158,10 @@ impl Options {
 
     /// The component as which retries and lost leases are counted, if they are.
     pub(super) fn counted_as(&self) -> Option<&'static str> {
-        if self.relay { Some("relay") } else { self.metrics.then_some("projection") }
+        match self.relay {
+            Some(told) => told.then_some("relay"),
+            None => self.metrics.then_some("projection"),
+        }
     }
 
     pub(super) fn with(&self, chosen: &ProjectionOptions) -> Self {

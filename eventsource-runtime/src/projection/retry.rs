@@ -23,7 +23,7 @@ use crate::telemetry::{Scope, log, metrics};
 /// The pauses between attempts: each four times the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a batch that may be dropped may still take once the runner is stopped.
+/// How long a relay's batch may still take once the runner is stopped.
 const LATE: Duration = Duration::from_secs(2);
 
 /// How long something has been failing.
@@ -193,12 +193,12 @@ impl<S: ProjectionStore> Follower<S> {
         .await
     }
 
-    /// The result of a batch, unless it may be dropped and takes too long after the runner was stopped.
+    /// The result of a batch, unless it is a relay's and takes too long after the runner was stopped.
     pub(super) async fn unless_late<T>(
         &self,
         applying: impl Future<Output = Result<T, ProjectionError>>,
     ) -> Result<T, ProjectionError> {
-        if !self.options.drops_late {
+        if self.options.relay.is_none() {
             return applying.await;
         }
         let late = async {

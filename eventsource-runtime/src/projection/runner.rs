@@ -267,7 +267,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     /// Runs relays instead of projections: their only metrics are the gap, retries and lost leases, if `gap`. What they
     /// publish is dropped if it holds up their end: the checkpoint stays before it.
     pub(crate) fn relaying(mut self, gap: bool) -> Self {
-        (self.options.metrics, self.options.relay, self.options.drops_late) = (false, gap, true);
+        (self.options.metrics, self.options.relay) = (false, Some(gap));
         self
     }
 
@@ -322,8 +322,8 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
                 rebuilding: None,
             });
         }
-        if options.metrics || options.relay {
-            let gaps = metrics::Gap::observed(name, followers.len(), options.relay);
+        if options.counted_as().is_some() {
+            let gaps = metrics::Gap::observed(name, followers.len(), options.relay.is_some());
             followers.iter_mut().zip(gaps).for_each(|(follower, gap)| follower.gap = Some(gap));
         }
         let head = scope.clone().muted().in_scope(|| head_of(&self.store));

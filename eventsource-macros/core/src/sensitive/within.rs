@@ -54,11 +54,13 @@ struct Within<'a> {
 }
 
 impl Within<'_> {
-    fn bind<'p>(&mut self, source: &Expr, patterns: impl Iterator<Item = &'p Pat> + Clone) {
-        for name in values(source.to_token_stream()) {
-            let bound = self.scope.named(&name).chain(self.own.named(&name)).cloned().collect::<Vec<_>>();
-            for pattern in patterns.clone() {
-                bound.iter().for_each(|bound| self.own.part(pattern, bound));
+    fn bind<'p>(&mut self, source: &Expr, patterns: impl Iterator<Item = &'p Pat>) {
+        let names = values(source.to_token_stream());
+        let known = |name| self.scope.named(name).chain(self.own.named(name)).cloned();
+        let bound: Vec<_> = names.iter().flat_map(known).collect();
+        for pattern in patterns {
+            for bound in &bound {
+                self.own.part(pattern, bound);
             }
         }
     }

@@ -25,7 +25,7 @@ use super::link::Link;
 /// published over another one. One that is merely slow would only get more to do.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// How long a single confirmation may take in any case.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// A message for the broker.
 #[derive(Clone)]
