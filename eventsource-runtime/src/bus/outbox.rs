@@ -127,7 +127,8 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
         Self { metrics: enabled, ..self }
     }
 
-    /// Starts the relay, in tasks of its own. Like a projection it can be waited for and shut down.
+    /// Starts the relay, in tasks of its own. Like a projection it can be waited for and shut down; what it is publishing
+    /// then is dropped after two seconds, and published again by the next relay of the name.
     ///
     /// # Panics
     /// Outside a Tokio runtime.

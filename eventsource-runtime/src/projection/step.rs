@@ -111,6 +111,8 @@ impl<S: ProjectionStore> Follower<S> {
                 span.succeed();
                 Ok(())
             }
+            // Dropped, since it was late: no failure, and its span ends as cancelled.
+            Err(error) if self.options.relay.is_some() && error.is_closed() && self.is_stopped() => Err(error),
             Err(error) => {
                 match error.kept() {
                     Some(kept) => self.keep(kept, place),

@@ -297,13 +297,13 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 
 // Log targets
 
-/// `eventsource::bus`: failed, retried, dead-lettered, not settled, subscription stopped.
+/// `eventsource::bus`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped.
 pub const LOG_BUS: &str = "eventsource::bus";
-/// `eventsource::bus::in_process`: failed, retried, dead-lettered, not settled, subscription stopped.
+/// `eventsource::bus::in_process`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped.
 pub const LOG_IN_PROCESS: &str = "eventsource::bus::in_process";
-/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, subscription stopped, connected again, no broker answers, a client failed and tries again, a commit failed, publications were cut off and are made again, messages were deleted before they were handled, partitions handed over while messages were being handled.
+/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped, connected again, no broker answers, a client failed and tries again, a commit failed, publications were cut off and are made again, messages were deleted before they were handled, partitions handed over while messages were being handled.
 pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
-/// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker.
+/// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
 /// `eventsource::command`: failed, conflict, rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";

@@ -132,42 +132,6 @@ fn a_deleted_queue_is_made_again() {
     });
 }
 
-/// Where it is declared again at once, the broker does not tell its consumers that they are none any more: they waited
-/// for ever.
-#[test]
-fn a_queue_that_was_deleted_and_declared_again_is_consumed_anew() {
-    testing::run(async {
-        let name = format!("eventsource-tests-{}", Uuid::now_v7());
-        let bus = open(RabbitMqOptions::new(&name)).await;
-        let (running, mut seen) = collecting(&bus).await;
-        let stream = StreamId::new("Order", 1);
-        bus.publish(message(&stream, 0)).await.unwrap();
-        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 0);
-        let (queue, group, channel) = (format!("{name}.one"), format!("{name}.one"), operator().await);
-        channel.queue_delete(queue.as_str().into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
-        let text = |text: &str| AMQPValue::LongString(text.into());
-        let mut arguments = FieldTable::default();
-        for (key, value) in [
-            ("x-queue-type", text("quorum")),
-            ("x-single-active-consumer", AMQPValue::Boolean(true)),
-            ("x-delivery-limit", AMQPValue::LongLongInt(20)),
-            ("x-dead-letter-exchange", text(&format!("{name}.dead"))),
-            ("x-dead-letter-routing-key", text(&group)),
-            ("x-dead-letter-strategy", text("at-least-once")),
-            ("x-overflow", text("reject-publish")),
-        ] {
-            arguments.insert(key.into(), value);
-        }
-        let options = lapin::options::QueueDeclareOptions { durable: true, ..Default::default() };
-        channel.queue_declare(queue.as_str().into(), options, arguments).await.unwrap();
-        let (bind, none) = (lapin::options::QueueBindOptions::default(), FieldTable::default());
-        channel.queue_bind(queue.as_str().into(), name.as_str().into(), "#".into(), bind, none).await.unwrap();
-        bus.publish(message(&stream, 7)).await.unwrap();
-        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
-        running.shutdown().await.unwrap();
-    });
-}
-
 /// What the broker says is told, and once the other queue is gone the group goes on.
 #[test]
 fn a_queue_that_was_declared_otherwise_is_waited_for() {

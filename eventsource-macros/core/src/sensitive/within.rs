@@ -43,6 +43,25 @@ impl Scope {
     }
 }
 
+/// Methods of the standard library that give a closure what they are called on, or what is in it.
+const TAKING: [&str; 15] = [
+    "all",
+    "and_then",
+    "any",
+    "filter",
+    "filter_map",
+    "find",
+    "flat_map",
+    "for_each",
+    "inspect",
+    "is_none_or",
+    "is_ok_and",
+    "is_some_and",
+    "map",
+    "map_or",
+    "map_or_else",
+];
+
 fn is_shown_through(variant: &Path) -> bool {
     let last = variant.segments.last().map(|last| &last.ident);
     last.is_some_and(|last| ["Some", "Ok", "Err"].iter().any(|name| last == name))
@@ -72,7 +91,9 @@ impl<'ast> Visit<'ast> for Within<'_> {
             Expr::Closure(ExprClosure { inputs, .. }) => Some(inputs),
             _ => None,
         });
-        self.bind(&call.receiver, closures.flatten());
+        if TAKING.iter().any(|method| call.method == method) {
+            self.bind(&call.receiver, closures.flatten());
+        }
         visit::visit_expr_method_call(self, call);
     }
 

@@ -1,6 +1,5 @@
 //! How far a group is behind, in the queues that one member consumes.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,22 +47,18 @@ impl Queue {
         UnderWay(Arc::clone(self))
     }
 
-    /// Stores the broker's answer, and gives the channel back if it is still usable; breaks if the queue has no
-    /// consumers any more.
-    async fn ask<'a>(&self, channel: Option<&'a Channel>) -> ControlFlow<(), Option<&'a Channel>> {
+    /// Stores the broker's answer, and gives the channel back if it is still usable.
+    async fn ask<'a>(&self, channel: Option<&'a Channel>) -> Option<&'a Channel> {
         if !self.state.lock().is_ours {
-            return ControlFlow::Continue(channel);
+            return channel;
         }
-        let standing = match channel {
-            Some(channel) => step(topology::standing(channel, &self.name)).await.ok(),
+        let waiting = match channel {
+            Some(channel) => step(topology::waiting(channel, &self.name)).await.ok(),
             None => None,
         };
         let under_way = self.under_way.load(Ordering::Relaxed);
-        self.state.lock().lag = standing.map(|(waiting, _)| u64::from(waiting) + under_way);
-        match standing {
-            Some((_, 0)) => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(channel.filter(|_| standing.is_some())),
-        }
+        self.state.lock().lag = waiting.map(|waiting| u64::from(waiting) + under_way);
+        channel.filter(|_| waiting.is_some())
     }
 }
 
@@ -88,9 +83,8 @@ impl Backlog {
         }
     }
 
-    /// Asks the broker periodically, for as long as messages come over the consuming channel, and until one of the
-    /// queues turns out to have no consumers: the broker does not say so where a queue is deleted and declared again at
-    /// once. Over a separate channel: asking for a missing queue closes it.
+    /// Asks the broker periodically, for as long as messages come over the consuming channel. Over a separate channel:
+    /// asking for a missing queue closes it.
     pub(super) async fn watch(&self, link: &Link, is_ours: impl Fn() -> bool) {
         let mut channel = None;
         loop {
@@ -101,20 +95,18 @@ impl Backlog {
             if channel.is_none() {
                 channel = link.another_channel().await.ok();
             }
-            match self.ask(channel.as_ref()).await {
-                ControlFlow::Continue(true) => {}
-                ControlFlow::Continue(false) => channel = None,
-                ControlFlow::Break(()) => return,
+            if !self.ask(channel.as_ref()).await {
+                channel = None;
             }
         }
     }
 
     /// Whether all queues could be asked for; of the others nothing is known.
-    async fn ask(&self, channel: Option<&Channel>) -> ControlFlow<(), bool> {
+    async fn ask(&self, channel: Option<&Channel>) -> bool {
         let mut channel = channel;
         for queue in &self.queues {
-            channel = queue.ask(channel).await?;
+            channel = queue.ask(channel).await;
         }
-        ControlFlow::Continue(channel.is_some())
+        channel.is_some()
     }
 }

@@ -226,7 +226,6 @@ impl Ledger {
     }
 
     fn answered(&mut self, number: u64, answer: lapin::Result<Confirmation>) {
-        self.heard = Some(Instant::now());
         let (is_refusal, back) = match answer {
             Ok(Confirmation::Ack(back)) => (false, back),
             Ok(Confirmation::Nack(back)) => (true, back),
@@ -241,6 +240,7 @@ impl Ledger {
     }
 
     fn acknowledged(&mut self, number: u64, is_refusal: bool, back: Option<Identity>) {
+        self.heard = Some(Instant::now());
         let has_none = back.is_none();
         match back {
             Some(identity) => self.came_back(&identity),

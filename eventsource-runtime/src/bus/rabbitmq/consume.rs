@@ -49,8 +49,7 @@ enum Source {
         _closing: Closing,
         deliveries: Deliveries,
         losses: watch::Receiver<u64>,
-        /// Of one task, which ends when the queues have to be consumed anew.
-        watching: JoinSet<()>,
+        _watching: JoinSet<()>,
     },
     /// `left` of those that were there when the first one was requested; unknown until then.
     DeadLetters {
@@ -99,19 +98,19 @@ impl Member {
                         self.from = opened;
                         break;
                     }
-                    Err(error) => error,
+                    Err(error) => Some(error),
                 },
-                Err(error) => error,
+                Err(_) => None,
             };
-            let refusal = topology::refusal(&error);
+            let refusal = error.as_ref().and_then(topology::refusal);
             if tries.is_power_of_two() {
                 log::rabbitmq::waits(&self.intake.group, refusal.unwrap_or("backend"));
             }
-            match (refusal, refused) {
+            match (error.filter(|_| refusal.is_some()), refused) {
                 (None, _) => refused = None,
                 (Some(_), None) => refused = Some(Instant::now()),
-                (Some(_), Some(since)) if since.elapsed() < REFUSED => {}
-                (Some(_), Some(_)) => return Err(declaring(error)),
+                (Some(error), Some(since)) if since.elapsed() >= REFUSED => return Err(declaring(error)),
+                (Some(_), Some(_)) => {}
             }
             pauses.next().await;
         }
@@ -208,23 +207,16 @@ async fn open_slowly(shared: &Arc<Shared>, intake: &Intake, channel: Channel) ->
         let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
         backlog.watch(&shared.links, is_ours).await;
     });
-    Ok(Source::Queues { _closing: closing, deliveries, losses, watching })
+    Ok(Source::Queues { _closing: closing, deliveries, losses, _watching: watching })
 }
 
-/// The next delivery; `None` if a queue has ended or has no consumers any more, or the connection is lost. The client
-/// itself may not report these.
-async fn next(
-    deliveries: &mut Deliveries,
-    losses: &mut watch::Receiver<u64>,
-    watching: &mut JoinSet<()>,
-) -> Option<(Arc<Queue>, Delivered)> {
+/// The next delivery; `None` if a queue has ended, or the connection is lost. The client itself may not report the
+/// latter.
+async fn next(deliveries: &mut Deliveries, losses: &mut watch::Receiver<u64>) -> Option<(Arc<Queue>, Delivered)> {
     let mut lost = pin!(losses.changed());
     poll_fn(|task| {
         if let Poll::Ready(next) = deliveries.poll_next_unpin(task) {
             return Poll::Ready(next.flatten());
-        }
-        if watching.poll_join_next(task).is_ready() {
-            return Poll::Ready(None);
         }
         lost.as_mut().poll(task).map(|_| None)
     })
@@ -247,9 +239,9 @@ impl Consumer for Member {
             let next = match &mut self.from {
                 Source::DeadLetters { .. } => return self.next_dead().await,
                 Source::Nowhere => None,
-                Source::Queues { deliveries, losses, watching, .. } => next(deliveries, losses, watching)
-                    .await
-                    .map(|(queue, delivered)| (queue, delivered, losses.clone())),
+                Source::Queues { deliveries, losses, .. } => {
+                    next(deliveries, losses).await.map(|(queue, delivered)| (queue, delivered, losses.clone()))
+                }
             };
             match next {
                 Some((queue, delivered, losses)) => {

@@ -52,6 +52,9 @@ use crate::telemetry::names;
 /// it is, since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times without an
 /// acknowledgement. Delete it when it is empty; the next member creates it anew.
 ///
+/// A subscription whose queues are gone declares them again. One whose declarations the broker refuses for five minutes,
+/// since a queue was declared otherwise meanwhile or the account may not, ends with that error.
+///
 /// A dead letter has all that its message came with, including what other producers write and no [`Message`] has: any
 /// of the protocol's properties, and tables, lists and times among the headers. Omitted is what the broker would act on
 /// once more: `expiration`, `user_id`, `CC` and `BCC`.

@@ -221,11 +221,10 @@ pub(super) fn refusal(error: &lapin::Error) -> Option<&'static str> {
     }
 }
 
-/// How many messages wait in an existing queue, and how many consumers it has.
-pub(super) async fn standing(channel: &Channel, queue: &str) -> lapin::Result<(u32, u32)> {
+/// How many messages wait in an existing queue.
+pub(super) async fn waiting(channel: &Channel, queue: &str) -> lapin::Result<u32> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let queue = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
-    Ok((queue.message_count(), queue.consumer_count()))
+    channel.queue_declare(queue.into(), passive, FieldTable::default()).await.map(|queue| queue.message_count())
 }
 
 async fn declare_exchange(
