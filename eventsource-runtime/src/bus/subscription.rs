@@ -105,9 +105,9 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn handle_batches<H: BatchHandler>(mut self, most: usize, handler: H) -> Subscribing {
-        self.intake.prefetch = self.intake.prefetch.max(u16::try_from(most).unwrap_or(u16::MAX));
-        Box::pin(self.start(InBatches(handler), most.max(1)))
+    pub fn handle_batches<H: BatchHandler>(self, most: usize, handler: H) -> Subscribing {
+        let prefetch = self.intake.prefetch.max(u16::try_from(most).unwrap_or(u16::MAX));
+        Box::pin(self.prefetch(prefetch).start(InBatches(handler), most.max(1)))
     }
 
     async fn start<H: Handler>(self, handler: H, most: usize) -> Result<Subscription, BusError> {

@@ -20,10 +20,7 @@ async fn run(self) -> ! {
     } else {
         ::core::option::Option::None
     };
-    let __es_body = ::eventsource_runtime::__private::unending(async move {
-        let __es_returned: ::eventsource_runtime::__private::Never = { loop {} };
-        __es_returned
-    });
+    let __es_body = ::eventsource_runtime::__private::unending(async move { loop {} });
     match __es_span {
         ::core::option::Option::None => {
             ::eventsource_runtime::__private::forget(__es_span);

@@ -172,8 +172,7 @@ fn run_async(model: &Model) -> TokenStream {
             let order = dead(&owned::arguments(&model.function.sig, body));
             preceded(Some(&quote_spanned!(Span::mixed_site()=> if false { #order return #never; })), body)
         }
-        Returned::Never => unending(model),
-        Returned::Opaque(_) => preceded(order(model).as_ref(), body),
+        Returned::Never | Returned::Opaque(_) => preceded(order(model).as_ref(), body),
     };
     let start = start_where_may_be_on(model);
     // In the user's braces, as `bars` are.
@@ -208,14 +207,6 @@ fn run_async(model: &Model) -> TokenStream {
             ::core::option::Option::Some(_) => #traced.await,
         }
     }
-}
-
-/// A future's body that never returns, with a type that says so: without it, one that does return would compile.
-fn unending(model: &Model) -> TokenStream {
-    let (private, value) = (model.runtime.private(), local("__es_returned"));
-    let (order, body) = (order(model), within(&model.body));
-    let body = quote_spanned!(Span::mixed_site()=> #order let #value: #private::Never = #body; #value);
-    like(&model.body, body).into_token_stream()
 }
 
 /// The statement that records `record(..)` on the span of a plain function.

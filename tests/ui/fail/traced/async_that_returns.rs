@@ -2,9 +2,9 @@
 
 use eventsource_runtime::traced;
 
-#[traced]
-async fn serve(is_up: bool) -> ! {
-    if is_up { //~
+#[traced] //~
+async fn serve(is_up: bool) -> ! { //~
+    if is_up {
         loop {}
     }
 }
