@@ -210,7 +210,6 @@ const MISTAKES: [&[&str]; 3] = [
         "@\npub async fn f(a: u8) -> u8 { a.missing() }",
         "@\npub async fn f() -> Result<u8, u8> { Err::<u8, String>(String::new())?; Ok(1) }",
         "@\npub async fn f() { 1.await }",
-        "@\npub async fn f(a: bool) -> ! { if a { loop {} } }",
         "@\npub async fn f() -> u8 { let a: String = 1; 2 }",
         "@\npub async fn f(a: u8) -> u8 { f(a, 1).await }",
         "@\npub async fn f() -> Vec<u8> { vec![1, \"text\"] }",
