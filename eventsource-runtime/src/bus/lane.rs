@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::error::{BusError, HandlerError};
 use super::handler::{Handler, Received, caught};
 use super::message::Message;
+use super::subscription::Retries;
 use super::traced::{Ended, Outcome, Processing};
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
@@ -47,19 +48,6 @@ impl Handling {
     pub(super) fn wants(&self, message: &Message) -> bool {
         let Some(names) = &self.event_types else { return true };
         message.event_type().is_some_and(|event_type| names.iter().any(|name| name == event_type))
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Retries {
-    pub(super) most: u32,
-    pub(super) first_pause: Duration,
-    pub(super) longest_pause: Duration,
-}
-
-impl Retries {
-    pub(super) fn pause(self, retry: u32) -> Duration {
-        self.first_pause.saturating_mul(1 << retry.min(16)).min(self.longest_pause)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::BusError;
 use super::handler::{BatchHandler, Handler, InBatches, MessageHandler, OneByOne};
-use super::lane::{Handling, Retries};
+use super::lane::Handling;
 use super::propagation::Propagation;
 use super::running::{self, Subscription};
 use super::traced::Traced;
@@ -17,6 +17,20 @@ use crate::dispatch::BoxFuture;
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a message is retried, and after which pauses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retries {
+    pub(super) most: u32,
+    pub(super) first_pause: Duration,
+    pub(super) longest_pause: Duration,
+}
+
+impl Retries {
+    pub(super) fn pause(self, retry: u32) -> Duration {
+        self.first_pause.saturating_mul(1 << retry.min(16)).min(self.longest_pause)
+    }
+}
 
 /// Boxed, since of a future whose type has the handler in it each use would report again what is wrong with that.
 type Subscribing = BoxFuture<'static, Result<Subscription, BusError>>;

@@ -14,9 +14,7 @@ use eventsource_tests::network::Network;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::services;
 use lapin::types::{AMQPValue, FieldTable};
-use opentelemetry::logs::AnyValue;
 use opentelemetry::trace::Link;
-use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
@@ -119,64 +117,20 @@ fn a_deleted_queue_is_made_again() {
         let bus = open(RabbitMqOptions::new(&name)).await;
         let (running, mut seen) = collecting(&bus).await;
         delete_queue(&format!("{name}.one")).await;
-        let stream = StreamId::new("Order", 1);
-        // Until the member has made the queue again, nobody takes messages.
-        in_time(async {
-            while bus.publish(message(&stream, 7)).await.is_err() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
-        assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
+        goes_on(&bus, &mut seen).await;
         running.shutdown().await.unwrap();
     });
 }
 
-/// What the broker says is told, and once the other queue is gone the group goes on.
-#[test]
-fn a_queue_that_was_declared_otherwise_is_waited_for() {
-    testing::run(async {
-        let (logs, log) = (InMemoryLogExporter::default(), Log::of_process());
-        let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
-        let work = async {
-            let name = format!("eventsource-tests-{}", Uuid::now_v7());
-            let bus = open(RabbitMqOptions::new(&name)).await;
-            let (running, mut seen) = collecting(&bus).await;
-            let (queue, stream) = (format!("{name}.one"), StreamId::new("Order", 1));
-            delete_queue(&queue).await;
-            // The member may be quicker.
-            while declare_queue(&queue, Some(3)).await.is_err() {
-                delete_queue(&queue).await;
-            }
-            in_time(async {
-                while !is_refused(&recorder, &logs).await {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
-            delete_queue(&queue).await;
-            in_time(async {
-                while bus.publish(message(&stream, 7)).await.is_err() {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
-            assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
-            running.shutdown().await.unwrap();
-        };
-        recorder.run(Box::pin(work)).await;
-        log.hears("eventsource.bus.rabbitmq.waits").await;
-    });
-}
-
-/// Whether it was told that the broker does not accept a declaration.
-async fn is_refused(recorder: &Recorder, logs: &InMemoryLogExporter) -> bool {
-    recorder.flush().await;
-    let told = logs.get_emitted_logs().unwrap();
-    let told = told.iter().filter(|told| told.record.event_name() == Some("eventsource.bus.rabbitmq.waits"));
-    let refused = AnyValue::String("PRECONDITION_FAILED".into());
-    let mut fields = told.flat_map(|told| told.record.attributes_iter());
-    fields.any(|(key, value)| key.as_str() == "error.type" && *value == refused)
+/// Publishes a message once the member has made its queue again: until then nobody takes it.
+pub(super) async fn goes_on(bus: &RabbitMqBus, seen: &mut mpsc::UnboundedReceiver<Received>) {
+    in_time(async {
+        while bus.publish(message(&StreamId::new("Order", 1), 7)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
 }
 
 /// As an operator would, through a connection of his own.
@@ -186,12 +140,12 @@ pub(super) async fn operator() -> lapin::Channel {
     in_time(async { connection.await.unwrap().create_channel().await.unwrap() }).await
 }
 
-async fn delete_queue(queue: &str) {
+pub(super) async fn delete_queue(queue: &str) {
     operator().await.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.unwrap();
 }
 
 /// Declares a quorum queue, or finds that it is there with these arguments.
-async fn declare_queue(queue: &str, delivery_limit: Option<i64>) -> lapin::Result<lapin::Queue> {
+pub(super) async fn declare_queue(queue: &str, delivery_limit: Option<i64>) -> lapin::Result<lapin::Queue> {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     if let Some(limit) = delivery_limit {

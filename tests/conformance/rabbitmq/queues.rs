@@ -1,14 +1,18 @@
-//! A group whose number of queues changes.
+//! A group whose number of queues changes, or whose queue others declare.
 
 use eventsource_runtime::bus::{HandlerError, RabbitMqOptions, Received};
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::testing;
+use eventsource_tests::logged::Log;
+use eventsource_tests::recorder::Recorder;
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
+use opentelemetry::logs::AnyValue;
+use opentelemetry_sdk::logs::InMemoryLogExporter;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::faults::operator;
+use super::faults::{declare_queue, delete_queue, goes_on, operator};
 use super::open;
 use crate::messages::{collecting, in_time, message, ordinal};
 
@@ -78,4 +82,45 @@ fn dead_letters_are_tried_again_without_a_change_to_the_queues_of_their_group() 
         assert_eq!(ordinal(&in_time(seen.recv()).await.unwrap()), 7);
         running.shutdown().await.unwrap();
     });
+}
+
+/// What the broker says is told, and once the other queue is gone the group goes on.
+#[test]
+fn a_queue_that_was_declared_otherwise_is_waited_for() {
+    testing::run(async {
+        let (logs, log) = (InMemoryLogExporter::default(), Log::of_process());
+        let recorder = Recorder::with(|builder| builder.log_exporter(logs.clone()));
+        let work = async {
+            let name = format!("eventsource-tests-{}", Uuid::now_v7());
+            let bus = open(RabbitMqOptions::new(&name)).await;
+            let (running, mut seen) = collecting(&bus).await;
+            let queue = format!("{name}.one");
+            delete_queue(&queue).await;
+            // The member may be quicker.
+            while declare_queue(&queue, Some(3)).await.is_err() {
+                delete_queue(&queue).await;
+            }
+            in_time(async {
+                while !is_refused(&recorder, &logs).await {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            delete_queue(&queue).await;
+            goes_on(&bus, &mut seen).await;
+            running.shutdown().await.unwrap();
+        };
+        recorder.run(Box::pin(work)).await;
+        log.hears("eventsource.bus.rabbitmq.waits").await;
+    });
+}
+
+/// Whether it was told that the broker does not accept a declaration.
+async fn is_refused(recorder: &Recorder, logs: &InMemoryLogExporter) -> bool {
+    recorder.flush().await;
+    let told = logs.get_emitted_logs().unwrap();
+    let told = told.iter().filter(|told| told.record.event_name() == Some("eventsource.bus.rabbitmq.waits"));
+    let refused = AnyValue::String("PRECONDITION_FAILED".into());
+    let mut fields = told.flat_map(|told| told.record.attributes_iter());
+    fields.any(|(key, value)| key.as_str() == "error.type" && *value == refused)
 }

@@ -180,59 +180,6 @@ async fn a_message_for_which_the_dead_letters_have_no_room_is_told() {
     assert_eq!(seen.recv().await, Some(numbered(1).payload().to_vec()));
 }
 
-/// It held up its lane for ever. On a clock that goes on when all wait for it.
-#[tokio::test(start_paused = true)]
-async fn a_call_that_takes_too_long_has_failed() {
-    let (bus, tries) = (InProcessBus::new(), Arc::new(Mutex::new(0)));
-    let counted = Arc::clone(&tries);
-    let stuck = move |_: Received| {
-        *counted.lock().unwrap() += 1;
-        std::future::pending::<Result<(), HandlerError>>()
-    };
-    let patient = bus.subscribe("stuck").timeout(Duration::from_secs(30)).max_retries(2);
-    let running = patient.handle(stuck).await.unwrap();
-    bus.publish(numbered(1)).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!((running.shutdown().await.unwrap().dead_lettered, *tries.lock().unwrap()), (1, 3));
-    let (tell, mut seen) = mpsc::unbounded_channel();
-    let retried = bus.retry_dead_letters("stuck").handle(move |letter: Received| {
-        let told = tell.send(letter.headers().text("dead_letter_reason").map(str::to_owned));
-        async move { Ok::<_, HandlerError>(told?) }
-    });
-    retried.await.unwrap().finished().await.unwrap();
-    assert_eq!(seen.recv().await.unwrap().as_deref(), Some("timeout"));
-}
-
-/// No batch was larger than what may be in flight.
-#[tokio::test]
-async fn a_batch_is_as_large_as_it_was_asked_to_be() {
-    let (bus, permits) = (InProcessBus::new(), Arc::new(Semaphore::new(0)));
-    let (tell, mut sizes) = mpsc::unbounded_channel();
-    let counting = {
-        let permits = Arc::clone(&permits);
-        move |batch: Vec<Received>| {
-            let (told, permits) = (tell.send(batch.len()), Arc::clone(&permits));
-            async move {
-                permits.acquire().await?.forget();
-                Ok::<_, HandlerError>(told?)
-            }
-        }
-    };
-    let running = bus.subscribe("many").prefetch(1).handle_batches(500, counting).await.unwrap();
-    bus.publish(numbered(0)).await.unwrap();
-    assert_eq!(sizes.recv().await, Some(1));
-    bus.publish_all((1..=499).map(numbered)).await.unwrap();
-    permits.add_permits(500);
-    let mut largest = 0;
-    let mut left = 499;
-    while left > 0 {
-        let size = sizes.recv().await.unwrap();
-        (largest, left) = (largest.max(size), left - size);
-    }
-    assert!(largest > 256, "{largest}");
-    running.shutdown().await.unwrap();
-}
-
 /// The letter that was under way came behind the others.
 #[tokio::test]
 async fn a_replay_that_is_aborted_leaves_the_letters_in_their_order() {
@@ -352,7 +299,7 @@ async fn a_publisher_waits_for_a_group_that_is_about_to_go() {
     }
 }
 
-fn numbered(number: u32) -> Message {
+pub(super) fn numbered(number: u32) -> Message {
     Message::new(StreamId::new("Order", 1), "OrderPlaced", number.to_string())
 }
 

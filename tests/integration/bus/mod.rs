@@ -4,6 +4,7 @@ mod attached;
 mod canary;
 mod correlation;
 mod counted;
+mod handling;
 mod in_process;
 mod inbox;
 mod killed;

@@ -16,9 +16,10 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation, ErrorKind};
+use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::{mpsc, oneshot};
 
+use super::fate::Fate;
 use super::link::Link;
 
 /// How long a broker may confirm nothing of what it has before the connection is given up, and what was not confirmed is
@@ -34,28 +35,6 @@ pub(super) struct Publication {
     pub(super) key: ShortString,
     pub(super) properties: BasicProperties,
     pub(super) payload: Bytes,
-}
-
-/// The outcome of a publication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Confirmed,
-    /// No queue takes it.
-    CameBack,
-    Refused,
-    /// The channel is gone, because this message or another one is longer than so many bytes.
-    Exceeded(usize),
-    /// The channel is gone.
-    Unknown,
-}
-
-impl Fate {
-    /// The outcome of all that was in flight when the channel went. Only the text says why the broker closed it.
-    fn of(error: &lapin::Error) -> Self {
-        let ErrorKind::ProtocolError(error) = error.kind() else { return Self::Unknown };
-        let limit = error.get_message().as_str().rsplit_once("max size ").and_then(|(_, limit)| limit.parse().ok());
-        limit.map_or(Self::Unknown, Self::Exceeded)
-    }
 }
 
 /// A channel on which the broker confirms. A task of its own publishes, so that a publication that nobody awaits any

@@ -8,6 +8,7 @@ mod certificates;
 mod certificates;
 mod confirms;
 mod consume;
+mod fate;
 mod link;
 mod options;
 mod properties;

@@ -11,7 +11,8 @@ use lapin::options::ConfirmSelectOptions;
 use tokio::sync::Mutex;
 use tokio::time::timeout_at;
 
-use super::confirms::{Confirming, Fate, Publication};
+use super::confirms::{Confirming, Publication};
+use super::fate::Fate;
 use super::link::{Link, step};
 use super::properties::{self, Came};
 use super::topology::{self, Topology};
