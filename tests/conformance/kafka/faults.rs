@@ -11,8 +11,13 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::time::timeout;
 
-use super::{collecting, in_time, message};
+use super::{collecting, in_time, message, ordinal};
 use crate::lags::wait_for_lag;
+
+/// A cluster that fails as it is told lets the first member wait for 3 seconds.
+fn impatient() -> KafkaOptions {
+    KafkaOptions::new("orders").session_timeout(Duration::from_secs(4)).patience(Duration::from_secs(1))
+}
 
 /// It ended as if there were no letters.
 #[test]
@@ -58,36 +63,65 @@ fn who_may_not_read_is_told_so() {
     });
 }
 
-/// It stopped at the first refusal, as while somebody changed permissions.
-#[test]
-fn a_permission_that_is_missing_for_a_while_stops_nobody_and_one_that_stays_missing_does() {
+/// It stopped at the first refusal, as while somebody changed permissions. If it had only a little patience, it stopped
+/// without having looked whether the permission was back.
+#[tokio::test]
+async fn a_permission_that_is_missing_for_a_while_stops_nobody_and_one_that_stays_missing_does() {
     use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
-    testing::run(async {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("orders", 1, 1).unwrap();
-        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
-        let options =
-            KafkaOptions::new("orders").session_timeout(Duration::from_secs(4)).patience(Duration::from_secs(10));
-        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
-        let (running, mut seen) = collecting(&bus).await;
-        for ordinal in 0..2 {
-            bus.publish(message(&StreamId::new("Order", 1), ordinal)).await.unwrap();
-            in_time(seen.recv()).await.unwrap();
-            cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN]);
-        }
-        let mut finished = pin!(running.finished());
-        let stopped = in_time(async {
-            loop {
-                // The client tries again at once.
-                cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN; 100]);
-                if let Ok(finished) = timeout(Duration::from_millis(5), &mut finished).await {
-                    return finished.unwrap_err();
-                }
+    let (log, _guard) = Log::of_thread();
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("orders", 1, 1).unwrap();
+    cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+    let bus = KafkaBus::connect(&cluster.bootstrap_servers(), impatient()).await.unwrap();
+    let (running, mut seen) = collecting(&bus).await;
+    let stream = StreamId::new("Order", 1);
+    bus.publish(message(&stream, 0)).await.unwrap();
+    in_time(seen.recv()).await.unwrap();
+    cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN]);
+    in_time(log.hears("eventsource.bus.kafka.failed")).await;
+    in_time(log.hears("eventsource.bus.kafka.permitted")).await;
+    bus.publish(message(&stream, 1)).await.unwrap();
+    in_time(seen.recv()).await.expect("it goes on");
+    let mut finished = pin!(running.finished());
+    let stopped = in_time(async {
+        loop {
+            // The client tries again at once.
+            cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN; 100]);
+            if let Ok(finished) = timeout(Duration::from_millis(5), &mut finished).await {
+                return finished.unwrap_err();
             }
-        })
-        .await;
-        assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
-    });
+        }
+    })
+    .await;
+    assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
+}
+
+/// Nothing told it that the permission was back, since it fetched nothing, and it stopped: nobody stood by any more.
+#[tokio::test]
+async fn a_member_without_partitions_learns_that_a_permission_is_back() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_NO_ERROR as ALLOWED, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN,
+    };
+    let (log, _guard) = Log::of_thread();
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("orders", 1, 1).unwrap();
+    cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+    let open = async || KafkaBus::connect(&cluster.bootstrap_servers(), impatient()).await.unwrap();
+    let (first, other) = (open().await, open().await);
+    let (running, mut seen) = collecting(&first).await;
+    let stream = StreamId::new("Order", 1);
+    first.publish(message(&stream, 0)).await.unwrap();
+    in_time(seen.recv()).await.unwrap();
+    cluster.topic_error("orders", FORBIDDEN).unwrap();
+    let (standby, mut seen) = collecting(&other).await;
+    in_time(log.hears("eventsource.bus.kafka.failed")).await;
+    cluster.topic_error("orders", ALLOWED).unwrap();
+    in_time(log.hears("eventsource.bus.kafka.permitted")).await;
+    running.shutdown().await.unwrap();
+    first.publish(message(&stream, 1)).await.unwrap();
+    // What the other one did while it could commit nothing comes again.
+    while ordinal(&in_time(seen.recv()).await.expect("it goes on")) < 1 {}
+    standby.shutdown().await.unwrap();
 }
 
 /// It tried for ever.

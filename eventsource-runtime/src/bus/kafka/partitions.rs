@@ -34,6 +34,8 @@ pub(super) struct Share {
     leaving: AtomicBool,
     /// Whether the group has taken this member.
     is_member: AtomicBool,
+    /// Whether brokers have told, since a permission was last missing, that the topic may be read.
+    is_permitted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -98,8 +100,9 @@ impl Returning {
 impl Share {
     pub(super) fn new(group: Arc<str>, topic: Arc<str>) -> Self {
         let inside = Mutex::default();
-        let (leaving, is_member) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { group, topic, inside, changed: Notify::new(), leaving, is_member }
+        let changed = Notify::new();
+        let (leaving, is_member, is_permitted) = Default::default();
+        Self { group, topic, inside, changed, leaving, is_member, is_permitted }
     }
 
     pub(super) fn leave(&self) {
@@ -115,7 +118,18 @@ impl Share {
     /// A permission is missing: whether the group has this member is only known when the client tells it again.
     pub(super) fn refused(&self) {
         self.is_member.store(false, Ordering::Relaxed);
+        self.is_permitted.store(false, Ordering::Relaxed);
         self.changed.notify_one();
+    }
+
+    /// Brokers tell that the topic may be read.
+    pub(super) fn permitted(&self) {
+        self.is_permitted.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn is_permitted(&self) -> bool {
+        self.is_permitted.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_member(&self) -> bool {

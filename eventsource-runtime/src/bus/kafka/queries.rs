@@ -6,12 +6,13 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::settle::Origin;
-use super::{apart, retention};
+use super::{apart, refusal, retention};
 
 /// The queries that are open.
 #[derive(Default)]
 pub(super) struct Queries {
     lag: Option<oneshot::Receiver<()>>,
+    permission: Option<oneshot::Receiver<()>>,
     deleted: Vec<oneshot::Receiver<()>>,
 }
 
@@ -22,6 +23,16 @@ impl Queries {
             let origin = Arc::clone(origin);
             self.lag = Some(apart::run(move || {
                 let _ = origin.share.ask(&origin.client);
+            }));
+        }
+    }
+
+    /// Asks whether the topic may be read, unless an earlier query is still open.
+    pub(super) fn look(&mut self, origin: &Arc<Origin>) {
+        if !self.permission.as_mut().is_some_and(is_open) {
+            let origin = Arc::clone(origin);
+            self.permission = Some(apart::run(move || {
+                let _ = refusal::look(&origin.client, &origin.share);
             }));
         }
     }
@@ -40,7 +51,7 @@ impl Queries {
 
     /// Waits until none is open.
     pub(super) async fn ended(self) {
-        for open in self.lag.into_iter().chain(self.deleted) {
+        for open in self.lag.into_iter().chain(self.permission).chain(self.deleted) {
             let _ = open.await;
         }
     }
