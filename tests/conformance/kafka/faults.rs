@@ -140,16 +140,16 @@ fn a_member_that_brokers_never_take_stops() {
     });
 }
 
-/// They were passed over, at a lag of 0, and nobody heard of it.
-#[test]
-fn what_is_deleted_before_a_group_handled_it_is_told() {
+/// A member of a group that has left messages unhandled which brokers have deleted since. They were passed over, at a
+/// lag of 0, and nobody heard of it.
+fn deleted(topic: &str, refused: &[RDKafkaRespErr]) {
     testing::run(async {
         let log = Log::of_process();
         let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("orders", 1, 1).unwrap();
-        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        cluster.create_topic(topic, 1, 1).unwrap();
+        cluster.create_topic(&format!("{topic}.one.dead"), 1, 1).unwrap();
         // The cluster lets the first member wait for 3 seconds.
-        let options = KafkaOptions::new("orders").session_timeout(Duration::from_secs(4));
+        let options = KafkaOptions::new(topic).session_timeout(Duration::from_secs(4));
         let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
         let stream = StreamId::new("Order", 1);
         let (running, mut seen) = collecting(&bus).await;
@@ -161,10 +161,23 @@ fn what_is_deleted_before_a_group_handled_it_is_told() {
             let large = || Message::new(stream.clone(), "OrderPlaced", vec![b'x'; 900_000]);
             bus.publish_all((0..2).map(|_| large())).await.unwrap();
         }
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, refused);
         let (running, _seen) = collecting(&bus).await;
-        in_time(log.hears("eventsource.bus.kafka.deleted")).await;
+        in_time(log.hears_of("eventsource.bus.kafka.deleted", "messaging.destination.name", topic)).await;
         running.shutdown().await.unwrap();
     });
+}
+
+#[test]
+fn what_is_deleted_before_a_group_handled_it_is_told() {
+    deleted("orders", &[]);
+}
+
+/// Nobody asked again, and if they had, the group would have moved on.
+#[test]
+fn what_is_deleted_is_told_though_brokers_do_not_answer_at_first() {
+    // The client asks as well, soon again, and then the group moves on.
+    deleted("shipments", &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUEST; 3]);
 }
 
 /// The gauge went by what this member had done, and nobody told that the next one would do it all again.

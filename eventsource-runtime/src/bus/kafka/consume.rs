@@ -98,11 +98,11 @@ impl Member {
     async fn poll(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
         while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
-            self.queries.look_back(&self.origin);
+            let look = self.queries.look_back(&self.origin);
             self.insist()?;
             let origin = Arc::clone(&self.origin);
             let mut changed = pin!(origin.share.changed.notified());
-            let again = self.refusal.as_ref().map(Refusal::again);
+            let again = self.refusal.as_ref().map(Refusal::again).into_iter().chain(look).min();
             let mut again = pin!(async move {
                 match again {
                     Some(again) => sleep_until(again).await,

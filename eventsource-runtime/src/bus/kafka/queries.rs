@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
+use tokio::time::Instant;
 
 use super::settle::Origin;
 use super::{apart, refusal, retention};
@@ -37,16 +38,18 @@ impl Queries {
         }
     }
 
-    /// Asks what was deleted of partitions that are new to this member.
-    pub(super) fn look_back(&mut self, origin: &Arc<Origin>) {
-        let partitions = origin.share.unseen();
-        if !partitions.is_empty() {
+    /// Asks what was deleted of partitions that are new to this member. Returns when it is to be asked again.
+    pub(super) fn look_back(&mut self, origin: &Arc<Origin>) -> Option<Instant> {
+        let (mut unseen, again) = origin.share.unseen();
+        if !unseen.is_empty() {
             let origin = Arc::clone(origin);
             self.deleted.retain_mut(is_open);
             self.deleted.push(apart::run(move || {
-                let _ = retention::look(&origin.client, &origin.share, &partitions);
+                let _ = retention::look(&origin.client, &origin.share, &mut unseen);
+                origin.share.look_later(unseen);
             }));
         }
+        again
     }
 
     /// Waits until none is open.
