@@ -56,6 +56,7 @@ fn a_log_event_is_held_against_the_registry() {
         message: "retried".to_owned(),
         fields: registry.log_types(name),
         numbers: BTreeMap::new(),
+        texts: BTreeMap::new(),
         ids: <_>::default(),
     };
     assert_eq!(registry.check_log(&good), [""; 0]);

@@ -54,7 +54,17 @@ impl Log {
 
     /// Waits until there was such an event, and holds all of its name against the registry.
     pub async fn hears(&self, name: &str) {
-        let heard = || self.0.lock().unwrap().iter().filter(|logged| logged.name == name).cloned().collect::<Vec<_>>();
+        self.hears_where(name, |_| true).await;
+    }
+
+    /// As [`Log::hears`], of those with a text in a field.
+    pub async fn hears_of(&self, name: &str, field: &str, text: &str) {
+        self.hears_where(name, |logged| logged.texts.get(field).is_some_and(|of| of == text)).await;
+    }
+
+    async fn hears_where(&self, name: &str, is_meant: impl Fn(&Logged) -> bool) {
+        let is_meant = |logged: &&Logged| logged.name == name && is_meant(logged);
+        let heard = || self.0.lock().unwrap().iter().filter(is_meant).cloned().collect::<Vec<_>>();
         // By a clock that does not stand still where a test's does.
         let begun = Instant::now();
         while heard().is_empty() {
@@ -129,6 +139,7 @@ impl<S: Subscriber> Layer<S> for Log {
             message: fields.message,
             fields: fields.types,
             numbers: fields.numbers,
+            texts: fields.texts,
             ids: (fields.trace_id, fields.span_id),
         });
     }
@@ -139,6 +150,7 @@ struct Fields {
     message: String,
     types: BTreeMap<String, &'static str>,
     numbers: BTreeMap<String, i64>,
+    texts: BTreeMap<String, String>,
     trace_id: String,
     span_id: String,
 }
@@ -154,7 +166,10 @@ impl Visit for Fields {
         match field.name() {
             "trace_id" => value.clone_into(&mut self.trace_id),
             "span_id" => value.clone_into(&mut self.span_id),
-            _ => self.is(field, "string"),
+            _ => {
+                self.texts.insert(field.name().to_owned(), value.to_owned());
+                self.is(field, "string");
+            }
         }
     }
 

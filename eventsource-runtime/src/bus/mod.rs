@@ -230,8 +230,9 @@ pub struct Delivery<S> {
     pub lane: u64,
     /// Whether it was delivered before, as far as the bus knows.
     pub redelivered: bool,
-    /// When the broker received it, by the broker's clock; on Kafka by the publisher's clock, unless the topic has
-    /// `message.timestamp.type=LogAppendTime`.
+    /// When it was published, by the publisher's clock: on Kafka the record's timestamp, which is the broker's own if
+    /// the topic has `message.timestamp.type=LogAppendTime`; on RabbitMQ the property `timestamp`, in whole seconds,
+    /// which a plug-in of the broker may overwrite, and which a foreign message need not have. `None` in process.
     pub sent_at: Option<Timestamp>,
     /// Where it came from.
     pub source: Destination,
@@ -241,7 +242,7 @@ pub struct Delivery<S> {
 
 impl<S> Delivery<S> {
     /// A delivery of a message from a destination: the first as far as the bus knows, in a lane of its stream, and
-    /// without the broker's time. Those are set afterwards.
+    /// without a time. Those are set afterwards.
     #[must_use]
     pub fn new(message: Message, source: Destination, settle: S) -> Self {
         Self { lane: message.order_key(), message, redelivered: false, sent_at: None, source, settle }

@@ -22,11 +22,12 @@ pub enum Relation {
 
 /// How the spans of a subscription relate to the traces that its messages carry.
 ///
-/// A message that is delivered for the first time and younger than two minutes continues its trace. One that is older,
-/// redelivered or replayed has a new trace with a link, so that no trace grows forever; in process all have, since a
-/// queue lies in between. A batch of several has a new trace with a link to each of its messages, except those whose
-/// context is ignored. The flags of a context are never changed. Baggage is not read: it stays in the header `baggage`,
-/// which a handler that trusts its producers may read.
+/// A message that is delivered for the first time and younger than two minutes continues its trace. Its age counts from
+/// when it was published, on RabbitMQ and by default on Kafka by the publisher's clock, or else from when its event was
+/// recorded. One that is older, redelivered or replayed has a new trace with a link, so that no trace grows forever; in
+/// process all have, since a queue lies in between. A batch of several has a new trace with a link to each of its
+/// messages, except those whose context is ignored. The flags of a context are never changed. Baggage is not read: it
+/// stays in the header `baggage`, which a handler that trusts its producers may read.
 ///
 /// ```
 /// # use eventsource_runtime::bus::{Propagation, Relation};
@@ -65,7 +66,7 @@ impl Propagation {
         Self { stale: Relation::Ignore, ..self }
     }
 
-    /// The age up to which a message is fresh.
+    /// The age up to which a message is fresh. Where the publisher's clock is behind by more, none is.
     pub fn max_age(self, max_age: Duration) -> Self {
         Self { max_age, ..self }
     }
@@ -75,7 +76,7 @@ impl Propagation {
         Self { trusted: false, ..self }
     }
 
-    /// How the context of one message is used; `sent_at` is the broker's time.
+    /// How the context of one message is used.
     pub(super) fn relation(&self, message: &Received, sent_at: Option<Timestamp>, now: Timestamp) -> Relation {
         let age = sent_at.or(message.occurred_at()).map_or(0.0, |sent_at| now.seconds_since(sent_at));
         let fresh = !message.is_redelivered() && !message.is_replayed() && age <= self.max_age.as_secs_f64();
@@ -107,7 +108,7 @@ mod tests {
         let policy = Propagation::default();
         let first = received(false, false);
         assert_eq!(policy.relation(&first, Some(seconds_ago(119)), NOW), Relation::Parent);
-        // The broker's clock is ahead of ours.
+        // Its clock is ahead of ours.
         assert_eq!(policy.relation(&first, Some(seconds_ago(-3600)), NOW), Relation::Parent);
         assert_eq!(policy.relation(&first, None, NOW), Relation::Parent);
         assert_eq!(policy.relation(&first, Some(seconds_ago(121)), NOW), Relation::Link);

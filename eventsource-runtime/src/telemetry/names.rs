@@ -206,7 +206,7 @@ pub const EVENTSOURCE_APPEND_CONFLICTS: &str = "eventsource.append.conflicts";
 pub const EVENTSOURCE_ATTRIBUTES_CUT: &str = "eventsource.attributes.cut";
 /// `eventsource.bus.connected`, in `1`: 1 while every connection to the broker is up, 0 while one is lost; on Kafka, 0 only while no broker can be reached.
 pub const EVENTSOURCE_BUS_CONNECTED: &str = "eventsource.bus.connected";
-/// `eventsource.clock.skew`, in `{event}`: events whose recording time, by another clock, is after they were applied.
+/// `eventsource.clock.skew`, in `{event}`: events whose recording time, by another clock, is after they were applied, and messages whose time of publication, by the publisher's clock or the broker's, is after they came.
 pub const EVENTSOURCE_CLOCK_SKEW: &str = "eventsource.clock.skew";
 /// `eventsource.consumer.lag`, in `{message}`: messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. On Kafka a message counts as handled once that is committed, about every half second. RabbitMQ is polled every few seconds, from the first message on.
 pub const EVENTSOURCE_CONSUMER_LAG: &str = "eventsource.consumer.lag";
@@ -301,9 +301,9 @@ pub const EVENT_PERSISTED: &str = "event_persisted";
 pub const LOG_BUS: &str = "eventsource::bus";
 /// `eventsource::bus::in_process`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped.
 pub const LOG_IN_PROCESS: &str = "eventsource::bus::in_process";
-/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped, connected again, no broker answers, a client failed and tries again, a commit failed, publications were cut off and are made again, messages were deleted before they were handled, partitions handed over while messages were being handled.
+/// `eventsource::bus::kafka`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped, connected again, no broker answers, a client failed and tries again, a permission that was missing is there again, a commit failed, publications were cut off and are made again, messages were deleted before they were handled, partitions handed over while messages were being handled.
 pub const LOG_KAFKA: &str = "eventsource::bus::kafka";
-/// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker.
+/// `eventsource::bus::rabbitmq`: failed, retried, dead-lettered, not settled, dead letter not stored, subscription stopped, connected, connection lost, publishing is held up by the broker, waits for the broker, the broker knows of no consumer, and the group consumes anew.
 pub const LOG_RABBITMQ: &str = "eventsource::bus::rabbitmq";
 /// `eventsource::command`: failed, conflict, rejected, retried after a conflict, slow.
 pub const LOG_COMMAND: &str = "eventsource::command";
@@ -347,7 +347,9 @@ pub fn description(metric: &str) -> &'static str {
         EVENTSOURCE_BUS_CONNECTED => {
             "1 while every connection to the broker is up, 0 while one is lost; on Kafka, 0 only while no broker can be reached."
         }
-        EVENTSOURCE_CLOCK_SKEW => "Events whose recording time, by another clock, is after they were applied.",
+        EVENTSOURCE_CLOCK_SKEW => {
+            "Events whose recording time, by another clock, is after they were applied, and messages whose time of publication, by the publisher's clock or the broker's, is after they came."
+        }
         EVENTSOURCE_CONSUMER_LAG => {
             "Messages that a group has not handled yet, per Kafka partition or per queue on RabbitMQ or in process; reported by the member that receives them. On Kafka a message counts as handled once that is committed, about every half second. RabbitMQ is polled every few seconds, from the first message on."
         }

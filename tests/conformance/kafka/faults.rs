@@ -11,8 +11,13 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::time::timeout;
 
-use super::{collecting, in_time, message};
+use super::{collecting, in_time, message, ordinal};
 use crate::lags::wait_for_lag;
+
+/// A cluster that fails as it is told lets the first member wait for 3 seconds.
+fn impatient() -> KafkaOptions {
+    KafkaOptions::new("orders").session_timeout(Duration::from_secs(4)).patience(Duration::from_secs(1))
+}
 
 /// It ended as if there were no letters.
 #[test]
@@ -58,36 +63,65 @@ fn who_may_not_read_is_told_so() {
     });
 }
 
-/// It stopped at the first refusal, as while somebody changed permissions.
-#[test]
-fn a_permission_that_is_missing_for_a_while_stops_nobody_and_one_that_stays_missing_does() {
+/// It stopped at the first refusal, as while somebody changed permissions. If it had only a little patience, it stopped
+/// without having looked whether the permission was back.
+#[tokio::test]
+async fn a_permission_that_is_missing_for_a_while_stops_nobody_and_one_that_stays_missing_does() {
     use RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN;
-    testing::run(async {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("orders", 1, 1).unwrap();
-        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
-        let options =
-            KafkaOptions::new("orders").session_timeout(Duration::from_secs(4)).patience(Duration::from_secs(10));
-        let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
-        let (running, mut seen) = collecting(&bus).await;
-        for ordinal in 0..2 {
-            bus.publish(message(&StreamId::new("Order", 1), ordinal)).await.unwrap();
-            in_time(seen.recv()).await.unwrap();
-            cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN]);
-        }
-        let mut finished = pin!(running.finished());
-        let stopped = in_time(async {
-            loop {
-                // The client tries again at once.
-                cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN; 100]);
-                if let Ok(finished) = timeout(Duration::from_millis(5), &mut finished).await {
-                    return finished.unwrap_err();
-                }
+    let (log, _guard) = Log::of_thread();
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("orders", 1, 1).unwrap();
+    cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+    let bus = KafkaBus::connect(&cluster.bootstrap_servers(), impatient()).await.unwrap();
+    let (running, mut seen) = collecting(&bus).await;
+    let stream = StreamId::new("Order", 1);
+    bus.publish(message(&stream, 0)).await.unwrap();
+    in_time(seen.recv()).await.unwrap();
+    cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN]);
+    in_time(log.hears("eventsource.bus.kafka.failed")).await;
+    in_time(log.hears("eventsource.bus.kafka.permitted")).await;
+    bus.publish(message(&stream, 1)).await.unwrap();
+    in_time(seen.recv()).await.expect("it goes on");
+    let mut finished = pin!(running.finished());
+    let stopped = in_time(async {
+        loop {
+            // The client tries again at once.
+            cluster.request_errors(RDKafkaApiKey::Fetch, &[FORBIDDEN; 100]);
+            if let Ok(finished) = timeout(Duration::from_millis(5), &mut finished).await {
+                return finished.unwrap_err();
             }
-        })
-        .await;
-        assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
-    });
+        }
+    })
+    .await;
+    assert!(matches!(stopped, SubscriptionStopped::Failed { .. }), "{stopped:?}");
+}
+
+/// Nothing told it that the permission was back, since it fetched nothing, and it stopped: nobody stood by any more.
+#[tokio::test]
+async fn a_member_without_partitions_learns_that_a_permission_is_back() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_NO_ERROR as ALLOWED, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED as FORBIDDEN,
+    };
+    let (log, _guard) = Log::of_thread();
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("orders", 1, 1).unwrap();
+    cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+    let open = async || KafkaBus::connect(&cluster.bootstrap_servers(), impatient()).await.unwrap();
+    let (first, other) = (open().await, open().await);
+    let (running, mut seen) = collecting(&first).await;
+    let stream = StreamId::new("Order", 1);
+    first.publish(message(&stream, 0)).await.unwrap();
+    in_time(seen.recv()).await.unwrap();
+    cluster.topic_error("orders", FORBIDDEN).unwrap();
+    let (standby, mut seen) = collecting(&other).await;
+    in_time(log.hears("eventsource.bus.kafka.failed")).await;
+    cluster.topic_error("orders", ALLOWED).unwrap();
+    in_time(log.hears("eventsource.bus.kafka.permitted")).await;
+    running.shutdown().await.unwrap();
+    first.publish(message(&stream, 1)).await.unwrap();
+    // What the other one did while it could commit nothing comes again.
+    while ordinal(&in_time(seen.recv()).await.expect("it goes on")) < 1 {}
+    standby.shutdown().await.unwrap();
 }
 
 /// It tried for ever.
@@ -106,16 +140,16 @@ fn a_member_that_brokers_never_take_stops() {
     });
 }
 
-/// They were passed over, at a lag of 0, and nobody heard of it.
-#[test]
-fn what_is_deleted_before_a_group_handled_it_is_told() {
+/// A member of a group that has left messages unhandled which brokers have deleted since. They were passed over, at a
+/// lag of 0, and nobody heard of it.
+fn deleted(topic: &str, refused: &[RDKafkaRespErr]) {
     testing::run(async {
         let log = Log::of_process();
         let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("orders", 1, 1).unwrap();
-        cluster.create_topic("orders.one.dead", 1, 1).unwrap();
+        cluster.create_topic(topic, 1, 1).unwrap();
+        cluster.create_topic(&format!("{topic}.one.dead"), 1, 1).unwrap();
         // The cluster lets the first member wait for 3 seconds.
-        let options = KafkaOptions::new("orders").session_timeout(Duration::from_secs(4));
+        let options = KafkaOptions::new(topic).session_timeout(Duration::from_secs(4));
         let bus = KafkaBus::connect(&cluster.bootstrap_servers(), options).await.unwrap();
         let stream = StreamId::new("Order", 1);
         let (running, mut seen) = collecting(&bus).await;
@@ -127,10 +161,23 @@ fn what_is_deleted_before_a_group_handled_it_is_told() {
             let large = || Message::new(stream.clone(), "OrderPlaced", vec![b'x'; 900_000]);
             bus.publish_all((0..2).map(|_| large())).await.unwrap();
         }
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, refused);
         let (running, _seen) = collecting(&bus).await;
-        in_time(log.hears("eventsource.bus.kafka.deleted")).await;
+        in_time(log.hears_of("eventsource.bus.kafka.deleted", "messaging.destination.name", topic)).await;
         running.shutdown().await.unwrap();
     });
+}
+
+#[test]
+fn what_is_deleted_before_a_group_handled_it_is_told() {
+    deleted("orders", &[]);
+}
+
+/// Nobody asked again, and if they had, the group would have moved on.
+#[test]
+fn what_is_deleted_is_told_though_brokers_do_not_answer_at_first() {
+    // The client asks as well, soon again, and then the group moves on.
+    deleted("shipments", &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUEST; 3]);
 }
 
 /// The gauge went by what this member had done, and nobody told that the next one would do it all again.

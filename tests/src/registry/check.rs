@@ -27,6 +27,8 @@ pub struct Logged {
     pub fields: BTreeMap<String, &'static str>,
     /// Those of them that are whole numbers.
     pub numbers: BTreeMap<String, i64>,
+    /// Those of them that are texts.
+    pub texts: BTreeMap<String, String>,
     /// The ids that it bears, of a trace and a span.
     pub ids: (String, String),
 }

@@ -98,11 +98,11 @@ impl Member {
     async fn poll(&mut self, most: usize, taken: &mut Vec<Delivery<Unsettled>>) -> Result<(), BusError> {
         while taken.is_empty() && !self.is_at_end() {
             self.give_back().await;
-            self.queries.look_back(&self.origin);
+            let look = self.queries.look_back(&self.origin);
             self.insist()?;
             let origin = Arc::clone(&self.origin);
             let mut changed = pin!(origin.share.changed.notified());
-            let again = self.refusal.as_ref().map(Refusal::again);
+            let again = self.refusal.as_ref().map(Refusal::again).into_iter().chain(look).min();
             let mut again = pin!(async move {
                 match again {
                     Some(again) => sleep_until(again).await,
@@ -157,7 +157,7 @@ impl Member {
         match received {
             Ok(message) => {
                 self.origin.shared.state.answered();
-                self.refusal.take_if(|refusal| refusal.ends_with_a_message());
+                self.permitted();
                 let place = Place { partition: message.partition(), offset: message.offset() };
                 let is_wanted = self.letters.as_mut().is_none_or(|letters| letters.takes(place));
                 if is_wanted && self.is_ours(place.partition) {
@@ -207,30 +207,42 @@ impl Member {
         Ok(())
     }
 
+    /// The topic may be read.
+    fn permitted(&mut self) {
+        if self.refusal.take_if(|refusal| refusal.is_of_topic()).is_some() {
+            log::kafka::permitted(&self.origin.share.group);
+        }
+    }
+
     /// Looks whether a permission is still missing.
     fn insist(&mut self) -> Result<(), BusError> {
+        if self.origin.share.is_permitted() {
+            self.permitted();
+        }
         let now = Instant::now();
-        let Origin { shared, share, .. } = &*self.origin;
         let Some(mut refusal) = self.refusal.take_if(|refusal| refusal.again() <= now) else { return Ok(()) };
-        match refusal.next(now, share.is_member()) {
-            Next::GoOn => {}
+        match refusal.next(now, self.origin.share.is_member()) {
+            Next::GoOn => log::kafka::permitted(&self.origin.share.group),
             Next::Stop => return Err(stopped(refusal.error())),
             Next::Provoke => {
                 let provoked = self.provoke();
-                refusal.later(now, shared.options.patience, provoked);
+                refusal.later(now, self.origin.shared.options.patience, provoked);
                 self.refusal = Some(refusal);
             }
         }
         Ok(())
     }
 
-    /// Has the client report anew that it may not fetch. False if it does not fetch.
-    fn provoke(&self) -> Option<bool> {
+    /// Has the client report anew that it may not fetch. False if it does not fetch: then brokers are asked.
+    fn provoke(&mut self) -> Option<bool> {
         if self.paused {
             return None;
         }
         let client = &self.origin.client;
         let Ok(all) = client.assignment() else { return Some(false) };
+        if all.count() == 0 {
+            self.queries.look(&self.origin);
+        }
         Some(all.count() > 0 && client.pause(&all).is_ok() && client.resume(&all).is_ok())
     }
 

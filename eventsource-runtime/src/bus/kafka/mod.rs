@@ -53,16 +53,17 @@ const PORT: u16 = 9092;
 /// a group has handled it is lost to that group, which goes on with what is left: an error is logged.
 ///
 /// A message that fails goes to the topic `{topic}.{group}.dead`, with its headers and its stream as the key: the key
-/// of a message that names no stream is lost. Without [`KafkaOptions::create`] that topic must exist, which is checked
-/// when a group subscribes. As letters have more headers, it must take messages longer than the longest: with a
-/// `max.message.bytes` that is 65,536 above [`KafkaOptions::max_message_bytes`]. It must also keep them: with
-/// `retention.ms=-1`, `retention.bytes=-1` and `cleanup.policy=delete`, or brokers delete letters that nobody has dealt
-/// with, by default after seven days. They also forget the place of a group without a member for
-/// `offsets.retention.minutes`: then it begins with the first message, and all its letters are retried. A letter that
-/// the topic can never take, such as that of a foreign message longer than ours may be, is logged and counted
-/// ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the topic that it came from. One that cannot be
-/// stored now is retried without end, which is logged, and holds up its lane. So does a handler that never returns. Once
-/// all that the subscription has in flight waits behind it, up to its prefetch, all lanes stand still.
+/// of a message that names no stream is lost. Its stream goes on without it: a letter that is retried comes after what
+/// followed it. Without [`KafkaOptions::create`] that topic must exist, which is checked when a group subscribes. As
+/// letters have more headers, it must take messages longer than the longest: with a `max.message.bytes` that is 65,536
+/// above [`KafkaOptions::max_message_bytes`]. It must also keep them: with `retention.ms=-1`, `retention.bytes=-1` and
+/// `cleanup.policy=delete`, or brokers delete letters that nobody has dealt with, by default after seven days. They
+/// also forget the place of a group without a member for `offsets.retention.minutes`: then it begins with the first
+/// message, and all its letters are retried. A letter that the topic can never take, such as that of a foreign message
+/// longer than ours may be, is logged and counted ([`Tally::unkeepable`](super::Tally::unkeepable)), and stays in the
+/// topic that it came from. One that cannot be stored now is retried without end, which is logged, and holds up its
+/// lane. So does a handler that never returns. Once all that the subscription has in flight waits behind it, up to its
+/// prefetch, all lanes stand still.
 ///
 /// There is nothing to close: the connections end when the bus, its clones and its subscriptions have been dropped, in
 /// the background and without blocking. Shut the subscriptions down first. What was confirmed is with the brokers by

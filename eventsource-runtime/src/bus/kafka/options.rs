@@ -115,8 +115,9 @@ impl KafkaOptions {
     }
 
     /// How long a subscription goes on trying while brokers forbid it to read the topic or to be in its group, as while
-    /// permissions are changed, before it stops; 5 minutes by default. It stops at once if brokers will never take it,
-    /// as with a session timeout that they do not allow.
+    /// permissions are changed, before it stops; 5 minutes by default. It has looked again by then, which takes some
+    /// seconds however short this is. It stops at once if brokers will never take it, as with a session timeout that
+    /// they do not allow.
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience: patience.min(FAR), ..self }
     }

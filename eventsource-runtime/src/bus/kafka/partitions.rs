@@ -1,7 +1,6 @@
 //! The partitions that a member of a group has.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::mem;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::client::Client;
-use super::retention;
+use super::retention::{self, Unseen};
 use super::tenure::{Phase, Tenure};
 use crate::sync::Mutex;
 
@@ -22,6 +21,8 @@ use crate::sync::Mutex;
 const GIVING_BACK: Duration = Duration::from_secs(10);
 /// How long brokers may take to report where partitions end.
 const ASKING: Duration = Duration::from_secs(1);
+/// How soon brokers that did not tell what was deleted are asked again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// The partitions that a member has of its topic.
 pub(super) struct Share {
@@ -34,13 +35,14 @@ pub(super) struct Share {
     leaving: AtomicBool,
     /// Whether the group has taken this member.
     is_member: AtomicBool,
+    /// Whether brokers have told, since a permission was last missing, that the topic may be read.
+    is_permitted: AtomicBool,
 }
 
 #[derive(Default)]
 struct Inside {
     held: BTreeMap<i32, Arc<Tenure>>,
-    /// Those of which nobody has looked yet what was deleted before.
-    unseen: BTreeSet<i32>,
+    unseen: Vec<Unseen>,
     returning: Option<Returning>,
     /// Where partitions ended when brokers were asked.
     ends: BTreeMap<i32, i64>,
@@ -98,8 +100,9 @@ impl Returning {
 impl Share {
     pub(super) fn new(group: Arc<str>, topic: Arc<str>) -> Self {
         let inside = Mutex::default();
-        let (leaving, is_member) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { group, topic, inside, changed: Notify::new(), leaving, is_member }
+        let changed = Notify::new();
+        let (leaving, is_member, is_permitted) = Default::default();
+        Self { group, topic, inside, changed, leaving, is_member, is_permitted }
     }
 
     pub(super) fn leave(&self) {
@@ -115,7 +118,18 @@ impl Share {
     /// A permission is missing: whether the group has this member is only known when the client tells it again.
     pub(super) fn refused(&self) {
         self.is_member.store(false, Ordering::Relaxed);
+        self.is_permitted.store(false, Ordering::Relaxed);
         self.changed.notify_one();
+    }
+
+    /// Brokers tell that the topic may be read.
+    pub(super) fn permitted(&self) {
+        self.is_permitted.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn is_permitted(&self) -> bool {
+        self.is_permitted.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_member(&self) -> bool {
@@ -127,8 +141,9 @@ impl Share {
         let mut inside = self.inside.lock();
         for partition in partitions {
             inside.gone(partition);
-            inside.held.insert(partition, Arc::new(Tenure::new(partition)));
-            inside.unseen.insert(partition);
+            let tenure = Arc::new(Tenure::new(partition));
+            inside.unseen.push(Unseen::new(Arc::clone(&tenure)));
+            inside.held.insert(partition, tenure);
         }
         self.changed.notify_one();
     }
@@ -140,7 +155,6 @@ impl Share {
         for partition in partitions {
             inside.lags.remove(&partition);
             inside.ends.remove(&partition);
-            inside.unseen.remove(&partition);
             if is_lost {
                 inside.gone(partition);
             }
@@ -161,9 +175,26 @@ impl Share {
         waits
     }
 
-    /// Those that were assigned since this was last asked.
-    pub(super) fn unseen(&self) -> Vec<i32> {
-        mem::take(&mut self.inside.lock().unseen).into_iter().collect()
+    /// Those of which it is time to look what was deleted, and when it is time for others.
+    pub(super) fn unseen(&self) -> (Vec<Unseen>, Option<Instant>) {
+        let mut inside = self.inside.lock();
+        if inside.unseen.is_empty() {
+            return (Vec::new(), None);
+        }
+        let now = Instant::now();
+        inside.unseen.retain(|unseen| !unseen.tenure.is_ending());
+        let due = inside.unseen.extract_if(.., |unseen| unseen.due <= now).collect();
+        (due, inside.unseen.iter().map(|unseen| unseen.due).min())
+    }
+
+    /// Brokers did not tell enough of some.
+    pub(super) fn look_later(&self, unseen: Vec<Unseen>) {
+        if unseen.is_empty() {
+            return;
+        }
+        let due = Instant::now() + AGAIN;
+        self.inside.lock().unseen.extend(unseen.into_iter().map(|unseen| Unseen { due, ..unseen }));
+        self.changed.notify_one();
     }
 
     /// What is to be given back.

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
+use tokio::time::Instant;
 
 use super::settle::Origin;
-use super::{apart, retention};
+use super::{apart, refusal, retention};
 
 /// The queries that are open.
 #[derive(Default)]
 pub(super) struct Queries {
     lag: Option<oneshot::Receiver<()>>,
+    permission: Option<oneshot::Receiver<()>>,
     deleted: Vec<oneshot::Receiver<()>>,
 }
 
@@ -26,21 +28,33 @@ impl Queries {
         }
     }
 
-    /// Asks what was deleted of partitions that are new to this member.
-    pub(super) fn look_back(&mut self, origin: &Arc<Origin>) {
-        let partitions = origin.share.unseen();
-        if !partitions.is_empty() {
+    /// Asks whether the topic may be read, unless an earlier query is still open.
+    pub(super) fn look(&mut self, origin: &Arc<Origin>) {
+        if !self.permission.as_mut().is_some_and(is_open) {
             let origin = Arc::clone(origin);
-            self.deleted.retain_mut(is_open);
-            self.deleted.push(apart::run(move || {
-                let _ = retention::look(&origin.client, &origin.share, &partitions);
+            self.permission = Some(apart::run(move || {
+                let _ = refusal::look(&origin.client, &origin.share);
             }));
         }
     }
 
+    /// Asks what was deleted of partitions that are new to this member. Returns when it is to be asked again.
+    pub(super) fn look_back(&mut self, origin: &Arc<Origin>) -> Option<Instant> {
+        let (mut unseen, again) = origin.share.unseen();
+        if !unseen.is_empty() {
+            let origin = Arc::clone(origin);
+            self.deleted.retain_mut(is_open);
+            self.deleted.push(apart::run(move || {
+                let _ = retention::look(&origin.client, &origin.share, &mut unseen);
+                origin.share.look_later(unseen);
+            }));
+        }
+        again
+    }
+
     /// Waits until none is open.
     pub(super) async fn ended(self) {
-        for open in self.lag.into_iter().chain(self.deleted) {
+        for open in self.lag.into_iter().chain(self.permission).chain(self.deleted) {
             let _ = open.await;
         }
     }

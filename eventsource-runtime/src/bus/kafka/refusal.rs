@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio::time::Instant;
 
-/// The shortest and the longest time after which it is looked again whether a refusal goes on. The client waits for five
-/// seconds before it fetches again what is forbidden, and brokers may take a while to answer.
+use super::client::Client;
+use super::partitions::Share;
+
+/// After how long a look has told whether a refusal goes on. The client waits for five seconds before it fetches again
+/// what is forbidden, and brokers may take a while to answer.
 const SOON: Duration = Duration::from_secs(7);
+/// The longest time after which it is looked again.
 const LATE: Duration = Duration::from_secs(20);
+/// How long brokers may take to report whether the topic may be read; less than [`SOON`].
+const ASKING: Duration = Duration::from_secs(4);
 
 /// What an error means to a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +45,13 @@ impl Kind {
 pub(super) struct Refusal {
     kind: Kind,
     error: KafkaError,
-    /// When the member stops.
+    /// When the member stops, if somebody has looked by then.
     until: Instant,
     /// When it is looked again.
     again: Instant,
     /// Whether it was reported since somebody last had the client report it anew.
     reported: bool,
+    looked: bool,
 }
 
 /// What to do about a refusal.
@@ -59,8 +67,8 @@ pub(super) enum Next {
 
 impl Refusal {
     pub(super) fn new(kind: Kind, error: KafkaError, now: Instant, patience: Duration) -> Self {
-        let again = now + (patience / 4).clamp(SOON, LATE);
-        Self { kind, error, until: now + patience, again, reported: true }
+        let again = now + (patience / 4).min(LATE);
+        Self { kind, error, until: now + patience, again, reported: true, looked: false }
     }
 
     /// It is reported again.
@@ -76,8 +84,8 @@ impl Refusal {
         self.error
     }
 
-    /// Whether a message shows that it is over: what came of the topic may be read.
-    pub(super) fn ends_with_a_message(&self) -> bool {
+    /// Whether it is over when the topic may be read, as with each message of it.
+    pub(super) fn is_of_topic(&self) -> bool {
         self.kind == Kind::OfTopic
     }
 
@@ -86,7 +94,7 @@ impl Refusal {
         match self.kind {
             Kind::OfGroup if is_member => Next::GoOn,
             Kind::OfTopic if !self.reported => Next::GoOn,
-            _ if now >= self.until => Next::Stop,
+            _ if self.looked && now >= self.until => Next::Stop,
             _ => Next::Provoke,
         }
     }
@@ -95,11 +103,21 @@ impl Refusal {
     /// is paused, of which nothing can be told.
     pub(super) fn later(&mut self, now: Instant, patience: Duration, provoked: Option<bool>) {
         self.again = now + (patience / 4).clamp(SOON, LATE);
+        self.looked = true;
         match provoked {
             Some(provoked) => self.reported &= !provoked,
             None => self.until = now + patience,
         }
     }
+}
+
+/// Asks brokers whether the topic may be read: a member that fetches nothing hears of it in no other way.
+pub(super) fn look(client: &Client, share: &Share) -> KafkaResult<()> {
+    let told = client.fetch_metadata(Some(&share.topic), ASKING)?;
+    if told.topics().iter().any(|topic| topic.name() == &*share.topic && topic.error().is_none()) {
+        share.permitted();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -133,10 +151,25 @@ mod tests {
     #[test]
     fn a_group_that_has_taken_the_member_refuses_it_no_more() {
         let begun = Instant::now();
-        let refused = refusal(RDKafkaErrorCode::GroupAuthorizationFailed, begun);
+        let mut refused = refusal(RDKafkaErrorCode::GroupAuthorizationFailed, begun);
         assert_eq!(refused.next(begun + PATIENCE, true), Next::GoOn);
         assert_eq!(refused.next(begun, false), Next::Provoke);
+        refused.later(begun, PATIENCE, Some(false));
         assert_eq!(refused.next(begun + PATIENCE, false), Next::Stop);
-        assert!(!refused.ends_with_a_message());
+        assert!(!refused.is_of_topic());
+    }
+
+    /// It stopped without having looked.
+    #[test]
+    fn somebody_looks_before_the_shortest_patience_ends() {
+        let begun = Instant::now();
+        let error = KafkaError::MessageConsumption(RDKafkaErrorCode::TopicAuthorizationFailed);
+        let mut refused = Refusal::new(Kind::OfTopic, error, begun, Duration::ZERO);
+        assert_eq!(refused.next(refused.again(), false), Next::Provoke);
+        refused.later(begun, Duration::ZERO, Some(true));
+        assert_eq!((refused.next(refused.again(), false), refused.again()), (Next::GoOn, begun + SOON));
+        refused.later(begun, Duration::ZERO, Some(false));
+        refused.reported = true;
+        assert_eq!(refused.next(refused.again(), false), Next::Stop);
     }
 }

@@ -1,49 +1,93 @@
 //! What brokers deleted before a group handled it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaResult;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::partitions::Share;
+use super::tenure::Tenure;
 use crate::telemetry::log;
 
 /// How long one query may take.
 const ASKING: Duration = Duration::from_secs(4);
 
+/// A partition of which nobody has looked yet what was deleted before it came to this member.
+pub(super) struct Unseen {
+    pub(super) tenure: Arc<Tenure>,
+    /// When brokers are asked.
+    pub(super) due: Instant,
+    /// Where the group was, if brokers have told that once: it moves on.
+    pub(super) committed: Option<i64>,
+}
+
+impl Unseen {
+    pub(super) fn new(tenure: Arc<Tenure>) -> Self {
+        Self { tenure, due: Instant::now(), committed: None }
+    }
+}
+
 /// Reports what is missing between where the group was in partitions and where they begin now. The client passes over it
-/// in silence. To be asked as soon as the partitions are assigned, before the group moves on.
-pub(super) fn look(client: &Client, share: &Share, partitions: &[i32]) -> KafkaResult<()> {
-    let mut asked = TopicPartitionList::new();
-    for partition in partitions {
-        asked.add_partition_offset(&share.topic, *partition, Offset::Beginning)?;
-    }
-    let committed = client.committed_offsets(asked.clone(), ASKING)?;
+/// in silence. To be asked as soon as the partitions are assigned, before the group moves on. What stays in `unseen` is
+/// to be asked again, since brokers have not told enough of it.
+pub(super) fn look(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> KafkaResult<()> {
+    find_committed(client, share, unseen)?;
     // At the beginning of time.
-    let begins = client.offsets_for_times(asked, ASKING)?;
-    for (partition, begin) in begins.elements().iter().filter_map(known) {
-        let at = committed.find_partition(&share.topic, partition);
-        if let Some((_, at)) = at.as_ref().and_then(known) {
-            tell(share, partition, u64::try_from(begin - at).unwrap_or_default());
+    let begins = client.offsets_for_times(list(share, unseen.iter())?, ASKING)?;
+    unseen.retain(|unseen| {
+        let partition = unseen.tenure.partition();
+        let Some(committed) = unseen.committed else { return true };
+        let Some(begin) = offset(&begins, share, partition) else { return true };
+        if let Offset::Offset(begin) = begin {
+            tell(share, partition, u64::try_from(begin - committed).unwrap_or_default());
         }
-    }
+        false
+    });
     Ok(())
+}
+
+/// Finds out where the group was. Where that is nowhere, nothing is missing.
+fn find_committed(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> KafkaResult<()> {
+    let asked = list(share, unseen.iter().filter(|unseen| unseen.committed.is_none()))?;
+    if asked.count() == 0 {
+        return Ok(());
+    }
+    let told = client.committed_offsets(asked, ASKING)?;
+    unseen.retain_mut(|unseen| {
+        if unseen.committed.is_some() {
+            return true;
+        }
+        match offset(&told, share, unseen.tenure.partition()) {
+            Some(Offset::Offset(committed)) => unseen.committed = Some(committed),
+            Some(_) => return false,
+            None => {}
+        }
+        true
+    });
+    Ok(())
+}
+
+fn list<'u>(share: &Share, unseen: impl Iterator<Item = &'u Unseen>) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for unseen in unseen {
+        list.add_partition_offset(&share.topic, unseen.tenure.partition(), Offset::Beginning)?;
+    }
+    Ok(list)
+}
+
+/// What brokers told of a partition, if that is no error.
+fn offset(told: &TopicPartitionList, share: &Share, partition: i32) -> Option<Offset> {
+    let of = told.find_partition(&share.topic, partition)?;
+    of.error().ok().map(|()| of.offset())
 }
 
 /// Reports messages that are missing, if there are any.
 pub(super) fn tell(share: &Share, partition: i32, messages: u64) {
     if messages > 0 {
         log::kafka::deleted(&share.group, &share.topic, partition, messages);
-    }
-}
-
-fn known(of: &TopicPartitionListElem<'_>) -> Option<(i32, i64)> {
-    of.error().ok()?;
-    match of.offset() {
-        Offset::Offset(offset) => Some((of.partition(), offset)),
-        _ => None,
     }
 }

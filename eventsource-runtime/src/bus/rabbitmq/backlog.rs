@@ -1,4 +1,4 @@
-//! How far a group is behind, in the queues that one member consumes.
+//! How far a group is behind, in the queues that one member consumes, and whether it consumes them at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,16 @@ use super::link::{Link, step};
 use super::topology;
 use crate::bus::Lag;
 use crate::sync::Mutex;
+use crate::telemetry::log;
 
 /// How often the broker is asked.
 const ASKING: Duration = Duration::from_secs(3);
+/// Of a queue from which nothing has come it is asked only every so many times.
+const SELDOM: u32 = 5;
+/// How often in a row the broker must know of no consumer of a queue, before it is believed: it also says so when it is
+/// busy, or elects the queue's leader. That takes about as long for a queue that is asked for seldom.
+const OFTEN: u32 = 5;
+const OFTEN_ENOUGH: u32 = 3;
 
 /// The queues of a group, as a member knows them.
 pub(super) struct Backlog {
@@ -35,6 +42,8 @@ struct State {
     is_ours: bool,
     /// How many messages were not done when the broker was asked.
     lag: Option<u64>,
+    /// How often in a row it knew of no consumer.
+    unknown: u32,
 }
 
 /// A delivery of a queue, until it is settled.
@@ -43,22 +52,48 @@ pub(super) struct UnderWay(Arc<Queue>);
 impl Queue {
     pub(super) fn delivered(self: &Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::Relaxed);
-        self.state.lock().is_ours = true;
+        let mut state = self.state.lock();
+        (state.is_ours, state.unknown) = (true, 0);
+        drop(state);
         UnderWay(Arc::clone(self))
     }
 
     /// Stores the broker's answer, and gives the channel back if it is still usable.
-    async fn ask<'a>(&self, channel: Option<&'a Channel>) -> Option<&'a Channel> {
-        if !self.state.lock().is_ours {
+    async fn ask<'a>(&self, channel: Option<&'a Channel>, round: u32) -> Option<&'a Channel> {
+        if !self.state.lock().is_ours && !round.is_multiple_of(SELDOM) {
             return channel;
         }
-        let waiting = match channel {
-            Some(channel) => step(topology::waiting(channel, &self.name)).await.ok(),
+        let asked = match channel {
+            Some(channel) => Some(step(topology::look(channel, &self.name)).await),
             None => None,
         };
-        let under_way = self.under_way.load(Ordering::Relaxed);
-        self.state.lock().lag = waiting.map(|waiting| u64::from(waiting) + under_way);
+        let consumers = match &asked {
+            Some(Ok(found)) => Some(found.consumers),
+            Some(Err(error)) if topology::is_missing(error) => Some(0),
+            _ => None,
+        };
+        let waiting = asked.and_then(Result::ok).map(|found| found.messages);
+        self.told(waiting, consumers);
         channel.filter(|_| waiting.is_some())
+    }
+
+    /// What the broker tells of the queue, as far as it does.
+    fn told(&self, waiting: Option<u32>, consumers: Option<u32>) {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.lag = waiting.filter(|_| state.is_ours).map(|waiting| u64::from(waiting) + under_way);
+        match consumers {
+            Some(0) => state.unknown += 1,
+            Some(_) => state.unknown = 0,
+            None => {}
+        }
+    }
+
+    /// Whether the broker gives its messages to nobody, this member included. Not while messages are in flight, which
+    /// another member would get as well if this one began anew.
+    fn is_deaf(&self) -> bool {
+        let State { is_ours, unknown, .. } = *self.state.lock();
+        self.under_way.load(Ordering::Relaxed) == 0 && unknown >= if is_ours { OFTEN } else { OFTEN_ENOUGH }
     }
 }
 
@@ -83,11 +118,12 @@ impl Backlog {
         }
     }
 
-    /// Asks the broker periodically, for as long as messages come over the consuming channel. Over a separate channel:
-    /// asking for a missing queue closes it.
+    /// Asks the broker periodically, for as long as the consuming channel is there. Over a separate channel: asking for
+    /// a missing queue closes it. Returns when the broker has no consumer for a queue any more, of which the client was
+    /// not told: the queue may have been deleted, and declared anew by somebody.
     pub(super) async fn watch(&self, link: &Link, is_ours: impl Fn() -> bool) {
         let mut channel = None;
-        loop {
+        for round in 1_u32.. {
             sleep(ASKING).await;
             if !is_ours() {
                 return;
@@ -95,18 +131,58 @@ impl Backlog {
             if channel.is_none() {
                 channel = link.another_channel().await.ok();
             }
-            if !self.ask(channel.as_ref()).await {
+            if !self.ask(channel.as_ref(), round).await {
                 channel = None;
+            }
+            if self.queues.iter().any(|queue| queue.is_deaf()) {
+                log::rabbitmq::deaf(&self.group);
+                return;
             }
         }
     }
 
     /// Whether all queues could be asked for; of the others nothing is known.
-    async fn ask(&self, channel: Option<&Channel>) -> bool {
+    async fn ask(&self, channel: Option<&Channel>, round: u32) -> bool {
         let mut channel = channel;
         for queue in &self.queues {
-            channel = queue.ask(channel).await;
+            channel = queue.ask(channel, round).await;
         }
         channel.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> Arc<Queue> {
+        let backlog = Backlog::new("one".into(), vec!["orders.one".into()]);
+        Arc::clone(&backlog.queues[0])
+    }
+
+    #[test]
+    fn a_queue_is_deaf_when_the_broker_says_several_times_in_a_row_that_nobody_consumes_it() {
+        for (is_ours, often) in [(true, OFTEN), (false, OFTEN_ENOUGH)] {
+            let queue = queue();
+            if is_ours {
+                drop(queue.delivered());
+            }
+            for consumers in [Some(0), None, Some(1)] {
+                queue.told(Some(0), consumers);
+            }
+            for _ in 0..often {
+                assert!(!queue.is_deaf(), "a busy broker says so as well");
+                queue.told(Some(0), Some(0));
+            }
+            assert!(queue.is_deaf());
+            let under_way = queue.delivered();
+            assert!(!queue.is_deaf(), "something came");
+            for _ in 0..often.max(OFTEN) {
+                queue.told(None, Some(0));
+            }
+            assert!(!queue.is_deaf(), "it would come to another member as well");
+            drop(under_way);
+            assert!(queue.is_deaf());
+        }
     }
 }

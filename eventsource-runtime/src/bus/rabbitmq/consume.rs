@@ -14,7 +14,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, Basi
 use lapin::protocol::constants::REPLY_SUCCESS;
 use lapin::types::FieldTable;
 use lapin::{Acker, BasicProperties, Channel};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -71,7 +71,8 @@ impl Drop for Closing {
     }
 }
 
-/// The deliveries of all queues, each with its queue; `None` when a queue ends, for whatever reason.
+/// The deliveries of all queues, each with its queue; `None` when a queue ends, for whatever reason, or the broker does
+/// not know any more that this member consumes it.
 type Deliveries = SelectAll<Pin<Box<dyn Stream<Item = Option<(Arc<Queue>, Delivered)>> + Send>>>;
 
 impl Member {
@@ -202,10 +203,13 @@ async fn open_slowly(shared: &Arc<Shared>, intake: &Intake, channel: Channel) ->
     }
     shared.members.joined(&backlog);
     let (shared, status, lost) = (Arc::clone(shared), channel.status().clone(), losses.clone());
+    let (deaf, is_deaf) = oneshot::channel();
+    deliveries.push(Box::pin(is_deaf.into_stream().map(|_: Result<(), _>| None)));
     let mut watching = JoinSet::new();
     watching.spawn(async move {
         let is_ours = || status.connected() && !lost.has_changed().unwrap_or(true);
         backlog.watch(&shared.links, is_ours).await;
+        let _ = deaf.send(());
     });
     Ok(Source::Queues { _closing: closing, deliveries, losses, _watching: watching })
 }

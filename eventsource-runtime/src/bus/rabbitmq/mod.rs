@@ -49,11 +49,14 @@ use crate::telemetry::names;
 ///
 /// A message that fails goes to the group's dead-letter queue, which also gets, at least once, what the broker itself
 /// gives up on: a message that was delivered too often without an acknowledgement, by a handler that kills the process.
-/// It stays there however often it is delivered. An existing dead-letter queue without an `x-delivery-limit` is used as
-/// it is, since that cannot be changed: from RabbitMQ 4 on it drops what was delivered twenty times without an
-/// acknowledgement. Delete it when it is empty; the next member creates it anew.
+/// Its stream goes on without it: a letter that is retried comes after what followed it. It stays there however often
+/// it is delivered. An existing dead-letter queue without an `x-delivery-limit` is used as it is, since that cannot be
+/// changed: from RabbitMQ 4 on it drops what was delivered twenty times without an acknowledgement. Delete it when it
+/// is empty; the next member creates it anew.
 ///
-/// A subscription whose queues are gone declares them again. One whose declarations the broker refuses for five minutes,
+/// A subscription whose queues are gone declares them again. One of which the broker forgets that it consumes a queue,
+/// without telling it, as may happen when somebody deletes a queue and declares it anew, notices that within a minute,
+/// unless messages of the queue are in flight, and consumes anew. One whose declarations the broker refuses for five minutes,
 /// since a queue was declared otherwise meanwhile or the account may not, ends with that error.
 ///
 /// A dead letter has all that its message came with, including what other producers write and no [`Message`] has: any

@@ -221,10 +221,24 @@ pub(super) fn refusal(error: &lapin::Error) -> Option<&'static str> {
     }
 }
 
-/// How many messages wait in an existing queue.
-pub(super) async fn waiting(channel: &Channel, queue: &str) -> lapin::Result<u32> {
+/// What the broker knows of a queue.
+pub(super) struct Found {
+    /// How many messages wait.
+    pub(super) messages: u32,
+    pub(super) consumers: u32,
+}
+
+/// Looks at an existing queue.
+pub(super) async fn look(channel: &Channel, queue: &str) -> lapin::Result<Found> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.into(), passive, FieldTable::default()).await.map(|queue| queue.message_count())
+    let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    Ok(Found { messages: found.message_count(), consumers: found.consumer_count() })
+}
+
+/// Whether there is no such queue.
+pub(super) fn is_missing(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
 }
 
 async fn declare_exchange(

@@ -120,6 +120,10 @@ impl<B: EventBus> Traced<B> {
     /// A subscription to the dead letters of a group, which are retried: those that are there now, each once. A message
     /// that fails for good again goes back. Its spans are linked to the message's own trace.
     ///
+    /// The order of a stream is not kept: the stream went on without the letter, so that later messages of it were
+    /// handled before, or are handled at the same time by the group's other members. A handler to which that matters
+    /// must compare [`version`](super::Message::version) with what it has stored.
+    ///
     /// If two such subscriptions run at once, in process and on RabbitMQ each letter goes to one; one that goes back
     /// may reach the other too. On Kafka a letter cannot be claimed: two such subscriptions each retry every letter,
     /// and one that fails in both is then in the topic twice, so run only one. With

@@ -32,6 +32,17 @@ pub(crate) fn failed(code: &str) {
     );
 }
 
+/// A permission that was missing is there again.
+pub(crate) fn permitted(group: &str) {
+    event!(
+        "eventsource.bus.kafka.permitted",
+        names::LOG_KAFKA,
+        INFO,
+        { messaging.consumer.group.name = group },
+        "a permission that was missing is there again"
+    );
+}
+
 /// Brokers refuse to commit how far a group is.
 pub(crate) fn commit_failed(group: &str, code: &str) {
     event!(

@@ -32,6 +32,17 @@ pub(crate) fn blocked() {
     );
 }
 
+/// The broker has no consumer for a queue of a group, which then consumes anew.
+pub(crate) fn deaf(group: &str) {
+    event!(
+        "eventsource.bus.rabbitmq.deaf",
+        names::LOG_RABBITMQ,
+        WARN,
+        { messaging.consumer.group.name = group },
+        "the broker knows of no consumer, and the group consumes anew"
+    );
+}
+
 /// A subscription waits for the broker, whose last answer was `error_type`.
 pub(crate) fn waits(group: &str, error_type: &str) {
     event!(
