@@ -222,7 +222,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// The store failed.
     pub async fn exists(&self, id: &A::Id) -> Result<bool, StoreError> {
         let stream = StreamId::new(A::NAME, id);
-        let span = self.span("aggregate_exists", &stream, &mut |_| ());
+        let span = self.span(names::AGGREGATE_EXISTS, &stream, &mut |_| ());
         let found = span.run(self.store.read_stream(&stream, Version::START, 1)).await;
         match found {
             Ok(events) => {
