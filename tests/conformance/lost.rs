@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use eventsource_runtime::bus::{
     BusError, BusInfo, Consumer, Delivery, Destination, EventBus, HandlerError, Intake, Message, PublishError,
-    Published, Received, Settle, Subscription, SubscriptionStopped, Tally, Traced,
+    Published, Received, Settle, Subscription, SubscriptionBuilder, SubscriptionStopped, Tally, Traced,
 };
 use eventsource_runtime::store::StreamId;
 use eventsource_runtime::telemetry::names;
@@ -194,11 +194,18 @@ async fn what_could_not_be_acknowledged_does_not_count_as_acknowledged() {
 
 /// Has a message fail for good: what was told of dead letters, and the tally.
 async fn refused(bus: Fickle) -> (Vec<String>, Tally) {
+    told_of_letters(bus, |bus| bus.subscribe("one")).await
+}
+
+async fn told_of_letters(
+    bus: Fickle,
+    subscribe: impl FnOnce(Traced<Fickle>) -> SubscriptionBuilder<Fickle>,
+) -> (Vec<String>, Tally) {
     let (recorder, metrics) = Recorder::measured();
     let work = async {
         let state = Arc::clone(&bus.0);
         let handler = async |_: Received| Err::<(), _>(HandlerError::new("refused").permanent());
-        let running = Traced::over(bus).subscribe("one").handle(handler).await.unwrap();
+        let running = subscribe(Traced::over(bus)).handle(handler).await.unwrap();
         let_go(&state).await;
         recorder.flush().await;
         running.tally()
@@ -230,6 +237,14 @@ fn a_dead_letter_that_can_never_be_kept_is_told_as_such() {
         assert_eq!(refused(bus).await.0, ["unkeepable"]);
         assert_eq!(state.acknowledged.load(Ordering::SeqCst), 1, "it is done with");
     });
+}
+
+/// It was settled without a word, and where a bus keeps what is acknowledged, as Kafka does, it was gone.
+#[tokio::test]
+async fn a_letter_that_is_passed_over_and_can_not_be_put_back_is_told() {
+    let others = |bus: Traced<Fickle>| bus.retry_dead_letters("one").event_types(["NobodysEvent"]);
+    let (told, tally) = told_of_letters(Fickle::with(Fault::Unkeepable), others).await;
+    assert_eq!((told, tally.unkeepable, tally.dead_lettered), (vec!["unkeepable".to_owned()], 1, 0));
 }
 
 /// Has a hundred messages go to another member behind a handler that was slow, and lets `then` do something: how many

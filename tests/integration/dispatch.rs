@@ -16,6 +16,7 @@ use eventsource_runtime::error::BoxError;
 use eventsource_runtime::prelude::*;
 use eventsource_runtime::store::{AppendError, MemoryStore};
 use eventsource_runtime::telemetry;
+use eventsource_tests::logged::Log;
 use eventsource_tests::recorder::Recorder;
 use eventsource_tests::registry::Measured;
 use serde::{Deserialize, Serialize, Serializer};
@@ -139,6 +140,34 @@ async fn a_conflict_that_outlasts_its_retries_tells_how_many_there_were() {
     let command = tree.split("  load_aggregate").next().unwrap();
     assert!(command.contains("eventsource.retry.count=2"), "{command}");
     assert!(command.contains("cqrs.command.status=error") && command.contains("error.type=conflict"), "{command}");
+}
+
+#[tokio::test]
+async fn a_command_for_another_version_is_not_decided_and_is_no_error_in_the_log() {
+    let (recorder, (log, _guard)) = (Recorder::new(), Log::of_thread());
+    let bus = sheets(&MemoryStore::new(), 5, 1);
+    let id = Uuid::now_v7();
+    let at = |version| Context { expected_version: Some(version), ..Context::default() };
+    let once = Context { command_id: Some(Uuid::from_u128(7)), ..at(ExpectedVersion::NoStream) };
+    bus.dispatch_with(Fill { id, marks: 2 }, once.clone()).await.unwrap();
+    let refused = recorder.run(bus.dispatch_with(Fill { id, marks: 0 }, at(Version::new(1).into()))).await;
+    let conflict = refused.as_ref().unwrap_err().conflict().unwrap();
+    assert_eq!((conflict.expected, conflict.actual), (Version::new(1).into(), Version::new(2)));
+    let tree = recorder.trees().render();
+    assert!(tree.contains("error.type=conflict") && !tree.contains("decide"), "{tree}");
+    assert_eq!(log.names_of("eventsource::command"), ["eventsource.append.conflict"]);
+    // It was handled before, whatever the version is now.
+    assert!(bus.dispatch_with(Fill { id, marks: 2 }, once).await.unwrap().repeated);
+    assert_eq!(bus.dispatch_with(Fill { id, marks: 1 }, at(Version::new(2).into())).await.unwrap().version, 3);
+}
+
+/// Whoever is faster, it is not decided about the version that came after.
+#[tokio::test]
+async fn a_command_for_a_version_is_not_decided_again_after_a_conflict() {
+    let bus = sheets(&MemoryStore::new(), 5, 1);
+    let context = Context { expected_version: Some(ExpectedVersion::NoStream), ..Context::default() };
+    let refused = bus.dispatch_with(Contend { id: Uuid::now_v7() }, context).await.unwrap_err();
+    assert_eq!(refused.conflict().unwrap().actual, 1);
 }
 
 /// The second conflict of a command panicked.

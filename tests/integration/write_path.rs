@@ -277,6 +277,7 @@ async fn events_of_an_import_come_once_with_what_is_told_of_them() {
         command_id: Some(import),
         correlation_id: Some(correlation),
         metadata: Metadata::default().with("imported-from", "paper"),
+        ..Context::default()
     };
     let events = || [OrderCancelled { reason: "late".into() }, OrderCancelled { reason: "lost".into() }];
     let appended = [

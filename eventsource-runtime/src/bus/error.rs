@@ -238,7 +238,8 @@ impl BusError {
 /// A handler failed.
 ///
 /// Made from any error with `?`. The message is retried a few times and then stored as a dead letter;
-/// [`HandlerError::permanent`] says that a retry cannot help. Its cause is in [`HandlerError::cause`].
+/// [`HandlerError::permanent`] says that a retry cannot help. A store in trouble is waited for
+/// ([`SubscriptionBuilder::patience`](super::SubscriptionBuilder::patience)). Its cause is in [`HandlerError::cause`].
 ///
 /// What does not implement [`Error`], such as an `anyhow::Error` or a boxed error, is converted by
 /// [`from_boxed`](Self::from_boxed):

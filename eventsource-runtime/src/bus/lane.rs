@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use super::error::{BusError, HandlerError};
 use super::handler::{Handler, Received, caught};
 use super::message::Message;
-use super::subscription::Retries;
 use super::traced::{Ended, Outcome, Processing};
+use super::tries::{Retries, Tries};
 use super::{Delivery, Destination, Intake, Settle};
 use crate::clock::Timestamp;
 use crate::dispatch::Handled;
@@ -154,9 +154,10 @@ impl<S> Current<S> {
     }
 }
 
-/// Why an attempt failed, and what surrounded it.
+/// Why an attempt failed, what becomes of its message, and what surrounded it.
 pub(super) struct Failed {
     pub(super) error: HandlerError,
+    outcome: Outcome,
     pub(super) scope: Scope,
 }
 
@@ -250,7 +251,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         self.consumed(&batch);
         let mut first = 0;
         if batch.len() > 1 {
-            let (result, begun) = self.attempt(&batch, Outcome::Retry, done).await;
+            let (result, begun) = self.attempt(&batch, &Tries::of(self.handling.retries, 0), done).await;
             if result.is_ok() {
                 return batch.into_iter().for_each(|current| done.add(current, begun));
             }
@@ -263,21 +264,22 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         }
     }
 
-    /// Handles a single message until it succeeds or the retries are exhausted.
+    /// Handles a single message until it succeeds or the retries are exhausted. A store that is in trouble is waited for,
+    /// and costs none of them.
     async fn persist(&self, mut current: Current<S>, first: u32, done: &mut Done<S>) {
+        let mut tries = Tries::of(self.handling.retries, first);
         for attempt in first.. {
             if self.is_lost(&current) {
                 return;
             }
             current.received.attempted(attempt);
-            let last = attempt >= self.handling.retries.most;
-            let otherwise = if last { Outcome::DeadLetter } else { Outcome::Retry };
-            let (result, begun) = self.attempt(slice::from_ref(&current), otherwise, done).await;
+            let (result, begun) = self.attempt(slice::from_ref(&current), &tries, done).await;
             let Err(failed) = result else { return done.add(current, begun) };
             self.settle(done).await;
-            if last || failed.error.is_permanent() {
+            if failed.outcome == Outcome::DeadLetter {
                 return self.dead_letter(current, attempt + 1, &failed).await;
             }
+            tries.failed(&failed.error);
             // Its span ends here, whatever keeps its context.
             drop(failed);
             tokio::time::sleep(self.handling.retries.pause(attempt - first)).await;
@@ -299,13 +301,8 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         is_lost
     }
 
-    /// One attempt in its own span, and when it began. `otherwise` is what becomes of a message that fails.
-    async fn attempt(
-        &self,
-        batch: &[Current<S>],
-        otherwise: Outcome,
-        done: &mut Done<S>,
-    ) -> (Result<(), Failed>, Instant) {
+    /// One attempt in its own span, and when it began.
+    async fn attempt(&self, batch: &[Current<S>], tries: &Tries, done: &mut Done<S>) -> (Result<(), Failed>, Instant) {
         let telemetry = &self.handling.telemetry;
         let mut begun = Instant::now();
         if done.is_due(begun) {
@@ -322,13 +319,9 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         };
         let handled = self.in_time(handled);
         let (result, ended) = self.handled(span.run(self.at_hand(batch).scope(caught(handled))), done).await;
-        let result = result.map_err(|error| Failed { error, scope: span.scope(false) });
+        let outcome = result.as_ref().map_or_else(|error| tries.outcome(error, batch.len()), |()| Outcome::Ack);
+        let result = result.map_err(|error| Failed { error, outcome, scope: span.scope(false) });
         let error = result.as_ref().err().map(|failed| &failed.error);
-        let outcome = match error {
-            None => Outcome::Ack,
-            Some(error) if error.is_permanent() && batch.len() == 1 => Outcome::DeadLetter,
-            Some(_) => otherwise,
-        };
         let elapsed = ended.map(|ended| ended.duration_since(begun));
         telemetry.ended(span, batch, Ended { outcome, error, elapsed });
         (result, begun)

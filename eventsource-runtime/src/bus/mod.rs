@@ -42,6 +42,7 @@ mod running;
 mod set_aside;
 mod subscription;
 mod traced;
+mod tries;
 mod wire;
 
 use std::convert::Infallible;

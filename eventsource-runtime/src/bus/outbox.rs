@@ -75,7 +75,7 @@ impl<S: ProjectionStore, B: EventBus> Relay<S, B> {
         Self { name, outbox, partitions: 1, lease: None, owner: None, begin, on_failure, metrics: true }
     }
 
-    /// Publishes only the events that a filter matches.
+    /// Publishes only the events that a filter matches, such as `Filter::all().event_types(["OrderPlaced"])`.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.outbox.filter = filter;
         self

@@ -8,6 +8,7 @@ use super::handler::Handler;
 use super::lane::{Current, Failed, Lane};
 use super::message::Message;
 use super::wire::header;
+use crate::telemetry::Scope;
 
 impl<S: Settle, H: Handler> Lane<S, H> {
     /// Stores the message as a dead letter, however long that takes: until then it is neither done nor reported as one.
@@ -17,18 +18,23 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             return;
         }
         let letter = self.letter(&current, attempts, &failed.error);
-        let Some(kept) = self.parked(&current, &letter).await else { return };
-        let error_type = match &kept {
-            Ok(()) => failed.error.error_type(),
-            Err(error) => error.error_type(),
-        };
-        self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
-        let (settled, count) = match kept {
-            Ok(()) => (current.settle.ack().await, &self.counts.dead_lettered),
-            Err(_) => (current.settle.reject().await, &self.counts.unkeepable),
-        };
-        self.settled(&settled);
-        count.fetch_add(1, Ordering::Relaxed);
+        match self.parked(&current, &letter).await {
+            None => {}
+            Some(Err(error)) => self.leave(current, &failed.scope, &error).await,
+            Some(Ok(())) => {
+                let error_type = failed.error.error_type();
+                self.handling.telemetry.dead_lettered(&failed.scope, current.received.id(), error_type);
+                self.settled(&current.settle.ack().await);
+                self.counts.dead_lettered.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Leaves to the broker what can never be stored as a dead letter, and says so.
+    async fn leave(&self, current: Current<S>, scope: &Scope, error: &BusError) {
+        self.handling.telemetry.dead_lettered(scope, current.received.id(), error.error_type());
+        self.settled(&current.settle.reject().await);
+        self.counts.unkeepable.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Stores the message, or finds that it can never be stored. `None` if it went to another member before.
@@ -62,8 +68,10 @@ impl<S: Settle, H: Handler> Lane<S, H> {
 
     /// Puts a dead letter that is not to be retried back unchanged, behind the others.
     pub(super) async fn put_back(&self, letter: Current<S>) {
-        let Some(kept) = self.parked(&letter, &letter.received).await else { return };
-        let settled = if kept.is_ok() { letter.settle.ack().await } else { letter.settle.reject().await };
-        self.settled(&settled);
+        match self.parked(&letter, &letter.received).await {
+            None => {}
+            Some(Err(error)) => self.leave(letter, &Scope::current(), &error).await,
+            Some(Ok(())) => self.settled(&letter.settle.ack().await),
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::lane::Handling;
 use super::propagation::Propagation;
 use super::running::{self, Subscription};
 use super::traced::Traced;
+use super::tries::Retries;
 use super::{EventBus, Intake};
 use crate::dispatch::BoxFuture;
 
@@ -17,20 +18,7 @@ use crate::dispatch::BoxFuture;
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// How often a message is retried, and after which pauses.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Retries {
-    pub(super) most: u32,
-    pub(super) first_pause: Duration,
-    pub(super) longest_pause: Duration,
-}
-
-impl Retries {
-    pub(super) fn pause(self, retry: u32) -> Duration {
-        self.first_pause.saturating_mul(1 << retry.min(16)).min(self.longest_pause)
-    }
-}
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Boxed, since of a future whose type has the handler in it each use would report again what is wrong with that.
 type Subscribing = BoxFuture<'static, Result<Subscription, BusError>>;
@@ -51,7 +39,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     pub(super) fn new(bus: Traced<B>, intake: Intake) -> Self {
         let in_process = bus.inner().info().system.is_none();
         let propagation = if in_process { Propagation::link() } else { Propagation::default() };
-        let retries = Retries { most: RETRIES, first_pause: FIRST_PAUSE, longest_pause: LONGEST_PAUSE };
+        let retries =
+            Retries { most: RETRIES, first_pause: FIRST_PAUSE, longest_pause: LONGEST_PAUSE, patience: PATIENCE };
         Self { bus, intake, event_types: None, lanes: 1, retries, timeout: None, propagation }
     }
 
@@ -80,7 +69,8 @@ impl<B: EventBus> SubscriptionBuilder<B> {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// How often a failed message is retried before it becomes a dead letter; 5 by default.
+    /// How often a failed message is retried before it becomes a dead letter; 5 by default. While the handler fails with
+    /// the trouble of a store, [`patience`](Self::patience) counts instead.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.retries.most = retries;
         self
@@ -92,6 +82,14 @@ impl<B: EventBus> SubscriptionBuilder<B> {
     pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
         self.retries.first_pause = first;
         self.retries.longest_pause = longest;
+        self
+    }
+
+    /// How long a message is retried while its handler fails because a store is in trouble, unreachable or failing; 5
+    /// minutes by default. That is told by the handler's error or one of its causes: a
+    /// [`StoreError`](crate::store::StoreError), or what PostgreSQL or SQLite reported to one of ours.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.retries.patience = patience;
         self
     }
 

@@ -25,7 +25,8 @@ pub enum DispatchError<E> {
     /// The aggregate could not be loaded.
     #[error(transparent)]
     Load(#[from] StoreError),
-    /// The events could not be appended, for example on a conflict whose retries are exhausted.
+    /// The events could not be appended, for example on a conflict whose retries are exhausted. Dispatched again, the
+    /// command may succeed after a conflict or an [`AppendError::Store`], and never after another of these errors.
     #[error(transparent)]
     Append(#[from] AppendError),
 }

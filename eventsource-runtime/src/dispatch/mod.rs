@@ -30,7 +30,7 @@ pub use process_manager::{
 pub use query_bus::{QueryBus, QueryBusBuilder};
 
 use crate::domain::{Metadata, Recorded};
-use crate::store::{Appended, Position, Version};
+use crate::store::{Appended, ExpectedVersion, Position, Version};
 
 /// The maximum length of an incoming JSON message, in bytes: 1 MiB. JSON nested deeper than 127 levels is refused too.
 pub const MAX_JSON: usize = 1024 * 1024;
@@ -54,10 +54,16 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Context {
     /// Makes the command safe to retry: a second dispatch with the same id to the same aggregate returns the first
     /// result without deciding again. Commands that were refused or led to no event are decided again. Use an id for
-    /// one command only, and for one that follows from a message the one that
-    /// [`Message::command_id`](crate::bus::Message::command_id) derives; it is the causation id of its events. If unset,
+    /// one command only: another command with it, to the same aggregate, returns the first one's result. From a key that
+    /// a client chooses, derive an id together with all that it asks for (`Uuid::new_v5` of the key, the route and the
+    /// body). For a command that follows from a message use the one that
+    /// [`Message::command_id`](crate::bus::Message::command_id) derives. It is the causation id of its events. If unset,
     /// a new id is made and nothing is looked up.
     pub command_id: Option<Uuid>,
+    /// The version at which the aggregate must be, such as the one that a client has seen (`If-Match`): at another, the
+    /// command is not decided, and fails with [`DispatchError::conflict`] instead of being retried. A command that was
+    /// handled already returns its first result whatever this says. Anything unless set.
+    pub expected_version: Option<ExpectedVersion>,
     /// Shared by all that follows from one initial message. Defaults to that of the current message, outside a handler
     /// to the command's id.
     pub correlation_id: Option<Uuid>,

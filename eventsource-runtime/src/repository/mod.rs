@@ -22,7 +22,9 @@ use crate::clock::{self, Clock};
 use crate::dispatch::{Committed, Context, DispatchError};
 use crate::domain::{Aggregate, AnyCommand, EventSet, Handlers, IntoEvents};
 use crate::snapshot::{SnapshotStore, WithSnapshots};
-use crate::store::{AppendError, Appended, EventStore, ExpectedVersion, Position, StoreError, StreamId, Version};
+use crate::store::{
+    AppendError, Appended, Conflict, EventStore, ExpectedVersion, Position, StoreError, StreamId, Version,
+};
 use crate::telemetry::{Span, names};
 
 /// How many times a conflict is retried by default.
@@ -243,7 +245,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// `BTreeMap` or `BTreeSet` in events.
     ///
     /// # Errors
-    /// As [`Repository::append`]; or other events were appended with this id.
+    /// As [`Repository::append`]; or other events were appended with this id. `expected` alone counts, not the context's
+    /// expected version.
     pub async fn append_with(
         &self,
         id: &A::Id,
@@ -288,6 +291,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 replay = self.replay(&stream, replay, context.command_id, self.metrics && progress.metered).await?;
                 if let Some(earlier) = replay.earlier {
                     return Ok(Committed::new(earlier, command_id));
+                }
+                if let Some(expected) = context.expected_version.filter(|expected| !expected.admits(replay.version)) {
+                    progress.is_outdated = true;
+                    return Err(AppendError::from(Conflict::new(stream, expected, replay.version)).into());
                 }
                 let decision = self.decide(&stream, &replay.state, command);
                 let events = match &turn {
@@ -334,6 +341,8 @@ pub(crate) struct Progress {
     pub(crate) retries: u32,
     /// The names of the appended events; `None` if nobody asks for them.
     pub(crate) event_types: Option<Vec<&'static str>>,
+    /// Whether the aggregate was not at the version that the command came for.
+    pub(crate) is_outdated: bool,
     /// Whether somebody may read metrics: finding out takes a lock of OpenTelemetry's.
     metered: bool,
 }
@@ -341,7 +350,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Event type names are collected only if the command's span records.
     pub(crate) fn of(span: &Span, metered: bool) -> Self {
-        Self { retries: 0, event_types: span.is_recording().then(Vec::new), metered }
+        Self { event_types: span.is_recording().then(Vec::new), metered, ..Self::default() }
     }
 
     fn appended<E: EventSet>(&mut self, events: &[E]) {

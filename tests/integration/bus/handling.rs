@@ -1,9 +1,13 @@
 //! How long a call of a handler may take, and how large a batch may be.
 
+use std::future::{Ready, ready};
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eventsource_runtime::bus::{HandlerError, InProcessBus, Received};
+use eventsource_runtime::store::StoreError;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::in_process::numbered;
@@ -29,6 +33,45 @@ async fn a_call_that_takes_too_long_has_failed() {
     });
     retried.await.unwrap().finished().await.unwrap();
     assert_eq!(seen.recv().await.unwrap().as_deref(), Some("timeout"));
+}
+
+/// A handler that finds its store away for a while, and how often it was called.
+fn until_the_store_works(
+    away: u32,
+) -> (impl Fn(Received) -> Ready<Result<(), HandlerError>> + Send + Sync, Arc<AtomicU32>) {
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&tries);
+    let handler = move |_: Received| {
+        let is_away = counted.fetch_add(1, Ordering::SeqCst) < away;
+        let refused = || StoreError::backend("connect", io::Error::from(io::ErrorKind::ConnectionRefused)).into();
+        ready(if is_away { Err(refused()) } else { Ok(()) })
+    };
+    (handler, tries)
+}
+
+/// What a handler's database missed in a second and a half was dead letters. On a clock that goes on when all wait.
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_is_waited_for() {
+    let bus = InProcessBus::new();
+    let (handler, tries) = until_the_store_works(20);
+    let running = bus.subscribe("inbox").max_retries(0).handle(handler).await.unwrap();
+    bus.publish(numbered(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let tally = running.shutdown().await.unwrap();
+    assert_eq!((tally.acknowledged, tally.dead_lettered, tries.load(Ordering::SeqCst)), (1, 0, 21));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_is_not_waited_for_without_end() {
+    let bus = InProcessBus::new();
+    let (handler, _tries) = until_the_store_works(u32::MAX);
+    let patient = bus.subscribe("inbox").patience(Duration::from_secs(60));
+    let running = patient.handle(handler).await.unwrap();
+    bus.publish(numbered(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(58)).await;
+    assert_eq!(running.tally().dead_lettered, 0);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(running.shutdown().await.unwrap().dead_lettered, 1);
 }
 
 /// No batch was larger than what may be in flight.

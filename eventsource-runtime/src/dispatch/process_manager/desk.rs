@@ -129,6 +129,7 @@ impl<S: ProjectionStore> Desk<S> {
             command_id: Some(command.id),
             correlation_id: Some(event.correlation()),
             metadata: chain.stamped(event),
+            ..Context::default()
         };
         let payload = command.payload.get().as_bytes();
         match self.office.bus.dispatch_kept(&command.name, payload, context).await {

@@ -90,7 +90,9 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
         Self { runner, office, timers: Vec::new() }
     }
 
-    /// Adds a manager. It runs in one partition, since the events of one process come from several streams.
+    /// Adds a manager. It runs in one partition, since the events of one process come from several streams, and reacts
+    /// to one event after the other: each costs a few commits, one for each command among them. What happens more often
+    /// than that is no matter for a process manager: handle it in a subscription with lanes.
     pub fn process_manager<M: ProcessManager>(mut self) -> Self {
         self.office.names.push(Names::of::<M>());
         self.runner = self.runner.projection(Managed::<M>::new());
@@ -190,8 +192,8 @@ impl<S: ProjectionStore> ProcessManagerRunner<S> {
 
     /// Starts a task for each manager, and one for the events that its processes schedule. Like projections they can be
     /// waited for and shut down: `wait_for` returns when the managers have reacted to all events up to a position and
-    /// dispatched the commands; what those led to comes after it. `wait_for` and `shutdown` return a failure, and report
-    /// a name that two managers of the runner share.
+    /// dispatched the commands; what those led to comes after it. `wait_for` and `shutdown` return a failure, and
+    /// report a name that two managers of the runner share.
     ///
     /// # Panics
     /// Outside a Tokio runtime.

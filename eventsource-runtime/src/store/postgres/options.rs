@@ -35,6 +35,9 @@ impl Default for PostgresOptions {
 
 impl PostgresOptions {
     /// The schema that holds the store's tables, `eventsource` unless set. Stores in different schemas are independent.
+    /// The tables of your projections are none of them: a name without a schema is found by the role's `search_path`,
+    /// which is `public` unless the role or the address (`?options=-csearch_path%3Dbank`) says otherwise. Services that
+    /// share a database need one each.
     pub fn schema(self, schema: impl Into<String>) -> Self {
         Self { schema: schema.into(), ..self }
     }

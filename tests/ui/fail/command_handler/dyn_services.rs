@@ -1,22 +1,6 @@
 #![allow(unused)]
 
-use eventsource_runtime::prelude::*;
-use serde::{Deserialize, Serialize};
-
-#[derive(Event, Serialize, Deserialize)]
-struct Placed;
-
-#[derive(Aggregate, Default)]
-#[aggregate(id = u64, events(Placed))]
-struct Order;
-
-impl Apply<Placed> for Order {
-    fn apply(&mut self, _: Placed) {}
-}
-
-#[derive(Command, Clone, Deserialize)]
-#[command(aggregate = Order)]
-struct Place(#[command(id)] u64);
+include!("../../setup/command_handler.rs");
 
 trait Clock: Send + Sync {}
 struct System;

@@ -1,22 +1,6 @@
 #![allow(unused)]
 
-use eventsource_runtime::{Aggregate, Apply, Command, Event, command_handler};
-use serde::{Deserialize, Serialize};
-
-#[derive(Event, Serialize, Deserialize)]
-struct Placed;
-
-#[derive(Aggregate, Default)]
-#[aggregate(id = u64, events(Placed))]
-struct Order;
-
-impl Apply<Placed> for Order {
-    fn apply(&mut self, _: Placed) {}
-}
-
-#[derive(Command, Clone, Deserialize)]
-#[command(aggregate = Order)]
-struct Place(#[command(id)] u64);
+include!("../../setup/command_handler.rs");
 
 type Decided<T> = Result<T, std::convert::Infallible>;
 
@@ -26,10 +10,6 @@ impl Order {
         Ok(Placed)
     }
 }
-
-#[derive(Command, Clone, Deserialize)]
-#[command(aggregate = Order)]
-struct Again(#[command(id)] u64);
 
 async fn dispatched(bus: eventsource_runtime::dispatch::CommandBus) {
     let _ = bus.dispatch(Again(1)).await;
