@@ -280,7 +280,7 @@ async fn an_answer_that_cannot_be_written_fails_its_query() {
     let recorder = Recorder::new();
     let queries = QueryBus::builder().handler(Answers).build();
     let refused = recorder.run(queries.execute_json("Unspeakable", b"{}")).await.unwrap_err();
-    assert!(matches!(refused, ExecuteJsonError::Answer { query: "Unspeakable", source: Some(_) }), "{refused}");
+    assert!(matches!(refused, ExecuteJsonError::Answer { query: "Unspeakable", source: Some(_), .. }), "{refused}");
     let expected =
         "query.Unspeakable ERROR\n  . cqrs.query.type=Unspeakable\n  . cqrs.side=read\n  . error.type=answer\n";
     assert_eq!(recorder.trees().render(), expected);

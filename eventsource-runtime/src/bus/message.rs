@@ -253,7 +253,9 @@ impl Message {
         self.change(|inner| inner.facts.causation_id = id.into())
     }
 
-    /// The ordering key: a number that all messages of a stream share, the same in every process.
+    /// The ordering key: a number that all messages of a stream share, the same in every process. A bus of your own
+    /// chooses by it the queue or partition that keeps a stream's order; it is a [`Delivery`](super::Delivery)'s lane
+    /// unless that is set.
     #[must_use]
     pub fn order_key(&self) -> u64 {
         self.stream().map_or(0, |stream| fnv1a(stream.as_str().bytes()))

@@ -220,6 +220,7 @@ impl<E: Error + 'static> QueryError<E> {
 pub enum ExecuteJsonError {
     /// Two query types have this name: neither is run, since it is unclear which was meant.
     #[error("`{query}` is the name of both `{}` and `{}`; give one of them another with `name`", types[0], types[1])]
+    #[non_exhaustive]
     AmbiguousQuery {
         /// The queries' name.
         query: &'static str,
@@ -228,12 +229,14 @@ pub enum ExecuteJsonError {
     },
     /// No handled query has this name.
     #[error("No handler for {query}; give the bus its handler with `.handler(..)`")]
+    #[non_exhaustive]
     UnknownQuery {
         /// The received name, truncated to 64 bytes.
         query: String,
     },
     /// The payload is longer than [`MAX_JSON`](super::MAX_JSON).
     #[error("a payload of {size} bytes for `{query}` is longer than {limit}; send less in it", limit = super::MAX_JSON)]
+    #[non_exhaustive]
     TooLarge {
         /// The query's name.
         query: &'static str,
@@ -242,6 +245,7 @@ pub enum ExecuteJsonError {
     },
     /// The payload is not what the query expects.
     #[error("the payload does not fit `{query}`; its source tells the place that is to be mended")]
+    #[non_exhaustive]
     BadPayload {
         /// The query's name.
         query: &'static str,
@@ -250,6 +254,7 @@ pub enum ExecuteJsonError {
     },
     /// The output does not implement `Serialize`, or its `Serialize` failed.
     #[error("the answer to `{query}` cannot be written as JSON; derive `Serialize` for its output")]
+    #[non_exhaustive]
     Answer {
         /// The query's name.
         query: &'static str,
@@ -258,6 +263,7 @@ pub enum ExecuteJsonError {
     },
     /// The read side refused, with the error that the query declares.
     #[error("`{query}` was rejected")]
+    #[non_exhaustive]
     Rejected {
         /// The query's name.
         query: &'static str,
@@ -268,6 +274,7 @@ pub enum ExecuteJsonError {
     },
     /// The handler failed with an error that the query does not declare.
     #[error("`{query}` failed")]
+    #[non_exhaustive]
     Failed {
         /// The query's name.
         query: &'static str,

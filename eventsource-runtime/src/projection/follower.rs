@@ -36,7 +36,7 @@ pub(super) struct Follower<S: ProjectionStore> {
     pub(super) progress: watch::Sender<Standing>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) gap: Option<Arc<metrics::Gap>>,
-    pub(super) running: Option<Arc<metrics::Running>>,
+    pub(super) running: Option<Arc<metrics::Told>>,
     /// Set while the read model is rebuilt.
     pub(super) rebuilding: Option<Arc<Rebuilding>>,
 }

@@ -20,7 +20,7 @@ pub(super) struct Rebuilding {
     projection: &'static str,
     past: u64,
     parts: Box<[AtomicU64]>,
-    metric: Option<Arc<metrics::Rebuild>>,
+    metric: Option<Arc<metrics::Told>>,
     bar: Option<Bar>,
 }
 
@@ -30,7 +30,7 @@ impl Rebuilding {
             projection,
             past: past.get(),
             parts: (0..parts).map(|_| AtomicU64::new(0)).collect(),
-            metric: if metrics { metrics::Rebuild::observed(projection) } else { None },
+            metric: if metrics { metrics::Told::rebuild(projection) } else { None },
             bar: std::io::stderr().is_terminal().then(Bar::default),
         }
     }
@@ -43,7 +43,7 @@ impl Rebuilding {
         // The part that is furthest behind decides when a rebuild is done.
         let done = self.parts.iter().map(|part| part.load(Ordering::Relaxed)).min().unwrap_or_default();
         if let Some(metric) = &self.metric {
-            metric.set(share(done, self.past));
+            metric.done(share(done, self.past));
         }
         if let Some(bar) = &self.bar {
             bar.draw(self.projection, done, self.past);

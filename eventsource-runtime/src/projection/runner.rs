@@ -304,7 +304,7 @@ impl<S: ProjectionStore> ProjectionRunner<S> {
     ) -> (Watched, JoinHandle<Told>) {
         let name = projection.name();
         let scope = Scope::detached();
-        let running = options.metrics.then(|| metrics::Running::observed(name)).flatten();
+        let running = options.metrics.then(|| metrics::Told::running(name)).flatten();
         let (mut followers, mut parts) = (Vec::new(), Vec::new());
         for partition in Partition::all(name, options.partitions) {
             let (progress, of_part) = watch::channel(Standing::default());

@@ -14,7 +14,7 @@ use crate::store::Position;
 use crate::telemetry::metrics;
 
 /// What tells of a projection in a gauge, left by its task: the handle keeps it until the projections are shut down.
-pub(super) type Told = Option<Arc<metrics::Running>>;
+pub(super) type Told = Option<Arc<metrics::Told>>;
 
 /// Running projections, process managers, or the parts of a relay.
 ///

@@ -136,17 +136,13 @@ impl<A, S, V> Repository<A, S, V> {
     }
 
     fn serving<W>(self, services: impl FnOnce(Arc<V>) -> Arc<W>) -> Repository<A, S, W> {
-        Repository {
-            store: self.store,
-            services: services(self.services),
-            retries: self.retries,
-            tracing: self.tracing,
-            metrics: self.metrics,
-            clock: self.clock,
-            snapshots: self.snapshots,
-            turns: self.turns,
-            aggregate: PhantomData,
-        }
+        self.with(|store, had| (store, services(had)))
+    }
+
+    fn with<T, W>(self, change: impl FnOnce(S, Arc<V>) -> (T, Arc<W>)) -> Repository<A, T, W> {
+        let Self { store, services, retries, tracing, metrics, clock, snapshots, turns, aggregate } = self;
+        let (store, services) = change(store, services);
+        Repository { store, services, retries, tracing, metrics, clock, snapshots, turns, aggregate }
     }
 
     /// Keeps the snapshots in a different store than the events.
@@ -163,18 +159,9 @@ impl<A, S, V> Repository<A, S, V> {
     /// let accounts = Repository::<Account, _>::new(store).with_snapshots(MemoryStore::new());
     /// ```
     pub fn with_snapshots<T>(self, snapshots: T) -> Repository<A, WithSnapshots<S, T>, V> {
-        Repository {
-            store: WithSnapshots::new(self.store, snapshots),
-            services: self.services,
-            retries: self.retries,
-            tracing: self.tracing,
-            metrics: self.metrics,
-            clock: self.clock,
-            // What was learnt of another store, and is being written there, says nothing of this one.
-            snapshots: Arc::default(),
-            turns: self.turns,
-            aggregate: PhantomData,
-        }
+        let repository = self.with(|store, services| (WithSnapshots::new(store, snapshots), services));
+        // What was learnt of another store, and is being written there, says nothing of this one.
+        Repository { snapshots: Arc::default(), ..repository }
     }
 
     /// Switches `load_aggregate`, `handle_command`, `persist_events` and all of this crate's spans below them on or
@@ -224,7 +211,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// The store failed.
     pub async fn exists(&self, id: &A::Id) -> Result<bool, StoreError> {
         let stream = StreamId::new(A::NAME, id);
-        let span = self.span("aggregate_exists", &stream, &mut |_| ());
+        let span = self.span(names::AGGREGATE_EXISTS, &stream, &mut |_| ());
         let found = span.run(self.store.read_stream(&stream, Version::START, 1)).await;
         match found {
             Ok(events) => {

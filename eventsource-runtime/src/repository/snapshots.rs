@@ -110,7 +110,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let policy = A::SNAPSHOT.ok_or(SnapshotError::NotAsked { aggregate: A::NAME })?;
         self.store.snapshots().ok_or(SnapshotError::NotKept { aggregate: A::NAME })?;
         let stream = StreamId::new(A::NAME, id);
-        let span = self.span("create_snapshot", &stream, &mut |_| ());
+        let span = self.span(names::CREATE_SNAPSHOT, &stream, &mut |_| ());
         let created = span.run(async {
             let replay = self.replay(&stream, Box::default(), None, self.metrics).await?;
             if replay.version == Version::START {

@@ -51,7 +51,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         metered: bool,
     ) -> impl Future<Output = Result<Box<Replay<A>>, StoreError>> + Send {
         async move {
-            let span = self.span("load_aggregate", stream, &mut |_| ());
+            let span = self.span(names::LOAD_AGGREGATE, stream, &mut |_| ());
             let folded = span.run(self.fold(stream, replay, command_id)).await;
             let result = folded.and_then(|(visited, mut replay)| match replay.error.take() {
                 None => Ok((visited, replay)),
@@ -138,7 +138,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         A: Handlers<Services = V>,
     {
         let enabled = || self.tracing && guarded(|| command.enable_tracing(state)).unwrap_or(true);
-        let span = Start::new("handle_command", Kind::Internal, enabled).begin(
+        let span = Start::new(names::HANDLE_COMMAND, Kind::Internal, enabled).begin(
             &mut |known| {
                 known.text(names::CQRS_SIDE, "write");
                 known.text(names::CQRS_COMMAND_TYPE, command.name());
@@ -176,7 +176,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         cause: &Cause<'_>,
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
         async move {
-            let span = self.span("persist_events", stream, &mut |known| {
+            let span = self.span(names::PERSIST_EVENTS, stream, &mut |known| {
                 known.number(names::EVENTSOURCE_EVENT_COUNT, events.len() as u64);
                 known.string(names::EVENTSOURCE_EXPECTED_VERSION, expected.to_string());
             });

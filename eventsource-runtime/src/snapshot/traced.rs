@@ -14,10 +14,10 @@ use crate::store::{
 use crate::sync::Mutex;
 use crate::telemetry::{Attributes, Chain, names};
 
-const SAVE: (&str, &str) = ("snapshot_store.save", "INSERT");
-const GET: (&str, &str) = ("snapshot_store.get", "SELECT");
-const EXISTS: (&str, &str) = ("snapshot_store.exists", "SELECT");
-const DELETE: (&str, &str) = ("snapshot_store.delete", "DELETE");
+const SAVE: (&str, &str) = (names::SNAPSHOT_STORE_SAVE, "INSERT");
+const GET: (&str, &str) = (names::SNAPSHOT_STORE_GET, "SELECT");
+const EXISTS: (&str, &str) = (names::SNAPSHOT_STORE_EXISTS, "SELECT");
+const DELETE: (&str, &str) = (names::SNAPSHOT_STORE_DELETE, "DELETE");
 
 /// Makes the spans `snapshot_store.save`, `.get`, `.exists` and `.delete`; none if the store keeps no snapshots.
 impl<S: EventStore + SnapshotStore> SnapshotStore for Traced<S> {

@@ -80,7 +80,7 @@ impl<S: EventStore> Traced<S> {
     }
 
     pub(crate) fn load_call(&self, stream: &StreamId, after: Version) -> Call {
-        self.call(("event_store.load", SELECT), &mut |attributes| {
+        self.call((names::EVENT_STORE_LOAD, SELECT), &mut |attributes| {
             attributes.shared(names::EVENTSOURCE_STREAM_ID, stream.shared());
             attributes.number(names::EVENTSOURCE_FROM_VERSION, after.get().saturating_add(1));
         })
@@ -186,7 +186,7 @@ impl<S: EventStore> EventStore for Traced<S> {
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
         async move {
             let recorded_at = events.last().map(|event| event.origin.recorded_at);
-            let call = self.call(("event_store.append", INSERT), &mut |attributes| {
+            let call = self.call((names::EVENT_STORE_APPEND, INSERT), &mut |attributes| {
                 append_attributes((stream, expected), &events, self.inner.info().system.is_some(), attributes);
             });
             let result = call.run(self.inner.append(stream, expected, events)).await;
@@ -239,7 +239,7 @@ impl<S: EventStore> EventStore for Traced<S> {
         let span = match (&result, since) {
             (Ok(page), _) if page.events.is_empty() => Span::OFF,
             (_, None) => Span::OFF,
-            (_, Some(since)) => self.start("event_store.read_all", &info).since(since).begin(
+            (_, Some(since)) => self.start(names::EVENT_STORE_READ_ALL, &info).since(since).begin(
                 &mut |attributes| {
                     database(&info, SELECT, attributes);
                     attributes.number(names::EVENTSOURCE_FROM_POSITION, after.get().saturating_add(1));

@@ -241,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_keeps_as_much_of_the_file_as_was_chosen() {
+        let connection = Connection::open_in_memory().unwrap();
+        // SQLite counts pages, and kibibytes below zero.
+        for (chosen, kept) in [(None, -16 * 1024), (Some(512), -512), (Some(u32::MAX), -i64::from(i32::MAX))] {
+            let options = SqliteOptions::default();
+            let options = chosen.into_iter().fold(options, SqliteOptions::cache_kib);
+            set_up(&connection, &options, Role::Reader).unwrap();
+            let cache: i64 = connection.pragma_query_value(None, "cache_size", |row| row.get(0)).unwrap();
+            assert_eq!(cache, kept);
+        }
+    }
+
+    #[test]
     fn a_path_is_no_uri() {
         for path in ["orders.db", "/a/orders.db", "a/file:orders.db", ":memory:", "files"] {
             assert_eq!(literal(Path::new(path)), Path::new(path));

@@ -95,30 +95,24 @@ impl Gap {
     }
 }
 
-/// Whether a projection has failed; nobody asks, so that there is none.
+/// What a gauge tells of a projection; nobody asks, so that there is none.
 #[derive(Debug)]
-pub(crate) enum Running {}
+pub(crate) enum Told {}
 
-impl Running {
-    pub(crate) fn observed(_: &'static str) -> Option<Arc<Self>> {
+impl Told {
+    pub(crate) fn running(_: &'static str) -> Option<Arc<Self>> {
+        None
+    }
+
+    pub(crate) fn rebuild(_: &'static str) -> Option<Arc<Self>> {
         None
     }
 
     pub(crate) fn failed(&self) {
         match *self {}
     }
-}
 
-/// How far a rebuild is; nobody asks, so that there is none.
-#[derive(Debug)]
-pub(crate) enum Rebuild {}
-
-impl Rebuild {
-    pub(crate) fn observed(_: &'static str) -> Option<Arc<Self>> {
-        None
-    }
-
-    pub(crate) fn set(&self, _: f64) {
+    pub(crate) fn done(&self, _: f64) {
         match *self {}
     }
 }

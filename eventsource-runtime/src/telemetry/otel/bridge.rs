@@ -18,10 +18,6 @@ use super::pipeline::SCOPE;
 use super::toggle;
 use crate::telemetry::{Telemetry, names};
 
-/// Targets of spans; those of components that log are the same as of their events.
-const QUERY: &str = "eventsource::query";
-const STORE: &str = "eventsource::store";
-
 /// The `tracing` span that a context's span was created from.
 #[derive(Clone)]
 struct Origin(tracing::Span);
@@ -87,12 +83,15 @@ fn first(name: &str) -> &str {
 
 fn new((component, name): (&str, &str), kind: &str, is_root: bool) -> tracing::Span {
     match component {
-        "command" | "load_aggregate" | "handle_command" | "persist_events" | "aggregate_exists" | "create_snapshot" => {
-            span_of!(names::LOG_COMMAND, is_root, name, kind)
-        }
-        "query" => span_of!(QUERY, is_root, name, kind),
+        "command"
+        | names::LOAD_AGGREGATE
+        | names::HANDLE_COMMAND
+        | names::PERSIST_EVENTS
+        | names::AGGREGATE_EXISTS
+        | names::CREATE_SNAPSHOT => span_of!(names::LOG_COMMAND, is_root, name, kind),
+        "query" => span_of!(names::LOG_QUERY, is_root, name, kind),
         "projection" | "process_manager" | "handler" => span_of!(names::LOG_PROJECTION, is_root, name, kind),
-        "event_store" => span_of!(STORE, is_root, name, kind),
+        "event_store" => span_of!(names::LOG_STORE, is_root, name, kind),
         "snapshot_store" => span_of!(names::LOG_SNAPSHOT, is_root, name, kind),
         "event_bus" | "send" | "process" => span_of!(names::LOG_BUS, is_root, name, kind),
         _ => span_of!(names::LOG_SPAN, is_root, name, kind),

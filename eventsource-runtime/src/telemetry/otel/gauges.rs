@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
@@ -15,8 +15,8 @@ use crate::telemetry::names;
 /// By the names of projections and relays.
 static GAPS: Observed<&str, Gaps> = Observed::new();
 static RELAY_GAPS: Observed<&str, Gaps> = Observed::new();
-static RUNNING: Observed<&str, Running> = Observed::new();
-static REBUILDS: Observed<&str, Rebuild> = Observed::new();
+static RUNNING: Observed<&str, Told> = Observed::new();
+static REBUILDS: Observed<&str, Told> = Observed::new();
 
 /// Makes the gauges of one meter.
 pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
@@ -37,12 +37,12 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
     }
     let id = meter_id.clone();
     let told = move |observer: &dyn AsyncInstrument<u64>| {
-        tell(observer, names::PROJECTION_NAME, RUNNING.living(&id), Running::count, u64::min);
+        tell(observer, names::PROJECTION_NAME, RUNNING.living(&id), Told::count, u64::min);
     };
     u64_gauge(names::EVENTSOURCE_PROJECTION_RUNNING, "{projection}").with_callback(told).build();
     let (instrument, id) = (names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS, meter_id.clone());
     let told = move |observer: &dyn AsyncInstrument<f64>| {
-        tell(observer, names::PROJECTION_NAME, REBUILDS.living(&id), Rebuild::done, f64::min);
+        tell(observer, names::PROJECTION_NAME, REBUILDS.living(&id), Told::share, f64::min);
     };
     let builder = meter.f64_observable_gauge(instrument).with_unit("1");
     builder.with_description(names::description(instrument)).with_callback(told).build();
@@ -125,58 +125,46 @@ impl Gaps {
     }
 }
 
-/// Whether a projection has failed, told for as long as its runner is kept: of one that runs no more, nothing else tells.
+/// What a gauge tells of a projection, for as long as its runner keeps it.
 #[derive(Debug)]
-pub(crate) struct Running {
-    has_failed: AtomicBool,
-}
+pub(crate) struct Told(AtomicU64);
 
-impl Running {
-    /// A projection that is observed until the value is dropped; `None` if metrics are off.
-    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
+impl Told {
+    /// That a projection has not failed; `None` if metrics are off. Of one that runs no more, nothing else tells.
+    pub(crate) fn running(projection: &'static str) -> Option<Arc<Self>> {
+        Self::by(&RUNNING, projection, 1)
+    }
+
+    /// That nothing of a rebuild is done; `None` if metrics are off.
+    pub(crate) fn rebuild(projection: &'static str) -> Option<Arc<Self>> {
+        Self::by(&REBUILDS, projection, 0.0_f64.to_bits())
+    }
+
+    fn by(gauge: &Observed<&'static str, Self>, projection: &'static str, value: u64) -> Option<Arc<Self>> {
         if metrics::are_off() {
             return None;
         }
-        let running = Arc::new(Self { has_failed: AtomicBool::new(false) });
-        RUNNING.add(projection, &running);
-        Some(running)
+        let told = Arc::new(Self(AtomicU64::new(value)));
+        gauge.add(projection, &told);
+        Some(told)
     }
 
-    /// It has failed for good.
+    /// The projection has failed for good.
     pub(crate) fn failed(&self) {
-        self.has_failed.store(true, Ordering::Relaxed);
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// The share of the rebuild that is done, from 0 to 1.
+    pub(crate) fn done(&self, share: f64) {
+        self.0.store(share.to_bits(), Ordering::Relaxed);
     }
 
     fn count(&self) -> u64 {
-        u64::from(!self.has_failed.load(Ordering::Relaxed))
-    }
-}
-
-/// The share of a rebuild that is done, from 0 to 1.
-#[derive(Debug)]
-pub(crate) struct Rebuild {
-    /// The bits of the share.
-    done: AtomicU64,
-}
-
-impl Rebuild {
-    /// A rebuild that is observed until the value is dropped; `None` if metrics are off.
-    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
-        if metrics::are_off() {
-            return None;
-        }
-        let rebuild = Arc::new(Self { done: AtomicU64::new(0.0_f64.to_bits()) });
-        REBUILDS.add(projection, &rebuild);
-        Some(rebuild)
+        self.0.load(Ordering::Relaxed)
     }
 
-    /// The share that is done.
-    pub(crate) fn set(&self, done: f64) {
-        self.done.store(done.to_bits(), Ordering::Relaxed);
-    }
-
-    fn done(&self) -> f64 {
-        f64::from_bits(self.done.load(Ordering::Relaxed))
+    fn share(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -197,11 +185,11 @@ mod tests {
         let (behind, there) = (Gap::observed("Stock", 2, false), Gap::observed("Stock", 1, false));
         behind.iter().zip([10, 2]).for_each(|(part, done)| part.checkpoint(done));
         there[0].checkpoint(7);
-        let running = [(); 2].map(|()| Running::observed("Stock").unwrap());
+        let running = [(); 2].map(|()| Told::running("Stock").unwrap());
         running[0].failed();
-        let rebuilds = [0.25, 0.75].map(|done| (Rebuild::observed("Stock").unwrap(), done));
+        let rebuilds = [0.25, 0.75].map(|done| (Told::rebuild("Stock").unwrap(), done));
         for (rebuild, done) in &rebuilds {
-            rebuild.set(*done);
+            rebuild.done(*done);
         }
         telemetry.force_flush_blocking().unwrap();
         let finished = exporter.get_finished_metrics().unwrap();

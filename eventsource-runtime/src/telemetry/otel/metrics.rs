@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::gauges;
-pub(crate) use super::gauges::{Gap, Rebuild, Running};
+pub(crate) use super::gauges::{Gap, Told};
 use super::messaging::{self, Messaging};
 use super::observed::MeterId;
 use super::pipeline::Active;
@@ -185,6 +185,10 @@ fn side(side: &'static str) -> KeyValue {
     KeyValue::new(names::CQRS_SIDE, side)
 }
 
+fn by(component: &'static str) -> KeyValue {
+    KeyValue::new(names::EVENTSOURCE_COMPONENT, component)
+}
+
 /// A kind of message, how it ended, and the failure's name if it failed.
 pub(crate) struct Ended<'a> {
     pub(crate) name: &'static str,
@@ -250,7 +254,7 @@ pub(super) fn skew(component: &'static str) {
 }
 
 fn skewed(instruments: &Instruments, component: &'static str) {
-    instruments.clock_skew.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]);
+    instruments.clock_skew.add(1, &[by(component)]);
 }
 
 /// How far behind each event a projection was when it finished it, with the events' types. A negative lag counts as
@@ -301,35 +305,25 @@ pub(crate) fn append_conflict(aggregate_type: &'static str) {
 }
 
 pub(crate) fn retry(component: &'static str, error_type: &str) {
-    with(|instruments| {
-        let attributes = [KeyValue::new(names::EVENTSOURCE_COMPONENT, component), instruments.error_type(error_type)];
-        instruments.retries.add(1, &attributes);
-    });
+    with(|instruments| instruments.retries.add(1, &[by(component), instruments.error_type(error_type)]));
 }
 
 /// Events that were set aside, or parked behind such an event.
 pub(crate) fn dead_letters(component: &'static str, error_type: &str, count: u64) {
-    with(|instruments| {
-        let attributes = [KeyValue::new(names::EVENTSOURCE_COMPONENT, component), instruments.error_type(error_type)];
-        instruments.dead_letters.add(count, &attributes);
-    });
+    with(|instruments| instruments.dead_letters.add(count, &[by(component), instruments.error_type(error_type)]));
 }
 
 /// A lease that another took while its holder still worked.
 pub(crate) fn lease_lost(component: &'static str) {
-    with(|instruments| instruments.lease_lost.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]));
+    with(|instruments| instruments.lease_lost.add(1, &[by(component)]));
 }
 
 pub(crate) fn context_malformed(component: &'static str) {
-    with(|instruments| {
-        instruments.context_malformed.add(1, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, component)]);
-    });
+    with(|instruments| instruments.context_malformed.add(1, &[by(component)]));
 }
 
 pub(super) fn attributes_cut(count: u64) {
-    with(|instruments| {
-        instruments.attributes_cut.add(count, &[KeyValue::new(names::EVENTSOURCE_COMPONENT, "span")]);
-    });
+    with(|instruments| instruments.attributes_cut.add(count, &[by("span")]));
 }
 
 /// The duration of a call to a database; in-process stores make none. Returns whether the call was slow.

@@ -45,7 +45,7 @@ enum What {
 
 /// What a call returned.
 #[derive(Clone, Debug, PartialEq)]
-enum Seen {
+pub(super) enum Seen {
     Unknown,
     Events(Vec<Uuid>),
     Made { version: usize },
@@ -98,24 +98,40 @@ impl UnderWay {
     }
 
     pub(super) fn appended(self, result: &Result<Appended, AppendError>) {
+        match Seen::of(result) {
+            // It may have taken effect before it failed.
+            Seen::Unknown => drop(self),
+            seen => self.end(seen),
+        }
+    }
+}
+
+impl Seen {
+    pub(super) fn of(result: &Result<Appended, AppendError>) -> Self {
         let number = |version: Version| usize::try_from(version.get()).unwrap_or(usize::MAX);
         match result {
-            Ok(appended) if appended.repeated => self.end(Seen::Repeated { version: number(appended.version) }),
-            Ok(appended) => self.end(Seen::Made { version: number(appended.version) }),
-            Err(AppendError::Conflict(conflict)) => self.end(Seen::Conflict { actual: number(conflict.actual) }),
-            Err(AppendError::IdempotencyMismatch { .. }) => self.end(Seen::Mismatch),
-            // It may have taken effect before it failed.
-            Err(_) => drop(self),
+            Ok(appended) if appended.repeated => Self::Repeated { version: number(appended.version) },
+            Ok(appended) => Self::Made { version: number(appended.version) },
+            Err(AppendError::Conflict(conflict)) => Self::Conflict { actual: number(conflict.actual) },
+            Err(AppendError::IdempotencyMismatch { .. }) => Self::Mismatch,
+            Err(_) => Self::Unknown,
         }
     }
 }
 
 /// Applies a call to a list of events, and returns what the call returns.
 fn apply(state: &mut Vec<Uuid>, what: &What) -> Seen {
-    let What::Append { expected, ids } = what else { return Seen::Events(state.clone()) };
+    match what {
+        What::Read => Seen::Events(state.clone()),
+        What::Append { expected, ids } => append(state, *expected, ids),
+    }
+}
+
+/// What a stream should do that is a list.
+pub(super) fn append(state: &mut Vec<Uuid>, expected: ExpectedVersion, ids: &[Uuid]) -> Seen {
     let found = ids.first().and_then(|first| state.iter().position(|id| id == first));
     if let Some(first) = found {
-        let same = state.get(first..first + ids.len()) == Some(ids.as_slice());
+        let same = state.get(first..first + ids.len()) == Some(ids);
         return if same { Seen::Repeated { version: first + ids.len() } } else { Seen::Mismatch };
     }
     if ids.iter().any(|id| state.contains(id)) {

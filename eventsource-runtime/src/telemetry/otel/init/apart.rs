@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use super::env::Signal;
-use super::flush::Job;
 use super::flushes::Flushes;
 
 /// A timeout reported sooner counts as an answer: it may be reported each time, and the processor be asked without end.
@@ -34,14 +33,14 @@ pub(super) struct Apart<P: ?Sized> {
 #[derive(Debug)]
 pub(super) struct Shared<P: ?Sized> {
     pub(super) processor: Arc<P>,
-    /// Whether jobs shut all of them down, so that the provider must not.
-    by_jobs: Arc<AtomicBool>,
+    /// Whether each is shut down apart, so that the provider must not.
+    ends_apart: Arc<AtomicBool>,
 }
 
 impl<P: Processor + ?Sized + 'static> Apart<P> {
     pub(super) fn new(signal: Signal, processors: impl Iterator<Item = Arc<P>>) -> Self {
-        let by_jobs = Arc::default();
-        let share = |processor| Shared { processor, by_jobs: Arc::clone(&by_jobs) };
+        let ends_apart = Arc::default();
+        let share = |processor| Shared { processor, ends_apart: Arc::clone(&ends_apart) };
         Self { signal, processors: processors.map(share).collect() }
     }
 
@@ -58,42 +57,42 @@ impl<P: Processor + ?Sized + 'static> Apart<P> {
         self.shared().map(flushes).collect()
     }
 
-    /// Jobs that shut each of them down, after the provider, so that nothing comes in any more.
+    /// What shuts each of them down, after the provider, so that nothing comes in any more.
     pub(super) fn shutdown(
         &self,
         timeout: Duration,
-        provider: impl Fn() -> OTelSdkResult + Clone + Send + 'static,
-    ) -> Vec<Job> {
+        provider: impl Fn() -> OTelSdkResult + Clone + Send + Sync + 'static,
+    ) -> Vec<Arc<Flushes>> {
         if self.processors.is_empty() {
-            return vec![Job { signal: self.signal, run: Box::new(provider) }];
+            return vec![Flushes::new(self.signal, provider)];
         }
-        let job = |shared: Shared<P>| {
+        let shutdown = |shared: Shared<P>| {
             let provider = provider.clone();
-            Job { signal: self.signal, run: Box::new(move || shared.flush_and_end(timeout, provider)) }
+            Flushes::new(self.signal, move || shared.flush_and_end(timeout, &provider))
         };
-        self.shared().map(job).collect()
+        self.shared().map(shutdown).collect()
     }
 }
 
 impl<P: Processor + ?Sized> Shared<P> {
     /// At shutdown, batch processors do not report the result of their last export: hence the flush before.
     fn flush_and_end(&self, timeout: Duration, provider: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
-        self.by_jobs.store(true, Ordering::Release);
+        self.ends_apart.store(true, Ordering::Release);
         let flushed = patiently(timeout, Instant::now, || self.processor.flush());
         // All but the first to come here are told that it has already ended.
         let _ = provider();
         flushed.and(self.processor.end(timeout))
     }
 
-    /// The provider's shutdown, unless jobs do it.
+    /// The provider's shutdown, unless each ends apart.
     pub(super) fn end(&self, timeout: Duration) -> OTelSdkResult {
-        if self.by_jobs.load(Ordering::Acquire) { Ok(()) } else { self.processor.end(timeout) }
+        if self.ends_apart.load(Ordering::Acquire) { Ok(()) } else { self.processor.end(timeout) }
     }
 }
 
 impl<P: ?Sized> Clone for Shared<P> {
     fn clone(&self) -> Self {
-        Self { processor: Arc::clone(&self.processor), by_jobs: Arc::clone(&self.by_jobs) }
+        Self { processor: Arc::clone(&self.processor), ends_apart: Arc::clone(&self.ends_apart) }
     }
 }
 
@@ -155,15 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn each_is_shut_down_once_by_its_job_or_by_the_provider() {
-        for by_jobs in [true, false] {
+    fn each_is_shut_down_once_apart_or_by_the_provider() {
+        for ends_apart in [true, false] {
             let processors = [(); 2].map(|()| Arc::new(Exporter(AtomicBool::new(false))));
             let apart = Apart::new(Signal::Traces, processors.clone().into_iter());
             let shared: Vec<_> = apart.shared().collect();
             let provider = move || shared.iter().try_for_each(|one| one.end(Duration::ZERO));
-            if by_jobs {
-                for job in apart.shutdown(Duration::ZERO, provider) {
-                    assert!((job.run)().is_err(), "what the flush came to");
+            if ends_apart {
+                for shutdown in apart.shutdown(Duration::ZERO, provider) {
+                    let ended = shutdown.ask().unwrap().wait(Duration::from_mins(1), Duration::ZERO);
+                    assert!(ended.is_err(), "what the flush came to");
                 }
             } else {
                 provider().unwrap();

@@ -15,7 +15,6 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use super::env::Signal;
-use super::flush::Job;
 use super::flushes::Flushes;
 use super::{TelemetryBuilder, is_ours};
 use crate::sync::Mutex;
@@ -128,13 +127,12 @@ impl Printing {
     }
 
     pub(super) fn flushes(&self) -> Arc<Flushes> {
-        let printing = self.clone();
-        Flushes::new(Signal::Logs, move || printing.drain(LONGEST_FLUSH))
+        self.shutdown(LONGEST_FLUSH)
     }
 
-    pub(super) fn shutdown(&self, timeout: Duration) -> Job {
+    pub(super) fn shutdown(&self, timeout: Duration) -> Arc<Flushes> {
         let printing = self.clone();
-        Job { signal: Signal::Logs, run: Box::new(move || printing.drain(timeout)) }
+        Flushes::new(Signal::Logs, move || printing.drain(timeout))
     }
 
     fn drain(&self, timeout: Duration) -> OTelSdkResult {

@@ -1,5 +1,5 @@
 //! Flushes of one exporter, or of all metrics, one at a time: an exporter that hangs keeps one thread, however often it
-//! is flushed.
+//! is flushed. A shutdown is one that is asked for once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError};
@@ -33,8 +33,8 @@ struct State {
     /// How many must have begun to satisfy all callers.
     wanted: u64,
     running: bool,
-    /// Why the last one failed, if it did.
-    failure: Option<Arc<OTelSdkError>>,
+    /// Why the last one failed, if it did, and when.
+    failure: Option<(Arc<OTelSdkError>, Instant)>,
 }
 
 /// A flush that was asked for.
@@ -74,7 +74,7 @@ impl Flushes {
             let result = result.unwrap_or_else(|_| panicked());
             state = self.state.lock();
             state.ended = state.begun;
-            state.failure = result.err().map(Arc::new);
+            state.failure = result.err().map(|error| (Arc::new(error), Instant::now()));
             self.ended.notify_all();
         }
         state.running = false;
@@ -82,21 +82,24 @@ impl Flushes {
 }
 
 impl Asked {
-    /// Its result, or a later one's.
+    /// Its result, or a later one's. One that fails after the deadline has missed it, whatever its processor reports.
     pub(super) fn wait(self, left: Duration, deadline: Duration) -> Result<(), TelemetryError> {
+        let timed_out = || TelemetryError::TimedOut { after: deadline };
         let asked = Instant::now();
         let mut state = self.flushes.state.lock();
         while state.ended < self.number {
             let left = left.saturating_sub(asked.elapsed());
             if left.is_zero() {
-                return Err(TelemetryError::TimedOut { after: deadline });
+                return Err(timed_out());
             }
             let waited = self.flushes.ended.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         match &state.failure {
             None => Ok(()),
-            Some(error) => verdict(self.flushes.signal, Arc::clone(error)),
+            Some((error, at)) => verdict(self.flushes.signal, Arc::clone(error)).map_err(|error| {
+                if at.checked_duration_since(asked).is_some_and(|after| after >= left) { timed_out() } else { error }
+            }),
         }
     }
 }

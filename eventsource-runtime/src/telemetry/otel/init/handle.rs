@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::console::Printing;
 use super::env::{Propagator, Signal};
-use super::flush::{self, Job};
+use super::flush;
 use super::flushes::Flushes;
 use super::logs::Loggers;
 use super::propagator;
@@ -149,9 +149,9 @@ impl Telemetry {
     /// # Errors
     /// An exporter failed or took too long: what was left may be lost.
     pub async fn shutdown(&self) -> Result<(), TelemetryError> {
-        let Some(jobs) = self.shared.shutdown_jobs() else { return Ok(()) };
+        let Some(shutdowns) = self.shared.shutdowns() else { return Ok(()) };
         let (shared, timeout) = (Arc::clone(&self.shared), self.shared.timeout);
-        flush::waiting(timeout, move || flush::blocking(jobs, timeout, || shared.uninstall())).await
+        flush::waiting(timeout, move || shared.end(&shutdowns)).await
     }
 
     /// Like [`shutdown`](Self::shutdown), for code that cannot await: it blocks the calling thread.
@@ -159,23 +159,28 @@ impl Telemetry {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub fn shutdown_blocking(&self) -> Result<(), TelemetryError> {
-        let Some(jobs) = self.shared.shutdown_jobs() else { return Ok(()) };
-        flush::blocking(jobs, self.shared.timeout, || self.shared.uninstall())
+        self.shared.shutdowns().map_or(Ok(()), |shutdowns| self.shared.end(&shutdowns))
     }
 }
 
 impl Shared {
     /// `None` if they were handed out before.
-    fn shutdown_jobs(&self) -> Option<Vec<Job>> {
+    fn shutdowns(&self) -> Option<Vec<Arc<Flushes>>> {
         if self.ended.swap(true, Ordering::AcqRel) {
             return None;
         }
         let (Providers { tracers, meters, loggers, printing }, timeout) = (self.providers.clone(), self.timeout);
-        let mut jobs = tracers.shutdown(timeout);
-        jobs.push(Job { signal: Signal::Metrics, run: Box::new(move || meters.shutdown_with_timeout(timeout)) });
-        jobs.extend(loggers.iter().flat_map(|loggers| loggers.shutdown(timeout)));
-        jobs.extend(printing.map(|printing| printing.shutdown(timeout)));
-        Some(jobs)
+        let mut shutdowns = tracers.shutdown(timeout);
+        shutdowns.push(Flushes::new(Signal::Metrics, move || meters.shutdown_with_timeout(timeout)));
+        shutdowns.extend(loggers.iter().flat_map(|loggers| loggers.shutdown(timeout)));
+        shutdowns.extend(printing.map(|printing| printing.shutdown(timeout)));
+        Some(shutdowns)
+    }
+
+    fn end(&self, shutdowns: &[Arc<Flushes>]) -> Result<(), TelemetryError> {
+        let ended = flush::all(shutdowns, self.timeout);
+        self.uninstall();
+        ended
     }
 
     /// Gives OpenTelemetry's globals back, unless somebody has replaced them by now.
@@ -203,10 +208,10 @@ impl Drop for Telemetry {
             }
             return;
         }
-        if let Some(jobs) = self.shared.shutdown_jobs() {
+        if let Some(shutdowns) = self.shared.shutdowns() {
             let timeout = self.shared.timeout;
             // If no thread is to be had, the destructor runs as it is.
-            let _ = thread::Builder::new().spawn(move || flush::blocking(jobs, timeout, || ()));
+            let _ = thread::Builder::new().spawn(move || flush::all(&shutdowns, timeout));
         }
     }
 }

@@ -26,7 +26,6 @@ use tracing_subscriber::{Layer, Registry};
 use super::apart::{Apart, Processor, Shared};
 use super::batch::{BATCH, Batches, Door, Losses, most_waiting};
 use super::env::Signal;
-use super::flush::Job;
 use super::flushes::Flushes;
 use super::numbers::{milliseconds, size};
 use super::reporting::Reporting;
@@ -106,7 +105,7 @@ impl Loggers {
         self.exporters.flushes()
     }
 
-    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Job> {
+    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
         let loggers = self.loggers.clone();
         self.exporters.shutdown(timeout, move || loggers.shutdown_with_timeout(timeout))
     }

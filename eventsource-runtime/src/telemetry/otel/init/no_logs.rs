@@ -6,7 +6,6 @@ use std::time::Duration;
 use opentelemetry_sdk::Resource;
 use tracing::Dispatch;
 
-use super::flush::Job;
 use super::flushes::Flushes;
 
 #[derive(Debug, Default)]
@@ -34,7 +33,7 @@ impl Loggers {
         match *self {}
     }
 
-    pub(super) fn shutdown(&self, _timeout: Duration) -> Vec<Job> {
+    pub(super) fn shutdown(&self, _timeout: Duration) -> Vec<Arc<Flushes>> {
         match *self {}
     }
 }

@@ -13,7 +13,6 @@ use opentelemetry_sdk::trace::{
 use super::apart::{Apart, Processor, Shared};
 use super::batch::{Batches, Door};
 use super::env::Signal;
-use super::flush::Job;
 use super::flushes::Flushes;
 
 /// Which way spans go.
@@ -100,7 +99,7 @@ impl Tracers {
         self.processors.flushes()
     }
 
-    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Job> {
+    pub(super) fn shutdown(&self, timeout: Duration) -> Vec<Arc<Flushes>> {
         let provider = self.provider.clone();
         self.processors.shutdown(timeout, move || provider.shutdown_with_timeout(timeout))
     }

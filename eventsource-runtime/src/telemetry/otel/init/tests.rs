@@ -139,6 +139,15 @@ fn the_resource_tells_one_process_of_a_service_from_the_others() {
 }
 
 #[test]
+fn the_trace_tree_is_printed_as_the_set_up_says() {
+    let printed = |builder: TelemetryBuilder| format!("{:?}", builder.console());
+    let usual = printed(builder(&[("COLUMNS", "80")]));
+    assert!(usual.contains("width: 80") && usual.contains("slow: 100ms") && usual.contains("limit: None"), "{usual}");
+    let chosen = printed(builder(&[]).console_slow(Duration::from_millis(20)).console_traces(3));
+    assert!(chosen.contains("slow: 20ms") && chosen.contains("limit: Some(3)"), "{chosen}");
+}
+
+#[test]
 fn without_an_exporter_contexts_still_travel() {
     let telemetry = builder(&[("OTEL_TRACES_EXPORTER", "none")]).console_without_endpoint().build().unwrap();
     let _attached = telemetry.attach();

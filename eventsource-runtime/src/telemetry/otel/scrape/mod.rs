@@ -86,8 +86,9 @@ impl Scrape {
         Some(TextEncoder::new().encode_to_string(&families).unwrap_or_default())
     }
 
-    /// Answers `GET /metrics` at an address, on a thread of its own, until the server is dropped. One request at a
-    /// time, each within 5 seconds: enough for Prometheus, but not to be exposed to the public.
+    /// Answers `GET /metrics` at an address, on threads of its own, until the server is dropped. Up to 8 requests at
+    /// a time, each within 5 seconds: enough for Prometheus, but not to be exposed to the public. Dropping the server
+    /// waits for no client; those that are being answered still are.
     ///
     /// # Errors
     /// The address is taken, or the system provides no thread.

@@ -1,7 +1,7 @@
 //! A server that knows one path.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,8 +14,10 @@ use crate::telemetry::guarded;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of a request is read.
 const MOST_BYTES: u64 = 8192;
-/// How long to pause after a connection could not be accepted.
+/// How long to pause after a connection could not be accepted, or while all threads are taken.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How many requests are answered at a time; further ones wait.
+pub(super) const MOST_AT_ONCE: usize = 8;
 
 /// Answers scrapes until it is dropped.
 #[derive(Debug)]
@@ -33,11 +35,11 @@ impl ScrapeServer {
         let ended = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&ended);
         let serve = move || {
-            // The client may have gone, or sent nonsense: the next one may not.
-            let answer = |connection| drop(answer(&scrape, &connection));
+            let turns = Arc::new(());
+            let answer = |connection| answer_aside(&scrape, connection, &turns, &theirs);
             answer_all(listener.incoming(), &theirs, answer, || thread::sleep(PAUSE));
         };
-        let thread = thread::Builder::new().name("eventsource-scrape".into()).spawn(serve)?;
+        let thread = named_thread().spawn(serve)?;
         Ok(Self { address, ended, thread: Some(thread) })
     }
 
@@ -48,7 +50,11 @@ impl ScrapeServer {
     }
 }
 
-/// Answers one connection after the other until it has ended.
+fn named_thread() -> thread::Builder {
+    thread::Builder::new().name("eventsource-scrape".into())
+}
+
+/// Takes one connection after the other until it has ended.
 pub(super) fn answer_all<C>(
     connections: impl Iterator<Item = io::Result<C>>,
     ended: &AtomicBool,
@@ -67,7 +73,26 @@ pub(super) fn answer_all<C>(
     }
 }
 
-/// A connection with a deadline: a client that is slow, byte by byte, keeps others waiting no longer than that.
+/// Answers on another thread, so that a client that sends nothing keeps neither others waiting nor the server's end.
+fn answer_aside(scrape: &Scrape, connection: TcpStream, turns: &Arc<()>, ended: &AtomicBool) {
+    // One of the count is the server's own.
+    while Arc::strong_count(turns) > MOST_AT_ONCE {
+        if ended.load(Ordering::Acquire) {
+            return;
+        }
+        thread::sleep(PAUSE);
+    }
+    let (scrape, turn) = (scrape.clone(), Arc::clone(turns));
+    let answer = move || {
+        // The client may have gone, or sent nonsense: the next one may not.
+        let _ = answer(&scrape, &connection);
+        drop(turn);
+    };
+    // Without a thread it is closed, and the client asks again.
+    drop(named_thread().spawn(answer));
+}
+
+/// A connection with a deadline: a client that is slow, byte by byte, keeps its thread no longer than that.
 struct Until<'a> {
     connection: &'a TcpStream,
     moment: Instant,
@@ -128,10 +153,20 @@ impl Drop for ScrapeServer {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
         // Wakes the thread; if that fails it ends with the next scrape, and is not waited for.
-        let woken = TcpStream::connect_timeout(&self.address, PATIENCE).is_ok();
+        let woken = TcpStream::connect_timeout(&reachable(self.address), PATIENCE).is_ok();
         if let Some(thread) = self.thread.take().filter(|_| woken) {
             // A panic in it has been reported where it happened.
             let _ = thread.join();
         }
     }
+}
+
+/// Where a listener is reached from here: some systems connect to no address that stands for all of them.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }

@@ -10,7 +10,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Registry};
 
 use super::Scrape;
-use super::server::answer_all;
+use super::server::{MOST_AT_ONCE, answer_all, reachable};
 use crate::telemetry::Telemetry;
 use crate::telemetry::otel::metrics;
 
@@ -51,22 +51,62 @@ fn the_metrics_are_served_under_the_names_that_dashboards_use() {
     telemetry.shutdown_blocking().unwrap();
 }
 
-/// Each of its bytes came in time, and nobody else was answered until the last one.
+/// Each of its bytes came in time, and it was waited for until the last one.
 #[test]
-fn a_client_that_is_slow_holds_up_nobody_for_long() {
+fn a_client_that_is_slow_is_given_up() {
     let server = Scrape::new().serve("127.0.0.1:0").unwrap();
-    let mut slow = TcpStream::connect(server.address()).unwrap();
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !ended.load(Ordering::Relaxed) && slow.write_all(b"G").is_ok() {
-                std::thread::sleep(std::time::Duration::from_millis(50));
-            }
-        });
-        let answer = ask(server.address(), "GET /metrics HTTP/1.1\r\n\r\n");
-        ended.store(true, Ordering::Relaxed);
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    });
+    let slow = TcpStream::connect(server.address()).unwrap();
+    while (&slow).write_all(b"G").is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// Everybody waited until it was given up, and so did whoever dropped the server.
+#[test]
+fn a_client_that_sends_nothing_holds_up_nobody() {
+    let server = Scrape::new().serve("127.0.0.1:0").unwrap();
+    let address = server.address();
+    let silent = TcpStream::connect(address).unwrap();
+    let answer = ask(address, "GET /metrics HTTP/1.1\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    drop(server);
+    assert!(TcpStream::connect(address).is_err());
+    silent.set_nonblocking(true).unwrap();
+    let waiting = (&silent).read(&mut [0]).unwrap_err();
+    assert_eq!(waiting.kind(), io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_client_for_which_no_thread_is_left_waits() {
+    let server = Scrape::new().serve("127.0.0.1:0").unwrap();
+    let connect = || TcpStream::connect(server.address()).unwrap();
+    let mut silent: Vec<_> = (0..MOST_AT_ONCE).map(|_| connect()).collect();
+    let mut further = connect();
+    further.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    silent.pop();
+    let mut answer = String::new();
+    further.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    silent.extend([(); 2].map(|()| connect()));
+    drop(server);
+    silent[0].set_nonblocking(true).unwrap();
+    assert_eq!(silent[0].read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_server_on_all_addresses_is_woken_by_the_local_one() {
+    for (bound, reached) in [
+        ("0.0.0.0:9", "127.0.0.1:9"),
+        ("[::]:9", "[::1]:9"),
+        ("10.0.0.1:9", "10.0.0.1:9"),
+        ("[fe80::1]:9", "[fe80::1]:9"),
+    ] {
+        assert_eq!(reachable(bound.parse().unwrap()), reached.parse().unwrap());
+    }
+    let server = Scrape::new().serve("0.0.0.0:0").unwrap();
+    let address = reachable(server.address());
+    drop(server);
+    assert!(TcpStream::connect(address).is_err());
 }
 
 /// The loop went round as fast as it could where no file descriptor was left.

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{
-    AppendError, EventStore, ExpectedVersion, Filter, NewEvent, Position, StreamId, Uuid, Version, an_event, events,
-};
+use super::{EventStore, ExpectedVersion, Filter, NewEvent, Position, StreamId, Uuid, Version, an_event, events};
+use crate::testing::history::{Seen, append};
 
 /// How many seeds are run; a failure names its own.
 const SEEDS: u64 = 30;
@@ -15,17 +14,8 @@ const CALLS: usize = 40;
 struct Model {
     streams: HashMap<StreamId, Vec<Uuid>>,
     feed: Vec<(Uuid, &'static str, StreamId)>,
-    /// Where the event with an id is, and what it is.
-    known: HashMap<Uuid, (StreamId, u64, NewEvent)>,
-}
-
-/// How an append ends, as far as the model knows.
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    Made { version: u64, events: u64 },
-    Repeated { version: u64, events: u64 },
-    Conflict { actual: u64 },
-    Mismatch,
+    /// The stream of the event with an id, and what it is.
+    known: HashMap<Uuid, (StreamId, NewEvent)>,
 }
 
 impl Model {
@@ -33,30 +23,23 @@ impl Model {
         self.streams.get(stream).map_or(0, |ids| ids.len() as u64)
     }
 
-    fn append(&mut self, stream: &StreamId, expected: ExpectedVersion, events: &[NewEvent]) -> Outcome {
-        let actual = self.version(stream);
-        if events.iter().any(|event| self.known.contains_key(&event.id)) {
-            return self.repeated(stream, events).unwrap_or(Outcome::Mismatch);
-        }
-        if !expected.admits(Version::new(actual)) {
-            return Outcome::Conflict { actual };
-        }
-        for (event, version) in events.iter().zip(actual + 1..) {
-            self.streams.entry(stream.clone()).or_default().push(event.id);
-            self.feed.push((event.id, event.event_type, stream.clone()));
-            self.known.insert(event.id, (stream.clone(), version, event.clone()));
-        }
-        Outcome::Made { version: actual + events.len() as u64, events: events.len() as u64 }
-    }
-
-    fn repeated(&self, stream: &StreamId, events: &[NewEvent]) -> Option<Outcome> {
-        let first = self.known.get(&events.first()?.id)?.1;
-        let same = events.iter().zip(first..).all(|(event, version)| {
+    fn append(&mut self, stream: &StreamId, expected: ExpectedVersion, events: &[NewEvent]) -> Seen {
+        let is_another = |event: &NewEvent| {
             let known = self.known.get(&event.id);
-            known.is_some_and(|(of, at, known)| of == stream && *at == version && known.payload == event.payload)
-        });
-        let version = first + events.len() as u64 - 1;
-        same.then_some(Outcome::Repeated { version, events: events.len() as u64 })
+            known.is_some_and(|(of, known)| of != stream || known.payload != event.payload)
+        };
+        if events.iter().any(is_another) {
+            return Seen::Mismatch;
+        }
+        let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+        let seen = append(self.streams.entry(stream.clone()).or_default(), expected, &ids);
+        if let Seen::Made { .. } = seen {
+            for event in events {
+                self.feed.push((event.id, event.event_type, stream.clone()));
+                self.known.insert(event.id, (stream.clone(), event.clone()));
+            }
+        }
+        seen
     }
 
     fn shown(&self, event_type: Option<&str>) -> Vec<Uuid> {
@@ -94,29 +77,16 @@ pub async fn random_calls_do_what_the_model_does<S: EventStore>(open: impl Async
                 _ => {
                     let batch = batch(&made, &mut random);
                     let expected = expectation(model.version(stream), &mut random);
-                    let result = outcome(&store.append(stream, expected, batch.clone()).await, batch.len());
-                    assert_eq!(result, model.append(stream, expected, &batch), "{place}, expected {expected}");
+                    let result = store.append(stream, expected, batch.clone()).await;
+                    let seen = model.append(stream, expected, &batch);
+                    assert_eq!(Seen::of(&result), seen, "{place}, expected {expected}: {result:?}");
+                    if let Ok(appended) = result {
+                        assert_eq!(appended.events, batch.len() as u64, "{place}");
+                    }
                     made.push(batch);
                 }
             }
         }
-    }
-}
-
-fn outcome(result: &Result<super::Appended, AppendError>, events: usize) -> Outcome {
-    match result {
-        Ok(appended) => {
-            let (version, counted) = (appended.version.get(), appended.events);
-            assert_eq!(counted, events as u64);
-            if appended.repeated {
-                Outcome::Repeated { version, events: counted }
-            } else {
-                Outcome::Made { version, events: counted }
-            }
-        }
-        Err(AppendError::Conflict(conflict)) => Outcome::Conflict { actual: conflict.actual.get() },
-        Err(AppendError::IdempotencyMismatch { .. }) => Outcome::Mismatch,
-        Err(error) => panic!("{error:?}"),
     }
 }
 
