@@ -7,7 +7,7 @@ use std::mem;
 use std::pin::pin;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -193,6 +193,8 @@ pub(super) struct Lane<S, H> {
     pub(super) counts: Arc<Counts>,
     /// Whether anybody reads the measurements: finding that out costs about as much as an empty handler.
     is_measured: bool,
+    /// Whether the rest is left to other members.
+    is_leaving: AtomicBool,
 }
 
 impl<S: Settle, H: Handler> Lane<S, H> {
@@ -202,7 +204,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
         taken: mpsc::UnboundedReceiver<Vec<Current<S>>>,
         counts: Arc<Counts>,
     ) -> Self {
-        Self { handling, handler, taken, counts, is_measured: false }
+        Self { handling, handler, taken, counts, is_measured: false, is_leaving: AtomicBool::new(false) }
     }
 
     pub(super) async fn run(mut self) {
@@ -232,7 +234,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             return self.put_back(current).await;
         }
         self.consumed(slice::from_ref(&current));
-        self.persist(current, 0, done).await;
+        self.persist(current, 0, Tries::of(self.handling.retries), done).await;
     }
 
     fn consumed(&self, batch: &[Current<S>]) {
@@ -249,26 +251,29 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             self.put_back(unwanted).await;
         }
         self.consumed(&batch);
-        let mut first = 0;
+        let (mut first, mut tries) = (0, Tries::of(self.handling.retries));
         if batch.len() > 1 {
-            let (result, begun) = self.attempt(&batch, &Tries::of(self.handling.retries, 0), done).await;
-            if result.is_ok() {
-                return batch.into_iter().for_each(|current| done.add(current, begun));
-            }
+            let (result, begun) = self.attempt(&batch, &tries, done).await;
+            let Err(failed) = result else { return batch.into_iter().for_each(|current| done.add(current, begun)) };
+            tries.failed(&failed.error);
+            drop(failed);
             self.settle(done).await;
             batch = self.not_lost(batch);
             first = 1;
         }
         for current in batch {
-            self.persist(current, first, done).await;
+            self.persist(current, first, tries, done).await;
         }
     }
 
-    /// Handles a single message until it succeeds or the retries are exhausted. A store that is in trouble is waited for,
-    /// and costs none of them.
-    async fn persist(&self, mut current: Current<S>, first: u32, done: &mut Done<S>) {
-        let mut tries = Tries::of(self.handling.retries, first);
+    /// Handles a single message until it succeeds or the retries are exhausted. A store that is in trouble is waited
+    /// for, and costs none of them.
+    async fn persist(&self, mut current: Current<S>, first: u32, mut tries: Tries, done: &mut Done<S>) {
         for attempt in first.. {
+            if tries.are_in_trouble() && self.taken.is_closed() {
+                // Nobody waits for a store to shut down: the message is redelivered, and so are those behind it.
+                self.is_leaving.store(true, Ordering::Relaxed);
+            }
             if self.is_lost(&current) {
                 return;
             }
@@ -279,10 +284,10 @@ impl<S: Settle, H: Handler> Lane<S, H> {
             if failed.outcome == Outcome::DeadLetter {
                 return self.dead_letter(current, attempt + 1, &failed).await;
             }
-            tries.failed(&failed.error);
+            let pause = tries.failed(&failed.error);
             // Its span ends here, whatever keeps its context.
             drop(failed);
-            tokio::time::sleep(self.handling.retries.pause(attempt - first)).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -294,7 +299,7 @@ impl<S: Settle, H: Handler> Lane<S, H> {
 
     /// Whether a message goes to another member, which may be handling it by now: then it is left to that one.
     pub(super) fn is_lost(&self, current: &Current<S>) -> bool {
-        let is_lost = current.settle.is_lost();
+        let is_lost = self.is_leaving.load(Ordering::Relaxed) || current.settle.is_lost();
         if is_lost {
             self.settled(&Err(BusError::Lost));
         }

@@ -247,7 +247,7 @@ impl<C: Consumer> Taking<C> {
         for delivery in taken.drain(..) {
             // Unwanted letters stay where they are: a lane puts them back.
             if !self.handling.intake.dead_letters && !self.handling.wants(&delivery.message) {
-                unwanted.push(delivery.settle);
+                unwanted.push(Current::new(delivery, false));
                 continue;
             }
             let part = &mut parts[lane_of(delivery.lane, self.lanes.len())];
@@ -263,8 +263,12 @@ impl<C: Consumer> Taking<C> {
         if unwanted.is_empty() {
             return;
         }
+        let telemetry = &self.handling.telemetry;
+        if telemetry.is_measured() {
+            telemetry.consumed(&unwanted);
+        }
         let count = unwanted.len();
-        for error in C::Settle::ack_all(unwanted).await {
+        for error in C::Settle::ack_all(unwanted.into_iter().map(|current| current.settle).collect()).await {
             self.counts.unsettled(&error);
         }
         self.counts.settled(count);

@@ -25,15 +25,19 @@ impl Retries {
 }
 
 /// What went wrong with a message so far. A store in trouble says nothing of the message, and costs it no retry.
+#[derive(Clone, Copy)]
 pub(super) struct Tries {
     retries: Retries,
     failures: u32,
+    /// Since when the store has been in trouble, if the last attempt failed for that.
     trouble: Option<Instant>,
+    /// How many attempts have failed in a row for the store's trouble, or not for that.
+    alike: u32,
 }
 
 impl Tries {
-    pub(super) fn of(retries: Retries, failures: u32) -> Self {
-        Self { retries, failures, trouble: None }
+    pub(super) fn of(retries: Retries) -> Self {
+        Self { retries, failures: 0, trouble: None, alike: 0 }
     }
 
     /// What becomes of messages that fail once more. Those of a batch are handled one by one.
@@ -48,11 +52,17 @@ impl Tries {
         if messages == 1 && (error.is_permanent() || is_over()) { Outcome::DeadLetter } else { Outcome::Retry }
     }
 
-    pub(super) fn failed(&mut self, error: &HandlerError) {
-        if is_trouble(error.cause()) {
-            self.trouble.get_or_insert_with(Instant::now);
-        } else {
-            self.failures += 1;
-        }
+    /// Counts a failure, and returns the pause before the next attempt.
+    pub(super) fn failed(&mut self, error: &HandlerError) -> Duration {
+        let trouble = is_trouble(error.cause()).then(|| self.trouble.unwrap_or_else(Instant::now));
+        self.alike = if trouble.is_some() == self.trouble.is_some() { self.alike + 1 } else { 1 };
+        self.failures += u32::from(trouble.is_none());
+        self.trouble = trouble;
+        self.retries.pause(self.alike - 1)
+    }
+
+    /// Whether the store was in trouble at the last attempt.
+    pub(super) fn are_in_trouble(&self) -> bool {
+        self.trouble.is_some()
     }
 }

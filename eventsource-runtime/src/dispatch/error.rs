@@ -26,7 +26,8 @@ pub enum DispatchError<E> {
     #[error(transparent)]
     Load(#[from] StoreError),
     /// The events could not be appended, for example on a conflict whose retries are exhausted. Dispatched again, the
-    /// command may succeed after a conflict or an [`AppendError::Store`], and never after another of these errors.
+    /// command may succeed after an [`AppendError::Store`], and after a conflict unless its context names a version;
+    /// never after another of these errors.
     #[error(transparent)]
     Append(#[from] AppendError),
 }

@@ -54,11 +54,11 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Context {
     /// Makes the command safe to retry: a second dispatch with the same id to the same aggregate returns the first
     /// result without deciding again. Commands that were refused or led to no event are decided again. Use an id for
-    /// one command only: another command with it, to the same aggregate, returns the first one's result. From a key that
-    /// a client chooses, derive an id together with all that it asks for (`Uuid::new_v5` of the key, the route and the
-    /// body). For a command that follows from a message use the one that
-    /// [`Message::command_id`](crate::bus::Message::command_id) derives. It is the causation id of its events. If unset,
-    /// a new id is made and nothing is looked up.
+    /// one command only: another command with it, to the same aggregate, returns the first one's result. From a key
+    /// that a client chooses, derive an id together with all that it asks for (`Uuid::new_v5` of the key, the route and
+    /// the body). For a command that follows from a message use the one that
+    /// [`Message::command_id`](crate::bus::Message::command_id) derives. It is the causation id of its events. If
+    /// unset, a new id is made and nothing is looked up.
     pub command_id: Option<Uuid>,
     /// The version at which the aggregate must be, such as the one that a client has seen (`If-Match`): at another, the
     /// command is not decided, and fails with [`DispatchError::conflict`] instead of being retried. A command that was

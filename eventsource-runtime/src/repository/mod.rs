@@ -245,8 +245,8 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// `BTreeMap` or `BTreeSet` in events.
     ///
     /// # Errors
-    /// As [`Repository::append`]; or other events were appended with this id. `expected` alone counts, not the context's
-    /// expected version.
+    /// As [`Repository::append`]; or other events were appended with this id. `expected` alone counts, not the
+    /// context's expected version.
     pub async fn append_with(
         &self,
         id: &A::Id,
@@ -323,7 +323,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                         may_be_repeated = false;
                         error.error_type()
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        progress.is_outdated = context.expected_version.is_some() && error.conflict().is_some();
+                        return Err(error.into());
+                    }
                 };
                 self.pause(command.name(), progress.retries, again).await;
                 if !turn.as_ref().is_some_and(|turn| turn.has_come()) {

@@ -74,6 +74,40 @@ async fn a_store_in_trouble_is_not_waited_for_without_end() {
     assert_eq!(running.shutdown().await.unwrap().dead_lettered, 1);
 }
 
+/// It was waited for until the time for that was up. What came behind is not handled before it.
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_does_not_hold_up_the_end() {
+    let bus = InProcessBus::new();
+    let (handler, tries) = until_the_store_works(u32::MAX);
+    let running = bus.subscribe("inbox").handle(handler).await.unwrap();
+    bus.publish_all((1..=3).map(numbered)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let before = (tokio::time::Instant::now(), tries.load(Ordering::SeqCst));
+    let tally = running.shutdown().await.unwrap();
+    assert_eq!((tally.acknowledged, tally.dead_lettered, tries.load(Ordering::SeqCst)), (0, 0, before.1));
+    assert!(before.0.elapsed() < Duration::from_secs(6));
+}
+
+/// Each message had one failure less to live, once its batch had met the trouble.
+#[tokio::test(start_paused = true)]
+async fn the_trouble_of_a_store_costs_no_message_of_a_batch_a_retry() {
+    let (bus, calls) = (InProcessBus::new(), Arc::new(AtomicU32::new(0)));
+    let counted = Arc::clone(&calls);
+    let handler = move |_: Vec<Received>| {
+        // The batch and the first message find it away; the message then fails once.
+        ready(match counted.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Err(StoreError::backend("connect", io::Error::from(io::ErrorKind::ConnectionRefused)).into()),
+            2 => Err(HandlerError::new("it fails once")),
+            _ => Ok(()),
+        })
+    };
+    let running = bus.subscribe("many").max_retries(1).handle_batches(10, handler).await.unwrap();
+    bus.publish_all((1..=2).map(numbered)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let tally = running.shutdown().await.unwrap();
+    assert_eq!((tally.acknowledged, tally.dead_lettered, calls.load(Ordering::SeqCst)), (2, 0, 5));
+}
+
 /// No batch was larger than what may be in flight.
 #[tokio::test]
 async fn a_batch_is_as_large_as_it_was_asked_to_be() {

@@ -31,9 +31,9 @@ impl Unseen {
     }
 }
 
-/// Reports what is missing between where the group was in partitions and where they begin now. The client passes over it
-/// in silence. To be asked as soon as the partitions are assigned, before the group moves on. What stays in `unseen` is
-/// to be asked again, since brokers have not told enough of it.
+/// Reports what is missing between where the group was in partitions and where they begin now. The client passes over
+/// it in silence. To be asked as soon as the partitions are assigned, before the group moves on. What stays in `unseen`
+/// is to be asked again, since brokers have not told enough of it.
 pub(super) fn look(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> KafkaResult<()> {
     find_committed(client, share, unseen)?;
     // At the beginning of time.
@@ -43,6 +43,8 @@ pub(super) fn look(client: &Client, share: &Share, unseen: &mut Vec<Unseen>) -> 
         let Some(committed) = unseen.committed else { return true };
         let Some(begin) = offset(&begins, share, partition) else { return true };
         if let Offset::Offset(begin) = begin {
+            // What was deleted since this member began had been handled.
+            let begin = unseen.tenure.first().map_or(begin, |first| begin.min(first));
             tell(share, partition, u64::try_from(begin - committed).unwrap_or_default());
         }
         false

@@ -26,6 +26,8 @@ struct Progress {
     /// The offsets that were taken, in order, up from the first that is not done; each with whether it is. One that is
     /// done stands for all between the one before it and itself: what follows a slow message takes no room.
     taken: VecDeque<(i64, bool)>,
+    /// The first that was taken.
+    first: Option<i64>,
     /// The one after the last that was taken.
     next: Option<i64>,
     /// The widest gap between two that were taken since somebody last looked.
@@ -37,6 +39,7 @@ impl Progress {
         // If the client went back, everything from there on comes again.
         while self.taken.pop_back_if(|last| last.0 >= offset).is_some() {}
         self.taken.push_back((offset, false));
+        self.first.get_or_insert(offset);
         if let Some(expected) = self.next.replace(offset + 1)
             && offset - expected > self.gap.map_or(0, |(from, to)| to - from)
         {
@@ -103,6 +106,11 @@ impl Tenure {
 
     pub(super) fn partition(&self) -> i32 {
         self.partition
+    }
+
+    /// The first offset that was taken.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.progress.lock().first
     }
 
     /// Whether nothing of it may be begun any more.

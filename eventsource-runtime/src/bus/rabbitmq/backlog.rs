@@ -18,9 +18,11 @@ const ASKING: Duration = Duration::from_secs(3);
 /// Of a queue from which nothing has come it is asked only every so many times.
 const SELDOM: u32 = 5;
 /// How often in a row the broker must know of no consumer of a queue, before it is believed: it also says so when it is
-/// busy, or elects the queue's leader. That takes about as long for a queue that is asked for seldom.
+/// busy, or elects the queue's leader. Of a queue that is asked for seldom less often is enough.
 const OFTEN: u32 = 5;
 const OFTEN_ENOUGH: u32 = 3;
+/// How many times as often, while messages are in flight.
+const BUSY: u32 = 4;
 
 /// The queues of a group, as a member knows them.
 pub(super) struct Backlog {
@@ -89,11 +91,12 @@ impl Queue {
         }
     }
 
-    /// Whether the broker gives its messages to nobody, this member included. Not while messages are in flight, which
-    /// another member would get as well if this one began anew.
-    fn is_deaf(&self) -> bool {
+    /// Whether the broker gives its messages to nobody, this member included. While messages are in flight that is
+    /// believed later: others get them as well if this member begins anew.
+    fn is_deaf(&self, is_busy: bool) -> bool {
         let State { is_ours, unknown, .. } = *self.state.lock();
-        self.under_way.load(Ordering::Relaxed) == 0 && unknown >= if is_ours { OFTEN } else { OFTEN_ENOUGH }
+        let enough = if is_ours { OFTEN } else { OFTEN_ENOUGH };
+        unknown >= if is_busy { enough * BUSY } else { enough }
     }
 }
 
@@ -134,7 +137,8 @@ impl Backlog {
             if !self.ask(channel.as_ref(), round).await {
                 channel = None;
             }
-            if self.queues.iter().any(|queue| queue.is_deaf()) {
+            let is_busy = self.queues.iter().any(|queue| queue.under_way.load(Ordering::Relaxed) > 0);
+            if self.queues.iter().any(|queue| queue.is_deaf(is_busy)) {
                 log::rabbitmq::deaf(&self.group);
                 return;
             }

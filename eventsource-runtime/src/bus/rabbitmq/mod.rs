@@ -56,8 +56,8 @@ use crate::telemetry::names;
 ///
 /// A subscription whose queues are gone declares them again. One of which the broker forgets that it consumes a queue,
 /// without telling it, as may happen when somebody deletes a queue and declares it anew, notices that within a minute,
-/// unless messages of the queue are in flight, and consumes anew. One whose declarations the broker refuses for five minutes,
-/// since a queue was declared otherwise meanwhile or the account may not, ends with that error.
+/// unless messages of the queue are in flight, and consumes anew. One whose declarations the broker refuses for five
+/// minutes, since a queue was declared otherwise meanwhile or the account may not, ends with that error.
 ///
 /// A dead letter has all that its message came with, including what other producers write and no [`Message`] has: any
 /// of the protocol's properties, and tables, lists and times among the headers. Omitted is what the broker would act on

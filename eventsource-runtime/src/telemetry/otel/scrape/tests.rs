@@ -83,6 +83,9 @@ fn a_client_for_which_no_thread_is_left_waits() {
     let mut silent: Vec<_> = (0..MOST_AT_ONCE).map(|_| connect()).collect();
     let mut further = connect();
     further.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    further.set_read_timeout(Some(std::time::Duration::from_millis(100))).unwrap();
+    assert!(further.read(&mut [0]).is_err(), "it waits");
+    further.set_read_timeout(None).unwrap();
     silent.pop();
     let mut answer = String::new();
     further.read_to_string(&mut answer).unwrap();
