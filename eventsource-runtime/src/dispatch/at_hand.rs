@@ -1,4 +1,4 @@
-//! A message in its handler, and what is reported if that panics.
+//! A message in its handler, and what is reported if that panics or is dropped.
 
 use std::mem;
 use std::thread;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::json::Side;
 use crate::telemetry::{Span, guarded, log, metrics, names};
 
-/// A message that is being handled. A panic of its handler unwinds to the caller past the usual end; the message is
-/// counted all the same.
+/// A message that is being handled. A panic of its handler, and a caller that drops the future, for instance because its
+/// time is over, go past the usual end; the message is counted all the same.
 pub(super) struct AtHand<'a> {
     side: &'static Side,
     name: &'static str,
@@ -32,21 +32,33 @@ impl<'a> AtHand<'a> {
 
 impl Drop for AtHand<'_> {
     fn drop(&mut self) {
-        if !thread::panicking() {
-            return;
-        }
         // A second panic in here would abort the process.
         guarded(|| {
-            // A recording span reports the panic itself.
-            if !self.span.is_recording() {
-                self.span.in_scope(|| log::failure(names::LOG_SPAN, "panic", None));
-            }
-            self.span.record(&mut |later| (self.side.failed)(later));
-            if let Some(begun) = self.begun {
-                let elapsed = begun.elapsed();
-                let ended = metrics::Ended { name: self.name, status: "error", error_type: Some("panic"), elapsed };
-                self.span.in_scope(|| (self.side.count)(&ended));
+            if thread::panicking() {
+                self.panicked();
+            } else {
+                // The span itself tells that it was cancelled.
+                self.count("cancelled");
             }
         });
+    }
+}
+
+impl AtHand<'_> {
+    fn panicked(&self) {
+        // A recording span reports the panic itself.
+        if !self.span.is_recording() {
+            self.span.in_scope(|| log::failure(names::LOG_SPAN, "panic", None));
+        }
+        self.span.record(&mut |later| (self.side.failed)(later));
+        self.count("panic");
+    }
+
+    fn count(&self, error_type: &'static str) {
+        if let Some(begun) = self.begun {
+            let elapsed = begun.elapsed();
+            let ended = metrics::Ended { name: self.name, status: "error", error_type: Some(error_type), elapsed };
+            self.span.in_scope(|| (self.side.count)(&ended));
+        }
     }
 }
