@@ -27,6 +27,7 @@ use crate::telemetry::{Span, names};
 
 /// How many times a conflict is retried by default.
 const RETRIES: u32 = 10;
+const EXISTS: &str = "aggregate_exists";
 
 /// Loads and appends the aggregates of one type. It caches no state: every load reads the store.
 ///
@@ -222,7 +223,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
     /// The store failed.
     pub async fn exists(&self, id: &A::Id) -> Result<bool, StoreError> {
         let stream = StreamId::new(A::NAME, id);
-        let span = self.span("aggregate_exists", &stream, &mut |_| ());
+        let span = self.span(EXISTS, &stream, &mut |_| ());
         let found = span.run(self.store.read_stream(&stream, Version::START, 1)).await;
         match found {
             Ok(events) => {
@@ -231,7 +232,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.succeed();
                 Ok(exists)
             }
-            Err(error) => Err(failed(span, error, StoreError::error_type)),
+            Err(error) => Err(failed((EXISTS, span), error, StoreError::error_type)),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::telemetry::{Scope, log, names};
 
 /// How many snapshots a repository writes at a time. Any beyond that are left to a later command.
 const MOST: usize = 64;
+const CREATE: &str = "create_snapshot";
 /// How long writing a snapshot may take before it is given up.
 const WRITING: Duration = Duration::from_secs(30);
 /// How long a store that did not answer in time is not asked again.
@@ -110,7 +111,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         let policy = A::SNAPSHOT.ok_or(SnapshotError::NotAsked { aggregate: A::NAME })?;
         self.store.snapshots().ok_or(SnapshotError::NotKept { aggregate: A::NAME })?;
         let stream = StreamId::new(A::NAME, id);
-        let span = self.span("create_snapshot", &stream, &mut |_| ());
+        let span = self.span(CREATE, &stream, &mut |_| ());
         let created = span.run(async {
             let replay = self.replay(&stream, Box::default(), None, self.metrics).await?;
             if replay.version == Version::START {
@@ -131,7 +132,10 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 span.succeed();
                 Ok(version)
             }
-            Err(error) => Err(failed(span, SnapshotError::of(error, &stream), SnapshotError::error_type)),
+            Err(error) => {
+                let error = SnapshotError::of(error, &stream);
+                Err(failed((CREATE, span), error, SnapshotError::error_type))
+            }
         }
     }
 

@@ -22,8 +22,12 @@ use crate::store::{
     AGAIN, AppendError, Appended, EventStore, ExpectedVersion, Fold, Folded, NewEvent, Position, StoreError, StreamId,
     Version, place_before,
 };
+use crate::telemetry::log::Failed;
 use crate::telemetry::{Attributes, Chain, Kind, Span, Start, guarded, log, metrics, names};
 use crate::timer;
+
+const LOAD: &str = "load_aggregate";
+const PERSIST: &str = "persist_events";
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -51,7 +55,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         metered: bool,
     ) -> impl Future<Output = Result<Box<Replay<A>>, StoreError>> + Send {
         async move {
-            let span = self.span("load_aggregate", stream, &mut |_| ());
+            let span = self.span(LOAD, stream, &mut |_| ());
             let folded = span.run(self.fold(stream, replay, command_id)).await;
             let result = folded.and_then(|(visited, mut replay)| match replay.error.take() {
                 None => Ok((visited, replay)),
@@ -76,7 +80,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                 }
                 Err(error) => {
                     let error = error.about(|| format!("`{stream}`"), AGAIN);
-                    Err(failed(span, error, StoreError::error_type))
+                    Err(failed((LOAD, span), error, StoreError::error_type))
                 }
             }
         }
@@ -176,7 +180,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
         cause: &Cause<'_>,
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send {
         async move {
-            let span = self.span("persist_events", stream, &mut |known| {
+            let span = self.span(PERSIST, stream, &mut |known| {
                 known.number(names::EVENTSOURCE_EVENT_COUNT, events.len() as u64);
                 known.string(names::EVENTSOURCE_EXPECTED_VERSION, expected.to_string());
             });
@@ -210,7 +214,7 @@ impl<A: Aggregate, S: EventStore + SnapshotStore, V: Send + Sync + 'static> Repo
                     span.conflict(names::LOG_COMMAND, error.error_type(), &Chain(&error));
                     Err(error)
                 }
-                Err(error) => Err(failed(span, error.to(stream, expected), AppendError::error_type)),
+                Err(error) => Err(failed((PERSIST, span), error.to(stream, expected), AppendError::error_type)),
             }
         }
     }
@@ -282,9 +286,13 @@ fn persisted<E: EventSet>(span: &Span, events: &[E], appended: &Appended) {
     });
 }
 
-/// Ends a span with the failure's name, logs the failure, and returns it.
-pub(super) fn failed<E: Error + 'static>(span: Span, error: E, error_type: impl Fn(&E) -> &'static str) -> E {
-    span.fail(names::LOG_COMMAND, error_type(&error), &Chain(&error));
+/// Ends a span of that name with the failure's name, logs the failure, and returns it.
+pub(super) fn failed<E: Error + 'static>(
+    (name, span): (&str, Span),
+    error: E,
+    error_type: impl Fn(&E) -> &'static str,
+) -> E {
+    span.fail(Failed::new(names::LOG_COMMAND, name), error_type(&error), &Chain(&error));
     error
 }
 
