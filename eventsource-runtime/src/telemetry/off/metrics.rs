@@ -100,7 +100,7 @@ impl Gap {
 pub(crate) enum Running {}
 
 impl Running {
-    pub(crate) fn observed(_: &'static str) -> Option<Arc<Self>> {
+    pub(crate) fn observed(_: &'static str, _: bool) -> Option<Arc<Self>> {
         None
     }
 

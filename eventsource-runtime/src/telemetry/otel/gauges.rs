@@ -16,6 +16,7 @@ use crate::telemetry::names;
 static GAPS: Observed<&str, Gaps> = Observed::new();
 static RELAY_GAPS: Observed<&str, Gaps> = Observed::new();
 static RUNNING: Observed<&str, Running> = Observed::new();
+static RELAYS_RUNNING: Observed<&str, Running> = Observed::new();
 static REBUILDS: Observed<&str, Rebuild> = Observed::new();
 
 /// Makes the gauges of one meter.
@@ -35,11 +36,17 @@ pub(super) fn make(meter: &Meter, meter_id: &MeterId) {
         };
         u64_gauge(instrument, "{position}").with_callback(told).build();
     }
-    let id = meter_id.clone();
-    let told = move |observer: &dyn AsyncInstrument<u64>| {
-        tell(observer, names::PROJECTION_NAME, RUNNING.living(&id), Running::count, u64::min);
-    };
-    u64_gauge(names::EVENTSOURCE_PROJECTION_RUNNING, "{projection}").with_callback(told).build();
+    let running = [
+        (names::EVENTSOURCE_PROJECTION_RUNNING, "{projection}", names::PROJECTION_NAME, &RUNNING),
+        (names::EVENTSOURCE_RELAY_RUNNING, "{relay}", names::EVENTSOURCE_RELAY_NAME, &RELAYS_RUNNING),
+    ];
+    for (instrument, unit, key, running) in running {
+        let id = meter_id.clone();
+        let told = move |observer: &dyn AsyncInstrument<u64>| {
+            tell(observer, key, running.living(&id), Running::count, u64::min);
+        };
+        u64_gauge(instrument, unit).with_callback(told).build();
+    }
     let (instrument, id) = (names::EVENTSOURCE_PROJECTION_REBUILD_PROGRESS, meter_id.clone());
     let told = move |observer: &dyn AsyncInstrument<f64>| {
         tell(observer, names::PROJECTION_NAME, REBUILDS.living(&id), Rebuild::done, f64::min);
@@ -125,20 +132,20 @@ impl Gaps {
     }
 }
 
-/// Whether a projection has failed, told for as long as its runner is kept: of one that runs no more, nothing else tells.
+/// Whether a projection or a relay has failed, told for as long as its runner is kept: of one that runs no more, nothing else tells.
 #[derive(Debug)]
 pub(crate) struct Running {
     has_failed: AtomicBool,
 }
 
 impl Running {
-    /// A projection that is observed until the value is dropped; `None` if metrics are off.
-    pub(crate) fn observed(projection: &'static str) -> Option<Arc<Self>> {
+    /// A projection or a relay that is observed until the value is dropped; `None` if metrics are off.
+    pub(crate) fn observed(name: &'static str, relay: bool) -> Option<Arc<Self>> {
         if metrics::are_off() {
             return None;
         }
         let running = Arc::new(Self { has_failed: AtomicBool::new(false) });
-        RUNNING.add(projection, &running);
+        if relay { &RELAYS_RUNNING } else { &RUNNING }.add(name, &running);
         Some(running)
     }
 
@@ -197,7 +204,7 @@ mod tests {
         let (behind, there) = (Gap::observed("Stock", 2, false), Gap::observed("Stock", 1, false));
         behind.iter().zip([10, 2]).for_each(|(part, done)| part.checkpoint(done));
         there[0].checkpoint(7);
-        let running = [(); 2].map(|()| Running::observed("Stock").unwrap());
+        let running = [(); 2].map(|()| Running::observed("Stock", false).unwrap());
         running[0].failed();
         let rebuilds = [0.25, 0.75].map(|done| (Rebuild::observed("Stock").unwrap(), done));
         for (rebuild, done) in &rebuilds {
