@@ -86,6 +86,16 @@ pub(super) enum Rebuild {
     Aside,
 }
 
+impl Rebuild {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "none",
+            Self::InPlace => "in place",
+            Self::Aside => "aside",
+        }
+    }
+}
+
 /// Where a projection that is new to the store begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Begin {

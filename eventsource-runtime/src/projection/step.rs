@@ -107,6 +107,9 @@ impl<S: ProjectionStore> Follower<S> {
             Ok(applied) => {
                 place.hold.renewed = asked;
                 place.took = place.took.zip(applied.took).map(|(sum, took)| sum + took);
+                if let Some(rebuilding) = &self.rebuilding {
+                    rebuilding.applied(step.events.len());
+                }
                 self.keep(step.to, place);
                 span.in_scope(|| step.applied(&span, self.partition.projection, &self.options, &applied));
                 span.succeed();
