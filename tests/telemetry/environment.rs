@@ -259,6 +259,26 @@ fn what_a_receiver_rejects_is_lost_and_told() {
     assert_eq!(said("a_program_that_sends", &variables), "{(0, 3), (1, 0), (1, 2)}");
 }
 
+/// The exporter's crate passes over them in silence.
+#[test]
+fn a_compression_or_a_temporality_that_is_none_is_told() {
+    let told = |exporter, variables: &[(&str, &str)]| {
+        said("a_program_that_is_told", &[&[(exporter, "otlp")], variables].concat())
+    };
+    let compression = |value| told("OTEL_TRACES_EXPORTER", &[("OTEL_EXPORTER_OTLP_COMPRESSION", value)]);
+    assert_eq!(["zstd", "gz", "GZIP", "none", ""].map(compression), ["1", "1", "0", "0", "0"]);
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip");
+    assert_eq!(
+        told("OTEL_TRACES_EXPORTER", &[own, ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")]),
+        "0",
+        "nobody reads it"
+    );
+    let temporality = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "diff");
+    assert_eq!(told("OTEL_METRICS_EXPORTER", &[temporality]), "1");
+    assert_eq!(told("OTEL_METRICS_EXPORTER", &[(temporality.0, "Delta")]), "0");
+    assert_eq!(told("OTEL_TRACES_EXPORTER", &[temporality]), "0", "it is of metrics alone");
+}
+
 #[test]
 fn a_header_that_is_none_is_told() {
     let told = |headers| {
